@@ -20,6 +20,7 @@ from prerl_spec.registry.kinds import (
     LoadedModel,
     ModelSite,
     OpenSampler,
+    PolicyAccess,
     SamplerSite,
 )
 from prerl_spec.registry.one_part import OnePartObjective
@@ -75,6 +76,7 @@ __all__ = [
     "OpenSampler",
     "Outcome",
     "Place",
+    "PolicyAccess",
     "Prefix",
     "PrerlError",
     "Prompt",

@@ -13,6 +13,7 @@ from prerl_spec.compiler.graph import Graph, Named, Phase
 from prerl_spec.engine.events import Listener
 from prerl_spec.engine.library import Shelf, check_documents, check_prompts, check_sizes, data_verifier
 from prerl_spec.engine.policy import Policy
+from prerl_spec.engine.policy_access import LivePolicy
 from prerl_spec.engine.ranks import Ranks
 from prerl_spec.engine.signals import Signals
 from prerl_spec.engine.verification import VerifierPool
@@ -66,7 +67,14 @@ class Session:
         """The sampler of this declaration, opened at its first use."""
         key = id(named.component)
         if key not in self._samplers:
-            site = SamplerSite(self.loaded, str(self.ranks.device), self.policy.max_length)
+            site = SamplerSite(
+                self.loaded,
+                str(self.ranks.device),
+                self.policy.max_length,
+                policy=LivePolicy(self.policy, self.ranks),
+                folder=self.folder,
+                invariant=self.graph.distributed.determinism == "invariant",
+            )
             self._samplers[key] = self._stack.enter_context(named.component.open(site))
         return self._samplers[key]
 

@@ -1,6 +1,7 @@
 """The policy's weights outside the loop: to a transformers folder and back, and their hash."""
 
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,13 @@ def load_transformers(loaded: LoadedModel, folder: Path) -> None:
         loaded.module.load_state_dict(saved.state_dict())
     except RuntimeError as error:
         raise RunFailed(f"{folder.name} holds another model: {error}", mend="resume the run that wrote it") from error
+
+
+@torch.no_grad()
+def whole_tensors(module: torch.nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
+    """Every parameter under its name in a transformers checkpoint, tied ones once; a collective call."""
+    for name, parameter in module.named_parameters():
+        yield name, parameter.detach()
 
 
 @torch.no_grad()

@@ -6,7 +6,7 @@ ports, rules); the kind's Protocol is what it does once a run opens it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -121,6 +121,35 @@ class Model(Protocol):
 # --- sampling ------------------------------------------------------------------------------------------------------
 
 
+class PolicyAccess(Protocol):
+    """The policy for samplers that keep a copy of its weights. Every method is a collective call: all ranks make it, in
+    the same order."""
+
+    @property
+    def rank(self) -> int: ...
+    @property
+    def size(self) -> int: ...
+    @property
+    def has_adapter(self) -> bool:
+        """Whether an adapter is trained on a base that never changes: then `save_adapter` says all that is new."""
+        ...
+
+    def tensors(self) -> Iterator[tuple[str, Tensor]]:
+        """The weights under the names of the transformers checkpoint, whole, float32, one at a time; tied ones once.
+        Those of the base where there is an adapter."""
+        ...
+
+    def save_adapter(self, folder: Path) -> None:
+        """adapter_config.json and adapter_model.safetensors, as peft lays them out; written by rank 0."""
+        ...
+
+    def logprobs(self, context: Sequence[int], tokens: Sequence[int]) -> list[float]:
+        """log P(token | context, earlier tokens) of each token at temperature 1, in nats, by the trainer's own forward."""
+        ...
+
+    def barrier(self) -> None: ...
+
+
 @dataclass(frozen=True)
 class SamplerSite:
     """What a sampler may use while it is open: the trainer's own module for an embedded one."""
@@ -129,6 +158,12 @@ class SamplerSite:
     device: str
     max_length: int
     """Context plus response, in tokens, that the model can take."""
+    policy: PolicyAccess | None = None
+    """For samplers with weights of their own; None where nobody trains."""
+    folder: Path | None = None
+    """Where weights may be written for an engine to read; None where nobody trains."""
+    invariant: bool = False
+    """Whether a sample must be the same, bit for bit, whatever else is drawn with it."""
 
 
 class OpenSampler(Protocol):
