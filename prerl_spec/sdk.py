@@ -23,7 +23,7 @@ from prerl_spec.registry.kinds import (
     PolicyAccess,
     SamplerSite,
 )
-from prerl_spec.registry.one_part import OnePartObjective
+from prerl_spec.registry.one_part import OnePart, OnePartObjective
 from prerl_spec.text import Codec, eos_ids_of, question_text, template_fault
 from prerl_spec.types import (
     Array,
@@ -72,6 +72,7 @@ __all__ = [
     "Marginal",
     "ModelSite",
     "Need",
+    "OnePart",
     "OnePartObjective",
     "OpenSampler",
     "Outcome",

@@ -1,19 +1,16 @@
-"""What most objectives are: one part, on responses drawn from the policy, without a ratio to an older policy."""
+"""What most objectives are: one part, without a ratio to an older policy, on responses drawn from the policy."""
 
 from typing import ClassVar, Literal, Self
 
 from prerl_spec.registry.component import Component
 
 
-class OnePartObjective(Component):
-    """Subclass it and give `needs()`, `credit(step, known)` and `terms(logp, advantage_n, tokens)`."""
+class OnePart(Component):
+    """An objective that is its own only part. Subclass it where `scope` is a setting, as documents have it; else
+    `OnePartObjective`."""
 
     kind = "objective"
     samples: ClassVar[bool] = True
-
-    @property
-    def scope(self) -> Literal["response", "all"]:
-        return "response"
 
     @property
     def min_group(self) -> int:
@@ -25,3 +22,11 @@ class OnePartObjective(Component):
 
     def parts(self) -> tuple[Self, ...]:
         return (self,)
+
+
+class OnePartObjective(OnePart):
+    """Subclass it and give `needs()`, `credit(step, known)` and `terms(logp, advantage_n, tokens)`."""
+
+    @property
+    def scope(self) -> Literal["response", "all"]:
+        return "response"

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from prerl_components.objectives.token_loss import TokenLoss
+from prerl_components.objectives.token_loss import SampledTokenLoss
 from prerl_spec.sdk import Conditional, Need, Tokens
 
 if TYPE_CHECKING:
@@ -14,15 +14,8 @@ if TYPE_CHECKING:
 _ENTROPY = Need(Conditional(), "policy", entropy=True)
 
 
-class Entropy(TokenLoss):
+class Entropy(SampledTokenLoss):
     """−H(π(· | x, y_<t)): minimising it raises the entropy of the next-token distribution at every response token."""
-
-    @property
-    def scope(self) -> Literal["response"]:
-        return "response"
-
-    def requires(self) -> frozenset[str]:
-        return frozenset({"reward[scalar]"})
 
     def needs(self) -> frozenset[Need]:
         return frozenset({_ENTROPY})

@@ -7,26 +7,19 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from prerl_components.objectives.token_loss import TokenLoss
+from prerl_components.objectives.token_loss import SampledTokenLoss
 from prerl_spec.sdk import Conditional, Need, Tokens
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-class Kl(TokenLoss):
+class Kl(SampledTokenLoss):
     """KL(π ‖ reference) on log P(y|x), estimated on the sampled tokens."""
 
     estimator: Literal["k3", "k1", "k2"] = Field(
         "k3", description="d = log π_ref − log π: k3 = e^d − 1 − d, k1 = −d, k2 = d²/2"
     )
-
-    @property
-    def scope(self) -> Literal["response"]:
-        return "response"
-
-    def requires(self) -> frozenset[str]:
-        return frozenset({"reward[scalar]"})
 
     def needs(self) -> frozenset[Need]:
         return frozenset({Need(Conditional(), "policy"), Need(Conditional(), "reference")})

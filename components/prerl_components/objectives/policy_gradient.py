@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -23,11 +23,11 @@ from prerl_components.objectives.wiring_rules import (
 from prerl_spec.sdk import (
     Array,
     Attempt,
-    Component,
     Conditional,
     Conflict,
     Credit,
     Need,
+    OnePartObjective,
     Outcome,
     Step,
     Tokens,
@@ -46,11 +46,8 @@ class Earned(NamedTuple):
     mask_S: npt.NDArray[np.bool_]
 
 
-class PolicyGradient(Component):
+class PolicyGradient(OnePartObjective):
     """L_t = max(−ρA, −clip(ρ, 1−ε₋, 1+ε₊)A) with ρ = π/π_old in the objective's view, times its weight, summed."""
-
-    kind = "objective"
-    samples: ClassVar[bool] = True
 
     coefficient: float = Field(1.0, gt=0, description="multiplies the whole loss of this objective")
     aggregation: Aggregation = Field(
@@ -90,10 +87,6 @@ class PolicyGradient(Component):
         """Advantages and mask of an update's samples. Unscored samples (NaN) are never trainable."""
 
     @property
-    def scope(self) -> Literal["response"]:
-        return "response"
-
-    @property
     def uses_ratio(self) -> bool:
         return True
 
@@ -119,9 +112,6 @@ class PolicyGradient(Component):
         if self.importance == "off":
             return frozenset(own)
         return frozenset(own | {Need(Conditional(), "old"), Need(Conditional(), "sampler")})
-
-    def parts(self) -> tuple[PolicyGradient, ...]:
-        return (self,)
 
     def credit(self, step: Step, known: Mapping[Need, Array]) -> Credit:
         """Weight = coefficient ÷ denominator over the mask, and 0 where the advantage is 0: such a sample has nothing
