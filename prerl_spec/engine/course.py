@@ -1,9 +1,6 @@
 """The course of a run: resume, evaluate, go through the phases and over their boundaries, commit, end."""
 
-from copy import deepcopy
 from typing import Any
-
-import torch
 
 from prerl_spec.compiler.graph import Phase
 from prerl_spec.engine import checkpoint
@@ -13,6 +10,7 @@ from prerl_spec.engine.journal import Journal
 from prerl_spec.engine.manifest import write_manifest
 from prerl_spec.engine.open_phase import OpenPhase
 from prerl_spec.engine.position import Position
+from prerl_spec.engine.reference import Reference, reference_of
 from prerl_spec.engine.session import Session
 from prerl_spec.engine.tracking import Trackers
 from prerl_spec.engine.updating import Updater
@@ -60,10 +58,8 @@ class Course:
             self.position = at.reopened(self.graph.phases[at.phase].schedule.component.max_steps)
             self._moments = saved.tensors("optimizer")
             self._committed = self.position.global_step
-            if self.reference is not None and (tensors := saved.tensors("reference")):
-                with torch.no_grad():
-                    for name, parameter in self.reference.named_parameters():
-                        parameter.copy_(tensors[name])
+            if self.reference is not None:
+                self.reference.load(saved.tensors("reference"))
         self.ranks.main_does(lambda: write_manifest(self.session), "manifest.json")
         if self.events.past:
             self.events.write(
@@ -122,7 +118,7 @@ class Course:
         schedule = phase.schedule.component
         self._moments = self._current_moments() if phase.carry_optimizer else {}
         if self.reference is not None and schedule.reference == "resync":
-            self.reference.load_state_dict(self.session.policy.module.state_dict())
+            self.reference.resync()
         self.position = self.position.next_phase(
             carry_lr=schedule.lr_schedule == "carry", restart_data=schedule.data == "restart"
         )
@@ -142,17 +138,14 @@ class Course:
         self._stop_if_ranks_differ()
         root = self.session.folder / "checkpoints"
         moments = self._current_moments()
+        reference = self.reference.tensors() if self.reference is not None else {}
         self.ranks.main_does(
             lambda: checkpoint.commit(
                 root,
                 self.position.global_step,
                 save_model=lambda where: save_transformers(self.session.loaded, where),
                 state=self.position.to_json(),
-                tensors={
-                    "optimizer": moments,
-                    # Parameters, not the state: tied weights stand there twice, and a file takes them once.
-                    "reference": dict(self.reference.named_parameters()) if self.reference is not None else {},
-                },
+                tensors={"optimizer": moments, "reference": reference},
             ),
             f"the checkpoint of step {self.position.global_step}",
         )
@@ -177,9 +170,9 @@ class Course:
         events = [e for e in self.events.past if e["event"] == "phase"]
         return [e for e in events if global_step in (None, e["global_step"])]
 
-    def _first_reference(self) -> Any | None:
-        """A copy of the model as given, where a term compares with it."""
+    def _first_reference(self) -> Reference | None:
+        """The model as given, where a term compares with it."""
         objectives = [p.objective.component for p in self.graph.phases]
         if not any(n.of == "reference" for o in objectives for part in o.parts() for n in part.needs()):
             return None
-        return deepcopy(self.session.policy.module).requires_grad_(False)
+        return reference_of(self.session.policy.module)

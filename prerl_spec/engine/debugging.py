@@ -1,7 +1,6 @@
 """One step under a magnifying glass: two prompts (or documents), one update, every token's numbers, then the debugger."""
 
 from collections.abc import Callable
-from copy import deepcopy
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from prerl_spec.engine.open_phase import OpenPhase
 from prerl_spec.engine.policy import Policy
 from prerl_spec.engine.position import Position
 from prerl_spec.engine.ranks import Ranks
+from prerl_spec.engine.reference import reference_of
 from prerl_spec.engine.session import Session
 from prerl_spec.engine.signals import Signals
 from prerl_spec.engine.token_terms import PartTerms, token_terms
@@ -50,7 +50,7 @@ def debug_step(graph: Graph, folder: Path, look: Callable[[Seen], None]) -> None
     with Signals() as signals, Session(alone, folder, ranks, Silence(), signals) as session:
         objective: Any = phase.objective.component
         compares = any(n.of == "reference" for part in objective.parts() for n in part.needs())
-        reference = deepcopy(session.policy.module).requires_grad_(False) if compares else None
+        reference = reference_of(session.policy.module) if compares else None
         opened = OpenPhase(phase, session, Journal(folder / "journal", writes=True), {}, reference)
         step = opened.batch(Position())
         parts = token_terms(objective, step, session.policy, ranks, reference=reference)

@@ -2,7 +2,9 @@
 samples that turn out to be trained on."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,6 +12,7 @@ import torch
 from prerl_spec.engine.packing import pack
 from prerl_spec.engine.policy import Policy
 from prerl_spec.engine.ranks import Ranks
+from prerl_spec.engine.reference import Reference
 from prerl_spec.types import Array, Need, Step, View
 
 
@@ -20,7 +23,7 @@ class Observed:
     step: Step
     policy: Policy
     ranks: Ranks
-    reference: torch.nn.Module | None
+    reference: Reference | None
     tokens_per_pass: int
     _known: dict[Need, Array] = field(default_factory=dict)
 
@@ -51,10 +54,6 @@ class Observed:
     def _forward(self, needs: Sequence[Need], known: Sequence[Array], samples: Sequence[int]) -> None:
         """Fills the vectors `known` of Needs that share a view and weights: one forward."""
         view, of = needs[0].view, needs[0].of
-        module = None
-        if of == "reference":
-            assert self.reference is not None, "the compiler makes a reference where a term needs one"
-            module = self.reference
         passes = pack(
             self.step,
             {view: samples},
@@ -65,7 +64,7 @@ class Observed:
             size=self.ranks.size,
         )
         found = torch.zeros(len(needs), self.step.tokens.num_tokens, dtype=torch.float64, device=self.policy.device)
-        with torch.no_grad():
+        with torch.no_grad(), self._weights(of) as module:
             for one in passes:
                 if one.samples:
                     vectors = self.policy.logprobs(one, needs, temperature=self.step.temperature, of=of, module=module)
@@ -76,6 +75,13 @@ class Observed:
         for row, vector in enumerate(known):
             for sample in samples:
                 vector[_span(self.step, sample)] = whole[row, _span(self.step, sample)]
+
+    def _weights(self, of: str) -> AbstractContextManager[Any]:
+        """What runs instead of the policy (None: the policy itself)."""
+        if of != "reference":
+            return nullcontext()
+        assert self.reference is not None, "the compiler makes a reference where a term needs one"
+        return self.reference.model()
 
 
 @dataclass(frozen=True)

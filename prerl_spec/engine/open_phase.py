@@ -4,7 +4,6 @@ import math
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
 
 from torch import Tensor
 
@@ -15,6 +14,7 @@ from prerl_spec.engine.journal import Journal
 from prerl_spec.engine.metrics import probe, sampled_metrics, trained_metrics
 from prerl_spec.engine.phase import Trained, Trainer
 from prerl_spec.engine.position import Position
+from prerl_spec.engine.reference import Reference
 from prerl_spec.engine.session import Session
 from prerl_spec.engine.source import Documents, Rollouts, Source
 from prerl_spec.engine.updating import Updater
@@ -25,7 +25,12 @@ class OpenPhase:
     """A phase with its source and its trainer; `moments` are what its optimizer inherits."""
 
     def __init__(
-        self, phase: Phase, session: Session, journal: Journal, moments: Mapping[str, Tensor], reference: Any | None
+        self,
+        phase: Phase,
+        session: Session,
+        journal: Journal,
+        moments: Mapping[str, Tensor],
+        reference: Reference | None,
     ) -> None:
         self.phase = phase
         self._session = session

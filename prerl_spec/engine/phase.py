@@ -16,6 +16,7 @@ from prerl_spec.engine.observing import Observed, Slice
 from prerl_spec.engine.packing import Pass, pack
 from prerl_spec.engine.policy import Policy, known_tensors
 from prerl_spec.engine.ranks import Ranks
+from prerl_spec.engine.reference import Reference
 from prerl_spec.engine.updating import Updater, UpdateRecord
 from prerl_spec.errors import RunFailed
 from prerl_spec.registry.kinds import Objective
@@ -45,7 +46,7 @@ class Trainer:
     updates_per_batch: int
     tokens_per_pass: int
     ranks: Ranks
-    reference: torch.nn.Module | None
+    reference: Reference | None
     tick: Callable[[str, int, int], None]
 
     def train(self, step: Step) -> Trained:

@@ -12,6 +12,7 @@ from prerl_spec.engine.observing import Observed
 from prerl_spec.engine.packing import pack
 from prerl_spec.engine.policy import Policy, known_tensors
 from prerl_spec.engine.ranks import Ranks
+from prerl_spec.engine.reference import Reference
 from prerl_spec.registry.kinds import Objective
 from prerl_spec.types import Array, Step
 
@@ -33,7 +34,7 @@ def token_terms(
     policy: Policy,
     ranks: Ranks,
     *,
-    reference: Any | None = None,
+    reference: Reference | None = None,
     tokens_per_pass: int = 8192,
 ) -> list[PartTerms]:
     """Part by part, on one process, as one update a batch would see them (the ratio to the old policy is 1).

@@ -1,7 +1,6 @@
 """An objective tried out: a small model is pre-trained, one batch is looked at, and some updates are taken."""
 
 from collections.abc import Callable
-from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from prerl_spec.engine.journal import Journal
 from prerl_spec.engine.open_phase import OpenPhase
 from prerl_spec.engine.position import Position
 from prerl_spec.engine.ranks import Ranks
+from prerl_spec.engine.reference import reference_of
 from prerl_spec.engine.session import Session
 from prerl_spec.engine.signals import Signals
 from prerl_spec.engine.token_terms import PartTerms, token_terms
@@ -43,7 +43,7 @@ def try_out(graph: Graph, folder: Path, told: Told) -> Trial:
         journal = Journal(folder / "journal", writes=True)
         at, _ = _steps(OpenPhase(learn, session, journal, {}, None), Position(), told)
         at = at.next_phase(carry_lr=False, restart_data=True)
-        reference = deepcopy(session.policy.module).requires_grad_(False)
+        reference = reference_of(session.policy.module)
         opened = OpenPhase(tried, session, journal, {}, reference)
         batch = opened.batch(at)
         mine, theirs = (

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from prerl_spec.engine.journal import Journal
 from prerl_spec.engine.open_phase import OpenPhase
 from prerl_spec.engine.position import Position
 from prerl_spec.engine.ranks import Ranks
+from prerl_spec.engine.reference import reference_of
 from prerl_spec.engine.session import Session
 from prerl_spec.engine.signals import Signals
 from prerl_spec.sdk import Attempt, Component, Group
@@ -68,7 +68,7 @@ def counted(folder: Path, session: Session, spec: Compiled, **changed: object) -
     """What each of two steps sent forward, by (view, of); the phase with some of its parts replaced."""
     served = {"verifier": session.graph.phases[0].verifier, **changed}
     phase: Phase = replace(spec.graph.phases[0], **served)  # type: ignore[arg-type]
-    reference = deepcopy(session.policy.module)
+    reference = reference_of(session.policy.module)
     opened = OpenPhase(phase, session, Journal(folder / "journal", writes=True), {}, reference)
     position = Position()
     steps: list[Count] = []
