@@ -91,7 +91,7 @@ def measure(name: str) -> None:
         compiled = compile_spec(file)
         imported = resident("VmRSS")
         peaks = PeakOfPhases()
-        run(compiled.graph, lambda stack: Path(folder), peaks)
+        run(compiled.graph, Path(folder), peaks)
     for phase in compiled.plan.phases:
         assert phase.cost is not None
         planned, measured = sum(phase.cost.memory_bytes.values()), peaks.peak[phase.id]

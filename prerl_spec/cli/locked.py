@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from prerl_spec.cli.launcher import is_main
 from prerl_spec.compiler.compile import Compiled, check_spec, compile_spec
 from prerl_spec.compiler.lock import Lock, lock_file, make_lock, read_lock, write_lock
 from prerl_spec.compiler.lock_drift import drift, mere_changes
@@ -35,13 +36,14 @@ def compile_locked(spec: Path, overrides: dict[str, Any], *, locked: bool, updat
     resolved, _ = check_spec(spec, **overrides)
     now = make_lock(resolved, make_plan(resolved), ask=update)
     if update:
-        write_lock(file, now)
+        if is_main():
+            write_lock(file, now)
         lock = now
     assert lock is not None, "a lock is there, or was written"
     if locked:
         require_same(resolved, lock, now)
     elif told(resolved, lock, now):
-        print(f"warning: {file} is not followed: `run --locked` refuses, `lock` writes what is here", file=sys.stderr)
+        _say(f"warning: {file} is not followed: `run --locked` refuses, `lock` writes what is here")
     return compile_spec(spec, **{**overrides, "sets": (*overrides.get("sets", ()), *pins(resolved, lock))})
 
 
@@ -58,7 +60,7 @@ def told(resolved: Resolved, locked: Lock, now: Lock) -> bool:
     if not found:
         _warn(mere_changes(locked, now))
     for diagnostic in found:
-        print(f"changed since the lock: {diagnostic.message}", file=sys.stderr)
+        _say(f"changed since the lock: {diagnostic.message}")
     return bool(found)
 
 
@@ -77,4 +79,10 @@ def pins(resolved: Resolved, lock: Lock) -> tuple[str, ...]:
 
 def _warn(changes: Sequence[str]) -> None:
     for change in changes:
-        print(f"warning: {change}", file=sys.stderr)
+        _say(f"warning: {change}")
+
+
+def _say(line: str) -> None:
+    """On stderr; of several processes one speaks."""
+    if is_main():
+        print(line, file=sys.stderr)

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from prerl_spec.cli.diagnostics import print_text
+from prerl_spec.cli.launcher import is_main
 from prerl_spec.cli.locked import compile_locked
 from prerl_spec.cli.overrides import add_overrides, overrides
 from prerl_spec.cli.run import execute
@@ -38,11 +39,13 @@ def run(arguments: argparse.Namespace) -> int:
         graph, more = build_graph(before, (folder / "spec.toml").read_text(encoding="utf-8")), Extension(None, 0)
     else:
         compiled = compile_locked(arguments.spec, overrides(arguments), locked=False, update=False)
-        print_text(compiled.warnings, compiled.sources)
+        if is_main():
+            print_text(compiled.warnings, compiled.sources)
         compiled.require_needs()
         graph, more = compiled.graph, extension(before, compiled.plan)
     if is_finished(folder) and more == Extension(None, 0):
-        print(f"{folder} is finished: nothing to do", file=sys.stderr)
+        if is_main():
+            print(f"{folder} is finished: nothing to do", file=sys.stderr)
         return 0
 
     def take(stack: ExitStack) -> Path:

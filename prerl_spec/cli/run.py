@@ -1,7 +1,6 @@
 """`prerl-spec run SPEC`: compiles, takes a run folder, and runs; the same command goes on after an interrupt."""
 
 import argparse
-import os
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -9,10 +8,12 @@ from pathlib import Path
 
 from prerl_spec.cli.debug import debug
 from prerl_spec.cli.diagnostics import print_text
+from prerl_spec.cli.launcher import is_main
 from prerl_spec.cli.locked import compile_locked
 from prerl_spec.cli.overrides import add_overrides, overrides
 from prerl_spec.compiler.graph import Graph
 from prerl_spec.compiler.runs import choose_run_folder, hold_run_folder
+from prerl_spec.engine.folder import write_given
 from prerl_spec.report.page import write_report
 from prerl_spec.report.progress import Progress
 from prerl_spec.report.summary import run_summary
@@ -58,21 +59,25 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def execute(graph: Graph, take: Callable[[ExitStack], Path]) -> int:
-    """Runs a compiled graph with a display, then writes its report: what `run` and `resume` share."""
-    from prerl_spec.engine.run import run as run_graph
+    """Takes a folder, runs a compiled graph in it with a display, then writes its report: what `run` and `resume` share.
 
-    progress = Progress()
-    try:
-        folder = run_graph(graph, take, progress)
-    finally:
-        progress.close()
+    The main process takes the folder (and holds it while the stack is open) before anything heavy is loaded: a refusal
+    comes at once.
+    """
+    with ExitStack() as held:
+        folder = take(held) if is_main() else None
+        if folder is not None:
+            write_given(folder, graph)
+
+        from prerl_spec.engine.run import run as run_graph
+
+        progress = Progress()
+        try:
+            folder = run_graph(graph, folder, progress)
+        finally:
+            progress.close()
     if is_main():
         page = write_report([folder], None)
         print(run_summary(folder))
         print(f"\nreport: {page}\ncheckpoints: {folder / 'checkpoints'}")
     return 0
-
-
-def is_main() -> bool:
-    """Whether this is the process that talks, as the launcher numbers them."""
-    return os.environ.get("RANK", "0") == "0"

@@ -4,13 +4,15 @@ import json
 from pathlib import Path
 
 from prerl_spec.compiler.graph import Graph
+from prerl_spec.engine.disk import disk_faults_told
 
 
 def write_given(folder: Path, graph: Graph) -> None:
-    """plan.json and spec.toml (as given); what is there already is left alone."""
+    """plan.json and spec.toml (as given); what is there already is left alone. Raises RunFailed for a full disk."""
     for name, text in (("plan.json", json.dumps(graph.plan, indent=1, sort_keys=True)), ("spec.toml", graph.spec_text)):
         file = folder / name
         if not file.exists():
             temporary = file.with_name(f".{name}.tmp")
-            temporary.write_text(text, encoding="utf-8")
-            temporary.replace(file)
+            with disk_faults_told(name):
+                temporary.write_text(text, encoding="utf-8")
+                temporary.replace(file)

@@ -1,4 +1,4 @@
-"""A run: takes its folder, opens what the graph names, and goes its course."""
+"""A run in its folder: opens what the graph names, and goes its course."""
 
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -9,20 +9,15 @@ from transformers.utils.logging import disable_progress_bar
 from prerl_spec.compiler.graph import Graph
 from prerl_spec.engine.course import Course
 from prerl_spec.engine.events import EventLog, Listener, Silence
-from prerl_spec.engine.folder import write_given
 from prerl_spec.engine.ranks import Ranks
 from prerl_spec.engine.session import Session
 from prerl_spec.engine.signals import Signals
 from prerl_spec.engine.tracking import Trackers
 
 
-def run(
-    graph: Graph,
-    take_folder: Callable[[ExitStack], Path],
-    listener: Listener,
-) -> Path:
-    """Runs the graph in the folder that `take_folder` gives (called on the main rank, which holds it while the stack is
-    open); gives the folder. Goes on where an earlier process stopped, and in a phase that has got more steps since.
+def run(graph: Graph, taken: Path | None, listener: Listener) -> Path:
+    """Runs the graph in the folder that the main rank has taken and written the plan to (None on the others); gives the
+    folder. Goes on where an earlier process stopped, and in a phase that has got more steps since.
 
     Raises Interrupted after a signal, RunFailed, EnvironmentUnmet; whatever is raised, the last commit stands.
     """
@@ -31,8 +26,8 @@ def run(
     quiet()
     ranks = Ranks.start(graph.distributed.processes)
     with ExitStack() as stack:
-        folder = ranks.gather([take_folder(stack)] if ranks.is_main else [])[0]
-        ranks.main_does(lambda: write_given(folder, graph), "plan.json")
+        assert (taken is not None) == ranks.is_main, "the main rank takes the folder, and no other"
+        folder = ranks.gather([taken] if taken is not None else [])[0]
         signals = stack.enter_context(Signals())
         heard: Listener = listener if ranks.is_main else Silence()
         heard.begin(graph)

@@ -1,6 +1,5 @@
 """A verifier by which even a model that has learnt nothing is sometimes right, and runs that are judged by it."""
 
-from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -8,6 +7,7 @@ from typing import ClassVar, Literal
 from prerl_spec.compiler.compile import compile_spec
 from prerl_spec.compiler.graph import Named
 from prerl_spec.compiler.runs import choose_run_folder, hold_run_folder
+from prerl_spec.engine.folder import write_given
 from prerl_spec.engine.run import run
 from prerl_spec.sdk import Component, Outcome, Verdict
 from tests.engine.runs import SPEC, Heard
@@ -60,9 +60,7 @@ def start(
     judge = Named("parity", verifier or Parity())
     graph = replace(graph, verifier=judge, phases=tuple(replace(p, verifier=p.sampler and judge) for p in graph.phases))
 
-    def take(stack: ExitStack) -> Path:
-        taken, _ = choose_run_folder(folder / "runs", graph.run.name, graph.digest)
-        stack.enter_context(hold_run_folder(taken))
-        return taken
-
-    return run(graph, take, listener or Heard())
+    taken, _ = choose_run_folder(folder / "runs", graph.run.name, graph.digest)
+    with hold_run_folder(taken):
+        write_given(taken, graph)
+        return run(graph, taken, listener or Heard())

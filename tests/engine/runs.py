@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from safetensors.torch import load_file
 from prerl_spec.compiler.compile import compile_spec
 from prerl_spec.compiler.graph import Graph
 from prerl_spec.compiler.runs import choose_run_folder, hold_run_folder
+from prerl_spec.engine.folder import write_given
 from prerl_spec.engine.run import run
 
 SPEC = """
@@ -95,12 +95,10 @@ def start(folder: Path, text: str = SPEC, listener: Heard | None = None) -> Path
     file.write_text(text)
     graph = compile_spec(file).graph
 
-    def take(stack: ExitStack) -> Path:
-        taken, _ = choose_run_folder(folder / "runs", graph.run.name, graph.digest)
-        stack.enter_context(hold_run_folder(taken))
-        return taken
-
-    return run(graph, take, listener or Heard())
+    taken, _ = choose_run_folder(folder / "runs", graph.run.name, graph.digest)
+    with hold_run_folder(taken):
+        write_given(taken, graph)
+        return run(graph, taken, listener or Heard())
 
 
 def steps_of(folder: Path) -> list[dict[str, Any]]:
