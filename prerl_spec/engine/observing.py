@@ -4,12 +4,13 @@ samples that turn out to be trained on."""
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 import numpy as np
 import torch
 
-from prerl_spec.engine.packing import pack
+from prerl_spec.engine.packing import pack_shares
 from prerl_spec.engine.policy import Policy
 from prerl_spec.engine.ranks import Ranks
 from prerl_spec.engine.reference import Reference
@@ -27,10 +28,12 @@ class Observed:
     tokens_per_pass: int
     _known: dict[Need, Array] = field(default_factory=dict)
 
-    def observe(self, needs: Iterable[Need], samples: Sequence[int]) -> None:
-        """Makes these vectors for these samples of the step; asks for nothing twice."""
-        for (_, of), together in _by_forward(needs).items():
+    def observe(self, wanted: Mapping[Need, Iterable[int]]) -> None:
+        """Makes each vector for its samples of the step; asks for nothing twice, and for one forward where two vectors
+        can share it."""
+        for (_, of), together in _by_forward(wanted).items():
             known = [self._known.setdefault(n, np.full(self.step.tokens.num_tokens, np.nan)) for n in together]
+            samples = sorted(set[int]().union(*(wanted[n] for n in together)))
             missing = [s for s in samples if any(np.isnan(k[_span(self.step, s)]).any() for k in known)]
             if not missing:
                 continue
@@ -54,18 +57,17 @@ class Observed:
     def _forward(self, needs: Sequence[Need], known: Sequence[Array], samples: Sequence[int]) -> None:
         """Fills the vectors `known` of Needs that share a view and weights: one forward."""
         view, of = needs[0].view, needs[0].of
-        passes = pack(
+        shares = pack_shares(
             self.step,
             {view: samples},
             self.policy.codec,
+            self.ranks.division,
             tokens_per_pass=self.tokens_per_pass,
             alone=not self.policy.packs,
-            rank=self.ranks.rank,
-            size=self.ranks.size,
         )
         found = torch.zeros(len(needs), self.step.tokens.num_tokens, dtype=torch.float64, device=self.policy.device)
         with torch.no_grad(), self._weights(of) as module:
-            for one in passes:
+            for one in chain.from_iterable(shares.values()):
                 if one.samples:
                     vectors = self.policy.logprobs(one, needs, temperature=self.step.temperature, of=of, module=module)
                     where = torch.from_numpy(one.index_N).to(found.device)
@@ -98,7 +100,7 @@ class Slice(Mapping[Need, Array]):
         if need not in self.needs:
             raise KeyError(need)
         samples = range(self.first_sample, self.first_sample + len(self.minibatch.samples))
-        self.observed.observe(_by_forward(self.needs)[need.view, need.of], list(samples))
+        self.observed.observe(dict.fromkeys(_by_forward(self.needs)[need.view, need.of], samples))
         return self.made(need)
 
     def made(self, need: Need) -> Array:

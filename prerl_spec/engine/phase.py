@@ -13,7 +13,7 @@ from torch import Tensor
 
 from prerl_spec.compiler.objective_needs import Needs
 from prerl_spec.engine.observing import Observed, Slice
-from prerl_spec.engine.packing import Pass, pack
+from prerl_spec.engine.packing import Pass, pack_shares
 from prerl_spec.engine.policy import Policy, known_tensors
 from prerl_spec.engine.ranks import Ranks
 from prerl_spec.engine.reference import Reference
@@ -59,7 +59,12 @@ class Trainer:
         known = [observed.part(int(f), m, needs.without_gradient) for f, m in zip(first, minibatches, strict=False)]
         credits = [self._credits(m, k) for m, k in zip(minibatches, known, strict=True)]
         carrying = [weight_carriers(m, c) for m, c in zip(minibatches, credits, strict=True)]
-        observed.observe(needs.without_gradient, [int(f) + s for f, c in zip(first, carrying, strict=False) for s in c])
+        asked: dict[Need, set[int]] = {need: set() for need in needs.without_gradient}
+        for start, minibatch, credit in zip(first, minibatches, credits, strict=False):
+            for need, samples in samples_of_needs(minibatch, credit).items():
+                if need in asked:
+                    asked[need] |= {int(start) + s for s in samples}
+        observed.observe(asked)
         records: list[UpdateRecord] = []
         loss = 0.0
         for index, (minibatch, credit) in enumerate(zip(minibatches, credits, strict=True)):
@@ -91,27 +96,31 @@ class Trainer:
         return credits
 
     def _accumulate(self, minibatch: Step, credits: Credits, needs: Needs, known: Slice) -> float:
-        """Adds this update's gradient, pass by pass; gives its loss, summed over ranks."""
-        passes = pack(
+        """Adds this update's gradient, pass by pass and share by share; gives its loss, summed over ranks."""
+        division = self.ranks.division
+        shares = pack_shares(
             minibatch,
             samples_of_views(minibatch, credits),
             self.policy.codec,
+            division,
             tokens_per_pass=self.tokens_per_pass,
             alone=not self.policy.packs,
-            rank=self.ranks.rank,
-            size=self.ranks.size,
         )
-        total = torch.zeros((), dtype=torch.float64, device=self.policy.device)
+        loss_of_share = torch.zeros(division.num_shares, dtype=torch.float64, device=self.policy.device)
         made = {need: known.made(need) for need in needs.without_gradient}
-        for done, one in enumerate(passes):
-            if one.samples:
-                vectors = self.policy.logprobs(one, needs.policy, temperature=minibatch.temperature, of="policy")
-                vectors |= known_tensors(made, one.index_N, self.policy.device)
-                loss = pass_loss(one, credits, vectors, self.policy.device)
-                torch.autograd.backward(loss)
-                total += loss.detach().double()
-            self.tick("train", done + 1, len(passes))
-        loss_value = float(self.ranks.sum(total).item())
+        done, num_passes = 0, sum(map(len, shares.values()))
+        for share, passes in shares.items():
+            for one in passes:
+                if one.samples:
+                    vectors = self.policy.logprobs(one, needs.policy, temperature=minibatch.temperature, of="policy")
+                    vectors |= known_tensors(made, one.index_N, self.policy.device)
+                    loss = pass_loss(one, credits, vectors, self.policy.device)
+                    torch.autograd.backward(loss)
+                    loss_of_share[share] += loss.detach().double()
+                done += 1
+                self.tick("train", done, num_passes)
+            self.updater.end_share()
+        loss_value = float(self.ranks.sum(loss_of_share).sum().item())
         if not np.isfinite(loss_value):
             self.updater.forget_gradients()
             raise RunFailed(
@@ -151,13 +160,22 @@ def weight_carriers(step: Step, credits: Credits) -> list[int]:
     return [int(s) for s in np.unique(step.tokens.sample_N[carries])]
 
 
+def samples_of_needs(step: Step, credits: Credits) -> dict[Need, set[int]]:
+    """For each Need, the samples to which a part that asks for it gives weight."""
+    wanted: dict[Need, set[int]] = {}
+    for part, credit in credits:
+        samples = {int(s) for s in np.unique(step.tokens.sample_N[credit.weight_N != 0])}
+        for need in part.needs():
+            wanted.setdefault(need, set()).update(samples)
+    return wanted
+
+
 def samples_of_views(step: Step, credits: Credits) -> dict[Any, list[int]]:
     """For each differentiated view, the samples to which a part that reads it gives weight."""
     wanted: dict[Any, set[int]] = {}
-    for part, credit in credits:
-        samples = {int(s) for s in np.unique(step.tokens.sample_N[credit.weight_N != 0])}
-        for view in {n.view for n in part.needs() if n.of == "policy"}:
-            wanted.setdefault(view, set()).update(samples)
+    for need, samples in samples_of_needs(step, credits).items():
+        if need.of == "policy":
+            wanted.setdefault(need.view, set()).update(samples)
     return {view: sorted(samples) for view, samples in sorted(wanted.items(), key=lambda item: item[0].name)}
 
 

@@ -46,7 +46,7 @@ def token_terms(
     observed = Observed(step, policy, ranks, reference, tokens_per_pass)
     known = observed.part(0, step, needs.without_gradient)
     credits = [(part, part.credit(step, known)) for part in objective.parts()]
-    observed.observe(needs.without_gradient, everyone)
+    observed.observe(dict.fromkeys(needs.without_gradient, everyone))
     terms = [np.zeros(step.tokens.num_tokens) for _ in credits]
     for one in pack(
         step,

@@ -155,6 +155,20 @@ def test_samples_without_weight_are_spared(tmp_path: Path, session: Session, obj
         assert step == Counter({key: n for key, n in planned(spec).items() if key[1] == "probe"})
 
 
+@pytest.mark.parametrize("updates", [1, 2])
+def test_each_part_pays_for_the_samples_that_it_gives_weight_to(tmp_path: Path, session: Session, updates: int) -> None:
+    """Of rewards 0, 2, 8, 18 one part takes the first two, the other the last two: only the other needs to know how
+    its samples were drawn, and with two updates also what they were before the first."""
+    psr = '{ use = "marginal_psr", importance = "truncate", prefix = "Q" }'
+    spec = compiled(tmp_path, f'{{ use = "weighted_sum", terms = ["marginal_nsr", {psr}] }}', updates=updates)
+    for step in counted(tmp_path, session, spec, rewards=(Named("ranked", Ranked()),)):
+        assert step["marginal", "policy"] == 16
+        assert step["conditional", "old"] == 8
+        assert step["marginal", "old"] == (0 if updates == 1 else 16)
+        assert step <= planned(spec)
+    assert planned(spec)["conditional", "old"] == 16
+
+
 def test_groups_that_a_filter_drops_are_never_run(tmp_path: Path, session: Session) -> None:
     filters = '[[filters]]\nuse = "mixed_groups"\nrefill_rounds = 1\n'
     spec = compiled(tmp_path, PRUNING, more=filters)
