@@ -243,8 +243,7 @@ class Check:
                 help = "only settings made for secrets take `${secret:NAME}`"
                 self.fail("E0407", where, f"`{setting.key}` takes no secret", part.span, help=help)
             elif isinstance(part.value, float) and not math.isfinite(part.value):
-                labels = (Label(part.via, "defined here"),) if part.via else ()
-                self.fail("E0202", where, f"`{setting.key}` must be finite, not {part.value}", part.span, labels=labels)
+                self.fail("E0202", where, f"`{setting.key}` must be finite, not {part.value}", part.span)
         return any(where in self.poisoned for where, _ in strays)
 
     def plain(self, setting: Setting, node: Node, path: str) -> Any:
@@ -306,9 +305,6 @@ class Check:
                 node = at = at.items[step]
         span = (entry.span if refusal.at_key and entry else None) or (node.span if node else None)
         span = span or (entry.span if entry else None) or anchor or table.header
-        labels: tuple[Label, ...] = ()
-        if isinstance(node, Scalar) and node.via is not None:
-            labels = (Label(node.via, "defined here"),)
         code = "E0402" if isinstance(node, Scalar) and node.bare and refusal.code == "E0201" else refusal.code
         close = nearest(str(node.value), refusal.choices) if isinstance(node, Scalar) else ()
         caret = f"did you mean {' or '.join(shown(c) for c in close)}?" if close else ""
@@ -319,7 +315,6 @@ class Check:
             refusal.message,
             span,
             caret=caret,
-            labels=labels,
             help=f"choices: {choices}" if choices else None,
             suggestions=tuple(Suggestion(f"did you mean {shown(c)}?", shown(c)) for c in close),
         )

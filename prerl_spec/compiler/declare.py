@@ -124,6 +124,8 @@ class _Walk:
         use = node.get("use") if "use" in node.entries else node.short
         if isinstance(use, Invalid):
             self.into.poisoned.add(path)
+        elif use is None and node.has_gap:
+            self.into.poisoned.add(path)  # its `use` may stand where nothing could be read
         elif use is None:
             self.no_use(kind, node, path, anchor)
         elif not isinstance(use, Scalar) or not isinstance(use.value, str):

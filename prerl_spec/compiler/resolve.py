@@ -3,17 +3,17 @@
 Every stage collects all its mistakes; what failed is poisoned, and only what depends on it is left out.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from prerl_spec.compiler.check import Check
 from prerl_spec.compiler.declare import Declared, declare
 from prerl_spec.compiler.requires import unmet
-from prerl_spec.errors import Diagnostic, Span, UsageError
+from prerl_spec.errors import Diagnostic, Label, Span, UsageError
 from prerl_spec.language.arms import arms
 from prerl_spec.language.compose import Composition, compose
-from prerl_spec.language.document import Array, Entry, Node, Scalar, Table, join_path, split_path, walk
+from prerl_spec.language.document import Array, Entry, Invalid, Node, Scalar, Table, join_path, split_path, walk
 from prerl_spec.language.interpolate import interpolate
 from prerl_spec.language.overrides import as_override_mistake, override
 from prerl_spec.language.secrets import exposed_secrets
@@ -120,6 +120,14 @@ class Resolved:
             return (-1, 0, 0)
         return (self.layers.index(span.file), span.line, span.column)
 
+    def with_definition(self, diagnostic: Diagnostic) -> Diagnostic:
+        """A complaint of a value that came through a reference, with a label where the value was written."""
+        node = self.node(diagnostic.path) if diagnostic.path else None
+        via = None if node is None or isinstance(node, Invalid) or node.span != diagnostic.span else node.via
+        if via is None:
+            return diagnostic
+        return replace(diagnostic, labels=(*diagnostic.labels, Label(via, "defined here")))
+
     @property
     def has_errors(self) -> bool:
         return any(d.severity == "error" for d in self.diagnostics)
@@ -183,6 +191,7 @@ def _resolve(composition: Composition, file: Path, local_code: bool, shelf: Shel
     check = Check(root, declarations, composition.folders, composition.has_gaps)
     spec = check.run()
     lost_parent = composition.lost_parent or "extends" in check.poisoned
+    unread_lines = {(d.span.file, d.span.line) for d in composition.diagnostics if d.span is not None}
     undefined = [d for target, d in references.undefined if target not in check.poisoned]
     found = [
         *composition.diagnostics,
@@ -200,7 +209,11 @@ def _resolve(composition: Composition, file: Path, local_code: bool, shelf: Shel
         spec=spec,
         built={path: _built(path, declarations.found, check) for path in check.components},
         diagnostics=in_file_order(
-            [as_override_mistake(d) for d in found if not (lost_parent and _may_be_inherited(d))],
+            [
+                as_override_mistake(d)
+                for d in found
+                if not (lost_parent and _may_be_inherited(d)) and not _is_form_of_unread(d, unread_lines)
+            ],
             list(composition.sources),
         ),
         poisoned=frozenset(check.poisoned),
@@ -213,16 +226,28 @@ def _resolve(composition: Composition, file: Path, local_code: bool, shelf: Shel
         plugin_files={str(file): entries[0].distribution_version for file, entries in plugin_files.items()},
         arms={name: _resolve(arm, file, local_code, shelf, is_arm=True) for name, arm in overlaid},
     )
-    of_arms = [
-        d for name, arm in resolved.arms.items() for d in new_in_arm(name, arm.diagnostics, resolved.diagnostics)
-    ]
-    return replace(resolved, diagnostics=in_file_order([*resolved.diagnostics, *of_arms], list(composition.sources)))
+    own = _without_led_on_secrets([resolved.with_definition(d) for d in resolved.diagnostics])
+    of_arms = [d for name, arm in resolved.arms.items() for d in new_in_arm(name, arm.diagnostics, own)]
+    return replace(resolved, diagnostics=in_file_order([*own, *of_arms], list(composition.sources)))
+
+
+def _without_led_on_secrets(found: Sequence[Diagnostic]) -> list[Diagnostic]:
+    """A secret in the wrong place is told there, not wherever a reference leads it on."""
+    places = {d.span for d in found if d.code == "E0407"}
+    return [d for d in found if d.code != "E0407" or not any(label.span in places for label in d.labels)]
 
 
 def _may_be_inherited(diagnostic: Diagnostic) -> bool:
     """Whether it complains of something missing that a parent, which could not be read, may well have."""
     says_missing = "has no `use`" in diagnostic.message or diagnostic.message.startswith("nothing is written")
     return diagnostic.code in ("E0204", "E0408") or (diagnostic.code in ("E0308", "E0405", "E0403") and says_missing)
+
+
+def _is_form_of_unread(diagnostic: Diagnostic, unread_lines: Set[tuple[str, int]]) -> bool:
+    """Whether it complains that `[x]` should be `[[x]]`, or the reverse, where a bracket of the header is amiss."""
+    span = diagnostic.span
+    from_header = diagnostic.code == "E0208" and diagnostic.path != ""
+    return from_header and span is not None and (span.file, span.line) in unread_lines
 
 
 def new_in_arm(name: str, found: Sequence[Diagnostic], known: Sequence[Diagnostic]) -> Iterator[Diagnostic]:

@@ -33,7 +33,7 @@ def wire(resolved: Resolved) -> tuple[Diagnostic, ...]:
         found += port_rules.outside_ports(resolved, served, phases)
     if not resolved.has_gaps:
         found += unused_rules.unused(resolved, phases)
-    return tuple(_each_once(found))
+    return tuple(_each_once(map(resolved.with_definition, found)))
 
 
 def diagnose(resolved: Resolved) -> tuple[Diagnostic, ...]:

@@ -18,7 +18,9 @@ def arms(composition: Composition) -> Iterator[tuple[str, Composition]]:
         if isinstance(entry.value, Table):
             overlay = Document(main.file, main.text, entry.value, [])
         elif isinstance(entry.value, Scalar) and isinstance(entry.value.value, str):
+            known = len(composition.documents)
             overlay = parent_of(composition, main, entry.value, join_path("study.arms", name))
+            composition.diagnostics += [d for document in composition.documents[known:] for d in document.diagnostics]
         if overlay is not None:
             yield name, _with(composition, overlay)
 
@@ -36,4 +38,6 @@ def _with(composition: Composition, overlay: Document) -> Composition:
         diagnostics=[],
     )
     over(arm, overlay)
+    own = arm.documents[len(composition.documents) :]
+    arm.diagnostics[:0] = [d for document in own for d in document.diagnostics]
     return arm

@@ -190,6 +190,7 @@ def _merged(before: Node, now: Node, key: str) -> Node:
             return merge(before, now, key)
         if isinstance(before, Scalar) and isinstance(before.value, str):
             now.short = before
+        now.has_gap = now.has_gap or isinstance(before, Invalid)
     if isinstance(now, Array) and isinstance(before, Array) and key == MERGED_BY_ID:
         return _merged_by_id(before, now)
     return now

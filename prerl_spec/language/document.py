@@ -34,11 +34,12 @@ class Invalid:
 
 @dataclass
 class Array:
-    """A list; `of_headers` where it was written as `[[name]]`."""
+    """A list; `of_headers` where it was written as `[[name]]`. `via` as in Scalar."""
 
     items: list["Node"]
     span: Span | None
     of_headers: bool = False
+    via: Span | None = None
 
 
 @dataclass
@@ -55,7 +56,7 @@ class Table:
     """A table; `header` is its bracketed path without brackets, None for an inline or dotted table.
 
     `name` is the header's last segment. `short` is the text that a table without `use` was merged into, so that
-    settings can be added to `verifier = "math_verify"`. `has_gap`: some key in it could not be read.
+    settings can be added to `verifier = "math_verify"`. `has_gap`: some key in it could not be read. `via` as in Scalar.
     """
 
     entries: dict[str, Entry] = field(default_factory=dict)
@@ -65,6 +66,7 @@ class Table:
     form: Form = "implicit"
     short: "Scalar | None" = None
     has_gap: bool = False
+    via: Span | None = None
 
     def get(self, key: str) -> "Node | None":
         """The value under a key, None where the key is not written."""

@@ -42,7 +42,9 @@ def interpolate(root: Table, environment: Mapping[str, str] | None = None) -> In
     for holder, key, path in list(_texts(root, "")):
         work.settle(holder, key, path)
     for path, node in walk(root):
-        if path.startswith("study.arms.") and isinstance(node, Scalar) and isinstance(node.value, str):
+        # What stands in an arm, or where no reference may, is still a use of the variable that it names.
+        left_alone = path.startswith("study.arms.") or is_component_place(path.removesuffix(".use"))
+        if left_alone and isinstance(node, Scalar) and isinstance(node.value, str):
             work.result.used |= {_first_two(m[1]) for m in _PIECE.finditer(node.value) if m[1]}
     work.unused()
     return work.result
@@ -164,7 +166,7 @@ class _Work:
             return Invalid(text.span)
         if isinstance(node, Scalar):
             return Scalar(node.value, text.span, node.via or node.span, node.reference or "path")
-        return _placed(copied(node), text.span, node.span)
+        return _placed(copied(node), text.span)
 
     def undefined(self, text: Scalar, target: str, path: str) -> Node:
         steps = split_path(target)
@@ -257,11 +259,13 @@ def _put(holder: Table | Array, key: str | int, node: Node) -> None:
         holder.items[key] = node
 
 
-def _placed(node: Node, span: Span | None, via: Span | None) -> Node:
+def _placed(node: Node, span: Span | None) -> Node:
     """A copied tree, every part of it where the reference stands."""
     for _, part in walk(node):
+        if not isinstance(part, Invalid):
+            part.via = part.via or part.span
         if isinstance(part, Scalar):
-            part.via, part.reference = part.via or part.span, part.reference or "path"
+            part.reference = part.reference or "path"
         part.span = span
         if isinstance(part, Table):
             part.header = part.name = None

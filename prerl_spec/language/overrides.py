@@ -122,6 +122,7 @@ def _value(composition: Composition, source: str, argument: str, start: int) -> 
 def _put(composition: Composition, source: str, steps: list[tuple[str | int, int, int]], value: Node) -> None:
     """Writes the value at a path, making the tables on the way; a phase, a list item and a free name must be there."""
     node: Node = composition.root
+    whole: Span | None = None  # the step that names the table in which the next one stands
     path = ""
     for depth, (step, start, stop) in enumerate(steps):
         span = Span(source, 1, start + 1, 1, stop + 1)
@@ -137,6 +138,7 @@ def _put(composition: Composition, source: str, steps: list[tuple[str | int, int
                 assert isinstance(holder, Array), "an item stands in a list"
                 assert isinstance(key, int), "items of a list are numbered"
                 holder.items[key] = value
+            whole = span
             continue
         assert isinstance(node, Table), "every step but the last is a table or a list"
         entry = node.entries.get(step) if isinstance(step, str) else None
@@ -150,10 +152,10 @@ def _put(composition: Composition, source: str, steps: list[tuple[str | int, int
         if last:
             if step == "use":  # a new component brings none of the old one's settings
                 node.entries.clear()
-                node.short = None
+                node.short, node.header = None, whole
             node.entries[step] = Entry(step, span, _over(entry, value))
             return
-        node = _table(node, entry, step, span)
+        node, whole = _table(node, entry, step, span), span
 
 
 def _over(entry: Entry | None, value: Node) -> Node:

@@ -9,14 +9,14 @@ def fold(word: str) -> str:
 
 
 def nearest(word: str, names: Iterable[str]) -> tuple[str, ...]:
-    """At most three names that the word may stand for: the same once folded, else all nearest by edit distance within
-    max(1, len(word) // 3), in order of declaration."""
+    """At most three names that the word may stand for: the same once folded, else all nearest by edit distance (as
+    written, or folded) within max(1, len(word) // 3), in order of declaration."""
     names = list(dict.fromkeys(names))
     folded = [n for n in names if fold(n) == fold(word)]
     if folded:
         return tuple(folded[:3])
     limit = max(1, len(word) // 3)
-    distances = {n: distance(word, n, limit) for n in names}
+    distances = {n: min(distance(word, n, limit), distance(fold(word), fold(n), limit)) for n in names}
     best = min(distances.values(), default=limit + 1)
     return tuple(n for n in names if distances[n] == best)[:3] if best <= limit else ()
 

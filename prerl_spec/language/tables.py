@@ -16,6 +16,19 @@ class Tables:
         self._repeated = False
         """Inside the second body of a table defined twice: its keys fill gaps and are no duplicates."""
         self._dotted_here: set[int] = set()
+        self._adrift: Array | None = None
+        """A list whose last item was begun with the wrong header: what stands under it belongs to nobody."""
+
+    def unreadable(self) -> None:
+        """A header could not be read: what the spec, or the last table of a list, seems to lack may stand under it."""
+        self.root.has_gap = True
+        for entry in self.root.entries.values():
+            if (
+                isinstance(entry.value, Array)
+                and entry.value.items
+                and isinstance(last := entry.value.items[-1], Table)
+            ):
+                last.has_gap = True
 
     def leave(self) -> None:
         """A header begins: until it can be read, what follows belongs to nobody."""
@@ -49,7 +62,9 @@ class Tables:
             self._twice("E0102", last_span, table.entries[last], f"duplicate key `{last}`")
 
     def _twice(self, code: str, span: Span, first: Entry, message: str) -> None:
-        labels = (Label(first.span, "first written here"),) if first.span else ()
+        header = first.value.header if isinstance(first.value, Table) else None
+        place = header or first.span
+        labels = (Label(place, "first written here"),) if place else ()
         self.diagnostics.append(Diagnostic("error", code, message, span, labels=labels))
 
     def open(self, keys: list[Key], many: bool, header: Span) -> None:
@@ -59,6 +74,8 @@ class Tables:
         for key, span in parents:
             entry = table.entries.setdefault(key, Entry(key, span, Table(span=span)))
             node = entry.value
+            if node is self._adrift:
+                return
             if isinstance(node, Array) and node.of_headers:
                 node = node.items[-1]
             if isinstance(node, Invalid):
@@ -84,9 +101,10 @@ class Tables:
             self.here = item
         elif isinstance(entry.value, Array) and entry.value.of_headers:
             entry.value.items.append(item)
-            self.here = item
+            self.here, self._adrift = item, None
         elif isinstance(entry.value, Table) and entry.value.form != "inline":
             self._twice("E0208", span, entry, f"`[[{key}]]` is a list of tables, but `[{key}]` is a table")
+            entry.value = Invalid(entry.value.span)  # which of the two was meant is not known, nor whose the rest is
         elif not isinstance(entry.value, Invalid):
             self._twice("E0102", span, entry, f"`{key}` already has a value")
 
@@ -103,5 +121,6 @@ class Tables:
         elif isinstance(node, Array) and node.of_headers:
             message = f"`[{entry.key}]` is a table, but `[[{entry.key}]]` is a list of tables"
             self._twice("E0208", span, entry, message)
+            self._adrift = node
         elif not isinstance(node, Invalid):
             self._twice("E0102", span, entry, f"`{entry.key}` already has a value")

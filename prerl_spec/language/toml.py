@@ -255,7 +255,7 @@ class _Reader(Lexer):
             self.skip_blank()
             keys = self.dotted_key()
         except Fault as fault:
-            self.has_gaps = True
+            self._lost_header()
             raise self._not_closed(opening, closing) if self.at_line_end and fault.code == "E0101" else fault from None
         first, last = keys[0][1], keys[-1][1]
         header = Span(self.file, first.line, first.column, last.end_line, last.end_column)
@@ -267,7 +267,7 @@ class _Reader(Lexer):
             self.tables.open(keys, many, header)
             raise self._not_closed(opening, closing)
         else:
-            self.has_gaps = True
+            self._lost_header()
             raise self.unexpected(self.at, f"`{closing}` belongs here")
 
     # --- after a mistake -------------------------------------------------------------------------------------------
@@ -283,6 +283,10 @@ class _Reader(Lexer):
 
     def _gap_here(self) -> None:
         self.has_gaps = self.tables.here.has_gap = True
+
+    def _lost_header(self) -> None:
+        self.has_gaps = True
+        self.tables.unreadable()
 
     def _resume(self, start: int, fault: Fault) -> int:
         if fault.resume is not None:

@@ -144,7 +144,7 @@ def _refusals(model: type[BaseModel], values: Mapping[str, Any], details: list[E
     refusals: list[Refusal] = []
     for steps, found in places.items():
         goes_deeper = any(steps != other and other[: len(steps)] == steps for other in places)
-        if goes_deeper and (_all_types(found) or _counts_items(found)):
+        if goes_deeper and all(_says_less_than_an_item(d) for d in found):
             continue  # a complaint of an item says more than "not a text", or than how many items are left without it
         setting = settings.get(str(steps[0])) if steps else None
         value = _value(values, steps)
@@ -251,12 +251,8 @@ def _is_type_error(detail: ErrorDetails) -> bool:
     )
 
 
-def _all_types(found: list[ErrorDetails]) -> bool:
-    return all(_is_type_error(d) or d["type"] == "literal_error" for d in found)
-
-
-def _counts_items(found: list[ErrorDetails]) -> bool:
-    return all(d["type"] == "too_short" for d in found)
+def _says_less_than_an_item(detail: ErrorDetails) -> bool:
+    return _is_type_error(detail) or detail["type"] in ("literal_error", "too_short")
 
 
 def _looks_like_value(text: str) -> bool:
