@@ -186,6 +186,20 @@ class Change:
 
 
 @dataclass(frozen=True)
+class Value:
+    """A leaf of the resolved spec: `Value("optimizer.lr", '"${vars.lr}"', 1e-6, "dsrl.toml:38:6", "dsrl.toml:9:6")`."""
+
+    path: str
+    given: str | None
+    """As written, references unresolved; None for a default."""
+    resolved: Any
+    origin: str
+    """file:line:column, "--set #1", or "default"."""
+    defined: str | None = None
+    """Where a reference found it."""
+
+
+@dataclass(frozen=True)
 class Plan:
     """The whole run. `meaning` is what the digest covers (see digest.py)."""
 
@@ -218,6 +232,8 @@ class Plan:
     notes: tuple[str, ...]
     plugin_files: Mapping[str, str] = field(default_factory=dict)
     """Python files whose components the spec names as `local.NAME`, absolute -> SHA-256 of what they said."""
+    values: tuple[Value, ...] = ()
+    """Given, resolved and origin of every value."""
     format: int = FORMAT
 
     @property

@@ -19,6 +19,7 @@ from prerl_spec.compiler.requirements import check_needs, engine_parts
 from prerl_spec.compiler.resolve import Resolved
 from prerl_spec.compiler.serving import Served, Site, nested, sites, with_following
 from prerl_spec.compiler.unused_rules import unused_components, unused_data
+from prerl_spec.compiler.values import values
 from prerl_spec.compiler.wire import outside_phases
 from prerl_spec.registry.component import Requirement
 from prerl_spec.registry.kinds import DataSet
@@ -68,6 +69,7 @@ def make_plan(resolved: Resolved, hardware: Hardware | None = None) -> Plan:
         hardware=here,
         notes=tuple(_notes(codec, shape, study=spec.study is not None)),
         plugin_files=resolved.plugin_files,
+        values=values(resolved),
     )
     return replace(plan, digest=digest_of_plan(plan))
 
