@@ -108,8 +108,19 @@ class SharedCalls:
         return self._ranks.gather_dealt(drawn, len(requests))
 
     def continuation_logps(self, pairs: Sequence[Pair]) -> list[tuple[float, bool]]:
+        if self._ranks.invariant:
+            return self._logps_in_batches(pairs)
         mine = [pairs[i] for i in self._ranks.mine(len(pairs))]
         return self._ranks.gather_dealt(continuation_logps(self._policy, mine), len(pairs))
+
+    def _logps_in_batches(self, pairs: Sequence[Pair]) -> list[tuple[float, bool]]:
+        """Whole batches are dealt out instead of pairs: which pairs share a forward is the same on any number of ranks."""
+        batches = plan_batches(pairs, one_by_one=not self._policy.plain_head)
+        mine = [batches[i] for i in self._ranks.mine(len(batches))]
+        scored = [continuation_logps(self._policy, [pairs[i] for i in batch]) for batch in mine]
+        found = {i: s for batch, one in zip(mine, scored, strict=True) for i, s in zip(batch, one, strict=True)}
+        by_pair = dict(self._ranks.gather(list(found.items())))
+        return [by_pair[i] for i in range(len(pairs))]
 
     def verify(self, verifier: Component, evidence: Sequence[tuple[str, str, bool]]) -> list[Verdict]:
         mine = [evidence[i] for i in self._ranks.mine(len(evidence))]
@@ -123,18 +134,31 @@ class SharedCalls:
 def continuation_logps(policy: Policy, pairs: Sequence[Pair]) -> list[tuple[float, bool]]:
     """For each (context, continuation): Σ log softmax(logits)[token] over the continuation, in nats, float32 at temperature
     1, and whether every token of it is the most likely one. An empty continuation has (0.0, True)."""
-    found: dict[int, tuple[float, bool]] = {i: (0.0, True) for i, (_, end) in enumerate(pairs) if not end}
-    longest_first = sorted((i for i in range(len(pairs)) if i not in found), key=lambda i: -_length(pairs[i]))
-    while longest_first:
-        width = _length(pairs[longest_first[0]]) - 1
-        size = max(1, TOKENS_PER_FORWARD // max(1, width)) if policy.plain_head else 1
-        batch, longest_first = longest_first[:size], longest_first[size:]
-        found.update(zip(batch, _score_batch(policy, [pairs[i] for i in batch], width), strict=True))
+    found: dict[int, tuple[float, bool]] = {}
+    for batch in plan_batches(pairs, one_by_one=not policy.plain_head):
+        found.update(zip(batch, _score_batch(policy, [pairs[i] for i in batch]), strict=True))
     return [found[i] for i in range(len(pairs))]
 
 
-def _score_batch(policy: Policy, pairs: Sequence[Pair], width: int) -> list[tuple[float, bool]]:
+def plan_batches(pairs: Sequence[Pair], *, one_by_one: bool) -> list[list[int]]:
+    """Numbers of pairs that are scored together, the longest first; those without a continuation last, in a batch of their
+    own."""
+    longest_first = sorted((i for i, (_, end) in enumerate(pairs) if end), key=lambda i: -_length(pairs[i]))
+    batches: list[list[int]] = []
+    while longest_first:
+        width = _length(pairs[longest_first[0]]) - 1
+        size = 1 if one_by_one else max(1, TOKENS_PER_FORWARD // max(1, width))
+        batches.append(longest_first[:size])
+        longest_first = longest_first[size:]
+    empty = [i for i, (_, end) in enumerate(pairs) if not end]
+    return [*batches, empty] if empty else batches
+
+
+def _score_batch(policy: Policy, pairs: Sequence[Pair]) -> list[tuple[float, bool]]:
     """Rows padded on the right: with causal attention no earlier token sees the padding."""
+    if not any(continuation for _, continuation in pairs):
+        return [(0.0, True)] * len(pairs)
+    width = max(map(_length, pairs)) - 1
     ids_BT = torch.zeros(len(pairs), width, dtype=torch.long)
     row: list[int] = []
     place: list[int] = []

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from prerl_spec.engine.division import Division
 from prerl_spec.text import Codec
 from prerl_spec.types import Attempt, Index, Prompt, Step, Tokens, View
 
@@ -135,10 +136,25 @@ def pack(
     rank: int = 0,
     size: int = 1,
 ) -> list[Pass]:
-    """The passes of this rank over the samples that carry weight, view by view; whole groups stay on one rank.
+    """The passes of one of `size` shares over the samples that carry weight, view by view."""
+    division = Division.by_rank(rank, size)
+    return pack_shares(step, samples_of_view, codec, division, tokens_per_pass=tokens_per_pass, alone=alone)[rank]
 
-    Groups are dealt to ranks by their slot, so that a rank trains on what it drew. Every rank gives the number of passes
-    of the longest one: short ranks are filled up with passes without samples (sharded models need equal forwards).
+
+def pack_shares(
+    step: Step,
+    samples_of_view: Mapping[View, Sequence[int]],
+    codec: Codec,
+    division: Division,
+    *,
+    tokens_per_pass: int,
+    alone: bool = False,
+) -> dict[int, list[Pass]]:
+    """The passes of this rank's shares, in order; a share is packed by itself, whoever works on it.
+
+    Groups are dealt to shares by their slot, so that whole groups stay together and, where each rank has one share, a rank
+    trains on what it drew. Every share has the number of passes of the longest one: short ones are filled up with passes
+    without samples (sharded models need equal forwards).
     """
     contexts = {view: Contexts(step, codec).of(view) for view in samples_of_view}
     wanted = {view: frozenset(samples) for view, samples in samples_of_view.items()}
@@ -149,11 +165,16 @@ def pack(
         s: sum(len(contexts[v][s]) + len(step.samples[s].tokens) - 1 for v in wanted if s in wanted[v])
         for s in together
     }
-    by_rank = [[s for s in together if slots[groups[s]] % size == r] for r in range(size)]
-    planned = [plan_passes([cost[s] for s in mine], tokens_per_pass, alone=alone) for mine in by_rank]
-    passes = [_build_pass(step, tuple(by_rank[rank][i] for i in chosen), wanted, contexts) for chosen in planned[rank]]
-    missing = max(map(len, planned)) - len(passes)
-    return passes + [_build_pass(step, (), wanted, contexts)] * missing
+    by_share = [
+        [s for s in together if slots[groups[s]] % division.num_shares == n] for n in range(division.num_shares)
+    ]
+    planned = [plan_passes([cost[s] for s in share], tokens_per_pass, alone=alone) for share in by_share]
+    num_passes = max(map(len, planned))
+    return {
+        n: [_build_pass(step, tuple(by_share[n][i] for i in chosen), wanted, contexts) for chosen in planned[n]]
+        + [_build_pass(step, (), wanted, contexts)] * (num_passes - len(planned[n]))
+        for n in division.mine
+    }
 
 
 def _build_pass(

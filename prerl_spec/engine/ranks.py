@@ -14,6 +14,7 @@ from accelerate import Accelerator
 from accelerate.utils import gather_object
 
 from prerl_spec.engine.disk import disk_faults_told
+from prerl_spec.engine.division import Division, add_in_pairs, workers
 from prerl_spec.errors import EnvironmentUnmet, PrerlError, RunFailed
 
 T = TypeVar("T")
@@ -24,14 +25,18 @@ _BUCKET_ELEMENTS = 1 << 24
 class Ranks:
     """One process among `size`; every method that communicates must be called by all of them in the same order."""
 
-    def __init__(self, accelerator: Accelerator) -> None:
+    def __init__(self, accelerator: Accelerator, *, invariant: bool = False) -> None:
         self.accelerator = accelerator
         self.rank: int = accelerator.process_index
         self.size: int = accelerator.num_processes
         self.device: torch.device = accelerator.device
+        self.invariant = invariant
+        """Whether results may not depend on how many processes there are."""
+        divided = Division.in_lanes if invariant else Division.by_rank
+        self.division: Division = divided(self.rank, self.size)
 
     @classmethod
-    def start(cls, processes: int = 1) -> "Ranks":
+    def start(cls, processes: int = 1, *, invariant: bool = False) -> "Ranks":
         """Joins the launcher's processes; `processes` is what the spec asks for where nobody launched any.
 
         Raises EnvironmentUnmet when fewer are connected than were asked for: a launcher flag that is silently ignored
@@ -44,7 +49,7 @@ class Ranks:
                 f"{wanted} processes are asked for, Accelerate connects {accelerator.num_processes}",
                 mend=f"torchrun --nproc_per_node {wanted} -m prerl_spec run SPEC",
             )
-        return cls(accelerator)
+        return cls(accelerator, invariant=invariant)
 
     @property
     def is_main(self) -> bool:
@@ -72,7 +77,8 @@ class Ranks:
         return tensor
 
     def sum_flat(self, tensors: Sequence[torch.Tensor]) -> None:
-        """Sums many tensors in place, in buckets: one message for small ones together."""
+        """Sums many tensors in place, in buckets: one message for small ones together. Where lanes are added up, in the
+        order of their tree."""
         if self.size == 1:
             return
         bucket: list[torch.Tensor] = []
@@ -87,9 +93,16 @@ class Ranks:
             self._sum_bucket(bucket)
 
     def _sum_bucket(self, bucket: Sequence[torch.Tensor]) -> None:
-        flat = self.sum(torch.cat([t.reshape(-1) for t in bucket]))
+        flat = torch.cat([t.reshape(-1) for t in bucket])
+        flat = self._add_lanes(flat) if self.invariant else self.sum(flat)
         for tensor, part in zip(bucket, torch.split(flat, [t.numel() for t in bucket]), strict=True):
             tensor.copy_(part.view_as(tensor))
+
+    def _add_lanes(self, tensor: torch.Tensor) -> torch.Tensor:
+        """The sum over the ranks that work on lanes: the other ones have nothing, and stand outside the tree."""
+        from_rank = [torch.empty_like(tensor) for _ in range(self.size)]
+        torch.distributed.all_gather(from_rank, tensor)
+        return add_in_pairs(from_rank[: workers(self.size)])
 
     def any(self, flag: bool) -> bool:
         """Whether the flag is set on any rank."""

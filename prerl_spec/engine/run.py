@@ -8,6 +8,7 @@ from transformers.utils.logging import disable_progress_bar
 
 from prerl_spec.compiler.graph import Graph
 from prerl_spec.engine.course import Course
+from prerl_spec.engine.division import fixed_threads
 from prerl_spec.engine.events import EventLog, Listener, Silence
 from prerl_spec.engine.ranks import Ranks
 from prerl_spec.engine.session import Session
@@ -24,8 +25,11 @@ def run(graph: Graph, taken: Path | None, listener: Listener) -> Path:
     # Its bars for loading and writing shards would break up the display.
     quiet: Callable[[], None] = disable_progress_bar
     quiet()
-    ranks = Ranks.start(graph.distributed.processes)
+    invariant = graph.distributed.determinism == "invariant"
+    ranks = Ranks.start(graph.distributed.processes, invariant=invariant)
     with ExitStack() as stack:
+        if invariant:
+            stack.enter_context(fixed_threads())
         assert (taken is not None) == ranks.is_main, "the main rank takes the folder, and no other"
         folder = ranks.gather([taken] if taken is not None else [])[0]
         signals = stack.enter_context(Signals())

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from prerl_spec.engine.division import LaneTree
 from prerl_spec.engine.ranks import Ranks
 from prerl_spec.errors import RunFailed
 
@@ -29,6 +30,7 @@ class Updater:
         self._declaration = optimizer
         self._ranks = ranks
         self._named = named_parameters
+        self._lanes = LaneTree() if ranks.invariant else None
         self._optimizers: list[torch.optim.Optimizer] = optimizer.build(named_parameters)
         self._initial_lrs = [[float(g["lr"]) for g in o.param_groups] for o in self._optimizers]
         held = {id(p) for o in self._optimizers for g in o.param_groups for p in g["params"]}
@@ -67,18 +69,34 @@ class Updater:
             )
         return UpdateRecord(norm.item(), (before != after).double().mean().item())
 
+    def end_share(self) -> None:
+        """What has been accumulated is the gradient of a whole share of the update; lanes are kept apart from here on."""
+        if self._lanes is not None:
+            self._lanes.add(self._accumulated())
+            for _, parameter in self._named:
+                parameter.grad = None
+
     def summed_gradients(self) -> list[Tensor]:
-        """Every parameter's gradient, summed over ranks; zero where no rank has one."""
+        """Every parameter's gradient, summed over shares and ranks; zero where there is none."""
+        if self._lanes is not None and (gradients := self._lanes.take()) is not None:
+            for (_, parameter), gradient in zip(self._named, gradients, strict=True):
+                parameter.grad = gradient
+        gradients = self._accumulated()
+        # Weights carry the global denominator already, so ranks add up: a data-parallel wrapper would average.
+        self._ranks.sum_flat(gradients)
+        return gradients
+
+    def _accumulated(self) -> list[Tensor]:
         gradients = []
         for _, parameter in self._named:
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
             gradients.append(parameter.grad)
-        # Weights carry the global denominator already, so ranks add up: a data-parallel wrapper would average.
-        self._ranks.sum_flat(gradients)
         return gradients
 
     def forget_gradients(self) -> None:
+        if self._lanes is not None:
+            self._lanes.clear()
         for _, parameter in self._named:
             parameter.grad = None
 

@@ -1,4 +1,4 @@
-"""Which samples are decoded together: shortest prompts first, as many as memory and speed allow."""
+"""Which samples are decoded together: shortest prompts first, as many as memory and speed allow; or each request alone."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -70,3 +70,13 @@ def plan_batches(
         places, waiting = waiting[: len(prompt_S)], waiting[len(prompt_S) :]
         seed_S = tuple(requests[i].seeds[k] for i, k in places)
         yield Batch(tuple(contexts), tuple(prompt_S), seed_S), places
+
+
+def plan_tiles(
+    requests: Sequence[Request], max_new_tokens: int, budget: Budget
+) -> Iterator[tuple[Batch, list[tuple[int, int]]]]:
+    """The same, each request in batches of its own: no sample is in a matrix product with another request's, whose shape
+    would then change its last bits. Slower by the ratio of the batches' sizes where decoding is bound by calls."""
+    for i, request in enumerate(requests):
+        for batch, places in plan_batches([request], max_new_tokens, budget):
+            yield batch, [(i, k) for _, k in places]

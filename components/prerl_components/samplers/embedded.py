@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from prerl_components.samplers.batches import Budget, plan_batches
+from prerl_components.samplers.batches import Budget, plan_batches, plan_tiles
 from prerl_components.samplers.kv_loop import BatchLoop
 from prerl_components.samplers.kv_rows import KvRows
 from prerl_components.samplers.parity import HALF_TOLERANCE, TOLERANCE, check_parity
@@ -24,10 +24,11 @@ class EmbeddedSampler:
         self._compute_dtype = site.model.compute_dtype
         self._device = torch.device(site.device)
         self._max_length = site.max_length
+        self._invariant = site.invariant
         module: Any = self._module
         vocabulary, hidden = module.get_input_embeddings().weight.shape
         # float32 shows a wrong row best; flash attention has no float32 kernel.
-        in_float32 = not module.config._attn_implementation.startswith("flash")
+        in_float32 = module.dtype == torch.float32 and not module.config._attn_implementation.startswith("flash")
         with torch.inference_mode(), evaluation_mode(self._module), self._autocast(enabled=not in_float32):
             size = check_parity(
                 self._module,
@@ -44,7 +45,8 @@ class EmbeddedSampler:
         """One list a request, one Generation a seed, in order.
 
         A sample depends on the weights, its context, the decoding and its own seed: what else is drawn with it moves
-        logits by rounding only. Raises RunFailed for a context that leaves no room, and for logits that are not finite.
+        logits by rounding only, and not even that at an invariant site (there, what else is drawn with it is its own
+        request). Raises RunFailed for a context that leaves no room, and for logits that are not finite.
         """
         self._check_room(requests, decoding.max_new_tokens)
         stops = StopTexts(self._codec, decoding.stop) if decoding.stop else None
@@ -58,9 +60,11 @@ class EmbeddedSampler:
                 progress(done, total)
 
         with torch.inference_mode(), evaluation_mode(self._module), self._autocast():
-            for batch, places in plan_batches(requests, decoding.max_new_tokens, self._budget):
+            plan = plan_tiles if self._invariant else plan_batches
+            for batch, places in plan(requests, decoding.max_new_tokens, self._budget):
                 rows = KvRows(self._module, self._device)
-                loop = BatchLoop(rows, batch, decoding, self._codec.eos_ids, stops, self._device)
+                ids = self._codec.eos_ids
+                loop = BatchLoop(rows, batch, decoding, ids, stops, self._device, keeps_ended=self._invariant)
                 drawn.update(zip(places, loop.run(ended), strict=True))
         return [[drawn[i, k] for k in range(len(request.seeds))] for i, request in enumerate(requests)]
 

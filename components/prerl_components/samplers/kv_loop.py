@@ -60,7 +60,7 @@ class Responses:
 
 class BatchLoop:
     """Continues every sample of a batch to its end. `sample_R` and `alive_R` say, for each row that is still in the
-    cache, which sample it is and whether it goes on."""
+    cache, which sample it is and whether it goes on; `keeps_ended`: whether rows stay to the end of the batch."""
 
     def __init__(
         self,
@@ -70,6 +70,8 @@ class BatchLoop:
         eos_ids: Sequence[int],
         stops: StopTexts | None,
         device: torch.device,
+        *,
+        keeps_ended: bool = False,
     ) -> None:
         num_samples = len(batch.seed_S)
         self._rows = rows
@@ -78,6 +80,7 @@ class BatchLoop:
         self._eos_ids = torch.tensor(eos_ids, dtype=torch.long, device=device)
         self._stops = stops
         self._device = device
+        self._keeps_ended = keeps_ended
         self._responses = Responses(num_samples, decoding.max_new_tokens, device)
         self._streams = UniformStreams(batch.seed_S) if decoding.temperature > 0 else None
         self._uniform_RK = torch.zeros(0, device=device)
@@ -150,8 +153,11 @@ class BatchLoop:
                     yield row
 
     def _drop_rows(self, token_R: Tensor) -> Tensor:
-        """Leaves out the ended rows once they are a share worth it; returns the tokens of the rows that stay."""
-        if len(self._alive_R) - self._num_alive < DROP_SHARE * len(self._alive_R):
+        """Leaves out the ended rows once they are a share worth it; returns the tokens of the rows that stay.
+
+        Never where the batch must keep its shape: when a row ends, the last bits of the others would change with it.
+        """
+        if self._keeps_ended or len(self._alive_R) - self._num_alive < DROP_SHARE * len(self._alive_R):
             return token_R
         keep = [row for row, alive in enumerate(self._alive_R) if alive]
         keep_R = torch.tensor(keep, device=self._device)
