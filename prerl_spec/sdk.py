@@ -15,6 +15,8 @@ from prerl_spec.registry.component import (
     Wiring,
 )
 from prerl_spec.registry.kinds import (
+    AdaptedWeight,
+    AttachedAdapter,
     DataSet,
     EvaluationSite,
     LoadedModel,
@@ -51,7 +53,9 @@ from prerl_spec.views import Conditional, Marginal, Prefix
 
 __all__ = [
     "API",
+    "AdaptedWeight",
     "Array",
+    "AttachedAdapter",
     "Attempt",
     "Codec",
     "Component",

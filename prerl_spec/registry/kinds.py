@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol
 
 from prerl_spec.types import (
     Array,
@@ -98,6 +98,56 @@ class ModelSite:
     """Folder with the tokenizer files that the named data set brings."""
 
 
+class AdaptedWeight(NamedTuple):
+    """A frozen weight under its name in the model's own checkpoint, and what an adapter adds to it.
+
+    `change(whole)` is that addend, float32, of the weight's shape; `whole` makes a tensor whole that lies in shards. None:
+    nothing is added.
+    """
+
+    name: str
+    weight: torch.nn.Parameter
+    change: Callable[[Callable[[Tensor], Tensor]], Tensor] | None
+
+
+class AttachedAdapter(Protocol):
+    """Trained float32 parameters inside a module whose own weights are frozen; at first they change nothing."""
+
+    merge: bool
+    """Whether samplers with weights of their own get the sum of base and adapter, rather than the adapter."""
+
+    def parameters(self) -> dict[str, torch.nn.Parameter]:
+        """By their names in the module."""
+        ...
+
+    def off(self) -> AbstractContextManager[None]:
+        """Inside, the module is the base alone; for forwards without gradient."""
+        ...
+
+    def weights(self) -> Iterator[AdaptedWeight]:
+        """Every weight of the base, tied ones once."""
+        ...
+
+    def save(self, folder: Path, tensors: Mapping[str, Tensor]) -> None:
+        """Writes whole values of `parameters()` as peft's from_pretrained wants them."""
+        ...
+
+    def read(self, folder: Path) -> dict[str, Tensor]:
+        """What `save` wrote."""
+        ...
+
+
+class Adapter(Protocol):
+    """Declared inside a model: what is trained in place of its weights."""
+
+    def attach(self, module: torch.nn.Module, *, base: str, revision: str | None, seed: int) -> AttachedAdapter:
+        """Freezes the module and puts the adapter into it. `base` and `revision` are what its files call the model.
+
+        Raises SpecInvalid for settings that do not fit the module. Leaves every global random generator as it was.
+        """
+        ...
+
+
 @dataclass(frozen=True)
 class LoadedModel:
     """A causal language model of transformers with fp32 weights, its tokenizer, and where both came from."""
@@ -108,6 +158,8 @@ class LoadedModel:
     compute_dtype: torch.dtype
     source: Mapping[str, Any]
     """For the manifest: name, resolved revision, configuration class, parameters."""
+    adapter: AttachedAdapter | None = None
+    """What is trained instead of the module's own weights, which then are frozen and in `compute_dtype`."""
 
 
 class Model(Protocol):
@@ -131,12 +183,13 @@ class PolicyAccess(Protocol):
     def size(self) -> int: ...
     @property
     def has_adapter(self) -> bool:
-        """Whether an adapter is trained on a base that never changes: then `save_adapter` says all that is new."""
+        """Whether an adapter is to be handed over on a base that never changes: then `save_adapter` says all that is
+        new."""
         ...
 
     def tensors(self) -> Iterator[tuple[str, Tensor]]:
         """The weights under the names of the transformers checkpoint, whole, float32, one at a time; tied ones once.
-        Those of the base where there is an adapter."""
+        Those of the base where `has_adapter`; where an adapter is to be merged, the sums of both."""
         ...
 
     def save_adapter(self, folder: Path) -> None:

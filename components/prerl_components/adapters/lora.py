@@ -1,16 +1,19 @@
-"""Low-rank adapters on a frozen model: the declaration; training them is a part that this version does not have."""
+"""Low-rank adapters on a frozen model: the declaration; peft makes the layers."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from prerl_spec.sdk import Component, Requirement
+from prerl_spec.sdk import AttachedAdapter, Component, Requirement
+
+if TYPE_CHECKING:
+    import torch
 
 
 class Lora(Component):
-    """Low-rank adaptation (arXiv:2106.09685): W + (alpha/rank)·B·A with W frozen.
+    """Low-rank adaptation (arXiv:2106.09685): W + (alpha/rank)·B·A with W frozen, A drawn from the run's seed, B = 0.
 
-    `requirements` names the missing part, so that `plan` shows it and a run ends before anything is loaded.
+    A and B are float32. W is held in the model's compute dtype: no update has to fit into it.
     """
 
     kind: ClassVar[Literal["adapter"]] = "adapter"
@@ -18,10 +21,20 @@ class Lora(Component):
     rank: int = Field(default=16, ge=1, description="Rank r of the update B·A.")
     alpha: float = Field(default=32.0, gt=0, description="The update is scaled by alpha / rank.")
     targets: Literal["all-linear"] | Annotated[tuple[str, ...], Field(min_length=1)] = Field(
-        default="all-linear", description="Names of the linear layers that get an adapter."
+        default="all-linear", description="Names of the linear layers that get an adapter; all: but the output head."
     )
     dropout: float = Field(default=0.0, ge=0, lt=1, description="Dropout on the adapter's input.")
-    merge: bool = Field(default=False, description="Add the update to the weights in saved checkpoints.")
+    merge: bool = Field(
+        default=False,
+        description="Give samplers with weights of their own W + (alpha/rank)·B·A in place of W and the adapter.",
+    )
 
     def requirements(self) -> tuple[Requirement, ...]:
-        return (Requirement("part", "adapter training", "train all weights: leave `adapter` out"),)
+        return (Requirement("package", "peft>=0.17,<1", "pip install 'peft>=0.17,<1'"),)
+
+    def attach(self, module: "torch.nn.Module", *, base: str, revision: str | None, seed: int) -> AttachedAdapter:
+        """Freezes the module and puts the layers into it, in place; `base` and `revision` are what the adapter's files
+        call the model. Raises SpecInvalid for a target that is the name of no linear layer."""
+        from prerl_components.adapters.low_rank import LowRank
+
+        return LowRank(self, module, base=base, revision=revision, seed=seed)

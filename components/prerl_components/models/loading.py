@@ -11,7 +11,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging
 
 from prerl_components.models.hub_access import cache_alone_where_unreachable
-from prerl_spec.sdk import Codec, EnvironmentUnmet, LoadedModel, ModelSite, eos_ids_of
+from prerl_spec.sdk import AttachedAdapter, Codec, EnvironmentUnmet, LoadedModel, ModelSite, eos_ids_of
 
 if TYPE_CHECKING:
     from prerl_components.models.hf_causal import HfCausal
@@ -27,22 +27,19 @@ COMPUTE = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torc
 
 
 def load_pretrained(settings: "HfCausal", site: ModelSite) -> LoadedModel:
-    """The checkpoint as it stands, in float32 on the site's device.
+    """The checkpoint as it stands, in float32 on the site's device; a base that an adapter leaves alone, in `dtype`.
 
     Raises EnvironmentUnmet for what cannot be loaded, for a checkpoint that lacks weights of its architecture, and for
     one without safetensors.
     """
-    if settings.adapter is not None:
-        raise EnvironmentUnmet(
-            "adapter training is a part that this version does not have", mend="train all weights: leave `adapter` out"
-        )
+    adapter: Any = settings.adapter
     code = settings.remote_code
     try:
         with _from(settings.name), private_random(site.seed), no_progress_bars():
             module, found = AUTO_MODEL.from_pretrained(
                 settings.name,
                 revision=settings.revision,
-                dtype=torch.float32,
+                dtype=torch.float32 if adapter is None else COMPUTE[settings.dtype],
                 attn_implementation=settings.attention,
                 trust_remote_code=code != "off",
                 code_revision=None if code == "off" else code,
@@ -57,9 +54,25 @@ def load_pretrained(settings: "HfCausal", site: ModelSite) -> LoadedModel:
             f"model {settings.name} lacks {len(missing)} weights of {type(module).__name__}, the first {missing[0]}",
             mend="a checkpoint of the whole causal language model is needed",
         )
+    if getattr(module, "_hf_peft_config_loaded", False):
+        # peft takes seconds to import, and most checkpoints hold no adapter.
+        from prerl_components.adapters.low_rank import absorb
+
+        absorb(module)
     own = settings.tokenizer == settings.name
     tokenizer = load_tokenizer(settings.tokenizer, settings.revision if own else "main", remote_code=code)
-    return complete(module, tokenizer, settings.dtype, site, {"name": settings.name, "revision": _commit(module)})
+    source = {"name": settings.name, "revision": _commit(module)}
+    if adapter is None:
+        return complete(module, tokenizer, settings.dtype, site, source)
+    base = str(Path(settings.name).resolve()) if Path(settings.name).is_dir() else settings.name
+    return complete(
+        module,
+        tokenizer,
+        settings.dtype,
+        site,
+        source,
+        adapter.attach(module, base=base, revision=source["revision"], seed=site.seed),
+    )
 
 
 def load_tokenizer(name: str, revision: str = "main", *, remote_code: str = "off") -> Any:
@@ -81,10 +94,15 @@ def load_tokenizer(name: str, revision: str = "main", *, remote_code: str = "off
 
 
 def complete(
-    module: torch.nn.Module, tokenizer: Any, dtype: str, site: ModelSite, source: dict[str, Any]
+    module: torch.nn.Module,
+    tokenizer: Any,
+    dtype: str,
+    site: ModelSite,
+    source: dict[str, Any],
+    adapter: AttachedAdapter | None = None,
 ) -> LoadedModel:
     """The model on its device with its codec. Raises EnvironmentUnmet where tokens have no embedding, or weights are
-    not float32 (a quantised checkpoint)."""
+    neither float32 nor a frozen base in `dtype` (a quantised checkpoint)."""
     generation: Any = module.generation_config
     codec = Codec.of_tokenizer(tokenizer, eos_ids_of({"eos_token_id": generation.eos_token_id}))
     embeddings = module.get_input_embeddings().num_embeddings  # type: ignore[operator]
@@ -93,17 +111,22 @@ def complete(
             f"the tokenizer has {codec.vocab_size} tokens, the model embeds {embeddings}",
             mend="use the tokenizer that the model was made with, or raise vocab_size",
         )
-    kinds = sorted({str(p.dtype) for p in module.parameters()} - {"torch.float32"})
+    wanted = {torch.float32} if adapter is None else {torch.float32, COMPUTE[dtype]}
+    kinds = sorted(str(kind) for kind in {p.dtype for p in module.parameters()} - wanted)
     if kinds:
         raise EnvironmentUnmet(
             f"{source['name']} holds {', '.join(kinds)} weights after loading, trained weights are float32",
             mend="use the checkpoint that is not quantised",
         )
+    trained = [] if adapter is None else list(adapter.parameters().values())
+    added = sum(p.numel() for p in trained)
     facts = {
         "configuration": type(module.config).__name__,
-        "parameters": sum(p.numel() for p in module.parameters()),
+        "parameters": sum(p.numel() for p in module.parameters()) - added,
     }
-    return LoadedModel(module.to(site.device).eval(), tokenizer, codec, COMPUTE[dtype], {**source, **facts})
+    if adapter is not None:
+        facts["adapter_parameters"] = added
+    return LoadedModel(module.to(site.device).eval(), tokenizer, codec, COMPUTE[dtype], {**source, **facts}, adapter)
 
 
 @contextmanager

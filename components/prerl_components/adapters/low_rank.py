@@ -1,0 +1,156 @@
+"""peft's low-rank layers inside a model of transformers that stays what it is: same class, same `base_model`, same head."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from difflib import get_close_matches
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from peft import LoraConfig, TaskType, inject_adapter_in_model
+from peft.tuners.lora import LoraLayer
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from transformers.pytorch_utils import Conv1D
+
+from prerl_components.models.loading import private_random
+from prerl_spec.sdk import AdaptedWeight, Diagnostic, SpecInvalid
+
+if TYPE_CHECKING:
+    from prerl_components.adapters.lora import Lora
+
+NAME = "default"
+"""peft's own name for the adapter where there is one."""
+
+IN_FILES = "base_model.model."
+"""Stands before every name in adapter_model.safetensors: peft saves from a model that it wraps twice."""
+
+LINEAR = (nn.Linear, Conv1D)
+
+# peft types alpha as an integer, which the method does not ask for.
+LORA_CONFIG: Any = LoraConfig
+
+
+class LowRank:
+    """`registry.kinds.AttachedAdapter`: W + (alpha/rank)·B·A in every target of the module, W frozen."""
+
+    def __init__(self, settings: "Lora", module: nn.Module, *, base: str, revision: str | None, seed: int) -> None:
+        targets = linear_layers(module)
+        check_targets(settings.targets, targets)
+        self.merge = settings.merge
+        self._module = module
+        self._config: Any = LORA_CONFIG(
+            task_type=TaskType.CAUSAL_LM,
+            base_model_name_or_path=base,
+            revision=revision,
+            r=settings.rank,
+            lora_alpha=settings.alpha,
+            lora_dropout=settings.dropout,
+            target_modules=settings.targets if isinstance(settings.targets, str) else list(settings.targets),
+            fan_in_fan_out=any(isinstance(layer, Conv1D) for layer in targets.values()),
+        )
+        with private_random(seed):
+            inject_adapter_in_model(self._config, module, NAME)
+            self._layers: dict[str, Any] = {n: m for n, m in module.named_modules() if isinstance(m, LoraLayer)}
+            for layer in self._layers.values():
+                # peft gives A and B the base's dtype; trained weights are float32, and A's bits do not hang on the base.
+                layer.lora_A[NAME].float()
+                layer.lora_B[NAME].float()
+                layer.reset_lora_parameters(NAME, True)
+
+    def parameters(self) -> dict[str, nn.Parameter]:
+        """A and B of every layer, by their names in the module."""
+        return {n: p for n, p in self._module.named_parameters() if f".{NAME}." in n}
+
+    @contextmanager
+    def off(self) -> Iterator[None]:
+        """Inside, the module is the base alone. Gradients of earlier forwards must have been taken."""
+        for layer in self._layers.values():
+            layer.enable_adapters(False)
+        try:
+            yield
+        finally:
+            for layer in self._layers.values():
+                layer.enable_adapters(True)
+
+    def weights(self) -> Iterator[AdaptedWeight]:
+        """Every weight of the base under its name without an adapter, tied ones once."""
+        own = {id(p) for p in self.parameters().values()}
+        for name, parameter in self._module.named_parameters():
+            if id(parameter) not in own:
+                layer_name, _, leaf = name.rpartition(".base_layer.")
+                layer = self._layers.get(layer_name) if leaf == "weight" else None
+                yield AdaptedWeight(
+                    name.replace(".base_layer.", "."), parameter, None if layer is None else partial(update, layer)
+                )
+
+    def save(self, folder: Path, tensors: Mapping[str, Tensor]) -> None:
+        """adapter_config.json and adapter_model.safetensors, as peft's and transformers' from_pretrained want them;
+        `tensors` are the values of `parameters()`, whole."""
+        folder.mkdir(parents=True, exist_ok=True)
+        told = self._config.to_dict()
+        # peft keeps the names as a set, whose order is another in each process.
+        told = {k: sorted(v) if isinstance(v, set) else v for k, v in told.items()} | {"inference_mode": True}
+        (folder / "adapter_config.json").write_text(json.dumps(told, indent=2, sort_keys=True), encoding="utf-8")
+        in_file = {in_files(name): value.detach().cpu().contiguous() for name, value in tensors.items()}
+        save_file(in_file, folder / "adapter_model.safetensors", metadata={"format": "pt"})
+
+    def read(self, folder: Path) -> dict[str, Tensor]:
+        """The tensors of an adapter that `save` wrote, by their names in the module."""
+        saved = load_file(folder / "adapter_model.safetensors")
+        return {name: saved[in_files(name)] for name in self.parameters()}
+
+
+def update(layer: Any, whole: Callable[[Tensor], Tensor]) -> Tensor:
+    """(alpha/rank)·B·A in float32, shaped as the layer's weight."""
+    a_rd, b_or = (whole(side[NAME].weight.detach()).float() for side in (layer.lora_A, layer.lora_B))
+    change: Tensor = layer.scaling[NAME] * (b_or @ a_rd)
+    return change.T if layer.fan_in_fan_out else change
+
+
+def in_files(name: str) -> str:
+    """The name of a parameter in adapter_model.safetensors."""
+    return IN_FILES + name.replace(f".{NAME}.", ".")
+
+
+def linear_layers(module: nn.Module) -> dict[str, nn.Module]:
+    """Every linear layer by name, the output head left out: tied to the embeddings it could not change alone."""
+    untyped: Any = module
+    head = untyped.get_output_embeddings()
+    return {n: m for n, m in module.named_modules() if isinstance(m, LINEAR) and m is not head}
+
+
+def check_targets(targets: str | tuple[str, ...], layers: Mapping[str, nn.Module]) -> None:
+    """Raises SpecInvalid for each target that is neither the name of a linear layer nor the end of one, with all that
+    exist. peft itself says nothing as long as one of them is there."""
+    if isinstance(targets, str):
+        return
+    names = sorted({name.rpartition(".")[2] for name in layers})
+    mistakes = []
+    for index, target in enumerate(targets):
+        if not any(name == target or name.endswith(f".{target}") for name in layers):
+            nearest = next(iter(get_close_matches(target, names, n=1, cutoff=0.6)), None)
+            mistakes.append(
+                Diagnostic(
+                    "error",
+                    "E0207",
+                    f"no linear layer of the model is called `{target}`",
+                    path=f"model.adapter.targets[{index}]",
+                    help=f"did you mean `{nearest}`?" if nearest else None,
+                    notes=(f"there are {', '.join(names)}; the output head takes no adapter",),
+                )
+            )
+    if mistakes:
+        raise SpecInvalid(mistakes)
+
+
+def absorb(module: nn.Module) -> None:
+    """Adds an adapter that came with a checkpoint to the weights, in place: what is left is a plain model."""
+    layers: list[tuple[str, Any]] = [(n, m) for n, m in module.named_modules() if isinstance(m, LoraLayer)]
+    for name, layer in layers:
+        layer.merge()
+        module.set_submodule(name, layer.get_base_layer())
+    untyped: Any = module
+    untyped._hf_peft_config_loaded = False
+    module.requires_grad_(True)
