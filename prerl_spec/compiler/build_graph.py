@@ -1,5 +1,8 @@
 """From a plan to the graph that the engine opens: the plan alone decides, whether it was just made or read from plan.json."""
 
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +50,7 @@ def build_graph(plan: Plan, spec_text: str) -> Graph:
         run=RunSettings(plan.name, plan.seed, Path(plan.output_dir)),
         model=named(plan.model),
         data={name: named(data.component) for name, data in plan.data.items()},
-        phases=tuple(map(phase, plan.phases)),
+        phases=tuple(_with_carried_lr([phase(planned) for planned in plan.phases])),
         evaluators=tuple(named(e.component) for e in plan.evaluators),
         trackers=tuple(map(named, plan.trackers)),
         distributed=Distributed(**plan.distributed),
@@ -60,6 +63,16 @@ def build_graph(plan: Plan, spec_text: str) -> Graph:
         spec_text=spec_text,
         spec_file=plan.spec_file,
     )
+
+
+def _with_carried_lr(phases: Sequence[Phase]) -> Iterator[Phase]:
+    for index, phase in enumerate(phases):
+        steps = 0
+        for ahead, following in pairwise(phases[index:]):
+            if ahead.schedule.component.lr_schedule != "carry":
+                break
+            steps += following.schedule.component.max_steps or 0
+        yield replace(phase, carried_lr_steps=steps)
 
 
 def shelf_of(plan: Plan) -> Shelf:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from prerl_spec.compiler.digest import differences, meaning
-from prerl_spec.compiler.plan import Plan
+from prerl_spec.compiler.plan import PhasePlan, Plan
 from prerl_spec.errors import Drift
 
 
@@ -20,18 +20,19 @@ def extension(before: Plan, after: Plan) -> Extension:
     last = len(before.phases) - 1
     raised = f"phases[{last}].schedule.settings.steps"
     behind = tuple(f"phases[{n}]" for n in range(len(before.phases), len(after.phases)))
+    falling = _lr_falls_over_the_end(before)
     drift: list[str] = []
     reopened = None
+    if behind and falling and _carries_lr(before.phases[last]):
+        drift.append(
+            f"{behind[0]}: the learning rate of `{falling}` would be carried into it and fall more slowly, so earlier steps "
+            "would differ"
+        )
     for path, old, new in differences(meaning(before), meaning(after)):
         if path.startswith(behind):
             continue
-        constant = (
-            before.phases[last].optimizer.settings.get("lr_schedule", "constant") == "constant"
-            if before.phases
-            else False
-        )
         if path == raised and isinstance(old, int) and isinstance(new, int) and new > old:
-            if constant:
+            if not falling:
                 reopened = last
                 continue
             drift.append(
@@ -46,3 +47,17 @@ def extension(before: Plan, after: Plan) -> Extension:
             mend="start another run, or take these changes back; a run can get more phases, or more steps in its last one",
         )
     return Extension(reopened, len(behind))
+
+
+def _lr_falls_over_the_end(plan: Plan) -> str | None:
+    """The phase whose learning rate falls over steps that the last phase's are among, None where none does."""
+    for phase in reversed(plan.phases):
+        if phase is not plan.phases[-1] and not _carries_lr(phase):
+            return None
+        if phase.optimizer.settings.get("lr_schedule", "constant") != "constant":
+            return phase.id
+    return None
+
+
+def _carries_lr(phase: PhasePlan) -> bool:
+    return phase.schedule.settings.get("lr_schedule") == "carry"

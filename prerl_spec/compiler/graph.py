@@ -60,6 +60,8 @@ class Phase:
     probes: tuple[Named, ...] = ()
     carry_optimizer: bool = True
     """Whether the *next* phase inherits the optimizer's moments: the schedule's word, decided by the compiler."""
+    carried_lr_steps: int = 0
+    """Steps at most of the phases behind it that its learning rate is carried into."""
 
 
 @dataclass(frozen=True)

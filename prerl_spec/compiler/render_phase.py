@@ -151,7 +151,8 @@ def _hand_over(phase: PhasePlan, following: PhasePlan) -> str:
         parts.append(f"{' and '.join(shared)} goes on where it stands")
     theirs = following.optimizer.settings
     if theirs.get("lr_schedule", "constant") != "constant" or theirs.get("warmup_steps"):
-        parts.append(f"lr schedule {'goes on' if settings.get('lr_schedule') == 'carry' else 'restarts'}")
+        carried = settings.get("lr_schedule") == "carry"
+        parts.append("lr schedule goes on: one course over both phases" if carried else "lr schedule restarts")
     if any(f.of == "reference" for f in following.forwards):
         kept = settings.get("reference") == "keep"
         parts.append("the reference stays" if kept else "the reference takes over the weights")

@@ -89,8 +89,10 @@ class OpenPhase:
         return metrics
 
     def _lr_steps(self, at: Position) -> int | None:
+        """Steps of the learning rate's whole course: this phase's and those of the phases it is carried through. All are
+        counted as planned, so that a phase which ends early makes no jump."""
         steps = self.phase.schedule.component.max_steps
-        return None if steps is None else at.lr_offset + int(steps)
+        return None if steps is None else at.lr_planned + int(steps) + self.phase.carried_lr_steps
 
     def _open_source(self) -> Source:
         session, phase, seed = self._session, self.phase, self._session.graph.run.seed

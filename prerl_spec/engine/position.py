@@ -12,7 +12,7 @@ from prerl_spec.types import StepRecord
 class Position:
     """`phase` is an index, `step` counts the phase's finished steps, `over` says that its boundary has been reached but
     the next phase has not begun, `spent` that it was because the schedule allows no more steps. `lr_offset` are steps of
-    earlier phases that the learning rate goes on from."""
+    earlier phases that the learning rate goes on from, `lr_planned` how many those phases had at most."""
 
     phase: int = 0
     step: int = 0
@@ -21,6 +21,7 @@ class Position:
     generated_tokens: int = 0
     trained_tokens: int = 0
     lr_offset: int = 0
+    lr_planned: int = 0
     over: bool = False
     spent: bool = False
     cursor: Cursor = field(default_factory=Cursor.start)
@@ -58,8 +59,9 @@ class Position:
         """The phase goes on where an extended spec gives more steps to one that had used its own up."""
         return replace(self, over=False) if self.spent and max_steps is not None and max_steps > self.step else self
 
-    def next_phase(self, *, carry_lr: bool, restart_data: bool) -> "Position":
-        """Over the boundary: weights always carry, the rest as the ended phase's schedule says."""
+    def next_phase(self, *, carry_lr: bool, restart_data: bool, max_steps: int | None = None) -> "Position":
+        """Over the boundary: weights always carry, the rest as the ended phase's schedule says. `max_steps` are what it
+        had at most, None where a budget ended it."""
         return replace(
             self,
             phase=self.phase + 1,
@@ -68,5 +70,6 @@ class Position:
             spent=False,
             schedule=None,
             lr_offset=self.lr_offset + self.step if carry_lr else 0,
+            lr_planned=self.lr_planned + (max_steps or self.step) if carry_lr else 0,
             cursor=Cursor({}) if restart_data else self.cursor,
         )

@@ -114,6 +114,45 @@ def test_an_evaluators_own_verifier_reads_the_gold_answers_that_it_alone_judges(
     assert {s["task"] for s in json.loads((run / "scores.json").read_text())} == {"held"}
 
 
+LEARNING = "".join(
+    f"""
+[[phases]]
+id = "{name}"
+data = "corpus"
+documents_per_step = 2
+objective = "next_token"
+schedule = {{{{ {schedule} }}}}
+optimizer = {{{{ use = "adamw", lr = 1.0, lr_schedule = "linear", warmup_steps = 2 }}}}
+"""
+    for name, schedule in (
+        ("warm", "{first}"),
+        ("middle", 'use = "fixed_steps", steps = 2, lr_schedule = "{then}"'),
+        ("late", 'use = "fixed_steps", steps = 2'),
+    )
+)
+FOUR = 'use = "fixed_steps", steps = 4'
+CARRY = ', lr_schedule = "carry"'
+FLAT = 'use = "until_plateau", metric = "lr", patience = 1, steps = 4'
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "eighths"),
+    [
+        (FOUR, "restart", [4, 8, 8, 4, 4, 8, 4, 8]),
+        (FOUR + CARRY, "restart", [4, 8, 8, 6, 4, 2, 4, 8]),
+        (FOUR + CARRY, "carry", [4, 8, *(8 * k / 6 for k in (6, 5, 4, 3, 2, 1))]),
+        (FLAT + CARRY, "restart", [4, 8, 8, 6, 4, 4, 8]),
+    ],
+)
+def test_a_carried_learning_rate_is_one_course_over_all_its_phases(
+    tmp_path: Path, first: str, then: str, eighths: list[float]
+) -> None:
+    """Up in two steps, then down over the planned steps of all phases of the course: a boundary makes no jump, not even
+    behind a phase that ends early."""
+    run = start(tmp_path, LEARNING.format(first=first, then=then))
+    assert [e["metrics"]["lr"] * 8 for e in steps_of(run)] == pytest.approx(eighths)
+
+
 def test_only_a_phase_that_has_used_its_steps_up_goes_on_when_it_gets_more() -> None:
     spent = Position(step=5, over=True, spent=True)
     assert not spent.reopened(6).over

@@ -12,7 +12,8 @@ Beta = Annotated[float, Field(ge=0, lt=1)]
 
 
 class LearningRate(Component):
-    """Warm-up, then constant, linear or cosine down to `final_lr_fraction` over the steps of the phase."""
+    """Warm-up, then constant, linear or cosine down to `final_lr_fraction` over the steps of the phase, and of those that
+    its schedule carries the learning rate into."""
 
     kind = "optimizer"
 
@@ -23,7 +24,7 @@ class LearningRate(Component):
         "constant", description="how the learning rate falls after the warm-up"
     )
     final_lr_fraction: float = Field(
-        0.0, ge=0, lt=1, description="what linear and cosine fall to, as a fraction of lr, by the end of the phase"
+        0.0, ge=0, lt=1, description="what linear and cosine fall to, as a fraction of lr, by the end of the last step"
     )
     warmup_steps: int = Field(0, ge=0, description="steps over which the learning rate rises linearly to lr")
 

@@ -19,7 +19,9 @@ class Handover(Component):
         "optimizer, else reset",
     )
     lr_schedule: Literal["restart", "carry"] = Field(
-        "restart", description="whether the next phase's learning-rate schedule starts anew or goes on counting steps"
+        "restart",
+        description="carry: this phase and the next have one learning-rate schedule, warm-up once and the fall over the "
+        "steps of both; restart: the next phase begins its own",
     )
     reference: Literal["resync", "keep"] = Field(
         "resync", description="whether the next phase's reference model is the policy at the hand-over"
