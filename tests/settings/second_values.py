@@ -196,5 +196,8 @@ SEEN_BY_THE_HUB = {
 }
 """Without a meaning for local folders."""
 
-NOT_IN_THIS_VERSION = {("sampler", "vllm"), ("sampler", "vllm_server"), ("adapter", "lora")}
+SEEN_WITH_VLLM = {("sampler", "vllm")}
+"""Observed where vLLM is installed (tests/components/test_samplers_vllm.py)."""
+
+NOT_IN_THIS_VERSION = {("sampler", "vllm_server"), ("adapter", "lora")}
 """Declared, and refused before a run: nothing reads their settings yet."""

@@ -25,6 +25,7 @@ from tests.settings.second_values import (
     SEEN_IN_A_RUN,
     SEEN_IN_BEHAVIOUR,
     SEEN_IN_THE_PLAN,
+    SEEN_WITH_VLLM,
     Only,
 )
 
@@ -42,7 +43,9 @@ ONE_CHOICE = {
     if len(get_args(BUILT_INS[kind, use].model_fields[setting].annotation)) == 1
 }
 """A closed choice of one word has no second value."""
-OBSERVED = sorted(s for s in SETTINGS - SEEN_ELSEWHERE - ONE_CHOICE if s[:2] not in NOT_IN_THIS_VERSION)
+OBSERVED = sorted(
+    s for s in SETTINGS - SEEN_ELSEWHERE - ONE_CHOICE if s[:2] not in NOT_IN_THIS_VERSION | SEEN_WITH_VLLM
+)
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +81,7 @@ def test_a_second_value_of_a_setting_makes_a_difference(kind: str, use: str, set
 def test_the_lists_name_nothing_that_is_not_there() -> None:
     assert SEEN_ELSEWHERE <= SETTINGS
     assert {("objective", "grpo", "advantage"), ("probe", "thoughts", "rules")} == ONE_CHOICE
-    assert BUILT_INS.keys() == SEEN_IN_BEHAVIOUR.keys() | NOT_IN_THIS_VERSION
+    assert BUILT_INS.keys() == SEEN_IN_BEHAVIOUR.keys() | SEEN_WITH_VLLM | NOT_IN_THIS_VERSION
     for name, (_, second) in SEEN_IN_BEHAVIOUR.items():
         assert second.keys() == {s[2] for s in OBSERVED if s[:2] == name}, name
 

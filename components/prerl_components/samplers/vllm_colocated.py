@@ -1,0 +1,147 @@
+"""The sampler `vllm`, opened: an engine beside the trainer, in its process, that gets the weights after every update.
+
+With several processes each has an engine of its own (tensor parallelism 1) and draws for its own prompts.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+
+from prerl_components.samplers.frozen_access import FrozenAccess
+from prerl_components.samplers.process_state import random_state_kept
+from prerl_components.samplers.room import check_room
+from prerl_components.samplers.vllm_adapter import PushedAdapter
+from prerl_components.samplers.vllm_calls import draw_samples, score_texts
+from prerl_components.samplers.vllm_engine import running_engine
+from prerl_components.samplers.vllm_weights import load_into_worker
+from prerl_components.samplers.weight_files import write_shell, write_weights
+from prerl_components.samplers.weight_probe import Text, WeightProbe, probe_requests
+from prerl_spec.sdk import Decoding, Generation, OpenSampler, PolicyAccess, Request, SamplerSite
+
+
+class ColocatedSampler:
+    """Draws with an engine whose weights `sync` replaces.
+
+    Where the engine can sleep (on GPUs) it does so whenever it does not draw: its cache and its weights then leave the
+    memory to the trainer.
+    """
+
+    def __init__(
+        self, llm: Any, site: SamplerSite, policy: PolicyAccess, max_gap: float, adapter: PushedAdapter | None
+    ) -> None:
+        self._llm = llm
+        self._policy = policy
+        self._adapter = adapter
+        self._eos_ids = site.model.codec.eos_ids
+        self._max_length = min(site.max_length, llm.model_config.max_model_len)
+        self._sleeps = bool(llm.model_config.enable_sleep_mode)
+        with random_state_kept():
+            self._push()
+            self._probe = WeightProbe(policy, self._probe_texts(site), max_gap)
+            self.gap = self._compare(0)
+            self._sleep()
+
+    def generate(
+        self, requests: Sequence[Request], decoding: Decoding, progress: Callable[[int, int], None] | None = None
+    ) -> list[list[Generation]]:
+        """One list a request, one Generation a seed, in order; entropies are not known.
+
+        A sample depends on the weights, its context, the decoding and its own seed: what else is drawn with it moves
+        logits by rounding only. Raises RunFailed for a context that leaves no room, and for logits that are not finite.
+        """
+        check_room(requests, decoding.max_new_tokens, self._max_length)
+        with random_state_kept():
+            if self._sleeps:
+                self._llm.wake_up()
+            try:
+                return draw_samples(
+                    self._llm, requests, decoding, self._eos_ids, adapter=self._request(), progress=progress
+                )
+            finally:
+                self._sleep()
+
+    def sync(self, version: int) -> None:
+        """Pushes the trainer's weights and compares. Raises RunFailed where the engine then is not the trainer's.
+
+        The order on GPUs: weights awake, push, cache awake, reset. After it the engine sleeps until it draws.
+        """
+        with random_state_kept():
+            if self._sleeps:
+                self._llm.wake_up(["weights"])
+            self._push()
+            self.gap = self._compare(version)
+            self._sleep()
+
+    def _push(self) -> None:
+        if self._adapter is None:
+            self._llm.collective_rpc(load_into_worker, args=(self._policy.tensors(),))
+        else:
+            self._adapter.push(self._llm)
+        if self._sleeps:
+            self._llm.wake_up(["kv_cache"])
+        # What it holds was computed by the weights before.
+        assert self._llm.reset_prefix_cache(), "blocks of the prefix cache are in use between two calls"
+
+    def _compare(self, version: int) -> float:
+        scored = score_texts(self._llm, self._probe.texts, adapter=self._request())
+        return self._probe.check(scored, version)
+
+    def _probe_texts(self, site: SamplerSite) -> list[Text]:
+        asked, decoding = probe_requests(site.model.codec, self._max_length)
+        drawn = draw_samples(self._llm, asked, decoding, (), adapter=self._request())
+        return [Text(request.context, own[0].tokens) for request, own in zip(asked, drawn, strict=True)]
+
+    def _request(self) -> Any:
+        return None if self._adapter is None else self._adapter.request
+
+    def _sleep(self) -> None:
+        """Level 1 keeps the weights in host memory; after level 2 they would be garbage until the next push."""
+        if self._sleeps:
+            self._llm.sleep(level=1)
+
+
+def engine_arguments(site: SamplerSite, folder: Path, adapter: PushedAdapter | None) -> dict[str, Any]:
+    """What a run decides of its engine. Weights come by the first push; only the base of an adapter is read from files."""
+    arguments: dict[str, Any] = {
+        "model": str(folder),
+        "load_format": "dummy" if adapter is None else "safetensors",
+        "dtype": str(site.model.compute_dtype).removeprefix("torch."),
+        # The distribution that is drawn from, and no defaults from a checkpoint's generation config.
+        "logprobs_mode": "processed_logprobs",
+        "generation_config": "vllm",
+        # Nothing is drawn from it: each sample has a seed of its own.
+        "seed": 0,
+        "max_model_len": site.max_length,
+        "enable_prefix_caching": True,
+        "enable_sleep_mode": site.device.startswith("cuda"),
+        "use_tqdm_on_load": False,
+        "disable_log_stats": True,
+    }
+    if torch.distributed.is_initialized() and torch.distributed.get_world_size() > 1:
+        # Takes the launcher's rank and device; any other would put every rank's engine on the first GPU.
+        arguments["distributed_executor_backend"] = "external_launcher"
+    return arguments if adapter is None else {**arguments, **adapter.arguments}
+
+
+@contextmanager
+def open_colocated(site: SamplerSite, engine: Mapping[str, Any], max_gap: float) -> Iterator[OpenSampler]:
+    """Raises EnvironmentUnmet where vLLM does not take the model or an argument, RunFailed where its log-probabilities are
+    not the model's."""
+    policy = site.policy if site.policy is not None else FrozenAccess(site.model)
+    with ExitStack() as stack:
+        root = site.folder or Path(stack.enter_context(TemporaryDirectory(prefix="prerl-vllm-")))
+        folder = root / "vllm"
+        if policy.rank == 0:
+            write_shell(folder, site.model)
+        adapter = None
+        if policy.has_adapter:
+            write_weights(folder, policy.tensors(), writes=policy.rank == 0)
+            adapter = PushedAdapter(policy, folder)
+        policy.barrier()
+        arguments = {**engine_arguments(site, folder, adapter), **engine}
+        llm = stack.enter_context(running_engine(arguments, folder / f"rank{policy.rank}.log"))
+        yield ColocatedSampler(llm, site, policy, max_gap, adapter)
