@@ -3,6 +3,7 @@
 import argparse
 import json
 from pathlib import Path
+from typing import Any
 
 from prerl_spec.cli.overrides import add_overrides, overrides
 
@@ -29,21 +30,29 @@ def run(arguments: argparse.Namespace) -> int:
     from prerl_spec.compiler.quantities import table
     from prerl_spec.compiler.write_resolved import resolved_toml
     from prerl_spec.language.document import plain
+    from prerl_spec.language.secrets import masked_line
 
     form, spec = _form_and_spec(arguments.graph, arguments.spec)
     resolved, warnings = check_spec(spec, **overrides(arguments))
     print_text(warnings, resolved.sources)
     if arguments.resolved:
-        print_results(resolved_toml(resolved))
+        print_results(masked_line(resolved_toml(resolved)))
     elif arguments.origins:
         nodes = {path: resolved.node(path) for path in resolved.origins}
-        rows = [(p, json.dumps(plain(n), default=str), resolved.origins[p]) for p, n in nodes.items() if n is not None]
+        rows = [(p, _shown(p, plain(n)), resolved.origins[p]) for p, n in nodes.items() if n is not None]
         print_results("\n".join(table(rows, indent=0)))
     elif form == "json":
         print_results(json.dumps(draw(resolved).as_json(), indent=2))
     else:
         print_results(draw(resolved).as_mermaid())
     return 0
+
+
+def _shown(path: str, value: Any) -> str:
+    """A value as JSON, with what looks like a secret starred out."""
+    from prerl_spec.language.secrets import masked_value
+
+    return masked_value(json.dumps(value, default=str), path.rpartition(".")[2])
 
 
 def _form_and_spec(graph: str | None, spec: Path | None) -> tuple[str | None, Path]:

@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from prerl_spec.compiler.declare import RESERVED, Declarations, Declared
+from prerl_spec.compiler.findings import Findings
 from prerl_spec.compiler.keys import Keys
 from prerl_spec.errors import Diagnostic, Label, Span, Suggestion
 from prerl_spec.language.compose import names_component
@@ -31,17 +32,16 @@ from prerl_spec.registry.component import Component
 from prerl_spec.registry.settings import Refusal, Setting, settings_of, shown, validate
 
 
-class Check:
+class Check(Findings):
     """One pass over a composed tree. Fills `built`, `diagnostics` and `poisoned`; `spec` is what could be understood."""
 
     def __init__(self, root: Table, declarations: Declarations, folders: Mapping[str, Path], has_gaps: bool) -> None:
+        super().__init__(poisoned=set(declarations.poisoned))
         self.root = root
         self.declarations = declarations
         self.declared = declarations.found
         self.folders = folders
         self.has_gaps = has_gaps
-        self.diagnostics: list[Diagnostic] = []
-        self.poisoned: set[str] = set(declarations.poisoned)
         self.components: dict[str, Component] = {}
         self.written: dict[str, frozenset[str]] = {}
         self.start = root.span
@@ -333,24 +333,6 @@ class Check:
             self.fail(
                 "E0204", "phases", "missing table `[[phases]]`", self.start, help="or `[[evaluate]]`, to score alone"
             )
-
-    def fail(
-        self,
-        code: str,
-        where: str,
-        message: str,
-        span: Span | None,
-        *,
-        caret: str = "",
-        help: str | None = None,
-        notes: tuple[str, ...] = (),
-        labels: tuple[Label, ...] = (),
-        suggestions: tuple[Suggestion, ...] = (),
-    ) -> None:
-        self.poisoned.add(where)
-        self.diagnostics.append(
-            Diagnostic("error", code, message, span, where, caret, labels, help, notes, suggestions)
-        )
 
 
 def _understood(model: type[BaseModel], values: dict[str, Any]) -> Any:

@@ -106,4 +106,5 @@ def _wiring(resolved: Resolved, site: Site, following: Site | None) -> Wiring:
         schedule=component(site.schedule),
         # A next optimizer that is broken or missing is reported as such; no rule may hold it against this phase as well.
         next_optimizer=optimizer if following is not None and next_optimizer is None else next_optimizer,
+        has_rewards=bool(site.rewards),
     )

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 
 from pydantic import BaseModel
 
-from prerl_spec.errors import Diagnostic, Label, Span, Suggestion
+from prerl_spec.compiler.findings import Findings
+from prerl_spec.errors import Diagnostic, Span, Suggestion
 from prerl_spec.language.document import Array, Invalid, Node, Scalar, Table, join_path
 from prerl_spec.language.suggest import fold, nearest, one_of
 from prerl_spec.registry.component import Component, Kind
@@ -34,12 +35,10 @@ class Declared:
 
 
 @dataclass
-class Declarations:
-    """What was found, by path, and what went wrong on the way."""
+class Declarations(Findings):
+    """The components that were found, by path, and what went wrong on the way."""
 
     found: dict[str, Declared] = field(default_factory=dict)
-    diagnostics: list[Diagnostic] = field(default_factory=list)
-    poisoned: set[str] = field(default_factory=set)
 
 
 def declare(
@@ -76,15 +75,15 @@ class _Walk:
         if setting.named:
             if isinstance(node, Table) and "use" in node.entries and isinstance(node.get("use"), Scalar):
                 note = f"`{setting.key}` is a table of named components: write `[{setting.key}.train]`"
-                self.fail("E0203", path, "unknown key `use`", node.entries["use"].span, notes=(note,), poison=path)
+                self.into.fail("E0203", path, "unknown key `use`", node.entries["use"].span, notes=(note,), poison=path)
             elif isinstance(node, Table):
                 for name, entry in node.entries.items():
                     if not isinstance(entry.value, Invalid):
                         self.reference(kind, entry.value, join_path(path, name), entry.span)
             elif isinstance(node, Array) and node.of_headers:
-                self.fail("E0208", path, f"`{setting.key}` is a table of named components", key)
+                self.into.fail("E0208", path, f"`{setting.key}` is a table of named components", key)
             else:
-                self.fail("E0201", path, f"`{setting.key}` wants a table of named components", _span(node, key))
+                self.into.fail("E0201", path, f"`{setting.key}` wants a table of named components", _span(node, key))
         elif not setting.slot.many:
             self.reference(kind, node, path, key)
         elif isinstance(node, Array):
@@ -97,10 +96,10 @@ class _Walk:
         if isinstance(node, Table) or (isinstance(node, Scalar) and isinstance(node.value, str)):
             written = key if isinstance(node, Table) and node.form != "inline" else _span(node, key)
             mend = f"`[[{setting.key}]]`, or `{setting.key} = [...]`, makes a list"
-            self.fail("E0208", path, f"`{setting.key}` is a list of components", written, caret=mend)
+            self.into.fail("E0208", path, f"`{setting.key}` is a list of components", written, caret=mend)
         else:
             assert isinstance(node, Scalar), "a list would be welcome"
-            self.fail(
+            self.into.fail(
                 "E0201", path, f"`{setting.key}` wants a list of components, not {shown(node.value)}", _span(node, key)
             )
 
@@ -110,7 +109,7 @@ class _Walk:
             self.into.poisoned.add(path)
             return
         if isinstance(node, Array) and node.of_headers:
-            self.fail("E0208", path, f"one {_noun(kind)} stands here, not a list of tables", key)
+            self.into.fail("E0208", path, f"one {_noun(kind)} stands here, not a list of tables", key)
             return
         if isinstance(node, Scalar) and isinstance(node.value, str):
             table = Table(form="inline", span=node.span)
@@ -118,7 +117,9 @@ class _Walk:
             return
         if not isinstance(node, Table):
             seen = shown(node.value) if isinstance(node, Scalar) else "a list"
-            self.fail("E0308", path, f"{_article(kind)} is named by a text or a table, not by {seen}", _span(node, key))
+            self.into.fail(
+                "E0308", path, f"{_article(kind)} is named by a text or a table, not by {seen}", _span(node, key)
+            )
             return
         anchor = node.header or key
         use = node.get("use") if "use" in node.entries else node.short
@@ -130,7 +131,7 @@ class _Walk:
             self.no_use(kind, node, path, anchor)
         elif not isinstance(use, Scalar) or not isinstance(use.value, str):
             seen = shown(use.value) if isinstance(use, Scalar) else "a list" if isinstance(use, Array) else "a table"
-            self.fail(
+            self.into.fail(
                 "E0308", join_path(path, "use"), f"`use` wants a name, not {seen}", _span(use, anchor), poison=path
             )
         else:
@@ -141,7 +142,7 @@ class _Walk:
         misspelt = [e for k, e in table.entries.items() if "use" in nearest(k, RESERVED) and _is_text(e.value)]
         if misspelt:
             wrong = misspelt[0]
-            self.fail(
+            self.into.fail(
                 "E0203",
                 join_path(path, wrong.key),
                 f"unknown key `{wrong.key}`",
@@ -153,7 +154,7 @@ class _Walk:
             )
             return
         names = self.shelf.names(kind)
-        self.fail(
+        self.into.fail(
             "E0308",
             path,
             f"this {_noun(kind)} has no `use`",
@@ -167,7 +168,7 @@ class _Walk:
         word = str(use.value)
         match = REFERENCE.fullmatch(word)
         if use.reference is not None or "${" in word:
-            self.fail("E0308", where, "a component is named outright, not by a reference", use.span, poison=path)
+            self.into.fail("E0308", where, "a component is named outright, not by a reference", use.span, poison=path)
             return
         if match is None and not REFERENCE.fullmatch(fold(word)):
             self.malformed(kind, word, use, where, path)
@@ -186,10 +187,10 @@ class _Walk:
         try:
             component = load(entry)
         except PluginFault as fault:
-            self.fail(fault.code, where, fault.message, use.span, help=fault.help, poison=path)
+            self.into.fail(fault.code, where, fault.message, use.span, help=fault.help, poison=path)
             return
         if pinned is not None and int(pinned) != component.version:
-            self.fail(
+            self.into.fail(
                 "E0307",
                 where,
                 f"`{name}` has no behaviour version {pinned}",
@@ -215,7 +216,7 @@ class _Walk:
             message, mend = f"{shown(word)} is not a name", "names are lower-case words: `grpo`, `acme.fancy`, `grpo@1`"
         caret = f"did you mean {one_of(close)}?" if close else ""
         suggestions = tuple(Suggestion(f"did you mean `{n}`?", n) for n in close)
-        self.fail("E0308", where, message, use.span, caret=caret, help=mend, suggestions=suggestions, poison=path)
+        self.into.fail("E0308", where, message, use.span, caret=caret, help=mend, suggestions=suggestions, poison=path)
 
     def provider(self, kind: Kind, name: str, use: Scalar, table: Table, where: str, path: str) -> Entry | None:
         """The one entry that the name means here, or None once the mistake is told."""
@@ -226,13 +227,13 @@ class _Walk:
             return None
         if isinstance(origin, Scalar):
             if not isinstance(origin.value, str):
-                self.fail("E0201", join_path(path, "from"), "`from` wants a text", origin.span, poison=path)
+                self.into.fail("E0201", join_path(path, "from"), "`from` wants a text", origin.span, poison=path)
                 return None
             chosen = [e for e in entries if normalized(e.distribution) == normalized(str(origin.value))]
             if not chosen:
                 homes = one_of(e.distribution for e in entries)
                 message = f"{origin.value} provides no {_noun(kind)} `{name}`"
-                self.fail(
+                self.into.fail(
                     "E0302",
                     join_path(path, "from"),
                     message,
@@ -244,12 +245,12 @@ class _Walk:
                 return None
             return chosen[0]
         if isinstance(origin, Array | Table):
-            self.fail("E0201", join_path(path, "from"), "`from` wants a text", origin.span, poison=path)
+            self.into.fail("E0201", join_path(path, "from"), "`from` wants a text", origin.span, poison=path)
             return None
         if len(entries) > 1:
             homes = " and ".join(e.distribution for e in entries)
             mend = f'choose one: from = "{entries[0].distribution}"'
-            self.fail("E0302", where, f"`{name}` is provided by {homes}", use.span, help=mend, poison=path)
+            self.into.fail("E0302", where, f"`{name}` is provided by {homes}", use.span, help=mend, poison=path)
             return None
         return entries[0]
 
@@ -259,7 +260,7 @@ class _Walk:
         others = self.shelf.kinds_of(name)
         if not same and others:
             caret = f"`{name}` is {_article(others[0])}; {_article(kind)} is needed here"
-            self.fail(
+            self.into.fail(
                 "E0303",
                 where,
                 f"`{name}` is not {_article(kind)}",
@@ -271,7 +272,7 @@ class _Walk:
             return
         close = nearest(name, names)
         known = f"known: {one_of(names)}" if names else f"no {_noun(kind)} is installed"
-        self.fail(
+        self.into.fail(
             "E0301",
             where,
             f"unknown {_noun(kind)} `{name}`",
@@ -280,25 +281,6 @@ class _Walk:
             help=f"`prerl-spec components list --kind {kind}` shows all {len(names)}" if close else known,
             suggestions=tuple(Suggestion(f"did you mean `{n}`?", n) for n in close),
             poison=path,
-        )
-
-    def fail(
-        self,
-        code: str,
-        where: str,
-        message: str,
-        span: Span | None,
-        *,
-        caret: str = "",
-        help: str | None = None,
-        notes: tuple[str, ...] = (),
-        labels: tuple[Label, ...] = (),
-        suggestions: tuple[Suggestion, ...] = (),
-        poison: str | None = None,
-    ) -> None:
-        self.into.poisoned.add(where if poison is None else poison)
-        self.into.diagnostics.append(
-            Diagnostic("error", code, message, span, where, caret, labels, help, notes, suggestions)
         )
 
 

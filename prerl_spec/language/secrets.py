@@ -33,6 +33,11 @@ def masked(text: str) -> str:
     return _HEX.sub(_stars, _TOKEN.sub(_stars, text))
 
 
+def masked_value(text: str, setting: str) -> str:
+    """The same for the value of a setting: a commit stays readable where one belongs."""
+    return _TOKEN.sub(_stars, text) if setting in COMMIT_SETTINGS else masked(text)
+
+
 def masked_line(text: str) -> str:
     """The same for a source line; the commit of a `revision` stays readable."""
 

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, NamedTuple, get_args, get_origin
+from pathlib import Path
+from typing import Any, ClassVar, Literal, NamedTuple, Self, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
@@ -141,6 +142,12 @@ class Component(BaseModel):
     def check(self, wiring: Wiring) -> Iterable[Conflict]:
         """Cross-field rules: each broken one as a Conflict."""
         return ()
+
+    def for_trial(self, folder: Path) -> Self | str:
+        """What `plugin check` opens to hold it against the laws of its kind: itself, with what it reads from outside
+        written below `folder`, which is empty. A text instead says why nothing can be opened ("it sends to a server").
+        """
+        return self
 
     def settings(self) -> dict[str, Any]:
         """Every setting, defaults included, as JSON-able values; a nested component becomes its own table."""

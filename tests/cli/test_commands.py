@@ -80,6 +80,19 @@ def test_show_takes_the_form_of_the_graph_before_or_after_the_spec(
     assert done.returncode == code
 
 
+@pytest.mark.parametrize("form", ["--resolved", "--origins"])
+def test_show_masks_what_looks_like_a_secret_but_no_commit(
+    form: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    token, commit = "hf_" + "a1" * 12, "0123456789" * 4
+    model = f'[model]\nuse = "hf_causal"\nname = "{token}"\nrevision = "{commit}"\n'
+    spec = f'spec = 1\nrun.name = "shown"\n{model}[[evaluate]]\nuse = "lm_eval"\ntasks = ["{commit}"]\n'
+    assert main(["show", str(written(tmp_path, spec)), form]) == 0
+    said = capsys.readouterr()
+    assert token not in said.out + said.err
+    assert said.out.count(commit) == 1
+
+
 @pytest.mark.parametrize("name", ["plan", "show"])
 def test_a_spec_that_is_not_there_or_a_folder_is_a_usage_error(name: str, tmp_path: Path) -> None:
     options = ["--graph"] if name == "show" else []

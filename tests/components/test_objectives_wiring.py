@@ -3,10 +3,13 @@
 from typing import Any
 
 import pytest
+import torch
 from prerl_components.objectives.grpo import Grpo
 from prerl_components.objectives.kl import Kl
 from prerl_components.objectives.marginal import MarginalNsr, MarginalPg, MarginalPsr
 from prerl_components.objectives.next_token import NextToken
+from prerl_components.objectives.policy_gradient import PolicyGradient
+from prerl_components.objectives.surrogates import clipped_surrogate
 from prerl_components.objectives.weighted_sum import WeightedSum
 
 from prerl_spec.sdk import Component, Place, Wiring
@@ -30,8 +33,56 @@ def found(objective: Component, sampler: Sampler | None = None, **wiring: Any) -
 @pytest.mark.parametrize("objective", [Grpo(), MarginalNsr(), MarginalPsr(), MarginalPg(), WeightedSum(terms=(Kl(),))])
 def test_the_defaults_contradict_nothing(objective: Component) -> None:
     assert found(objective) == []
-    assert found(objective, updates_per_batch=4, written=("clip_low", "clip_high", "dual_clip")) == []
     assert found(objective, Sampler(top_p=0.9, top_k=20)) == []
+
+
+CLIPS = ("clip_low", "clip_high", "dual_clip")
+
+
+@pytest.mark.parametrize(
+    ("objective", "idle"),
+    [
+        (Grpo(), ()),
+        (MarginalPg(), ()),
+        (MarginalNsr(), ("clip_high",)),
+        (MarginalPsr(), ("clip_low", "dual_clip")),
+        (MarginalNsr(center="group"), ()),
+        (MarginalPsr(center="group"), ()),
+    ],
+    ids=["grpo", "pg", "nsr", "psr", "nsr-centred", "psr-centred"],
+)
+def test_a_clip_that_acts_on_a_sign_that_is_never_trained_has_no_effect(
+    objective: PolicyGradient, idle: tuple[str, ...]
+) -> None:
+    assert found(objective, updates_per_batch=4, written=CLIPS) == [("W0702", (Place("self", s),)) for s in idle]
+
+
+@pytest.mark.parametrize("objective", [MarginalNsr(), MarginalPsr()], ids=["nsr", "psr"])
+def test_settings_said_to_have_no_effect_change_neither_loss_nor_gradient(objective: PolicyGradient) -> None:
+    idle = [places[0].setting for _, places in found(objective, updates_per_batch=2, written=CLIPS)]
+    sign = -1.0 if isinstance(objective, MarginalNsr) else 1.0
+    advantage_n = sign * torch.rand(512, dtype=torch.float64).clamp(min=0.01)
+    old_n = torch.zeros(512, dtype=torch.float64)
+
+    def outcome(**settings: float) -> tuple[torch.Tensor, torch.Tensor]:
+        logp_n = torch.linspace(-3, 3, 512, dtype=torch.float64, requires_grad=True)
+        clips = {"clip_low": 0.2, "clip_high": 0.2, "dual_clip": 3.0, **settings}
+        loss_n = clipped_surrogate(logp_n, old_n, advantage_n, **clips)
+        return loss_n.detach(), torch.autograd.grad(loss_n.sum(), logp_n)[0]
+
+    before = outcome()
+    for setting in CLIPS:
+        changed = outcome(**{setting: 0.9 if setting != "dual_clip" else 1.5})
+        same = all(torch.equal(a, b) for a, b in zip(before, changed, strict=True))
+        assert same == (setting in idle), setting
+
+
+def test_psr_never_trains_an_unparsable_response_unless_reward_terms_lift_it() -> None:
+    written = ("unparsable",)
+    assert found(MarginalPsr(unparsable="mask"), written=written) == [("W0702", (Place("self", "unparsable"),))]
+    assert found(MarginalPsr(unparsable="mask"), written=written, has_rewards=True) == []
+    assert found(MarginalPsr(unparsable="mask", center="group"), written=written) == []
+    assert found(MarginalNsr(unparsable="mask"), written=written) == []
 
 
 def test_a_group_of_one_has_no_baseline() -> None:

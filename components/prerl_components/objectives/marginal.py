@@ -13,6 +13,7 @@ from pydantic import Field
 
 from prerl_components.objectives.advantages import centre, group_mean, minus_one
 from prerl_components.objectives.policy_gradient import Earned, PolicyGradient
+from prerl_components.objectives.wiring_rules import settings_of_the_other_sign
 from prerl_spec.sdk import Array, Conflict, Marginal, Place, Step, Wiring
 
 
@@ -49,6 +50,10 @@ class MarginalObjective(PolicyGradient):
     @property
     def baseline(self) -> str:
         return "advantage" if self.advantage == "group_mean" else "center"
+
+    def check(self, wiring: Wiring) -> Iterable[Conflict]:
+        yield from super().check(wiring)
+        yield from settings_of_the_other_sign(wiring, self.selects if self.center == "none" else "both")
 
     def earned(self, reward_S: Array, trainable_S: npt.NDArray[np.bool_], step: Step) -> Earned:
         """The mask is the selection: N counts the tokens of samples with A < 0 (nsr), A > 0 (psr), or all (pg).

@@ -1,6 +1,7 @@
 """Rules between an objective and its phase, checked before anything heavy is imported."""
 
 from collections.abc import Iterator
+from typing import Literal
 
 from prerl_spec.sdk import Component, Conflict, Place, Wiring
 
@@ -48,6 +49,27 @@ def ratio_settings_without_effect(wiring: Wiring) -> Iterator[Conflict]:
                 f"`{setting}` has no effect with one update a batch: the ratio to the old policy is always 1",
                 (Place("self", setting),),
                 help="set updates_per_batch above 1 to make it act, or leave it out",
+            )
+
+
+def settings_of_the_other_sign(wiring: Wiring, trains: Literal["both", "negative", "positive"]) -> Iterator[Conflict]:
+    """What only acts on samples of a sign that is never trained, more than one update a batch given.
+
+    A < 0: the loss |A|·max(ρ, clip(ρ, 1−ε₋, 1+ε₊)) is |A|·ρ above 1 + ε₊, whatever ε₊. A > 0: −A·min(ρ, clip(ρ)) is
+    −A·ρ below 1 − ε₋, and the dual clip asks for A < 0. An unparsable response has reward 0, the least that a verifier
+    gives, so its A is never above 0; with further reward terms it may be.
+    """
+    idle: dict[str, tuple[str, ...]] = {"both": (), "negative": ("clip_high",), "positive": ("clip_low", "dual_clip")}
+    settings = idle[trains] if wiring.updates_per_batch > 1 else ()
+    if trains == "positive" and not wiring.has_rewards:
+        settings = (*settings, "unparsable")
+    for setting in settings:
+        if setting in wiring.written:
+            yield Conflict(
+                "W0702",
+                f"`{setting}` has no effect: only samples of {trains} advantage are trained",
+                (Place("self", setting),),
+                help='leave it out, or set center = "group", which trains both signs',
             )
 
 
