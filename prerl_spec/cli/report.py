@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from prerl_spec.compiler.runs import is_live
+from prerl_spec.engine.artefacts import note_artefacts
 from prerl_spec.report.page import write_report
 
 
@@ -14,5 +16,8 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Writes the page and prints its place."""
-    print(write_report(options.runs, options.out))
+    page = write_report(options.runs, options.out)
+    if not is_live(page.parent):
+        note_artefacts(page.parent)
+    print(page)
     return 0

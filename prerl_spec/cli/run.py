@@ -13,6 +13,7 @@ from prerl_spec.cli.locked import compile_locked
 from prerl_spec.cli.overrides import add_overrides, overrides
 from prerl_spec.compiler.graph import Graph
 from prerl_spec.compiler.runs import choose_run_folder, hold_run_folder
+from prerl_spec.engine.artefacts import note_artefacts
 from prerl_spec.engine.folder import write_given
 from prerl_spec.report.page import write_report
 from prerl_spec.report.progress import Progress
@@ -76,8 +77,9 @@ def execute(graph: Graph, take: Callable[[ExitStack], Path]) -> int:
             folder = run_graph(graph, folder, progress)
         finally:
             progress.close()
-    if is_main():
-        page = write_report([folder], None)
-        print(run_summary(folder))
-        print(f"\nreport: {page}\ncheckpoints: {folder / 'checkpoints'}")
+        if is_main():
+            page = write_report([folder], None)
+            note_artefacts(folder)
+            print(run_summary(folder))
+            print(f"\nreport: {page}\ncheckpoints: {folder / 'checkpoints'}")
     return 0

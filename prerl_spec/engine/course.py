@@ -4,6 +4,7 @@ from typing import Any
 
 from prerl_spec.compiler.graph import Phase
 from prerl_spec.engine import checkpoint
+from prerl_spec.engine.artefacts import note_artefacts
 from prerl_spec.engine.evaluating import Evaluations
 from prerl_spec.engine.events import EventLog
 from prerl_spec.engine.journal import Journal
@@ -44,6 +45,7 @@ class Course:
             while self.position.phase < len(self.graph.phases):
                 self._phase(self.graph.phases[self.position.phase])
             self.evaluations.at("end", self.position)
+            self._note_artefacts()
         except Interrupted:
             if not self.session.signals.at_once:
                 self._commit()
@@ -83,6 +85,7 @@ class Course:
         ):
             self.events.write("phase", phase=phase.id, state="end", global_step=self.position.global_step)
         self.evaluations.at("phases", self.position)
+        self._note_artefacts()
         self._boundary(phase)
 
     def _open(self, phase: Phase) -> OpenPhase:
@@ -152,6 +155,9 @@ class Course:
         self._committed = self.position.global_step
         if self.ranks.is_main:
             checkpoint.retain(root, self.graph.checkpoint.keep, self._phase_ends())
+
+    def _note_artefacts(self) -> None:
+        self.ranks.main_does(lambda: note_artefacts(self.session.folder), "manifest.json")
 
     def _stop_if_ranks_differ(self) -> None:
         """Every rank applies the same update to the same weights; where one does not, nothing is worth keeping."""

@@ -1,15 +1,19 @@
-"""manifest.json: what ran, on what, from which sources; and a line of descent for every resume."""
+"""manifest.json: what ran, on what, from which sources and values; a line of descent for every resume; what came of it."""
 
-import json
 import os
 import platform
-import subprocess
+from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import torch
 
+import prerl_spec
+from prerl_spec.compiler.hardware import detect_hardware
+from prerl_spec.engine.artefacts import read_manifest, replace_manifest
+from prerl_spec.engine.frozen_base import refuse_another_base
+from prerl_spec.engine.git import git_state
 from prerl_spec.engine.session import Session
 
 _PACKAGES = (
@@ -42,18 +46,18 @@ def environment(session: Session) -> dict[str, Any]:
 
 def write_manifest(session: Session) -> None:
     """Writes the manifest at the first start; a later start adds to its lineage."""
-    file = session.folder / "manifest.json"
-    now = environment(session)
-    if file.is_file():
-        manifest = json.loads(file.read_text(encoding="utf-8"))
+    manifest = read_manifest(session.folder)
+    now, changed = environment(session), list[str]()
+    if manifest is None:
+        manifest = {**_what_runs(session), "lineage": []}
+    else:
+        refuse_another_base(session.loaded, manifest)
         last = manifest["lineage"][-1]["environment"]
         changed = sorted(key for key in now if now[key] != last.get(key))
-        manifest["lineage"].append({"environment": now, "changed": changed, "bit_exact": not changed})
-    else:
-        manifest = {**_what_runs(session), "lineage": [{"environment": now, "changed": [], "bit_exact": True}]}
-    temporary = file.with_suffix(".tmp")
-    temporary.write_text(json.dumps(manifest, indent=1, default=str), encoding="utf-8")
-    temporary.replace(file)
+    manifest["lineage"].append(
+        {"environment": now, "hardware": asdict(detect_hardware()), "changed": changed, "bit_exact": not changed}
+    )
+    replace_manifest(session.folder, manifest)
 
 
 def _what_runs(session: Session) -> dict[str, Any]:
@@ -62,8 +66,10 @@ def _what_runs(session: Session) -> dict[str, Any]:
         "format": 1,
         "name": graph.run.name,
         "seed": graph.run.seed,
+        "seeds": _seeds(session),
         "digest": graph.digest,
-        "git": _git(Path(graph.spec_file).parent),
+        "git": git_state(Path(graph.spec_file).parent),
+        "code_git": git_state(Path(prerl_spec.__file__).parent, tracking="__init__.py"),
         "model": {**session.loaded.source, "compute_dtype": str(session.loaded.compute_dtype).removeprefix("torch.")},
         "forward": {
             "packed": policy.packs,
@@ -72,26 +78,22 @@ def _what_runs(session: Session) -> dict[str, Any]:
         },
         "prefixes": session.prefixes,
         "data": {name: {"rows": len(s.rows), "fingerprint": s.data.fingerprint} for name, s in session.shelves.items()},
-        "plan": graph.plan,
+        "values": graph.plan.get("values", []),
+        "plan": {key: value for key, value in graph.plan.items() if key != "values"},
     }
+
+
+def _seeds(session: Session) -> dict[str, int]:
+    """Every random stream is named and follows from one of these (see seeds.py)."""
+    graph = session.graph
+    evaluators = {f"evaluate[{n}]": e.component.seed for n, e in enumerate(graph.evaluators)}
+    data = {f"data.{name}": getattr(named.component, "seed", None) for name, named in graph.data.items()}
+    own = {path: seed for path, seed in {**data, **evaluators}.items() if seed is not None}
+    return {"run": graph.run.seed, **own}
 
 
 def _version(name: str) -> str | None:
     try:
         return version(name)
     except PackageNotFoundError:
-        return None
-
-
-def _git(folder: Path) -> dict[str, Any] | None:
-    """Commit and cleanness of the repository that holds the spec, None outside one."""
-
-    def git(*arguments: str) -> str:
-        return subprocess.run(
-            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True, timeout=10
-        ).stdout.strip()
-
-    try:
-        return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain"))}
-    except (OSError, subprocess.SubprocessError):
         return None

@@ -125,7 +125,7 @@ def _model(run: RunRecord) -> str | None:
 
 def _prefix(run: RunRecord) -> str | None:
     """`auto: '<|endoftext|>' (ids [0])`, as the manifest has it."""
-    prefixes = find(run.manifest, "prefix_auto") or {}
+    prefixes = find(run.manifest, "prefixes") or {}
     return "; ".join(f"{name}: {v.get('text')!r} (ids {v.get('ids')})" for name, v in prefixes.items()) or None
 
 

@@ -1,5 +1,6 @@
 """Whole runs: what they leave behind, and that an interrupt changes nothing."""
 
+import hashlib
 import json
 import os
 import signal
@@ -82,7 +83,20 @@ def test_the_folder_says_what_ran(whole: Path) -> None:
     assert manifest["forward"] == {"packed": True, "head": "tiled", "dropout": "off"}
     assert manifest["prefixes"] == {"auto": {"ids": [0], "text": "<bos>"}}
     assert (whole / "spec.toml").read_text() == SPEC
-    assert json.loads((whole / "plan.json").read_text())["digest"] == manifest["digest"]
+    plan = json.loads((whole / "plan.json").read_text())
+    assert plan["digest"] == manifest["digest"]
+    assert manifest["values"] == plan["values"] != []
+    assert manifest["seeds"] == {"run": 3, "data.corpus": 0, "data.train": 0}
+    assert manifest["lineage"][0]["hardware"]["cores"] >= 1
+
+
+def test_what_a_run_made_is_noted_by_content(whole: Path) -> None:
+    noted = json.loads((whole / "manifest.json").read_text())["artefacts"]
+    kept = [f"checkpoints/{f.name}/MANIFEST.json" for f in (whole / "checkpoints").iterdir()]
+    tokenizer = [f"tokenizers/corpus/{f.name}" for f in (whole / "tokenizers" / "corpus").iterdir()]
+    assert set(noted) == {"plan.json", "spec.toml", *kept, *tokenizer}
+    for name, digest in noted.items():
+        assert hashlib.sha256((whole / name).read_bytes()).hexdigest() == digest
 
 
 @pytest.mark.parametrize("at_step", [2, 3, 5, 7])

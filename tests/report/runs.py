@@ -59,7 +59,7 @@ def manifest() -> dict[str, Any]:
     }
     return {
         "git": {"commit": "4f2c1d9a", "dirty": True},
-        "prefix_auto": {"auto": {"ids": [0], "text": "<|end|>"}},
+        "prefixes": {"auto": {"ids": [0], "text": "<|end|>"}},
         "lineage": [
             {"environment": environment, "changed": [], "bit_exact": True},
             {"environment": environment | {"threads": 2}, "changed": ["threads"], "bit_exact": False},

@@ -1,0 +1,55 @@
+"""What a run has made, by content: SHA-256 of its files in manifest.json, noted at each phase's end and at the run's.
+
+A checkpoint stands for itself by its own manifest, which lists its files. Left out: journal and events, which grow.
+"""
+
+import json
+from hashlib import file_digest
+from pathlib import Path
+from typing import Any
+
+MANIFEST = "manifest.json"
+KEPT = (
+    "plan.json",
+    "spec.toml",
+    "scores.json",
+    "report.html",
+    "tokenizers/*/*",
+    "checkpoints/step-*/MANIFEST.json",
+)
+"""Patterns below the run folder."""
+
+
+def artefacts(folder: Path) -> dict[str, str]:
+    """Path below the folder -> SHA-256, sorted."""
+    found = sorted({file for pattern in KEPT for file in folder.glob(pattern) if file.is_file()})
+    return {file.relative_to(folder).as_posix(): _sha256(file) for file in found}
+
+
+def note_artefacts(folder: Path) -> None:
+    """Writes them into the manifest; nothing to do where the run has none yet."""
+    manifest = read_manifest(folder)
+    if manifest is not None:
+        replace_manifest(folder, {**manifest, "artefacts": artefacts(folder)})
+
+
+def read_manifest(folder: Path) -> dict[str, Any] | None:
+    """The manifest of a run, None where there is none."""
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    assert isinstance(manifest, dict), "a manifest is a JSON object"
+    return manifest
+
+
+def replace_manifest(folder: Path, manifest: dict[str, Any]) -> None:
+    """Whole or not at all."""
+    temporary = (folder / MANIFEST).with_suffix(".tmp")
+    temporary.write_text(json.dumps(manifest, indent=1, default=str), encoding="utf-8")
+    temporary.replace(folder / MANIFEST)
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as handle:
+        return file_digest(handle, "sha256").hexdigest()

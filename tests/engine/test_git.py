@@ -1,0 +1,43 @@
+"""The state of the repository that a spec lies in."""
+
+import subprocess
+from pathlib import Path
+
+from prerl_spec.engine.git import git_state
+
+
+def git(folder: Path, *arguments: str) -> str:
+    identity = ["-c", "user.name=a", "-c", "user.email=a@b.c", "-c", "init.defaultBranch=main"]
+    done = subprocess.run(["git", "-C", str(folder), *identity, *arguments], capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+def test_commit_branch_and_what_is_not_committed(tmp_path: Path) -> None:
+    assert git_state(tmp_path) is None
+    git(tmp_path, "init")
+    assert git_state(tmp_path) is None  # nothing is committed
+    spec = tmp_path / "spec.toml"
+    spec.write_text("spec = 1\n")
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "-m", "first")
+    clean = git_state(tmp_path)
+    assert clean == {"commit": git(tmp_path, "rev-parse", "HEAD"), "branch": "main", "dirty": False, "changes": None}
+    spec.write_text("spec = 2\n")
+    changed = git_state(tmp_path)
+    assert changed is not None
+    assert changed["dirty"]
+    spec.write_text("spec = 3\n")
+    other = git_state(tmp_path)
+    assert other is not None
+    assert None not in (changed["changes"], other["changes"])
+    assert changed["changes"] != other["changes"]
+
+
+def test_a_repository_that_does_not_track_the_package_says_nothing_of_it(tmp_path: Path) -> None:
+    git(tmp_path, "init")
+    (tmp_path / "a.py").write_text("")
+    git(tmp_path, "add", "a.py")
+    git(tmp_path, "commit", "-m", "first")
+    (tmp_path / "b.py").write_text("")
+    assert git_state(tmp_path, tracking="a.py") is not None
+    assert git_state(tmp_path, tracking="b.py") is None
