@@ -43,7 +43,17 @@ def check_needs(required: Iterable[tuple[str, Requirement]], hardware: Hardware)
 
 def check_again(needs: Iterable[NeedPlan], hardware: Hardware) -> tuple[NeedPlan, ...]:
     """The needs of a plan, which may have been made elsewhere or earlier, as they are met here and now."""
-    return tuple(_checked(Requirement(n.what, n.name, n.mend, n.revision), n.by, hardware) for n in needs)
+    return tuple(_asked(Requirement(n.what, n.name, n.mend, n.revision), n.by, hardware) for n in needs)
+
+
+def _asked(need: Requirement, by: tuple[str, ...], hardware: Hardware) -> NeedPlan:
+    if need.what == "server":
+        # Only now: a plan describes, perhaps another machine, and asks nobody.
+        from prerl_spec.compiler.server_state import server_state
+
+        met, found = server_state(need.name)
+        return NeedPlan(need.what, need.name, need.revision, by, met, found, need.mend)
+    return _checked(need, by, hardware)
 
 
 def _checked(need: Requirement, by: tuple[str, ...], hardware: Hardware) -> NeedPlan:
@@ -65,6 +75,8 @@ def _look(need: Requirement, hardware: Hardware) -> tuple[bool | None, str]:
         case "secret":
             given = bool(os.environ.get(need.name))
             return given, "set" if given else "not set"
+        case "server":
+            return None, "asked when a run starts"
         case "part":
             return False, "not in this version of prerl-spec"
 

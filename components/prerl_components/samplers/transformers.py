@@ -12,6 +12,9 @@ from prerl_spec.sdk import OpenSampler, SamplerSite
 class Transformers(SamplerSettings):
     """Samples from the module that is trained: nothing is copied, and the log-probabilities are the trainer's own."""
 
+    def provides(self) -> frozenset[str]:
+        return super().provides() | {"attempts[invariant]"}
+
     def open(self, site: SamplerSite) -> AbstractContextManager[OpenSampler]:
         """Checks on a few tokens that decoding with a cache gives the module's own log-probabilities.
 
