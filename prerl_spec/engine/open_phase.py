@@ -60,7 +60,7 @@ class OpenPhase:
                 lr = self.updater.set_lr(at.lr_offset + at.step, self._lr_steps(at))
                 watched = self._watched(step)
                 trained = self._trainer.train(step)
-            self._session.weights_changed(at.updates + len(trained.updates))
+            self._session.weights_changed(at.updates + len(trained.updates), self.phase.sampler)
         metrics = {**watched, **trained_metrics(trained, len(step.groups), lr)}
         return _record(self.phase, step, trained, clock, metrics, scores), cursor
 

@@ -36,6 +36,8 @@ class Session:
         self.signals = signals
         self._stack = ExitStack()
         self._samplers: dict[int, OpenSampler] = {}
+        self._version = 0
+        self._told: dict[int, int] = {}
         self._pools: dict[int, VerifierPool] = {}
         for named in graph.evaluators:
             named.component.prepare()
@@ -64,7 +66,8 @@ class Session:
             raise Interrupted("interrupted", mend="the same command goes on")
 
     def sampler(self, named: Named) -> OpenSampler:
-        """The sampler of this declaration, opened at its first use."""
+        """The sampler of this declaration, opened at its first use, with the policy's weights as they stand. A collective
+        call."""
         key = id(named.component)
         if key not in self._samplers:
             site = SamplerSite(
@@ -76,12 +79,18 @@ class Session:
                 invariant=self.graph.distributed.determinism == "invariant",
             )
             self._samplers[key] = self._stack.enter_context(named.component.open(site))
+            self._told[key] = self._version
+        if self._told[key] != self._version:
+            self._samplers[key].sync(self._version)
+            self._told[key] = self._version
         return self._samplers[key]
 
-    def weights_changed(self, version: int) -> None:
-        """Tells every open sampler that the trainer's weights are those of update `version`."""
-        for sampler in self._samplers.values():
-            sampler.sync(version)
+    def weights_changed(self, version: int, drawing: Named | None) -> None:
+        """The trainer's weights are now those of update `version`. The sampler that the phase draws from is told at once,
+        another when somebody asks for it: a phase of documents alone pays for none."""
+        self._version = version
+        if drawing is not None:
+            self.sampler(drawing)
 
     def judge(self, verifier: Any, items: Sequence[tuple[str, str, bool]]) -> list[Verdict]:
         """Verdicts on (response, gold, truncated), through the verifier's worker processes."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field, field_validator
 
@@ -37,6 +37,8 @@ DECIDED = frozenset(
 
 class Vllm(SamplerSettings):
     """Samples with vLLM beside the trainer; the weights are handed over, and compared, after each update."""
+
+    own_weights: ClassVar[bool] = True
 
     engine: Annotated[HandedOnTable, HandedOn()] = Field(
         default_factory=dict, description="arguments of vllm.LLM, handed on as they stand"
