@@ -6,6 +6,7 @@ from pathlib import Path
 from accelerate import Accelerator
 
 from prerl_spec.compiler.graph import Named
+from prerl_spec.errors import EnvironmentUnmet
 from prerl_spec.types import Score, StepRecord
 
 
@@ -18,7 +19,14 @@ class Trackers:
         if built:
             # A second view of the same processes: Accelerate takes trackers at construction only.
             self._accelerator = Accelerator(log_with=built)
-            self._accelerator.init_trackers(run_name)
+            try:
+                self._accelerator.init_trackers(run_name)
+            except Exception as error:  # a stranger's service: not logged in, not reachable, not allowed
+                cause = f"{type(error).__name__}: {str(error).strip()}"
+                uses = ", ".join(named.use for named in trackers)
+                raise EnvironmentUnmet(
+                    f"a tracker cannot start ({uses}): {cause}", mend="mend its cause, or take the tracker out"
+                ) from error
 
     def log_step(self, record: StepRecord) -> None:
         if self._accelerator is not None:

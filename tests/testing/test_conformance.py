@@ -86,6 +86,35 @@ def test_an_example_makes_a_required_setting_known(site: Path) -> None:
     assert broken(site, probe(body)) == {}
 
 
+def test_what_cannot_be_opened_here_says_why_and_the_rest_is_tried(site: Path) -> None:
+    body = (
+        MEASURE
+        + """
+    def for_trial(self, folder):
+        assert folder.is_dir()
+        return self if self.what == "all" else "it would ask a server"
+"""
+    )
+    install(site, "acme", {"probe:acme.counts": "acme:Counts"}, probe(body))
+    laws = [(f.state, f.detail) for f in check_distribution("acme") if f.check == "laws"]
+    assert [state for state, _ in laws] == ["held", "not tried"]
+    assert laws[1][1] == "what = 'right': it would ask a server"
+
+
+def test_a_need_that_is_not_met_leaves_the_laws_untried(site: Path) -> None:
+    body = (
+        MEASURE
+        + """
+    def requirements(self):
+        return (Requirement("package", "acme-nowhere>=2", "pip install acme-nowhere"),)
+"""
+    )
+    install(site, "acme", {"probe:acme.counts": "acme:Counts"}, probe(body, ", Requirement"))
+    ((state, detail),) = [(f.state, f.detail) for f in check_distribution("acme") if f.check == "laws"]
+    assert state == "not tried"
+    assert "acme-nowhere>=2, not installed (pip install acme-nowhere)" in detail
+
+
 def test_every_word_of_a_choice_is_tried(site: Path) -> None:
     body = """
     def measure(self, step):

@@ -1,6 +1,7 @@
 """Rows of a data set on the Hugging Face hub, or of a local folder in one of the hub's formats."""
 
 from pathlib import Path
+from typing import Self
 
 from pydantic import Field
 
@@ -21,6 +22,11 @@ class HfDataset(TableSettings):
             return ()
         mend = "connect to the hub, or use `jsonl` on a local file with the same rows"
         return (Requirement("dataset", self.path, mend, self.revision),)
+
+    def for_trial(self, folder: Path) -> Self:
+        """A local folder in place of the hub's."""
+        self.write_trial_rows(folder / "train.jsonl")
+        return self.model_copy(update={"path": str(folder), "name": None, "split": "train"})
 
     def open(self, name: str) -> DataSet:
         """Loads the split and checks every row.

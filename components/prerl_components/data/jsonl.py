@@ -1,6 +1,7 @@
 """Rows from a local file, one JSON object a line."""
 
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Self
 
 from pydantic import Field
 
@@ -15,6 +16,10 @@ class Jsonl(TableSettings):
 
     def requirements(self) -> tuple[Requirement, ...]:
         return (Requirement("file", self.path, "put the file there, or write another `path`"),)
+
+    def for_trial(self, folder: Path) -> Self:
+        self.write_trial_rows(folder / "rows.jsonl")
+        return self.model_copy(update={"path": str(folder / "rows.jsonl")})
 
     def open(self, name: str) -> DataSet:
         """Reads and checks the whole file.

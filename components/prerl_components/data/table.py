@@ -1,5 +1,7 @@
 """The settings that every table of rows shares: which columns mean what, how a row is rendered, what a bad row does."""
 
+import json
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, SerializeAsAny, field_validator
@@ -47,6 +49,19 @@ class TableSettings(Component):
         if template is not None and (fault := template_fault(template)) is not None:
             raise ValueError(f"not a Jinja template: {fault}")
         return template
+
+    def write_trial_rows(self, file: Path) -> None:
+        """Three rows with the columns that these settings name, as JSON lines."""
+        marker = self.extract.removeprefix("after:") if self.extract.startswith("after:") else ""
+        rows = [
+            {
+                self.question: f"1 + {n} =",
+                self.answer: f"{marker} \\boxed{{{n + 1}}}",
+                **({} if self.document == "off" else {self.document: f"1 + {n} = {n + 1}"}),
+            }
+            for n in range(3)
+        ]
+        file.write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
 
     @property
     def rendering(self) -> Rendering:

@@ -8,6 +8,18 @@ from pydantic import Field, field_validator
 from prerl_spec.sdk import Component, DataName, HandedOn, LoadedModel, ModelSite, Requirement
 
 FROM_DATA = "data:"
+SMALLEST = {
+    "model_type": "qwen3",
+    "hidden_size": 16,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 1,
+    "num_key_value_heads": 1,
+    "head_dim": 16,
+    "intermediate_size": 32,
+    "max_position_embeddings": 64,
+    "tie_word_embeddings": True,
+}
+"""A model to look at: what `plugin check` builds."""
 
 
 class FromScratch(Component):
@@ -16,11 +28,13 @@ class FromScratch(Component):
     kind: ClassVar[Literal["model"]] = "model"
 
     config: Annotated[dict[str, Any], HandedOn()] = Field(
+        examples=[SMALLEST],
         description="Configuration of transformers, `model_type` included; vocab_size and the ids of special tokens "
-        "come from the tokenizer where unwritten."
+        "come from the tokenizer where unwritten.",
     )
     tokenizer: Annotated[str, DataName("data:")] = Field(
         min_length=1,
+        examples=["data:corpus"],
         description='Folder or hub name with tokenizer files, or "data:NAME" for the one that data set NAME brings.',
     )
     dtype: Literal["float32", "bfloat16", "float16"] = Field(

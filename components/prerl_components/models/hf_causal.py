@@ -1,7 +1,7 @@
 """A causal language model of transformers, from a local folder or the hub."""
 
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, SerializeAsAny, field_validator, model_validator
 
@@ -66,6 +66,13 @@ class HfCausal(Component):
             "gpu", f'attention = "{self.attention}"', 'write attention = "sdpa", or run where there is a GPU'
         )
         return (*hub, kernels) if self.attention.startswith("flash_attention") else tuple(hub)
+
+    def for_trial(self, folder: Path) -> Self:
+        """A small model of random weights, saved in the folder."""
+        from prerl_components.models.trial_model import save_trial_model
+
+        save_trial_model(folder)
+        return self.model_copy(update={"name": str(folder), "tokenizer": str(folder)})
 
     def build(self, site: ModelSite) -> LoadedModel:
         """Loads weights and tokenizer. Raises EnvironmentUnmet, with the name, for what cannot be loaded."""

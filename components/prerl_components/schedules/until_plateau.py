@@ -15,7 +15,9 @@ class UntilPlateau(Handover):
     """
 
     metric: str = Field(
-        min_length=1, description='a key of the step metrics ("reward_mean") or "task/metric"; higher is better'
+        min_length=1,
+        examples=["reward_mean"],
+        description='a key of the step metrics ("reward_mean") or "task/metric"; higher is better',
     )
     patience: int = Field(ge=1, description="steps without a new best")
     steps: int = Field(ge=1, description="steps of the phase at most")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import Field
 
@@ -23,6 +23,9 @@ class Wandb(Component):
 
     def requirements(self) -> tuple[Requirement, ...]:
         return (Requirement("package", "wandb>=0.18", "pip install 'prerl-spec[wandb]'"),)
+
+    def for_trial(self, folder: Path) -> Self | str:
+        return self if self.mode == "offline" else "it sends to a server"
 
     def accelerate_tracker(self, run_name: str, folder: Path) -> WandBTracker:
         """Writes into `folder/wandb`."""

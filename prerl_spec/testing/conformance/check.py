@@ -47,7 +47,7 @@ def check_entry(entry: Entry) -> Iterator[Finding]:
         )
     if tried:
         yield _protocol(who, tried[0].component)
-        yield _laws(who, tried)
+        yield from _laws(who, tried)
 
 
 def _declares(tried: Tried) -> None:
@@ -72,17 +72,28 @@ def _protocol(who: str, component: Component) -> Finding:
     return Finding(who, "protocol", "held", f"{len(members(component.kind))} members of the kind")
 
 
-def _laws(who: str, tried: list[Tried]) -> Finding:
+def _laws(who: str, tried: list[Tried]) -> Iterator[Finding]:
+    """One finding for all that was tried, and one for each reason why something was not."""
+    held = 0
+    left_out: dict[str, list[str]] = {}
     for one in tried:
         if _contradicts_itself(one.component):
             continue
         try:
             check_laws(one.component, as_it_stands=one.key is None)
         except (NotTried, EnvironmentUnmet) as reason:
-            return Finding(who, "laws", "not tried", f"{_named(one)}: {reason}")
+            left_out.setdefault(str(reason), []).append(_named(one))
+            if one.key is None:
+                break  # what it lacks as it stands, it lacks with any setting
         except Exception as error:  # a law that is broken, or a stranger's code that fails while it is tried
-            return Finding(who, "laws", "broken", f"{_named(one)}: {_said(error)}")
-    return Finding(who, "laws", "held", f"by {len(tried)} components, each branch of each setting among them")
+            yield Finding(who, "laws", "broken", f"{_named(one)}: {_said(error)}")
+            return
+        else:
+            held += 1
+    if held:
+        yield Finding(who, "laws", "held", f"by {held} components, each branch of each setting among them")
+    for why, names in left_out.items():
+        yield Finding(who, "laws", "not tried", f"{', '.join(names)}: {why}")
 
 
 def _contradicts_itself(component: Component) -> bool:

@@ -1,10 +1,14 @@
 """The laws of a component's kind, chosen by its kind; heavy: this imports torch."""
 
+import io
 import os
 import tempfile
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
+from prerl_spec.compiler.hardware import detect_hardware
+from prerl_spec.compiler.requirements import check_needs
 from prerl_spec.errors import RunFailed
 from prerl_spec.registry.component import Component
 from prerl_spec.registry.kinds import ModelSite
@@ -22,6 +26,23 @@ class NotTried(Exception):
 def check_laws(component: Component, *, as_it_stands: bool) -> None:
     """Raises AssertionError where a law is broken, NotTried where something is missing to try it with, and whatever the
     component raises. `as_it_stands` is False for a component with a setting at another value than it has by itself."""
+    said = io.StringIO()
+    # What a library says while it works does not belong among findings.
+    with tempfile.TemporaryDirectory() as folder, redirect_stdout(said), redirect_stderr(said):
+        opened = component.for_trial(Path(folder))
+        if isinstance(opened, str):
+            raise NotTried(opened)
+        _raise_unmet(opened)
+        _check_kind(opened, as_it_stands=as_it_stands)
+
+
+def _raise_unmet(component: Component) -> None:
+    for need in check_needs((("", r) for r in component.requirements()), detect_hardware()):
+        if need.met is False:
+            raise NotTried(f"it needs the {need.what} {need.name}, {need.found} ({need.mend})")
+
+
+def _check_kind(component: Component, *, as_it_stands: bool) -> None:
     kind = component.kind
     if kind == "verifier":
         _check_verifier(component, as_it_stands)
@@ -39,7 +60,7 @@ def check_laws(component: Component, *, as_it_stands: bool) -> None:
         _check_tracker(component)
     elif kind == "schedule":
         try:
-            laws.check_schedule(component)
+            laws.check_schedule(component, reward_mean=0.5)
         except RunFailed as error:
             raise NotTried(f"it watches a metric that nobody measured here: {error.message}") from error
     elif kind in ("objective", "optimizer", "filter", "reward", "probe"):

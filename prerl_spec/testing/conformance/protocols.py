@@ -6,6 +6,7 @@ from typing import Any
 
 from prerl_spec.registry.component import Component, Kind
 from prerl_spec.registry.kinds import (
+    Adapter,
     Data,
     Evaluator,
     Filter,
@@ -23,6 +24,7 @@ from prerl_spec.types import View
 
 PROTOCOLS: Mapping[Kind, type] = {
     "model": Model,
+    "adapter": Adapter,
     "data": Data,
     "view": View,
     "sampler": Sampler,
@@ -36,18 +38,13 @@ PROTOCOLS: Mapping[Kind, type] = {
     "evaluator": Evaluator,
     "tracker": Tracker,
 }
-"""An adapter has none yet: no model opens one in this version."""
-
-
 OF_PARTS = ("needs", "credit", "terms")
 """Members of an objective that the engine asks of its parts alone."""
 
 
 def members(kind: Kind) -> tuple[str, ...]:
     """Public names of the kind's Protocol, in order of declaration."""
-    protocol = PROTOCOLS.get(kind)
-    if protocol is None:
-        return ()
+    protocol = PROTOCOLS[kind]
     names = [*inspect.get_annotations(protocol), *vars(protocol)]
     return tuple(dict.fromkeys(n for n in names if not n.startswith("_")))
 
