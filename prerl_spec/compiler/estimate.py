@@ -6,7 +6,7 @@ takes. `benchmarks/memory.py` holds the formula against real runs.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from prerl_spec.compiler.hardware import Hardware
@@ -15,6 +15,10 @@ from prerl_spec.compiler.plan import Cost
 
 TRAIN_BYTES_PER_PARAMETER = 16
 """float32 weight, gradient and two moments."""
+TRAIN_FLOPS_PER_PARAMETER = 6
+"""Of a token: 2 forward, 2 for the gradient of the layer's input, 2 for that of its weight."""
+FROZEN_FLOPS_PER_PARAMETER = 4
+"""The same without a gradient of the weight."""
 CPU_ALLOCATION_FACTOR = 1.8
 """Bytes that a process grows by in a pass over those that its graph keeps: gradients of activations, temporaries, and holes
 that the allocator of the C library leaves. Measured 1.4 to 2.1 at 256 to 2048 tokens a pass and 0.3 to 50 M parameters."""
@@ -53,6 +57,8 @@ class Shape:
     inner: int
     """Width of the MLP."""
     vocabulary: int
+    linear: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    """Linear layers of one decoder layer: the end of their name -> (inputs, outputs)."""
 
     def kept_bytes(self, *, half: bool) -> int:
         """Bytes a token that a forward keeps for its backward, with fused attention and norms of queries and keys.
@@ -92,7 +98,25 @@ def shape_of(config: Mapping[str, Any]) -> Shape:
     tied = bool(config.get("tie_word_embeddings", not gated))
     embeddings = vocab * hidden * (1 if tied else 2)
     per_layer = attention + (3 if gated else 2) * hidden * inner + 2 * hidden
-    return Shape(embeddings + layers * per_layer + hidden, layers, hidden, heads * head, kv_heads * head, inner, vocab)
+    width, kv_width = heads * head, kv_heads * head
+    linear = linear_layers(hidden, width, kv_width, inner, fused="n_embd" in config, gated=gated)
+    parameters = embeddings + layers * per_layer + hidden
+    return Shape(parameters, layers, hidden, width, kv_width, inner, vocab, linear)
+
+
+def linear_layers(
+    hidden: int, width: int, kv_width: int, inner: int, *, fused: bool, gated: bool
+) -> dict[str, tuple[int, int]]:
+    """Those of a decoder layer, under the names of GPT-2 (`fused`), of Llama and Qwen (`gated`), or of OPT."""
+    if fused:
+        return {"c_attn": (hidden, 3 * width), "c_proj": (width, hidden), "c_fc": (hidden, inner)} | {
+            "mlp.c_proj": (inner, hidden)
+        }
+    attention = {"q_proj": (hidden, width), "k_proj": (hidden, kv_width), "v_proj": (hidden, kv_width)}
+    if not gated:
+        return attention | {"out_proj": (width, hidden), "fc1": (hidden, inner), "fc2": (inner, hidden)}
+    up = dict.fromkeys(("gate_proj", "up_proj"), (hidden, inner))
+    return attention | {"o_proj": (width, hidden)} | up | {"down_proj": (inner, hidden)}
 
 
 @dataclass(frozen=True)
@@ -112,10 +136,13 @@ class Workload:
     reference: bool = False
 
 
-def cost_of(shape: Shape, work: Workload, hardware: Hardware, *, half: bool, processes: int) -> Cost:
-    """Memory of one process and time of one step. 6·P FLOP a trained token, 2·P a scored or sampled one.
+def cost_of(
+    shape: Shape, work: Workload, hardware: Hardware, *, half: bool, processes: int, adapter: int | None = None
+) -> Cost:
+    """Memory of one process and time of one step. 6·P FLOP a trained token, 2·P a scored or sampled one; 4·P + 6·A where
+    an adapter of A parameters is trained on a frozen model.
 
-    `half`: forwards compute in 16 bit.
+    `half`: forwards compute in 16 bit. `adapter` is A, None where the model itself is trained.
     """
     on_gpu = bool(hardware.gpus)
     logits = min(work.in_a_pass * shape.vocabulary, LOGIT_TILE)
@@ -125,19 +152,30 @@ def cost_of(shape: Shape, work: Workload, hardware: Hardware, *, half: bool, pro
     if work.at_once:
         cached = -(-work.at_once // processes) * work.sequence
         cache = min(2 * shape.num_layers * shape.kv_width * (2 if half else 4) * cached, _cache_share(hardware))
-    memory = {
-        "libraries": GPU_LIBRARIES if on_gpu else CPU_LIBRARIES,
-        "weights, gradients, moments": shape.num_parameters * TRAIN_BYTES_PER_PARAMETER,
-    }
-    if half:
-        memory["16-bit weights"] = shape.num_parameters * 2
-    if work.reference:
-        memory["reference model"] = shape.num_parameters * 4
+    memory = {"libraries": GPU_LIBRARIES if on_gpu else CPU_LIBRARIES}
+    memory |= _model_memory(shape.num_parameters, adapter, half=half, reference=work.reference)
     memory |= {"the sampler's cache": cache} if cache > a_pass else {"activations of a pass": a_pass}
-    training = 6 * shape.num_parameters * work.trained + 2 * shape.num_parameters * work.scored
+    trained = TRAIN_FLOPS_PER_PARAMETER * (shape.num_parameters if adapter is None else adapter)
+    trained += 0 if adapter is None else FROZEN_FLOPS_PER_PARAMETER * shape.num_parameters
+    training = trained * work.trained + 2 * shape.num_parameters * work.scored
     sampling = 2 * shape.num_parameters * work.sampled
     train_rate, sample_rate, basis = _rates(hardware, processes)
     return Cost(memory, training / train_rate + sampling / sample_rate, (training + sampling) / 1e12, basis)
+
+
+def _model_memory(parameters: int, adapter: int | None, *, half: bool, reference: bool) -> dict[str, int]:
+    """Bytes of weights and of what training keeps beside them. The reference of an adapter is the base without it, or a
+    copy of it."""
+    if adapter is not None:
+        memory = {
+            "frozen weights": parameters * (2 if half else 4),
+            "adapter, gradients, moments": adapter * TRAIN_BYTES_PER_PARAMETER,
+        }
+        return memory | ({"reference adapter": adapter * 4} if reference else {})
+    memory = {"weights, gradients, moments": parameters * TRAIN_BYTES_PER_PARAMETER}
+    if half:
+        memory["16-bit weights"] = parameters * 2
+    return memory | ({"reference model": parameters * 4} if reference else {})
 
 
 def sampling_seconds(shape: Shape, tokens: int, hardware: Hardware, *, processes: int) -> float:

@@ -184,7 +184,21 @@ def _cost(
         in_a_pass=_in_a_pass(planned, response, counts, per_pass),
         reference=any(f.of == "reference" for f in planned),
     )
-    return cost_of(around.shape, work, around.hardware, half=dtype != "float32", processes=distributed.processes), None
+    cost = cost_of(
+        around.shape,
+        work,
+        around.hardware,
+        half=dtype != "float32",
+        processes=distributed.processes,
+        adapter=adapter_parameters(around.resolved, around.shape),
+    )
+    return cost, None
+
+
+def adapter_parameters(resolved: Resolved, shape: Shape) -> int | None:
+    """Parameters of the adapter that is trained in place of the model's weights, None where there is none."""
+    adapter = getattr(resolved.built["model"].component, "adapter", None)
+    return None if adapter is None else shape.num_layers * int(adapter.num_parameters(shape.linear))
 
 
 def _in_a_pass(planned: tuple[Forward, ...], response: int, counts: _Counts, per_pass: int) -> int:

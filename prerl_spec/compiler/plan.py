@@ -166,7 +166,7 @@ class EvaluatorPlan:
 class NeedPlan:
     """Something that running needs from outside. `met` is None where only the run can tell."""
 
-    what: Literal["package", "model", "dataset", "file", "gpu", "secret", "part"]
+    what: Literal["package", "model", "dataset", "file", "gpu", "secret", "server", "part"]
     name: str
     revision: str | None
     by: tuple[str, ...]
@@ -234,6 +234,8 @@ class Plan:
     """Python files whose components the spec names as `local.NAME`, absolute -> SHA-256 of what they said."""
     values: tuple[Value, ...] = ()
     """Given, resolved and origin of every value."""
+    adapter_parameters: int | None = None
+    """Of the adapter that is trained in place of the model's own, None where there is none or its size is not known."""
     format: int = FORMAT
 
     @property

@@ -13,7 +13,7 @@ from prerl_spec.compiler.evaluation_plan import evaluation_share, evaluator_plan
 from prerl_spec.compiler.hardware import Hardware, detect_hardware
 from prerl_spec.compiler.local_files import Unknown, model_codec, model_config
 from prerl_spec.compiler.notes import phase_notes
-from prerl_spec.compiler.phase_plan import Surroundings, phase_plan
+from prerl_spec.compiler.phase_plan import Surroundings, adapter_parameters, phase_plan
 from prerl_spec.compiler.plan import ComponentPlan, DataPlan, EvaluatorPlan, PhasePlan, Plan
 from prerl_spec.compiler.requirements import check_needs, engine_parts
 from prerl_spec.compiler.resolve import Resolved
@@ -69,6 +69,7 @@ def make_plan(resolved: Resolved, hardware: Hardware | None = None) -> Plan:
         hardware=here,
         notes=tuple(_notes(codec, shape, study=spec.study is not None)),
         plugin_files=resolved.plugin_files,
+        adapter_parameters=adapter_parameters(resolved, shape) if isinstance(shape, Shape) else None,
         values=values(resolved),
     )
     return replace(plan, digest=digest_of_plan(plan))

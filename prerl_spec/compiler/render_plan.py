@@ -5,9 +5,9 @@ from collections.abc import Iterable
 
 from prerl_spec.compiler.digest import differences, meaning
 from prerl_spec.compiler.measured import Measured, whole_seconds
-from prerl_spec.compiler.plan import DataPlan, EvaluatorPlan, NeedPlan, Plan
+from prerl_spec.compiler.plan import ComponentPlan, DataPlan, EvaluatorPlan, NeedPlan, Plan
 from prerl_spec.compiler.quantities import count, duration, line, plural, table
-from prerl_spec.compiler.render_phase import render_phase
+from prerl_spec.compiler.render_phase import render_phase, settings_text
 from prerl_spec.compiler.serving import with_following
 
 
@@ -37,14 +37,21 @@ def render_differences(before: Plan, after: Plan, name: str) -> str:
 
 def _head(plan: Plan) -> str:
     name = plan.model.settings.get("name") or plan.model.settings.get("tokenizer") or ""
-    parameters = "parameters unknown" if plan.num_parameters is None else f"{count(plan.num_parameters)} parameters"
     out = [f"{plan.name} (seed {plan.seed}), plan {plan.digest[:12]}, prerl-spec {plan.prerl_spec}"]
     computes = plan.distributed["precision"] or "its own precision"
-    out += line("model", f"{plan.model.use} {name}".strip() + f", {parameters} in float32, computing in {computes}")
+    adapter = plan.model.slots.get("adapter")
+    held = f"in float32, computing in {computes}" if adapter is None else f"frozen in {computes}"
+    out += line("model", f"{plan.model.use} {name}".strip() + f", {_parameters(plan.num_parameters)} {held}")
+    if isinstance(adapter, ComponentPlan):
+        out += line("adapter", f"{settings_text(adapter)}; {_parameters(plan.adapter_parameters)} trained in float32")
     out += line("machine", f"{plan.hardware.words}; {plural(plan.distributed['processes'], 'process')}")
     for note in plan.notes:
         out += line("note", note)
     return "\n".join(out)
+
+
+def _parameters(number: int | None) -> str:
+    return "parameters unknown" if number is None else f"{count(number)} parameters"
 
 
 def _data(plan: Plan) -> str:

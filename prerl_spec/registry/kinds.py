@@ -140,7 +140,12 @@ class AttachedAdapter(Protocol):
 class Adapter(Protocol):
     """Declared inside a model: what is trained in place of its weights."""
 
-    def attach(self, module: torch.nn.Module, *, base: str, revision: str | None, seed: int) -> AttachedAdapter:
+    def num_parameters(self, linear: Mapping[str, tuple[int, int]]) -> int:
+        """Trained parameters in one decoder layer, whose linear layers are given as the end of their name -> (inputs,
+        outputs). For the plan: no torch."""
+        ...
+
+    def attach(self, module: torch.nn.Module, base: str, revision: str | None, seed: int) -> AttachedAdapter:
         """Freezes the module and puts the adapter into it. `base` and `revision` are what its files call the model.
 
         Raises SpecInvalid for settings that do not fit the module. Leaves every global random generator as it was.
@@ -243,6 +248,36 @@ class Sampler(Protocol):
     stop: tuple[str, ...]
 
     def open(self, site: SamplerSite) -> AbstractContextManager[OpenSampler]: ...
+
+
+@dataclass(frozen=True)
+class ServedModel:
+    """The run's model for a sampler that draws in servers: its declaration, and the loaded thing where that is not enough."""
+
+    declared: Component
+    load: Callable[[], LoadedModel]
+
+
+@dataclass(frozen=True)
+class ServerProcess:
+    """A process for `prerl-spec serve` to start and to end: `ServerProcess("http://127.0.0.1:8000", ("vllm", "serve"), …)`."""
+
+    url: str
+    """Where it answers; `/health` there answers 200 once it can be asked."""
+    command: tuple[str, ...]
+    environment: Mapping[str, str] = field(repr=False)
+    """Added to the caller's own; secrets stand here, never in the command."""
+    log: Path
+    left: tuple[Path, ...] = ()
+    """Files that go when the process has ended."""
+    notes: tuple[str, ...] = ()
+    """What whoever starts it should know."""
+
+
+class ServedSampler(Protocol):
+    """A sampler that draws in servers, as `prerl-spec serve` sees it."""
+
+    def servers(self, model: ServedModel) -> tuple[ServerProcess, ...]: ...
 
 
 # --- verdicts, rewards, filters ------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from prerl_components.adapters.lora import Lora
 from transformers import AutoModelForCausalLM
 
 from prerl_spec.compiler.estimate import (
@@ -131,3 +132,30 @@ def test_processes_share_the_work_as_far_as_there_are_devices() -> None:
     assert sampling_seconds(SHAPE, 100, CPU, processes=2) == pytest.approx(
         sampling_seconds(SHAPE, 50, CPU, processes=1)
     )
+
+
+@pytest.mark.parametrize("family", tiny.SHAPES)
+def test_an_adapters_size_agrees_with_real_layers(family: tiny.Shape) -> None:
+    module = tiny.tiny_model(family)
+    adapter = Lora(rank=4).attach(module, "tiny", None, 0)
+    real = sum(p.numel() for p in adapter.parameters().values())
+    shape = shape_of(tiny.tiny_config(family).to_dict())
+    assert shape.num_layers * Lora(rank=4).num_parameters(shape.linear) == real
+
+
+def test_targets_are_counted_by_the_end_of_their_name() -> None:
+    linear = {"q_proj": (8, 16), "o_proj": (16, 8), "gate_proj": (8, 32)}
+    assert Lora(rank=2, targets=("q_proj", "self_attn.o_proj")).num_parameters(linear) == 2 * (24 + 24)
+    fused = {"c_proj": (8, 8), "mlp.c_proj": (32, 8)}
+    assert Lora(rank=2, targets=("c_proj",)).num_parameters(fused) == 2 * (16 + 40)
+
+
+def test_a_frozen_model_keeps_no_gradients_and_no_second_copy_as_reference() -> None:
+    work = replace(WORK, reference=True)
+    cost = cost_of(SHAPE, work, CPU, half=True, processes=1, adapter=50)
+    whole = cost_of(SHAPE, work, CPU, half=True, processes=1).memory_bytes
+    told = {k: v for k, v in cost.memory_bytes.items() if k not in ("libraries", "activations of a pass")}
+    assert told == {"frozen weights": 2000, "adapter, gradients, moments": 800, "reference adapter": 200}
+    assert cost.memory_bytes["activations of a pass"] == whole["activations of a pass"]
+    assert cost_of(SHAPE, work, CPU, half=False, processes=1, adapter=50).memory_bytes["frozen weights"] == 4000
+    assert cost.teraflop_per_step == pytest.approx(((4 * 1000 + 6 * 50) * 100 + 2 * 1000 * (10 + 50)) / 1e12)

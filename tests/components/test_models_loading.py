@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 import torch
-from prerl_components.adapters.lora import Lora
 from prerl_components.data.arithmetic_chains import ArithmeticChains
 from prerl_components.models import hub_access
 from prerl_components.models.from_scratch import FromScratch
@@ -217,12 +216,6 @@ def test_the_hub_counts_as_unreachable_where_no_connection_opens(monkeypatch: py
     with hub_access.cache_alone_where_unreachable():
         assert hub_access.constants.HF_HUB_OFFLINE
     assert not hub_access.constants.HF_HUB_OFFLINE
-
-
-def test_an_adapter_is_a_part_that_is_not_there_yet(site: ModelSite, saved: Path) -> None:
-    assert [r.what for r in Lora().requirements()] == ["part"]
-    with pytest.raises(EnvironmentUnmet, match="adapter"):
-        HfCausal(name=str(saved), adapter=Lora()).build(site)
 
 
 @pytest.mark.parametrize(

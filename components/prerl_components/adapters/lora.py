@@ -1,5 +1,6 @@
 """Low-rank adapters on a frozen model: the declaration; peft makes the layers."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
@@ -32,7 +33,16 @@ class Lora(Component):
     def requirements(self) -> tuple[Requirement, ...]:
         return (Requirement("package", "peft>=0.17,<1", "pip install 'peft>=0.17,<1'"),)
 
-    def attach(self, module: "torch.nn.Module", *, base: str, revision: str | None, seed: int) -> AttachedAdapter:
+    def num_parameters(self, linear: Mapping[str, tuple[int, int]]) -> int:
+        """Σ rank·(inputs + outputs) over the targets among the linear layers of one decoder layer."""
+        return sum(
+            self.rank * (inputs + outputs)
+            for name, (inputs, outputs) in linear.items()
+            if self.targets == "all-linear"
+            or any(f".{target}".endswith(f".{name}") or f".{name}".endswith(f".{target}") for target in self.targets)
+        )
+
+    def attach(self, module: "torch.nn.Module", base: str, revision: str | None, seed: int) -> AttachedAdapter:
         """Freezes the module and puts the layers into it, in place; `base` and `revision` are what the adapter's files
         call the model. Raises SpecInvalid for a target that is the name of no linear layer."""
         from prerl_components.adapters.low_rank import LowRank
