@@ -13,6 +13,7 @@ from prerl_spec.engine.open_phase import OpenPhase
 from prerl_spec.engine.position import Position
 from prerl_spec.engine.reference import Reference, reference_of
 from prerl_spec.engine.session import Session
+from prerl_spec.engine.sharding import on_main
 from prerl_spec.engine.tracking import Trackers
 from prerl_spec.engine.updating import Updater
 from prerl_spec.engine.weights import load_transformers, save_transformers
@@ -33,6 +34,8 @@ class Course:
         self.position = Position()
         self.updater: Updater | None = None
         self.reference = self._first_reference()
+        # After the reference: what is sharded cannot be copied.
+        session.shard_weights()
         self._moments: dict[str, Any] = {}
         self._committed = -1
 
@@ -123,7 +126,9 @@ class Course:
         if self.reference is not None and schedule.reference == "resync":
             self.reference.resync()
         self.position = self.position.next_phase(
-            carry_lr=schedule.lr_schedule == "carry", restart_data=schedule.data == "restart"
+            carry_lr=schedule.lr_schedule == "carry",
+            restart_data=schedule.data == "restart",
+            max_steps=schedule.max_steps,
         )
         self.updater = None
 
@@ -140,13 +145,17 @@ class Course:
             return
         self._stop_if_ranks_differ()
         root = self.session.folder / "checkpoints"
-        moments = self._current_moments()
-        reference = self.reference.tensors() if self.reference is not None else {}
+        policy = self.session.policy
+        moments = on_main(self._current_moments(), self.ranks)
+        reference = on_main(self.reference.tensors() if self.reference is not None else {}, self.ranks)
+        weights = on_main(policy.module.state_dict(keep_vars=True), self.ranks) if policy.is_sharded else None
         self.ranks.main_does(
             lambda: checkpoint.commit(
                 root,
                 self.position.global_step,
-                save_model=lambda where: save_transformers(self.session.loaded, where),
+                save_model=lambda where: save_transformers(
+                    self.session.loaded, where, merged=self.position.over, weights=weights
+                ),
                 state=self.position.to_json(),
                 tensors={"optimizer": moments, "reference": reference},
             ),
@@ -161,6 +170,8 @@ class Course:
 
     def _stop_if_ranks_differ(self) -> None:
         """Every rank applies the same update to the same weights; where one does not, nothing is worth keeping."""
+        if self.session.policy.is_sharded:
+            return  # no weight is held twice
         sums = [float(p.detach().double().sum()) for _, p in self.session.policy.parameters()]
         if len({tuple(s) for s in self.ranks.gather([sums])}) > 1:
             raise RunFailed(
@@ -181,4 +192,4 @@ class Course:
         objectives = [p.objective.component for p in self.graph.phases]
         if not any(n.of == "reference" for o in objectives for part in o.parts() for n in part.needs()):
             return None
-        return reference_of(self.session.policy.module)
+        return reference_of(self.session.policy)

@@ -50,7 +50,7 @@ def debug_step(graph: Graph, folder: Path, look: Callable[[Seen], None]) -> None
     with Signals() as signals, Session(alone, folder, ranks, Silence(), signals) as session:
         objective: Any = phase.objective.component
         compares = any(n.of == "reference" for part in objective.parts() for n in part.needs())
-        reference = reference_of(session.policy.module) if compares else None
+        reference = reference_of(session.policy) if compares else None
         opened = OpenPhase(phase, session, Journal(folder / "journal", writes=True), {}, reference)
         step = opened.batch(Position())
         parts = token_terms(objective, step, session.policy, ranks, reference=reference)

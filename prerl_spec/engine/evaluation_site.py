@@ -104,14 +104,18 @@ class SharedCalls:
 
     def generate(self, requests: Sequence[Request], decoding: Decoding) -> list[list[Generation]]:
         mine = [requests[i] for i in self._ranks.mine(len(requests))]
-        drawn = self._sampler.generate(mine, decoding, self._sampled) if mine else []
+        # Where weights are sharded, to draw is a collective call: also with nothing of its own to draw.
+        takes_part = bool(mine) or self._policy.is_sharded
+        drawn = self._sampler.generate(mine, decoding, self._sampled) if takes_part else []
         return self._ranks.gather_dealt(drawn, len(requests))
 
     def continuation_logps(self, pairs: Sequence[Pair]) -> list[tuple[float, bool]]:
         if self._ranks.invariant:
             return self._logps_in_batches(pairs)
         mine = [pairs[i] for i in self._ranks.mine(len(pairs))]
-        return self._ranks.gather_dealt(continuation_logps(self._policy, mine), len(pairs))
+        with self._policy.whole_weights():
+            scored = continuation_logps(self._policy, mine)
+        return self._ranks.gather_dealt(scored, len(pairs))
 
     def _logps_in_batches(self, pairs: Sequence[Pair]) -> list[tuple[float, bool]]:
         """Whole batches are dealt out instead of pairs: which pairs share a forward is the same on any number of ranks."""

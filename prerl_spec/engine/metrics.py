@@ -1,12 +1,13 @@
 """What a step is said to have been: rewards, verdicts, lengths, entropy, and how far sampler and trainer are apart."""
 
 from collections.abc import Sequence
+from itertools import chain
 
 import numpy as np
 import torch
 
 from prerl_spec.compiler.arithmetic import PROBED_RESPONSES
-from prerl_spec.engine.packing import pack
+from prerl_spec.engine.packing import pack_shares
 from prerl_spec.engine.phase import Trained
 from prerl_spec.engine.policy import Policy
 from prerl_spec.engine.ranks import Ranks
@@ -76,20 +77,14 @@ def probe(
 def _score(
     step: Step, policy: Policy, ranks: Ranks, view: View, needs: Sequence[Need], chosen: Sequence[int], budget: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    passes = pack(
-        step,
-        {view: chosen},
-        policy.codec,
-        tokens_per_pass=budget,
-        alone=not policy.packs,
-        rank=ranks.rank,
-        size=ranks.size,
+    shares = pack_shares(
+        step, {view: chosen}, policy.codec, ranks.division, tokens_per_pass=budget, alone=not policy.packs
     )
     # Rows: log-probabilities, entropies, and a mark where a token was scored.
     found = torch.zeros(3, step.tokens.num_tokens, dtype=torch.float64, device=policy.device)
     with torch.no_grad():
-        for one in passes:
-            if one.samples:
+        for one in chain.from_iterable(shares.values()):
+            if one.samples or policy.is_sharded:
                 vectors = policy.logprobs(one, needs, temperature=step.temperature, of="probe")
                 where = torch.from_numpy(one.index_N).to(found.device)
                 for row, need in enumerate(needs):

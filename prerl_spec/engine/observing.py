@@ -5,7 +5,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import Any
 
 import numpy as np
 import torch
@@ -14,6 +13,7 @@ from prerl_spec.engine.packing import pack_shares
 from prerl_spec.engine.policy import Policy
 from prerl_spec.engine.ranks import Ranks
 from prerl_spec.engine.reference import Reference
+from prerl_spec.engine.scoring import Scoring
 from prerl_spec.types import Array, Need, Step, View
 
 
@@ -66,10 +66,12 @@ class Observed:
             alone=not self.policy.packs,
         )
         found = torch.zeros(len(needs), self.step.tokens.num_tokens, dtype=torch.float64, device=self.policy.device)
-        with torch.no_grad(), self._weights(of) as module:
+        with torch.no_grad(), self._weights(of) as scoring:
             for one in chain.from_iterable(shares.values()):
-                if one.samples:
-                    vectors = self.policy.logprobs(one, needs, temperature=self.step.temperature, of=of, module=module)
+                if one.samples or self.policy.is_sharded:
+                    vectors = self.policy.logprobs(
+                        one, needs, temperature=self.step.temperature, of=of, scoring=scoring
+                    )
                     where = torch.from_numpy(one.index_N).to(found.device)
                     for row, need in enumerate(needs):
                         found[row, where] = vectors[need].double()
@@ -78,12 +80,12 @@ class Observed:
             for sample in samples:
                 vector[_span(self.step, sample)] = whole[row, _span(self.step, sample)]
 
-    def _weights(self, of: str) -> AbstractContextManager[Any]:
-        """What runs instead of the policy (None: the policy itself)."""
+    def _weights(self, of: str) -> AbstractContextManager[Scoring | None]:
+        """What scores instead of the policy (None: the policy itself)."""
         if of != "reference":
             return nullcontext()
         assert self.reference is not None, "the compiler makes a reference where a term needs one"
-        return self.reference.model()
+        return self.reference.scoring()
 
 
 @dataclass(frozen=True)

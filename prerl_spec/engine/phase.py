@@ -111,10 +111,13 @@ class Trainer:
         done, num_passes = 0, sum(map(len, shares.values()))
         for share, passes in shares.items():
             for one in passes:
-                if one.samples:
+                if one.samples or self.policy.is_sharded:
                     vectors = self.policy.logprobs(one, needs.policy, temperature=minibatch.temperature, of="policy")
                     vectors |= known_tensors(made, one.index_N, self.policy.device)
                     loss = pass_loss(one, credits, vectors, self.policy.device)
+                    if self.policy.is_sharded:
+                        # Every rank goes back through every view: layers gather their weights there as well.
+                        loss = loss + 0.0 * sum(vectors[need].sum() for need in needs.policy)
                     torch.autograd.backward(loss)
                     loss_of_share[share] += loss.detach().double()
                 done += 1

@@ -4,16 +4,19 @@ Dropout is off in every phase: a response must be scored by the distribution tha
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from copy import deepcopy
 from typing import Any, cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from prerl_spec.engine.logprobs import chosen_logprobs
 from prerl_spec.engine.packing import Pass, Rows, build_rows
+from prerl_spec.engine.ranks import Ranks
+from prerl_spec.engine.scoring import Scoring
+from prerl_spec.engine.sharding import Shards
 from prerl_spec.errors import RunFailed
 from prerl_spec.registry.kinds import LoadedModel
 from prerl_spec.types import Attempt, Need, Segment, View
@@ -26,8 +29,7 @@ agree; the smallest real leak or missed soft cap seen was 1e-2."""
 class Policy:
     """A causal language model with fp32 weights that computes in `compute_dtype`.
 
-    `packs`: whether samples may share a row. `plain_head`: whether its logits are head(hidden), so that they can be made
-    tile by tile. Both are measured at open, not looked up.
+    `packs`: whether samples may share a row; measured at open, like `plain_head`, not looked up.
     """
 
     def __init__(self, loaded: LoadedModel, device: torch.device) -> None:
@@ -40,10 +42,40 @@ class Policy:
         self.module.eval()
         self.forwards: Counter[tuple[str, str]] = Counter()
         """Samples that went forward, by (view, of)."""
-        self.vocab_size = int(self.module.get_output_embeddings().weight.shape[0])
-        self.plain_head = True
-        self.plain_head = self._agrees(packed=False)
+        self.scoring = Scoring(self.module)
+        self.vocab_size = self.scoring.vocab_size
+        self._scorings = [self.scoring]
+        self.scoring.plain_head = self._agrees(packed=False)
         self.packs = self._agrees(packed=True)
+
+    @property
+    def plain_head(self) -> bool:
+        """Whether the model's logits are head(hidden), so that they can be made tile by tile."""
+        return self.scoring.plain_head
+
+    @property
+    def is_sharded(self) -> bool:
+        """Whether every forward is a collective call."""
+        return self.scoring.shards is not None
+
+    def frozen_copy(self) -> Scoring:
+        """The model as it is now, as one more to score with; sharded together with the policy."""
+        assert not self.is_sharded, "what is sharded cannot be copied"
+        copy = Scoring(deepcopy(self.module).requires_grad_(False), self.plain_head)
+        self._scorings.append(copy)
+        return copy
+
+    def shard(self, ranks: Ranks, handed_on: Mapping[str, Any]) -> None:
+        """Shards the weights, and those of the copies, over all ranks."""
+        for scoring in self._scorings:
+            scoring.shards = Shards(scoring, scoring.model, ranks, handed_on)
+            # Whatever goes forward first becomes the root, and a sampler would begin with a layer.
+            with torch.no_grad():
+                self.row_logprobs(_text_rows([[0, 0]]), scoring=scoring)
+
+    def whole_weights(self) -> AbstractContextManager[None]:
+        """Inside, a rank may run the policy's module as often as it likes; entered by all ranks together."""
+        return nullcontext() if self.scoring.shards is None else self.scoring.shards.whole()
 
     @property
     def max_length(self) -> int:
@@ -65,18 +97,18 @@ class Policy:
         return torch.autocast(self.device.type, dtype=self.loaded.compute_dtype)
 
     def logprobs(
-        self, part: Pass, needs: Iterable[Need], *, temperature: float, of: str, module: Any | None = None
+        self, part: Pass, needs: Iterable[Need], *, temperature: float, of: str, scoring: Scoring | None = None
     ) -> dict[Need, Tensor]:
         """Each Need as a vector [n] over the pass's tokens, zero where a view leaves a sample out.
 
-        One forward per distinct view. `of` says for the counter whose weights these are; `module` is another model than
-        the policy (the reference).
+        One forward per distinct view. `of` says for the counter whose weights these are; `scoring` is another model than
+        the policy's (the reference).
         """
         found: dict[Need, Tensor] = {}
         wanted = list(needs)
         for view in {n.view: None for n in wanted}:
             logp_n, entropy_n = self._view(
-                part, view, temperature, module, any(n.entropy for n in wanted if n.view == view)
+                part, view, temperature, scoring, any(n.entropy for n in wanted if n.view == view)
             )
             self.forwards[(view.name, of)] += part.rows[view].num_samples if view in part.rows else 0
             for need in wanted:
@@ -85,39 +117,32 @@ class Policy:
         return found
 
     def _view(
-        self, part: Pass, view: View, temperature: float, module: Any | None, entropy: bool
+        self, part: Pass, view: View, temperature: float, scoring: Scoring | None, entropy: bool
     ) -> tuple[Tensor, Tensor | None]:
         nothing = torch.zeros(part.tokens.num_tokens, device=self.device)
         rows = part.rows.get(view)
+        if rows is None and self.is_sharded:
+            # Another rank may have rows here, and gathers weights with this one in both directions.
+            logp_r, _ = self.row_logprobs(_text_rows([[0, 0]]), scoring=scoring)
+            nothing = nothing + 0.0 * logp_r.sum()
         if rows is None:
             return nothing, nothing if entropy else None
-        logp_r, entropy_r = self.row_logprobs(rows, temperature=temperature, module=module, entropy=entropy)
+        logp_r, entropy_r = self.row_logprobs(rows, temperature=temperature, scoring=scoring, entropy=entropy)
         index_r = torch.from_numpy(rows.index_n).to(self.device)
         logp_n = nothing.index_copy(0, index_r, logp_r)
         return logp_n, None if entropy_r is None else nothing.index_copy(0, index_r, entropy_r)
 
     def row_logprobs(
-        self, rows: Rows, *, temperature: float = 1.0, module: Any | None = None, entropy: bool = False
+        self, rows: Rows, *, temperature: float = 1.0, scoring: Scoring | None = None, entropy: bool = False
     ) -> tuple[Tensor, Tensor | None]:
         """Log-probabilities of the rows' trained tokens, in their order, and their entropies where asked."""
-        model = self.module if module is None else module
-        ids, positions, at, target = (
-            torch.from_numpy(a).to(self.device) for a in (rows.id_BT, rows.position_BT, rows.at_n, rows.target_n)
-        )
+        scoring = self.scoring if scoring is None else scoring
+        inputs = [torch.from_numpy(a).to(self.device) for a in (rows.id_BT, rows.position_BT, rows.at_n, rows.target_n)]
         with self.autocast():
-            if self.plain_head:
-                hidden = model.base_model(**_inputs(ids, positions)).last_hidden_state.flatten(0, 1)[at]
-                head = model.get_output_embeddings()
-            else:
-                # Only the model itself knows what it does to its logits; it can leave positions out, row by row.
-                width = ids.shape[1]
-                kept = [at[at // width == b] % width for b in range(ids.shape[0])]
-                each = [_inputs(ids[b : b + 1], positions[b : b + 1]) for b in range(ids.shape[0])]
-                hidden = torch.cat([model(**e, logits_to_keep=k).logits[0] for e, k in zip(each, kept, strict=True)])
-                head = _identity
-            return chosen_logprobs(
-                hidden, target, head, vocab_size=self.vocab_size, temperature=temperature, entropy=entropy
-            )
+            found = scoring(*inputs, temperature=temperature, entropy=entropy)
+        if scoring.shards is not None and not torch.is_grad_enabled():
+            scoring.shards.put_back()
+        return cast(tuple[Tensor, Tensor | None], found)
 
     @torch.no_grad()
     def _agrees(self, *, packed: bool) -> bool:
@@ -146,17 +171,8 @@ def known_tensors(known: Mapping[Need, Any], index_N: Any, device: torch.device)
     return {need: torch.from_numpy(values[index_N]).float().to(device) for need, values in known.items()}
 
 
-def _inputs(ids: Tensor, positions: Tensor) -> dict[str, Any]:
-    # An attention mask, even one full of ones, would switch off the block-diagonal mask that restarting positions give,
-    # and packed samples would see each other without an error; so would a cache.
-    return {"input_ids": ids, "position_ids": positions, "attention_mask": None, "use_cache": False}
-
-
 def _text_rows(texts: Sequence[Sequence[int]]) -> Rows:
-    """Texts of 13, 9 and 11 tokens in rows of at most 24: two share a row, the third is followed by padding."""
+    """Texts in rows of at most 24 tokens: of 13, 9 and 11 two share a row, the third is followed by padding."""
     attempts = [Attempt((Segment(tuple(t[1:])),), "", "document") for t in texts]
     starts = np.cumsum([0, *(len(t) - 1 for t in texts)])[:-1]
     return build_rows(attempts, [(t[0],) for t in texts], starts.tolist(), row_tokens=24)
-
-
-_identity: Callable[[Tensor], Tensor] = torch.nn.Identity()

@@ -1,7 +1,9 @@
 """The policy as samplers with weights of their own see it: whole tensors one at a time, and the trainer's log-probabilities."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -9,8 +11,9 @@ from torch import Tensor
 from prerl_spec.engine.packing import build_rows
 from prerl_spec.engine.policy import Policy
 from prerl_spec.engine.ranks import Ranks
-from prerl_spec.engine.weights import whole_tensors
-from prerl_spec.types import Attempt, Segment
+from prerl_spec.engine.weights import adapted_tensors, save_adapter, whole_tensors
+from prerl_spec.registry.kinds import OpenSampler, SamplerSite
+from prerl_spec.types import Attempt, Decoding, Generation, Request, Segment
 
 
 class LivePolicy:
@@ -21,13 +24,19 @@ class LivePolicy:
         self._ranks = ranks
         self.rank = ranks.rank
         self.size = ranks.size
-        self.has_adapter = False
+        self._adapter = policy.loaded.adapter
+        self.has_adapter = self._adapter is not None and not self._adapter.merge
 
     def tensors(self) -> Iterator[tuple[str, Tensor]]:
-        return whole_tensors(self._policy.module)
+        if self._adapter is None:
+            return whole_tensors(self._policy.module)
+        return adapted_tensors(self._adapter, merged=self._adapter.merge)
 
     def save_adapter(self, folder: Path) -> None:
-        raise AssertionError("the policy has no adapter")
+        assert self._adapter is not None, "the policy has no adapter"
+        if self.rank == 0:
+            save_adapter(self._adapter, folder)
+        self.barrier()
 
     @torch.no_grad()
     def logprobs(self, context: Sequence[int], tokens: Sequence[int]) -> list[float]:
@@ -38,3 +47,33 @@ class LivePolicy:
 
     def barrier(self) -> None:
         self._ranks.barrier()
+
+
+class OverWholeWeights:
+    """A sampler that runs the trainer's module, where that lies in shards: every weight is gathered while it draws, since
+    ranks draw responses of unequal length."""
+
+    def __init__(self, sampler: OpenSampler, policy: Policy) -> None:
+        self._sampler = sampler
+        self._policy = policy
+
+    def generate(
+        self, requests: Sequence[Request], decoding: Decoding, progress: Callable[[int, int], None] | None = None
+    ) -> list[list[Generation]]:
+        with self._policy.whole_weights():
+            return self._sampler.generate(requests, decoding, progress)
+
+    def sync(self, version: int) -> None:
+        self._sampler.sync(version)
+
+
+@contextmanager
+def open_over_whole_weights(declared: Any, site: SamplerSite, policy: Policy) -> Iterator[OpenSampler]:
+    """Opens a sampler that tries the module out as it opens."""
+    with policy.whole_weights():
+        opened = declared.open(site)
+        sampler = opened.__enter__()
+    try:
+        yield OverWholeWeights(sampler, policy)
+    finally:
+        opened.__exit__(None, None, None)

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,10 +9,12 @@ from typing import Any
 import torch
 
 from prerl_spec.compiler.graph import Graph, Named, Phase
+from prerl_spec.engine.decoder_layers import recompute_activations
 from prerl_spec.engine.events import Listener
+from prerl_spec.engine.frozen_base import with_base
 from prerl_spec.engine.library import Shelf, check_documents, check_prompts, check_sizes, data_verifier
 from prerl_spec.engine.policy import Policy
-from prerl_spec.engine.policy_access import LivePolicy
+from prerl_spec.engine.policy_access import LivePolicy, open_over_whole_weights
 from prerl_spec.engine.ranks import Ranks
 from prerl_spec.engine.signals import Signals
 from prerl_spec.engine.verification import VerifierPool
@@ -43,6 +44,8 @@ class Session:
             named.component.prepare()
         self.loaded = self._load_model()
         self.policy = Policy(self.loaded, ranks.device)
+        if graph.distributed.activation_checkpointing:
+            recompute_activations(self.loaded.module)
         self.prefixes = self._resolve_prefixes()
         """What each prefix of the spec's views came to: ids and text."""
         self.shelves = self._open_data()
@@ -52,6 +55,12 @@ class Session:
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
+
+    def shard_weights(self) -> None:
+        """Shards the policy over the ranks where the spec asks for it; one process holds everything anyway."""
+        distributed = self.graph.distributed
+        if distributed.strategy == "fsdp2" and self.ranks.size > 1:
+            self.policy.shard(self.ranks, distributed.fsdp or {})
 
     def tick(self, stage: str, done: int, total: int) -> None:
         """Shows progress, and leaves an interruptible stage when a signal has come (one process only: several agree at
@@ -78,7 +87,11 @@ class Session:
                 folder=self.folder,
                 invariant=self.graph.distributed.determinism == "invariant",
             )
-            self._samplers[key] = self._stack.enter_context(named.component.open(site))
+            if self.policy.is_sharded and not getattr(named.component, "own_weights", False):
+                opened = self._stack.enter_context(open_over_whole_weights(named.component, site, self.policy))
+            else:
+                opened = self._stack.enter_context(named.component.open(site))
+            self._samplers[key] = opened
             self._told[key] = self._version
         if self._told[key] != self._version:
             self._samplers[key].sync(self._version)
@@ -123,7 +136,7 @@ class Session:
         )
         loaded: LoadedModel = self.graph.model.component.build(site)
         precision = self.graph.distributed.precision
-        return loaded if precision is None else replace(loaded, compute_dtype=getattr(torch, precision))
+        return with_base(loaded, loaded.compute_dtype if precision is None else getattr(torch, precision))
 
     def _resolve_prefixes(self) -> dict[str, Any]:
         """Raises EnvironmentUnmet, before anything is sampled, for a tokenizer without a candidate for "auto"."""

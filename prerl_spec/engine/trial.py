@@ -43,7 +43,7 @@ def try_out(graph: Graph, folder: Path, told: Told) -> Trial:
         journal = Journal(folder / "journal", writes=True)
         at, _ = _steps(OpenPhase(learn, session, journal, {}, None), Position(), told)
         at = at.next_phase(carry_lr=False, restart_data=True)
-        reference = reference_of(session.policy.module)
+        reference = reference_of(session.policy)
         opened = OpenPhase(tried, session, journal, {}, reference)
         batch = opened.batch(at)
         mine, theirs = (

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from prerl_spec.engine.division import LaneTree
 from prerl_spec.engine.ranks import Ranks
+from prerl_spec.engine.sharding import is_sharded, mine, placed_like
 from prerl_spec.errors import RunFailed
 
 _WATCHED_ENTRIES = 1 << 20
@@ -30,6 +31,7 @@ class Updater:
         self._declaration = optimizer
         self._ranks = ranks
         self._named = named_parameters
+        self._sharded = any(is_sharded(p) for _, p in named_parameters)
         self._lanes = LaneTree() if ranks.invariant else None
         self._optimizers: list[torch.optim.Optimizer] = optimizer.build(named_parameters)
         self._initial_lrs = [[float(g["lr"]) for g in o.param_groups] for o in self._optimizers]
@@ -46,9 +48,9 @@ class Updater:
 
     def apply(self) -> UpdateRecord:
         """Sums, checks, clips and applies the gradients. Raises RunFailed, with nothing applied, when they are not finite."""
-        parameters = [p for _, p in self._named]
-        gradients = self.summed_gradients()
-        norm = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(g) for g in gradients]))
+        parameters = [mine(p.detach()) for _, p in self._named]
+        gradients = [mine(g) for g in self.summed_gradients()]
+        norm = self._norm(gradients)
         if not torch.isfinite(norm):
             self.forget_gradients()
             raise RunFailed(
@@ -63,11 +65,11 @@ class Updater:
         self.forget_gradients()
         after = _watched(parameters)
         # A sum of squares is finite where every entry is (overflow takes weights of 1e19): one pass, one transfer.
-        if not torch.isfinite(torch.stack(torch._foreach_norm([p.detach() for p in parameters]))).all():
+        if not torch.isfinite(self._norm(parameters)):
             raise RunFailed(
                 "a parameter is not finite after an update; it was not committed", mend="lower the learning rate"
             )
-        return UpdateRecord(norm.item(), (before != after).double().mean().item())
+        return UpdateRecord(norm.item(), self._share(before != after))
 
     def end_share(self) -> None:
         """What has been accumulated is the gradient of a whole share of the update; lanes are kept apart from here on."""
@@ -77,14 +79,27 @@ class Updater:
                 parameter.grad = None
 
     def summed_gradients(self) -> list[Tensor]:
-        """Every parameter's gradient, summed over shares and ranks; zero where there is none."""
+        """Every parameter's gradient, summed over shares and ranks; zero where there is none. Those of sharded weights lie
+        in shards, and were summed in the backward pass."""
         if self._lanes is not None and (gradients := self._lanes.take()) is not None:
             for (_, parameter), gradient in zip(self._named, gradients, strict=True):
                 parameter.grad = gradient
         gradients = self._accumulated()
         # Weights carry the global denominator already, so ranks add up: a data-parallel wrapper would average.
-        self._ranks.sum_flat(gradients)
+        if not self._sharded:
+            self._ranks.sum_flat(gradients)
         return gradients
+
+    def _norm(self, tensors: list[Tensor]) -> Tensor:
+        """The norm of all entries, over the shards of all ranks."""
+        norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(tensors)))
+        return self._ranks.sum(norm.double().square()).sqrt() if self._sharded else norm
+
+    def _share(self, flags: Tensor) -> float:
+        """The share of flags that are set, over the shards of all ranks."""
+        counts = torch.stack([flags.sum(), torch.tensor(flags.numel(), device=flags.device)]).double()
+        set_flags, total = (self._ranks.sum(counts) if self._sharded else counts).tolist()
+        return float(set_flags / total)
 
     def _accumulated(self) -> list[Tensor]:
         gradients = []
@@ -122,12 +137,12 @@ class Updater:
         for name, entries in by_name.items():
             parameter = parameters[name]
             owner[id(parameter)].state[parameter] = {
-                k: v.clone() if v.ndim == 0 else v.to(parameter.device, copy=True) for k, v in entries.items()
+                k: v.clone() if v.ndim == 0 else placed_like(v, parameter).clone() for k, v in entries.items()
             }
 
 
-def _watched(parameters: list[torch.nn.Parameter]) -> Tensor:
+def _watched(parameters: list[Tensor]) -> Tensor:
     """Evenly spaced entries of all parameters, at most some million: enough to tell which share of them moves."""
     total = sum(p.numel() for p in parameters)
     stride = max(1, total // _WATCHED_ENTRIES)
-    return torch.cat([p.detach().reshape(-1)[::stride].clone() for p in parameters])
+    return torch.cat([p.reshape(-1)[::stride].clone() for p in parameters])

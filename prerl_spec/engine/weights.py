@@ -1,29 +1,60 @@
 """The policy's weights outside the loop: to a transformers folder and back, and their hash."""
 
+import copy
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from transformers import AutoModelForCausalLM
 
+from prerl_spec.engine.sharding import placed_like, whole
 from prerl_spec.errors import RunFailed
-from prerl_spec.registry.kinds import LoadedModel
+from prerl_spec.registry.kinds import AttachedAdapter, LoadedModel
+
+ADAPTER = "adapter"
+"""Folder of the adapter beside a merged model."""
 
 
-def save_transformers(loaded: LoadedModel, folder: Path) -> None:
-    """Config, safetensors (fp32), generation config and tokenizer: what `from_pretrained` wants."""
+def save_transformers(
+    loaded: LoadedModel, folder: Path, *, merged: bool = True, weights: Mapping[str, torch.Tensor] | None = None
+) -> None:
+    """Config, safetensors (fp32), generation config and tokenizer: what `from_pretrained` wants.
+
+    Of a model with an adapter: both in one, and the adapter in `adapter/`. Where `merged` is false the adapter alone, which
+    `from_pretrained` puts on the base that adapter_config.json names. `weights` is the module's state where its own lies in
+    shards.
+    """
     module: Any = loaded.module
-    module.save_pretrained(folder)
+    if loaded.adapter is None:
+        module.save_pretrained(folder, state_dict=weights)
+    elif merged:
+        module.save_pretrained(folder, state_dict={n: t.cpu() for n, t in adapted_tensors(loaded.adapter, merged=True)})
+        # save_pretrained writes the dtype of the base, in which a sum of both would lose what is small.
+        config = copy.deepcopy(module.config)
+        config.dtype = torch.float32
+        config.save_pretrained(folder)
+        save_adapter(loaded.adapter, folder / ADAPTER)
+    else:
+        save_adapter(loaded.adapter, folder)
     loaded.tokenizer.save_pretrained(folder)
 
 
+@torch.no_grad()
 def load_transformers(loaded: LoadedModel, folder: Path) -> None:
     """Puts a folder's weights into the policy, in place, bit for bit. Raises RunFailed where the parts differ."""
+    if loaded.adapter is not None:
+        inner = folder / ADAPTER
+        saved_adapter = loaded.adapter.read(inner if inner.is_dir() else folder)
+        for name, parameter in loaded.adapter.parameters().items():
+            parameter.copy_(saved_adapter[name])
+        return
     saved = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    own = loaded.module.state_dict()
     try:
-        loaded.module.load_state_dict(saved.state_dict())
+        placed = {n: placed_like(t, own[n]) if n in own else t for n, t in saved.state_dict().items()}
+        loaded.module.load_state_dict(placed)
     except RuntimeError as error:
         raise RunFailed(f"{folder.name} holds another model: {error}", mend="resume the run that wrote it") from error
 
@@ -32,14 +63,33 @@ def load_transformers(loaded: LoadedModel, folder: Path) -> None:
 def whole_tensors(module: torch.nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
     """Every parameter under its name in a transformers checkpoint, tied ones once; a collective call."""
     for name, parameter in module.named_parameters():
-        yield name, parameter.detach()
+        yield name, whole(parameter.detach())
+
+
+@torch.no_grad()
+def adapted_tensors(adapter: AttachedAdapter, *, merged: bool) -> Iterator[tuple[str, torch.Tensor]]:
+    """Every weight of an adapter's base under its name in a transformers checkpoint, float32, tied ones once; with what
+    the adapter adds where `merged`."""
+    for name, weight, change in adapter.weights():
+        tensor = whole(weight.detach()).float()
+        yield name, tensor + change(whole) if merged and change is not None else tensor
+
+
+def save_adapter(adapter: AttachedAdapter, folder: Path) -> None:
+    """adapter_config.json and adapter_model.safetensors."""
+    adapter.save(folder, {name: whole(p.detach()) for name, p in adapter.parameters().items()})
 
 
 @torch.no_grad()
 def weights_hash(module: torch.nn.Module) -> str:
     """SHA-256 over names, shapes and bytes of all parameters and persistent buffers."""
+    return tensors_hash(module.state_dict().items())
+
+
+def tensors_hash(named: Iterable[tuple[str, torch.Tensor]]) -> str:
+    """SHA-256 over names, shapes and bytes."""
     digest = hashlib.sha256()
-    for name, tensor in module.state_dict().items():
+    for name, tensor in named:
         digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}\n".encode())
-        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+        digest.update(whole(tensor.detach()).cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()

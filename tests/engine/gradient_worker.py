@@ -23,17 +23,20 @@ def cases() -> dict[str, Step]:
     return {"ragged": ragged, "no trained token": replace(ragged, groups=groups), "a single token": lone}
 
 
-def gradients(ranks: Ranks, tokens_per_pass: int) -> dict[str, torch.Tensor]:
+def gradients(ranks: Ranks, tokens_per_pass: int, *, sharded: bool = False) -> dict[str, torch.Tensor]:
     found = {}
     for name, step in cases().items():
         for objective in (Grpo(aggregation="token_mean"), MarginalNsr()):
-            trainer = make_trainer(tiny_policy(), objective, ranks=ranks, tokens_per_pass=tokens_per_pass)
+            policy = tiny_policy()
+            if sharded:
+                policy.shard(ranks, {})
+            trainer = make_trainer(policy, objective, ranks=ranks, tokens_per_pass=tokens_per_pass)
             found[f"{name}, {type(objective).__name__}"] = gradient_of(trainer, step)
     return found
 
 
 if __name__ == "__main__":
     ranks = Ranks.start()
-    found = gradients(ranks, 200)
+    found = {how: gradients(ranks, 200, sharded=how == "fsdp2") for how in ("ddp", "fsdp2")}
     if ranks.is_main:
         torch.save({"size": ranks.size, **found}, Path(sys.argv[1]))

@@ -10,6 +10,7 @@ import torch
 from prerl_spec.engine.phase import Trainer
 from prerl_spec.engine.policy import Policy
 from prerl_spec.engine.ranks import Ranks
+from prerl_spec.engine.sharding import whole
 from prerl_spec.engine.updating import Updater, UpdateRecord
 from prerl_spec.testing.tiny import Shape, tiny_loaded
 from prerl_spec.types import Attempt, Group, Outcome, Prompt, Segment, Step, Verdict
@@ -71,7 +72,7 @@ def gradient_of(trainer: Trainer, step: Step) -> torch.Tensor:
         pass
 
     def catch() -> UpdateRecord:
-        caught.append(torch.cat([g.reshape(-1).clone() for g in trainer.updater.summed_gradients()]))
+        caught.append(torch.cat([whole(g).reshape(-1).clone() for g in trainer.updater.summed_gradients()]))
         trainer.updater.forget_gradients()
         raise Caught
 

@@ -68,7 +68,7 @@ def counted(folder: Path, session: Session, spec: Compiled, **changed: object) -
     """What each of two steps sent forward, by (view, of); the phase with some of its parts replaced."""
     served = {"verifier": session.graph.phases[0].verifier, **changed}
     phase: Phase = replace(spec.graph.phases[0], **served)  # type: ignore[arg-type]
-    reference = reference_of(session.policy.module)
+    reference = reference_of(session.policy)
     opened = OpenPhase(phase, session, Journal(folder / "journal", writes=True), {}, reference)
     position = Position()
     steps: list[Count] = []

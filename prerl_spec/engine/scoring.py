@@ -1,0 +1,45 @@
+"""The one forward of training and scoring, as a module of its own: what is called is what FSDP2 gathers weights for."""
+
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from prerl_spec.engine.logprobs import chosen_logprobs
+from prerl_spec.engine.sharding import Shards
+
+
+class Scoring(nn.Module):
+    """Log-probabilities of chosen tokens under `model`; `shards` where its weights are sharded.
+
+    `plain_head`: whether the model's logits are head(hidden), so that they can be made tile by tile.
+    """
+
+    def __init__(self, model: nn.Module, plain_head: bool = True) -> None:
+        super().__init__()
+        self.model = model
+        self.plain_head = plain_head
+        self.vocab_size = int(cast(Any, model).get_output_embeddings().weight.shape[0])
+        self.shards: Shards | None = None
+
+    def forward(
+        self, id_BT: Tensor, position_BT: Tensor, at_n: Tensor, target_n: Tensor, *, temperature: float, entropy: bool
+    ) -> tuple[Tensor, Tensor | None]:
+        """Of n tokens, each predicted at its flat place in B·T: [n] log-probabilities in nats, and [n] entropies or None."""
+        # transformers types its models too narrowly for what is asked of them here.
+        model = cast(Any, self.model)
+        # An attention mask, even one full of ones, would switch off the block-diagonal mask that restarting positions
+        # give, and packed samples would see each other without an error; so would a cache.
+        inputs = {"input_ids": id_BT, "position_ids": position_BT, "attention_mask": None, "use_cache": False}
+        if self.plain_head:
+            hidden_nd = model.base_model(**inputs).last_hidden_state.flatten(0, 1)[at_n]
+            head = model.get_output_embeddings()
+        else:
+            # Only the model itself knows what it does to its logits; it can leave out positions that no row needs.
+            width = id_BT.shape[1]
+            kept, place_n = torch.unique(at_n % width, return_inverse=True)
+            hidden_nd = model(**inputs, logits_to_keep=kept).logits[at_n // width, place_n]
+            head = nn.Identity()
+        return chosen_logprobs(
+            hidden_nd, target_n, head, vocab_size=self.vocab_size, temperature=temperature, entropy=entropy
+        )

@@ -1,0 +1,150 @@
+"""FSDP2: every rank keeps a shard of each weight, gradient and moment, and gathers a layer's weights while they are used.
+
+torch's own `fully_shard`, the same on gloo and NCCL: one group a decoder layer, one for the rest (embeddings, last norm and
+head: tied weights stay together). A gathered layer is a collective call, so every rank must go forward, and backward, the
+same number of times; `Shards.whole` is for work of which ranks have unequal shares.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from inspect import signature
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
+from torch.distributed.tensor import DTensor, distribute_tensor
+
+from prerl_spec.engine.decoder_layers import decoder_layers
+from prerl_spec.engine.ranks import Ranks
+from prerl_spec.errors import EnvironmentUnmet
+
+
+class Shards:
+    """The sharded weights of one model: `root` is the module around it that is called."""
+
+    def __init__(self, root: nn.Module, model: nn.Module, ranks: Ranks, handed_on: Mapping[str, Any]) -> None:
+        """Shards the weights over all ranks, in place. `handed_on` is the spec's `distributed.fsdp`.
+
+        Raises EnvironmentUnmet for what cannot be handed on, and for a model without decoder layers.
+        """
+        arguments = fsdp_arguments(handed_on)
+        self._frees = arguments.pop("reshard_after_forward", True)
+        mesh = init_device_mesh(ranks.device.type, (ranks.size,))
+        layers = decoder_layers(model)
+        self._layers = [
+            fully_shard(layer, mesh=mesh, reshard_after_forward=self._frees, **arguments) for layer in layers
+        ]
+        # The backward pass begins with the root's weights: they stay gathered between the passes.
+        self._root = fully_shard(root, mesh=mesh, reshard_after_forward=False, **arguments)
+        for part in self._parts:
+            # The loss carries the global denominator, so gradients add up; by default FSDP2 would average them.
+            part.set_gradient_divide_factor(1.0)
+            part.set_force_sum_reduction_for_comms(True)
+        # Told, not guessed from the forwards that went before: those of sampling differ from rank to rank.
+        for before, part in zip([self._layers[-1], self._root, *self._layers], self._parts, strict=False):
+            part.set_modules_to_backward_prefetch([before])
+        self._are_whole = False
+
+    @property
+    def _parts(self) -> list[FSDPModule]:
+        return [self._root, *self._layers]
+
+    def put_back(self) -> None:
+        """Frees what a forward without a backward has left gathered."""
+        if not self._are_whole:
+            for part in self._parts:
+                part.reshard()
+
+    @contextmanager
+    def whole(self) -> Iterator[None]:
+        """Every weight gathered once: inside, each rank may run the model as often as it likes, without gradient.
+
+        Costs the memory of the whole weights on every rank. All ranks enter and leave together.
+        """
+        for layer in self._layers:
+            layer.set_reshard_after_forward(False, recurse=False)
+        for part in self._parts:
+            part.unshard()
+        self._are_whole = True
+        try:
+            yield
+        finally:
+            self._are_whole = False
+            self.put_back()
+            for layer in self._layers:
+                layer.set_reshard_after_forward(self._frees, recurse=False)
+
+
+def fsdp_arguments(handed_on: Mapping[str, Any]) -> dict[str, Any]:
+    """What `distributed.fsdp` says, as arguments of `fully_shard`.
+
+    `reshard_after_forward` is true or false; `mp_policy` a table of MixedPrecisionPolicy's settings with dtypes by name
+    (`{ param_dtype = "bfloat16", reduce_dtype = "float32" }`). Raises EnvironmentUnmet for anything else.
+    """
+    known = {"reshard_after_forward", "mp_policy"}
+    if unknown := sorted(set(handed_on) - known):
+        raise _refused(unknown[0], f"is not handed on; {' and '.join(sorted(known))} are")
+    found: dict[str, Any] = {}
+    if "reshard_after_forward" in handed_on:
+        if not isinstance(handed_on["reshard_after_forward"], bool):
+            raise _refused("reshard_after_forward", f"is {handed_on['reshard_after_forward']!r}; write true or false")
+        found["reshard_after_forward"] = handed_on["reshard_after_forward"]
+    if "mp_policy" in handed_on:
+        found["mp_policy"] = _mixed_precision(handed_on["mp_policy"])
+    return found
+
+
+def _mixed_precision(table: Any) -> MixedPrecisionPolicy:
+    if not isinstance(table, Mapping):
+        raise _refused("mp_policy", f"is {table!r}; write a table")
+    settings: dict[str, Any] = {}
+    for key, value in table.items():
+        if key not in signature(MixedPrecisionPolicy).parameters:
+            raise _refused(f"mp_policy.{key}", "is no setting of torch's MixedPrecisionPolicy")
+        settings[key] = getattr(torch, value, None) if isinstance(value, str) else value
+        if not isinstance(settings[key], bool if key == "cast_forward_inputs" else torch.dtype):
+            raise _refused(f"mp_policy.{key}", f"is {value!r}; write a dtype's name, cast_forward_inputs true or false")
+    return MixedPrecisionPolicy(**settings)
+
+
+def _refused(key: str, why: str) -> EnvironmentUnmet:
+    return EnvironmentUnmet(f"distributed.fsdp.{key} {why}", mend="see fully_shard in the documentation of torch")
+
+
+def is_sharded(tensor: Tensor) -> bool:
+    return isinstance(tensor, DTensor)
+
+
+def mine(tensor: Tensor) -> Tensor:
+    """This rank's part of a tensor: its shard, without a copy, or all of it where nothing is sharded."""
+    return tensor.to_local() if isinstance(tensor, DTensor) else tensor
+
+
+def whole(tensor: Tensor) -> Tensor:
+    """All of a tensor; a collective call where it is sharded."""
+    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+
+
+def placed_like(tensor: Tensor, like: Tensor) -> Tensor:
+    """A whole tensor, the same on every rank, on the device of another and sharded as that one is; without a message."""
+    if not isinstance(like, DTensor) or isinstance(tensor, DTensor):
+        return tensor.to(like.device)
+    return distribute_tensor(tensor.to(like.device), like.device_mesh, like.placements, src_data_rank=None)
+
+
+def on_main(tensors: Mapping[str, Tensor], ranks: Ranks) -> dict[str, Tensor]:
+    """The tensors whole, sharded ones gathered one at a time into the memory of rank 0's host; nothing on other ranks. One
+    that stands under several names (tied weights) stays one."""
+    found: dict[str, Tensor] = {}
+    gathered: dict[int, Tensor] = {}
+    for name, tensor in tensors.items():
+        if not isinstance(tensor, DTensor):
+            found[name] = tensor
+            continue
+        if id(tensor) not in gathered:
+            full = tensor.detach().full_tensor()
+            gathered[id(tensor)] = full.cpu() if ranks.is_main else full.new_empty(0)
+        found[name] = gathered[id(tensor)]
+    return found if ranks.is_main else {}
