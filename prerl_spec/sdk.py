@@ -1,6 +1,7 @@
 """The one door for component authors (API 1): import from here, and from nowhere else in prerl_spec."""
 
 from prerl_spec.errors import Diagnostic, EnvironmentUnmet, PrerlError, RunFailed, SpecInvalid
+from prerl_spec.registry.binary_verifier import BinaryVerifier
 from prerl_spec.registry.component import (
     API,
     Component,
@@ -14,6 +15,7 @@ from prerl_spec.registry.component import (
     SpecPath,
     Wiring,
 )
+from prerl_spec.registry.handover import Handover
 from prerl_spec.registry.kinds import (
     AdaptedWeight,
     AttachedAdapter,
@@ -24,8 +26,11 @@ from prerl_spec.registry.kinds import (
     OpenSampler,
     PolicyAccess,
     SamplerSite,
+    ServedModel,
+    ServerProcess,
 )
 from prerl_spec.registry.one_part import OnePart, OnePartObjective
+from prerl_spec.registry.row_list import RowList
 from prerl_spec.text import Codec, eos_ids_of, question_text, template_fault
 from prerl_spec.types import (
     Array,
@@ -57,6 +62,7 @@ __all__ = [
     "Array",
     "AttachedAdapter",
     "Attempt",
+    "BinaryVerifier",
     "Codec",
     "Component",
     "Conditional",
@@ -71,6 +77,7 @@ __all__ = [
     "Generation",
     "Group",
     "HandedOn",
+    "Handover",
     "Index",
     "LoadedModel",
     "Marginal",
@@ -89,11 +96,14 @@ __all__ = [
     "Request",
     "Requirement",
     "Row",
+    "RowList",
     "RunFailed",
     "SamplerSite",
     "Score",
     "Secret",
     "Segment",
+    "ServedModel",
+    "ServerProcess",
     "Slot",
     "SpecInvalid",
     "SpecPath",

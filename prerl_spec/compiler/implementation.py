@@ -18,7 +18,7 @@ from prerl_spec.registry.component import Component
 
 _KEPT = 256
 """Sources whose reading is kept: components share modules."""
-_WORDS = frozenset({"title", "description"})
+_WORDS = frozenset({"title", "description", "examples"})
 
 
 def settings_hash(component: type[Component]) -> str:

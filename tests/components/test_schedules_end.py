@@ -8,11 +8,10 @@ from prerl_components.objectives.next_token import NextToken
 from prerl_components.optimizers.adamw import Adamw
 from prerl_components.optimizers.muon import Muon
 from prerl_components.schedules.fixed_steps import FixedSteps
-from prerl_components.schedules.handover import Handover
 from prerl_components.schedules.reincarnate_after import ReincarnateAfter
 from prerl_components.schedules.until_plateau import UntilPlateau
 
-from prerl_spec.sdk import Place, RunFailed, StepRecord, Wiring
+from prerl_spec.sdk import Handover, Place, RunFailed, StepRecord, Wiring
 from prerl_spec.testing.laws import check_schedule
 from prerl_spec.testing.laws.schedule import made_record
 

@@ -4,8 +4,7 @@ from collections.abc import Mapping
 
 from pydantic import Field
 
-from prerl_components.schedules.handover import Handover
-from prerl_spec.sdk import StepRecord
+from prerl_spec.sdk import Handover, StepRecord
 
 
 class FixedSteps(Handover):

@@ -4,8 +4,7 @@ from collections.abc import Iterable, Mapping
 
 from pydantic import Field
 
-from prerl_components.schedules.handover import Handover
-from prerl_spec.sdk import Conflict, Place, StepRecord, Wiring
+from prerl_spec.sdk import Conflict, Handover, Place, StepRecord, Wiring
 
 
 class ReincarnateAfter(Handover):

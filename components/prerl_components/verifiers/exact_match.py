@@ -5,16 +5,12 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from prerl_components.verifiers.boxed import boxed_answer
-from prerl_spec.sdk import Component, Outcome, Verdict
+from prerl_spec.sdk import BinaryVerifier, Outcome, Verdict
 
 
-class ExactMatch(Component):
+class ExactMatch(BinaryVerifier):
     """Compares text; white space around it does not count."""
 
-    kind: ClassVar[Literal["verifier"]] = "verifier"
-    num_workers: ClassVar[int] = 1
-    seconds_allowed: ClassVar[float] = 10.0
-    memory_bytes: ClassVar[int] = 2**31
     right_example: ClassVar[tuple[str, str]] = ("\\boxed{A}", "A")
     wrong_example: ClassVar[tuple[str, str]] = ("\\boxed{B}", "A")
 
@@ -22,9 +18,6 @@ class ExactMatch(Component):
         default="last_boxed", description="What of the response is its answer."
     )
     ignore_case: bool = Field(default=False, description="Whether A and a are the same.")
-
-    def provides(self) -> frozenset[str]:
-        return frozenset({"reward[binary]"})
 
     def judge(self, response: str, gold: str) -> Verdict:
         answer = response.strip() if self.extract == "whole" else boxed_answer(response)

@@ -3,7 +3,7 @@
 from collections import Counter
 from typing import ClassVar, Literal
 
-from prerl_spec.sdk import Component, Outcome, Verdict
+from prerl_spec.sdk import BinaryVerifier, Outcome, Verdict
 from pydantic import Field
 
 from prerl_countdown.expressions import Unreadable, work_out
@@ -12,13 +12,10 @@ from prerl_countdown.games import BadGold, read_gold
 OPENING, CLOSING = "<answer>", "</answer>"
 
 
-class Expression(Component):
+class Expression(BinaryVerifier):
     """Reads an arithmetic expression in exact fractions, never as code: 8/(3-8/3) is 24, not 23.999."""
 
-    kind: ClassVar[Literal["verifier"]] = "verifier"
-    num_workers: ClassVar[int] = 1
     seconds_allowed: ClassVar[float] = 5.0
-    memory_bytes: ClassVar[int] = 2**31
     right_example: ClassVar[tuple[str, str]] = ("<answer>(5-3)*8</answer>", "16 from 3 5 8")
     wrong_example: ClassVar[tuple[str, str]] = ("<answer>3+5+8+8</answer>", "16 from 3 5 8")
 
@@ -29,9 +26,6 @@ class Expression(Component):
     numbers: Literal["all", "any"] = Field(
         default="all", description="all: every number dealt exactly once; any: each at most once."
     )
-
-    def provides(self) -> frozenset[str]:
-        return frozenset({"reward[binary]"})
 
     def judge(self, response: str, gold: str) -> Verdict:
         """Unparsable where there is no expression to read; wrong numbers, another value and a division by zero are wrong."""

@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from prerl_spec.sdk import Component, Conflict, Place, Wiring
+from prerl_spec.registry.component import Component, Conflict, Place, Wiring
 
 
 class Handover(Component):
