@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 
 from prerl_spec import __version__
-from prerl_spec.errors import PrerlError, SpecInvalid
+from prerl_spec.errors import PeerLost, PrerlError, SpecInvalid
 
 COMMANDS = {
     "new": "write a spec to start from",
@@ -31,12 +31,13 @@ COMMANDS = {
     "schema": "write the JSON Schema that editors check specs with",
     "try": "hold an objective in a Python file against the laws, and train it a little",
     "plugin": "write a plugin to start from, or hold an installed one against the laws",
+    "serve": "start the vLLM servers that a spec draws from, and end them on Ctrl-C",
     "doctor": "tell what this machine can run, and what mends each gap",
 }
 # fmt: off
 LATER = (
     "check-data", "compare", "fork", "fsck", "microscope", "replay",
-    "serve", "study", "torture", "watch",
+    "study", "torture", "watch",
 )
 # fmt: on
 
@@ -50,21 +51,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     with_traceback = "--traceback" in arguments
     try:
-        return _dispatch([a for a in arguments if a != "--traceback"])
+        return _dispatch([a for a in arguments if a != "--traceback"], ["--traceback"] if with_traceback else [])
     except BrokenPipeError:
         # Whoever read our output has read enough; the interpreter must not fail again when it flushes stdout.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except KeyboardInterrupt:
-        print("interrupted: the same command goes on", file=sys.stderr)
+        _print_error("interrupted", "the same command goes on")
         return INTERRUPTED
     except SpecInvalid as error:
         from prerl_spec.cli.diagnostics import print_invalid
+        from prerl_spec.cli.launcher import last_words
 
-        print_invalid(error)
+        with last_words() as stream:
+            print_invalid(error, stream)
         return error.exit_code
     except PrerlError as error:
-        _print_error(error.message, error.mend, error.code)
+        _print_error(error.message, error.mend, error.code, consequence=isinstance(error, PeerLost))
         return error.exit_code
     except ModuleNotFoundError as error:
         if error.name is None or error.name.split(".")[0] in ("prerl_spec", "prerl_components"):
@@ -75,16 +78,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _internal_error(error, with_traceback)
 
 
-def _dispatch(arguments: list[str]) -> int:
+def _dispatch(arguments: list[str], given: list[str]) -> int:
     parser = _top_parser()
     if arguments and not arguments[0].startswith("-"):
-        return _run_command(parser, arguments[0], arguments[1:])
+        return _run_command(parser, arguments[0], arguments[1:], given)
     parser.parse_args(arguments)
     parser.print_help(sys.stderr)
     return USAGE
 
 
-def _run_command(parser: argparse.ArgumentParser, name: str, rest: list[str]) -> int:
+def _run_command(parser: argparse.ArgumentParser, name: str, rest: list[str], given: list[str]) -> int:
     if name not in COMMANDS:
         return _unknown_command(name)
     module = importlib.import_module(f"prerl_spec.cli.{name}")
@@ -92,7 +95,9 @@ def _run_command(parser: argparse.ArgumentParser, name: str, rest: list[str]) ->
         prog=f"{parser.prog} {name}", description=f"{COMMANDS[name][0].upper()}{COMMANDS[name][1:]}."
     )
     module.add(command)
-    code = module.run(command.parse_args(rest))
+    parsed = command.parse_args(rest)
+    parsed.command_line = [*given, name, *rest]
+    code = module.run(parsed)
     assert isinstance(code, int), f"cli/{name}.py returned no exit code"
     return code
 
@@ -123,10 +128,13 @@ def _unknown_command(name: str) -> int:
     return USAGE
 
 
-def _print_error(message: str, mend: str | None, code: str | None = None) -> None:
-    print(f"error[{code}]: {message}" if code else f"error: {message}", file=sys.stderr)
-    if mend is not None:
-        print(f"  = help: {mend}", file=sys.stderr)
+def _print_error(message: str, mend: str | None, code: str | None = None, *, consequence: bool = False) -> None:
+    from prerl_spec.cli.launcher import last_words
+
+    with last_words(consequence=consequence) as stream:
+        print(f"error[{code}]: {message}" if code else f"error: {message}", file=stream)
+        if mend is not None:
+            print(f"  = help: {mend}", file=stream)
 
 
 def _internal_error(error: BaseException, with_traceback: bool) -> int:

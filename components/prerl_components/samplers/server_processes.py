@@ -1,0 +1,150 @@
+"""The vLLM servers of a spec as processes: their command lines, environments and places on this machine."""
+
+import json
+import os
+import socket
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from prerl_components.samplers.server_key import key_file, key_of, leave_new_key, server_folder
+from prerl_components.samplers.server_protocol import EXTENSION, GUARD, KEY_VARIABLE, LOGPROBS_MODE
+from prerl_components.samplers.vllm_engine import CPU_CACHE_BYTES, check_arguments
+from prerl_components.samplers.weight_files import write_shell
+from prerl_spec.sdk import EnvironmentUnmet, ServedModel, ServerProcess
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+def server_processes(
+    urls: Sequence[str], key: str | None, engine: Mapping[str, Any], model: ServedModel
+) -> tuple[ServerProcess, ...]:
+    """One process for each url whose address this machine has; the rest are for `prerl-spec serve` on other machines.
+
+    Raises EnvironmentUnmet where no address is of this machine or one is taken, for an argument that vLLM does not have,
+    and where the processes ask for more GPUs than there are.
+    """
+    check_arguments(engine)
+    here = [url for url in urls if _is_free_here(url)]
+    if not here:
+        raise EnvironmentUnmet(
+            f"none of the urls is an address of this machine: {', '.join(urls)}",
+            mend="run `prerl-spec serve` on the machines that have them",
+        )
+    gpus = _dealt_gpus(len(here), engine)
+    arguments = [*_model_arguments(model, server_folder(here[0])), *_fixed_arguments(engine)]
+    return tuple(_process(url, key, arguments, devices) for url, devices in zip(here, gpus, strict=True))
+
+
+def _process(url: str, key: str | None, arguments: Sequence[str], devices: str | None) -> ServerProcess:
+    host, port = _place(url)
+    notes = []
+    left: tuple[Path, ...] = ()
+    if (secret := key_of(key, url) if key is not None else None) is None:
+        secret, left = leave_new_key(url), (key_file(url),)
+        notes.append(f"the key lies in {key_file(url)}: runs of this user find it there")
+    if host not in LOOPBACK:
+        notes.append(
+            f"{host} is reached from other machines: whoever has the key can read the model and replace its weights, and "
+            "key and samples travel unencrypted. Use it in a network that you trust"
+        )
+    environment = {
+        KEY_VARIABLE: secret,
+        # /collective_rpc, by which weights are replaced; the guard asks for the key there too.
+        "VLLM_SERVER_DEV_MODE": "1",
+        "VLLM_NO_USAGE_STATS": "1",
+        **({} if devices is None else {"CUDA_VISIBLE_DEVICES": devices}),
+    }
+    command = (*_program(), "--host", host, "--port", str(port), *arguments)
+    return ServerProcess(url, command, environment, server_folder(url) / "server.log", left, tuple(notes))
+
+
+def _program() -> tuple[str, ...]:
+    """`vllm serve`; its CPU distribution has another name, at which that command fails."""
+    try:
+        metadata.version("vllm")
+    except metadata.PackageNotFoundError:
+        return sys.executable, "-m", "vllm.entrypoints.launchers.api_server.entry"
+    return sys.executable, "-m", "vllm.entrypoints.cli.main", "serve"
+
+
+def _model_arguments(model: ServedModel, folder: Path) -> Iterator[str]:
+    """A published model by its name, any other by the files that this writes; weights come with the first push."""
+    declared: Any = model.declared
+    if isinstance(name := getattr(declared, "name", None), str):
+        yield from ("--model", name)
+        if not Path(name).is_dir():
+            yield from ("--revision", declared.revision)
+        yield from ("--tokenizer", declared.tokenizer)
+        if declared.remote_code != "off":
+            yield from ("--trust-remote-code", "--code-revision", declared.remote_code)
+    else:
+        write_shell(folder / "model", model.load())
+        yield from ("--model", str(folder / "model"))
+    yield from ("--dtype", str(declared.dtype), "--load-format", "dummy")
+
+
+def _fixed_arguments(engine: Mapping[str, Any]) -> Iterator[str]:
+    from vllm.platforms import current_platform
+
+    yield from ("--worker-extension-cls", EXTENSION, "--middleware", GUARD)
+    yield from ("--logprobs-mode", LOGPROBS_MODE, "--generation-config", "vllm", "--disable-uvicorn-access-log")
+    # A spec may say otherwise: these are defaults where there is no GPU, compiling takes minutes there.
+    on_cpu = {"enforce_eager": True, "kv_cache_memory_bytes": CPU_CACHE_BYTES} if current_platform.is_cpu() else {}
+    for name, value in {**on_cpu, **engine}.items():
+        option = name.replace("_", "-")
+        if isinstance(value, bool):
+            yield f"--{option}" if value else f"--no-{option}"
+        elif isinstance(value, list) and all(isinstance(item, str | int | float) for item in value):
+            yield from (f"--{option}", *map(str, value))
+        else:
+            yield from (f"--{option}", json.dumps(value) if isinstance(value, dict | list) else str(value))
+
+
+def _dealt_gpus(num_servers: int, engine: Mapping[str, Any]) -> list[str | None]:
+    """CUDA_VISIBLE_DEVICES of each server, None where there is no GPU: a server shares none with another."""
+    import torch
+
+    if not torch.cuda.is_available():
+        return [None] * num_servers
+    each = int(engine.get("tensor_parallel_size", 1)) * int(engine.get("pipeline_parallel_size", 1))
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES", ",".join(map(str, range(torch.cuda.device_count())))).split(",")
+    if len(visible) < num_servers * each:
+        raise EnvironmentUnmet(
+            f"{num_servers} servers with {each} GPUs each, {len(visible)} are visible",
+            mend="fewer urls, or another CUDA_VISIBLE_DEVICES",
+        )
+    return [",".join(visible[i * each : (i + 1) * each]) for i in range(num_servers)]
+
+
+def _place(url: str) -> tuple[str, int]:
+    parts = urlsplit(url)
+    if parts.scheme != "http" or parts.port is None or parts.path.rstrip("/"):
+        raise EnvironmentUnmet(
+            f"{url} is nothing that a server here can answer at by itself",
+            mend="write http://ADDRESS:PORT; encryption and paths are a proxy's, behind which you start vLLM yourself",
+        )
+    return parts.hostname or "", parts.port
+
+
+def _is_free_here(url: str) -> bool:
+    """Whether the address is this machine's. Raises EnvironmentUnmet where it is, and somebody listens there."""
+    host, port = _place(url)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        try:
+            probe.bind((host, 0))
+        except OSError:
+            return False
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise EnvironmentUnmet(
+                f"{url} is taken: {error.strerror}", mend="end what listens there, or write another port in `urls`"
+            ) from error
+    return True

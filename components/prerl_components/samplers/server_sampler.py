@@ -1,0 +1,179 @@
+"""The sampler `vllm_server`, opened: running servers that get the weights through a folder and draw over HTTP.
+
+The first process pushes, all draw: a prompt's samples come from one server, prompts are dealt round. No sample is handed
+on before its server has said, after drawing it, that it still holds the trainer's weights.
+"""
+
+import hashlib
+import secrets
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from prerl_components.samplers.frozen_access import FrozenAccess
+from prerl_components.samplers.room import check_room
+from prerl_components.samplers.server_calls import Answer, ServerCalls
+from prerl_components.samplers.server_connection import ServerConnection, ServerFault
+from prerl_components.samplers.server_drawing import Asked, draw_all, seconds_allowed
+from prerl_components.samplers.server_key import key_of
+from prerl_components.samplers.server_protocol import identity
+from prerl_components.samplers.vllm_sampling import sampling_arguments, stop_of
+from prerl_components.samplers.weight_folder import WeightFolder
+from prerl_components.samplers.weight_probe import Text, WeightProbe, probe_requests
+from prerl_spec.sdk import (
+    Decoding,
+    EnvironmentUnmet,
+    Generation,
+    OpenSampler,
+    PolicyAccess,
+    Request,
+    RunFailed,
+    SamplerSite,
+)
+
+
+class ServerSampler:
+    """Draws from servers whose weights `sync` replaces. Every method is a collective call."""
+
+    def __init__(
+        self, servers: Sequence[ServerCalls], site: SamplerSite, weights: WeightFolder, max_gap: float
+    ) -> None:
+        self._servers = tuple(servers)
+        self._policy: PolicyAccess = site.policy or FrozenAccess(site.model)
+        self._weights = weights
+        self._dtype = site.model.compute_dtype
+        self._eos_ids = site.model.codec.eos_ids
+        self._session = secrets.token_hex(4)
+        self._num_pushes = 0
+        self._version = ""
+        self._max_length = min(site.max_length, self._longest(site))
+        self._push()
+        asked, decoding = probe_requests(site.model.codec, self._max_length)
+        drawn = self._draw(self._servers[:1], asked, decoding, (), None)
+        texts = [Text(request.context, answers[0].tokens) for request, answers in zip(asked, drawn, strict=True)]
+        self._probe = WeightProbe(self._policy, texts, max_gap)
+        self.gap = self._compare(0)
+        """Of the last push, the largest over servers: mean |log P_trainer - log P_sampler| of the probe's tokens, nats."""
+
+    def generate(
+        self, requests: Sequence[Request], decoding: Decoding, progress: Callable[[int, int], None] | None = None
+    ) -> list[list[Generation]]:
+        """One list a request, one Generation a seed, in order; entropies are not known.
+
+        A sample depends on the weights, its context, the decoding and its own seed: what else is drawn with it moves
+        logits by rounding only. Raises RunFailed for a context that leaves no room, and for a server that is gone, too
+        slow or holds other weights: nothing of the call is then used.
+        """
+        check_room(requests, decoding.max_new_tokens, self._max_length)
+        with _told():
+            drawn = self._draw(self._servers, requests, decoding, self._eos_ids, progress)
+        return [[self._generation(answer) for answer in answers] for answers in drawn]
+
+    def sync(self, version: int) -> None:
+        """Pushes the trainer's weights and compares. Raises RunFailed where a server then has not the trainer's."""
+        with _told():
+            self._push()
+            self.gap = self._compare(version)
+
+    def _longest(self, site: SamplerSite) -> int:
+        """What every server takes, in tokens, once each is known to serve this model."""
+        config: Any = site.model.module.config
+        mine, dtype = identity(config.get_text_config()), str(self._dtype).removeprefix("torch.")
+        return min(server.require_same_model(mine, dtype).max_length for server in self._servers)
+
+    def _push(self) -> None:
+        self._num_pushes += 1
+        first = self._policy.rank == 0
+        version = f"weights-{self._num_pushes:06d}-{self._session}"
+        folder = self._weights.write(version, self._policy.tensors(), self._dtype)
+        if first:
+            with ThreadPoolExecutor(len(self._servers)) as pool:
+                list(pool.map(lambda server: server.load(folder, version), self._servers))
+            self._weights.keep_only(version)
+        self._policy.barrier()
+        # The other processes learn the name from the servers; that these agree is checked with every draw.
+        self._version = version if first else str(self._servers[0].state().version)
+
+    def _compare(self, version: int) -> float:
+        scores = [server.score(self._probe.texts) for server in self._servers]
+        return max(self._probe.check(score, version) for score in scores)
+
+    def _draw(
+        self,
+        servers: Sequence[ServerCalls],
+        requests: Sequence[Request],
+        decoding: Decoding,
+        eos_ids: Sequence[int],
+        progress: Callable[[int, int], None] | None,
+    ) -> list[list[Answer]]:
+        asked = [
+            Asked(
+                servers[(number + self._policy.rank) % len(servers)],
+                {"prompt": list(request.context), **sampling_arguments(decoding, seed, eos_ids)},
+            )
+            for number, request in enumerate(requests)
+            for seed in request.seeds
+        ]
+        self._require_version(asked)
+        drawn = draw_all(
+            # A block of the prefix cache is found under the version that it was computed with alone.
+            [Asked(one.server, {**one.body, "cache_salt": self._version}) for one in asked],
+            seconds_allowed(decoding),
+            lambda done: None if progress is None else progress(done, len(asked)),
+        )
+        self._require_version(asked)
+        answers = iter(drawn)
+        return [[next(answers) for _ in request.seeds] for request in requests]
+
+    def _require_version(self, asked: Sequence[Asked]) -> None:
+        """Of a push's name, which no other push has: who holds it before a draw and after held it all the time."""
+        for server in {id(one.server): one.server for one in asked}.values():
+            server.require_version(self._version)
+
+    def _generation(self, answer: Answer) -> Generation:
+        return Generation(answer.tokens, answer.logps, stop_of(answer.finish_reason, answer.tokens, self._eos_ids))
+
+
+@contextmanager
+def open_servers(
+    urls: Sequence[str], key: str | None, push_dir: str | None, max_gap: float, site: SamplerSite
+) -> Iterator[OpenSampler]:
+    """Pushes the weights as they stand and compares. Raises EnvironmentUnmet for a server that cannot be used."""
+    if site.invariant:
+        raise EnvironmentUnmet(
+            'determinism = "invariant" asks for samples that do not depend on what is drawn with them: vLLM has none here',
+            mend='write sampler = "transformers", or determinism = "fast"',
+        )
+    servers = [ServerCalls(ServerConnection(url, key_of(key, url))) for url in urls]
+    writes = site.policy is None or site.policy.rank == 0
+    with TemporaryDirectory(prefix="prerl-spec-") as spare:
+        weights = WeightFolder(_own_folder(push_dir, site.folder, Path(spare)), writes=writes)
+        try:
+            sampler = ServerSampler(servers, site, weights, max_gap)
+        except ServerFault as fault:
+            raise EnvironmentUnmet(str(fault), mend=fault.mend) from fault
+        try:
+            yield sampler
+        finally:
+            if writes:
+                weights.clear()
+
+
+def _own_folder(push_dir: str | None, run_folder: Path | None, spare: Path) -> Path:
+    """A folder of this run's own: in its run folder, or below push_dir under a name that no other run has."""
+    own = run_folder.resolve() if run_folder is not None else spare
+    if push_dir is None:
+        return own / "push"
+    return Path(push_dir).resolve() / f"{own.name}-{hashlib.sha256(str(own).encode()).hexdigest()[:8]}"
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """A server's fault in the middle of a run."""
+    try:
+        yield
+    except ServerFault as fault:
+        raise RunFailed(str(fault), mend=fault.mend) from fault

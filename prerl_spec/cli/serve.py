@@ -1,0 +1,192 @@
+"""`prerl-spec serve SPEC`: starts the servers that a spec's sampler draws in, and ends them on Ctrl-C or SIGTERM."""
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import FrameType
+from typing import Any
+
+from prerl_spec.cli.diagnostics import print_text
+from prerl_spec.cli.overrides import add_overrides, overrides
+from prerl_spec.compiler.compile import compile_spec
+from prerl_spec.compiler.graph import Graph
+from prerl_spec.compiler.server_state import server_state
+from prerl_spec.errors import EnvironmentUnmet, PrerlError, RunFailed, UsageError
+from prerl_spec.registry.kinds import LoadedModel, ModelSite, ServedModel, ServerProcess
+
+START_SECONDS = 1800.0
+"""A large model on several GPUs, compiled for the first time."""
+
+END_SECONDS = 20.0
+"""From SIGTERM to SIGKILL."""
+
+LOOK_SECONDS = 0.5
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """The command's options."""
+    parser.add_argument("spec", type=Path, metavar="SPEC", help="the spec that a run will be given")
+    add_overrides(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Serves until a signal comes. Raises UsageError for a spec without servers, EnvironmentUnmet where one does not
+    start, RunFailed where one ends by itself."""
+    compiled = compile_spec(arguments.spec, **overrides(arguments))
+    print_text(compiled.warnings, compiled.sources)
+    with TemporaryDirectory(prefix="prerl-spec-") as spare:
+        processes = _processes(compiled.graph, Path(spare))
+        with _stop_asked() as stop, _running(processes) as running:
+            if _await_health(running, stop):
+                for process in processes:
+                    print(f"ready: {process.url}  (log: {process.log})", flush=True)
+                print("Ctrl-C ends them", file=sys.stderr)
+                _await_end(running, stop)
+    print("ended", file=sys.stderr)
+    return 0
+
+
+class Running:
+    """A started server: its process leads a group of its own, so that its workers end with it."""
+
+    def __init__(self, process: ServerProcess) -> None:
+        self.process = process
+        process.log.parent.mkdir(parents=True, exist_ok=True)
+        with process.log.open("wb") as log:
+            self._child = subprocess.Popen(
+                process.command,
+                env={**os.environ, **process.environment},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def require_alive(self, error: type[PrerlError]) -> None:
+        """Raises the error, with the last words of its log, where the server has ended."""
+        code = self._child.poll()
+        if code is not None:
+            raise error(
+                f"the server {self.process.url} ended with {_ended(code)}: {_last_words(self.process.log)}",
+                mend=f"{self.process.log} says more",
+            )
+
+    def ask_to_end(self) -> None:
+        self._signal(signal.SIGTERM)
+
+    def end(self, seconds: float) -> None:
+        """Waits for the end that was asked for, then forces it; workers that outlive their server end too."""
+        with suppress(subprocess.TimeoutExpired):
+            self._child.wait(seconds)
+        self._signal(signal.SIGKILL)
+        self._child.wait()
+        for file in self.process.left:
+            file.unlink(missing_ok=True)
+
+    def _signal(self, number: int) -> None:
+        try:
+            os.killpg(self._child.pid, number)
+        except ProcessLookupError:
+            return
+
+
+@contextmanager
+def _running(processes: Sequence[ServerProcess]) -> Iterator[list[Running]]:
+    running: list[Running] = []
+    try:
+        for process in processes:
+            for note in process.notes:
+                print(f"{process.url}: {note}", file=sys.stderr)
+            running.append(Running(process))
+        yield running
+    finally:
+        for one in running:
+            one.ask_to_end()
+        deadline = time.monotonic() + END_SECONDS
+        for one in running:
+            one.end(max(0.0, deadline - time.monotonic()))
+
+
+@contextmanager
+def _stop_asked() -> Iterator[threading.Event]:
+    """Set by SIGINT or SIGTERM."""
+    stop = threading.Event()
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        stop.set()
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _await_health(running: Sequence[Running], stop: threading.Event) -> bool:
+    """Whether every server answers before a signal comes."""
+    deadline = time.monotonic() + START_SECONDS
+    waiting = list(running)
+    while waiting and not stop.wait(LOOK_SECONDS):
+        for one in running:
+            one.require_alive(EnvironmentUnmet)
+        waiting = [one for one in waiting if not server_state(one.process.url)[0]]
+        if waiting and time.monotonic() > deadline:
+            raise EnvironmentUnmet(
+                f"the server {waiting[0].process.url} is not ready after {START_SECONDS:.0f} s",
+                mend=f"{waiting[0].process.log} says how far it came",
+            )
+    return not waiting
+
+
+def _await_end(running: Sequence[Running], stop: threading.Event) -> None:
+    while not stop.wait(LOOK_SECONDS):
+        for one in running:
+            one.require_alive(RunFailed)
+
+
+def _processes(graph: Graph, spare: Path) -> list[ServerProcess]:
+    """The processes of every sampler that draws in servers, one a url."""
+    named = [graph.sampler, *(phase.sampler for phase in graph.phases)]
+    samplers: list[Any] = [n.component for n in named if n is not None and hasattr(n.component, "servers")]
+    if not samplers:
+        raise UsageError(
+            "no sampler of this spec draws in servers", mend='write sampler = { use = "vllm_server", urls = [...] }'
+        )
+    served = ServedModel(graph.model.component, lambda: _loaded(graph, spare))
+    found: dict[str, ServerProcess] = {}
+    for sampler in {s.urls: s for s in samplers}.values():
+        for process in sampler.servers(served):
+            found.setdefault(process.url, process)
+    return list(found.values())
+
+
+def _loaded(graph: Graph, spare: Path) -> LoadedModel:
+    def tokenizer_folder(name: str) -> Path:
+        files = graph.data[name].component.tokenizer_files() or {}
+        for file, content in files.items():
+            (spare / file).write_text(content, encoding="utf-8")
+        return spare
+
+    site = ModelSite(seed=graph.run.seed, device="cpu", tokenizer_folder=tokenizer_folder)
+    loaded: LoadedModel = graph.model.component.build(site)
+    return loaded
+
+
+def _ended(code: int) -> str:
+    return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+
+
+def _last_words(log: Path) -> str:
+    """The last line of a log that says something, an error where there is one."""
+    lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+    errors = [line for line in lines if "Error" in line]
+    return (errors or lines or ["it said nothing"])[-1][-300:]
