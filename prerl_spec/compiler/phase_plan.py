@@ -8,12 +8,14 @@ from prerl_spec.compiler.component_plan import written_out
 from prerl_spec.compiler.estimate import Shape, Workload, cost_of
 from prerl_spec.compiler.first_prompt import example_of
 from prerl_spec.compiler.hardware import Hardware
+from prerl_spec.compiler.lanes import LANES, workers
 from prerl_spec.compiler.plan import ComponentPlan, Cost, Example, Forward, PhasePlan, Ports
 from prerl_spec.compiler.port_rules import fits, own_ports, phase_supplies
 from prerl_spec.compiler.resolve import Built, Resolved
 from prerl_spec.compiler.row_rules import unfit_rows
 from prerl_spec.compiler.serving import Served, Site, nested
 from prerl_spec.errors import EnvironmentUnmet, SpecInvalid
+from prerl_spec.language.spec import DistributedSpec
 from prerl_spec.registry.kinds import DataSet
 from prerl_spec.text import Codec
 
@@ -56,7 +58,6 @@ def phase_plan(around: Surroundings, site: Site, following: Site | None) -> Phas
     written = site.spec.tokens_per_pass
     per_pass = written or tokens_per_pass(around.hardware)
     cost, cost_unknown = _cost(around, site, counts, planned, example, per_pass)
-    share = -(-counts.attempts // (counts.updates_per_batch * around.resolved.spec.distributed.processes))
     drawn = counts.attempts * counts.max_new_tokens * (1 + counts.refill_rounds) if site.samples else 0
     return PhasePlan(
         id=site.spec.id,
@@ -78,7 +79,7 @@ def phase_plan(around: Surroundings, site: Site, following: Site | None) -> Phas
         updates=None if counts.steps is None else counts.steps * counts.updates_per_batch,
         tokens_per_pass=per_pass,
         tokens_per_pass_written=written is not None,
-        passes_at_most=passes_at_most(planned, _response(counts, example), share, per_pass),
+        passes_at_most=_passes(around.resolved.spec.distributed, counts, planned, example, per_pass),
         refill_rounds=counts.refill_rounds,
         max_new_tokens=counts.max_new_tokens,
         sampled_tokens_at_most=None if counts.steps is None else drawn * counts.steps,
@@ -199,6 +200,17 @@ def adapter_parameters(resolved: Resolved, shape: Shape) -> int | None:
     """Parameters of the adapter that is trained in place of the model's weights, None where there is none."""
     adapter = getattr(resolved.built["model"].component, "adapter", None)
     return None if adapter is None else shape.num_layers * int(adapter.num_parameters(shape.linear))
+
+
+def _passes(
+    asked: DistributedSpec, counts: _Counts, planned: tuple[Forward, ...], example: Example | None, per_pass: int
+) -> int | None:
+    """Passes of an update on one process: of its share of whole groups, or of its lanes, each packed by itself."""
+    invariant = asked.determinism == "invariant"
+    shares = LANES if invariant else asked.processes
+    samples = -(-counts.units // (counts.updates_per_batch * shares)) * counts.group_size
+    of_share = passes_at_most(planned, _response(counts, example), samples, per_pass)
+    return of_share if of_share is None or not invariant else of_share * (LANES // workers(asked.processes))
 
 
 def _in_a_pass(planned: tuple[Forward, ...], response: int, counts: _Counts, per_pass: int) -> int:

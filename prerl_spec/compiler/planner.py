@@ -11,6 +11,7 @@ from prerl_spec.compiler.digest import digest_of_plan
 from prerl_spec.compiler.estimate import Shape, sampling_seconds, shape_of
 from prerl_spec.compiler.evaluation_plan import evaluation_share, evaluator_plan
 from prerl_spec.compiler.hardware import Hardware, detect_hardware
+from prerl_spec.compiler.lanes import lane_notes
 from prerl_spec.compiler.local_files import Unknown, model_codec, model_config
 from prerl_spec.compiler.notes import phase_notes
 from prerl_spec.compiler.phase_plan import Surroundings, adapter_parameters, phase_plan
@@ -21,6 +22,7 @@ from prerl_spec.compiler.serving import Served, Site, nested, sites, with_follow
 from prerl_spec.compiler.unused_rules import unused_components, unused_data
 from prerl_spec.compiler.values import values
 from prerl_spec.compiler.wire import outside_phases
+from prerl_spec.language.spec import DistributedSpec
 from prerl_spec.registry.component import Requirement
 from prerl_spec.registry.kinds import DataSet
 from prerl_spec.text import Codec
@@ -67,7 +69,7 @@ def make_plan(resolved: Resolved, hardware: Hardware | None = None) -> Plan:
         needs=check_needs(_required(resolved, phases), here),
         changes=changes(resolved),
         hardware=here,
-        notes=tuple(_notes(codec, shape, study=spec.study is not None)),
+        notes=(*_notes(codec, shape, study=spec.study is not None), *_determinism(spec.distributed)),
         plugin_files=resolved.plugin_files,
         adapter_parameters=adapter_parameters(resolved, shape) if isinstance(shape, Shape) else None,
         values=values(resolved),
@@ -157,6 +159,11 @@ def _seconds(around: Surroundings, phases: Sequence[PhasePlan], evaluators: Sequ
             return None
         whole += phase.cost.seconds_per_step * phase.steps
     return whole
+
+
+def _determinism(asked: DistributedSpec) -> Iterator[str]:
+    if asked.determinism == "invariant":
+        yield from lane_notes(asked.processes)
 
 
 def _notes(codec: Codec | str, shape: Shape | str, *, study: bool) -> Iterator[str]:

@@ -15,8 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-LANES = 8
-"""As many processes at most can share an update; each process holds log2(LANES / processes) gradients more than one."""
+from prerl_spec.compiler.lanes import LANES, workers
 
 
 @dataclass(frozen=True)
@@ -36,11 +35,6 @@ class Division:
         """Eight lanes over the largest power of two of ranks that is not more than there are; other ranks have none."""
         each = LANES // workers(size)
         return cls(LANES, range(rank * each, min((rank + 1) * each, LANES)))
-
-
-def workers(size: int) -> int:
-    """How many of these processes work on lanes: 1, 2, 4 or 8."""
-    return 1 << (min(size, LANES).bit_length() - 1)
 
 
 class LaneTree:

@@ -1,0 +1,28 @@
+"""How `determinism = "invariant"` divides an update: into eight lanes, whoever works on them; and what that costs, in words."""
+
+from collections.abc import Iterator
+
+LANES = 8
+"""As many processes at most can share an update."""
+
+
+def workers(processes: int) -> int:
+    """How many of these processes work on lanes: the largest power of two of them, 8 at most."""
+    return 1 << (min(processes, LANES).bit_length() - 1)
+
+
+def lane_notes(processes: int) -> Iterator[str]:
+    """For a plan in this mode."""
+    yield (
+        'determinism = "invariant": the same result, bit for bit, on any number of processes of one kind of machine with '
+        "one OMP_NUM_THREADS (1 where it is not set)"
+    )
+    busy = workers(processes)
+    gradients = (LANES // busy).bit_length() - 1
+    more = f"{gradients} gradient{'s' if gradients > 1 else ''} more in memory" if gradients else "no memory"
+    yield (
+        f"it costs time and {more}: prompts are sampled one at a time (each with its whole group), and an update has at "
+        f"least {LANES // busy} pass{'es' if busy < LANES else ''} a process"
+    )
+    if busy < processes:
+        yield f"{busy} of {processes} processes share an update; the others sample and score only"
