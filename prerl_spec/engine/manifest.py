@@ -24,6 +24,7 @@ _PACKAGES = (
     "datasets",
     "lm-eval",
     "math-verify",
+    "peft",
     "pydantic",
     "vllm",
 )
