@@ -120,6 +120,10 @@ class RunFailed(PrerlError):
     exit_code = 5
 
 
+class PeerLost(RunFailed):
+    """Another process of the same run has failed; its own message says why (exit 5)."""
+
+
 class Interrupted(PrerlError):
     """Stopped by a signal after the current unit of work; the same command goes on (exit 75)."""
 

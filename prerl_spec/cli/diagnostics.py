@@ -24,9 +24,9 @@ def print_text(diagnostics: Sequence[Diagnostic], sources: Mapping[str, str], st
     _write(stream, as_text(diagnostics, sources, color=color))
 
 
-def print_invalid(error: SpecInvalid) -> None:
+def print_invalid(error: SpecInvalid, stream: TextIO | None = None) -> None:
     """The diagnostics of a spec that a command could not use."""
-    print_text(error.diagnostics, error.sources)
+    print_text(error.diagnostics, error.sources, stream)
 
 
 def as_text(diagnostics: Sequence[Diagnostic], sources: Mapping[str, str], *, color: bool = False) -> str:

@@ -3,8 +3,11 @@
 import argparse
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from prerl_spec.cli.launch import add_processes, launch, processes_to_start
 
 if TYPE_CHECKING:
     from prerl_spec.evaluation.targets import Target
@@ -27,6 +30,10 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--system", metavar="TEXT", help="system prompt; default: the run's")
     parser.add_argument("--chat", choices=["off"], help="ask without the chat template")
     parser.add_argument("--seed", type=int, metavar="S", help="seed of the responses; default: the run's; else 0")
+    add_processes(parser)
+    parser.add_argument(
+        "--invariant", action="store_true", help="equal scores on any number of processes; default: as the run"
+    )
     parser.add_argument("--out", type=Path, metavar="DIR", help="default: RUN/eval, else ./eval-NAME")
 
 
@@ -38,7 +45,11 @@ def run(arguments: argparse.Namespace) -> int:
     evaluator = _evaluator(arguments)
     check_names(evaluator.tasks, [Path(folder) for folder in evaluator.include])
     target = find_target(arguments.target)
+    if arguments.invariant:
+        target = replace(target, invariant=True)
     out = arguments.out if arguments.out is not None else target.out
+    if (processes := processes_to_start(arguments.processes, 1)) > 1:
+        return launch(arguments.command_line, processes)
     scores, is_main = _score(target, evaluator, out)
     if is_main:
         from prerl_spec.evaluation.written import score_table, write_scores
@@ -76,6 +87,7 @@ def _evaluator(arguments: argparse.Namespace) -> Any:
 def _score(target: "Target", evaluator: Any, out: Path) -> tuple[list["Score"], bool]:
     """The scores, and whether this process is the one that tells them."""
     from prerl_spec.cli.ticker import Ticker
+    from prerl_spec.engine.division import fixed_threads
     from prerl_spec.engine.evaluation_site import build_site
     from prerl_spec.engine.policy import Policy
     from prerl_spec.engine.ranks import Ranks
@@ -84,14 +96,17 @@ def _score(target: "Target", evaluator: Any, out: Path) -> tuple[list["Score"], 
     from prerl_spec.evaluation.targets import component
     from prerl_spec.registry.kinds import ModelSite, SamplerSite
 
-    ranks = Ranks.start()
-    site = ModelSite(seed=target.seed, device=str(ranks.device), tokenizer_folder=TokenizerFolder(target, out))
-    loaded = target.model.build(site)
-    policy = Policy(loaded, ranks.device)
-    sampler = component("sampler", "transformers", target.sampling)
+    ranks = Ranks.start(invariant=target.invariant)
     with ExitStack() as stack:
+        if target.invariant:
+            stack.enter_context(fixed_threads())
+        site = ModelSite(seed=target.seed, device=str(ranks.device), tokenizer_folder=TokenizerFolder(target, out))
+        loaded = target.model.build(site)
+        policy = Policy(loaded, ranks.device)
+        sampler = component("sampler", "transformers", target.sampling)
         ticker = stack.enter_context(Ticker(enabled=ranks.is_main))
-        drawing = stack.enter_context(sampler.open(SamplerSite(loaded, str(ranks.device), policy.max_length)))
+        place = SamplerSite(loaded, str(ranks.device), policy.max_length, invariant=target.invariant)
+        drawing = stack.enter_context(sampler.open(place))
         evaluation = build_site(
             policy,
             drawing,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from prerl_spec.cli.launcher import is_main
+from prerl_spec.cli.launcher import is_main, tells_findings
 from prerl_spec.compiler.compile import Compiled, check_spec, compile_spec
 from prerl_spec.compiler.lock import Lock, lock_file, make_lock, read_lock, write_lock
 from prerl_spec.compiler.lock_drift import drift, mere_changes
@@ -84,5 +84,5 @@ def _warn(changes: Sequence[str]) -> None:
 
 def _say(line: str) -> None:
     """On stderr; of several processes one speaks."""
-    if is_main():
+    if tells_findings():
         print(line, file=sys.stderr)

@@ -15,9 +15,10 @@ def add_overrides(parser: argparse.ArgumentParser) -> None:
 
 
 def overrides(arguments: argparse.Namespace) -> dict[str, Any]:
-    """The options as `resolve` takes them."""
+    """The options as `resolve` takes them; `--processes` stands for the key of the spec."""
+    processes = getattr(arguments, "processes", None)
     return {
-        "sets": tuple(arguments.set),
+        "sets": (*arguments.set, *([] if processes is None else [f"distributed.processes={processes}"])),
         "unsets": tuple(arguments.unset),
         "overlays": tuple(arguments.overlay),
         "local_code": bool(arguments.local_code),

@@ -8,7 +8,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from prerl_spec.cli.diagnostics import print_text
-from prerl_spec.cli.launcher import is_main
+from prerl_spec.cli.launch import add_processes
+from prerl_spec.cli.launcher import is_main, tells_findings
 from prerl_spec.cli.locked import compile_locked
 from prerl_spec.cli.overrides import add_overrides, overrides
 from prerl_spec.cli.run import execute
@@ -23,6 +24,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
     parser.add_argument("run", type=Path, metavar="RUN", help="a run folder")
     parser.add_argument("spec", type=Path, nargs="?", metavar="SPEC", help="a spec that extends the run's")
+    add_processes(parser)
     add_overrides(parser)
 
 
@@ -39,7 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
         graph, more = build_graph(before, (folder / "spec.toml").read_text(encoding="utf-8")), Extension(None, 0)
     else:
         compiled = compile_locked(arguments.spec, overrides(arguments), locked=False, update=False)
-        if is_main():
+        if tells_findings():
             print_text(compiled.warnings, compiled.sources)
         compiled.require_needs()
         graph, more = compiled.graph, extension(before, compiled.plan)
@@ -55,7 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"going on in: {folder}", file=sys.stderr)
         return folder
 
-    return execute(graph, take)
+    return execute(graph, take, arguments)
 
 
 def keep_aside(folder: Path, plan: object, spec_text: str) -> None:

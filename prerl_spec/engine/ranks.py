@@ -5,21 +5,28 @@ special case.
 """
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any, TypeVar
 
 import torch
 import torch.distributed
 from accelerate import Accelerator
-from accelerate.utils import gather_object
+from accelerate.utils import InitProcessGroupKwargs, gather_object
 
+from prerl_spec.compiler.lanes import workers
 from prerl_spec.engine.disk import disk_faults_told
-from prerl_spec.engine.division import Division, add_in_pairs, workers
-from prerl_spec.errors import EnvironmentUnmet, PrerlError, RunFailed
+from prerl_spec.engine.division import Division, add_in_pairs
+from prerl_spec.errors import EnvironmentUnmet, PeerLost, PrerlError
 
 T = TypeVar("T")
 
 _BUCKET_ELEMENTS = 1 << 24
+
+PATIENCE = timedelta(hours=2)
+"""How long a process waits for the others: one may draw, score or write for long while they wait. A process that ends breaks
+its connections, and that is noticed at once."""
 
 
 class Ranks:
@@ -42,12 +49,13 @@ class Ranks:
         Raises EnvironmentUnmet when fewer are connected than were asked for: a launcher flag that is silently ignored
         would train that many unconnected copies.
         """
-        accelerator = Accelerator(cpu=not torch.cuda.is_available())
+        patience = InitProcessGroupKwargs(timeout=PATIENCE)
+        accelerator = Accelerator(cpu=not torch.cuda.is_available(), kwargs_handlers=[patience])
         wanted = int(os.environ.get("WORLD_SIZE", processes))
         if accelerator.num_processes != wanted:
             raise EnvironmentUnmet(
                 f"{wanted} processes are asked for, Accelerate connects {accelerator.num_processes}",
-                mend=f"torchrun --nproc_per_node {wanted} -m prerl_spec run SPEC",
+                mend=f"prerl-spec run SPEC --processes {wanted}, or a launcher that sets RANK and WORLD_SIZE",
             )
         return cls(accelerator, invariant=invariant)
 
@@ -114,6 +122,19 @@ class Ranks:
         if self.size > 1:
             self.accelerator.wait_for_everyone()
 
+    @contextmanager
+    def losses_told(self) -> Iterator[None]:
+        """Inside, a broken connection to another process is a PeerLost."""
+        try:
+            yield
+        except RuntimeError as error:
+            if self.size == 1 or not _is_of_connection(error):
+                raise
+            raise PeerLost(
+                f"process {self.rank} of {self.size} has lost the others; the one that failed first says why",
+                mend="the same command goes on from the last commit",
+            ) from error
+
     def main_does(self, work: Callable[[], Any], what: str) -> None:
         """Rank 0 writes `what` while the others wait; its failure fails all, a full disk as RunFailed."""
         failure: PrerlError | None = None
@@ -124,4 +145,9 @@ class Ranks:
             except PrerlError as error:
                 failure = error
         if self.any(failure is not None):
-            raise failure if failure is not None else RunFailed(f"rank 0 could not write {what}; its message says why")
+            raise failure if failure is not None else PeerLost(f"rank 0 could not write {what}; its message says why")
+
+
+def _is_of_connection(error: RuntimeError) -> bool:
+    """Gloo's errors are of no class of their own; they name the library."""
+    return isinstance(error, torch.distributed.DistError) or "gloo" in str(error).lower()

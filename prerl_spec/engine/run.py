@@ -27,7 +27,7 @@ def run(graph: Graph, taken: Path | None, listener: Listener) -> Path:
     quiet()
     invariant = graph.distributed.determinism == "invariant"
     ranks = Ranks.start(graph.distributed.processes, invariant=invariant)
-    with ExitStack() as stack:
+    with ranks.losses_told(), ExitStack() as stack:
         if invariant:
             stack.enter_context(fixed_threads())
         assert (taken is not None) == ranks.is_main, "the main rank takes the folder, and no other"
