@@ -8,13 +8,16 @@ from pathlib import Path
 
 from prerl_spec.cli.debug import debug
 from prerl_spec.cli.diagnostics import print_text
-from prerl_spec.cli.launcher import is_main
+from prerl_spec.cli.launch import add_processes, launch, processes_to_start
+from prerl_spec.cli.launcher import held_folder, is_main, tells_findings
 from prerl_spec.cli.locked import compile_locked
 from prerl_spec.cli.overrides import add_overrides, overrides
+from prerl_spec.cli.profile import profile
 from prerl_spec.compiler.graph import Graph
 from prerl_spec.compiler.runs import choose_run_folder, hold_run_folder
 from prerl_spec.engine.artefacts import note_artefacts
 from prerl_spec.engine.folder import write_given
+from prerl_spec.errors import UsageError
 from prerl_spec.report.page import write_report
 from prerl_spec.report.progress import Progress
 from prerl_spec.report.summary import run_summary
@@ -33,20 +36,27 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--debug", action="store_true", help="two prompts, one update, every token's numbers, and then breakpoint()"
     )
+    parser.add_argument(
+        "--profile", action="store_true", help="time a few steps of every phase, in a folder of its own, for `plan`"
+    )
+    add_processes(parser)
     add_overrides(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Runs to the end and prints scores and seconds; raises PrerlError with the exit code of what stopped it."""
+    _refuse_contradictions(arguments)
     compiled = compile_locked(
         arguments.spec, overrides(arguments), locked=arguments.locked, update=arguments.update_lock
     )
-    if is_main():
+    if tells_findings():
         print_text(compiled.warnings, compiled.sources)
     compiled.require_needs()
     graph = compiled.graph
     if arguments.debug:
         return debug(graph)
+    if arguments.profile:
+        return profile(compiled)
 
     def take(stack: ExitStack) -> Path:
         folder, resuming = choose_run_folder(
@@ -56,19 +66,28 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"{'going on in' if resuming else 'run folder'}: {folder}", file=sys.stderr)
         return folder
 
-    return execute(graph, take)
+    return execute(graph, take, arguments)
 
 
-def execute(graph: Graph, take: Callable[[ExitStack], Path]) -> int:
+def _refuse_contradictions(arguments: argparse.Namespace) -> None:
+    if arguments.profile and (arguments.run_dir is not None or arguments.new or arguments.debug):
+        raise UsageError("--profile has a folder of its own, and runs no spec to its end", mend="leave the others out")
+
+
+def execute(graph: Graph, take: Callable[[ExitStack], Path], arguments: argparse.Namespace) -> int:
     """Takes a folder, runs a compiled graph in it with a display, then writes its report: what `run` and `resume` share.
 
     The main process takes the folder (and holds it while the stack is open) before anything heavy is loaded: a refusal
-    comes at once.
+    comes at once. Where several processes are to share the run, it starts them and waits.
     """
+    processes = processes_to_start(arguments.processes, graph.distributed.processes)
     with ExitStack() as held:
-        folder = take(held) if is_main() else None
+        folder = (held_folder() or take(held)) if is_main() else None
         if folder is not None:
             write_given(folder, graph)
+        if processes > 1:
+            invariant = graph.distributed.determinism == "invariant"
+            return launch(arguments.command_line, processes, folder=folder, one_thread=invariant)
 
         from prerl_spec.engine.run import run as run_graph
 
