@@ -4,14 +4,15 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from prerl_spec.cli.new_plugin import write_plugin
+from prerl_spec.cli.new_plugin import STARTS, write_plugin
 
 
 def add(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="new|check")
-    new = actions.add_parser("new", help="write a distribution with one objective, its tests and a spec")
+    new = actions.add_parser("new", help="write a distribution with one component, its tests and a spec")
     new.add_argument("name", metavar="NAME", help="name of the distribution, such as prerl-acme")
+    new.add_argument("--kind", choices=STARTS, default="objective", metavar="KIND", help=f"one of: {', '.join(STARTS)}")
     new.add_argument("--in", dest="folder", type=Path, default=Path(), metavar="DIR", help="where its folder is made")
     check = actions.add_parser("check", help="hold an installed distribution against the laws of its components")
     check.add_argument("distribution", metavar="DIST", help="name of the distribution")
@@ -20,16 +21,16 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """0 where everything holds, 3 where something is broken."""
     if arguments.action == "new":
-        return _new(arguments.name, arguments.folder)
+        return _new(arguments.name, arguments.folder, arguments.kind)
     return _check(arguments.distribution)
 
 
-def _new(name: str, parent: Path) -> int:
-    written = write_plugin(name, parent)
+def _new(name: str, parent: Path, kind: str) -> int:
+    written = write_plugin(name, parent, kind)
     for file in written.files:
         print(file)
     print(
-        f"\nIt has one objective, `{written.component}`, which raises log P(y|x) of right responses. Next:\n"
+        f"\nIt has one {kind}, `{written.component}`, which {written.start.does}. Next:\n"
         f"  cd {written.folder}\n"
         "  pip install -e '.[test]'\n"
         "  python -m pytest -q\n"

@@ -2,13 +2,14 @@
 
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from prerl_spec.cli.main import main
-from prerl_spec.cli.new_plugin import write_plugin
+from prerl_spec.cli.new_plugin import STARTS, write_plugin
 from prerl_spec.errors import EnvironmentUnmet, UsageError
 from prerl_spec.testing.conformance.check import check_distribution
 from tests.registry.distributions import component, install
@@ -145,19 +146,27 @@ def test_a_distribution_that_is_not_there_is_said() -> None:
         list(check_distribution("no-such-thing"))
 
 
-def test_what_plugin_new_writes_passes_its_own_tests_and_the_check(
+def test_what_plugin_new_writes_of_every_kind_passes_its_own_tests_and_the_check(
     site: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    written = write_plugin("prerl-acme", site)
-    source = str(written.folder / "src")
-    install(site, "prerl-acme", {f"objective:{written.component}": "prerl_acme.objective:Likelihood"})
-    monkeypatch.syspath_prepend(source)
-    assert main(["plugin", "check", "prerl-acme"]) == 0
-    assert "5 held" in capsys.readouterr().out
-    assert main(["validate", str(written.folder / "specs" / "prerl-acme.toml")]) == 0
-    tests = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    sources: list[str] = []
+    for kind in STARTS:
+        name = f"prerl-acme-{kind}"
+        assert main(["plugin", "new", name, "--kind", kind, "--in", str(site)]) == 0
+        folder = site / name
+        table = tomllib.loads((folder / "pyproject.toml").read_text())["project"]["entry-points"]
+        entries = {f"{group.partition('.')[2]}:{n}": v for group, lines in table.items() for n, v in lines.items()}
+        install(site, name, entries)
+        sources.append(str(folder / "src"))
+        monkeypatch.syspath_prepend(sources[-1])
+        assert "@" not in (folder / "README.md").read_text() + (folder / "specs" / f"{name}.toml").read_text()
+        capsys.readouterr()
+        assert main(["plugin", "check", name]) == 0
+        assert capsys.readouterr().out.endswith(f"{name}: 5 held\n")
+        assert main(["validate", str(folder / "specs" / f"{name}.toml")]) == 0
+    tests = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *(f"prerl-acme-{k}" for k in STARTS)]
     done = subprocess.run(
-        tests, cwd=written.folder, env={"PYTHONPATH": source}, capture_output=True, text=True, check=False
+        tests, cwd=site, env={"PYTHONPATH": ":".join(sources)}, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout
 
