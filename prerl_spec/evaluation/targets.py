@@ -43,6 +43,8 @@ class Target:
     sampling: Mapping[str, Any] = field(default_factory=dict)
     """Settings of the sampler that this model was trained with, as far as every sampler has them."""
     verifier: Component | None = None
+    invariant: bool = False
+    """Whether its scores may not depend on how many processes there are."""
     data: Mapping[str, Any] = field(default_factory=dict)
     """Data sets of the spec, one of which may bring the model's tokenizer."""
 
@@ -113,7 +115,8 @@ def _folder(folder: Path) -> Target:
 
 
 def conditions_of(plan: Mapping[str, Any], phase: int) -> dict[str, Any]:
-    """Seed, rendering, sampling and verifier that a plan's own evaluators use once the phase of this index has ended."""
+    """Seed, rendering, sampling, verifier and determinism that a plan's own evaluators use once the phase of this index has
+    ended."""
     phases = plan["phases"]
     ended = [] if phase == BEFORE_THE_FIRST else [phases[phase]]
     serving = {
@@ -128,6 +131,7 @@ def conditions_of(plan: Mapping[str, Any], phase: int) -> dict[str, Any]:
         "rendering": _rendering(plan),
         "sampling": {name: sampling[name] for name in common if name in sampling},
         "verifier": None if verifier is None else component("verifier", verifier["use"], verifier["settings"]),
+        "invariant": plan["distributed"]["determinism"] == "invariant",
     }
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from prerl_components.evaluators.lm_eval import LmEval
 
 from prerl_spec.engine.ranks import Ranks
-from tests.evaluation.sites import tiny_scene
+from tests.evaluation.sites import invariant_logps, tiny_scene
 
 folder, rows = Path(sys.argv[1]), sys.argv[2]
 rank = Ranks.start().rank
@@ -19,5 +19,6 @@ with tiny_scene(folder / f"rank-{rank}") as scene:
         "scores": [asdict(score) for score in scores],
         "questions": [list(request.context) for request in scene.heard.requests],
         "logps": scene.site.continuation_logps(pairs),
+        "invariant logps": invariant_logps(scene),
     }
 (folder / f"{rank}.json").write_text(json.dumps(found), encoding="utf-8")

@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
+import pytest
 import torch
 from prerl_components.samplers.transformers import Transformers
 
-from prerl_spec.engine.evaluation_site import build_site
+from prerl_spec.engine import evaluation_site
+from prerl_spec.engine.evaluation_site import SharedCalls, build_site
 from prerl_spec.engine.policy import Policy
 from prerl_spec.engine.position import Position
 from prerl_spec.engine.ranks import Ranks
@@ -72,6 +74,19 @@ class Scene:
     heard: Heard
     policy: Policy
     ticks: list[tuple[str, int, int]]
+
+
+def invariant_logps(scene: Scene) -> list[tuple[float, bool]]:
+    """Of 30 pairs of very unequal lengths in batches of some three, scored by whatever processes there are."""
+    ranks = Ranks.start(invariant=True)
+    texts = np.random.default_rng(5)
+    pairs = [
+        (tuple(texts.integers(0, 250, 1 + 5 * (i % 7)).tolist()), tuple(texts.integers(0, 250, i % 4).tolist()))
+        for i in range(30)
+    ]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(evaluation_site, "TOKENS_PER_FORWARD", 96)
+        return SharedCalls(scene.policy, scene.heard, ranks, judge, lambda *_: None).continuation_logps(pairs)
 
 
 def judge(verifier: Any, evidence: Sequence[tuple[str, str, bool]]) -> list[Verdict]:

@@ -12,6 +12,7 @@ from prerl_spec.compiler.compile import compile_spec
 from prerl_spec.engine import checkpoint
 from prerl_spec.evaluation.targets import find_target
 from prerl_spec.testing.tiny import save_tiny
+from tests.engine.test_ranks import launch
 from tests.evaluation.sites import write_rows
 
 SPEC = """
@@ -146,3 +147,15 @@ def test_a_run_without_a_checkpoint_has_nothing_to_score(model: Path, capsys: py
     Path("run/checkpoints").mkdir(parents=True)
     assert main(["eval", "run", "--tasks", "math500"]) == 2
     assert "no valid checkpoint yet" in capsys.readouterr().err
+
+
+def test_one_checkpoint_has_the_same_scores_on_one_and_on_two_processes(model: Path) -> None:
+    """Guarantee G14, of scores: each question is sampled apart, whoever samples it."""
+    command = ["eval", str(model), "--tasks", "arithmetic_chains_easy", "--samples", "3", "--limit", "5", "--invariant"]
+    command += ["--max-new-tokens", "40"]
+    assert main([*command, "--out", "one"]) == 0
+    launch("prerl_spec", *command, "--out", "two", cwd=Path.cwd(), processes=2)
+    assert scores_in(Path("two/scores.json")) == scores_in(Path("one/scores.json"))
+    responses = [{f.name: f.read_text() for f in Path(out, "samples").iterdir()} for out in ("one", "two")]
+    assert responses[0]
+    assert responses[0] == responses[1]

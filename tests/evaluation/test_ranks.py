@@ -9,7 +9,7 @@ from typing import Any
 
 from prerl_components.evaluators.lm_eval import LmEval
 
-from tests.evaluation.sites import tiny_scene, write_rows
+from tests.evaluation.sites import invariant_logps, tiny_scene, write_rows
 
 
 def test_two_processes_share_the_questions_and_agree_with_one(tmp_path: Path) -> None:
@@ -22,10 +22,13 @@ def test_two_processes_share_the_questions_and_agree_with_one(tmp_path: Path) ->
     first, second = ({} | json.loads((tmp_path / f"{rank}.json").read_text()) for rank in (0, 1))
     assert first["scores"] == second["scores"]
     assert first["logps"] == second["logps"]
+    assert first["invariant logps"] == second["invariant logps"]
 
     with tiny_scene(tmp_path / "alone") as scene:
         scores = LmEval(tasks=("math500",), data={"math500": str(rows)}, samples=3).score(scene.site)
+        alone = [list(pair) for pair in invariant_logps(scene)]
         asked: list[Any] = [list(request.context) for request in scene.heard.requests]
     assert [s["value"] for s in first["scores"]] == [s.value for s in scores]
+    assert first["invariant logps"] == alone, "bit for bit: the same pairs share a forward"
     assert first["questions"] == asked[0::2]
     assert second["questions"] == asked[1::2]
