@@ -1,6 +1,7 @@
-"""How long steps took where a run of the same meaning has begun: what `plan` says in place of its estimate.
+"""How long steps took where a run of the same meaning has begun, or a calibration was made: what `plan` says in place of
+its estimate.
 
-Three steps are enough; the first is left out, as it pays for what is done once. Outside the plan itself, which is the same
+Three steps are enough; the first pays for what is done once, and counts once. Outside the plan itself, which is the same
 wherever it is made.
 """
 
@@ -8,40 +9,51 @@ import json
 import os
 import platform
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean, median
 from typing import Any
 
+from prerl_spec.compiler.calibration import pace, read_profile
 from prerl_spec.compiler.plan import Plan
-from prerl_spec.compiler.runs import digest_of, numbered
+from prerl_spec.compiler.runs import PROFILE, digest_of, numbered
 
 LEAST_STEPS = 3
 
 
 @dataclass(frozen=True)
 class Measured:
-    """Seconds of a step by phase, of a round by evaluator, and where they were taken."""
+    """Seconds of the first and of a later step by phase, of a round by evaluator, and where they were taken."""
 
     folder: Path
     step: Mapping[str, float]
+    first: Mapping[str, float]
     evaluation: Mapping[int, float]
+    opening: float | None = None
+    """Seconds until the first step could begin."""
+    memory: Mapping[str, int] = field(default_factory=dict)
+    """Bytes of a process at its peak, by phase."""
+    of_first_steps: bool = False
+    """A calibration: responses may grow or shrink later."""
+
+    @property
+    def limits(self) -> str:
+        """What a figure of a phase that samples holds for, in words."""
+        return " at the response lengths of the first steps" if self.of_first_steps else ""
 
 
 def measured(plan: Plan) -> Measured | None:
-    """From the newest run of this digest on this machine whose phases have taken three steps; None where there is none."""
-    runs = numbered(Path(plan.output_dir), plan.name)
-    for _, folder in sorted(runs.items(), reverse=True):
-        if digest_of(folder) == plan.digest and _is_of_this_machine(folder):
-            events = list(_events(folder))
-            step = {p.id: seconds for p in plan.phases if (seconds := _step_seconds(events, p.id)) is not None}
-            if step:
-                return Measured(folder, step, _evaluation_seconds(events))
-    return None
+    """What was measured of this plan on this machine, with as many processes and the same pace: in the newest run, else in
+    the newest calibration, of those that know most phases. None where nothing was."""
+    output_dir, now = Path(plan.output_dir), pace(plan.as_json())
+    runs = (_of_run(plan, folder, now) for folder in _newest_first(output_dir, plan.name))
+    profiles = (_of_profile(plan, folder, now) for folder in _newest_first(output_dir, f"{plan.name}{PROFILE}"))
+    found = [m for m in (*runs, *profiles) if m is not None and (m.step or m.evaluation)]
+    return max(found, key=lambda m: len(m.step), default=None)
 
 
 def whole_seconds(plan: Plan, found: Measured) -> float | None:
-    """All phases and evaluations: as measured, and as estimated where nothing was."""
+    """All phases and evaluations: as measured, and as estimated where nothing was. Without the time that opening takes."""
     if plan.estimated_seconds is None:
         estimated_evaluation = None
     else:
@@ -50,20 +62,62 @@ def whole_seconds(plan: Plan, found: Measured) -> float | None:
         )
     whole = 0.0
     for phase in plan.phases:
-        seconds = found.step.get(phase.id, None if phase.cost is None else phase.cost.seconds_per_step)
-        if seconds is None or phase.steps is None:
+        if phase.steps is None:
             return None
-        whole += seconds * phase.steps
+        seconds = phase_seconds(phase.id, phase.steps, found)
+        if seconds is None and phase.cost is None:
+            return None
+        whole += phase.cost.seconds_per_step * phase.steps if seconds is None and phase.cost else seconds or 0.0
     rounds = [(found.evaluation.get(index), e.rounds) for index, e in enumerate(plan.evaluators)]
     if all(seconds is not None and number is not None for seconds, number in rounds):
         return whole + sum((seconds or 0) * (number or 0) for seconds, number in rounds)
     return None if estimated_evaluation is None else whole + estimated_evaluation
 
 
-def _step_seconds(events: list[dict[str, Any]], phase: str) -> float | None:
-    """The median of all steps but the first."""
-    seconds = [e["seconds"]["total"] for e in events if e["event"] == "step" and e["phase"] == phase]
-    return median(seconds[1:]) if len(seconds) >= LEAST_STEPS else None
+def phase_seconds(phase: str, steps: int, found: Measured) -> float | None:
+    """A phase of so many steps as measured: the first, and the others as long as a later one."""
+    if phase not in found.step:
+        return None
+    return found.first[phase] + (steps - 1) * found.step[phase]
+
+
+def _newest_first(output_dir: Path, name: str) -> list[Path]:
+    return [folder for _, folder in sorted(numbered(output_dir, name).items(), reverse=True)]
+
+
+def _of_run(plan: Plan, folder: Path, now: Mapping[str, Any]) -> Measured | None:
+    if digest_of(folder) != plan.digest or not _is_of_this_machine(folder, plan):
+        return None
+    if pace(json.loads((folder / "plan.json").read_text(encoding="utf-8"))) != now:
+        return None
+    events = list(_events(folder))
+    enough: dict[str, list[float]] = {}
+    for phase in plan.phases:
+        seconds = [e["seconds"]["total"] for e in events if e["event"] == "step" and e["phase"] == phase.id]
+        if len(seconds) >= min(LEAST_STEPS, phase.steps or LEAST_STEPS):
+            enough[phase.id] = seconds
+    return Measured(
+        folder,
+        step={phase: median(seconds[1:] or seconds) for phase, seconds in enough.items()},
+        first={phase: seconds[0] for phase, seconds in enough.items()},
+        evaluation=_evaluation_seconds(events),
+    )
+
+
+def _of_profile(plan: Plan, folder: Path, now: Mapping[str, Any]) -> Measured | None:
+    read = read_profile(folder)
+    if read is None or read[0].digest != plan.digest or read[1] != now or not _is_of_this_machine(folder, plan):
+        return None
+    profile = read[0]
+    return Measured(
+        folder,
+        step={p.phase: p.step for p in profile.phases},
+        first={p.phase: p.first for p in profile.phases},
+        evaluation={index: e.whole for index, e in enumerate(profile.evaluators)},
+        opening=profile.opening,
+        memory={p.phase: p.peak_bytes for p in profile.phases},
+        of_first_steps=any(p.samples for p in plan.phases),
+    )
 
 
 def _evaluation_seconds(events: list[dict[str, Any]]) -> dict[int, float]:
@@ -83,11 +137,16 @@ def _events(folder: Path) -> Iterator[dict[str, Any]]:
     yield from map(json.loads, lines)
 
 
-def _is_of_this_machine(folder: Path) -> bool:
-    """Whether the last process of the run said of its machine what this one does; times of another mean nothing here."""
+def _is_of_this_machine(folder: Path, plan: Plan) -> bool:
+    """Whether the last process of the run said of its machine what this one does, and was one of as many as are planned;
+    times of another mean nothing here."""
     try:
         manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
     except FileNotFoundError:
         return False
     last = manifest["lineage"][-1]["environment"]
-    return bool((last["platform"], last["cpu_count"]) == (platform.platform(), os.cpu_count()))
+    gpu = plan.hardware.gpus[0].name if plan.hardware.gpus else None
+    return bool(
+        (last["platform"], last["cpu_count"], last["gpu"], last["world_size"])
+        == (platform.platform(), os.cpu_count(), gpu, plan.distributed["processes"])
+    )

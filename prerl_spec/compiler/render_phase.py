@@ -4,7 +4,7 @@ import json
 import textwrap
 from collections.abc import Iterator
 
-from prerl_spec.compiler.measured import Measured
+from prerl_spec.compiler.measured import Measured, phase_seconds
 from prerl_spec.compiler.plan import ComponentPlan, Cost, Example, Forward, PhasePlan
 from prerl_spec.compiler.quantities import WIDTH, count, duration, line, plural, size
 
@@ -135,9 +135,13 @@ def _time(phase: PhasePlan, cost: Cost) -> str:
 
 
 def _measured(phase: PhasePlan, found: Measured) -> str:
-    seconds = found.step[phase.id]
-    whole = "" if phase.steps is None else f", {duration(seconds * phase.steps)} in all"
-    return f"{duration(seconds)} a step{whole}, in {found.folder}"
+    whole = None if phase.steps is None else phase_seconds(phase.id, phase.steps, found)
+    parts = [f"{duration(found.step[phase.id])} a step"]
+    if whole is not None:
+        parts.append(f"{duration(whole)} in all")
+    if phase.id in found.memory:
+        parts.append(f"{size(found.memory[phase.id])} of memory a process at most")
+    return f"{', '.join(parts)}{found.limits if phase.samples else ''}, in {found.folder}"
 
 
 def _hand_over(phase: PhasePlan, following: PhasePlan) -> str:

@@ -129,7 +129,8 @@ def _sum(plan: Plan, found: Measured | None) -> str:
 
 def _whole_time(plan: Plan, found: Measured | None) -> str:
     if found is not None and (seconds := whole_seconds(plan, found)) is not None:
-        return f"about {duration(seconds)} in all, as measured in {found.folder}"
+        opening = "" if found.opening is None else f", and {duration(found.opening)} to open it"
+        return f"about {duration(seconds)} in all{opening}, as measured in {found.folder}{found.limits}"
     if plan.estimated_seconds is None:
         return "time unknown"
     return f"about {duration(plan.estimated_seconds)} in all (a rough estimate, with responses as long as they may be)"

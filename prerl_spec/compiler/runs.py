@@ -14,6 +14,8 @@ from pathlib import Path
 from prerl_spec.errors import UsageError
 
 LOCK = "run.lock"
+PROFILE = ".profile"
+"""Ends the name of a folder in which a calibration was made: never that of a run."""
 _TAIL_BYTES = 1 << 20
 
 
@@ -33,6 +35,11 @@ def choose_run_folder(
             raise UsageError(f"the run in {found} is live", mend="wait for it, or start another with --new")
         return found, True
     return _lowest_free(output_dir, name), False
+
+
+def new_profile_folder(output_dir: Path, name: str) -> Path:
+    """A folder of its own for a calibration, created: `name.profile`, `name.profile-2` …, the lowest free."""
+    return _lowest_free(output_dir, f"{name}{PROFILE}")
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from prerl_spec.engine.session import Session
 from prerl_spec.engine.source import decoding_of
 from prerl_spec.engine.tracking import Trackers
 from prerl_spec.engine.weights import weights_hash
+from prerl_spec.registry.kinds import EvaluationSite
 from prerl_spec.types import Rendering, Score
 
 Moment = Literal["base", "phases", "end"]
@@ -56,7 +57,7 @@ class Evaluations:
         if (index, phase, position.global_step) in noted:
             return
         begin = perf_counter()
-        scores: list[Score] = named.component.score(self._site(phase, position))
+        scores: list[Score] = named.component.score(self.site(phase, position))
         entries = [asdict(s) for s in scores]
         self._remember(position.global_step, entries)
         self._events.write(
@@ -72,7 +73,8 @@ class Evaluations:
         self._session.ranks.main_does(self._write_scores, "scores.json")
         self._session.stop_if_asked()
 
-    def _site(self, phase: str, position: Position) -> Any:
+    def site(self, phase: str, position: Position) -> EvaluationSite:
+        """What an evaluator gets at a position, after the phase of that name (or "base")."""
         session = self._session
         graph = session.graph
         sampler = evaluation_sampler(graph, phase)

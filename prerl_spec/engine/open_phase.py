@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from torch import Tensor
@@ -33,6 +33,8 @@ class OpenPhase:
         reference: Reference | None,
     ) -> None:
         self.phase = phase
+        self.new_clock: Callable[[], Clock] = Clock
+        """Times a step; a calibration traces by it, too."""
         self._session = session
         self._journal = journal
         self.updater = Updater(phase.optimizer.component, session.policy.parameters(), session.ranks)
@@ -52,7 +54,7 @@ class OpenPhase:
     def step(self, at: Position, scores: Mapping[str, float]) -> tuple[StepRecord, Cursor]:
         """The next step after a position: its record and the data position behind it. `scores` go into the record, for
         schedules that watch one. Raises Interrupted before anything is trained, RunFailed."""
-        clock = Clock()
+        clock = self.new_clock()
         with clock("total"):
             step, cursor = self._source.collect(at.step + 1, at.global_step + 1, at.cursor, clock)
             self._session.stop_if_asked()

@@ -3,12 +3,15 @@
 import json
 import os
 import platform
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from prerl_spec.compiler.calibration import CALIBRATION, EvaluatorTimes, PhaseTimes, Profile
 from prerl_spec.compiler.compile import compile_spec
+from prerl_spec.compiler.hardware import detect_hardware
 from prerl_spec.compiler.measured import measured, whole_seconds
 from prerl_spec.compiler.plan import Plan
 from prerl_spec.compiler.render_plan import render_plan
@@ -21,16 +24,26 @@ def plan(tmp_path: Path) -> Plan:
     return compile_spec(written(tmp_path, text)).plan
 
 
+GPU = detect_hardware().gpus[0].name if detect_hardware().gpus else None
+
+
 def step(phase: str, seconds: float) -> dict[str, Any]:
     return {"event": "step", "phase": phase, "seconds": {"total": seconds}}
 
 
-def note_run(plan: Plan, name: str, *events: dict[str, Any], digest: str | None = None, machine: str = "") -> Path:
+def note_run(
+    plan: Plan, name: str, *events: dict[str, Any], digest: str | None = None, machine: str = "", processes: int = 1
+) -> Path:
     """A run folder as far as times are concerned."""
     folder = Path(plan.output_dir) / name
     folder.mkdir(parents=True)
-    (folder / "plan.json").write_text(json.dumps({"digest": digest or plan.digest}))
-    here = {"platform": machine or platform.platform(), "cpu_count": os.cpu_count()}
+    (folder / "plan.json").write_text(replace(plan, digest=digest or plan.digest).text())
+    here = {
+        "platform": machine or platform.platform(),
+        "cpu_count": os.cpu_count(),
+        "gpu": GPU,
+        "world_size": processes,
+    }
     (folder / "manifest.json").write_text(json.dumps({"lineage": [{"environment": here}]}))
     (folder / "events.jsonl").write_text("".join(json.dumps(e) + "\n" for e in events) + '{"event": "st')
     return folder
@@ -50,9 +63,12 @@ def test_the_newest_run_of_this_digest_on_this_machine_counts(plan: Plan) -> Non
     assert measured(plan) is None
     note_run(plan, "tiny", *PRETRAIN, digest="another")
     note_run(plan, "tiny-2", *PRETRAIN, machine="another")
+    note_run(plan, "tiny-3", *PRETRAIN, processes=2)
+    other = replace(plan, phases=tuple(replace(p, tokens_per_pass=64) for p in plan.phases))
+    note_run(other, "tiny-4", *PRETRAIN)
     assert measured(plan) is None
-    third = note_run(plan, "tiny-3", *PRETRAIN)
-    note_run(plan, "tiny-4", *PRETRAIN[:2])
+    third = note_run(plan, "tiny-5", *PRETRAIN)
+    note_run(plan, "tiny-6", *PRETRAIN[:2])
     found = measured(plan)
     assert found is not None
     assert found.folder == third
@@ -65,7 +81,8 @@ def test_what_was_not_measured_stays_an_estimate(plan: Plan) -> None:
     assert plan.estimated_seconds is not None
     estimate = plan.phases[0].cost
     assert estimate is not None
-    assert whole_seconds(plan, found) == pytest.approx(plan.estimated_seconds + 9 * (2.0 - estimate.seconds_per_step))
+    taken = 9.0 + 8 * 2.0
+    assert whole_seconds(plan, found) == pytest.approx(plan.estimated_seconds + taken - 9 * estimate.seconds_per_step)
 
 
 def test_phases_and_rounds_add_up_where_all_are_measured(plan: Plan) -> None:
@@ -76,5 +93,54 @@ def test_phases_and_rounds_add_up_where_all_are_measured(plan: Plan) -> None:
     assert whole_seconds(plan, found) == 9 * 2.0 + 5 * 3.0 + 7 * 4.0 + 4 * 10.0
     page = " ".join(render_plan(plan, found).split())
     assert f"measured 2 s a step, 18 s in all, in {found.folder}" in page
+    assert "at the response lengths" not in page
     assert "about 101 s in all, as measured in" in page
     assert "as measured in" not in render_plan(plan)
+
+
+def note_profile(plan: Plan, name: str, **phases: float) -> Path:
+    """A calibration's folder: a first step of 9 seconds, then two of so many."""
+    folder = note_run(plan, name)
+    (folder / "plan.json").unlink()
+
+    def times(phase: str, later: float) -> PhaseTimes:
+        seconds = tuple({"sample": 0.5, "verify": 0.0, "train": 0.25, "total": s} for s in (9.0, later, later))
+        return PhaseTimes(phase, seconds, ({},) * 3, 1 << 30)
+
+    rounds = (EvaluatorTimes("lm_eval", 1.0, 10.0, 8, 80),)
+    profile = Profile(folder, plan.name, plan.digest, 6.0, tuple(times(p, s) for p, s in phases.items()), rounds)
+    (folder / CALIBRATION).write_text(json.dumps(profile.as_json(plan.as_json())))
+    return folder
+
+
+def test_a_calibration_stands_in_where_no_run_has_begun(plan: Plan) -> None:
+    note_profile(plan, "tiny.profile", pretrain=3.0, prune=3.0, refine=4.0)
+    folder = note_profile(plan, "tiny.profile-2", pretrain=2.0, prune=3.0, refine=4.0)
+    found = measured(plan)
+    assert found is not None
+    assert found.folder == folder
+    assert whole_seconds(plan, found) == 3 * 9.0 + 8 * 2.0 + 4 * 3.0 + 6 * 4.0 + 4 * 10.0
+    page = " ".join(render_plan(plan, found).split())
+    limits = "at the response lengths of the first steps"
+    assert f"2 s a step, 25 s in all, 1.0 GiB of memory a process at most, in {folder}" in page
+    assert f"3 s a step, 21 s in all, 1.0 GiB of memory a process at most {limits}, in {folder}" in page
+    assert f"about 119 s in all, and 6 s to open it, as measured in {folder} {limits}" in page
+
+
+def test_a_run_of_all_phases_counts_more_than_a_calibration_and_that_more_than_a_run_cut_short(plan: Plan) -> None:
+    calibration = note_profile(plan, "tiny.profile", pretrain=2.0, prune=3.0, refine=4.0)
+    note_run(plan, "tiny", *PRETRAIN)
+    found = measured(plan)
+    assert found is not None
+    assert found.folder == calibration
+    whole = note_run(plan, "tiny-2", *(step(p.id, 1.0) for p in plan.phases for _ in range(3)))
+    found = measured(plan)
+    assert found is not None
+    assert found.folder == whole
+
+
+def test_a_calibration_of_another_meaning_or_pace_or_cut_short_says_nothing(plan: Plan) -> None:
+    note_profile(replace(plan, digest="0" * 64), "tiny.profile", pretrain=2.0)
+    note_profile(replace(plan, distributed={**plan.distributed, "strategy": "fsdp2"}), "tiny.profile-2", pretrain=2.0)
+    (note_profile(plan, "tiny.profile-3", pretrain=2.0) / CALIBRATION).write_text('{"format": 1')
+    assert measured(plan) is None

@@ -1,0 +1,62 @@
+"""A calibration as tables for a terminal: where a step's seconds go, how many tokens a second, and memory beside the plan's."""
+
+from prerl_spec.compiler.calibration import PhaseTimes, Profile
+from prerl_spec.compiler.measured import measured, whole_seconds
+from prerl_spec.compiler.plan import PhasePlan, Plan
+from prerl_spec.compiler.quantities import duration, plural, size
+from prerl_spec.report.summary import aligned
+
+STAGES = ("sample", "verify", "train", "other", "total")
+SPEEDS = (("generated", "sample"), ("trained", "train"))
+"""Tokens, and the stage that makes or uses them."""
+
+
+def profile_page(plan: Plan, found: Profile) -> str:
+    """Seconds, tokens and memory of each phase, then the evaluators, then what the whole run would take."""
+    blocks = []
+    if found.phases:
+        planned = {p.id: p for p in plan.phases}
+        header = ["seconds a step", *STAGES, "first", "generated/s", "trained/s", "peak memory", "planned"]
+        blocks.append(aligned([header, *(_phase_row(t, planned[t.phase]) for t in found.phases)], left=1))
+    if found.evaluators:
+        header = ["evaluator", "asked", "seconds", "a whole round", "rounds"]
+        rows = [
+            [
+                t.use,
+                f"{t.asked:,} of {t.of:,}",
+                f"{t.taken:.1f}",
+                f"{t.whole:.1f}",
+                "?" if e.rounds is None else str(e.rounds),
+            ]
+            for t, e in zip(found.evaluators, plan.evaluators, strict=True)
+        ]
+        blocks.append(aligned([header, *rows], left=1))
+    blocks.append("\n".join(_end(plan, found)))
+    return "\n\n".join(blocks)
+
+
+def _phase_row(times: PhaseTimes, planned: PhasePlan) -> list[str]:
+    speeds = [times.tokens_per_second(what, stage) for what, stage in SPEEDS]
+    return [
+        times.phase,
+        *(f"{times.stage(stage):.2f}" for stage in STAGES),
+        f"{times.first:.2f}",
+        *("-" if not speed else f"{speed:,.0f}" for speed in speeds),
+        size(times.peak_bytes),
+        "unknown" if planned.cost is None else size(sum(planned.cost.memory_bytes.values())),
+    ]
+
+
+def _end(plan: Plan, found: Profile) -> list[str]:
+    steps = max((len(t.seconds) for t in found.phases), default=0)
+    lines = [
+        f"{plural(steps, 'timed step')} a phase, the first apart; {duration(found.opening)} to open model and data"
+    ]
+    used = measured(plan)
+    whole = None if used is None else whole_seconds(plan, used)
+    if whole is not None and used is not None:
+        estimate = plan.estimated_seconds
+        beside = "" if estimate is None else f" (estimated before: {duration(estimate)})"
+        lines.append(f"the whole run: about {duration(whole)}{used.limits}{beside}")
+    lines.append(f"{found.folder}: figures, which `plan` uses from now on, and traces (Perfetto, chrome://tracing)")
+    return lines
