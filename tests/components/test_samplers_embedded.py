@@ -60,8 +60,10 @@ def windowed(family: str) -> LoadedModel:
 
 
 @contextmanager
-def sampling(model: LoadedModel, max_length: int = 512, **budget: int) -> Iterator[EmbeddedSampler]:
-    with Transformers().open(SamplerSite(model, "cpu", max_length)) as sampler:
+def sampling(
+    model: LoadedModel, max_length: int = 512, *, invariant: bool = False, **budget: int
+) -> Iterator[EmbeddedSampler]:
+    with Transformers().open(SamplerSite(model, "cpu", max_length, invariant=invariant)) as sampler:
         assert isinstance(sampler, EmbeddedSampler)
         sampler._budget = replace(sampler._budget, **budget)
         yield sampler
@@ -246,6 +248,23 @@ def test_a_sample_depends_on_its_own_seed_only() -> None:
     assert share_equal(together, rebatched) >= 0.999
     assert share_equal([gs[:2] for gs in together], lone) >= 0.999
     assert len({g.tokens for gs in together for g in gs}) == 64
+
+
+@pytest.mark.parametrize("invariant", [True, False])
+def test_at_an_invariant_site_nothing_that_is_drawn_beside_a_sample_moves_a_bit(invariant: bool) -> None:
+    """G15 where bits count: shuffled, among strangers of the same prompt, one request a call, after a restart."""
+    asked, decoding = requests(num=8, group=4), Decoding(max_new_tokens=40)
+    strangers = [Request(r.context, (1000 + i,)) for i, r in enumerate(asked)]
+    model = tiny_loaded()
+    model = replace(model, codec=ending_with(model, range(0, 250, 25)))
+    with sampling(model, invariant=invariant) as sampler:
+        together = sampler.generate(asked, decoding)
+        shuffled = sampler.generate(asked[::-1], decoding)[::-1]
+        among = sampler.generate([*strangers, *asked], decoding)[8:]
+    with sampling(model, invariant=invariant) as sampler:
+        apart = [sampler.generate([request], decoding)[0] for request in asked]
+    assert {g.stop for gs in together for g in gs} == {"eos", "length"}
+    assert (shuffled == among == apart == together) is invariant
 
 
 def test_the_same_call_gives_the_same_numbers() -> None:
