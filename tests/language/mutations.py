@@ -1,15 +1,16 @@
 """One-character typos of every key, component name and closed choice of a spec."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
-from prerl_spec.compiler.resolve import Built, Resolved, resolve_text
+from prerl_spec.compiler.resolve import Resolved, resolve_text
 from prerl_spec.compiler.wire import diagnose
 from prerl_spec.errors import Diagnostic, Span
-from prerl_spec.language.document import Scalar, Table, parent_path, walk
+from prerl_spec.language.document import Scalar, Table, join_path, parent_path, walk
 from prerl_spec.language.spec import Spec
-from prerl_spec.registry.settings import settings_of
+from prerl_spec.registry.settings import Setting, settings_of
 from prerl_spec.registry.shelf import installed
 
 SHELF = installed()
@@ -24,6 +25,7 @@ class Word:
     span: Span
     path: str
     others: frozenset[str]
+    role: Literal["key", "use", "choice"]
 
 
 @dataclass(frozen=True)
@@ -41,33 +43,33 @@ def words(resolved: Resolved) -> Iterator[Word]:
         if isinstance(node, Table) and (known := _keys(resolved, path)) is not None:
             for key, entry in node.entries.items():
                 if key in known and len(key) > 2 and entry.span is not None:
-                    yield Word(key, entry.span, f"{path}.{key}", frozenset(known))
+                    yield Word(key, entry.span, join_path(path, key), frozenset(known), "key")
         if isinstance(node, Scalar) and isinstance(node.value, str) and node.span is not None:
-            parent = resolved.built.get(parent_path(path))
             key = path.rpartition(".")[2].partition("[")[0]
-            is_name = owner is not None or (key == "use" and parent is not None)
-            if is_name:
+            holder = parent_path(path.rpartition("[")[0] if path.endswith("]") and owner is None else path)
+            parent = resolved.built.get(holder)
+            setting = _settings(resolved, holder).get(key)
+            if owner is not None or (key == "use" and parent is not None):
                 kind = (owner or parent).kind  # type: ignore[union-attr]
-                yield Word(node.value, node.span, path, frozenset(SHELF.names(kind)))
-            elif parent is not None and _is_choice(parent, key, node.value):
-                choices = settings_of(type(parent.component))[key].choices
-                yield Word(node.value, node.span, path, frozenset(choices))
+                yield Word(node.value, node.span, path, frozenset(SHELF.names(kind)), "use")
+            elif setting is not None and node.value in setting.choices and not setting.takes_text:
+                yield Word(node.value, node.span, path, frozenset(setting.choices), "choice")
 
 
-def _is_choice(built: Built, key: str, value: str) -> bool:
-    setting = settings_of(type(built.component)).get(key)
-    return setting is not None and value in setting.choices and not setting.takes_text
+def _settings(resolved: Resolved, path: str) -> Mapping[str, Setting]:
+    """The settings of the component or core table at a path."""
+    if path in resolved.built:
+        return settings_of(type(resolved.built[path].component))
+    core = settings_of(Spec)
+    if not path:
+        return core
+    section = core[path.partition("[")[0]].section if path.partition("[")[0] in core else None
+    return settings_of(section) if section is not None and "." not in path else {}
 
 
 def _keys(resolved: Resolved, path: str) -> set[str] | None:
-    if not path:
-        return set(settings_of(Spec))
-    if path in resolved.built:
-        return {*settings_of(type(resolved.built[path].component)), "use"}
-    core = settings_of(Spec).get(path.partition("[")[0])
-    if core is not None and core.section is not None and "." not in path:
-        return set(settings_of(core.section))
-    return None
+    known = set(_settings(resolved, path))
+    return {*known, "use"} if path in resolved.built else known or None
 
 
 def typos(right: Word, chance: random.Random) -> set[str]:
