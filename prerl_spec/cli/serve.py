@@ -60,7 +60,7 @@ class Running:
     def __init__(self, process: ServerProcess) -> None:
         self.process = process
         process.log.parent.mkdir(parents=True, exist_ok=True)
-        with process.log.open("wb") as log:
+        with process.log.open("ab") as log:
             self._child = subprocess.Popen(
                 process.command,
                 env={**os.environ, **process.environment},

@@ -88,17 +88,16 @@ class ServerCalls:
         choice = self._completion(
             {**body, "n": 1, "return_token_ids": True, "return_tokens_as_token_ids": True}, seconds=seconds
         )
-        try:
-            tokens, logps = choice["token_ids"], choice["logprobs"]["token_logprobs"]
-        except (KeyError, TypeError):
-            raise self._foreign("its answers hold no token ids or log-probabilities") from None
-        if len(tokens) != len(logps) or not all(isinstance(p, float | int) and math.isfinite(p) for p in logps):
+        tokens, logps = choice.get("token_ids"), (choice.get("logprobs") or {}).get("token_logprobs")
+        if not isinstance(tokens, list) or not isinstance(logps, list) or len(tokens) != len(logps):
+            raise self._foreign("its answers hold no token ids with their log-probabilities")
+        if not all(isinstance(p, float | int) and math.isfinite(p) for p in logps):
             raise ServerFault(
                 self.url,
-                f"{len(tokens)} tokens came with log-probabilities that are missing or not finite",
-                "look at the last steps' grad_norm and lr: the weights may have diverged",
+                "log-probabilities are not finite",
+                "look at the last steps' grad_norm and lr: the weights have probably diverged",
             )
-        return Answer(tuple(tokens), tuple(map(float, logps)), choice["finish_reason"])
+        return Answer(tuple(tokens), tuple(map(float, logps)), choice.get("finish_reason"))
 
     def score(self, texts: Sequence[Text]) -> list[list[float]]:
         """log P(token | context, earlier tokens) of each token of each text, at temperature 1, in nats."""
