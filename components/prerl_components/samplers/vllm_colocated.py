@@ -16,7 +16,7 @@ from prerl_components.samplers.process_state import random_state_kept
 from prerl_components.samplers.room import check_room
 from prerl_components.samplers.vllm_adapter import PushedAdapter
 from prerl_components.samplers.vllm_calls import draw_samples, score_texts
-from prerl_components.samplers.vllm_engine import running_engine
+from prerl_components.samplers.vllm_engine import faults_told, running_engine
 from prerl_components.samplers.vllm_weights import load_into_worker
 from prerl_components.samplers.weight_files import write_shell, write_weights
 from prerl_components.samplers.weight_probe import Text, WeightProbe, probe_requests
@@ -143,5 +143,8 @@ def open_colocated(site: SamplerSite, engine: Mapping[str, Any], max_gap: float)
             adapter = PushedAdapter(policy, folder)
         policy.barrier()
         arguments = {**engine_arguments(site, folder, adapter), **engine}
-        llm = stack.enter_context(running_engine(arguments, folder / f"rank{policy.rank}.log"))
-        yield ColocatedSampler(llm, site, policy, max_gap, adapter)
+        log = folder / f"rank{policy.rank}.log"
+        llm = stack.enter_context(running_engine(arguments, log))
+        with faults_told(f"vLLM cannot run {type(site.model.module).__name__}", log):
+            sampler = ColocatedSampler(llm, site, policy, max_gap, adapter)
+        yield sampler

@@ -17,10 +17,13 @@ from prerl_components.samplers.process_state import (
     random_state_kept,
     thread_setting_kept,
 )
-from prerl_spec.sdk import EnvironmentUnmet
+from prerl_spec.sdk import EnvironmentUnmet, PrerlError
 
 CPU_CACHE_BYTES = 1 << 30
 """Key-value cache on CPUs, where vLLM would otherwise take nine tenths of the memory."""
+
+CPU_BATCHED_TOKENS = 4096
+"""Tokens of a forward on CPUs, as vLLM's own default; prompts are not cut, so the longest must fit."""
 
 
 def check_arguments(engine: Mapping[str, Any]) -> None:
@@ -64,30 +67,51 @@ def _open(arguments: Mapping[str, Any], log: Path) -> Any:
     from vllm.platforms import current_platform
 
     check_arguments(arguments)
-    # A spec may say otherwise: these are defaults where there is no GPU, compiling takes minutes there.
-    on_cpu = {"enforce_eager": True, "kv_cache_memory_bytes": CPU_CACHE_BYTES} if current_platform.is_cpu() else {}
-    try:
-        return LLM(**{**on_cpu, **arguments})
-    # vLLM raises whatever its parts raise: pydantic's errors, ValueError, RuntimeError, AssertionError, OSError.
-    except Exception as error:
-        raise EnvironmentUnmet(
-            f"vLLM does not open: {_first_lines(error)}",
-            mend=f"{log} says more; arguments in the sampler's `engine` are handed on to vLLM",
-        ) from error
+    defaults = cpu_arguments(arguments) if current_platform.is_cpu() else {}
+    with faults_told("vLLM does not open", log):
+        return LLM(**{**defaults, **arguments})
+
+
+def cpu_arguments(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """What vLLM is told on CPUs, unless a spec says otherwise."""
+    return {
+        # Compiling takes minutes.
+        "enforce_eager": True,
+        "kv_cache_memory_bytes": CPU_CACHE_BYTES,
+        # A sample with a seed whose prompt is cut in two fails there (0.32: "CPU Generator does not use offset").
+        "enable_chunked_prefill": False,
+        "max_num_batched_tokens": max(CPU_BATCHED_TOKENS, int(arguments.get("max_model_len") or 0)),
+    }
 
 
 def _close(llm: Any, *, alone: bool) -> None:
-    from vllm.distributed.parallel_state import cleanup_dist_env_and_memory
-
-    llm.llm_engine.engine_core.shutdown()
+    core = llm.llm_engine.engine_core
+    if alone:
+        core.shutdown()
+    else:
+        # The whole shutdown, which a finalizer would call too, takes down the process group: the trainer's, or another
+        # engine's.
+        if (finalizer := getattr(core, "_finalizer", None)) is not None:
+            finalizer.detach()
+        core.engine_core.model_executor.shutdown()
     # The engine's start froze the garbage collector's oldest objects: its weights would never be found again.
     gc.unfreeze()
     gc.collect()
-    if alone:
-        # Elsewhere the process group is the trainer's, which goes on.
-        cleanup_dist_env_and_memory()
 
 
-def _first_lines(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {' '.join(lines[:3])}"[:400]
+@contextmanager
+def faults_told(what: str, log: Path) -> Iterator[None]:
+    """Raises EnvironmentUnmet in place of what vLLM raises as it starts, with its own words.
+
+    Its parts raise whatever they raise: pydantic's errors, ValueError, RuntimeError, AssertionError, OSError.
+    """
+    try:
+        yield
+    except PrerlError:
+        raise
+    except Exception as error:
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        raise EnvironmentUnmet(
+            f"{what}: {type(error).__name__}: {' '.join(lines[:3])[:400]}",
+            mend=f"{log} says more; arguments in the sampler's `engine` are handed on to vLLM",
+        ) from error
