@@ -16,7 +16,7 @@ from prerl_spec.engine.session import Session
 from prerl_spec.engine.sharding import on_main
 from prerl_spec.engine.tracking import Trackers
 from prerl_spec.engine.updating import Updater
-from prerl_spec.engine.weights import load_transformers, save_transformers
+from prerl_spec.engine.weights import load_transformers, save_transformers, whole_weights
 from prerl_spec.errors import Interrupted, RunFailed
 
 
@@ -145,17 +145,14 @@ class Course:
             return
         self._stop_if_ranks_differ()
         root = self.session.folder / "checkpoints"
-        policy = self.session.policy
         moments = on_main(self._current_moments(), self.ranks)
         reference = on_main(self.reference.tensors() if self.reference is not None else {}, self.ranks)
-        weights = on_main(policy.module.state_dict(keep_vars=True), self.ranks) if policy.is_sharded else None
+        weights = whole_weights(self.session.loaded, self.ranks, merged=self.position.over)
         self.ranks.main_does(
             lambda: checkpoint.commit(
                 root,
                 self.position.global_step,
-                save_model=lambda where: save_transformers(
-                    self.session.loaded, where, merged=self.position.over, weights=weights
-                ),
+                save_model=lambda where: save_transformers(self.session.loaded, where, weights),
                 state=self.position.to_json(),
                 tensors={"optimizer": moments, "reference": reference},
             ),

@@ -11,7 +11,8 @@ from torch import Tensor
 from prerl_spec.engine.packing import build_rows
 from prerl_spec.engine.policy import Policy
 from prerl_spec.engine.ranks import Ranks
-from prerl_spec.engine.weights import adapted_tensors, save_adapter, whole_tensors
+from prerl_spec.engine.sharding import on_main
+from prerl_spec.engine.weights import adapted_tensors, whole_tensors
 from prerl_spec.registry.kinds import OpenSampler, SamplerSite
 from prerl_spec.types import Attempt, Decoding, Generation, Request, Segment
 
@@ -34,8 +35,9 @@ class LivePolicy:
 
     def save_adapter(self, folder: Path) -> None:
         assert self._adapter is not None, "the policy has no adapter"
+        tensors = on_main(self._adapter.parameters(), self._ranks)
         if self.rank == 0:
-            save_adapter(self._adapter, folder)
+            self._adapter.save(folder, tensors)
         self.barrier()
 
     @torch.no_grad()

@@ -4,12 +4,13 @@ import copy
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from transformers import AutoModelForCausalLM
 
-from prerl_spec.engine.sharding import placed_like, whole
+from prerl_spec.engine.ranks import Ranks
+from prerl_spec.engine.sharding import on_main, placed_like, whole
 from prerl_spec.errors import RunFailed
 from prerl_spec.registry.kinds import AttachedAdapter, LoadedModel
 
@@ -17,27 +18,41 @@ ADAPTER = "adapter"
 """Folder of the adapter beside a merged model."""
 
 
-def save_transformers(
-    loaded: LoadedModel, folder: Path, *, merged: bool = True, weights: Mapping[str, torch.Tensor] | None = None
-) -> None:
+class Whole(NamedTuple):
+    """The weights of a checkpoint, none of them in shards: the model's under the names of transformers, and the adapter's
+    under those of the module. Where there is an adapter and no model, the base is not written."""
+
+    model: Mapping[str, torch.Tensor]
+    adapter: Mapping[str, torch.Tensor]
+
+
+def whole_weights(loaded: LoadedModel, ranks: Ranks, *, merged: bool = True) -> Whole:
+    """What `save_transformers` writes, on rank 0 (elsewhere nothing); a collective call. `merged`: with the sum of base and
+    adapter, where there is one."""
+    if loaded.adapter is None:
+        return Whole(on_main(loaded.module.state_dict(keep_vars=True), ranks), {})
+    sums: dict[str, torch.Tensor] = {}
+    for name, tensor in adapted_tensors(loaded.adapter, merged=True) if merged else ():
+        if ranks.is_main:
+            sums[name] = tensor.cpu()
+    return Whole(sums, on_main(loaded.adapter.parameters(), ranks))
+
+
+def save_transformers(loaded: LoadedModel, folder: Path, weights: Whole) -> None:
     """Config, safetensors (fp32), generation config and tokenizer: what `from_pretrained` wants.
 
-    Of a model with an adapter: both in one, and the adapter in `adapter/`. Where `merged` is false the adapter alone, which
-    `from_pretrained` puts on the base that adapter_config.json names. `weights` is the module's state where its own lies in
-    shards.
+    Of a model with an adapter: the sum of both, and the adapter in `adapter/`; or the adapter alone, which `from_pretrained`
+    puts on the base that adapter_config.json names.
     """
     module: Any = loaded.module
-    if loaded.adapter is None:
-        module.save_pretrained(folder, state_dict=weights)
-    elif merged:
-        module.save_pretrained(folder, state_dict={n: t.cpu() for n, t in adapted_tensors(loaded.adapter, merged=True)})
-        # save_pretrained writes the dtype of the base, in which a sum of both would lose what is small.
+    if loaded.adapter is not None:
+        loaded.adapter.save(folder / ADAPTER if weights.model else folder, weights.adapter)
+    if weights.model:
+        module.save_pretrained(folder, state_dict=dict(weights.model))
+        # save_pretrained writes the dtype of a frozen base, in which a sum of both would lose what is small.
         config = copy.deepcopy(module.config)
         config.dtype = torch.float32
         config.save_pretrained(folder)
-        save_adapter(loaded.adapter, folder / ADAPTER)
-    else:
-        save_adapter(loaded.adapter, folder)
     loaded.tokenizer.save_pretrained(folder)
 
 
@@ -48,7 +63,7 @@ def load_transformers(loaded: LoadedModel, folder: Path) -> None:
         inner = folder / ADAPTER
         saved_adapter = loaded.adapter.read(inner if inner.is_dir() else folder)
         for name, parameter in loaded.adapter.parameters().items():
-            parameter.copy_(saved_adapter[name])
+            parameter.copy_(placed_like(saved_adapter[name], parameter))
         return
     saved = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
     own = loaded.module.state_dict()
@@ -73,11 +88,6 @@ def adapted_tensors(adapter: AttachedAdapter, *, merged: bool) -> Iterator[tuple
     for name, weight, change in adapter.weights():
         tensor = whole(weight.detach()).float()
         yield name, tensor + change(whole) if merged and change is not None else tensor
-
-
-def save_adapter(adapter: AttachedAdapter, folder: Path) -> None:
-    """adapter_config.json and adapter_model.safetensors."""
-    adapter.save(folder, {name: whole(p.detach()) for name, p in adapter.parameters().items()})
 
 
 @torch.no_grad()

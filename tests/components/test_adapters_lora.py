@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from transformers import AutoModelForCausalLM
 
 from prerl_spec.engine.policy import Policy
-from prerl_spec.engine.weights import adapted_tensors, save_transformers
+from prerl_spec.engine.ranks import Ranks
+from prerl_spec.engine.weights import adapted_tensors, save_transformers, whole_weights
 from prerl_spec.errors import SpecInvalid
 from prerl_spec.registry.kinds import AttachedAdapter, LoadedModel, ModelSite
 from prerl_spec.testing.tiny import SHAPES, Shape, save_tiny
@@ -48,6 +49,10 @@ def moved(loaded: LoadedModel) -> LoadedModel:
         for parameter in adapter_of(loaded).parameters().values():
             parameter.add_(torch.randn(parameter.shape, generator=generator) * 0.1)
     return loaded
+
+
+def save(loaded: LoadedModel, folder: Path, *, merged: bool = True) -> None:
+    save_transformers(loaded, folder, whole_weights(loaded, Ranks.start(), merged=merged))
 
 
 @torch.no_grad()
@@ -155,8 +160,8 @@ def test_a_base_in_sixteen_bits_takes_two_bytes_a_weight_and_nothing_else(saved:
 def test_its_files_open_with_peft_and_with_transformers(saved: Path, tmp_path: Path, shape: Shape) -> None:
     loaded = moved(built(saved / shape, rank=4))
     expected = logits(loaded.module)
-    save_transformers(loaded, tmp_path / "end")
-    save_transformers(loaded, tmp_path / "between", merged=False)
+    save(loaded, tmp_path / "end")
+    save(loaded, tmp_path / "between", merged=False)
     on_base = peft.PeftModel.from_pretrained(CLASSES.from_pretrained(saved / shape), tmp_path / "end" / "adapter")
     assert torch.equal(logits(on_base.eval()), expected)
     assert torch.equal(logits(CLASSES.from_pretrained(tmp_path / "between").eval()), expected)
@@ -172,7 +177,7 @@ def test_its_files_open_with_peft_and_with_transformers(saved: Path, tmp_path: P
 def test_the_same_adapter_is_the_same_bytes(saved: Path, tmp_path: Path) -> None:
     loaded = moved(built(saved / "qwen3", rank=4))
     for name in ("one", "two"):
-        save_transformers(loaded, tmp_path / name, merged=False)
+        save(loaded, tmp_path / name, merged=False)
     told = [(tmp_path / name / "adapter_config.json").read_bytes() for name in ("one", "two")]
     assert told[0] == told[1]
     targets = json.loads(told[0])["target_modules"]
@@ -188,7 +193,7 @@ def test_a_merged_model_keeps_what_bfloat16_would_lose(saved: Path, tmp_path: Pa
     base = dict(adapted_tensors(adapter_of(loaded), merged=False))
     name = "model.layers.0.self_attn.q_proj.weight"
     assert torch.equal(merged[name].bfloat16(), base[name].bfloat16())
-    save_transformers(loaded, tmp_path)
+    save(loaded, tmp_path)
     again: Any = CLASSES.from_pretrained(tmp_path)
     assert again.dtype == torch.float32
     torch.testing.assert_close(again.get_parameter(name).detach() - base[name], merged[name] - base[name])

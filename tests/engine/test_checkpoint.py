@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from prerl_spec.engine import checkpoint
-from prerl_spec.engine.weights import load_transformers, save_transformers, weights_hash
+from prerl_spec.engine.ranks import Ranks
+from prerl_spec.engine.weights import load_transformers, save_transformers, weights_hash, whole_weights
 from prerl_spec.errors import RunFailed
 from prerl_spec.testing.tiny import tiny_loaded
 
@@ -74,14 +75,15 @@ def test_a_damaged_folder_of_the_same_step_is_replaced_and_kept_aside(tmp_path: 
 
 def test_a_policy_comes_back_bit_for_bit_from_its_transformers_folder(tmp_path: Path) -> None:
     loaded, other = tiny_loaded(seed=1), tiny_loaded(seed=2)
-    save_transformers(loaded, tmp_path)
+    save_transformers(loaded, tmp_path, whole_weights(loaded, Ranks.start()))
     assert weights_hash(loaded.module) != weights_hash(other.module)
     load_transformers(other, tmp_path)
     assert weights_hash(loaded.module) == weights_hash(other.module)
 
 
 def test_another_models_checkpoint_is_refused(tmp_path: Path) -> None:
-    save_transformers(tiny_loaded("llama"), tmp_path)
+    llama = tiny_loaded("llama")
+    save_transformers(llama, tmp_path, whole_weights(llama, Ranks.start()))
     with pytest.raises(RunFailed, match="another model"):
         load_transformers(tiny_loaded("qwen3"), tmp_path)
 
