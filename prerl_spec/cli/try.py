@@ -1,12 +1,13 @@
-"""`try FILE.py`: an afternoon's objective held against the laws, beside `grpo` on one batch, and through 30 updates."""  # noqa: N999
+"""`try FILE.py`: an afternoon's idea held against the laws of its kind, shown on one batch, and through 30 updates."""  # noqa: N999
 
 import argparse
 import json
+import math
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import tomllib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -14,23 +15,36 @@ from typing import Any
 from prerl_spec.errors import EnvironmentUnmet, UsageError
 from prerl_spec.registry.component import Slot
 from prerl_spec.registry.local import local_entries
-from prerl_spec.registry.shelf import Entry, PluginFault, load
+from prerl_spec.registry.shelf import Entry, PluginFault, installed, load
 
 SPEC = Path(__file__).with_name("try.toml")
 SHOWN_TOKENS = 14
 LINE_EVERY = 5
+
+SERVING = {
+    "objective": "objective = $it",
+    "verifier": "objective = $grpo\nverifier = $it",
+    "reward": "objective = $grpo\nrewards = [$it]",
+    "filter": "objective = $grpo\nfilters = [$it]",
+    "probe": "objective = $grpo\nprobes = [$it]",
+    "optimizer": "objective = $grpo\noptimizer = $it",
+}
+"""Kind -> how a component of it serves the phase that is trained; the other kinds are held against their laws only."""
+GRPO = '{ use = "grpo", aggregation = "token_mean" }'
 
 
 def add(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
     parser.add_argument("file", type=Path, metavar="FILE.py", help="a Python file with a component; it is run")
     parser.add_argument("--name", metavar="NAME", help="which of its components, where it has several")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of the component")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the model, its data and its samples")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """0 where the laws hold, 3 where one is broken (what follows is shown all the same)."""
     begun = time.monotonic()
+    settings = _settings(arguments.set)
     entry = _chosen(arguments.file, arguments.name)
     print(f"{entry.kind} {entry.name}")
     states = _laws(entry)
@@ -38,7 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
     if (why := _not_trained(entry, states)) is not None:
         print(f"\nnothing is trained: {why}")
         return exit_code
-    _train(arguments.file, entry, arguments.seed)
+    _train(arguments.file, entry, arguments.seed, settings)
     print(f"\n{time.monotonic() - begun:.0f} s in all")
     return exit_code
 
@@ -71,40 +85,73 @@ def _laws(entry: Entry) -> dict[str, str]:
 
 def _not_trained(entry: Entry, states: Mapping[str, str]) -> str | None:
     """Why the second half of the command has nothing to do, None where it has."""
-    if entry.kind != "objective":
+    if entry.kind not in SERVING:
         return f"a {entry.kind} is held against the laws of its kind"
-    if states.get("settings") != "held" or states.get("protocol") != "held":
+    # An objective that breaks a law is shown at work all the same: its table tells more than the law does.
+    asked = ("settings", "protocol") if entry.kind == "objective" else ("settings", "protocol", "laws")
+    if any(states.get(check, "broken") == "broken" for check in asked):
         return "mend the above first"
-    objective: Any = load(entry)
-    if not objective.samples:
+    component: Any = load(entry)
+    if entry.kind == "objective" and not component.samples:
         return "the objective trains on documents, and `try` rewards attempts"
-    if any(isinstance(m, Slot) for f in objective.model_fields.values() if f.is_required() for m in f.metadata):
+    if any(isinstance(m, Slot) for f in component.model_fields.values() if f.is_required() for m in f.metadata):
         return "it cannot stand without components that a spec writes into it: run it from a spec"
     return None
 
 
-def _train(file: Path, entry: Entry, seed: int) -> None:
-    from prerl_spec.compiler.compile import compile_spec
-    from prerl_spec.engine.token_terms import samples_worth_seeing
-    from prerl_spec.engine.trial import try_out
-    from prerl_spec.report.token_table import curve, token_table
+def _settings(written: Sequence[str]) -> dict[str, Any]:
+    """KEY=VALUE as TOML has it; a word that is no TOML is a text."""
+    settings: dict[str, Any] = {}
+    for one in written:
+        key, equals, value = one.partition("=")
+        if not equals:
+            raise UsageError(f"--set {one}: there is no `=`", mend="write --set KEY=VALUE")
+        try:
+            settings[key.strip()] = tomllib.loads(f"value = {value}")["value"]
+        except tomllib.TOMLDecodeError:
+            settings[key.strip()] = value.strip()
+    return settings
 
-    with tempfile.TemporaryDirectory(prefix="prerl-try-") as folder, _spec(Path(folder), file, entry, seed) as spec:
+
+def _train(file: Path, entry: Entry, seed: int, settings: Mapping[str, Any]) -> None:
+    from prerl_spec.compiler.compile import compile_spec
+    from prerl_spec.engine.trial import try_out
+    from prerl_spec.report.token_table import curve
+
+    with tempfile.TemporaryDirectory(prefix="prerl-try-") as folder:
+        spec = _spec(Path(folder), file, entry, seed, settings)
         graph = compile_spec(spec, local_code=True).graph
         print("\na 96-wide, 2-layer transformer with random weights is pre-trained on sums:")
         trial = try_out(graph, Path(folder), _told)
-    batch = trial.batch
+    _show_batch(entry, graph.phases[1], trial)
+    rewards = [r.metrics["reward_mean"] for r in trial.records if "reward_mean" in r.metrics]
     print(
-        f"\none stored batch of {len(batch.groups)} prompts x {len(batch.groups[0].attempts)} attempts, before any update, "
-        "beside `grpo`:"
-    )
-    parts = [*trial.tried, *trial.beside]
-    print(token_table(batch, trial.codec, parts, samples_worth_seeing(batch, 2), max_tokens=SHOWN_TOKENS))
-    rewards = [r.metrics["reward_mean"] for r in trial.records]
-    print(
-        f"\nmean reward of each of {len(rewards)} batches, an update after each:\n{curve(rewards, high=_ceiling(rewards))}"
+        f"\nmean reward of each of {len(rewards)} batches, an update after each:\n"
+        f"{curve(rewards, low=_floor(rewards), high=_ceiling(rewards))}"
     )
     print(_verdict(rewards))
+
+
+def _show_batch(entry: Entry, phase: Any, trial: Any) -> None:
+    """What the component makes of one batch, beside the built-in that one would take otherwise."""
+    from prerl_spec.engine.token_terms import samples_worth_seeing
+    from prerl_spec.report.at_work import at_work
+    from prerl_spec.report.token_table import token_table
+
+    batch = trial.batch
+    groups = [*batch.groups, *batch.discarded]
+    size = f"{len(groups)} prompts x {len(groups[0].attempts)} attempts"
+    if entry.kind == "objective":
+        print(f"\none stored batch of {size}, before any update, beside `grpo`:")
+        parts = [*trial.tried, *trial.beside]
+        print(token_table(batch, trial.codec, parts, samples_worth_seeing(batch, 2), max_tokens=SHOWN_TOKENS))
+        return
+    served = {"reward": phase.rewards, "filter": phase.filters, "probe": phase.probes}.get(entry.kind, ())
+    beside: Any = load(installed().providers("verifier", "math_verify")[0])()
+    lines = list(at_work(entry.kind, served[0].component if served else None, batch, beside))
+    if lines:
+        print(f"\none stored batch of {size}, before any update:")
+        print("\n".join(lines))
 
 
 def _told(record: Any, steps: int) -> None:
@@ -115,9 +162,17 @@ def _told(record: Any, steps: int) -> None:
         print(f"  {record.phase} {record.step}/{steps}{loss}{reward}", file=sys.stderr, flush=True)
 
 
+def _floor(rewards: Sequence[float]) -> float:
+    """0, or the next tenth below every value."""
+    lowest = min(rewards, default=0.0)
+    return 0.0 if lowest >= 0 else math.floor(lowest * 10) / 10
+
+
 def _ceiling(rewards: Sequence[float]) -> float:
-    """The next tenth above every value."""
-    return min(1.0, int(max(rewards, default=0.0) * 10 + 1) / 10)
+    """The next tenth above every value; 1 where that is the highest."""
+    highest = max(rewards, default=0.0)
+    above = math.floor(highest * 10 + 1) / 10
+    return min(1.0, above) if highest <= 1 else above
 
 
 def _verdict(rewards: Sequence[float]) -> str:
@@ -129,16 +184,16 @@ def _verdict(rewards: Sequence[float]) -> str:
     )
 
 
-@contextmanager
-def _spec(folder: Path, file: Path, entry: Entry, seed: int) -> Iterator[Path]:
-    """The spec of the trial, with the objective's required settings at legal values."""
+def _spec(folder: Path, file: Path, entry: Entry, seed: int, settings: Mapping[str, Any]) -> Path:
+    """The spec of the trial, with the component's required settings at legal values where none are given."""
     from prerl_spec.testing.conformance.branches import as_it_stands
 
-    settings = {"use": entry.name, **as_it_stands(load(entry))}
-    table = ", ".join(f"{key} = {json.dumps(value)}" for key, value in settings.items())
+    whole = {"use": entry.name, **as_it_stands(load(entry)), **settings}
+    it = ", ".join(f"{key} = {json.dumps(value)}" for key, value in whole.items())
+    serving = Template(SERVING[entry.kind]).substitute(it=f"{{ {it} }}", grpo=GRPO)
     text = Template(SPEC.read_text(encoding="utf-8")).substitute(
-        file=json.dumps(str(file.absolute())), objective=f"{{ {table} }}", seed=seed
+        file=json.dumps(str(file.absolute())), serving=serving, seed=seed
     )
     spec = folder / "try.toml"
     spec.write_text(text, encoding="utf-8")
-    yield spec
+    return spec

@@ -14,6 +14,9 @@ class BinaryVerifier(Component):
     """For one verdict; later it is a timeout, and the response trains nothing."""
     memory_bytes: ClassVar[int] = 2**31
     """Address space of the worker."""
+    right_example: ClassVar[tuple[str, str]]
+    """A response and a gold answer that it is right for."""
+    wrong_example: ClassVar[tuple[str, str]]
 
     def provides(self) -> frozenset[str]:
         return frozenset({"reward[binary]"})

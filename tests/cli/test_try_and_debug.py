@@ -112,29 +112,6 @@ def test_a_broken_law_is_told_and_ends_in_3(objective: Path, brief: Any, capsys:
     assert "a timeout or an error carries weight" in capsys.readouterr().out
 
 
-def test_other_kinds_are_held_against_their_laws_only(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "keep.py").write_text(FILTER)
-    assert main(["try", str(tmp_path / "keep.py")]) == 0
-    assert "nothing is trained: a filter is held" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize(
-    ("code", "options", "exit_code", "said"),
-    [
-        ("1 / 0", [], 3, "ZeroDivisionError"),
-        ("x = 1", [], 3, "holds no component"),
-        (FILTER + FILTER.replace("Anything", "Everything"), [], 2, "choose one with --name: anything, everything"),
-        (FILTER, ["--name", "nothing"], 2, "it has: anything"),
-    ],
-)
-def test_a_file_that_cannot_be_tried_says_why(
-    code: str, options: list[str], exit_code: int, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "odd.py").write_text(code)
-    assert main(["try", str(tmp_path / "odd.py"), *options]) == exit_code
-    assert said in capsys.readouterr().err
-
-
 VERIFIER = """
 from typing import ClassVar
 from prerl_spec.sdk import Component, Outcome, Verdict
@@ -159,10 +136,100 @@ class Even(Component):
         return None
 """
 
+REWARD = """
+from prerl_spec.sdk import Component
+from pydantic import Field
+
+class Brevity(Component):
+    "Length costs."
+    kind = "reward"
+    price: float = Field(ge=0, description="a token")
+
+    def reward(self, attempt, group):
+        return -self.price * len(attempt.tokens)
+"""
+
+PROBE = """
+from prerl_spec.sdk import Component
+from pydantic import Field
+
+class Attempts(Component):
+    "Counts."
+    kind = "probe"
+    every: int = Field(1, ge=1, description="steps")
+
+    def measure(self, step):
+        return {"attempts": float(len(step.samples))}
+"""
+
+SCHEDULE = """
+from prerl_spec.sdk import Handover
+
+class Once(Handover):
+    "One step."
+
+    @property
+    def max_steps(self):
+        return 1
+
+    def initial(self):
+        return {}
+
+    def after(self, record, state):
+        return {}, True
+"""
+
+
+def test_a_schedule_is_held_against_the_laws_only(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "once.py").write_text(SCHEDULE)
+    assert main(["try", str(tmp_path / "once.py")]) == 0
+    assert "nothing is trained: a schedule is held" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("code", "options", "said"),
+    [
+        (FILTER, [], "2 of 2 groups are kept"),
+        (REWARD, ["--set", "price=0.5"], "from -16 to"),
+        (PROBE, [], "  attempts 16"),
+        (VERIFIER, [], "of 16 attempts"),
+    ],
+)
+def test_what_serves_a_phase_is_shown_on_a_batch_and_trained_with(
+    code: str, options: list[str], said: str, tmp_path: Path, brief: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "mine.py").write_text(code)
+    assert main(["try", str(tmp_path / "mine.py"), *options]) == 0
+    shown = capsys.readouterr()
+    assert said in shown.out
+    assert "mean reward of each of 3 batches" in shown.out
+    assert "try 3/3" in shown.err
+
+
+def test_a_setting_of_try_is_written_as_key_and_value(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "mine.py").write_text(REWARD)
+    assert main(["try", str(tmp_path / "mine.py"), "--set", "price"]) == 2
+    assert "write --set KEY=VALUE" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("code", "options", "exit_code", "said"),
+    [
+        ("1 / 0", [], 3, "ZeroDivisionError"),
+        ("x = 1", [], 3, "holds no component"),
+        (FILTER + FILTER.replace("Anything", "Everything"), [], 2, "choose one with --name: anything, everything"),
+        (FILTER, ["--name", "nothing"], 2, "it has: anything"),
+    ],
+)
+def test_a_file_that_cannot_be_tried_says_why(
+    code: str, options: list[str], exit_code: int, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "odd.py").write_text(code)
+    assert main(["try", str(tmp_path / "odd.py"), *options]) == exit_code
+    assert said in capsys.readouterr().err
+
 
 def test_a_verifier_that_provides_no_reward_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "judge.py").write_text(VERIFIER)
-    assert main(["try", str(tmp_path / "judge.py")]) == 0
     (tmp_path / "judge.py").write_text(VERIFIER.replace('{"reward[binary]"}', ""))
     assert main(["try", str(tmp_path / "judge.py")]) == 3
     assert "a verifier provides `reward[binary]`" in capsys.readouterr().out

@@ -11,7 +11,7 @@ from prerl_spec.testing.conformance.entries import entries_of
 from prerl_spec.testing.conformance.findings import Finding
 from prerl_spec.testing.conformance.light_import import check_light_import
 from prerl_spec.testing.conformance.of_kind import NotTried, check_laws
-from prerl_spec.testing.conformance.protocols import faults, members
+from prerl_spec.testing.conformance.protocols import BASES, faults, members
 
 
 def check_distribution(distribution: str) -> Iterator[Finding]:
@@ -68,7 +68,10 @@ def _declares(tried: Tried) -> None:
 def _protocol(who: str, component: Component) -> Finding:
     found = faults(component)
     if found:
-        return Finding(who, "protocol", "broken", "; ".join(found))
+        base = BASES.get(component.kind)
+        lacks = base is not None and any(fault.endswith("is missing") for fault in found)
+        hint = [f"`{base}` of prerl_spec.sdk brings what most need"] if lacks else []
+        return Finding(who, "protocol", "broken", "; ".join([*found, *hint]))
     return Finding(who, "protocol", "held", f"{len(members(component.kind))} members of the kind")
 
 

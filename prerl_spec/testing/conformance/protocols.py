@@ -38,6 +38,13 @@ PROTOCOLS: Mapping[Kind, type] = {
     "evaluator": Evaluator,
     "tracker": Tracker,
 }
+BASES: Mapping[Kind, str] = {
+    "objective": "OnePartObjective",
+    "verifier": "BinaryVerifier",
+    "schedule": "Handover",
+}
+"""What authors may subclass in place of Component."""
+
 OF_PARTS = ("needs", "credit", "terms")
 """Members of an objective that the engine asks of its parts alone."""
 
