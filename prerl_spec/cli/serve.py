@@ -75,8 +75,8 @@ class Running:
         code = self._child.poll()
         if code is not None:
             raise error(
-                f"the server {self.process.url} ended with {_ended(code)}: {_last_words(self.process.log)}",
-                mend=f"{self.process.log} says more",
+                f"the server {self.process.url} ended {_ended(code, self.process.log)}",
+                mend=f"{self.process.log} says more; start it again, and the same run command goes on",
             )
 
     def ask_to_end(self) -> None:
@@ -162,11 +162,13 @@ def _processes(graph: Graph, spare: Path) -> list[ServerProcess]:
             "no sampler of this spec draws in servers", mend='write sampler = { use = "vllm_server", urls = [...] }'
         )
     served = ServedModel(graph.model.component, lambda: _loaded(graph, spare))
-    found: dict[str, ServerProcess] = {}
-    for sampler in {s.urls: s for s in samplers}.values():
-        for process in sampler.servers(served):
-            found.setdefault(process.url, process)
-    return list(found.values())
+    found: list[ServerProcess] = []
+    asked: set[str] = set()
+    for sampler in samplers:
+        if urls := [url for url in sampler.urls if url not in asked]:
+            found += sampler.servers(served, urls)
+            asked.update(urls)
+    return found
 
 
 def _loaded(graph: Graph, spare: Path) -> LoadedModel:
@@ -181,12 +183,10 @@ def _loaded(graph: Graph, spare: Path) -> LoadedModel:
     return loaded
 
 
-def _ended(code: int) -> str:
-    return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-
-
-def _last_words(log: Path) -> str:
-    """The last line of a log that says something, an error where there is one."""
+def _ended(code: int, log: Path) -> str:
+    """How a process ended: by a signal, else with a code and the last line of its log that tells of an error."""
+    if code < 0:
+        return f"by signal {signal.Signals(-code).name}"
     lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
     errors = [line for line in lines if "Error" in line]
-    return (errors or lines or ["it said nothing"])[-1][-300:]
+    return f"with exit code {code}: {(errors or lines or ['it said nothing'])[-1][-300:]}"

@@ -277,7 +277,11 @@ class ServerProcess:
 class ServedSampler(Protocol):
     """A sampler that draws in servers, as `prerl-spec serve` sees it."""
 
-    def servers(self, model: ServedModel) -> tuple[ServerProcess, ...]: ...
+    urls: tuple[str, ...]
+
+    def servers(self, model: ServedModel, urls: Sequence[str]) -> tuple[ServerProcess, ...]:
+        """A process for each of these urls that this machine can serve."""
+        ...
 
 
 # --- verdicts, rewards, filters ------------------------------------------------------------------------------------

@@ -64,7 +64,7 @@ class Double:
         )._asdict()
 
     def load(self, folder: str, version: str) -> dict[str, Any]:
-        module: Any = self.model.module
+        module = self.model.module
         own = dict(module.named_parameters())
         with torch.no_grad():
             for name, tensor in stored_tensors(Path(folder)):
@@ -169,11 +169,11 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def serving(port: int = 0, **what: Any) -> Iterator[Double]:
+def serving(**what: Any) -> Iterator[Double]:
     """A double that listens on 127.0.0.1, until the end or `silence`."""
     double = Double(**what)
     handler = type("Handler", (_Handler,), {"double": double})
-    double.server = ThreadingHTTPServer(("127.0.0.1", port), handler)
+    double.server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     double.url = f"http://127.0.0.1:{double.server.server_port}"
     thread = threading.Thread(target=double.server.serve_forever, args=(0.02,), daemon=True)
     thread.start()

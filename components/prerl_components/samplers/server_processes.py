@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from prerl_components.samplers.process_state import output_to
 from prerl_components.samplers.server_key import key_file, key_of, leave_new_key, server_folder
 from prerl_components.samplers.server_protocol import EXTENSION, GUARD, KEY_VARIABLE, LOGPROBS_MODE
 from prerl_components.samplers.vllm_engine import CPU_CACHE_BYTES, check_arguments
@@ -27,15 +28,19 @@ def server_processes(
     Raises EnvironmentUnmet where no address is of this machine or one is taken, for an argument that vLLM does not have,
     and where the processes ask for more GPUs than there are.
     """
-    check_arguments(engine)
     here = [url for url in urls if _is_free_here(url)]
     if not here:
         raise EnvironmentUnmet(
             f"none of the urls is an address of this machine: {', '.join(urls)}",
             mend="run `prerl-spec serve` on the machines that have them",
         )
-    gpus = _dealt_gpus(len(here), engine)
-    arguments = [*_model_arguments(model, server_folder(here[0])), *_fixed_arguments(engine)]
+    folder = server_folder(here[0])
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    # Importing vLLM says things to whoever listens.
+    with output_to(folder / "serve.log"):
+        check_arguments(engine)
+        gpus = _dealt_gpus(len(here), engine)
+        arguments = [*_model_arguments(model, folder), *_fixed_arguments(engine)]
     return tuple(_process(url, key, arguments, devices) for url, devices in zip(here, gpus, strict=True))
 
 

@@ -1,8 +1,8 @@
 """vLLM servers that run elsewhere: asked over HTTP, given new weights through a folder that both sides see."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field, field_validator
 
@@ -41,6 +41,10 @@ DECIDED = frozenset(
 
 class VllmServer(SamplerSettings):
     """Samples with running vLLM servers (`prerl-spec serve` starts them); vLLM is needed where they run, not here."""
+
+    own_weights: ClassVar[bool] = True
+    device_share: ClassVar[float] = 0.0
+    """Of the trainer's GPUs."""
 
     urls: tuple[Annotated[str, Field(pattern=r"^https?://")], ...] = Field(
         min_length=1,
@@ -83,7 +87,7 @@ class VllmServer(SamplerSettings):
 
         return open_servers(self.urls, self.key, self.push_dir, self.max_gap, site)
 
-    def servers(self, model: ServedModel) -> tuple[ServerProcess, ...]:
+    def servers(self, model: ServedModel, urls: Sequence[str]) -> tuple[ServerProcess, ...]:
         """What `prerl-spec serve` starts on this machine, a process a url.
 
         Raises EnvironmentUnmet for an address that is not of this machine or taken, and for an argument of `engine` that
@@ -91,4 +95,4 @@ class VllmServer(SamplerSettings):
         """
         from prerl_components.samplers.server_processes import server_processes
 
-        return server_processes(self.urls, self.key, self.engine, model)
+        return server_processes(urls, self.key, self.engine, model)

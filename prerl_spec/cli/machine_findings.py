@@ -1,0 +1,100 @@
+"""What `doctor` finds of the machine itself: system, memory, GPUs, namespaces. No torch."""
+
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from prerl_spec.compiler.hardware import Hardware, detect_hardware
+from prerl_spec.compiler.requirements import torch_can_use_gpus
+
+SCARCE_BYTES = 2 << 30
+"""Under it not even the smallest shipped spec trains beside torch and its workers."""
+
+SYSTEMS = {
+    "Linux": None,
+    "Darwin": "on macOS everything but the vLLM samplers and namespaces runs",
+}
+
+
+class Finding(NamedTuple):
+    """One line of the answer: `Finding("torch", "not installed; wanted <2.16,>=2.11", "pip install 'torch<2.16,>=2.11'")`.
+
+    `mend` is a command or an instruction, None where nothing is missing. Without an `optional` part every spec that asks
+    for less still runs.
+    """
+
+    what: str
+    state: str
+    mend: str | None = None
+    optional: bool = False
+
+
+def machine_findings() -> Iterator[Finding]:
+    """Of system, cores, memory, GPUs and namespaces."""
+    new_enough = sys.version_info >= (3, 11)
+    yield Finding("python", platform.python_version(), None if new_enough else "install Python 3.11 or newer")
+    yield _system(platform.system(), platform.machine())
+    hardware = detect_hardware()
+    yield Finding("machine", hardware.words)
+    yield _memory(free_bytes())
+    yield _gpus(hardware, torch_can_use_gpus())
+    yield _namespaces(Path("/proc"))
+
+
+def _system(name: str, machine: str) -> Finding:
+    less = SYSTEMS.get(name, "use Linux: here specs are validated and planned, not run")
+    return Finding("system", f"{name} {machine}", less, optional=name in SYSTEMS)
+
+
+def free_bytes() -> int | None:
+    """What new processes could take now, as the kernel estimates it; None where it does not."""
+    file = Path("/proc/meminfo")
+    lines = file.read_text(encoding="ascii").splitlines() if file.is_file() else []
+    found = [int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable:")]
+    return found[0] if found else None
+
+
+def _memory(free: int | None) -> Finding:
+    if free is None:
+        return Finding("free memory", "unknown")
+    mend = "end other programs, or use a machine with more" if free < SCARCE_BYTES else None
+    return Finding("free memory", f"{free / 2**30:.1f} GiB", mend)
+
+
+def _gpus(hardware: Hardware, torch_can: bool) -> Finding:
+    if not hardware.gpus:
+        return Finding("gpu", "none: runs take the CPU")
+    words = ", ".join(gpu.name for gpu in hardware.gpus)
+    if torch_can:
+        return Finding("gpu", words)
+    return Finding("gpu", f"{words}; the installed torch is built for CPUs only", "install a CUDA build of torch")
+
+
+def _namespaces(proc: Path) -> Finding:
+    """Whether a process of this user may make a user namespace, by making one."""
+    what = "user namespaces"
+    if (program := shutil.which("unshare")) is None:
+        return Finding(what, "unknown: there is no `unshare` to try it with", "install util-linux", optional=True)
+    tried = subprocess.run([program, "--user", "true"], capture_output=True, text=True, timeout=10, check=False)
+    if tried.returncode == 0:
+        return Finding(what, "allowed")
+    why = tried.stderr.strip().rpartition(": ")[2] or "refused"
+    switches = {
+        "sys/kernel/unprivileged_userns_clone": ("0", "sysctl -w kernel.unprivileged_userns_clone=1"),
+        "sys/user/max_user_namespaces": ("0", "sysctl -w user.max_user_namespaces=15000"),
+        "sys/kernel/apparmor_restrict_unprivileged_userns": (
+            "1",
+            "sysctl -w kernel.apparmor_restrict_unprivileged_userns=0",
+        ),
+    }
+    mends = [mend for file, (off, mend) in switches.items() if _says(proc / file, off)]
+    return Finding(what, f"not allowed: {why}", mends[0] if mends else "ask who runs this machine", optional=True)
+
+
+def _says(file: Path, value: str) -> bool:
+    return os.access(file, os.R_OK) and file.read_text(encoding="ascii").strip() == value

