@@ -17,7 +17,7 @@ from prerl_spec.engine.sharding import on_main
 from prerl_spec.engine.tracking import Trackers
 from prerl_spec.engine.updating import Updater
 from prerl_spec.engine.weights import load_transformers, save_transformers, whole_weights
-from prerl_spec.errors import Interrupted, RunFailed
+from prerl_spec.errors import EnvironmentUnmet, Interrupted, RunFailed
 
 
 class Course:
@@ -64,7 +64,10 @@ class Course:
             self._moments = saved.tensors("optimizer")
             self._committed = self.position.global_step
             if self.reference is not None:
-                self.reference.load(saved.tensors("reference"))
+                kept = saved.tensors("reference")
+                self.reference.load(kept)
+                if not kept:
+                    self._go_back_for_the_reference(saved)
         self.ranks.main_does(lambda: write_manifest(self.session), "manifest.json")
         if self.events.past:
             self.events.write(
@@ -72,6 +75,27 @@ class Course:
                 global_step=self.position.global_step,
                 from_checkpoint=saved.folder.name if saved is not None else None,
             )
+
+    def _go_back_for_the_reference(self, saved: checkpoint.Saved) -> None:
+        """Where only an extension compares with a reference, no earlier process kept one: it is what the last boundary
+        with a resync left, whose checkpoint is always kept; without one, the model as given."""
+        assert self.reference is not None
+        resynced = [
+            p.id for p in self.graph.phases[: self.position.phase] if p.schedule.component.reference == "resync"
+        ]
+        ends = [e["global_step"] for e in self._phase_events() if e["state"] == "end" and e["phase"] in resynced[-1:]]
+        if not ends:
+            return
+        folder = saved.folder.parent / checkpoint.folder_name(ends[-1])
+        if checkpoint.problems(folder):
+            raise EnvironmentUnmet(
+                f"the reference is the model at the end of phase `{resynced[-1]}`, and its checkpoint {folder.name} is "
+                "missing or damaged",
+                mend="bring it back, or start another run",
+            )
+        load_transformers(self.session.loaded, folder)
+        self.reference.resync()
+        load_transformers(self.session.loaded, saved.folder)
 
     def _phase(self, phase: Phase) -> None:
         """A phase to its end, its scores, and over the boundary; goes on wherever an earlier process stopped in it."""
@@ -94,6 +118,8 @@ class Course:
     def _open(self, phase: Phase) -> OpenPhase:
         opened = OpenPhase(phase, self.session, self.journal, self._moments, self.reference)
         self.updater = opened.updater
+        # The optimizer's from here on: whoever kept them would keep them as they were, half as much as training takes.
+        self._moments = {}
         if self.position.step == 0:
             steps = phase.schedule.component.max_steps
             self.events.write(

@@ -22,7 +22,7 @@ schedule = {{ use = "fixed_steps", steps = 1 }}
 """
 
 
-def command(folder: Path, *arguments: str, spec: str | None = None) -> int:
+def command(folder: Path, *arguments: str | Path, spec: str | None = None) -> int:
     """A command on spec.toml of the folder, which is written first where a text is given."""
     if spec is not None:
         (folder / "spec.toml").write_text(spec)
@@ -100,6 +100,42 @@ def test_another_meaning_is_refused_leaf_by_leaf(
 def test_a_finished_run_has_nothing_to_do(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert command(finished, "resume", str(finished / "run")) == 0
     assert "finished: nothing to do" in capsys.readouterr().err
+
+
+READING = """
+[[phases]]
+id = "{name}"
+data = "corpus"
+documents_per_step = 2
+objective = "next_token"
+schedule = {{ use = "fixed_steps", steps = 1{more} }}
+"""
+COMPARING = """
+[[phases]]
+id = "compare"
+prompts_per_step = 2
+objective = { use = "weighted_sum", terms = [{ use = "marginal_nsr", advantage = "minus_one" }, "kl"] }
+schedule = { use = "fixed_steps", steps = 1 }
+"""
+
+
+def test_a_reference_that_only_an_extension_asks_for_is_what_the_boundaries_before_it_left(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Taken over at the end of `one`, kept at the end of `two`: neither the model as given nor that of the last step."""
+    head = SPEC[: SPEC.index("[[phases]]")].replace("keep = 2", "keep = 1")
+    kept = READING.format(name="one", more="") + READING.format(name="two", more=', reference = "keep"')
+    run, spec = tmp_path / "run", tmp_path / "spec.toml"
+    assert command(tmp_path, "run", spec, "--run-dir", run, spec=head + kept) == 0
+    other = shutil.copytree(run, tmp_path / "other")
+    assert command(tmp_path, "run", spec, "--run-dir", tmp_path / "whole", spec=head + kept + COMPARING) == 0
+    assert command(tmp_path, "resume", run, spec) == 0
+    for name, tensor in weights_at(tmp_path / "whole", 3).items():
+        assert torch.equal(weights_at(run, 3)[name], tensor), name
+    shutil.rmtree(other / "checkpoints" / "step-000001")
+    capsys.readouterr()
+    assert command(tmp_path, "resume", other, spec) == 3
+    assert "the end of phase `one`" in capsys.readouterr().err
 
 
 def test_a_folder_that_is_no_run_is_a_wrong_use(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
