@@ -60,7 +60,17 @@ class Shape:
     linear: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     """Linear layers of one decoder layer: the end of their name -> (inputs, outputs)."""
 
-    def kept_bytes(self, *, half: bool) -> int:
+    @property
+    def of_a_layer(self) -> int:
+        """Parameters of a decoder layer."""
+        return sum(rows * columns for rows, columns in self.linear.values()) + 2 * self.hidden
+
+    @property
+    def outside_layers(self) -> int:
+        """Parameters of embeddings, head and last norm."""
+        return self.num_parameters - self.num_layers * self.of_a_layer
+
+    def kept_bytes(self, *, half: bool, recomputed: bool = False) -> int:
         """Bytes a token that a forward keeps for its backward, with fused attention and norms of queries and keys.
 
         A layer keeps 6h + 7a + 2k + 4m numbers of 4 bytes (h hidden, a attention_width, k kv_width, m inner). Under
@@ -70,6 +80,8 @@ class Shape:
         h, a, k, m = self.hidden, self.attention_width, self.kv_width, self.inner
         numbers = 6 * h + 7 * a + 2 * k + 4 * m
         bytes_per_layer = 4 * (4 * h + a + k) + 2 * (5 * h + 6 * a + k + 4 * m) if half else 4 * numbers
+        if recomputed:
+            return self.num_layers * 4 * h + bytes_per_layer
         return self.num_layers * bytes_per_layer
 
 
@@ -136,46 +148,91 @@ class Workload:
     reference: bool = False
 
 
+@dataclass(frozen=True)
+class Spread:
+    """What lies where: `sharded` is FSDP2, `recomputed` activation checkpointing, `engine_share` how much of a GPU's memory a
+    sampler with weights of its own takes (0: it lies elsewhere); None where the trainer's module draws."""
+
+    sharded: bool = False
+    recomputed: bool = False
+    engine_share: float | None = None
+
+
 def cost_of(
-    shape: Shape, work: Workload, hardware: Hardware, *, half: bool, processes: int, adapter: int | None = None
+    shape: Shape,
+    work: Workload,
+    hardware: Hardware,
+    *,
+    half: bool,
+    processes: int,
+    adapter: int | None = None,
+    spread: Spread = Spread(),
 ) -> Cost:
     """Memory of one process and time of one step. 6·P FLOP a trained token, 2·P a scored or sampled one; 4·P + 6·A where
-    an adapter of A parameters is trained on a frozen model.
+    an adapter of A parameters is trained on a frozen model; 2·P more where activations are computed again.
 
     `half`: forwards compute in 16 bit. `adapter` is A, None where the model itself is trained.
     """
-    on_gpu = bool(hardware.gpus)
-    logits = min(work.in_a_pass * shape.vocabulary, LOGIT_TILE)
-    kept = work.in_a_pass * shape.kept_bytes(half=half) + LOGIT_COPIES * 4 * logits
-    a_pass = round(kept * (GPU_ALLOCATION_FACTOR if on_gpu else CPU_ALLOCATION_FACTOR))
-    cache = 0
-    if work.at_once:
-        cached = -(-work.at_once // processes) * work.sequence
-        cache = min(2 * shape.num_layers * shape.kv_width * (2 if half else 4) * cached, _cache_share(hardware))
-    memory = {"libraries": GPU_LIBRARIES if on_gpu else CPU_LIBRARIES}
-    memory |= _model_memory(shape.num_parameters, adapter, half=half, reference=work.reference)
-    memory |= {"the sampler's cache": cache} if cache > a_pass else {"activations of a pass": a_pass}
+    shards = processes if spread.sharded else 1
+    memory = {"libraries": GPU_LIBRARIES if hardware.gpus else CPU_LIBRARIES}
+    memory |= _model_memory(shape.num_parameters, adapter, half=half, reference=work.reference, shards=shards)
+    training_peak = _training_peak(shape, work, hardware, half=half, sharded=shards > 1, recomputed=spread.recomputed)
+    sampling_peak = _sampling_peak(shape, work, hardware, half=half, processes=processes, spread=spread)
+    memory |= training_peak if sum(training_peak.values()) >= sum(sampling_peak.values()) else sampling_peak
     trained = TRAIN_FLOPS_PER_PARAMETER * (shape.num_parameters if adapter is None else adapter)
     trained += 0 if adapter is None else FROZEN_FLOPS_PER_PARAMETER * shape.num_parameters
+    trained += 2 * shape.num_parameters if spread.recomputed else 0
     training = trained * work.trained + 2 * shape.num_parameters * work.scored
     sampling = 2 * shape.num_parameters * work.sampled
     train_rate, sample_rate, basis = _rates(hardware, processes)
     return Cost(memory, training / train_rate + sampling / sample_rate, (training + sampling) / 1e12, basis)
 
 
-def _model_memory(parameters: int, adapter: int | None, *, half: bool, reference: bool) -> dict[str, int]:
+def _training_peak(
+    shape: Shape, work: Workload, hardware: Hardware, *, half: bool, sharded: bool, recomputed: bool
+) -> dict[str, int]:
+    """Bytes of a pass, forward and backward."""
+    logits = min(work.in_a_pass * shape.vocabulary, LOGIT_TILE)
+    kept = work.in_a_pass * shape.kept_bytes(half=half, recomputed=recomputed) + LOGIT_COPIES * 4 * logits
+    factor = GPU_ALLOCATION_FACTOR if hardware.gpus else CPU_ALLOCATION_FACTOR
+    peak = {"activations of a pass": round(kept * factor)}
+    if sharded:
+        # Of the root its weights and gradients; of the layers one at work, one on its way, one's gradients twice.
+        peak["gathered weights of a pass"] = 8 * shape.outside_layers + 16 * shape.of_a_layer
+    return peak
+
+
+def _sampling_peak(
+    shape: Shape, work: Workload, hardware: Hardware, *, half: bool, processes: int, spread: Spread
+) -> dict[str, int]:
+    """Bytes of what draws: an engine's share, or the cache of the trainer's module, whose shards are then gathered."""
+    if not work.at_once:
+        return {}
+    if spread.engine_share is not None and hardware.gpus:
+        return {"the sampler's engine": round(spread.engine_share * hardware.gpus[0].memory_bytes)}
+    cached = -(-work.at_once // processes) * work.sequence
+    cache = min(2 * shape.num_layers * shape.kv_width * (2 if half else 4) * cached, _cache_share(hardware))
+    peak = {"the sampler's cache": cache}
+    if spread.sharded and processes > 1 and spread.engine_share is None:
+        peak["whole weights while sampling"] = shape.num_parameters * 4
+    return peak
+
+
+def _model_memory(
+    parameters: int, adapter: int | None, *, half: bool, reference: bool, shards: int = 1
+) -> dict[str, int]:
     """Bytes of weights and of what training keeps beside them. The reference of an adapter is the base without it, or a
-    copy of it."""
+    copy of it. Of sharded weights a process has its part, but makes all 16-bit ones in a pass."""
     if adapter is not None:
         memory = {
-            "frozen weights": parameters * (2 if half else 4),
-            "adapter, gradients, moments": adapter * TRAIN_BYTES_PER_PARAMETER,
+            "frozen weights": -(-parameters * (2 if half else 4) // shards),
+            "adapter, gradients, moments": -(-adapter * TRAIN_BYTES_PER_PARAMETER // shards),
         }
-        return memory | ({"reference adapter": adapter * 4} if reference else {})
-    memory = {"weights, gradients, moments": parameters * TRAIN_BYTES_PER_PARAMETER}
+        return memory | ({"reference adapter": -(-adapter * 4 // shards)} if reference else {})
+    memory = {"weights, gradients, moments": -(-parameters * TRAIN_BYTES_PER_PARAMETER // shards)}
     if half:
         memory["16-bit weights"] = parameters * 2
-    return memory | ({"reference model": parameters * 4} if reference else {})
+    return memory | ({"reference model": -(-parameters * 4 // shards)} if reference else {})
 
 
 def sampling_seconds(shape: Shape, tokens: int, hardware: Hardware, *, processes: int) -> float:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from prerl_spec.compiler.arithmetic import epoch, forwards, passes_at_most, tokens_per_pass, views_of
 from prerl_spec.compiler.component_plan import written_out
-from prerl_spec.compiler.estimate import Shape, Workload, cost_of
+from prerl_spec.compiler.estimate import Shape, Spread, Workload, cost_of
 from prerl_spec.compiler.first_prompt import example_of
 from prerl_spec.compiler.hardware import Hardware
 from prerl_spec.compiler.lanes import LANES, workers
@@ -192,6 +192,11 @@ def _cost(
         half=dtype != "float32",
         processes=distributed.processes,
         adapter=adapter_parameters(around.resolved, around.shape),
+        spread=Spread(
+            sharded=distributed.strategy == "fsdp2",
+            recomputed=distributed.activation_checkpointing,
+            engine_share=getattr(site.sampler.component, "device_share", None) if site.sampler is not None else None,
+        ),
     )
     return cost, None
 

@@ -144,7 +144,7 @@ def on_main(tensors: Mapping[str, Tensor], ranks: Ranks) -> dict[str, Tensor]:
             found[name] = tensor
             continue
         if id(tensor) not in gathered:
-            full = tensor.detach().full_tensor()
+            full = whole(tensor.detach())
             gathered[id(tensor)] = full.cpu() if ranks.is_main else full.new_empty(0)
         found[name] = gathered[id(tensor)]
     return found if ranks.is_main else {}

@@ -18,6 +18,8 @@ class SamplerSettings(Component):
     """
 
     kind: ClassVar = "sampler"
+    own_weights: ClassVar[bool] = False
+    """Whether it draws from a copy of the weights; else the trainer's module draws."""
 
     group_size: int = Field(8, ge=1, description="attempts at each prompt")
     temperature: float = Field(1.0, ge=0, description="divides the logits; 0 is greedy, for evaluation only")

@@ -1,0 +1,111 @@
+"""Started by torchrun: what two ranks with sharded weights do, to a file for comparison with one process."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from prerl_components.objectives.grpo import Grpo
+from prerl_components.objectives.kl import Kl
+from prerl_components.objectives.weighted_sum import WeightedSum
+from prerl_components.optimizers.adamw import Adamw
+from prerl_components.optimizers.muon import Muon
+from transformers import AutoModelForCausalLM, Gemma2Config
+
+from prerl_spec.engine.decoder_layers import recompute_activations
+from prerl_spec.engine.evaluation_site import continuation_logps
+from prerl_spec.engine.phase import Trainer
+from prerl_spec.engine.policy import Policy
+from prerl_spec.engine.ranks import Ranks
+from prerl_spec.engine.reference import reference_of
+from prerl_spec.engine.sharding import is_sharded, on_main
+from prerl_spec.engine.updating import Updater
+from prerl_spec.engine.weights import load_transformers, save_transformers, weights_hash, whole_weights
+from prerl_spec.registry.kinds import LoadedModel
+from prerl_spec.testing.tiny import tiny_config, tiny_loaded
+from tests.engine.steps import gradient_of, make_trainer, random_step, tiny_policy
+
+
+def capped_policy() -> Policy:
+    """Of a family whose logits are more than head(hidden)."""
+    loaded = tiny_loaded()
+    told = tiny_config().to_dict()
+    names = ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads", "head_dim")
+    config = Gemma2Config(**{name: told[name] for name in names}, intermediate_size=64, final_logit_softcapping=2.0)
+    config._attn_implementation = "eager"
+    untyped: Any = AutoModelForCausalLM
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        module = untyped.from_config(config, dtype=torch.float32)
+    return Policy(
+        LoadedModel(module, loaded.tokenizer, loaded.codec, loaded.compute_dtype, source={}), torch.device("cpu")
+    )
+
+
+def updated(ranks: Ranks, optimizer: Any, *, sharded: bool, folder: Path | None = None) -> dict[str, Any]:
+    """Two updates of a sum with a term that compares with a reference; weights and moments after them, both whole."""
+    policy = tiny_policy()
+    reference = reference_of(policy)
+    if sharded:
+        policy.shard(ranks, {})
+    objective = WeightedSum(terms=(Grpo(aggregation="token_mean"), Kl(coefficient=0.1)))
+    updater = Updater(optimizer, policy.parameters(), ranks)
+    trainer = Trainer(policy, updater, objective, 1, 256, ranks, reference, lambda *_: None)
+    records = [trainer.train(random_step(4, 4, seed=seed)).updates[0] for seed in (1, 2)]
+    weights = whole_weights(policy.loaded, ranks)
+    if folder is not None:
+        ranks.main_does(lambda: save_transformers(policy.loaded, folder, weights), "a checkpoint")
+    return {
+        "records": [(r.grad_norm, r.parameters_moved) for r in records],
+        "weights": {n: t.detach().clone() for n, t in weights.model.items()},
+        "moments": on_main(updater.state(), ranks),
+        "hash": weights_hash(policy.module),
+    }
+
+
+def reloaded(ranks: Ranks, folder: Path, moments: dict[str, torch.Tensor]) -> dict[str, Any]:
+    """Weights and moments put into the shards of another model, and taken out again."""
+    policy = tiny_policy(seed=5)
+    policy.shard(ranks, {"reshard_after_forward": False})
+    load_transformers(policy.loaded, folder)
+    updater = Updater(Adamw(lr=1e-3), policy.parameters(), ranks)
+    updater.load_state(moments)
+    return {"hash": weights_hash(policy.module), "moments": on_main(updater.state(), ranks)}
+
+
+def uneven(ranks: Ranks) -> tuple[list[tuple[float, bool]], bool]:
+    """Rank 0 scores five continuations in several forwards, rank 1 none; what is left at rest afterwards."""
+    policy = capped_policy()
+    policy.shard(ranks, {})
+    pairs = [((1, 2, 3), tuple(range(n))) for n in (4, 5, 6, 7, 8)] if ranks.is_main else []
+    with policy.whole_weights():
+        scores = continuation_logps(policy, pairs)
+    return scores, all(is_sharded(p) for _, p in policy.parameters())
+
+
+def first_gradient(ranks: Ranks, policy: Policy, *, sharded: bool, recomputed: bool = False) -> torch.Tensor:
+    if recomputed:
+        recompute_activations(policy.module)
+    if sharded:
+        policy.shard(ranks, {})
+    return gradient_of(make_trainer(policy, Grpo(), ranks=ranks, tokens_per_pass=200), random_step(5, 4, seed=1))
+
+
+def everything(ranks: Ranks, folder: Path, *, sharded: bool) -> dict[str, Any]:
+    return {
+        "adamw": updated(ranks, Adamw(lr=1e-3), sharded=sharded, folder=folder / "model"),
+        "muon": updated(ranks, Muon(lr=0.02, adamw_lr=1e-4), sharded=sharded),
+        "capped": first_gradient(ranks, capped_policy(), sharded=sharded),
+        "recomputed": first_gradient(ranks, tiny_policy(), sharded=sharded, recomputed=True),
+    }
+
+
+if __name__ == "__main__":
+    ranks, folder = Ranks.start(), Path(sys.argv[1])
+    found = everything(ranks, folder, sharded=True)
+    found["size"] = ranks.size
+    moments = ranks.gather([found["adamw"]["moments"]] if ranks.is_main else [])[0]
+    found["reloaded"] = reloaded(ranks, folder / "model", moments)
+    found["uneven"] = uneven(ranks)
+    if ranks.is_main:
+        torch.save(found, folder / "found.pt")
