@@ -28,7 +28,7 @@ Seconds = dict[str, float]
 
 def seconds_of(spec: Path, mode: str, steps: list[int], folder: Path) -> Seconds:
     """Median seconds of a step's stages in every phase but its first step, and of each evaluation."""
-    written = {f"phases[{n}].schedule.steps": count for n, count in enumerate(steps)}
+    written: dict[str, object] = {f"phases[{n}].schedule.steps": count for n, count in enumerate(steps)}
     written |= {"distributed.determinism": f'"{mode}"', "run.output_dir": f'"{folder}"', "trackers": "[]"}
     overrides = [part for path, value in written.items() for part in ("--set", f"{path}={value}")]
     command = [sys.executable, "-m", "prerl_spec", "run", str(spec), *overrides]

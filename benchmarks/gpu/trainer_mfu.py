@@ -69,9 +69,13 @@ class Load:
 def build(shape: dict[str, Any], device: torch.device, attention: str) -> Policy:
     """Random weights in float32, forwards in bfloat16."""
     torch.manual_seed(0)
-    config = Qwen3Config(
-        **shape, tie_word_embeddings=True, max_position_embeddings=32768, attn_implementation=attention
-    )
+    settings = {
+        **shape,
+        "max_position_embeddings": 32768,
+        "tie_word_embeddings": True,
+        "attn_implementation": attention,
+    }
+    config = Qwen3Config(**settings)
     with device:
         module = Qwen3ForCausalLM(config)
     tokenizer = byte_tokenizer()
