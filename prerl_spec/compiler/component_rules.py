@@ -1,6 +1,6 @@
 """The rules that components bring themselves (`check`), asked with what each sees of its phase."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from prerl_spec.compiler.places import at_last_written, use_place
@@ -27,10 +27,18 @@ def phase_conflicts(resolved: Resolved, site: Site, following: Site | None) -> I
             yield from _checked(resolved, path, built, wiring, owners)
 
 
-def lone_conflicts(resolved: Resolved, served: Served) -> Iterator[Diagnostic]:
+def lone_conflicts(resolved: Resolved, served: Served, phases: Sequence[Site]) -> Iterator[Diagnostic]:
     """Broken rules of a component outside every phase: a model, a data set, an evaluator, a tracker."""
     model = resolved.built.get("model")
-    wiring = Wiring(written=frozenset(), model=None if model is None else model.component)
+    objectives = [site.objective.component for site in phases]
+    samplers = [site.sampler.component for site in phases if site.samples and site.sampler is not None]
+    whole = None not in (*objectives, *samplers)
+    wiring = Wiring(
+        written=frozenset(),
+        model=None if model is None else model.component,
+        objectives=tuple(objectives) if whole else (),
+        samplers=tuple(samplers) if whole else (),
+    )
     for path, built in nested(served):
         for broken in _checked(resolved, path, built, wiring, {"model": "model"}):
             yield broken.diagnostic

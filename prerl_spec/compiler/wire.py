@@ -10,6 +10,7 @@ from prerl_spec.compiler import component_rules, invariance_rules, name_rules, p
 from prerl_spec.compiler.resolve import Resolved, in_file_order, new_in_arm
 from prerl_spec.compiler.serving import Served, Site, sites
 from prerl_spec.errors import Diagnostic
+from prerl_spec.language.document import join_path
 
 
 def wire(resolved: Resolved) -> tuple[Diagnostic, ...]:
@@ -28,7 +29,7 @@ def wire(resolved: Resolved) -> tuple[Diagnostic, ...]:
         if not resolved.has_gaps:  # what seems to be missing may well be there
             found += port_rules.missing_roles(resolved, site)
     for served in outside_phases(resolved):
-        found += component_rules.lone_conflicts(resolved, served)
+        found += component_rules.lone_conflicts(resolved, served, phases)
         found += name_rules.data_named_by(resolved, served)
         found += port_rules.outside_ports(resolved, served, phases)
     found += invariance_rules.invariance(resolved, phases)
@@ -48,7 +49,7 @@ def outside_phases(resolved: Resolved) -> Iterator[Served]:
     """Model, data sets, evaluators and trackers: those that belong to no phase."""
     yield Served("model", resolved.built.get("model"))
     for name in resolved.spec.data:
-        yield Served(f"data.{name}", resolved.built.get(f"data.{name}"))
+        yield Served(join_path("data", name), resolved.built.get(join_path("data", name)))
     for key in ("evaluate", "trackers"):
         for number in range(len(getattr(resolved.spec, key))):
             yield Served(f"{key}[{number}]", resolved.built.get(f"{key}[{number}]"))

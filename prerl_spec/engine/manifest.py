@@ -75,7 +75,7 @@ def _what_runs(session: Session) -> dict[str, Any]:
         "forward": {
             "packed": policy.packs,
             "head": "tiled" if policy.plain_head else "the model's own: it is more than one matrix",
-            "dropout": "off",
+            "dropout": "off" if session.loaded.adapter is None else "off, but for the adapter's own on documents",
         },
         "prefixes": session.prefixes,
         "data": {name: {"rows": len(s.rows), "fingerprint": s.data.fingerprint} for name, s in session.shelves.items()},

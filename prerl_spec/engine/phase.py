@@ -4,6 +4,7 @@ What is not here is a component: which samples earn what (objective), when it is
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,7 @@ from prerl_spec.engine.packing import Pass, pack_shares
 from prerl_spec.engine.policy import Policy, known_tensors
 from prerl_spec.engine.ranks import Ranks
 from prerl_spec.engine.reference import Reference
+from prerl_spec.engine.seeds import named_seed
 from prerl_spec.engine.updating import Updater, UpdateRecord
 from prerl_spec.errors import RunFailed
 from prerl_spec.registry.kinds import Objective
@@ -70,7 +72,8 @@ class Trainer:
         for index, (minibatch, credit) in enumerate(zip(minibatches, credits, strict=True)):
             if not carrying[index]:
                 continue
-            loss += self._accumulate(minibatch, credit, needs, known[index])
+            with self._dropout(step, index):
+                loss += self._accumulate(minibatch, credit, needs, known[index])
             records.append(self.updater.apply())
         return Trained(
             num_updates=len(minibatches),
@@ -81,6 +84,13 @@ class Trainer:
                 len({int(m.group_S[s]) for s in c}) for m, c in zip(minibatches, carrying, strict=True)
             ),
         )
+
+    def _dropout(self, step: Step, update: int) -> AbstractContextManager[None]:
+        """That of an adapter, on documents alone: a response must be scored by the distribution that drew it."""
+        adapter = self.policy.loaded.adapter
+        if adapter is None or self.objective.samples:
+            return nullcontext()
+        return adapter.dropping(named_seed(step.phase, step.global_step, update))
 
     def _credits(self, minibatch: Step, known: Slice) -> Credits:
         credits = [(part, part.credit(minibatch, known)) for part in self.objective.parts()]

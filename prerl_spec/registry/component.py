@@ -93,6 +93,10 @@ class Wiring:
     objective: "Component | None" = None
     schedule: "Component | None" = None
     next_optimizer: "Component | None" = None
+    objectives: "tuple[Component, ...]" = ()
+    """Of every phase, for a component that serves the whole run (a model, an adapter); empty where one is broken."""
+    samplers: "tuple[Component, ...]" = ()
+    """The same for the samplers of phases that have one."""
     has_rewards: bool = False
     """Whether reward terms are added to what the verifier gives."""
 

@@ -124,6 +124,11 @@ class AttachedAdapter(Protocol):
         """Inside, the module is the base alone; for forwards without gradient."""
         ...
 
+    def dropping(self, update: int) -> AbstractContextManager[None]:
+        """Inside, forwards and their backward passes of the update of that number use the adapter's dropout; the same
+        number is the same dropout, whatever the update is split into."""
+        ...
+
     def weights(self) -> Iterator[AdaptedWeight]:
         """Every weight of the base, tied ones once."""
         ...

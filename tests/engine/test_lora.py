@@ -31,6 +31,7 @@ from prerl_spec.errors import Drift, Interrupted
 from prerl_spec.evaluation.targets import find_target
 from prerl_spec.registry.kinds import AttachedAdapter, LoadedModel, ModelSite
 from prerl_spec.testing.tiny import save_tiny, tiny_loaded
+from prerl_spec.types import Step
 from tests.engine.runs import SPEC, Heard, start, steps_of
 from tests.engine.steps import gradient_of, make_trainer, random_step
 
@@ -178,6 +179,24 @@ def test_an_adapter_learns_documents_by_heart() -> None:
     trainer = make_trainer(adapted_policy(), NextToken(), optimizer=Adamw(lr=1e-2))
     losses = [trainer.train(ONE).loss for _ in range(40)]
     assert losses[-1] < losses[0] - 1.0
+
+
+def test_dropout_acts_on_documents_alone_and_whatever_they_are_split_into() -> None:
+    policy, plain = adapted_policy(dropout=0.5), adapted_policy()
+    learn(policy)
+    learn(plain)
+
+    def of(policy: Policy, objective: Any, tokens_per_pass: int = 256, step: Step = ONE) -> Tensor:
+        return gradient_of(make_trainer(policy, objective, tokens_per_pass=tokens_per_pass), step)
+
+    whole, split = of(policy, NextToken(), 2048), of(policy, NextToken(), 64)
+    torch.testing.assert_close(whole, split, rtol=1e-4, atol=1e-6)
+    assert (whole - of(plain, NextToken())).norm() > 0.1 * whole.norm()
+    assert not torch.equal(whole, of(policy, NextToken(), 2048, replace(ONE, global_step=2)))
+    assert torch.equal(of(policy, Grpo()), of(plain, Grpo()))
+    # Half of the columns of A read nothing in this update, and their gradient is 0.
+    a_rd = whole[: 4 * 32].view(4, 32)
+    assert 4 < int((a_rd == 0).all(0).sum()) < 28
 
 
 def test_a_run_says_on_which_base_it_stands(ran: Path, base: Path) -> None:

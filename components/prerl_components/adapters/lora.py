@@ -1,11 +1,11 @@
 """Low-rank adapters on a frozen model: the declaration; peft makes the layers."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from prerl_spec.sdk import AttachedAdapter, Component, Requirement
+from prerl_spec.sdk import AttachedAdapter, Component, Conflict, Place, Requirement, Wiring
 
 if TYPE_CHECKING:
     import torch
@@ -24,11 +24,34 @@ class Lora(Component):
     targets: Literal["all-linear"] | Annotated[tuple[str, ...], Field(min_length=1)] = Field(
         default="all-linear", description="Names of the linear layers that get an adapter; all: but the output head."
     )
-    dropout: float = Field(default=0.0, ge=0, lt=1, description="Dropout on the adapter's input.")
+    dropout: float = Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="Share of the adapter's inputs left out of an update on documents; off where responses are sampled.",
+    )
     merge: bool = Field(
         default=False,
         description="Give samplers with weights of their own W + (alpha/rank)·B·A in place of W and the adapter.",
     )
+
+    def check(self, wiring: Wiring) -> Iterable[Conflict]:
+        """A setting has an effect somewhere in the run."""
+        if self.dropout and wiring.objectives and all(getattr(o, "samples", False) for o in wiring.objectives):
+            yield Conflict(
+                "W0702",
+                "dropout has no effect: no phase trains on documents, and a response must be scored by the distribution "
+                "that drew it",
+                (Place("self", "dropout"),),
+                help="leave dropout out",
+            )
+        if self.merge and wiring.objectives and not any(getattr(s, "own_weights", False) for s in wiring.samplers):
+            yield Conflict(
+                "W0702",
+                "merge has no effect: no sampler of the run keeps weights of its own",
+                (Place("self", "merge"),),
+                help="leave merge out; a phase's last checkpoint holds a merged model in any case",
+            )
 
     def requirements(self) -> tuple[Requirement, ...]:
         return (Requirement("package", "peft>=0.17,<1", "pip install 'peft>=0.17,<1'"),)

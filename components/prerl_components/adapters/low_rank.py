@@ -1,5 +1,6 @@
 """peft's low-rank layers inside a model of transformers that stays what it is: same class, same `base_model`, same head."""
 
+import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -8,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
 from peft import LoraConfig, TaskType, inject_adapter_in_model
 from peft.tuners.lora import LoraLayer
 from safetensors.torch import load_file, save_file
@@ -58,6 +60,9 @@ class LowRank:
                 layer.lora_A[NAME].float()
                 layer.lora_B[NAME].float()
                 layer.reset_lora_parameters(NAME, True)
+                layer.lora_dropout[NAME] = ChannelDropout()
+        self._dropout = settings.dropout
+        self._seed = seed
 
     def parameters(self) -> dict[str, nn.Parameter]:
         """A and B of every layer, by their names in the module."""
@@ -73,6 +78,24 @@ class LowRank:
         finally:
             for layer in self._layers.values():
                 layer.enable_adapters(True)
+
+    @contextmanager
+    def dropping(self, update: int) -> Iterator[None]:
+        """Inside, every layer's A reads its input without a share of `dropout` of its channels, the rest scaled by
+        1/(1 − dropout); which ones follows from the run's seed and `update`."""
+        if not self._dropout:
+            yield
+            return
+        seed = hashlib.sha256(f"{self._seed} {update}".encode()).digest()
+        generator = torch.Generator().manual_seed(int.from_bytes(seed[:7], "big"))
+        for layer in self._layers.values():
+            kept = torch.rand(layer.in_features, generator=generator) >= self._dropout
+            layer.lora_dropout[NAME].scale_d = (kept / (1 - self._dropout)).to(layer.lora_A[NAME].weight.device)
+        try:
+            yield
+        finally:
+            for layer in self._layers.values():
+                layer.lora_dropout[NAME].scale_d = None
 
     def weights(self) -> Iterator[AdaptedWeight]:
         """Every weight of the base under its name without an adapter, tied ones once."""
@@ -100,6 +123,18 @@ class LowRank:
         """The tensors of an adapter that `save` wrote, by their names in the module."""
         saved = load_file(folder / "adapter_model.safetensors")
         return {name: saved[in_files(name)] for name in self.parameters()}
+
+
+class ChannelDropout(nn.Module):
+    """x ⊙ m with one mask m for all tokens of an update (arXiv:1512.05287 does so over the steps of a sequence): no split
+    of an update into passes or over ranks, and no second forward in a backward pass, sees another mask."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale_d: Tensor | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x if self.scale_d is None else x * self.scale_d
 
 
 def update(layer: Any, whole: Callable[[Tensor], Tensor]) -> Tensor:
