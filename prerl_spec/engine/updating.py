@@ -127,7 +127,8 @@ class Updater:
         }
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
-        """Takes over moments of an optimizer with the same `use`."""
+        """Takes over the moments of an optimizer with the same `use`: the tensors themselves, so that they are not held
+        twice."""
         by_name: dict[str, dict[str, Tensor]] = {}
         for full, value in state.items():
             key, _, name = full.partition("/")
@@ -137,7 +138,7 @@ class Updater:
         for name, entries in by_name.items():
             parameter = parameters[name]
             owner[id(parameter)].state[parameter] = {
-                k: v.clone() if v.ndim == 0 else placed_like(v, parameter).clone() for k, v in entries.items()
+                k: v if v.ndim == 0 else placed_like(v, parameter) for k, v in entries.items()
             }
 
 

@@ -1,5 +1,6 @@
 """What a run carries from step to step: scores for its schedule, a reference, an extension that was cut short."""
 
+import gc
 import json
 import os
 import resource
@@ -180,3 +181,17 @@ def test_a_full_disk_ends_the_run_with_words_and_costs_no_committed_step(tmp_pat
     assert [f.name for f in (run / "checkpoints").iterdir()] == ["step-000002"]
     assert start(tmp_path, phases) == run
     assert steps_of(run)[-1]["global_step"] == 4
+
+
+def test_moments_that_a_phase_inherits_are_held_once(tmp_path: Path) -> None:
+    """At a step's end: the embedding, its two moments, and nobody's copy of them."""
+    held: dict[str, int] = {}
+
+    def count(event: Mapping[str, Any]) -> None:
+        if event["event"] == "step" and event["step"] == 2:
+            gc.collect()
+            tensors = [t for t in gc.get_objects() if type(t) in (torch.Tensor, torch.nn.Parameter)]
+            held[event["phase"]] = len({t.data_ptr() for t in tensors if t.ndim == 2 and t.shape[1] == 24})
+
+    runs.start(tmp_path, SPEC.replace("hidden_size = 32", "hidden_size = 24"), Heard(count))
+    assert held["pretrain"] == held["prune"] == held["refine"] > 0
