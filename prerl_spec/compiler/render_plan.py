@@ -1,7 +1,8 @@
 """A plan as a page for people, to be read before a machine is rented."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from prerl_spec.compiler.digest import differences, meaning
 from prerl_spec.compiler.measured import Measured, whole_seconds
@@ -44,7 +45,7 @@ def _head(plan: Plan) -> str:
     out += line("model", f"{plan.model.use} {name}".strip() + f", {_parameters(plan.num_parameters)} {held}")
     if isinstance(adapter, ComponentPlan):
         out += line("adapter", f"{settings_text(adapter)}; {_parameters(plan.adapter_parameters)} trained in float32")
-    out += line("machine", f"{plan.hardware.words}; {plural(plan.distributed['processes'], 'process')}")
+    out += line("machine", f"{plan.hardware.words}; {_shared(plan.distributed)}")
     for note in plan.notes:
         out += line("note", note)
     return "\n".join(out)
@@ -52,6 +53,16 @@ def _head(plan: Plan) -> str:
 
 def _parameters(number: int | None) -> str:
     return "parameters unknown" if number is None else f"{count(number)} parameters"
+
+
+def _shared(distributed: Mapping[str, Any]) -> str:
+    """ "8 processes, weights in shards, activations computed again"."""
+    words = [plural(distributed["processes"], "process")]
+    if distributed["strategy"] == "fsdp2" and distributed["processes"] > 1:
+        words.append("weights in shards")
+    if distributed["activation_checkpointing"]:
+        words.append("activations computed again")
+    return ", ".join(words)
 
 
 def _data(plan: Plan) -> str:

@@ -12,6 +12,7 @@ from prerl_spec.compiler.estimate import (
     GPU_TRAIN_FLOPS,
     LOGIT_TILE,
     Shape,
+    Spread,
     Workload,
     cost_of,
     sampling_seconds,
@@ -37,18 +38,20 @@ def test_parameters_agree_with_a_real_model(family: tiny.Shape) -> None:
     assert counted <= real
 
 
+QWEN3_4B = {
+    "hidden_size": 2560,
+    "num_hidden_layers": 36,
+    "num_attention_heads": 32,
+    "num_key_value_heads": 8,
+    "head_dim": 128,
+    "intermediate_size": 9728,
+    "vocab_size": 151936,
+    "tie_word_embeddings": True,
+}
+
+
 def test_the_published_size_of_a_large_model() -> None:
-    qwen3_4b = {
-        "hidden_size": 2560,
-        "num_hidden_layers": 36,
-        "num_attention_heads": 32,
-        "num_key_value_heads": 8,
-        "head_dim": 128,
-        "intermediate_size": 9728,
-        "vocab_size": 151936,
-        "tie_word_embeddings": True,
-    }
-    assert shape_of(qwen3_4b).num_parameters == pytest.approx(4.02e9, rel=0.005)
+    assert shape_of(QWEN3_4B).num_parameters == pytest.approx(4.02e9, rel=0.005)
 
 
 @pytest.mark.parametrize("config", [{"hidden_size": 8}, {"num_experts": 8, "hidden_size": 8}, {}])
@@ -88,6 +91,72 @@ def test_a_cache_that_is_larger_than_a_pass_is_the_peak() -> None:
     assert "activations of a pass" not in memory
     halved = cost_of(SHAPE, work, CPU, half=True, processes=2).memory_bytes
     assert halved["the sampler's cache"] == 2 * 2 * 4 * 2 * 3000 * 20
+
+
+LAYERED = replace(SHAPE, linear={"up": (8, 20), "down": (20, 8)})
+"""336 parameters a layer, 328 outside of them."""
+
+
+def test_memory_of_shards_by_hand() -> None:
+    assert (LAYERED.of_a_layer, LAYERED.outside_layers) == (336, 328)
+    work = replace(WORK, reference=True)
+    whole, shards = (
+        cost_of(LAYERED, work, CPU, half=True, processes=4, spread=Spread(sharded=sharded)).memory_bytes
+        for sharded in (False, True)
+    )
+    assert shards == {
+        "libraries": 440 << 20,
+        "weights, gradients, moments": 16_000 // 4,
+        "16-bit weights": 2000,
+        "reference model": 4000 // 4,
+        "activations of a pass": whole["activations of a pass"],
+        "gathered weights of a pass": 8 * 328 + 16 * 336,
+    }
+    alone = cost_of(LAYERED, work, CPU, half=True, processes=1, spread=Spread(sharded=True))
+    assert alone.memory_bytes == whole, "one process holds everything"
+
+
+def test_while_the_trainers_module_draws_its_shards_are_whole() -> None:
+    work, sharded = replace(WORK, at_once=60_000), Spread(sharded=True)
+    cache = 2 * 2 * 4 * 4 * 15_000 * 20
+    memory = cost_of(LAYERED, work, CPU, half=False, processes=4, spread=sharded).memory_bytes
+    assert memory["the sampler's cache"] == cache
+    assert memory["whole weights while sampling"] == 4000
+    gpus = Hardware(8, 64 << 30, (Gpu("card", 80 << 30),) * 4)
+    engine = replace(sharded, engine_share=0.5)
+    beside = cost_of(LAYERED, work, gpus, half=False, processes=4, spread=engine).memory_bytes
+    assert beside["the sampler's engine"] == 40 << 30
+    assert "whole weights while sampling" not in beside
+    elsewhere = replace(sharded, engine_share=0.0)
+    assert (
+        "activations of a pass" in cost_of(LAYERED, work, gpus, half=False, processes=4, spread=elsewhere).memory_bytes
+    )
+
+
+def test_recomputation_keeps_the_inputs_of_layers_and_one_layer_at_work() -> None:
+    kept, again = LAYERED.kept_bytes(half=False), LAYERED.kept_bytes(half=False, recomputed=True)
+    assert again == 2 * 4 * 8 + kept // 2
+    cost = cost_of(LAYERED, WORK, CPU, half=False, processes=1, spread=Spread(recomputed=True))
+    assert cost.memory_bytes["activations of a pass"] == round(1.8 * (64 * again + 3 * 4 * 64 * 50))
+    assert cost.teraflop_per_step == pytest.approx((8 * 100 + 2 * 10 + 2 * 50) * 1000 / 1e12)
+
+
+def test_the_4b_experiment_fits_eight_cards_of_80_gib_in_shards_only() -> None:
+    shape = shape_of(QWEN3_4B)
+    cards = Hardware(128, 1 << 40, (Gpu("card", 80 << 30),) * 8)
+    # 128 prompts of some 200 tokens, 8 responses each of up to 8192: no pass is shorter than one of them.
+    work = Workload(trained=1, scored=0, sampled=1, at_once=1024, sequence=8400, in_a_pass=8400)
+    ways = {
+        "whole": Spread(engine_share=0.5),
+        "in shards": Spread(sharded=True, engine_share=0.5),
+        "in shards, activations computed again": Spread(sharded=True, recomputed=True, engine_share=0.5),
+    }
+    gib = {
+        way: sum(cost_of(shape, work, cards, half=True, processes=8, spread=spread).memory_bytes.values()) / 2**30
+        for way, spread in ways.items()
+    }
+    assert gib["whole"] > gib["in shards"] > 80 > gib["in shards, activations computed again"]
+    assert gib["in shards, activations computed again"] == pytest.approx(55.5, abs=0.5)
 
 
 @pytest.mark.parametrize(("half", "heads"), [(False, 1), (False, 2), (True, 1)])
