@@ -18,9 +18,35 @@ from prerl_spec.engine.weights import adapted_tensors, save_transformers, whole_
 from prerl_spec.errors import SpecInvalid
 from prerl_spec.registry.kinds import AttachedAdapter, LoadedModel, ModelSite
 from prerl_spec.testing.tiny import SHAPES, Shape, save_tiny
+from tests.compiler.specs import found_in, under
 
 IDS = torch.arange(40).reshape(2, 20) * 5 % 259
 CLASSES: Any = AutoModelForCausalLM
+SPEC = """
+spec = 1
+run.name = "tiny"
+model = { use = "hf_causal", name = "some/model", adapter = { use = "lora", SETTINGS } }
+data.train = { use = "arithmetic_chains" }
+data.corpus = { use = "arithmetic_chains", part = "corpus" }
+optimizer = { use = "adamw", lr = 1e-3 }
+"""
+DOCUMENTS = """
+[[phases]]
+id = "learn"
+data = "corpus"
+documents_per_step = 4
+objective = "next_token"
+schedule = { use = "fixed_steps", steps = 2 }
+"""
+SAMPLED = """
+[[phases]]
+id = "refine"
+prompts_per_step = 4
+objective = "grpo"
+sampler = "transformers"
+verifier = "exact_match"
+schedule = { use = "fixed_steps", steps = 2 }
+"""
 
 
 @pytest.fixture(scope="module")
@@ -198,3 +224,22 @@ def test_a_merged_model_keeps_what_bfloat16_would_lose(saved: Path, tmp_path: Pa
     assert again.dtype == torch.float32
     torch.testing.assert_close(again.get_parameter(name).detach() - base[name], merged[name] - base[name])
     assert (merged[name] != base[name]).any()
+
+
+@pytest.mark.parametrize(
+    ("settings", "phases", "told"),
+    [
+        ("dropout = 0.1", SAMPLED, ["dropout has no effect"]),
+        ("dropout = 0.1", DOCUMENTS + SAMPLED, []),
+        ("dropout = 0.0", SAMPLED, []),
+        ("merge = true", DOCUMENTS + SAMPLED, ["merge has no effect"]),
+        ("merge = true", SAMPLED.replace("transformers", "vllm"), []),
+        ("merge = true, dropout = 0.1", SAMPLED, ["dropout has no effect", "merge has no effect"]),
+    ],
+)
+def test_a_setting_that_no_phase_can_use_is_told(settings: str, phases: str, told: list[str]) -> None:
+    text = SPEC.replace("SETTINGS", settings) + phases
+    found = [d for d in found_in(text) if d.severity == "error" or d.code == "W0702"]
+    assert [d.code for d in found] == ["W0702"] * len(told)
+    assert sorted(d.message.partition(":")[0] for d in found) == told
+    assert all(under(text, d) in ("0.1", "true") for d in found)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from prerl_components.data.arithmetic_chains import ArithmeticChains
 from prerl_spec.compiler.graph import Named
 from prerl_spec.engine.library import check_prompts, data_verifier
 from prerl_spec.engine.policy import Policy
+from prerl_spec.engine.policy_access import LivePolicy
 from prerl_spec.engine.ranks import Ranks
 from prerl_spec.engine.source import decoding_of
 from prerl_spec.engine.updating import Updater
@@ -133,6 +135,22 @@ def of_model(model: Any, folder: Path) -> Any:
     return [sums, str(loaded.compute_dtype), loaded.codec.eos_id, told]
 
 
+def of_adapter(adapter: Any, folder: Path) -> Any:
+    """What a nudged adapter makes of a text, dropout on and off, and what a sampler with weights of its own is handed."""
+    loaded = tiny_loaded()
+    attached = adapter.attach(loaded.module, "tiny", None, 0)
+    with torch.no_grad():
+        for parameter in attached.parameters().values():
+            parameter.add_(0.01)
+    ids = torch.arange(12)[None]
+    with torch.no_grad(), attached.dropping(1):
+        dropped = loaded.module(input_ids=ids).logits.sum().item()
+    with torch.no_grad():
+        plain = loaded.module(input_ids=ids).logits.sum().item()
+    access = LivePolicy(Policy(replace(loaded, adapter=attached), torch.device("cpu")), Ranks.start())
+    return [list(attached.parameters()), plain, dropped, [float(t.sum()) for _, t in access.tensors()]]
+
+
 def of_view(view: Any, folder: Path) -> Any:
     return view.context(PROMPT, CODEC)
 
@@ -178,6 +196,7 @@ OBSERVERS: dict[str, Callable[[Any, Path], Any]] = {
     "verifier": of_verifier,
     "data": of_data,
     "model": of_model,
+    "adapter": of_adapter,
     "view": of_view,
     "tracker": of_tracker,
     "evaluator": of_evaluator,

@@ -135,6 +135,7 @@ SEEN_IN_BEHAVIOUR: dict[Name, tuple[Settings, Settings]] = {
             "load": {"attention_dropout": 0.5},
         },
     ),
+    ("adapter", "lora"): ({}, {"rank": 2, "alpha": 1.0, "targets": ("q_proj",), "dropout": 0.5, "merge": True}),
     ("view", "conditional"): ({}, {}),
     ("view", "marginal"): ({}, {"prefix": "Q"}),
     ("view", "prefix"): ({"text": "one"}, {"text": "two"}),
@@ -199,6 +200,3 @@ SEEN_BY_THE_HUB = {
 SEEN_WITH_VLLM = {("sampler", "vllm"), ("sampler", "vllm_server")}
 """Observed where vLLM is installed (tests/components/test_samplers_vllm.py), or against a server that plays its part
 (test_samplers_vllm_server.py)."""
-
-NOT_IN_THIS_VERSION = {("adapter", "lora")}
-"""Declared, and refused before a run: nothing reads their settings yet."""

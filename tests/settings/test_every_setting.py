@@ -20,7 +20,6 @@ from tests.compiler.specs import bent, written
 from tests.engine.runs import SPEC, start, steps_of
 from tests.settings.behaviour import OBSERVERS, write_tables
 from tests.settings.second_values import (
-    NOT_IN_THIS_VERSION,
     SEEN_BY_THE_HUB,
     SEEN_IN_A_RUN,
     SEEN_IN_BEHAVIOUR,
@@ -43,9 +42,7 @@ ONE_CHOICE = {
     if len(get_args(BUILT_INS[kind, use].model_fields[setting].annotation)) == 1
 }
 """A closed choice of one word has no second value."""
-OBSERVED = sorted(
-    s for s in SETTINGS - SEEN_ELSEWHERE - ONE_CHOICE if s[:2] not in NOT_IN_THIS_VERSION | SEEN_WITH_VLLM
-)
+OBSERVED = sorted(s for s in SETTINGS - SEEN_ELSEWHERE - ONE_CHOICE if s[:2] not in SEEN_WITH_VLLM)
 
 
 @pytest.fixture(scope="module")
@@ -81,15 +78,9 @@ def test_a_second_value_of_a_setting_makes_a_difference(kind: str, use: str, set
 def test_the_lists_name_nothing_that_is_not_there() -> None:
     assert SEEN_ELSEWHERE <= SETTINGS
     assert {("objective", "grpo", "advantage"), ("probe", "thoughts", "rules")} == ONE_CHOICE
-    assert BUILT_INS.keys() == SEEN_IN_BEHAVIOUR.keys() | SEEN_WITH_VLLM | NOT_IN_THIS_VERSION
+    assert BUILT_INS.keys() == SEEN_IN_BEHAVIOUR.keys() | SEEN_WITH_VLLM
     for name, (_, second) in SEEN_IN_BEHAVIOUR.items():
         assert second.keys() == {s[2] for s in OBSERVED if s[:2] == name}, name
-
-
-@pytest.mark.parametrize("name", sorted(NOT_IN_THIS_VERSION))
-def test_what_this_version_cannot_do_is_an_unmet_part(name: tuple[str, str]) -> None:
-    component = BUILT_INS[name].model_construct()
-    assert any(need.what == "part" for need in component.requirements())
 
 
 def arithmetic(plan: Plan) -> Any:
