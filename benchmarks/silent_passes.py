@@ -66,12 +66,11 @@ def mutants(text: str, resolved: Resolved, chance: random.Random) -> Iterator[Mu
         if other is not None:
             yield _replaced("wrong type", text, span, other[0], setting.key, path, other[1])
     yield from _moved(text, resolved)
-    for path, _, span, _ in _settings(resolved):
-        line = text.split("\n")[span.line - 1]
-        if re.match(r"\s*[\w-]+\s*=", line) and span.end_line == span.line:
-            lines = text.split("\n")
-            lines.insert(span.line, line)
-            yield Mutant("written twice", "\n".join(lines), span.line + 1, 1, line.split("=")[0].strip(), path, None)
+    for path, setting, span, _ in _settings(resolved):
+        lines = text.split("\n")
+        if re.match(rf"\s*{setting.key}\s*=", lines[span.line - 1]):
+            lines.insert(span.line, lines[span.line - 1])
+            yield Mutant("written twice", "\n".join(lines), span.line + 1, 1, setting.key, path, None)
 
 
 def _settings(resolved: Resolved) -> Iterator[tuple[str, Setting, Span, Any]]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prerl_spec.cli.overrides import add_overrides, overrides
+from prerl_spec.language.document import join_path
 
 if TYPE_CHECKING:
     from prerl_spec.compiler.lock import Lock
@@ -88,8 +89,8 @@ def _data(resolved: "Resolved", needs: "tuple[NeedPlan, ...]") -> Iterator[str]:
     """Data sets are opened, as the run will: what is then in the cache is what it reads."""
     asked_for = {path for need in needs if need.what == "dataset" for path in need.by}
     for name in resolved.spec.data:
-        built = resolved.built[f"data.{name}"]
-        if f"data.{name}" in asked_for:
+        built = resolved.built[join_path("data", name)]
+        if join_path("data", name) in asked_for:
             rows = built.component.open(name)  # type: ignore[attr-defined]
             yield f"data.{name}: {len(rows):,} rows, content {rows.fingerprint[:12]}"
 

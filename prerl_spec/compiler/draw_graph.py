@@ -8,6 +8,7 @@ from prerl_spec.compiler.phase_plan import carries_optimizer
 from prerl_spec.compiler.port_rules import fits
 from prerl_spec.compiler.resolve import Resolved
 from prerl_spec.compiler.serving import Served, Site, sites
+from prerl_spec.language.document import join_path
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,10 @@ class Drawing:
 def draw(resolved: Resolved) -> Drawing:
     """The graph of a spec without errors."""
     nodes = [Node("model", "model", resolved.built["model"].use)]
-    nodes += [Node(_data_id(name), "data", f"{name}: {_use(resolved, f'data.{name}')}") for name in resolved.spec.data]
+    nodes += [
+        Node(_data_id(name), "data", f"{name}: {_use(resolved, join_path('data', name))}")
+        for name in resolved.spec.data
+    ]
     edges: list[Edge] = []
     phases = sites(resolved)
     for site in phases:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from prerl_spec.compiler.declare import RESERVED, Declarations, Declared
 from prerl_spec.errors import Diagnostic, Suggestion
 from prerl_spec.language.compose import names_component
-from prerl_spec.language.document import Array, Entry, Table, join_path
+from prerl_spec.language.document import Array, Entry, Table, join_path, parent_path
 from prerl_spec.language.spec import Spec
 from prerl_spec.language.suggest import fold, nearest, one_of
 from prerl_spec.registry.settings import Setting, settings_of
@@ -65,9 +65,12 @@ class Keys:
     ) -> Diagnostic:
         key = entry.key
         code, message = "E0203", f"unknown key `{key}`"
-        if declared is not None and isinstance(entry.value, Table) and names_component(entry.value):
-            code, message = "E0309", f"`{declared.use}` has no slot `{key}`"
-        elif where == join_path("", key) and isinstance(entry.value, Table | Array):
+        is_nested = where != join_path("", key)
+        no_slot = declared is not None or (is_nested and not close)
+        if no_slot and isinstance(entry.value, Table) and names_component(entry.value):
+            holder = declared.use if declared is not None else _title(parent_path(where))
+            code, message = "E0309", f"`{holder}` has no slot `{key}`"
+        elif not is_nested and isinstance(entry.value, Table | Array):
             message = f"unknown table `{key}`"
         suggestions = [Suggestion(f"did you mean `{k}`?", k) for k in close]
         words = [f"did you mean {one_of(close)}?"] if close else []

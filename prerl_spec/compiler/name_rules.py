@@ -7,6 +7,7 @@ from prerl_spec.compiler.places import use_place
 from prerl_spec.compiler.resolve import Built, Resolved
 from prerl_spec.compiler.serving import Served, nested
 from prerl_spec.errors import Diagnostic, Label, Suggestion
+from prerl_spec.language.document import join_path
 from prerl_spec.language.suggest import nearest, one_of
 from prerl_spec.registry.component import DataName
 
@@ -71,7 +72,7 @@ def phase_data(resolved: Resolved) -> Iterator[Diagnostic]:
             continue
         for name in phase.data:
             if name not in known:
-                yield _unknown(resolved, f"{path}.{name}", name, "data set", known, at_key=True)
+                yield _unknown(resolved, join_path(path, name), name, "data set", known, at_key=True)
 
 
 def data_named_by(resolved: Resolved, served: Served) -> Iterator[Diagnostic]:
@@ -97,7 +98,7 @@ def tokenizer_from_data(resolved: Resolved) -> Iterator[Diagnostic]:
     if model is None:
         return
     for setting, name in named_data(model):
-        data = resolved.built.get(f"data.{name}")
+        data = resolved.built.get(join_path("data", name))
         declaration: Any = None if data is None else data.component
         if data is not None and setting == "tokenizer" and declaration.tokenizer_files() is None:
             place = use_place(resolved, "model")

@@ -22,6 +22,7 @@ from prerl_spec.compiler.serving import Served, Site, nested, sites, with_follow
 from prerl_spec.compiler.unused_rules import unused_components, unused_data
 from prerl_spec.compiler.values import values
 from prerl_spec.compiler.wire import outside_phases
+from prerl_spec.language.document import join_path
 from prerl_spec.language.spec import DistributedSpec
 from prerl_spec.registry.component import Requirement
 from prerl_spec.registry.kinds import DataSet
@@ -88,7 +89,7 @@ class _Opened:
 
 def _open(resolved: Resolved, name: str) -> _Opened:
     """Opens a data set that needs nothing from outside; one on the hub is read by the run alone."""
-    component: Any = resolved.built[f"data.{name}"].component
+    component: Any = resolved.built[join_path("data", name)].component
     tokenizer = component.tokenizer_files()
     states = check_needs(((name, r) for r in component.requirements()), Hardware(1, None))
     missing = [n for n in states if n.what in ("dataset", "model") or not n.met]
@@ -120,7 +121,7 @@ def _with_notes(phases: list[PhasePlan]) -> tuple[PhasePlan, ...]:
 
 
 def _data_plan(resolved: Resolved, name: str, found: _Opened) -> DataPlan:
-    component = written_out(resolved.built[f"data.{name}"])
+    component = written_out(resolved.built[join_path("data", name)])
     if found.rows is None:
         return DataPlan(component, None, None, found.unknown)
     return DataPlan(component, len(found.rows), found.rows.fingerprint)
@@ -133,7 +134,7 @@ def _top(resolved: Resolved, role: str) -> ComponentPlan | None:
 
 def _required(resolved: Resolved, phases: tuple[Site, ...]) -> Iterator[tuple[str, Requirement]]:
     """Requirements of every component that the run will use, and the secrets that the spec names, each with its path."""
-    unused = {*unused_components(resolved, phases), *(f"data.{n}" for n in unused_data(resolved, phases))}
+    unused = {*unused_components(resolved, phases), *(join_path("data", n) for n in unused_data(resolved, phases))}
     serving = [s for site in phases for s in site.serving]
     top = [Served(role, resolved.built.get(role)) for role in ("sampler", "verifier")]
     seen: set[str] = set()

@@ -13,6 +13,7 @@ from prerl_spec.compiler.places import use_place
 from prerl_spec.compiler.resolve import Built, Resolved
 from prerl_spec.compiler.serving import Served, Site, nested
 from prerl_spec.errors import Diagnostic, Label
+from prerl_spec.language.document import join_path
 
 ENGINE_PORTS = frozenset({"checkpoint"})
 """What every run offers by itself."""
@@ -78,8 +79,16 @@ def unmatched_ports(resolved: Resolved, site: Site) -> Iterator[Diagnostic]:
         return  # whoever is broken or missing may be the provider
     supplies = phase_supplies(resolved, site)
     for served in site.serving:
+        if _serves_others(site, served):
+            continue
         for path, built in nested(served):
             yield from match(resolved, path, built, supplies)
+
+
+def _serves_others(site: Site, served: Served) -> bool:
+    """Whether a top-level component has nothing to do in a phase of documents, which nobody judges or filters."""
+    is_own = served.path.startswith(f"{site.path}.")
+    return not site.samples and not is_own and served.component.kind in ("verifier", "reward", "filter")
 
 
 def own_ports(built: Built) -> list[str]:
@@ -98,7 +107,7 @@ def outside_ports(resolved: Resolved, served: Served, phases: Sequence[Site]) ->
     serving = [top_or_first(resolved, phases, role) for role in ("sampler", "verifier")]
     if any(is_broken(s) for s in serving) or {"model", "sampler", "verifier"} & resolved.poisoned:
         return
-    named = [resolved.built.get(f"data.{name}") for _, name in named_data(served.built)]
+    named = [resolved.built.get(join_path("data", name)) for _, name in named_data(served.built)]
     if None in named:
         return
     own = [b for d in (served.built, *named) if d is not None and isinstance(b := d.slots.get("verifier"), Built)]
@@ -169,8 +178,8 @@ def phase_supplies(resolved: Resolved, site: Site) -> list[Supply]:
             continue
         supplies += [_supply(path, built) for path, built in nested(served)]
     for name in site.data:
-        if (data := resolved.built.get(f"data.{name}")) is not None:
-            supplies.append(_supply(f"data.{name}", data))
+        if (data := resolved.built.get(join_path("data", name))) is not None:
+            supplies.append(_supply(join_path("data", name), data))
     return supplies + _verdict_supplies(resolved, site)
 
 
@@ -194,10 +203,10 @@ def _verdict_supplies(resolved: Resolved, site: Site) -> list[Supply]:
 def _verifiers(resolved: Resolved, site: Site) -> dict[str, Built]:
     found: dict[str, Built] = {}
     for name in site.data:
-        data = resolved.built.get(f"data.{name}")
+        data = resolved.built.get(join_path("data", name))
         own = data.slots.get("verifier") if data is not None else None
         if isinstance(own, Built):
-            found[f"data.{name}.verifier"] = own
+            found[join_path(join_path("data", name), "verifier")] = own
         elif site.verifier is not None and site.verifier.built is not None:
             found[site.verifier.path] = site.verifier.built
     return found
@@ -205,7 +214,7 @@ def _verifiers(resolved: Resolved, site: Site) -> dict[str, Built]:
 
 def _data_bring_verifiers(resolved: Resolved, site: Site) -> bool:
     """Whether each of the phase's data sets has its own verifier, or is broken or missing (reported elsewhere)."""
-    built = [resolved.built.get(f"data.{name}") for name in site.data]
+    built = [resolved.built.get(join_path("data", name)) for name in site.data]
     return all(b is None or b.slots.get("verifier") is not None for b in built)
 
 

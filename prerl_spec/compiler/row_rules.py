@@ -8,6 +8,7 @@ from prerl_spec.compiler.places import use_place
 from prerl_spec.compiler.resolve import Resolved
 from prerl_spec.compiler.serving import Site
 from prerl_spec.errors import Diagnostic, Label
+from prerl_spec.language.document import join_path
 from prerl_spec.registry.kinds import DataSet
 from prerl_spec.types import Row
 
@@ -20,7 +21,7 @@ def unfit_rows(resolved: Resolved, site: Site, opened: Mapping[str, DataSet | No
             continue
         if (lacking := _lacking(resolved, site, name, data)) is not None:
             place = use_place(resolved, site.objective.path)
-            source = resolved.value_span(use_place(resolved, f"data.{name}"))
+            source = resolved.value_span(use_place(resolved, join_path("data", name)))
             yield Diagnostic(
                 "error",
                 "E0601",
@@ -38,7 +39,7 @@ def _lacking(resolved: Resolved, site: Site, name: str, data: DataSet) -> str | 
     rows = list(islice(map(data.row, range(len(data))), LOOKED_AT))
     if not site.samples:
         return None if any(r.document for r in rows) else f"trains on documents, and data set `{name}` has none"
-    own = resolved.built[f"data.{name}"].slots.get("verifier")
+    own = resolved.built[join_path("data", name)].slots.get("verifier")
     verifier = getattr(own, "component", None) or getattr(site.verifier, "component", None)
     if any(_can_be_judged(row, verifier) for row in rows):
         return None

@@ -9,6 +9,7 @@ from prerl_spec.compiler.name_rules import named_data
 from prerl_spec.compiler.resolve import Resolved
 from prerl_spec.compiler.serving import Served, Site, nested
 from prerl_spec.errors import Diagnostic, Span
+from prerl_spec.language.document import join_path
 
 
 def unused(resolved: Resolved, phases: Sequence[Site]) -> Iterator[Diagnostic]:
@@ -17,7 +18,7 @@ def unused(resolved: Resolved, phases: Sequence[Site]) -> Iterator[Diagnostic]:
     if unread or any(site.samples is None for site in phases):
         return  # what broken phases or objectives would have used is not known
     for name in unused_data(resolved, phases):
-        yield _never_used(f"data set `{name}`", f"data.{name}", resolved.header_span(f"data.{name}"))
+        yield _never_used(f"data set `{name}`", join_path("data", name), resolved.header_span(join_path("data", name)))
     for path in unused_components(resolved, phases):
         yield _never_used(f"`{path}`", path, resolved.header_span(path))
     yield from _reference(resolved, phases)
@@ -58,7 +59,7 @@ def _at_work(resolved: Resolved, site: Site) -> Iterator[Served]:
 
 
 def _brings_verifier(resolved: Resolved, data: str) -> bool:
-    built = resolved.built.get(f"data.{data}")
+    built = resolved.built.get(join_path("data", data))
     return built is not None and built.slots.get("verifier") is not None
 
 

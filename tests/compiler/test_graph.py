@@ -58,6 +58,14 @@ def test_the_graph_carries_the_plan_and_the_spec_as_given(tmp_path: Path) -> Non
     assert found.graph.run.output_dir == Path("runs")
 
 
+def test_a_data_set_may_have_any_name_that_toml_allows(tmp_path: Path) -> None:
+    text = bent(("[data.easy]", '[data."my. set"]'), ('data = "easy"', 'data = "my. set"'))
+    found = compiled(tmp_path, text)
+    assert found.graph.data["my. set"].use == "arithmetic_chains"
+    resolved = check_spec(tmp_path / "spec.toml")[0]
+    assert "data_my__set" in {node.id for node in draw(resolved).nodes}
+
+
 def test_the_drawing_joins_every_node(tmp_path: Path) -> None:
     drawing = draw(check_spec(written(tmp_path, TINY))[0])
     ids = {n.id for n in drawing.nodes}

@@ -98,6 +98,10 @@ NAMES = {
         Marked(short(('"grpo"', '«E0308»"${vars.o}"'), ("run.name", 'vars.o = "grpo"\nrun.name'))),
         Marked(short(('"grpo"', '{ use = «E0308»"${vars.o}" }'), ("run.name", 'vars.o = "grpo"\nrun.name'))),
     ],
+    "A nested table where there is no slot: E0309 if it has `use`, else E0203": [
+        Marked(LONG + '[checkpoint.«E0309»x]\nuse = "grpo"\n'), Marked(LONG + '[checkpoint.«E0203»x]\ny = 1\n'), Marked(LONG + '[phases.«E0203>optimizer»optimzer]\nuse = "adamw"\nlr = 1\n'),
+        Marked(short(("group_size = 4", 'group_size = 4, «E0309»verifier = { use = "math_verify" }'))), Marked(LONG + '[«E0203»foo]\nuse = "grpo"\n'), Marked(short(('id = "a"', 'id = "a"\n«E0309»critic = { use = "lora" }'))),
+    ],
     "A value is wrong once": [
         Marked(short(('name = "m"', 'name = "m", adapter = { use = "lora", targets = [«E0201»1] }'))),
         Marked(short(('name = "m"', 'name = "m", adapter = { use = "lora", targets = «E0202»[] }'))),
@@ -154,6 +158,7 @@ WIRING = {
         Marked(short(("run.name", "vars = { «W0701»x = 3 }\nrun.name"))), Marked(long(('[[evaluate]]\nuse = "holdout"\ndata = "heldout"\n\n', ""), ("[data.heldout]", "[«W0701»data.heldout]"))),
         Marked(short(('verifier = "math_verify"', '«W0701»verifier = "math_verify"'), ('path = "t.jsonl"', 'path = "t.jsonl", verifier = "exact_match"'))),
         Marked(short(("sampler =", "«W0701»sampler =")) + 'sampler = "vllm"\n'), Marked(short(DOCUMENTS, ("sampler =", "«W0701»sampler ="), ("verifier =", "«W0701»verifier ="))),
+        Marked(short(DOCUMENTS, NO_PARTS, ("run.name", '«W0701»filters = ["mixed_groups"]\nrun.name'))), Marked(short(("data.train =", 'data.«W0701»"a. b" = { use = "jsonl", path = "p" }\ndata.train ='))),
         Marked(SCORED + '«W0701»optimizer = { use = "adamw", lr = 1 }\nevaluate = [{ use = "lm_eval", tasks = ["a"] }]\n'),
     ],
 }

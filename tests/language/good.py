@@ -54,7 +54,7 @@ TEXTS = {
     ],
     "A component: a table with `use`, or the string alone; `from`, `@`": [
         short(('"math_verify"', '{ use = "math_verify" }')), short(('"math_verify"', '"math_verify@1"')), short(('"grpo"', '{ use = "grpo", from = "prerl-spec" }')), short(('objective = "grpo"', 'objective.use = "grpo"\nobjective.coefficient = 2')),
-        model('use = "hf_causal", name = "m", adapter = "lora"'), model('use = "hf_causal", name = "m", adapter = { use = "lora", rank = 8, alpha = 1, targets = ["q_proj"], dropout = 0, merge = true }'),
+        model('use = "hf_causal", name = "m", adapter = "lora"'), model('use = "hf_causal", name = "m", adapter = { use = "lora", rank = 8, alpha = 1, targets = ["q_proj"], dropout = 0.0 }'),
         long(('[phases.objective]\nuse = "grpo"', '[phases.objective]\nuse = "weighted_sum"\n[[phases.objective.terms]]\nuse = "grpo"\n[[phases.objective.terms]]\nuse = "entropy"\ncoefficient = 0.01')),
     ],
     "Models and data": [

@@ -78,14 +78,14 @@ def check(case: Marked, folder: Path) -> None:
     overlays = [folder / name for name in case.overlays]
     options = {"sets": case.sets, "unsets": case.unsets, "overlays": overlays, "local_code": case.local_code}
     found = diagnose(resolve(folder / SPEC, **options))  # type: ignore[arg-type]
-    wanted = (folder / SPEC).read_text(encoding="utf-8")
-    assert sorted(_place(d, folder) for d in found) == sorted(marks.errors), wanted
+    told = "\n".join([case.text, *(f"{d.code} {d.message}" for d in found)])
+    assert sorted(_place(d, folder) for d in found) == sorted(marks.errors), told
     for place, word in marks.suggestions.items():
-        told = [s.replacement.strip('"') for d in found if _place(d, folder) == place for s in d.suggestions]
-        assert word in told, f"{place} suggests {told}\n{wanted}"
+        words = [s.replacement.strip('"') for d in found if _place(d, folder) == place for s in d.suggestions]
+        assert word in words, f"{place} suggests {words}\n{told}"
     if marks.labels:
         labels = [_at(label.span, "label", folder) for d in found for label in d.labels]
-        assert sorted(labels) == sorted(marks.labels), wanted
+        assert sorted(labels) == sorted(marks.labels), told
 
 
 def _place(diagnostic: Diagnostic, folder: Path) -> Place:
