@@ -9,6 +9,7 @@ import pytest
 import torch
 from prerl_components.adapters.lora import Lora
 from prerl_components.models.hf_causal import HfCausal
+from prerl_components.samplers.frozen_access import FrozenAccess
 from torch import Tensor, nn
 from transformers import AutoModelForCausalLM
 
@@ -243,3 +244,11 @@ def test_a_setting_that_no_phase_can_use_is_told(settings: str, phases: str, tol
     assert [d.code for d in found] == ["W0702"] * len(told)
     assert sorted(d.message.partition(":")[0] for d in found) == told
     assert all(under(text, d) in ("0.1", "true") for d in found)
+
+
+def test_a_model_that_nobody_trains_gives_samplers_base_and_adapter_in_one(saved: Path) -> None:
+    loaded = moved(built(saved / "qwen3", rank=4))
+    given = dict(FrozenAccess(loaded).tensors())
+    expected = dict(adapted_tensors(adapter_of(loaded), merged=True))
+    assert given.keys() == expected.keys()
+    assert all(torch.equal(given[name], expected[name]) for name in given)

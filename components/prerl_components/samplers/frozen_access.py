@@ -21,9 +21,14 @@ class FrozenAccess:
         self._loaded = loaded
 
     def tensors(self) -> Iterator[tuple[str, Tensor]]:
-        """Every parameter under its name in a transformers checkpoint, tied ones once."""
-        for name, parameter in self._loaded.module.named_parameters():
-            yield name, parameter.detach()
+        """Every parameter under its name in a transformers checkpoint, tied ones once; with what an adapter adds."""
+        if self._loaded.adapter is None:
+            for name, parameter in self._loaded.module.named_parameters():
+                yield name, parameter.detach()
+            return
+        for name, weight, change in self._loaded.adapter.weights():
+            tensor = weight.detach().float()
+            yield name, tensor if change is None else tensor + change(torch.Tensor.detach)
 
     def save_adapter(self, folder: Path) -> None:
         raise AssertionError("a model that nobody trains has no adapter")
