@@ -32,6 +32,7 @@ DECIDED = frozenset(
         ),
         *("code_revision", "trust_remote_code", "dtype", "seed", "runner", "convert", "logprobs_mode"),
         *("generation_config", "override_generation_config", "enable_lora", "max_loras", "max_lora_rank"),
+        *("lora_target_modules", "lora_dtype"),
         *("tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size", "distributed_executor_backend"),
     )
 )

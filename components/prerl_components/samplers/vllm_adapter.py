@@ -5,6 +5,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from safetensors import safe_open
+
 from prerl_spec.sdk import EnvironmentUnmet, PolicyAccess
 
 RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
@@ -20,7 +22,7 @@ class PushedAdapter:
         self._number = 0
         self.request: Any = None
         """The `LoRARequest` that samples are drawn with, None before the first push."""
-        self.arguments = {"enable_lora": True, "max_loras": 1, "max_lora_rank": _allowed(self._rank())}
+        self.arguments = self._arguments()
 
     def push(self, llm: Any) -> None:
         """A collective call: rank 0 writes, every rank's engine reads, then the folder goes."""
@@ -45,12 +47,21 @@ class PushedAdapter:
         if self._policy.rank == 0:
             shutil.rmtree(where)
 
-    def _rank(self) -> int:
-        """The largest rank of any layer, from the adapter's own configuration."""
+    def _arguments(self) -> dict[str, Any]:
+        """What the engine must be told before it starts: the largest rank of a layer, and which layers have one (around
+        all others, the head among them, vLLM would put layers too)."""
         where = self._save()
         config = json.loads((where / "adapter_config.json").read_text(encoding="utf-8"))
+        with safe_open(where / "adapter_model.safetensors", framework="pt") as tensors:
+            layers = {name.partition(".lora_")[0].rpartition(".")[2] for name in tensors.keys()}
         self._remove(where)
-        return max(int(config["r"]), *(int(r) for r in (config.get("rank_pattern") or {}).values()), 1)
+        rank = max(int(config["r"]), *(int(r) for r in (config.get("rank_pattern") or {}).values()), 1)
+        return {
+            "enable_lora": True,
+            "max_loras": 1,
+            "max_lora_rank": _allowed(rank),
+            "lora_target_modules": sorted(layers),
+        }
 
 
 def _allowed(rank: int) -> int:
