@@ -10,6 +10,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import torch
+
+from prerl_spec.engine.memory import peak_bytes, reset_peak, resident_bytes
+
 SPEC = """
 spec = 1
 run = {{ name = "memory" }}
@@ -51,6 +55,7 @@ SIZES = {
     "50M": {"hidden": 768, "layers": 8, "heads": 12, "kv": 4, "head": 64, "inner": 2048},
 }
 MIB = 2**20
+CPU = torch.device("cpu")
 
 
 class PeakOfPhases:
@@ -66,15 +71,9 @@ class PeakOfPhases:
 
     def event(self, event: Mapping[str, Any]) -> None:
         if event["event"] == "step":
-            self.peak[event["phase"]] = max(resident("VmHWM"), self.peak.get(event["phase"], 0))
+            self.peak[event["phase"]] = max(peak_bytes(CPU), self.peak.get(event["phase"], 0))
         if event["event"] == "phase":
-            Path("/proc/self/clear_refs").write_text("5")
-
-
-def resident(key: str) -> int:
-    """Bytes of /proc/self/status: VmRSS now, VmHWM at most since clear_refs."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(key))
+            reset_peak(CPU)
 
 
 def measure(name: str) -> None:
@@ -89,7 +88,7 @@ def measure(name: str) -> None:
         file = Path(folder) / "spec.toml"
         file.write_text(SPEC.format(**SIZES[name]))
         compiled = compile_spec(file)
-        imported = resident("VmRSS")
+        imported = resident_bytes()
         peaks = PeakOfPhases()
         run(compiled.graph, Path(folder), peaks)
     for phase in compiled.plan.phases:
