@@ -7,7 +7,7 @@ it takes from the folder that it is shown.
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -23,6 +23,8 @@ from prerl_spec.sdk import Codec, Decoding, LoadedModel, Request, SamplerSite
 from prerl_spec.testing.tiny import tiny_loaded
 
 KEY = "kept"
+TRANSFER = ("init_weight_transfer_engine", "start_weight_update", "update_weights", "finish_weight_update")
+"""The calls of vLLM's own weight transfer, in their order."""
 
 
 @dataclass
@@ -51,6 +53,8 @@ class Double:
     """What is wrong with its samples: "nan", "aborted", "bare"."""
     loads: list[Path] = field(default_factory=list)
     drawn: list[dict[str, Any]] = field(default_factory=list)
+    transfers: list[str] = field(default_factory=list)
+    num_workers: int = 1
     prefix_resets: int = 0
     samplers: dict[tuple[int, ...], EmbeddedSampler] = field(default_factory=dict)
     lock: threading.RLock = field(default_factory=threading.RLock)
@@ -63,15 +67,16 @@ class Double:
             PROTOCOL, self.version, "float32", self.logprobs_mode, self.max_length, identity(config)
         )._asdict()
 
-    def load(self, folder: str, version: str) -> dict[str, Any]:
-        module = self.model.module
-        own = dict(module.named_parameters())
-        with torch.no_grad():
-            for name, tensor in stored_tensors(Path(folder)):
-                own[name].copy_(tensor + self.noise)
+    def load(self, folder: str, version: str) -> None:
+        self.take(stored_tensors(Path(folder)))
         self.version = version
         self.loads.append(Path(folder))
-        return self.state()
+
+    @torch.no_grad()
+    def take(self, tensors: Iterable[tuple[str, torch.Tensor]]) -> None:
+        own = dict(self.model.module.named_parameters())
+        for name, tensor in tensors:
+            own[name].copy_(tensor + self.noise)
 
     def complete(self, body: dict[str, Any]) -> dict[str, Any]:
         if "prompt_logprobs" in body:
@@ -119,6 +124,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(200, None)
         elif self.path == "/collective_rpc":
             self._call(body)
+        elif self.path.removeprefix("/") in TRANSFER:
+            double.transfers.append(self.path.removeprefix("/"))
+            self._answer(200, {"message": "done"})
         elif self.path == "/v1/completions":
             self._complete(body)
         else:
@@ -130,8 +138,12 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(500, {"error": {"message": f"'CPUWorker' object has no attribute '{method}'"}})
             return
         with double.lock:
-            known = {"prerl_state": double.state, "prerl_load": double.load}
-            self._answer(200, {"results": [known[method](*body.get("args", ()))]})
+            arguments = body.get("args", [])
+            if method == "prerl_load":
+                double.load(*arguments)
+            elif method in ("prerl_forget", "prerl_hold"):
+                double.version = arguments[0] if arguments else None
+            self._answer(200, {"results": [double.state()] * double.num_workers})
 
     def _complete(self, body: dict[str, Any]) -> None:
         double = self.double

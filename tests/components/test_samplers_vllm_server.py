@@ -13,16 +13,20 @@ from pathlib import Path
 import pytest
 import torch
 from prerl_components.samplers import server_connection, server_drawing
+from prerl_components.samplers.frozen_access import FrozenAccess
+from prerl_components.samplers.server_calls import ServerCalls
+from prerl_components.samplers.server_connection import ServerConnection, ServerFault
 from prerl_components.samplers.server_key import key_file, leave_new_key
-from prerl_components.samplers.server_sampler import ServerSampler
+from prerl_components.samplers.server_sampler import ServerSampler, open_servers
 from prerl_components.samplers.transformers import Transformers
 from prerl_components.samplers.vllm_server import VllmServer
+from prerl_components.samplers.weight_transfer import PolicySource
 
 from prerl_spec.errors import Interrupted
 from prerl_spec.sdk import Decoding, EnvironmentUnmet, PrerlError, Request, RunFailed, SamplerSite
 from prerl_spec.testing.laws.sampler import check_sampler
 from prerl_spec.testing.tiny import tiny_loaded
-from tests.components.server_double import KEY, Double, serving, silence
+from tests.components.server_double import KEY, TRANSFER, Double, serving, silence
 
 REQUESTS = [Request((1, 2, 3), (11, 12, 13)), Request((4, 5), (21, 22)), Request((6, 7, 8, 9), (31,))]
 DECODING = Decoding(max_new_tokens=8)
@@ -118,6 +122,71 @@ def test_weights_are_pushed_in_the_dtype_that_computes(site: SamplerSite, double
     half = replace(site, model=replace(site.model, compute_dtype=torch.bfloat16))
     with pytest.raises(EnvironmentUnmet, match="dtype float32, here bfloat16"), declared(double).open(half):
         pass
+
+
+class PlayedEngine:
+    """The trainer's end of vLLM's transfer as far as its protocol goes: the calls of 0.32 in their order, tensors by hand."""
+
+    def __init__(self, double: Double, server: ServerCalls, source: PolicySource) -> None:
+        self._double, self._server, self._source = double, server, source
+        server.transfer("init_weight_transfer_engine", {"init_info": {}})
+
+    def send_weights(self) -> None:
+        names = [name for name, _ in self._source.shapes()]
+        self._server.transfer("start_weight_update", {})
+        assert self._double.version is None, "what is half replaced counts as nobody's"
+        self._server.transfer("update_weights", {"update_info": {"names": names}})
+        self._double.take(self._source)
+        self._server.transfer("finish_weight_update", {})
+
+
+@pytest.mark.parametrize("backend", ["ipc", "nccl"])
+def test_a_transfer_engine_follows_its_protocol_and_writes_nothing(site: SamplerSite, backend: str) -> None:
+    with serving() as one, serving() as other, ExitStack() as stack:
+        doubles, asked = {one.url: one, other.url: other}, []
+
+        def open_engine(name: str, server: ServerCalls, source: PolicySource) -> PlayedEngine:
+            asked.append(name)
+            return PlayedEngine(doubles[server.url], server, source)
+
+        engine = {"weight_transfer_config": {"backend": backend}}
+        opened = stack.enter_context(
+            open_servers(list(doubles), "${secret:THE_KEY}", None, engine, 0.1, site, open_engine)
+        )
+        assert isinstance(opened, ServerSampler)
+        with torch.no_grad():
+            site.model.module.get_input_embeddings().weight.mul_(1.5)  # type: ignore[operator]
+        opened.sync(1)
+        opened.generate(REQUESTS, DECODING)
+        assert opened.gap < 1e-5
+        assert asked == [backend, backend]
+        for double in doubles.values():
+            assert double.transfers == [*TRANSFER, *TRANSFER[1:]]
+            assert double.prefix_resets == 2
+            assert double.loads == []
+    assert site.folder is not None
+    assert list((site.folder / "push").iterdir()) == []
+
+
+def test_another_transfer_than_those_is_refused(site: SamplerSite, double: Double) -> None:
+    engine = {"weight_transfer_config": {"backend": "pigeon"}}
+    assert "'pigeon'" in refused(site, declared(double, engine=engine)).message
+
+
+def test_workers_that_hold_different_weights_are_one_server_that_cannot_be_used(double: Double) -> None:
+    calls = ServerCalls(ServerConnection(double.url, KEY))
+    double.num_workers = 3
+    assert calls.num_workers() == 3
+    one, other = double.state(), {**double.state(), "version": "another"}
+    with pytest.raises(ServerFault, match="its 2 workers do not hold the same weights"):
+        calls._one_state({"results": [one, other]})
+
+
+def test_an_adapter_is_merged_or_refused(site: SamplerSite, double: Double) -> None:
+    policy = FrozenAccess(site.model)
+    policy.has_adapter = True
+    error = refused(replace(site, policy=policy), declared(double))
+    assert "merge = true" in str(error.mend)
 
 
 # --- faults ---------------------------------------------------------------------------------------------------------

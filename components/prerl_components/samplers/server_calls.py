@@ -83,6 +83,28 @@ class ServerCalls:
         if held != version:
             raise ServerFault(self.url, f"it was given the weights {version} and holds {held}", RESTART)
 
+    def forget(self) -> None:
+        """Before weights come another way: what it holds from now on counts as nobody's."""
+        self._version_call("prerl_forget", [])
+
+    def hold(self, version: str) -> None:
+        """After weights came another way: they are this version. What was cached from others is dropped."""
+        self._version_call("prerl_hold", [version])
+        self.transfer("reset_prefix_cache", {})
+
+    def transfer(self, path: str, body: dict[str, Any]) -> None:
+        """A call of vLLM's own transfer protocol, once."""
+        try:
+            self.connection.tell(f"/{path}", body, seconds=LOAD_SECONDS)
+        except Refused as error:
+            raise self._foreign(f"it takes no weights ({error})") from error
+
+    def num_workers(self) -> int:
+        """How many processes the server computes in."""
+        answer = self.connection.ask("/collective_rpc", {"method": "prerl_state"}, seconds=CALL_SECONDS)
+        self._one_state(answer)
+        return len(answer["results"])
+
     def complete(self, body: Mapping[str, Any], *, seconds: float) -> Answer:
         """One sample. Asked again where the connection breaks: the same seed on the same weights is the same sample."""
         choice = self._completion(
@@ -102,6 +124,12 @@ class ServerCalls:
     def score(self, texts: Sequence[Text]) -> list[list[float]]:
         """log P(token | context, earlier tokens) of each token of each text, at temperature 1, in nats."""
         return [self._scored(text) for text in texts]
+
+    def _version_call(self, method: str, arguments: list[str]) -> None:
+        try:
+            self.connection.tell("/collective_rpc", {"method": method, "args": arguments}, seconds=CALL_SECONDS)
+        except Refused as error:
+            raise self._foreign(f"it does not say which weights it holds ({error})") from error
 
     def _scored(self, text: Text) -> list[float]:
         body = {"prompt": [*text.context, *text.tokens], "max_tokens": 1, "prompt_logprobs": 0, "temperature": 1.0}

@@ -37,10 +37,18 @@ class ServerExtension:
 
         Raises what the engine raises, and then holds no weights that count.
         """
-        self.prerl_version = None
+        self.prerl_forget()
         load_into_worker(self, stored_tensors(Path(folder)))
-        self.prerl_version = version
+        self.prerl_hold(version)
         return self.prerl_state()
+
+    def prerl_forget(self) -> None:
+        """What it holds from now on counts as nobody's weights."""
+        self.prerl_version = None
+
+    def prerl_hold(self, version: str) -> None:
+        """The weights that came, by whatever way, are this version."""
+        self.prerl_version = version
 
 
 def stored_tensors(folder: Path) -> Iterator[tuple[str, Tensor]]:

@@ -6,8 +6,7 @@ on before its server has said, after drawing it, that it still holds the trainer
 
 import hashlib
 import secrets
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,6 +22,14 @@ from prerl_components.samplers.server_protocol import identity
 from prerl_components.samplers.vllm_sampling import sampling_arguments, stop_of
 from prerl_components.samplers.weight_folder import WeightFolder
 from prerl_components.samplers.weight_probe import Text, WeightProbe, probe_requests
+from prerl_components.samplers.weight_transfer import (
+    EngineTransfer,
+    FileTransfer,
+    OpenEngine,
+    WeightTransfer,
+    open_vllm_engine,
+    transfer_backend,
+)
 from prerl_spec.sdk import (
     Decoding,
     EnvironmentUnmet,
@@ -39,17 +46,23 @@ class ServerSampler:
     """Draws from servers whose weights `sync` replaces. Every method is a collective call."""
 
     def __init__(
-        self, servers: Sequence[ServerCalls], site: SamplerSite, weights: WeightFolder, max_gap: float
+        self,
+        servers: Sequence[ServerCalls],
+        site: SamplerSite,
+        policy: PolicyAccess,
+        open_transfer: Callable[[], WeightTransfer],
+        max_gap: float,
     ) -> None:
         self._servers = tuple(servers)
-        self._policy: PolicyAccess = site.policy or FrozenAccess(site.model)
-        self._weights = weights
+        self._policy = policy
         self._dtype = site.model.compute_dtype
         self._eos_ids = site.model.codec.eos_ids
         self._session = secrets.token_hex(4)
         self._num_pushes = 0
         self._version = ""
         self._max_length = min(site.max_length, self._longest(site))
+        # A server that is not ours is found out before anything is written for it.
+        self._transfer = open_transfer()
         self._push()
         asked, decoding = probe_requests(site.model.codec, self._max_length)
         drawn = self._draw(self._servers[:1], asked, decoding, (), None)
@@ -86,16 +99,11 @@ class ServerSampler:
 
     def _push(self) -> None:
         self._num_pushes += 1
-        first = self._policy.rank == 0
         version = f"weights-{self._num_pushes:06d}-{self._session}"
-        folder = self._weights.write(version, self._policy.tensors(), self._dtype)
-        if first:
-            with ThreadPoolExecutor(len(self._servers)) as pool:
-                list(pool.map(lambda server: server.load(folder, version), self._servers))
-            self._weights.keep_only(version)
+        self._transfer.push(version)
         self._policy.barrier()
         # The other processes learn the name from the servers; that these agree is checked with every draw.
-        self._version = version if first else str(self._servers[0].state().version)
+        self._version = version if self._policy.rank == 0 else str(self._servers[0].state().version)
 
     def _compare(self, version: int) -> float:
         scores = [server.score(self._probe.texts) for server in self._servers]
@@ -139,27 +147,48 @@ class ServerSampler:
 
 @contextmanager
 def open_servers(
-    urls: Sequence[str], key: str | None, push_dir: str | None, max_gap: float, site: SamplerSite
+    urls: Sequence[str],
+    key: str | None,
+    push_dir: str | None,
+    engine: Mapping[str, Any],
+    max_gap: float,
+    site: SamplerSite,
+    open_engine: OpenEngine = open_vllm_engine,
 ) -> Iterator[OpenSampler]:
     """Pushes the weights as they stand and compares. Raises EnvironmentUnmet for a server that cannot be used."""
-    if site.invariant:
-        raise EnvironmentUnmet(
-            'determinism = "invariant" asks for samples that do not depend on what is drawn with them: vLLM has none here',
-            mend='write sampler = "transformers", or determinism = "fast"',
-        )
+    policy: PolicyAccess = site.policy or FrozenAccess(site.model)
+    _refuse_what_is_not_there(policy, site)
     servers = [ServerCalls(ServerConnection(url, key_of(key, url))) for url in urls]
-    writes = site.policy is None or site.policy.rank == 0
+    backend, dtype = transfer_backend(engine), site.model.compute_dtype
     with TemporaryDirectory(prefix="prerl-spec-") as spare:
-        weights = WeightFolder(_own_folder(push_dir, site.folder, Path(spare)), writes=writes)
+        weights = WeightFolder(_own_folder(push_dir, site.folder, Path(spare)), writes=policy.rank == 0)
+
+        def transfer() -> WeightTransfer:
+            if backend is None:
+                return FileTransfer(servers, policy, weights, dtype)
+            return EngineTransfer(servers, policy, backend, dtype, open_engine)
+
         try:
-            sampler = ServerSampler(servers, site, weights, max_gap)
+            sampler = ServerSampler(servers, site, policy, transfer, max_gap)
         except ServerFault as fault:
             raise EnvironmentUnmet(str(fault), mend=fault.mend) from fault
         try:
             yield sampler
         finally:
-            if writes:
-                weights.clear()
+            weights.clear()
+
+
+def _refuse_what_is_not_there(policy: PolicyAccess, site: SamplerSite) -> None:
+    if site.invariant:
+        raise EnvironmentUnmet(
+            'determinism = "invariant" asks for samples that do not depend on what is drawn with them: vLLM has none here',
+            mend='write sampler = "transformers", or determinism = "fast"',
+        )
+    if policy.has_adapter:
+        raise EnvironmentUnmet(
+            "servers take whole weights: an adapter cannot be pushed to them as an adapter",
+            mend='write merge = true in the adapter, or sampler = "vllm"',
+        )
 
 
 def _own_folder(push_dir: str | None, run_folder: Path | None, spare: Path) -> Path:

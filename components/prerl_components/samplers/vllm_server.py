@@ -85,7 +85,7 @@ class VllmServer(SamplerSettings):
         """
         from prerl_components.samplers.server_sampler import open_servers
 
-        return open_servers(self.urls, self.key, self.push_dir, self.max_gap, site)
+        return open_servers(self.urls, self.key, self.push_dir, self.engine, self.max_gap, site)
 
     def servers(self, model: ServedModel, urls: Sequence[str]) -> tuple[ServerProcess, ...]:
         """What `prerl-spec serve` starts on this machine, a process a url.

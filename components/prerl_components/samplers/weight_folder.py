@@ -23,8 +23,8 @@ class WeightFolder:
     def __init__(self, root: Path, *, writes: bool) -> None:
         self._root = root
         self._writes = writes
+        self.clear()
         if writes:
-            self.clear()
             self._told(lambda: root.mkdir(parents=True, exist_ok=True))
 
     def write(self, version: str, tensors: Iterable[tuple[str, Tensor]], dtype: torch.dtype) -> Path:
@@ -57,6 +57,8 @@ class WeightFolder:
 
     def clear(self) -> None:
         """Removes every version, whole or not."""
+        if not self._writes:
+            return
         for old in self._versions():
             shutil.rmtree(old, ignore_errors=True)
 

@@ -1,0 +1,206 @@
+"""The sampler `vllm_server` on a server that `prerl-spec serve` starts: the trainer's distribution after every push, closed
+doors, and a run that goes on when a killed server serves again."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("vllm")
+
+from prerl_components.samplers.server_extension import ServerExtension
+from prerl_components.samplers.server_key import key_file
+from prerl_components.samplers.server_protocol import EXTENSION, GUARD
+from prerl_components.samplers.server_sampler import ServerSampler
+from prerl_components.samplers.transformers import Transformers
+from prerl_components.samplers.vllm_server import VllmServer
+
+from prerl_spec.sdk import Decoding, LoadedModel, Request, SamplerSite
+from prerl_spec.testing.laws.sampler import check_sampler
+from tests.components.vllm_models import nudge, vllm_model
+from tests.engine.runs import steps_of
+from tests.engine.test_ranks import torchrun
+
+pytestmark = pytest.mark.vllm
+
+ROOT = Path(__file__).parents[2]
+REQUESTS = [Request((1, 2, 3), (11, 12, 13)), Request((4, 5), (21, 22)), Request((6, 7, 8, 9), (31,))]
+
+SPEC = """
+spec = 1
+run = {{ name = "served", seed = 3, output_dir = "runs" }}
+checkpoint = {{ every = 2, keep = 2 }}
+model = {{ use = "hf_causal", name = "{model}" }}
+data.train = {{ use = "arithmetic_chains", steps = [1, 1] }}
+sampler = {{ use = "vllm_server", urls = ["{url}"], group_size = 4, max_new_tokens = 12 }}
+verifier = "exact_match"
+optimizer = {{ use = "adamw", lr = 1e-3 }}
+[[phases]]
+id = "refine"
+prompts_per_step = 4
+objective = {{ use = "marginal_pg", advantage = "minus_one" }}
+schedule = {{ use = "fixed_steps", steps = 8 }}
+"""
+
+
+class Served:
+    """`prerl-spec serve` on a spec, started and ended as a user would."""
+
+    def __init__(self, folder: Path, model: LoadedModel) -> None:
+        module: Any = model.module
+        module.save_pretrained(folder / "model")
+        model.tokenizer.save_pretrained(folder / "model")
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.url = f"http://127.0.0.1:{free.getsockname()[1]}"
+        self.spec = folder / "spec.toml"
+        self.spec.write_text(SPEC.format(model=folder / "model", url=self.url))
+        self._process: subprocess.Popen[str] | None = None
+
+    def start(self) -> None:
+        command = [sys.executable, "-m", "prerl_spec", "serve", str(self.spec)]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        self._process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+        assert self._process.stdout is not None
+        said = self._process.stdout.readline()
+        assert said.startswith(f"ready: {self.url}"), said
+
+    def kill_server(self) -> int:
+        """SIGKILL to the server's own process; the exit code of `serve`, which ends when its server does."""
+        assert self._process is not None
+        children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split()
+        for child in children:
+            os.kill(int(child), signal.SIGKILL)
+        return self._process.wait(60)
+
+    def end(self) -> int:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGTERM)
+        return self._process.wait(60)
+
+
+@pytest.fixture(scope="module")
+def model() -> LoadedModel:
+    return vllm_model()
+
+
+@pytest.fixture(scope="module")
+def served(model: LoadedModel, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    found = Served(tmp_path_factory.mktemp("served"), model)
+    found.start()
+    yield found
+    assert found.end() == 0
+    assert not key_file(found.url).exists()
+
+
+def asked(url: str, path: str, body: dict[str, Any], key: str = "") -> int:
+    request = urllib.request.Request(f"{url}{path}", json.dumps(body).encode(), {"Authorization": f"Bearer {key}"})
+    try:
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+def test_a_server_obeys_the_law_of_samplers(served: Served, model: LoadedModel) -> None:
+    check_sampler(VllmServer(urls=(served.url,)), model)
+
+
+def test_a_push_reaches_every_weight_the_tied_head_included(served: Served, tmp_path: Path) -> None:
+    model = vllm_model()
+    site = SamplerSite(model, "cpu", 512, folder=tmp_path)
+    with VllmServer(urls=(served.url,)).open(site) as opened:
+        assert isinstance(opened, ServerSampler)
+        for version in (1, 2):
+            nudge(model)
+            opened.sync(version)
+            assert opened.gap < 2e-5
+
+
+def test_stop_strings_and_eos_end_a_sample_where_the_embedded_sampler_ends_it(
+    served: Served, model: LoadedModel
+) -> None:
+    site = SamplerSite(model, "cpu", 512)
+    with VllmServer(urls=(served.url,)).open(site) as opened, Transformers().open(site) as embedded:
+        greedy = Decoding(temperature=0.0, max_new_tokens=30)
+        (theirs,) = embedded.generate([Request((1, 2, 3), (1,))], greedy)
+        text = model.codec.decode(theirs[0].tokens[5:7], skip_special=False)
+        for stop in ((), (text,)):
+            decoding = Decoding(temperature=0.0, max_new_tokens=30, stop=stop)
+            drawn, expected = (s.generate(REQUESTS, decoding) for s in (opened, embedded))
+            assert [[(g.tokens, g.stop) for g in group] for group in drawn] == [
+                [(g.tokens, g.stop) for g in group] for group in expected
+            ]
+
+
+def test_no_door_opens_without_the_key(served: Served) -> None:
+    key = key_file(served.url).read_text()
+    rpc = {"method": "prerl_state"}
+    for path, body in (("/collective_rpc", rpc), ("/reset_prefix_cache", {}), ("/v1/completions", {"prompt": [1]})):
+        assert asked(served.url, path, body) == asked(served.url, path, body, "another") == 401
+    assert asked(served.url, "/collective_rpc", rpc, key) == 200
+    command_lines = [f.read_bytes() for f in Path("/proc").glob("[0-9]*/cmdline") if os.access(f, os.R_OK)]
+    assert any(GUARD.encode() in line and EXTENSION.encode() in line for line in command_lines)
+    assert not any(key.encode() in line for line in command_lines)
+    assert f"{ServerExtension.__module__}.{ServerExtension.__qualname__}" == EXTENSION
+
+
+def test_two_processes_share_a_server_and_one_of_them_pushes(served: Served, tmp_path: Path) -> None:
+    short = ("--set", "phases.refine.schedule.steps=3")
+    torchrun("prerl_spec", "run", str(served.spec), "--run-dir", "both", *short, cwd=tmp_path)
+    steps = steps_of(tmp_path / "both")
+    assert [e["global_step"] for e in steps] == [1, 2, 3]
+    assert max(e["metrics"]["sampler_gap"] for e in steps) < 1e-4
+
+
+def test_a_killed_server_ends_the_run_and_the_same_command_goes_on(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    served = Served(tmp_path_factory.mktemp("killed"), vllm_model())
+    served.start()
+    command = [sys.executable, "-m", "prerl_spec", "run", str(served.spec), "--run-dir", "run"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+
+    def run() -> "subprocess.Popen[str]":
+        return subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True)
+
+    process, events = run(), tmp_path / "run" / "events.jsonl"
+    deadline = time.monotonic() + 240
+    while not events.exists() or events.read_text().count('"event": "step"') < 3:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    assert served.kill_server() == 5
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 5, said
+    assert f"vLLM server {served.url}: " in said
+    assert "the same command goes on" in said
+    before = steps_of(tmp_path / "run")
+    kept = {f: f.read_bytes() for f in (tmp_path / "run" / "checkpoints").rglob("*") if f.is_file()}
+    assert kept
+
+    process = run()
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 3
+    assert f"server {served.url} (for sampler): nothing listens there" in said
+    assert all(file.read_bytes() == content for file, content in kept.items()), "no committed step is touched"
+
+    served.start()
+    process = run()
+    _, said = process.communicate(timeout=240)
+    assert process.returncode == 0, said
+    assert "going on in: run" in said
+    after = {e["global_step"]: e for e in steps_of(tmp_path / "run")}
+    assert sorted(after) == list(range(1, 9))
+    committed = max(int(f.name.removeprefix("step-")) for f in {p.parent for p in kept} if f.name.startswith("step-"))
+    assert [e for e in before if e["global_step"] <= committed] == [after[n] for n in range(1, committed + 1)]
+    assert max(e["metrics"]["sampler_gap"] for e in after.values()) < 1e-4
+    assert served.end() == 0
