@@ -53,7 +53,8 @@ class PushedAdapter:
         where = self._save()
         config = json.loads((where / "adapter_config.json").read_text(encoding="utf-8"))
         with safe_open(where / "adapter_model.safetensors", framework="pt") as tensors:
-            layers = {name.partition(".lora_")[0].rpartition(".")[2] for name in tensors.keys()}
+            names: list[str] = tensors.keys()
+        layers = {name.partition(".lora_")[0].rpartition(".")[2] for name in names}
         self._remove(where)
         rank = max(int(config["r"]), *(int(r) for r in (config.get("rank_pattern") or {}).values()), 1)
         return {
