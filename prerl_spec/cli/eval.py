@@ -34,6 +34,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--invariant", action="store_true", help="equal scores on any number of processes; default: as the run"
     )
+    parser.add_argument(
+        "--local-code", action="store_true", help="allow the Python files of a spec's or run's [plugins]"
+    )
     parser.add_argument("--out", type=Path, metavar="DIR", help="default: RUN/eval, else ./eval-NAME")
 
 
@@ -44,7 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     evaluator = _evaluator(arguments)
     check_names(evaluator.tasks, [Path(folder) for folder in evaluator.include])
-    target = find_target(arguments.target)
+    target = find_target(arguments.target, local_code=arguments.local_code)
     if arguments.invariant:
         target = replace(target, invariant=True)
     out = arguments.out if arguments.out is not None else target.out

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from prerl_spec.compiler.compile import compile_spec
+from prerl_spec.compiler.build_graph import require_leave, shelf_of
+from prerl_spec.compiler.compile import compile_spec, read_plan
 from prerl_spec.engine import checkpoint
 from prerl_spec.errors import EnvironmentUnmet, UsageError
 from prerl_spec.registry import shelf
@@ -49,25 +50,27 @@ class Target:
     """Data sets of the spec, one of which may bring the model's tokenizer."""
 
 
-def find_target(text: str) -> Target:
-    """The target that a user names. Raises UsageError where nothing of that name can be scored."""
+def find_target(text: str, *, local_code: bool = False) -> Target:
+    """The target that a user names. Raises UsageError where nothing of that name can be scored, and EnvironmentUnmet
+    where its Python files would run without leave (`local_code`)."""
     path = Path(text)
     if path.is_dir():
         if (path / "checkpoints").is_dir() or (path / "plan.json").is_file():
-            return _run(path)
+            return _run(path, local_code)
         if (path / "config.json").is_file():
             return _folder(path)
         raise UsageError(f"{path} is neither a run folder nor a model folder", mend="name a folder with config.json")
     if path.is_file() or path.suffix == ".toml":
-        return _spec(path)
+        return _spec(path, local_code)
     if not _HUB_ID.fullmatch(text):
         raise UsageError(f"{text} is not there", mend="name a run folder, a model folder or a hub model")
     return Target(text, _hf_causal(text), Path(f"eval-{text.replace('/', '--')}"))
 
 
-def component(kind: Kind, use: str, settings: Mapping[str, Any]) -> Any:
-    """An installed component with these settings. Raises EnvironmentUnmet where it is not installed or is broken."""
-    providers = shelf.installed().providers(kind, use)
+def component(kind: Kind, use: str, settings: Mapping[str, Any], on: shelf.Shelf | None = None) -> Any:
+    """A component of a shelf (what is installed) with these settings. Raises EnvironmentUnmet where it is not there or is
+    broken."""
+    providers = (on or shelf.installed()).providers(kind, use)
     if len(providers) != 1:
         raise EnvironmentUnmet(f"the {kind} `{use}` is not installed", mend="prerl-spec components list")
     try:
@@ -77,7 +80,7 @@ def component(kind: Kind, use: str, settings: Mapping[str, Any]) -> Any:
     return declaration.model_validate(dict(settings))
 
 
-def _run(folder: Path) -> Target:
+def _run(folder: Path, local_code: bool) -> Target:
     saved = checkpoint.newest(folder / "checkpoints")
     if saved is None:
         raise UsageError(f"{folder} has no valid checkpoint yet", mend="wait for the first, or name a model folder")
@@ -93,20 +96,20 @@ def _run(folder: Path) -> Target:
         global_step=saved.global_step,
         generated_tokens=state["generated_tokens"],
         trained_tokens=state["trained_tokens"],
-        **conditions_of(plan, index),
+        **conditions_of(plan, index, _shelf(folder / "plan.json", plan, local_code)),
     )
 
 
-def _spec(file: Path) -> Target:
+def _spec(file: Path, local_code: bool) -> Target:
     """The model that a spec starts from, asked as its evaluators ask it before the first phase."""
-    compiled = compile_spec(file)
+    compiled = compile_spec(file, local_code=local_code)
     graph = compiled.graph
     return Target(
         name=graph.run.name,
         model=graph.model.component,
         out=Path(f"eval-{graph.run.name}"),
         data={name: named.component for name, named in graph.data.items()},
-        **conditions_of(compiled.plan.as_json(), BEFORE_THE_FIRST),
+        **conditions_of(compiled.plan.as_json(), BEFORE_THE_FIRST, shelf_of(compiled.plan)),
     )
 
 
@@ -114,7 +117,16 @@ def _folder(folder: Path) -> Target:
     return Target(folder.resolve().name, _hf_causal(str(folder)), Path(f"eval-{folder.resolve().name}"))
 
 
-def conditions_of(plan: Mapping[str, Any], phase: int) -> dict[str, Any]:
+def _shelf(file: Path, plan: Mapping[str, Any], local_code: bool) -> shelf.Shelf:
+    """What is installed, with the Python files of a run's plan where it has some."""
+    if not plan.get("plugin_files"):
+        return shelf.installed()
+    planned = read_plan(file)
+    require_leave(planned, local_code)
+    return shelf_of(planned)
+
+
+def conditions_of(plan: Mapping[str, Any], phase: int, on: shelf.Shelf) -> dict[str, Any]:
     """Seed, rendering, sampling, verifier and determinism that a plan's own evaluators use once the phase of this index has
     ended."""
     phases = plan["phases"]
@@ -130,7 +142,7 @@ def conditions_of(plan: Mapping[str, Any], phase: int) -> dict[str, Any]:
         "seed": plan["seed"],
         "rendering": _rendering(plan),
         "sampling": {name: sampling[name] for name in common if name in sampling},
-        "verifier": None if verifier is None else component("verifier", verifier["use"], verifier["settings"]),
+        "verifier": None if verifier is None else component("verifier", verifier["use"], verifier["settings"], on),
         "invariant": plan["distributed"]["determinism"] == "invariant",
     }
 

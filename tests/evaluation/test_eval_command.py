@@ -10,6 +10,7 @@ import pytest
 from prerl_spec.cli.main import main
 from prerl_spec.compiler.compile import compile_spec
 from prerl_spec.engine import checkpoint
+from prerl_spec.errors import EnvironmentUnmet, SpecInvalid
 from prerl_spec.evaluation.targets import find_target
 from prerl_spec.testing.tiny import save_tiny
 from tests.engine.test_ranks import launch
@@ -36,6 +37,14 @@ objective = "grpo"
 schedule = {{ use = "fixed_steps", steps = 1 }}
 """
 
+OWN_VERIFIER = """
+from prerl_components.verifiers.exact_match import ExactMatch
+
+
+class Mine(ExactMatch):
+    pass
+"""
+
 
 @pytest.fixture
 def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -50,11 +59,11 @@ def spec(tmp_path: Path, model: Path) -> Path:
     return file
 
 
-def run_folder(tmp_path: Path, spec: Path, model: Path, *, phase: int, step: int) -> Path:
+def run_folder(tmp_path: Path, spec: Path, model: Path, *, phase: int, step: int, local_code: bool = False) -> Path:
     """A run as it stands in front of a phase's step: its plan and one checkpoint."""
     folder = tmp_path / "runs" / "tiny-run"
     folder.mkdir(parents=True)
-    (folder / "plan.json").write_text(compile_spec(spec).plan.text(), encoding="utf-8")
+    (folder / "plan.json").write_text(compile_spec(spec, local_code=local_code).plan.text(), encoding="utf-8")
     state = {"global_step": 1, "phase": phase, "step": step, "generated_tokens": 77, "trained_tokens": 33}
 
     def save(target: Path) -> None:
@@ -113,6 +122,22 @@ def test_a_spec_gives_the_model_that_it_starts_from(spec: Path) -> None:
     assert target.rendering.chat == "off"
     assert target.verifier is not None
     assert target.verifier.settings()["extract"] == "whole"
+
+
+def test_a_verifier_of_the_specs_own_file_judges_once_local_code_is_allowed(
+    tmp_path: Path, spec: Path, model: Path
+) -> None:
+    (tmp_path / "mine.py").write_text(OWN_VERIFIER, encoding="utf-8")
+    text = spec.read_text(encoding="utf-8").replace('use = "exact_match"', 'use = "local.mine"')
+    spec.write_text(text.replace("run.seed", 'plugins.files = ["mine.py"]\nrun.seed'), encoding="utf-8")
+    with pytest.raises(SpecInvalid) as refused:
+        find_target(str(spec))
+    assert [d.code for d in refused.value.diagnostics] == ["E0304"]
+    folder = run_folder(tmp_path, spec, model, phase=1, step=0, local_code=True)
+    with pytest.raises(EnvironmentUnmet, match="runs Python code"):
+        find_target(str(folder))
+    for target in (find_target(str(spec), local_code=True), find_target(str(folder), local_code=True)):
+        assert type(target.verifier).__name__ == "Mine"
 
 
 @pytest.mark.parametrize(
