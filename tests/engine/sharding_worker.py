@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from prerl_components.adapters.lora import Lora
+from prerl_components.models.hf_causal import HfCausal
 from prerl_components.objectives.grpo import Grpo
 from prerl_components.objectives.kl import Kl
 from prerl_components.objectives.weighted_sum import WeightedSum
@@ -21,8 +23,8 @@ from prerl_spec.engine.reference import reference_of
 from prerl_spec.engine.sharding import is_sharded, on_main
 from prerl_spec.engine.updating import Updater
 from prerl_spec.engine.weights import load_transformers, save_transformers, weights_hash, whole_weights
-from prerl_spec.registry.kinds import LoadedModel
-from prerl_spec.testing.tiny import tiny_config, tiny_loaded
+from prerl_spec.registry.kinds import LoadedModel, ModelSite
+from prerl_spec.testing.tiny import save_tiny, tiny_config, tiny_loaded
 from tests.engine.steps import gradient_of, make_trainer, random_step, tiny_policy
 
 
@@ -40,6 +42,18 @@ def capped_policy() -> Policy:
     return Policy(
         LoadedModel(module, loaded.tokenizer, loaded.codec, loaded.compute_dtype, source={}), torch.device("cpu")
     )
+
+
+def adapted_policy(folder: Path, ranks: Ranks) -> Policy:
+    """A frozen model with an adapter that has learned something."""
+    ranks.main_does(lambda: save_tiny(folder), "a model")
+    site = ModelSite(seed=0, device="cpu", tokenizer_folder=lambda name: folder)
+    policy = Policy(HfCausal(name=str(folder), adapter=Lora(rank=4)).build(site), torch.device("cpu"))
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for _, parameter in policy.parameters():
+            parameter.add_(torch.randn(parameter.shape, generator=generator) * 0.1)
+    return policy
 
 
 def updated(ranks: Ranks, optimizer: Any, *, sharded: bool, folder: Path | None = None) -> dict[str, Any]:
@@ -95,6 +109,7 @@ def everything(ranks: Ranks, folder: Path, *, sharded: bool) -> dict[str, Any]:
     return {
         "adamw": updated(ranks, Adamw(lr=1e-3), sharded=sharded, folder=folder / "model"),
         "muon": updated(ranks, Muon(lr=0.02, adamw_lr=1e-4), sharded=sharded),
+        "adapted": first_gradient(ranks, adapted_policy(folder / "base", ranks), sharded=sharded),
         "capped": first_gradient(ranks, capped_policy(), sharded=sharded),
         "recomputed": first_gradient(ranks, tiny_policy(), sharded=sharded, recomputed=True),
     }

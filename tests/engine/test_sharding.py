@@ -40,7 +40,7 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Found:
     return everything(Ranks.start(), tmp_path_factory.mktemp("alone"), sharded=False)
 
 
-@pytest.mark.parametrize("case", ["capped", "recomputed"])
+@pytest.mark.parametrize("case", ["adapted", "capped", "recomputed"])
 def test_sharded_gradients_are_those_of_one_process(case: str, sharded: Found, alone: Found) -> None:
     assert alone[case].norm() > 0.01
     # Sums of fp32 in another order.
