@@ -11,8 +11,9 @@ from prerl_components.samplers.batches import Budget, plan_batches, plan_tiles
 from prerl_components.samplers.kv_loop import BatchLoop
 from prerl_components.samplers.kv_rows import KvRows
 from prerl_components.samplers.parity import HALF_TOLERANCE, TOLERANCE, check_parity
+from prerl_components.samplers.room import check_room
 from prerl_components.samplers.stop_texts import StopTexts
-from prerl_spec.sdk import Decoding, Generation, OpenSampler, Request, RunFailed, SamplerSite
+from prerl_spec.sdk import Decoding, Generation, OpenSampler, Request, SamplerSite
 
 
 class EmbeddedSampler:
@@ -48,7 +49,7 @@ class EmbeddedSampler:
         logits by rounding only, and not even that at an invariant site (there, what else is drawn with it is its own
         request). Raises RunFailed for a context that leaves no room, and for logits that are not finite.
         """
-        self._check_room(requests, decoding.max_new_tokens)
+        check_room(requests, decoding.max_new_tokens, self._max_length)
         stops = StopTexts(self._codec, decoding.stop) if decoding.stop else None
         drawn: dict[tuple[int, int], Generation] = {}
         total, done = sum(len(request.seeds) for request in requests), 0
@@ -70,16 +71,6 @@ class EmbeddedSampler:
 
     def sync(self, version: int) -> None:
         """Nothing to do: the weights are the trainer's own."""
-
-    def _check_room(self, requests: Sequence[Request], max_new_tokens: int) -> None:
-        for request in requests:
-            assert request.context, "a request without context: there is nothing to continue"
-            if len(request.context) + max_new_tokens > self._max_length:
-                raise RunFailed(
-                    f"a prompt of {len(request.context)} tokens and max_new_tokens {max_new_tokens} exceed the "
-                    f"{self._max_length} tokens that the model takes",
-                    mend="lower max_new_tokens, or the data set's max_prompt_tokens",
-                )
 
     def _autocast(self, *, enabled: bool = True) -> torch.autocast:
         wanted = enabled and self._compute_dtype != torch.float32
