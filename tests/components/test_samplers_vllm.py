@@ -249,7 +249,7 @@ def test_progress_counts_samples_and_what_it_raises_empties_the_engine(sampler: 
     told: list[tuple[int, int]] = []
     before = sampler.generate(requests(), Decoding(max_new_tokens=10), lambda *numbers: told.append(numbers))
     assert told[-1] == (12, 12)
-    assert [done for done, _ in told] == sorted({done for done, _ in told})
+    assert [done for done, _ in told] == sorted(done for done, _ in told)
 
     def interrupt(done: int, total: int) -> None:
         raise KeyboardInterrupt
@@ -318,6 +318,39 @@ def test_weights_that_are_not_finite_end_the_run() -> None:
             sampler.sync(1)
         with pytest.raises(RunFailed, match="not finite at token 1"):
             sampler.generate(requests(num=1), Decoding(max_new_tokens=5))
+
+
+def test_an_engine_that_can_sleep_does_so_whenever_it_does_not_draw(
+    pushed: Pushed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The order on GPUs, on an engine whose memory stays where it is: what vLLM's executor and scheduler make of it is real."""
+    model, _, sampler = pushed
+    seen: list[str] = []
+
+    def noted(name: str) -> None:
+        call = getattr(sampler._llm, name)
+
+        def wrapped(*arguments: Any, **named: Any) -> Any:
+            seen.append(" ".join([name, *map(str, arguments[:1]), *map(str, named.values())]))
+            return call(*arguments, **named)
+
+        monkeypatch.setattr(sampler._llm, name, wrapped)
+
+    for name in ("wake_up", "sleep", "collective_rpc", "reset_prefix_cache"):
+        noted(name)
+    monkeypatch.setattr(sampler, "_sleeps", True)
+    sampler._sleep()
+    nudge(model)
+    sampler.sync(7)
+    sampler.generate(requests(num=1), Decoding(max_new_tokens=4))
+    with pytest.raises(RunFailed):
+        sampler.generate(requests(num=1), Decoding(temperature=0.005, max_new_tokens=4))
+    load = next(call for call in seen if call.startswith("collective_rpc"))
+    around_a_push = ["wake_up ['weights']", load, "wake_up ['kv_cache']", "reset_prefix_cache"]
+    assert seen == ["sleep 1", *around_a_push, "sleep 1", "wake_up", "sleep 1", "wake_up", "sleep 1"]
+    monkeypatch.undo()
+    sampler._wake()
+    sampler.generate(requests(num=1), Decoding(max_new_tokens=4))
 
 
 def test_a_gap_above_max_gap_stops_at_the_first_push() -> None:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from time import monotonic
 from typing import Any
 
 from prerl_components.samplers.vllm_sampling import sampling_arguments, stop_of
@@ -9,6 +10,9 @@ from prerl_components.samplers.weight_probe import Text
 from prerl_spec.sdk import Decoding, Generation, Request, RunFailed
 
 Progress = Callable[[int, int], None]
+
+TICK_SECONDS = 0.5
+"""How long a signal may wait to be seen while no sample ends."""
 
 
 def draw_samples(
@@ -59,12 +63,14 @@ def _run(
     tokens = [{"prompt_token_ids": list(prompt)} for prompt in prompts]
     names = llm.enqueue(tokens, wanted, use_tqdm=False, lora_request=adapter)
     finished: list[Any] = []
+    told = monotonic()
     try:
         while engine.has_unfinished_requests():
             new = [output for output in engine.step() if output.finished]
             finished += new
-            if new and progress is not None:
+            if progress is not None and (new or monotonic() - told > TICK_SECONDS):
                 progress(len(finished), len(prompts))
+                told = monotonic()
     except BaseException:
         engine.abort_request(names, internal=True)
         raise

@@ -39,10 +39,12 @@ class ColocatedSampler:
         self._eos_ids = site.model.codec.eos_ids
         self._max_length = min(site.max_length, llm.model_config.max_model_len)
         self._sleeps = bool(llm.model_config.enable_sleep_mode)
+        self._is_asleep = False
         with random_state_kept():
             self._push()
             self._probe = WeightProbe(policy, self._probe_texts(site), max_gap)
             self.gap = self._compare(0)
+            """Of the last push: mean |log P_trainer - log P_sampler| of a token of the probe's texts, in nats."""
             self._sleep()
 
     def generate(
@@ -55,8 +57,7 @@ class ColocatedSampler:
         """
         check_room(requests, decoding.max_new_tokens, self._max_length)
         with random_state_kept():
-            if self._sleeps:
-                self._llm.wake_up()
+            self._wake()
             try:
                 return draw_samples(
                     self._llm, requests, decoding, self._eos_ids, adapter=self._request(), progress=progress
@@ -65,24 +66,23 @@ class ColocatedSampler:
                 self._sleep()
 
     def sync(self, version: int) -> None:
-        """Pushes the trainer's weights and compares. Raises RunFailed where the engine then is not the trainer's.
-
-        The order on GPUs: weights awake, push, cache awake, reset. After it the engine sleeps until it draws.
-        """
+        """Pushes the trainer's weights and compares. Raises RunFailed where the engine then is not the trainer's."""
         with random_state_kept():
-            if self._sleeps:
-                self._llm.wake_up(["weights"])
             self._push()
             self.gap = self._compare(version)
             self._sleep()
 
     def _push(self) -> None:
+        """In this order: the cache wakes after the push, so that both need not fit beside a gathered tensor."""
+        if self._is_asleep:
+            self._llm.wake_up(["weights"])
         if self._adapter is None:
             self._llm.collective_rpc(load_into_worker, args=(self._policy.tensors(),))
         else:
             self._adapter.push(self._llm)
-        if self._sleeps:
+        if self._is_asleep:
             self._llm.wake_up(["kv_cache"])
+            self._is_asleep = False
         # What it holds was computed by the weights before.
         assert self._llm.reset_prefix_cache(), "blocks of the prefix cache are in use between two calls"
 
@@ -98,10 +98,16 @@ class ColocatedSampler:
     def _request(self) -> Any:
         return None if self._adapter is None else self._adapter.request
 
+    def _wake(self) -> None:
+        if self._is_asleep:
+            self._llm.wake_up()
+            self._is_asleep = False
+
     def _sleep(self) -> None:
         """Level 1 keeps the weights in host memory; after level 2 they would be garbage until the next push."""
         if self._sleeps:
             self._llm.sleep(level=1)
+            self._is_asleep = True
 
 
 def engine_arguments(site: SamplerSite, folder: Path, adapter: PushedAdapter | None) -> dict[str, Any]:
