@@ -52,7 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
         target = replace(target, invariant=True)
     out = arguments.out if arguments.out is not None else target.out
     if (processes := processes_to_start(arguments.processes, 1)) > 1:
-        return launch(arguments.command_line, processes)
+        return launch(arguments.command_line, processes, one_thread=target.invariant)
     scores, is_main = _score(target, evaluator, out)
     if is_main:
         from prerl_spec.evaluation.written import score_table, write_scores
@@ -100,7 +100,7 @@ def _score(target: "Target", evaluator: Any, out: Path) -> tuple[list["Score"], 
     from prerl_spec.registry.kinds import ModelSite, SamplerSite
 
     ranks = Ranks.start(invariant=target.invariant)
-    with ExitStack() as stack:
+    with ranks.losses_told(), ExitStack() as stack:
         if target.invariant:
             stack.enter_context(fixed_threads())
         site = ModelSite(seed=target.seed, device=str(ranks.device), tokenizer_folder=TokenizerFolder(target, out))

@@ -56,6 +56,8 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.debug:
         return debug(graph)
     if arguments.profile:
+        if (processes := processes_to_start(arguments.processes, graph.distributed.processes)) > 1:
+            return launch(arguments.command_line, processes, one_thread=_is_invariant(graph))
         return profile(compiled)
 
     def take(stack: ExitStack) -> Path:
@@ -86,8 +88,7 @@ def execute(graph: Graph, take: Callable[[ExitStack], Path], arguments: argparse
         if folder is not None:
             write_given(folder, graph)
         if processes > 1:
-            invariant = graph.distributed.determinism == "invariant"
-            return launch(arguments.command_line, processes, folder=folder, one_thread=invariant)
+            return launch(arguments.command_line, processes, folder=folder, one_thread=_is_invariant(graph))
 
         from prerl_spec.engine.run import run as run_graph
 
@@ -102,3 +103,7 @@ def execute(graph: Graph, take: Callable[[ExitStack], Path], arguments: argparse
             print(run_summary(folder))
             print(f"\nreport: {page}\ncheckpoints: {folder / 'checkpoints'}")
     return 0
+
+
+def _is_invariant(graph: Graph) -> bool:
+    return graph.distributed.determinism == "invariant"

@@ -40,7 +40,7 @@ def profile(graph: Graph, taken: Path | None, listener: Listener) -> Profile:
     quiet()
     begin = perf_counter()
     ranks = Ranks.start(graph.distributed.processes, invariant=graph.distributed.determinism == "invariant")
-    with ExitStack() as stack:
+    with ranks.losses_told(), ExitStack() as stack:
         folder = ranks.gather([taken] if taken is not None else [])[0]
         signals = stack.enter_context(Signals())
         heard = Ticking(listener if ranks.is_main else Silence())
