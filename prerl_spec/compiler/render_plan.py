@@ -7,9 +7,11 @@ from typing import Any
 from prerl_spec.compiler.digest import differences, meaning
 from prerl_spec.compiler.measured import Measured, whole_seconds
 from prerl_spec.compiler.plan import ComponentPlan, DataPlan, EvaluatorPlan, NeedPlan, Plan
-from prerl_spec.compiler.quantities import count, duration, line, plural, table
+from prerl_spec.compiler.quantities import count, duration, line, plural, size, table
 from prerl_spec.compiler.render_phase import render_phase, settings_text
 from prerl_spec.compiler.serving import with_following
+
+CHECKPOINT_BYTES_PER_PARAMETER = 12
 
 
 def render_plan(plan: Plan, found: Measured | None = None) -> str:
@@ -46,6 +48,8 @@ def _head(plan: Plan) -> str:
     if isinstance(adapter, ComponentPlan):
         out += line("adapter", f"{settings_text(adapter)}; {_parameters(plan.adapter_parameters)} trained in float32")
     out += line("machine", f"{plan.hardware.words}; {_shared(plan.distributed)}")
+    if plan.phases:
+        out += line("checkpoints", _checkpoints(plan))
     for note in plan.notes:
         out += line("note", note)
     return "\n".join(out)
@@ -63,6 +67,16 @@ def _shared(distributed: Mapping[str, Any]) -> str:
     if distributed["activation_checkpointing"]:
         words.append("activations computed again")
     return ", ".join(words)
+
+
+def _checkpoints(plan: Plan) -> str:
+    """When, and the disk that they take: float32 weights and two moments, of the newest and of each phase's end."""
+    every, keep = plan.checkpoint["every"], plan.checkpoint["keep"]
+    when = f"every {plural(every, 'step')} and at each phase's end; those ends and the newest {keep} are kept"
+    if plan.num_parameters is None or plan.model.slots.get("adapter") is not None:
+        return when
+    each = plan.num_parameters * CHECKPOINT_BYTES_PER_PARAMETER
+    return f"{when}: {size(each)} each, at most {size(each * (keep + len(plan.phases)))} of disk"
 
 
 def _data(plan: Plan) -> str:
@@ -129,13 +143,17 @@ def _needs(needs: Iterable[NeedPlan]) -> str:
         out += line(words[need.met], f"{need.what} {need.name}{at}, for {', '.join(need.by)}: {need.found}")
         if need.met is not True:
             out += line("", f"= help: {need.mend}")
+    if any(need.what in ("model", "dataset") and need.met is False for need in needs):
+        out += line("", "`prerl-spec fetch SPEC` brings models and data here")
     return "\n".join(out)
 
 
 def _sum(plan: Plan, found: Measured | None) -> str:
     unmet = len(plan.unmet)
     ready = "a run can start here" if not unmet else f"a run cannot start here: {plural(unmet, 'need')} not met"
-    return f"{_whole_time(plan, found)}; {ready}"
+    if not unmet and any(need.met is None for need in plan.needs):
+        ready += " if what is unknown above is met"
+    return "\n".join(line("", f"{_whole_time(plan, found)}; {ready}", indent=0, column=0))
 
 
 def _whole_time(plan: Plan, found: Measured | None) -> str:
@@ -144,4 +162,5 @@ def _whole_time(plan: Plan, found: Measured | None) -> str:
         return f"about {duration(seconds)} in all{opening}, as measured in {found.folder}{found.limits}"
     if plan.estimated_seconds is None:
         return "time unknown"
-    return f"about {duration(plan.estimated_seconds)} in all (a rough estimate, with responses as long as they may be)"
+    estimate = "a rough estimate, with responses as long as they may be; `run SPEC --profile` measures"
+    return f"about {duration(plan.estimated_seconds)} in all ({estimate})"
