@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from prerl_components.samplers import kv_loop
-from prerl_components.samplers.batches import Budget, plan_batches
+from prerl_components.samplers.batches import Budget, plan_alone, plan_batches, plan_tiles
 from prerl_components.samplers.embedded import EmbeddedSampler
 from prerl_components.samplers.kv_cache import MIN_ROOM
 from prerl_components.samplers.transformers import Transformers
@@ -267,6 +267,25 @@ def test_at_an_invariant_site_nothing_that_is_drawn_beside_a_sample_moves_a_bit(
     assert (shuffled == among == apart == together) is invariant
 
 
+class Placed(GPT2LMHeadModel):  # type: ignore[no-untyped-call]
+    """Its logits differ in a last bit by the place of a row, like those of a kernel that treats edges in another way."""
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        output = super().forward(*args, **kwargs)
+        output.logits[:, :, 7] += 1e-6 * torch.arange(output.logits.shape[0])[:, None]
+        return output
+
+
+def test_where_a_rows_place_matters_each_request_is_drawn_alone() -> None:
+    config = GPT2Config(vocab_size=259, n_embd=32, n_layer=2, n_head=2, bos_token_id=None, eos_token_id=None)
+    asked, decoding = requests(num=3), Decoding(max_new_tokens=20)
+    with sampling(loaded_as(Placed(config)), invariant=True) as sampler:
+        assert sampler._plan is plan_alone
+        assert sampler.generate(asked[::-1], decoding)[::-1] == sampler.generate(asked, decoding)
+    with sampling(loaded_as(GPT2LMHeadModel(config)), invariant=True) as sampler:
+        assert sampler._plan is plan_tiles
+
+
 def test_the_same_call_gives_the_same_numbers() -> None:
     with sampling(tiny_loaded()) as sampler:
         first, second = (sampler.generate(requests(), Decoding(max_new_tokens=20)) for _ in range(2))
@@ -360,6 +379,22 @@ def test_batches_hold_every_sample_once_within_the_budget(bound: dict[str, int])
     assert sorted(seen) == [(i, k) for i in range(9) for k in range(5)]
 
 
+def test_a_tiles_shape_follows_from_the_length_of_a_prompt_alone() -> None:
+    asked = [Request((1,) * n, tuple(range(100 * n, 100 * n + 5))) for n in (16, 3, 17, 16, 32, 40)]
+    budget = Budget(rows=1000, cache_tokens=10_000, prefill_tokens=240)
+    shapes: dict[int, set[int]] = {}
+    seen = []
+    for batch, places in plan_tiles(asked, 8, budget):
+        assert batch.width is not None
+        assert {-(-len(c) // 16) * 16 for c in batch.contexts} == {batch.width}
+        assert len(batch.seed_S) == len(batch.contexts) == len(places) + batch.fillers
+        shapes.setdefault(batch.width, set()).add(len(batch.seed_S))
+        assert batch.seed_S[: len(places)] == tuple(asked[i].seeds[k] for i, k in places)
+        seen += places
+    assert shapes == {16: {15}, 32: {7}, 48: {5}}
+    assert sorted(seen) == [(i, k) for i in range(6) for k in range(5)]
+
+
 def test_equal_prompts_are_prefilled_once() -> None:
     asked = [Request((1, 2), (1, 2)), Request((3,), (3,)), Request((1, 2), (4,))]
     ((batch, places),) = plan_batches(asked, 8, Budget(rows=99, cache_tokens=999, prefill_tokens=99))
@@ -373,10 +408,12 @@ def test_a_budget_too_small_for_one_row_still_draws() -> None:
     assert [len(places) for _, places in batches] == [1, 1, 1, 1]
 
 
-def test_progress_counts_every_sample_once() -> None:
+@pytest.mark.parametrize("invariant", [False, True])
+def test_progress_counts_every_sample_once(invariant: bool) -> None:
     told: list[tuple[int, int]] = []
     model = tiny_loaded()
-    with sampling(replace(model, codec=ending_with(model, range(0, 250, 25))), rows=7) as sampler:
+    codec = ending_with(model, range(0, 250, 25))
+    with sampling(replace(model, codec=codec), rows=7, invariant=invariant) as sampler:
         sampler.generate(requests(), Decoding(max_new_tokens=10), lambda done, total: told.append((done, total)))
         assert sampler.generate([], Decoding(max_new_tokens=10)) == []
     assert told[-1] == (24, 24)

@@ -1,8 +1,9 @@
-"""Which samples are decoded together: shortest prompts first, as many as memory and speed allow; or each request alone."""
+"""Which samples are decoded together: shortest prompts first, as many as memory and speed allow; or, where a
+sample must not depend on what is drawn with it, in tiles of fixed shapes."""
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -11,6 +12,10 @@ from prerl_spec.sdk import Request
 
 MAX_ROWS = 1024
 """Rows of a batch at most."""
+TILE_ROWS = 64
+"""Rows of a tile at most: more are faster where there are enough samples, and wasted on padding where there are not."""
+TILE_COLUMNS = 16
+"""Widths of tiles are multiples of this."""
 
 
 @dataclass(frozen=True)
@@ -75,8 +80,38 @@ def plan_batches(
 def plan_tiles(
     requests: Sequence[Request], max_new_tokens: int, budget: Budget
 ) -> Iterator[tuple[Batch, list[tuple[int, int]]]]:
-    """The same, each request in batches of its own: no sample is in a matrix product with another request's, whose shape
-    would then change its last bits. Slower by the ratio of the batches' sizes where decoding is bound by calls."""
+    """The same in tiles whose shape follows from the length of a prompt: prompts of up to 16, 32, 48 … tokens, padded to
+    that, in a number of rows that the budget alone decides; an open place is filled with a copy of the tile's first sample.
+
+    The kernels and the order of every sum then are the same for a sample whatever else is drawn.
+    """
+    by_width: dict[int, list[tuple[int, int]]] = {}
+    for i, request in enumerate(requests):
+        width = -(-len(request.context) // TILE_COLUMNS) * TILE_COLUMNS
+        by_width.setdefault(width, []).extend((i, k) for k in range(len(request.seeds)))
+    for width, waiting in sorted(by_width.items()):
+        num_rows = tile_rows(width, max_new_tokens, budget)
+        for start in range(0, len(waiting), num_rows):
+            places = waiting[start : start + num_rows]
+            fillers = num_rows - len(places)
+            rows = [*places, *[places[0]] * fillers]
+            contexts = tuple(requests[i].context for i, _ in rows)
+            seed_S = tuple(requests[i].seeds[k] for i, k in rows)
+            yield Batch(contexts, tuple(range(num_rows)), seed_S, width, fillers), places
+
+
+def tile_rows(width: int, max_new_tokens: int, budget: Budget) -> int:
+    """How many rows a tile of prompts of this width has."""
+    return max(
+        1,
+        min(TILE_ROWS, budget.rows, budget.cache_tokens // (width + max_new_tokens), budget.prefill_tokens // width),
+    )
+
+
+def plan_alone(
+    requests: Sequence[Request], max_new_tokens: int, budget: Budget
+) -> Iterator[tuple[Batch, list[tuple[int, int]]]]:
+    """The same, each request in batches of its own, for models whose rows depend on where they stand in a tile."""
     for i, request in enumerate(requests):
         for batch, places in plan_batches([request], max_new_tokens, budget):
-            yield batch, [(i, k) for _, k in places]
+            yield replace(batch, width=len(request.context)), [(i, k) for _, k in places]

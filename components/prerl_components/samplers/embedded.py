@@ -7,13 +7,16 @@ from typing import Any
 import torch
 from torch import nn
 
-from prerl_components.samplers.batches import Budget, plan_batches, plan_tiles
-from prerl_components.samplers.kv_loop import BatchLoop
+from prerl_components.samplers.batches import TILE_COLUMNS, Budget, plan_alone, plan_batches, plan_tiles, tile_rows
+from prerl_components.samplers.kv_loop import Batch, BatchLoop
 from prerl_components.samplers.kv_rows import KvRows
-from prerl_components.samplers.parity import HALF_TOLERANCE, TOLERANCE, check_parity
+from prerl_components.samplers.parity import HALF_TOLERANCE, NUM_NEW, TOLERANCE, check_parity, rows_agree
 from prerl_components.samplers.room import check_room
 from prerl_components.samplers.stop_texts import StopTexts
 from prerl_spec.sdk import Decoding, Generation, OpenSampler, Request, SamplerSite
+
+Plan = Callable[[Sequence[Request], int, Budget], Iterator[tuple[Batch, list[tuple[int, int]]]]]
+"""(requests, max_new_tokens, budget) -> batches, and whose samples each holds."""
 
 
 class EmbeddedSampler:
@@ -25,7 +28,6 @@ class EmbeddedSampler:
         self._compute_dtype = site.model.compute_dtype
         self._device = torch.device(site.device)
         self._max_length = site.max_length
-        self._invariant = site.invariant
         module: Any = self._module
         vocabulary, hidden = module.get_input_embeddings().weight.shape
         # float32 shows a wrong row best; flash attention has no float32 kernel.
@@ -39,6 +41,7 @@ class EmbeddedSampler:
                 tolerance=TOLERANCE if in_float32 else HALF_TOLERANCE,
             )
         self._budget = Budget.of(self._device, bytes_per_token=size, vocabulary=vocabulary, hidden=hidden)
+        self._plan = self._invariant_plan(vocabulary) if site.invariant else plan_batches
 
     def generate(
         self, requests: Sequence[Request], decoding: Decoding, progress: Callable[[int, int], None] | None = None
@@ -46,8 +49,8 @@ class EmbeddedSampler:
         """One list a request, one Generation a seed, in order.
 
         A sample depends on the weights, its context, the decoding and its own seed: what else is drawn with it moves
-        logits by rounding only, and not even that at an invariant site (there, what else is drawn with it is its own
-        request). Raises RunFailed for a context that leaves no room, and for logits that are not finite.
+        logits by rounding only, and not even that at an invariant site. Raises RunFailed for a context that leaves no
+        room, and for logits that are not finite.
         """
         check_room(requests, decoding.max_new_tokens, self._max_length)
         stops = StopTexts(self._codec, decoding.stop) if decoding.stop else None
@@ -61,16 +64,26 @@ class EmbeddedSampler:
                 progress(done, total)
 
         with torch.inference_mode(), evaluation_mode(self._module), self._autocast():
-            plan = plan_tiles if self._invariant else plan_batches
-            for batch, places in plan(requests, decoding.max_new_tokens, self._budget):
+            for batch, places in self._plan(requests, decoding.max_new_tokens, self._budget):
                 rows = KvRows(self._module, self._device)
-                ids = self._codec.eos_ids
-                loop = BatchLoop(rows, batch, decoding, ids, stops, self._device, keeps_ended=self._invariant)
+                loop = BatchLoop(rows, batch, decoding, self._codec.eos_ids, stops, self._device)
                 drawn.update(zip(places, loop.run(ended), strict=True))
         return [[drawn[i, k] for k in range(len(request.seeds))] for i, request in enumerate(requests)]
 
     def sync(self, version: int) -> None:
         """Nothing to do: the weights are the trainer's own."""
+
+    def _invariant_plan(self, vocabulary: int) -> Plan:
+        """Tiles, where it does not matter where in a tile a row stands; else each request alone."""
+        with torch.inference_mode(), evaluation_mode(self._module), self._autocast():
+            agree = rows_agree(
+                self._module,
+                self._device,
+                vocabulary=vocabulary,
+                width=TILE_COLUMNS,
+                num_rows=tile_rows(TILE_COLUMNS, NUM_NEW, self._budget),
+            )
+        return plan_tiles if agree else plan_alone
 
     def _autocast(self, *, enabled: bool = True) -> torch.autocast:
         wanted = enabled and self._compute_dtype != torch.float32

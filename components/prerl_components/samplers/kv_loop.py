@@ -3,7 +3,7 @@
 Axes: S samples of the batch, R rows still in the cache, T tokens that a response may have, V vocabulary.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -23,11 +23,17 @@ Stop = Literal["eos", "stop", "length"]
 
 @dataclass(frozen=True)
 class Batch:
-    """Prompts to continue, and for each sample the number of its prompt and its seed."""
+    """Prompts to continue, and for each sample the number of its prompt and its seed.
+
+    With a `width` the batch keeps its shape to the end: prompts are padded to so many tokens, and ended rows stay. The last
+    `fillers` samples are there for the shape only, and are thrown away.
+    """
 
     contexts: tuple[tuple[int, ...], ...]
     prompt_S: tuple[int, ...]
     seed_S: tuple[int, ...]
+    width: int | None = None
+    fillers: int = 0
 
 
 class Responses:
@@ -60,7 +66,7 @@ class Responses:
 
 class BatchLoop:
     """Continues every sample of a batch to its end. `sample_R` and `alive_R` say, for each row that is still in the
-    cache, which sample it is and whether it goes on; `keeps_ended`: whether rows stay to the end of the batch."""
+    cache, which sample it is and whether it goes on."""
 
     def __init__(
         self,
@@ -70,8 +76,6 @@ class BatchLoop:
         eos_ids: Sequence[int],
         stops: StopTexts | None,
         device: torch.device,
-        *,
-        keeps_ended: bool = False,
     ) -> None:
         num_samples = len(batch.seed_S)
         self._rows = rows
@@ -80,7 +84,7 @@ class BatchLoop:
         self._eos_ids = torch.tensor(eos_ids, dtype=torch.long, device=device)
         self._stops = stops
         self._device = device
-        self._keeps_ended = keeps_ended
+        self._num_wanted = num_samples - batch.fillers
         self._responses = Responses(num_samples, decoding.max_new_tokens, device)
         self._streams = UniformStreams(batch.seed_S) if decoding.temperature > 0 else None
         self._uniform_RK = torch.zeros(0, device=device)
@@ -103,13 +107,13 @@ class BatchLoop:
             if self._num_alive == 0 or t + 1 == self._decoding.max_new_tokens:
                 break
             logits_RV = self._rows.advance(self._drop_rows(drawn.token_R))
-        if self._num_alive:
-            ended(self._num_alive)
-        return self._responses.generations()
+        if left := self._wanted(row for row, alive in enumerate(self._alive_R) if alive):
+            ended(left)
+        return self._responses.generations()[: self._num_wanted]
 
     def _prefill(self) -> Tensor:
         """[R, V] logits of every sample's first token: each prompt is computed once, then copied to its samples."""
-        logits_PV = self._rows.prefill(self._batch.contexts, self._decoding.max_new_tokens)
+        logits_PV = self._rows.prefill(self._batch.contexts, self._decoding.max_new_tokens, self._batch.width)
         prompt_R = torch.tensor(self._batch.prompt_S, device=self._device)
         self._rows.select(prompt_R)
         return logits_PV.index_select(0, prompt_R)
@@ -122,7 +126,7 @@ class BatchLoop:
         return self._uniform_RK[:, t % BLOCK]
 
     def _end_rows(self, t: int, drawn: Drawn) -> int:
-        """Notes which rows end with their t-th token, and why; returns how many."""
+        """Notes which rows end with their t-th token, and why; returns how many of them are wanted."""
         is_eos_R = torch.isin(drawn.token_R, self._eos_ids)
         # One look at the device a token: a row whose logits were not finite shows up among the ended ones.
         suspects: list[int] = (is_eos_R | drawn.logp_R.isnan()).nonzero()[:, 0].tolist()
@@ -141,7 +145,11 @@ class BatchLoop:
             self._responses.length_S[self._sample_R[row]] = t + 1
             self._responses.stop_S[self._sample_R[row]] = found[row]
         self._num_alive -= len(new)
-        return len(new)
+        return self._wanted(new)
+
+    def _wanted(self, rows: Iterable[int]) -> int:
+        """How many of these rows are no fillers."""
+        return sum(self._sample_R[row] < self._num_wanted for row in rows)
 
     def _rows_that_said(self, stops: StopTexts, t: int, token_R: Tensor) -> Iterator[int]:
         """Rows whose t-th token completes a stop string."""
@@ -157,7 +165,7 @@ class BatchLoop:
 
         Never where the batch must keep its shape: when a row ends, the last bits of the others would change with it.
         """
-        if self._keeps_ended or len(self._alive_R) - self._num_alive < DROP_SHARE * len(self._alive_R):
+        if self._batch.width is not None or len(self._alive_R) - self._num_alive < DROP_SHARE * len(self._alive_R):
             return token_R
         keep = [row for row, alive in enumerate(self._alive_R) if alive]
         keep_R = torch.tensor(keep, device=self._device)

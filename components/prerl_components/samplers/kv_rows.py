@@ -30,14 +30,17 @@ class KvRows:
         self._seen_RT: Tensor | None = None
         self._position_R = torch.zeros(0, dtype=torch.long, device=device)
 
-    def prefill(self, contexts: Sequence[Sequence[int]], num_new: int) -> Tensor:
-        """[P, V] logits of the first new token of each prompt; up to `num_new` tokens will be appended."""
+    def prefill(self, contexts: Sequence[Sequence[int]], num_new: int, width: int | None = None) -> Tensor:
+        """[P, V] logits of the first new token of each prompt; up to `num_new` tokens will be appended.
+
+        `width` is how many columns there are, where the longest prompt should not decide that, nor equal lengths the mask.
+        """
         lengths = torch.tensor([len(context) for context in contexts], device=self._device)
-        longest = max(len(context) for context in contexts)
+        longest = width or max(len(context) for context in contexts)
         ids_PL = torch.tensor([[0] * (longest - len(c)) + list(c) for c in contexts], device=self._device)
         column_L = torch.arange(longest, device=self._device)
         position_PL = (column_L - (longest - lengths)[:, None]).clamp_min(0)
-        if any(len(context) < longest for context in contexts):
+        if width is not None or any(len(context) < longest for context in contexts):
             new = torch.ones(len(contexts), num_new, dtype=torch.bool, device=self._device)
             self._seen_RT = torch.cat([column_L >= (longest - lengths)[:, None], new], dim=1)
         self._position_R = lengths

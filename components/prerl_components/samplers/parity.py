@@ -51,6 +51,21 @@ def check_parity(
     return size
 
 
+def rows_agree(module: nn.Module, device: torch.device, *, vocabulary: int, width: int, num_rows: int) -> bool:
+    """Whether equal rows of a tile have equal logits, bit for bit, wherever they stand in it: a kernel may treat the rows
+    at an edge in another way than the rest."""
+    random = np.random.default_rng(0)
+    context = random.integers(0, vocabulary, max(1, width - 3)).tolist()
+    rows = KvRows(module, device)
+    logits_RV = rows.prefill([context] * num_rows, NUM_NEW, width)
+    rows.select(torch.arange(num_rows, device=device))
+    for token in random.integers(0, vocabulary, NUM_NEW).tolist():
+        if not torch.equal(logits_RV, logits_RV[:1].expand_as(logits_RV)):
+            return False
+        logits_RV = rows.advance(torch.full((num_rows,), token, device=device))
+    return torch.equal(logits_RV, logits_RV[:1].expand_as(logits_RV))
+
+
 def _revealing_length(module: nn.Module) -> int:
     window = getattr(module.config, "sliding_window", None)
     return window + 3 if isinstance(window, int) and window <= WIDEST_WINDOW else 9
