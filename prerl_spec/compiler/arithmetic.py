@@ -9,16 +9,16 @@ from prerl_spec.compiler.plan import Forward
 from prerl_spec.types import Need
 
 CPU_TOKENS_PER_PASS = 1024
-GPU_TOKENS_PER_PASS = 16384
-"""A CPU attends over a whole row at once, T x T, and is fastest on rows of 500 to 1000 tokens; a GPU wants full ones.
-A sample that is longer than a pass has a pass to itself."""
+GPU_TOKENS_PER_PASS = (16384, 8192, 4096, 2048, 1024)
+"""A CPU attends over a whole row at once, T x T, and is fastest on rows of 500 to 1000 tokens; a GPU wants full ones,
+the fuller the better as long as they fit. A sample that is longer than a pass has a pass to itself."""
 PROBED_RESPONSES = 8
 """Of a step, for the metrics of what it was before it is trained on."""
 
 
-def tokens_per_pass(hardware: Hardware) -> int:
-    """What plan chooses where the spec says nothing."""
-    return GPU_TOKENS_PER_PASS if hardware.gpus else CPU_TOKENS_PER_PASS
+def pass_sizes(hardware: Hardware) -> tuple[int, ...]:
+    """Tokens of a pass that plan chooses from where the spec says nothing, the best first."""
+    return GPU_TOKENS_PER_PASS if hardware.gpus else (CPU_TOKENS_PER_PASS,)
 
 
 def forwards(

@@ -167,14 +167,16 @@ def cost_of(
     processes: int,
     adapter: int | None = None,
     spread: Spread = Spread(),
+    libraries: int = 0,
 ) -> Cost:
     """Memory of one process and time of one step. 6·P FLOP a trained token, 2·P a scored or sampled one; 4·P + 6·A where
     an adapter of A parameters is trained on a frozen model; 2·P more where activations are computed again.
 
-    `half`: forwards compute in 16 bit. `adapter` is A, None where the model itself is trained.
+    `half`: forwards compute in 16 bit. `adapter` is A, None where the model itself is trained. `libraries`: bytes of host
+    memory that components import beyond torch and transformers.
     """
     shards = processes if spread.sharded else 1
-    memory = {"libraries": GPU_LIBRARIES if hardware.gpus else CPU_LIBRARIES}
+    memory = {"libraries": GPU_LIBRARIES if hardware.gpus else CPU_LIBRARIES + libraries}
     memory |= _model_memory(shape.num_parameters, adapter, half=half, reference=work.reference, shards=shards)
     training_peak = _training_peak(shape, work, hardware, half=half, sharded=shards > 1, recomputed=spread.recomputed)
     sampling_peak = _sampling_peak(shape, work, hardware, half=half, processes=processes, spread=spread)
@@ -185,7 +187,20 @@ def cost_of(
     training = trained * work.trained + 2 * shape.num_parameters * work.scored
     sampling = 2 * shape.num_parameters * work.sampled
     train_rate, sample_rate, basis = _rates(hardware, processes)
-    return Cost(memory, training / train_rate + sampling / sample_rate, (training + sampling) / 1e12, basis)
+    return Cost(
+        memory,
+        training / train_rate + sampling / sample_rate,
+        (training + sampling) / 1e12,
+        basis,
+        _device_bytes(hardware, processes),
+    )
+
+
+def _device_bytes(hardware: Hardware, processes: int) -> int | None:
+    """What one process may take: a GPU of its own, or its part of the host's memory."""
+    if hardware.gpus:
+        return hardware.gpus[0].memory_bytes // -(-processes // len(hardware.gpus))
+    return None if hardware.memory_bytes is None else hardware.memory_bytes // processes
 
 
 def _training_peak(

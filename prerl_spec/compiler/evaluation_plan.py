@@ -69,7 +69,7 @@ def _rounds(evaluator: Any, phases: Sequence[PhasePlan]) -> list[tuple[PhasePlan
 
 
 def _questions(built: Built, data: Mapping[str, DataPlan]) -> tuple[int | None, str | None]:
-    """Questions of a round: rows of the data sets that the evaluator names, or tasks x limit."""
+    """Questions of a round: rows of the data sets that the evaluator names, or what it counts itself."""
     limit = getattr(built.component, "limit", "off")
     named = [data[name] for _, name in named_data(built)]
     if named:
@@ -78,7 +78,6 @@ def _questions(built: Built, data: Mapping[str, DataPlan]) -> tuple[int | None, 
         if unread is not None:
             return None, unread
         return sum(min(r, limit) if isinstance(limit, int) else r for r in rows if r is not None), None
-    tasks = getattr(built.component, "tasks", None)
-    if isinstance(limit, int) and tasks is not None:
-        return limit * len(tasks), None
-    return None, "how many questions its tasks have is known once they are read"
+    count = getattr(built.component, "count_questions", None)
+    counted = None if count is None else count()
+    return counted, None if counted is not None else "how many questions its tasks have is known once they are read"

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from prerl_spec.compiler.arithmetic import epoch, forwards, passes_at_most, tokens_per_pass, views_of
+from prerl_spec.compiler.arithmetic import epoch, forwards, pass_sizes, passes_at_most, views_of
 from prerl_spec.compiler.component_plan import written_out
 from prerl_spec.compiler.estimate import Shape, Spread, Workload, cost_of
 from prerl_spec.compiler.first_prompt import example_of
@@ -18,6 +18,9 @@ from prerl_spec.errors import EnvironmentUnmet, SpecInvalid
 from prerl_spec.language.spec import DistributedSpec
 from prerl_spec.registry.kinds import DataSet
 from prerl_spec.text import Codec
+
+FULL = 0.9
+"""Of the memory that a process may take: the rest is for what the estimate does not know."""
 
 
 @dataclass(frozen=True)
@@ -55,9 +58,7 @@ def phase_plan(around: Surroundings, site: Site, following: Site | None) -> Phas
     rows = _rows(around, site)
     example, example_unknown = _example(around, site)
     planned = _forwards(site, counts, example)
-    written = site.spec.tokens_per_pass
-    per_pass = written or tokens_per_pass(around.hardware)
-    cost, cost_unknown = _cost(around, site, counts, planned, example, per_pass)
+    per_pass, cost, cost_unknown = _pass(around, site, counts, planned, example)
     drawn = counts.attempts * counts.max_new_tokens * (1 + counts.refill_rounds) if site.samples else 0
     return PhasePlan(
         id=site.spec.id,
@@ -78,7 +79,7 @@ def phase_plan(around: Surroundings, site: Site, following: Site | None) -> Phas
         steps=counts.steps,
         updates=None if counts.steps is None else counts.steps * counts.updates_per_batch,
         tokens_per_pass=per_pass,
-        tokens_per_pass_written=written is not None,
+        tokens_per_pass_written=site.spec.tokens_per_pass is not None,
         passes_at_most=_passes(around.resolved.spec.distributed, counts, planned, example, per_pass),
         refill_rounds=counts.refill_rounds,
         max_new_tokens=counts.max_new_tokens,
@@ -156,6 +157,26 @@ def _forwards(site: Site, counts: _Counts, example: Example | None) -> tuple[For
     )
 
 
+def _pass(
+    around: Surroundings, site: Site, counts: _Counts, planned: tuple[Forward, ...], example: Example | None
+) -> tuple[int, Cost | None, str | None]:
+    """Tokens of a pass and what the phase then costs: as written, else the most that there is room for, or that takes no
+    more than the least does (sampling may need more than any pass)."""
+    sizes = pass_sizes(around.hardware) if site.spec.tokens_per_pass is None else (site.spec.tokens_per_pass,)
+    costs = [_cost(around, site, counts, planned, example, size) for size in sizes]
+    for size, (cost, unknown) in zip(sizes, costs, strict=True):
+        least = costs[-1][0]
+        if cost is None or least is None or cost.device_bytes is None:
+            return size, cost, unknown
+        if _whole_memory(cost) <= max(FULL * cost.device_bytes, _whole_memory(least)):
+            return size, cost, unknown
+    raise AssertionError("the least takes no more than the least")
+
+
+def _whole_memory(cost: Cost) -> int:
+    return sum(cost.memory_bytes.values())
+
+
 def _cost(
     around: Surroundings,
     site: Site,
@@ -197,8 +218,14 @@ def _cost(
             recomputed=distributed.activation_checkpointing,
             engine_share=getattr(site.sampler.component, "device_share", None) if site.sampler is not None else None,
         ),
+        libraries=sum(_imported(around.resolved).values()),
     )
     return cost, None
+
+
+def _imported(resolved: Resolved) -> dict[str, int]:
+    """Library -> bytes, of all components of the run."""
+    return {name: size for built in resolved.built.values() for name, size in built.component.library_bytes.items()}
 
 
 def adapter_parameters(resolved: Resolved, shape: Shape) -> int | None:

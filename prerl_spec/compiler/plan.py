@@ -94,6 +94,8 @@ class Cost:
     seconds_per_step: float
     teraflop_per_step: float
     basis: str
+    device_bytes: int | None = None
+    """Memory that one process may take where the plan was made."""
 
 
 @dataclass(frozen=True)

@@ -117,12 +117,18 @@ def _passes(phase: PhasePlan) -> str:
 def _cost(phase: PhasePlan) -> list[str]:
     if phase.cost is None:
         return line("cost", f"unknown: {phase.cost_unknown}")
-    memory = phase.cost.memory_bytes
+    memory, whole = phase.cost.memory_bytes, sum(phase.cost.memory_bytes.values())
     parts = ", ".join(f"{name} {size(number)}" for name, number in memory.items())
     return [
-        *line("memory", f"{size(sum(memory.values()))} a process: {parts}"),
+        *line("memory", f"{size(whole)} a process: {parts}{_too_much(whole, phase.cost.device_bytes)}"),
         *line("time", _time(phase, phase.cost)),
     ]
+
+
+def _too_much(wanted: int, there: int | None) -> str:
+    if there is None or wanted <= there:
+        return ""
+    return f"; MORE than the {size(there)} that a process has here: it would not fit"
 
 
 def _time(phase: PhasePlan, cost: Cost) -> str:

@@ -121,6 +121,8 @@ class Component(BaseModel):
     """Old setting -> what to do instead."""
     deprecated: ClassVar[Mapping[str, str]] = {}
     """Setting that still works -> what to write instead."""
+    library_bytes: ClassVar[Mapping[str, int]] = {}
+    """Memory of a training process that importing takes, by library, beyond torch and transformers: plan counts each once."""
 
     @model_validator(mode="before")
     @classmethod

@@ -204,7 +204,7 @@ def test_a_step_that_takes_more_rows_than_there_are_is_refused(tmp_path: Path) -
 
 def test_a_gpu_gets_longer_passes_unless_the_spec_says(tmp_path: Path, unbent: Plan) -> None:
     assert phase(unbent, "prune").tokens_per_pass == CPU_TOKENS_PER_PASS
-    assert phase(planned(tmp_path, hardware=H100), "prune").tokens_per_pass == GPU_TOKENS_PER_PASS
+    assert phase(planned(tmp_path, hardware=H100), "prune").tokens_per_pass == GPU_TOKENS_PER_PASS[0]
     text = bent(('id = "prune"', 'id = "prune"\ntokens_per_pass = 333'))
     assert phase(planned(tmp_path, text, H100), "prune").tokens_per_pass == 333
 
@@ -328,3 +328,49 @@ def test_the_page_says_what_is_decided(tmp_path: Path, unbent: Plan) -> None:
     ):
         assert said in page
     assert max(len(row) for row in page.split("\n") if "spec.toml" not in row) <= 110
+
+
+def large(tmp_path: Path, gpu_gib: int) -> Plan:
+    """A model of 1.2 G parameters on one GPU, whose documents fill many passes."""
+    sizes = {"hidden_size = 96": 2048, "num_hidden_layers = 3": 24, "num_attention_heads = 3": 16, "head_dim = 32": 128}
+    changes = [(old, f"{old.split(' ')[0]} = {new}") for old, new in sizes.items()]
+    changes += [("intermediate_size = 256", "intermediate_size = 6144"), ("per_step = 32", "per_step = 512")]
+    resolved, _ = check_spec(written(tmp_path, bent(*changes)))
+    return make_plan(resolved, Hardware(16, 1 << 38, (Gpu("G", gpu_gib << 30),)))
+
+
+def test_plan_chooses_a_pass_that_fits_and_says_where_nothing_does(tmp_path: Path) -> None:
+    best, fewer, none = (large(tmp_path, gib) for gib in (200, 40, 8))
+    sizes = [p.phases[0].tokens_per_pass for p in (best, fewer, none)]
+    assert sizes[0] == GPU_TOKENS_PER_PASS[0] > sizes[1] > sizes[2] == GPU_TOKENS_PER_PASS[-1]
+    for plan in (best, fewer, none):
+        cost = plan.phases[0].cost
+        assert cost is not None
+        assert cost.device_bytes is not None
+        fits = sum(cost.memory_bytes.values()) <= cost.device_bytes
+        assert fits is (plan is not none)
+        assert ("it would not fit" in " ".join(render_plan(plan).split())) is not fits
+    assert best.digest == fewer.digest == none.digest
+
+
+def test_libraries_that_components_import_are_counted(tmp_path: Path) -> None:
+    harness = ('use = "holdout"\ndata = "easy"', 'use = "lm_eval"\ntasks = ["arithmetic_chains_easy"]')
+    costs = [planned(tmp_path, bent(*changes)).phases[0].cost for changes in ((), (harness,))]
+    assert costs[0] is not None
+    assert costs[1] is not None
+    assert costs[1].memory_bytes["libraries"] - costs[0].memory_bytes["libraries"] == (82 + 19) << 20
+
+
+def test_questions_of_our_own_tasks_are_known_before_they_are_read(tmp_path: Path) -> None:
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text('{"problem": "1+1?", "answer": "2"}\n\n{"problem": "1+2?", "answer": "3"}\n')
+    asked = {
+        'tasks = ["math500", "aime24"]\nlimit = "off"': 530,
+        'tasks = ["math500", "aime24"]\nlimit = 40': 70,
+        f'tasks = ["amc23"]\ndata = {{ amc23 = "{rows}" }}\nlimit = "off"': 2,
+        'tasks = ["gsm8k"]\nlimit = 7': 7,
+        'tasks = ["gsm8k", "amc23"]\nlimit = "off"': None,
+    }
+    for settings, questions in asked.items():
+        text = bent(('use = "holdout"\ndata = "easy"\nsamples = 4\nlimit = 10', f'use = "lm_eval"\n{settings}'))
+        assert planned(tmp_path, text).evaluators[0].questions == questions

@@ -1,7 +1,8 @@
 """Rows of a data set on the Hugging Face hub, or of a local folder in one of the hub's formats."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Self
+from typing import ClassVar, Self
 
 from pydantic import Field
 
@@ -11,6 +12,8 @@ from prerl_spec.sdk import DataSet, Requirement
 
 class HfDataset(TableSettings):
     """Questions with gold answers, or documents, from a split that the `datasets` library can load."""
+
+    library_bytes: ClassVar[Mapping[str, int]] = {"datasets": 82 << 20}
 
     path: str = Field(min_length=1, description="Name on the hub, or a local folder.")
     name: str | None = Field(default=None, description="Configuration of the data set; unwritten: its only one.")

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
@@ -24,10 +24,22 @@ ON_THE_HUB: Mapping[str, str] = {
 }
 """Our tasks that are downloaded, as their YAML says."""
 
+NUM_QUESTIONS: Mapping[str, int] = {
+    "arithmetic_chains_easy": 512,
+    "arithmetic_chains_hard": 512,
+    "math500": 500,
+    "aime24": 30,
+    "aime25": 30,
+    "amc23": 40,
+}
+"""Rows of our own tasks."""
+
 
 class LmEval(Scoring):
     """Scores by lm-eval tasks: arithmetic_chains_easy, arithmetic_chains_hard, math500, aime24, aime25, amc23, those of
     `include`, and every task of the installed lm-eval."""
+
+    library_bytes: ClassVar[Mapping[str, int]] = {"datasets": 82 << 20, "lm_eval": 19 << 20}
 
     tasks: tuple[str, ...] = Field(min_length=1, description="Names of lm-eval tasks.")
     include: tuple[Annotated[str, SpecPath()], ...] = Field(
@@ -74,6 +86,21 @@ class LmEval(Scoring):
             if task in ON_THE_HUB and task not in self.data
         ]
         return (*files, *folders, *fetched)
+
+    def count_questions(self) -> int | None:
+        """Questions of a round; None where only reading a task tells, that of a stranger without `limit`."""
+        sizes = [self._rows_of(task) for task in self.tasks]
+        if self.limit == "off":
+            return None if None in sizes else sum(n for n in sizes if n is not None)
+        return sum(self.limit if n is None else min(n, self.limit) for n in sizes)
+
+    def _rows_of(self, task: str) -> int | None:
+        if task not in self.data:
+            return NUM_QUESTIONS.get(task)
+        try:
+            return sum(bool(line.strip()) for line in Path(self.data[task]).read_text(encoding="utf-8").splitlines())
+        except (OSError, UnicodeDecodeError):
+            return None
 
     def prepare(self) -> None:
         """Raises UsageError for a task that nobody defines: before any training, not at the first score."""
