@@ -120,7 +120,9 @@ def _model(run: RunRecord) -> str | None:
     use, name = find(run.plan, "model.use"), find(run.plan, "model.settings.name")
     count = find(run.plan, "num_parameters") or find(run.manifest, "model.parameters")
     size = f"{short(float(count))} parameters" if isinstance(count, int) else None
-    return ", ".join(str(part) for part in (use, name, size) if part) or None
+    added = find(run.plan, "adapter_parameters") or find(run.manifest, "model.adapter_parameters")
+    adapter = f"an adapter of {short(float(added))} parameters trained" if isinstance(added, int) else None
+    return ", ".join(str(part) for part in (use, name, size, adapter) if part) or None
 
 
 def _prefix(run: RunRecord) -> str | None:

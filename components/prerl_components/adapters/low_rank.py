@@ -170,7 +170,7 @@ def check_targets(targets: str | tuple[str, ...], layers: Mapping[str, nn.Module
                 Diagnostic(
                     "error",
                     "E0207",
-                    f"no linear layer of the model is called `{target}`",
+                    f"model.adapter.targets: no linear layer of the model is called `{target}`",
                     path=f"model.adapter.targets[{index}]",
                     help=f"did you mean `{nearest}`?" if nearest else None,
                     notes=(f"there are {', '.join(names)}; the output head takes no adapter",),

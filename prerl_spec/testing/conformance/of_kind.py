@@ -63,7 +63,7 @@ def _check_kind(component: Component, *, as_it_stands: bool) -> None:
             laws.check_schedule(component, reward_mean=0.5)
         except RunFailed as error:
             raise NotTried(f"it watches a metric that nobody measured here: {error.message}") from error
-    elif kind in ("objective", "optimizer", "filter", "reward", "probe"):
+    elif kind in ("adapter", "objective", "optimizer", "filter", "reward", "probe"):
         getattr(laws, f"check_{kind}")(component)
     else:
         laws.check_component(component)

@@ -4,6 +4,7 @@ def test_my_objective_obeys_the_laws() -> None:
     check_objective(MyObjective(coefficient=0.5))
 """
 
+from prerl_spec.testing.laws.adapter import check_adapter
 from prerl_spec.testing.laws.component import check_component
 from prerl_spec.testing.laws.judging import check_filter, check_reward, check_verifier
 from prerl_spec.testing.laws.objective import check_objective
@@ -14,6 +15,7 @@ from prerl_spec.testing.laws.supply import check_data, check_model
 from prerl_spec.testing.laws.watching import check_probe, check_tracker, check_view
 
 __all__ = [
+    "check_adapter",
     "check_component",
     "check_data",
     "check_filter",
