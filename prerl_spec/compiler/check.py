@@ -28,8 +28,10 @@ from prerl_spec.language.document import (
 )
 from prerl_spec.language.spec import LANGUAGE_VERSION, PhaseSpec, RunSpec, Spec
 from prerl_spec.language.suggest import nearest
+from prerl_spec.registry.answers import hold_to_its_word, its_own_fault
 from prerl_spec.registry.component import Component
 from prerl_spec.registry.settings import Refusal, Setting, settings_of, shown, validate
+from prerl_spec.registry.shelf import PluginFault
 
 
 class Check(Findings):
@@ -205,7 +207,12 @@ class Check(Findings):
                 values[key] = self.plain(setting, entry.value, where)
         holds = not self.missing(declared.table, settings, misspelt, path, declared.anchor) and holds and not misspelt
         known = {k: v for k, v in values.items() if v is not None}
-        component, refusals = validate(declared.component, known)
+        try:
+            component, refusals = self.built(declared, known)
+        except PluginFault as fault:
+            where = path if declared.table.span is declared.use_span else join_path(path, "use")
+            self.fail(fault.code, where, fault.message, declared.use_span, help=fault.help, poison=path)
+            return None
         self.deprecated(declared)
         for refusal in refusals:
             if refusal.steps or holds:  # a rule over several settings says nothing where one of them is missing
@@ -214,9 +221,19 @@ class Check(Findings):
         if component is None or not holds:
             self.poisoned.add(path)
             return None
-        assert isinstance(component, Component), f"{declared.component} is no component"
         self.components[path] = component
         return component
+
+    def built(self, declared: Declared, values: Mapping[str, Any]) -> tuple[Component | None, list[Refusal]]:
+        """The component, or why its settings are refused. Raises PluginFault where a stranger's own code fails."""
+        entry = declared.entry
+        with its_own_fault(entry.name, entry.distribution):
+            component, refusals = validate(declared.component, values)
+        if component is None:
+            return None, refusals
+        assert isinstance(component, Component), f"{declared.component} is no component"
+        hold_to_its_word(component, entry.name, entry.distribution)
+        return component, refusals
 
     def deprecated(self, declared: Declared) -> None:
         for key, mend in declared.component.deprecated.items():

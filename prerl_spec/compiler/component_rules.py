@@ -7,7 +7,9 @@ from prerl_spec.compiler.places import at_last_written, use_place
 from prerl_spec.compiler.resolve import Built, Resolved
 from prerl_spec.compiler.serving import Served, Site, nested
 from prerl_spec.errors import Diagnostic
+from prerl_spec.registry.answers import conflicts
 from prerl_spec.registry.component import Component, Place, Wiring
+from prerl_spec.registry.shelf import PluginFault
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,15 @@ def lone_conflicts(resolved: Resolved, served: Served, phases: Sequence[Site]) -
 
 
 def _checked(resolved: Resolved, path: str, built: Built, wiring: Wiring, owners: dict[str, str]) -> Iterator[Broken]:
-    for conflict in built.component.check(replace(wiring, written=frozenset(built.written))):
+    try:
+        found = conflicts(
+            built.component, replace(wiring, written=frozenset(built.written)), built.use, built.distribution
+        )
+    except PluginFault as fault:
+        span, where = resolved.use_span(path), use_place(resolved, path)
+        yield Broken(Diagnostic("error", fault.code, fault.message, span, where, help=fault.help), frozenset())
+        return
+    for conflict in found:
         places = [
             p for place in conflict.places for p in _places(resolved, place, {**owners, "self": path}, built, wiring)
         ]

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import ModuleType
 
 from prerl_spec.registry.component import Component
-from prerl_spec.registry.shelf import KINDS, Entry, PluginFault
+from prerl_spec.registry.shelf import KINDS, Entry, PluginFault, cause_of
 
 NAMESPACE = "local"
 
@@ -48,11 +48,13 @@ def _module(file: Path, source: bytes) -> ModuleType:
     try:
         with redirect_stdout(sys.stderr):
             spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         # Anything can go wrong in a user's file; its author needs the cause, not our traceback.
         del sys.modules[name]
-        cause = f"{type(error).__name__}: {error}".strip().rstrip(":")
-        raise PluginFault("E0304", f"{file.name} cannot be imported", help=f"its own cause: {cause}") from error
+        message = f"{file.name} cannot be imported"
+        raise PluginFault("E0304", message, help=f"its own cause: {cause_of(error)}") from error
     return module
 
 

@@ -124,12 +124,18 @@ def load(entry: Entry) -> "type[Component]":
             found: Any = importlib.import_module(module)
             for name in filter(None, attribute.split(".")):
                 found = getattr(found, name)
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         # Anything can go wrong in a stranger's module; whatever it is, the spec's author needs its cause, not ours.
-        cause = f"{type(error).__name__}: {error}".strip().rstrip(":")
         message = f"`{entry.name}` of {entry.distribution} cannot be imported"
-        raise PluginFault("E0304", message, help=f"its own cause: {cause}") from error
+        raise PluginFault("E0304", message, help=f"its own cause: {cause_of(error)}") from error
     return _held_against(entry, found)
+
+
+def cause_of(error: BaseException) -> str:
+    """What went wrong in a stranger's code, on one line: "RuntimeError: the disk is full"."""
+    return " ".join(f"{type(error).__name__}: {error}".split()).rstrip(": ")
 
 
 def _held_against(entry: Entry, found: Any) -> "type[Component]":
@@ -146,6 +152,10 @@ def _held_against(entry: Entry, found: Any) -> "type[Component]":
     if kind != entry.kind:
         said = f"declares kind {kind!r}" if kind else "declares no kind"
         raise PluginFault("E0305", f"{where} is listed as {entry.kind} but {said}", help="mend the plugin's metadata")
+    loosened = [key for key, wanted in Component.model_config.items() if found.model_config.get(key) != wanted]
+    if loosened:
+        message = f"the settings of {where} are not held as strictly as every component's: {', '.join(loosened)}"
+        raise PluginFault("E0305", message, help="its author takes them out of its model_config")
     if type(found.version) is not int or found.version < 1:
         raise PluginFault("E0305", f"{where} has behaviour version {found.version!r}", help="versions start at 1")
     return found

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from prerl_spec.compiler.resolve import resolve_text
+from prerl_spec.compiler.wire import diagnose
 from prerl_spec.errors import exit_code_of
 from prerl_spec.registry.component import Component
 from prerl_spec.registry.shelf import PluginFault, installed, load
@@ -132,3 +133,61 @@ def test_validating_the_shipped_specs_loads_nothing_heavy() -> None:
 
 def test_components_are_settings_models() -> None:
     assert issubclass(load(installed().providers("optimizer", "adamw")[0]), Component)
+
+
+ASKED = [
+    ("    def requires(self): raise RuntimeError('no disk')", "RuntimeError: no disk"),
+    ("    def requires(self): return ['attempts']", "requires() gives ['attempts'], not a frozenset of str"),
+    ("    def provides(self): return None", "provides() gives None, not a frozenset of str"),
+    ("    def requirements(self): raise KeyError('x')", "KeyError: 'x'"),
+    ("    def check(self, wiring): raise ValueError('in check')", "ValueError: in check"),
+    ("    def check(self, wiring): return None", "TypeError"),
+    ("    def check(self, wiring): return ['no']", "check() gives 'no', not a Conflict"),
+    ("    def __init__(self, **settings): raise RuntimeError('in init')", "in init"),
+]
+
+
+@pytest.mark.parametrize(("body", "cause"), ASKED)
+def test_a_component_that_does_not_answer_is_a_fault_of_its_own_at_its_name(site: Path, body: str, cause: str) -> None:
+    install(site, "acme", {"filter:acme.careful": "acme:Careful"}, component("Careful", body=body))
+    (found,) = diagnose(resolve_text(with_filter('use = "acme.careful"')))
+    assert (found.code, found.path) == ("E0305", "filters[0].use")
+    assert found.span is not None
+    assert found.span.end_column - found.span.column == len('"acme.careful"')
+    assert cause in (found.help or "")
+    assert exit_code_of((found,)) == 3
+
+
+@pytest.mark.parametrize("asked", ["needs", "parts", "min_group"])
+def test_an_objective_that_cannot_say_what_it_needs_is_a_fault_of_its_own(site: Path, asked: str) -> None:
+    body = f"    @property\n    def {asked}(self): raise RuntimeError('lost')\n"
+    module = component("Lost", "objective", body).replace("Component", "OnePartObjective")
+    install(site, "acme", {"objective:acme.lost": "acme:Lost"}, module)
+    text = BASE.replace('objective = "grpo"', 'objective = "acme.lost"').replace('use = "grpo"', 'use = "acme.lost"')
+    assert [d.code for d in diagnose(resolve_text(text))] == ["E0305"]
+
+
+@pytest.mark.parametrize(
+    "module", ["raise GeneratorExit", "class B(BaseException): pass\nraise B", "def f(): f()\nf()"]
+)
+def test_not_even_what_is_no_exception_gets_out_of_a_plugin(site: Path, module: str) -> None:
+    install(site, "acme", {"filter:acme.careful": "acme:Careful"}, module)
+    assert codes(with_filter('use = "acme.careful"')) == ["E0304"]
+
+
+@pytest.mark.parametrize("loose", ['"strict": False', '"extra": "allow"', '"frozen": False', '"allow_inf_nan": True'])
+def test_settings_may_not_be_looser_than_a_components_are(site: Path, loose: str) -> None:
+    body = f"    model_config = {{{loose}}}\n    refill_rounds: int = 0"
+    install(site, "acme", {"filter:acme.careful": "acme:Careful"}, component("Careful", body=body))
+    (found,) = resolve_text(with_filter('use = "acme.careful"')).diagnostics
+    assert found.code == "E0305"
+    assert loose.split('"')[1] in found.message
+
+
+def test_a_fault_of_our_own_is_not_called_a_plugins(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(self: object) -> None:
+        raise RuntimeError("ours")
+
+    monkeypatch.setattr(load(installed().providers("filter", "mixed_groups")[0]), "requires", fails)
+    with pytest.raises(RuntimeError, match="ours"):
+        resolve_text(with_filter('use = "mixed_groups"'))
