@@ -20,7 +20,7 @@ def step_size(resolved: Resolved, site: Site) -> Iterator[Diagnostic]:
         yield Diagnostic(
             "error",
             "E0701",
-            f"phase `{site.spec.id}` {does}, not {other.split('_')[0]}",
+            f"{site.title} {does}, not {other.split('_')[0]}",
             resolved.key_span(f"{site.path}.{other}"),
             path=f"{site.path}.{other}",
             help=f"write {wanted}",
@@ -31,7 +31,7 @@ def step_size(resolved: Resolved, site: Site) -> Iterator[Diagnostic]:
         yield Diagnostic(
             "error",
             "E0204",
-            f"phase `{site.spec.id}` has no `{wanted}`",
+            f"{site.title} has no `{wanted}`",
             resolved.header_span(site.path),
             path=f"{site.path}.{wanted}",
             help=f"write how many {wanted.split('_')[0]} a step takes",
@@ -111,7 +111,7 @@ def reference_switched_off(resolved: Resolved, site: Site) -> Iterator[Diagnosti
         yield at_last_written(
             resolved,
             "E0701",
-            f'the objective of phase `{site.spec.id}` compares with a reference, and reference = "off"',
+            f'the objective of {site.title} compares with a reference, and reference = "off"',
             [("reference", "off"), (use_place(resolved, path), None)],
             help='leave `reference` out, or write reference = "initial"',
         )

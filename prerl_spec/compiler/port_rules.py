@@ -52,7 +52,7 @@ def missing_roles(resolved: Resolved, site: Site) -> Iterator[Diagnostic]:
         yield Diagnostic(
             "error",
             "E0601",
-            f"phase `{site.spec.id}` needs {article} {role}, and the spec has none",
+            f"{site.title} needs {article} {role}, and the spec has none",
             resolved.value_span(place),
             path=place,
             help=f"add {table}",

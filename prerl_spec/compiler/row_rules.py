@@ -25,7 +25,7 @@ def unfit_rows(resolved: Resolved, site: Site, opened: Mapping[str, DataSet | No
             yield Diagnostic(
                 "error",
                 "E0601",
-                f"phase `{site.spec.id}` {lacking}",
+                f"{site.title} {lacking}",
                 resolved.value_span(place),
                 path=place,
                 labels=() if source is None else (Label(source, "its rows come from here"),),
@@ -61,5 +61,5 @@ def _too_few(resolved: Resolved, site: Site, opened: Mapping[str, DataSet | None
     if len(site.data) > 1 or data is None or len(data) >= wanted:
         return
     key = f"{site.path}.{unit}"
-    message = f"phase `{site.spec.id}` takes {wanted} rows a step, and data set `{name}` has {len(data)}"
+    message = f"{site.title} takes {wanted} rows a step, and data set `{name}` has {len(data)}"
     yield Diagnostic("error", "E0701", message, resolved.value_span(key), path=key, help="take fewer")

@@ -44,6 +44,11 @@ class Site:
     """Data set -> share, summing to 1."""
 
     @property
+    def title(self) -> str:
+        """What messages call it, also where its id could not be read."""
+        return f"phase `{self.spec.id}`" if self.spec.id else "this phase"
+
+    @property
     def samples(self) -> bool | None:
         """Whether its objective draws from the policy; None where the objective is broken."""
         objective = self.objective.component

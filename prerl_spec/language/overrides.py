@@ -132,12 +132,11 @@ def _put(composition: Composition, source: str, steps: list[tuple[str | int, int
             if item is None:
                 _unknown(composition, node, path, step, span)
                 return
-            node, holder, key = item
+            _, holder, key = item
+            assert isinstance(holder, Array), "an item stands in a list"
+            assert isinstance(key, int), "items of a list are numbered"
             path = join_path(path, key)
-            if last:
-                assert isinstance(holder, Array), "an item stands in a list"
-                assert isinstance(key, int), "items of a list are numbered"
-                holder.items[key] = value
+            node = holder.items[key] = value if last else _inner(holder.items[key], span)
             whole = span
             continue
         assert isinstance(node, Table), "every step but the last is a table or a list"
@@ -172,13 +171,18 @@ def _over(entry: Entry | None, value: Node) -> Node:
 
 def _table(holder: Table, entry: Entry | None, step: str, span: Span) -> Table | Array:
     """The table or list under a key; made where there is none, around the text where there is one."""
-    if entry is not None and isinstance(entry.value, Table | Array):
-        return entry.value
-    child = Table(form="dotted", span=span)
-    if entry is not None and isinstance(entry.value, Scalar) and isinstance(entry.value.value, str):
-        child.short = entry.value
-    holder.entries[step] = Entry(step, entry.span if entry is not None else span, child)
+    child = _inner(None if entry is None else entry.value, span)
+    if entry is None or child is not entry.value:
+        holder.entries[step] = Entry(step, entry.span if entry is not None else span, child)
     return child
+
+
+def _inner(there: Node | None, span: Span) -> Table | Array:
+    """The table or list that is there, else a table in its place, around the text where one stands for a component."""
+    if isinstance(there, Table | Array):
+        return there
+    text = there if isinstance(there, Scalar) and isinstance(there.value, str) else None
+    return Table(form="dotted", span=span, short=text)
 
 
 def _unknown(composition: Composition, node: Table | Array, path: str, step: str | int, span: Span) -> None:

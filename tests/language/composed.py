@@ -211,6 +211,11 @@ COMPOSITION = {
         given("phases[0].objective=5", "E0308", 21), given("optimizer.lr", "E0402", 13), Marked(SHORT, sets=("run.seed=3", "optimizer.lr=0"), also=(("<--set #2>", "E0202", 1, 14),)),
         Marked(short(("steps = 3", "steps = «E0202»0")), sets=("optimizer.lr=0",), also=(("<--set #1>", "E0202", 1, 14),)),
     ],
+    "settings merge into a string as into `{ use }`, in lists as well": [
+        Marked(short(("run.name", 'probes = ["thoughts"]\nrun.name')), sets=("probes[0].every=3",)), Marked(short(("run.name", 'probes = ["thoughts"]\nrun.name')), sets=("probes[0].every=0",), also=(("<--set #1>", "E0202", 1, 17),)),
+        Marked(short(("run.name", 'probes = ["thoughts"]\nrun.name')), sets=("probes[0].evry=1",), also=(("<--set #1>", "E0403", 1, 11),)), Marked(short(('"grpo"', '{ use = "weighted_sum", terms = ["grpo", "kl"] }')), sets=("phases.a.objective.terms[1].coefficient=0.1",)),
+        Marked(SHORT.replace("[[phases]]", "[[«E0204»«E0204»«E0204»phases]]"), sets=("phases[0]=1", "phases[0].objective=grpo")),
+    ],
     "An unknown path is an error": [taken_out("sampler.stop", 9), taken_out("smapler", 1), taken_out("phases.b", 8), Marked(short(("optimizer =", "«E0204»optimizer =")), unsets=("optimizer.lr",))],
     "extends < file < overlays": [overlaid("optimizer.lr = «E0202»0\n"), overlaid("[optimizer]\n«E0203>eps»ep = 1\n"), overlaid("optimizer.lr = «E0106».5\n"), overlaid('unset = [«E0408»"run.seed"]\n')],
 }
