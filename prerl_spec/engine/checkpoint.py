@@ -2,7 +2,8 @@
 removed.
 
 `checkpoints/step-000020/` is a transformers folder (loads with `from_pretrained`) beside the trainer's own state in
-`trainer/`; MANIFEST.json lists every file with size and SHA-256. What is newest is computed, never stored.
+`trainer/`; MANIFEST.json lists every file with size and SHA-256. What is newest is computed, never stored. Of a model with
+an adapter, a phase's end holds the sum of both, and the adapter in `adapter/`; any other step the adapter alone.
 """
 
 import hashlib
