@@ -10,6 +10,7 @@ from functools import cached_property
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
+from prerl_spec import __version__
 from prerl_spec.registry.kind_names import KINDS as KINDS
 from prerl_spec.registry.kind_names import Kind
 
@@ -84,30 +85,37 @@ class Shelf:
 
 def installed(path: list[str] | None = None) -> Shelf:
     """The shelf of this interpreter (or of the given folders). A distribution whose metadata cannot be read is skipped;
-    one that is found twice (an editable install beside a wheel) counts once, the first on the path."""
-    distributions = metadata.distributions() if path is None else metadata.distributions(path=path)
-    seen: set[str] = set()
-    entries: list[Entry] = []
-    for distribution in distributions:
-        try:
-            text = distribution.read_text("entry_points.txt")
-            if text is None or "prerl_spec." not in text:
-                continue
-            name, version = distribution.metadata["Name"], distribution.version
-            points = list(distribution.entry_points)
-        except (OSError, ValueError, TypeError, KeyError):
-            # Another's broken metadata must not break a spec that does not name it.
+    one that is found twice (an editable install beside a wheel) counts once, the first on the path. Of several that call
+    themselves prerl-spec it is the one of the version that runs: an older one left on the path must not hide the built-ins.
+    """
+    found: dict[str, list[Entry]] = {}
+    for distribution in metadata.distributions() if path is None else metadata.distributions(path=path):
+        entries = _entries(distribution)
+        if not entries:
             continue
-        if not name or normalized(name) in seen:
-            continue
-        seen.add(normalized(name))
-        groups: dict[str, Kind] = {f"prerl_spec.{kind}": kind for kind in KINDS}
-        entries += [
-            Entry(groups[p.group], p.name, p.value, name, str(version))
-            for p in points
-            if p.group in groups and NAME.fullmatch(p.name)
-        ]
-    return Shelf(entries)
+        name = normalized(entries[0].distribution)
+        is_running = name == OWN_DISTRIBUTION and entries[0].distribution_version == __version__
+        if name not in found or (is_running and found[name][0].distribution_version != __version__):
+            found[name] = entries
+    return Shelf(entry for entries in found.values() for entry in entries)
+
+
+def _entries(distribution: metadata.Distribution) -> list[Entry]:
+    """Its components; none where its metadata cannot be read: that must not break a spec which does not name it."""
+    try:
+        text = distribution.read_text("entry_points.txt")
+        if text is None or "prerl_spec." not in text:
+            return []
+        name, version = distribution.metadata["Name"], distribution.version
+        points = list(distribution.entry_points)
+    except (OSError, ValueError, TypeError, KeyError):
+        return []
+    groups: dict[str, Kind] = {f"prerl_spec.{kind}": kind for kind in KINDS}
+    return [
+        Entry(groups[p.group], p.name, p.value, name, str(version))
+        for p in points
+        if name and p.group in groups and NAME.fullmatch(p.name)
+    ]
 
 
 def normalized(distribution: str) -> str:

@@ -104,6 +104,15 @@ def test_a_distribution_found_twice_counts_once(site: Path) -> None:
     assert [e.value for e in shelf.entries] == ["acme:Careful"]
 
 
+def test_an_older_prerl_spec_on_the_path_hides_no_built_in(site: Path) -> None:
+    before = installed().names("objective")
+    install(site, "prerl-spec", {"filter:mixed_groups": "acme:Careful"})
+    assert installed().names("objective") == before
+    assert {e.value for e in installed().providers("filter", "mixed_groups")} == {
+        "prerl_components.filters.mixed_groups:MixedGroups"
+    }
+
+
 def test_every_built_in_loads_and_is_what_its_entry_says() -> None:
     entries = [e for e in installed().entries if e.is_own]
     assert entries
