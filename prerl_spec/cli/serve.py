@@ -117,13 +117,13 @@ def _running(processes: Sequence[ServerProcess]) -> Iterator[list[Running]]:
 
 @contextmanager
 def _stop_asked() -> Iterator[threading.Event]:
-    """Set by SIGINT or SIGTERM."""
+    """Set by SIGINT, SIGTERM, or the end of the terminal."""
     stop = threading.Event()
 
     def ask(number: int, frame: FrameType | None) -> None:
         stop.set()
 
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     try:
         yield stop
     finally:

@@ -24,9 +24,6 @@ if way == "fails":
     sys.exit("ValueError: the model is none")
 child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
 open(f"{folder}/pids-{port}", "w").write(f"{os.getpid()} {child.pid} {os.environ['PRETEND_KEY']}")
-if way == "stubborn":
-    import signal
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
 class Health(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         self.send_response(200 if self.path == "/health" else 404)
@@ -135,10 +132,10 @@ def served(folder: Path, ports: list[int]) -> list[int]:
     return [int(pid) for server, child, _ in told for pid in (server, child)]
 
 
-@pytest.mark.parametrize(("number", "way"), [(signal.SIGINT, "serves"), (signal.SIGTERM, "serves")])
-def test_a_signal_ends_every_server_and_what_it_started(tmp_path: Path, number: signal.Signals, way: str) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_every_server_and_what_it_started(tmp_path: Path, number: signal.Signals) -> None:
     ports = free_ports(2)
-    command = [sys.executable, "-m", "prerl_spec", *pretending(tmp_path, way, ports)]
+    command = [sys.executable, "-m", "prerl_spec", *pretending(tmp_path, "serves", ports)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None

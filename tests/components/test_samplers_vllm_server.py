@@ -1,14 +1,16 @@
 """The sampler `vllm_server` against servers that play vLLM's part: the embedded sampler's distribution from pushed weights,
 and for every way in which a server can fail an error that says where, what and what to do."""
 
+import asyncio
 import os
 import stat
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -16,6 +18,7 @@ from prerl_components.samplers import server_connection, server_drawing
 from prerl_components.samplers.frozen_access import FrozenAccess
 from prerl_components.samplers.server_calls import ServerCalls
 from prerl_components.samplers.server_connection import ServerConnection, ServerFault
+from prerl_components.samplers.server_guard import KeyGuard
 from prerl_components.samplers.server_key import key_file, leave_new_key
 from prerl_components.samplers.server_sampler import ServerSampler, open_servers
 from prerl_components.samplers.transformers import Transformers
@@ -374,3 +377,39 @@ def test_the_key_stands_in_no_message(site: SamplerSite, double: Double) -> None
         double.busy = 100
         error = failed(opened, "503")
     assert KEY not in f"{error.message} {error.mend} {error.__cause__!r}"
+
+
+def answered(guard: KeyGuard, path: str, header: bytes | None, kind: str = "http") -> list[object]:
+    """What comes back through the guard: statuses, or "inside" where the server behind it was reached."""
+    seen: list[object] = []
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        seen.append(message.get("status", message.get("code")))
+
+    async def receive() -> MutableMapping[str, Any]:
+        return {}
+
+    headers = [] if header is None else [(b"authorization", header)]
+    asyncio.run(guard({"type": kind, "path": path, "headers": headers}, receive, send))
+    return [one for one in seen if one is not None]
+
+
+@pytest.mark.parametrize(
+    "path", ["/collective_rpc", "/v1/completions", "/sleep", "/health/../collective_rpc", "//health", ""]
+)
+def test_the_guard_asks_for_the_key_at_every_path_but_the_health_check(
+    path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def inside(scope: Any, receive: Any, send: Any) -> None:
+        await send({"status": "inside"})
+
+    monkeypatch.setenv("VLLM_API_KEY", KEY)
+    guard = KeyGuard(inside)
+    assert (
+        answered(guard, path, None) == answered(guard, path, b"Bearer other") == answered(guard, path, b"kept") == [401]
+    )
+    assert answered(guard, path, b"Bearer kept") == ["inside"]
+    assert answered(guard, path, None, "websocket") == [1008]
+    assert answered(guard, "/health", None) == answered(guard, "", None, "lifespan") == ["inside"]
+    monkeypatch.setenv("VLLM_API_KEY", "")
+    assert answered(KeyGuard(inside), path, b"Bearer ") == [401], "without a key nothing gets through"

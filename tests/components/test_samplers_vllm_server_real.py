@@ -18,6 +18,7 @@ import pytest
 
 pytest.importorskip("vllm")
 
+from prerl_components.models.hf_causal import HfCausal
 from prerl_components.samplers.server_extension import ServerExtension
 from prerl_components.samplers.server_key import key_file
 from prerl_components.samplers.server_protocol import EXTENSION, GUARD
@@ -25,7 +26,15 @@ from prerl_components.samplers.server_sampler import ServerSampler
 from prerl_components.samplers.transformers import Transformers
 from prerl_components.samplers.vllm_server import VllmServer
 
-from prerl_spec.sdk import Decoding, LoadedModel, Request, SamplerSite
+from prerl_spec.sdk import (
+    Decoding,
+    EnvironmentUnmet,
+    LoadedModel,
+    Request,
+    SamplerSite,
+    ServedModel,
+    ServerProcess,
+)
 from prerl_spec.testing.laws.sampler import check_sampler
 from tests.components.vllm_models import nudge, vllm_model
 from tests.engine.runs import steps_of
@@ -84,6 +93,8 @@ class Served:
 
     def end(self) -> int:
         assert self._process is not None
+        if self._process.poll() is not None:
+            return self._process.returncode
         self._process.send_signal(signal.SIGTERM)
         return self._process.wait(60)
 
@@ -100,6 +111,14 @@ def served(model: LoadedModel, tmp_path_factory: pytest.TempPathFactory) -> Iter
     yield found
     assert found.end() == 0
     assert not key_file(found.url).exists()
+
+
+@pytest.fixture
+def another(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    found = Served(tmp_path_factory.mktemp("another"), vllm_model())
+    found.start()
+    yield found
+    found.end()
 
 
 def asked(url: str, path: str, body: dict[str, Any], key: str = "") -> int:
@@ -154,6 +173,68 @@ def test_no_door_opens_without_the_key(served: Served) -> None:
     assert f"{ServerExtension.__module__}.{ServerExtension.__qualname__}" == EXTENSION
 
 
+def processes(urls: list[str], engine: dict[str, Any] | None = None, key: str | None = None) -> list[ServerProcess]:
+    def load() -> LoadedModel:
+        raise AssertionError("a model with a name needs no loading")
+
+    sampler = VllmServer(urls=tuple(urls), engine=engine or {}, key=key)
+    declared = HfCausal(name="Qwen/Qwen3-0.6B", revision="abc", dtype="bfloat16", remote_code="f" * 40)
+    return list(sampler.servers(ServedModel(declared, load), urls))
+
+
+def free_url(host: str = "127.0.0.1") -> str:
+    with socket.create_server((host, 0)) as free:
+        return f"http://{host}:{free.getsockname()[1]}"
+
+
+def test_a_server_gets_the_model_of_the_spec_and_what_the_engine_table_says(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("THE_KEY", "hush")
+    engine = {"max_model_len": 512, "enable_prefix_caching": False, "hf_overrides": {"rope_theta": 1.5}}
+    urls = [free_url(), free_url()]
+    for process, url in zip(processes(urls, engine, "${secret:THE_KEY}"), urls, strict=True):
+        line = " ".join(process.command)
+        for part in (
+            "--host 127.0.0.1", f"--port {url.rpartition(':')[2]}", "--model Qwen/Qwen3-0.6B --revision abc",
+            "--dtype bfloat16", f"--trust-remote-code --code-revision {'f' * 40}", "--max-model-len 512",
+            "--no-enable-prefix-caching", '--hf-overrides {"rope_theta": 1.5}', "--logprobs-mode processed_logprobs",
+        ):  # fmt: skip
+            assert part in line
+        assert process.environment["VLLM_API_KEY"] == "hush"
+        assert "hush" not in line + repr(process)
+        assert not process.left
+        assert not process.notes
+
+
+def test_what_cannot_be_served_here_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    with pytest.raises(
+        EnvironmentUnmet, match=r"none of the urls is an address of this machine: http://192\.0\.2\.7:80"
+    ):
+        processes(["http://192.0.2.7:80"])
+    for url in ("https://127.0.0.1:8000", "http://127.0.0.1", "http://127.0.0.1:8000/path"):
+        with pytest.raises(EnvironmentUnmet, match="nothing that a server here can answer at"):
+            processes([url])
+    with pytest.raises(EnvironmentUnmet, match="no argument `max_model_length`") as caught:
+        processes([free_url()], {"max_model_length": 512})
+    assert "max_model_len" in str(caught.value.mend)
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(EnvironmentUnmet, match="is taken"):
+        processes([f"http://127.0.0.1:{taken.getsockname()[1]}"])
+
+
+def test_an_address_that_others_reach_says_what_that_means(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    here, open_to_all, elsewhere = free_url(), free_url("0.0.0.0"), "http://192.0.2.7:80"
+    first, second = processes([here, open_to_all, elsewhere])
+    assert [p.url for p in (first, second)] == [here, open_to_all], "the third is another machine's to serve"
+    assert not any("unencrypted" in note for note in first.notes)
+    assert any("unencrypted" in note for note in second.notes)
+    assert first.environment["VLLM_API_KEY"] != second.environment["VLLM_API_KEY"]
+    assert [f.read_text() for f in first.left] == [first.environment["VLLM_API_KEY"]]
+
+
 def test_two_processes_share_a_server_and_one_of_them_pushes(served: Served, tmp_path: Path) -> None:
     short = ("--set", "phases.refine.schedule.steps=3")
     torchrun("prerl_spec", "run", str(served.spec), "--run-dir", "both", *short, cwd=tmp_path)
@@ -162,11 +243,8 @@ def test_two_processes_share_a_server_and_one_of_them_pushes(served: Served, tmp
     assert max(e["metrics"]["sampler_gap"] for e in steps) < 1e-4
 
 
-def test_a_killed_server_ends_the_run_and_the_same_command_goes_on(
-    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    served = Served(tmp_path_factory.mktemp("killed"), vllm_model())
-    served.start()
+def test_a_killed_server_ends_the_run_and_the_same_command_goes_on(another: Served, tmp_path: Path) -> None:
+    served = another
     command = [sys.executable, "-m", "prerl_spec", "run", str(served.spec), "--run-dir", "run"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
 
@@ -176,6 +254,7 @@ def test_a_killed_server_ends_the_run_and_the_same_command_goes_on(
     process, events = run(), tmp_path / "run" / "events.jsonl"
     deadline = time.monotonic() + 240
     while not events.exists() or events.read_text().count('"event": "step"') < 3:
+        assert process.poll() is None, process.communicate()[1]
         assert time.monotonic() < deadline
         time.sleep(0.02)
     assert served.kill_server() == 5
