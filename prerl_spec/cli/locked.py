@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,18 @@ def compile_locked(spec: Path, overrides: dict[str, Any], *, locked: bool, updat
         require_same(resolved, lock, now)
     elif told(resolved, lock, now):
         _say(f"warning: {file} is not followed: `run --locked` refuses, `lock` writes what is here")
-    return compile_spec(spec, **{**overrides, "sets": (*overrides.get("sets", ()), *pins(resolved, lock))})
+    sets, found = tuple(overrides.get("sets", ())), pins(resolved, lock)
+    compiled = compile_spec(spec, **{**overrides, "sets": (*sets, *found)})
+    return _with_origin(compiled, {f"--set #{len(sets) + n}" for n in range(1, len(found) + 1)}, str(file))
+
+
+def _with_origin(compiled: Compiled, of_lock: set[str], file: str) -> Compiled:
+    """Says of the values that the lock has set that they are the lock's."""
+    if not of_lock:
+        return compiled
+    values = tuple(replace(v, origin=file) if v.origin in of_lock else v for v in compiled.plan.values)
+    plan = replace(compiled.plan, values=values)
+    return replace(compiled, plan=plan, graph=replace(compiled.graph, plan=plan.as_json()))
 
 
 def require_same(resolved: Resolved, locked: Lock, now: Lock) -> None:

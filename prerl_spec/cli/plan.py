@@ -19,14 +19,16 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """The page on stdout, warnings on stderr; an earlier plan in FILE is compared with, then replaced."""
+    """The page on stdout, warnings on stderr; an earlier plan in FILE is compared with, then replaced. At the commits of
+    SPEC.lock, as `run` takes them."""
     from prerl_spec.cli.diagnostics import print_results, print_text
-    from prerl_spec.compiler.compile import compile_spec, read_plan, require_met
+    from prerl_spec.cli.locked import compile_locked
+    from prerl_spec.compiler.compile import read_plan, require_met
     from prerl_spec.compiler.measured import measured
     from prerl_spec.compiler.render_plan import render_differences, render_plan
     from prerl_spec.errors import UsageError
 
-    compiled = compile_spec(arguments.spec, **overrides(arguments))
+    compiled = compile_locked(arguments.spec, overrides(arguments), locked=False, update=False)
     print_text(compiled.warnings, compiled.sources)
     page = render_plan(compiled.plan, measured(compiled.plan))
     if arguments.out is not None:

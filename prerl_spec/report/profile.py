@@ -49,9 +49,8 @@ def _phase_row(times: PhaseTimes, planned: PhasePlan) -> list[str]:
 
 def _end(plan: Plan, found: Profile) -> list[str]:
     steps = max((len(t.seconds) for t in found.phases), default=0)
-    lines = [
-        f"{plural(steps, 'timed step')} a phase, the first apart; {duration(found.opening)} to open model and data"
-    ]
+    timed = f"{plural(steps, 'timed step')} a phase, the first apart; " if steps else ""
+    lines = [f"{timed}{duration(found.opening)} to open model and data"]
     used = measured(plan)
     whole = None if used is None else whole_seconds(plan, used)
     if whole is not None and used is not None:

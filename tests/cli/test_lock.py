@@ -296,6 +296,11 @@ def test_hub_names_are_pinned_by_what_the_cache_knows(
     pinned, _ = check_spec(spec, sets=pins(resolved, lock))
     assert make_plan(pinned).model.settings["revision"] == "a" * 40
     assert make_lock(resolved, make_plan(resolved), ask=False).digest == lock.digest
+    compiled = compile_locked(spec, {"sets": ("run.seed=0",)}, locked=False, update=False)
+    value = next(v for v in compiled.plan.values if v.path == "model.revision")
+    assert (value.resolved, value.origin) == ("a" * 40, str(lock_file(spec)))
+    assert compiled.graph.plan == compiled.plan.as_json()
+    assert f"plan {compile_locked(spec, {}, locked=False, update=False).plan.digest[:12]}" in says("plan", spec)[1]
 
 
 def test_the_page_of_e0501_shows_what_it_says(tmp_path: Path, says: Says) -> None:
