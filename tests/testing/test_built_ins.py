@@ -3,7 +3,6 @@
 from prerl_spec.testing.conformance.check import check_distribution
 
 LEFT_OUT = {
-    "adapter lora": "there are no laws for adapters",
     "evaluator holdout": "there are no laws for evaluators",
     "evaluator lm_eval": "there are no laws for evaluators",
     "sampler vllm": "it needs the package",

@@ -22,7 +22,9 @@ class Lora(Component):
     rank: int = Field(default=16, ge=1, description="Rank r of the update B·A.")
     alpha: float = Field(default=32.0, gt=0, description="The update is scaled by alpha / rank.")
     targets: Literal["all-linear"] | Annotated[tuple[str, ...], Field(min_length=1)] = Field(
-        default="all-linear", description="Names of the linear layers that get an adapter; all: but the output head."
+        default="all-linear",
+        examples=[("q_proj",)],
+        description="Names of the linear layers that get an adapter; all: but the output head.",
     )
     dropout: float = Field(
         default=0.0,

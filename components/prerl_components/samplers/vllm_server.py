@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 from pydantic import Field, field_validator
@@ -77,6 +78,10 @@ class VllmServer(SamplerSettings):
         yield from super().check(wiring)
         if (fault := temperature_fault(self.temperature)) is not None:
             yield Conflict("E0701", fault, (Place("self", "temperature"), Place("self", "use")))
+
+    def for_trial(self, folder: Path) -> str:
+        """Whatever listens at its urls was started for something else."""
+        return "it needs a server that `prerl-spec serve` has started for it"
 
     def open(self, site: SamplerSite) -> AbstractContextManager[OpenSampler]:
         """Gives every server the weights as they stand and compares log-probabilities.
