@@ -1,5 +1,6 @@
 """What a run holds open: the policy, its data, samplers and verifier pools, each opened once, when it is first needed."""
 
+import json
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
@@ -25,6 +26,9 @@ from prerl_spec.types import Verdict
 INTERRUPTIBLE = ("sample", "verify", "evaluate", "check")
 """Stages that may be left in the middle: nothing of the policy has changed in them."""
 
+PER_CALL = frozenset({"group_size", "temperature", "top_p", "top_k", "max_new_tokens", "stop"})
+"""Settings of a sampler that come with each call."""
+
 
 class Session:
     """The opened graph. Use as a context manager."""
@@ -36,9 +40,9 @@ class Session:
         self.listener = listener
         self.signals = signals
         self._stack = ExitStack()
-        self._samplers: dict[int, OpenSampler] = {}
+        self._samplers: dict[str, OpenSampler] = {}
         self._version = 0
-        self._told: dict[int, int] = {}
+        self._told: dict[str, int] = {}
         self._pools: dict[int, VerifierPool] = {}
         for named in graph.evaluators:
             named.component.prepare()
@@ -75,9 +79,9 @@ class Session:
             raise Interrupted("interrupted", mend="the same command goes on")
 
     def sampler(self, named: Named) -> OpenSampler:
-        """The sampler of this declaration, opened at its first use, with the policy's weights as they stand. A collective
-        call."""
-        key = id(named.component)
+        """The sampler of this declaration, opened at its first use, with the policy's weights as they stand; phases that say
+        the same share one. A collective call."""
+        key = opened_as(named.component)
         if key not in self._samplers:
             site = SamplerSite(
                 self.loaded,
@@ -200,3 +204,9 @@ class Session:
 def _response_budget(phase: Phase) -> int:
     assert phase.sampler is not None
     return int(phase.sampler.component.max_new_tokens)
+
+
+def opened_as(sampler: Any) -> str:
+    """What tells one open sampler from another: an engine of its own for each phase would take the memory of several."""
+    settings = {name: value for name, value in sampler.settings().items() if name not in PER_CALL}
+    return json.dumps([type(sampler).__module__, type(sampler).__qualname__, settings], sort_keys=True)
