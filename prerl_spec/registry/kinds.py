@@ -226,7 +226,8 @@ class SamplerSite:
     folder: Path | None = None
     """Where weights may be written for an engine to read; None where nobody trains."""
     invariant: bool = False
-    """Whether a sample must be the same, bit for bit, whatever else is drawn with it."""
+    """Whether a sample must be the same, bit for bit, whatever else is drawn with it: only of samplers that provide
+    `attempts[invariant]`."""
 
 
 class OpenSampler(Protocol):
