@@ -4,24 +4,20 @@ Each phase begins from the weights as they then stand, so its responses are thos
 """
 
 import json
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from collections.abc import Mapping
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from transformers.utils.logging import disable_progress_bar
-
 from prerl_spec.compiler.calibration import CALIBRATION, EvaluatorTimes, PhaseTimes, Profile
 from prerl_spec.compiler.graph import Graph, Named, Phase
 from prerl_spec.engine.course import Course
-from prerl_spec.engine.events import EventLog, Listener, Silence
+from prerl_spec.engine.events import EventLog, Listener
 from prerl_spec.engine.manifest import write_manifest
 from prerl_spec.engine.memory import peak_bytes, reset_peak
 from prerl_spec.engine.open_phase import OpenPhase
-from prerl_spec.engine.ranks import Ranks
+from prerl_spec.engine.run import opened
 from prerl_spec.engine.session import Session
-from prerl_spec.engine.signals import Signals
 from prerl_spec.engine.small_round import SmallRound
 from prerl_spec.engine.tracing import Tracer, TracingClock
 from prerl_spec.engine.tracking import Trackers
@@ -36,24 +32,15 @@ def profile(graph: Graph, taken: Path | None, listener: Listener) -> Profile:
 
     Raises Interrupted, RunFailed, EnvironmentUnmet; the folder then holds no figures, and nothing reads it.
     """
-    quiet: Callable[[], None] = disable_progress_bar
-    quiet()
-    begin = perf_counter()
-    ranks = Ranks.start(graph.distributed.processes, invariant=graph.distributed.determinism == "invariant")
-    with ranks.losses_told(), ExitStack() as stack:
-        folder = ranks.gather([taken] if taken is not None else [])[0]
-        signals = stack.enter_context(Signals())
-        heard = Ticking(listener if ranks.is_main else Silence())
-        heard.begin(graph)
-        session = stack.enter_context(Session(graph, folder, ranks, heard, signals))
-        events = EventLog(folder / "events.jsonl", heard, writes=ranks.is_main)
-        calibration = Calibration(session, events, Trackers((), folder, graph.run.name), heard)
+    begin, heard = perf_counter(), Ticking(listener)
+    with opened(graph, taken, heard) as (session, events):
+        calibration = Calibration(session, events, Trackers((), session.folder, graph.run.name), heard)
         opening = perf_counter() - begin
         calibration.go()
         found = Profile(
-            folder, graph.run.name, graph.digest, opening, tuple(calibration.phases), tuple(calibration.rounds)
+            session.folder, graph.run.name, graph.digest, opening, tuple(calibration.phases), tuple(calibration.rounds)
         )
-        ranks.main_does(lambda: _write(folder, found, graph.plan), CALIBRATION)
+        session.ranks.main_does(lambda: _write(session.folder, found, graph.plan), CALIBRATION)
     return found
 
 

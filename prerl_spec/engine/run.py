@@ -1,7 +1,7 @@
 """A run in its folder: opens what the graph names, and goes its course."""
 
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from transformers.utils.logging import disable_progress_bar
@@ -22,6 +22,16 @@ def run(graph: Graph, taken: Path | None, listener: Listener) -> Path:
 
     Raises Interrupted after a signal, RunFailed, EnvironmentUnmet; whatever is raised, the last commit stands.
     """
+    with opened(graph, taken, listener) as (session, events), ExitStack() as stack:
+        trackers = Trackers(graph.trackers if session.ranks.is_main else (), session.folder, graph.run.name)
+        stack.callback(trackers.close)
+        Course(session, events, trackers).go()
+    return session.folder
+
+
+@contextmanager
+def opened(graph: Graph, taken: Path | None, listener: Listener) -> Iterator[tuple[Session, EventLog]]:
+    """The ranks joined, the graph opened in the folder, and its log of events; the main rank alone is listened to."""
     # Its bars for loading and writing shards would break up the display.
     quiet: Callable[[], None] = disable_progress_bar
     quiet()
@@ -36,8 +46,4 @@ def run(graph: Graph, taken: Path | None, listener: Listener) -> Path:
         heard: Listener = listener if ranks.is_main else Silence()
         heard.begin(graph)
         session = stack.enter_context(Session(graph, folder, ranks, heard, signals))
-        events = EventLog(folder / "events.jsonl", heard, writes=ranks.is_main)
-        trackers = Trackers(graph.trackers if ranks.is_main else (), folder, graph.run.name)
-        stack.callback(trackers.close)
-        Course(session, events, trackers).go()
-    return folder
+        yield session, EventLog(folder / "events.jsonl", heard, writes=ranks.is_main)
