@@ -61,8 +61,9 @@ def _parameters(number: int | None) -> str:
 
 def _shared(distributed: Mapping[str, Any]) -> str:
     """ "8 processes, weights in shards, activations computed again"."""
-    words = [plural(distributed["processes"], "process")]
-    if distributed["strategy"] == "fsdp2" and distributed["processes"] > 1:
+    processes = distributed["processes"]
+    words = [f"{processes} processes" if processes > 1 else "1 process"]
+    if distributed["strategy"] == "fsdp2" and processes > 1:
         words.append("weights in shards")
     if distributed["activation_checkpointing"]:
         words.append("activations computed again")

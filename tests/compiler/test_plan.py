@@ -353,6 +353,15 @@ def test_plan_chooses_a_pass_that_fits_and_says_where_nothing_does(tmp_path: Pat
     assert best.digest == fewer.digest == none.digest
 
 
+def test_the_page_says_how_processes_share_the_model(tmp_path: Path) -> None:
+    asked = '[distributed]\nprocesses = {}\nstrategy = "fsdp2"\nactivation_checkpointing = true\n[optimizer]'
+    several, one = (
+        " ".join(render_plan(planned(tmp_path, bent(("[optimizer]", asked.format(n))))).split()) for n in (2, 1)
+    )
+    assert "; 2 processes, weights in shards, activations computed again" in several
+    assert "; 1 process, activations computed again" in one
+
+
 def test_libraries_that_components_import_are_counted(tmp_path: Path) -> None:
     harness = ('use = "holdout"\ndata = "easy"', 'use = "lm_eval"\ntasks = ["arithmetic_chains_easy"]')
     costs = [planned(tmp_path, bent(*changes)).phases[0].cost for changes in ((), (harness,))]
