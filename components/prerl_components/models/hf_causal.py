@@ -17,7 +17,10 @@ DECIDED = frozenset(
 
 
 class HfCausal(Component):
-    """Weights are float32 whatever the checkpoint holds; `dtype` is what forwards compute in."""
+    """Weights are float32 whatever the checkpoint holds; `dtype` is what forwards compute in.
+
+    With an `adapter` the weights are frozen, and held in `dtype` as well.
+    """
 
     kind: ClassVar[Literal["model"]] = "model"
 
