@@ -4,8 +4,6 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-import pytest
-
 from prerl_spec.engine.small_round import SmallRound, spread
 from prerl_spec.types import Decoding, Generation, Request
 
@@ -31,12 +29,14 @@ def test_a_part_is_drawn_and_every_question_gets_its_number_of_answers() -> None
     site: Any = Site()
     small = SmallRound(site, responses=16)
     requests = [Request((n,), (1, 2, 3, 4)) for n in range(40)]
+    begin = time.perf_counter()
     drawn = small._generate(requests, Decoding(max_new_tokens=4))
+    taken = time.perf_counter() - begin
     assert [r.context for r in site.asked] == [(0,), (10,), (20,), (30,)]
     assert [len(g) for g in drawn] == [4] * 40
     assert [g[0].tokens for g in drawn[::10]] == [(0,), (10,), (20,), (30,)]
     assert (small.asked, small.of) == (4, 40)
-    assert small.left_out_seconds == pytest.approx(9 * PAUSE, rel=0.5)
+    assert 9 * PAUSE <= small.left_out_seconds <= 9 * taken
 
 
 def test_what_fits_whole_is_asked_whole() -> None:
