@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 pytest.importorskip("vllm")
@@ -161,6 +162,15 @@ def test_stop_strings_and_eos_end_a_sample_where_the_embedded_sampler_ends_it(
             ]
 
 
+def test_more_prompts_than_fit_a_forward_are_drawn_with_their_seeds(served: Served, model: LoadedModel) -> None:
+    numbers = np.random.default_rng(3)
+    requests = [Request(tuple(numbers.integers(0, 256, 400).tolist()), (n, n + 100)) for n in range(16)]
+    with VllmServer(urls=(served.url,)).open(SamplerSite(model, "cpu", 512)) as opened:
+        drawn, again = (opened.generate(requests, Decoding(max_new_tokens=3)) for _ in range(2))
+    assert [[g.tokens for g in group] for group in drawn] == [[g.tokens for g in group] for group in again]
+    assert all(len(g.tokens) == 3 or g.stop == "eos" for group in drawn for g in group)
+
+
 def test_no_door_opens_without_the_key(served: Served) -> None:
     key = key_file(served.url).read_text()
     rpc = {"method": "prerl_state"}
@@ -199,7 +209,8 @@ def test_a_server_gets_the_model_of_the_spec_and_what_the_engine_table_says(
         for part in (
             "--host 127.0.0.1", f"--port {url.rpartition(':')[2]}", "--model Qwen/Qwen3-0.6B --revision abc",
             "--dtype bfloat16", f"--trust-remote-code --code-revision {'f' * 40}", "--max-model-len 512",
-            "--no-enable-prefix-caching", '--hf-overrides {"rope_theta": 1.5}', "--logprobs-mode processed_logprobs",
+            "--no-enable-prefix-caching", "--no-enable-chunked-prefill",
+            '--hf-overrides {"rope_theta": 1.5}', "--logprobs-mode processed_logprobs",
         ):  # fmt: skip
             assert part in line
         assert process.environment["VLLM_API_KEY"] == "hush"

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from prerl_components.samplers.process_state import output_to
 from prerl_components.samplers.server_key import key_file, key_of, leave_new_key, server_folder
 from prerl_components.samplers.server_protocol import EXTENSION, GUARD, KEY_VARIABLE, LOGPROBS_MODE
-from prerl_components.samplers.vllm_engine import CPU_CACHE_BYTES, check_arguments
+from prerl_components.samplers.vllm_engine import check_arguments, cpu_arguments
 from prerl_components.samplers.weight_files import write_shell
 from prerl_spec.sdk import EnvironmentUnmet, ServedModel, ServerProcess
 
@@ -97,9 +97,10 @@ def _fixed_arguments(engine: Mapping[str, Any]) -> Iterator[str]:
 
     yield from ("--worker-extension-cls", EXTENSION, "--middleware", GUARD)
     yield from ("--logprobs-mode", LOGPROBS_MODE, "--generation-config", "vllm", "--disable-uvicorn-access-log")
-    # A spec may say otherwise: these are defaults where there is no GPU, compiling takes minutes there.
-    on_cpu = {"enforce_eager": True, "kv_cache_memory_bytes": CPU_CACHE_BYTES} if current_platform.is_cpu() else {}
-    for name, value in {**on_cpu, **engine}.items():
+    defaults = cpu_arguments(engine) if current_platform.is_cpu() else {}
+    # How long a sequence may be is the model's to say here, and vLLM fits the size of a forward to it.
+    defaults.pop("max_num_batched_tokens", None)
+    for name, value in {**defaults, **engine}.items():
         option = name.replace("_", "-")
         if isinstance(value, bool):
             yield f"--{option}" if value else f"--no-{option}"
