@@ -131,6 +131,21 @@ def test_the_slurm_file_requeues_an_interrupted_run_and_the_same_line_goes_on(tm
     assert steps == list(range(1, len(steps) + 1)), "no step was lost or repeated"
 
 
+@pytest.mark.vllm
+def test_vllm_draws_from_the_weights_that_lie_in_shards(tmp_path: Path) -> None:
+    # vLLM's CPU build has no attention for heads of 16.
+    text = SPEC.replace("head_dim = 16", "head_dim = 32").replace('use = "transformers"', 'use = "vllm"')
+    (tmp_path / "spec.toml").write_text(
+        text.replace("[sampler]", "[sampler]\nengine = { enforce_eager = true }") + SHARDED
+    )
+    line = [sys.executable, "-m", "prerl_spec", "run", "spec.toml", "--run-dir", "run"]
+    own = {"VLLM_ENABLE_V1_MULTIPROCESSING": "0", "VLLM_CPU_KVCACHE_SPACE": "1", "HF_HUB_OFFLINE": "1"}
+    subprocess.run(line, cwd=tmp_path, env={**environment(), **own}, check=True, capture_output=True)
+    gaps = [s["metrics"]["sampler_gap"] for s in steps_of(tmp_path / "run") if s["phase"] != "pretrain"]
+    assert len(gaps) == 5
+    assert max(gaps) < 1e-4
+
+
 def emulated_slurm(folder: Path) -> dict[str, str]:
     """One node with two tasks: `srun` starts them and passes SIGTERM on, as Slurm does; `scontrol` notes what is asked."""
     tools = folder / "tools"
