@@ -23,7 +23,7 @@ from prerl_spec.registry.settings import Setting, settings_of
 from prerl_spec.registry.shelf import installed, load
 
 Judge = Callable[[Any], str | None]
-"""A spec's text -> what the refusal says, None where it passes."""
+"""A spec (its text, or a confection config) -> what the refusal says, None where it passes."""
 
 
 class AnyComponent(BaseModel):
@@ -57,15 +57,26 @@ def open_component(setting: Setting) -> Any:
 def closed_component(setting: Setting) -> Any:
     """A discriminated union of the components that are installed today, each with its settings model."""
     assert setting.slot is not None, "only places of components are typed so"
-    classes = _classes(setting.slot.kind)
-    if not classes:
+    return _closed(setting.slot.kind, frozenset())
+
+
+def _closed(kind: Any, around: frozenset[str]) -> Any:
+    """Slots are closed as well, but for those that would hold themselves (a sum of sums)."""
+    models = []
+    classes = _classes(kind)
+    if not classes or kind in around:
         return AnyComponent
-    models = tuple(
-        create_model(f"Closed_{name}", __base__=cls, use=(Literal[name], ...), origin=(str, Field("", alias="from")))
-        for name, cls in classes.items()
-    )
-    names = Literal[tuple(classes)]  # type: ignore[valid-type]
-    return Union[names, Annotated[Union[models], Field(discriminator="use")] if len(models) > 1 else models[0]]  # noqa: UP007
+    for name, cls in classes.items():
+        slots: dict[str, Any] = {}
+        for setting in (s for s in settings_of(cls).values() if s.slot is not None):
+            one = _closed(setting.slot.kind, around | {kind})  # type: ignore[union-attr]
+            whole = tuple[one, ...] if setting.slot.many else one  # type: ignore[union-attr, valid-type]
+            slots[setting.attribute] = (whole, ...) if setting.required else (whole | None, None)
+        use: Any = (Literal[name], ...)
+        origin: Any = (str, Field("", alias="from"))
+        models.append(create_model(f"Closed_{name}", __base__=cls, use=use, origin=origin, **slots))
+    tables = Annotated[Union[tuple(models)], Field(discriminator="use")] if len(models) > 1 else models[0]  # noqa: UP007
+    return Union[Literal[tuple(classes)], tables]  # noqa: UP007
 
 
 def _classes(kind: Any) -> dict[str, type[Component]]:
@@ -88,7 +99,7 @@ def _with_components(model: type[Section], component: Callable[[Setting], Any], 
 # --- confection ------------------------------------------------------------------------------------------------------
 
 
-def confection_judge() -> Callable[[Mapping[str, Any]], str | None]:
+def confection_judge() -> Judge:
     """Registered functions with typed arguments, for phases and sequences as well; core tables by a closed schema, held
     against what is written (`resolve` with a schema would take unknown sections out without a word). Raises ImportError."""
     from confection import Config, ConfigValidationError, Schema, registry
@@ -111,7 +122,7 @@ def confection_judge() -> Callable[[Mapping[str, Any]], str | None]:
     for kind in KINDS:
         setattr(registry, kind, {name: _typed(name, settings_of(cls)) for name, cls in _classes(kind).items()})
 
-    def judge(config: Mapping[str, Any]) -> str | None:
+    def judge(config: Any) -> str | None:
         try:
             text = config if isinstance(config, str) else Config(config).to_str()
             written = Config().from_str(text)

@@ -18,7 +18,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from benchmarks.rivals import (
     closed_component,
@@ -129,7 +129,7 @@ def in_config(mutant: Mutant, config: dict[str, Any]) -> dict[str, Any] | str:
     holder, key = holder_in_config(changed, mutant.path)
     if mutant.kind == "wrong table":
         into, name = holder_in_config(changed, mutant.change)
-        into[name][key] = holder.pop(key)  # type: ignore[union-attr]
+        into[name][key] = holder.pop(key)
     elif mutant.kind == "key typo":
         assert isinstance(holder, dict), "keys stand in tables"
         # The counterpart of a mistyped `use` is a mistyped registry behind the `@`.
@@ -195,7 +195,7 @@ def main() -> int:
 
 def report(counts: Counter[tuple[str, str, str]], names: list[str]) -> None:
     """One line a kind of mistake, one column a tool: silent passes, and refusals with the line or the name."""
-    kinds = [k for k in Kind.__args__ if counts["prerl-spec", k, "all"]]  # type: ignore[attr-defined]
+    kinds = [k for k in get_args(Kind) if counts["prerl-spec", k, "all"]]
     print(f"{'silent passes':<16} {'mutants':>8}" + "".join(f"{n:>18}" for n in names))
     for kind in [*kinds, "all"]:
         row = f"{kind:<16} {_sum(counts, 'prerl-spec', kind, 'all', kinds):>8}"
