@@ -36,7 +36,7 @@ class Shards:
         self._layers = [
             fully_shard(layer, mesh=mesh, reshard_after_forward=self._frees, **arguments) for layer in layers
         ]
-        # The backward pass begins with the root's weights: they stay gathered between the passes.
+        # The backward pass begins with the weights of the root: they stay gathered after the forward.
         self._root = fully_shard(root, mesh=mesh, reshard_after_forward=False, **arguments)
         for part in self._parts:
             # The loss carries the global denominator, so gradients add up; by default FSDP2 would average them.
