@@ -32,7 +32,7 @@ class Health(http.server.BaseHTTPRequestHandler):
         pass
 server = http.server.HTTPServer(("127.0.0.1", port), Health)
 server.timeout = 0.2
-while way != "dies" or not os.path.exists(f"{folder}/die"):
+while way != "dies" or not os.path.exists(f"{folder}/die-{port}"):
     server.handle_request()
 sys.exit("RuntimeError: out of memory")
 """
@@ -177,13 +177,19 @@ def test_a_server_that_does_not_start_is_told_with_its_own_words(
     assert ".log says more" in said
 
 
-def test_when_one_server_dies_the_others_end_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_when_one_server_dies_the_others_end_too(tmp_path: Path) -> None:
     ports = free_ports(2)
-    (tmp_path / "die").touch()
-    assert main(pretending(tmp_path, "dies", ports)) in (3, 5)
-    assert "RuntimeError: out of memory" in capsys.readouterr().err
-    told = [f.read_text().split() for f in tmp_path.glob("pids-*")]
-    assert not any(is_alive(int(pid)) for server, child, _ in told for pid in (server, child))
+    command = [sys.executable, "-m", "prerl_spec", *pretending(tmp_path, "dies", ports)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    ready = [process.stdout.readline() for _ in ports]
+    pids = served(tmp_path, ports)
+    (tmp_path / f"die-{ports[0]}").touch()
+    _, said = process.communicate(timeout=40)
+    assert ready[1].startswith("ready"), said
+    assert process.returncode == 5, said
+    assert f"http://127.0.0.1:{ports[0]} ended with exit code 1: RuntimeError: out of memory" in said
+    assert not any(map(is_alive, pids))
 
 
 def test_a_spec_without_servers_is_a_mistake_of_the_caller(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
