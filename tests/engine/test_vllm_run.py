@@ -78,9 +78,10 @@ def test_a_killed_run_goes_on_and_no_committed_step_is_lost_altered_or_repeated(
     assert max(found.values()) <= 1e-4, found
 
 
-def test_two_processes_have_an_engine_each_and_draw_what_one_draws(tmp_path: Path) -> None:
+@pytest.mark.parametrize("strategy", ["ddp", "fsdp2"])
+def test_two_processes_have_an_engine_each_and_draw_what_one_draws(tmp_path: Path, strategy: str) -> None:
     (tmp_path / "both").mkdir()
-    (tmp_path / "both" / "spec.toml").write_text(VLLM)
+    (tmp_path / "both" / "spec.toml").write_text(f'{VLLM}\n[distributed]\nstrategy = "{strategy}"\n')
     torchrun("prerl_spec", "run", "spec.toml", cwd=tmp_path / "both")
     both = tmp_path / "both" / "runs" / "small"
     assert set(gaps(both)) == set(SAMPLED)

@@ -25,7 +25,8 @@ from prerl_spec.sdk import Decoding, Generation, OpenSampler, PolicyAccess, Requ
 
 
 class ColocatedSampler:
-    """Draws with an engine whose weights `sync` replaces.
+    """Draws with an engine whose weights `sync` replaces. `gap` is the mean |log P_trainer - log P_sampler| of a token of the
+    probe's texts at the last push, in nats.
 
     Where the engine can sleep (on GPUs) it does so whenever it does not draw: its cache and its weights then leave the
     memory to the trainer.
@@ -45,7 +46,6 @@ class ColocatedSampler:
             self._push()
             self._probe = WeightProbe(policy, self._probe_texts(site), max_gap)
             self.gap = self._compare(0)
-            """Of the last push: mean |log P_trainer - log P_sampler| of a token of the probe's texts, in nats."""
             self._sleep()
 
     def generate(
@@ -145,14 +145,18 @@ def open_colocated(site: SamplerSite, engine: Mapping[str, Any], max_gap: float)
         folder = root / "vllm"
         if policy.rank == 0:
             write_shell(folder, site.model)
-        adapter = None
+        adapter, base = None, list[Path]()
         if policy.has_adapter:
-            write_weights(folder, policy.tensors(), writes=policy.rank == 0)
+            cast = ((name, tensor.to(site.model.compute_dtype)) for name, tensor in policy.tensors())
+            base = write_weights(folder, cast, writes=policy.rank == 0)
             adapter = PushedAdapter(policy, folder)
         policy.barrier()
         arguments = {**engine_arguments(site, folder, adapter), **engine}
         log = folder / f"rank{policy.rank}.log"
         llm = stack.enter_context(running_engine(arguments, log))
+        policy.barrier()
+        for file in base:
+            file.unlink()
         with faults_told(f"vLLM cannot run {type(site.model.module).__name__}", log):
             sampler = ColocatedSampler(llm, site, policy, max_gap, adapter)
         yield sampler
