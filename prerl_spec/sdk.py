@@ -14,6 +14,7 @@ from prerl_spec.registry.component import (
     Slot,
     SpecPath,
     Wiring,
+    decided_elsewhere,
 )
 from prerl_spec.registry.handover import Handover
 from prerl_spec.registry.kinds import (
@@ -113,6 +114,7 @@ __all__ = [
     "Verdict",
     "View",
     "Wiring",
+    "decided_elsewhere",
     "eos_ids_of",
     "question_text",
     "template_fault",

@@ -106,7 +106,9 @@ def test_the_installed_entry_points_are_those_of_pyproject() -> None:
     }
     assert written == installed, "run `pip install -e .` again: the entry points have changed"
     for group, entries in table.items():
-        assert list(entries) == sorted(entries), f"{group}: packagers sort names, and suggestions follow the declaration"
+        assert list(entries) == sorted(entries), (
+            f"{group}: packagers sort names, and suggestions follow the declaration"
+        )
 
 
 def test_every_component_class_stands_in_the_entry_point_table() -> None:

@@ -168,7 +168,7 @@ class EvaluatorPlan:
 class NeedPlan:
     """Something that running needs from outside. `met` is None where only the run can tell."""
 
-    what: Literal["package", "model", "dataset", "file", "gpu", "secret", "server", "part"]
+    what: Literal["package", "model", "dataset", "file", "gpu", "secret", "server", "part", "setting"]
     name: str
     revision: str | None
     by: tuple[str, ...]

@@ -11,6 +11,7 @@ from prerl_spec.compiler.digest import digest_of_plan
 from prerl_spec.compiler.estimate import Shape, sampling_seconds, shape_of
 from prerl_spec.compiler.evaluation_plan import evaluation_share, evaluator_plan
 from prerl_spec.compiler.hardware import Hardware, detect_hardware
+from prerl_spec.compiler.invariance_parts import invariance_parts
 from prerl_spec.compiler.lanes import lane_notes
 from prerl_spec.compiler.local_files import Unknown, model_codec, model_config
 from prerl_spec.compiler.notes import phase_notes
@@ -144,6 +145,7 @@ def _required(resolved: Resolved, phases: tuple[Site, ...]) -> Iterator[tuple[st
                 seen.add(path)
                 yield from ((path, requirement) for requirement in built.component.requirements())
     yield from engine_parts(resolved.spec)
+    yield from invariance_parts(resolved, phases)
     for path, names in resolved.secrets.items():
         yield from ((path, Requirement("secret", name, f"export {name}=...")) for name in names)
 

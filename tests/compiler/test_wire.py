@@ -47,19 +47,6 @@ ONE_MISTAKE = {
         "E0701",
         '"truncate"',
     ),
-    "invariant, and shards": (
-        bent(("[optimizer]", '[distributed]\nstrategy = "fsdp2"\ndeterminism = "invariant"\n[optimizer]')),
-        "E0701",
-        '"invariant"',
-    ),
-    "invariant, and a sampler that is not": (
-        bent(
-            ("[sampler]", '[distributed]\ndeterminism = "invariant"\n[sampler]'),
-            ('use = "transformers"', 'use = "vllm"'),
-        ),
-        "E0701",
-        '"vllm"',
-    ),
     "greedy training": (bent(("group_size = 4", "group_size = 4\ntemperature = 0.0")), "E0701", "0.0"),
     "moments of another optimizer": (
         bent(("steps = 9 }", 'steps = 9, optimizer = "carry" }')),

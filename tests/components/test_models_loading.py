@@ -224,13 +224,19 @@ def test_the_hub_counts_as_unreachable_where_no_connection_opens(monkeypatch: py
         {"remote_code": "main"},
         {"remote_code": "abc123"},
         {"dtype": "int8"},
-        {"load": {"torch_dtype": "auto"}},
-        {"load": {"trust_remote_code": True}},
     ],
 )
 def test_settings_that_would_break_a_promise_are_refused(settings: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         HfCausal(name="x", **settings)
+
+
+@pytest.mark.parametrize("argument", ["torch_dtype", "trust_remote_code", "weights_only"])
+def test_what_the_run_decides_is_not_handed_on(argument: str, site: ModelSite) -> None:
+    model = HfCausal(name="x", load={argument: True})
+    assert [r.name for r in model.requirements() if r.what == "setting"] == [f"load.{argument}"]
+    with pytest.raises(EnvironmentUnmet, match=f"load.{argument} is decided"):
+        model.build(site)
 
 
 def test_the_tokenizer_lies_with_the_model_unless_it_is_written() -> None:

@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, SerializeAsAny, field_validator, model_validator
+from pydantic import Field, SerializeAsAny, model_validator
 
-from prerl_spec.sdk import Component, HandedOn, LoadedModel, ModelSite, Requirement, Slot
+from prerl_spec.sdk import Component, HandedOn, LoadedModel, ModelSite, Requirement, Slot, decided_elsewhere
 
 DECIDED = frozenset(
     (
@@ -50,12 +50,10 @@ class HfCausal(Component):
             return {**values, "tokenizer": values["name"]}
         return values
 
-    @field_validator("load")
-    @classmethod
-    def _decides_nothing_twice(cls, load: dict[str, Any]) -> dict[str, Any]:
-        if taken := sorted(DECIDED & load.keys()):
-            raise ValueError(f"{', '.join(taken)}: decided by other settings, not by `load`")
-        return load
+    @property
+    def overruling(self) -> tuple[Requirement, ...]:
+        """Entries of `load` that this model does not let anyone hand on."""
+        return decided_elsewhere("load", self.load, DECIDED)
 
     def requirements(self) -> tuple[Requirement, ...]:
         names = dict.fromkeys([self.name, self.tokenizer])
@@ -68,7 +66,8 @@ class HfCausal(Component):
         kernels = Requirement(
             "gpu", f'attention = "{self.attention}"', 'write attention = "sdpa", or run where there is a GPU'
         )
-        return (*hub, kernels) if self.attention.startswith("flash_attention") else tuple(hub)
+        flash = (kernels,) if self.attention.startswith("flash_attention") else ()
+        return (*hub, *flash, *self.overruling)
 
     def for_trial(self, folder: Path) -> Self:
         """A small model of random weights, saved in the folder."""

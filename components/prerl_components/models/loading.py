@@ -32,6 +32,8 @@ def load_pretrained(settings: "HfCausal", site: ModelSite) -> LoadedModel:
     Raises EnvironmentUnmet for what cannot be loaded, for a checkpoint that lacks weights of its architecture, and for
     one without safetensors.
     """
+    for need in settings.overruling:
+        raise EnvironmentUnmet(f"{need.name} is decided by other settings", mend=need.mend)
     adapter: Any = settings.adapter
     code = settings.remote_code
     try:

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from prerl_components.samplers.settings import HandedOnTable, SamplerSettings
 from prerl_components.samplers.vllm_sampling import temperature_fault
-from prerl_spec.sdk import Conflict, HandedOn, OpenSampler, Place, Requirement, SamplerSite, Wiring
+from prerl_spec.sdk import Conflict, HandedOn, OpenSampler, Place, Requirement, SamplerSite, Wiring, decided_elsewhere
 
 PACKAGE = Requirement(
     "package",
@@ -51,13 +51,6 @@ class Vllm(SamplerSettings):
         0.1, gt=0, description="mean |log-probability of trainer - of sampler|, in nats, that stops the run"
     )
 
-    @field_validator("engine")
-    @classmethod
-    def _decides_nothing_twice(cls, engine: dict[str, Any]) -> dict[str, Any]:
-        if taken := sorted(DECIDED & engine.keys()):
-            raise ValueError(f"{', '.join(taken)}: decided by other settings, not by `engine`")
-        return engine
-
     @property
     def device_share(self) -> float:
         """How much of a GPU's memory the engine takes while it draws."""
@@ -65,7 +58,7 @@ class Vllm(SamplerSettings):
         return float(share) if isinstance(share, int | float) else ENGINE_SHARE
 
     def requirements(self) -> tuple[Requirement, ...]:
-        return (PACKAGE,)
+        return (PACKAGE, *decided_elsewhere("engine", self.engine, DECIDED))
 
     def check(self, wiring: Wiring) -> Iterable[Conflict]:
         """The shared rules, and no temperature that vLLM would change without a word."""

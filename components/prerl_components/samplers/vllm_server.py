@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from prerl_components.samplers.settings import HandedOnTable, SamplerSettings
 from prerl_components.samplers.vllm_sampling import temperature_fault
@@ -20,6 +20,7 @@ from prerl_spec.sdk import (
     ServedModel,
     ServerProcess,
     Wiring,
+    decided_elsewhere,
 )
 
 DECIDED = frozenset(
@@ -63,15 +64,9 @@ class VllmServer(SamplerSettings):
         0.1, gt=0, description="mean |log-probability of trainer - of sampler|, in nats, that stops the run"
     )
 
-    @field_validator("engine")
-    @classmethod
-    def _decides_nothing_twice(cls, engine: dict[str, Any]) -> dict[str, Any]:
-        if taken := sorted(DECIDED & engine.keys()):
-            raise ValueError(f"{', '.join(taken)}: decided by other settings, not by `engine`")
-        return engine
-
     def requirements(self) -> tuple[Requirement, ...]:
-        return tuple(Requirement("server", url, "prerl-spec serve SPEC") for url in self.urls)
+        servers = tuple(Requirement("server", url, "prerl-spec serve SPEC") for url in self.urls)
+        return (*servers, *decided_elsewhere("engine", self.engine, DECIDED))
 
     def check(self, wiring: Wiring) -> Iterable[Conflict]:
         """The shared rules, and no temperature that vLLM would change without a word."""
