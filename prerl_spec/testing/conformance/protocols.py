@@ -4,6 +4,7 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
+from prerl_spec.needs import View
 from prerl_spec.registry.component import Component, Kind
 from prerl_spec.registry.kinds import (
     Adapter,
@@ -20,7 +21,6 @@ from prerl_spec.registry.kinds import (
     Tracker,
     Verifier,
 )
-from prerl_spec.types import View
 
 PROTOCOLS: Mapping[Kind, type] = {
     "model": Model,
@@ -39,13 +39,16 @@ PROTOCOLS: Mapping[Kind, type] = {
     "tracker": Tracker,
 }
 BASES: Mapping[Kind, str] = {
+    "view": "ContextView",
+    "sampler": "SamplerSettings",
     "objective": "OnePartObjective",
     "verifier": "BinaryVerifier",
     "schedule": "Handover",
+    "evaluator": "EvaluatorSettings",
 }
 """What authors may subclass in place of Component."""
 
-OF_PARTS = ("needs", "credit", "terms")
+OF_PARTS = ("needs", "reads", "credit", "terms")
 """Members of an objective that the engine asks of its parts alone."""
 
 
