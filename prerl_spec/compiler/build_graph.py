@@ -10,6 +10,7 @@ from prerl_spec.compiler.graph import Checkpointing, Distributed, Graph, Named, 
 from prerl_spec.compiler.plan import ComponentPlan, PhasePlan, Plan
 from prerl_spec.errors import Drift, EnvironmentUnmet
 from prerl_spec.registry.component import Component
+from prerl_spec.registry.kind_protocols import BASES, missing_members
 from prerl_spec.registry.kinds import Sampler
 from prerl_spec.registry.local import local_entries
 from prerl_spec.registry.shelf import Entry, PluginFault, Shelf, installed, load
@@ -23,8 +24,16 @@ def build_graph(plan: Plan, spec_text: str) -> Graph:
     shelf = shelf_of(plan)
 
     def named(component: ComponentPlan) -> Named[Any]:
-        """By its kind's Protocol from here on: the plan holds components of the right kind, and of no other."""
-        return Named(component.use, declare(component, shelf))
+        """By its kind's Protocol from here on. Raises EnvironmentUnmet for a component that lacks a member of it."""
+        declared = declare(component, shelf)
+        if missing := missing_members(declared):
+            base = BASES.get(declared.kind)
+            raise EnvironmentUnmet(
+                f"E0305: the {declared.kind} `{component.use}` of {component.distribution} lacks "
+                f"{', '.join(f'`{name}`' for name in missing)}",
+                mend="update it" if base is None else f"update it: `{base}` of prerl_spec.sdk brings what most need",
+            )
+        return Named(component.use, declared)
 
     def optional(component: ComponentPlan | None) -> Named[Any] | None:
         return None if component is None else named(component)

@@ -17,7 +17,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from prerl_spec.registry.kinds import Verifier
+from prerl_spec.registry.kinds import Verifier, WarmedUp
 from prerl_spec.types import Verdict
 
 MAX_TEXT = 2000
@@ -62,7 +62,8 @@ def _rebuild(opening: Mapping[str, Any]) -> Verifier:
             raise
         module = _module_of_file(module_name, opening["file"])
     verifier: Verifier = getattr(module, class_name).model_validate(opening["settings"])
-    verifier.warm_up()
+    if isinstance(verifier, WarmedUp):
+        verifier.warm_up()
     return verifier
 
 

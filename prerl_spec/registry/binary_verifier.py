@@ -21,8 +21,5 @@ class BinaryVerifier(Component):
     def provides(self) -> frozenset[str]:
         return frozenset({"reward[binary]"})
 
-    def warm_up(self) -> None:
-        """Nothing has to be imported first."""
-
     def check_gold(self, gold: str) -> str | None:
         return None if gold.strip() else "it is empty"

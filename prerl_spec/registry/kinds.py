@@ -334,10 +334,6 @@ class Verifier(Declared, Protocol):
     def seconds_allowed(self) -> float: ...
     @property
     def memory_bytes(self) -> int: ...
-    def warm_up(self) -> None:
-        """Imports and first calls: runs once in each worker process, before its first deadline."""
-        ...
-
     def judge(self, response: str, gold: str) -> Verdict:
         """The verdict on a finished response (a truncated one is unparsable before any verifier sees it). Runs in the
         main thread of a worker process; raising is an `error` verdict. Pure: same inputs, same verdict."""
@@ -345,6 +341,15 @@ class Verifier(Declared, Protocol):
 
     def check_gold(self, gold: str) -> str | None:
         """Why this gold answer cannot be verified against, None when it can. Cheap; runs when data is opened."""
+        ...
+
+
+@runtime_checkable
+class WarmedUp(Protocol):
+    """A verifier whose first verdict would be slow."""
+
+    def warm_up(self) -> None:
+        """Imports and first calls: runs once in each worker process, before its first deadline."""
         ...
 
 
