@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from prerl_spec.codes import Code
 from prerl_spec.compiler.places import at_last_written, use_place
 from prerl_spec.compiler.resolve import Built, Resolved
 from prerl_spec.compiler.serving import Served, Site, nested
@@ -53,14 +54,18 @@ def _checked(resolved: Resolved, path: str, built: Built, wiring: Wiring, owners
         )
     except PluginFault as fault:
         span, where = resolved.use_span(path), use_place(resolved, path)
-        yield Broken(Diagnostic("error", fault.code, fault.message, span, where, help=fault.help), frozenset())
+        yield Broken(Diagnostic(fault.code, fault.message, span, where, help=fault.help), frozenset())
         return
     for conflict in found:
         places = [
             p for place in conflict.places for p in _places(resolved, place, {**owners, "self": path}, built, wiring)
         ]
         diagnostic = at_last_written(
-            resolved, conflict.code, conflict.message, places or [(use_place(resolved, path), None)], help=conflict.help
+            resolved,
+            Code(conflict.code),
+            conflict.message,
+            places or [(use_place(resolved, path), None)],
+            help=conflict.help,
         )
         yield Broken(diagnostic, frozenset(place.setting for place in conflict.places))
 

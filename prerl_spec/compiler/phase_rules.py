@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+from prerl_spec.codes import Code
 from prerl_spec.compiler.places import at_last_written, use_place
 from prerl_spec.compiler.resolve import Resolved
 from prerl_spec.compiler.serving import Site, nested
@@ -18,8 +19,7 @@ def step_size(resolved: Resolved, site: Site) -> Iterator[Diagnostic]:
         assert site.objective.built is not None
         does = "samples: it counts prompts" if site.samples else "samples nothing: it counts documents"
         yield Diagnostic(
-            "error",
-            "E0701",
+            Code.CONTRADICTION,
             f"{site.title} {does}, not {other.split('_')[0]}",
             resolved.key_span(f"{site.path}.{other}"),
             path=f"{site.path}.{other}",
@@ -29,8 +29,7 @@ def step_size(resolved: Resolved, site: Site) -> Iterator[Diagnostic]:
     units = getattr(site.spec, wanted)
     if units is None and getattr(site.spec, other) is None and f"{site.path}.{wanted}" not in resolved.poisoned:
         yield Diagnostic(
-            "error",
-            "E0204",
+            Code.MISSING_KEY,
             f"{site.title} has no `{wanted}`",
             resolved.header_span(site.path),
             path=f"{site.path}.{wanted}",
@@ -45,8 +44,7 @@ def whole_updates(resolved: Resolved, site: Site) -> Iterator[Diagnostic]:
         units = getattr(site.spec, key)
         if key != misplaced and units is not None and units % site.spec.updates_per_batch:
             yield Diagnostic(
-                "error",
-                "E0701",
+                Code.CONTRADICTION,
                 f"{key} = {units} is not a multiple of updates_per_batch = {site.spec.updates_per_batch}",
                 resolved.key_span(f"{site.path}.{key}"),
                 path=f"{site.path}.{key}",
@@ -63,7 +61,7 @@ def group_baseline(resolved: Resolved, site: Site) -> Iterator[Diagnostic]:
     assert site.sampler is not None
     yield at_last_written(
         resolved,
-        "E0701",
+        Code.CONTRADICTION,
         f"the objective needs at least {objective.min_group} attempts a prompt, and group_size is {sampler.group_size}",
         [
             (f"{site.sampler.path}.group_size", sampler.group_size),
@@ -92,7 +90,7 @@ def truncated_sampling(resolved: Resolved, site: Site) -> Iterator[Diagnostic]:
         names = " and ".join(path.rsplit(".", 1)[1] for path, _ in truncating)
         yield at_last_written(
             resolved,
-            "E0701",
+            Code.CONTRADICTION,
             f"{names} of the sampler biases the objective's probability ratios",
             [*truncating, *ratios],
             help="train with top_p = 1.0 and top_k = 0; an evaluator may truncate as it likes",
@@ -110,7 +108,7 @@ def reference_switched_off(resolved: Resolved, site: Site) -> Iterator[Diagnosti
     for path in terms or [site.objective.path]:
         yield at_last_written(
             resolved,
-            "E0701",
+            Code.CONTRADICTION,
             f'the objective of {site.title} compares with a reference, and reference = "off"',
             [("reference", "off"), (use_place(resolved, path), None)],
             help='leave `reference` out, or write reference = "initial"',
@@ -135,7 +133,7 @@ def steps_that_are_not_known(resolved: Resolved, site: Site) -> Iterator[Diagnos
     end = budget if resolved.is_written(budget) else use_place(resolved, site.schedule.path)
     yield at_last_written(
         resolved,
-        "E0701",
+        Code.CONTRADICTION,
         f'lr_schedule = "{falling}" runs over the steps of the phase, and a token budget has no number of steps',
         [(f"{site.optimizer.path}.lr_schedule", falling), (end, None)],
         help='give the phase `steps`, or take lr_schedule = "constant"',
@@ -153,7 +151,7 @@ def inherited_moments(resolved: Resolved, site: Site, following: Site | None) ->
     if (ours.built.use, ours.built.distribution) != (theirs.built.use, theirs.built.distribution):
         yield at_last_written(
             resolved,
-            "E0701",
+            Code.CONTRADICTION,
             f'optimizer = "carry", but `{theirs.built.use}` cannot take over the moments of `{ours.built.use}`',
             [(f"{site.schedule.path}.optimizer", "carry")],
             help='write optimizer = "reset", or leave it out, or give both phases the same optimizer',

@@ -3,13 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
+from prerl_spec.codes import Code
 from prerl_spec.compiler.resolve import Resolved
-from prerl_spec.errors import Diagnostic, Label, Severity, Span
-
-
-def severity_of(code: str) -> Severity:
-    """The first letter of a code is its severity."""
-    return "warning" if code.startswith("W") else "error"
+from prerl_spec.errors import Diagnostic, Label
 
 
 def use_place(resolved: Resolved, component: str) -> str:
@@ -18,13 +14,8 @@ def use_place(resolved: Resolved, component: str) -> str:
     return written_out if resolved.is_written(written_out) else component
 
 
-def written_value(resolved: Resolved, path: str) -> Span | None:
-    """The span of a value as it was written, None for a default."""
-    return resolved.value_span(path) if resolved.is_written(path) else None
-
-
 def at_last_written(
-    resolved: Resolved, code: str, message: str, places: Sequence[tuple[str, Any]], *, help: str | None = None
+    resolved: Resolved, code: Code, message: str, places: Sequence[tuple[str, Any]], *, help: str | None = None
 ) -> Diagnostic:
     """A diagnostic about several settings, each (path, value): it points at the one that was written last.
 
@@ -39,7 +30,6 @@ def at_last_written(
         if (span := resolved.value_span(path)) is not None
     ]
     return Diagnostic(
-        severity_of(code),
         code,
         message,
         resolved.value_span(primary),

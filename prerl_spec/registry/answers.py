@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from prerl_spec.codes import Code
 from prerl_spec.registry.component import Component, Conflict, Requirement, Wiring
 from prerl_spec.registry.shelf import OWN_DISTRIBUTION, PluginFault, cause_of, normalized
 
@@ -27,7 +28,7 @@ def conflicts(component: Component, wiring: Wiring, name: str, distribution: str
         found = list(component.check(wiring))
         for conflict in found:
             assert isinstance(conflict, Conflict), f"check() gives {conflict!r}, not a Conflict"
-            assert conflict.code in ("E0701", "W0702"), f"check() gives the code {conflict.code!r}"
+            assert conflict.code in (Code.CONTRADICTION, Code.NO_EFFECT), f"check() gives the code {conflict.code!r}"
     return found
 
 
@@ -41,7 +42,7 @@ def its_own_fault(name: str, distribution: str) -> Iterator[None]:
         yield
     except Exception as error:  # a stranger's code may raise anything
         message = f"`{name}` of {distribution} does not answer what every component is asked"
-        raise PluginFault("E0305", message, help=f"its own cause: {cause_of(error)}") from error
+        raise PluginFault(Code.PLUGIN_DECLARATION, message, help=f"its own cause: {cause_of(error)}") from error
 
 
 def _expect(ask: Callable[[], Any], container: type, item: type) -> None:

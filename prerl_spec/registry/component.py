@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal, NamedTuple, Self, get_args, get_origi
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
+from prerl_spec.codes import Code
 from prerl_spec.registry.kind_names import Kind as Kind
 
 API = 1
@@ -77,7 +78,7 @@ class Conflict(NamedTuple):
     """A broken cross-field rule: an error (E0701) or a setting without effect (W0702); the diagnostic points at the
     place that was written last and labels the others."""
 
-    code: Literal["E0701", "W0702"]
+    code: Literal[Code.CONTRADICTION, Code.NO_EFFECT]
     message: str
     places: tuple[Place, ...]
     help: str | None = None

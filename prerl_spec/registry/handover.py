@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from prerl_spec.codes import Code
 from prerl_spec.registry.component import Component, Conflict, Place, Wiring
 
 
@@ -35,13 +36,13 @@ class Handover(Component):
             for setting in ("optimizer", "lr_schedule", "reference", "data"):
                 if setting in wiring.written:
                     yield Conflict(
-                        "W0702",
+                        Code.NO_EFFECT,
                         f"`{setting}` has no effect in the last phase: there is no next one to inherit",
                         (Place("self", setting),),
                     )
         elif self.optimizer == "carry" and _differ(wiring.optimizer, wiring.next_optimizer):
             yield Conflict(
-                "E0701",
+                Code.CONTRADICTION,
                 'optimizer = "carry", but the next phase uses another optimizer, which cannot take these moments over',
                 (Place("self", "optimizer"),),
                 help='write optimizer = "reset", or leave it out, or give both phases the same optimizer',

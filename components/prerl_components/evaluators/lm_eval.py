@@ -8,7 +8,18 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, field_validator
 
 from prerl_components.evaluators.scoring import Scoring
-from prerl_spec.sdk import Conflict, EvaluationSite, HandedOn, Place, Rendering, Requirement, Score, SpecPath, Wiring
+from prerl_spec.sdk import (
+    Code,
+    Conflict,
+    EvaluationSite,
+    HandedOn,
+    Place,
+    Rendering,
+    Requirement,
+    Score,
+    SpecPath,
+    Wiring,
+)
 
 MADE_HERE: Mapping[str, Literal["easy", "hard"]] = {
     "arithmetic_chains_easy": "easy",
@@ -71,7 +82,7 @@ class LmEval(Scoring):
         for task in self.data:
             if task not in self.tasks:
                 yield Conflict(
-                    "E0701",
+                    Code.CONTRADICTION,
                     f"`data` gives rows for `{task}`, which `tasks` does not name",
                     (Place("self", "data"), Place("self", "tasks")),
                 )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from prerl_spec.sdk import Component, Conflict, EvaluationSite, Place, Wiring
+from prerl_spec.sdk import Code, Component, Conflict, EvaluationSite, Place, Wiring
 
 if TYPE_CHECKING:
     from prerl_spec.evaluation.scores import Draw
@@ -34,10 +34,12 @@ class Scoring(Component):
 
     def check(self, wiring: Wiring) -> Iterable[Conflict]:
         if not self.at and self.every == "off":
-            yield Conflict("E0701", "this evaluator never scores", (Place("self", "at"), Place("self", "every")))
+            yield Conflict(
+                Code.CONTRADICTION, "this evaluator never scores", (Place("self", "at"), Place("self", "every"))
+            )
         if self.temperature == 0 and self.samples > 1:
             yield Conflict(
-                "W0702",
+                Code.NO_EFFECT,
                 "`samples` has no effect at temperature 0: all responses to a question are equal",
                 (Place("self", "samples"), Place("self", "temperature")),
             )

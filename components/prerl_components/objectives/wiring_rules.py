@@ -3,14 +3,14 @@
 from collections.abc import Iterator
 from typing import Literal
 
-from prerl_spec.sdk import Component, Conflict, Place, Wiring
+from prerl_spec.sdk import Code, Component, Conflict, Place, Wiring
 
 
 def lone_attempts(wiring: Wiring, min_group: int, baseline: str) -> Iterator[Conflict]:
     """A group baseline over one attempt a prompt is 0 for ever."""
     if min_group > 1 and _setting(wiring.sampler, "group_size") == 1:
         yield Conflict(
-            "E0701",
+            Code.CONTRADICTION,
             "a group baseline needs at least two attempts a prompt, and `group_size` is 1",
             (Place("sampler", "group_size"), Place("self", baseline)),
             help="set group_size to 2 or more, or take an objective without a group baseline",
@@ -31,7 +31,7 @@ def truncated_sampling(wiring: Wiring, importance_on: bool) -> Iterator[Conflict
         ratios.append(Place("self", "importance"))
     if truncating and ratios:
         yield Conflict(
-            "E0701",
+            Code.CONTRADICTION,
             f"a sampler that truncates ({_names(truncating)}) biases the probability ratios of {_names(ratios)}",
             (*truncating, *ratios),
             help="train with top_p = 1.0 and top_k = 0; an evaluator may truncate as it likes",
@@ -45,7 +45,7 @@ def ratio_settings_without_effect(wiring: Wiring) -> Iterator[Conflict]:
     for setting in ("clip_low", "clip_high", "dual_clip"):
         if setting in wiring.written:
             yield Conflict(
-                "W0702",
+                Code.NO_EFFECT,
                 f"`{setting}` has no effect with one update a batch: the ratio to the old policy is always 1",
                 (Place("self", setting),),
                 help="set updates_per_batch above 1 to make it act, or leave it out",
@@ -66,7 +66,7 @@ def settings_of_the_other_sign(wiring: Wiring, trains: Literal["both", "negative
     for setting in settings:
         if setting in wiring.written:
             yield Conflict(
-                "W0702",
+                Code.NO_EFFECT,
                 f"`{setting}` has no effect: only samples of {trains} advantage are trained",
                 (Place("self", setting),),
                 help='leave it out, or set center = "group", which trains both signs',
@@ -77,7 +77,7 @@ def importance_cap_without_effect(wiring: Wiring, importance_on: bool) -> Iterat
     """A cap on weights that are not taken."""
     if not importance_on and "importance_cap" in wiring.written:
         yield Conflict(
-            "W0702",
+            Code.NO_EFFECT,
             '`importance_cap` has no effect with importance = "off"',
             (Place("self", "importance_cap"),),
             help='set importance = "truncate" or "mask", or leave the cap out',

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from prerl_spec.sdk import Component, Conflict, Place, Wiring
+from prerl_spec.sdk import Code, Component, Conflict, Place, Wiring
 
 Beta = Annotated[float, Field(ge=0, lt=1)]
 
@@ -33,7 +33,7 @@ class LearningRate(Component):
         if self.lr_schedule != "constant" and schedule is not None and getattr(schedule, "max_steps", 0) is None:
             budget = "tokens" if "tokens" in type(schedule).model_fields else "use"
             yield Conflict(
-                "E0701",
+                Code.CONTRADICTION,
                 f'lr_schedule = "{self.lr_schedule}" runs over the steps of the phase, and a token budget has no '
                 "number of steps",
                 (Place("self", "lr_schedule"), Place("schedule", budget)),

@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from prerl_spec.sdk import Component, Conflict, Place, Wiring
+from prerl_spec.sdk import Code, Component, Conflict, Place, Wiring
 
 HandedOnTable = dict[str, Any]
 
@@ -37,7 +37,7 @@ class SamplerSettings(Component):
         """A greedy sampler cannot serve a phase that trains on its samples."""
         if self.temperature == 0 and getattr(wiring.objective, "samples", False):
             yield Conflict(
-                "E0701",
+                Code.CONTRADICTION,
                 "temperature 0 in a phase that trains on its samples: its log-probabilities are those of the tempered "
                 "distribution, which has none at 0",
                 (Place("self", "temperature"),),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from prerl_spec.sdk import (
     Array,
+    Code,
     Conditional,
     Conflict,
     Credit,
@@ -54,7 +55,7 @@ class Topr(OnePartObjective):
         if wiring.updates_per_batch == 1:
             if "taper" in wiring.written and self.taper >= 1:
                 yield Conflict(
-                    "W0702",
+                    Code.NO_EFFECT,
                     "`taper` has no effect with one update a batch: the ratio to the old policy is always 1",
                     (Place("self", "taper"),),
                     help="set updates_per_batch above 1 to make it act, or leave it out",
@@ -63,7 +64,7 @@ class Topr(OnePartObjective):
         for setting, off in (("top_p", 1.0), ("top_k", 0)):
             if getattr(wiring.sampler, setting, off) != off:
                 yield Conflict(
-                    "E0701",
+                    Code.CONTRADICTION,
                     f"a sampler that truncates (`{setting}`) biases the ratio of `updates_per_batch` above 1",
                     (Place("sampler", setting), Place("phase", "updates_per_batch")),
                     help="train with top_p = 1.0 and top_k = 0",
