@@ -50,6 +50,8 @@ class Diagnostic:
     help: str | None = None
     notes: tuple[str, ...] = ()
     suggestions: tuple[Suggestion, ...] = ()
+    of_absence: bool = False
+    """Whether the mistake is that something is not written, which a parent that cannot be read may have written."""
 
     @property
     def severity(self) -> Severity:

@@ -175,6 +175,7 @@ class _Walk:
             f"this {_noun(kind)} has no `use`",
             anchor,
             help=f"`use` names it: {one_of(names)}" if names else None,
+            of_absence=True,
         )
 
     def named(self, kind: Kind, use: Scalar, table: Table, path: str, anchor: Span | None) -> None:

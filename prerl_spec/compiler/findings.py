@@ -15,6 +15,7 @@ class Details(TypedDict, total=False):
     help: str | None
     notes: tuple[str, ...]
     suggestions: tuple[Suggestion, ...]
+    of_absence: bool
 
 
 @dataclass

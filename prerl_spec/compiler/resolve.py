@@ -1,4 +1,4 @@
-"""From a file to typed, built components: parse, compose, interpolate, shape, resolve, declare, settings. No torch.
+"""From a file to typed, built components: read, compose, override, interpolate, declare, check. No torch.
 
 Every stage collects all its mistakes; what failed is poisoned, and only what depends on it is left out.
 """
@@ -129,10 +129,6 @@ class Resolved:
             return diagnostic
         return replace(diagnostic, labels=(*diagnostic.labels, Label(via, "defined here")))
 
-    @property
-    def has_errors(self) -> bool:
-        return any(d.severity == "error" for d in self.diagnostics)
-
     def _find(self, path: str) -> tuple[Node, Entry | None] | None:
         """The node at a path, and the entry that names it (for an item of a list, the list's)."""
         node: Node = self.root
@@ -240,10 +236,7 @@ def _without_led_on_secrets(found: Sequence[Diagnostic]) -> list[Diagnostic]:
 
 def _may_be_inherited(diagnostic: Diagnostic) -> bool:
     """Whether it complains of something missing that a parent, which could not be read, may well have."""
-    says_missing = "has no `use`" in diagnostic.message or diagnostic.message.startswith("nothing is written")
-    return diagnostic.code in (Code.MISSING_KEY, Code.UNSET_NOT_INHERITED) or (
-        diagnostic.code in (Code.MALFORMED_COMPONENT, Code.REFERENCE, Code.OVERRIDE_PATH) and says_missing
-    )
+    return diagnostic.of_absence or diagnostic.code in (Code.MISSING_KEY, Code.UNSET_NOT_INHERITED)
 
 
 def _is_form_of_unread(diagnostic: Diagnostic, unread_lines: Set[tuple[str, int]]) -> bool:

@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from prerl_spec.codes import Code
 from prerl_spec.errors import Diagnostic, Label, Span, Suggestion
@@ -191,7 +191,7 @@ class _Work:
                 words = f"did you mean {one_of(close)}?" if close else "references reach written values, not defaults"
                 meant = tuple(Suggestion(f"did you mean `{k}`?", text.value.replace(str(step), k)) for k in close)
                 self.fail(Code.REFERENCE, text, path, f"nothing is written at `{target}`", words, meant)
-                self.result.undefined.append((where, self.result.diagnostics.pop()))
+                self.result.undefined.append((where, replace(self.result.diagnostics.pop(), of_absence=True)))
                 return Invalid(text.span)
             holder = inner[0]
             where = join_path(where, inner[2])

@@ -29,7 +29,9 @@ def override(composition: Composition, sets: Sequence[str], unsets: Sequence[str
         )
         if not path or not remove(composition.root, path):
             span = _fault_of(composition.root, argument, source)
-            _fail(composition, Code.OVERRIDE_PATH, f"nothing is written at `{argument}`", span, argument)
+            _fail(
+                composition, Code.OVERRIDE_PATH, f"nothing is written at `{argument}`", span, argument, of_absence=True
+            )
     for number, argument in enumerate(sets, 1):
         source = _source(composition, f"<--set #{number}>", argument)
         if (stray := _UNDECODED.search(argument)) is not None:
@@ -42,11 +44,7 @@ def override(composition: Composition, sets: Sequence[str], unsets: Sequence[str
 def as_override_mistake(diagnostic: Diagnostic) -> Diagnostic:
     """What the grammar says of a key that --set brought: its path is unknown."""
     from_set = diagnostic.span is not None and diagnostic.span.file.startswith("<--set")
-    no_component = (
-        diagnostic.code == Code.MALFORMED_COMPONENT
-        and not diagnostic.path.endswith("use")
-        and "no `use`" in diagnostic.message
-    )
+    no_component = diagnostic.code == Code.MALFORMED_COMPONENT and diagnostic.of_absence
     if from_set and (diagnostic.code in (Code.UNKNOWN_KEY, Code.NO_SUCH_SLOT) or no_component):
         return replace(diagnostic, code=Code.OVERRIDE_PATH)
     return diagnostic
@@ -209,5 +207,8 @@ def _fail(
     path: str,
     caret: str = "",
     meant: tuple[Suggestion, ...] = (),
+    of_absence: bool = False,
 ) -> None:
-    composition.diagnostics.append(Diagnostic(code, message, span, path, caret, suggestions=meant))
+    composition.diagnostics.append(
+        Diagnostic(code, message, span, path, caret, suggestions=meant, of_absence=of_absence)
+    )
