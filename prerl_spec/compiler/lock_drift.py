@@ -7,10 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 from prerl_spec.codes import Code
-from prerl_spec.compiler.leaves import ABSENT, Difference, by_index, differing
+from prerl_spec.compiler.leaves import ABSENT, Difference, by_index, differing, shown_value
 from prerl_spec.compiler.lock import Lock, LockedComponent
 from prerl_spec.compiler.resolve import Resolved
-from prerl_spec.compiler.sides import shown_value
 from prerl_spec.errors import Diagnostic, Span
 from prerl_spec.language.document import parent_path
 
