@@ -1,17 +1,39 @@
 """From the places of a broken rule to a diagnostic: carets under what was written last, labels at the rest."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from prerl_spec.codes import Code
 from prerl_spec.compiler.resolve import Resolved
+from prerl_spec.compiler.serving import Served
 from prerl_spec.errors import Diagnostic, Label
+from prerl_spec.registry.component import Fact
 
 
 def use_place(resolved: Resolved, component: str) -> str:
     """The path of the name that a component was given: `sampler.use`, or `sampler` where the name stands alone."""
     written_out = f"{component}.use"
     return written_out if resolved.is_written(written_out) else component
+
+
+def setting_places(resolved: Resolved, owner: str, component: Any, setting: str) -> Iterator[tuple[str, Any]]:
+    """The path and value of a component's setting, for `at_last_written`.
+
+    A default comes with its component's name, which is what brought it in.
+    """
+    if setting != "use":
+        yield f"{owner}.{setting}", getattr(component, setting, None)
+    if setting == "use" or not resolved.is_written(f"{owner}.{setting}"):
+        yield use_place(resolved, owner), None
+
+
+def place_behind(resolved: Resolved, served: Served, fact: Fact) -> tuple[str, Any]:
+    """The setting that a component says decides a fact of it, where the spec writes it; else the component's name."""
+    assert served.built is not None, f"the component at {served.path} is broken: no rule asks it"
+    setting = served.built.component.setting_behind(fact)
+    if setting in served.built.written:
+        return f"{served.path}.{setting}", getattr(served.component, setting)
+    return use_place(resolved, served.path), None
 
 
 def at_last_written(

@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, get_args
 
 from prerl_spec.codes import Code
-from prerl_spec.registry.component import Component, Conflict, Requirement, Wiring
+from prerl_spec.registry.component import Component, Conflict, Fact, Requirement, Wiring
 from prerl_spec.registry.shelf import OWN_DISTRIBUTION, PluginFault, cause_of, normalized
 
 
@@ -15,6 +15,9 @@ def hold_to_its_word(component: Component, name: str, distribution: str) -> None
         for ports in (component.requires, component.provides):
             _expect(ports, frozenset, str)
         _expect(component.requirements, tuple, Requirement)
+        for fact in get_args(Fact):
+            setting = component.setting_behind(fact)
+            assert isinstance(setting, str), f"setting_behind({fact!r}) gives {setting!r}, not a text"
         if component.kind == "objective":
             objective: Any = component
             assert not objective.samples or objective.min_group >= 1, f"min_group is {objective.min_group}"

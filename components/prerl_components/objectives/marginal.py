@@ -47,9 +47,10 @@ class MarginalObjective(PolicyGradient):
     def min_group(self) -> int:
         return 2 if self.advantage == "group_mean" or self.center == "group" else 1
 
-    @property
-    def baseline(self) -> str:
-        return "advantage" if self.advantage == "group_mean" else "center"
+    def setting_behind(self, fact: str) -> str:
+        if fact == "min_group":
+            return "advantage" if self.advantage == "group_mean" else "center"
+        return super().setting_behind(fact)
 
     def check(self, wiring: Wiring) -> Iterable[Conflict]:
         yield from super().check(wiring)

@@ -23,6 +23,9 @@ class ReincarnateAfter(Handover):
     def max_steps(self) -> int | None:
         return self.steps if self.tokens is None else None
 
+    def setting_behind(self, fact: str) -> str:
+        return "tokens" if fact == "max_steps" else "use"
+
     def check(self, wiring: Wiring) -> Iterable[Conflict]:
         yield from super().check(wiring)
         if self.tokens is not None and "steps" in wiring.written:
