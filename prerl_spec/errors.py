@@ -2,9 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
-Severity = Literal["error", "warning"]
+from prerl_spec.codes import Code, Severity
 
 
 @dataclass(frozen=True, order=True)
@@ -38,12 +37,11 @@ class Suggestion:
 class Diagnostic:
     """One mistake: what it is (`message`, lower-case, stands alone), where (`span`, `path`) and what would be right.
 
-    Example: `Diagnostic("error", "E0301", "unknown objective `marginal_nrs`", span, path="phases[0].objective.use",
-    caret="did you mean `marginal_nsr`?")`.
+    Example: `Diagnostic(Code.UNKNOWN_COMPONENT, "unknown objective `marginal_nrs`", span,
+    path="phases[0].objective.use", caret="did you mean `marginal_nsr`?")`.
     """
 
-    severity: Severity
-    code: str
+    code: Code
     message: str
     span: Span | None = None
     path: str = ""
@@ -52,17 +50,19 @@ class Diagnostic:
     help: str | None = None
     notes: tuple[str, ...] = ()
     suggestions: tuple[Suggestion, ...] = ()
+    of_absence: bool = False
+    """Whether the mistake is that something is not written, which a parent that cannot be read may have written."""
 
-
-ENVIRONMENT_CODES = frozenset({"E0304", "E0305", "E0306", "E0502", "E0503"})
-DRIFT_CODES = frozenset({"E0501"})
+    @property
+    def severity(self) -> Severity:
+        return self.code.severity
 
 
 class PrerlError(Exception):
     """A cause that a user can act on: `message` says what and where, `mend` says what would be right."""
 
     exit_code: int = 5
-    code: str | None = None
+    code: Code | None = None
     """The code that `prerl-spec explain` knows, where there is one."""
 
     def __init__(self, message: str, *, mend: str | None = None) -> None:
@@ -87,12 +87,7 @@ class SpecInvalid(PrerlError):
 
 def exit_code_of(diagnostics: Sequence[Diagnostic]) -> int:
     """0 without errors; 1 for a mistake in the spec, else 3 for what the environment lacks, else 4 for lock drift."""
-    errors = {d.code for d in diagnostics if d.severity == "error"}
-    if not errors:
-        return 0
-    if errors - ENVIRONMENT_CODES - DRIFT_CODES:
-        return 1
-    return 3 if errors & ENVIRONMENT_CODES else 4
+    return min((d.code.exit_code for d in diagnostics if d.severity == "error"), default=0)
 
 
 class UsageError(PrerlError):
@@ -111,7 +106,7 @@ class Drift(PrerlError):
     """A lock or a resume that would mean something else (exit 4)."""
 
     exit_code = 4
-    code = "E0501"
+    code = Code.LOCK_DRIFT
 
 
 class RunFailed(PrerlError):

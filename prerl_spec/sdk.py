@@ -1,5 +1,6 @@
 """The one door for component authors (API 1): import from here, and from nowhere else in prerl_spec."""
 
+from prerl_spec.codes import Code
 from prerl_spec.errors import Diagnostic, EnvironmentUnmet, PrerlError, RunFailed, SpecInvalid
 from prerl_spec.needs import Credit, Layout, Need, View
 from prerl_spec.registry.binary_verifier import BinaryVerifier
@@ -66,6 +67,7 @@ __all__ = [
     "AttachedAdapter",
     "Attempt",
     "BinaryVerifier",
+    "Code",
     "Codec",
     "Component",
     "Conditional",

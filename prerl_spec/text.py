@@ -15,6 +15,7 @@ from jinja2.ext import loopcontrols
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from tokenizers import Tokenizer
 
+from prerl_spec.codes import Code
 from prerl_spec.errors import Diagnostic, EnvironmentUnmet, SpecInvalid
 from prerl_spec.types import Prompt, Rendering, Row
 
@@ -150,7 +151,7 @@ class Codec:
                 **{"tools": None, "documents": None, **self.special, **arguments},
             )
         except TemplateError as error:
-            raise SpecInvalid([Diagnostic("error", "E0202", f"the chat template failed: {error}")]) from error
+            raise SpecInvalid([Diagnostic(Code.CONSTRAINT_BROKEN, f"the chat template failed: {error}")]) from error
 
     def prefix(self, text: str) -> tuple[int, ...]:
         """The ids of a prefix for log P(y). "auto": the first special token of the rendered chat template, else BOS,
@@ -195,7 +196,7 @@ def fill_template(template: str, fields: Mapping[str, Any]) -> str:
     try:
         return _row_template(template).render(**fields)
     except TemplateError as error:
-        raise SpecInvalid([Diagnostic("error", "E0202", f"the template failed: {error}")]) from error
+        raise SpecInvalid([Diagnostic(Code.CONSTRAINT_BROKEN, f"the template failed: {error}")]) from error
 
 
 def question_text(row: Row, rendering: Rendering) -> str:

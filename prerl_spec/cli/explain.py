@@ -4,6 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from prerl_spec.codes import Code
 from prerl_spec.errors import UsageError
 
 PAGES = Path(__file__).parent / "pages"
@@ -15,14 +16,9 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Prints the page on stdout. Raises UsageError for a code that does not exist."""
-    code = arguments.code.strip().strip("[]").upper()
-    page = PAGES / f"{code}.md"
-    if code not in codes():
-        raise UsageError(f"there is no code {arguments.code}", mend=f"the codes are {', '.join(codes())}")
-    sys.stdout.write(page.read_text(encoding="utf-8"))
+    try:
+        code = Code(arguments.code.strip().strip("[]").upper())
+    except ValueError:
+        raise UsageError(f"there is no code {arguments.code}", mend=f"the codes are {', '.join(Code)}") from None
+    sys.stdout.write((PAGES / code.page).read_text(encoding="utf-8"))
     return 0
-
-
-def codes() -> list[str]:
-    """Every code that has a page."""
-    return sorted(page.stem for page in PAGES.glob("*.md"))

@@ -34,12 +34,6 @@ COMMANDS = {
     "serve": "start the vLLM servers that a spec draws from, and end them on Ctrl-C",
     "doctor": "tell what this machine can run, and what mends each gap",
 }
-# fmt: off
-LATER = (
-    "check-data", "compare", "fork", "fsck", "microscope", "replay",
-    "study", "torture", "watch",
-)
-# fmt: on
 
 INTERRUPTED = 75
 INTERNAL = 5
@@ -118,9 +112,6 @@ def _top_parser() -> argparse.ArgumentParser:
 
 
 def _unknown_command(name: str) -> int:
-    if name in LATER:
-        _print_error(f"`prerl-spec {name}` comes in a later version", f"this one has: {', '.join(COMMANDS)}")
-        return USAGE
     near = get_close_matches(name, COMMANDS, n=1)
     _print_error(
         f"unknown command `{name}`", f"did you mean `{near[0]}`?" if near else f"choose from: {', '.join(COMMANDS)}"

@@ -6,6 +6,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from prerl_spec.codes import Code
 from prerl_spec.compiler.graph import Checkpointing, Distributed, Graph, Named, Phase, RunSettings
 from prerl_spec.compiler.plan import ComponentPlan, PhasePlan, Plan
 from prerl_spec.errors import Drift, EnvironmentUnmet
@@ -97,7 +98,7 @@ def shelf_of(plan: Plan) -> Shelf:
         try:
             found = local_entries(Path(file))
         except PluginFault as fault:
-            raise EnvironmentUnmet(f"E0304: {fault.message}", mend=fault.help) from fault
+            raise EnvironmentUnmet(f"{fault.code}: {fault.message}", mend=fault.help) from fault
         if found[0].distribution_version != planned:
             raise Drift(
                 f"{file} is not what it was when the plan was made: content {found[0].distribution_version[:12]}, "
@@ -112,7 +113,9 @@ def require_leave(plan: Plan, local_code: bool) -> None:
     """Raises EnvironmentUnmet where a written plan would run Python files and the command line did not allow it."""
     if plan.plugin_files and not local_code:
         names = ", ".join(f"`{Path(file).name}`" for file in plan.plugin_files)
-        raise EnvironmentUnmet(f"E0304: the plan runs Python code, {names}", mend="--local-code allows it")
+        raise EnvironmentUnmet(
+            f"{Code.PLUGIN_IMPORT_FAILED}: the plan runs Python code, {names}", mend="--local-code allows it"
+        )
 
 
 DEFAULT_SAMPLER = "transformers"

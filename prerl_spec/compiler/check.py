@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from prerl_spec.codes import Code
 from prerl_spec.compiler.declare import RESERVED, Declarations, Declared
 from prerl_spec.compiler.findings import Findings
 from prerl_spec.compiler.keys import Keys
@@ -114,7 +115,7 @@ class Check(Findings):
             values = self.section(node, setting.section, path, node.header or entry.span)
             return _understood(setting.section, values)
         if isinstance(node, Array) and node.of_headers:
-            self.fail("E0208", path, f"`{setting.key}` is one table, not a list of tables", entry.span)
+            self.fail(Code.TABLE_OR_LIST, path, f"`{setting.key}` is one table, not a list of tables", entry.span)
         else:
             self.wrong_type(path, f"`{setting.key}` wants a table", node, entry)
         return None
@@ -125,7 +126,7 @@ class Check(Findings):
         if isinstance(node, Table):
             span = node.span if node.form == "inline" else (node.name or entry.span)
             caret = f"`[[{setting.key}]]` begins each table of the list"
-            self.fail("E0208", path, f"`{setting.key}` is a list of tables", span, caret=caret)
+            self.fail(Code.TABLE_OR_LIST, path, f"`{setting.key}` is a list of tables", span, caret=caret)
             return None
         if not isinstance(node, Array):
             self.wrong_type(path, f"`{setting.key}` wants a list of tables", node, entry)
@@ -146,7 +147,7 @@ class Check(Findings):
 
     def wrong_type(self, path: str, message: str, node: Node, entry: Entry) -> None:
         seen = shown(node.value) if isinstance(node, Scalar) else "a list" if isinstance(node, Array) else "a table"
-        code = "E0402" if isinstance(node, Scalar) and node.bare else "E0201"
+        code = Code.SET_VALUE if isinstance(node, Scalar) and node.bare else Code.WRONG_TYPE
         self.fail(code, path, f"{message}, not {seen}", node.span or entry.span)
 
     def unique_ids(self, phases: Array, path: str) -> None:
@@ -159,7 +160,9 @@ class Check(Findings):
                 other = first[named.value].span
                 labels = (Label(other, "first used here"),) if other else ()
                 where = join_path(join_path(path, index), "id")
-                self.fail("E0209", where, f"phase id `{named.value}` is used twice", named.span, labels=labels)
+                self.fail(
+                    Code.DUPLICATE_PHASE_ID, where, f"phase id `{named.value}` is used twice", named.span, labels=labels
+                )
             else:
                 first[named.value] = named
 
@@ -240,27 +243,29 @@ class Check(Findings):
             if key in declared.table.entries:
                 message = f"`{key}` of `{declared.use}` is deprecated"
                 span, path = declared.table.entries[key].span, join_path(declared.path, key)
-                self.diagnostics.append(Diagnostic("warning", "W0310", message, span, path, help=mend))
+                self.diagnostics.append(Diagnostic(Code.DEPRECATED, message, span, path, help=mend))
 
     def stray(self, setting: Setting, entry: Entry, path: str) -> bool:
         """Whether something stands here that no plain setting takes: a component, a list of tables, a secret, nan; told."""
         node = entry.value
         if isinstance(node, Table) and names_component(node) and not setting.takes_table:
             if setting.only_choices:
-                self.fail("E0207", path, f"`{setting.key}` is a choice, not a component", node.span or entry.span)
+                self.fail(
+                    Code.NOT_A_CHOICE, path, f"`{setting.key}` is a choice, not a component", node.span or entry.span
+                )
             else:
-                self.fail("E0309", path, f"`{setting.key}` is no slot for a component", entry.span)
+                self.fail(Code.NO_SUCH_SLOT, path, f"`{setting.key}` is no slot for a component", entry.span)
             return True
         if isinstance(node, Array) and node.of_headers and setting.takes_table:
-            self.fail("E0208", path, f"`{setting.key}` is one table, not a list of tables", entry.span)
+            self.fail(Code.TABLE_OR_LIST, path, f"`{setting.key}` is one table, not a list of tables", entry.span)
             return True
         strays = [(where, part) for where, part in walk(node, path) if isinstance(part, Scalar)]
         for where, part in strays:
             if part.reference == "secret" and not setting.is_secret:
                 help = "only settings made for secrets take `${secret:NAME}`"
-                self.fail("E0407", where, f"`{setting.key}` takes no secret", part.span, help=help)
+                self.fail(Code.MISPLACED_SECRET, where, f"`{setting.key}` takes no secret", part.span, help=help)
             elif isinstance(part.value, float) and not math.isfinite(part.value):
-                self.fail("E0202", where, f"`{setting.key}` must be finite, not {part.value}", part.span)
+                self.fail(Code.CONSTRAINT_BROKEN, where, f"`{setting.key}` must be finite, not {part.value}", part.span)
         return any(where in self.poisoned for where, _ in strays)
 
     def plain(self, setting: Setting, node: Node, path: str) -> Any:
@@ -302,9 +307,11 @@ class Check(Findings):
                 continue
             noun = "table" if setting.section is not None or (not path and setting.slot) else "key"
             if setting.key == "run":
-                self.fail("E0204", "run.name", "missing key `run.name`", anchor)
+                self.fail(Code.MISSING_KEY, "run.name", "missing key `run.name`", anchor)
                 continue
-            self.fail("E0204", where, f"missing {noun} `{setting.key}`", anchor, help=_how_to_write(setting, path))
+            self.fail(
+                Code.MISSING_KEY, where, f"missing {noun} `{setting.key}`", anchor, help=_how_to_write(setting, path)
+            )
         return bool(absent)
 
     # --- values --------------------------------------------------------------------------------------------------------
@@ -322,7 +329,11 @@ class Check(Findings):
                 node = at = at.items[step]
         span = (entry.span if refusal.at_key and entry else None) or (node.span if node else None)
         span = span or (entry.span if entry else None) or anchor or table.header
-        code = "E0402" if isinstance(node, Scalar) and node.bare and refusal.code == "E0201" else refusal.code
+        code = (
+            Code.SET_VALUE
+            if isinstance(node, Scalar) and node.bare and refusal.code == Code.WRONG_TYPE
+            else refusal.code
+        )
         close = nearest(str(node.value), refusal.choices) if isinstance(node, Scalar) else ()
         caret = f"did you mean {' or '.join(shown(c) for c in close)}?" if close else ""
         choices = " or ".join(shown(c) for c in refusal.choices)
@@ -341,14 +352,18 @@ class Check(Findings):
         if isinstance(node, Scalar) and type(node.value) is int and node.value != LANGUAGE_VERSION:
             message = f"language version {node.value} is not understood"
             caret = f"this prerl-spec reads version {LANGUAGE_VERSION}"
-            self.fail("E0210", "spec", message, node.span, caret=caret)
+            self.fail(Code.LANGUAGE_VERSION, "spec", message, node.span, caret=caret)
 
     def _something_to_do(self) -> None:
         written = {"phases", "evaluate"} & (self.root.entries.keys() | {p for p in self.poisoned if "." not in p})
         empty = all(isinstance(n := self.root.get(k), Array) and not n.items for k in written if k in self.root.entries)
         if (not written or (empty and written <= self.root.entries.keys())) and not self.has_gaps:
             self.fail(
-                "E0204", "phases", "missing table `[[phases]]`", self.start, help="or `[[evaluate]]`, to score alone"
+                Code.MISSING_KEY,
+                "phases",
+                "missing table `[[phases]]`",
+                self.start,
+                help="or `[[evaluate]]`, to score alone",
             )
 
 

@@ -1,9 +1,10 @@
 """The rules that components bring themselves (`check`), asked with what each sees of its phase."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from prerl_spec.compiler.places import at_last_written, use_place
+from prerl_spec.codes import Code
+from prerl_spec.compiler.places import at_last_written, setting_places, use_place
 from prerl_spec.compiler.resolve import Built, Resolved
 from prerl_spec.compiler.serving import Served, Site, nested
 from prerl_spec.errors import Diagnostic
@@ -12,15 +13,7 @@ from prerl_spec.registry.component import Component, Place, Wiring
 from prerl_spec.registry.shelf import PluginFault
 
 
-@dataclass(frozen=True)
-class Broken:
-    """A component's broken rule, and the settings that it is about."""
-
-    diagnostic: Diagnostic
-    settings: frozenset[str]
-
-
-def phase_conflicts(resolved: Resolved, site: Site, following: Site | None) -> Iterator[Broken]:
+def phase_conflicts(resolved: Resolved, site: Site, following: Site | None) -> Iterator[Diagnostic]:
     """Every broken rule of the components of a phase, nested ones included."""
     wiring = _wiring(resolved, site, following)
     owners = _owners(site, following)
@@ -42,49 +35,47 @@ def lone_conflicts(resolved: Resolved, served: Served, phases: Sequence[Site]) -
         samplers=tuple(samplers) if whole else (),
     )
     for path, built in nested(served):
-        for broken in _checked(resolved, path, built, wiring, {"model": "model"}):
-            yield broken.diagnostic
+        yield from _checked(resolved, path, built, wiring, {"model": "model"})
 
 
-def _checked(resolved: Resolved, path: str, built: Built, wiring: Wiring, owners: dict[str, str]) -> Iterator[Broken]:
+def _checked(
+    resolved: Resolved, path: str, built: Built, wiring: Wiring, owners: dict[str, str]
+) -> Iterator[Diagnostic]:
     try:
         found = conflicts(
             built.component, replace(wiring, written=frozenset(built.written)), built.use, built.distribution
         )
     except PluginFault as fault:
         span, where = resolved.use_span(path), use_place(resolved, path)
-        yield Broken(Diagnostic("error", fault.code, fault.message, span, where, help=fault.help), frozenset())
+        yield Diagnostic(fault.code, fault.message, span, where, help=fault.help)
         return
     for conflict in found:
         places = [
             p for place in conflict.places for p in _places(resolved, place, {**owners, "self": path}, built, wiring)
         ]
-        diagnostic = at_last_written(
-            resolved, conflict.code, conflict.message, places or [(use_place(resolved, path), None)], help=conflict.help
+        yield at_last_written(
+            resolved,
+            Code(conflict.code),
+            conflict.message,
+            places or [(use_place(resolved, path), None)],
+            help=conflict.help,
         )
-        yield Broken(diagnostic, frozenset(place.setting for place in conflict.places))
 
 
 def _places(
     resolved: Resolved, place: Place, owners: dict[str, str], built: Built, wiring: Wiring
 ) -> Iterator[tuple[str, object]]:
-    """The path and value of a setting that a rule names; nothing for a neighbour that is not there.
-
-    A default comes with its component's name, which is what brought it in.
-    """
+    """The path and value of a setting that a rule names; nothing for a neighbour that is not there."""
     owner = owners.get(place.owner)
     if owner is None:
         return
-    if place.setting == "use":
-        yield use_place(resolved, owner), None
-    elif place.owner == "phase":
+    if place.owner == "phase" and place.setting != "use":
         yield f"{owner}.{place.setting}", getattr(wiring, place.setting, None)
+    elif place.owner == "self":
+        yield from setting_places(resolved, owner, built.component, place.setting)
     else:
-        holder = built.component if place.owner == "self" else getattr(wiring, _NEIGHBOUR.get(place.owner, place.owner))
-        path = f"{owner}.{place.setting}"
-        yield path, getattr(holder, place.setting, None)
-        if not resolved.is_written(path):
-            yield use_place(resolved, owner), None
+        holder = getattr(wiring, _NEIGHBOUR.get(place.owner, place.owner), None)
+        yield from setting_places(resolved, owner, holder, place.setting)
 
 
 _NEIGHBOUR = {"next_phase_optimizer": "next_optimizer"}

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from pydantic import BaseModel
 
+from prerl_spec.codes import Code
 from prerl_spec.compiler.findings import Findings
 from prerl_spec.errors import Diagnostic, Span, Suggestion
 from prerl_spec.language.document import Array, Invalid, Node, Scalar, Table, join_path
@@ -75,15 +76,19 @@ class _Walk:
         if setting.named:
             if isinstance(node, Table) and "use" in node.entries and isinstance(node.get("use"), Scalar):
                 note = f"`{setting.key}` is a table of named components: write `[{setting.key}.train]`"
-                self.into.fail("E0203", path, "unknown key `use`", node.entries["use"].span, notes=(note,), poison=path)
+                self.into.fail(
+                    Code.UNKNOWN_KEY, path, "unknown key `use`", node.entries["use"].span, notes=(note,), poison=path
+                )
             elif isinstance(node, Table):
                 for name, entry in node.entries.items():
                     if not isinstance(entry.value, Invalid):
                         self.reference(kind, entry.value, join_path(path, name), entry.span)
             elif isinstance(node, Array) and node.of_headers:
-                self.into.fail("E0208", path, f"`{setting.key}` is a table of named components", key)
+                self.into.fail(Code.TABLE_OR_LIST, path, f"`{setting.key}` is a table of named components", key)
             else:
-                self.into.fail("E0201", path, f"`{setting.key}` wants a table of named components", _span(node, key))
+                self.into.fail(
+                    Code.WRONG_TYPE, path, f"`{setting.key}` wants a table of named components", _span(node, key)
+                )
         elif not setting.slot.many:
             self.reference(kind, node, path, key)
         elif isinstance(node, Array):
@@ -96,11 +101,14 @@ class _Walk:
         if isinstance(node, Table) or (isinstance(node, Scalar) and isinstance(node.value, str)):
             written = key if isinstance(node, Table) and node.form != "inline" else _span(node, key)
             mend = f"`[[{setting.key}]]`, or `{setting.key} = [...]`, makes a list"
-            self.into.fail("E0208", path, f"`{setting.key}` is a list of components", written, caret=mend)
+            self.into.fail(Code.TABLE_OR_LIST, path, f"`{setting.key}` is a list of components", written, caret=mend)
         else:
             assert isinstance(node, Scalar), "a list would be welcome"
             self.into.fail(
-                "E0201", path, f"`{setting.key}` wants a list of components, not {shown(node.value)}", _span(node, key)
+                Code.WRONG_TYPE,
+                path,
+                f"`{setting.key}` wants a list of components, not {shown(node.value)}",
+                _span(node, key),
             )
 
     def reference(self, kind: Kind, node: Node, path: str, key: Span | None) -> None:
@@ -109,7 +117,7 @@ class _Walk:
             self.into.poisoned.add(path)
             return
         if isinstance(node, Array) and node.of_headers:
-            self.into.fail("E0208", path, f"one {_noun(kind)} stands here, not a list of tables", key)
+            self.into.fail(Code.TABLE_OR_LIST, path, f"one {_noun(kind)} stands here, not a list of tables", key)
             return
         if isinstance(node, Scalar) and isinstance(node.value, str):
             table = Table(form="inline", span=node.span)
@@ -118,7 +126,10 @@ class _Walk:
         if not isinstance(node, Table):
             seen = shown(node.value) if isinstance(node, Scalar) else "a list"
             self.into.fail(
-                "E0308", path, f"{_article(kind)} is named by a text or a table, not by {seen}", _span(node, key)
+                Code.MALFORMED_COMPONENT,
+                path,
+                f"{_article(kind)} is named by a text or a table, not by {seen}",
+                _span(node, key),
             )
             return
         anchor = node.header or key
@@ -132,7 +143,11 @@ class _Walk:
         elif not isinstance(use, Scalar) or not isinstance(use.value, str):
             seen = shown(use.value) if isinstance(use, Scalar) else "a list" if isinstance(use, Array) else "a table"
             self.into.fail(
-                "E0308", join_path(path, "use"), f"`use` wants a name, not {seen}", _span(use, anchor), poison=path
+                Code.MALFORMED_COMPONENT,
+                join_path(path, "use"),
+                f"`use` wants a name, not {seen}",
+                _span(use, anchor),
+                poison=path,
             )
         else:
             self.named(kind, use, node, path, anchor)
@@ -143,7 +158,7 @@ class _Walk:
         if misspelt:
             wrong = misspelt[0]
             self.into.fail(
-                "E0203",
+                Code.UNKNOWN_KEY,
                 join_path(path, wrong.key),
                 f"unknown key `{wrong.key}`",
                 wrong.span,
@@ -155,11 +170,12 @@ class _Walk:
             return
         names = self.shelf.names(kind)
         self.into.fail(
-            "E0308",
+            Code.MALFORMED_COMPONENT,
             path,
             f"this {_noun(kind)} has no `use`",
             anchor,
             help=f"`use` names it: {one_of(names)}" if names else None,
+            of_absence=True,
         )
 
     def named(self, kind: Kind, use: Scalar, table: Table, path: str, anchor: Span | None) -> None:
@@ -168,7 +184,13 @@ class _Walk:
         word = str(use.value)
         match = REFERENCE.fullmatch(word)
         if use.reference is not None or "${" in word:
-            self.into.fail("E0308", where, "a component is named outright, not by a reference", use.span, poison=path)
+            self.into.fail(
+                Code.MALFORMED_COMPONENT,
+                where,
+                "a component is named outright, not by a reference",
+                use.span,
+                poison=path,
+            )
             return
         if match is None and not REFERENCE.fullmatch(fold(word)):
             self.malformed(kind, word, use, where, path)
@@ -180,7 +202,7 @@ class _Walk:
         for foreign in self.shelf.ignored(kind, name):
             message = f"`{name}` of {foreign.distribution} is ignored: bare names belong to prerl-spec"
             mend = f"its author can offer it as `{normalized(foreign.distribution).replace('-', '_')}.{name}`"
-            self.into.diagnostics.append(Diagnostic("warning", "W0302", message, use.span, where, help=mend))
+            self.into.diagnostics.append(Diagnostic(Code.FOREIGN_BARE_NAME, message, use.span, where, help=mend))
         entry = self.provider(kind, name, use, table, where, path)
         if entry is None:
             return
@@ -191,7 +213,7 @@ class _Walk:
             return
         if pinned is not None and int(pinned) != component.version:
             self.into.fail(
-                "E0307",
+                Code.BEHAVIOUR_VERSION,
                 where,
                 f"`{name}` has no behaviour version {pinned}",
                 use.span,
@@ -216,7 +238,16 @@ class _Walk:
             message, mend = f"{shown(word)} is not a name", "names are lower-case words: `grpo`, `acme.fancy`, `grpo@1`"
         caret = f"did you mean {one_of(close)}?" if close else ""
         suggestions = tuple(Suggestion(f"did you mean `{n}`?", n) for n in close)
-        self.into.fail("E0308", where, message, use.span, caret=caret, help=mend, suggestions=suggestions, poison=path)
+        self.into.fail(
+            Code.MALFORMED_COMPONENT,
+            where,
+            message,
+            use.span,
+            caret=caret,
+            help=mend,
+            suggestions=suggestions,
+            poison=path,
+        )
 
     def provider(self, kind: Kind, name: str, use: Scalar, table: Table, where: str, path: str) -> Entry | None:
         """The one entry that the name means here, or None once the mistake is told."""
@@ -227,14 +258,16 @@ class _Walk:
             return None
         if isinstance(origin, Scalar):
             if not isinstance(origin.value, str):
-                self.into.fail("E0201", join_path(path, "from"), "`from` wants a text", origin.span, poison=path)
+                self.into.fail(
+                    Code.WRONG_TYPE, join_path(path, "from"), "`from` wants a text", origin.span, poison=path
+                )
                 return None
             chosen = [e for e in entries if normalized(e.distribution) == normalized(str(origin.value))]
             if not chosen:
                 homes = one_of(e.distribution for e in entries)
                 message = f"{origin.value} provides no {_noun(kind)} `{name}`"
                 self.into.fail(
-                    "E0302",
+                    Code.AMBIGUOUS_COMPONENT,
                     join_path(path, "from"),
                     message,
                     origin.span,
@@ -245,12 +278,14 @@ class _Walk:
                 return None
             return chosen[0]
         if isinstance(origin, Array | Table):
-            self.into.fail("E0201", join_path(path, "from"), "`from` wants a text", origin.span, poison=path)
+            self.into.fail(Code.WRONG_TYPE, join_path(path, "from"), "`from` wants a text", origin.span, poison=path)
             return None
         if len(entries) > 1:
             homes = " and ".join(e.distribution for e in entries)
             mend = f'choose one: from = "{entries[0].distribution}"'
-            self.into.fail("E0302", where, f"`{name}` is provided by {homes}", use.span, help=mend, poison=path)
+            self.into.fail(
+                Code.AMBIGUOUS_COMPONENT, where, f"`{name}` is provided by {homes}", use.span, help=mend, poison=path
+            )
             return None
         return entries[0]
 
@@ -261,7 +296,7 @@ class _Walk:
         if not same and others:
             caret = f"`{name}` is {_article(others[0])}; {_article(kind)} is needed here"
             self.into.fail(
-                "E0303",
+                Code.WRONG_KIND,
                 where,
                 f"`{name}` is not {_article(kind)}",
                 use.span,
@@ -273,7 +308,7 @@ class _Walk:
         close = nearest(name, names)
         known = f"known: {one_of(names)}" if names else f"no {_noun(kind)} is installed"
         self.into.fail(
-            "E0301",
+            Code.UNKNOWN_COMPONENT,
             where,
             f"unknown {_noun(kind)} `{name}`",
             use.span,

@@ -5,7 +5,6 @@ handed on to a sampler's engine, estimates, needs, hardware, and the versions of
 """
 
 import json
-from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -35,20 +34,6 @@ def meaning(plan: Plan) -> dict[str, Any]:
         "distributed": {key: plan.distributed[key] for key in ("determinism", "precision")},
         "plugins": {Path(file).name: content for file, content in plan.plugin_files.items()},
     }
-
-
-def differences(before: Any, after: Any, path: str = "") -> list[tuple[str, Any, Any]]:
-    """Where two meanings differ: (path, before, after), leaf by leaf; what one side lacks is None."""
-    if isinstance(before, Mapping) and isinstance(after, Mapping):
-        keys = [*before, *(k for k in after if k not in before)]
-        inside = [(f"{path}.{k}" if path else k, before.get(k), after.get(k)) for k in keys]
-    elif isinstance(before, list) and isinstance(after, list):
-        length = max(len(before), len(after))
-        padded = [[*side, *[None] * (length - len(side))] for side in (before, after)]
-        inside = [(f"{path}[{i}]", b, a) for i, (b, a) in enumerate(zip(*padded, strict=True))]
-    else:
-        return [] if before == after else [(path, before, after)]
-    return [d for where, b, a in inside for d in differences(b, a, where)]
 
 
 def fingerprint(path: Path) -> str:

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from prerl_spec.compiler.hardware import Hardware
-from prerl_spec.compiler.local_files import Unknown
 from prerl_spec.compiler.plan import Cost
+from prerl_spec.compiler.unknown import NotKnown
 
 TRAIN_BYTES_PER_PARAMETER = 16
 """float32 weight, gradient and two moments."""
@@ -91,17 +91,17 @@ class Shape:
 def shape_of(config: Mapping[str, Any]) -> Shape:
     """P = V·d·(1 or 2) + L·(attention + MLP + norms), for dense decoders with gated (Llama, Qwen) or plain (GPT) MLPs.
 
-    Raises Unknown for mixtures of experts and for configurations without the usual names.
+    Raises NotKnown for mixtures of experts and for configurations without the usual names.
     """
     if any("expert" in key for key in config):
-        raise Unknown("a mixture of experts: no simple formula")
+        raise NotKnown("a mixture of experts: no simple formula")
 
     def size(*names: str, default: int | None = None) -> int:
         for name in names:
             if isinstance(config.get(name), int):
                 return int(config[name])
         if default is None:
-            raise Unknown(f"the model's configuration has no {names[0]}")
+            raise NotKnown(f"the model's configuration has no {names[0]}")
         return default
 
     hidden, layers, vocab = size("hidden_size", "n_embd"), size("num_hidden_layers", "n_layer"), size("vocab_size")

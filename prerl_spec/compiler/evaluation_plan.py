@@ -9,6 +9,7 @@ from prerl_spec.compiler.plan import DataPlan, EvaluatorPlan, PhasePlan
 from prerl_spec.compiler.port_rules import top_or_first
 from prerl_spec.compiler.resolve import Built, Resolved
 from prerl_spec.compiler.serving import Site
+from prerl_spec.compiler.unknown import Unknown, known, why_unknown
 
 DEFAULT_MAX_NEW_TOKENS = 1024
 """Of the sampler `transformers`, which serves where a spec has none."""
@@ -21,15 +22,15 @@ def evaluator_plan(
     built = resolved.built[path]
     evaluator: Any = built.component
     rounds = _rounds(evaluator, planned)
-    questions, unknown = _questions(built, data)
+    questions = _questions(built, data)
     serving = top_or_first(resolved, phases, "sampler")
     default = DEFAULT_MAX_NEW_TOKENS if serving is None else serving.component.max_new_tokens
     tokens = None
-    if rounds is not None and questions is not None:
+    if rounds is not None and not isinstance(questions, Unknown):
         drawn = sum(number * _length(evaluator, phase, default) for phase, number in rounds)
         tokens = drawn * questions * getattr(evaluator, "samples", 1)
     total = None if rounds is None else sum(number for _, number in rounds)
-    return EvaluatorPlan(written_out(built), total, questions, tokens, unknown)
+    return EvaluatorPlan(written_out(built), total, known(questions), tokens, why_unknown(questions))
 
 
 def _length(evaluator: Any, phase: PhasePlan | None, default: int) -> int:
@@ -68,7 +69,7 @@ def _rounds(evaluator: Any, phases: Sequence[PhasePlan]) -> list[tuple[PhasePlan
     return rounds
 
 
-def _questions(built: Built, data: Mapping[str, DataPlan]) -> tuple[int | None, str | None]:
+def _questions(built: Built, data: Mapping[str, DataPlan]) -> int | Unknown:
     """Questions of a round: rows of the data sets that the evaluator names, or what it counts itself."""
     limit = getattr(built.component, "limit", "off")
     named = [data[name] for _, name in named_data(built)]
@@ -76,8 +77,8 @@ def _questions(built: Built, data: Mapping[str, DataPlan]) -> tuple[int | None, 
         rows = [d.rows for d in named]
         unread = next((d.unknown for d in named if d.rows is None), None)
         if unread is not None:
-            return None, unread
-        return sum(min(r, limit) if isinstance(limit, int) else r for r in rows if r is not None), None
+            return Unknown(unread)
+        return sum(min(r, limit) if isinstance(limit, int) else r for r in rows if r is not None)
     count = getattr(built.component, "count_questions", None)
-    counted = None if count is None else count()
-    return counted, None if counted is not None else "how many questions its tasks have is known once they are read"
+    counted: int | None = None if count is None else count()
+    return Unknown("how many questions its tasks have is known once they are read") if counted is None else counted

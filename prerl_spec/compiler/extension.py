@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 
-from prerl_spec.compiler.digest import differences, meaning
+from prerl_spec.compiler.leaves import differing, leaves
 from prerl_spec.compiler.plan import PhasePlan, Plan
 from prerl_spec.errors import Drift
+from prerl_spec.language.document import join_path
 
 
 @dataclass(frozen=True)
@@ -18,18 +19,18 @@ class Extension:
 def extension(before: Plan, after: Plan) -> Extension:
     """How `after` extends `before`. Raises Drift with every difference that is not an extension."""
     last = len(before.phases) - 1
-    raised = f"phases[{last}].schedule.settings.steps"
-    behind = tuple(f"phases[{n}]" for n in range(len(before.phases), len(after.phases)))
+    raised = join_path("phases", before.phases[last].id) + ".schedule.steps" if before.phases else None
+    behind = [phase.id for phase in after.phases[len(before.phases) :]]
     falling = _lr_falls_over_the_end(before)
     drift: list[str] = []
     reopened = None
     if behind and falling and _carries_lr(before.phases[last]):
         drift.append(
-            f"{behind[0]}: the learning rate of `{falling}` would be carried into it and fall more slowly, so earlier steps "
-            "would differ"
+            f"{join_path('phases', behind[0])}: the learning rate of `{falling}` would be carried into it and fall more "
+            "slowly, so earlier steps would differ"
         )
-    for path, old, new in differences(meaning(before), meaning(after)):
-        if path.startswith(behind):
+    for path, old, new in differing(leaves(before), leaves(after)):
+        if path == "phases" and new == [*old, *behind]:
             continue
         if path == raised and isinstance(old, int) and isinstance(new, int) and new > old:
             if not falling:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import TypedDict, Unpack
 
+from prerl_spec.codes import Code
 from prerl_spec.errors import Diagnostic, Label, Span, Suggestion
 
 
@@ -14,6 +15,7 @@ class Details(TypedDict, total=False):
     help: str | None
     notes: tuple[str, ...]
     suggestions: tuple[Suggestion, ...]
+    of_absence: bool
 
 
 @dataclass
@@ -25,7 +27,7 @@ class Findings:
 
     def fail(
         self,
-        code: str,
+        code: Code,
         path: str,
         message: str,
         span: Span | None,
@@ -35,4 +37,4 @@ class Findings:
     ) -> None:
         """An error at a path, which it poisons, or at a part of `poison`, which it then poisons whole."""
         self.poisoned.add(path if poison is None else poison)
-        self.diagnostics.append(Diagnostic("error", code, message, span, path, **details))
+        self.diagnostics.append(Diagnostic(code, message, span, path, **details))

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 
+from prerl_spec.codes import Code
 from prerl_spec.compiler.declare import RESERVED, Declarations, Declared
 from prerl_spec.errors import Diagnostic, Suggestion
 from prerl_spec.language.compose import names_component
@@ -64,12 +65,12 @@ class Keys:
         close: tuple[str, ...],
     ) -> Diagnostic:
         key = entry.key
-        code, message = "E0203", f"unknown key `{key}`"
+        code, message = Code.UNKNOWN_KEY, f"unknown key `{key}`"
         is_nested = where != join_path("", key)
         no_slot = declared is not None or (is_nested and not close)
         if no_slot and isinstance(entry.value, Table) and names_component(entry.value):
             holder = declared.use if declared is not None else _title(parent_path(where))
-            code, message = "E0309", f"`{holder}` has no slot `{key}`"
+            code, message = Code.NO_SUCH_SLOT, f"`{holder}` has no slot `{key}`"
         elif not is_nested and isinstance(entry.value, Table | Array):
             message = f"unknown table `{key}`"
         suggestions = [Suggestion(f"did you mean `{k}`?", k) for k in close]
@@ -81,7 +82,6 @@ class Keys:
         absent = [k for k in close if k not in table.entries and k in settings and settings[k].required]
         known = one_of(settings).replace(" or ", ", ") if settings else "nothing"
         return Diagnostic(
-            "error",
             code,
             message,
             entry.span,
@@ -100,9 +100,9 @@ def _former(declared: Declared, entry: Entry, where: str) -> Diagnostic | None:
         caret = f"it is now `{new}`"
         message = f"`{key}` of `{declared.use}` was renamed"
         suggestion = Suggestion(f"renamed to `{new}`", new)
-        return Diagnostic("error", "E0205", message, entry.span, where, caret, suggestions=(suggestion,))
+        return Diagnostic(Code.RENAMED, message, entry.span, where, caret, suggestions=(suggestion,))
     if mend := component.removed.get(key):
-        return Diagnostic("error", "E0206", f"`{key}` of `{declared.use}` was removed", entry.span, where, help=mend)
+        return Diagnostic(Code.REMOVED, f"`{key}` of `{declared.use}` was removed", entry.span, where, help=mend)
     return None
 
 

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from prerl_spec.compiler.digest import meaning
 from prerl_spec.compiler.plan import Plan
 from prerl_spec.language.document import join_path
+from prerl_spec.registry.settings import shown
 
 COMPONENT = frozenset({"use", "settings", "slots", "files"})
 """Keys by which a component is known in a meaning."""
@@ -34,6 +35,8 @@ class _Absent:
 
 
 ABSENT = _Absent()
+_HASH = (64, 12)
+"""Digits of a hash, and how many of them tell it from others."""
 
 
 def leaves(plan: Plan) -> dict[str, Any]:
@@ -69,6 +72,16 @@ def differing(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[Diff
         if above is None or (above.before, above.after) != (old, new):
             found[path] = Difference(path, old, new)
     return tuple(found.values())
+
+
+def shown_value(value: Any) -> str:
+    """A leaf as TOML would write it; of a hash the first digits, `-` for what is not there."""
+    if value is ABSENT:
+        return "-"
+    digits, kept = _HASH
+    if isinstance(value, str) and len(value) == digits and not set(value) - set("0123456789abcdef"):
+        return f"content {value[:kept]}"
+    return f"[{', '.join(map(shown_value, value))}]" if isinstance(value, list) else shown(value)
 
 
 def by_id(path: str, ids: Sequence[str]) -> str:

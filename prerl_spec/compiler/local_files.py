@@ -10,14 +10,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from prerl_spec.compiler.unknown import NotKnown
 from prerl_spec.errors import EnvironmentUnmet
 from prerl_spec.text import Codec
 
 FROM_DATA = "data:"
-
-
-class Unknown(Exception):
-    """Something cannot be known before a run; the text says why."""
 
 
 def cached_file(name: str, file: str, revision: str | None = None, *, kind: str = "model") -> Path | None:
@@ -54,28 +51,28 @@ def cached_commit(name: str, revision: str | None = None, *, kind: str = "model"
 def model_config(settings: Mapping[str, Any], vocab_size: int | None) -> Mapping[str, Any]:
     """The transformers configuration of a model, from its own settings, its folder or the hub's cache.
 
-    Raises Unknown. `vocab_size` stands in where a configuration written in the spec has none.
+    Raises NotKnown. `vocab_size` stands in where a configuration written in the spec has none.
     """
     written = settings.get("config")
     if isinstance(written, Mapping):
         return written if vocab_size is None else {"vocab_size": vocab_size, **written}
     name = settings.get("name")
     if not isinstance(name, str):
-        raise Unknown("the model component names no configuration")
+        raise NotKnown("the model component names no configuration")
     folder = Path(name)
     file = folder / "config.json" if folder.is_dir() else cached_file(name, "config.json", _revision(settings))
     if file is None or not file.is_file():
-        raise Unknown(f"config.json of {name} is not on this machine")
+        raise NotKnown(f"config.json of {name} is not on this machine")
     loaded = json.loads(file.read_text(encoding="utf-8"))
     assert isinstance(loaded, dict), f"{file} holds no object"
     return loaded
 
 
 def model_codec(settings: Mapping[str, Any], tokenizers: Mapping[str, Mapping[str, str] | None]) -> Codec:
-    """The tokenizer of the model; `tokenizers` are the files that data sets bring. Raises Unknown."""
+    """The tokenizer of the model; `tokenizers` are the files that data sets bring. Raises NotKnown."""
     source = settings.get("tokenizer") or settings.get("name")
     if not isinstance(source, str):
-        raise Unknown("the model component names no tokenizer")
+        raise NotKnown("the model component names no tokenizer")
     if source.startswith(FROM_DATA):
         return _codec_of_files(source.removeprefix(FROM_DATA), tokenizers)
     folder = Path(source)
@@ -83,18 +80,18 @@ def model_codec(settings: Mapping[str, Any], tokenizers: Mapping[str, Mapping[st
         revision = _revision(settings) if source == settings.get("name") else None
         file = cached_file(source, "tokenizer.json", revision)
         if file is None:
-            raise Unknown(f"the tokenizer of {source} is not on this machine")
+            raise NotKnown(f"the tokenizer of {source} is not on this machine")
         folder = file.parent
     try:
         return Codec.from_folder(folder)
     except EnvironmentUnmet as error:
-        raise Unknown(error.message) from error
+        raise NotKnown(error.message) from error
 
 
 def _codec_of_files(data: str, tokenizers: Mapping[str, Mapping[str, str] | None]) -> Codec:
     files = tokenizers.get(data)
     if files is None:
-        raise Unknown(f"the data set `{data}` brings no tokenizer")
+        raise NotKnown(f"the data set `{data}` brings no tokenizer")
     with tempfile.TemporaryDirectory() as folder:
         for name, content in files.items():
             (Path(folder) / name).write_text(content, encoding="utf-8")

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from prerl_spec.compiler.leaves import ABSENT, Difference, by_index, differing
+from prerl_spec.codes import Code
+from prerl_spec.compiler.leaves import ABSENT, Difference, by_index, differing, shown_value
 from prerl_spec.compiler.lock import Lock, LockedComponent
 from prerl_spec.compiler.resolve import Resolved
-from prerl_spec.compiler.sides import shown_value
 from prerl_spec.errors import Diagnostic, Span
 from prerl_spec.language.document import parent_path
 
@@ -76,7 +76,7 @@ def _of_component(
 
 
 def _diagnostic(resolved: Resolved, message: str, path: str) -> Diagnostic:
-    return Diagnostic("error", "E0501", message, _place(resolved, path), path)
+    return Diagnostic(Code.LOCK_DRIFT, message, _place(resolved, path), path)
 
 
 def _place(resolved: Resolved, path: str) -> Span | None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+from prerl_spec.codes import Code
 from prerl_spec.compiler.places import use_place
 from prerl_spec.compiler.resolve import Built, Resolved
 from prerl_spec.compiler.serving import Served, nested
@@ -49,8 +50,7 @@ def _cyclic(resolved: Resolved, cycle: list[int]) -> Diagnostic:
     if len(cycle) > 1:
         message = f"phases {' and '.join(f'`{n}`' for n in names)} each come after the other"
     return Diagnostic(
-        "error",
-        "E0602",
+        Code.PHASE_CYCLE,
         message,
         resolved.value_span(first),
         path=first,
@@ -103,8 +103,7 @@ def tokenizer_from_data(resolved: Resolved) -> Iterator[Diagnostic]:
         if data is not None and setting == "tokenizer" and declaration.tokenizer_files() is None:
             place = use_place(resolved, "model")
             yield Diagnostic(
-                "error",
-                "E0601",
+                Code.UNMET_REQUIREMENT,
                 f"`{model.use}` requires a tokenizer, and `{data.use}` brings none",
                 resolved.value_span(place),
                 path=place,
@@ -118,8 +117,7 @@ def _unknown(
 ) -> Diagnostic:
     near = nearest(name, known)
     return Diagnostic(
-        "error",
-        "E0604",
+        Code.UNKNOWN_PHASE_OR_DATA,
         f"unknown {what} `{name}`",
         resolved.key_span(path) if at_key else resolved.value_span(path),
         path=path,

@@ -14,6 +14,7 @@ from prerl_spec.compiler.port_rules import fits, own_ports, phase_supplies
 from prerl_spec.compiler.resolve import Built, Resolved
 from prerl_spec.compiler.row_rules import unfit_rows
 from prerl_spec.compiler.serving import Served, Site, nested
+from prerl_spec.compiler.unknown import Unknown, known, why_unknown
 from prerl_spec.errors import EnvironmentUnmet, SpecInvalid
 from prerl_spec.language.spec import DistributedSpec
 from prerl_spec.registry.kinds import DataSet
@@ -25,13 +26,13 @@ FULL = 0.9
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What a phase is planned in; a text stands for what is not known, and says why."""
+    """What a phase is planned in."""
 
     resolved: Resolved
     hardware: Hardware
     data: Mapping[str, DataSet | None]
-    codec: Codec | str
-    shape: Shape | str
+    codec: Codec | Unknown
+    shape: Shape | Unknown
 
 
 @dataclass(frozen=True)
@@ -56,9 +57,10 @@ def phase_plan(around: Surroundings, site: Site, following: Site | None) -> Phas
         raise SpecInvalid(unfit, around.resolved.sources)
     counts = _counts(site)
     rows = _rows(around, site)
-    example, example_unknown = _example(around, site)
+    shown = _example(around, site)
+    example = known(shown)
     planned = _forwards(site, counts, example)
-    per_pass, cost, cost_unknown = _pass(around, site, counts, planned, example)
+    per_pass, cost = _pass(around, site, counts, planned, example)
     drawn = counts.attempts * counts.max_new_tokens * (1 + counts.refill_rounds) if site.samples else 0
     return PhasePlan(
         id=site.spec.id,
@@ -90,9 +92,9 @@ def phase_plan(around: Surroundings, site: Site, following: Site | None) -> Phas
         ports=tuple(_ports(around.resolved, site)),
         carry_optimizer=carries_optimizer(site, following),
         example=example,
-        example_unknown=example_unknown,
-        cost=cost,
-        cost_unknown=cost_unknown,
+        example_unknown=why_unknown(shown),
+        cost=known(cost),
+        cost_unknown=why_unknown(cost),
         notes=(),
     )
 
@@ -130,18 +132,18 @@ def _rows(around: Surroundings, site: Site) -> int | None:
     return None if data is None else len(data)
 
 
-def _example(around: Surroundings, site: Site) -> tuple[Example | None, str | None]:
+def _example(around: Surroundings, site: Site) -> Example | Unknown:
     name = next(iter(site.data))
     data = around.data[name]
     if data is None:
-        return None, f"data set `{name}` cannot be read here"
-    if isinstance(around.codec, str):
-        return None, around.codec
+        return Unknown(f"data set `{name}` cannot be read here")
+    if isinstance(around.codec, Unknown):
+        return around.codec
     try:
         views = views_of(site.objective.component)
-        return example_of(name, data, around.codec, views, documents=not site.samples), None
+        return example_of(name, data, around.codec, views, documents=not site.samples)
     except EnvironmentUnmet as unmet:
-        return None, unmet.message
+        return Unknown(unmet.message)
 
 
 def _forwards(site: Site, counts: _Counts, example: Example | None) -> tuple[Forward, ...]:
@@ -159,17 +161,17 @@ def _forwards(site: Site, counts: _Counts, example: Example | None) -> tuple[For
 
 def _pass(
     around: Surroundings, site: Site, counts: _Counts, planned: tuple[Forward, ...], example: Example | None
-) -> tuple[int, Cost | None, str | None]:
+) -> tuple[int, Cost | Unknown]:
     """Tokens of a pass and what the phase then costs: as written, else the most that there is room for, or that takes no
     more than the least does (sampling may need more than any pass)."""
     sizes = pass_sizes(around.hardware) if site.spec.tokens_per_pass is None else (site.spec.tokens_per_pass,)
     costs = [_cost(around, site, counts, planned, example, size) for size in sizes]
-    for size, (cost, unknown) in zip(sizes, costs, strict=True):
-        least = costs[-1][0]
-        if cost is None or least is None or cost.device_bytes is None:
-            return size, cost, unknown
+    for size, cost in zip(sizes, costs, strict=True):
+        least = costs[-1]
+        if isinstance(cost, Unknown) or isinstance(least, Unknown) or cost.device_bytes is None:
+            return size, cost
         if _whole_memory(cost) <= max(FULL * cost.device_bytes, _whole_memory(least)):
-            return size, cost, unknown
+            return size, cost
     raise AssertionError("the least takes no more than the least")
 
 
@@ -184,11 +186,11 @@ def _cost(
     planned: tuple[Forward, ...],
     example: Example | None,
     per_pass: int,
-) -> tuple[Cost | None, str | None]:
-    if isinstance(around.shape, str):
-        return None, around.shape
+) -> Cost | Unknown:
+    if isinstance(around.shape, Unknown):
+        return around.shape
     if example is None:
-        return None, "the length of a prompt is not known here"
+        return Unknown("the length of a prompt is not known here")
     response = _response(counts, example)
     prompt = round(example.mean_context_tokens)
 
@@ -206,7 +208,7 @@ def _cost(
         in_a_pass=_in_a_pass(planned, response, counts, per_pass),
         reference=any(f.of == "reference" for f in planned),
     )
-    cost = cost_of(
+    return cost_of(
         around.shape,
         work,
         around.hardware,
@@ -220,7 +222,6 @@ def _cost(
         ),
         libraries=sum(_imported(around.resolved).values()),
     )
-    return cost, None
 
 
 def _imported(resolved: Resolved) -> dict[str, int]:

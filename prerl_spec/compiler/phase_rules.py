@@ -1,14 +1,14 @@
 """Rules of a phase that belong to no component: how much a step takes, and what a phase must say (E0204, E0701)."""
 
-from collections.abc import Iterator
-from typing import cast
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
+from prerl_spec.codes import Code
 from prerl_spec.compiler.objective_needs import reads_from
-from prerl_spec.compiler.places import at_last_written, use_place
+from prerl_spec.compiler.places import at_last_written, place_behind, setting_places, use_place
 from prerl_spec.compiler.resolve import Resolved
-from prerl_spec.compiler.serving import Site, nested
+from prerl_spec.compiler.serving import Served, Site, nested
 from prerl_spec.errors import Diagnostic
-from prerl_spec.registry.kinds import Objective
 
 
 def step_size(resolved: Resolved, site: Site) -> Iterator[Diagnostic]:
@@ -20,8 +20,7 @@ def step_size(resolved: Resolved, site: Site) -> Iterator[Diagnostic]:
         assert site.objective.built is not None
         does = "samples: it counts prompts" if site.samples else "samples nothing: it counts documents"
         yield Diagnostic(
-            "error",
-            "E0701",
+            Code.CONTRADICTION,
             f"{site.title} {does}, not {other.split('_')[0]}",
             resolved.key_span(f"{site.path}.{other}"),
             path=f"{site.path}.{other}",
@@ -31,8 +30,7 @@ def step_size(resolved: Resolved, site: Site) -> Iterator[Diagnostic]:
     units = getattr(site.spec, wanted)
     if units is None and getattr(site.spec, other) is None and f"{site.path}.{wanted}" not in resolved.poisoned:
         yield Diagnostic(
-            "error",
-            "E0204",
+            Code.MISSING_KEY,
             f"{site.title} has no `{wanted}`",
             resolved.header_span(site.path),
             path=f"{site.path}.{wanted}",
@@ -47,8 +45,7 @@ def whole_updates(resolved: Resolved, site: Site) -> Iterator[Diagnostic]:
         units = getattr(site.spec, key)
         if key != misplaced and units is not None and units % site.spec.updates_per_batch:
             yield Diagnostic(
-                "error",
-                "E0701",
+                Code.CONTRADICTION,
                 f"{key} = {units} is not a multiple of updates_per_batch = {site.spec.updates_per_batch}",
                 resolved.key_span(f"{site.path}.{key}"),
                 path=f"{site.path}.{key}",
@@ -57,45 +54,52 @@ def whole_updates(resolved: Resolved, site: Site) -> Iterator[Diagnostic]:
 
 
 def group_baseline(resolved: Resolved, site: Site) -> Iterator[Diagnostic]:
-    """The objective says how many attempts its baseline needs."""
-    objective = site.objective.component
-    sampler = None if site.sampler is None else site.sampler.component
-    if objective is None or sampler is None or not site.samples or sampler.group_size >= objective.min_group:
+    """A group baseline over fewer attempts than it needs; over one it is 0 for ever."""
+    if site.sampler is None or site.sampler.component is None or not site.samples:
         return
-    assert site.sampler is not None
-    yield at_last_written(
-        resolved,
-        "E0701",
-        f"the objective needs at least {objective.min_group} attempts a prompt, and group_size is {sampler.group_size}",
-        [
-            (f"{site.sampler.path}.group_size", sampler.group_size),
-            (use_place(resolved, site.objective.path), None),
-        ],
-    )
+    sampler = site.sampler.component
+    for part in _parts_that(lambda o: bool(o.min_group > sampler.group_size), site.objective):
+        least = part.component.min_group
+        yield at_last_written(
+            resolved,
+            Code.CONTRADICTION,
+            f"a group baseline needs at least {'two' if least == 2 else least} attempts a prompt, and `group_size` is "
+            f"{sampler.group_size}",
+            [
+                *setting_places(resolved, site.sampler.path, sampler, "group_size"),
+                place_behind(resolved, part, "min_group"),
+            ],
+            help=f"set group_size to {least} or more, or take an objective without a group baseline",
+        )
 
 
 def truncated_sampling(resolved: Resolved, site: Site) -> Iterator[Diagnostic]:
-    """A truncating sampler draws from another distribution than the one whose ratios are taken."""
-    objective = site.objective.component
-    sampler = None if site.sampler is None else site.sampler.component
-    if objective is None or sampler is None or not site.samples:
+    """Under top_p or top_k the sampler's distribution is not the policy's, and no ratio to it means anything."""
+    if site.sampler is None or site.sampler.component is None or not site.samples:
         return
-    assert site.sampler is not None
+    sampler = site.sampler.component
     off = {"top_p": 1.0, "top_k": 0}
     truncating = [
-        (f"{site.sampler.path}.{key}", getattr(sampler, key)) for key in off if getattr(sampler, key) != off[key]
+        (f"{site.sampler.path}.{key}", getattr(sampler, key))
+        for key in off
+        if getattr(sampler, key, off[key]) != off[key]
     ]
-    ratios: list[tuple[str, object]] = []
-    if site.spec.updates_per_batch > 1 and objective.uses_ratio:
-        ratios.append((f"{site.path}.updates_per_batch", site.spec.updates_per_batch))
-    if reads_from(objective, "sampler"):
-        ratios.append((use_place(resolved, site.objective.path), None))
-    if truncating and ratios:
-        names = " and ".join(path.rsplit(".", 1)[1] for path, _ in truncating)
+    updated_often = site.spec.updates_per_batch > 1
+
+    def takes_ratios(objective: Any) -> bool:
+        return bool(updated_often and objective.uses_ratio) or reads_from(objective, "sampler")
+
+    for part in _parts_that(takes_ratios, site.objective) if truncating else ():
+        ratios: list[tuple[str, object]] = []
+        if updated_often and part.component.uses_ratio:
+            ratios.append((f"{site.path}.updates_per_batch", site.spec.updates_per_batch))
+        if reads_from(part.component, "sampler"):
+            ratios.append(place_behind(resolved, part, "sampler_logprobs"))
         yield at_last_written(
             resolved,
-            "E0701",
-            f"{names} of the sampler biases the objective's probability ratios",
+            Code.CONTRADICTION,
+            f"a sampler that truncates ({_names(truncating, part)}) biases the probability ratios of "
+            f"{_names(ratios, part)}",
             [*truncating, *ratios],
             help="train with top_p = 1.0 and top_k = 0; an evaluator may truncate as it likes",
         )
@@ -103,22 +107,14 @@ def truncated_sampling(resolved: Resolved, site: Site) -> Iterator[Diagnostic]:
 
 def reference_switched_off(resolved: Resolved, site: Site) -> Iterator[Diagnostic]:
     """A term that compares with a reference, in a spec that has none."""
-    objective = site.objective.component
-    if objective is None or resolved.spec.reference != "off":
+    if resolved.spec.reference != "off":
         return
-    if not reads_from(objective, "reference"):
-        return
-    terms = [
-        path
-        for path, built in nested(site.objective)
-        if not built.slots and reads_from(cast(Objective, built.component), "reference")
-    ]
-    for path in terms or [site.objective.path]:
+    for part in _parts_that(lambda o: reads_from(o, "reference"), site.objective):
         yield at_last_written(
             resolved,
-            "E0701",
+            Code.CONTRADICTION,
             f'the objective of {site.title} compares with a reference, and reference = "off"',
-            [("reference", "off"), (use_place(resolved, path), None)],
+            [("reference", "off"), (use_place(resolved, part.path), None)],
             help='leave `reference` out, or write reference = "initial"',
         )
 
@@ -131,17 +127,17 @@ def steps_that_are_not_known(resolved: Resolved, site: Site) -> Iterator[Diagnos
         return
     assert site.optimizer is not None
     falling = getattr(optimizer, "lr_schedule", "constant")
-    if falling == "constant":
-        return
-    budget = f"{site.schedule.path}.tokens"
-    end = budget if resolved.is_written(budget) else use_place(resolved, site.schedule.path)
-    yield at_last_written(
-        resolved,
-        "E0701",
-        f'lr_schedule = "{falling}" runs over the steps of the phase, and a token budget has no number of steps',
-        [(f"{site.optimizer.path}.lr_schedule", falling), (end, None)],
-        help='give the phase `steps`, or take lr_schedule = "constant"',
-    )
+    if falling != "constant":
+        yield at_last_written(
+            resolved,
+            Code.CONTRADICTION,
+            f'lr_schedule = "{falling}" runs over the steps of the phase, and a token budget has no number of steps',
+            [
+                *setting_places(resolved, site.optimizer.path, optimizer, "lr_schedule"),
+                place_behind(resolved, site.schedule, "max_steps"),
+            ],
+            help='give the phase `steps`, or take lr_schedule = "constant"',
+        )
 
 
 def inherited_moments(resolved: Resolved, site: Site, following: Site | None) -> Iterator[Diagnostic]:
@@ -155,8 +151,23 @@ def inherited_moments(resolved: Resolved, site: Site, following: Site | None) ->
     if (ours.built.use, ours.built.distribution) != (theirs.built.use, theirs.built.distribution):
         yield at_last_written(
             resolved,
-            "E0701",
-            f'optimizer = "carry", but `{theirs.built.use}` cannot take over the moments of `{ours.built.use}`',
-            [(f"{site.schedule.path}.optimizer", "carry")],
+            Code.CONTRADICTION,
+            'optimizer = "carry", but the next phase uses another optimizer, which cannot take these moments over',
+            [*setting_places(resolved, site.schedule.path, schedule, "optimizer")],
             help='write optimizer = "reset", or leave it out, or give both phases the same optimizer',
         )
+
+
+def _parts_that(holds: Callable[[Any], bool], objective: Served) -> list[Served]:
+    """The parts of an objective for which it holds, each where it stands: terms of a sum, else the objective itself."""
+    if objective.built is None or not holds(objective.component):
+        return []
+    inside = [Served(path, built) for path, built in nested(objective) if built.kind == "objective"]
+    parts = [term for term in inside if any(part is term.component for part in term.component.parts())]
+    return [part for part in parts if holds(part.component)] or [objective]
+
+
+def _names(places: Sequence[tuple[str, object]], objective: Served) -> str:
+    """The settings in words; where none is known to be behind a fact, the objective's name stands for it."""
+    use = "" if objective.built is None else objective.built.use
+    return " and ".join(f"`{use if value is None else path.rpartition('.')[2]}`" for path, value in places)

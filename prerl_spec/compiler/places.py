@@ -1,15 +1,13 @@
 """From the places of a broken rule to a diagnostic: carets under what was written last, labels at the rest."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+from prerl_spec.codes import Code
 from prerl_spec.compiler.resolve import Resolved
-from prerl_spec.errors import Diagnostic, Label, Severity, Span
-
-
-def severity_of(code: str) -> Severity:
-    """The first letter of a code is its severity."""
-    return "warning" if code.startswith("W") else "error"
+from prerl_spec.compiler.serving import Served
+from prerl_spec.errors import Diagnostic, Label
+from prerl_spec.registry.component import Fact
 
 
 def use_place(resolved: Resolved, component: str) -> str:
@@ -18,13 +16,28 @@ def use_place(resolved: Resolved, component: str) -> str:
     return written_out if resolved.is_written(written_out) else component
 
 
-def written_value(resolved: Resolved, path: str) -> Span | None:
-    """The span of a value as it was written, None for a default."""
-    return resolved.value_span(path) if resolved.is_written(path) else None
+def setting_places(resolved: Resolved, owner: str, component: Any, setting: str) -> Iterator[tuple[str, Any]]:
+    """The path and value of a component's setting, for `at_last_written`.
+
+    A default comes with its component's name, which is what brought it in.
+    """
+    if setting != "use":
+        yield f"{owner}.{setting}", getattr(component, setting, None)
+    if setting == "use" or not resolved.is_written(f"{owner}.{setting}"):
+        yield use_place(resolved, owner), None
+
+
+def place_behind(resolved: Resolved, served: Served, fact: Fact) -> tuple[str, Any]:
+    """The setting that a component says decides a fact of it, where the spec writes it; else the component's name."""
+    assert served.built is not None, f"the component at {served.path} is broken: no rule asks it"
+    setting = served.built.component.setting_behind(fact)
+    if setting in served.built.written:
+        return f"{served.path}.{setting}", getattr(served.component, setting)
+    return use_place(resolved, served.path), None
 
 
 def at_last_written(
-    resolved: Resolved, code: str, message: str, places: Sequence[tuple[str, Any]], *, help: str | None = None
+    resolved: Resolved, code: Code, message: str, places: Sequence[tuple[str, Any]], *, help: str | None = None
 ) -> Diagnostic:
     """A diagnostic about several settings, each (path, value): it points at the one that was written last.
 
@@ -39,7 +52,6 @@ def at_last_written(
         if (span := resolved.value_span(path)) is not None
     ]
     return Diagnostic(
-        severity_of(code),
         code,
         message,
         resolved.value_span(primary),

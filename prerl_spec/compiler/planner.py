@@ -13,13 +13,14 @@ from prerl_spec.compiler.evaluation_plan import evaluation_share, evaluator_plan
 from prerl_spec.compiler.hardware import Hardware, detect_hardware
 from prerl_spec.compiler.invariance_parts import invariance_parts
 from prerl_spec.compiler.lanes import lane_notes
-from prerl_spec.compiler.local_files import Unknown, model_codec, model_config
+from prerl_spec.compiler.local_files import model_codec, model_config
 from prerl_spec.compiler.notes import phase_notes
 from prerl_spec.compiler.phase_plan import Surroundings, adapter_parameters, phase_plan
 from prerl_spec.compiler.plan import ComponentPlan, DataPlan, EvaluatorPlan, PhasePlan, Plan
 from prerl_spec.compiler.requirements import check_needs, engine_parts
 from prerl_spec.compiler.resolve import Resolved
 from prerl_spec.compiler.serving import Served, Site, nested, sites, with_following
+from prerl_spec.compiler.unknown import NotKnown, Unknown, known
 from prerl_spec.compiler.unused_rules import unused_components, unused_data
 from prerl_spec.compiler.values import values
 from prerl_spec.compiler.wire import outside_phases
@@ -40,7 +41,7 @@ def make_plan(resolved: Resolved, hardware: Hardware | None = None) -> Plan:
     opened = {name: _open(resolved, name) for name in spec.data}
     codec = _codec(resolved, opened)
     shape = _shape(resolved, codec)
-    surroundings = Surroundings(resolved, here, {n: o.rows for n, o in opened.items()}, codec, shape)
+    surroundings = Surroundings(resolved, here, {n: known(o.rows) for n, o in opened.items()}, codec, shape)
     planned = _with_notes([phase_plan(surroundings, site, following) for site, following in with_following(phases)])
     data = {name: _data_plan(resolved, name, found) for name, found in opened.items()}
     evaluators = tuple(
@@ -81,11 +82,10 @@ def make_plan(resolved: Resolved, hardware: Hardware | None = None) -> Plan:
 
 @dataclass(frozen=True)
 class _Opened:
-    """A data set that could be opened here, or why not."""
+    """A data set, as far as it can be opened here, and the tokenizer files that it brings."""
 
-    rows: DataSet | None
+    rows: DataSet | Unknown
     tokenizer: Mapping[str, str] | None
-    unknown: str | None
 
 
 def _open(resolved: Resolved, name: str) -> _Opened:
@@ -97,24 +97,24 @@ def _open(resolved: Resolved, name: str) -> _Opened:
     if missing:
         first = missing[0]
         why = "its rows are on the hub" if first.what in ("dataset", "model") else f"{first.name}: {first.found}"
-        return _Opened(None, tokenizer, why)
-    return _Opened(component.open(name), tokenizer, None)
+        return _Opened(Unknown(why), tokenizer)
+    return _Opened(component.open(name), tokenizer)
 
 
-def _codec(resolved: Resolved, opened: Mapping[str, _Opened]) -> Codec | str:
+def _codec(resolved: Resolved, opened: Mapping[str, _Opened]) -> Codec | Unknown:
     settings = resolved.built["model"].component.settings()
     try:
         return model_codec(settings, {name: found.tokenizer for name, found in opened.items()})
-    except Unknown as unknown:
-        return str(unknown)
+    except NotKnown as cause:
+        return Unknown(str(cause))
 
 
-def _shape(resolved: Resolved, codec: Codec | str) -> Shape | str:
+def _shape(resolved: Resolved, codec: Codec | Unknown) -> Shape | Unknown:
     settings = resolved.built["model"].component.settings()
     try:
         return shape_of(model_config(settings, codec.vocab_size if isinstance(codec, Codec) else None))
-    except Unknown as unknown:
-        return str(unknown)
+    except NotKnown as cause:
+        return Unknown(str(cause))
 
 
 def _with_notes(phases: list[PhasePlan]) -> tuple[PhasePlan, ...]:
@@ -123,8 +123,8 @@ def _with_notes(phases: list[PhasePlan]) -> tuple[PhasePlan, ...]:
 
 def _data_plan(resolved: Resolved, name: str, found: _Opened) -> DataPlan:
     component = written_out(resolved.built[join_path("data", name)])
-    if found.rows is None:
-        return DataPlan(component, None, None, found.unknown)
+    if isinstance(found.rows, Unknown):
+        return DataPlan(component, None, None, found.rows.why)
     return DataPlan(component, len(found.rows), found.rows.fingerprint)
 
 
@@ -153,7 +153,7 @@ def _required(resolved: Resolved, phases: tuple[Site, ...]) -> Iterator[tuple[st
 def _seconds(around: Surroundings, phases: Sequence[PhasePlan], evaluators: Sequence[EvaluatorPlan]) -> float | None:
     """Steps x seconds of every phase, and the tokens of evaluation."""
     tokens = [e.tokens_at_most for e in evaluators]
-    if isinstance(around.shape, str) or any(t is None for t in tokens):
+    if isinstance(around.shape, Unknown) or any(t is None for t in tokens):
         return None
     processes = around.resolved.spec.distributed.processes
     whole = sampling_seconds(around.shape, sum(t or 0 for t in tokens), around.hardware, processes=processes)
@@ -169,10 +169,10 @@ def _determinism(asked: DistributedSpec) -> Iterator[str]:
         yield from lane_notes(asked.processes)
 
 
-def _notes(codec: Codec | str, shape: Shape | str, *, study: bool) -> Iterator[str]:
+def _notes(codec: Codec | Unknown, shape: Shape | Unknown, *, study: bool) -> Iterator[str]:
     if study:
         yield "one run of the spec as it stands: this version has no command that runs the arms and seeds of [study]"
-    if isinstance(codec, str):
-        yield f"prompts and prefix are unknown: {codec}"
-    if isinstance(shape, str):
-        yield f"memory and time are unknown: {shape}"
+    if isinstance(codec, Unknown):
+        yield f"prompts and prefix are unknown: {codec.why}"
+    if isinstance(shape, Unknown):
+        yield f"memory and time are unknown: {shape.why}"

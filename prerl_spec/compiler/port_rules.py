@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from prerl_spec.codes import Code
 from prerl_spec.compiler.name_rules import named_data
 from prerl_spec.compiler.places import use_place
 from prerl_spec.compiler.resolve import Built, Resolved
@@ -50,8 +51,7 @@ def missing_roles(resolved: Resolved, site: Site) -> Iterator[Diagnostic]:
         article = "an" if role[0] in "aeiou" else "a"
         place = use_place(resolved, site.objective.path)
         yield Diagnostic(
-            "error",
-            "E0601",
+            Code.UNMET_REQUIREMENT,
             f"{site.title} needs {article} {role}, and the spec has none",
             resolved.value_span(place),
             path=place,
@@ -145,8 +145,7 @@ def match(resolved: Resolved, path: str, built: Built, supplies: Iterable[Supply
         if not providers:
             near = [f"`{s.name}` provides `{p}`" for s in others for p in s.ports if _same_name(p, port)]
             yield Diagnostic(
-                "error",
-                "E0601",
+                Code.UNMET_REQUIREMENT,
                 f"`{built.use}` requires `{port}`, which nothing here provides",
                 span,
                 path=place,
@@ -160,8 +159,7 @@ def match(resolved: Resolved, path: str, built: Built, supplies: Iterable[Supply
         ]
         names = " and ".join(f"`{s.name}`" for s in providers)
         yield Diagnostic(
-            "error",
-            "E0603",
+            Code.AMBIGUOUS_PROVIDER,
             f"`{built.use}` requires `{port}`, and {names} provide it",
             span,
             path=place,

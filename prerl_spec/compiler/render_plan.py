@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from prerl_spec.compiler.digest import differences, meaning
+from prerl_spec.compiler.leaves import differing, leaves, shown_value
 from prerl_spec.compiler.measured import Measured, whole_seconds
 from prerl_spec.compiler.plan import ComponentPlan, DataPlan, EvaluatorPlan, NeedPlan, Plan
 from prerl_spec.compiler.quantities import count, duration, line, plural, size, table
@@ -31,10 +31,10 @@ def render_plan(plan: Plan, found: Measured | None = None) -> str:
 
 def render_differences(before: Plan, after: Plan, name: str) -> str:
     """What another plan means that this one does not, leaf by leaf."""
-    found = differences(meaning(before), meaning(after))
+    found = differing(leaves(before), leaves(after))
     if not found:
         return f"means what {name} meant\n"
-    rows = table((path, _json(old), "->", _json(new)) for path, old, new in found)
+    rows = table((path, shown_value(old), "->", shown_value(new)) for path, old, new in found)
     return "\n".join([f"changed against {name}", *rows]) + "\n"
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from importlib import metadata
 
+from prerl_spec.codes import Code
 from prerl_spec.errors import Diagnostic
 from prerl_spec.language.document import Scalar, Table, join_path
 
@@ -22,14 +23,14 @@ def unmet(root: Table) -> Iterator[Diagnostic]:
             wanted = SpecifierSet(node.value)
         except InvalidSpecifier:
             message = f'"{node.value}" is not a version specifier'
-            yield Diagnostic("error", "E0202", message, node.span, path, 'such as ">=0.1"')
+            yield Diagnostic(Code.CONSTRAINT_BROKEN, message, node.span, path, 'such as ">=0.1"')
             continue
         try:
             version = metadata.version(name)
         except (metadata.PackageNotFoundError, ValueError):
             message = f"{name} is not installed"
-            yield Diagnostic("error", "E0503", message, entry.span, path, help=f"pip install '{name}{node.value}'")
+            yield Diagnostic(Code.NOT_INSTALLED, message, entry.span, path, help=f"pip install '{name}{node.value}'")
             continue
         if not wanted.contains(version, prereleases=True):
             message = f"{name} {version} is installed, {node.value} is required"
-            yield Diagnostic("error", "E0502", message, node.span, path, help=f"pip install '{name}{node.value}'")
+            yield Diagnostic(Code.REQUIRED_VERSION, message, node.span, path, help=f"pip install '{name}{node.value}'")

@@ -1,4 +1,4 @@
-"""From a file to typed, built components: parse, compose, interpolate, shape, resolve, declare, settings. No torch.
+"""From a file to typed, built components: read, compose, override, interpolate, declare, check. No torch.
 
 Every stage collects all its mistakes; what failed is poisoned, and only what depends on it is left out.
 """
@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from prerl_spec.codes import Code
 from prerl_spec.compiler.check import Check
 from prerl_spec.compiler.declare import Declared, declare
 from prerl_spec.compiler.requires import unmet
@@ -128,10 +129,6 @@ class Resolved:
             return diagnostic
         return replace(diagnostic, labels=(*diagnostic.labels, Label(via, "defined here")))
 
-    @property
-    def has_errors(self) -> bool:
-        return any(d.severity == "error" for d in self.diagnostics)
-
     def _find(self, path: str) -> tuple[Node, Entry | None] | None:
         """The node at a path, and the entry that names it (for an item of a list, the list's)."""
         node: Node = self.root
@@ -233,20 +230,19 @@ def _resolve(composition: Composition, file: Path, local_code: bool, shelf: Shel
 
 def _without_led_on_secrets(found: Sequence[Diagnostic]) -> list[Diagnostic]:
     """A secret in the wrong place is told there, not wherever a reference leads it on."""
-    places = {d.span for d in found if d.code == "E0407"}
-    return [d for d in found if d.code != "E0407" or not any(label.span in places for label in d.labels)]
+    places = {d.span for d in found if d.code == Code.MISPLACED_SECRET}
+    return [d for d in found if d.code != Code.MISPLACED_SECRET or not any(label.span in places for label in d.labels)]
 
 
 def _may_be_inherited(diagnostic: Diagnostic) -> bool:
     """Whether it complains of something missing that a parent, which could not be read, may well have."""
-    says_missing = "has no `use`" in diagnostic.message or diagnostic.message.startswith("nothing is written")
-    return diagnostic.code in ("E0204", "E0408") or (diagnostic.code in ("E0308", "E0405", "E0403") and says_missing)
+    return diagnostic.of_absence or diagnostic.code in (Code.MISSING_KEY, Code.UNSET_NOT_INHERITED)
 
 
 def _is_form_of_unread(diagnostic: Diagnostic, unread_lines: Set[tuple[str, int]]) -> bool:
     """Whether it complains that `[x]` should be `[[x]]`, or the reverse, where a bracket of the header is amiss."""
     span = diagnostic.span
-    from_header = diagnostic.code == "E0208" and diagnostic.path != ""
+    from_header = diagnostic.code == Code.TABLE_OR_LIST and diagnostic.path != ""
     return from_header and span is not None and (span.file, span.line) in unread_lines
 
 
@@ -272,13 +268,13 @@ def _local_files(
         try:
             if not local_code:
                 message = f"`{item.value}` is Python code, which this command may not run"
-                raise PluginFault("E0304", message, help="--local-code allows it")
+                raise PluginFault(Code.PLUGIN_IMPORT_FAILED, message, help="--local-code allows it")
             folder = folders[item.span.file] if item.span else Path()
             file = (folder / item.value).absolute()
             found[file] = local_entries(file)
         except PluginFault as fault:
             path = f"plugins.files[{index}]"
-            faults.append(Diagnostic("error", fault.code, fault.message, item.span, path, help=fault.help))
+            faults.append(Diagnostic(fault.code, fault.message, item.span, path, help=fault.help))
     return found, faults
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from itertools import islice
 
+from prerl_spec.codes import Code
 from prerl_spec.compiler.first_prompt import LOOKED_AT
 from prerl_spec.compiler.places import use_place
 from prerl_spec.compiler.resolve import Resolved
@@ -23,8 +24,7 @@ def unfit_rows(resolved: Resolved, site: Site, opened: Mapping[str, DataSet | No
             place = use_place(resolved, site.objective.path)
             source = resolved.value_span(use_place(resolved, join_path("data", name)))
             yield Diagnostic(
-                "error",
-                "E0601",
+                Code.UNMET_REQUIREMENT,
                 f"{site.title} {lacking}",
                 resolved.value_span(place),
                 path=place,
@@ -62,4 +62,4 @@ def _too_few(resolved: Resolved, site: Site, opened: Mapping[str, DataSet | None
         return
     key = f"{site.path}.{unit}"
     message = f"{site.title} takes {wanted} rows a step, and data set `{name}` has {len(data)}"
-    yield Diagnostic("error", "E0701", message, resolved.value_span(key), path=key, help="take fewer")
+    yield Diagnostic(Code.CONTRADICTION, message, resolved.value_span(key), path=key, help="take fewer")

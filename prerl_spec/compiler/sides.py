@@ -7,16 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from prerl_spec.compiler.compile import check_spec, read_plan
-from prerl_spec.compiler.leaves import ABSENT, by_id, leaves
+from prerl_spec.compiler.leaves import by_id, leaves
 from prerl_spec.compiler.plan import Plan
 from prerl_spec.compiler.planner import make_plan
 from prerl_spec.errors import UsageError
-from prerl_spec.registry.settings import shown
 
 FOUND_OUT = ("rows", "phases")
 """Leaves that no key writes: what the rows of a data set say, the order of the phases."""
-_HASH = (64, 12)
-"""Digits of a hash, and how many of them tell it from others."""
 
 
 @dataclass(frozen=True)
@@ -50,16 +47,6 @@ def open_side(where: Path, overrides: Mapping[str, Any]) -> Side:
     resolved, _ = check_spec(where, **overrides)
     ids = [phase.id for phase in resolved.spec.phases]
     return Side(leaves(make_plan(resolved)), {by_id(path, ids): place for path, place in resolved.origins.items()})
-
-
-def shown_value(value: Any) -> str:
-    """A leaf as TOML would write it; of a hash the first digits, `-` for what is not there."""
-    if value is ABSENT:
-        return "-"
-    digits, kept = _HASH
-    if isinstance(value, str) and len(value) == digits and not set(value) - set("0123456789abcdef"):
-        return f"content {value[:kept]}"
-    return f"[{', '.join(map(shown_value, value))}]" if isinstance(value, list) else shown(value)
 
 
 def _of_plan(plan: Plan) -> Side:

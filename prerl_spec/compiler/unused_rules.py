@@ -6,6 +6,7 @@ Left out: variables, which are counted where references are followed (`language/
 from collections.abc import Iterator, Sequence
 from typing import cast
 
+from prerl_spec.codes import Code
 from prerl_spec.compiler.name_rules import named_data
 from prerl_spec.compiler.objective_needs import reads_from
 from prerl_spec.compiler.resolve import Resolved
@@ -72,8 +73,7 @@ def _reference(resolved: Resolved, phases: Sequence[Site]) -> Iterator[Diagnosti
     wanted = any(reads_from(cast(Objective, o), "reference") for o in objectives)
     if resolved.spec.reference == "initial" and not wanted:
         yield Diagnostic(
-            "warning",
-            "W0702",
+            Code.NO_EFFECT,
             "`reference` has no effect: no objective compares with one",
             resolved.value_span("reference"),
             path="reference",
@@ -85,8 +85,7 @@ def _sharding(resolved: Resolved) -> Iterator[Diagnostic]:
     asked = resolved.spec.distributed
     if asked.fsdp and asked.strategy == "ddp":
         yield Diagnostic(
-            "warning",
-            "W0702",
+            Code.NO_EFFECT,
             '`fsdp` has no effect with strategy = "ddp"',
             resolved.value_span("distributed.fsdp"),
             path="distributed.fsdp",
@@ -95,4 +94,4 @@ def _sharding(resolved: Resolved) -> Iterator[Diagnostic]:
 
 
 def _never_used(what: str, path: str, span: Span | None) -> Diagnostic:
-    return Diagnostic("warning", "W0701", f"{what} is declared but never used", span, path=path, help="take it out")
+    return Diagnostic(Code.UNUSED, f"{what} is declared but never used", span, path=path, help="take it out")

@@ -55,27 +55,15 @@ def outside_phases(resolved: Resolved) -> Iterator[Served]:
 
 
 def _of_phase(resolved: Resolved, site: Site, following: Site | None) -> Iterator[Diagnostic]:
-    own = list(component_rules.phase_conflicts(resolved, site, following))
-    yield from (broken.diagnostic for broken in own)
+    yield from component_rules.phase_conflicts(resolved, site, following)
     yield from phase_rules.step_size(resolved, site)
     yield from phase_rules.whole_updates(resolved, site)
     yield from phase_rules.reference_switched_off(resolved, site)
-    # The built-in components word these rules themselves, with their own settings as places; the general form is for
-    # components that leave it to the compiler.
-    if not _told(own, "group_size"):
-        yield from phase_rules.group_baseline(resolved, site)
-    if not _told(own, "top_p", "top_k"):
-        yield from phase_rules.truncated_sampling(resolved, site)
-    if not _told(own, "lr_schedule"):
-        yield from phase_rules.steps_that_are_not_known(resolved, site)
-    if not _told(own, "optimizer"):
-        yield from phase_rules.inherited_moments(resolved, site, following)
+    yield from phase_rules.group_baseline(resolved, site)
+    yield from phase_rules.truncated_sampling(resolved, site)
+    yield from phase_rules.steps_that_are_not_known(resolved, site)
+    yield from phase_rules.inherited_moments(resolved, site, following)
     yield from port_rules.unmatched_ports(resolved, site)
-
-
-def _told(own: Iterable[component_rules.Broken], *settings: str) -> bool:
-    """Whether a component has already refused one of these settings."""
-    return any(b.diagnostic.severity == "error" and b.settings & set(settings) for b in own)
 
 
 def _each_once(found: Iterable[Diagnostic]) -> Iterator[Diagnostic]:

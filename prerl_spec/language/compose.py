@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from prerl_spec.codes import Code
 from prerl_spec.errors import Diagnostic, Label, UsageError
 from prerl_spec.language.document import Array, Document, Entry, Invalid, Node, Scalar, Table, copied, split_path
 from prerl_spec.language.toml import read
@@ -87,7 +88,7 @@ def _over(composition: Composition, document: Document, children: tuple[Link, ..
         if not remove(composition.root, path):
             message = f"`{path}` is not inherited"
             mend = "`unset` takes out what parents wrote; a key of this file is simply deleted"
-            composition.diagnostics.append(Diagnostic("error", "E0408", message, text.span, "unset", help=mend))
+            composition.diagnostics.append(Diagnostic(Code.UNSET_NOT_INHERITED, message, text.span, "unset", help=mend))
     own = copied(document.root)
     assert isinstance(own, Table), "a document is a table"
     own.entries = {key: entry for key, entry in own.entries.items() if key not in ("extends", "unset")}
@@ -105,7 +106,7 @@ def _texts(composition: Composition, document: Document, key: str) -> list[tuple
         message = f"`{key}` wants a list of texts"
         caret = f"write `{key} = [...]`"
         composition.lost_parent = composition.lost_parent or key == "extends"
-        composition.diagnostics.append(Diagnostic("error", "E0201", message, span, key, caret))
+        composition.diagnostics.append(Diagnostic(Code.WRONG_TYPE, message, span, key, caret))
         return []
     found: list[tuple[str, Scalar]] = []
     for index, item in enumerate(entry.value.items):
@@ -114,7 +115,7 @@ def _texts(composition: Composition, document: Document, key: str) -> list[tuple
         elif not isinstance(item, Invalid):
             where = f"{key}[{index}]"
             message = f"`{key}` holds texts"
-            composition.diagnostics.append(Diagnostic("error", "E0201", message, item.span or entry.span, where))
+            composition.diagnostics.append(Diagnostic(Code.WRONG_TYPE, message, item.span or entry.span, where))
     return found
 
 
@@ -126,7 +127,7 @@ def _parent(
 
     def fail(message: str, help: str) -> None:
         composition.lost_parent = composition.lost_parent or path == "extends"
-        composition.diagnostics.append(Diagnostic("error", "E0401", message, text.span, path, help=help))
+        composition.diagnostics.append(Diagnostic(Code.EXTENDS, message, text.span, path, help=help))
 
     name = os.path.normpath(Path(child.file).parent / written) if written else child.file
     file = composition.folders[child.file] / written
@@ -163,7 +164,7 @@ def _circle(links: list[Link], files: list[str]) -> Diagnostic:
     first, *others = sorted(spans, key=lambda span: (files.index(span.file), span))
     labels = tuple(Label(span, "and this") for span in others)
     message = "`extends` leads back to the file that it stands in"
-    return Diagnostic("error", "E0401", message, first, "extends", labels=labels, help="take one of them out")
+    return Diagnostic(Code.EXTENDS, message, first, "extends", labels=labels, help="take one of them out")
 
 
 def _identity(file: Path) -> Path:

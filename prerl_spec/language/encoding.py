@@ -1,5 +1,6 @@
 """Bytes to text, with the place of every byte that is not UTF-8."""
 
+from prerl_spec.codes import Code
 from prerl_spec.errors import Diagnostic, Span
 
 UNREADABLE = "\ufffd"
@@ -11,7 +12,7 @@ def decode(data: bytes, file: str) -> tuple[str | None, list[Diagnostic]]:
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
         where = Span(file, 1, 1, 1, 2)
         message = "the file is not UTF-8 but UTF-16"
-        return None, [Diagnostic("error", "E0107", message, where, help="save the file as UTF-8")]
+        return None, [Diagnostic(Code.NOT_UTF8, message, where, help="save the file as UTF-8")]
     data = data.removeprefix(b"\xef\xbb\xbf")
     pieces: list[str] = []
     faults: list[Diagnostic] = []
@@ -27,8 +28,7 @@ def decode(data: bytes, file: str) -> tuple[str | None, list[Diagnostic]]:
             if not faults or faults[-1].span != Span(file, line, column - 1, line, column):
                 faults.append(
                     Diagnostic(
-                        "error",
-                        "E0107",
+                        Code.NOT_UTF8,
                         f"byte 0x{data[error.start]:02x} is not UTF-8",
                         Span(file, line, column, line, column + 1),
                         help="save the file as UTF-8",

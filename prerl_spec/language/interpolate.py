@@ -3,8 +3,9 @@
 import os
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from prerl_spec.codes import Code
 from prerl_spec.errors import Diagnostic, Label, Span, Suggestion
 from prerl_spec.language.compose import find
 from prerl_spec.language.document import Array, Entry, Invalid, Node, Scalar, Table, copied, join_path, split_path, walk
@@ -112,12 +113,16 @@ class _Work:
                 continue
             if match[1] is None:
                 self.result.used |= {_first_two(m[0]) for m in _VARIABLE.finditer(text.value)}
-                return self.fail("E0405", text, path, "a reference is not closed", "`${` opens one; `$${` is a literal")
+                return self.fail(
+                    Code.REFERENCE, text, path, "a reference is not closed", "`${` opens one; `$${` is a literal"
+                )
             node = self.meaning(text, match[1], path)
             if isinstance(node, Invalid):
                 return node
             if not isinstance(node, Scalar):
-                return self.fail("E0405", text, path, f"`{match[1]}` is no single value", "it cannot stand in a text")
+                return self.fail(
+                    Code.REFERENCE, text, path, f"`{match[1]}` is no single value", "it cannot stand in a text"
+                )
             pieces.append(as_toml_text(node.value))
             kinds.add(node.reference or "path")
             via = via or node.via
@@ -132,7 +137,9 @@ class _Work:
             value = self.environment.get(env[1], env[2])
             if value is None:
                 caret = f"set it, or write `${{env:{env[1]}:-default}}`"
-                return self.fail("E0406", text, path, f"environment variable {env[1]} is not set", caret)
+                return self.fail(
+                    Code.ENVIRONMENT_VARIABLE, text, path, f"environment variable {env[1]} is not set", caret
+                )
             return Scalar(value, text.span, None, "env")
         if secret := _SECRET.fullmatch(inside):
             self.result.secrets[path] = (*self.result.secrets.get(path, ()), secret[1])
@@ -140,7 +147,7 @@ class _Work:
         if not _PATH.fullmatch(inside):
             self.result.used |= {_first_two(m[0]) for m in _VARIABLE.finditer(inside)}
             return self.fail(
-                "E0405", text, path, f"`${{{inside}}}` is not a reference", "references are paths: `${vars.lr}`"
+                Code.REFERENCE, text, path, f"`${{{inside}}}` is not a reference", "references are paths: `${vars.lr}`"
             )
         return self.referred(text, inside, path)
 
@@ -148,7 +155,7 @@ class _Work:
         """The node at another path, itself settled first."""
         self.result.used.add(_first_two(target))
         if len(self.open) > LONGEST_CHAIN:
-            return self.fail("E0405", text, path, f"more than {LONGEST_CHAIN} references follow one another")
+            return self.fail(Code.REFERENCE, text, path, f"more than {LONGEST_CHAIN} references follow one another")
         found = find(self.root, target)
         if found is None:
             return self.undefined(text, target, path)
@@ -183,8 +190,8 @@ class _Work:
                 self.result.used |= {f"vars.{k}" for k in close if steps[0] == "vars"}
                 words = f"did you mean {one_of(close)}?" if close else "references reach written values, not defaults"
                 meant = tuple(Suggestion(f"did you mean `{k}`?", text.value.replace(str(step), k)) for k in close)
-                self.fail("E0405", text, path, f"nothing is written at `{target}`", words, meant)
-                self.result.undefined.append((where, self.result.diagnostics.pop()))
+                self.fail(Code.REFERENCE, text, path, f"nothing is written at `{target}`", words, meant)
+                self.result.undefined.append((where, replace(self.result.diagnostics.pop(), of_absence=True)))
                 return Invalid(text.span)
             holder = inner[0]
             where = join_path(where, inner[2])
@@ -197,7 +204,7 @@ class _Work:
         first, *others = members
         labels = tuple(Label(m.span, "and this") for _, m in others if m.span is not None)
         message = "references in a circle: " + " -> ".join([p for p, _ in self.open[start:]] + [path])
-        self.result.diagnostics.append(Diagnostic("error", "E0405", message, first[1].span, first[0], labels=labels))
+        self.result.diagnostics.append(Diagnostic(Code.REFERENCE, message, first[1].span, first[0], labels=labels))
         for member, text in members:
             self.settled.add(member)
             found = find(self.root, member)
@@ -205,9 +212,9 @@ class _Work:
                 _put(found[1], found[2], Invalid(text.span))
 
     def fail(
-        self, code: str, text: Scalar, path: str, message: str, caret: str = "", meant: tuple[Suggestion, ...] = ()
+        self, code: Code, text: Scalar, path: str, message: str, caret: str = "", meant: tuple[Suggestion, ...] = ()
     ) -> Invalid:
-        self.result.diagnostics.append(Diagnostic("error", code, message, text.span, path, caret, suggestions=meant))
+        self.result.diagnostics.append(Diagnostic(code, message, text.span, path, caret, suggestions=meant))
         return Invalid(text.span)
 
     def unused(self) -> None:
@@ -217,7 +224,7 @@ class _Work:
                 message = f"`{key}` is declared but never used"
                 caret = f"`${{vars.{key}}}` would use it"
                 where = join_path("vars", key)
-                self.result.diagnostics.append(Diagnostic("warning", "W0701", message, entry.span, where, caret))
+                self.result.diagnostics.append(Diagnostic(Code.UNUSED, message, entry.span, where, caret))
 
 
 def as_toml_text(value: object) -> str:

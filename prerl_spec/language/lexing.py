@@ -8,6 +8,7 @@ import tomllib
 from bisect import bisect_right
 from typing import Any
 
+from prerl_spec.codes import Code
 from prerl_spec.errors import Span
 
 BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
@@ -32,7 +33,7 @@ class Fault(Exception):
     where that must be searched for."""
 
     def __init__(
-        self, code: str, start: int, end: int, message: str, caret: str = "", suggestion: str | None = None
+        self, code: Code, start: int, end: int, message: str, caret: str = "", suggestion: str | None = None
     ) -> None:
         super().__init__(message)
         self.code, self.start, self.end = code, start, end
@@ -90,14 +91,14 @@ class Lexer:
         """The fault of a character that cannot stand where it does."""
         char = self.text[where : where + 1]
         if char in ("", "\n") or self.text.startswith("\r\n", where):
-            return Fault("E0101", where, where + 1, "the line ends too early", caret)
+            return Fault(Code.TOML_SYNTAX, where, where + 1, "the line ends too early", caret)
         shown = f"`{char}`" if char.isprintable() else f"U+{ord(char):04X}"
-        return Fault("E0101", where, where + 1, f"unexpected {shown}", caret)
+        return Fault(Code.TOML_SYNTAX, where, where + 1, f"unexpected {shown}", caret)
 
     def too_deep(self, where: int) -> Fault:
         """The fault of nesting that no spec has."""
         self.is_too_deep = True
-        return Fault("E0101", where, where + 1, f"nested more than {DEEPEST} levels deep")
+        return Fault(Code.TOML_SYNTAX, where, where + 1, f"nested more than {DEEPEST} levels deep")
 
     def key(self) -> tuple[str, Span]:
         """One segment of a key, bare or quoted."""
@@ -136,7 +137,9 @@ class Lexer:
             if ends:
                 end = self.next_line(start)
                 end -= self.text[start:end].endswith("\n")
-                raise Fault("E0104", start, max(start + len(fence), end), "this string is not closed", f"no {fence}")
+                raise Fault(
+                    Code.UNCLOSED, start, max(start + len(fence), end), "this string is not closed", f"no {fence}"
+                )
             self._string_char(quote, fence)
         self.at += len(fence)
         if len(fence) == 3:  # up to two quotes may stand directly before the closing three
@@ -151,7 +154,7 @@ class Lexer:
                 match = _LINE_FOLD.match(self.text, self.at)
             if match is None:
                 raise Fault(
-                    "E0101",
+                    Code.TOML_SYNTAX,
                     self.at,
                     self.at + 2,
                     f"`{self.text[self.at : self.at + 2].strip()}` is not an escape",
@@ -179,15 +182,21 @@ class Lexer:
             pass
         if word.casefold() in ("null", "none", "nil"):
             raise Fault(
-                "E0105", start, self.at, f"TOML has no `{word}`", "leave the key out, or write what it should be"
+                Code.NULL_VALUE,
+                start,
+                self.at,
+                f"TOML has no `{word}`",
+                "leave the key out, or write what it should be",
             )
         if _NUMBER_LIKE.match(word) and not _DATE_LIKE.match(word):
-            raise Fault("E0106", start, self.at, f"`{word}` is not a number", _number_hint(word))
+            raise Fault(Code.MALFORMED_NUMBER, start, self.at, f"`{word}` is not a number", _number_hint(word))
         if word.lower() in ("true", "false"):
-            raise Fault("E0101", start, self.at, f"unexpected `{word}`", f"write `{word.lower()}`", word.lower())
+            raise Fault(
+                Code.TOML_SYNTAX, start, self.at, f"unexpected `{word}`", f"write `{word.lower()}`", word.lower()
+            )
         if _DATE_LIKE.match(word):
-            raise Fault("E0101", start, self.at, f"`{word}` is not a date or time")
-        raise Fault("E0101", start, self.at, f"unexpected `{word}`", "a text stands in quotes", f'"{word}"')
+            raise Fault(Code.TOML_SYNTAX, start, self.at, f"`{word}` is not a date or time")
+        raise Fault(Code.TOML_SYNTAX, start, self.at, f"unexpected `{word}`", "a text stands in quotes", f'"{word}"')
 
     def _worth(self, start: int) -> Any:
         raw = self.text[start : self.at]
@@ -197,7 +206,7 @@ class Lexer:
             if isinstance(error, tomllib.TOMLDecodeError):
                 raise
             # Integers of thousands of digits and dates that no calendar has are ValueErrors of Python's own.
-            raise Fault("E0106", start, self.at, "this number is too long") from error
+            raise Fault(Code.MALFORMED_NUMBER, start, self.at, "this number is too long") from error
 
 
 def _number_hint(word: str) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from prerl_spec.codes import Code
 from prerl_spec.errors import Diagnostic, Span, Suggestion
 from prerl_spec.language.compose import Composition, find, names_component, remove
 from prerl_spec.language.document import Array, Document, Entry, Node, Scalar, Table, join_path
@@ -28,12 +29,14 @@ def override(composition: Composition, sets: Sequence[str], unsets: Sequence[str
         )
         if not path or not remove(composition.root, path):
             span = _fault_of(composition.root, argument, source)
-            _fail(composition, "E0403", f"nothing is written at `{argument}`", span, argument)
+            _fail(
+                composition, Code.OVERRIDE_PATH, f"nothing is written at `{argument}`", span, argument, of_absence=True
+            )
     for number, argument in enumerate(sets, 1):
         source = _source(composition, f"<--set #{number}>", argument)
         if (stray := _UNDECODED.search(argument)) is not None:
             span = Span(source, 1, stray.start() + 1, 1, stray.start() + 2)
-            _fail(composition, "E0107", f"byte 0x{ord(stray[0]) & 0xFF:02x} is not UTF-8", span, "")
+            _fail(composition, Code.NOT_UTF8, f"byte 0x{ord(stray[0]) & 0xFF:02x} is not UTF-8", span, "")
             continue
         _set(composition, source, argument)
 
@@ -41,11 +44,9 @@ def override(composition: Composition, sets: Sequence[str], unsets: Sequence[str
 def as_override_mistake(diagnostic: Diagnostic) -> Diagnostic:
     """What the grammar says of a key that --set brought: its path is unknown."""
     from_set = diagnostic.span is not None and diagnostic.span.file.startswith("<--set")
-    no_component = (
-        diagnostic.code == "E0308" and not diagnostic.path.endswith("use") and "no `use`" in diagnostic.message
-    )
-    if from_set and (diagnostic.code in ("E0203", "E0309") or no_component):
-        return replace(diagnostic, code="E0403")
+    no_component = diagnostic.code == Code.MALFORMED_COMPONENT and diagnostic.of_absence
+    if from_set and (diagnostic.code in (Code.UNKNOWN_KEY, Code.NO_SUCH_SLOT) or no_component):
+        return replace(diagnostic, code=Code.OVERRIDE_PATH)
     return diagnostic
 
 
@@ -98,7 +99,7 @@ def _set(composition: Composition, source: str, argument: str) -> None:
     if found is None or not argument[found[1] :].startswith("="):
         end = found[1] if found else 0
         caret = "write path=VALUE"
-        _fail(composition, "E0402", "no value is set", Span(source, 1, end + 1, 1, end + 2), argument, caret)
+        _fail(composition, Code.SET_VALUE, "no value is set", Span(source, 1, end + 1, 1, end + 2), argument, caret)
         return
     steps, end = found
     value = _value(composition, source, argument, end + 1)
@@ -114,7 +115,7 @@ def _value(composition: Composition, source: str, argument: str, start: int) -> 
     except Fault as fault:
         span = Span(source, 1, start + 1, 1, max(start + 2, len(argument) + 1))
         if argument[start : start + 1] in ("", '"', "'", "[", "{"):
-            _fail(composition, "E0402", f"the value is not TOML: {fault.message}", span, argument)
+            _fail(composition, Code.SET_VALUE, f"the value is not TOML: {fault.message}", span, argument)
             return None
         return Scalar(argument[start:].rstrip(), span, bare=True)
 
@@ -195,16 +196,19 @@ def _unknown(composition: Composition, node: Table | Array, path: str, step: str
     caret = f"did you mean {one_of(close)}?" if close else f"there is {one_of(names)}" if names else ""
     meant = tuple(Suggestion(f"did you mean `{name}`?", name) for name in close)
     holder = f"`{path}`" if path else "the spec"
-    _fail(composition, "E0403", f"{holder} has no `{step}`", span, join_path(path, step), caret, meant)
+    _fail(composition, Code.OVERRIDE_PATH, f"{holder} has no `{step}`", span, join_path(path, step), caret, meant)
 
 
 def _fail(
     composition: Composition,
-    code: str,
+    code: Code,
     message: str,
     span: Span,
     path: str,
     caret: str = "",
     meant: tuple[Suggestion, ...] = (),
+    of_absence: bool = False,
 ) -> None:
-    composition.diagnostics.append(Diagnostic("error", code, message, span, path, caret, suggestions=meant))
+    composition.diagnostics.append(
+        Diagnostic(code, message, span, path, caret, suggestions=meant, of_absence=of_absence)
+    )

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 
+from prerl_spec.codes import Code
 from prerl_spec.errors import Diagnostic
 from prerl_spec.language.document import Scalar, Table, walk
 
@@ -25,7 +26,7 @@ def exposed_secrets(root: Table) -> Iterator[Diagnostic]:
             continue
         if looks_secret(node.value, path.rpartition(".")[2]):
             mend = "write `${secret:NAME}` where the setting takes a secret, and set NAME in the environment"
-            yield Diagnostic("warning", "W0406", "this looks like a secret", node.span, path, help=mend)
+            yield Diagnostic(Code.EXPOSED_SECRET, "this looks like a secret", node.span, path, help=mend)
 
 
 def masked(text: str) -> str:

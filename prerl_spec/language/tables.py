@@ -1,5 +1,6 @@
 """Which tables there are: puts values under keys and opens headers, and tells what is written twice."""
 
+from prerl_spec.codes import Code
 from prerl_spec.errors import Diagnostic, Label, Span
 from prerl_spec.language.document import Array, Entry, Invalid, Node, Table
 
@@ -49,23 +50,23 @@ class Tables:
             elif isinstance(entry.value, Table) and (id(entry.value) in self._dotted_here or self._repeated):
                 table = entry.value
             elif isinstance(entry.value, Table) and entry.value.form != "inline":
-                self._twice("E0103", span, entry, f"table `{key}` is already defined")
+                self._twice(Code.DUPLICATE_TABLE, span, entry, f"table `{key}` is already defined")
                 return
             elif isinstance(entry.value, Invalid):
                 return
             else:
-                self._twice("E0102", span, entry, f"`{key}` already has a value")
+                self._twice(Code.DUPLICATE_KEY, span, entry, f"`{key}` already has a value")
                 return
         if last not in table.entries:
             table.entries[last] = Entry(last, last_span, node)
         elif not (self._repeated or isinstance(node, Invalid)):
-            self._twice("E0102", last_span, table.entries[last], f"duplicate key `{last}`")
+            self._twice(Code.DUPLICATE_KEY, last_span, table.entries[last], f"duplicate key `{last}`")
 
-    def _twice(self, code: str, span: Span, first: Entry, message: str) -> None:
+    def _twice(self, code: Code, span: Span, first: Entry, message: str) -> None:
         header = first.value.header if isinstance(first.value, Table) else None
         place = header or first.span
         labels = (Label(place, "first written here"),) if place else ()
-        self.diagnostics.append(Diagnostic("error", code, message, span, labels=labels))
+        self.diagnostics.append(Diagnostic(code, message, span, labels=labels))
 
     def open(self, keys: list[Key], many: bool, header: Span) -> None:
         """Makes the table of a header the one that following keys belong to."""
@@ -81,8 +82,10 @@ class Tables:
             if isinstance(node, Invalid):
                 return
             if not isinstance(node, Table) or node.form == "inline":
-                code = "E0103" if isinstance(node, Table) else "E0102"
-                self._twice(code, header if code == "E0103" else span, entry, f"`{key}` already has a value")
+                code = Code.DUPLICATE_TABLE if isinstance(node, Table) else Code.DUPLICATE_KEY
+                self._twice(
+                    code, header if code == Code.DUPLICATE_TABLE else span, entry, f"`{key}` already has a value"
+                )
                 return
             table = node
         there = table.entries.get(last)
@@ -103,10 +106,10 @@ class Tables:
             entry.value.items.append(item)
             self.here, self._adrift = item, None
         elif isinstance(entry.value, Table) and entry.value.form != "inline":
-            self._twice("E0208", span, entry, f"`[[{key}]]` is a list of tables, but `[{key}]` is a table")
+            self._twice(Code.TABLE_OR_LIST, span, entry, f"`[[{key}]]` is a list of tables, but `[{key}]` is a table")
             entry.value = Invalid(entry.value.span)  # which of the two was meant is not known, nor whose the rest is
         elif not isinstance(entry.value, Invalid):
-            self._twice("E0102", span, entry, f"`{key}` already has a value")
+            self._twice(Code.DUPLICATE_KEY, span, entry, f"`{key}` already has a value")
 
     def _reopen(self, entry: Entry, span: Span, header: Span) -> None:
         """A header whose table is already there: fine where only its children were written so far."""
@@ -116,11 +119,11 @@ class Tables:
             entry.span = span
             self.here = node
         elif isinstance(node, Table):
-            self._twice("E0103", header, entry, f"table `{entry.key}` is defined twice")
+            self._twice(Code.DUPLICATE_TABLE, header, entry, f"table `{entry.key}` is defined twice")
             self.here, self._repeated = node, True
         elif isinstance(node, Array) and node.of_headers:
             message = f"`[{entry.key}]` is a table, but `[[{entry.key}]]` is a list of tables"
-            self._twice("E0208", span, entry, message)
+            self._twice(Code.TABLE_OR_LIST, span, entry, message)
             self._adrift = node
         elif not isinstance(node, Invalid):
-            self._twice("E0102", span, entry, f"`{entry.key}` already has a value")
+            self._twice(Code.DUPLICATE_KEY, span, entry, f"`{entry.key}` already has a value")

@@ -9,6 +9,7 @@ import re
 import tomllib
 from typing import Any
 
+from prerl_spec.codes import Code
 from prerl_spec.errors import Diagnostic, Span, Suggestion
 from prerl_spec.language.document import Array, Document, Entry, Invalid, Node, Scalar, Table, from_plain, plain, walk
 from prerl_spec.language.encoding import decode
@@ -67,7 +68,7 @@ def read_text(text: str, file: str) -> Document:
         return document
     except (ValueError, RecursionError) as error:
         if not document.diagnostics:
-            document.diagnostics.append(Diagnostic("error", "E0101", f"the file cannot be read: {error}"))
+            document.diagnostics.append(Diagnostic(Code.TOML_SYNTAX, f"the file cannot be read: {error}"))
         return document
     if document.diagnostics or not _same(plain(document.root), values):
         tree = from_plain(values)
@@ -154,7 +155,7 @@ class _Reader(Lexer):
             finally:
                 self._depth -= 1
         if self.at_line_end or self.char == "#":
-            raise Fault("E0101", start, start + 1, "a value is missing", "after `=` comes a value")
+            raise Fault(Code.TOML_SYNTAX, start, start + 1, "a value is missing", "after `=` comes a value")
         worth = self.string() if self.char in ('"', "'") else self.word()
         return Scalar(worth, self.span(start, self.at))
 
@@ -235,12 +236,14 @@ class _Reader(Lexer):
         closed = closing_brace(self.text, opening)
         if closed is None:
             raise self._not_closed(opening, "}")
-        fault = Fault("E0101", self.at, self.at + 1, "an inline table stands on one line", "the line ends inside `{ }`")
+        fault = Fault(
+            Code.TOML_SYNTAX, self.at, self.at + 1, "an inline table stands on one line", "the line ends inside `{ }`"
+        )
         fault.resume = self.next_line(closed)
         raise fault
 
     def _not_closed(self, opening: int, closing: str) -> Fault:
-        return Fault("E0104", opening, opening + 1, "this bracket is not closed", f"no `{closing}`")
+        return Fault(Code.UNCLOSED, opening, opening + 1, "this bracket is not closed", f"no `{closing}`")
 
     # --- [headers] -------------------------------------------------------------------------------------------------
 
@@ -256,7 +259,9 @@ class _Reader(Lexer):
             keys = self.dotted_key()
         except Fault as fault:
             self._lost_header()
-            raise self._not_closed(opening, closing) if self.at_line_end and fault.code == "E0101" else fault from None
+            raise (
+                self._not_closed(opening, closing) if self.at_line_end and fault.code == Code.TOML_SYNTAX else fault
+            ) from None
         first, last = keys[0][1], keys[-1][1]
         header = Span(self.file, first.line, first.column, last.end_line, last.end_column)
         if self.text.startswith(closing, self.at):
@@ -278,7 +283,7 @@ class _Reader(Lexer):
         if span.end_line > span.line:  # a fault at the line's end is shown behind its last character
             span = Span(span.file, span.line, span.column, span.line, span.column + 1)
         self.tables.diagnostics.append(
-            Diagnostic("error", fault.code, fault.message, span, caret=fault.caret, suggestions=suggestions)
+            Diagnostic(fault.code, fault.message, span, caret=fault.caret, suggestions=suggestions)
         )
 
     def _gap_here(self) -> None:
@@ -291,7 +296,7 @@ class _Reader(Lexer):
     def _resume(self, start: int, fault: Fault) -> int:
         if fault.resume is not None:
             return fault.resume
-        if fault.code == "E0104" and self.text.startswith(('"""', "'''"), fault.start):
+        if fault.code == Code.UNCLOSED and self.text.startswith(('"""', "'''"), fault.start):
             self._gap_here()
             return next_header(self.text, fault.start)
         return next_statement(self.text, start, fault.start)
@@ -301,10 +306,10 @@ def _complaint(error: tomllib.TOMLDecodeError, file: str) -> Diagnostic:
     """tomllib's own words and place."""
     found = re.search(r"(.*) \(at line (\d+), column (\d+)\)", str(error))
     if found is None:
-        return Diagnostic("error", "E0101", f"the file is not TOML: {str(error)[:1].lower()}{str(error)[1:]}")
+        return Diagnostic(Code.TOML_SYNTAX, f"the file is not TOML: {str(error)[:1].lower()}{str(error)[1:]}")
     line, column = int(found[2]), int(found[3])
     message = f"the file is not TOML: {found[1][:1].lower()}{found[1][1:]}"
-    return Diagnostic("error", "E0101", message, Span(file, line, column, line, column + 1))
+    return Diagnostic(Code.TOML_SYNTAX, message, Span(file, line, column, line, column + 1))
 
 
 def _same(ours: Any, theirs: Any) -> bool:

@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, get_args
 
-from prerl_spec.registry.component import Component, Conflict, Requirement, Wiring
+from prerl_spec.codes import Code
+from prerl_spec.registry.component import Component, Conflict, Fact, Requirement, Wiring
 from prerl_spec.registry.shelf import OWN_DISTRIBUTION, PluginFault, cause_of, normalized
 
 
@@ -14,6 +15,9 @@ def hold_to_its_word(component: Component, name: str, distribution: str) -> None
         for ports in (component.requires, component.provides):
             _expect(ports, frozenset, str)
         _expect(component.requirements, tuple, Requirement)
+        for fact in get_args(Fact):
+            setting = component.setting_behind(fact)
+            assert isinstance(setting, str), f"setting_behind({fact!r}) gives {setting!r}, not a text"
         if component.kind == "objective":
             objective: Any = component
             assert not objective.samples or objective.min_group >= 1, f"min_group is {objective.min_group}"
@@ -29,7 +33,7 @@ def conflicts(component: Component, wiring: Wiring, name: str, distribution: str
         found = list(component.check(wiring))
         for conflict in found:
             assert isinstance(conflict, Conflict), f"check() gives {conflict!r}, not a Conflict"
-            assert conflict.code in ("E0701", "W0702"), f"check() gives the code {conflict.code!r}"
+            assert conflict.code in (Code.CONTRADICTION, Code.NO_EFFECT), f"check() gives the code {conflict.code!r}"
     return found
 
 
@@ -43,7 +47,7 @@ def its_own_fault(name: str, distribution: str) -> Iterator[None]:
         yield
     except Exception as error:  # a stranger's code may raise anything
         message = f"`{name}` of {distribution} does not answer what every component is asked"
-        raise PluginFault("E0305", message, help=f"its own cause: {cause_of(error)}") from error
+        raise PluginFault(Code.PLUGIN_DECLARATION, message, help=f"its own cause: {cause_of(error)}") from error
 
 
 def _expect(ask: Callable[[], Any], container: type, item: type) -> None:

@@ -7,7 +7,12 @@ from typing import Any, ClassVar, Literal, NamedTuple, Self, get_args, get_origi
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
+from prerl_spec.codes import Code
 from prerl_spec.registry.kind_names import Kind as Kind
+
+Fact = Literal["min_group", "sampler_logprobs", "max_steps"]
+"""What rules of the compiler ask of an objective (the attempts that its baseline needs, that it reads the sampler's
+log-probabilities) and of a schedule (that it knows its steps, or does not)."""
 
 API = 1
 """The component API that this version of prerl-spec speaks."""
@@ -77,7 +82,7 @@ class Conflict(NamedTuple):
     """A broken cross-field rule: an error (E0701) or a setting without effect (W0702); the diagnostic points at the
     place that was written last and labels the others."""
 
-    code: Literal["E0701", "W0702"]
+    code: Literal[Code.CONTRADICTION, Code.NO_EFFECT]
     message: str
     places: tuple[Place, ...]
     help: str | None = None
@@ -154,6 +159,11 @@ class Component(BaseModel):
     def check(self, wiring: Wiring) -> Iterable[Conflict]:
         """Cross-field rules: each broken one as a Conflict."""
         return ()
+
+    def setting_behind(self, fact: Fact) -> str:
+        """The setting that decides a fact of this component, for the carets where a rule of the compiler is broken;
+        "use", the component's own name, where none does. A setting that the spec does not write is not pointed at."""
+        return "use"
 
     def for_trial(self, folder: Path) -> Self | str:
         """What `plugin check` opens to hold it against the laws of its kind: itself, with what it reads from outside

@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
+from prerl_spec.codes import Code
 from prerl_spec.registry.component import Component, Conflict, Place, Wiring
 from prerl_spec.registry.kinds import EvaluationSite, Verifier
 from prerl_spec.types import Draw
@@ -33,10 +34,12 @@ class EvaluatorSettings(Component):
 
     def check(self, wiring: Wiring) -> Iterable[Conflict]:
         if not self.at and self.every == "off":
-            yield Conflict("E0701", "this evaluator never scores", (Place("self", "at"), Place("self", "every")))
+            yield Conflict(
+                Code.CONTRADICTION, "this evaluator never scores", (Place("self", "at"), Place("self", "every"))
+            )
         if self.temperature == 0 and self.samples > 1:
             yield Conflict(
-                "W0702",
+                Code.NO_EFFECT,
                 "`samples` has no effect at temperature 0: all responses to a question are equal",
                 (Place("self", "samples"), Place("self", "temperature")),
             )

@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from prerl_spec.codes import Code
 from prerl_spec.registry.component import Component, Conflict, Place, Wiring
 
 
@@ -31,23 +32,10 @@ class Handover(Component):
     )
 
     def check(self, wiring: Wiring) -> Iterable[Conflict]:
-        if wiring.is_last_phase:
-            for setting in ("optimizer", "lr_schedule", "reference", "data"):
-                if setting in wiring.written:
-                    yield Conflict(
-                        "W0702",
-                        f"`{setting}` has no effect in the last phase: there is no next one to inherit",
-                        (Place("self", setting),),
-                    )
-        elif self.optimizer == "carry" and _differ(wiring.optimizer, wiring.next_optimizer):
-            yield Conflict(
-                "E0701",
-                'optimizer = "carry", but the next phase uses another optimizer, which cannot take these moments over',
-                (Place("self", "optimizer"),),
-                help='write optimizer = "reset", or leave it out, or give both phases the same optimizer',
-            )
-
-
-def _differ(optimizer: Component | None, following: Component | None) -> bool:
-    """Whether both are there and are not the same component; a missing one is an error of its own."""
-    return None not in (optimizer, following) and type(optimizer) is not type(following)
+        for setting in ("optimizer", "lr_schedule", "reference", "data"):
+            if wiring.is_last_phase and setting in wiring.written:
+                yield Conflict(
+                    Code.NO_EFFECT,
+                    f"`{setting}` has no effect in the last phase: there is no next one to inherit",
+                    (Place("self", setting),),
+                )

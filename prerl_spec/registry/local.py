@@ -8,6 +8,7 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from types import ModuleType
 
+from prerl_spec.codes import Code
 from prerl_spec.registry.component import Component
 from prerl_spec.registry.shelf import KINDS, Entry, PluginFault, cause_of
 
@@ -20,7 +21,9 @@ def local_entries(file: Path) -> list[Entry]:
     try:
         source = file.read_bytes()
     except OSError as error:
-        raise PluginFault("E0304", f"{file.name} cannot be read", help=(error.strerror or "").lower()) from error
+        raise PluginFault(
+            Code.PLUGIN_IMPORT_FAILED, f"{file.name} cannot be read", help=(error.strerror or "").lower()
+        ) from error
     module = _module(file, source)
     content = hashlib.sha256(source).hexdigest()
     entries: list[Entry] = []
@@ -31,7 +34,9 @@ def local_entries(file: Path) -> list[Entry]:
         if kind in KINDS and not name.startswith("_"):
             entries.append(Entry(kind, f"{NAMESPACE}.{_snake(name)}", f"{module.__name__}:{name}", file.name, content))
     if not entries:
-        raise PluginFault("E0304", f"{file.name} holds no component", help="a component is a subclass of Component")
+        raise PluginFault(
+            Code.PLUGIN_IMPORT_FAILED, f"{file.name} holds no component", help="a component is a subclass of Component"
+        )
     return entries
 
 
@@ -42,7 +47,7 @@ def _module(file: Path, source: bytes) -> ModuleType:
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, file)
     if spec is None or spec.loader is None:
-        raise PluginFault("E0304", f"{file.name} is not a Python file")
+        raise PluginFault(Code.PLUGIN_IMPORT_FAILED, f"{file.name} is not a Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:
@@ -54,7 +59,7 @@ def _module(file: Path, source: bytes) -> ModuleType:
         # Anything can go wrong in a user's file; its author needs the cause, not our traceback.
         del sys.modules[name]
         message = f"{file.name} cannot be imported"
-        raise PluginFault("E0304", message, help=f"its own cause: {cause_of(error)}") from error
+        raise PluginFault(Code.PLUGIN_IMPORT_FAILED, message, help=f"its own cause: {cause_of(error)}") from error
     return module
 
 

@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
+from prerl_spec.codes import Code
 from prerl_spec.registry.component import Component, Conflict, Place, Wiring
 
 
@@ -40,7 +41,7 @@ class SamplerSettings(Component):
         """A greedy sampler cannot serve a phase that trains on its samples."""
         if self.temperature == 0 and getattr(wiring.objective, "samples", False):
             yield Conflict(
-                "E0701",
+                Code.CONTRADICTION,
                 "temperature 0 in a phase that trains on its samples: its log-probabilities are those of the tempered "
                 "distribution, which has none at 0",
                 (Place("self", "temperature"),),

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails, PydanticUndefined
 
+from prerl_spec.codes import Code
 from prerl_spec.language.spec import Part, Section
 from prerl_spec.registry.component import HandedOn, Kind, Secret, Slot, SpecPath
 
@@ -118,7 +119,7 @@ def settings_of(model: type[BaseModel]) -> Mapping[str, Setting]:
 class Refusal:
     """A value that a settings model refuses: `steps` are the keys and indices that lead to it."""
 
-    code: Literal["E0201", "E0202", "E0207"]
+    code: Literal[Code.WRONG_TYPE, Code.CONSTRAINT_BROKEN, Code.NOT_A_CHOICE]
     steps: tuple[str | int, ...]
     message: str
     at_key: bool = False
@@ -162,19 +163,19 @@ def _refusal(steps: tuple[str | int, ...], setting: Setting | None, value: Any, 
     fits_no_pattern = all(d["type"].startswith("string_") for d in rules)
     if isinstance(value, str) and choices and takes_words and fits_no_pattern:
         if setting is not None and (setting.takes_number or setting.takes_bool) and _looks_like_value(value):
-            return Refusal("E0201", steps, f"{name} wants {setting.wanted}, not the text {shown(value)}")
+            return Refusal(Code.WRONG_TYPE, steps, f"{name} wants {setting.wanted}, not the text {shown(value)}")
         other = (
             f" and does not match {rules[0]['ctx']['pattern']}"
             if rules and "pattern" in rules[0].get("ctx", {})
             else ""
         )
-        return Refusal("E0207", steps, f"{name} has no choice {shown(value)}{other}", choices=choices)
+        return Refusal(Code.NOT_A_CHOICE, steps, f"{name} has no choice {shown(value)}{other}", choices=choices)
     if setting is not None and setting.only_choices:
-        return Refusal("E0207", steps, f"{name} has no choice {shown(value)}", choices=choices)
+        return Refusal(Code.NOT_A_CHOICE, steps, f"{name} has no choice {shown(value)}", choices=choices)
     if rules:
-        return Refusal("E0202", steps, _broken_rule(name, value, rules), at_key)
+        return Refusal(Code.CONSTRAINT_BROKEN, steps, _broken_rule(name, value, rules), at_key)
     wanted = setting.wanted if setting is not None and len(steps) == 1 else _wanted(found)
-    return Refusal("E0201", steps, f"{name} wants {wanted}, not {shown(value)}", at_key)
+    return Refusal(Code.WRONG_TYPE, steps, f"{name} wants {wanted}, not {shown(value)}", at_key)
 
 
 _LIMITS = {

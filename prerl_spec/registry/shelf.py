@@ -11,6 +11,7 @@ from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 from prerl_spec import __version__
+from prerl_spec.codes import Code
 from prerl_spec.registry.kind_names import KINDS as KINDS
 from prerl_spec.registry.kind_names import Kind
 
@@ -46,7 +47,7 @@ class Entry:
 class PluginFault(Exception):
     """A named component that cannot be used: E0304 (import fails), E0305 (at odds with its entry) or E0306 (other API)."""
 
-    def __init__(self, code: str, message: str, *, help: str | None = None) -> None:
+    def __init__(self, code: Code, message: str, *, help: str | None = None) -> None:
         super().__init__(message)
         self.code, self.message, self.help = code, message, help
 
@@ -137,7 +138,7 @@ def load(entry: Entry) -> "type[Component]":
     except BaseException as error:
         # Anything can go wrong in a stranger's module; whatever it is, the spec's author needs its cause, not ours.
         message = f"`{entry.name}` of {entry.distribution} cannot be imported"
-        raise PluginFault("E0304", message, help=f"its own cause: {cause_of(error)}") from error
+        raise PluginFault(Code.PLUGIN_IMPORT_FAILED, message, help=f"its own cause: {cause_of(error)}") from error
     return _held_against(entry, found)
 
 
@@ -152,18 +153,28 @@ def _held_against(entry: Entry, found: Any) -> "type[Component]":
 
     where = f"`{entry.name}` of {entry.distribution} {entry.distribution_version}"
     if not isinstance(found, type) or not issubclass(found, Component):
-        raise PluginFault("E0305", f"{where} is not a component", help=f"{entry.value} must be a subclass of Component")
+        raise PluginFault(
+            Code.PLUGIN_DECLARATION,
+            f"{where} is not a component",
+            help=f"{entry.value} must be a subclass of Component",
+        )
     if found.api != API:
         mend = "update the plugin" if isinstance(found.api, int) and found.api < API else "update prerl-spec"
-        raise PluginFault("E0306", f"{where} is written for component API {found.api}, here is {API}", help=mend)
+        raise PluginFault(
+            Code.PLUGIN_API, f"{where} is written for component API {found.api}, here is {API}", help=mend
+        )
     kind = getattr(found, "kind", None)
     if kind != entry.kind:
         said = f"declares kind {kind!r}" if kind else "declares no kind"
-        raise PluginFault("E0305", f"{where} is listed as {entry.kind} but {said}", help="mend the plugin's metadata")
+        raise PluginFault(
+            Code.PLUGIN_DECLARATION, f"{where} is listed as {entry.kind} but {said}", help="mend the plugin's metadata"
+        )
     loosened = [key for key, wanted in Component.model_config.items() if found.model_config.get(key) != wanted]
     if loosened:
         message = f"the settings of {where} are not held as strictly as every component's: {', '.join(loosened)}"
-        raise PluginFault("E0305", message, help="its author takes them out of its model_config")
+        raise PluginFault(Code.PLUGIN_DECLARATION, message, help="its author takes them out of its model_config")
     if type(found.version) is not int or found.version < 1:
-        raise PluginFault("E0305", f"{where} has behaviour version {found.version!r}", help="versions start at 1")
+        raise PluginFault(
+            Code.PLUGIN_DECLARATION, f"{where} has behaviour version {found.version!r}", help="versions start at 1"
+        )
     return found

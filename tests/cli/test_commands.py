@@ -117,7 +117,7 @@ def test_plan_tells_what_changed_against_the_plan_that_it_replaces(
     main(["plan", spec, "--out", str(out)])
     assert f"means what {out} meant" in capsys.readouterr().out
     main(["plan", spec, "--out", str(out), "--set", "phases.refine.schedule.steps=99"])
-    assert "phases[2].schedule.settings.steps  7  ->  99" in capsys.readouterr().out
+    assert "phases.refine.schedule.steps  7  ->  99" in capsys.readouterr().out
     out.write_text("my diary")
     assert main(["plan", spec, "--out", str(out)]) == 2
     assert out.read_text() == "my diary"

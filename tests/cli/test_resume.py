@@ -80,9 +80,9 @@ def test_a_phase_that_is_appended_is_run(finished: Path) -> None:
     ("old", "new", "said"),
     [
         ("seed = 3", "seed = 4", "run.seed: 3 -> 4"),
-        ("lr = 1e-3", "lr = 1e-4", "phases[0].optimizer.settings.lr: 0.001 -> 0.0001"),
-        ('use = "reincarnate_after", steps = 3', 'use = "reincarnate_after", steps = 4', "phases[1].schedule"),
-        ("documents_per_step = 8", "documents_per_step = 9", "phases[0].units_per_step: 8 -> 9"),
+        ("lr = 1e-3", "lr = 1e-4", "phases.pretrain.optimizer.lr: 0.001 -> 0.0001"),
+        ('use = "reincarnate_after", steps = 3', 'use = "reincarnate_after", steps = 4', "phases.prune.schedule"),
+        ("documents_per_step = 8", "documents_per_step = 9", "phases.pretrain.documents_per_step: 8 -> 9"),
     ],
 )
 def test_another_meaning_is_refused_leaf_by_leaf(

@@ -5,7 +5,7 @@ from typing import ClassVar
 from prerl_components.objectives.grpo import Grpo
 
 from prerl_spec.registry.shelf import Entry, Shelf, installed
-from prerl_spec.sdk import Attempt, Component, Group
+from prerl_spec.sdk import Attempt, Component, Conditional, Group, Need, OnePartObjective
 
 
 class Needy(Grpo):
@@ -27,6 +27,16 @@ class Silent(Grpo):
 
     def check(self, wiring: object) -> tuple[()]:
         return ()
+
+
+class Weighed(OnePartObjective):
+    """Weighs with how the sampler drew, whatever its settings."""
+
+    def requires(self) -> frozenset[str]:
+        return frozenset({"reward[scalar]", "logprobs[sampling]"})
+
+    def needs(self) -> frozenset[Need]:
+        return frozenset({Need(Conditional(), "policy"), Need(Conditional(), "sampler")})
 
 
 class Signal(Component):
@@ -56,6 +66,7 @@ def shelf() -> Shelf:
         ("objective", "needy", Needy),
         ("objective", "binary_only", BinaryOnly),
         ("objective", "silent", Silent),
+        ("objective", "weighed", Weighed),
         ("probe", "signal", Signal),
         ("probe", "other_signal", Signal),
         ("reward", "bonus", Bonus),

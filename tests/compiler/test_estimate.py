@@ -19,7 +19,7 @@ from prerl_spec.compiler.estimate import (
     shape_of,
 )
 from prerl_spec.compiler.hardware import Gpu, Hardware
-from prerl_spec.compiler.local_files import Unknown
+from prerl_spec.compiler.unknown import NotKnown
 from prerl_spec.engine.logprobs import TILE_ELEMENTS
 from prerl_spec.testing import tiny
 
@@ -56,7 +56,7 @@ def test_the_published_size_of_a_large_model() -> None:
 
 @pytest.mark.parametrize("config", [{"hidden_size": 8}, {"num_experts": 8, "hidden_size": 8}, {}])
 def test_a_shape_that_is_not_known_says_so(config: dict[str, int]) -> None:
-    with pytest.raises(Unknown):
+    with pytest.raises(NotKnown):
         shape_of(config)
 
 

@@ -53,3 +53,22 @@ def test_a_learning_rate_that_would_have_fallen_otherwise_is_drift(
     before, after = planned(tmp_path, bent(*changes)), planned(tmp_path, bent(*changes, extended))
     with pytest.raises(Drift, match=said):
         extension(before, after)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (("[[phases]]", f"{ANOTHER}[[phases]]"), ["phases"]),
+        (("steps = 7", "steps = 6"), ["phases.refine.schedule.steps"]),
+        (("steps = 5", "steps = 6"), ["phases.prune.schedule.steps"]),
+        (("lr = 1e-4", "lr = 2e-4"), [f"phases.{phase}.optimizer.lr" for phase in ("prune", "refine")]),
+        (('id = "refine"', 'id = "polish"'), ["phases"]),
+    ],
+)
+def test_what_has_happened_otherwise_is_drift_told_as_one_would_set_it(
+    tmp_path: Path, change: tuple[str, str], told: list[str]
+) -> None:
+    before, after = planned(tmp_path), planned(tmp_path, bent(change))
+    with pytest.raises(Drift) as drift:
+        extension(before, after)
+    assert [line.strip().partition(":")[0] for line in drift.value.message.split("\n")[1:]] == told

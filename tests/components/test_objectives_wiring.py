@@ -85,32 +85,11 @@ def test_psr_never_trains_an_unparsable_response_unless_reward_terms_lift_it() -
     assert found(MarginalNsr(unparsable="mask"), written=written) == []
 
 
-def test_a_group_of_one_has_no_baseline() -> None:
-    lone, group_size = Sampler(group_size=1), Place("sampler", "group_size")
-    assert found(Grpo(), lone) == [("E0701", (group_size, Place("self", "use")))]
-    assert found(MarginalNsr(), lone) == [("E0701", (group_size, Place("self", "use")))]
-    written = found(MarginalNsr(advantage="group_mean"), lone, written=("advantage",))
-    assert written == [("E0701", (group_size, Place("self", "advantage")))]
-    centred = MarginalNsr(advantage="minus_one", center="group")
-    assert found(centred, lone, written=("advantage", "center")) == [("E0701", (group_size, Place("self", "center")))]
-    assert found(MarginalNsr(advantage="minus_one"), lone) == []
-
-
-@pytest.mark.parametrize(
-    ("sampler", "cut"),
-    [
-        (Sampler(top_p=0.9), ["top_p"]),
-        (Sampler(top_k=20), ["top_k"]),
-        (Sampler(top_p=0.9, top_k=5), ["top_p", "top_k"]),
-    ],
-)
-def test_a_truncating_sampler_allows_no_ratio(sampler: Sampler, cut: list[str]) -> None:
-    places = tuple(Place("sampler", s) for s in cut)
-    updates, importance = Place("phase", "updates_per_batch"), Place("self", "importance")
-    assert found(Grpo(), sampler, updates_per_batch=2) == [("E0701", (*places, updates))]
-    assert found(MarginalPg(importance="mask"), sampler) == [("E0701", (*places, importance))]
-    both = found(Grpo(importance="truncate"), sampler, updates_per_batch=2)
-    assert both == [("E0701", (*places, updates, importance))]
+def test_the_setting_behind_a_group_baseline_is_the_one_that_asks_for_the_group() -> None:
+    assert Grpo().setting_behind("min_group") == "use"
+    assert MarginalNsr(advantage="group_mean", center="group").setting_behind("min_group") == "advantage"
+    assert MarginalNsr(advantage="minus_one", center="group").setting_behind("min_group") == "center"
+    assert MarginalNsr().setting_behind("sampler_logprobs") == Grpo().setting_behind("sampler_logprobs") == "importance"
 
 
 @pytest.mark.parametrize("setting", ["clip_low", "clip_high", "dual_clip"])

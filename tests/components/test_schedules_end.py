@@ -6,7 +6,6 @@ import pytest
 from prerl_components.objectives.grpo import Grpo
 from prerl_components.objectives.next_token import NextToken
 from prerl_components.optimizers.adamw import Adamw
-from prerl_components.optimizers.muon import Muon
 from prerl_components.schedules.fixed_steps import FixedSteps
 from prerl_components.schedules.reincarnate_after import ReincarnateAfter
 from prerl_components.schedules.until_plateau import UntilPlateau
@@ -98,15 +97,6 @@ def test_hand_over_settings_of_the_last_phase_have_no_effect() -> None:
     found = conflicts(schedule, "steps optimizer data", is_last_phase=True, optimizer=Adamw(lr=1.0))
     assert found == [("W0702", (Place("self", "optimizer"),)), ("W0702", (Place("self", "data"),))]
     assert conflicts(FixedSteps(steps=3), "steps", is_last_phase=True) == []
-
-
-def test_moments_carry_only_to_the_same_optimizer() -> None:
-    adamw, muon = Adamw(lr=1.0), Muon(lr=1.0)
-    carry, place = ReincarnateAfter(optimizer="carry"), Place("self", "optimizer")
-    assert conflicts(carry, "optimizer", optimizer=adamw, next_optimizer=muon) == [("E0701", (place,))]
-    assert conflicts(carry, "optimizer", optimizer=adamw, next_optimizer=Adamw(lr=2.0)) == []
-    assert conflicts(carry, "optimizer", optimizer=None, next_optimizer=muon) == []
-    assert conflicts(ReincarnateAfter(optimizer="reset"), "optimizer", optimizer=adamw, next_optimizer=muon) == []
 
 
 def test_steps_and_tokens_are_one_or_the_other() -> None:

@@ -127,6 +127,23 @@ def test_a_parent_that_cannot_be_read_is_told_at_its_text(tmp_path: Path, writte
     assert places(composed(tmp_path, f'extends = ["{written}"]\n' + BASE)) == [("E0401", "spec.toml", 1, 12)]
 
 
+@pytest.mark.parametrize(
+    ("addition", "told"),
+    [
+        ('unset = ["sampler.stop"]\n', []),
+        ("vars.lr = 1e-6\nrun.seed = '${vars.seed}'\n", []),
+        ("reference = 'off'\n[model.adapter]\nrank = 4\n", []),
+        ("verifier.use = 5\n", ["E0308"]),
+        ("vars.a = '${vars.b}'\nvars.b = '${vars.a}'\n", ["E0405"]),
+    ],
+)
+def test_what_seems_missing_may_stand_in_a_parent_that_cannot_be_read(
+    tmp_path: Path, addition: str, told: list[str]
+) -> None:
+    resolved = composed(tmp_path, f'extends = ["nowhere.toml"]\nspec = 1\nrun.name = "case"\n{addition}')
+    assert [code for code, *_ in places(resolved) if not code.startswith("W")] == ["E0401", *told]
+
+
 def test_a_circle_is_told_at_its_first_member_with_the_others_as_labels(tmp_path: Path) -> None:
     resolved = composed(tmp_path, child(BASE), base='extends = ["other.toml"]', other='extends = ["spec.toml"]')
     (found,) = [d for d in diagnose(resolved) if d.code == "E0401"]

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from prerl_spec.cli.explain import PAGES, codes
+from prerl_spec.cli.explain import PAGES
+from prerl_spec.codes import Code
 from prerl_spec.compiler.resolve import resolve
 from prerl_spec.compiler.wire import diagnose
 
@@ -98,7 +99,13 @@ def found_codes(page: str, part: str, folder: Path) -> list[str]:
 
 
 def test_every_code_of_the_language_has_a_page() -> None:
-    assert sorted(CONTRACT) == codes()
+    assert sorted(CONTRACT) == sorted(Code) == sorted(page.stem for page in PAGES.iterdir())
+
+
+@pytest.mark.parametrize("code", Code)
+def test_a_page_is_headed_by_what_its_code_means(code: Code) -> None:
+    head = (PAGES / code.page).read_text(encoding="utf-8").partition("\n")[0]
+    assert head == f"# {code}: {code.meaning}"
 
 
 @pytest.mark.parametrize("code", [c for c in CONTRACT if c not in WITHOUT_A_SPEC])

@@ -55,6 +55,7 @@ def test_a_new_use_replaces_the_table() -> None:
         ("data.test.use=jsonl", "E0403", 6),
         ("optimizer.adapter.use=lora", "E0403", 11),
         ("probes[0].every=1", "E0403", 1),
+        ("model.adapter.rank=4", "E0403", 7),
         ("run.output_dir=a\udcff", "E0107", 17),
     ],
 )

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from prerl_spec.sdk import AttachedAdapter, Component, Conflict, Place, Requirement, Wiring
+from prerl_spec.sdk import AttachedAdapter, Code, Component, Conflict, Place, Requirement, Wiring
 
 if TYPE_CHECKING:
     import torch
@@ -41,7 +41,7 @@ class Lora(Component):
         """A setting has an effect somewhere in the run."""
         if self.dropout and wiring.objectives and all(getattr(o, "samples", False) for o in wiring.objectives):
             yield Conflict(
-                "W0702",
+                Code.NO_EFFECT,
                 "dropout has no effect: no phase trains on documents, and a response must be scored by the distribution "
                 "that drew it",
                 (Place("self", "dropout"),),
@@ -49,7 +49,7 @@ class Lora(Component):
             )
         if self.merge and wiring.objectives and not any(getattr(s, "own_weights", False) for s in wiring.samplers):
             yield Conflict(
-                "W0702",
+                Code.NO_EFFECT,
                 "merge has no effect: no sampler of the run keeps weights of its own",
                 (Place("self", "merge"),),
                 help="leave merge out; a phase's last checkpoint holds a merged model in any case",

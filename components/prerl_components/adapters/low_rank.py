@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
 from prerl_components.models.loading import private_random
-from prerl_spec.sdk import AdaptedWeight, Diagnostic, SpecInvalid
+from prerl_spec.sdk import AdaptedWeight, Code, Diagnostic, SpecInvalid
 
 if TYPE_CHECKING:
     from prerl_components.adapters.lora import Lora
@@ -168,8 +168,7 @@ def check_targets(targets: str | tuple[str, ...], layers: Mapping[str, nn.Module
             nearest = next(iter(get_close_matches(target, names, n=1, cutoff=0.6)), None)
             mistakes.append(
                 Diagnostic(
-                    "error",
-                    "E0207",
+                    Code.NOT_A_CHOICE,
                     f"model.adapter.targets: no linear layer of the model is called `{target}`",
                     path=f"model.adapter.targets[{index}]",
                     help=f"did you mean `{nearest}`?" if nearest else None,

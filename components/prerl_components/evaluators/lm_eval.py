@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, field_validator
 
 from prerl_spec.sdk import (
+    Code,
     Conflict,
     EvaluationSite,
     EvaluatorSettings,
@@ -81,7 +82,7 @@ class LmEval(EvaluatorSettings):
         for task in self.data:
             if task not in self.tasks:
                 yield Conflict(
-                    "E0701",
+                    Code.CONTRADICTION,
                     f"`data` gives rows for `{task}`, which `tasks` does not name",
                     (Place("self", "data"), Place("self", "tasks")),
                 )

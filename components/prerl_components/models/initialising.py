@@ -12,7 +12,7 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
 from prerl_components.models.loading import AUTO_MODEL, complete, load_tokenizer, private_random
-from prerl_spec.sdk import Codec, Diagnostic, LoadedModel, ModelSite, SpecInvalid
+from prerl_spec.sdk import Code, Codec, Diagnostic, LoadedModel, ModelSite, SpecInvalid
 
 if TYPE_CHECKING:
     from prerl_components.models.from_scratch import FromScratch
@@ -41,7 +41,7 @@ def initialise(settings: "FromScratch", site: ModelSite) -> LoadedModel:
             with torch.no_grad():
                 module.eval()(input_ids=torch.zeros((1, 2), dtype=torch.long), use_cache=False)
     except (RuntimeError, ValueError, IndexError, TypeError, KeyError, AttributeError, ZeroDivisionError) as error:
-        raise SpecInvalid([_mistake("E0202", "", f"the model cannot be built: {error}")]) from error
+        raise SpecInvalid([_mistake(Code.CONSTRAINT_BROKEN, "", f"the model cannot be built: {error}")]) from error
     source = {"name": config.model_type, "revision": None, "seed": site.seed}
     return complete(module, tokenizer, settings.dtype, site, source)
 
@@ -52,13 +52,16 @@ def build_config(table: dict[str, Any], codec: Codec) -> PretrainedConfig:
     if model_type not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
         nearest = _nearest(model_type, MODEL_FOR_CAUSAL_LM_MAPPING_NAMES)
         message = f"transformers knows no causal language model of type `{model_type}`"
-        raise SpecInvalid([_mistake("E0207", "model_type", message, nearest)])
+        raise SpecInvalid([_mistake(Code.NOT_A_CHOICE, "model_type", message, nearest)])
     kind = CONFIG_MAPPING[model_type]
     known = known_keys(kind)
     unknown = [key for key in table if known and key not in known]
     if unknown:
         raise SpecInvalid(
-            [_mistake("E0203", key, f"unknown key `{key}` of {kind.__name__}", _nearest(key, known)) for key in unknown]
+            [
+                _mistake(Code.UNKNOWN_KEY, key, f"unknown key `{key}` of {kind.__name__}", _nearest(key, known))
+                for key in unknown
+            ]
         )
     ids = {name: codec.token_id(codec.special.get(name.removesuffix("_id"), "")) for name in SPECIAL_IDS}
     written = {key: value for key, value in table.items() if key != "model_type"}
@@ -66,10 +69,12 @@ def build_config(table: dict[str, Any], codec: Codec) -> PretrainedConfig:
         config: PretrainedConfig = kind(**{"vocab_size": codec.vocab_size, **ids, **written})
     except (StrictDataclassError, TypeError, ValueError, KeyError, ZeroDivisionError) as error:
         reason = " ".join(line.strip() for line in str(error).splitlines())
-        raise SpecInvalid([_mistake("E0202", "", f"{kind.__name__} refuses the table: {reason}")]) from error
+        raise SpecInvalid(
+            [_mistake(Code.CONSTRAINT_BROKEN, "", f"{kind.__name__} refuses the table: {reason}")]
+        ) from error
     if config.vocab_size < codec.vocab_size:
         message = f"vocab_size = {config.vocab_size}, but the tokenizer has {codec.vocab_size} tokens"
-        raise SpecInvalid([_mistake("E0202", "vocab_size", message)])
+        raise SpecInvalid([_mistake(Code.CONSTRAINT_BROKEN, "vocab_size", message)])
     return config
 
 
@@ -85,6 +90,6 @@ def _nearest(word: str, known: Iterable[str]) -> str | None:
     return next(iter(get_close_matches(word, list(known), n=1, cutoff=0.6)), None)
 
 
-def _mistake(code: str, key: str, message: str, nearest: str | None = None) -> Diagnostic:
+def _mistake(code: Code, key: str, message: str, nearest: str | None = None) -> Diagnostic:
     path = f"model.config.{key}" if key else "model.config"
-    return Diagnostic("error", code, message, path=path, help=f"did you mean `{nearest}`?" if nearest else None)
+    return Diagnostic(code, message, path=path, help=f"did you mean `{nearest}`?" if nearest else None)

@@ -14,7 +14,7 @@ from pydantic import Field
 from prerl_components.objectives.advantages import centre, group_mean, minus_one
 from prerl_components.objectives.policy_gradient import Earned, PolicyGradient
 from prerl_components.objectives.wiring_rules import settings_of_the_other_sign
-from prerl_spec.sdk import Array, Conflict, Marginal, Place, Step, Wiring
+from prerl_spec.sdk import Array, Code, Conflict, Marginal, Place, Step, Wiring
 
 
 class MarginalObjective(PolicyGradient):
@@ -47,9 +47,10 @@ class MarginalObjective(PolicyGradient):
     def min_group(self) -> int:
         return 2 if self.advantage == "group_mean" or self.center == "group" else 1
 
-    @property
-    def baseline(self) -> str:
-        return "advantage" if self.advantage == "group_mean" else "center"
+    def setting_behind(self, fact: str) -> str:
+        if fact == "min_group":
+            return "advantage" if self.advantage == "group_mean" else "center"
+        return super().setting_behind(fact)
 
     def check(self, wiring: Wiring) -> Iterable[Conflict]:
         yield from super().check(wiring)
@@ -97,7 +98,7 @@ class MarginalPsr(MarginalObjective):
         yield from super().check(wiring)
         if self.advantage == "minus_one":
             yield Conflict(
-                "E0701",
+                Code.CONTRADICTION,
                 "`minus_one` leaves no sample with a positive advantage for `marginal_psr` to train on",
                 (Place("self", "use"), Place("self", "advantage")),
                 help='take advantage = "group_mean", or `marginal_nsr`, which keeps the negative ones',

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from pydantic import Field
 
 from prerl_components.objectives.token_loss import TokenLoss
-from prerl_spec.sdk import Conditional, Conflict, Need, Place, Step, Tokens, Wiring
+from prerl_spec.sdk import Code, Conditional, Conflict, Need, Place, Step, Tokens, Wiring
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -30,7 +30,7 @@ class NextToken(TokenLoss):
     def check(self, wiring: Wiring) -> Iterable[Conflict]:
         if self.aggregation == "constant":
             yield Conflict(
-                "E0701",
+                Code.CONTRADICTION,
                 'aggregation "constant" divides by the sampler\'s max_new_tokens, and documents are not sampled',
                 (Place("self", "use"), Place("self", "aggregation")),
                 help='take aggregation = "token_mean" or "sequence_mean"',

@@ -16,9 +16,7 @@ from pydantic import Field
 from prerl_components.objectives.aggregation import Aggregation, weigh
 from prerl_components.objectives.wiring_rules import (
     importance_cap_without_effect,
-    lone_attempts,
     ratio_settings_without_effect,
-    truncated_sampling,
 )
 from prerl_spec.sdk import (
     Array,
@@ -90,21 +88,16 @@ class PolicyGradient(OnePartObjective):
     def uses_ratio(self) -> bool:
         return True
 
-    @property
-    def baseline(self) -> str:
-        """The setting that brings the group in, for messages: the component's own name where it has no such setting."""
-        return "use"
+    def setting_behind(self, fact: str) -> str:
+        return "importance" if fact == "sampler_logprobs" else "use"
 
     def requires(self) -> frozenset[str]:
         sampler = {"logprobs[sampling]"} if self.importance != "off" else set()
         return frozenset({"reward[scalar]"} | sampler)
 
     def check(self, wiring: Wiring) -> Iterable[Conflict]:
-        importance_on = self.importance != "off"
-        yield from lone_attempts(wiring, self.min_group, self.baseline if self.baseline in wiring.written else "use")
-        yield from truncated_sampling(wiring, importance_on)
         yield from ratio_settings_without_effect(wiring)
-        yield from importance_cap_without_effect(wiring, importance_on)
+        yield from importance_cap_without_effect(wiring, self.importance != "off")
 
     def needs(self) -> frozenset[Need]:
         """Its view, now and before the batch's first update; for importance weights also how y was drawn, given x."""

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from prerl_spec.sdk import Component, Conflict, Need, Objective, Place, Slot, Wiring
+from prerl_spec.sdk import Code, Component, Conflict, Need, Objective, Place, Slot, Wiring
 
 
 class WeightedSum(Component):
@@ -46,14 +46,14 @@ class WeightedSum(Component):
         kinds = {part.samples for part in self.parts()}
         if len(kinds) > 1:
             yield Conflict(
-                "E0701",
+                Code.CONTRADICTION,
                 "one step cannot both sample and read documents: `next_token` stands beside objectives that sample",
                 (Place("self", "terms"),),
                 help="give `next_token` a phase of its own",
             )
         if not any(kinds) and len({part.scope for part in self.parts()}) > 1:
             yield Conflict(
-                "E0701",
+                Code.CONTRADICTION,
                 "the terms train different tokens of a document: `scope` must be the same in all of them",
                 (Place("self", "terms"),),
                 help='write scope = "response" or scope = "all" in every term',

@@ -1,12 +1,11 @@
 """What every optimizer says of its steps: length, decay, and how the learning rate moves over a phase."""
 
 import math
-from collections.abc import Iterable
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from prerl_spec.sdk import Component, Conflict, Place, Wiring
+from prerl_spec.sdk import Component
 
 Beta = Annotated[float, Field(ge=0, lt=1)]
 
@@ -27,18 +26,6 @@ class LearningRate(Component):
         0.0, ge=0, lt=1, description="what linear and cosine fall to, as a fraction of lr, by the end of the last step"
     )
     warmup_steps: int = Field(0, ge=0, description="steps over which the learning rate rises linearly to lr")
-
-    def check(self, wiring: Wiring) -> Iterable[Conflict]:
-        schedule = wiring.schedule
-        if self.lr_schedule != "constant" and schedule is not None and getattr(schedule, "max_steps", 0) is None:
-            budget = "tokens" if "tokens" in type(schedule).model_fields else "use"
-            yield Conflict(
-                "E0701",
-                f'lr_schedule = "{self.lr_schedule}" runs over the steps of the phase, and a token budget has no '
-                "number of steps",
-                (Place("self", "lr_schedule"), Place("schedule", budget)),
-                help='give the phase `steps`, or take lr_schedule = "constant"',
-            )
 
     def lr_factor(self, step: int, num_steps: int | None) -> float:
         """What lr is multiplied by during step `step` (from 0) of `num_steps`, the same for all its updates.

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from prerl_components.samplers.vllm_sampling import temperature_fault
 from prerl_spec.sdk import (
+    Code,
     Conflict,
     HandedOn,
     OpenSampler,
@@ -73,7 +74,7 @@ class Vllm(SamplerSettings):
         """The shared rules, and no temperature that vLLM would change without a word."""
         yield from super().check(wiring)
         if (fault := temperature_fault(self.temperature)) is not None:
-            yield Conflict("E0701", fault, (Place("self", "temperature"),))
+            yield Conflict(Code.CONTRADICTION, fault, (Place("self", "temperature"),))
 
     def open(self, site: SamplerSite) -> AbstractContextManager[OpenSampler]:
         """Starts the engine, pushes the weights and compares. Raises EnvironmentUnmet for a model or an argument that vLLM

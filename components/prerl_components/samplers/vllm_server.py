@@ -9,6 +9,7 @@ from pydantic import Field
 
 from prerl_components.samplers.vllm_sampling import temperature_fault
 from prerl_spec.sdk import (
+    Code,
     Conflict,
     HandedOn,
     OpenSampler,
@@ -75,7 +76,7 @@ class VllmServer(SamplerSettings):
         """The shared rules, and no temperature that vLLM would change without a word."""
         yield from super().check(wiring)
         if (fault := temperature_fault(self.temperature)) is not None:
-            yield Conflict("E0701", fault, (Place("self", "temperature"), Place("self", "use")))
+            yield Conflict(Code.CONTRADICTION, fault, (Place("self", "temperature"), Place("self", "use")))
 
     def for_trial(self, folder: Path) -> str:
         """Whatever listens at its urls was started for something else."""

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 
 from pydantic import Field
 
-from prerl_spec.sdk import Conflict, Handover, Place, StepRecord, Wiring
+from prerl_spec.sdk import Code, Conflict, Handover, Place, StepRecord, Wiring
 
 
 class ReincarnateAfter(Handover):
@@ -23,11 +23,14 @@ class ReincarnateAfter(Handover):
     def max_steps(self) -> int | None:
         return self.steps if self.tokens is None else None
 
+    def setting_behind(self, fact: str) -> str:
+        return "tokens" if fact == "max_steps" else "use"
+
     def check(self, wiring: Wiring) -> Iterable[Conflict]:
         yield from super().check(wiring)
         if self.tokens is not None and "steps" in wiring.written:
             yield Conflict(
-                "E0701",
+                Code.CONTRADICTION,
                 "`steps` and `tokens` both say when the phase is over",
                 (Place("self", "steps"), Place("self", "tokens")),
                 help="write one of them",
@@ -35,7 +38,7 @@ class ReincarnateAfter(Handover):
 
         if self.tokens is not None and wiring.objective is not None and not getattr(wiring.objective, "samples", True):
             yield Conflict(
-                "E0701",
+                Code.CONTRADICTION,
                 "a phase that samples nothing generates no tokens, and would never be over",
                 (Place("objective", "use"), Place("self", "tokens")),
                 help="write `steps`",

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+from prerl_spec.codes import Code
 from prerl_spec.errors import EnvironmentUnmet
 from prerl_spec.registry.component import Component, Requirement, Wiring
 from prerl_spec.registry.kind_protocols import BASES, members
@@ -103,7 +104,7 @@ def _laws(who: str, tried: list[Tried]) -> Iterator[Finding]:
 def _contradicts_itself(component: Component) -> bool:
     """Whether its own rules refuse these settings, whatever stands around it: a spec with them never runs."""
     conflicts = component.check(Wiring(written=frozenset()))
-    return any(c.code == "E0701" and all(p.owner == "self" for p in c.places) for c in conflicts)
+    return any(c.code == Code.CONTRADICTION and all(p.owner == "self" for p in c.places) for c in conflicts)
 
 
 def _named(tried: Tried) -> str:

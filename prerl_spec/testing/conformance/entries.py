@@ -3,6 +3,7 @@
 import re
 from importlib import metadata
 
+from prerl_spec.codes import Code
 from prerl_spec.errors import EnvironmentUnmet
 from prerl_spec.registry.shelf import KINDS, OWN_DISTRIBUTION, Entry, installed, normalized
 from prerl_spec.testing.conformance.findings import Finding
@@ -36,7 +37,9 @@ def entries_of(distribution: str) -> tuple[list[Entry], list[Finding]]:
         elif others := [
             e for e in installed().providers(kind, point.name) if normalized(e.distribution) != normalized(name)
         ]:
-            said = f"{others[0].distribution} provides the same name: a spec that names it is E0302"
+            said = (
+                f"{others[0].distribution} provides the same name: a spec that names it is {Code.AMBIGUOUS_COMPONENT}"
+            )
         else:
             entries.append(Entry(kind, point.name, point.value, name, version))
             findings.append(Finding(who, "entry point", "held", point.value))

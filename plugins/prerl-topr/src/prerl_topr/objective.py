@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from prerl_spec.sdk import (
     Array,
+    Code,
     Conditional,
     Conflict,
     Credit,
@@ -50,24 +51,14 @@ class Topr(OnePartObjective):
         return frozenset({"reward[scalar]"})
 
     def check(self, wiring: Wiring) -> Iterable[Conflict]:
-        """A truncating sampler draws from another distribution than the one that the ratio compares with."""
-        if wiring.updates_per_batch == 1:
-            if "taper" in wiring.written and self.taper >= 1:
-                yield Conflict(
-                    "W0702",
-                    "`taper` has no effect with one update a batch: the ratio to the old policy is always 1",
-                    (Place("self", "taper"),),
-                    help="set updates_per_batch above 1 to make it act, or leave it out",
-                )
-            return
-        for setting, off in (("top_p", 1.0), ("top_k", 0)):
-            if getattr(wiring.sampler, setting, off) != off:
-                yield Conflict(
-                    "E0701",
-                    f"a sampler that truncates (`{setting}`) biases the ratio of `updates_per_batch` above 1",
-                    (Place("sampler", setting), Place("phase", "updates_per_batch")),
-                    help="train with top_p = 1.0 and top_k = 0",
-                )
+        """A taper of 1 or more cuts no ratio that is always 1."""
+        if wiring.updates_per_batch == 1 and "taper" in wiring.written and self.taper >= 1:
+            yield Conflict(
+                Code.NO_EFFECT,
+                "`taper` has no effect with one update a batch: the ratio to the old policy is always 1",
+                (Place("self", "taper"),),
+                help="set updates_per_batch above 1 to make it act, or leave it out",
+            )
 
     def needs(self) -> frozenset[Need]:
         return frozenset({CURRENT, BEFORE})
