@@ -45,7 +45,7 @@ class ArithmeticChains(Component):
         """The rows, made when they are asked for; nothing can fail."""
         from prerl_components.data.chain_rows import ChainRows
 
-        return ChainRows(self, name)
+        return ChainRows(self.part, self.seed, self.steps, name)
 
     def tokenizer_files(self) -> Mapping[str, str]:
         from prerl_components.data.chain_tokenizer import tokenizer_files

@@ -28,4 +28,4 @@ class Jsonl(TableSettings):
         """
         from prerl_components.data.json_lines import open_jsonl
 
-        return open_jsonl(self, name)
+        return open_jsonl(self, Path(self.path), name)
