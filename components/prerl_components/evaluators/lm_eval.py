@@ -7,7 +7,9 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
+from prerl_components.data.chain_tasks import task_rows
 from prerl_components.evaluators.scoring import Scoring
+from prerl_components.verifiers.math_verify import MathVerify
 from prerl_spec.sdk import Conflict, EvaluationSite, HandedOn, Place, Rendering, Requirement, Score, SpecPath, Wiring
 
 MADE_HERE: Mapping[str, Literal["easy", "hard"]] = {
@@ -118,8 +120,6 @@ class LmEval(Scoring):
     def score(self, site: EvaluationSite) -> list[Score]:
         """The scores of every task. Raises UsageError for a task that nobody defines, EnvironmentUnmet for rows that
         cannot be had."""
-        from prerl_components.data.chain_tasks import task_rows
-        from prerl_components.verifiers.math_verify import MathVerify
         from prerl_spec.evaluation.harness import Battery, score_battery
 
         rendering = Rendering(
