@@ -1,6 +1,7 @@
 """The one door for component authors (API 1): import from here, and from nowhere else in prerl_spec."""
 
 from prerl_spec.errors import Diagnostic, EnvironmentUnmet, PrerlError, RunFailed, SpecInvalid
+from prerl_spec.needs import Credit, Layout, Need, View
 from prerl_spec.registry.binary_verifier import BinaryVerifier
 from prerl_spec.registry.component import (
     API,
@@ -16,6 +17,7 @@ from prerl_spec.registry.component import (
     Wiring,
     decided_elsewhere,
 )
+from prerl_spec.registry.evaluator_settings import EvaluatorSettings
 from prerl_spec.registry.handover import Handover
 from prerl_spec.registry.kinds import (
     AdaptedWeight,
@@ -24,24 +26,25 @@ from prerl_spec.registry.kinds import (
     EvaluationSite,
     LoadedModel,
     ModelSite,
+    Objective,
     OpenSampler,
     PolicyAccess,
     SamplerSite,
     ServedModel,
     ServerProcess,
+    Verifier,
 )
 from prerl_spec.registry.one_part import OnePart, OnePartObjective
 from prerl_spec.registry.row_list import RowList
+from prerl_spec.registry.sampler_settings import SamplerSettings
 from prerl_spec.text import Codec, eos_ids_of, question_text, template_fault
 from prerl_spec.types import (
     Array,
     Attempt,
-    Credit,
     Decoding,
     Generation,
     Group,
     Index,
-    Need,
     Outcome,
     Prompt,
     Rendering,
@@ -53,9 +56,8 @@ from prerl_spec.types import (
     StepRecord,
     Tokens,
     Verdict,
-    View,
 )
-from prerl_spec.views import Conditional, Marginal, Prefix
+from prerl_spec.views import Conditional, ContextView, Marginal, Prefix
 
 __all__ = [
     "API",
@@ -68,6 +70,7 @@ __all__ = [
     "Component",
     "Conditional",
     "Conflict",
+    "ContextView",
     "Credit",
     "DataName",
     "DataSet",
@@ -75,15 +78,18 @@ __all__ = [
     "Diagnostic",
     "EnvironmentUnmet",
     "EvaluationSite",
+    "EvaluatorSettings",
     "Generation",
     "Group",
     "HandedOn",
     "Handover",
     "Index",
+    "Layout",
     "LoadedModel",
     "Marginal",
     "ModelSite",
     "Need",
+    "Objective",
     "OnePart",
     "OnePartObjective",
     "OpenSampler",
@@ -99,6 +105,7 @@ __all__ = [
     "Row",
     "RowList",
     "RunFailed",
+    "SamplerSettings",
     "SamplerSite",
     "Score",
     "Secret",
@@ -112,6 +119,7 @@ __all__ = [
     "StepRecord",
     "Tokens",
     "Verdict",
+    "Verifier",
     "View",
     "Wiring",
     "decided_elsewhere",

@@ -69,6 +69,7 @@ class Codec:
         self.backend = backend
         self.chat_template = chat_template
         self.special = dict(special)
+        self._prefixes: dict[str, tuple[int, ...]] = {}
         own = self.token_id(self.special["eos_token"]) if self.special.get("eos_token") else None
         self.eos_ids = tuple(dict.fromkeys([*eos_ids, *([own] if own is not None else [])]))
 
@@ -154,11 +155,17 @@ class Codec:
     def prefix(self, text: str) -> tuple[int, ...]:
         """The ids of a prefix for log P(y). "auto": the first special token of the rendered chat template, else BOS,
         else the document separator (EOS). Raises EnvironmentUnmet where the tokenizer has no candidate."""
-        if text != "auto":
-            ids = self.encode(text)
-            if not ids:
-                raise EnvironmentUnmet(f"prefix {text!r} has no tokens", mend='write a text, or prefix = "auto"')
-            return ids
+        if text not in self._prefixes:
+            self._prefixes[text] = self._first_special() if text == "auto" else self._written_prefix(text)
+        return self._prefixes[text]
+
+    def _written_prefix(self, text: str) -> tuple[int, ...]:
+        ids = self.encode(text)
+        if not ids:
+            raise EnvironmentUnmet(f"prefix {text!r} has no tokens", mend='write a text, or prefix = "auto"')
+        return ids
+
+    def _first_special(self) -> tuple[int, ...]:
         if self.chat_template is not None:
             rendered = self.encode(self.chat_text([{"role": "user", "content": "x"}]))
             for token in rendered:

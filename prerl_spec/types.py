@@ -1,4 +1,4 @@
-"""The nouns of a run: prompts, attempts, verdicts, the step they make up, and what an objective says of it. No torch here.
+"""The nouns of a run: prompts, attempts, verdicts, and the step they make up. No torch, and nothing else of ours.
 
 Axes: P prompts (groups) of a step, G attempts of a group, S samples (P x G, group after group), N trained tokens of an
 update (sample after sample), n trained tokens of one pass. Log-probabilities are nats.
@@ -6,17 +6,14 @@ update (sample after sample), n trained tokens of one pass. Log-probabilities ar
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-
-if TYPE_CHECKING:
-    from prerl_spec.text import Codec
 
 Array: TypeAlias = npt.NDArray[np.float64]
 Index: TypeAlias = npt.NDArray[np.int64]
@@ -207,45 +204,6 @@ class Step:
         ]
 
 
-class View(Hashable, Protocol):
-    """What stands before the response when its tokens are scored: a frozen, hashable value."""
-
-    @property
-    def name(self) -> str:
-        """A word for metrics and plans: `conditional`, `marginal`."""
-        ...
-
-    def context(self, prompt: Prompt, codec: Codec) -> tuple[int, ...]:
-        """The token ids before the response, never empty; positions start at 0 with the first of them."""
-        ...
-
-
-class Need(NamedTuple):
-    """A vector [N] that an objective asks for: log-probabilities, or entropies, of the trained tokens in one view."""
-
-    view: View
-    of: Literal["policy", "old", "reference", "sampler"] = "policy"
-    entropy: bool = False
-
-
-@dataclass(frozen=True)
-class Credit:
-    """What each trained token of an update earns and how much it counts; the same on every rank.
-
-    `weight_N` is mask x coefficient / denominator: THE aggregation. A zero weight means that no gradient is wanted.
-    `denominator` names the divisor for people: "tokens of the step: 48112".
-    """
-
-    advantage_N: Array
-    weight_N: Array
-    denominator: str
-
-    @classmethod
-    def nothing(cls, num_tokens: int, denominator: str) -> Credit:
-        """No token of the update counts: the step will move no weight."""
-        return cls(np.zeros(num_tokens), np.zeros(num_tokens), denominator)
-
-
 @dataclass(frozen=True)
 class Decoding:
     """How responses are drawn; temperature 0 is greedy, top_p 1 and top_k 0 are off."""
@@ -255,6 +213,16 @@ class Decoding:
     top_k: int = 0
     max_new_tokens: int = 1024
     stop: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Draw:
+    """How responses are drawn: k = `samples` for each of the first `limit` questions (None: all)."""
+
+    decoding: Decoding
+    samples: int
+    seed: int
+    limit: int | None = None
 
 
 @dataclass(frozen=True)

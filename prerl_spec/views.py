@@ -1,17 +1,33 @@
 """The three views: what stands before a response when its tokens are scored. Values, equal when their settings are."""
 
+from abc import abstractmethod
+
 from pydantic import Field
 
 from prerl_spec.errors import EnvironmentUnmet
+from prerl_spec.needs import Layout
 from prerl_spec.registry.component import Component
 from prerl_spec.text import Codec
-from prerl_spec.types import Prompt
+from prerl_spec.types import Attempt, Prompt
 
 
-class Conditional(Component):
-    """The response after its question, as it was sampled: log π(y_t | x, y_<t)."""
+class ContextView(Component):
+    """A view that says what stands before the response, and leaves the response as it was sampled. Subclass it with a `name`
+    and `context(prompt, codec)`."""
 
     kind = "view"
+
+    @abstractmethod
+    def context(self, prompt: Prompt, codec: Codec) -> tuple[int, ...]:
+        """The token ids before the response, never empty."""
+
+    def lay(self, prompt: Prompt, attempt: Attempt, codec: Codec) -> Layout:
+        """The attempt's own segments behind that context."""
+        return Layout(self.context(prompt, codec), attempt.segments)
+
+
+class Conditional(ContextView):
+    """The response after its question, as it was sampled: log π(y_t | x, y_<t)."""
 
     @property
     def name(self) -> str:
@@ -22,13 +38,11 @@ class Conditional(Component):
         return prompt.context
 
 
-class Marginal(Component):
+class Marginal(ContextView):
     """The response after a prefix instead of its question: log π(y_t | b, y_<t).
 
     What the paper (arXiv:2604.14142) calls P(y) is this no-question likelihood, not Σ_x P(x) P(y|x).
     """
-
-    kind = "view"
 
     prefix: str = Field(
         "auto",
@@ -46,10 +60,8 @@ class Marginal(Component):
         return codec.prefix(self.prefix)
 
 
-class Prefix(Component):
+class Prefix(ContextView):
     """The response after a fixed text c, the same for every prompt: log π(y_t | c, y_<t)."""
-
-    kind = "view"
 
     text: str = Field(min_length=1, description="the text before the response, tokenized as it stands")
 

@@ -4,10 +4,11 @@ import argparse
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from prerl_spec.cli.overrides import add_overrides, overrides
 from prerl_spec.language.document import join_path
+from prerl_spec.registry.kinds import Evaluator
 
 if TYPE_CHECKING:
     from prerl_spec.compiler.lock import Lock
@@ -98,6 +99,5 @@ def _data(resolved: "Resolved", needs: "tuple[NeedPlan, ...]") -> Iterator[str]:
 def _benchmarks(resolved: "Resolved") -> Iterator[str]:
     """Evaluators that fetch know themselves what they will read."""
     for number in range(len(resolved.spec.evaluate)):
-        fetch = getattr(resolved.built[f"evaluate[{number}]"].component, "fetch", None)
-        if fetch is not None:
-            yield from (f"evaluate[{number}]: {line}" for line in fetch())
+        evaluator = cast(Evaluator, resolved.built[f"evaluate[{number}]"].component)
+        yield from (f"evaluate[{number}]: {line}" for line in evaluator.fetch())

@@ -12,7 +12,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import FrameType
-from typing import Any
 
 from prerl_spec.cli.diagnostics import print_text
 from prerl_spec.cli.overrides import add_overrides, overrides
@@ -20,7 +19,7 @@ from prerl_spec.compiler.compile import compile_spec
 from prerl_spec.compiler.graph import Graph
 from prerl_spec.compiler.server_state import server_state
 from prerl_spec.errors import EnvironmentUnmet, PrerlError, RunFailed, UsageError
-from prerl_spec.registry.kinds import LoadedModel, ModelSite, ServedModel, ServerProcess
+from prerl_spec.registry.kinds import LoadedModel, ModelSite, ServedModel, ServedSampler, ServerProcess
 
 START_SECONDS = 1800.0
 """A large model on several GPUs, compiled for the first time."""
@@ -156,7 +155,7 @@ def _await_end(running: Sequence[Running], stop: threading.Event) -> None:
 def _processes(graph: Graph, spare: Path) -> list[ServerProcess]:
     """The processes of every sampler that draws in servers, one a url."""
     named = [graph.sampler, *(phase.sampler for phase in graph.phases)]
-    samplers: list[Any] = [n.component for n in named if n is not None and hasattr(n.component, "servers")]
+    samplers = [n.component for n in named if n is not None and isinstance(n.component, ServedSampler)]
     if not samplers:
         raise UsageError(
             "no sampler of this spec draws in servers", mend='write sampler = { use = "vllm_server", urls = [...] }'
@@ -179,8 +178,7 @@ def _loaded(graph: Graph, spare: Path) -> LoadedModel:
         return spare
 
     site = ModelSite(seed=graph.run.seed, device="cpu", tokenizer_folder=tokenizer_folder)
-    loaded: LoadedModel = graph.model.component.build(site)
-    return loaded
+    return graph.model.component.build(site)
 
 
 def _ended(code: int, log: Path) -> str:

@@ -1,12 +1,12 @@
 """How many of what a phase takes: passes over the data, forwards of a step, tokens."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 from prerl_spec.compiler.hardware import Hardware
-from prerl_spec.compiler.objective_needs import Needs
+from prerl_spec.compiler.objective_needs import Needs, every_need
 from prerl_spec.compiler.plan import Forward
-from prerl_spec.types import Need
+from prerl_spec.needs import Need, View
+from prerl_spec.registry.kinds import Objective
 
 CPU_TOKENS_PER_PASS = 1024
 GPU_TOKENS_PER_PASS = (16384, 8192, 4096, 2048, 1024)
@@ -22,7 +22,7 @@ def pass_sizes(hardware: Hardware) -> tuple[int, ...]:
 
 
 def forwards(
-    objective: Any, *, samples: int, updates_per_batch: int, contexts: Mapping[str, int], probed: bool
+    objective: Objective, *, samples: int, updates_per_batch: int, contexts: Mapping[str, int], probed: bool
 ) -> tuple[Forward, ...]:
     """One Forward a distinct (view, weights) of a step, at most: samples without weight are not run.
 
@@ -51,12 +51,10 @@ def passes_at_most(planned: Iterable[Forward], response: int, samples: int, budg
     return -(-samples // max(1, budget // longest))
 
 
-def views_of(objective: Any) -> list[Any]:
+def views_of(objective: Objective) -> list[View]:
     """The distinct views of an objective, in a fixed order."""
-    needs = {need for part in objective.parts() for need in part.needs()}
-    return list(
-        dict.fromkeys(n.view for n in sorted(needs, key=lambda n: (n.of != "policy", n.view.name, repr(n.view))))
-    )
+    needs = sorted(every_need(objective), key=lambda n: (n.of != "policy", n.view.name, repr(n.view)))
+    return list(dict.fromkeys(n.view for n in needs))
 
 
 def epoch(rows: int, units_per_step: int) -> tuple[int, int]:

@@ -10,6 +10,8 @@ from prerl_spec.compiler.graph import Checkpointing, Distributed, Graph, Named, 
 from prerl_spec.compiler.plan import ComponentPlan, PhasePlan, Plan
 from prerl_spec.errors import Drift, EnvironmentUnmet
 from prerl_spec.registry.component import Component
+from prerl_spec.registry.kind_protocols import BASES, missing_members
+from prerl_spec.registry.kinds import Sampler
 from prerl_spec.registry.local import local_entries
 from prerl_spec.registry.shelf import Entry, PluginFault, Shelf, installed, load
 
@@ -21,10 +23,19 @@ def build_graph(plan: Plan, spec_text: str) -> Graph:
     """
     shelf = shelf_of(plan)
 
-    def named(component: ComponentPlan) -> Named:
-        return Named(component.use, declare(component, shelf))
+    def named(component: ComponentPlan) -> Named[Any]:
+        """By its kind's Protocol from here on. Raises EnvironmentUnmet for a component that lacks a member of it."""
+        declared = declare(component, shelf)
+        if missing := missing_members(declared):
+            base = BASES.get(declared.kind)
+            raise EnvironmentUnmet(
+                f"E0305: the {declared.kind} `{component.use}` of {component.distribution} lacks "
+                f"{', '.join(f'`{name}`' for name in missing)}",
+                mend="update it" if base is None else f"update it: `{base}` of prerl_spec.sdk brings what most need",
+            )
+        return Named(component.use, declared)
 
-    def optional(component: ComponentPlan | None) -> Named | None:
+    def optional(component: ComponentPlan | None) -> Named[Any] | None:
         return None if component is None else named(component)
 
     def phase(planned: PhasePlan) -> Phase:
@@ -108,11 +119,12 @@ DEFAULT_SAMPLER = "transformers"
 """What evaluators draw with where the spec names no sampler at all."""
 
 
-def default_sampler(plan: Plan, shelf: Shelf) -> Named | None:
+def default_sampler(plan: Plan, shelf: Shelf) -> Named[Sampler] | None:
     """`transformers` as it stands, where something is scored and nobody brings a sampler."""
     if not plan.evaluators or any(p.sampler is not None for p in plan.phases):
         return None
-    return Named(DEFAULT_SAMPLER, load(shelf.providers("sampler", DEFAULT_SAMPLER)[0])())
+    component: Any = load(shelf.providers("sampler", DEFAULT_SAMPLER)[0])()
+    return Named(DEFAULT_SAMPLER, component)
 
 
 def declare(planned: ComponentPlan, shelf: Shelf) -> Component:

@@ -4,10 +4,13 @@ from collections.abc import Iterable, Sequence
 from statistics import fmean
 
 from prerl_spec.compiler.plan import Example, ViewPlan
+from prerl_spec.needs import View
 from prerl_spec.registry.kinds import DataSet
 from prerl_spec.text import Codec, render
-from prerl_spec.types import Prompt, Rendering, View
+from prerl_spec.types import Attempt, Prompt, Rendering
 
+UNANSWERED = Attempt((), "", "length")
+"""Nothing was sampled when a plan is made: it shows what stands before a response of no tokens."""
 LOOKED_AT = 64
 """Rows whose lengths are averaged."""
 
@@ -39,7 +42,7 @@ def _mean_tokens(texts: Sequence[str], codec: Codec) -> float | None:
 
 
 def _view(view: View, prompt: Prompt, codec: Codec) -> ViewPlan:
-    ids = view.context(prompt, codec)
+    ids = view.lay(prompt, UNANSWERED, codec).context
     return ViewPlan(view.name, ids, codec.decode(ids, skip_special=False))
 
 

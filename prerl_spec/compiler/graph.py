@@ -3,16 +3,32 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Generic, Literal, TypeVar
+
+from prerl_spec.registry.kinds import (
+    Data,
+    Evaluator,
+    Filter,
+    Model,
+    Objective,
+    Optimizer,
+    Probe,
+    Reward,
+    Sampler,
+    Schedule,
+    Tracker,
+    Verifier,
+)
+
+C_co = TypeVar("C_co", covariant=True)
 
 
 @dataclass(frozen=True)
-class Named:
-    """A component in the graph: its declaration and the name that the spec uses for it."""
+class Named(Generic[C_co]):
+    """A component in the graph, by its kind's Protocol (`Named[Objective]`), and the name that the spec uses for it."""
 
     use: str
-    component: Any
-    """A Component that also follows its kind's Protocol (see registry/kinds.py)."""
+    component: C_co
 
 
 @dataclass(frozen=True)
@@ -49,15 +65,15 @@ class Phase:
     documents_per_step: int | None
     updates_per_batch: int
     tokens_per_pass: int
-    objective: Named
-    schedule: Named
-    optimizer: Named
-    sampler: Named | None
-    verifier: Named | None
+    objective: Named[Objective]
+    schedule: Named[Schedule]
+    optimizer: Named[Optimizer]
+    sampler: Named[Sampler] | None
+    verifier: Named[Verifier] | None
     """Where the data set has none of its own."""
-    rewards: tuple[Named, ...] = ()
-    filters: tuple[Named, ...] = ()
-    probes: tuple[Named, ...] = ()
+    rewards: tuple[Named[Reward], ...] = ()
+    filters: tuple[Named[Filter], ...] = ()
+    probes: tuple[Named[Probe], ...] = ()
     carry_optimizer: bool = True
     """Whether the *next* phase inherits the optimizer's moments: the schedule's word, decided by the compiler."""
     carried_lr_steps: int = 0
@@ -67,16 +83,16 @@ class Phase:
 @dataclass(frozen=True)
 class Graph:
     run: RunSettings
-    model: Named
-    data: Mapping[str, Named]
+    model: Named[Model]
+    data: Mapping[str, Named[Data]]
     phases: tuple[Phase, ...]
-    evaluators: tuple[Named, ...]
-    trackers: tuple[Named, ...]
+    evaluators: tuple[Named[Evaluator], ...]
+    trackers: tuple[Named[Tracker], ...]
     distributed: Distributed
     checkpoint: Checkpointing
     reference: Literal["initial", "off"] | None
-    sampler: Named | None
-    verifier: Named | None
+    sampler: Named[Sampler] | None
+    verifier: Named[Verifier] | None
     """Top-level ones: what evaluators use where no phase has ended."""
     digest: str
     """SHA-256 over the plan's meaning."""
@@ -86,21 +102,21 @@ class Graph:
     spec_file: str
 
 
-def evaluation_sampler(graph: Graph, after_phase: str | None) -> Named:
+def evaluation_sampler(graph: Graph, after_phase: str | None) -> Named[Sampler]:
     """The sampler that evaluators use: of the phase just ended, else the top-level one (`transformers` where the spec has
     no sampler at all), else the first phase's that has one."""
-    found = _serving(graph, after_phase, "sampler")
+    found = _first(graph.sampler, {p.id: p.sampler for p in graph.phases}, after_phase)
     assert found is not None, "build_graph gives every graph that is scored a sampler"
     return found
 
 
-def evaluation_verifier(graph: Graph, after_phase: str | None) -> Named | None:
+def evaluation_verifier(graph: Graph, after_phase: str | None) -> Named[Verifier] | None:
     """The verifier that evaluators use, in the same order; None where the spec has none."""
-    return _serving(graph, after_phase, "verifier")
+    return _first(graph.verifier, {p.id: p.verifier for p in graph.phases}, after_phase)
 
 
-def _serving(graph: Graph, after_phase: str | None, role: Literal["sampler", "verifier"]) -> Named | None:
-    ended = [phase for phase in graph.phases if phase.id == after_phase]
-    roles = [*(getattr(p, role) for p in ended), getattr(graph, role), *(getattr(p, role) for p in graph.phases)]
-    found: list[Named] = [named for named in roles if named is not None]
-    return found[0] if found else None
+def _first(
+    top: Named[C_co] | None, of_phase: Mapping[str, Named[C_co] | None], after_phase: str | None
+) -> Named[C_co] | None:
+    ended = of_phase.get(after_phase) if after_phase is not None else None
+    return next((named for named in (ended, top, *of_phase.values()) if named is not None), None)

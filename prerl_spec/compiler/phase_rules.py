@@ -1,12 +1,14 @@
 """Rules of a phase that belong to no component: how much a step takes, and what a phase must say (E0204, E0701)."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import cast
 
+from prerl_spec.compiler.objective_needs import reads_from
 from prerl_spec.compiler.places import at_last_written, use_place
 from prerl_spec.compiler.resolve import Resolved
 from prerl_spec.compiler.serving import Site, nested
 from prerl_spec.errors import Diagnostic
+from prerl_spec.registry.kinds import Objective
 
 
 def step_size(resolved: Resolved, site: Site) -> Iterator[Diagnostic]:
@@ -86,7 +88,7 @@ def truncated_sampling(resolved: Resolved, site: Site) -> Iterator[Diagnostic]:
     ratios: list[tuple[str, object]] = []
     if site.spec.updates_per_batch > 1 and objective.uses_ratio:
         ratios.append((f"{site.path}.updates_per_batch", site.spec.updates_per_batch))
-    if any(need.of == "sampler" for part in objective.parts() for need in part.needs()):
+    if reads_from(objective, "sampler"):
         ratios.append((use_place(resolved, site.objective.path), None))
     if truncating and ratios:
         names = " and ".join(path.rsplit(".", 1)[1] for path, _ in truncating)
@@ -104,9 +106,13 @@ def reference_switched_off(resolved: Resolved, site: Site) -> Iterator[Diagnosti
     objective = site.objective.component
     if objective is None or resolved.spec.reference != "off":
         return
-    if not _refers(objective):
+    if not reads_from(objective, "reference"):
         return
-    terms = [path for path, built in nested(site.objective) if not built.slots and _refers(built.component)]
+    terms = [
+        path
+        for path, built in nested(site.objective)
+        if not built.slots and reads_from(cast(Objective, built.component), "reference")
+    ]
     for path in terms or [site.objective.path]:
         yield at_last_written(
             resolved,
@@ -115,10 +121,6 @@ def reference_switched_off(resolved: Resolved, site: Site) -> Iterator[Diagnosti
             [("reference", "off"), (use_place(resolved, path), None)],
             help='leave `reference` out, or write reference = "initial"',
         )
-
-
-def _refers(objective: Any) -> bool:
-    return any(need.of == "reference" for part in objective.parts() for need in part.needs())
 
 
 def steps_that_are_not_known(resolved: Resolved, site: Site) -> Iterator[Diagnostic]:

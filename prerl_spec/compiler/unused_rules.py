@@ -4,12 +4,15 @@ Left out: variables, which are counted where references are followed (`language/
 """
 
 from collections.abc import Iterator, Sequence
+from typing import cast
 
 from prerl_spec.compiler.name_rules import named_data
+from prerl_spec.compiler.objective_needs import reads_from
 from prerl_spec.compiler.resolve import Resolved
 from prerl_spec.compiler.serving import Served, Site, nested
 from prerl_spec.errors import Diagnostic, Span
 from prerl_spec.language.document import join_path
+from prerl_spec.registry.kinds import Objective
 
 
 def unused(resolved: Resolved, phases: Sequence[Site]) -> Iterator[Diagnostic]:
@@ -66,7 +69,7 @@ def _brings_verifier(resolved: Resolved, data: str) -> bool:
 def _reference(resolved: Resolved, phases: Sequence[Site]) -> Iterator[Diagnostic]:
     """`reference = "initial"` where no term asks for one."""
     objectives = [built.component for site in phases for _, built in nested(site.objective)]
-    wanted = any(n.of == "reference" for o in objectives for part in o.parts() for n in part.needs())  # type: ignore[attr-defined]
+    wanted = any(reads_from(cast(Objective, o), "reference") for o in objectives)
     if resolved.spec.reference == "initial" and not wanted:
         yield Diagnostic(
             "warning",

@@ -3,6 +3,7 @@
 from typing import Any
 
 from prerl_spec.compiler.graph import Phase
+from prerl_spec.compiler.objective_needs import reads_from
 from prerl_spec.engine import checkpoint
 from prerl_spec.engine.artefacts import note_artefacts
 from prerl_spec.engine.evaluating import Evaluations
@@ -213,6 +214,6 @@ class Course:
     def _first_reference(self) -> Reference | None:
         """The model as given, where a term compares with it."""
         objectives = [p.objective.component for p in self.graph.phases]
-        if not any(n.of == "reference" for o in objectives for part in o.parts() for n in part.needs()):
+        if not any(reads_from(objective, "reference") for objective in objectives):
             return None
         return reference_of(self.session.policy)

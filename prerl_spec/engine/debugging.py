@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from prerl_spec.compiler.graph import Graph, Phase
+from prerl_spec.compiler.objective_needs import reads_from
 from prerl_spec.engine.events import Silence
 from prerl_spec.engine.journal import Journal
 from prerl_spec.engine.open_phase import OpenPhase
@@ -48,9 +48,8 @@ def debug_step(graph: Graph, folder: Path, look: Callable[[Seen], None]) -> None
     alone = replace(graph, phases=(phase,), evaluators=(), trackers=())
     ranks = Ranks.start()
     with Signals() as signals, Session(alone, folder, ranks, Silence(), signals) as session:
-        objective: Any = phase.objective.component
-        compares = any(n.of == "reference" for part in objective.parts() for n in part.needs())
-        reference = reference_of(session.policy) if compares else None
+        objective = phase.objective.component
+        reference = reference_of(session.policy) if reads_from(objective, "reference") else None
         opened = OpenPhase(phase, session, Journal(folder / "journal", writes=True), {}, reference)
         step = opened.batch(Position())
         parts = token_terms(objective, step, session.policy, ranks, reference=reference)

@@ -9,13 +9,12 @@ from typing import Any, Literal
 from prerl_spec.compiler.graph import Named, Phase, evaluation_sampler, evaluation_verifier
 from prerl_spec.engine.evaluation_site import build_site
 from prerl_spec.engine.events import EventLog
-from prerl_spec.engine.library import data_verifier
 from prerl_spec.engine.position import Position
 from prerl_spec.engine.session import Session
 from prerl_spec.engine.source import decoding_of
 from prerl_spec.engine.tracking import Trackers
 from prerl_spec.engine.weights import weights_hash
-from prerl_spec.registry.kinds import EvaluationSite
+from prerl_spec.registry.kinds import EvaluationSite, Evaluator
 from prerl_spec.types import Rendering, Score
 
 Moment = Literal["base", "phases", "end"]
@@ -52,7 +51,7 @@ class Evaluations:
             if every != "off" and position.step > 0 and position.step % every == 0:
                 self._score(index, named, phase.id, position)
 
-    def _score(self, index: int, named: Named, phase: str, position: Position) -> None:
+    def _score(self, index: int, named: Named[Evaluator], phase: str, position: Position) -> None:
         noted = {(e["evaluator"], e["phase"], e["global_step"]) for e in self._past()}
         if (index, phase, position.global_step) in noted:
             return
@@ -92,7 +91,7 @@ class Evaluations:
             rendering=rendering,
             verifier=None if verifier is None else verifier.component,
             data={name: shelf.data for name, shelf in session.shelves.items()},
-            data_verifier={name: data_verifier(n) for name, n in graph.data.items()},
+            data_verifier={name: named.component.verifier for name, named in graph.data.items()},
             folder=session.folder / "evaluation",
             weights_hash=weights_hash(session.policy.module),
             judge=session.judge,

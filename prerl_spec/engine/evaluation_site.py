@@ -14,15 +14,14 @@ from torch import Tensor
 from prerl_spec.engine.logprobs import TILE_ELEMENTS, Head
 from prerl_spec.engine.policy import Policy
 from prerl_spec.engine.ranks import Ranks
-from prerl_spec.registry.component import Component
-from prerl_spec.registry.kinds import DataSet, EvaluationSite, OpenSampler
+from prerl_spec.registry.kinds import DataSet, EvaluationSite, OpenSampler, Verifier
 from prerl_spec.types import Decoding, Generation, Rendering, Request, Verdict
 
 TOKENS_PER_FORWARD = 8192
 """Tokens of a batch that is only scored, padding included."""
 
 Pair = tuple[tuple[int, ...], tuple[int, ...]]
-Judge = Callable[[Component, Sequence[tuple[str, str, bool]]], list[Verdict]]
+Judge = Callable[[Verifier, Sequence[tuple[str, str, bool]]], list[Verdict]]
 
 
 class Standing(Protocol):
@@ -46,9 +45,9 @@ def build_site(
     seed: int,
     decoding: Decoding,
     rendering: Rendering,
-    verifier: Component | None,
+    verifier: Verifier | None,
     data: Mapping[str, DataSet],
-    data_verifier: Mapping[str, Component | None],
+    data_verifier: Mapping[str, Verifier | None],
     folder: Path,
     weights_hash: str,
     judge: Judge,
@@ -126,7 +125,7 @@ class SharedCalls:
         by_pair = dict(self._ranks.gather(list(found.items())))
         return [by_pair[i] for i in range(len(pairs))]
 
-    def verify(self, verifier: Component, evidence: Sequence[tuple[str, str, bool]]) -> list[Verdict]:
+    def verify(self, verifier: Verifier, evidence: Sequence[tuple[str, str, bool]]) -> list[Verdict]:
         mine = [evidence[i] for i in self._ranks.mine(len(evidence))]
         return self._ranks.gather_dealt(self._judge(verifier, mine), len(evidence))
 

@@ -3,9 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from prerl_spec.compiler.graph import Named
 from prerl_spec.errors import EnvironmentUnmet
-from prerl_spec.registry.component import Component
 from prerl_spec.registry.kinds import DataSet, Verifier
 from prerl_spec.text import Codec, render
 from prerl_spec.types import Prompt, Row
@@ -19,7 +17,7 @@ class Shelf:
 
     name: str
     data: DataSet
-    verifier: Component | None
+    verifier: Verifier | None
     rows: Sequence[int]
     codec: Codec
 
@@ -98,12 +96,6 @@ def check_sizes(shelves: Mapping[str, Shelf], phase: str, mixture: Mapping[str, 
                 f"phase {phase}: a step draws {batch} rows, data.{name} has {have}",
                 mend="lower prompts_per_step (documents_per_step), or bring more rows",
             )
-
-
-def data_verifier(named: Named) -> Component | None:
-    """The data set's own verifier, where its declaration has one."""
-    found = getattr(named.component, "verifier", None)
-    return found if isinstance(found, Component) else None
 
 
 def _document(name: str, row: Row) -> str:

@@ -89,7 +89,7 @@ def _seeds(session: Session) -> dict[str, int]:
     """Every random stream is named and follows from one of these (see seeds.py)."""
     graph = session.graph
     evaluators = {f"evaluate[{n}]": e.component.seed for n, e in enumerate(graph.evaluators)}
-    data = {f"data.{name}": getattr(named.component, "seed", None) for name, named in graph.data.items()}
+    data = {f"data.{name}": named.component.settings().get("seed") for name, named in graph.data.items()}
     own = {path: seed for path, seed in {**data, **evaluators}.items() if seed is not None}
     return {"run": graph.run.seed, **own}
 

@@ -1,17 +1,16 @@
 """What a step is said to have been: rewards, verdicts, lengths, entropy, and how far sampler and trainer are apart."""
 
 from collections.abc import Sequence
-from itertools import chain
 
 import numpy as np
-import torch
 
 from prerl_spec.compiler.arithmetic import PROBED_RESPONSES
-from prerl_spec.engine.packing import pack_shares
+from prerl_spec.engine.batch_logprobs import batch_logprobs
 from prerl_spec.engine.phase import Trained
 from prerl_spec.engine.policy import Policy
 from prerl_spec.engine.ranks import Ranks
-from prerl_spec.types import Need, Outcome, Step, View
+from prerl_spec.needs import Need, View
+from prerl_spec.types import Outcome, Step
 from prerl_spec.views import Conditional
 
 
@@ -61,37 +60,18 @@ def probe(
     if count == 0:
         return {}
     chosen = sorted({int(i) for i in np.linspace(0, len(step.samples) - 1, count).round()})
+    seen_N = np.isin(step.tokens.sample_N, chosen)
     metrics: dict[str, float] = {}
     for view in {v.name: v for v in (Conditional(), *views)}.values():
         needs = [Need(view), Need(view, entropy=True)] if view.name == "conditional" else [Need(view)]
-        logp_N, entropy_N, seen_N = _score(step, policy, ranks, view, needs, chosen, budget)
+        logp_N, *entropies = batch_logprobs(step, chosen, needs, policy, ranks, tokens_per_pass=budget, of="probe")
         metrics[f"logp_{view.name}"] = float(logp_N[seen_N].mean())
         if view.name == "conditional":
-            metrics["entropy"] = float(entropy_N[seen_N].mean())
+            metrics["entropy"] = float(entropies[0][seen_N].mean())
             sampler_N = np.array([p for a in step.samples for s in a.segments if s.trained for p in (s.logps or ())])
             if sampler_N.shape == logp_N.shape:
                 metrics["sampler_gap"] = float(np.abs(logp_N - sampler_N)[seen_N].mean())
     return metrics
-
-
-def _score(
-    step: Step, policy: Policy, ranks: Ranks, view: View, needs: Sequence[Need], chosen: Sequence[int], budget: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    shares = pack_shares(
-        step, {view: chosen}, policy.codec, ranks.division, tokens_per_pass=budget, alone=not policy.packs
-    )
-    # Rows: log-probabilities, entropies, and a mark where a token was scored.
-    found = torch.zeros(3, step.tokens.num_tokens, dtype=torch.float64, device=policy.device)
-    with torch.no_grad():
-        for one in chain.from_iterable(shares.values()):
-            if one.samples or policy.is_sharded:
-                vectors = policy.logprobs(one, needs, temperature=step.temperature, of="probe")
-                where = torch.from_numpy(one.index_N).to(found.device)
-                for row, need in enumerate(needs):
-                    found[row, where] = vectors[need].double()
-                found[2, where] = 1.0
-    values = ranks.sum(found).cpu().numpy()
-    return values[0], values[1], values[2] > 0
 
 
 def _share(flags: Sequence[bool]) -> float:

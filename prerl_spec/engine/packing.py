@@ -11,8 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from prerl_spec.engine.division import Division
+from prerl_spec.errors import RunFailed
+from prerl_spec.needs import Layout, View
 from prerl_spec.text import Codec
-from prerl_spec.types import Attempt, Index, Prompt, Step, Tokens, View
+from prerl_spec.types import Attempt, Index, Prompt, Segment, Step, Tokens
 
 ROW_TOKENS = 256
 """Rows are this long, or as the longest sample: attention costs the square of a row's length, so several short rows are
@@ -44,26 +46,21 @@ class Pass:
     rows: Mapping[View, Rows]
 
 
-@dataclass(frozen=True)
-class Contexts:
-    """The context of each sample of a step in one view, worked out once."""
+def laid_out(view: View, prompt: Prompt, attempt: Attempt, codec: Codec) -> Layout:
+    """An attempt as the view has it scored. Raises RunFailed for a layout that cannot be: the view's own fault."""
+    layout = view.lay(prompt, attempt, codec)
+    fault = None
+    if not layout.context:
+        fault = "no context: the first response token would have nothing to be predicted from"
+    elif layout.segments is not attempt.segments and _trained(layout.segments) != _trained(attempt.segments):
+        fault = "other trained tokens than the attempt's: every view scores the same ones"
+    if fault is not None:
+        raise RunFailed(f"the view `{view.name}` lays out {fault}", mend="correct the view's `lay`")
+    return layout
 
-    step: Step
-    codec: Codec
 
-    def of(self, view: View) -> list[tuple[int, ...]]:
-        found: dict[int, tuple[int, ...]] = {}
-        for group in self.step.groups:
-            found[group.slot] = _checked(view, group.prompt, self.codec)
-        return [found[g.slot] for g in self.step.groups for _ in g.attempts]
-
-
-def _checked(view: View, prompt: Prompt, codec: Codec) -> tuple[int, ...]:
-    context = view.context(prompt, codec)
-    assert context, (
-        f"view {view.name} gives no context: the first response token would have nothing to be predicted from"
-    )
-    return context
+def _trained(segments: Sequence[Segment]) -> list[int]:
+    return [token for segment in segments if segment.trained for token in segment.tokens]
 
 
 def plan_passes(costs: Sequence[int], budget: int, *, alone: bool = False) -> list[tuple[int, ...]]:
@@ -87,15 +84,12 @@ def plan_passes(costs: Sequence[int], budget: int, *, alone: bool = False) -> li
     return [tuple(sorted(b)) for b in bins]
 
 
-def build_rows(
-    attempts: Sequence[Attempt],
-    contexts: Sequence[tuple[int, ...]],
-    token_starts: Sequence[int],
-    row_tokens: int = ROW_TOKENS,
-) -> Rows:
-    """Packs samples into rows; `token_starts[i]` is where sample i's trained tokens begin in the pass."""
+def build_rows(layouts: Sequence[Layout], token_starts: Sequence[int], row_tokens: int = ROW_TOKENS) -> Rows:
+    """Packs samples into rows; `token_starts[i]` is where the trained tokens of sample i begin in the pass."""
+    tokens = [np.asarray([t for s in layout.segments for t in s.tokens], dtype=np.int64) for layout in layouts]
+    trained = [np.repeat([s.trained for s in x.segments], [len(s.tokens) for s in x.segments]) for x in layouts]
     # The last token predicts nothing that is scored, so it never enters a forward.
-    sequences = [np.asarray((*c, *a.tokens[:-1]), dtype=np.int64) for c, a in zip(contexts, attempts, strict=True)]
+    sequences = [np.concatenate([x.context, t[:-1]]).astype(np.int64) for x, t in zip(layouts, tokens, strict=True)]
     lengths = [len(sequence) for sequence in sequences]
     rows = plan_passes(lengths, max(row_tokens, *lengths))
     width = max(sum(lengths[i] for i in row) for row in rows)
@@ -110,10 +104,10 @@ def build_rows(
             end = offset + lengths[i]
             id_BT[number, offset:end] = sequences[i]
             position_BT[number, offset:end] = np.arange(lengths[i])
-            trained = np.flatnonzero(np.asarray(attempts[i].trained, dtype=bool))
-            at.append(trained + (number * width + offset + len(contexts[i]) - 1))
-            targets.append(np.asarray(attempts[i].tokens, dtype=np.int64)[trained])
-            indices.append(np.arange(token_starts[i], token_starts[i] + len(trained)))
+            places = np.flatnonzero(trained[i])
+            at.append(places + (number * width + offset + len(layouts[i].context) - 1))
+            targets.append(tokens[i][places])
+            indices.append(np.arange(token_starts[i], token_starts[i] + len(places)))
             offset = end
         position_BT[number, offset:] = np.arange(width - offset)
     return Rows(
@@ -122,7 +116,7 @@ def build_rows(
         np.concatenate(at),
         np.concatenate(targets),
         np.concatenate(indices),
-        num_samples=len(attempts),
+        num_samples=len(layouts),
     )
 
 
@@ -156,40 +150,39 @@ def pack_shares(
     trains on what it drew. Every share has the number of passes of the longest one: short ones are filled up with passes
     without samples (sharded models need equal forwards).
     """
-    contexts = {view: Contexts(step, codec).of(view) for view in samples_of_view}
     wanted = {view: frozenset(samples) for view, samples in samples_of_view.items()}
+    prompts = [group.prompt for group in step.groups for _ in group.attempts]
+    layouts = {
+        view: {s: laid_out(view, prompts[s], step.samples[s], codec) for s in sorted(samples)}
+        for view, samples in wanted.items()
+    }
     together = sorted(frozenset().union(*wanted.values())) if wanted else []
     slots = [g.slot for g in step.groups]
     groups = step.group_S
-    cost = {
-        s: sum(len(contexts[v][s]) + len(step.samples[s].tokens) - 1 for v in wanted if s in wanted[v])
-        for s in together
-    }
+    cost = {s: sum(_length(of_view[s]) for of_view in layouts.values() if s in of_view) for s in together}
     by_share = [
         [s for s in together if slots[groups[s]] % division.num_shares == n] for n in range(division.num_shares)
     ]
     planned = [plan_passes([cost[s] for s in share], tokens_per_pass, alone=alone) for share in by_share]
     num_passes = max(map(len, planned))
     return {
-        n: [_build_pass(step, tuple(by_share[n][i] for i in chosen), wanted, contexts) for chosen in planned[n]]
-        + [_build_pass(step, (), wanted, contexts)] * (num_passes - len(planned[n]))
+        n: [_build_pass(step, tuple(by_share[n][i] for i in chosen), layouts) for chosen in planned[n]]
+        + [_build_pass(step, (), layouts)] * (num_passes - len(planned[n]))
         for n in division.mine
     }
 
 
-def _build_pass(
-    step: Step,
-    samples: tuple[int, ...],
-    wanted: Mapping[View, frozenset[int]],
-    contexts: Mapping[View, Sequence[tuple[int, ...]]],
-) -> Pass:
+def _length(layout: Layout) -> int:
+    """Tokens that go forward."""
+    return len(layout.context) + sum(len(s.tokens) for s in layout.segments) - 1
+
+
+def _build_pass(step: Step, samples: tuple[int, ...], layouts: Mapping[View, Mapping[int, Layout]]) -> Pass:
     tokens, index_N = step.tokens.of_samples(samples)
     starts = np.concatenate([[0], np.cumsum(tokens.length_S)])
     rows: dict[View, Rows] = {}
-    for view, in_view in wanted.items():
-        chosen = [i for i, s in enumerate(samples) if s in in_view]
+    for view, of_sample in layouts.items():
+        chosen = [i for i, s in enumerate(samples) if s in of_sample]
         if chosen:
-            attempts = [step.samples[samples[i]] for i in chosen]
-            in_front = [contexts[view][samples[i]] for i in chosen]
-            rows[view] = build_rows(attempts, in_front, [starts[i] for i in chosen])
+            rows[view] = build_rows([of_sample[samples[i]] for i in chosen], [starts[i] for i in chosen])
     return Pass(samples, tokens, index_N, rows)

@@ -18,8 +18,9 @@ from prerl_spec.engine.ranks import Ranks
 from prerl_spec.engine.scoring import Scoring
 from prerl_spec.engine.sharding import Shards
 from prerl_spec.errors import RunFailed
+from prerl_spec.needs import Layout, Need, View
 from prerl_spec.registry.kinds import LoadedModel
-from prerl_spec.types import Attempt, Need, Segment, View
+from prerl_spec.types import Segment
 
 PARITY_NATS = 1e-3
 """Largest difference in fp32 between two ways to the same log-probability. Rounding stays below 2e-5 in the families that
@@ -166,13 +167,8 @@ class Policy:
         return gap < (PARITY_NATS if self.loaded.compute_dtype == torch.float32 else 3e-2)
 
 
-def known_tensors(known: Mapping[Need, Any], index_N: Any, device: torch.device) -> dict[Need, Tensor]:
-    """The slices of step-wide vectors that belong to a pass, as float32 on the device."""
-    return {need: torch.from_numpy(values[index_N]).float().to(device) for need, values in known.items()}
-
-
 def _text_rows(texts: Sequence[Sequence[int]]) -> Rows:
     """Texts in rows of at most 24 tokens: of 13, 9 and 11 two share a row, the third is followed by padding."""
-    attempts = [Attempt((Segment(tuple(t[1:])),), "", "document") for t in texts]
+    layouts = [Layout((t[0],), (Segment(tuple(t[1:])),)) for t in texts]
     starts = np.cumsum([0, *(len(t) - 1 for t in texts)])[:-1]
-    return build_rows(attempts, [(t[0],) for t in texts], starts.tolist(), row_tokens=24)
+    return build_rows(layouts, starts.tolist(), row_tokens=24)

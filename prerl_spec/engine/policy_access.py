@@ -13,8 +13,9 @@ from prerl_spec.engine.policy import Policy
 from prerl_spec.engine.ranks import Ranks
 from prerl_spec.engine.sharding import on_main
 from prerl_spec.engine.weights import adapted_tensors, whole_tensors
+from prerl_spec.needs import Layout
 from prerl_spec.registry.kinds import OpenSampler, SamplerSite
-from prerl_spec.types import Attempt, Decoding, Generation, Request, Segment
+from prerl_spec.types import Decoding, Generation, Request, Segment
 
 
 class LivePolicy:
@@ -42,8 +43,8 @@ class LivePolicy:
 
     @torch.no_grad()
     def logprobs(self, context: Sequence[int], tokens: Sequence[int]) -> list[float]:
-        attempt = Attempt((Segment(tuple(tokens)),), "", "document")
-        rows = build_rows([attempt], [tuple(context)], [0], row_tokens=len(context) + len(tokens))
+        layout = Layout(tuple(context), (Segment(tuple(tokens)),))
+        rows = build_rows([layout], [0], row_tokens=len(context) + len(tokens))
         logp_n, _ = self._policy.row_logprobs(rows)
         return [float(p) for p in logp_n.tolist()]
 

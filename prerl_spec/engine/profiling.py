@@ -21,6 +21,7 @@ from prerl_spec.engine.session import Session
 from prerl_spec.engine.small_round import SmallRound
 from prerl_spec.engine.tracing import Tracer, TracingClock
 from prerl_spec.engine.tracking import Trackers
+from prerl_spec.registry.kinds import Evaluator
 
 TIMED_STEPS = 3
 LEAST_RESPONSES = 64
@@ -122,7 +123,7 @@ class Calibration(Course):
         finally:
             self._heard.tracer = None
 
-    def _round(self, named: Named) -> None:
+    def _round(self, named: Named[Evaluator]) -> None:
         last = self.graph.phases[-1].id if self.graph.phases else "base"
         drawn = [_attempts(phase) for phase in self.graph.phases]
         small = SmallRound(self.evaluations.site(last, self.position), max([LEAST_RESPONSES, *drawn]))

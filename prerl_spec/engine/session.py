@@ -10,18 +10,20 @@ from typing import Any
 import torch
 
 from prerl_spec.compiler.graph import Graph, Named, Phase
+from prerl_spec.compiler.objective_needs import every_need
 from prerl_spec.engine.decoder_layers import recompute_activations
 from prerl_spec.engine.events import Listener
 from prerl_spec.engine.frozen_base import with_base
-from prerl_spec.engine.library import Shelf, check_documents, check_prompts, check_sizes, data_verifier
+from prerl_spec.engine.library import Shelf, check_documents, check_prompts, check_sizes
 from prerl_spec.engine.policy import Policy
 from prerl_spec.engine.policy_access import LivePolicy, open_over_whole_weights
 from prerl_spec.engine.ranks import Ranks
 from prerl_spec.engine.signals import Signals
 from prerl_spec.engine.verification import VerifierPool
 from prerl_spec.errors import EnvironmentUnmet, Interrupted
-from prerl_spec.registry.kinds import LoadedModel, ModelSite, OpenSampler, SamplerSite
+from prerl_spec.registry.kinds import LoadedModel, ModelSite, OpenSampler, Sampler, SamplerSite, Verifier
 from prerl_spec.types import Verdict
+from prerl_spec.views import Marginal
 
 INTERRUPTIBLE = ("sample", "verify", "evaluate", "check")
 """Stages that may be left in the middle: nothing of the policy has changed in them."""
@@ -78,7 +80,7 @@ class Session:
         if self.ranks.any(self.signals.raised):
             raise Interrupted("interrupted", mend="the same command goes on")
 
-    def sampler(self, named: Named) -> OpenSampler:
+    def sampler(self, named: Named[Sampler]) -> OpenSampler:
         """The sampler of this declaration, opened at its first use, with the policy's weights as they stand; phases that say
         the same share one. A collective call."""
         key = opened_as(named.component)
@@ -91,7 +93,7 @@ class Session:
                 folder=self.folder,
                 invariant=self.graph.distributed.determinism == "invariant",
             )
-            if self.policy.is_sharded and not getattr(named.component, "own_weights", False):
+            if self.policy.is_sharded and not named.component.own_weights:
                 opened = self._stack.enter_context(open_over_whole_weights(named.component, site, self.policy))
             else:
                 opened = self._stack.enter_context(named.component.open(site))
@@ -102,14 +104,14 @@ class Session:
             self._told[key] = self._version
         return self._samplers[key]
 
-    def weights_changed(self, version: int, drawing: Named | None) -> None:
+    def weights_changed(self, version: int, drawing: Named[Sampler] | None) -> None:
         """The trainer's weights are now those of update `version`. The sampler that the phase draws from is told at once,
         another when somebody asks for it: a phase of documents alone pays for none."""
         self._version = version
         if drawing is not None:
             self.sampler(drawing)
 
-    def judge(self, verifier: Any, items: Sequence[tuple[str, str, bool]]) -> list[Verdict]:
+    def judge(self, verifier: Verifier, items: Sequence[tuple[str, str, bool]]) -> list[Verdict]:
         """Verdicts on (response, gold, truncated), through the verifier's worker processes."""
         if not items:
             return []
@@ -119,15 +121,15 @@ class Session:
             self._pools[key] = self._stack.enter_context(VerifierPool(verifier, entry_value=entry))
         return self._pools[key].verify(items, progress=partial(self.tick, "verify"))
 
-    def verifier_of(self, name: str) -> Any | None:
+    def verifier_of(self, name: str) -> Verifier | None:
         """The verifier of a data set's rows: where no phase draws from it, that of the evaluator which scores it; else
         its own, that of the phases that draw from it, or the top level's."""
         drawn = [p for p in self.graph.phases if name in p.data]
-        scoring = [e.component for e in self.graph.evaluators if getattr(e.component, "data", None) == name]
-        judging = [own for e in scoring if (own := getattr(e, "verifier", None)) is not None]
+        scoring = [e.component for e in self.graph.evaluators if name in e.component.data_sets()]
+        judging = [own for e in scoring if (own := e.own_verifier) is not None]
         if judging and not drawn:
             return judging[0]
-        own = data_verifier(self.graph.data[name])
+        own = self.graph.data[name].component.verifier
         if own is not None:
             return own
         served = [p.verifier for p in drawn if p.verifier is not None]
@@ -138,15 +140,14 @@ class Session:
         site = ModelSite(
             seed=self.graph.run.seed, device=str(self.ranks.device), tokenizer_folder=self._tokenizer_folder
         )
-        loaded: LoadedModel = self.graph.model.component.build(site)
+        loaded = self.graph.model.component.build(site)
         precision = self.graph.distributed.precision
         return with_base(loaded, loaded.compute_dtype if precision is None else getattr(torch, precision))
 
     def _resolve_prefixes(self) -> dict[str, Any]:
         """Raises EnvironmentUnmet, before anything is sampled, for a tokenizer without a candidate for "auto"."""
-        parts = [part for phase in self.graph.phases for part in phase.objective.component.parts()]
-        views = {need.view for part in parts for need in part.needs()}
-        written = {prefix for view in views if isinstance(prefix := getattr(view, "prefix", None), str)}
+        views = {need.view for phase in self.graph.phases for need in every_need(phase.objective.component)}
+        written = {view.prefix for view in views if isinstance(view, Marginal)}
         codec = self.policy.codec
         ids = {prefix: codec.prefix(prefix) for prefix in sorted(written)}
         return {p: {"ids": list(i), "text": codec.decode(i, skip_special=False)} for p, i in ids.items()}
@@ -170,9 +171,7 @@ class Session:
     def _open_data(self) -> dict[str, Shelf]:
         """Every data set that a phase draws from or an evaluator names, checked as far as its use asks for."""
         names = dict.fromkeys(name for phase in self.graph.phases for name in phase.data)
-        names |= dict.fromkeys(
-            str(e.component.data) for e in self.graph.evaluators if isinstance(getattr(e.component, "data", None), str)
-        )
+        names |= dict.fromkeys(name for e in self.graph.evaluators for name in e.component.data_sets())
         shelves = {name: self._open_shelf(name) for name in names}
         for phase in self.graph.phases:
             check_sizes(shelves, phase.id, phase.data, phase.prompts_per_step or phase.documents_per_step or 1)
@@ -198,15 +197,15 @@ class Session:
         if supervised:
             fitting = frozenset(check_documents(name, data, self.policy.codec, longest=self.policy.max_length))
             rows = [n for n in rows if n in fitting]
-        return Shelf(name, data, data_verifier(named), rows, self.policy.codec)
+        return Shelf(name, data, named.component.verifier, rows, self.policy.codec)
 
 
 def _response_budget(phase: Phase) -> int:
     assert phase.sampler is not None
-    return int(phase.sampler.component.max_new_tokens)
+    return phase.sampler.component.max_new_tokens
 
 
-def opened_as(sampler: Any) -> str:
+def opened_as(sampler: Sampler) -> str:
     """What tells one open sampler from another: an engine of its own for each phase would take the memory of several."""
     settings = {name: value for name, value in sampler.settings().items() if name not in PER_CALL}
     return json.dumps([type(sampler).__module__, type(sampler).__qualname__, settings], sort_keys=True)

@@ -13,11 +13,11 @@ from prerl_spec.engine.library import Shelf
 from prerl_spec.engine.ranks import Ranks
 from prerl_spec.engine.seeds import named_seed
 from prerl_spec.errors import RunFailed
-from prerl_spec.registry.kinds import OpenSampler
+from prerl_spec.registry.kinds import OpenSampler, Sampler, Verifier
 from prerl_spec.text import Codec
 from prerl_spec.types import Attempt, Decoding, Generation, Group, Outcome, Request, Segment, Step, Verdict
 
-Judge = Callable[[Any, Sequence[tuple[str, str, bool]]], list[Verdict]]
+Judge = Callable[[Verifier, Sequence[tuple[str, str, bool]]], list[Verdict]]
 """(verifier, [(response, gold, truncated)]) → verdicts, in worker processes."""
 
 Timed = Callable[[str], Any]
@@ -174,7 +174,7 @@ class Rollouts:
             verdicts.update({g.slot: [next(answers) for _ in g.attempts] for g in chosen})
         return [self._rewarded(g, verdicts[g.slot]) for g in groups]
 
-    def _verifier(self, group: Group) -> Any:
+    def _verifier(self, group: Group) -> Verifier:
         own = self.shelves[group.prompt.data].verifier
         if own is not None:
             return own
@@ -214,7 +214,7 @@ def draw(
     return [(name, places[name].pop(0)) for name in names], cursor
 
 
-def decoding_of(sampler: Any) -> Decoding:
+def decoding_of(sampler: Sampler) -> Decoding:
     """How a sampler's own settings draw."""
     return Decoding(sampler.temperature, sampler.top_p, sampler.top_k, sampler.max_new_tokens, tuple(sampler.stop))
 

@@ -1,18 +1,20 @@
 """What an objective says of every token of a batch (advantage, weight, term), without training: for people who look."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from prerl_spec.compiler.objective_needs import Needs
-from prerl_spec.engine.observing import Observed
-from prerl_spec.engine.packing import pack
-from prerl_spec.engine.policy import Policy, known_tensors
+from prerl_spec.engine.batch_logprobs import batch_logprobs
+from prerl_spec.engine.minibatch import split_batch
+from prerl_spec.engine.observing import GradientFree
+from prerl_spec.engine.policy import Policy
 from prerl_spec.engine.ranks import Ranks
 from prerl_spec.engine.reference import Reference
+from prerl_spec.needs import Credit, Need
 from prerl_spec.registry.kinds import Objective
 from prerl_spec.types import Array, Step
 
@@ -42,30 +44,24 @@ def token_terms(
     Unlike training, samples without weight go forward as well: their term is what they would add if they counted.
     """
     needs = Needs.of(objective, 1)
-    everyone = list(range(len(step.samples)))
-    observed = Observed(step, policy, ranks, reference, tokens_per_pass)
-    known = observed.part(0, step, needs.without_gradient)
-    credits = [(part, part.credit(step, known)) for part in objective.parts()]
-    observed.observe(dict.fromkeys(needs.without_gradient, everyone))
-    terms = [np.zeros(step.tokens.num_tokens) for _ in credits]
-    for one in pack(
-        step,
-        {need.view: everyone for need in needs.policy},
-        policy.codec,
-        tokens_per_pass=tokens_per_pass,
-        alone=not policy.packs,
-    ):
-        with torch.no_grad():
-            vectors = policy.logprobs(one, needs.policy, temperature=step.temperature, of="policy")
-            vectors |= known_tensors({n: known.made(n) for n in needs.without_gradient}, one.index_N, policy.device)
-            for (part, credit), term_N in zip(credits, terms, strict=True):
-                advantage_n = torch.from_numpy(credit.advantage_N[one.index_N]).float().to(policy.device)
-                asked = {need: vectors[need] for need in part.needs() if need in vectors}
-                term_N[one.index_N] = part.terms(asked, advantage_n, one.tokens).double().cpu().numpy()
-    return [
-        PartTerms(_word(part), credit.advantage_N, credit.weight_N, term_N, credit.denominator)
-        for (part, credit), term_N in zip(credits, terms, strict=True)
-    ]
+    everyone = range(len(step.samples))
+    gradient_free = GradientFree(step, policy, ranks, reference, tokens_per_pass)
+    gradient_free.compute(dict.fromkeys((*needs.credit, *needs.terms), everyone))
+    (whole,) = split_batch(step, objective, gradient_free, 1)
+    vectors = gradient_free.read(needs.terms, everyone)
+    for view in needs.differentiated:
+        asked = [need for need in needs.policy if need.view == view]
+        found = batch_logprobs(step, everyone, asked, policy, ranks, tokens_per_pass=tokens_per_pass, of="policy")
+        vectors |= dict(zip(asked, found, strict=True))
+    known = {need: torch.from_numpy(vector).float() for need, vector in vectors.items()}
+    return [_part_terms(part, credit, known, step) for part, credit in whole.credits]
+
+
+def _part_terms(part: Objective, credit: Credit, vectors: Mapping[Need, Tensor], step: Step) -> PartTerms:
+    advantage_n = torch.from_numpy(credit.advantage_N).float()
+    asked = {need: vectors[need] for need in part.needs() if need in vectors}
+    term_N = part.terms(asked, advantage_n, step.tokens).double().numpy()
+    return PartTerms(type(part).__name__, credit.advantage_N, credit.weight_N, term_N, credit.denominator)
 
 
 def samples_worth_seeing(step: Step, num_samples: int) -> Sequence[int]:
@@ -78,7 +74,3 @@ def samples_worth_seeing(step: Step, num_samples: int) -> Sequence[int]:
             rest = [int(s) for s in mine if s not in (best, worst)]
             return [best, worst, *rest][:num_samples]
     return list(range(len(step.samples)))[:num_samples]
-
-
-def _word(part: Any) -> str:
-    return type(part).__name__

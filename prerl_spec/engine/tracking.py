@@ -7,13 +7,14 @@ from accelerate import Accelerator
 
 from prerl_spec.compiler.graph import Named
 from prerl_spec.errors import EnvironmentUnmet
+from prerl_spec.registry.kinds import Tracker
 from prerl_spec.types import Score, StepRecord
 
 
 class Trackers:
     """Started trackers; does nothing where the spec names none."""
 
-    def __init__(self, trackers: Sequence[Named], folder: Path, run_name: str) -> None:
+    def __init__(self, trackers: Sequence[Named[Tracker]], folder: Path, run_name: str) -> None:
         self._accelerator: Accelerator | None = None
         built = [named.component.accelerate_tracker(run_name, folder / "trackers") for named in trackers]
         if built:

@@ -56,6 +56,7 @@ def try_out(graph: Graph, folder: Path, told: Told) -> Trial:
 
 def _steps(opened: OpenPhase, at: Position, told: Told) -> tuple[Position, list[StepRecord]]:
     steps = opened.phase.schedule.component.max_steps
+    assert steps is not None, "a trial's phases have a fixed number of steps"
     records: list[StepRecord] = []
     for _ in range(steps):
         record, cursor = opened.step(at, {})

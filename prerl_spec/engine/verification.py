@@ -16,6 +16,7 @@ from typing import Any, Self
 from prerl_spec.engine.verify_process import SECONDS_TO_START, WorkerProcess, active
 from prerl_spec.engine.verify_worker import frame
 from prerl_spec.errors import EnvironmentUnmet, RunFailed
+from prerl_spec.registry.kinds import Verifier
 from prerl_spec.types import Outcome, Verdict
 
 Item = tuple[str, str, bool]
@@ -36,10 +37,10 @@ class VerifierPool:
     settings. Entering waits until every process is warm. Raises EnvironmentUnmet for a verifier that cannot be started.
     """
 
-    def __init__(self, component: Any, *, entry_value: str) -> None:
+    def __init__(self, component: Verifier, *, entry_value: str) -> None:
         self.entry_value = entry_value
-        self._num_workers: int = component.num_workers
-        self._seconds_allowed: float = component.seconds_allowed
+        self._num_workers = component.num_workers
+        self._seconds_allowed = component.seconds_allowed
         self._opening = frame(
             {
                 "entry_value": entry_value,

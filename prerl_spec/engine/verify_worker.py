@@ -17,6 +17,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
+from prerl_spec.registry.kinds import Verifier, WarmedUp
 from prerl_spec.types import Verdict
 
 MAX_TEXT = 2000
@@ -52,7 +53,7 @@ def main() -> None:
         connection.sendall(frame({"id": request["id"], **_judge(verifier, request["response"], request["gold"])}))
 
 
-def _rebuild(opening: Mapping[str, Any]) -> Any:
+def _rebuild(opening: Mapping[str, Any]) -> Verifier:
     module_name, _, class_name = opening["entry_value"].partition(":")
     try:
         module = importlib.import_module(module_name)
@@ -60,10 +61,9 @@ def _rebuild(opening: Mapping[str, Any]) -> Any:
         if error.name != module_name or opening["file"] is None:
             raise
         module = _module_of_file(module_name, opening["file"])
-    verifier = getattr(module, class_name).model_validate(opening["settings"])
-    warm_up = getattr(verifier, "warm_up", None)
-    if warm_up is not None:
-        warm_up()
+    verifier: Verifier = getattr(module, class_name).model_validate(opening["settings"])
+    if isinstance(verifier, WarmedUp):
+        verifier.warm_up()
     return verifier
 
 

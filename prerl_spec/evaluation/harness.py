@@ -22,13 +22,12 @@ from prerl_spec.evaluation.cache import ScoreCache
 from prerl_spec.evaluation.policy_lm import PolicyLM
 from prerl_spec.evaluation.rows import file_rows, hub_rows, question_and_answer
 from prerl_spec.evaluation.samples import task_samples, write_samples
-from prerl_spec.evaluation.scores import Draw, Identity, digest, harness_version, right_scores, template_hash
+from prerl_spec.evaluation.scores import Identity, digest, harness_version, right_scores, template_hash
 from prerl_spec.evaluation.stock_scores import repeated_scores, reported_scores
 from prerl_spec.evaluation.verdicts import count_right, verdicts_on
 from prerl_spec.evaluation.verified_task import VerifiedTask
-from prerl_spec.registry.component import Component
-from prerl_spec.registry.kinds import EvaluationSite
-from prerl_spec.types import Rendering, Score, Verdict
+from prerl_spec.registry.kinds import EvaluationSite, Verifier
+from prerl_spec.types import Draw, Rendering, Score, Verdict
 
 FEWSHOT_SEED = 1234
 """lm-eval's own default: the same worked examples as everybody else's."""
@@ -44,7 +43,7 @@ class Battery:
     tasks: tuple[str, ...]
     draw: Draw
     rendering: Rendering
-    verifier: Component
+    verifier: Verifier
     include: tuple[Path, ...] = ()
     data: Mapping[str, Path] | None = None
     rows: Mapping[str, Callable[[], Sequence[Mapping[str, str]]]] | None = None
@@ -106,7 +105,7 @@ def _own_task(lm: PolicyLM, battery: Battery, config: Mapping[str, Any]) -> Veri
     name = config["task"]
     data, made = battery.data or {}, battery.rows or {}
     if name in data:
-        rows: Sequence[Mapping[str, str]] = file_rows(name, data[name], getattr(battery.verifier, "check_gold", None))
+        rows: Sequence[Mapping[str, str]] = file_rows(name, data[name], battery.verifier.check_gold)
     elif name in made:
         rows = [question_and_answer(row) for row in made[name]()]
     else:

@@ -6,15 +6,14 @@ from prerl_spec.engine.seeds import named_seed
 from prerl_spec.errors import EnvironmentUnmet
 from prerl_spec.evaluation.cache import ScoreCache
 from prerl_spec.evaluation.samples import NUM_QUESTIONS, NUM_RESPONSES, sample_line, write_samples
-from prerl_spec.evaluation.scores import Draw, Identity, digest, own_version, right_scores, template_hash
+from prerl_spec.evaluation.scores import Identity, digest, own_version, right_scores, template_hash
 from prerl_spec.evaluation.verdicts import count_right, verdicts_on
-from prerl_spec.registry.component import Component
-from prerl_spec.registry.kinds import EvaluationSite
+from prerl_spec.registry.kinds import EvaluationSite, Verifier
 from prerl_spec.text import render
-from prerl_spec.types import Generation, Prompt, Request, Score
+from prerl_spec.types import Draw, Generation, Prompt, Request, Score
 
 
-def score_holdout(site: EvaluationSite, name: str, draw: Draw, verifier: Component) -> list[Score]:
+def score_holdout(site: EvaluationSite, name: str, draw: Draw, verifier: Verifier) -> list[Score]:
     """avg@k and pass@k on the first `limit` questions of a data set; longer prompts than the model takes are an error.
 
     Raises EnvironmentUnmet where a row has no question or no gold answer.
@@ -64,7 +63,7 @@ def _judge(
     name: str,
     prompts: Sequence[Prompt],
     drawn: Sequence[Sequence[Generation]],
-    verifier: Component,
+    verifier: Verifier,
 ) -> list[int]:
     """The number of right responses to each question; writes a few of them for people."""
     asked = [(prompt, g) for prompt, generations in zip(prompts, drawn, strict=True) for g in generations]

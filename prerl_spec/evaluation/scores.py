@@ -12,17 +12,7 @@ from prerl_spec.evaluation.intervals import Interval, share_interval
 from prerl_spec.evaluation.passk import avg_at_k, pass_at_k
 from prerl_spec.registry.kinds import EvaluationSite
 from prerl_spec.text import Codec
-from prerl_spec.types import Decoding, Rendering, Score
-
-
-@dataclass(frozen=True)
-class Draw:
-    """How responses are drawn: k = `samples` for each of the first `limit` questions (None: all)."""
-
-    decoding: Decoding
-    samples: int
-    seed: int
-    limit: int | None = None
+from prerl_spec.types import Decoding, Draw, Rendering, Score
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,8 @@ from prerl_spec.compiler.compile import compile_spec, read_plan
 from prerl_spec.engine import checkpoint
 from prerl_spec.errors import EnvironmentUnmet, UsageError
 from prerl_spec.registry import shelf
-from prerl_spec.registry.component import Component, Kind
+from prerl_spec.registry.component import Kind
+from prerl_spec.registry.kinds import Verifier
 from prerl_spec.types import Rendering
 
 BEFORE_THE_FIRST = -1
@@ -43,7 +44,7 @@ class Target:
     rendering: Rendering = field(default_factory=Rendering)
     sampling: Mapping[str, Any] = field(default_factory=dict)
     """Settings of the sampler that this model was trained with, as far as every sampler has them."""
-    verifier: Component | None = None
+    verifier: Verifier | None = None
     invariant: bool = False
     """Whether its scores may not depend on how many processes there are."""
     data: Mapping[str, Any] = field(default_factory=dict)

@@ -3,15 +3,14 @@
 from collections.abc import Sequence
 
 from prerl_spec.errors import RunFailed
-from prerl_spec.registry.component import Component
-from prerl_spec.registry.kinds import EvaluationSite
+from prerl_spec.registry.kinds import EvaluationSite, Verifier
 from prerl_spec.types import Outcome, Verdict
 
 MAX_FAULT_SHARE = 0.05
 MIN_FAULTS = 3
 
 
-def verdicts_on(site: EvaluationSite, verifier: Component, evidence: Sequence[tuple[str, str, bool]]) -> list[Verdict]:
+def verdicts_on(site: EvaluationSite, verifier: Verifier, evidence: Sequence[tuple[str, str, bool]]) -> list[Verdict]:
     """The verdicts on (response, gold, truncated), in order.
 
     Raises RunFailed where more than 5 % (and at least 3) are timeouts or errors: they say nothing about the responses,

@@ -19,6 +19,8 @@ def hold_to_its_word(component: Component, name: str, distribution: str) -> None
             assert not objective.samples or objective.min_group >= 1, f"min_group is {objective.min_group}"
             for part in objective.parts():
                 _expect(part.needs, frozenset, tuple)
+                _expect(part.reads, frozenset, tuple)
+                assert all(n.of != "policy" for n in part.reads()), "reads() names a Need of the policy; `old` is known"
 
 
 def conflicts(component: Component, wiring: Wiring, name: str, distribution: str) -> list[Conflict]:

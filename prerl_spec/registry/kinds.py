@@ -10,16 +10,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, runtime_checkable
 
+from prerl_spec.needs import Credit, Need
 from prerl_spec.types import (
     Array,
     Attempt,
-    Credit,
     Decoding,
     Generation,
     Group,
-    Need,
     Rendering,
     Request,
     Row,
@@ -35,8 +34,18 @@ if TYPE_CHECKING:
     from accelerate.tracking import GeneralTracker
     from torch import Tensor
 
-    from prerl_spec.registry.component import Component
     from prerl_spec.text import Codec
+
+
+class Declared(Protocol):
+    """What the engine may ask of a component of any kind. Every component is a `Component`."""
+
+    @property
+    def version(self) -> int:
+        """Its behaviour version."""
+        ...
+
+    def settings(self) -> dict[str, Any]: ...
 
 
 # --- data ----------------------------------------------------------------------------------------------------------
@@ -70,11 +79,13 @@ class DataSet(Protocol):
     def row(self, index: int) -> Row: ...
 
 
-class Data(Protocol):
+class Data(Declared, Protocol):
     """A named source of questions with gold answers, or of documents."""
 
-    verifier: Component | None
-    """The data set's own verifier, where its answers need one."""
+    @property
+    def verifier(self) -> Verifier | None:
+        """The data set's own verifier, where its answers need one."""
+        ...
 
     def open(self, name: str) -> DataSet:
         """Reads and checks every row: an unreadable row is an error with file and line. No torch."""
@@ -142,7 +153,7 @@ class AttachedAdapter(Protocol):
         ...
 
 
-class Adapter(Protocol):
+class Adapter(Declared, Protocol):
     """Declared inside a model: what is trained in place of its weights."""
 
     def num_parameters(self, linear: Mapping[str, tuple[int, int]]) -> int:
@@ -172,9 +183,9 @@ class LoadedModel:
     """What is trained instead of the module's own weights, which then are frozen and in `compute_dtype`."""
 
 
-class Model(Protocol):
-    dtype: str
-
+class Model(Declared, Protocol):
+    @property
+    def dtype(self) -> str: ...
     def build(self, site: ModelSite) -> LoadedModel:
         """Loads or initialises the model. Leaves every global random generator as it was."""
         ...
@@ -245,13 +256,30 @@ class OpenSampler(Protocol):
         ...
 
 
-class Sampler(Protocol):
-    group_size: int
-    temperature: float
-    top_p: float
-    top_k: int
-    max_new_tokens: int
-    stop: tuple[str, ...]
+class Sampler(Declared, Protocol):
+    """Draws attempts; `SamplerSettings` brings all but `open`."""
+
+    @property
+    def group_size(self) -> int: ...
+    @property
+    def temperature(self) -> float: ...
+    @property
+    def top_p(self) -> float: ...
+    @property
+    def top_k(self) -> int: ...
+    @property
+    def max_new_tokens(self) -> int: ...
+    @property
+    def stop(self) -> tuple[str, ...]: ...
+    @property
+    def own_weights(self) -> bool:
+        """Whether it draws from a copy of the weights, pushed by `sync`; else the trainer's module draws."""
+        ...
+
+    @property
+    def device_share(self) -> float | None:
+        """Share of a GPU's memory that its engine takes; None: it has no engine of its own."""
+        ...
 
     def open(self, site: SamplerSite) -> AbstractContextManager[OpenSampler]: ...
 
@@ -260,7 +288,7 @@ class Sampler(Protocol):
 class ServedModel:
     """The run's model for a sampler that draws in servers: its declaration, and the loaded thing where that is not enough."""
 
-    declared: Component
+    declared: Model
     load: Callable[[], LoadedModel]
 
 
@@ -280,11 +308,12 @@ class ServerProcess:
     """What whoever starts it should know."""
 
 
-class ServedSampler(Protocol):
+@runtime_checkable
+class ServedSampler(Sampler, Protocol):
     """A sampler that draws in servers, as `prerl-spec serve` sees it."""
 
-    urls: tuple[str, ...]
-
+    @property
+    def urls(self) -> tuple[str, ...]: ...
     def servers(self, model: ServedModel, urls: Sequence[str]) -> tuple[ServerProcess, ...]:
         """A process for each of these urls that this machine can serve."""
         ...
@@ -293,10 +322,9 @@ class ServedSampler(Protocol):
 # --- verdicts, rewards, filters ------------------------------------------------------------------------------------
 
 
-class Verifier(Protocol):
+class Verifier(Declared, Protocol):
     """Judges in a worker process of the engine's pool: the declaration travels there as JSON, never as a pickle.
 
-    A `warm_up()`, where there is one, runs once in each worker before its first deadline: imports and first calls.
     `right_example` and `wrong_example`, pairs (response, gold answer), are what `plugin check` tries it with.
     """
 
@@ -316,15 +344,24 @@ class Verifier(Protocol):
         ...
 
 
-class Reward(Protocol):
+@runtime_checkable
+class WarmedUp(Protocol):
+    """A verifier whose first verdict would be slow."""
+
+    def warm_up(self) -> None:
+        """Imports and first calls: runs once in each worker process, before its first deadline."""
+        ...
+
+
+class Reward(Declared, Protocol):
     def reward(self, attempt: Attempt, group: Group) -> float:
         """A term that is added to the verdict's score. Called for verified attempts only."""
         ...
 
 
-class Filter(Protocol):
-    refill_rounds: int
-
+class Filter(Declared, Protocol):
+    @property
+    def refill_rounds(self) -> int: ...
     def keep(self, group: Group) -> bool:
         """Whether the group stays in the step; dropped groups are replaced in at most `refill_rounds` rounds."""
         ...
@@ -333,14 +370,21 @@ class Filter(Protocol):
 # --- objectives ----------------------------------------------------------------------------------------------------
 
 
-class Objective(Protocol):
+class Objective(Declared, Protocol):
     """Says what each trained token earns (`credit`) and what is differentiated (`terms`); never sees rows."""
 
-    samples: ClassVar[bool]
-    """Whether it needs attempts drawn from the policy (False: documents)."""
+    @property
+    def samples(self) -> bool:
+        """Whether it needs attempts drawn from the policy (False: documents)."""
+        ...
 
     def needs(self) -> frozenset[Need]:
-        """Every vector that `terms` or `credit` of this part reads."""
+        """Every vector that `terms` of this part reads."""
+        ...
+
+    def reads(self) -> frozenset[Need]:
+        """Every vector that `credit` of this part reads, none of them with gradient: each costs a forward of all samples
+        (the sampler's excepted), weighted or not."""
         ...
 
     @property
@@ -361,7 +405,7 @@ class Objective(Protocol):
 
     def credit(self, step: Step, known: Mapping[Need, Array]) -> Credit:
         """Weights before any forward: group and batch statistics over all samples of an update, on every rank alike.
-        `known` holds this part's Needs without gradient, [N]."""
+        `known` holds exactly the vectors of `reads()`, [N]: a plain mapping, nothing is computed by reading it."""
         ...
 
     def terms(self, logp: Mapping[Need, Tensor], advantage_n: Tensor, tokens: Tokens) -> Tensor:
@@ -372,12 +416,15 @@ class Objective(Protocol):
 # --- schedules, optimizers -----------------------------------------------------------------------------------------
 
 
-class Schedule(Protocol):
-    optimizer: Literal["carry", "reset"] | None
-    lr_schedule: Literal["restart", "carry"]
-    reference: Literal["resync", "keep"]
-    data: Literal["carry", "restart"]
-
+class Schedule(Declared, Protocol):
+    @property
+    def optimizer(self) -> Literal["carry", "reset"] | None: ...
+    @property
+    def lr_schedule(self) -> Literal["restart", "carry"]: ...
+    @property
+    def reference(self) -> Literal["resync", "keep"]: ...
+    @property
+    def data(self) -> Literal["carry", "restart"]: ...
     @property
     def max_steps(self) -> int | None:
         """Steps at most, None where only the run can tell (a token budget)."""
@@ -392,10 +439,11 @@ class Schedule(Protocol):
         ...
 
 
-class Optimizer(Protocol):
-    lr: float
-    max_grad_norm: float
-
+class Optimizer(Declared, Protocol):
+    @property
+    def lr(self) -> float: ...
+    @property
+    def max_grad_norm(self) -> float: ...
     def build(self, named_parameters: Iterable[tuple[str, torch.nn.Parameter]]) -> list[torch.optim.Optimizer]:
         """One or several torch optimizers that share the parameters among them."""
         ...
@@ -408,15 +456,15 @@ class Optimizer(Protocol):
 # --- watching ------------------------------------------------------------------------------------------------------
 
 
-class Probe(Protocol):
-    every: int
-
+class Probe(Declared, Protocol):
+    @property
+    def every(self) -> int: ...
     def measure(self, step: Step) -> Mapping[str, float]:
         """Metrics of a verified step, before it is trained on."""
         ...
 
 
-class Tracker(Protocol):
+class Tracker(Declared, Protocol):
     def accelerate_tracker(self, run_name: str, folder: Path) -> GeneralTracker:
         """A tracker of Accelerate's, not yet started; whatever it writes lies below `folder`."""
         ...
@@ -442,9 +490,9 @@ class EvaluationSite:
     """The sampler's own; an evaluator's settings override it."""
     rendering: Rendering
     """That of the first phase's data set: the default system prompt and chat of lm-eval tasks."""
-    verifier: Component | None
+    verifier: Verifier | None
     data: Mapping[str, DataSet]
-    data_verifier: Mapping[str, Component | None]
+    data_verifier: Mapping[str, Verifier | None]
     folder: Path
     """Where score caches and task files may be written."""
     generate: Callable[[Sequence[Request], Decoding], list[list[Generation]]]
@@ -452,14 +500,42 @@ class EvaluationSite:
     continuation_logps: Callable[[Sequence[tuple[tuple[int, ...], tuple[int, ...]]]], list[tuple[float, bool]]]
     """For each (context, continuation): the summed log-probability of the continuation at temperature 1, and whether
     greedy decoding would have produced it."""
-    verify: Callable[[Component, Sequence[tuple[str, str, bool]]], list[Verdict]]
+    verify: Callable[[Verifier, Sequence[tuple[str, str, bool]]], list[Verdict]]
     """(response, gold, truncated) -> verdicts, through the worker processes."""
     progress: Callable[[str, int, int], None] = field(default=lambda what, done, total: None)
 
 
-class Evaluator(Protocol):
-    at: tuple[str, ...]
-    every: int | Literal["off"]
+class Evaluator(Declared, Protocol):
+    """Scores the policy; `EvaluatorSettings` brings all but `score`."""
+
+    @property
+    def at(self) -> tuple[str, ...]: ...
+    @property
+    def every(self) -> int | Literal["off"]: ...
+    @property
+    def samples(self) -> int: ...
+    @property
+    def max_new_tokens(self) -> int | None: ...
+    @property
+    def limit(self) -> int | Literal["off"]: ...
+    @property
+    def seed(self) -> int | None: ...
+    @property
+    def own_verifier(self) -> Verifier | None:
+        """The verifier that the evaluator brings; None: that of the data set or the phase."""
+        ...
+
+    def data_sets(self) -> tuple[str, ...]:
+        """Data sets of the spec whose rows are scored."""
+        ...
+
+    def count_questions(self) -> int | None:
+        """Questions of a round beside those of `data_sets()`; None where only reading them tells. No torch."""
+        ...
+
+    def fetch(self) -> Iterator[str]:
+        """Downloads into the hub's cache what scoring will read: yields a line for each."""
+        ...
 
     def prepare(self) -> None:
         """Raises, before any training, for what can be known then: a task that nobody defines."""

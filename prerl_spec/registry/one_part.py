@@ -2,6 +2,7 @@
 
 from typing import ClassVar, Literal, Self
 
+from prerl_spec.needs import Need
 from prerl_spec.registry.component import Component
 
 
@@ -20,12 +21,16 @@ class OnePart(Component):
     def uses_ratio(self) -> bool:
         return False
 
+    def reads(self) -> frozenset[Need]:
+        return frozenset()
+
     def parts(self) -> tuple[Self, ...]:
         return (self,)
 
 
 class OnePartObjective(OnePart):
-    """Subclass it and give `needs()`, `credit(step, known)` and `terms(logp, advantage_n, tokens)`."""
+    """Subclass it with `needs()`, `credit(step, known)` and `terms(logp, advantage_n, tokens)`; with `reads()` as well
+    where the credit reads log-probabilities."""
 
     @property
     def scope(self) -> Literal["response", "all"]:

@@ -15,7 +15,7 @@ PRETEND = '''
 import sys
 from pathlib import Path
 from typing import Any, ClassVar
-from prerl_spec.sdk import Component, ServedModel, ServerProcess
+from prerl_spec.sdk import SamplerSettings, ServedModel, ServerProcess
 
 SERVER = """
 import http.server, os, subprocess, sys, time
@@ -38,20 +38,10 @@ sys.exit("RuntimeError: out of memory")
 """
 
 
-class Pretend(Component):
-    kind: ClassVar = "sampler"
-    group_size: int = 8
-    temperature: float = 1.0
-    top_p: float = 1.0
-    top_k: int = 0
-    max_new_tokens: int = 8
-    stop: tuple[str, ...] = ()
+class Pretend(SamplerSettings):
     ports: tuple[int, ...]
     folder: str
     way: str = "serves"
-
-    def provides(self) -> frozenset[str]:
-        return frozenset({"attempts", "logprobs[sampling]"})
 
     @property
     def urls(self) -> tuple[str, ...]:

@@ -7,13 +7,12 @@ import pytest
 from packaging.requirements import Requirement as Specifier
 from prerl_components.objectives.grpo import Grpo
 from prerl_components.objectives.next_token import NextToken
-from prerl_components.samplers.settings import SamplerSettings
 from prerl_components.samplers.transformers import Transformers
 from prerl_components.samplers.vllm import Vllm
 from prerl_components.samplers.vllm_server import VllmServer
 from pydantic import ValidationError
 
-from prerl_spec.sdk import Component, Place, Wiring
+from prerl_spec.sdk import Component, Place, SamplerSettings, Wiring
 
 SERVER = VllmServer(urls=("http://127.0.0.1:8000",))
 

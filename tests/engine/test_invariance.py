@@ -14,7 +14,7 @@ from prerl_spec.compiler.lanes import LANES, workers
 from prerl_spec.engine.division import Division, LaneTree, add_in_pairs
 from prerl_spec.engine.packing import pack_shares
 from prerl_spec.engine.ranks import Ranks
-from prerl_spec.types import View
+from prerl_spec.needs import View
 from prerl_spec.views import Conditional
 from tests.engine.parity import HEAD
 from tests.engine.runs import start, steps_of

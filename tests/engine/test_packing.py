@@ -6,8 +6,9 @@ import torch
 from prerl_components.objectives.marginal import MarginalPg
 
 from prerl_spec.engine.packing import pack, plan_passes
+from prerl_spec.needs import Need
 from prerl_spec.testing.tiny import Shape
-from prerl_spec.types import Need, Step
+from prerl_spec.types import Step
 from prerl_spec.views import Conditional, Marginal
 from tests.engine.steps import gradient_of, make_trainer, random_step, tiny_policy
 

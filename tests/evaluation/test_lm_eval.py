@@ -17,8 +17,7 @@ from prerl_spec.evaluation import catalogue
 from prerl_spec.evaluation.harness import Battery, open_tasks, same_randomness_after
 from prerl_spec.evaluation.passk import pass_at_k
 from prerl_spec.evaluation.policy_lm import PolicyLM
-from prerl_spec.evaluation.scores import Draw
-from prerl_spec.types import Decoding, Rendering, Score
+from prerl_spec.types import Decoding, Draw, Rendering, Score
 from tests.evaluation.sites import GREEDY, SAMPLED, EvenLength, Speechless, samples_of, state_of, tiny_scene, write_rows
 
 COUNTING = """

@@ -19,11 +19,12 @@ from prerl_spec.engine.ranks import Ranks
 from prerl_spec.engine.source import decoding_of
 from prerl_spec.engine.updating import Updater
 from prerl_spec.errors import PrerlError
+from prerl_spec.needs import Need
 from prerl_spec.registry.kinds import ModelSite, SamplerSite
 from prerl_spec.testing.steps import made_documents, made_step
 from prerl_spec.testing.tiny import byte_tokenizer, save_tiny, tiny_loaded
 from prerl_spec.text import Codec, render
-from prerl_spec.types import Need, Outcome, Prompt, Request, StepRecord
+from prerl_spec.types import Outcome, Prompt, Request, StepRecord
 from tests.evaluation.sites import tiny_scene, write_rows
 
 STEP = made_step([[1.0, 0.0, Outcome.UNPARSABLE, 0.0], [1.0, 1.0, 0.0, 0.0], [0.0] * 4, [Outcome.UNPARSABLE, 1.0]])

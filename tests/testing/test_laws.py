@@ -224,7 +224,7 @@ def test_broken_filters_probes_views_rewards_and_verifiers_are_caught() -> None:
         check_filter(FirstIsRight())
     with pytest.raises(AssertionError, match="metric length is nan"):
         check_probe(NoCount())
-    with pytest.raises(AssertionError, match="context\\(\\) is empty"):
+    with pytest.raises(AssertionError, match="the context is empty"):
         check_view(Bare(), Codec.of_tokenizer(byte_tokenizer()))
     with pytest.raises(AssertionError, match="reward\\(\\) gives inf"):
         check_reward(Endless())

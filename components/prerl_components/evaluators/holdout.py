@@ -1,14 +1,22 @@
 """`holdout`: our own verifier on a data set of the spec, cheap enough to be drawn as a curve."""
 
-from typing import Annotated
+from typing import Annotated, cast
 
 from pydantic import Field, SerializeAsAny
 
-from prerl_components.evaluators.scoring import Scoring
-from prerl_spec.sdk import Component, DataName, EnvironmentUnmet, EvaluationSite, Score, Slot
+from prerl_spec.sdk import (
+    Component,
+    DataName,
+    EnvironmentUnmet,
+    EvaluationSite,
+    EvaluatorSettings,
+    Score,
+    Slot,
+    Verifier,
+)
 
 
-class Holdout(Scoring):
+class Holdout(EvaluatorSettings):
     """avg@k and pass@k of the policy on a data set of the spec; its task in scores.json is the data set's name."""
 
     data: Annotated[str, DataName()] = Field(description="Name of a data set of the spec: `[data.NAME]`.")
@@ -19,11 +27,18 @@ class Holdout(Scoring):
     def requires(self) -> frozenset[str]:
         return frozenset({"reward[scalar]"})
 
+    @property
+    def own_verifier(self) -> Verifier | None:
+        return cast("Verifier | None", self.verifier)
+
+    def data_sets(self) -> tuple[str, ...]:
+        return (self.data,)
+
     def score(self, site: EvaluationSite) -> list[Score]:
         """avg@k and pass@k. Raises EnvironmentUnmet where nothing says how answers are judged."""
         from prerl_spec.evaluation.holdout import score_holdout
 
-        verifier = self.verifier or site.data_verifier.get(self.data) or site.verifier
+        verifier = self.own_verifier or site.data_verifier.get(self.data) or site.verifier
         if verifier is None:
             raise EnvironmentUnmet(
                 f"holdout: nothing verifies the answers of data.{self.data}",

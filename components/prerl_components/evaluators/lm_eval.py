@@ -8,9 +8,19 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, field_validator
 
 from prerl_components.data.chain_tasks import task_rows
-from prerl_components.evaluators.scoring import Scoring
 from prerl_components.verifiers.math_verify import MathVerify
-from prerl_spec.sdk import Conflict, EvaluationSite, HandedOn, Place, Rendering, Requirement, Score, SpecPath, Wiring
+from prerl_spec.sdk import (
+    Conflict,
+    EvaluationSite,
+    EvaluatorSettings,
+    HandedOn,
+    Place,
+    Rendering,
+    Requirement,
+    Score,
+    SpecPath,
+    Wiring,
+)
 
 MADE_HERE: Mapping[str, Literal["easy", "hard"]] = {
     "arithmetic_chains_easy": "easy",
@@ -37,7 +47,7 @@ NUM_QUESTIONS: Mapping[str, int] = {
 """Rows of our own tasks."""
 
 
-class LmEval(Scoring):
+class LmEval(EvaluatorSettings):
     """Scores by lm-eval tasks: arithmetic_chains_easy, arithmetic_chains_hard, math500, aime24, aime25, amc23, those of
     `include`, and every task of the installed lm-eval."""
 

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from prerl_spec.sdk import Component, Conflict, Need, Place, Slot, Wiring
-
-if TYPE_CHECKING:
-    from prerl_spec.registry.kinds import Objective
+from prerl_spec.sdk import Component, Conflict, Need, Objective, Place, Slot, Wiring
 
 
 class WeightedSum(Component):
@@ -64,6 +61,9 @@ class WeightedSum(Component):
 
     def needs(self) -> frozenset[Need]:
         return frozenset[Need]().union(*(part.needs() for part in self.parts()))
+
+    def reads(self) -> frozenset[Need]:
+        return frozenset[Need]().union(*(part.reads() for part in self.parts()))
 
     def parts(self) -> tuple[Objective, ...]:
         """The terms; a sum among them gives its own."""

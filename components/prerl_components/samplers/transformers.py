@@ -5,8 +5,7 @@ Left out: continuous batching and weights other than the trainer's (the `vllm` s
 
 from contextlib import AbstractContextManager
 
-from prerl_components.samplers.settings import SamplerSettings
-from prerl_spec.sdk import OpenSampler, SamplerSite
+from prerl_spec.sdk import OpenSampler, SamplerSettings, SamplerSite
 
 
 class Transformers(SamplerSettings):

@@ -2,13 +2,22 @@
 
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from prerl_components.samplers.settings import HandedOnTable, SamplerSettings
 from prerl_components.samplers.vllm_sampling import ENGINE_SHARE, temperature_fault
-from prerl_spec.sdk import Conflict, HandedOn, OpenSampler, Place, Requirement, SamplerSite, Wiring, decided_elsewhere
+from prerl_spec.sdk import (
+    Conflict,
+    HandedOn,
+    OpenSampler,
+    Place,
+    Requirement,
+    SamplerSettings,
+    SamplerSite,
+    Wiring,
+    decided_elsewhere,
+)
 
 PACKAGE = Requirement(
     "package",
@@ -41,7 +50,7 @@ class Vllm(SamplerSettings):
 
     own_weights: ClassVar[bool] = True
 
-    engine: Annotated[HandedOnTable, HandedOn()] = Field(
+    engine: Annotated[dict[str, Any], HandedOn()] = Field(
         default_factory=dict, description="arguments of vllm.LLM, handed on as they stand"
     )
     max_gap: float = Field(

@@ -3,11 +3,10 @@
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from prerl_components.samplers.settings import HandedOnTable, SamplerSettings
 from prerl_components.samplers.vllm_sampling import temperature_fault
 from prerl_spec.sdk import (
     Conflict,
@@ -15,6 +14,7 @@ from prerl_spec.sdk import (
     OpenSampler,
     Place,
     Requirement,
+    SamplerSettings,
     SamplerSite,
     Secret,
     ServedModel,
@@ -45,8 +45,6 @@ class VllmServer(SamplerSettings):
     """Samples with running vLLM servers (`prerl-spec serve` starts them); vLLM is needed where they run, not here."""
 
     own_weights: ClassVar[bool] = True
-    device_share: ClassVar[float] = 0.0
-    """Of the trainer's GPUs."""
 
     urls: tuple[Annotated[str, Field(pattern=r"^https?://")], ...] = Field(
         min_length=1,
@@ -57,12 +55,17 @@ class VllmServer(SamplerSettings):
         None, description="folder that trainer and servers see, where new weights are written; else the run folder"
     )
     key: Annotated[str | None, Secret()] = Field(None, description="key that the servers ask for")
-    engine: Annotated[HandedOnTable, HandedOn()] = Field(
+    engine: Annotated[dict[str, Any], HandedOn()] = Field(
         default_factory=dict, description="arguments of `vllm serve`, handed on as they stand by `prerl-spec serve`"
     )
     max_gap: float = Field(
         0.1, gt=0, description="mean |log-probability of trainer - of sampler|, in nats, that stops the run"
     )
+
+    @property
+    def device_share(self) -> float:
+        """Of the trainer's GPUs, none."""
+        return 0.0
 
     def requirements(self) -> tuple[Requirement, ...]:
         servers = tuple(Requirement("server", url, "prerl-spec serve SPEC") for url in self.urls)

@@ -5,13 +5,14 @@ from typing import Any
 
 from prerl_spec.errors import EnvironmentUnmet
 from prerl_spec.registry.component import Component, Requirement, Wiring
+from prerl_spec.registry.kind_protocols import BASES, members
 from prerl_spec.registry.shelf import Entry, PluginFault, load
 from prerl_spec.testing.conformance.branches import Tried, every_branch, wrongly_accepted
 from prerl_spec.testing.conformance.entries import entries_of
 from prerl_spec.testing.conformance.findings import Finding
 from prerl_spec.testing.conformance.light_import import check_light_import
 from prerl_spec.testing.conformance.of_kind import NotTried, check_laws
-from prerl_spec.testing.conformance.protocols import BASES, faults, members
+from prerl_spec.testing.conformance.protocols import faults
 
 
 def check_distribution(distribution: str) -> Iterator[Finding]:

@@ -67,7 +67,7 @@ def _declare(cls: type[Component]) -> None:
         ask()
     list(component.check(Wiring(written=frozenset())))
     for part in component.parts() if component.kind == "objective" and hasattr(component, "parts") else ():
-        part.needs()
+        part.needs(), part.reads()
 
 
 def main() -> None:

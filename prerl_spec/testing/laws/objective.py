@@ -7,11 +7,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from prerl_spec.needs import Credit, Need
 from prerl_spec.registry.component import Component
 from prerl_spec.registry.kinds import Objective
 from prerl_spec.testing.laws.component import check_component
 from prerl_spec.testing.steps import Result, made_documents, made_step
-from prerl_spec.types import Array, Credit, Need, Outcome, Step
+from prerl_spec.types import Array, Outcome, Step
 
 TOLERANCE = 1e-12
 """In float64: sums of a few dozen terms of size 1, in another order."""
@@ -42,8 +43,10 @@ def _check_part(part: Objective) -> None:
     assert part.parts() == (part,), "a part's only part is itself"
     assert part.min_group >= 1, f"min_group is {part.min_group}"
     assert part.scope in ("response", "all"), f"scope is {part.scope!r}"
-    needs = part.needs()
-    assert any(n.of == "policy" for n in needs), "no Need of the policy: nothing would be differentiated"
+    assert any(n.of == "policy" for n in part.needs()), "no Need of the policy: nothing would be differentiated"
+    assert all(n.of != "policy" for n in part.reads()), (
+        "reads() names a Need of the policy: credit comes before the forward with gradient, and reads `old`"
+    )
     step = _mixed_step(part)
     _check_credit(part, step)
     _check_terms(part, step)
@@ -68,9 +71,9 @@ def random_vectors(needs: Iterable[Need], num_tokens: int, *, seed: int = 0) -> 
     return {n: random.uniform(0, 3, num_tokens) * (1 if n.entropy else -1) for n in ordered}
 
 
-def known_of(vectors: Vectors) -> dict[Need, Array]:
-    """Those without gradient, as `credit` sees them."""
-    return {n: v for n, v in vectors.items() if n.of != "policy"}
+def credit_of(part: Objective, step: Step, vectors: Vectors) -> Credit:
+    """The part's credit for made-up vectors: of those it sees what `reads()` names, and nothing else."""
+    return part.credit(step, {need: vectors[need] for need in part.reads()})
 
 
 def gradients(
@@ -79,7 +82,7 @@ def gradients(
     """∂(Σ weight × term)/∂logp for each Need of the policy, [N], summed over passes of these samples."""
     leaves = {n: torch.tensor(v, requires_grad=True) for n, v in vectors.items() if n.of == "policy"}
     inputs = {n: leaves[n] if n in leaves else torch.tensor(v) for n, v in vectors.items()}
-    credits = [(part, part.needs(), part.credit(step, known_of(vectors))) for part in parts]
+    credits = [(part, part.needs(), credit_of(part, step, vectors)) for part in parts]
     for samples in passes:
         tokens, index = step.tokens.of_samples(samples)
         where = torch.from_numpy(index)
@@ -94,7 +97,7 @@ def gradients(
 
 def check_splits_agree(parts: Sequence[Objective], step: Step) -> None:
     """One pass, one sample a pass, and a shuffled two-way split give the same summed gradient."""
-    needs = {n for part in parts for n in part.needs()}
+    needs = {n for part in parts for n in (*part.needs(), *part.reads())}
     vectors = random_vectors(needs, step.tokens.num_tokens)
     order = np.random.default_rng(1).permutation(len(step.samples)).tolist()
     whole = gradients(parts, step, vectors, [list(range(len(order)))])
@@ -108,11 +111,13 @@ def check_splits_agree(parts: Sequence[Objective], step: Step) -> None:
             )
 
 
-def _credit(part: Objective, step: Step) -> Credit:
-    vectors = random_vectors(part.needs(), step.tokens.num_tokens)
+def _credit(part: Objective, step: Step, vectors: Vectors | None = None) -> Credit:
+    vectors = random_vectors(part.reads(), step.tokens.num_tokens) if vectors is None else vectors
     try:
         with np.errstate(divide="raise", invalid="raise"):
-            credit = part.credit(step, known_of(vectors))
+            credit = credit_of(part, step, vectors)
+    except KeyError as error:
+        raise AssertionError(f"credit() reads {error}, which reads() does not name") from error
     except (FloatingPointError, ZeroDivisionError) as error:
         counts = f"{len(step.samples)} samples of {step.tokens.num_tokens} tokens"
         raise AssertionError(f"credit() fails on {counts}: {error}") from error
@@ -133,7 +138,7 @@ def _check_credit(part: Objective, step: Step) -> None:
 
 def _check_terms(part: Objective, step: Step) -> None:
     vectors = random_vectors(part.needs(), step.tokens.num_tokens)
-    advantage_n = torch.from_numpy(part.credit(step, known_of(vectors)).advantage_N)
+    advantage_n = torch.from_numpy(_credit(part, step).advantage_N)
     leaves = {n: torch.tensor(v, requires_grad=n.of == "policy") for n, v in vectors.items()}
     terms = part.terms(leaves, advantage_n, step.tokens)
     assert terms.shape == advantage_n.shape, f"terms() gives shape {tuple(terms.shape)}: it must be one loss a token"
@@ -164,7 +169,11 @@ def _check_permutation(part: Objective, step: Step) -> None:
     )
     num_samples = len(step.samples)
     _, index = flipped.tokens.of_samples(list(range(num_samples))[::-1])
-    there, back = _credit(part, step), _credit(part, flipped)
+    vectors = random_vectors(part.reads(), step.tokens.num_tokens)
+    moved = {need: np.empty_like(vector) for need, vector in vectors.items()}
+    for need, vector in vectors.items():
+        moved[need][index] = vector
+    there, back = _credit(part, step, vectors), _credit(part, flipped, moved)
     gap = (
         np.abs(there.weight_N - back.weight_N[index]).max() + np.abs(there.advantage_N - back.advantage_N[index]).max()
     )

@@ -7,12 +7,13 @@ from typing import Any
 
 from accelerate.tracking import GeneralTracker
 
+from prerl_spec.needs import Layout, View
 from prerl_spec.registry.component import Component
 from prerl_spec.registry.kinds import Probe, Tracker
 from prerl_spec.testing.laws.component import check_component
 from prerl_spec.testing.steps import made_documents, made_step
 from prerl_spec.text import Codec
-from prerl_spec.types import Outcome, Prompt, View
+from prerl_spec.types import Attempt, Outcome, Prompt, Segment
 
 _WORD = re.compile(r"[a-z][a-z0-9_]*")
 
@@ -26,10 +27,25 @@ def check_view(component: Component, codec: Codec) -> None:
     assert hash(view) == hash(twin), "equal settings give unequal hashes: forwards would be paid twice"
     assert view == twin, "equal settings give unequal views: forwards would be paid twice"
     assert _WORD.fullmatch(view.name), f"name is {view.name!r}: a lower-case word for metrics and plans"
-    context = view.context(Prompt("train", 0, "2+2?", "4", context=(1, 2, 3)), codec)
-    assert isinstance(context, tuple), f"context() gives a {type(context).__name__}, not a tuple"
-    assert context, "context() is empty: the first response token would have nothing to follow"
-    assert all(0 <= token < codec.vocab_size for token in context), f"context() leaves the vocabulary: {context}"
+    hint = Segment((4, 2), author="environment", trained=False)
+    attempt = Attempt((Segment((3, 1)), hint, Segment((2,))), "3142", "eos")
+    prompt = Prompt("train", 0, "2+2?", "4", context=(1, 2, 3))
+    for answered in (attempt, Attempt((), "", "length")):
+        _check_layout(view, prompt, answered, codec)
+
+
+def _check_layout(view: View, prompt: Prompt, attempt: Attempt, codec: Codec) -> None:
+    layout = view.lay(prompt, attempt, codec)
+    assert isinstance(layout, Layout), f"lay() returns a {type(layout).__name__}, not a Layout"
+    assert isinstance(layout.context, tuple), f"the context is a {type(layout.context).__name__}, not a tuple"
+    assert layout.context, "the context is empty: the first response token would have nothing to follow"
+    ids = (*layout.context, *(token for segment in layout.segments for token in segment.tokens))
+    assert all(0 <= token < codec.vocab_size for token in ids), f"lay() leaves the vocabulary: {ids}"
+    trained = [t for s in layout.segments if s.trained for t in s.tokens]
+    assert trained == [t for s in attempt.segments if s.trained for t in s.tokens], (
+        "lay() changes the trained tokens: every view scores the same ones"
+    )
+    assert view.lay(prompt, attempt, codec) == layout, "lay() returns something else the second time: it must be pure"
 
 
 def check_probe(component: Component) -> None:

@@ -1,17 +1,15 @@
-"""What every sampler can be told: how many attempts a prompt gets, and how their tokens are drawn."""
+"""The settings that every sampler has: how many attempts a prompt gets, and how their tokens are drawn."""
 
 from collections.abc import Iterable
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from prerl_spec.sdk import Component, Conflict, Place, Wiring
-
-HandedOnTable = dict[str, Any]
+from prerl_spec.registry.component import Component, Conflict, Place, Wiring
 
 
 class SamplerSettings(Component):
-    """The settings and ports that samplers share.
+    """The settings and ports that samplers share. Subclass it with `open(site)`.
 
     All provide `attempts` and `logprobs[sampling]`: the log-probability, in nats, of each token under the distribution
     it was drawn from (tempered, truncated by top_k and top_p, renormalised; at temperature 0 the plain distribution).
@@ -20,6 +18,11 @@ class SamplerSettings(Component):
     kind: ClassVar = "sampler"
     own_weights: ClassVar[bool] = False
     """Whether it draws from a copy of the weights; else the trainer's module draws."""
+
+    @property
+    def device_share(self) -> float | None:
+        """Share of a GPU's memory that its engine takes; None: it has no engine of its own."""
+        return None
 
     group_size: int = Field(8, ge=1, description="attempts at each prompt")
     temperature: float = Field(1.0, ge=0, description="divides the logits; 0 is greedy, for evaluation only")

@@ -1,22 +1,21 @@
-"""When an evaluator scores and how it draws responses: the settings that every evaluator shares."""
+"""The settings that every evaluator has: when it scores, and how it draws responses."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from prerl_spec.sdk import Component, Conflict, EvaluationSite, Place, Wiring
-
-if TYPE_CHECKING:
-    from prerl_spec.evaluation.scores import Draw
+from prerl_spec.registry.component import Component, Conflict, Place, Wiring
+from prerl_spec.registry.kinds import EvaluationSite, Verifier
+from prerl_spec.types import Draw
 
 Moment = Literal["base", "phases", "end"]
 AtLeastOne = Annotated[int, Field(ge=1)]
 
 
-class Scoring(Component):
-    """The part of an evaluator that does not depend on what is scored."""
+class EvaluatorSettings(Component):
+    """The part of an evaluator that does not depend on what is scored. Subclass it with `score(site)`."""
 
     kind: ClassVar[Literal["evaluator"]] = "evaluator"
 
@@ -42,13 +41,28 @@ class Scoring(Component):
                 (Place("self", "samples"), Place("self", "temperature")),
             )
 
+    @property
+    def own_verifier(self) -> Verifier | None:
+        """The verifier that the evaluator brings; None: that of the data set or the phase."""
+        return None
+
+    def data_sets(self) -> tuple[str, ...]:
+        """Data sets of the spec whose rows are scored."""
+        return ()
+
+    def count_questions(self) -> int | None:
+        """Questions of a round beside those of `data_sets()`; None where only reading them tells. No torch."""
+        return None
+
+    def fetch(self) -> Iterator[str]:
+        """Downloads into the hub's cache what scoring will read: yields a line for each."""
+        return iter(())
+
     def prepare(self) -> None:
         """Nothing to find out before the first score."""
 
-    def draw(self, site: EvaluationSite) -> "Draw":
+    def draw(self, site: EvaluationSite) -> Draw:
         """How responses are drawn here: the site's decoding and seed, with what is written in place of them."""
-        from prerl_spec.evaluation.scores import Draw
-
         written = {name: getattr(self, name) for name in ("temperature", "top_p", "max_new_tokens")}
         return Draw(
             decoding=replace(site.decoding, **{name: value for name, value in written.items() if value is not None}),

@@ -1,0 +1,108 @@
+"""One update's share of a batch: its samples, and what each part of the objective says that their tokens earn."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from prerl_spec.engine.observing import GradientFree
+from prerl_spec.errors import RunFailed
+from prerl_spec.needs import Credit, Need, View
+from prerl_spec.registry.kinds import Objective
+from prerl_spec.types import Step
+
+
+class PartCredit(NamedTuple):
+    """A part of an objective, and its credit for a minibatch."""
+
+    part: Objective
+    credit: Credit
+
+
+@dataclass(frozen=True)
+class Minibatch:
+    """The samples of one update: number `index` of its batch, `samples` of the batch's S, with the credit of each part."""
+
+    index: int
+    step: Step
+    samples: range
+    credits: tuple[PartCredit, ...]
+
+    @cached_property
+    def weighted_N(self) -> npt.NDArray[np.bool_]:
+        """[N] whether any part gives the token a weight other than zero."""
+        weighted_N = np.zeros(self.step.tokens.num_tokens, dtype=bool)
+        for _, credit in self.credits:
+            weighted_N |= credit.weight_N != 0
+        return weighted_N
+
+    @property
+    def num_weighted_tokens(self) -> int:
+        return int(self.weighted_N.sum())
+
+    @property
+    def num_groups_with_signal(self) -> int:
+        """Groups with a weighted token."""
+        return len(np.unique(self.step.group_S[self.step.tokens.sample_N[self.weighted_N]]))
+
+    def samples_by_need(self) -> dict[Need, list[int]]:
+        """For each Need of the terms, the samples (of this minibatch, from 0) to which a part that reads it gives
+        weight."""
+        wanted: dict[Need, set[int]] = {}
+        for part, credit in self.credits:
+            samples = set(np.unique(self.step.tokens.sample_N[credit.weight_N != 0]).tolist())
+            for need in part.needs():
+                wanted.setdefault(need, set()).update(samples)
+        return {need: sorted(samples) for need, samples in wanted.items()}
+
+    def samples_by_view(self) -> dict[View, list[int]]:
+        """For each differentiated view, the samples to which a part that reads it gives weight."""
+        wanted: dict[View, set[int]] = {}
+        for need, samples in self.samples_by_need().items():
+            if need.of == "policy":
+                wanted.setdefault(need.view, set()).update(samples)
+        return {view: sorted(samples) for view, samples in sorted(wanted.items(), key=lambda item: item[0].name)}
+
+
+def split_batch(
+    batch: Step, objective: Objective, vectors: GradientFree, updates_per_batch: int
+) -> tuple[Minibatch, ...]:
+    """The minibatches of a batch, whole groups each, credited: `vectors` hold what the parts read for that.
+
+    Raises RunFailed where a part's credit is not one finite number a trained token.
+    """
+    steps = batch.split(updates_per_batch)
+    bounds = pairwise(np.cumsum([0, *(len(step.samples) for step in steps)]).tolist())
+    found = []
+    for index, (step, (first, end)) in enumerate(zip(steps, bounds, strict=True)):
+        samples = range(first, end)
+        credits = [(part, part.credit(step, vectors.read(part.reads(), samples))) for part in objective.parts()]
+        checked = tuple(PartCredit(part, _checked(part, credit, step)) for part, credit in credits)
+        found.append(Minibatch(index, step, samples, checked))
+    return tuple(found)
+
+
+def samples_to_score(needs: Iterable[Need], minibatches: Sequence[Minibatch]) -> Mapping[Need, set[int]]:
+    """For each of these Needs, the samples of the whole batch whose terms read it."""
+    wanted: dict[Need, set[int]] = {need: set() for need in needs}
+    for minibatch in minibatches:
+        for need, samples in minibatch.samples_by_need().items():
+            if need in wanted:
+                wanted[need].update(minibatch.samples[s] for s in samples)
+    return wanted
+
+
+def _checked(part: Objective, credit: Credit, step: Step) -> Credit:
+    size = step.tokens.num_tokens
+    shapes = (credit.advantage_N.shape, credit.weight_N.shape)
+    if shapes != ((size,), (size,)) or not np.isfinite([credit.advantage_N, credit.weight_N]).all():
+        raise RunFailed(
+            f"{type(part).__name__}.credit returned shapes {shapes} or values that are not finite; both must be "
+            f"[{size}], one finite number a trained token",
+            mend="correct the objective",
+        )
+    return credit

@@ -1,0 +1,72 @@
+"""Which Protocol a kind has, which of its members a component lacks, and what authors may subclass to have them."""
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+from prerl_spec.needs import View
+from prerl_spec.registry.component import Component
+from prerl_spec.registry.kind_names import Kind
+from prerl_spec.registry.kinds import (
+    Adapter,
+    Data,
+    Evaluator,
+    Filter,
+    Model,
+    Objective,
+    Optimizer,
+    Probe,
+    Reward,
+    Sampler,
+    Schedule,
+    Tracker,
+    Verifier,
+)
+
+PROTOCOLS: Mapping[Kind, type] = {
+    "model": Model,
+    "adapter": Adapter,
+    "data": Data,
+    "view": View,
+    "sampler": Sampler,
+    "verifier": Verifier,
+    "reward": Reward,
+    "filter": Filter,
+    "objective": Objective,
+    "schedule": Schedule,
+    "optimizer": Optimizer,
+    "probe": Probe,
+    "evaluator": Evaluator,
+    "tracker": Tracker,
+}
+BASES: Mapping[Kind, str] = {
+    "view": "ContextView",
+    "sampler": "SamplerSettings",
+    "objective": "OnePartObjective",
+    "verifier": "BinaryVerifier",
+    "schedule": "Handover",
+    "evaluator": "EvaluatorSettings",
+}
+"""What authors may subclass in place of Component."""
+
+OF_PARTS = ("needs", "reads", "credit", "terms")
+"""Members of an objective that the engine asks of its parts alone."""
+
+
+def members(kind: Kind) -> tuple[str, ...]:
+    """Public names of the kind's Protocol, in order of declaration."""
+    protocol = PROTOCOLS[kind]
+    names = [*inspect.get_annotations(protocol), *vars(protocol)]
+    return tuple(dict.fromkeys(n for n in names if not n.startswith("_")))
+
+
+def missing_members(component: Component) -> list[str]:
+    """Members of its kind's Protocol that a component lacks; a sum of objectives leaves those of its parts to them."""
+    left_out = OF_PARTS if parts_of(component) else ()
+    return [name for name in members(component.kind) if name not in left_out and not hasattr(component, name)]
+
+
+def parts_of(component: Any) -> tuple[Component, ...]:
+    """What a sum of objectives is made of; nothing for any other component."""
+    parts = component.parts() if component.kind == "objective" and hasattr(component, "parts") else ()
+    return () if parts == (component,) else tuple(parts)

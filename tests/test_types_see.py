@@ -1,0 +1,68 @@
+"""The type check sees a mistake at the boundary between engine and component: each of these is planted and must be found."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+MISTAKES = {
+    "a misspelt method of a sampler": (
+        "engine/session.py",
+        "named.component.open(site)",
+        "named.component.opened(site)",
+        '"Sampler" has no attribute "opened"',
+    ),
+    "a schedule asked with one argument too many": (
+        "engine/course.py",
+        "schedule.after(record, ",
+        "schedule.after(record, None, ",
+        'Too many arguments for "after" of "Schedule"',
+    ),
+    "an optimizer passed as an objective": (
+        "engine/open_phase.py",
+        "phase.objective.component,\n            phase.updates_per_batch",
+        "phase.optimizer.component,\n            phase.updates_per_batch",
+        'has incompatible type "Optimizer"; expected "Objective"',
+    ),
+    "a capability that no sampler declares": (
+        "engine/session.py",
+        "named.component.own_weights",
+        "named.component.has_weights",
+        '"Sampler" has no attribute "has_weights"',
+    ),
+    "a credit asked for the pass instead of the step": (
+        "engine/minibatch.py",
+        "part.credit(step, vectors.read(part.reads(), samples))",
+        "part.credit(samples, vectors.read(part.reads(), samples))",
+        'Argument 1 to "credit" of "Objective" has incompatible type "range"',
+    ),
+    "a probe that is asked for its steps": (
+        "engine/open_phase.py",
+        "named.component.every == 0",
+        "named.component.steps == 0",
+        '"Probe" has no attribute "steps"',
+    ),
+}
+
+
+@pytest.mark.slow
+def test_mypy_finds_every_planted_mistake(tmp_path: Path) -> None:
+    for folder in ("prerl_spec", "components"):
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    for file, before, after, _ in MISTAKES.values():
+        planted = tmp_path / "prerl_spec" / file
+        text = planted.read_text(encoding="utf-8")
+        assert text.count(before) == 1, f"{file}: {before!r} stands there {text.count(before)} times"
+        planted.write_text(text.replace(before, after), encoding="utf-8")
+    found = subprocess.run(
+        [sys.executable, "-m", "mypy", "--cache-dir", str(tmp_path / "cache")],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    missed = [mistake for mistake, (*_, message) in MISTAKES.items() if message not in found.stdout]
+    assert not missed, f"not found: {missed}\n{found.stdout[-3000:]}"
