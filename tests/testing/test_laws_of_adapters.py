@@ -47,7 +47,17 @@ def test_a_broken_adapter_is_told(broken: type[LowRank], words: str) -> None:
         """Attaches what breaks a law."""
 
         def attach(self, module: torch.nn.Module, base: str, revision: str | None, seed: int) -> LowRank:
-            return broken(self, module, base=base, revision=revision, seed=seed)
+            return broken(
+                module,
+                rank=self.rank,
+                alpha=self.alpha,
+                targets=self.targets,
+                dropout=self.dropout,
+                merge=self.merge,
+                base=base,
+                revision=revision,
+                seed=seed,
+            )
 
     with pytest.raises(AssertionError, match=words):
         check_adapter(Broken())

@@ -72,4 +72,14 @@ class Lora(Component):
         call the model. Raises SpecInvalid for a target that is the name of no linear layer."""
         from prerl_components.adapters.low_rank import LowRank
 
-        return LowRank(self, module, base=base, revision=revision, seed=seed)
+        return LowRank(
+            module,
+            rank=self.rank,
+            alpha=self.alpha,
+            targets=self.targets,
+            dropout=self.dropout,
+            merge=self.merge,
+            base=base,
+            revision=revision,
+            seed=seed,
+        )

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from peft import LoraConfig, TaskType, inject_adapter_in_model
@@ -16,11 +16,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
-from prerl_components.models.loading import private_random
+from prerl_components.models.seeded import private_random
 from prerl_spec.sdk import AdaptedWeight, Code, Diagnostic, SpecInvalid
-
-if TYPE_CHECKING:
-    from prerl_components.adapters.lora import Lora
 
 NAME = "default"
 """peft's own name for the adapter where there is one."""
@@ -37,20 +34,33 @@ LORA_CONFIG: Any = LoraConfig
 class LowRank:
     """`registry.kinds.AttachedAdapter`: W + (alpha/rank)·B·A in every target of the module, W frozen."""
 
-    def __init__(self, settings: "Lora", module: nn.Module, *, base: str, revision: str | None, seed: int) -> None:
-        targets = linear_layers(module)
-        check_targets(settings.targets, targets)
-        self.merge = settings.merge
+    def __init__(
+        self,
+        module: nn.Module,
+        *,
+        rank: int,
+        alpha: float,
+        targets: str | tuple[str, ...],
+        dropout: float,
+        merge: bool,
+        base: str,
+        revision: str | None,
+        seed: int,
+    ) -> None:
+        """`targets` are names of linear layers, or peft's "all-linear". Raises SpecInvalid for a name that none has."""
+        layers = linear_layers(module)
+        check_targets(targets, layers)
+        self.merge = merge
         self._module = module
         self._config: Any = LORA_CONFIG(
             task_type=TaskType.CAUSAL_LM,
             base_model_name_or_path=base,
             revision=revision,
-            r=settings.rank,
-            lora_alpha=settings.alpha,
-            lora_dropout=settings.dropout,
-            target_modules=settings.targets if isinstance(settings.targets, str) else list(settings.targets),
-            fan_in_fan_out=any(isinstance(layer, Conv1D) for layer in targets.values()),
+            r=rank,
+            lora_alpha=alpha,
+            lora_dropout=dropout,
+            target_modules=targets if isinstance(targets, str) else list(targets),
+            fan_in_fan_out=any(isinstance(layer, Conv1D) for layer in layers.values()),
         )
         with private_random(seed):
             inject_adapter_in_model(self._config, module, NAME)
@@ -61,7 +71,7 @@ class LowRank:
                 layer.lora_B[NAME].float()
                 layer.reset_lora_parameters(NAME, True)
                 layer.lora_dropout[NAME] = ChannelDropout()
-        self._dropout = settings.dropout
+        self._dropout = dropout
         self._seed = seed
 
     def parameters(self) -> dict[str, nn.Parameter]:

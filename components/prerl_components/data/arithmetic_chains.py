@@ -5,6 +5,8 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, PositiveInt, field_validator, model_validator
 
+from prerl_components.data import chain_tokenizer
+from prerl_components.data.chain_rows import ChainRows
 from prerl_components.data.chains import MAX_STEPS
 from prerl_spec.sdk import Component, DataSet
 
@@ -43,11 +45,7 @@ class ArithmeticChains(Component):
 
     def open(self, name: str) -> DataSet:
         """The rows, made when they are asked for; nothing can fail."""
-        from prerl_components.data.chain_rows import ChainRows
-
-        return ChainRows(self, name)
+        return ChainRows(self.part, self.seed, self.steps, name)
 
     def tokenizer_files(self) -> Mapping[str, str]:
-        from prerl_components.data.chain_tokenizer import tokenizer_files
-
-        return tokenizer_files()
+        return chain_tokenizer.tokenizer_files()

@@ -3,14 +3,11 @@
 import json
 from functools import cached_property
 from hashlib import sha256
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from prerl_components.data.chain_corpus import LONGER, RESPONSE_ONLY, write_response
 from prerl_components.data.chains import MAX_STEPS, Draws, Part, draw_chain
 from prerl_spec.sdk import Rendering, Row
-
-if TYPE_CHECKING:
-    from prerl_components.data.arithmetic_chains import ArithmeticChains
 
 NUM_ROWS: dict[Part, int] = {"corpus": 65_536, "prompts": 8_192, "easy": 512, "hard": 512}
 """The corpus is three times what the quickstart's pre-training reads, so that it sees no document twice."""
@@ -19,7 +16,7 @@ NUM_FINGERPRINTED = 256
 
 
 class ChainRows:
-    """A DataSet; a row costs some 20 to 200 microseconds."""
+    """A DataSet of chains with `steps` = (least, most) steps; a row costs some 20 to 200 microseconds."""
 
     rendering = Rendering(chat="off")
     max_prompt_tokens: int | None = None
@@ -27,19 +24,21 @@ class ChainRows:
     on_bad_row: Literal["error", "drop"] = "error"
     dropped = 0
 
-    def __init__(self, settings: "ArithmeticChains", name: str) -> None:
-        self.settings = settings
+    def __init__(self, part: Part, seed: int, steps: tuple[int, int], name: str) -> None:
+        self.part = part
+        self.seed = seed
+        self.steps = steps
         self.name = name
 
     def __len__(self) -> int:
-        return NUM_ROWS[self.settings.part]
+        return NUM_ROWS[self.part]
 
     def row(self, index: int) -> Row:
         """Row `index` from 0; raises IndexError behind the last."""
         if not 0 <= index < len(self):
             raise IndexError(f"{self.name} has {len(self)} rows, not row {index}")
-        part, (least, most) = self.settings.part, self.settings.steps
-        draws = Draws("arithmetic_chains", part, self.settings.seed, least, most, index)
+        part, (least, most) = self.part, self.steps
+        draws = Draws("arithmetic_chains", part, self.seed, least, most, index)
         where = f"{self.name}, row {index}"
         if part != "corpus":
             chain = draw_chain(draws, part, draws.between(least, most))
@@ -55,5 +54,6 @@ class ChainRows:
     def fingerprint(self) -> str:
         """SHA-256 over the settings and the first 256 rows: all others follow from the same settings and code."""
         rows = [self.row(i) for i in range(NUM_FINGERPRINTED)]
-        said = [self.settings.settings(), len(self), [(r.question, r.gold, r.document) for r in rows]]
+        settings = {"part": self.part, "seed": self.seed, "steps": self.steps}
+        said = [settings, len(self), [(r.question, r.gold, r.document) for r in rows]]
         return sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()

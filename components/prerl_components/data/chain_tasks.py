@@ -3,10 +3,9 @@
 from typing import Literal
 
 from prerl_components.data.arithmetic_chains import ArithmeticChains
-from prerl_components.data.chain_rows import ChainRows
 
 
 def task_rows(part: Literal["easy", "hard"]) -> list[dict[str, str]]:
     """All rows of a held-out part, {"question", "answer"}: the documents of the lm-eval task of that name."""
-    rows = ChainRows(ArithmeticChains(part=part), part)
+    rows = ArithmeticChains(part=part).open(part)
     return [dict(rows.row(i).fields) for i in range(len(rows))]

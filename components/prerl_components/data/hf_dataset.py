@@ -38,4 +38,4 @@ class HfDataset(TableSettings):
         """
         from prerl_components.data.hub import open_split
 
-        return open_split(self, name)
+        return open_split(self, name, path=self.path, configuration=self.name, split=self.split, revision=self.revision)

@@ -3,38 +3,37 @@
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import datasets
 from huggingface_hub import constants
 
 from prerl_components.data.rows import TableRows, collect
+from prerl_components.data.table import TableSettings
 from prerl_components.models.hub_access import cache_alone_where_unreachable
 from prerl_spec.sdk import EnvironmentUnmet
 
-if TYPE_CHECKING:
-    from prerl_components.data.hf_dataset import HfDataset
 
-
-def open_split(settings: "HfDataset", name: str) -> TableRows:
-    """The rows of the split. Raises EnvironmentUnmet, with the hub name, for what cannot be loaded."""
-    is_local = Path(settings.path).exists()
-    source = f"{settings.path}{f'/{settings.name}' if settings.name else ''}[{settings.split}]"
+def open_split(
+    table: TableSettings, name: str, *, path: str, configuration: str | None, split: str, revision: str
+) -> TableRows:
+    """The rows of the split, for the data set `name` of the spec. Raises EnvironmentUnmet, with the hub name, for what
+    cannot be loaded."""
+    is_local = Path(path).exists()
+    source = f"{path}{f'/{configuration}' if configuration else ''}[{split}]"
     try:
         with nullcontext() if is_local else _cache_alone_where_unreachable():
-            split = datasets.load_dataset(
-                settings.path, settings.name, split=settings.split, revision=None if is_local else settings.revision
-            )
+            rows = datasets.load_dataset(path, configuration, split=split, revision=None if is_local else revision)
     # An unreachable hub shows as any of these: LocalEntryNotFoundError and DatasetNotFoundError are OSErrors too.
     except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
-        at = "" if is_local else f" at {settings.revision}"
+        at = "" if is_local else f" at {revision}"
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise EnvironmentUnmet(
-            f"data `{name}`: cannot load {settings.path}{at}, split {settings.split}: {reason}",
+            f"data `{name}`: cannot load {path}{at}, split {split}: {reason}",
             mend="check path, name, split and revision; without a connection, have it in the hub's cache beforehand, "
             "or use `jsonl` on a local file with the same rows",
         ) from error
-    return collect(settings, name, source, _rows(split, source))
+    return collect(table, name, source, _rows(rows, source))
 
 
 @contextmanager

@@ -3,25 +3,25 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 from prerl_components.data.rows import BadRow, TableRows, collect
+from prerl_components.data.table import TableSettings
 from prerl_spec.sdk import EnvironmentUnmet
 
-if TYPE_CHECKING:
-    from prerl_components.data.jsonl import Jsonl
 
+def open_jsonl(table: TableSettings, path: Path, name: str) -> TableRows:
+    """The rows of the file, for the data set `name` of the spec.
 
-def open_jsonl(settings: "Jsonl", name: str) -> TableRows:
-    """The rows of the file. Raises EnvironmentUnmet for a file or rows that cannot be read."""
-    path = Path(settings.path)
+    Raises EnvironmentUnmet for a file or rows that cannot be read.
+    """
     try:
         content = path.read_bytes()
     except OSError as error:
         raise EnvironmentUnmet(
             f"data `{name}`: cannot read {path}: {error.strerror}", mend="put the file there, or write another `path`"
         ) from error
-    return collect(settings, name, str(path), _lines(content, path.name))
+    return collect(table, name, str(path), _lines(content, path.name))
 
 
 def _lines(content: bytes, file: str) -> Iterator[tuple[str, Any]]:

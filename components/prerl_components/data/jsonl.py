@@ -5,6 +5,7 @@ from typing import Annotated, Self
 
 from pydantic import Field
 
+from prerl_components.data.json_lines import open_jsonl
 from prerl_components.data.table import TableSettings
 from prerl_spec.sdk import DataSet, Requirement, SpecPath
 
@@ -26,6 +27,4 @@ class Jsonl(TableSettings):
 
         Raises EnvironmentUnmet for a file that cannot be read, and for unreadable rows (file and line of each).
         """
-        from prerl_components.data.json_lines import open_jsonl
-
-        return open_jsonl(self, name)
+        return open_jsonl(self, Path(self.path), name)

@@ -7,6 +7,8 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
+from prerl_components.data.chain_tasks import task_rows
+from prerl_components.verifiers.math_verify import MathVerify
 from prerl_spec.sdk import (
     Code,
     Conflict,
@@ -129,8 +131,6 @@ class LmEval(EvaluatorSettings):
     def score(self, site: EvaluationSite) -> list[Score]:
         """The scores of every task. Raises UsageError for a task that nobody defines, EnvironmentUnmet for rows that
         cannot be had."""
-        from prerl_components.data.chain_tasks import task_rows
-        from prerl_components.verifiers.math_verify import MathVerify
         from prerl_spec.evaluation.harness import Battery, score_battery
 
         rendering = Rendering(

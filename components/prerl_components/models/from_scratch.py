@@ -64,4 +64,6 @@ class FromScratch(Component):
         EnvironmentUnmet, with the name, for a tokenizer that cannot be loaded."""
         from prerl_components.models.initialising import initialise
 
-        return initialise(self, site)
+        data = self.tokenizer_data
+        tokenizer = self.tokenizer if data is None else str(site.tokenizer_folder(data))
+        return initialise(self.config, tokenizer, self.dtype, site)

@@ -5,7 +5,16 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, SerializeAsAny, model_validator
 
-from prerl_spec.sdk import Component, HandedOn, LoadedModel, ModelSite, Requirement, Slot, decided_elsewhere
+from prerl_spec.sdk import (
+    Component,
+    EnvironmentUnmet,
+    HandedOn,
+    LoadedModel,
+    ModelSite,
+    Requirement,
+    Slot,
+    decided_elsewhere,
+)
 
 DECIDED = frozenset(
     (
@@ -80,4 +89,16 @@ class HfCausal(Component):
         """Loads weights and tokenizer. Raises EnvironmentUnmet, with the name, for what cannot be loaded."""
         from prerl_components.models.loading import load_pretrained
 
-        return load_pretrained(self, site)
+        for need in self.overruling:
+            raise EnvironmentUnmet(f"{need.name} is decided by other settings", mend=need.mend)
+        return load_pretrained(
+            self.name,
+            revision=self.revision,
+            tokenizer=self.tokenizer,
+            dtype=self.dtype,
+            attention=self.attention,
+            remote_code=self.remote_code,
+            further=self.load,
+            adapter=self.adapter,
+            site=site,
+        )

@@ -1,9 +1,9 @@
 """Builds a model from a configuration alone; its weights follow from the run's seed and nothing else."""
 
 import inspect
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from huggingface_hub.errors import StrictDataclassError
@@ -11,11 +11,9 @@ from transformers import GenerationConfig, PretrainedConfig
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
-from prerl_components.models.loading import AUTO_MODEL, complete, load_tokenizer, private_random
+from prerl_components.models.loading import AUTO_MODEL, complete, load_tokenizer
+from prerl_components.models.seeded import private_random
 from prerl_spec.sdk import Code, Codec, Diagnostic, LoadedModel, ModelSite, SpecInvalid
-
-if TYPE_CHECKING:
-    from prerl_components.models.from_scratch import FromScratch
 
 # What configurations take without naming it: older spellings of rope_parameters.
 ALSO_TAKEN = frozenset({"model_type", "rope_theta", "rope_scaling", "attn_implementation"})
@@ -23,16 +21,15 @@ ALSO_TAKEN = frozenset({"model_type", "rope_theta", "rope_scaling", "attn_implem
 SPECIAL_IDS = ("bos_token_id", "eos_token_id", "pad_token_id")
 
 
-def initialise(settings: "FromScratch", site: ModelSite) -> LoadedModel:
+def initialise(config_table: Mapping[str, Any], tokenizer_name: str, dtype: str, site: ModelSite) -> LoadedModel:
     """A model with fresh float32 weights, in the tokenizer's vocabulary where the configuration names none.
 
-    Raises SpecInvalid for a configuration that transformers does not take or that cannot run, EnvironmentUnmet for a
-    tokenizer that cannot be loaded.
+    `tokenizer_name` is a folder or a hub name. Raises SpecInvalid for a configuration that transformers does not take or
+    that cannot run, EnvironmentUnmet for a tokenizer that cannot be loaded.
     """
-    data = settings.tokenizer_data
-    tokenizer = load_tokenizer(settings.tokenizer if data is None else str(site.tokenizer_folder(data)))
+    tokenizer = load_tokenizer(tokenizer_name)
     codec = Codec.of_tokenizer(tokenizer)
-    config = build_config(settings.config, codec)
+    config = build_config(config_table, codec)
     try:
         with private_random(site.seed):
             module = AUTO_MODEL.from_config(config, dtype=torch.float32)
@@ -43,10 +40,10 @@ def initialise(settings: "FromScratch", site: ModelSite) -> LoadedModel:
     except (RuntimeError, ValueError, IndexError, TypeError, KeyError, AttributeError, ZeroDivisionError) as error:
         raise SpecInvalid([_mistake(Code.CONSTRAINT_BROKEN, "", f"the model cannot be built: {error}")]) from error
     source = {"name": config.model_type, "revision": None, "seed": site.seed}
-    return complete(module, tokenizer, settings.dtype, site, source)
+    return complete(module, tokenizer, dtype, site, source)
 
 
-def build_config(table: dict[str, Any], codec: Codec) -> PretrainedConfig:
+def build_config(table: Mapping[str, Any], codec: Codec) -> PretrainedConfig:
     """The configuration of transformers that the table spells. Raises SpecInvalid with every key at fault."""
     model_type = table["model_type"]
     if model_type not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:

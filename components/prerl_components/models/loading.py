@@ -1,9 +1,9 @@
 """Loads a model and a tokenizer of transformers: float32 weights, no pickles, no code but what a commit names."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -11,10 +11,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging
 
 from prerl_components.models.hub_access import cache_alone_where_unreachable
+from prerl_components.models.seeded import private_random
 from prerl_spec.sdk import AttachedAdapter, Codec, EnvironmentUnmet, LoadedModel, ModelSite, eos_ids_of
-
-if TYPE_CHECKING:
-    from prerl_components.models.hf_causal import HfCausal
 
 # transformers leaves these untyped, or types `from_pretrained` as returning the module alone.
 AUTO_MODEL: Any = AutoModelForCausalLM
@@ -26,34 +24,42 @@ SMALLEST_VOCABULARY = 10
 COMPUTE = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
-def load_pretrained(settings: "HfCausal", site: ModelSite) -> LoadedModel:
+def load_pretrained(
+    name: str,
+    *,
+    revision: str,
+    tokenizer: str,
+    dtype: str,
+    attention: str,
+    remote_code: str,
+    further: Mapping[str, Any],
+    adapter: Any,
+    site: ModelSite,
+) -> LoadedModel:
     """The checkpoint as it stands, in float32 on the site's device; a base that an adapter leaves alone, in `dtype`.
 
-    Raises EnvironmentUnmet for what cannot be loaded, for a checkpoint that lacks weights of its architecture, and for
-    one without safetensors.
+    `remote_code` is a commit or "off"; `further` are arguments of from_pretrained that nothing else decides; `adapter` is
+    a component of that kind, or None. Raises EnvironmentUnmet for what cannot be loaded, for a checkpoint that lacks
+    weights of its architecture, and for one without safetensors.
     """
-    for need in settings.overruling:
-        raise EnvironmentUnmet(f"{need.name} is decided by other settings", mend=need.mend)
-    adapter: Any = settings.adapter
-    code = settings.remote_code
     try:
-        with _from(settings.name), private_random(site.seed), no_progress_bars():
+        with _from(name), private_random(site.seed), no_progress_bars():
             module, found = AUTO_MODEL.from_pretrained(
-                settings.name,
-                revision=settings.revision,
-                dtype=torch.float32 if adapter is None else COMPUTE[settings.dtype],
-                attn_implementation=settings.attention,
-                trust_remote_code=code != "off",
-                code_revision=None if code == "off" else code,
+                name,
+                revision=revision,
+                dtype=torch.float32 if adapter is None else COMPUTE[dtype],
+                attn_implementation=attention,
+                trust_remote_code=remote_code != "off",
+                code_revision=None if remote_code == "off" else remote_code,
                 use_safetensors=True,  # other formats are pickles
                 output_loading_info=True,
-                **settings.load,
+                **further,
             )
     except (OSError, ValueError, RuntimeError, ImportError, TypeError, SafetensorError) as error:
-        raise _unloadable("model", settings.name, settings.revision, error) from error
+        raise _unloadable("model", name, revision, error) from error
     if missing := sorted(found["missing_keys"]):
         raise EnvironmentUnmet(
-            f"model {settings.name} lacks {len(missing)} weights of {type(module).__name__}, the first {missing[0]}",
+            f"model {name} lacks {len(missing)} weights of {type(module).__name__}, the first {missing[0]}",
             mend="a checkpoint of the whole causal language model is needed",
         )
     if getattr(module, "_hf_peft_config_loaded", False):
@@ -61,16 +67,16 @@ def load_pretrained(settings: "HfCausal", site: ModelSite) -> LoadedModel:
         from prerl_components.adapters.low_rank import absorb
 
         absorb(module)
-    own = settings.tokenizer == settings.name
-    tokenizer = load_tokenizer(settings.tokenizer, settings.revision if own else "main", remote_code=code)
-    source = {"name": settings.name, "revision": _commit(module)}
+    own = tokenizer == name
+    fast_tokenizer = load_tokenizer(tokenizer, revision if own else "main", remote_code=remote_code)
+    source = {"name": name, "revision": _commit(module)}
     if adapter is None:
-        return complete(module, tokenizer, settings.dtype, site, source)
-    base = str(Path(settings.name).resolve()) if Path(settings.name).is_dir() else settings.name
+        return complete(module, fast_tokenizer, dtype, site, source)
+    base = str(Path(name).resolve()) if Path(name).is_dir() else name
     return complete(
         module,
-        tokenizer,
-        settings.dtype,
+        fast_tokenizer,
+        dtype,
         site,
         source,
         adapter.attach(module, base=base, revision=source["revision"], seed=site.seed),
@@ -129,14 +135,6 @@ def complete(
     if adapter is not None:
         facts["adapter_parameters"] = added
     return LoadedModel(module.to(site.device).eval(), tokenizer, codec, COMPUTE[dtype], {**source, **facts}, adapter)
-
-
-@contextmanager
-def private_random(seed: int) -> Iterator[None]:
-    """Weights are drawn on the CPU from this seed; torch's global generator is afterwards as it was."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        yield
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from prerl_components.data.chain_tokenizer import tokenizer_files
-from prerl_components.models.from_scratch import SMALLEST, FromScratch
+from prerl_components.models.from_scratch import SMALLEST
 from prerl_components.models.initialising import initialise
 from prerl_spec.sdk import ModelSite
 
@@ -13,6 +13,6 @@ def save_trial_model(folder: Path) -> None:
     for name, text in tokenizer_files().items():
         (folder / name).write_text(text, encoding="utf-8")
     site = ModelSite(seed=0, device="cpu", tokenizer_folder=lambda name: folder)
-    loaded = initialise(FromScratch(config=SMALLEST, tokenizer=str(folder)), site)
+    loaded = initialise(SMALLEST, str(folder), "float32", site)
     loaded.module.save_pretrained(folder)  # type: ignore[operator]
     loaded.tokenizer.save_pretrained(folder)

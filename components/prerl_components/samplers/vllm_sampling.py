@@ -10,6 +10,9 @@ LOWEST_TEMPERATURE = 0.01
 
 HIGHEST_TEMPERATURE = 2.0
 
+ENGINE_SHARE = 0.5
+"""`gpu_memory_utilization` where a spec says none: the rest is the trainer's, to which vLLM's own 0.92 leaves too little."""
+
 
 def temperature_fault(temperature: float) -> str | None:
     """Why vLLM cannot draw at this temperature, None where it can."""
