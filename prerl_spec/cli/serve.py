@@ -172,10 +172,10 @@ def _processes(graph: Graph, spare: Path) -> list[ServerProcess]:
 
 
 def _loaded(graph: Graph, spare: Path) -> LoadedModel:
+    from prerl_spec.engine.tokenizer_files import tokenizer_files, write_tokenizer
+
     def tokenizer_folder(name: str) -> Path:
-        files = graph.data[name].component.tokenizer_files() or {}
-        for file, content in files.items():
-            (spare / file).write_text(content, encoding="utf-8")
+        write_tokenizer(tokenizer_files(name, graph.data[name].component), spare)
         return spare
 
     site = ModelSite(seed=graph.run.seed, device="cpu", tokenizer_folder=tokenizer_folder)

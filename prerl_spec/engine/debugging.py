@@ -13,7 +13,7 @@ from prerl_spec.engine.policy import Policy
 from prerl_spec.engine.position import Position
 from prerl_spec.engine.ranks import Ranks
 from prerl_spec.engine.reference import reference_of
-from prerl_spec.engine.session import Session
+from prerl_spec.engine.session import open_session
 from prerl_spec.engine.signals import Signals
 from prerl_spec.engine.token_terms import PartTerms, token_terms
 from prerl_spec.types import Step, StepRecord
@@ -47,7 +47,7 @@ def debug_step(graph: Graph, folder: Path, look: Callable[[Seen], None]) -> None
     phase = debugged_phase(graph)
     alone = replace(graph, phases=(phase,), evaluators=(), trackers=())
     ranks = Ranks.start()
-    with Signals() as signals, Session(alone, folder, ranks, Silence(), signals) as session:
+    with Signals() as signals, open_session(alone, folder, ranks, Silence(), signals) as session:
         objective: Any = phase.objective.component
         compares = any(n.of == "reference" for part in objective.parts() for n in part.needs())
         reference = reference_of(session.policy) if compares else None

@@ -1,12 +1,13 @@
 """The reference model that `kl` compares with: frozen weights of an earlier moment, until a phase's end resyncs them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
+from prerl_spec.compiler.graph import Phase
 from prerl_spec.engine.policy import Policy
 from prerl_spec.engine.scoring import Scoring
 from prerl_spec.engine.sharding import placed_like
@@ -98,6 +99,12 @@ class FrozenAdapter:
     def _put(self, values: Mapping[str, Tensor]) -> None:
         for name, parameter in self._adapter.parameters().items():
             parameter.copy_(values[name])
+
+
+def compares_with_reference(phases: Iterable[Phase]) -> bool:
+    """Whether a term of these phases compares with a reference."""
+    parts = [part for phase in phases for part in phase.objective.component.parts()]
+    return any(need.of == "reference" for part in parts for need in part.needs())
 
 
 def reference_of(policy: Policy) -> Reference:

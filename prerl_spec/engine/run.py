@@ -11,7 +11,7 @@ from prerl_spec.engine.course import Course
 from prerl_spec.engine.division import fixed_threads
 from prerl_spec.engine.events import EventLog, Listener, Silence
 from prerl_spec.engine.ranks import Ranks
-from prerl_spec.engine.session import Session
+from prerl_spec.engine.session import Session, open_session
 from prerl_spec.engine.signals import Signals
 from prerl_spec.engine.tracking import Trackers
 
@@ -45,5 +45,5 @@ def opened(graph: Graph, taken: Path | None, listener: Listener) -> Iterator[tup
         signals = stack.enter_context(Signals())
         heard: Listener = listener if ranks.is_main else Silence()
         heard.begin(graph)
-        session = stack.enter_context(Session(graph, folder, ranks, heard, signals))
+        session = stack.enter_context(open_session(graph, folder, ranks, heard, signals))
         yield session, EventLog(folder / "events.jsonl", heard, writes=ranks.is_main)

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from prerl_spec.evaluation.cache import write_whole
+from prerl_spec.engine.whole_file import write_whole
 from prerl_spec.types import Generation, Verdict
 
 NUM_QUESTIONS = 8

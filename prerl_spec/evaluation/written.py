@@ -6,8 +6,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from prerl_spec.engine.whole_file import write_whole
 from prerl_spec.errors import UsageError
-from prerl_spec.evaluation.cache import write_whole
 from prerl_spec.types import Score
 
 _VARYING = ("value", "low", "high")

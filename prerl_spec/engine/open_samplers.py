@@ -1,0 +1,77 @@
+"""The samplers of a run, each opened at its first use and told of every new version of the weights it has to draw from."""
+
+import json
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from prerl_spec.compiler.graph import Named
+from prerl_spec.engine.policy import Policy
+from prerl_spec.engine.policy_access import LivePolicy, open_over_whole_weights
+from prerl_spec.engine.ranks import Ranks
+from prerl_spec.registry.kinds import OpenSampler, SamplerSite
+
+PER_CALL = frozenset({"group_size", "temperature", "top_p", "top_k", "max_new_tokens", "stop"})
+"""Settings of a sampler that come with each call."""
+
+
+class OpenSamplers:
+    """Use as a context manager: the samplers close with it."""
+
+    def __init__(self, policy: Policy, ranks: Ranks, folder: Path, *, invariant: bool) -> None:
+        self._policy = policy
+        self._site = SamplerSite(
+            policy.loaded,
+            str(ranks.device),
+            policy.max_length,
+            policy=LivePolicy(policy, ranks),
+            folder=folder,
+            invariant=invariant,
+        )
+        self._stack = ExitStack()
+        self._open: dict[str, OpenSampler] = {}
+        self._version = 0
+        self._synced: dict[str, int] = {}
+        """The version that each sampler draws from."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.__exit__(kind, error, trace)
+
+    def sampler(self, named: Named) -> OpenSampler:
+        """The sampler of this declaration with the policy's weights as they are now; declarations that open alike share
+        one. A collective call."""
+        key = opened_as(named.component)
+        if key not in self._open:
+            self._open[key] = self._opened(named)
+            self._synced[key] = self._version
+        if self._synced[key] != self._version:
+            self._open[key].sync(self._version)
+            self._synced[key] = self._version
+        return self._open[key]
+
+    def weights_changed(self, version: int, drawing: Named | None) -> None:
+        """The policy's weights are now those of update `version`. The sampler that the phase draws from is told at once,
+        another when somebody asks for it: a phase of documents alone pays for none."""
+        self._version = version
+        if drawing is not None:
+            self.sampler(drawing)
+
+    def _opened(self, named: Named) -> OpenSampler:
+        opened: OpenSampler
+        if self._policy.is_sharded and not getattr(named.component, "own_weights", False):
+            opened = self._stack.enter_context(open_over_whole_weights(named.component, self._site, self._policy))
+        else:
+            opened = self._stack.enter_context(named.component.open(self._site))
+        return opened
+
+
+def opened_as(sampler: Any) -> str:
+    """What tells one open sampler from another: an engine of its own for each phase would take the memory of several."""
+    settings = {name: value for name, value in sampler.settings().items() if name not in PER_CALL}
+    return json.dumps([type(sampler).__module__, type(sampler).__qualname__, settings], sort_keys=True)
