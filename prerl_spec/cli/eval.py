@@ -7,21 +7,21 @@ from typing import Any
 
 from prerl_spec.cli.launch import add_processes, launch, processes_to_start
 from prerl_spec.cli.launcher import is_main
+from prerl_spec.cli.option_values import assignment, names, positive
 from prerl_spec.cli.ticker import Ticker
 
 
 def add(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
-    number = _positive
     parser.add_argument("target", metavar="RUN|FOLDER|HUB-ID|SPEC", help="a run's newest checkpoint, or a model")
-    parser.add_argument("--tasks", required=True, type=_names, metavar="A,B", help="names of lm-eval tasks")
-    parser.add_argument("--samples", type=number, metavar="K", help="responses to each question; default: 1")
-    parser.add_argument("--data", type=_assignment, action="append", metavar="TASK=FILE", help="local rows of a task")
+    parser.add_argument("--tasks", required=True, type=names, metavar="A,B", help="names of lm-eval tasks")
+    parser.add_argument("--samples", type=positive, metavar="K", help="responses to each question; default: 1")
+    parser.add_argument("--data", type=assignment, action="append", metavar="TASK=FILE", help="local rows of a task")
     parser.add_argument("--include", action="append", metavar="DIR", help="a folder of lm-eval YAML files")
-    parser.add_argument("--limit", type=number, metavar="N", help="only the first N questions")
+    parser.add_argument("--limit", type=positive, metavar="N", help="only the first N questions")
     parser.add_argument("--temperature", type=float, metavar="T", help="default: the run's; else 1.0; 0 is greedy")
     parser.add_argument("--top-p", type=float, metavar="P", help="default: the run's; else 1.0, off")
-    parser.add_argument("--max-new-tokens", type=number, metavar="M", help="default: the run's; else 1024")
+    parser.add_argument("--max-new-tokens", type=positive, metavar="M", help="default: the run's; else 1024")
     parser.add_argument("--num-fewshot", type=int, metavar="N", help="worked examples; default: what the task says")
     parser.add_argument("--system", metavar="TEXT", help="system prompt; default: the run's")
     parser.add_argument("--chat", choices=["off"], help="ask without the chat template")
@@ -48,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
         target = replace(target, invariant=True)
     out = arguments.out if arguments.out is not None else target.out
     if (processes := processes_to_start(arguments.processes, 1)) > 1:
-        return launch(arguments.command_line, processes, one_thread=target.invariant)
+        return launch(arguments.command_line, processes, leave_thread_count=target.invariant)
     from prerl_spec.evaluation.score_target import score_target
     from prerl_spec.evaluation.written import score_table, write_scores
 
@@ -68,8 +68,8 @@ def _evaluator(arguments: argparse.Namespace) -> Any:
     from prerl_spec.errors import UsageError
     from prerl_spec.evaluation.targets import component
 
-    names = ("tasks", "samples", "limit", "temperature", "top_p", "max_new_tokens", "num_fewshot", "system", "chat")
-    settings = {name: getattr(arguments, name) for name in (*names, "seed")}
+    drawn = ("samples", "limit", "temperature", "top_p", "max_new_tokens", "seed")
+    settings = {name: getattr(arguments, name) for name in ("tasks", *drawn, "num_fewshot", "system", "chat")}
     settings["include"] = arguments.include
     settings["data"] = dict(arguments.data) if arguments.data else None
     try:
@@ -83,20 +83,3 @@ def _evaluator(arguments: argparse.Namespace) -> Any:
             f"--data gives rows for `{unasked[0]}`, which --tasks does not name", mend="name it in --tasks"
         )
     return evaluator
-
-
-def _names(text: str) -> list[str]:
-    return [name.strip() for name in text.split(",") if name.strip()]
-
-
-def _assignment(text: str) -> tuple[str, str]:
-    name, sign, file = text.partition("=")
-    if not (name and sign and file):
-        raise argparse.ArgumentTypeError(f"{text!r} is not TASK=FILE")
-    return name, file
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1")
-    return int(text)

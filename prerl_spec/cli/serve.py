@@ -16,6 +16,7 @@ from typing import Any
 
 from prerl_spec.cli.diagnostics import print_text
 from prerl_spec.cli.overrides import add_overrides, overrides
+from prerl_spec.cli.signal_handlers import handling
 from prerl_spec.compiler.compile import compile_spec
 from prerl_spec.compiler.graph import Graph
 from prerl_spec.compiler.server_state import server_state
@@ -123,12 +124,8 @@ def _stop_asked() -> Iterator[threading.Event]:
     def ask(number: int, frame: FrameType | None) -> None:
         stop.set()
 
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-    try:
+    with handling((signal.SIGINT, signal.SIGTERM, signal.SIGHUP), ask):
         yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _await_health(running: Sequence[Running], stop: threading.Event) -> bool:

@@ -8,7 +8,7 @@ from hashlib import file_digest
 from pathlib import Path
 from typing import Any
 
-from prerl_spec.engine.whole_file import write_whole
+from prerl_spec.whole_file import write_whole
 
 MANIFEST = "manifest.json"
 KEPT = (

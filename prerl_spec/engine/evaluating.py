@@ -14,9 +14,9 @@ from prerl_spec.engine.position import Position
 from prerl_spec.engine.session import Session
 from prerl_spec.engine.source import decoding_of
 from prerl_spec.engine.tracking import Trackers
-from prerl_spec.engine.whole_file import write_whole
 from prerl_spec.registry.kinds import EvaluationSite
 from prerl_spec.types import Rendering, Score
+from prerl_spec.whole_file import write_whole
 
 Moment = Literal["base", "phases", "end"]
 

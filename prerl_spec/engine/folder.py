@@ -5,7 +5,7 @@ from pathlib import Path
 
 from prerl_spec.compiler.graph import Graph
 from prerl_spec.engine.disk import disk_faults_told
-from prerl_spec.engine.whole_file import write_whole
+from prerl_spec.whole_file import write_whole
 
 
 def write_given(folder: Path, graph: Graph) -> None:

@@ -3,8 +3,7 @@
 import json
 from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from prerl_spec.compiler.graph import Named
 from prerl_spec.engine.policy import Policy
@@ -17,9 +16,10 @@ PER_CALL = frozenset({"group_size", "temperature", "top_p", "top_k", "max_new_to
 
 
 class OpenSamplers:
-    """Use as a context manager: the samplers close with it."""
+    """Samplers that draw from `policy`; they close with `stack`. `folder` is the run's, `invariant` its determinism."""
 
-    def __init__(self, policy: Policy, ranks: Ranks, folder: Path, *, invariant: bool) -> None:
+    def __init__(self, stack: ExitStack, policy: Policy, ranks: Ranks, folder: Path, *, invariant: bool) -> None:
+        self._stack = stack
         self._policy = policy
         self._site = SamplerSite(
             policy.loaded,
@@ -29,19 +29,10 @@ class OpenSamplers:
             folder=folder,
             invariant=invariant,
         )
-        self._stack = ExitStack()
         self._open: dict[str, OpenSampler] = {}
         self._version = 0
         self._synced: dict[str, int] = {}
         """The version that each sampler draws from."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stack.__exit__(kind, error, trace)
 
     def sampler(self, named: Named) -> OpenSampler:
         """The sampler of this declaration with the policy's weights as they are now; declarations that open alike share

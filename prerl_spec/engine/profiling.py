@@ -21,7 +21,7 @@ from prerl_spec.engine.session import Session
 from prerl_spec.engine.small_round import SmallRound
 from prerl_spec.engine.tracing import Tracer, TracingClock
 from prerl_spec.engine.tracking import Trackers
-from prerl_spec.engine.whole_file import write_whole
+from prerl_spec.whole_file import write_whole
 
 TIMED_STEPS = 3
 LEAST_RESPONSES = 64

@@ -1,7 +1,7 @@
 """What a run holds open: the policy, its data, its samplers and its verifiers' worker pools."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -66,10 +66,9 @@ def open_session(graph: Graph, folder: Path, ranks: Ranks, listener: Listener, s
     prefixes = resolve_prefixes(graph.phases, policy.codec)
     shelves = open_shelves(graph, policy.codec, policy.max_length, stages.tick)
     invariant = graph.distributed.determinism == "invariant"
-    with (
-        OpenSamplers(policy, ranks, folder, invariant=invariant) as samplers,
-        VerifierPools(partial(stages.tick, "verify")) as verifiers,
-    ):
+    with ExitStack() as stack:
+        samplers = OpenSamplers(stack, policy, ranks, folder, invariant=invariant)
+        verifiers = VerifierPools(stack, partial(stages.tick, "verify"))
         yield Session(graph, folder, ranks, signals, stages, policy, prefixes, shelves, samplers, verifiers)
 
 

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from prerl_spec.engine.whole_file import write_whole
 from prerl_spec.errors import EnvironmentUnmet
 from prerl_spec.registry.kinds import Data
+from prerl_spec.whole_file import write_whole
 
 
 def tokenizer_files(name: str, data: Data) -> Mapping[str, str]:

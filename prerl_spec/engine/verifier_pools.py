@@ -3,8 +3,6 @@
 import json
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from types import TracebackType
-from typing import Self
 
 from prerl_spec.engine.verification import Item, VerifierPool
 from prerl_spec.registry.component import Component
@@ -12,23 +10,15 @@ from prerl_spec.types import Verdict
 
 
 class VerifierPools:
-    """Use as a context manager: the workers end with it. Equal declarations share a pool.
+    """Equal declarations share a pool; the workers end with `stack`.
 
     `progress(done, total)` counts the verdicts of a call.
     """
 
-    def __init__(self, progress: Callable[[int, int], None] | None = None) -> None:
+    def __init__(self, stack: ExitStack, progress: Callable[[int, int], None] | None = None) -> None:
+        self._stack = stack
         self._progress = progress
-        self._stack = ExitStack()
         self._pools: dict[str, VerifierPool] = {}
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stack.__exit__(kind, error, trace)
 
     def judge(self, verifier: Component, items: Sequence[Item]) -> list[Verdict]:
         """One verdict an item, in order. Raises EnvironmentUnmet for a verifier that cannot be started."""

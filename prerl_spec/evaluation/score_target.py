@@ -4,10 +4,9 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
-from prerl_spec.engine.division import fixed_threads
 from prerl_spec.engine.evaluation_site import EvaluationPoint, EvaluationSetup, SharedCalls, build_site
 from prerl_spec.engine.open_policy import open_policy
-from prerl_spec.engine.ranks import Ranks
+from prerl_spec.engine.ranks import joined_ranks
 from prerl_spec.engine.source import decoding_of
 from prerl_spec.engine.verifier_pools import VerifierPools
 from prerl_spec.evaluation.targets import Target, component
@@ -22,17 +21,13 @@ def score_target(
 
     `tick(stage, done, total)` shows progress. Raises UsageError, EnvironmentUnmet and RunFailed as the evaluator does.
     """
-    ranks = Ranks.start(invariant=target.invariant)
-    with ranks.losses_told(), ExitStack() as stack:
-        if target.invariant:
-            stack.enter_context(fixed_threads())
+    with joined_ranks(invariant=target.invariant) as ranks, ExitStack() as stack:
         policy = open_policy(target.model, target.data, ranks, folder, seed=target.seed)
         sampler = component("sampler", "transformers", target.sampling)
         site = SamplerSite(policy.loaded, str(ranks.device), policy.max_length, invariant=target.invariant)
         drawing = stack.enter_context(sampler.open(site))
-        verifiers = stack.enter_context(VerifierPools())
         evaluation = build_site(
-            SharedCalls(policy, drawing, ranks, verifiers.judge, tick),
+            SharedCalls(policy, drawing, ranks, VerifierPools(stack).judge, tick),
             EvaluationSetup(folder, target.seed, target.rendering),
             EvaluationPoint(target.phase, target, decoding_of(sampler), target.verifier),
         )

@@ -6,9 +6,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from prerl_spec.engine.whole_file import write_whole
 from prerl_spec.errors import UsageError
 from prerl_spec.types import Score
+from prerl_spec.whole_file import write_whole
 
 _VARYING = ("value", "low", "high")
 
