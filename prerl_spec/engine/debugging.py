@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from prerl_spec.compiler.graph import Graph, Phase
 from prerl_spec.engine.events import Silence
@@ -12,7 +11,7 @@ from prerl_spec.engine.open_phase import OpenPhase
 from prerl_spec.engine.policy import Policy
 from prerl_spec.engine.position import Position
 from prerl_spec.engine.ranks import Ranks
-from prerl_spec.engine.reference import reference_of
+from prerl_spec.engine.reference import compares_with_reference, reference_of
 from prerl_spec.engine.session import open_session
 from prerl_spec.engine.signals import Signals
 from prerl_spec.engine.token_terms import PartTerms, token_terms
@@ -48,11 +47,9 @@ def debug_step(graph: Graph, folder: Path, look: Callable[[Seen], None]) -> None
     alone = replace(graph, phases=(phase,), evaluators=(), trackers=())
     ranks = Ranks.start()
     with Signals() as signals, open_session(alone, folder, ranks, Silence(), signals) as session:
-        objective: Any = phase.objective.component
-        compares = any(n.of == "reference" for part in objective.parts() for n in part.needs())
-        reference = reference_of(session.policy) if compares else None
+        reference = reference_of(session.policy) if compares_with_reference([phase]) else None
         opened = OpenPhase(phase, session, Journal(folder / "journal", writes=True), {}, reference)
         step = opened.batch(Position())
-        parts = token_terms(objective, step, session.policy, ranks, reference=reference)
+        parts = token_terms(phase.objective.component, step, session.policy, ranks, reference=reference)
         record, _ = opened.step(Position(), {})
         look(Seen(step, parts, record, session.policy))
