@@ -12,13 +12,11 @@ from typing import Protocol
 from prerl_spec.engine.continuation_logps import Pair, continuation_logps, plan_batches
 from prerl_spec.engine.policy import Policy
 from prerl_spec.engine.ranks import Ranks
+from prerl_spec.engine.verification import Item, Judge
 from prerl_spec.engine.weights import weights_hash
 from prerl_spec.registry.component import Component
 from prerl_spec.registry.kinds import DataSet, EvaluationSite, OpenSampler
 from prerl_spec.types import Decoding, Generation, Rendering, Request, Verdict
-
-Judge = Callable[[Component, Sequence[tuple[str, str, bool]]], list[Verdict]]
-"""Verdicts of a verifier on (response, gold answer, whether the response was cut off)."""
 
 
 class Standing(Protocol):
@@ -129,7 +127,7 @@ class SharedCalls:
         by_pair = dict(self._ranks.gather(list(found.items())))
         return [by_pair[i] for i in range(len(pairs))]
 
-    def verify(self, verifier: Component, evidence: Sequence[tuple[str, str, bool]]) -> list[Verdict]:
+    def verify(self, verifier: Component, evidence: Sequence[Item]) -> list[Verdict]:
         mine = [evidence[i] for i in self._ranks.mine(len(evidence))]
         return self._ranks.gather_dealt(self._judge(verifier, mine), len(evidence))
 

@@ -16,10 +16,14 @@ from typing import Any, Self
 from prerl_spec.engine.verify_process import SECONDS_TO_START, WorkerProcess, active
 from prerl_spec.engine.verify_worker import frame
 from prerl_spec.errors import EnvironmentUnmet, RunFailed
+from prerl_spec.registry.component import Component
 from prerl_spec.types import Outcome, Verdict
 
 Item = tuple[str, str, bool]
 """Response, gold answer, and whether the response was cut off."""
+
+Judge = Callable[[Component, Sequence[Item]], list[Verdict]]
+"""One verdict of a verifier an item, in order."""
 
 
 @dataclass(frozen=True)
