@@ -19,6 +19,8 @@ from pathlib import Path
 from types import FrameType
 
 from prerl_spec.cli.launcher import FOLDER, VOICES, is_one_of_several, words_file
+from prerl_spec.cli.option_values import positive
+from prerl_spec.cli.signal_handlers import handling
 from prerl_spec.compiler.hardware import detect_hardware
 from prerl_spec.compiler.requirements import torch_can_use_gpus
 from prerl_spec.errors import EnvironmentUnmet, Interrupted, RunFailed, UsageError
@@ -32,7 +34,7 @@ _DIE_WITH_PARENT = 1
 
 def add_processes(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--processes", type=_positive, metavar="N", help="share the work among N processes of this machine"
+        "--processes", type=positive, metavar="N", help="share the work among N processes of this machine"
     )
 
 
@@ -59,17 +61,20 @@ def processes_to_start(asked: int | None, planned: int) -> int:
     return wanted
 
 
-def launch(command: Sequence[str], processes: int, *, folder: Path | None = None, one_thread: bool = False) -> int:
+def launch(
+    command: Sequence[str], processes: int, *, folder: Path | None = None, leave_thread_count: bool = False
+) -> int:
     """Runs `prerl-spec COMMAND` in so many processes; gives the exit code of what one process would have ended with.
 
-    `folder` is the run folder that the caller holds. SIGINT and SIGTERM go on to every process. `one_thread` leaves
-    OMP_NUM_THREADS alone for processes that choose it themselves. Raises RunFailed for a process that was killed.
+    `folder` is the run folder that the caller holds. SIGINT and SIGTERM go on to every process. OMP_NUM_THREADS shares the
+    cores among the processes, unless `leave_thread_count`: those whose results may not depend on their number choose it
+    themselves. Raises RunFailed for a process that was killed.
     """
     with tempfile.TemporaryDirectory(prefix="prerl-spec-") as voices:
         environment = {**os.environ, **_joining(processes), VOICES: voices, "PYTHONPATH": _module_path()}
         if folder is not None:
             environment[FOLDER] = str(folder)
-        if not one_thread:
+        if not leave_thread_count:
             environment.setdefault("OMP_NUM_THREADS", str(max(1, detect_hardware().cores // processes)))
         group = _Group(command, processes, environment, Path(voices))
         with group.forwarding_signals():
@@ -108,13 +113,11 @@ class _Group:
     @contextmanager
     def forwarding_signals(self) -> Iterator[None]:
         """SIGINT and SIGTERM go to every process instead of ending this one; whatever ends this one ends them."""
-        before = {number: signal.signal(number, self._forward) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            self._kill()
-            for number, handler in before.items():
-                signal.signal(number, handler)
+        with handling((signal.SIGINT, signal.SIGTERM), self._forward):
+            try:
+                yield
+            finally:
+                self._kill()
 
     def _forward(self, number: int, frame: FrameType | None) -> None:
         self._forwarded.add(number)
@@ -176,12 +179,6 @@ class _Group:
 
     def _log(self, rank: int) -> Path:
         return self._voices / f"{rank}.log"
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1")
-    return int(text)
 
 
 def _joining(processes: int) -> dict[str, str]:

@@ -57,7 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
         return debug(graph)
     if arguments.profile:
         if (processes := processes_to_start(arguments.processes, graph.distributed.processes)) > 1:
-            return launch(arguments.command_line, processes, one_thread=_is_invariant(graph))
+            return launch(arguments.command_line, processes, leave_thread_count=_is_invariant(graph))
         return profile(compiled)
 
     def take(stack: ExitStack) -> Path:
@@ -88,7 +88,7 @@ def execute(graph: Graph, take: Callable[[ExitStack], Path], arguments: argparse
         if folder is not None:
             write_given(folder, graph)
         if processes > 1:
-            return launch(arguments.command_line, processes, folder=folder, one_thread=_is_invariant(graph))
+            return launch(arguments.command_line, processes, folder=folder, leave_thread_count=_is_invariant(graph))
 
         from prerl_spec.engine.run import run as run_graph
 

@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
+from prerl_spec.cli.option_values import positive
 from prerl_spec.errors import UsageError
 from prerl_spec.report.attempts import UNVERIFIED, JournalStep, ShownAttempt, journal_files, phase_of, read_step
 from prerl_spec.report.printable import printable
@@ -20,7 +21,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--step", type=int, metavar="K", help="the global step; default: the last one")
     parser.add_argument("--phase", metavar="ID", help="the last step of this phase")
     parser.add_argument("--verdict", choices=VERDICTS, help="only attempts judged so")
-    parser.add_argument("--limit", type=_positive, default=8, metavar="N", help="attempts to show; default: 8")
+    parser.add_argument("--limit", type=positive, default=8, metavar="N", help="attempts to show; default: 8")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -86,9 +87,3 @@ def _ranges(numbers: Sequence[int]) -> str:
         else:
             ranges.append([number, number])
     return ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in ranges)
-
-
-def _positive(text: str) -> int:
-    if not text.isdigit() or int(text) == 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of attempts")
-    return int(text)

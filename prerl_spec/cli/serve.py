@@ -15,6 +15,7 @@ from types import FrameType
 
 from prerl_spec.cli.diagnostics import print_text
 from prerl_spec.cli.overrides import add_overrides, overrides
+from prerl_spec.cli.signal_handlers import handling
 from prerl_spec.compiler.compile import compile_spec
 from prerl_spec.compiler.graph import Graph
 from prerl_spec.compiler.server_state import server_state
@@ -122,12 +123,8 @@ def _stop_asked() -> Iterator[threading.Event]:
     def ask(number: int, frame: FrameType | None) -> None:
         stop.set()
 
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-    try:
+    with handling((signal.SIGINT, signal.SIGTERM, signal.SIGHUP), ask):
         yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _await_health(running: Sequence[Running], stop: threading.Event) -> bool:
@@ -171,10 +168,10 @@ def _processes(graph: Graph, spare: Path) -> list[ServerProcess]:
 
 
 def _loaded(graph: Graph, spare: Path) -> LoadedModel:
+    from prerl_spec.engine.tokenizer_files import tokenizer_files, write_tokenizer
+
     def tokenizer_folder(name: str) -> Path:
-        files = graph.data[name].component.tokenizer_files() or {}
-        for file, content in files.items():
-            (spare / file).write_text(content, encoding="utf-8")
+        write_tokenizer(tokenizer_files(name, graph.data[name].component), spare)
         return spare
 
     site = ModelSite(seed=graph.run.seed, device="cpu", tokenizer_folder=tokenizer_folder)

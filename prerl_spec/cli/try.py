@@ -1,36 +1,23 @@
 """`try FILE.py`: an afternoon's idea held against the laws of its kind, shown on one batch, and through 30 updates."""  # noqa: N999
 
 import argparse
-import json
-import math
 import sys
 import tempfile
 import time
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from string import Template
 from typing import Any
 
+from prerl_spec.engine.trial_spec import SERVING, trial_spec
 from prerl_spec.errors import EnvironmentUnmet, UsageError
 from prerl_spec.registry.component import Slot
 from prerl_spec.registry.local import local_entries
 from prerl_spec.registry.shelf import Entry, PluginFault, installed, load
+from prerl_spec.types import StepRecord
 
-SPEC = Path(__file__).with_name("try.toml")
-SHOWN_TOKENS = 14
 LINE_EVERY = 5
-
-SERVING = {
-    "objective": "objective = $it",
-    "verifier": "objective = $grpo\nverifier = $it",
-    "reward": "objective = $grpo\nrewards = [$it]",
-    "filter": "objective = $grpo\nfilters = [$it]",
-    "probe": "objective = $grpo\nprobes = [$it]",
-    "optimizer": "objective = $grpo\noptimizer = $it",
-}
-"""Kind -> how a component of it serves the phase that is trained; the other kinds are held against their laws only."""
-GRPO = '{ use = "grpo", aggregation = "token_mean" }'
+"""Steps between two lines of progress."""
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -115,85 +102,29 @@ def _settings(written: Sequence[str]) -> dict[str, Any]:
 
 def _train(file: Path, entry: Entry, seed: int, settings: Mapping[str, Any]) -> None:
     from prerl_spec.compiler.compile import compile_spec
+    from prerl_spec.engine.token_terms import samples_worth_seeing
     from prerl_spec.engine.trial import try_out
-    from prerl_spec.report.token_table import curve
+    from prerl_spec.report.trial import batch_page, reward_page
+    from prerl_spec.testing.conformance.branches import as_it_stands
 
+    whole = {**as_it_stands(load(entry)), **settings}
     with tempfile.TemporaryDirectory(prefix="prerl-try-") as folder:
-        spec = _spec(Path(folder), file, entry, seed, settings)
+        spec = Path(folder) / "try.toml"
+        spec.write_text(trial_spec(file, entry.kind, entry.name, whole, seed=seed), encoding="utf-8")
         graph = compile_spec(spec, local_code=True).graph
         print("\na 96-wide, 2-layer transformer with random weights is pre-trained on sums:")
         trial = try_out(graph, Path(folder), _told)
-    _show_batch(entry, graph.phases[1], trial)
-    rewards = [r.metrics["reward_mean"] for r in trial.records if "reward_mean" in r.metrics]
-    print(
-        f"\nmean reward of each of {len(rewards)} batches, an update after each:\n"
-        f"{curve(rewards, low=_floor(rewards), high=_ceiling(rewards))}"
-    )
-    print(_verdict(rewards))
-
-
-def _show_batch(entry: Entry, phase: Any, trial: Any) -> None:
-    """What the component makes of one batch, beside the built-in that one would take otherwise."""
-    from prerl_spec.engine.token_terms import samples_worth_seeing
-    from prerl_spec.report.at_work import at_work
-    from prerl_spec.report.token_table import token_table
-
-    batch = trial.batch
-    groups = [*batch.groups, *batch.discarded]
-    size = f"{len(groups)} prompts x {len(groups[0].attempts)} attempts"
-    if entry.kind == "objective":
-        print(f"\none stored batch of {size}, before any update, beside `grpo`:")
-        parts = [*trial.tried, *trial.beside]
-        print(token_table(batch, trial.codec, parts, samples_worth_seeing(batch, 2), max_tokens=SHOWN_TOKENS))
-        return
-    served = {"reward": phase.rewards, "filter": phase.filters, "probe": phase.probes}.get(entry.kind, ())
     beside: Any = load(installed().providers("verifier", "math_verify")[0])()
-    lines = list(at_work(entry.kind, served[0].component if served else None, batch, beside))
-    if lines:
-        print(f"\none stored batch of {size}, before any update:")
-        print("\n".join(lines))
+    page = batch_page(entry.kind, graph.phases[1], trial, samples_worth_seeing(trial.batch, 2), beside)
+    if page:
+        print(f"\n{page}")
+    rewards = [r.metrics["reward_mean"] for r in trial.records if "reward_mean" in r.metrics]
+    print(f"\n{reward_page(rewards)}")
 
 
-def _told(record: Any, steps: int) -> None:
+def _told(record: StepRecord, steps: int) -> None:
     every = LINE_EVERY if "reward_mean" in record.metrics else steps // 4
     if record.step % every == 0 or record.step == steps:
         reward = f"  reward {record.metrics['reward_mean']:.3f}" if "reward_mean" in record.metrics else ""
         loss = f"  loss {record.metrics['loss']:.3f}" if "loss" in record.metrics else ""
         print(f"  {record.phase} {record.step}/{steps}{loss}{reward}", file=sys.stderr, flush=True)
-
-
-def _floor(rewards: Sequence[float]) -> float:
-    """0, or the next tenth below every value."""
-    lowest = min(rewards, default=0.0)
-    return 0.0 if lowest >= 0 else math.floor(lowest * 10) / 10
-
-
-def _ceiling(rewards: Sequence[float]) -> float:
-    """The next tenth above every value; 1 where that is the highest."""
-    highest = max(rewards, default=0.0)
-    above = math.floor(highest * 10 + 1) / 10
-    return min(1.0, above) if highest <= 1 else above
-
-
-def _verdict(rewards: Sequence[float]) -> str:
-    third = max(1, len(rewards) // 3)
-    first, last = sum(rewards[:third]) / third, sum(rewards[-third:]) / third
-    return (
-        f"first third of them {first:.3f}, last third {last:.3f}.\n"
-        "One seed of a toy: this shows that gradients arrive and point somewhere, not that the idea is good."
-    )
-
-
-def _spec(folder: Path, file: Path, entry: Entry, seed: int, settings: Mapping[str, Any]) -> Path:
-    """The spec of the trial, with the component's required settings at legal values where none are given."""
-    from prerl_spec.testing.conformance.branches import as_it_stands
-
-    whole = {"use": entry.name, **as_it_stands(load(entry)), **settings}
-    it = ", ".join(f"{key} = {json.dumps(value)}" for key, value in whole.items())
-    serving = Template(SERVING[entry.kind]).substitute(it=f"{{ {it} }}", grpo=GRPO)
-    text = Template(SPEC.read_text(encoding="utf-8")).substitute(
-        file=json.dumps(str(file.absolute())), serving=serving, seed=seed
-    )
-    spec = folder / "try.toml"
-    spec.write_text(text, encoding="utf-8")
-    return spec

@@ -21,6 +21,7 @@ from prerl_spec.compiler.plan import Plan
 from prerl_spec.compiler.resolve import Built, Resolved
 from prerl_spec.compiler.revisions import commits, hub_needs, local_models
 from prerl_spec.errors import UsageError
+from prerl_spec.whole_file import write_whole
 
 FORMAT = 1
 COMMON = ("prerl-spec", "torch", "transformers", "tokenizers", "datasets", "lm-eval", "math-verify", "numpy")
@@ -100,10 +101,8 @@ def read_lock(file: Path) -> Lock | None:
 
 def write_lock(file: Path, lock: Lock) -> None:
     """Whole or not at all. Raises UsageError where nothing can be written."""
-    partial = file.with_name(f".{file.name}.{os.getpid()}")
     try:
-        partial.write_text(lock.text(), encoding="utf-8")
-        partial.replace(file)
+        write_whole(file, lock.text())
     except OSError as error:
         raise UsageError(f"{file} cannot be written: {error.strerror}", mend="make its folder writable") from error
 

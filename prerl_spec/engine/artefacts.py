@@ -8,6 +8,8 @@ from hashlib import file_digest
 from pathlib import Path
 from typing import Any
 
+from prerl_spec.whole_file import write_whole
+
 MANIFEST = "manifest.json"
 KEPT = (
     "plan.json",
@@ -44,10 +46,7 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
 
 
 def replace_manifest(folder: Path, manifest: dict[str, Any]) -> None:
-    """Whole or not at all."""
-    temporary = (folder / MANIFEST).with_suffix(".tmp")
-    temporary.write_text(json.dumps(manifest, indent=1, default=str), encoding="utf-8")
-    temporary.replace(folder / MANIFEST)
+    write_whole(folder / MANIFEST, json.dumps(manifest, indent=1, default=str))
 
 
 def _sha256(file: Path) -> str:

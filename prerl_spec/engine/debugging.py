@@ -5,15 +5,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from prerl_spec.compiler.graph import Graph, Phase
-from prerl_spec.compiler.objective_needs import reads_from
 from prerl_spec.engine.events import Silence
 from prerl_spec.engine.journal import Journal
 from prerl_spec.engine.open_phase import OpenPhase
 from prerl_spec.engine.policy import Policy
 from prerl_spec.engine.position import Position
 from prerl_spec.engine.ranks import Ranks
-from prerl_spec.engine.reference import reference_of
-from prerl_spec.engine.session import Session
+from prerl_spec.engine.reference import compares_with_reference, reference_of
+from prerl_spec.engine.session import open_session
 from prerl_spec.engine.signals import Signals
 from prerl_spec.engine.token_terms import PartTerms, token_terms
 from prerl_spec.types import Step, StepRecord
@@ -47,11 +46,10 @@ def debug_step(graph: Graph, folder: Path, look: Callable[[Seen], None]) -> None
     phase = debugged_phase(graph)
     alone = replace(graph, phases=(phase,), evaluators=(), trackers=())
     ranks = Ranks.start()
-    with Signals() as signals, Session(alone, folder, ranks, Silence(), signals) as session:
-        objective = phase.objective.component
-        reference = reference_of(session.policy) if reads_from(objective, "reference") else None
+    with Signals() as signals, open_session(alone, folder, ranks, Silence(), signals) as session:
+        reference = reference_of(session.policy) if compares_with_reference([phase]) else None
         opened = OpenPhase(phase, session, Journal(folder / "journal", writes=True), {}, reference)
         step = opened.batch(Position())
-        parts = token_terms(objective, step, session.policy, ranks, reference=reference)
+        parts = token_terms(phase.objective.component, step, session.policy, ranks, reference=reference)
         record, _ = opened.step(Position(), {})
         look(Seen(step, parts, record, session.policy))

@@ -7,15 +7,15 @@ from time import perf_counter
 from typing import Any, Literal
 
 from prerl_spec.compiler.graph import Named, Phase, evaluation_sampler, evaluation_verifier
-from prerl_spec.engine.evaluation_site import build_site
+from prerl_spec.engine.evaluation_site import EvaluationPoint, EvaluationSetup, SharedCalls, build_site
 from prerl_spec.engine.events import EventLog
 from prerl_spec.engine.position import Position
 from prerl_spec.engine.session import Session
 from prerl_spec.engine.source import decoding_of
 from prerl_spec.engine.tracking import Trackers
-from prerl_spec.engine.weights import weights_hash
 from prerl_spec.registry.kinds import EvaluationSite, Evaluator
 from prerl_spec.types import Rendering, Score
+from prerl_spec.whole_file import write_whole
 
 Moment = Literal["base", "phases", "end"]
 
@@ -27,6 +27,7 @@ class Evaluations:
         self._session = session
         self._events = events
         self._trackers = trackers
+        self._setup = _setup(session)
         self._measured: dict[int, dict[str, float]] = {}
         for event in self._past():
             self._remember(event["global_step"], event["scores"])
@@ -70,7 +71,7 @@ class Evaluations:
         )
         self._trackers.log_scores(scores)
         self._session.ranks.main_does(self._write_scores, "scores.json")
-        self._session.stop_if_asked()
+        self._session.stages.stop_if_asked()
 
     def site(self, phase: str, position: Position) -> EvaluationSite:
         """What an evaluator gets at a position, after the phase of that name (or "base")."""
@@ -78,24 +79,13 @@ class Evaluations:
         graph = session.graph
         sampler = evaluation_sampler(graph, phase)
         verifier = evaluation_verifier(graph, phase)
-        first = graph.phases[0].data if graph.phases else {}
-        rendering = next((session.shelves[name].data.rendering for name in first), Rendering())
+        drawing = session.samplers.sampler(sampler)
         return build_site(
-            session.policy,
-            session.sampler(sampler),
-            ranks=session.ranks,
-            phase=phase,
-            position=position,
-            seed=graph.run.seed,
-            decoding=decoding_of(sampler.component),
-            rendering=rendering,
-            verifier=None if verifier is None else verifier.component,
-            data={name: shelf.data for name, shelf in session.shelves.items()},
-            data_verifier={name: named.component.verifier for name, named in graph.data.items()},
-            folder=session.folder / "evaluation",
-            weights_hash=weights_hash(session.policy.module),
-            judge=session.judge,
-            tick=session.tick,
+            SharedCalls(session.policy, drawing, session.ranks, session.verifiers.judge, session.stages.tick),
+            self._setup,
+            EvaluationPoint(
+                phase, position, decoding_of(sampler.component), None if verifier is None else verifier.component
+            ),
         )
 
     def _past(self) -> list[dict[str, Any]]:
@@ -119,7 +109,17 @@ class Evaluations:
                     event["evaluator"],
                 )
                 entries[key] = score
-        file = self._session.folder / "scores.json"
-        temporary = file.with_suffix(".tmp")
-        temporary.write_text(json.dumps(list(entries.values()), indent=1), encoding="utf-8")
-        temporary.replace(file)
+        write_whole(self._session.folder / "scores.json", json.dumps(list(entries.values()), indent=1))
+
+
+def _setup(session: Session) -> EvaluationSetup:
+    """Questions are rendered as those of the first phase's data set are."""
+    graph = session.graph
+    first = graph.phases[0].data if graph.phases else {}
+    return EvaluationSetup(
+        folder=session.folder / "evaluation",
+        seed=graph.run.seed,
+        rendering=next((session.shelves[name].data.rendering for name in first), Rendering()),
+        data={name: shelf.data for name, shelf in session.shelves.items()},
+        data_verifier={name: named.component.verifier for name, named in graph.data.items()},
+    )

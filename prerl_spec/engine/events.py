@@ -50,6 +50,11 @@ class EventLog:
             append_lines(self._file, [entry])
         self.listener.event(entry)
 
+    def phase_ends(self) -> list[tuple[str, int]]:
+        """(phase, global step) of every end of a phase so far, in the order in which they came."""
+        ends = [e for e in self.past if e["event"] == "phase" and e["state"] == "end"]
+        return [(e["phase"], e["global_step"]) for e in ends]
+
 
 def read_events(file: Path) -> list[dict[str, Any]]:
     """The events so far, without a torn last line."""

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from prerl_spec.compiler.graph import Graph
 from prerl_spec.engine.disk import disk_faults_told
+from prerl_spec.whole_file import write_whole
 
 
 def write_given(folder: Path, graph: Graph) -> None:
@@ -12,7 +13,5 @@ def write_given(folder: Path, graph: Graph) -> None:
     for name, text in (("plan.json", json.dumps(graph.plan, indent=1, sort_keys=True)), ("spec.toml", graph.spec_text)):
         file = folder / name
         if not file.exists():
-            temporary = file.with_name(f".{name}.tmp")
             with disk_faults_told(name):
-                temporary.write_text(text, encoding="utf-8")
-                temporary.replace(file)
+                write_whole(file, text)

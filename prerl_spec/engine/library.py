@@ -2,7 +2,10 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
+from prerl_spec.compiler.graph import Graph
+from prerl_spec.compiler.row_verifier import data_in_use, row_verifier
 from prerl_spec.errors import EnvironmentUnmet
 from prerl_spec.registry.kinds import DataSet, Verifier
 from prerl_spec.text import Codec, render
@@ -30,6 +33,37 @@ class Shelf:
         """A document's text and its tokens, EOS appended."""
         text = _document(self.name, self.data.row(self.rows[place]))
         return text, (*self.codec.encode(text), self.codec.eos_id)
+
+
+def open_shelves(
+    graph: Graph, codec: Codec, max_length: int, tick: Callable[[str, int, int], None]
+) -> dict[str, Shelf]:
+    """Every data set that a phase draws from or an evaluator scores, checked as far as its use asks for.
+
+    `max_length` is what the model takes, context and response together; `tick("check:NAME", done, total)` counts rows.
+    """
+    shelves = {name: _open_shelf(graph, name, codec, max_length, tick) for name in data_in_use(graph)}
+    for phase in graph.phases:
+        check_sizes(shelves, phase.id, phase.data, phase.prompts_per_step or phase.documents_per_step or 1)
+    return shelves
+
+
+def _open_shelf(graph: Graph, name: str, codec: Codec, max_length: int, tick: Callable[[str, int, int], None]) -> Shelf:
+    named = graph.data[name]
+    data = named.component.open(name)
+    sampled = [p.sampler for p in graph.phases if name in p.data and p.sampler is not None]
+    supervised = any(name in p.data and p.sampler is None for p in graph.phases)
+    rows: Sequence[int] = range(len(data))
+    asked = bool(sampled) or not supervised
+    if asked or data.max_prompt_tokens is not None:
+        response = max((sampler.component.max_new_tokens for sampler in sampled), default=1)
+        verifier = row_verifier(graph, name) if asked else None
+        longest = max_length - response
+        rows = check_prompts(name, data, codec, longest=longest, verifier=verifier, tick=partial(tick, f"check:{name}"))
+    if supervised:
+        fitting = frozenset(check_documents(name, data, codec, longest=max_length))
+        rows = [n for n in rows if n in fitting]
+    return Shelf(name, data, named.component.verifier, rows, codec)
 
 
 def check_prompts(

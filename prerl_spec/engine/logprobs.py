@@ -4,6 +4,7 @@ The head is fused with the log-softmax, the objective never is: there is one pat
 """
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -15,35 +16,55 @@ TILE_ELEMENTS = 1 << 22
 Head = Callable[[Tensor], Tensor]
 
 
-def chosen_logprobs(
-    hidden_nd: Tensor, target_n: Tensor, head: Head, *, vocab_size: int, temperature: float, entropy: bool
-) -> tuple[Tensor, Tensor | None]:
-    """log softmax(head(h)/temperature)[y] for each of n tokens, in nats and float32, and the entropies where asked.
+class Chosen(NamedTuple):
+    """What is known of n chosen tokens, a vector each; None for what was not asked for."""
 
-    hidden_nd [n, d] in compute dtype, target_n [n]; gives [n] and [n] or None. Under autograd a tile's logits are not kept
-    but computed again in the backward pass, so memory is TILE_ELEMENTS, not n × V.
+    logp_n: Tensor
+    """Log-probabilities in nats, float32."""
+    entropy_n: Tensor | None
+    """Entropies of the distributions that the tokens are chosen from, in nats."""
+    is_top_n: Tensor | None
+    """Whether greedy decoding would choose the token."""
+
+
+def chosen_logprobs(
+    hidden_nd: Tensor,
+    target_n: Tensor,
+    head: Head,
+    *,
+    vocab_size: int,
+    temperature: float,
+    entropy: bool = False,
+    is_top: bool = False,
+) -> Chosen:
+    """log softmax(head(h)/temperature)[y] for each of n tokens, and beside it what is asked for.
+
+    hidden_nd [n, d] in compute dtype, target_n [n]. Under autograd a tile's logits are not kept but computed again in the
+    backward pass, so memory is TILE_ELEMENTS, not n × V.
     """
     tile = max(1, TILE_ELEMENTS // vocab_size)
     recompute = torch.is_grad_enabled() and target_n.shape[0] > tile
-    parts = []
+    parts: list[Chosen] = []
     for h, y in zip(torch.split(hidden_nd, tile), torch.split(target_n, tile), strict=True):
         if recompute:
-            parts.append(checkpoint(_tile, h, y, head, temperature, entropy, use_reentrant=False))
+            parts.append(checkpoint(_tile, h, y, head, temperature, entropy, is_top, use_reentrant=False))
         else:
-            parts.append(_tile(h, y, head, temperature, entropy))
-    logp_n = torch.cat([p[0] for p in parts]) if parts else hidden_nd.new_zeros(0, dtype=torch.float32)
-    return logp_n, torch.cat([p[1] for p in parts]) if entropy and parts else None
+            parts.append(_tile(h, y, head, temperature, entropy, is_top))
+    return Chosen(
+        torch.cat([p.logp_n for p in parts]),
+        torch.cat([p.entropy_n for p in parts if p.entropy_n is not None]) if entropy else None,
+        torch.cat([p.is_top_n for p in parts if p.is_top_n is not None]) if is_top else None,
+    )
 
 
-def _tile(
-    hidden: Tensor, target: Tensor, head: Head, temperature: float, entropy: bool
-) -> tuple[Tensor, Tensor | None]:
+def _tile(hidden: Tensor, target: Tensor, head: Head, temperature: float, entropy: bool, is_top: bool) -> Chosen:
     logits = head(hidden).float()
     if temperature != 1.0:
         logits = logits / temperature
     normaliser = logits.logsumexp(-1)
     logp = logits.gather(-1, target[:, None]).squeeze(-1) - normaliser
+    top = logits.argmax(-1) == target if is_top else None
     if not entropy:
-        return logp, None
+        return Chosen(logp, None, top)
     probability = (logits - normaliser[:, None]).exp()
-    return logp, normaliser - (probability * logits).sum(-1)
+    return Chosen(logp, normaliser - (probability * logits).sum(-1), top)

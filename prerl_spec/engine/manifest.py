@@ -53,7 +53,7 @@ def write_manifest(session: Session) -> None:
     if manifest is None:
         manifest = {**_what_runs(session), "lineage": []}
     else:
-        refuse_another_base(session.loaded, manifest)
+        refuse_another_base(session.policy.loaded, manifest)
         last = manifest["lineage"][-1]["environment"]
         changed = sorted(key for key in now if now[key] != last.get(key))
     manifest["lineage"].append(
@@ -63,7 +63,7 @@ def write_manifest(session: Session) -> None:
 
 
 def _what_runs(session: Session) -> dict[str, Any]:
-    graph, policy = session.graph, session.policy
+    graph, policy, loaded = session.graph, session.policy, session.policy.loaded
     return {
         "format": 1,
         "name": graph.run.name,
@@ -72,11 +72,11 @@ def _what_runs(session: Session) -> dict[str, Any]:
         "digest": graph.digest,
         "git": git_state(Path(graph.spec_file).parent),
         "code_git": git_state(Path(prerl_spec.__file__).parent, tracking="__init__.py"),
-        "model": {**session.loaded.source, "compute_dtype": str(session.loaded.compute_dtype).removeprefix("torch.")},
+        "model": {**loaded.source, "compute_dtype": str(loaded.compute_dtype).removeprefix("torch.")},
         "forward": {
             "packed": policy.packs,
             "head": "tiled" if policy.plain_head else "the model's own: it is more than one matrix",
-            "dropout": "off" if session.loaded.adapter is None else "off, but for the adapter's own on documents",
+            "dropout": "off" if loaded.adapter is None else "off, but for the adapter's own on documents",
         },
         "prefixes": session.prefixes,
         "data": {name: {"rows": len(s.rows), "fingerprint": s.data.fingerprint} for name, s in session.shelves.items()},

@@ -48,7 +48,7 @@ class OpenPhase:
             phase.tokens_per_pass,
             session.ranks,
             reference,
-            session.tick,
+            session.stages.tick,
         )
 
     def step(self, at: Position, scores: Mapping[str, float]) -> tuple[StepRecord, Cursor]:
@@ -57,12 +57,12 @@ class OpenPhase:
         clock = self.new_clock()
         with clock("total"):
             step, cursor = self._source.collect(at.step + 1, at.global_step + 1, at.cursor, clock)
-            self._session.stop_if_asked()
+            self._session.stages.stop_if_asked()
             with clock("train"):
                 lr = self.updater.set_lr(at.lr_offset + at.step, self._lr_steps(at))
                 watched = self._watched(step)
                 trained = self._trainer.train(step)
-            self._session.weights_changed(at.updates + len(trained.updates), self.phase.sampler)
+            self._session.samplers.weights_changed(at.updates + len(trained.updates), self.phase.sampler)
         metrics = {**watched, **trained_metrics(trained, len(step.groups), lr)}
         return _record(self.phase, step, trained, clock, metrics, scores), cursor
 
@@ -108,9 +108,9 @@ class OpenPhase:
             seed,
             self._journal,
             session.ranks,
-            session.sampler(phase.sampler),
-            session.judge,
-            session.tick,
+            session.samplers.sampler(phase.sampler),
+            session.verifiers.judge,
+            session.stages.tick,
         )
 
 

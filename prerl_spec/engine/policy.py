@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from prerl_spec.engine.logprobs import Chosen
 from prerl_spec.engine.packing import Pass, Rows, build_rows
 from prerl_spec.engine.ranks import Ranks
 from prerl_spec.engine.scoring import Scoring
@@ -140,10 +141,10 @@ class Policy:
         scoring = self.scoring if scoring is None else scoring
         inputs = [torch.from_numpy(a).to(self.device) for a in (rows.id_BT, rows.position_BT, rows.at_n, rows.target_n)]
         with self.autocast():
-            found = scoring(*inputs, temperature=temperature, entropy=entropy)
+            found: Chosen = scoring(*inputs, temperature=temperature, entropy=entropy)
         if scoring.shards is not None and not torch.is_grad_enabled():
             scoring.shards.put_back()
-        return cast(tuple[Tensor, Tensor | None], found)
+        return found.logp_n, found.entropy_n
 
     @torch.no_grad()
     def _agrees(self, *, packed: bool) -> bool:

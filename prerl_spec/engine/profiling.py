@@ -22,6 +22,7 @@ from prerl_spec.engine.small_round import SmallRound
 from prerl_spec.engine.tracing import Tracer, TracingClock
 from prerl_spec.engine.tracking import Trackers
 from prerl_spec.registry.kinds import Evaluator
+from prerl_spec.whole_file import write_whole
 
 TIMED_STEPS = 3
 LEAST_RESPONSES = 64
@@ -110,7 +111,7 @@ class Calibration(Course):
 
     def _timed(self, opened: OpenPhase) -> None:
         self._step(opened)
-        self.session.stop_if_asked()
+        self.session.stages.stop_if_asked()
 
     def _traced(self, opened: OpenPhase, seconds: Mapping[str, float]) -> None:
         if not self.ranks.is_main:
@@ -131,7 +132,7 @@ class Calibration(Course):
         named.component.score(small.opened())
         taken = perf_counter() - begin
         self.rounds.append(EvaluatorTimes(named.use, taken, taken + small.left_out_seconds, small.asked, small.of))
-        self.session.stop_if_asked()
+        self.session.stages.stop_if_asked()
 
 
 def _attempts(phase: Phase) -> int:
@@ -143,6 +144,4 @@ def _attempts(phase: Phase) -> int:
 
 def _write(folder: Path, found: Profile, plan: Mapping[str, Any]) -> None:
     """Last, and whole or not at all: a calibration that was cut short is none."""
-    temporary = folder / f".{CALIBRATION}.tmp"
-    temporary.write_text(json.dumps(found.as_json(plan), indent=1), encoding="utf-8")
-    temporary.replace(folder / CALIBRATION)
+    write_whole(folder / CALIBRATION, json.dumps(found.as_json(plan), indent=1))

@@ -6,7 +6,7 @@ special case.
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -17,7 +17,7 @@ from accelerate.utils import InitProcessGroupKwargs, gather_object
 
 from prerl_spec.compiler.lanes import workers
 from prerl_spec.engine.disk import disk_faults_told
-from prerl_spec.engine.division import Division, add_in_pairs
+from prerl_spec.engine.division import Division, add_in_pairs, fixed_threads
 from prerl_spec.errors import EnvironmentUnmet, PeerLost, PrerlError
 
 T = TypeVar("T")
@@ -146,6 +146,17 @@ class Ranks:
                 failure = error
         if self.any(failure is not None):
             raise failure if failure is not None else PeerLost(f"rank 0 could not write {what}; its message says why")
+
+
+@contextmanager
+def joined_ranks(processes: int = 1, *, invariant: bool = False) -> Iterator[Ranks]:
+    """Inside, this process is one of the launcher's; `invariant` also fixes the number of threads, on which sums depend.
+
+    Raises EnvironmentUnmet as `Ranks.start`, PeerLost for a broken connection.
+    """
+    ranks = Ranks.start(processes, invariant=invariant)
+    with ranks.losses_told(), fixed_threads() if invariant else nullcontext():
+        yield ranks
 
 
 def _is_of_connection(error: RuntimeError) -> bool:

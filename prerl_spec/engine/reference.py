@@ -1,12 +1,14 @@
 """The reference model that `kl` compares with: frozen weights of an earlier moment, until a phase's end resyncs them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
+from prerl_spec.compiler.graph import Phase
+from prerl_spec.compiler.objective_needs import reads_from
 from prerl_spec.engine.policy import Policy
 from prerl_spec.engine.scoring import Scoring
 from prerl_spec.engine.sharding import placed_like
@@ -98,6 +100,11 @@ class FrozenAdapter:
     def _put(self, values: Mapping[str, Tensor]) -> None:
         for name, parameter in self._adapter.parameters().items():
             parameter.copy_(values[name])
+
+
+def compares_with_reference(phases: Iterable[Phase]) -> bool:
+    """Whether a term of these phases compares with a reference."""
+    return any(reads_from(phase.objective.component, "reference") for phase in phases)
 
 
 def reference_of(policy: Policy) -> Reference:

@@ -8,10 +8,9 @@ from transformers.utils.logging import disable_progress_bar
 
 from prerl_spec.compiler.graph import Graph
 from prerl_spec.engine.course import Course
-from prerl_spec.engine.division import fixed_threads
 from prerl_spec.engine.events import EventLog, Listener, Silence
-from prerl_spec.engine.ranks import Ranks
-from prerl_spec.engine.session import Session
+from prerl_spec.engine.ranks import joined_ranks
+from prerl_spec.engine.session import Session, open_session
 from prerl_spec.engine.signals import Signals
 from prerl_spec.engine.tracking import Trackers
 
@@ -35,15 +34,12 @@ def opened(graph: Graph, taken: Path | None, listener: Listener) -> Iterator[tup
     # Its bars for loading and writing shards would break up the display.
     quiet: Callable[[], None] = disable_progress_bar
     quiet()
-    invariant = graph.distributed.determinism == "invariant"
-    ranks = Ranks.start(graph.distributed.processes, invariant=invariant)
-    with ranks.losses_told(), ExitStack() as stack:
-        if invariant:
-            stack.enter_context(fixed_threads())
+    distributed = graph.distributed
+    joined = joined_ranks(distributed.processes, invariant=distributed.determinism == "invariant")
+    with joined as ranks, Signals() as signals:
         assert (taken is not None) == ranks.is_main, "the main rank takes the folder, and no other"
         folder = ranks.gather([taken] if taken is not None else [])[0]
-        signals = stack.enter_context(Signals())
         heard: Listener = listener if ranks.is_main else Silence()
         heard.begin(graph)
-        session = stack.enter_context(Session(graph, folder, ranks, heard, signals))
-        yield session, EventLog(folder / "events.jsonl", heard, writes=ranks.is_main)
+        with open_session(graph, folder, ranks, heard, signals) as session:
+            yield session, EventLog(folder / "events.jsonl", heard, writes=ranks.is_main)

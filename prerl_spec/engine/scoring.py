@@ -5,7 +5,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from prerl_spec.engine.logprobs import chosen_logprobs
+from prerl_spec.engine.logprobs import Chosen, chosen_logprobs
 from prerl_spec.engine.sharding import Shards
 
 
@@ -23,9 +23,17 @@ class Scoring(nn.Module):
         self.shards: Shards | None = None
 
     def forward(
-        self, id_BT: Tensor, position_BT: Tensor, at_n: Tensor, target_n: Tensor, *, temperature: float, entropy: bool
-    ) -> tuple[Tensor, Tensor | None]:
-        """Of n tokens, each predicted at its flat place in B·T: [n] log-probabilities in nats, and [n] entropies or None."""
+        self,
+        id_BT: Tensor,
+        position_BT: Tensor,
+        at_n: Tensor,
+        target_n: Tensor,
+        *,
+        temperature: float = 1.0,
+        entropy: bool = False,
+        is_top: bool = False,
+    ) -> Chosen:
+        """Of n tokens, each predicted at its flat place in B·T: what `chosen_logprobs` says of them."""
         # transformers types its models too narrowly for what is asked of them here.
         model = cast(Any, self.model)
         # An attention mask, even one full of ones, would switch off the block-diagonal mask that restarting positions
@@ -41,5 +49,11 @@ class Scoring(nn.Module):
             hidden_nd = model(**inputs, logits_to_keep=kept).logits[at_n // width, place_n]
             head = nn.Identity()
         return chosen_logprobs(
-            hidden_nd, target_n, head, vocab_size=self.vocab_size, temperature=temperature, entropy=entropy
+            hidden_nd,
+            target_n,
+            head,
+            vocab_size=self.vocab_size,
+            temperature=temperature,
+            entropy=entropy,
+            is_top=is_top,
         )

@@ -4,13 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from time import perf_counter
 
+from prerl_spec.engine.continuation_logps import Pair
 from prerl_spec.registry.kinds import EvaluationSite
 from prerl_spec.types import Decoding, Generation, Request
 
 SCORED_PAIRS = 256
 """Of continuations that are only scored."""
-
-Pair = tuple[tuple[int, ...], tuple[int, ...]]
 
 
 @dataclass

@@ -12,13 +12,11 @@ from prerl_spec.engine.journal import Journal, StepJournal, with_verdicts
 from prerl_spec.engine.library import Shelf
 from prerl_spec.engine.ranks import Ranks
 from prerl_spec.engine.seeds import named_seed
+from prerl_spec.engine.verification import Judge
 from prerl_spec.errors import RunFailed
 from prerl_spec.registry.kinds import OpenSampler, Sampler, Verifier
 from prerl_spec.text import Codec
 from prerl_spec.types import Attempt, Decoding, Generation, Group, Outcome, Request, Segment, Step, Verdict
-
-Judge = Callable[[Verifier, Sequence[tuple[str, str, bool]]], list[Verdict]]
-"""(verifier, [(response, gold, truncated)]) → verdicts, in worker processes."""
 
 Timed = Callable[[str], Any]
 """Gives a context manager that adds to a stage's seconds."""

@@ -11,7 +11,7 @@ from prerl_spec.engine.open_phase import OpenPhase
 from prerl_spec.engine.position import Position
 from prerl_spec.engine.ranks import Ranks
 from prerl_spec.engine.reference import reference_of
-from prerl_spec.engine.session import Session
+from prerl_spec.engine.session import open_session
 from prerl_spec.engine.signals import Signals
 from prerl_spec.engine.token_terms import PartTerms, token_terms
 from prerl_spec.text import Codec
@@ -39,7 +39,7 @@ def try_out(graph: Graph, folder: Path, told: Told) -> Trial:
     """
     learn, tried, beside = graph.phases
     ranks = Ranks.start()
-    with Signals() as signals, Session(graph, folder, ranks, Silence(), signals) as session:
+    with Signals() as signals, open_session(graph, folder, ranks, Silence(), signals) as session:
         journal = Journal(folder / "journal", writes=True)
         at, _ = _steps(OpenPhase(learn, session, journal, {}, None), Position(), told)
         at = at.next_phase(carry_lr=False, restart_data=True)

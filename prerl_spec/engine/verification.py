@@ -22,6 +22,9 @@ from prerl_spec.types import Outcome, Verdict
 Item = tuple[str, str, bool]
 """Response, gold answer, and whether the response was cut off."""
 
+Judge = Callable[[Verifier, Sequence[Item]], list[Verdict]]
+"""One verdict of a verifier an item, in order."""
+
 
 @dataclass(frozen=True)
 class _Again:

@@ -1,7 +1,6 @@
 """Nothing is scored twice: scores kept by what they depend on, one JSON file each, written whole or not at all."""
 
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 from prerl_spec.evaluation.scores import digest
 from prerl_spec.registry.kinds import EvaluationSite
 from prerl_spec.types import Score
+from prerl_spec.whole_file import write_whole
 
 
 @dataclass(frozen=True)
@@ -44,11 +44,3 @@ class ScoreCache:
 
     def _file(self, site: EvaluationSite, what: Any) -> Path:
         return self.folder / f"{digest({'weights': site.weights_hash, 'what': what})}.json"
-
-
-def write_whole(file: Path, text: str) -> None:
-    """Writes a file that readers see complete or not at all, several writers of the same content included."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_name(f".{file.name}.{os.getpid()}")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, file)

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from prerl_spec.errors import UsageError
-from prerl_spec.evaluation.cache import write_whole
 from prerl_spec.types import Score
+from prerl_spec.whole_file import write_whole
 
 _VARYING = ("value", "low", "high")
 

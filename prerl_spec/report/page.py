@@ -1,6 +1,5 @@
 """report.html: one self-contained page of one run, or of several side by side."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import replace
 from importlib.resources import files
@@ -13,6 +12,7 @@ from prerl_spec.report.read import RunRecord, read_run
 from prerl_spec.report.reading import samples_to_read
 from prerl_spec.report.scores import score_cards, score_curves
 from prerl_spec.report.thoughts import thoughts_cards
+from prerl_spec.whole_file import write_whole
 
 
 def write_report(folders: Sequence[Path], out: Path | None = None) -> Path:
@@ -24,10 +24,7 @@ def write_report(folders: Sequence[Path], out: Path | None = None) -> Path:
     runs = [read_run(folder) for folder in folders]
     target = out or (folders[0] / "report.html" if len(folders) == 1 else Path("report.html"))
     page = render(runs)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    beside = target.with_name(f".{target.name}.{os.getpid()}")
-    beside.write_text(page, encoding="utf-8")
-    beside.replace(target)
+    write_whole(target, page)
     return target
 
 

@@ -1,6 +1,5 @@
 """`try` and `run --debug`: what they print is what training does."""
 
-import importlib
 import json
 import sys
 from pathlib import Path
@@ -10,6 +9,7 @@ import numpy as np
 import pytest
 
 from prerl_spec.cli.main import main
+from prerl_spec.engine import trial_spec
 from prerl_spec.report.token_table import curve
 
 OBJECTIVE = '''
@@ -78,10 +78,9 @@ def objective(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def brief(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+def brief(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The command with a spec of a few steps instead of some hundred."""
-    command = importlib.import_module("prerl_spec.cli.try")
-    text = command.SPEC.read_text(encoding="utf-8")
+    text = trial_spec.TEMPLATE.read_text(encoding="utf-8")
     for long, short in (
         ("steps = 500", "steps = 4"),
         ("steps = 30", "steps = 3"),
@@ -90,12 +89,11 @@ def brief(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         assert long in text
         text = text.replace(long, short)
     (tmp_path / "brief.toml").write_text(text)
-    monkeypatch.setattr(command, "SPEC", tmp_path / "brief.toml")
-    return command
+    monkeypatch.setattr(trial_spec, "TEMPLATE", tmp_path / "brief.toml")
 
 
 def test_an_objective_is_held_against_the_laws_shown_beside_grpo_and_trained(
-    objective: Path, brief: Any, capsys: pytest.CaptureFixture[str]
+    objective: Path, brief: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["try", str(objective)]) == 0
     shown = capsys.readouterr()
@@ -106,7 +104,7 @@ def test_an_objective_is_held_against_the_laws_shown_beside_grpo_and_trained(
     assert "try 3/3" in shown.err
 
 
-def test_a_broken_law_is_told_and_ends_in_3(objective: Path, brief: Any, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_broken_law_is_told_and_ends_in_3(objective: Path, brief: None, capsys: pytest.CaptureFixture[str]) -> None:
     objective.write_text(OBJECTIVE.replace("step.reward_S < 1.0", "~(step.reward_S > 0.5)"))
     assert main(["try", str(objective)]) == 3
     assert "a timeout or an error carries weight" in capsys.readouterr().out
@@ -196,7 +194,7 @@ def test_a_schedule_is_held_against_the_laws_only(tmp_path: Path, capsys: pytest
     ],
 )
 def test_what_serves_a_phase_is_shown_on_a_batch_and_trained_with(
-    code: str, options: list[str], said: str, tmp_path: Path, brief: Any, capsys: pytest.CaptureFixture[str]
+    code: str, options: list[str], said: str, tmp_path: Path, brief: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "mine.py").write_text(code)
     assert main(["try", str(tmp_path / "mine.py"), *options]) == 0

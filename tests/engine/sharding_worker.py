@@ -14,8 +14,8 @@ from prerl_components.optimizers.adamw import Adamw
 from prerl_components.optimizers.muon import Muon
 from transformers import AutoModelForCausalLM, Gemma2Config
 
+from prerl_spec.engine.continuation_logps import continuation_logps
 from prerl_spec.engine.decoder_layers import recompute_activations
-from prerl_spec.engine.evaluation_site import continuation_logps
 from prerl_spec.engine.phase import Trainer
 from prerl_spec.engine.policy import Policy
 from prerl_spec.engine.ranks import Ranks

@@ -14,7 +14,7 @@ from prerl_spec.engine.open_phase import OpenPhase
 from prerl_spec.engine.position import Position
 from prerl_spec.engine.ranks import Ranks
 from prerl_spec.engine.reference import reference_of
-from prerl_spec.engine.session import Session
+from prerl_spec.engine.session import Session, open_session
 from prerl_spec.engine.signals import Signals
 from prerl_spec.sdk import Attempt, Component, Group
 from tests.engine.runs import SPEC, Heard
@@ -60,7 +60,7 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
         graph = compiled(folder, PRUNING).graph
         documents = with_documents(folder / "documents", 1).graph.phases
         graph = replace(graph, phases=(*graph.phases, *documents))
-        with Session(graph, folder, Ranks.start(), Heard(), signals) as opened:
+        with open_session(graph, folder, Ranks.start(), Heard(), signals) as opened:
             yield opened
 
 

@@ -26,7 +26,7 @@ def _inputs() -> tuple[torch.Tensor, torch.Tensor, torch.nn.Linear]:
 @pytest.mark.parametrize("temperature", [1.0, 0.6])
 def test_tiles_give_the_log_softmax_the_entropy_and_their_gradients(tiled: None, temperature: float) -> None:
     hidden, target, head = _inputs()
-    logp, entropy = chosen_logprobs(hidden, target, head, vocab_size=V, temperature=temperature, entropy=True)
+    logp, entropy, _ = chosen_logprobs(hidden, target, head, vocab_size=V, temperature=temperature, entropy=True)
     assert entropy is not None
     plain = (head(hidden) / temperature).log_softmax(-1)
     torch.testing.assert_close(logp, plain[range(N), target])
@@ -67,11 +67,22 @@ def test_the_largest_logits_are_those_of_one_tile(tiled: None) -> None:
 def test_bf16_hidden_states_give_float32_log_probabilities() -> None:
     hidden, target, head = _inputs()
     head = head.to(torch.bfloat16)
-    logp, _ = chosen_logprobs(hidden.bfloat16(), target, head, vocab_size=V, temperature=1.0, entropy=False)
+    logp = chosen_logprobs(hidden.bfloat16(), target, head, vocab_size=V, temperature=1.0).logp_n
     assert logp.dtype == torch.float32
 
 
 def test_no_token_gives_an_empty_vector() -> None:
     hidden, target, head = _inputs()
-    logp, _ = chosen_logprobs(hidden[:0], target[:0], head, vocab_size=V, temperature=1.0, entropy=False)
+    logp = chosen_logprobs(hidden[:0], target[:0], head, vocab_size=V, temperature=1.0).logp_n
     assert logp.shape == (0,)
+
+
+def test_a_token_is_top_where_greedy_decoding_would_choose_it(tiled: None) -> None:
+    hidden, target, head = _inputs()
+    likeliest = head(hidden).argmax(-1)
+    target[::2] = likeliest[::2]
+    found = chosen_logprobs(hidden, target, head, vocab_size=V, temperature=1.0, is_top=True)
+    assert found.is_top_n is not None
+    assert found.is_top_n.tolist() == (target == likeliest).tolist()
+    assert {True, False} == set(found.is_top_n.tolist())
+    assert found.entropy_n is None

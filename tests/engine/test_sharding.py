@@ -11,8 +11,8 @@ from torch import nn
 from torch.distributed.fsdp import MixedPrecisionPolicy
 from transformers import AutoModelForCausalLM
 
+from prerl_spec.engine.continuation_logps import continuation_logps
 from prerl_spec.engine.decoder_layers import decoder_layers, recompute_activations
-from prerl_spec.engine.evaluation_site import continuation_logps
 from prerl_spec.engine.ranks import Ranks
 from prerl_spec.engine.sharding import fsdp_arguments
 from prerl_spec.errors import EnvironmentUnmet

@@ -14,8 +14,8 @@ import pytest
 import torch
 from prerl_components.samplers.transformers import Transformers
 
-from prerl_spec.engine import evaluation_site
-from prerl_spec.engine.evaluation_site import SharedCalls, build_site
+from prerl_spec.engine import continuation_logps
+from prerl_spec.engine.evaluation_site import EvaluationPoint, EvaluationSetup, SharedCalls, build_site
 from prerl_spec.engine.policy import Policy
 from prerl_spec.engine.position import Position
 from prerl_spec.engine.ranks import Ranks
@@ -85,7 +85,7 @@ def invariant_logps(scene: Scene) -> list[tuple[float, bool]]:
         for i in range(30)
     ]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(evaluation_site, "TOKENS_PER_FORWARD", 96)
+        patch.setattr(continuation_logps, "TOKENS_PER_FORWARD", 96)
         return SharedCalls(scene.policy, scene.heard, ranks, judge, lambda *_: None).continuation_logps(pairs)
 
 
@@ -126,21 +126,9 @@ def tiny_scene(
     ticks: list[tuple[str, int, int]] = []
     heard = Heard(sampler)
     site = build_site(
-        policy,
-        heard,
-        ranks=ranks,
-        phase="base",
-        position=Position(),
-        seed=seed,
-        decoding=decoding,
-        rendering=rendering if rendering is not None else Rendering(),
-        verifier=verifier if verifier is not None else EvenLength(),
-        data=data or {},
-        data_verifier={},
-        folder=folder,
-        weights_hash=weights_hash(policy.module),
-        judge=judge,
-        tick=lambda *told: ticks.append(told),
+        SharedCalls(policy, heard, ranks, judge, lambda *told: ticks.append(told)),
+        EvaluationSetup(folder, seed, rendering if rendering is not None else Rendering(), data or {}),
+        EvaluationPoint("base", Position(), decoding, verifier if verifier is not None else EvenLength()),
     )
     yield Scene(site, heard, policy, ticks)
     assert state_of(policy) == before

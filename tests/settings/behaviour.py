@@ -11,8 +11,7 @@ import numpy as np
 import torch
 from prerl_components.data.arithmetic_chains import ArithmeticChains
 
-from prerl_spec.compiler.graph import Named
-from prerl_spec.engine.library import check_prompts, data_verifier
+from prerl_spec.engine.library import check_prompts
 from prerl_spec.engine.policy import Policy
 from prerl_spec.engine.policy_access import LivePolicy
 from prerl_spec.engine.ranks import Ranks
@@ -116,7 +115,7 @@ def of_data(data: Any, folder: Path) -> Any:
     rows = [opened.row(i) for i in usable[:20]]
     prompts = [render(row, i, "train", opened.rendering, CODEC).context for i, row in enumerate(rows)]
     said = [(row.question, row.gold, row.document) for row in rows]
-    return [len(usable), prompts, said, data_verifier(Named("data", data))]
+    return [len(usable), prompts, said, data.verifier]
 
 
 def of_model(model: Any, folder: Path) -> Any:

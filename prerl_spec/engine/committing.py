@@ -1,0 +1,78 @@
+"""When a run's state goes to disk: every so many steps and at each phase's end, the same on every rank."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from prerl_spec.engine import checkpoint
+from prerl_spec.engine.events import EventLog
+from prerl_spec.engine.position import Position
+from prerl_spec.engine.reference import Reference
+from prerl_spec.engine.session import Session
+from prerl_spec.engine.sharding import on_main
+from prerl_spec.engine.weights import save_transformers, whole_weights
+from prerl_spec.errors import RunFailed
+
+
+class Commits:
+    """The checkpoints of a run.
+
+    `moments()` gives the optimizer's state, asked for only where something is written.
+    """
+
+    def __init__(
+        self, session: Session, events: EventLog, reference: Reference | None, moments: Callable[[], Mapping[str, Any]]
+    ) -> None:
+        self._session = session
+        self._ranks = session.ranks
+        self._events = events
+        self._reference = reference
+        self._moments = moments
+        self._committed = 0
+        """Global step of the newest one; at step 0 there is nothing to keep."""
+
+    def restored(self, position: Position) -> None:
+        """An earlier process has committed this position."""
+        self._committed = position.global_step
+
+    def commit_if_due(self, position: Position) -> None:
+        if position.over or position.global_step % self._session.graph.checkpoint.every == 0:
+            self.commit(position)
+
+    def commit(self, position: Position) -> None:
+        """Commits the position between two steps; nothing to do where it is committed. A collective call.
+
+        Raises RunFailed where the ranks' weights differ.
+        """
+        if position.global_step == self._committed:
+            return
+        self._stop_if_ranks_differ(position.global_step)
+        loaded, root = self._session.policy.loaded, self._session.folder / "checkpoints"
+        moments = on_main(self._moments(), self._ranks)
+        reference = on_main(self._reference.tensors() if self._reference is not None else {}, self._ranks)
+        weights = whole_weights(loaded, self._ranks, merged=position.over)
+        self._ranks.main_does(
+            lambda: checkpoint.commit(
+                root,
+                position.global_step,
+                save_model=lambda where: save_transformers(loaded, where, weights),
+                state=position.to_json(),
+                tensors={"optimizer": moments, "reference": reference},
+            ),
+            f"the checkpoint of step {position.global_step}",
+        )
+        self._committed = position.global_step
+        if self._ranks.is_main:
+            ends = {step for _, step in self._events.phase_ends()}
+            kept = ends | {position.global_step} if position.over else ends
+            checkpoint.retain(root, self._session.graph.checkpoint.keep, frozenset(kept))
+
+    def _stop_if_ranks_differ(self, global_step: int) -> None:
+        """Every rank applies the same update to the same weights; where one does not, nothing is worth keeping."""
+        if self._session.policy.is_sharded:
+            return  # no weight is held twice
+        sums = [float(p.detach().double().sum()) for _, p in self._session.policy.parameters()]
+        if len({tuple(s) for s in self._ranks.gather([sums])}) > 1:
+            raise RunFailed(
+                f"the weights of the {self._ranks.size} processes differ after step {global_step}",
+                mend="the last checkpoint stands; the same software and hardware must run on every rank",
+            )

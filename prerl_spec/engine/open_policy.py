@@ -1,0 +1,32 @@
+"""A declared model, loaded and made the policy: the same for a run and for a score taken later."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+
+from prerl_spec.engine.frozen_base import with_base
+from prerl_spec.engine.policy import Policy
+from prerl_spec.engine.ranks import Ranks
+from prerl_spec.engine.tokenizer_files import tokenizer_files, write_tokenizer
+from prerl_spec.registry.kinds import Data, Model, ModelSite
+
+
+def open_policy(
+    declared: Model, data: Mapping[str, Data], ranks: Ranks, folder: Path, *, seed: int, precision: str | None = None
+) -> Policy:
+    """Builds the model on this rank's device; a collective call.
+
+    `data` are the declared data sets, one of which may bring the tokenizer: the main rank writes it below `folder`.
+    `precision` is the dtype in which forwards are computed, by its name in torch; None leaves it to the model. Raises
+    EnvironmentUnmet where the data set that is named as tokenizer brings none, RunFailed for weights that are not finite.
+    """
+
+    def tokenizer_folder(name: str) -> Path:
+        files, place = tokenizer_files(name, data[name]), folder / "tokenizers" / name
+        ranks.main_does(lambda: write_tokenizer(files, place), f"the tokenizer of data.{name}")
+        return place
+
+    loaded = declared.build(ModelSite(seed=seed, device=str(ranks.device), tokenizer_folder=tokenizer_folder))
+    compute_dtype = loaded.compute_dtype if precision is None else getattr(torch, precision)
+    return Policy(with_base(loaded, compute_dtype), ranks.device)

@@ -1,0 +1,30 @@
+"""The spec of a trial: trial.toml with one component of a Python file where it serves. No torch."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from string import Template
+from typing import Any
+
+TEMPLATE = Path(__file__).with_name("trial.toml")
+
+GRPO = '{ use = "grpo", aggregation = "token_mean" }'
+
+SERVING: Mapping[str, str] = {
+    "objective": "objective = $it",
+    "verifier": f"objective = {GRPO}\nverifier = $it",
+    "reward": f"objective = {GRPO}\nrewards = [$it]",
+    "filter": f"objective = {GRPO}\nfilters = [$it]",
+    "probe": f"objective = {GRPO}\nprobes = [$it]",
+    "optimizer": f"objective = {GRPO}\noptimizer = $it",
+}
+"""Kind -> how a component of it serves the phase that is trained; no other kind can be tried by training."""
+
+
+def trial_spec(file: Path, kind: str, use: str, settings: Mapping[str, Any], *, seed: int) -> str:
+    """The text of the spec in which the component `use` of `file` serves: `trial_spec(Path("mine.py"), "objective",
+    "local.mine", {"beta": 0.1}, seed=0)`. `kind` is one of SERVING."""
+    it = ", ".join(f"{key} = {json.dumps(value)}" for key, value in {"use": use, **settings}.items())
+    serving = Template(SERVING[kind]).substitute(it=f"{{ {it} }}")
+    template = Template(TEMPLATE.read_text(encoding="utf-8"))
+    return template.substitute(file=json.dumps(str(file.absolute())), serving=serving, seed=seed)

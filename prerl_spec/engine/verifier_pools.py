@@ -1,0 +1,31 @@
+"""The worker pools of every verifier that is asked, each opened at its first question."""
+
+import json
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+
+from prerl_spec.engine.verification import Item, VerifierPool
+from prerl_spec.registry.kinds import Verifier
+from prerl_spec.types import Verdict
+
+
+class VerifierPools:
+    """Equal declarations share a pool; the workers end with `stack`.
+
+    `progress(done, total)` counts the verdicts of a call.
+    """
+
+    def __init__(self, stack: ExitStack, progress: Callable[[int, int], None] | None = None) -> None:
+        self._stack = stack
+        self._progress = progress
+        self._pools: dict[str, VerifierPool] = {}
+
+    def judge(self, verifier: Verifier, items: Sequence[Item]) -> list[Verdict]:
+        """One verdict an item, in order. Raises EnvironmentUnmet for a verifier that cannot be started."""
+        if not items:
+            return []
+        entry = f"{type(verifier).__module__}:{type(verifier).__qualname__}"
+        key = json.dumps([entry, verifier.settings()], sort_keys=True)
+        if key not in self._pools:
+            self._pools[key] = self._stack.enter_context(VerifierPool(verifier, entry_value=entry))
+        return self._pools[key].verify(items, progress=self._progress)
