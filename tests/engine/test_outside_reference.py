@@ -32,7 +32,7 @@ def test_the_cases_reach_what_they_are_for() -> None:
     """Old log-probabilities differ from current ones, clips act, and an update without weight is left out."""
     for name, case in CASES.items():
         first, *later = compared(name).outside.updates
-        assert first.num_clipped == 0 and first.largest_log_ratio == 0, "ρ = 1 before anything has moved"
+        assert (first.num_clipped, first.largest_log_ratio) == (0, 0), "ρ = 1 before anything has moved"
         if case.num_updates > 1 and any(t.has_ratio for t in case.terms):
             assert sum(u.num_clipped for u in later) > 0, name
             assert all(u.largest_log_ratio > 0.1 for u in later), name
