@@ -1,6 +1,7 @@
 """What was drawn and judged comes back exactly, and is never decided twice."""
 
 import resource
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -82,6 +83,15 @@ def test_drawn_without_verdicts_comes_back_unjudged(tmp_path: Path) -> None:
     journal.open_step("prune", 1, 1).drew([_drawn()])
     group = journal.open_step("prune", 1, 1).groups[(0, 0)]
     assert [a.verdict for a in group.attempts] == [None, None]
+
+
+def test_responses_count_for_the_prompt_that_they_answer_and_no_other(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "journal", writes=True)
+    journal.open_step("prune", 1, 1).drew([_drawn(0), _drawn(1)])
+    notes, drawn = journal.open_step("prune", 1, 1), _drawn()
+    other = replace(drawn.prompt, row=18)
+    assert notes.same_prompts(0, [(0, drawn.prompt), (1, other), (2, drawn.prompt)]) == {0: drawn}
+    assert notes.same_prompts(1, [(0, drawn.prompt)]) == {}, "another round has drawn nothing yet"
 
 
 def test_only_the_main_rank_writes(tmp_path: Path) -> None:

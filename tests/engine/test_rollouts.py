@@ -162,6 +162,23 @@ def test_a_timeout_or_an_error_has_no_reward_and_a_wrong_answer_has_zero(tmp_pat
     assert [a.reward for a in noted[0, 0].attempts] == [1.0, None, 0.0, None]
 
 
+def test_a_judge_hears_which_responses_were_cut_off(tmp_path: Path, phase: Phase) -> None:
+    class Halting(Noting):
+        def generate(self, *asked: Any) -> list[list[Generation]]:
+            whole = super().generate(*asked)
+            return [[replace(g, stop="length") if i % 2 else g for i, g in enumerate(group)] for group in whole]
+
+    heard: list[tuple[str, str, bool]] = []
+
+    def judge(verifier: Any, items: Sequence[tuple[str, str, bool]]) -> list[Verdict]:
+        heard.extend(items)
+        return [WRONG] * len(items)
+
+    step, _ = Desk(tmp_path, phase, judge, Halting()).collect()
+    assert [was_cut for _, _, was_cut in heard] == [False, True] * 8
+    assert [gold for _, gold, _ in heard] == [g.prompt.gold for g in step.groups for _ in g.attempts]
+
+
 def test_a_reward_term_adds_to_a_score_and_never_to_a_timeout(tmp_path: Path, phase: Phase) -> None:
     class Bonus(Component):
         kind: ClassVar = "reward"
