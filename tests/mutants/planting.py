@@ -19,10 +19,10 @@ COPIED = ("prerl_spec", "components", "tests", "specs", "pyproject.toml")
 
 @dataclass
 class Tree:
-    """The copy; `passed` remembers which selections of tests pass in it when nothing is planted."""
+    """The copy; `passed` remembers which tests pass in it when nothing is planted."""
 
     folder: Path
-    passed: dict[tuple[str, ...], bool] = field(default_factory=dict)
+    passed: dict[str, bool] = field(default_factory=dict)
 
     @classmethod
     def copied_to(cls, folder: Path) -> "Tree":
@@ -33,24 +33,26 @@ class Tree:
                 shutil.copy2(ROOT / name, folder / name)
         return cls(folder)
 
-    def passes_unchanged(self, tests: tuple[str, ...]) -> bool:
+    def passes_unchanged(self, tests: str) -> bool:
+        """Whether these tests (a file, or one test of it) pass without a fault."""
         if tests not in self.passed:
             self.passed[tests] = self.first_failure(tests) is None
         return self.passed[tests]
 
-    def seen_by(self, mutant: Mutant) -> str | None:
-        """The first test that fails with the fault planted, None where all of them pass."""
+    def seen_by(self, mutant: Mutant) -> dict[str, str | None]:
+        """For each of the tests that must see the fault: which one fails with it planted, None where all pass."""
         file = self.folder / mutant.file
         original = file.read_text(encoding="utf-8")
         file.write_text(original.replace(mutant.old, mutant.new), encoding="utf-8")
         try:
-            return self.first_failure(mutant.seen_by)
+            return {tests: self.first_failure(tests) for tests in mutant.seen_by}
         finally:
             file.write_text(original, encoding="utf-8")
 
-    def first_failure(self, tests: tuple[str, ...]) -> str | None:
-        """The name of the first test that fails here. Raises where pytest could not run them: that is no finding."""
-        command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "--tb=no", *tests]
+    def first_failure(self, tests: str) -> str | None:
+        """The first of these tests that fails here, None where all pass. Raises AssertionError where pytest could not run
+        them: that is no finding."""
+        command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "--tb=no", tests]
         path = os.pathsep.join([str(self.folder), str(self.folder / "components")])
         # Without bytecode: a planted line may have the length and the second of the one that it replaces.
         environment = {**os.environ, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"}
@@ -66,17 +68,18 @@ class Tree:
 
 
 def main(names: list[str]) -> int:
-    """Plants the faults of these names, or all; returns how many nobody saw."""
+    """Plants the faults of these names, or all; returns how often one was not seen."""
     survivors = 0
     with tempfile.TemporaryDirectory() as folder:
         tree = Tree.copied_to(Path(folder))
         for mutant in MUTANTS:
             if names and mutant.name not in names:
                 continue
-            assert tree.passes_unchanged(mutant.seen_by), f"{mutant.seen_by} fail without a fault"
-            seen_by = tree.seen_by(mutant)
-            survivors += seen_by is None
-            print(f"{mutant.name:5} {seen_by or 'SURVIVES: ' + mutant.breaks}", flush=True)
+            for tests in mutant.seen_by:
+                assert tree.passes_unchanged(tests), f"{tests} fails without a fault"
+            for tests, failed in tree.seen_by(mutant).items():
+                survivors += failed is None
+                print(f"{mutant.name:5} {failed or f'SURVIVES {tests}: {mutant.breaks}'}", flush=True)
     return survivors
 
 

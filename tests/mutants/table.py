@@ -1,7 +1,8 @@
 """Faults that somebody could make tomorrow, each with the tests that must see it.
 
-A row is an exact text of a file, what takes its place, what that breaks, and the tests that fail then. Whoever moves or
-rewrites such a line carries its row along: a text that is not there exactly once fails the default suite.
+A row is an exact text of a file, what takes its place, what that breaks, and the tests (files, or single tests) every one
+of which fails then. Whoever moves or rewrites such a line carries its row along: a text that is not there exactly once
+fails the default suite.
 """
 
 from dataclasses import dataclass
