@@ -95,6 +95,17 @@ def test_a_setting_knows_what_it_takes() -> None:
     assert not settings["cap"].only_choices
 
 
+def test_a_setting_is_known_by_the_key_that_a_spec_writes() -> None:
+    class Spanning(Component):
+        kind: ClassVar[Literal["filter"]] = "filter"
+        start: int = Field(0, alias="from")
+
+    (setting,) = settings_of(Spanning).values()
+    assert list(settings_of(Spanning)) == ["from"]
+    assert (setting.key, setting.attribute) == ("from", "start")
+    assert [(r.code, r.steps) for r in validate(Spanning, {"from": "x"})[1]] == [("E0201", ("from",))]
+
+
 def test_what_is_missing_is_not_refused_here() -> None:
     class Needs(Component):
         kind: ClassVar[Literal["filter"]] = "filter"
