@@ -5,7 +5,17 @@ from typing import ClassVar
 from prerl_components.objectives.grpo import Grpo
 
 from prerl_spec.registry.shelf import Entry, Shelf, installed
-from prerl_spec.sdk import Attempt, Component, Conditional, Group, Need, OnePartObjective
+from prerl_spec.sdk import (
+    Attempt,
+    BinaryVerifier,
+    Component,
+    Conditional,
+    Group,
+    Need,
+    OnePartObjective,
+    Outcome,
+    Verdict,
+)
 
 
 class Needy(Grpo):
@@ -48,6 +58,19 @@ class Signal(Component):
         return frozenset({"acme.signal"})
 
 
+class Graded(BinaryVerifier):
+    """A verifier that gives marks between 0 and 1."""
+
+    right_example: ClassVar[tuple[str, str]] = ("A", "A")
+    wrong_example: ClassVar[tuple[str, str]] = ("B", "A")
+
+    def provides(self) -> frozenset[str]:
+        return frozenset({"reward[scalar]"})
+
+    def judge(self, response: str, gold: str) -> Verdict:
+        return Verdict(Outcome.RIGHT, 1.0) if response == gold else Verdict(Outcome.WRONG, 0.5)
+
+
 class Bonus(Component):
     """A reward term."""
 
@@ -69,6 +92,7 @@ def shelf() -> Shelf:
         ("objective", "weighed", Weighed),
         ("probe", "signal", Signal),
         ("probe", "other_signal", Signal),
+        ("verifier", "graded", Graded),
         ("reward", "bonus", Bonus),
     ]
     entries = [Entry(kind, f"acme.{name}", f"{__name__}:{c.__name__}", "acme", "1.0") for kind, name, c in here]  # type: ignore[arg-type]

@@ -234,6 +234,20 @@ def test_reward_terms_make_the_reward_a_scalar() -> None:
     assert (found.code, under(with_terms, found)) == ("E0601", '"acme.binary_only"')
 
 
+def test_of_several_data_sets_verifiers_each_must_provide_the_port() -> None:
+    """A prompt is judged by its own data set's verifier: a port that only one of them provides is missing for others."""
+    graded = '[data.train]\nuse = "jsonl"\npath = "x"\nverifier = "acme.graded"'
+    text = bent(
+        ('[data.train]\nuse = "arithmetic_chains"', graded),
+        ('id = "prune"', 'id = "prune"\ndata = "train"'),
+        ('id = "refine"', 'id = "refine"\ndata = { train = 1.0, easy = 1.0 }'),
+        (GRPO, '[phases.objective]\nuse = "acme.binary_only"\n'),
+    )
+    (found,) = found_in(text, shelf())
+    assert (found.code, found.path, under(text, found)) == ("E0601", "phases[2].objective.use", '"acme.binary_only"')
+    assert found_in(text.replace('"acme.graded"', '"exact_match"'), shelf()) == []
+
+
 @pytest.mark.parametrize(
     ("change", "word"),
     [(("group_size = 4", "group_size = 1"), '"acme.silent"'), (("group_size = 4", "group_size = 4\ntop_k = 5"), "2")],

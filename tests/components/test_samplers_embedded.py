@@ -11,6 +11,7 @@ import pytest
 import torch
 from prerl_components.samplers import kv_loop
 from prerl_components.samplers.batches import Budget, plan_alone, plan_batches, plan_tiles
+from prerl_components.samplers.draw import BLOCK
 from prerl_components.samplers.embedded import EmbeddedSampler
 from prerl_components.samplers.kv_cache import MIN_ROOM
 from prerl_components.samplers.transformers import Transformers
@@ -121,6 +122,21 @@ def test_log_probabilities_and_entropies_are_those_of_a_plain_forward(shape: Sha
         drawn = sampler.generate(asked, Decoding(temperature=0.7, max_new_tokens=20))
     model.module.eval()
     assert gap(model, asked, drawn, 0.7) < ROUNDING
+
+
+def test_a_response_longer_than_a_block_is_drawn_from_its_own_stream_to_the_end() -> None:
+    """By hand: the t-th token is the first whose cumulative probability exceeds the t-th number of the seed's stream."""
+    model, seeds = tiny_loaded(), (3, 4, 5)
+    model.codec.eos_ids = ()
+    with sampling(model) as sampler:
+        ((*drawn,),) = sampler.generate([Request((1, 2, 3), seeds)], Decoding(max_new_tokens=2 * BLOCK + 9))
+    model.module.eval()
+    for seed, generation in zip(seeds, drawn, strict=True):
+        assert len(generation.tokens) == 2 * BLOCK + 9
+        uniform_T = np.random.Generator(np.random.Philox(key=seed)).random(len(generation.tokens))
+        cdf_TV = plain_logps(model, (1, 2, 3), generation.tokens, 1.0).double().exp().cumsum(-1).numpy()
+        by_hand = [int(np.searchsorted(c, u * c[-1], side="right")) for c, u in zip(cdf_TV, uniform_T, strict=True)]
+        assert by_hand == list(generation.tokens)
 
 
 @pytest.mark.parametrize("family", ["mistral", "gemma3"])

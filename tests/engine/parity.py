@@ -9,7 +9,7 @@ from prerl_spec.compiler.graph import Named
 from prerl_spec.compiler.runs import choose_run_folder, hold_run_folder
 from prerl_spec.engine.folder import write_given
 from prerl_spec.engine.run import run
-from prerl_spec.sdk import Component, Outcome, Verdict
+from prerl_spec.sdk import Component, Group, Outcome, Verdict
 from tests.engine.runs import SPEC, Heard
 
 HEAD = (
@@ -42,6 +42,17 @@ class Parity(Component):
         return None
 
 
+class EverySecond(Component):
+    """A filter that keeps every second group, and all of the last round: steps of four groups take three rounds."""
+
+    kind: ClassVar[Literal["filter"]] = "filter"
+
+    refill_rounds: int = 2
+
+    def keep(self, group: Group) -> bool:
+        return group.refill == self.refill_rounds or group.slot % 2 == 0
+
+
 def start(
     folder: Path,
     phases: str,
@@ -49,8 +60,10 @@ def start(
     verifier: Parity | None = None,
     *,
     corpus_steps: tuple[int, int] = (1, 1),
+    filters: tuple[Component, ...] = (),
 ) -> Path:
-    """Runs these phases in the folder, or goes on with them; gives the run folder."""
+    """Runs these phases in the folder, or goes on with them, every one that samples behind these filters; returns the run
+    folder."""
     folder.mkdir(exist_ok=True)
     file = folder / "spec.toml"
     corpus = 'part = "corpus", steps = {}'
@@ -58,7 +71,14 @@ def start(
     file.write_text(HEAD.replace(corpus.format([1, 1]), corpus.format(list(corpus_steps))) + phases)
     graph = compile_spec(file).graph
     judge = Named("parity", verifier or Parity())
-    graph = replace(graph, verifier=judge, phases=tuple(replace(p, verifier=p.sampler and judge) for p in graph.phases))
+    named = tuple(Named(type(f).__name__, f) for f in filters)
+    graph = replace(
+        graph,
+        verifier=judge,
+        phases=tuple(
+            replace(p, verifier=judge, filters=(*p.filters, *named)) if p.sampler else p for p in graph.phases
+        ),
+    )
 
     taken, _ = choose_run_folder(folder / "runs", graph.run.name, graph.digest)
     with hold_run_folder(taken):

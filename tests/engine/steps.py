@@ -10,6 +10,7 @@ import torch
 from prerl_spec.engine.phase import Trainer
 from prerl_spec.engine.policy import Policy
 from prerl_spec.engine.ranks import Ranks
+from prerl_spec.engine.reference import Reference
 from prerl_spec.engine.sharding import whole
 from prerl_spec.engine.updating import Updater, UpdateRecord
 from prerl_spec.testing.tiny import Shape, tiny_loaded
@@ -56,12 +57,13 @@ def make_trainer(
     updates_per_batch: int = 1,
     tokens_per_pass: int = 256,
     ranks: Ranks | None = None,
+    reference: Reference | None = None,
 ) -> Trainer:
     from prerl_components.optimizers.adamw import Adamw
 
     ranks = ranks or Ranks.start()
     updater = Updater(optimizer or Adamw(lr=1e-3), policy.parameters(), ranks)
-    return Trainer(policy, updater, objective, updates_per_batch, tokens_per_pass, ranks, None, lambda *_: None)
+    return Trainer(policy, updater, objective, updates_per_batch, tokens_per_pass, ranks, reference, lambda *_: None)
 
 
 def gradient_of(trainer: Trainer, step: Step) -> torch.Tensor:

@@ -11,6 +11,7 @@ from prerl_spec.engine.ranks import Ranks
 from prerl_spec.engine.weights import load_transformers, save_transformers, weights_hash, whole_weights
 from prerl_spec.errors import RunFailed
 from prerl_spec.testing.tiny import tiny_loaded
+from tests.engine.disk_order import DiskOrder
 
 
 def _commit(root: Path, step: int) -> Path:
@@ -40,6 +41,48 @@ def test_one_flipped_byte_in_any_file_is_found_and_an_older_checkpoint_is_taken(
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 1
     file.write_bytes(bytes(content))
+    saved = checkpoint.newest(tmp_path)
+    assert saved is not None
+    assert saved.global_step == 1
+
+
+def test_every_byte_is_on_the_disk_before_the_folder_gets_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = DiskOrder(monkeypatch)
+    folder = _commit(tmp_path, 1)
+    ((work, target, num_before),) = disk.renamed
+    assert target == folder
+    names = [path.relative_to(work).as_posix() for path, _ in disk.synced[:num_before]]
+    files = {f.relative_to(folder).as_posix(): f.stat().st_size for f in folder.rglob("*") if f.is_file()}
+    assert sorted(names) == sorted([*files, "trainer", "."]), "each file and each folder, once"
+    assert names.index("MANIFEST.json") == len(files) - 1, "the manifest after all that it lists"
+    assert {n: size for n, (_, size) in zip(names, disk.synced, strict=False) if n in files} == files
+    assert [path for path, _ in disk.synced[num_before:]] == [tmp_path], "the new name itself, last"
+
+
+def test_a_file_that_the_manifest_forgot_is_found(tmp_path: Path) -> None:
+    file = _commit(tmp_path, 1) / "MANIFEST.json"
+    manifest = json.loads(file.read_text())
+    del manifest["files"]["trainer/optimizer.safetensors"]
+    file.write_text(json.dumps(manifest))
+    assert checkpoint.problems(file.parent) == ["MANIFEST.json differs from its seal"]
+    assert checkpoint.newest(tmp_path) is None
+
+
+def test_what_the_disk_altered_is_found_before_the_run_relies_on_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _commit(tmp_path, 1)
+    rename = Path.rename
+
+    def rotting(source: Path, target: Path) -> Path:
+        (source / "model.bin").write_bytes(b"other bytes")
+        return rename(source, target)
+
+    monkeypatch.setattr(Path, "rename", rotting)
+    with pytest.raises(RunFailed, match=r"checkpoint step-000002 reads back wrong: model\.bin is missing or differs"):
+        _commit(tmp_path, 2)
     saved = checkpoint.newest(tmp_path)
     assert saved is not None
     assert saved.global_step == 1

@@ -22,6 +22,8 @@ CURVE = """
 [[evaluate]]
 use = "holdout"
 data = "train"
+verifier = "exact_match"
+max_new_tokens = 1
 limit = 2
 every = 2
 at = ["end"]
@@ -69,7 +71,7 @@ class Killed(BaseException):
 
 def test_a_score_counts_for_a_plateau_once_when_it_is_new_and_after_a_kill_too(tmp_path: Path) -> None:
     """Scored after steps 2, 4 and 6, heard at 3, 5 and 7: flat for 3 steps at step 7, where a score is heard, and not
-    at step 6, where none is."""
+    at step 6, where none is. No box fits in one token: every score is 0, whatever is drawn."""
     assert [e["global_step"] for e in steps_of(start(tmp_path / "whole", CURVE))] == list(range(1, 8))
 
     class Dies(Heard):

@@ -1,10 +1,14 @@
 """What was drawn and judged comes back exactly, and is never decided twice."""
 
 import resource
+from dataclasses import replace
 from pathlib import Path
+
+import pytest
 
 from prerl_spec.engine.journal import Journal
 from prerl_spec.types import Attempt, Group, Outcome, Prompt, Segment, Verdict
+from tests.engine.disk_order import DiskOrder
 from tests.engine.steps import random_step
 
 VERDICTS = [Verdict(Outcome.RIGHT, 1.0, "4"), Verdict(Outcome.TIMEOUT, None, None, "10 s")]
@@ -26,6 +30,24 @@ def test_groups_and_verdicts_come_back_exactly(tmp_path: Path) -> None:
     notes.drew([_drawn()])
     notes.judged([judged])
     assert journal.open_step("prune", 1, 1).groups == {(0, 0): judged}
+
+
+def test_what_was_drawn_and_judged_is_on_the_disk_before_anybody_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from prerl_spec.engine.journal import with_verdicts
+
+    notes = Journal(tmp_path / "journal", writes=True).open_step("prune", 1, 1)
+    file = tmp_path / "journal" / "step-000001.jsonl"
+    disk = DiskOrder(monkeypatch)
+    for write in (
+        lambda: notes.drew([_drawn()]),
+        lambda: notes.judged([with_verdicts(_drawn(), VERDICTS, [1.0, None])]),
+        lambda: notes.refused("too many faults"),
+    ):
+        write()
+        assert disk.synced.pop() == (file, file.stat().st_size), "synced with its last byte"
+    assert disk.synced == []
 
 
 def test_a_line_torn_by_a_kill_is_left_out_and_what_came_before_is_kept(tmp_path: Path) -> None:
@@ -61,6 +83,15 @@ def test_drawn_without_verdicts_comes_back_unjudged(tmp_path: Path) -> None:
     journal.open_step("prune", 1, 1).drew([_drawn()])
     group = journal.open_step("prune", 1, 1).groups[(0, 0)]
     assert [a.verdict for a in group.attempts] == [None, None]
+
+
+def test_responses_count_for_the_prompt_that_they_answer_and_no_other(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "journal", writes=True)
+    journal.open_step("prune", 1, 1).drew([_drawn(0), _drawn(1)])
+    notes, drawn = journal.open_step("prune", 1, 1), _drawn()
+    other = replace(drawn.prompt, row=18)
+    assert notes.same_prompts(0, [(0, drawn.prompt), (1, other), (2, drawn.prompt)]) == {0: drawn}
+    assert notes.same_prompts(1, [(0, drawn.prompt)]) == {}, "another round has drawn nothing yet"
 
 
 def test_only_the_main_rank_writes(tmp_path: Path) -> None:

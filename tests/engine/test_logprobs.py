@@ -40,13 +40,29 @@ def test_tiles_give_the_log_softmax_the_entropy_and_their_gradients(tiled: None,
         torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-4)
 
 
-def test_no_tensor_of_all_logits_is_kept_for_the_backward_pass(tiled: None) -> None:
+def _kept(entropy: bool) -> int:
+    """Elements that the backward pass of N tokens finds stored, each storage once; the head's weight is not counted."""
     hidden, target, head = _inputs()
-    kept: list[int] = []
-    with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t.numel()) or t, lambda t: t):
-        chosen_logprobs(hidden, target, head, vocab_size=V, temperature=1.0, entropy=False)
-    # A tile's inputs (hidden states, targets, the head) and nothing of size n x V.
-    assert max(kept) <= max(N * D, V * D)
+    kept: dict[int, int] = {head.weight.data_ptr(): 0}
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        kept.setdefault(tensor.untyped_storage().data_ptr(), tensor.numel())
+        stored.append(tensor)  # so that no address is used twice
+        return tensor
+
+    stored: list[torch.Tensor] = []
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda t: t):
+        made = chosen_logprobs(hidden, target, head, vocab_size=V, temperature=0.7, entropy=entropy)
+    assert made[0].requires_grad
+    return sum(kept.values())
+
+
+@pytest.mark.parametrize("entropy", [False, True])
+def test_no_logits_are_kept_for_the_backward_pass(tiled: None, entropy: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    # What stays is a tile's inputs, hidden states and targets; all tiles' logits together are N x V.
+    assert _kept(entropy) <= N * (D + 1)
+    monkeypatch.setattr(logprobs, "TILE_ELEMENTS", N * V)
+    assert _kept(entropy) >= N * V, "one tile is not computed again: the count sees logits where they are kept"
 
 
 def test_the_largest_logits_are_those_of_one_tile(tiled: None) -> None:

@@ -8,7 +8,7 @@ from prerl_components.objectives.marginal import MarginalPg
 from prerl_spec.engine.packing import pack, plan_passes
 from prerl_spec.needs import Need
 from prerl_spec.testing.tiny import Shape
-from prerl_spec.types import Step
+from prerl_spec.types import Attempt, Group, Prompt, Segment, Step
 from prerl_spec.views import Conditional, Marginal
 from tests.engine.steps import gradient_of, make_trainer, random_step, tiny_policy
 
@@ -46,6 +46,38 @@ def test_one_by_one_log_probs_equal_the_models_own() -> None:
                 both += logp[range(len(context) - 1, ids.shape[1] - 1), list(a.tokens)].numpy()
             theirs.append(both)
     np.testing.assert_allclose(ours, np.concatenate(theirs), atol=2e-5)
+
+
+def test_what_an_environment_said_is_read_and_not_scored() -> None:
+    """Also where it comes first, and beside another sample in the row."""
+    policy = tiny_policy()
+    said, told = Segment((5, 6, 7)), Segment((50, 60), "environment", trained=False)
+    attempts = [Attempt(s, "", "eos") for s in ((told, said), (said, told, Segment((8,))), (said,))]
+    step = Step("p", 1, 1, (Group(0, Prompt("train", 0, "?", "1", (1, 2)), tuple(attempts)),))
+    (one,) = pack(step, {Conditional(): range(3)}, policy.codec, tokens_per_pass=400)
+    logp_n = policy.logprobs(one, [Need(Conditional())], temperature=1.0, of="policy")[Need(Conditional())]
+    assert one.tokens.id_N.tolist() == [5, 6, 7, 5, 6, 7, 8, 5, 6, 7]
+    by_hand = []
+    for attempt in attempts:
+        ids = torch.tensor([[1, 2, *attempt.tokens]])
+        logp_TV = policy.module(input_ids=ids).logits[0].log_softmax(-1)
+        by_hand += [logp_TV[1 + t, attempt.tokens[t]] for t, trained in enumerate(attempt.trained) if trained]
+    torch.testing.assert_close(logp_n, torch.stack(by_hand), atol=2e-5, rtol=0)
+
+
+def test_a_sample_that_only_one_view_reads_is_zero_in_the_other_and_moves_nobody() -> None:
+    policy, step = tiny_policy(), random_step(2, 3)
+    views = {Conditional(): [0, 2, 5], Marginal(): [1, 2, 4]}
+    (one,) = pack(step, views, policy.codec, tokens_per_pass=4_000)
+    assert one.samples == (0, 1, 2, 4, 5)
+    for view, samples in views.items():
+        together = policy.logprobs(one, [Need(view)], temperature=1.0, of="policy")[Need(view)]
+        (lone,) = pack(step, {view: samples}, policy.codec, tokens_per_pass=4_000)
+        alone = policy.logprobs(lone, [Need(view)], temperature=1.0, of="policy")[Need(view)]
+        expected = torch.zeros(one.tokens.num_tokens)
+        places = {int(n): i for i, n in enumerate(one.index_N)}
+        expected[[places[int(n)] for n in lone.index_N]] = alone
+        torch.testing.assert_close(together, expected, atol=2e-5, rtol=0)
 
 
 @pytest.mark.parametrize(("shape", "packs"), [("qwen3", True), ("llama", True), ("gpt2", True), ("opt", False)])

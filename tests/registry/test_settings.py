@@ -17,7 +17,9 @@ class Example(Component):
     flag: bool = False
     form: Literal["sum", "mean"] = "sum"
     cap: Literal["off"] | Annotated[float, Field(gt=1)] = "off"
+    below: int = Field(0, lt=1)
     words: tuple[str, ...] = ()
+    few: Literal["all"] | Annotated[tuple[str, ...], Field(max_length=1)] | tuple[int, ...] = "all"
     pair: tuple[int, int] = (1, 2)
     weights: dict[str, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
     target: str = Field("whole", pattern=r"^(whole|after:.+)$")
@@ -64,8 +66,20 @@ def test_each_refusal_has_its_code_and_place(values: dict[str, Any], wanted: lis
 def test_a_refusal_says_the_value_seen_and_what_would_be_right() -> None:
     _, (refusal,) = validate(Example, {"count": 0})
     assert refusal == Refusal("E0202", ("count",), "`count` must be at least 1, not 0")
+    for value, said in [(0, "more than 0.0, not 0"), (1.5, "at most 1.0, not 1.5")]:
+        _, (refusal,) = validate(Example, {"share": value})
+        assert refusal == Refusal("E0202", ("share",), f"`share` must be {said}")
+    _, (refusal,) = validate(Example, {"below": 1})
+    assert refusal == Refusal("E0202", ("below",), "`below` must be less than 1, not 1")
     _, (refusal,) = validate(Example, {"form": "men"})
     assert refusal.choices == ("sum", "mean")
+
+
+def test_a_broken_item_does_not_hide_that_the_list_breaks_a_rule() -> None:
+    _, found = validate(Example, {"few": ["x", "y"]})
+    assert found[0] == Refusal("E0202", ("few",), "`few` is too long")
+    assert [(r.code, r.steps) for r in found[1:]] == [("E0201", ("few", 0)), ("E0201", ("few", 1))]
+    assert refusals(weights={"a": "x"}) == [("E0201", ("weights", "a"))], "no rule of the table: its item says all"
 
 
 def test_a_setting_knows_what_it_takes() -> None:
@@ -79,6 +93,17 @@ def test_a_setting_knows_what_it_takes() -> None:
     assert settings["cap"].wanted == '"off" or a number'
     assert settings["form"].only_choices
     assert not settings["cap"].only_choices
+
+
+def test_a_setting_is_known_by_the_key_that_a_spec_writes() -> None:
+    class Spanning(Component):
+        kind: ClassVar[Literal["filter"]] = "filter"
+        start: int = Field(0, alias="from")
+
+    (setting,) = settings_of(Spanning).values()
+    assert list(settings_of(Spanning)) == ["from"]
+    assert (setting.key, setting.attribute) == ("from", "start")
+    assert [(r.code, r.steps) for r in validate(Spanning, {"from": "x"})[1]] == [("E0201", ("from",))]
 
 
 def test_what_is_missing_is_not_refused_here() -> None:

@@ -1,0 +1,214 @@
+"""How a batch is drawn and judged, seen from both neighbours: a sampler that notes what it is asked, a judge by the book."""
+
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+
+from prerl_spec.compiler.compile import compile_spec
+from prerl_spec.compiler.graph import Named, Phase
+from prerl_spec.engine.cursor import Cursor
+from prerl_spec.engine.journal import Journal
+from prerl_spec.engine.library import Shelf
+from prerl_spec.engine.ranks import Ranks
+from prerl_spec.engine.source import Rollouts, attempt_of, verifier_faults
+from prerl_spec.errors import RunFailed
+from prerl_spec.sdk import Component
+from prerl_spec.testing.tiny import byte_tokenizer
+from prerl_spec.text import Codec
+from prerl_spec.types import Attempt, Decoding, Generation, Group, Outcome, Prompt, Request, Step, Verdict
+from tests.engine.runs import SPEC
+
+CODEC = Codec.of_tokenizer(byte_tokenizer())
+RIGHT, WRONG = Verdict(Outcome.RIGHT, 1.0), Verdict(Outcome.WRONG, 0.0)
+PROMPT = Prompt("train", 0, "2+2?", "4", (1,))
+TIMEOUT, ERROR = Verdict(Outcome.TIMEOUT, None), Verdict(Outcome.ERROR, None)
+Judge = Callable[[Any, Sequence[tuple[str, str, bool]]], list[Verdict]]
+
+
+@dataclass
+class Noting:
+    """A sampler that answers with two letters and EOS, and keeps what it was asked."""
+
+    asked: list[Request] = field(default_factory=list)
+    decodings: list[Decoding] = field(default_factory=list)
+
+    def generate(
+        self, requests: Sequence[Request], decoding: Decoding, progress: Callable[[int, int], None] | None = None
+    ) -> list[list[Generation]]:
+        self.asked += requests
+        self.decodings.append(decoding)
+        one = Generation((*CODEC.encode("ok"), CODEC.eos_id), (-0.1, -0.2, -0.3), "eos", (1.0, 2.0, 3.0))
+        return [[one] * len(r.seeds) for r in requests]
+
+    def sync(self, version: int) -> None: ...
+
+
+class FirstKept(Component):
+    """Keeps the first group of each round, and all of the last: every step takes three rounds."""
+
+    kind: ClassVar = "filter"
+    refill_rounds: int = 2
+
+    def keep(self, group: Group) -> bool:
+        return group.refill == 2 or group.slot % 4 == 0
+
+
+@pytest.fixture(scope="module")
+def phase(tmp_path_factory: pytest.TempPathFactory) -> Phase:
+    file = tmp_path_factory.mktemp("spec") / "spec.toml"
+    file.write_text(SPEC.replace("max_new_tokens = 12", "max_new_tokens = 12\ntemperature = 0.7"))
+    return compile_spec(file).graph.phases[1]
+
+
+@dataclass
+class Desk:
+    """A source of batches over real rows and a real journal."""
+
+    folder: Path
+    phase: Phase
+    judge: Judge = lambda verifier, items: [WRONG] * len(items)
+    sampler: Noting = field(default_factory=Noting)
+
+    def collect(self, global_step: int = 1, cursor: Cursor | None = None) -> tuple[Step, Cursor]:
+        (name,) = self.phase.data
+        data = chains().open(name)
+        shelf = Shelf(name, data, None, range(len(data)), CODEC)
+        journal = Journal(self.folder / "journal", writes=True)
+        source = Rollouts(
+            self.phase, {name: shelf}, CODEC, 3, journal, Ranks.start(), self.sampler, self.judge, lambda *_: None
+        )
+        return source.collect(global_step, global_step, cursor or Cursor.start(), lambda stage: nullcontext())
+
+
+def chains() -> Any:
+    from prerl_components.data.arithmetic_chains import ArithmeticChains
+
+    return ArithmeticChains(steps=(1, 1), part="easy")
+
+
+def test_a_sampled_end_of_text_is_trained_and_not_said() -> None:
+    tokens = (*CODEC.encode("ok"), CODEC.eos_id)
+    attempt = attempt_of(Generation(tokens, (-1.0, -2.0, -3.0), "eos", (0.1, 0.2, 0.3)), CODEC)
+    (segment,) = attempt.segments
+    assert (segment.tokens, segment.logps, segment.entropies) == (tokens, (-1.0, -2.0, -3.0), (0.1, 0.2, 0.3))
+    assert (attempt.text, attempt.stop, attempt.num_trained) == ("ok", "eos", 3)
+
+
+@pytest.mark.parametrize("stop", ["length", "stop"])
+def test_a_response_without_an_end_of_text_is_said_to_its_last_token(stop: Any) -> None:
+    attempt = attempt_of(Generation(CODEC.encode("okay"), (-1.0,) * 4, stop), CODEC)
+    assert (attempt.text, attempt.num_trained) == ("okay", 4)
+
+
+def test_the_journal_keeps_the_end_of_text(tmp_path: Path, phase: Phase) -> None:
+    Desk(tmp_path, phase).collect()
+    noted = Journal(tmp_path / "journal", writes=False).open_step(phase.id, 1, 1).groups.values()
+    assert len(noted) == 4
+    assert {a.tokens[-1] for g in noted for a in g.attempts} == {CODEC.eos_id}
+
+
+def test_every_response_of_a_run_has_a_seed_of_its_own(tmp_path: Path, phase: Phase) -> None:
+    """Over steps, refill rounds, prompts and attempts; another phase at the same step has others too."""
+    refilled = replace(phase, filters=(Named("first_kept", FirstKept()),))
+    desk = Desk(tmp_path, refilled)
+    cursor = Cursor.start()
+    for global_step in (1, 2):
+        _, cursor = desk.collect(global_step, cursor)
+    other = Desk(tmp_path / "other", replace(phase, id="other"))
+    (tmp_path / "other").mkdir()
+    other.collect(1)
+    seeds = [s for r in (*desk.sampler.asked, *other.sampler.asked) for s in r.seeds]
+    assert len(seeds) == 4 * (2 * (4 + 3 + 2) + 4)
+    assert len(set(seeds)) == len(seeds)
+
+
+def test_the_same_step_asks_for_the_same_seeds_again(tmp_path: Path, phase: Phase) -> None:
+    asked = []
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        desk = Desk(tmp_path / name, phase)
+        desk.collect(5)
+        asked.append(desk.sampler.asked)
+    assert asked[0] == asked[1]
+
+
+def test_a_step_is_scored_at_the_temperature_that_drew_it(tmp_path: Path, phase: Phase) -> None:
+    desk = Desk(tmp_path, phase)
+    step, _ = desk.collect()
+    assert [d.temperature for d in desk.sampler.decodings] == [0.7]
+    assert step.temperature == 0.7
+    assert step.max_new_tokens == 12
+
+
+def test_refused_groups_are_replaced_in_rounds_by_other_rows(tmp_path: Path, phase: Phase) -> None:
+    step, _ = Desk(tmp_path, replace(phase, filters=(Named("first_kept", FirstKept()),))).collect()
+    assert [(g.refill, g.slot) for g in step.groups] == [(0, 0), (1, 4), (2, 8), (2, 9)]
+    assert [(g.refill, g.slot) for g in step.discarded] == [(0, 1), (0, 2), (0, 3), (1, 5), (1, 6)]
+    rows = [g.prompt.row for g in (*step.groups, *step.discarded)]
+    assert len(set(rows)) == len(rows)
+
+
+def test_a_timeout_or_an_error_has_no_reward_and_a_wrong_answer_has_zero(tmp_path: Path, phase: Phase) -> None:
+    def judge(verifier: Any, items: Sequence[tuple[str, str, bool]]) -> list[Verdict]:
+        return [RIGHT, TIMEOUT, WRONG, ERROR, *[WRONG] * (len(items) - 4)]
+
+    step, _ = Desk(tmp_path, phase, judge).collect()
+    assert [a.reward for a in step.samples[:5]] == [1.0, None, 0.0, None, 0.0]
+    noted = Journal(tmp_path / "journal", writes=False).open_step(phase.id, 1, 1).groups
+    assert [a.reward for a in noted[0, 0].attempts] == [1.0, None, 0.0, None]
+
+
+def test_a_judge_hears_which_responses_were_cut_off(tmp_path: Path, phase: Phase) -> None:
+    class Halting(Noting):
+        def generate(self, *asked: Any) -> list[list[Generation]]:
+            whole = super().generate(*asked)
+            return [[replace(g, stop="length") if i % 2 else g for i, g in enumerate(group)] for group in whole]
+
+    heard: list[tuple[str, str, bool]] = []
+
+    def judge(verifier: Any, items: Sequence[tuple[str, str, bool]]) -> list[Verdict]:
+        heard.extend(items)
+        return [WRONG] * len(items)
+
+    step, _ = Desk(tmp_path, phase, judge, Halting()).collect()
+    assert [was_cut for _, _, was_cut in heard] == [False, True] * 8
+    assert [gold for _, gold, _ in heard] == [g.prompt.gold for g in step.groups for _ in g.attempts]
+
+
+def test_a_reward_term_adds_to_a_score_and_never_to_a_timeout(tmp_path: Path, phase: Phase) -> None:
+    class Bonus(Component):
+        kind: ClassVar = "reward"
+
+        def reward(self, attempt: Attempt, group: Group) -> float:
+            return 0.25
+
+    def judge(verifier: Any, items: Sequence[tuple[str, str, bool]]) -> list[Verdict]:
+        return [RIGHT, TIMEOUT, *[WRONG] * (len(items) - 2)]
+
+    step, _ = Desk(tmp_path, replace(phase, rewards=(Named("bonus", Bonus()),)), judge).collect()
+    assert [a.reward for a in step.samples[:3]] == [1.25, None, 0.25]
+
+
+def test_a_step_of_faults_is_refused_and_stays_in_the_journal(tmp_path: Path, phase: Phase) -> None:
+    desk = Desk(tmp_path, phase, lambda verifier, items: [*[ERROR] * 3, *[WRONG] * (len(items) - 3)])
+    with pytest.raises(RunFailed, match="3 of 16 verifications ended in a timeout or an error"):
+        desk.collect()
+    group = Journal(tmp_path / "journal", writes=False).open_step(phase.id, 1, 1).groups[0, 0]
+    assert [a.verdict for a in group.attempts] == [None] * 4
+    assert {a.tokens[-1] for a in group.attempts} == {CODEC.eos_id}
+
+
+def test_a_broken_verifier_is_three_faults_and_more_than_one_in_twenty() -> None:
+    def faults(num_faults: int, num_verdicts: int) -> bool:
+        verdicts = [TIMEOUT] * num_faults + [WRONG] * (num_verdicts - num_faults)
+        attempts = tuple(Attempt((), "", "eos", v, v.score) for v in verdicts)
+        return verifier_faults([Group(0, PROMPT, attempts)]) is not None
+
+    assert not faults(2, 3)
+    assert faults(3, 59)
+    assert not faults(3, 60)
+    assert faults(4, 60)

@@ -1,0 +1,53 @@
+"""What a trainer refuses, and that it scores a response by the distribution that drew it."""
+
+from collections.abc import Mapping
+
+import pytest
+import torch
+from prerl_components.objectives.grpo import Grpo
+from transformers import AutoModelForCausalLM
+
+from prerl_spec.engine.policy import Policy
+from prerl_spec.errors import RunFailed
+from prerl_spec.needs import Need
+from prerl_spec.registry.kinds import LoadedModel
+from prerl_spec.testing.tiny import byte_tokenizer, tiny_config
+from prerl_spec.text import Codec
+from prerl_spec.types import Tokens
+from tests.engine.steps import gradient_of, make_trainer, random_step, tiny_policy
+
+
+class Unbounded(Grpo):
+    """Its value is infinite and its gradient is GRPO's: only the loss can tell."""
+
+    def terms(self, logp: Mapping[Need, torch.Tensor], advantage_n: torch.Tensor, tokens: Tokens) -> torch.Tensor:
+        return super().terms(logp, advantage_n, tokens) + torch.inf
+
+
+def test_a_loss_that_is_not_finite_is_refused_where_its_gradient_would_pass() -> None:
+    policy = tiny_policy()
+    before = {n: p.detach().clone() for n, p in policy.parameters()}
+    with pytest.raises(RunFailed, match="the loss is inf"):
+        make_trainer(policy, Unbounded()).train(random_step())
+    assert all(torch.equal(before[n], p) for n, p in policy.parameters())
+    assert all(p.grad is None for _, p in policy.parameters()), "nothing is left over for the next update"
+
+
+def with_dropout() -> LoadedModel:
+    """GPT-2 with every dropout at a half, in train mode as transformers makes it."""
+    config = tiny_config("gpt2")
+    config.attn_pdrop = config.embd_pdrop = config.resid_pdrop = 0.5
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        module = AutoModelForCausalLM.from_config(config, dtype=torch.float32).train()
+    tokenizer = byte_tokenizer()
+    return LoadedModel(module, tokenizer, Codec.of_tokenizer(tokenizer), torch.float32, {})
+
+
+def test_dropout_is_off_when_responses_are_scored() -> None:
+    policy, step = Policy(with_dropout(), torch.device("cpu")), random_step(2, 2)
+    first, second = (gradient_of(make_trainer(policy, Grpo()), step) for _ in range(2))
+    assert first.norm() > 0
+    assert torch.equal(first, second)
+    assert policy.plain_head
+    assert policy.packs

@@ -1,0 +1,59 @@
+"""An update: gradients that are small pass as they are, large ones are cut to a length, and nothing is applied in part."""
+
+import pytest
+import torch
+
+from prerl_spec.engine.ranks import Ranks
+from prerl_spec.engine.updating import Updater
+from tests.engine.outside_cases import RecordingSgd
+
+BOUND = 2.0
+
+
+def updated(gradient: list[float]) -> tuple[torch.Tensor, float]:
+    """What a parameter of zeros becomes under plain SGD with lr 1 and a bound of 2, and the norm that is reported."""
+    parameter = torch.nn.Parameter(torch.zeros(len(gradient)))
+    updater = Updater(RecordingSgd(lr=1.0, max_grad_norm=BOUND), [("w", parameter)], Ranks.start())
+    parameter.grad = torch.tensor(gradient)
+    record = updater.apply()
+    return parameter.detach(), record.grad_norm
+
+
+def test_a_gradient_within_the_bound_is_applied_as_it_is() -> None:
+    weight, norm = updated([0.3, -0.4])
+    assert torch.equal(weight, torch.tensor([-0.3, 0.4]))
+    assert norm == pytest.approx(0.5)
+
+
+def test_a_gradient_beyond_the_bound_keeps_its_direction_and_gets_the_bounds_length() -> None:
+    weight, norm = updated([30.0, -40.0])
+    torch.testing.assert_close(weight, torch.tensor([-1.2, 1.6]))
+    assert norm == pytest.approx(50.0), "the reported norm is that before the cut"
+
+
+def test_no_gradient_moves_nothing() -> None:
+    weight, norm = updated([0.0, 0.0])
+    assert torch.equal(weight, torch.zeros(2))
+    assert norm == 0.0
+
+
+def test_gradients_of_one_update_are_gone_before_the_next() -> None:
+    parameter = torch.nn.Parameter(torch.zeros(1))
+    updater = Updater(RecordingSgd(lr=1.0, max_grad_norm=BOUND), [("w", parameter)], Ranks.start())
+    for _ in range(2):
+        parameter.grad = torch.ones(1) if parameter.grad is None else parameter.grad + 1
+        updater.apply()
+    assert parameter.item() == -2.0
+
+
+def test_the_learning_rate_is_the_declared_one_times_its_factor_of_the_step() -> None:
+    class Halving(RecordingSgd):
+        def lr_factor(self, step: int, num_steps: int | None) -> float:
+            return 0.5**step
+
+    parameter = torch.nn.Parameter(torch.zeros(1))
+    updater = Updater(Halving(lr=0.8, max_grad_norm=BOUND), [("w", parameter)], Ranks.start())
+    assert [updater.set_lr(step, 3) for step in range(3)] == pytest.approx([0.8, 0.4, 0.2])
+    parameter.grad = torch.ones(1)
+    updater.apply()
+    assert parameter.item() == pytest.approx(-0.2)

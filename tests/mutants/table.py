@@ -1,0 +1,861 @@
+"""Faults that somebody could make tomorrow, each with the tests that must see it.
+
+A row is an exact text of a file, what takes its place, what that breaks, and the tests (files, or single tests) every one
+of which fails then. Whoever moves or rewrites such a line carries its row along: a text that is not there exactly once
+fails the default suite.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """`Mutant("u01", "prerl_spec/…/updating.py", old, new, "every gradient is scaled up", ("tests/…/test_updating.py",))`."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+    breaks: str
+    seen_by: tuple[str, ...]
+
+
+PHASE = "prerl_spec/engine/phase.py"
+OBSERVING = "prerl_spec/engine/observing.py"
+UPDATING = "prerl_spec/engine/updating.py"
+PACKING = "prerl_spec/engine/packing.py"
+POLICY = "prerl_spec/engine/policy.py"
+SCORING = "prerl_spec/engine/scoring.py"
+LOGPROBS = "prerl_spec/engine/logprobs.py"
+SOURCE = "prerl_spec/engine/source.py"
+CURSOR = "prerl_spec/engine/cursor.py"
+JOURNAL = "prerl_spec/engine/journal.py"
+LINES = "prerl_spec/engine/lines.py"
+CHECKPOINT = "prerl_spec/engine/checkpoint.py"
+VERIFICATION = "prerl_spec/engine/verification.py"
+NEEDS = "prerl_spec/compiler/objective_needs.py"
+PORTS = "prerl_spec/compiler/port_rules.py"
+DIGEST = "prerl_spec/compiler/digest.py"
+SETTINGS = "prerl_spec/registry/settings.py"
+SHELF = "prerl_spec/registry/shelf.py"
+TYPES = "prerl_spec/types.py"
+PASSK = "prerl_spec/evaluation/passk.py"
+INTERVALS = "prerl_spec/evaluation/intervals.py"
+OBJECTIVES = "components/prerl_components/objectives"
+SAMPLERS = "components/prerl_components/samplers"
+SCHEDULES = "components/prerl_components/schedules"
+FILTERS = "components/prerl_components/filters"
+OPTIMIZERS = "components/prerl_components/optimizers"
+
+REFERENCE = ("tests/engine/test_outside_reference.py",)
+ROLLOUTS = ("tests/engine/test_rollouts.py",)
+TRAINER = ("tests/engine/test_trainer.py",)
+UPDATES = ("tests/engine/test_updating.py",)
+ROWS = ("tests/engine/test_packing.py",)
+TILES = ("tests/engine/test_logprobs.py",)
+KEPT = ("tests/engine/test_checkpoint.py",)
+NOTED = ("tests/engine/test_journal.py",)
+ORDER = ("tests/engine/test_cursor.py",)
+CREDIT = ("tests/components/test_objectives_credit.py",)
+TERMS = ("tests/components/test_objectives_terms.py",)
+EMBEDDED = ("tests/components/test_samplers_embedded.py",)
+DRAW = ("tests/components/test_samplers_draw.py",)
+ENDS = ("tests/components/test_schedules_end.py",)
+GROUPS = ("tests/components/test_filters_mixed_groups.py",)
+STEPS = ("tests/components/test_optimizers_steps.py",)
+WIRE = ("tests/compiler/test_wire.py",)
+MEANING = ("tests/compiler/test_digest.py",)
+MESSAGES = ("tests/registry/test_settings.py",)
+METADATA = ("tests/registry/test_shelf.py",)
+AT_K = ("tests/evaluation/test_passk.py",)
+BOUNDS = ("tests/evaluation/test_intervals.py",)
+
+MUTANTS = (
+    # --- the trainer: old log-probabilities, temperature, what is reported -------------------------------------------
+    Mutant(
+        "p05b",
+        PHASE,
+        "                losses.append(self._accumulate(minibatch, needs, vectors.read(needs.terms, minibatch.samples)))\n",
+        "                vectors._vectors.clear()\n"
+        "                vectors.compute(samples_to_score(needs.terms, minibatches))\n"
+        "                losses.append(self._accumulate(minibatch, needs, vectors.read(needs.terms, minibatch.samples)))\n",
+        "old log-probabilities are taken again before each update: the ratio is 1 for ever and no clip acts",
+        REFERENCE,
+    ),
+    Mutant(
+        "p06",
+        PHASE,
+        'needs.policy, temperature=minibatch.step.temperature, of="policy")',
+        'needs.policy, temperature=1.0, of="policy")',
+        "the policy is scored at temperature 1, whatever drew the batch",
+        REFERENCE,
+    ),
+    Mutant(
+        "p07",
+        "prerl_spec/engine/batch_logprobs.py",
+        "policy.logprobs(one, needs, temperature=batch.temperature, of=of, scoring=scoring)",
+        "policy.logprobs(one, needs, temperature=1.0, of=of, scoring=scoring)",
+        "old and reference log-probabilities are those of temperature 1",
+        REFERENCE,
+    ),
+    Mutant(
+        "p12",
+        PHASE,
+        "loss_of_share[share] += loss.detach().double()",
+        "loss_of_share[share] = loss.detach().double()",
+        "the reported loss is that of the last pass",
+        REFERENCE,
+    ),
+    Mutant(
+        "p04",
+        PHASE,
+        "loss=sum(losses) / max(1, len(losses)),",
+        "loss=sum(losses),",
+        "the reported loss is the sum over updates",
+        REFERENCE,
+    ),
+    Mutant(
+        "p10",
+        PHASE,
+        "if not np.isfinite(loss_value):",
+        "if False:",
+        "an infinite loss with a finite gradient is applied",
+        TRAINER,
+    ),
+    Mutant(
+        "p20",
+        PHASE,
+        "if minibatch.weighted_N.any():",
+        "if True:",
+        "an update without any weight is taken, and decays weights",
+        REFERENCE,
+    ),
+    Mutant(
+        "p21",
+        PHASE,
+        "trained_tokens=sum(m.num_weighted_tokens for m in minibatches),",
+        "trained_tokens=batch.tokens.num_tokens,",
+        "every token is reported as trained",
+        REFERENCE,
+    ),
+    Mutant(
+        "p22",
+        "prerl_spec/engine/minibatch.py",
+        "np.unique(self.step.group_S[self.step.tokens.sample_N[self.weighted_N]])",
+        "np.unique(self.step.tokens.sample_N[self.weighted_N])",
+        "samples are reported as groups",
+        REFERENCE,
+    ),
+    Mutant(
+        "p23",
+        PHASE,
+        "(torch.from_numpy(weight_n[where]).float().to(device) * terms).sum()",
+        "(torch.from_numpy(weight_n[where]).float().to(device) * terms).mean()",
+        "a pass is averaged: what shares a pass changes the gradient",
+        REFERENCE,
+    ),
+    Mutant(
+        "p24",
+        OBSERVING,
+        'if of != "reference":',
+        "if True:",
+        "the policy stands in for its reference: the penalty is 0",
+        REFERENCE,
+    ),
+    Mutant(
+        "p25",
+        NEEDS,
+        "(updates_per_batch > 1 or old._replace",
+        "(False or old._replace",
+        "with several updates a batch nobody asks for old log-probabilities of the own view",
+        REFERENCE,
+    ),
+    # --- the update ----------------------------------------------------------------------------------------------------
+    Mutant(
+        "u01",
+        UPDATING,
+        "scale = torch.clamp(self.max_grad_norm / (norm + 1e-6), max=1.0)",
+        "scale = self.max_grad_norm / (norm + 1e-6)",
+        "every gradient is scaled to max_grad_norm, small ones up",
+        UPDATES,
+    ),
+    Mutant(
+        "u10",
+        UPDATING,
+        "            optimizer.step()\n        self.forget_gradients()\n",
+        "            optimizer.step()\n",
+        "an update's gradient is still there in the next",
+        UPDATES,
+    ),
+    Mutant(
+        "u11",
+        UPDATING,
+        'group["lr"] = lr * factor',
+        'group["lr"] = lr',
+        "the learning rate never leaves its start",
+        UPDATES,
+    ),
+    Mutant(
+        "u12",
+        UPDATING,
+        "if not torch.isfinite(norm):",
+        "if False:",
+        "a gradient of NaN is applied",
+        ("tests/engine/test_views.py::test_a_gradient_that_is_not_finite_is_never_applied",),
+    ),
+    # --- forwards: rows, tiles, dropout --------------------------------------------------------------------------------
+    Mutant(
+        "q05",
+        PACKING,
+        "targets.append(tokens[i][places])",
+        "targets.append(tokens[i][: len(places)])",
+        "of an attempt with an environment's tokens the first ones are scored",
+        (*ROWS, *REFERENCE),
+    ),
+    Mutant(
+        "q04",
+        PACKING,
+        "rows[view] = build_rows([of_sample[samples[i]] for i in chosen], [starts[i] for i in chosen])",
+        "rows[view] = build_rows([of_sample[samples[i]] for i in chosen], [starts[k] for k in range(len(chosen))])",
+        "a view that holds some of a pass's samples writes to the places of others",
+        (*ROWS, *REFERENCE),
+    ),
+    Mutant(
+        "q10",
+        PACKING,
+        "position_BT[number, offset:end] = np.arange(lengths[i])",
+        "position_BT[number, offset:end] = np.arange(offset, end)",
+        "samples that share a row see each other",
+        ROWS,
+    ),
+    Mutant(
+        "q11",
+        PACKING,
+        "at.append(places + (number * width + offset + len(layouts[i].context) - 1))",
+        "at.append(places + (number * width + offset + len(layouts[i].context)))",
+        "a token is predicted from itself",
+        ROWS,
+    ),
+    Mutant(
+        "r04",
+        POLICY,
+        "found[need] = cast(Tensor, entropy_n) if need.entropy else logp_n",
+        "found[need] = logp_n",
+        "who asks for entropies gets log-probabilities",
+        REFERENCE,
+    ),
+    Mutant(
+        "r02", POLICY, "self.module.eval()", "self.module.train()", "dropout is on while responses are scored", TRAINER
+    ),
+    Mutant(
+        "r10",
+        SCORING,
+        '"attention_mask": None',
+        '"attention_mask": torch.ones_like(id_BT)',
+        "a mask of ones switches off what keeps samples of a row apart",
+        ROWS,
+    ),
+    Mutant(
+        "l04",
+        LOGPROBS,
+        "recompute = torch.is_grad_enabled() and target_n.shape[0] > tile",
+        "recompute = False",
+        "the logits of all tiles stay in memory",
+        TILES,
+    ),
+    Mutant(
+        "l10", LOGPROBS, "logits = logits / temperature", "logits = logits * temperature", "temperature sharpens", TILES
+    ),
+    Mutant(
+        "l11",
+        LOGPROBS,
+        "normaliser - (probability * logits).sum(-1)",
+        "normaliser + (probability * logits).sum(-1)",
+        "an entropy is no entropy",
+        TILES,
+    ),
+    # --- batches: seeds, EOS, verdicts, rows -----------------------------------------------------------------------------
+    Mutant(
+        "n05",
+        SOURCE,
+        "(Segment(tokens, logps=generation.logps, entropies=generation.entropies),)",
+        "(Segment(spoken, logps=generation.logps[: len(spoken)], entropies=generation.entropies),)",
+        "the sampled EOS is cut off: a model never learns to stop",
+        ROLLOUTS,
+    ),
+    Mutant(
+        "n01",
+        SOURCE,
+        "named_seed(self.seed, self.phase.id, global_step, refill, slots[i], s)",
+        "named_seed(self.seed, self.phase.id, 0, refill, slots[i], s)",
+        "seeds are the same in every step",
+        ROLLOUTS,
+    ),
+    Mutant(
+        "n03",
+        SOURCE,
+        "named_seed(self.seed, self.phase.id, global_step, refill, slots[i], s)",
+        "named_seed(self.seed, self.phase.id, global_step, refill, 0, s)",
+        "seeds are the same for every prompt of a step",
+        ROLLOUTS,
+    ),
+    Mutant(
+        "n06",
+        SOURCE,
+        "judged = with_verdicts(group, verdicts, [v.score for v in verdicts])",
+        "judged = with_verdicts(group, verdicts, [v.score or 0.0 for v in verdicts])",
+        "a timeout trains as a wrong answer",
+        ROLLOUTS,
+    ),
+    Mutant(
+        "n09",
+        SOURCE,
+        "tuple(kept), sampler.temperature, sampler.max_new_tokens",
+        "tuple(kept), 1.0, sampler.max_new_tokens",
+        "a step says temperature 1, whatever drew it",
+        ROLLOUTS,
+    ),
+    Mutant(
+        "n10",
+        SOURCE,
+        '(a.text, g.prompt.gold or "", a.stop == "length")',
+        '(a.text, g.prompt.gold or "", False)',
+        "a response that was cut off is judged as if it were whole",
+        ROLLOUTS,
+    ),
+    Mutant(
+        "n11",
+        SOURCE,
+        "if len(faults) < 3 or len(faults) <= 0.05 * len(verdicts):",
+        "if len(faults) < 3 or len(faults) <= 0.5 * len(verdicts):",
+        "a step of faults is trained on until half of its verdicts are none",
+        ROLLOUTS,
+    ),
+    Mutant(
+        "n12",
+        SOURCE,
+        "first = refill * self.phase.prompts_per_step",
+        "first = 0",
+        "prompts of a refill take the slots of those that they replace",
+        ROLLOUTS,
+    ),
+    Mutant(
+        "o10",
+        CURSOR,
+        "epoch, position = epoch + 1, 0",
+        "epoch, position = epoch, 0",
+        "every epoch is the first",
+        ORDER,
+    ),
+    Mutant(
+        "o11",
+        CURSOR,
+        'named_generator(seed, "order", name, epoch)',
+        'named_generator(seed, "order", name)',
+        "every epoch has the same order",
+        ORDER,
+    ),
+    Mutant(
+        "o12", CURSOR, "if position + count > size:", "if position + count >= size:", "the last rows never come", ORDER
+    ),
+    Mutant("o13", CURSOR, ", p=weights / weights.sum()", "", "a mixture draws evenly", ORDER),
+    Mutant(
+        "y10",
+        TYPES,
+        "np.array([np.nan if a.reward is None else a.reward for a in self.samples]",
+        "np.array([0.0 if a.reward is None else a.reward for a in self.samples]",
+        "what was not scored counts as wrong",
+        CREDIT,
+    ),
+    # --- the disk ---------------------------------------------------------------------------------------------------------
+    Mutant(
+        "j01", LINES, "os.fsync(handle.fileno())", "pass", "a verdict is trained on before it is on the disk", NOTED
+    ),
+    Mutant(
+        "j10",
+        LINES,
+        'file.read_bytes().split(b"\\n")[:-1]',
+        'file.read_bytes().split(b"\\n")',
+        "a torn line is read as if it were whole",
+        NOTED,
+    ),
+    Mutant(
+        "j11",
+        JOURNAL,
+        "            cut_torn_line(file)\n            if not kept:",
+        "            if not kept:",
+        "a new line is written behind a torn one",
+        NOTED,
+    ),
+    Mutant(
+        "j12",
+        JOURNAL,
+        "self.groups = {key: _unjudged(group) for key, group in self.groups.items()}",
+        "pass",
+        "refused verdicts count in the next start",
+        ROLLOUTS,
+    ),
+    Mutant(
+        "j13",
+        JOURNAL,
+        "if group is not None and group.prompt == prompt}",
+        "if group is not None}",
+        "responses to another prompt are taken for this one's",
+        NOTED,
+    ),
+    Mutant(
+        "k02", CHECKPOINT, "os.fsync(descriptor)", "pass", "a folder is renamed before its bytes are on the disk", KEPT
+    ),
+    Mutant("k03", CHECKPOINT, "if not sealed:", "if False:", "a manifest that forgot a file is whole", KEPT),
+    Mutant(
+        "k06",
+        CHECKPOINT,
+        "if found := problems(target):",
+        "if found := list[str]():",
+        "what the disk altered is found when it is needed",
+        KEPT,
+    ),
+    Mutant(
+        "k10",
+        CHECKPOINT,
+        "for folder in reversed(_in_order(root)):",
+        "for folder in _in_order(root):",
+        "oldest first",
+        KEPT,
+    ),
+    Mutant(
+        "k11",
+        CHECKPOINT,
+        "len(folders) - keep)",
+        "len(folders) - keep - 1)",
+        "one checkpoint more than asked for is kept",
+        KEPT,
+    ),
+    Mutant(
+        "k12",
+        CHECKPOINT,
+        'sorted(root.glob("step-*"), key=lambda folder: int(folder.name.removeprefix("step-")))',
+        'sorted(root.glob("step-*"))',
+        "step 999,999 is newer than step 1,000,000",
+        KEPT,
+    ),
+    Mutant(
+        "k13",
+        CHECKPOINT,
+        "        _seal(work)\n        if target.exists():",
+        "        if target.exists():",
+        "a checkpoint without a manifest",
+        KEPT,
+    ),
+    # --- objectives --------------------------------------------------------------------------------------------------------
+    Mutant(
+        "c01",
+        f"{OBJECTIVES}/surrogates.py",
+        "torch.maximum(-advantage_n * rho_n,",
+        "torch.minimum(-advantage_n * rho_n,",
+        "the clip cuts losses and not gains",
+        TERMS,
+    ),
+    Mutant(
+        "c02",
+        f"{OBJECTIVES}/surrogates.py",
+        "1.0 - clip_low, 1.0 + clip_high)",
+        "1.0 - clip_low, 1.0 + clip_low)",
+        "clip_high has no effect",
+        (*TERMS, *REFERENCE),
+    ),
+    Mutant(
+        "c03",
+        f"{OBJECTIVES}/surrogates.py",
+        "torch.where(advantage_n < 0, torch.minimum(",
+        "torch.where(advantage_n > 0, torch.minimum(",
+        "the dual clip bounds the wrong sign",
+        TERMS,
+    ),
+    Mutant(
+        "c04",
+        f"{OBJECTIVES}/surrogates.py",
+        "ratio(trainer_logp_n.detach(), sampler_logp_n.detach())",
+        "ratio(trainer_logp_n, sampler_logp_n.detach())",
+        "importance weights are differentiated",
+        TERMS,
+    ),
+    Mutant(
+        "c05",
+        f"{OBJECTIVES}/surrogates.py",
+        "ratio(trainer_logp_n.detach(), sampler_logp_n.detach())",
+        "ratio(sampler_logp_n.detach(), trainer_logp_n.detach())",
+        "importance weights are upside down",
+        (*TERMS, *REFERENCE),
+    ),
+    Mutant(
+        "c06",
+        f"{OBJECTIVES}/surrogates.py",
+        "torch.where(weight_n <= cap,",
+        "torch.where(weight_n >= cap,",
+        "the mask keeps what it should drop",
+        TERMS,
+    ),
+    Mutant(
+        "c07",
+        f"{OBJECTIVES}/advantages.py",
+        "np.std(reward_s, ddof=1)",
+        "np.std(reward_s, ddof=0)",
+        "the group's standard deviation is the biased one",
+        (*CREDIT, *REFERENCE),
+    ),
+    Mutant("c08", f"{OBJECTIVES}/advantages.py", "STD_EPS = 1e-6", "STD_EPS = 1e-4", "another whitening", CREDIT),
+    Mutant(
+        "c09",
+        f"{OBJECTIVES}/advantages.py",
+        "0.0, reward_S - 1.0)",
+        "0.0, reward_S)",
+        "right answers earn, wrong ones do not",
+        CREDIT,
+    ),
+    Mutant(
+        "c10",
+        f"{OBJECTIVES}/advantages.py",
+        "np.where(np.abs(centred_s) <= rounding, 0.0, centred_s)",
+        "centred_s",
+        "rounding chooses who is trained",
+        CREDIT,
+    ),
+    Mutant(
+        "c11",
+        f"{OBJECTIVES}/aggregation.py",
+        "1.0 / max(num_tokens, 1)",
+        "1.0 / max(tokens.num_tokens, 1)",
+        "tokens outside the mask count in the denominator",
+        CREDIT,
+    ),
+    Mutant(
+        "c12",
+        f"{OBJECTIVES}/aggregation.py",
+        "1.0 / (num_samples * length_s)",
+        "1.0 / (tokens.num_samples * length_s)",
+        "samples outside the mask count in the denominator",
+        CREDIT,
+    ),
+    Mutant(
+        "c13",
+        f"{OBJECTIVES}/aggregation.py",
+        "1.0 / (max(num_samples, 1) * max_new_tokens)",
+        "1.0 / (max(num_samples, 1) * length_s.max())",
+        "the constant is the longest response",
+        CREDIT,
+    ),
+    Mutant(
+        "c14",
+        f"{OBJECTIVES}/aggregation.py",
+        "mask_S = mask_S & (tokens.length_S > 0)",
+        "mask_S = mask_S.copy()",
+        "an empty response is a sample",
+        CREDIT,
+    ),
+    Mutant(
+        "c15",
+        f"{OBJECTIVES}/policy_gradient.py",
+        "np.where(advantage_N == 0.0, 0.0, self.coefficient * weight_N)",
+        "self.coefficient * weight_N",
+        "samples with nothing to teach go forward and carry weight",
+        CREDIT,
+    ),
+    Mutant(
+        "c16",
+        f"{OBJECTIVES}/policy_gradient.py",
+        'return self.unparsable == "mask" and',
+        'return self.unparsable == "wrong" and',
+        "unparsable responses are masked where they should count, and count where they should be masked",
+        CREDIT,
+    ),
+    Mutant(
+        "c17",
+        f"{OBJECTIVES}/policy_gradient.py",
+        "            _before_update(logp, Conditional()),\n",
+        "            _before_update(logp, self.view),\n",
+        "the importance weight of a marginal loss is taken in its own view",
+        (*TERMS, *REFERENCE),
+    ),
+    Mutant(
+        "c18",
+        f"{OBJECTIVES}/policy_gradient.py",
+        'logp[Need(view, "policy")].detach() if old is None',
+        'logp[Need(view, "policy")] if old is None',
+        "with one update a batch nothing has a gradient",
+        REFERENCE,
+    ),
+    Mutant(
+        "c19",
+        f"{OBJECTIVES}/marginal.py",
+        "return advantage_S < 0",
+        "return advantage_S <= 0",
+        "samples at the group's mean count as negative ones",
+        CREDIT,
+    ),
+    Mutant(
+        "c20",
+        f"{OBJECTIVES}/marginal.py",
+        "centre(np.where(selected_S, advantage_S, 0.0), trainable_S, step.group_S)",
+        "centre(advantage_S, trainable_S, step.group_S)",
+        "centring forgets the selection",
+        CREDIT,
+    ),
+    Mutant(
+        "c21",
+        f"{OBJECTIVES}/divergences.py",
+        "return torch.expm1(d_n) - d_n",
+        "return torch.expm1(d_n) + d_n",
+        "k3 is no distance",
+        TERMS,
+    ),
+    Mutant(
+        "c22",
+        f"{OBJECTIVES}/divergences.py",
+        "torch.clamp(reference_logp_n - logp_n,",
+        "torch.clamp(logp_n - reference_logp_n,",
+        "the penalty is that of the reverse direction",
+        TERMS,
+    ),
+    Mutant(
+        "c23",
+        f"{OBJECTIVES}/entropy.py",
+        "return -logp[_ENTROPY]",
+        "return logp[_ENTROPY]",
+        "the bonus is a penalty",
+        TERMS,
+    ),
+    Mutant(
+        "c24",
+        f"{OBJECTIVES}/next_token.py",
+        "return -logp[_LOGP]",
+        "return logp[_LOGP]",
+        "documents are unlearnt",
+        TERMS,
+    ),
+    Mutant(
+        "c25",
+        f"{OBJECTIVES}/token_loss.py",
+        "return ~np.isnan(step.reward_S)",
+        "return np.ones(len(step.samples), dtype=bool)",
+        "timeouts pay the penalty",
+        CREDIT,
+    ),
+    # --- samplers ----------------------------------------------------------------------------------------------------------
+    Mutant(
+        "s07",
+        f"{SAMPLERS}/kv_loop.py",
+        "if t % BLOCK == 0:",
+        "if t == 0:",
+        "random numbers repeat after 64 tokens",
+        EMBEDDED,
+    ),
+    Mutant(
+        "s10",
+        f"{SAMPLERS}/kv_loop.py",
+        "self._responses.length_S[self._sample_R[row]] = t + 1",
+        "self._responses.length_S[self._sample_R[row]] = t",
+        "the token that ends a response is not kept",
+        EMBEDDED,
+    ),
+    Mutant(
+        "s11",
+        f"{SAMPLERS}/kv_rows.py",
+        "self._position_R = self._position_R + 1",
+        "self._position_R = self._position_R + 0",
+        "all new tokens stand at one position",
+        EMBEDDED,
+    ),
+    Mutant(
+        "s12",
+        f"{SAMPLERS}/draw.py",
+        "p_RV.cumsum(dim=-1) - p_RV >= decoding.top_p",
+        "p_RV.cumsum(dim=-1) >= decoding.top_p",
+        "the token that reaches top_p is left out",
+        DRAW,
+    ),
+    Mutant(
+        "s13",
+        f"{SAMPLERS}/draw.py",
+        "uniform_R[:, None] * cdf_RV[:, -1:], right=True)",
+        "uniform_R[:, None] * cdf_RV[:, -1:])",
+        "tokens of probability 0 are drawn",
+        DRAW,
+    ),
+    Mutant(
+        "s14",
+        f"{SAMPLERS}/draw.py",
+        "self._generators[s].random(BLOCK) for s in samples",
+        "self._generators[s].random(BLOCK) for s in range(len(samples))",
+        "a row gets another sample's numbers once one has ended",
+        DRAW,
+    ),
+    Mutant(
+        "s15",
+        f"{SAMPLERS}/draw.py",
+        "z_RV = z_RV / decoding.temperature",
+        "z_RV = z_RV * decoding.temperature",
+        "hot is cold",
+        DRAW,
+    ),
+    # --- filters, schedules, learning rates ----------------------------------------------------------------------------------
+    Mutant(
+        "f10",
+        f"{FILTERS}/mixed_groups.py",
+        " and a.verdict.score is not None]",
+        "]",
+        "a timeout makes a group mixed",
+        GROUPS,
+    ),
+    Mutant(
+        "f11", f"{FILTERS}/mixed_groups.py", "return 0 < outcomes", "return 0 <= outcomes", "all wrong is mixed", GROUPS
+    ),
+    Mutant(
+        "h10", f"{SCHEDULES}/fixed_steps.py", "steps >= self.steps", "steps > self.steps", "one step too many", ENDS
+    ),
+    Mutant(
+        "h11",
+        f"{SCHEDULES}/reincarnate_after.py",
+        "else tokens >= self.tokens",
+        "else tokens > self.tokens",
+        "a budget that is reached to the token goes on",
+        ENDS,
+    ),
+    Mutant(
+        "h12",
+        f"{SCHEDULES}/until_plateau.py",
+        "or value > best)",
+        "or value >= best)",
+        "a flat metric is a new best",
+        ENDS,
+    ),
+    Mutant(
+        "h13",
+        f"{SCHEDULES}/until_plateau.py",
+        "flat = value is not None and steps - best_step",
+        "flat = steps - best_step",
+        "steps that measure nothing are flat",
+        ENDS,
+    ),
+    Mutant(
+        "h14",
+        f"{OPTIMIZERS}/learning_rate.py",
+        "return (step + 1) / self.warmup_steps",
+        "return step / self.warmup_steps",
+        "the first step of a warm-up does nothing",
+        STEPS,
+    ),
+    # --- scores -----------------------------------------------------------------------------------------------------------
+    Mutant("v10", PASSK, "comb(num_samples - num_right, k)", "comb(num_right, k)", "pass@k of the wrong ones", AT_K),
+    Mutant(
+        "v11",
+        INTERVALS,
+        "squares / (len(value_Q) - 1) / len(value_Q)",
+        "squares / len(value_Q) / len(value_Q)",
+        "few questions have too short an interval",
+        BOUNDS,
+    ),
+    Mutant(
+        "v12",
+        INTERVALS,
+        "stdtrit(degrees_of_freedom, 1.0 - (1.0 - CONFIDENCE) / 2)",
+        "stdtrit(degrees_of_freedom, CONFIDENCE)",
+        "a 95 % interval covers 90 %",
+        BOUNDS,
+    ),
+    Mutant(
+        "v13",
+        INTERVALS,
+        "** (1 / num_questions)",
+        "** num_questions",
+        "thirty wrong questions say nothing",
+        BOUNDS,
+    ),
+    Mutant(
+        "v14",
+        INTERVALS,
+        "sqrt((num_blocks - 1) / num_blocks * squares)",
+        "sqrt(squares / num_blocks)",
+        "the jackknife forgets that its estimates move together",
+        BOUNDS,
+    ),
+    # --- the compiler and the registry ------------------------------------------------------------------------------------
+    Mutant(
+        "h03",
+        PORTS,
+        "frozenset.intersection(*(b.component.provides()",
+        "frozenset[str]().union(*(b.component.provides()",
+        "a port that one data set's verifier provides counts for all",
+        WIRE,
+    ),
+    Mutant(
+        "h15",
+        PORTS,
+        "offered in NARROWER.get(detail, ())",
+        "detail in NARROWER.get(offered, ())",
+        "a scalar fits where 0 and 1 are wanted",
+        WIRE,
+    ),
+    Mutant(
+        "h16", PORTS, "if len(providers) == 1 or", "if len(providers) >= 1 or", "two providers are not ambiguous", WIRE
+    ),
+    Mutant(
+        "h17",
+        PORTS,
+        "    if terms:\n        common",
+        "    if False:\n        common",
+        "a reward with terms stays binary",
+        WIRE,
+    ),
+    Mutant("d10", DIGEST, '"seed": plan.seed}', '"seed": 0}', "runs of two seeds share a folder", MEANING),
+    Mutant(
+        "d11",
+        DIGEST,
+        'set(component.handed_on) if component.kind == "sampler" else set()',
+        "set()",
+        "an engine's memory setting makes another run",
+        MEANING,
+    ),
+    Mutant(
+        "d12",
+        DIGEST,
+        '"tokens_per_pass": phase.tokens_per_pass if phase.tokens_per_pass_written else None,',
+        '"tokens_per_pass": None,',
+        "a written tokens_per_pass means nothing",
+        MEANING,
+    ),
+    Mutant("t02", SETTINGS, '("more than", "gt")', '("at least", "gt")', "a message allows what is refused", MESSAGES),
+    Mutant(
+        "t03",
+        SETTINGS,
+        "if goes_deeper and all(_says_less_than_an_item(d) for d in found):",
+        "if goes_deeper:",
+        "a broken item hides that the list breaks a rule",
+        MESSAGES,
+    ),
+    Mutant(
+        "t10",
+        SETTINGS,
+        "found[key] = Setting(\n            key=key,",
+        "found[attribute] = Setting(\n            key=key,",
+        "a setting is known by its attribute, not by the key that a spec writes",
+        MESSAGES,
+    ),
+    Mutant(
+        "t11",
+        SHELF,
+        'return not self.is_own and "." not in self.name',
+        "return False",
+        "a stranger may take a built-in's name",
+        METADATA,
+    ),
+    Mutant("t12", SHELF, "if found.api != API:", "if False:", "a plugin of another API is used", METADATA),
+    Mutant(
+        "t13",
+        SHELF,
+        "if name not in found or (is_running and",
+        "if name not in found or not (is_running and",
+        "of two distributions of a name the wrong one counts",
+        METADATA,
+    ),
+)
