@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,6 +34,7 @@ def run(arguments: argparse.Namespace) -> int:
     from prerl_spec.compiler.compile import check_spec
     from prerl_spec.compiler.lock import lock_file, read_lock
     from prerl_spec.compiler.planner import make_plan
+    from prerl_spec.compiler.requirements import require_train
     from prerl_spec.compiler.revisions import hub_needs
 
     options = overrides(arguments)
@@ -44,6 +45,8 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         print("note: there is no lock: names are fetched as the hub has them now", file=sys.stderr)
     needs = hub_needs(make_plan(resolved))
+    if any(need.what == "dataset" for need in needs) or any(_fetching(resolved)):
+        require_train("`prerl-spec fetch` of rows")
     for need in needs:
         require_answer(need, lock)
     fetched = [*(download(need) for need in needs if need.what == "model"), *_data(resolved, needs)]
@@ -97,7 +100,13 @@ def _data(resolved: "Resolved", needs: "tuple[NeedPlan, ...]") -> Iterator[str]:
 
 def _benchmarks(resolved: "Resolved") -> Iterator[str]:
     """Evaluators that fetch know themselves what they will read."""
+    for path, fetch in _fetching(resolved):
+        yield from (f"{path}: {line}" for line in fetch())
+
+
+def _fetching(resolved: "Resolved") -> Iterator[tuple[str, Callable[[], Iterator[str]]]]:
+    """The evaluators that fetch, by path."""
     for number in range(len(resolved.spec.evaluate)):
-        fetch = getattr(resolved.built[f"evaluate[{number}]"].component, "fetch", None)
-        if fetch is not None:
-            yield from (f"evaluate[{number}]: {line}" for line in fetch())
+        path = f"evaluate[{number}]"
+        if (fetch := getattr(resolved.built[path].component, "fetch", None)) is not None:
+            yield path, fetch

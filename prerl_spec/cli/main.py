@@ -72,7 +72,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ModuleNotFoundError as error:
         if error.name is None or error.name.split(".")[0] in ("prerl_spec", "prerl_components"):
             return _internal_error(error, with_traceback)
-        _print_error(f"the package that brings `{error.name}` is not installed", "prerl-spec doctor")
+        from prerl_spec.compiler.requirements import PIP_TRAIN, has_train
+
+        mend = "prerl-spec doctor" if has_train() else PIP_TRAIN
+        _print_error(f"the package that brings `{error.name}` is not installed", mend)
         return 3
     except Exception as error:  # the outermost frame: whatever else arrives here is a bug of ours, and says so
         return _internal_error(error, with_traceback)

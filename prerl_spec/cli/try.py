@@ -12,6 +12,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
+from prerl_spec.compiler.requirements import require_train
 from prerl_spec.errors import EnvironmentUnmet, UsageError
 from prerl_spec.registry.component import Slot
 from prerl_spec.registry.local import local_entries
@@ -46,6 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
     begun = time.monotonic()
     settings = _settings(arguments.set)
     entry = _chosen(arguments.file, arguments.name)
+    require_train("`prerl-spec try`")
     print(f"{entry.kind} {entry.name}")
     states = _laws(entry)
     exit_code = 3 if "broken" in states.values() else 0

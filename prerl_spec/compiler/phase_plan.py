@@ -30,6 +30,8 @@ class Surroundings:
     resolved: Resolved
     hardware: Hardware
     data: Mapping[str, DataSet | None]
+    unread: Mapping[str, str]
+    """Data set -> why its rows cannot be read here, of those that are None in `data`."""
     codec: Codec | str
     shape: Shape | str
 
@@ -134,7 +136,7 @@ def _example(around: Surroundings, site: Site) -> tuple[Example | None, str | No
     name = next(iter(site.data))
     data = around.data[name]
     if data is None:
-        return None, f"data set `{name}` cannot be read here"
+        return None, f"{around.unread[name]} (data set `{name}`)"
     if isinstance(around.codec, str):
         return None, around.codec
     try:
