@@ -5,6 +5,7 @@ A command's module is imported only when it is asked for, so that `--help` loads
 
 import argparse
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -50,6 +51,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code; argparse itself exits with 2 on an unknown option."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     with_traceback = "--traceback" in arguments
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A Windows code page lacks "−" and "ρ": a formula that it cannot write must not end the command.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         return _dispatch([a for a in arguments if a != "--traceback"], ["--traceback"] if with_traceback else [])
     except BrokenPipeError:

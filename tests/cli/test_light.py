@@ -1,5 +1,6 @@
 """What must be quick, or must work where torch is not installed, imports nothing heavy on the way."""
 
+import os
 import subprocess
 import sys
 import tomllib
@@ -234,3 +235,14 @@ def test_a_run_without_file_locks_says_so(tmp_path: Path) -> None:
     done = called(WITHOUT_POSIX, ["run", str(written(tmp_path, TINY))], tmp_path)
     assert done.returncode == 3, done.stderr
     assert "run on Linux or macOS" in done.stderr
+
+
+def test_a_formula_that_a_code_page_lacks_is_written_as_an_escape() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "prerl_spec", "components", "show", "grpo"],
+        capture_output=True,
+        check=False,
+        env={**os.environ, "PYTHONIOENCODING": "cp1252"},
+    )
+    assert done.returncode == 0, done.stderr
+    assert rb"\u2212" in done.stdout
