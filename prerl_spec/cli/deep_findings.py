@@ -3,13 +3,21 @@
 import subprocess
 import sys
 from collections.abc import Iterator
-from importlib import metadata
 
 from prerl_spec.cli.machine_findings import Finding
 from prerl_spec.cli.package_findings import ENGINES
+from prerl_spec.compiler.requirements import is_installed
 
 SECONDS = 300.0
 """The first import of a large package on a cold file system."""
+
+TRIED = (
+    ("torch", ("torch",), False),
+    ("transformers", ("transformers",), False),
+    ("peft", ("peft",), True),
+    ("vllm", ENGINES, True),
+)
+"""Module, the distributions that bring it, and whether some runs do without."""
 
 _IMPORT = "import sys, {name}; sys.stdout.write('\\n' + str(getattr({name}, '__version__', 'imported')))"
 _GPUS = """
@@ -24,13 +32,11 @@ for index in range(torch.cuda.device_count()):
 
 
 def deep_findings() -> Iterator[Finding]:
-    """Of torch, transformers, the optional packages that are installed, and the GPUs that torch sees."""
-    yield _imported("torch")
-    yield _imported("transformers")
-    for name, distributions in (("peft", ("peft",)), ("vllm", ENGINES)):
-        if any(map(_is_installed, distributions)):
-            yield _imported(name, optional=True)
-    for line in _output(_GPUS)[1].splitlines():
+    """Of what is installed of torch, transformers and the optional packages, and the GPUs that torch sees."""
+    for name, distributions, optional in TRIED:
+        if any(map(is_installed, distributions)):
+            yield _imported(name, optional=optional)
+    for line in _output(_GPUS)[1].splitlines() if is_installed("torch") else ():
         index, right, words = line.split("\t")
         mend = None if right == "True" else "check the driver and the build of torch"
         yield Finding(f"cuda:{index}", f"{words}, a product is {'right' if mend is None else 'wrong'}", mend)
@@ -53,11 +59,3 @@ def _output(code: str) -> tuple[bool, str]:
     except subprocess.TimeoutExpired:
         return False, f"no end after {SECONDS:.0f} s"
     return done.returncode == 0, done.stdout if done.returncode == 0 else done.stderr
-
-
-def _is_installed(distribution: str) -> bool:
-    try:
-        metadata.version(distribution)
-    except metadata.PackageNotFoundError:
-        return False
-    return True

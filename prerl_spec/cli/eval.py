@@ -38,6 +38,9 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Prints the scores and writes them with some of the responses."""
+    from prerl_spec.compiler.requirements import require_train
+
+    require_train("`prerl-spec eval`")
     from prerl_spec.evaluation.catalogue import check_names
     from prerl_spec.evaluation.targets import find_target
 

@@ -2,13 +2,13 @@
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from prerl_spec.cli.overrides import add_overrides, overrides
 from prerl_spec.language.document import join_path
-from prerl_spec.registry.kinds import Evaluator
+from prerl_spec.registry.kinds import Fetching
 
 if TYPE_CHECKING:
     from prerl_spec.compiler.lock import Lock
@@ -35,6 +35,7 @@ def run(arguments: argparse.Namespace) -> int:
     from prerl_spec.compiler.compile import check_spec
     from prerl_spec.compiler.lock import lock_file, read_lock
     from prerl_spec.compiler.planner import make_plan
+    from prerl_spec.compiler.requirements import require_train
     from prerl_spec.compiler.revisions import hub_needs
 
     options = overrides(arguments)
@@ -45,6 +46,8 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         print("note: there is no lock: names are fetched as the hub has them now", file=sys.stderr)
     needs = hub_needs(make_plan(resolved))
+    if any(need.what == "dataset" for need in needs) or any(_fetching(resolved)):
+        require_train("`prerl-spec fetch` of rows")
     for need in needs:
         require_answer(need, lock)
     fetched = [*(download(need) for need in needs if need.what == "model"), *_data(resolved, needs)]
@@ -98,6 +101,13 @@ def _data(resolved: "Resolved", needs: "tuple[NeedPlan, ...]") -> Iterator[str]:
 
 def _benchmarks(resolved: "Resolved") -> Iterator[str]:
     """Evaluators that fetch know themselves what they will read."""
+    for path, fetch in _fetching(resolved):
+        yield from (f"{path}: {line}" for line in fetch())
+
+
+def _fetching(resolved: "Resolved") -> Iterator[tuple[str, Callable[[], Iterator[str]]]]:
+    """The evaluators that fetch, by path."""
     for number in range(len(resolved.spec.evaluate)):
-        evaluator = cast(Evaluator, resolved.built[f"evaluate[{number}]"].component)
-        yield from (f"evaluate[{number}]: {line}" for line in evaluator.fetch())
+        path = f"evaluate[{number}]"
+        if isinstance(component := resolved.built[path].component, Fetching):
+            yield path, component.fetch

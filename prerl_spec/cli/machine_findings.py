@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from prerl_spec.compiler.hardware import Hardware, detect_hardware
-from prerl_spec.compiler.requirements import torch_can_use_gpus
+from prerl_spec.compiler.requirements import is_installed, torch_can_use_gpus
 
 SCARCE_BYTES = 2 << 30
 """Under it not even the smallest shipped spec trains beside torch and its workers."""
@@ -70,7 +70,7 @@ def _gpus(hardware: Hardware, torch_can: bool) -> Finding:
     if not hardware.gpus:
         return Finding("gpu", "none: runs take the CPU")
     words = ", ".join(gpu.name for gpu in hardware.gpus)
-    if torch_can:
+    if torch_can or not is_installed("torch"):
         return Finding("gpu", words)
     return Finding("gpu", f"{words}; the installed torch is built for CPUs only", "install a CUDA build of torch")
 

@@ -5,6 +5,7 @@ A command's module is imported only when it is asked for, so that `--help` loads
 
 import argparse
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -44,6 +45,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code; argparse itself exits with 2 on an unknown option."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     with_traceback = "--traceback" in arguments
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A Windows code page lacks "−" and "ρ": a formula that it cannot write must not end the command.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         return _dispatch([a for a in arguments if a != "--traceback"], ["--traceback"] if with_traceback else [])
     except BrokenPipeError:
@@ -66,7 +70,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ModuleNotFoundError as error:
         if error.name is None or error.name.split(".")[0] in ("prerl_spec", "prerl_components"):
             return _internal_error(error, with_traceback)
-        _print_error(f"the package that brings `{error.name}` is not installed", "prerl-spec doctor")
+        from prerl_spec.compiler.requirements import PIP_TRAIN, has_train
+
+        mend = "prerl-spec doctor" if has_train() else PIP_TRAIN
+        _print_error(f"the package that brings `{error.name}` is not installed", mend)
         return 3
     except Exception as error:  # the outermost frame: whatever else arrives here is a bug of ours, and says so
         return _internal_error(error, with_traceback)

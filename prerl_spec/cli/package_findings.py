@@ -6,7 +6,7 @@ from importlib import metadata
 from packaging.requirements import Requirement as Specifier
 
 from prerl_spec.cli.machine_findings import Finding
-from prerl_spec.compiler.requirements import package_state
+from prerl_spec.compiler.requirements import NOT_INSTALLED, PIP_TRAIN, TRAIN, is_installed, package_state
 from prerl_spec.registry.kind_names import Kind
 from prerl_spec.registry.shelf import installed, load
 
@@ -28,13 +28,24 @@ def package_findings() -> Iterator[Finding]:
         required = [Specifier(line) for line in metadata.requires(DISTRIBUTION) or []]
         yield Finding(DISTRIBUTION, f"{metadata.version(DISTRIBUTION)} is installed")
     except metadata.PackageNotFoundError:
-        yield Finding(DISTRIBUTION, "not installed", f"pip install {DISTRIBUTION}")
+        yield Finding(DISTRIBUTION, NOT_INSTALLED, f"pip install '{TRAIN}'")
         return
+    yield _train()
     for one in required:
-        if one.marker is None or one.marker.evaluate({"extra": ""}):
+        if one.marker is None or one.marker.evaluate({"extra": ""}) or _is_in_train(one):
             yield _package(one.name, f"{one.name}{one.specifier}", f"pip install '{one.name}{one.specifier}'")
     yield from _optional_packages()
     yield from engine_findings()
+
+
+def _train() -> Finding:
+    met, found = package_state(TRAIN)
+    return Finding(TRAIN, found, None if met else PIP_TRAIN)
+
+
+def _is_in_train(one: Specifier) -> bool:
+    """Whether the extra brings it and it is there, in whatever version; what is not there is told of the extra."""
+    return one.marker is not None and one.marker.evaluate({"extra": "train"}) and is_installed(one.name)
 
 
 def _optional_packages() -> Iterator[Finding]:

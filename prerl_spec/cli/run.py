@@ -16,7 +16,6 @@ from prerl_spec.cli.profile import profile
 from prerl_spec.compiler.graph import Graph
 from prerl_spec.compiler.runs import choose_run_folder, hold_run_folder
 from prerl_spec.engine.artefacts import note_artefacts
-from prerl_spec.engine.folder import write_given
 from prerl_spec.errors import UsageError
 from prerl_spec.report.page import write_report
 from prerl_spec.report.progress import Progress
@@ -82,6 +81,8 @@ def execute(graph: Graph, take: Callable[[ExitStack], Path], arguments: argparse
     The main process takes the folder (and holds it while the stack is open) before anything heavy is loaded: a refusal
     comes at once. Where several processes are to share the run, it starts them and waits.
     """
+    from prerl_spec.engine.folder import write_given
+
     processes = processes_to_start(arguments.processes, graph.distributed.processes)
     with ExitStack() as held:
         folder = (held_folder() or take(held)) if is_main() else None

@@ -18,6 +18,7 @@ from prerl_spec.cli.overrides import add_overrides, overrides
 from prerl_spec.cli.signal_handlers import handling
 from prerl_spec.compiler.compile import compile_spec
 from prerl_spec.compiler.graph import Graph
+from prerl_spec.compiler.requirements import require_train
 from prerl_spec.compiler.server_state import server_state
 from prerl_spec.errors import EnvironmentUnmet, PrerlError, RunFailed, UsageError
 from prerl_spec.registry.kinds import LoadedModel, ModelSite, ServedModel, ServedSampler, ServerProcess
@@ -42,6 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
     start, RunFailed where one ends by itself."""
     compiled = compile_spec(arguments.spec, **overrides(arguments))
     print_text(compiled.warnings, compiled.sources)
+    require_train("`prerl-spec serve`")
     with TemporaryDirectory(prefix="prerl-spec-") as spare:
         processes = _processes(compiled.graph, Path(spare))
         with _stop_asked() as stop, _running(processes) as running:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from prerl_spec.compiler.requirements import require_train
 from prerl_spec.engine.trial_spec import SERVING, trial_spec
 from prerl_spec.errors import EnvironmentUnmet, UsageError
 from prerl_spec.registry.component import Slot
@@ -33,6 +34,7 @@ def run(arguments: argparse.Namespace) -> int:
     begun = time.monotonic()
     settings = _settings(arguments.set)
     entry = _chosen(arguments.file, arguments.name)
+    require_train("`prerl-spec try`")
     print(f"{entry.kind} {entry.name}")
     states = _laws(entry)
     exit_code = 3 if "broken" in states.values() else 0

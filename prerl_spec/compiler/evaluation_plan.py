@@ -7,6 +7,7 @@ from prerl_spec.compiler.component_plan import written_out
 from prerl_spec.compiler.name_rules import named_data
 from prerl_spec.compiler.plan import DataPlan, EvaluatorPlan, PhasePlan
 from prerl_spec.compiler.port_rules import top_or_first
+from prerl_spec.compiler.requirements import INSTALL_TRAIN, has_train
 from prerl_spec.compiler.resolve import Built, Resolved
 from prerl_spec.compiler.serving import Site
 from prerl_spec.compiler.unknown import Unknown, known, why_unknown
@@ -81,4 +82,6 @@ def _questions(built: Built, data: Mapping[str, DataPlan]) -> int | Unknown:
         return sum(min(r, limit) if isinstance(limit, int) else r for r in rows if r is not None)
     count = getattr(built.component, "count_questions", None)
     counted: int | None = None if count is None else count()
-    return Unknown("how many questions its tasks have is known once they are read") if counted is None else counted
+    if counted is not None:
+        return counted
+    return Unknown("how many questions its tasks have is known once they are read" if has_train() else INSTALL_TRAIN)

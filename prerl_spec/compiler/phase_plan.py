@@ -31,6 +31,8 @@ class Surroundings:
     resolved: Resolved
     hardware: Hardware
     data: Mapping[str, DataSet | None]
+    unread: Mapping[str, Unknown]
+    """Of the data sets that are None in `data`."""
     codec: Codec | Unknown
     shape: Shape | Unknown
 
@@ -136,7 +138,7 @@ def _example(around: Surroundings, site: Site) -> Example | Unknown:
     name = next(iter(site.data))
     data = around.data[name]
     if data is None:
-        return Unknown(f"data set `{name}` cannot be read here")
+        return Unknown(f"{around.unread[name].why} (data set `{name}`)")
     if isinstance(around.codec, Unknown):
         return around.codec
     try:

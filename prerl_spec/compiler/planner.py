@@ -17,7 +17,7 @@ from prerl_spec.compiler.local_files import model_codec, model_config
 from prerl_spec.compiler.notes import phase_notes
 from prerl_spec.compiler.phase_plan import Surroundings, adapter_parameters, phase_plan
 from prerl_spec.compiler.plan import ComponentPlan, DataPlan, EvaluatorPlan, PhasePlan, Plan
-from prerl_spec.compiler.requirements import check_needs, engine_parts
+from prerl_spec.compiler.requirements import INSTALL_TRAIN, check_needs, engine_parts, has_train, run_requirements
 from prerl_spec.compiler.resolve import Resolved
 from prerl_spec.compiler.serving import Served, Site, nested, sites, with_following
 from prerl_spec.compiler.unknown import NotKnown, Unknown, known
@@ -41,7 +41,9 @@ def make_plan(resolved: Resolved, hardware: Hardware | None = None) -> Plan:
     opened = {name: _open(resolved, name) for name in spec.data}
     codec = _codec(resolved, opened)
     shape = _shape(resolved, codec)
-    surroundings = Surroundings(resolved, here, {n: known(o.rows) for n, o in opened.items()}, codec, shape)
+    rows = {name: known(found.rows) for name, found in opened.items()}
+    unread = {name: found.rows for name, found in opened.items() if isinstance(found.rows, Unknown)}
+    surroundings = Surroundings(resolved, here, rows, unread, codec, shape)
     planned = _with_notes([phase_plan(surroundings, site, following) for site, following in with_following(phases)])
     data = {name: _data_plan(resolved, name, found) for name, found in opened.items()}
     evaluators = tuple(
@@ -98,7 +100,12 @@ def _open(resolved: Resolved, name: str) -> _Opened:
         first = missing[0]
         why = "its rows are on the hub" if first.what in ("dataset", "model") else f"{first.name}: {first.found}"
         return _Opened(Unknown(why), tokenizer)
-    return _Opened(component.open(name), tokenizer)
+    try:
+        return _Opened(component.open(name), tokenizer)
+    except ModuleNotFoundError:
+        if has_train():
+            raise
+        return _Opened(Unknown(INSTALL_TRAIN), tokenizer)
 
 
 def _codec(resolved: Resolved, opened: Mapping[str, _Opened]) -> Codec | Unknown:
@@ -144,6 +151,7 @@ def _required(resolved: Resolved, phases: tuple[Site, ...]) -> Iterator[tuple[st
             if path not in seen and path.partition("[")[0] not in unused and path not in unused:
                 seen.add(path)
                 yield from ((path, requirement) for requirement in built.component.requirements())
+    yield from run_requirements()
     yield from engine_parts(resolved.spec)
     yield from invariance_parts(resolved, phases)
     for path, names in resolved.secrets.items():

@@ -9,6 +9,7 @@ from prerl_spec.compiler.measured import Measured, whole_seconds
 from prerl_spec.compiler.plan import ComponentPlan, DataPlan, EvaluatorPlan, NeedPlan, Plan
 from prerl_spec.compiler.quantities import count, duration, line, plural, size, table
 from prerl_spec.compiler.render_phase import render_phase, settings_text
+from prerl_spec.compiler.requirements import TRAIN
 from prerl_spec.compiler.serving import with_following
 
 CHECKPOINT_BYTES_PER_PARAMETER = 12
@@ -134,7 +135,8 @@ def _json(value: object) -> str:
 
 
 def _needs(needs: Iterable[NeedPlan]) -> str:
-    needs = list(needs)
+    # What every run needs is worth a line only where it is missing.
+    needs = [need for need in needs if need.name != TRAIN or not need.met]
     if not needs:
         return "needs: nothing beyond what is installed"
     words = {True: "met", False: "NOT MET", None: "unknown"}

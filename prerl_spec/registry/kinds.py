@@ -533,12 +533,17 @@ class Evaluator(Declared, Protocol):
         """Questions of a round beside those of `data_sets()`; None where only reading them tells. No torch."""
         ...
 
-    def fetch(self) -> Iterator[str]:
-        """Downloads into the hub's cache what scoring will read: yields a line for each."""
-        ...
-
     def prepare(self) -> None:
         """Raises, before any training, for what can be known then: a task that nobody defines."""
         ...
 
     def score(self, site: EvaluationSite) -> list[Score]: ...
+
+
+@runtime_checkable
+class Fetching(Protocol):
+    """An evaluator that downloads what it scores by."""
+
+    def fetch(self) -> Iterator[str]:
+        """Downloads into the hub's cache what scoring will read: yields a line for each."""
+        ...

@@ -107,6 +107,8 @@ def _entries(distribution: metadata.Distribution) -> list[Entry]:
         text = distribution.read_text("entry_points.txt")
         if text is None or "prerl_spec." not in text:
             return []
+        if "Name" not in distribution.metadata:
+            return []
         name, version = distribution.metadata["Name"], distribution.version
         points = list(distribution.entry_points)
     except (OSError, ValueError, TypeError, KeyError):
@@ -115,7 +117,7 @@ def _entries(distribution: metadata.Distribution) -> list[Entry]:
     return [
         Entry(groups[p.group], p.name, p.value, name, str(version))
         for p in points
-        if name and p.group in groups and NAME.fullmatch(p.name)
+        if p.group in groups and NAME.fullmatch(p.name)
     ]
 
 

@@ -1,10 +1,13 @@
 """What must be quick, or must work where torch is not installed, imports nothing heavy on the way."""
 
+import os
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement as Specifier
 
 from prerl_spec.cli.locked import compile_locked
 from prerl_spec.compiler.compile import compile_spec
@@ -12,7 +15,53 @@ from prerl_spec.compiler.lock import lock_file
 from prerl_spec.compiler.runs import hold_run_folder
 from prerl_spec.engine.folder import write_given
 from tests.cli.test_commands import BLOCKED
-from tests.compiler.specs import TINY, written
+from tests.compiler.specs import TINY, bent, written
+
+ROOT = Path(__file__).parent.parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+TRAIN = {Specifier(line).name for line in PROJECT["optional-dependencies"]["train"]}
+MODULES = {"antlr4", "latex2sympy2_extended", *(name.replace("-", "_") for name in TRAIN)}
+INSTALL = "pip install 'prerl-spec[train]'"
+
+WITHOUT_TRAIN = f"""
+import sys
+from importlib import metadata
+
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {MODULES!r}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+
+def version(name, known=metadata.version):
+    if name in {TRAIN!r}:
+        raise metadata.PackageNotFoundError(name)
+    return known(name)
+
+sys.meta_path.insert(0, Absent())
+metadata.version = version
+from prerl_spec.cli.main import main
+sys.exit(main(sys.argv[1:]))
+"""
+"""The command line as it is where the extra [train] was not installed; `.ci/light` calls it where that is so."""
+
+POSIX_ONLY = ("fcntl", "grp", "pty", "pwd", "readline", "resource", "syslog", "termios", "tty")
+WITHOUT_POSIX = f"""
+import builtins, sys
+
+def imported(name, globals=None, *rest, known=builtins.__import__, **named):
+    if name in {POSIX_ONLY!r} and str((globals or {{}}).get("__name__")).startswith("prerl_"):
+        raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+    return known(name, globals, *rest, **named)
+
+builtins.__import__ = imported
+from prerl_spec.cli.main import main
+sys.exit(main(sys.argv[1:]))
+"""
+"""The command line where only POSIX's modules are missing from what prerl-spec itself imports, as on Windows."""
+
+
+def called(code: str, words: list[str], folder: Path) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=False, cwd=folder)
 
 
 @pytest.mark.parametrize(
@@ -88,3 +137,112 @@ def test_a_process_that_is_not_the_first_says_nothing_of_the_lock_and_writes_non
         monkeypatch.setenv("RANK", rank)
         compile_locked(spec, other, locked=False, update=False)
         assert ("changed since the lock" in capsys.readouterr().err) is said
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["run", "spec.toml"],
+        ["run", "spec.toml", "--debug"],
+        ["run", "spec.toml", "--profile"],
+        ["plan", "--here", "spec.toml"],
+        ["fetch", "scored.toml"],
+        ["serve", "spec.toml"],
+        ["eval", "nobody/nothing", "--tasks", "math500"],
+        ["try", "mine.py"],
+        ["plugin", "check", "prerl-spec"],
+        ["doctor"],
+    ],
+    ids=" ".join,
+)
+def test_what_needs_the_extra_names_it_and_ends_with_3(words: list[str], tmp_path: Path) -> None:
+    written(tmp_path, TINY)
+    scored = 'spec = 1\nrun.name = "scored"\nmodel = { use = "hf_causal", name = "nobody/nothing" }\n'
+    (tmp_path / "scored.toml").write_text(f'{scored}[[evaluate]]\nuse = "lm_eval"\ntasks = ["math500"]\n')
+    (tmp_path / "mine.py").write_text(
+        "from prerl_spec.sdk import Component\n\n\nclass Mine(Component):\n    kind = 'filter'\n"
+    )
+    done = called(WITHOUT_TRAIN, words, tmp_path)
+    assert done.returncode == 3, done.stderr
+    assert INSTALL in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_run_folder_does_not_go_on_without_the_extra(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    write_given(run, compile_spec(written(tmp_path, TINY)).graph)
+    done = called(WITHOUT_TRAIN, ["resume", str(run)], tmp_path)
+    assert done.returncode == 3, done.stderr
+    assert INSTALL in done.stderr
+
+
+def test_a_plan_that_was_made_without_the_extra_is_the_plan_that_is_run_with_it(tmp_path: Path) -> None:
+    spec = written(tmp_path, TINY)
+    done = called(WITHOUT_TRAIN, ["plan", str(spec), "--out", "plan.json"], tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert INSTALL in done.stdout
+    assert "1 need not met" in done.stdout
+    there = compile_spec(tmp_path / "plan.json")
+    assert there.plan.digest == compile_spec(spec).plan.digest
+    there.require_needs()
+
+
+def test_what_only_the_extra_can_tell_is_unknown_and_names_it(tmp_path: Path) -> None:
+    rows = tmp_path / "rows"
+    rows.mkdir()
+    (rows / "train.jsonl").write_text('{"question": "1 + 1 =", "answer": "2"}\n' * 8)
+    evaluate = '[[evaluate]]\nuse = "lm_eval"\ntasks = ["gsm8k"]\n'
+    hub = ('[data.train]\nuse = "arithmetic_chains"', '[data.train]\nuse = "hf_dataset"\npath = "rows"')
+    text = bent(hub) + evaluate
+    done = called(WITHOUT_TRAIN, ["plan", str(written(tmp_path, text))], tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "rows unknown: install prerl-spec[train]" in done.stdout
+    assert "unknown: install prerl-spec[train] (data set `train`)" in done.stdout
+    assert "tokens unknown: install prerl-spec[train]" in done.stdout
+
+
+@pytest.mark.parametrize("command", ["run", "resume", "fetch", "eval", "try", "serve", "report", "samples", "doctor"])
+def test_every_command_tells_its_options_without_the_extra(command: str, tmp_path: Path) -> None:
+    assert called(WITHOUT_TRAIN, [command, "--help"], tmp_path).returncode == 0
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["validate", "spec.toml"],
+        ["plan", "spec.toml"],
+        ["lock", "spec.toml"],
+        ["diff", "spec.toml", "spec.toml"],
+        ["show", "--graph", "spec.toml"],
+        ["schema"],
+        ["explain", "E0301"],
+        ["components", "list"],
+        ["new", "mine.toml", "--template", "smoke"],
+        ["plugin", "new", "prerl-acme"],
+        ["run", "--help"],
+    ],
+    ids=lambda words: " ".join(words[:2]),
+)
+def test_no_module_that_windows_lacks_is_imported(words: list[str], tmp_path: Path) -> None:
+    written(tmp_path, TINY)
+    done = called(WITHOUT_POSIX, words, tmp_path)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_run_without_file_locks_says_so(tmp_path: Path) -> None:
+    done = called(WITHOUT_POSIX, ["run", str(written(tmp_path, TINY))], tmp_path)
+    assert done.returncode == 3, done.stderr
+    assert "run on Linux or macOS" in done.stderr
+
+
+def test_a_formula_that_a_code_page_lacks_is_written_as_an_escape() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "prerl_spec", "components", "show", "grpo"],
+        capture_output=True,
+        check=False,
+        env={**os.environ, "PYTHONIOENCODING": "cp1252"},
+    )
+    assert done.returncode == 0, done.stderr
+    assert rb"\u2212" in done.stdout

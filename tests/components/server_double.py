@@ -5,10 +5,11 @@ it takes from the folder that it is shown.
 """
 
 import json
+import socket
 import threading
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -180,12 +181,33 @@ class _Handler(BaseHTTPRequestHandler):
         """Nothing on the screen."""
 
 
+class _Server(ThreadingHTTPServer):
+    """Has its requests end before the interpreter does: a daemon thread that comes back from torch's C++ after that is
+    unwound through it, and aborts the process ("terminate called without an active exception", exit 134)."""
+
+    def __init__(self, handler: type[_Handler]) -> None:
+        super().__init__(("127.0.0.1", 0), handler)
+        self.requests: list[tuple[threading.Thread, socket.socket]] = []
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        thread = threading.Thread(target=self.process_request_thread, args=(request, client_address), daemon=True)
+        self.requests.append((thread, request))
+        thread.start()
+
+    def join_requests(self) -> None:
+        """Waits for every answer that is on its way; a connection that is kept for another request is cut."""
+        for thread, connection in self.requests:
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RD)
+            thread.join()
+
+
 @contextmanager
 def serving(**what: Any) -> Iterator[Double]:
     """A double that listens on 127.0.0.1, until the end or `silence`."""
     double = Double(**what)
     handler = type("Handler", (_Handler,), {"double": double})
-    double.server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    double.server = _Server(handler)
     double.url = f"http://127.0.0.1:{double.server.server_port}"
     thread = threading.Thread(target=double.server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
@@ -194,6 +216,7 @@ def serving(**what: Any) -> Iterator[Double]:
     finally:
         silence(double)
         thread.join()
+        double.server.join_requests()
 
 
 def silence(double: Double) -> None:

@@ -30,7 +30,7 @@ class Parity(Component):
     broken: str = ""
     num_workers: int = 1
     seconds_allowed: float = 5.0
-    memory_bytes: int = 2**31
+    memory_bytes: int = 2**36  # a worker imports this module, and with it torch: its CUDA build alone maps some GiB
 
     def judge(self, response: str, gold: str) -> Verdict:
         if self.broken and Path(self.broken).exists():

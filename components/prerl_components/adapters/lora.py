@@ -56,7 +56,7 @@ class Lora(Component):
             )
 
     def requirements(self) -> tuple[Requirement, ...]:
-        return (Requirement("package", "peft>=0.17,<1", "pip install 'peft>=0.17,<1'"),)
+        return (Requirement("package", "peft>=0.20,<1", "pip install 'prerl-spec[train]'"),)
 
     def num_parameters(self, linear: Mapping[str, tuple[int, int]]) -> int:
         """Σ rank·(inputs + outputs) over the targets among the linear layers of one decoder layer."""

@@ -17,7 +17,7 @@ class Tensorboard(Component):
     kind = "tracker"
 
     def requirements(self) -> tuple[Requirement, ...]:
-        return (Requirement("package", "tensorboard>=2.16", "pip install 'tensorboard>=2.16'"),)
+        return (Requirement("package", "tensorboard>=2.16.2", "pip install 'prerl-spec[train]'"),)
 
     def accelerate_tracker(self, run_name: str, folder: Path) -> TensorBoardTracker:
         """Writes event files into `folder/run_name`."""
