@@ -208,7 +208,7 @@ COMPOSITION = {
         given("optimizer.lr=0", "E0202", 14), given("optimizer.lr=abc", "E0402", 14), given('optimizer.lr="abc"', "E0201", 14), given("optimizer.lrr=1", "E0403", 11), given("optimiser.lr=1", "E0403", 1),
         given("phases.b.prompts_per_step=1", "E0403", 8), given("phases[9].id=x", "E0403", 8), given("phases.a.objective.coefficient=0", "E0202", 32), given("run.seed=017", "E0402", 10), given("run.seed=[1", "E0402", 10),
         given("sampler.use=vlm", "E0301", 13), given("verifier=exact_mach", "E0301", 10), given("reference=of", "E0207", 11), given("run.name=Foo Bar", "E0202", 10), given("vars.lr=1", "E0403", 6), given("data.trian.path=x", "E0403", 6),
-        given("phases[0].objective=5", "E0308", 21), given("optimizer.lr", "E0402", 13), Marked(SHORT, sets=("run.seed=3", "optimizer.lr=0"), also=(("<--set #2>", "E0202", 1, 14),)),
+        given("phases[0].objective=5", "E0308", 21), Marked(SHORT, sets=("run.seed=3", "optimizer.lr=0"), also=(("<--set #2>", "E0202", 1, 14),)),
         Marked(short(("steps = 3", "steps = «E0202»0")), sets=("optimizer.lr=0",), also=(("<--set #1>", "E0202", 1, 14),)),
     ],
     "settings merge into a string as into `{ use }`, in lists as well": [

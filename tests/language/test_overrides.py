@@ -42,7 +42,7 @@ def test_a_new_use_replaces_the_table() -> None:
         ("optimizer.lr=fast", "E0402", 14),
         ("run.seed=1e", "E0402", 10),
         ('run.name="x', "E0402", 10),
-        ("run.name", "E0402", 9),
+        ("run.name=", "E0402", 10),
         ("optimizer.lr='1'", "E0201", 14),
         ("phases.refine.schedule.steps=0", "E0202", 30),
         ("reference=of", "E0207", 11),
