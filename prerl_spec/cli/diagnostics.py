@@ -145,9 +145,10 @@ def _quoted(
 
 
 def _record(diagnostic: Diagnostic) -> dict[str, Any]:
-    """The words under the carets are a note here, unless suggestions say them: JSON has no carets."""
+    """The words under the carets are a note here, unless a suggestion says the same: JSON has no carets."""
     span = diagnostic.span
-    under_carets = [diagnostic.caret] if diagnostic.caret and not diagnostic.suggestions else []
+    said = ("", *(suggestion.message for suggestion in diagnostic.suggestions))
+    under_carets = [diagnostic.caret] if diagnostic.caret not in said else []
     return {
         "severity": diagnostic.severity,
         "code": diagnostic.code,

@@ -259,10 +259,11 @@ class Check(Findings):
     def stray(self, setting: Setting, entry: Entry, path: str) -> bool:
         """Whether something stands here that no plain setting takes: a component, a list of tables, a secret, nan; told."""
         node = entry.value
-        if (unknown := below(node)) is not None and not setting.takes_table and not names_component(node):
+        is_component = isinstance(node, Table) and names_component(node)
+        if not (is_component or setting.takes_table) and (unknown := below(node)) is not None:
             self.no_table(f"`{setting.key}` is {setting.wanted}", unknown, path)
             return True
-        if isinstance(node, Table) and names_component(node) and not setting.takes_table:
+        if is_component and not setting.takes_table:
             if setting.only_choices:
                 self.fail("E0207", path, f"`{setting.key}` is a choice, not a component", node.span or entry.span)
             else:
@@ -395,8 +396,8 @@ def _meant(refusal: Refusal, node: Node | None) -> str | None:
     the command line as 0.5."""
     if refusal.code != "E0201" or not isinstance(node, Scalar) or not isinstance(node.value, str) or node.reference:
         return None
-    if "list" in refusal.wanted:
-        return f"[{shown(node.value)}]"
+    if "list" in refusal.wanted:  # a list of numbers is not mended by a text in brackets
+        return f"[{shown(node.value)}]" if isinstance(_as_toml(node.value), str) else None
     for word in (node.value, number_meant(node.value)):
         value = None if word is None else _as_toml(word)
         is_bool, is_int = isinstance(value, bool), isinstance(value, int)

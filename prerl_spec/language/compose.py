@@ -165,9 +165,11 @@ def _parent(
             composition.diagnostics.append(_circle(circle, list(composition.sources)))
             return None
         if len(chain) > DEEPEST_CHAIN or composition.num_merged > MOST_MERGED:
-            too_long = f"more than {DEEPEST_CHAIN} files extend one another in a row"
-            too_many = f"more than {MOST_MERGED} files are merged"
-            fail(too_long if len(chain) > DEEPEST_CHAIN else too_many, "take some of them out")
+            composition.num_merged += 1
+            if len(chain) > DEEPEST_CHAIN:
+                fail(f"more than {DEEPEST_CHAIN} files extend one another in a row", "take some of them out")
+            elif composition.num_merged == MOST_MERGED + 2:  # told once: whatever is left is as much too much
+                fail(f"more than {MOST_MERGED} files are merged", "take some of them out")
             return None
         data = file.read_bytes()
     except OSError as error:

@@ -117,6 +117,8 @@ class _Work:
 
     def replaced(self, text: Scalar, path: str) -> Node:
         """What the text stands for: the node itself where it is one whole reference, else a text."""
+        if "${" not in text.value:
+            return text
         whole = _PIECE.fullmatch(text.value)
         if whole is not None and whole[1] is not None:
             node = self.meaning(text, whole[1], path)
@@ -215,8 +217,8 @@ class _Work:
                     return Invalid(text.span)
                 if isinstance(holder, Table | Array):
                     where = join_path(where, step)
-                searched = isinstance(holder, Table) and len(self.result.undefined) < MOST_SUGGESTED
-                close = nearest(str(step), holder.entries) if searched else ()
+                names = holder.entries if isinstance(holder, Table) else ()
+                close = nearest(str(step), names) if len(self.result.undefined) < MOST_SUGGESTED else ()
                 self.result.used |= {f"vars.{k}" for k in close if steps[0] == "vars"}
                 words = f"did you mean {one_of(close)}?" if close else "references reach written values, not defaults"
                 meant = tuple(Suggestion(f"did you mean `{k}`?", text.value.replace(str(step), k)) for k in close)

@@ -42,6 +42,13 @@ DEEPEST = 64
 """Levels of nesting and segments of a key that are read; no spec comes near."""
 
 
+def named(char: str) -> str:
+    """A character as a message shows it; what cannot be seen, by its number."""
+    if char == "\ufeff":
+        return "byte-order mark (U+FEFF)"
+    return f"`{char}`" if char.isprintable() else f"U+{ord(char):04X}"
+
+
 class Fault(Exception):
     """A syntax error at text[start:end]; `suggestion` may take its place. `resume` is where reading can go on, None
     where that must be searched for."""
@@ -114,8 +121,7 @@ class Lexer:
         char = self.text[where : where + 1]
         if char in ("", "\n") or self.text.startswith("\r\n", where):
             return Fault("E0101", where, where + 1, "the line ends too early", caret)
-        shown = f"`{char}`" if char.isprintable() else f"U+{ord(char):04X}"
-        return Fault("E0101", where, where + 1, f"unexpected {shown}", caret)
+        return Fault("E0101", where, where + 1, f"unexpected {named(char)}", caret)
 
     def too_deep(self, where: int) -> Fault:
         """The fault of nesting that no spec has."""
@@ -155,17 +161,16 @@ class Lexer:
         fence = quote * 3 if self.text.startswith(quote * 3, self.at) else quote
         self.at += len(fence)
         body = self._body(start, fence)
-        if quote == '"' and len(body) >= LONG and "\\" not in body and "'" not in body:
+        if quote == '"' and len(body) >= LONG and "\\" not in body and "'''" not in body:
             self._plain_strings.append((start, self.at, len(fence)))
         return body if quote == "'" else unescaped(body)
 
     def in_single_quotes(self) -> str | None:
-        """The text with the same values and places for a faster read by tomllib, which walks double-quoted strings
-        character by character: long ones without escapes stand in single quotes. None where there are none."""
+        """The text with the same values for a faster read by tomllib, which walks double-quoted strings character by
+        character: long ones without escapes stand in three single quotes. None where there are none."""
         pieces, behind = [], 0
         for start, stop, fence in self._plain_strings:
-            single = "'" * fence
-            pieces += [self.text[behind:start], single, self.text[start + fence : stop - fence], single]
+            pieces += [self.text[behind:start], "'''", self.text[start + fence : stop - fence], "'''"]
             behind = stop
         return "".join([*pieces, self.text[behind:]]) if pieces else None
 
@@ -181,7 +186,9 @@ class Lexer:
         end, self.at = self.at, self.at + len(fence)
         if len(fence) == 1:
             return self.text[begin:end]
-        extra = _MORE_QUOTES[fence[0]].match(self.text, self.at)  # up to two may stand directly before the closing three
+        extra = _MORE_QUOTES[fence[0]].match(
+            self.text, self.at
+        )  # up to two may stand directly before the closing three
         assert extra is not None, "a pattern that may be empty always matches"
         end, self.at = end + len(extra[0]), extra.end()
         return self.text[begin:end].replace("\r\n", "\n").removeprefix("\n")
@@ -223,7 +230,9 @@ class Lexer:
             )
         if _NUMBER_LIKE.match(word) and not _DATE_LIKE.match(word):
             meant = number_meant(word)
-            caret = f"write `{meant}`" if meant is not None else "digits belong behind `e`" if _BARE_E.search(word) else ""
+            caret = (
+                f"write `{meant}`" if meant is not None else "digits belong behind `e`" if _BARE_E.search(word) else ""
+            )
             raise Fault("E0106", start, self.at, f"`{word}` is not a number", caret, meant)
         if word.lower() in ("true", "false"):
             raise Fault("E0101", start, self.at, f"unexpected `{word}`", f"write `{word.lower()}`", word.lower())

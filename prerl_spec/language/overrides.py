@@ -8,7 +8,7 @@ from pathlib import Path
 from prerl_spec.errors import Diagnostic, Span, Suggestion, UsageError
 from prerl_spec.language.compose import Composition, find, names_component, nearest_written, remove
 from prerl_spec.language.document import Array, Document, Entry, Node, Scalar, Table, join_path
-from prerl_spec.language.lexing import Fault
+from prerl_spec.language.lexing import Fault, named
 from prerl_spec.language.spec import is_core_table
 from prerl_spec.language.suggest import nearest, one_of
 from prerl_spec.language.toml import read_value
@@ -61,10 +61,9 @@ def as_override_mistake(diagnostic: Diagnostic) -> Diagnostic:
 
 def below(node: Node) -> Entry | None:
     """The key that --set wants below a node where nothing but that path made a table (`run.seed.deep`); None elsewhere."""
-    made_on_the_way = isinstance(node, Table) and node.form == "dotted" and node.span is not None
-    if not made_on_the_way or not node.span.file.startswith("<--set"):
+    if not isinstance(node, Table) or node.form != "dotted" or node.span is None:
         return None
-    return next(iter(node.entries.values()), None)
+    return next(iter(node.entries.values()), None) if node.span.file.startswith("<--set") else None
 
 
 def _source(composition: Composition, name: str, argument: str) -> str:
@@ -118,7 +117,7 @@ def _set(composition: Composition, source: str, argument: str) -> None:
     if found is None or not argument[found[1] :].startswith("="):
         end = found[1] if found else 0
         seen = argument[end]
-        message = "no path stands before the `=`" if end == 0 and seen == "=" else f"unexpected `{seen}` in a path"
+        message = "no path stands before the `=`" if end == 0 and seen == "=" else f"unexpected {named(seen)} in a path"
         caret = "paths are written `phases.refine.objective.coefficient` or `phases[0].data`"
         _fail(composition, "E0403", message, Span(source, 1, end + 1, 1, end + 2), argument, caret)
         return
@@ -176,14 +175,16 @@ def _put(composition: Composition, source: str, steps: list[tuple[str | int, int
         if entry is None and not last and isinstance(steps[depth + 1][0], int):
             number = steps[depth + 1]
             message = f"`{join_path(path, step)}` is not written, so it has no item {number[0]}"
-            _fail(composition, "E0403", message, span, join_path(path, step), "set the whole list")
+            _fail(composition, "E0403", message, span, join_path(path, step), "set it whole")
             return
         holder_path, path = path, join_path(path, step)
         if not last and entry is not None and _ends_at(entry.value, path):
             _nothing_below(composition, source, path, steps[depth + 1])
             return
         if last:
-            if step == "use" and not is_core_table(holder_path):  # a new component brings none of the old one's settings
+            if step == "use" and not is_core_table(
+                holder_path
+            ):  # a new component brings none of the old one's settings
                 node.entries.clear()
                 node.short, node.header = None, whole
             node.entries[step] = Entry(step, span, _over(entry, value))

@@ -165,7 +165,9 @@ def _refusal(steps: tuple[str | int, ...], setting: Setting | None, value: Any, 
     fits_no_pattern = all(d["type"].startswith("string_") for d in rules)
     if isinstance(value, str) and choices and takes_words and fits_no_pattern:
         if setting is not None and (setting.takes_number or setting.takes_bool) and _looks_like_value(value):
-            return Refusal("E0201", steps, f"{name} wants {setting.wanted}, not {seen_as(value)}", wanted=setting.wanted)
+            return Refusal(
+                "E0201", steps, f"{name} wants {setting.wanted}, not {seen_as(value)}", wanted=setting.wanted
+            )
         other = (
             f" and does not match {rules[0]['ctx']['pattern']}"
             if rules and "pattern" in rules[0].get("ctx", {})
