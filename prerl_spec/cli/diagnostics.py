@@ -145,7 +145,10 @@ def _quoted(
 
 
 def _record(diagnostic: Diagnostic) -> dict[str, Any]:
+    """The words under the carets are a note here, unless a suggestion says the same: JSON has no carets."""
     span = diagnostic.span
+    said = ("", *(suggestion.message for suggestion in diagnostic.suggestions))
+    under_carets = [diagnostic.caret] if diagnostic.caret not in said else []
     return {
         "severity": diagnostic.severity,
         "code": diagnostic.code,
@@ -161,7 +164,7 @@ def _record(diagnostic: Diagnostic) -> dict[str, Any]:
             for x in diagnostic.labels
         ],
         "help": masked(diagnostic.help) if diagnostic.help else None,
-        "notes": [masked(note) for note in diagnostic.notes],
+        "notes": [masked(note) for note in (*under_carets, *diagnostic.notes)],
         "suggestions": [
             {"message": masked(s.message), "replacement": masked(s.replacement)} for s in diagnostic.suggestions
         ],

@@ -27,11 +27,13 @@ from prerl_spec.language.document import (
     plain,
     walk,
 )
-from prerl_spec.language.spec import LANGUAGE_VERSION, PhaseSpec, RunSpec, Spec
+from prerl_spec.language.lexing import number_meant
+from prerl_spec.language.overrides import below
+from prerl_spec.language.spec import LANGUAGE_VERSION, PhaseSpec, RunSpec, Spec, header_of
 from prerl_spec.language.suggest import nearest
 from prerl_spec.registry.answers import hold_to_its_word, its_own_fault
 from prerl_spec.registry.component import Component
-from prerl_spec.registry.settings import Refusal, Setting, settings_of, shown, validate
+from prerl_spec.registry.settings import Refusal, Setting, seen_as, settings_of, shown, validate
 from prerl_spec.registry.shelf import PluginFault
 
 
@@ -115,21 +117,31 @@ class Check(Findings):
             values = self.section(node, setting.section, path, node.header or entry.span)
             return _understood(setting.section, values)
         if isinstance(node, Array) and node.of_headers:
-            self.fail(Code.TABLE_OR_LIST, path, f"`{setting.key}` is one table, not a list of tables", entry.span)
+            self.one_table(setting, entry, path)
         else:
             self.wrong_type(path, f"`{setting.key}` wants a table", node, entry)
         return None
 
+    def one_table(self, setting: Setting, entry: Entry, path: str) -> None:
+        message = f"`{setting.key}` is one table, not a list of tables"
+        self.fail(Code.TABLE_OR_LIST, path, message, entry.span, caret=f"write `[{header_of(path)}]`")
+
     def list_of_sections(self, setting: Setting, entry: Entry, path: str) -> Any:
         assert setting.section is not None, f"{setting.key} is no table"
         node = entry.value
+        if (unknown := below(node)) is not None:
+            self.no_table(f"`{setting.key}` is a list of tables", unknown, path)
+            return None
         if isinstance(node, Table):
             span = node.span if node.form == "inline" else (node.name or entry.span)
-            caret = f"`[[{setting.key}]]` begins each table of the list"
-            self.fail(Code.TABLE_OR_LIST, path, f"`{setting.key}` is a list of tables", span, caret=caret)
+            caret = f"write `[[{setting.key}]]`, which begins each table of the list"
+            self.fail(
+                Code.TABLE_OR_LIST, path, f"`{setting.key}` is a list of tables, not one table", span, caret=caret
+            )
             return None
         if not isinstance(node, Array):
-            self.wrong_type(path, f"`{setting.key}` wants a list of tables", node, entry)
+            caret = f"write `[[{setting.key}]]`, which begins each table of the list"
+            self.wrong_type(path, f"`{setting.key}` wants a list of tables", node, entry, caret)
             return None
         found = []
         for index, item in enumerate(node.items):
@@ -145,10 +157,14 @@ class Check(Findings):
             self.unique_ids(node, path)
         return tuple(found)
 
-    def wrong_type(self, path: str, message: str, node: Node, entry: Entry) -> None:
-        seen = shown(node.value) if isinstance(node, Scalar) else "a list" if isinstance(node, Array) else "a table"
+    def wrong_type(self, path: str, message: str, node: Node, entry: Entry, caret: str = "") -> None:
         code = Code.SET_VALUE if isinstance(node, Scalar) and node.bare else Code.WRONG_TYPE
-        self.fail(code, path, f"{message}, not {seen}", node.span or entry.span)
+        self.fail(code, path, f"{message}, not {seen_as(node)}", node.span or entry.span, caret=caret)
+
+    def no_table(self, what: str, unknown: Entry, path: str) -> None:
+        """A key that --set wants below what is no table."""
+        message = f"{what}: it has no `{unknown.key}`"
+        self.fail(Code.OVERRIDE_PATH, join_path(path, unknown.key), message, unknown.span, poison=path)
 
     def unique_ids(self, phases: Array, path: str) -> None:
         first: dict[str, Scalar] = {}
@@ -248,7 +264,11 @@ class Check(Findings):
     def stray(self, setting: Setting, entry: Entry, path: str) -> bool:
         """Whether something stands here that no plain setting takes: a component, a list of tables, a secret, nan; told."""
         node = entry.value
-        if isinstance(node, Table) and names_component(node) and not setting.takes_table:
+        is_component = isinstance(node, Table) and names_component(node)
+        if not (is_component or setting.takes_table) and (unknown := below(node)) is not None:
+            self.no_table(f"`{setting.key}` is {setting.wanted}", unknown, path)
+            return True
+        if is_component and not setting.takes_table:
             if setting.only_choices:
                 self.fail(
                     Code.NOT_A_CHOICE, path, f"`{setting.key}` is a choice, not a component", node.span or entry.span
@@ -257,7 +277,7 @@ class Check(Findings):
                 self.fail(Code.NO_SUCH_SLOT, path, f"`{setting.key}` is no slot for a component", entry.span)
             return True
         if isinstance(node, Array) and node.of_headers and setting.takes_table:
-            self.fail(Code.TABLE_OR_LIST, path, f"`{setting.key}` is one table, not a list of tables", entry.span)
+            self.one_table(setting, entry, path)
             return True
         strays = [(where, part) for where, part in walk(node, path) if isinstance(part, Scalar)]
         for where, part in strays:
@@ -337,6 +357,10 @@ class Check(Findings):
         close = nearest(str(node.value), refusal.choices) if isinstance(node, Scalar) else ()
         caret = f"did you mean {' or '.join(shown(c) for c in close)}?" if close else ""
         choices = " or ".join(shown(c) for c in refusal.choices)
+        suggestions = tuple(Suggestion(f"did you mean {shown(c)}?", shown(c)) for c in close)
+        if not close and (meant := _meant(refusal, node)) is not None:
+            caret = f"write `{meant}`"
+            suggestions = (Suggestion(caret, meant),)
         self.fail(
             code,
             where,
@@ -344,15 +368,15 @@ class Check(Findings):
             span,
             caret=caret,
             help=f"choices: {choices}" if choices else None,
-            suggestions=tuple(Suggestion(f"did you mean {shown(c)}?", shown(c)) for c in close),
+            suggestions=suggestions,
         )
 
     def _version(self) -> None:
         node = self.root.get("spec")
         if isinstance(node, Scalar) and type(node.value) is int and node.value != LANGUAGE_VERSION:
-            message = f"language version {node.value} is not understood"
-            caret = f"this prerl-spec reads version {LANGUAGE_VERSION}"
-            self.fail(Code.LANGUAGE_VERSION, "spec", message, node.span, caret=caret)
+            message = f"language version {node.value} is not understood, only version {LANGUAGE_VERSION} is"
+            meant = Suggestion(f"write `spec = {LANGUAGE_VERSION}`", str(LANGUAGE_VERSION))
+            self.fail(Code.LANGUAGE_VERSION, "spec", message, node.span, caret=meant.message, suggestions=(meant,))
 
     def _something_to_do(self) -> None:
         written = {"phases", "evaluate"} & (self.root.entries.keys() | {p for p in self.poisoned if "." not in p})
@@ -382,6 +406,27 @@ def _as_toml(text: str) -> Any:
     except ValueError:
         return text
     return value if isinstance(value, bool | int | float) else text
+
+
+def _meant(refusal: Refusal, node: Node | None) -> str | None:
+    """How a value of the wrong type would be right: a number or truth value out of its quotes, a text in a list, `.5` of
+    the command line as 0.5."""
+    if (
+        refusal.code != Code.WRONG_TYPE
+        or not isinstance(node, Scalar)
+        or not isinstance(node.value, str)
+        or node.reference
+    ):
+        return None
+    if "list" in refusal.wanted:  # a list of numbers is not mended by a text in brackets
+        return f"[{shown(node.value)}]" if isinstance(_as_toml(node.value), str) else None
+    for word in (node.value, number_meant(node.value)):
+        value = None if word is None else _as_toml(word)
+        is_bool, is_int = isinstance(value, bool), isinstance(value, int)
+        fits = is_bool if "true" in refusal.wanted else not is_bool and (is_int or "whole" not in refusal.wanted)
+        if word is not None and fits and isinstance(value, int | float) and math.isfinite(value):
+            return word.strip()
+    return None
 
 
 def _how_to_write(setting: Setting, path: str) -> str | None:

@@ -1,7 +1,7 @@
 """Which component each reference of a spec means: names against metadata first, then the import of what is named."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from pydantic import BaseModel
@@ -10,9 +10,11 @@ from prerl_spec.codes import Code
 from prerl_spec.compiler.findings import Findings
 from prerl_spec.errors import Diagnostic, Span, Suggestion
 from prerl_spec.language.document import Array, Invalid, Node, Scalar, Table, join_path
+from prerl_spec.language.overrides import below
+from prerl_spec.language.spec import header_of, places_of
 from prerl_spec.language.suggest import fold, nearest, one_of
 from prerl_spec.registry.component import Component, Kind
-from prerl_spec.registry.settings import Setting, settings_of, shown
+from prerl_spec.registry.settings import Setting, seen_as, settings_of, shown
 from prerl_spec.registry.shelf import Entry, PluginFault, Shelf, load, normalized
 
 REFERENCE = re.compile(r"([a-z][a-z0-9_]*(?:\.[a-z][a-z0-9_]*)?)(?:@([1-9][0-9]*))?")
@@ -84,11 +86,11 @@ class _Walk:
                     if not isinstance(entry.value, Invalid):
                         self.reference(kind, entry.value, join_path(path, name), entry.span)
             elif isinstance(node, Array) and node.of_headers:
-                self.into.fail(Code.TABLE_OR_LIST, path, f"`{setting.key}` is a table of named components", key)
+                message = f"`{setting.key}` is a table of named components"
+                self.into.fail(Code.TABLE_OR_LIST, path, message, key, caret=f"write `[{setting.key}.train]`")
             else:
-                self.into.fail(
-                    Code.WRONG_TYPE, path, f"`{setting.key}` wants a table of named components", _span(node, key)
-                )
+                message = f"`{setting.key}` wants a table of named components, not {seen_as(node)}"
+                self.into.fail(Code.WRONG_TYPE, path, message, _span(node, key), caret=f"write `[{setting.key}.train]`")
         elif not setting.slot.many:
             self.reference(kind, node, path, key)
         elif isinstance(node, Array):
@@ -98,18 +100,31 @@ class _Walk:
             self.not_a_list(setting, node, path, key)
 
     def not_a_list(self, setting: Setting, node: Node, path: str, key: Span | None) -> None:
-        if isinstance(node, Table) or (isinstance(node, Scalar) and isinstance(node.value, str)):
-            written = key if isinstance(node, Table) and node.form != "inline" else _span(node, key)
-            mend = f"`[[{setting.key}]]`, or `{setting.key} = [...]`, makes a list"
-            self.into.fail(Code.TABLE_OR_LIST, path, f"`{setting.key}` is a list of components", written, caret=mend)
-        else:
-            assert isinstance(node, Scalar), "a list would be welcome"
+        header = f"[[{header_of(path)}]]"
+        if (unknown := below(node)) is not None:
+            message = f"`{setting.key}` is a list of components: it has no `{unknown.key}`"
+            self.into.fail(Code.OVERRIDE_PATH, join_path(path, unknown.key), message, unknown.span, poison=path)
+        elif isinstance(node, Table):
+            message = f"`{setting.key}` is a list of components, not one table"
+            written = key if node.form != "inline" else _span(node, key)
             self.into.fail(
-                Code.WRONG_TYPE,
-                path,
-                f"`{setting.key}` wants a list of components, not {shown(node.value)}",
-                _span(node, key),
+                Code.TABLE_OR_LIST, path, message, written, caret=f"write `{header}`, or `{setting.key} = [...]`"
             )
+        elif _is_text(node):
+            assert isinstance(node, Scalar), "a text is a scalar"
+            listed = f"[{shown(node.value)}]"
+            self.into.fail(
+                Code.TABLE_OR_LIST,
+                path,
+                f"`{setting.key}` is a list of components, not one text",
+                _span(node, key),
+                caret=f"write `{setting.key} = {listed}`, or `{header}`",
+                suggestions=(Suggestion(f"write `{listed}`", listed),),
+            )
+        else:
+            message = f"`{setting.key}` wants a list of components, not {seen_as(node)}"
+            caret = f"write `{header}`, or `{setting.key} = [...]`"
+            self.into.fail(Code.WRONG_TYPE, path, message, _span(node, key), caret=caret)
 
     def reference(self, kind: Kind, node: Node, path: str, key: Span | None) -> None:
         """One reference: a table with `use`, or a text that stands for one."""
@@ -117,20 +132,16 @@ class _Walk:
             self.into.poisoned.add(path)
             return
         if isinstance(node, Array) and node.of_headers:
-            self.into.fail(Code.TABLE_OR_LIST, path, f"one {_noun(kind)} stands here, not a list of tables", key)
+            message = f"one {_noun(kind)} stands here, not a list of tables"
+            self.into.fail(Code.TABLE_OR_LIST, path, message, key, caret=f"write `[{header_of(path)}]`")
             return
         if isinstance(node, Scalar) and isinstance(node.value, str):
             table = Table(form="inline", span=node.span)
             self.named(kind, node, table, path, key)
             return
         if not isinstance(node, Table):
-            seen = shown(node.value) if isinstance(node, Scalar) else "a list"
-            self.into.fail(
-                Code.MALFORMED_COMPONENT,
-                path,
-                f"{_article(kind)} is named by a text or a table, not by {seen}",
-                _span(node, key),
-            )
+            message = f"{_article(kind)} is named by a text or a table, not by {seen_as(node)}"
+            self.into.fail(Code.MALFORMED_COMPONENT, path, message, _span(node, key))
             return
         anchor = node.header or key
         use = node.get("use") if "use" in node.entries else node.short
@@ -141,14 +152,8 @@ class _Walk:
         elif use is None:
             self.no_use(kind, node, path, anchor)
         elif not isinstance(use, Scalar) or not isinstance(use.value, str):
-            seen = shown(use.value) if isinstance(use, Scalar) else "a list" if isinstance(use, Array) else "a table"
-            self.into.fail(
-                Code.MALFORMED_COMPONENT,
-                join_path(path, "use"),
-                f"`use` wants a name, not {seen}",
-                _span(use, anchor),
-                poison=path,
-            )
+            message = f"`use` wants a name, not {seen_as(use)}"
+            self.into.fail(Code.MALFORMED_COMPONENT, join_path(path, "use"), message, _span(use, anchor), poison=path)
         else:
             self.named(kind, use, node, path, anchor)
 
@@ -258,9 +263,7 @@ class _Walk:
             return None
         if isinstance(origin, Scalar):
             if not isinstance(origin.value, str):
-                self.into.fail(
-                    Code.WRONG_TYPE, join_path(path, "from"), "`from` wants a text", origin.span, poison=path
-                )
+                self.from_no_text(origin, path)
                 return None
             chosen = [e for e in entries if normalized(e.distribution) == normalized(str(origin.value))]
             if not chosen:
@@ -278,7 +281,7 @@ class _Walk:
                 return None
             return chosen[0]
         if isinstance(origin, Array | Table):
-            self.into.fail(Code.WRONG_TYPE, join_path(path, "from"), "`from` wants a text", origin.span, poison=path)
+            self.from_no_text(origin, path)
             return None
         if len(entries) > 1:
             homes = " and ".join(e.distribution for e in entries)
@@ -289,34 +292,52 @@ class _Walk:
             return None
         return entries[0]
 
+    def from_no_text(self, origin: Scalar | Array | Table, path: str) -> None:
+        message = f"`from` wants a text, not {seen_as(origin)}"
+        self.into.fail(Code.WRONG_TYPE, join_path(path, "from"), message, origin.span, poison=path)
+
     def unknown(self, kind: Kind, name: str, use: Scalar, where: str, path: str) -> None:
         names = self.shelf.names(kind)
         same = tuple(n for n in names if fold(n) == fold(name))
         others = self.shelf.kinds_of(name)
         if not same and others:
-            caret = f"`{name}` is {_article(others[0])}; {_article(kind)} is needed here"
             self.into.fail(
                 Code.WRONG_KIND,
                 where,
-                f"`{name}` is not {_article(kind)}",
+                _of_other_kinds(name, others, kind),
                 use.span,
-                caret=caret,
+                caret=_belongs(name, others),
                 help=f"`prerl-spec components list --kind {kind}` shows all {len(names)}",
                 poison=path,
             )
             return
         close = nearest(name, names)
+        meant = [] if close else [n for n in self.shelf.all_names() if fold(n) == fold(name)]
+        caret = f"did you mean {one_of(close)}?" if close else ""
+        if meant:  # right but for its case, and of another kind
+            caret = _of_other_kinds(meant[0], self.shelf.kinds_of(meant[0]), kind)
         known = f"known: {one_of(names)}" if names else f"no {_noun(kind)} is installed"
         self.into.fail(
             Code.UNKNOWN_COMPONENT,
             where,
             f"unknown {_noun(kind)} `{name}`",
             use.span,
-            caret=f"did you mean {one_of(close)}?" if close else "",
+            caret=caret,
             help=f"`prerl-spec components list --kind {kind}` shows all {len(names)}" if close else known,
             suggestions=tuple(Suggestion(f"did you mean `{n}`?", n) for n in close),
             poison=path,
         )
+
+
+def _of_other_kinds(name: str, found: Sequence[Kind], wanted: Kind) -> str:
+    """What a name is, and what is needed in its place."""
+    return f"`{name}` is {' and '.join(map(_article, found))}; {_article(wanted)} is needed here"
+
+
+def _belongs(name: str, kinds: Sequence[Kind]) -> str:
+    """Where a component of these kinds would stand."""
+    places = [place for kind in kinds for place in places_of(kind)]
+    return f"`{name}` belongs in {' or '.join(f'`{p}`' for p in places)}" if places else ""
 
 
 def _tables(node: Node, path: str) -> Iterator[tuple[str, Table]]:

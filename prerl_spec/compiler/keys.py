@@ -1,14 +1,13 @@
 """Keys that a table does not have: which code, and what was probably meant."""
 
-import re
 from collections.abc import Mapping
 
 from prerl_spec.codes import Code
 from prerl_spec.compiler.declare import RESERVED, Declarations, Declared
 from prerl_spec.errors import Diagnostic, Suggestion
 from prerl_spec.language.compose import names_component
-from prerl_spec.language.document import Array, Entry, Table, join_path, parent_path
-from prerl_spec.language.spec import Spec
+from prerl_spec.language.document import Array, Entry, Invalid, Table, join_path, parent_path
+from prerl_spec.language.spec import Spec, header_of
 from prerl_spec.language.suggest import fold, nearest, one_of
 from prerl_spec.registry.settings import Setting, settings_of
 
@@ -22,7 +21,7 @@ class Keys:
         self.homes: dict[str, list[str]] = {}
         """Key -> the tables that have it, such as "in `[optimizer]`"."""
         for path, declared in declarations.found.items():
-            self._belong(settings_of(declared.component), f"in `[{_title(path)}]`")
+            self._belong(settings_of(declared.component), f"in `[{header_of(path)}]`")
         self._belong(settings_of(Spec), "at the top level")
         for key, setting in settings_of(Spec).items():
             if setting.section is not None:
@@ -42,7 +41,7 @@ class Keys:
         told: list[Diagnostic] = []
         meant: set[str] = set()
         for key, entry in table.entries.items():
-            if key in known:
+            if key in known or (isinstance(entry.value, Invalid) and entry.value.has_doubtful_key):
                 continue
             where = join_path(path, key)
             former = _former(declared, entry, where) if declared is not None else None
@@ -69,7 +68,7 @@ class Keys:
         is_nested = where != join_path("", key)
         no_slot = declared is not None or (is_nested and not close)
         if no_slot and isinstance(entry.value, Table) and names_component(entry.value):
-            holder = declared.use if declared is not None else _title(parent_path(where))
+            holder = declared.use if declared is not None else header_of(parent_path(where))
             code, message = Code.NO_SUCH_SLOT, f"`{holder}` has no slot `{key}`"
         elif not is_nested and isinstance(entry.value, Table | Array):
             message = f"unknown table `{key}`"
@@ -104,8 +103,3 @@ def _former(declared: Declared, entry: Entry, where: str) -> Diagnostic | None:
     if mend := component.removed.get(key):
         return Diagnostic(Code.REMOVED, f"`{key}` of `{declared.use}` was removed", entry.span, where, help=mend)
     return None
-
-
-def _title(path: str) -> str:
-    """A path as the header of its table: `phases[0].objective` is `[phases.objective]`."""
-    return re.sub(r"\[\d+\]", "", path)

@@ -154,7 +154,8 @@ def resolve(
     overlays: Sequence[Path] = (),
     local_code: bool = False,
 ) -> Resolved:
-    """Reads a spec as far as settings. Never raises for a mistake inside it; UsageError where there is no such file."""
+    """Reads a spec as far as settings. Never raises for a mistake inside it; UsageError where there is no such file, or
+    where an entry of `sets` has no value."""
     if file.is_dir():
         raise UsageError(f"{file} is a folder", mend="name the spec file in it")
     try:
@@ -180,7 +181,7 @@ def _resolve(composition: Composition, file: Path, local_code: bool, shelf: Shel
     overlaid = [] if is_arm else list(arms(composition))
     root = composition.root
     root.span = Span(main.file, 1, 1, 1, 2)
-    references = interpolate(root)
+    references = interpolate(root, [document.root for document in composition.documents])
     requirements = list(unmet(root))
     plugin_files, plugin_faults = _local_files(root, composition.folders, local_code)
     shelf = Shelf([*shelf.entries, *(entry for entries in plugin_files.values() for entry in entries)])

@@ -7,11 +7,28 @@ from pathlib import Path
 from typing import NamedTuple
 
 from prerl_spec.codes import Code
-from prerl_spec.errors import Diagnostic, Label, UsageError
-from prerl_spec.language.document import Array, Document, Entry, Invalid, Node, Scalar, Table, copied, split_path
+from prerl_spec.errors import Diagnostic, Label, Suggestion, UsageError
+from prerl_spec.language.document import (
+    Array,
+    Document,
+    Entry,
+    Invalid,
+    Node,
+    Scalar,
+    Table,
+    copied,
+    join_path,
+    split_path,
+    walk,
+)
+from prerl_spec.language.suggest import nearest, one_of
 from prerl_spec.language.toml import read
 
 MERGED_BY_ID = "phases"
+DEEPEST_CHAIN = 50
+"""Files that may extend one another, one after the other."""
+MOST_MERGED = 1000
+"""Merges of one spec: files that each extend the next one twice would double them without end."""
 
 
 @dataclass
@@ -27,6 +44,8 @@ class Composition:
     """Files in the order in which they were merged: a later one has the last word."""
     has_gaps: bool = False
     """Whether some file has a header or key that could not be read."""
+    num_merged: int = 0
+    """Files merged so far; one that several others extend counts each time."""
     lost_parent: bool = False
     """Whether a parent could not be read: what seems to be missing may stand there."""
 
@@ -79,6 +98,7 @@ def _read_overlay(composition: Composition, file: Path) -> Document:
 def _over(composition: Composition, document: Document, children: tuple[Link, ...]) -> None:
     """Merges a document over the composition so far: its parents first, then what it unsets, then itself."""
     me = _identity(composition.folders[document.file] / Path(document.file).name)
+    composition.num_merged += 1
     for written, text in _texts(composition, document, "extends"):
         chain = (*children, Link(me, text))
         parent = _parent(composition, document, written, chain)
@@ -88,7 +108,12 @@ def _over(composition: Composition, document: Document, children: tuple[Link, ..
         if not remove(composition.root, path):
             message = f"`{path}` is not inherited"
             mend = "`unset` takes out what parents wrote; a key of this file is simply deleted"
-            composition.diagnostics.append(Diagnostic(Code.UNSET_NOT_INHERITED, message, text.span, "unset", help=mend))
+            close = nearest_written(composition.root, path)
+            caret = f"did you mean {one_of(close)}?" if close else ""
+            meant = tuple(Suggestion(f"did you mean `{p}`?", p) for p in close)
+            composition.diagnostics.append(
+                Diagnostic(Code.UNSET_NOT_INHERITED, message, text.span, "unset", caret, help=mend, suggestions=meant)
+            )
     own = copied(document.root)
     assert isinstance(own, Table), "a document is a table"
     own.entries = {key: entry for key, entry in own.entries.items() if key not in ("extends", "unset")}
@@ -103,8 +128,9 @@ def _texts(composition: Composition, document: Document, key: str) -> list[tuple
         return []
     if not isinstance(entry.value, Array) or entry.value.of_headers:
         span = entry.value.span or entry.span
-        message = f"`{key}` wants a list of texts"
-        caret = f"write `{key} = [...]`"
+        alone = isinstance(entry.value, Scalar) and isinstance(entry.value.value, str)
+        message = f"`{key}` wants a list of texts{', not one text' if alone else ''}"
+        caret = f'write `{key} = ["..."]`'
         composition.lost_parent = composition.lost_parent or key == "extends"
         composition.diagnostics.append(Diagnostic(Code.WRONG_TYPE, message, span, key, caret))
         return []
@@ -139,6 +165,13 @@ def _parent(
         if circle:
             composition.diagnostics.append(_circle(circle, list(composition.sources)))
             return None
+        if len(chain) > DEEPEST_CHAIN or composition.num_merged > MOST_MERGED:
+            composition.num_merged += 1
+            if len(chain) > DEEPEST_CHAIN:
+                fail(f"more than {DEEPEST_CHAIN} files extend one another in a row", "take some of them out")
+            elif composition.num_merged == MOST_MERGED + 2:  # told once: whatever is left is as much too much
+                fail(f"more than {MOST_MERGED} files are merged", "take some of them out")
+            return None
         data = file.read_bytes()
     except OSError as error:
         reason = (error.strerror or "unreadable").lower()
@@ -162,8 +195,15 @@ def _circle(links: list[Link], files: list[str]) -> Diagnostic:
     """Files that extend one another: shown at the one that was read first."""
     spans = [link.text.span for link in links if link.text.span is not None]
     first, *others = sorted(spans, key=lambda span: (files.index(span.file), span))
-    labels = tuple(Label(span, "and this") for span in others)
-    message = "`extends` leads back to the file that it stands in"
+    names = [span.file for span in spans]
+    turned = names.index(first.file)
+    round_trip = [*names[turned:], *names[: turned + 1]]
+    if len(names) == 1:
+        message = f"`{first.file}` leads back to itself"
+    else:
+        message = "files extend one another in a circle: " + " -> ".join(f"`{name}`" for name in round_trip)
+    following = dict(zip(round_trip, round_trip[1:], strict=False))
+    labels = tuple(Label(span, f"which extends `{following[span.file]}`") for span in others)
     return Diagnostic(Code.EXTENDS, message, first, "extends", labels=labels, help="take one of them out")
 
 
@@ -238,6 +278,29 @@ def find(root: Node, path: str) -> tuple[Node, Table | Array, str | int] | None:
         else:
             return None
     return None if holder is None else (node, holder, key)
+
+
+def nearest_written(root: Node, path: str) -> tuple[str, ...]:
+    """At most three written paths that a path may stand for: each step that leads nowhere replaced by the nearest one,
+    else the paths that end in the same word."""
+    found = [(root, "")]
+    steps = split_path(path)
+    for step in steps:
+        found = [(node, join_path(way, key)) for at, way in found for key, node in _nearest_steps(at, step)]
+    if not found and steps:
+        found = [(node, way) for way, node in walk(root) if way and split_path(way)[-1] == steps[-1]]
+    return tuple(way for _, way in found if way)[:3]
+
+
+def _nearest_steps(node: Node, step: str | int) -> list[tuple[str | int, Node]]:
+    """The step itself where it leads somewhere, else the nearest keys, or ids of phases."""
+    inner = find(node, join_path("", step))
+    if inner is not None:
+        return [(step, inner[0])]
+    if isinstance(node, Table):
+        return [(key, node.entries[key].value) for key in nearest(str(step), node.entries)]
+    ids = {name: item for item in node.items if (name := _id(item))} if isinstance(node, Array) else {}
+    return [(name, ids[name]) for name in nearest(str(step), ids)]
 
 
 def _index_of(items: Array, id: str) -> int | None:

@@ -27,9 +27,13 @@ class Scalar:
 
 @dataclass
 class Invalid:
-    """Something was written here that could not be read: present, but nothing is known of it."""
+    """Something was written here that could not be read: present, but nothing is known of it.
+
+    `has_doubtful_key`: not even that its key was read as it was meant, as in `out put = 1`.
+    """
 
     span: Span | None
+    has_doubtful_key: bool = False
 
 
 @dataclass

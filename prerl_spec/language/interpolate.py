@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from prerl_spec.codes import Code
@@ -19,6 +19,12 @@ _SEGMENT = r"""(?:[A-Za-z0-9_-]+|"[^"]+"|'[^']+')"""
 _PATH = re.compile(rf"{_SEGMENT}(?:\[\d+\])*(?:\.{_SEGMENT}(?:\[\d+\])*)*")
 LONGEST_CHAIN = 50
 """References that may lead to one another, one after the other."""
+MOST_INTERPOLATED = 2**20
+"""Bytes that all references together may bring in: a few lines that double each other would fill any memory."""
+_COPY = 16
+"""Bytes that a value of a copied table or list counts at least."""
+MOST_SUGGESTED = 50
+"""Undefined references for which the nearest name is looked for: each is compared with every name there is."""
 _VARIABLE = re.compile(r"vars\.[A-Za-z0-9_-]+")
 
 
@@ -34,12 +40,17 @@ class Interpolation:
     secrets: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
-def interpolate(root: Table, environment: Mapping[str, str] | None = None) -> Interpolation:
+def interpolate(
+    root: Table, written: Iterable[Table] = (), environment: Mapping[str, str] | None = None
+) -> Interpolation:
     """Replaces every reference in the tree by what it stands for; one that fails becomes unreadable, and is told.
 
-    The overlays of study arms are left alone: they are read when an arm is composed.
+    The overlays of study arms are left alone: they are read when an arm is composed. `written` are the files as they were
+    before composition: a variable is used where one of them uses it, though `--set` or a child wrote over that place.
     """
     work = _Work(root, os.environ if environment is None else environment)
+    for file in written:
+        work.result.used |= set(_used_in(file))
     for holder, key, path in list(_texts(root, "")):
         work.settle(holder, key, path)
     for path, node in walk(root):
@@ -49,6 +60,13 @@ def interpolate(root: Table, environment: Mapping[str, str] | None = None) -> In
             work.result.used |= {_first_two(m[1]) for m in _PIECE.finditer(node.value) if m[1]}
     work.unused()
     return work.result
+
+
+def _used_in(file: Table) -> Iterator[str]:
+    """The variables that a file refers to."""
+    for _, node in walk(file):
+        if isinstance(node, Scalar) and isinstance(node.value, str) and "${" in node.value:
+            yield from (_first_two(m[1]) for m in _PIECE.finditer(node.value) if m[1])
 
 
 def _texts(node: Node, path: str) -> Iterator[tuple[Table | Array, str | int, str]]:
@@ -76,6 +94,8 @@ class _Work:
         self.result = Interpolation()
         self.settled: set[str] = set()
         self.open: list[tuple[str, Scalar]] = []
+        self.interpolated = 0
+        """Bytes that references have brought in so far."""
 
     def settle(self, holder: Table | Array, key: str | int, path: str) -> None:
         """Replaces the text under a key, after everything that it refers to."""
@@ -98,9 +118,14 @@ class _Work:
 
     def replaced(self, text: Scalar, path: str) -> Node:
         """What the text stands for: the node itself where it is one whole reference, else a text."""
+        if "${" not in text.value:
+            return text
         whole = _PIECE.fullmatch(text.value)
         if whole is not None and whole[1] is not None:
-            return self.meaning(text, whole[1], path)
+            node = self.meaning(text, whole[1], path)
+            if isinstance(node, Scalar) and not self.affords(_size(node.value), text, path):
+                return Invalid(text.span)
+            return node
         pieces: list[str] = []
         kinds: set[str] = set()
         via: Span | None = None
@@ -127,6 +152,8 @@ class _Work:
             kinds.add(node.reference or "path")
             via = via or node.via
         pieces.append(text.value[at:])
+        if not self.affords(sum(map(_size, pieces)), text, path):
+            return Invalid(text.span)
         kind = "secret" if "secret" in kinds else "path" if "path" in kinds else "env" if kinds else None
         value = text.value if kind == "secret" else "".join(pieces)
         return Scalar(value, text.span, via, kind)  # type: ignore[arg-type]
@@ -173,7 +200,18 @@ class _Work:
             return Invalid(text.span)
         if isinstance(node, Scalar):
             return Scalar(node.value, text.span, node.via or node.span, node.reference or "path")
+        if not self.affords(sum(_sizes(node)), text, path):
+            return Invalid(text.span)
         return _placed(copied(node), text.span)
+
+    def affords(self, size: int, text: Scalar, path: str) -> bool:
+        """Whether that many bytes more may be interpolated; told at the first text that is too much, once."""
+        had_room = self.interpolated <= MOST_INTERPOLATED
+        self.interpolated += size
+        if had_room and self.interpolated > MOST_INTERPOLATED:
+            message = f"references bring in more than {MOST_INTERPOLATED // 2**20} MiB"
+            self.fail(Code.REFERENCE, text, path, message, "counted over the whole spec, up to this text")
+        return self.interpolated <= MOST_INTERPOLATED
 
     def undefined(self, text: Scalar, target: str, path: str) -> Node:
         steps = split_path(target)
@@ -186,7 +224,8 @@ class _Work:
                     return Invalid(text.span)
                 if isinstance(holder, Table | Array):
                     where = join_path(where, step)
-                close = nearest(str(step), holder.entries) if isinstance(holder, Table) else ()
+                names = holder.entries if isinstance(holder, Table) else ()
+                close = nearest(str(step), names) if len(self.result.undefined) < MOST_SUGGESTED else ()
                 self.result.used |= {f"vars.{k}" for k in close if steps[0] == "vars"}
                 words = f"did you mean {one_of(close)}?" if close else "references reach written values, not defaults"
                 meant = tuple(Suggestion(f"did you mean `{k}`?", text.value.replace(str(step), k)) for k in close)
@@ -232,6 +271,18 @@ def as_toml_text(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(value)
+
+
+def _size(value: object) -> int:
+    """Bytes of a value as TOML writes it."""
+    text = as_toml_text(value)
+    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
+
+
+def _sizes(node: Node) -> Iterator[int]:
+    """Bytes of each value in or under a node, the least of which costs as much to copy as a short text."""
+    for _, part in walk(node):
+        yield max(_COPY, _size(part.value) if isinstance(part, Scalar) else 0)
 
 
 def _first_two(path: str) -> str:

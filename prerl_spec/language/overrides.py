@@ -6,10 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from prerl_spec.codes import Code
-from prerl_spec.errors import Diagnostic, Span, Suggestion
-from prerl_spec.language.compose import Composition, find, names_component, remove
+from prerl_spec.errors import Diagnostic, Span, Suggestion, UsageError
+from prerl_spec.language.compose import Composition, find, names_component, nearest_written, remove
 from prerl_spec.language.document import Array, Document, Entry, Node, Scalar, Table, join_path
-from prerl_spec.language.lexing import Fault
+from prerl_spec.language.lexing import Fault, named
+from prerl_spec.language.spec import is_core_table
 from prerl_spec.language.suggest import nearest, one_of
 from prerl_spec.language.toml import read_value
 
@@ -18,10 +19,16 @@ _UNDECODED = re.compile("[\udc80-\udcff]")
 """What Python makes of a command line's bytes that are not UTF-8."""
 _FREE_NAMES = ("vars", "data", "requires")
 """Tables whose keys are the spec's own: an override may name only those that are written."""
+_READ_BEFORE = {"extends": "--overlay FILE", "unset": "--unset PATH"}
+"""Keys that have done their work once the files are composed, and the options that do it now."""
 
 
 def override(composition: Composition, sets: Sequence[str], unsets: Sequence[str]) -> None:
-    """Applies --unset, then --set, to the composed tree; mistakes join the composition's diagnostics."""
+    """Applies --unset, then --set, to the composed tree; mistakes join the composition's diagnostics. Raises UsageError for
+    a --set without a value."""
+    for argument in sets:
+        if "=" not in argument:
+            raise UsageError(f"--set {argument} sets no value", mend=f"write --set {argument or 'PATH'}=VALUE")
     for number, argument in enumerate(unsets, 1):
         source = _source(composition, f"<--unset #{number}>", argument)
         path = "".join(
@@ -29,8 +36,18 @@ def override(composition: Composition, sets: Sequence[str], unsets: Sequence[str
         )
         if not path or not remove(composition.root, path):
             span = _fault_of(composition.root, argument, source)
+            close = nearest_written(composition.root, path)
+            caret = f"did you mean {one_of(close)}?" if close else ""
+            meant = tuple(Suggestion(f"did you mean `{p}`?", p) for p in close)
             _fail(
-                composition, Code.OVERRIDE_PATH, f"nothing is written at `{argument}`", span, argument, of_absence=True
+                composition,
+                Code.OVERRIDE_PATH,
+                f"nothing is written at `{argument}`",
+                span,
+                argument,
+                caret,
+                meant,
+                of_absence=True,
             )
     for number, argument in enumerate(sets, 1):
         source = _source(composition, f"<--set #{number}>", argument)
@@ -48,6 +65,13 @@ def as_override_mistake(diagnostic: Diagnostic) -> Diagnostic:
     if from_set and (diagnostic.code in (Code.UNKNOWN_KEY, Code.NO_SUCH_SLOT) or no_component):
         return replace(diagnostic, code=Code.OVERRIDE_PATH)
     return diagnostic
+
+
+def below(node: Node) -> Entry | None:
+    """The key that --set wants below a node where nothing but that path made a table (`run.seed.deep`); None elsewhere."""
+    if not isinstance(node, Table) or node.form != "dotted" or node.span is None:
+        return None
+    return next(iter(node.entries.values()), None) if node.span.file.startswith("<--set") else None
 
 
 def _source(composition: Composition, name: str, argument: str) -> str:
@@ -82,6 +106,8 @@ def _fault_of(root: Table, argument: str, source: str) -> Span:
 def _segments(argument: str) -> tuple[list[tuple[str | int, int, int]], int] | None:
     """(key or index, start, end) of each step of a path, and where the path ends."""
     at = 0
+    if argument.lstrip().startswith("."):
+        return None
     steps: list[tuple[str | int, int, int]] = []
     while match := _SEGMENT.match(argument, at):
         if match[2] is not None:
@@ -98,8 +124,10 @@ def _set(composition: Composition, source: str, argument: str) -> None:
     found = _segments(argument)
     if found is None or not argument[found[1] :].startswith("="):
         end = found[1] if found else 0
-        caret = "write path=VALUE"
-        _fail(composition, Code.SET_VALUE, "no value is set", Span(source, 1, end + 1, 1, end + 2), argument, caret)
+        seen = argument[end]
+        message = "no path stands before the `=`" if end == 0 and seen == "=" else f"unexpected {named(seen)} in a path"
+        caret = "paths are written `phases.refine.objective.coefficient` or `phases[0].data`"
+        _fail(composition, Code.OVERRIDE_PATH, message, Span(source, 1, end + 1, 1, end + 2), argument, caret)
         return
     steps, end = found
     value = _value(composition, source, argument, end + 1)
@@ -137,25 +165,54 @@ def _put(composition: Composition, source: str, steps: list[tuple[str | int, int
             assert isinstance(holder, Array), "an item stands in a list"
             assert isinstance(key, int), "items of a list are numbered"
             path = join_path(path, key)
+            if not (last or holder.of_headers) and _ends_at(holder.items[key], path):
+                _nothing_below(composition, source, path, steps[depth + 1])
+                return
             node = holder.items[key] = value if last else _inner(holder.items[key], span)
             whole = span
             continue
         assert isinstance(node, Table), "every step but the last is a table or a list"
         entry = node.entries.get(step) if isinstance(step, str) else None
+        if not path and step in _READ_BEFORE:
+            message = f"`{step}` is followed before --set"
+            _fail(
+                composition, Code.OVERRIDE_PATH, message, span, str(step), f"{_READ_BEFORE[str(step)]} does that here"
+            )
+            return
         if not isinstance(step, str) or (entry is None and path in _FREE_NAMES):
             _unknown(composition, node, path, step, span)
             return
         if entry is None and not last and isinstance(steps[depth + 1][0], int):
-            _unknown(composition, node, path, step, span)
+            number = steps[depth + 1]
+            message = f"`{join_path(path, step)}` is not written, so it has no item {number[0]}"
+            _fail(composition, Code.OVERRIDE_PATH, message, span, join_path(path, step), "set it whole")
             return
-        path = join_path(path, step)
+        holder_path, path = path, join_path(path, step)
+        if not last and entry is not None and _ends_at(entry.value, path):
+            _nothing_below(composition, source, path, steps[depth + 1])
+            return
         if last:
-            if step == "use":  # a new component brings none of the old one's settings
+            if step == "use" and not is_core_table(
+                holder_path
+            ):  # a new component brings none of the old one's settings
                 node.entries.clear()
                 node.short, node.header = None, whole
             node.entries[step] = Entry(step, span, _over(entry, value))
             return
         node, whole = _table(node, entry, step, span), span
+
+
+def _ends_at(node: Node, path: str) -> bool:
+    """Whether nothing can stand below a value: a number, date or truth value, a name in `use`, a variable's text."""
+    if not isinstance(node, Scalar):
+        return False
+    return not isinstance(node.value, str) or path.endswith(".use") or path.startswith("vars.")
+
+
+def _nothing_below(composition: Composition, source: str, path: str, step: tuple[str | int, int, int]) -> None:
+    key, start, stop = step
+    message = f"`{path}` is a single value: it has no `{key}`"
+    _fail(composition, Code.OVERRIDE_PATH, message, Span(source, 1, start + 1, 1, stop + 1), join_path(path, key))
 
 
 def _over(entry: Entry | None, value: Node) -> Node:

@@ -1,6 +1,7 @@
 """Where to go on reading after a syntax error, so that one mistake is told once and the next is still found."""
 
 import re
+from collections.abc import Iterator
 
 STATEMENT = re.compile(
     r"""[ \t]*(?:
@@ -11,23 +12,22 @@ STATEMENT = re.compile(
 )
 """A line that can only begin a new statement, whatever was left open before it."""
 _HEADER_LINE = re.compile(r"^[ \t]*\[{1,2}[ \t]*[A-Za-z_][\w.-]*[ \t]*\]{1,2}[ \t]*(?:#[^\n]*)?\r?$", re.MULTILINE)
+_MARK = re.compile(r"""["'#\[\]{}\n]""")
+_IN_ONE_LINE = {'"': re.compile(r'(?:[^"\\\n]++|\\.)*+'), "'": re.compile(r"[^'\n]*+")}
+_IN_MANY_LINES = {
+    '"': re.compile(r'(?:[^"\\]++|\\.|"(?!""))*+', re.DOTALL),
+    "'": re.compile(r"(?:[^']++|'(?!''))*+"),
+}
+"""What lies between the quotes of a string, good or bad, by its quote."""
 _HEADER_START = re.compile(r"[ \t]*\[{1,2}[A-Za-z_]")
 
 
 def next_statement(text: str, start: int, fault: int) -> int:
     """The line behind the brackets that a statement (from `start`) has open at its fault, but never behind a line that
     can only be a statement."""
-    at, depth = start, 0
-    while at < len(text):
-        char = text[at]
-        if char in "\"'":
-            at = _string_end(text, at)
-            continue
-        if char == "#":
-            at = _line_end(text, at)
-            continue
+    depth = 0
+    for char, at in _structure(text, start):
         depth += (char in "[{") - (char in "]}")
-        at += 1
         if char == "\n" and at > fault and (depth <= 0 or STATEMENT.match(text, at)):
             return at
     return len(text)
@@ -39,24 +39,31 @@ def next_header(text: str, fault: int) -> int:
     return header.start() if header else len(text)
 
 
-def closing_brace(text: str, opening: int) -> int | None:
-    """Behind the brace that closes the one at `opening`; None where a header or the end comes first."""
-    depth, at = 0, opening
-    while at < len(text):
-        char = text[at]
-        if char in "\"'":
-            at = _string_end(text, at)
-            continue
-        if char == "#":
-            at = _line_end(text, at)
-            continue
-        depth += (char in "[{") - (char in "]}")
-        at += 1
-        if depth == 0:
-            return at
-        if char == "\n" and _HEADER_START.match(text, at):
-            return None
-    return None
+def closing_brackets(text: str, start: int) -> dict[int, int]:
+    """Opening bracket -> behind the one that closes it, for every bracket from `start` on; one that is not closed before
+    the next header, or at all, is not in it. For all at once: each alone would walk the same text again."""
+    closed: dict[int, int] = {}
+    open_: list[int] = []
+    for char, at in _structure(text, start):
+        if char in "[{":
+            open_.append(at - 1)
+        elif char in "]}" and open_:
+            closed[open_.pop()] = at
+        elif char == "\n" and _HEADER_START.match(text, at):
+            open_.clear()
+    return closed
+
+
+def _structure(text: str, at: int) -> Iterator[tuple[str, int]]:
+    """Every bracket and line end outside strings and comments, with the place behind it."""
+    while found := _MARK.search(text, at):
+        if found[0] in "\"'":
+            at = _string_end(text, found.start())
+        elif found[0] == "#":
+            at = _line_end(text, found.start())
+        else:
+            at = found.end()
+            yield found[0], at
 
 
 def _line_end(text: str, at: int) -> int:
@@ -68,11 +75,7 @@ def _string_end(text: str, at: int) -> int:
     """Behind the string that opens at `at`; at the end of its line where it is not closed."""
     quote = text[at]
     fence = quote * 3 if text.startswith(quote * 3, at) else quote
-    at += len(fence)
-    while at < len(text):
-        if text.startswith(fence, at):
-            return at + len(fence)
-        if text[at] == "\n" and len(fence) == 1:
-            return at
-        at += 2 if text[at] == "\\" and quote == '"' else 1
-    return len(text)
+    inside = _IN_MANY_LINES[quote] if len(fence) == 3 else _IN_ONE_LINE[quote]
+    body = inside.match(text, at + len(fence))
+    assert body is not None, "a pattern that may be empty always matches"
+    return body.end() + len(fence) if text.startswith(fence, body.end()) else body.end()

@@ -2,7 +2,7 @@
 
 import re
 from functools import cache
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -182,6 +182,39 @@ def _component_places() -> re.Pattern[str]:
                 form = {"one": "", "list": r"\[\d+\]", "named": r"\.(?:[A-Za-z0-9_-]+|\".*\")"}[part.form]
                 places.append(f"{prefix}{key}{form}")
     return re.compile("|".join(places))
+
+
+def places_of(kind: str) -> tuple[str, ...]:
+    """How the core grammar writes the places of a kind: `[sampler]` and `[phases.sampler]`, `[[probes]]`, `[data.NAME]`."""
+    forms = {"one": "[{}]", "list": "[[{}]]", "named": "[{}.NAME]"}
+    return tuple(
+        forms[part.form].format(prefix + key)
+        for prefix, model in (("", Spec), ("phases.", PhaseSpec))
+        for key, info in model.model_fields.items()
+        for part in info.metadata
+        if isinstance(part, Part) and part.kind == kind
+    )
+
+
+def header_of(path: str) -> str:
+    """The header that names a path: `phases.objective` for `phases[0].objective`."""
+    return re.sub(r"\[\d+\]", "", path)
+
+
+@cache
+def _core_tables() -> re.Pattern[str]:
+    """Paths where the core grammar has a table of its own."""
+    sections = [key for key, info in Spec.model_fields.items() if _is_section(info.annotation)]
+    return re.compile("|".join(["", "data", "vars", "requires", r"phases\[\d+\]", *sections]))
+
+
+def _is_section(annotation: Any) -> bool:
+    return any(isinstance(a, type) and issubclass(a, Section) for a in (annotation, *get_args(annotation)))
+
+
+def is_core_table(path: str) -> bool:
+    """Whether the table at this path is the core's own, not a component's."""
+    return _core_tables().fullmatch(path) is not None
 
 
 def is_component_place(path: str) -> bool:

@@ -16,9 +16,16 @@ def nearest(word: str, names: Iterable[str]) -> tuple[str, ...]:
     if folded:
         return tuple(folded[:3])
     limit = max(1, len(word) // 3)
-    distances = {n: min(distance(word, n, limit), distance(fold(word), fold(n), limit)) for n in names}
+    distances = {n: _nearer(word, n, limit) for n in names}
     best = min(distances.values(), default=limit + 1)
     return tuple(n for n in names if distances[n] == best)[:3] if best <= limit else ()
+
+
+def _nearer(word: str, name: str, limit: int) -> int:
+    """The distance as written or folded, whichever is less."""
+    written = distance(word, name, limit)
+    folded = fold(word), fold(name)
+    return written if folded == (word, name) else min(written, distance(*folded, limit))
 
 
 def distance(a: str, b: str, limit: int) -> int:

@@ -57,16 +57,17 @@ class Tables:
             else:
                 self._twice(Code.DUPLICATE_KEY, span, entry, f"`{key}` already has a value")
                 return
-        if last not in table.entries:
+        there = table.get(last)
+        if there is None or (isinstance(there, Invalid) and there.has_doubtful_key):
             table.entries[last] = Entry(last, last_span, node)
         elif not (self._repeated or isinstance(node, Invalid)):
             self._twice(Code.DUPLICATE_KEY, last_span, table.entries[last], f"duplicate key `{last}`")
 
-    def _twice(self, code: Code, span: Span, first: Entry, message: str) -> None:
+    def _twice(self, code: Code, span: Span, first: Entry, message: str, caret: str = "") -> None:
         header = first.value.header if isinstance(first.value, Table) else None
         place = header or first.span
         labels = (Label(place, "first written here"),) if place else ()
-        self.diagnostics.append(Diagnostic(code, message, span, labels=labels))
+        self.diagnostics.append(Diagnostic(code, message, span, caret=caret, labels=labels))
 
     def open(self, keys: list[Key], many: bool, header: Span) -> None:
         """Makes the table of a header the one that following keys belong to."""
@@ -106,7 +107,8 @@ class Tables:
             entry.value.items.append(item)
             self.here, self._adrift = item, None
         elif isinstance(entry.value, Table) and entry.value.form != "inline":
-            self._twice(Code.TABLE_OR_LIST, span, entry, f"`[[{key}]]` is a list of tables, but `[{key}]` is a table")
+            message = f"`[[{key}]]` is a list of tables, but `[{key}]` is a table"
+            self._twice(Code.TABLE_OR_LIST, span, entry, message, f"write `[{key}]` or `[[{key}]]` in both places")
             entry.value = Invalid(entry.value.span)  # which of the two was meant is not known, nor whose the rest is
         elif not isinstance(entry.value, Invalid):
             self._twice(Code.DUPLICATE_KEY, span, entry, f"`{key}` already has a value")
@@ -123,7 +125,7 @@ class Tables:
             self.here, self._repeated = node, True
         elif isinstance(node, Array) and node.of_headers:
             message = f"`[{entry.key}]` is a table, but `[[{entry.key}]]` is a list of tables"
-            self._twice(Code.TABLE_OR_LIST, span, entry, message)
+            self._twice(Code.TABLE_OR_LIST, span, entry, message, f"write `[[{entry.key}]]`")
             self._adrift = node
         elif not isinstance(node, Invalid):
             self._twice(Code.DUPLICATE_KEY, span, entry, f"`{entry.key}` already has a value")

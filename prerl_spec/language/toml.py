@@ -14,7 +14,7 @@ from prerl_spec.errors import Diagnostic, Span, Suggestion
 from prerl_spec.language.document import Array, Document, Entry, Invalid, Node, Scalar, Table, from_plain, plain, walk
 from prerl_spec.language.encoding import decode
 from prerl_spec.language.lexing import DEEPEST, Fault, Lexer
-from prerl_spec.language.recovery import STATEMENT, closing_brace, next_header, next_statement
+from prerl_spec.language.recovery import STATEMENT, closing_brackets, next_header, next_statement
 from prerl_spec.language.tables import Tables
 
 
@@ -23,7 +23,7 @@ def read(data: bytes, file: str) -> Document:
     text, faults = decode(data, file)
     if text is None:
         return Document(file, "", Table(), faults, has_gaps=True)
-    document = read_text(text, file)
+    document = _document(text, file)
     # The stand-ins for bytes that are not UTF-8 are no mistakes of their own.
     bad = {(d.span.line, d.span.column) for d in faults if d.span}
     document.diagnostics[:] = [
@@ -53,12 +53,15 @@ def _spoil(node: Node, places: list[Span]) -> None:
 
 
 def read_text(text: str, file: str) -> Document:
-    """A document from text; see `read`."""
-    text = text.removeprefix("\ufeff")
+    """A document from text, which may begin with one byte-order mark; see `read`."""
+    return _document(text.removeprefix("\ufeff"), file)
+
+
+def _document(text: str, file: str) -> Document:
     reader = _Reader(text, file)
     reader.statements()
     document = Document(file, text, reader.tables.root, reader.tables.diagnostics, reader.has_gaps)
-    if reader.is_too_deep:
+    if reader.is_too_deep or _is_confirmed(document, reader.in_single_quotes()):
         return document
     try:
         values = tomllib.loads(text)
@@ -77,6 +80,16 @@ def read_text(text: str, file: str) -> Document:
     return document
 
 
+def _is_confirmed(document: Document, faster: str | None) -> bool:
+    """Whether tomllib reads the document's values from the text that it reads faster; False where that is not known."""
+    if faster is None or document.diagnostics:
+        return False
+    try:
+        return _same(plain(document.root), tomllib.loads(faster))
+    except (ValueError, RecursionError):
+        return False
+
+
 def read_value(text: str, file: str, start: int = 0) -> Node:
     """The TOML value at the end of a text, with its places. Raises Fault."""
     reader = _Reader(text, file)
@@ -89,6 +102,14 @@ def read_value(text: str, file: str, start: int = 0) -> Node:
     return node
 
 
+_REST_OF_KEY = re.compile(r"([A-Za-z0-9_-]+(?:[ \t]+[A-Za-z0-9_-]+)*)[ \t]*=")
+"""Words between a key and its `=`."""
+
+
+class _NoEquals(Fault):
+    """A key without its `=`: what was meant as the key is not certain."""
+
+
 class _Reader(Lexer):
     """Statements and values; every mistake becomes a diagnostic, and reading goes on behind it."""
 
@@ -97,8 +118,11 @@ class _Reader(Lexer):
         self.tables = Tables()
         self.has_gaps = False
         self._depth = 0
+        self._closed: dict[int, int] | None = None
+        """What `closing_brackets` found from the first inline table on that does not end on its line."""
 
     def statements(self) -> None:
+        self.skip_empty_lines()
         while self.at < len(self.text):
             start = self.at
             try:
@@ -106,6 +130,7 @@ class _Reader(Lexer):
             except Fault as fault:
                 self._report(fault)
                 self.at = max(self._resume(start, fault), start + 1)
+            self.skip_empty_lines()
 
     def _statement(self) -> None:
         self.skip_blank()
@@ -131,15 +156,26 @@ class _Reader(Lexer):
             raise
         try:
             if self.char != "=":
-                raise self.unexpected(self.at, "`=` belongs here")
+                raise self._no_equals(keys)
             self.at += 1
             self.skip_blank()
             node = self.value()
             self._end_of_statement()
         except Fault as fault:
-            self.tables.place(self.tables.here, keys, Invalid(self.span(fault.start, fault.end)))
+            doubtful = isinstance(fault, _NoEquals)
+            if doubtful:
+                self._gap_here()
+            self.tables.place(self.tables.here, keys, Invalid(self.span(fault.start, fault.end), doubtful))
             raise
         self.tables.place(self.tables.here, keys, node)
+
+    def _no_equals(self, keys: list[tuple[str, Span]]) -> "_NoEquals":
+        """The fault of a key that no `=` follows; `out put = 1` was meant as one key."""
+        rest = _REST_OF_KEY.match(self.text, self.at)
+        words = [keys[-1][0], *(rest[1].split() if rest else ())]
+        caret = f"a key is one word, as in `{'_'.join(words)}`" if rest else "`=` belongs here"
+        plain = self.unexpected(self.at, caret)
+        return _NoEquals(plain.code, plain.start, plain.end, plain.message, plain.caret)
 
     # --- values ----------------------------------------------------------------------------------------------------
 
@@ -233,7 +269,9 @@ class _Reader(Lexer):
         self.skip_blank()
         if not self.at_line_end and self.char != "#":
             return
-        closed = closing_brace(self.text, opening)
+        if self._closed is None:
+            self._closed = closing_brackets(self.text, opening)
+        closed = self._closed.get(opening)
         if closed is None:
             raise self._not_closed(opening, "}")
         fault = Fault(

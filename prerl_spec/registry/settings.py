@@ -15,6 +15,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails, PydanticUndefined
 
 from prerl_spec.codes import Code
+from prerl_spec.language.document import Array, Scalar, Table
 from prerl_spec.language.spec import Part, Section
 from prerl_spec.registry.component import HandedOn, Kind, Secret, Slot, SpecPath
 
@@ -124,6 +125,8 @@ class Refusal:
     message: str
     at_key: bool = False
     choices: tuple[str, ...] = ()
+    wanted: str = ""
+    """What belongs there, in words, where the type is wrong."""
 
 
 def validate(model: type[BaseModel], values: Mapping[str, Any]) -> tuple[BaseModel | None, list[Refusal]]:
@@ -163,7 +166,9 @@ def _refusal(steps: tuple[str | int, ...], setting: Setting | None, value: Any, 
     fits_no_pattern = all(d["type"].startswith("string_") for d in rules)
     if isinstance(value, str) and choices and takes_words and fits_no_pattern:
         if setting is not None and (setting.takes_number or setting.takes_bool) and _looks_like_value(value):
-            return Refusal(Code.WRONG_TYPE, steps, f"{name} wants {setting.wanted}, not the text {shown(value)}")
+            return Refusal(
+                Code.WRONG_TYPE, steps, f"{name} wants {setting.wanted}, not {seen_as(value)}", wanted=setting.wanted
+            )
         other = (
             f" and does not match {rules[0]['ctx']['pattern']}"
             if rules and "pattern" in rules[0].get("ctx", {})
@@ -175,7 +180,7 @@ def _refusal(steps: tuple[str | int, ...], setting: Setting | None, value: Any, 
     if rules:
         return Refusal(Code.CONSTRAINT_BROKEN, steps, _broken_rule(name, value, rules), at_key)
     wanted = setting.wanted if setting is not None and len(steps) == 1 else _wanted(found)
-    return Refusal(Code.WRONG_TYPE, steps, f"{name} wants {wanted}, not {shown(value)}", at_key)
+    return Refusal(Code.WRONG_TYPE, steps, f"{name} wants {wanted}, not {seen_as(value)}", at_key, wanted=wanted)
 
 
 _LIMITS = {
@@ -221,6 +226,15 @@ def shown(value: Any) -> str:
     else:
         text = str(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def seen_as(found: Any) -> str:
+    """A value, or the node that holds it, by what it is: a number in quotes is a text."""
+    if isinstance(found, Scalar):
+        found = found.value
+    if isinstance(found, Array | Table):
+        return "a list" if isinstance(found, Array) else "a table"
+    return f"the text {shown(found)}" if isinstance(found, str) else shown(found)
 
 
 def _steps(values: Any, location: tuple[int | str, ...]) -> tuple[str | int, ...]:

@@ -78,6 +78,10 @@ class Shelf:
         """The kinds under which the name is provided."""
         return tuple(k for k in KINDS if self.providers(k, name))
 
+    def all_names(self) -> tuple[str, ...]:
+        """Names that a spec may use for a component of any kind."""
+        return tuple(dict.fromkeys(e.name for e in self.entries if not e.is_foreign_bare))
+
     def names(self, kind: Kind) -> tuple[str, ...]:
         """Names that a spec may use for the kind, built-ins first."""
         entries = [e for e in self.entries if e.kind == kind and not e.is_foreign_bare]

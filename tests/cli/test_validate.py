@@ -9,6 +9,7 @@ from prerl_spec.cli.diagnostics import as_text
 from prerl_spec.cli.main import main
 from prerl_spec.compiler.resolve import resolve_text
 from prerl_spec.compiler.wire import diagnose
+from prerl_spec.registry.shelf import Entry, Shelf, installed
 from tests.language.cases import BASE, edit, top
 
 BAD = edit('objective = "grpo"', 'objective = "marginal_nrs"')
@@ -154,3 +155,56 @@ def test_overrides_are_checked_like_the_spec(tmp_path: Path, capsys: pytest.Capt
     assert "--> <--set #1>:1:11" in capsys.readouterr().err
     assert main(["validate", spec, "--unset", "optimizer.betas"]) == 1
     assert "--> <--unset #1>:1:1" in capsys.readouterr().err
+
+
+WORDS = [
+    ('objective = "grpo"', 'objective = "vllm"', "`vllm` is a sampler; an objective is needed here", "`[sampler]`"),
+    (
+        'objective = "grpo"',
+        'objective = "VLLM"',
+        "`vllm` is a sampler; an objective is needed here",
+        "unknown objective",
+    ),
+    ('use = "math_verify"', 'use = "jsonl"', "`jsonl` is a data set; a verifier is needed here", "`[data.NAME]`"),
+    ("[[phases]]", "[phases]", "`phases` is a list of tables, not one table", "`[[phases]]`"),
+    ("[run]", "[[run]]", "`run` is one table, not a list of tables", "`[run]`"),
+    ("[model]", "[[model]]", "one model stands here, not a list of tables", "`[model]`"),
+    ("[data.train]", "[[data.train]]", "one data set stands here, not a list of tables", "`[data.train]`"),
+    ('objective = "grpo"', '[[phases.objective]]\nuse = "grpo"', "one objective stands here", "`[phases.objective]`"),
+    ("spec = 1", 'spec = 1\nevaluate = "lm_eval"', "`evaluate` is a list of components", '`evaluate = ["lm_eval"]`'),
+    ("spec = 1", 'spec = 1\nextends = "a.toml"', "`extends` wants a list of texts", '`extends = ["..."]`'),
+    ("steps = 20", 'steps = "20"', '`steps` wants a whole number, not the text "20"', "`20`"),
+    ("lr = 1e-6", 'lr = "1e-6"', '`lr` wants a number, not the text "1e-6"', "`1e-6`"),
+    ("group_size = 8", 'stop = "x"', '`stop` wants a list, not the text "x"', '`["x"]`'),
+    ("spec = 1", "spec = 2", "language version 2 is not understood, only version 1 is", "`spec = 1`"),
+    ("lr = 1e-6", "lr = .5", "`.5` is not a number", "`0.5`"),
+    ("lr = 1e-6", "lr = -5.e3", "`-5.e3` is not a number", "`-5.0e3`"),
+    ("steps = 20", "steps = 017", "`017` is not a number", "`17`"),
+    ("lr = 1e-6", "learning rate = 1e-6", "unexpected `r`", "`learning_rate`"),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "what", "right"), WORDS)
+def test_a_mistake_is_told_with_what_would_be_right_in_text_and_json(
+    old: str, new: str, what: str, right: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec = written(tmp_path, edit(old, new))
+    for form in ("text", "json"):
+        assert main(["validate", spec, "--format", form]) == 1
+        answer = capsys.readouterr()
+        said = answer.err if form == "text" else json.dumps(json.loads(answer.out)["diagnostics"], ensure_ascii=False)
+        assert what in said.replace('\\"', '"'), form
+        assert right in said.replace('\\"', '"'), form
+
+
+def test_a_name_of_several_kinds_is_told_with_all_of_them() -> None:
+    shelf = Shelf([*installed().entries, Entry("view", "grpo", "a:B", "prerl-spec", "1")])
+    (found,) = resolve_text(edit('use = "math_verify"', 'use = "grpo"'), shelf=shelf).diagnostics
+    assert found.message == "`grpo` is a view and an objective; a verifier is needed here"
+
+
+def test_a_set_without_a_value_ends_with_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    spec = written(tmp_path, BASE)
+    assert main(["validate", spec, "--set", "run.seed"]) == 2
+    assert "--set run.seed=VALUE" in capsys.readouterr().err
+    assert main(["validate", spec, "--set", "run.seed="]) == 1

@@ -139,6 +139,11 @@ SYNTAX = [
     Case("a value that cannot be read does not seem missing as well", ("E0101",), edit(LR, "lr = «fast»")),
     Case("a header with a bracket too many still opens its table", ("E0101",), edit("[[phases]]", "[phases]«]»")),
     Case("columns count code points", ("E0101",), edit(NAME, 'name = "ünïcödé𝒳" «5»')),
+    Case("a key of two words is one mistake", ("E0101",), top("out «p»ut = 1")),
+    Case("a key of two words is one mistake: in a component", ("E0101",), edit(LR, "lr = 1e-6\nmax «g»rad norm = 1")),
+    Case("a key of two words does not make a required one seem missing", ("E0101",), edit(LR, "learning «r»ate = 1e-6")),
+    Case("a key of two words is no duplicate of the right one", ("E0101",), edit(LR, "lr «r»ate = 1e-5\nlr = 1e-6")),
+    Case("a misspelt key without its `=` is one mistake", ("E0101",), edit(LR, "lrr «1»e-6")),
 ]
 
 SHAPE = [

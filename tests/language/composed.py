@@ -55,6 +55,9 @@ def referred(value: str, *variables: str) -> Marked:
     return Marked(short(("lr = 1e-6", f"lr = {value}"), ("run.name", f"{written}run.name")))
 
 
+REFERRED = short(("lr = 1e-6", 'lr = "${vars.lr}"'), ("run.name", "vars.lr = 1e-6\nrun.name"))
+
+
 def mine(verifier: str, source: str = MINE, file: str = '"mine.py"') -> Marked:
     text = short(("run.name", f"plugins.files = [{file}]\nrun.name"), ('verifier = "math_verify"', verifier))
     return Marked(text, {"mine.py": source}, local_code=True)
@@ -179,6 +182,19 @@ COMPOSITION = {
         referred('«E0407»"${secret:X}"'), referred('"${vars.k}"', 'vars.k = «E0407»"${secret:X}"'), Marked(short(('"transformers"', '"vllm"'), ("group_size = 4", 'engine = { x = «E0407»"${secret:X}" }'))),
         Marked(short(('path = "t.jsonl"', 'path = "p", system = «E0407»"a ${secret:X}"'))),
     ],
+    "a variable whose only use was written over is used": [
+        Marked(REFERRED, sets=("optimizer.lr=1",)), Marked(REFERRED, sets=("optimizer.use=muon", "optimizer.lr=1")), Marked(REFERRED, sets=("optimizer={ use = 'muon', lr = 1 }",)),
+        Marked(REFERRED, {"over.toml": "optimizer.lr = 1\n"}, overlays=("over.toml",)), child("optimizer.lr = 1\n", REFERRED),
+        Marked(REFERRED.replace("optimizer =", "«E0204»optimizer ="), unsets=("optimizer.lr",)),
+        Marked(REFERRED.replace("run.name", "vars.«W0701»other = 1\nrun.name"), sets=("optimizer.lr=1",)),
+    ],
+    "`unset` suggests the nearest inherited key": [
+        child('unset = [«E0408>sampler.group_size»"sampler.group_sise"]\n'), child('unset = [«E0408>sampler.group_size»"smapler.group_size"]\n'), child('unset = [«E0408>sampler.group_size»"group_size"]\n'),
+        child('unset = [«E0408>phases.a.schedule»"phases.a.shedule"]\n'), child('unset = [«E0408>phases[0].schedule»"phases[0].shedule"]\n'), child('unset = [«E0408>optimizer.lr»"optimizer.LR"]\n'),
+    ],
+    "a byte-order mark stands once, at the start": [
+        Marked("\ufeff«E0101»\ufeff" + SHORT), child("", "\ufeff«E0101»\ufeff" + SHORT), overlaid("\ufeff«E0101»\ufeffrun.seed = 1\n"), overlaid("\ufeffrun.seed = 1\n"),
+    ],
     "E0401 `extends` missing, cyclic, unreadable": [
         Marked('extends = [«E0401»"nope.toml"]\nspec = 1\n'), Marked('extends = [«E0401»"spec.toml"]\n' + SHORT), Marked('extends = [«E0401»"base.toml"]\nspec = 1\n', {"base.toml": 'extends = [«label»"spec.toml"]\n' + SHORT}),
         Marked('extends = ["base.toml", «E0401»"no.toml"]\nspec = 1\n', {"base.toml": SHORT}), Marked('extends = [«E0401»"."]\n' + SHORT), Marked("extends = [«E0201»5]\n" + SHORT),
@@ -208,7 +224,11 @@ COMPOSITION = {
         given("optimizer.lr=0", "E0202", 14), given("optimizer.lr=abc", "E0402", 14), given('optimizer.lr="abc"', "E0201", 14), given("optimizer.lrr=1", "E0403", 11), given("optimiser.lr=1", "E0403", 1),
         given("phases.b.prompts_per_step=1", "E0403", 8), given("phases[9].id=x", "E0403", 8), given("phases.a.objective.coefficient=0", "E0202", 32), given("run.seed=017", "E0402", 10), given("run.seed=[1", "E0402", 10),
         given("sampler.use=vlm", "E0301", 13), given("verifier=exact_mach", "E0301", 10), given("reference=of", "E0207", 11), given("run.name=Foo Bar", "E0202", 10), given("vars.lr=1", "E0403", 6), given("data.trian.path=x", "E0403", 6),
-        given("phases[0].objective=5", "E0308", 21), given("optimizer.lr", "E0402", 13), Marked(SHORT, sets=("run.seed=3", "optimizer.lr=0"), also=(("<--set #2>", "E0202", 1, 14),)),
+        given("phases[0].objective=5", "E0308", 21), given("run.name=", "E0402", 10),
+        *(given(f"{path}=3", "E0403", column) for path, column in (("run.seed.deep", 10), ("run.name.x.y", 10), ("optimizer.lr.x", 14), ("optimizer.betas.x", 17), ("optimizer.betas[0]", 11), ("sampler.use.x", 13), ("reference.x", 11), ("data.train.path.x", 17), ("evaluate.every", 10), ("spec.x", 6), ("use", 1), ("run.use", 5))),
+        given("run..seed=3", "E0403", 4), given(".run.seed=3", "E0403", 1), given("=3", "E0403", 1), given("\ufeffrun.seed=3", "E0403", 1), given('extends=["a"]', "E0403", 1), given('unset=["run.seed"]', "E0403", 1),
+        Marked(short(("run.name", "vars.n = 3\nrun.seed = \"${vars.n}\"\nrun.name")), sets=("vars.n.x=1",), also=(("<--set #1>", "E0403", 1, 8),)),
+ Marked(SHORT, sets=("run.seed=3", "optimizer.lr=0"), also=(("<--set #2>", "E0202", 1, 14),)),
         Marked(short(("steps = 3", "steps = «E0202»0")), sets=("optimizer.lr=0",), also=(("<--set #1>", "E0202", 1, 14),)),
     ],
     "settings merge into a string as into `{ use }`, in lists as well": [

@@ -7,6 +7,7 @@ import pytest
 from prerl_spec.compiler.resolve import Resolved, resolve
 from prerl_spec.compiler.wire import diagnose
 from prerl_spec.errors import UsageError
+from prerl_spec.language.compose import DEEPEST_CHAIN, MOST_MERGED
 from tests.language.cases import BASE
 
 
@@ -207,3 +208,27 @@ def test_a_parent_that_is_lost_leaves_nothing_missing(tmp_path: Path, first: str
 def test_references_to_a_misspelt_table_are_no_mistakes_of_their_own(tmp_path: Path) -> None:
     spec = BASE.replace("lr = 1e-6", 'lr = "${vars.lr}"') + "[vasr]\nlr = 1e-6"
     assert [code for code, *_ in places(composed(tmp_path, spec))] == ["E0203"]
+
+
+def test_a_circle_names_its_files_in_the_order_in_which_they_lead_on(tmp_path: Path) -> None:
+    resolved = composed(tmp_path, child(BASE), base='extends = ["other.toml"]', other='extends = ["spec.toml"]')
+    (found,) = [d for d in resolved.diagnostics if d.code == "E0401"]
+    names = ["spec.toml", "base.toml", "other.toml", "spec.toml"]
+    assert found.message.replace(f"{tmp_path}/", "").endswith(": " + " -> ".join(f"`{name}`" for name in names))
+    assert [label.text.replace(f"{tmp_path}/", "") for label in found.labels] == [
+        "which extends `other.toml`",
+        "which extends `spec.toml`",
+    ]
+
+
+def test_files_that_double_each_other_end_at_a_number_of_merges(tmp_path: Path) -> None:
+    doubled = {f"f{i}": f'extends = ["f{i + 1}.toml", "f{i + 1}.toml"]' for i in range(20)}
+    resolved = composed(tmp_path, 'extends = ["f0.toml"]', **doubled, f20=BASE)
+    assert [d.message for d in resolved.diagnostics] == [f"more than {MOST_MERGED} files are merged"]
+
+
+def test_a_chain_of_files_has_an_end(tmp_path: Path) -> None:
+    chain = {f"f{i}": f'extends = ["f{i + 1}.toml"]' for i in range(DEEPEST_CHAIN + 5)}
+    resolved = composed(tmp_path, 'extends = ["f0.toml"]', **chain, **{f"f{DEEPEST_CHAIN + 5}": BASE})
+    message = f"more than {DEEPEST_CHAIN} files extend one another in a row"
+    assert [d.message for d in resolved.diagnostics] == [message]

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from prerl_spec.compiler.resolve import Resolved, resolve_text
-from prerl_spec.errors import Diagnostic
+from prerl_spec.errors import Diagnostic, Span
+from prerl_spec.language.interpolate import MOST_INTERPOLATED, MOST_SUGGESTED
 from tests.language.cases import BASE, edit, end, top
 
 
@@ -135,3 +136,38 @@ def test_a_chain_of_references_has_an_end() -> None:
         BASE.replace('name = "case"', 'name = "${vars.v0}"') + f"[vars]\n{chain}\nv500 = 1"
     ).diagnostics
     assert {d.code for d in found} == {"E0405"}
+
+
+def told(resolved: Resolved) -> list[str]:
+    return [f"{d.code} {d.message}" for d in resolved.diagnostics if d.severity == "error"]
+
+
+@pytest.mark.parametrize(
+    ("twice", "last"),
+    [
+        ('"{0}{0}"', '"x"'),
+        ('["{0}", "{0}"]', "1"),
+        ('["{0}", "{0}"]', '""'),
+        ('["{0}", "{0}"]', "[]"),
+        ('{{ a = "{0}", b = "{0}" }}', "{}"),
+    ],
+)
+def test_references_that_double_each_other_end_at_a_mebibyte(twice: str, last: str) -> None:
+    lines = [f"v{i} = {twice.format(f'${{vars.v{i + 1}}}')}" for i in range(40)]
+    found = told(resolve_text(end("\n".join(["[vars]", *lines, f"v40 = {last}"]))))
+    assert found == ["E0405 references bring in more than 1 MiB"]
+
+
+def test_a_mebibyte_is_counted_over_the_whole_spec() -> None:
+    half = "x" * (MOST_INTERPOLATED // 2)
+    text = edit('path = "rows.jsonl"', 'path = "rows.jsonl"\nsystem = "${vars.half}"\nquestion = "${vars.half}"')
+    fits, more = (text + f'[vars]\nhalf = "{half + extra}"\n' for extra in ("", "x"))
+    assert resolve_text(fits).diagnostics == ()
+    assert only(resolve_text(more)).span == Span("spec.toml", 14, 12, 14, 26)
+
+
+def test_not_every_undefined_reference_is_compared_with_every_name() -> None:
+    lines = "\n".join(f'v{i:03} = "${{vars.w{i:03}}}"' for i in range(MOST_SUGGESTED + 10))
+    undefined = [d for d in resolve_text(end(f"[vars]\n{lines}")).diagnostics if d.code == "E0405"]
+    assert len(undefined) == MOST_SUGGESTED + 10
+    assert [bool(d.suggestions) for d in undefined] == [True] * MOST_SUGGESTED + [False] * 10

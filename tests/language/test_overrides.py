@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from prerl_spec.compiler.resolve import resolve_text
+from prerl_spec.errors import UsageError
 from prerl_spec.language.compose import compose
 from prerl_spec.language.overrides import override
 from prerl_spec.language.toml import read_text
@@ -42,7 +43,7 @@ def test_a_new_use_replaces_the_table() -> None:
         ("optimizer.lr=fast", "E0402", 14),
         ("run.seed=1e", "E0402", 10),
         ('run.name="x', "E0402", 10),
-        ("run.name", "E0402", 9),
+        ("run.name=", "E0402", 10),
         ("optimizer.lr='1'", "E0201", 14),
         ("phases.refine.schedule.steps=0", "E0202", 30),
         ("reference=of", "E0207", 11),
@@ -79,3 +80,16 @@ def test_unset_takes_out_what_is_written_and_nothing_else() -> None:
     assert unset("sampler.top_p")[0] == [("E0403", 9)]
     assert unset("phases.polish.data")[0] == [("E0403", 8)]
     assert unset("no such path")[0] == [("E0403", 1)]
+
+
+@pytest.mark.parametrize("argument", ["run.seed", "", "optimizer"])
+def test_a_set_without_a_value_is_a_wrong_call(argument: str) -> None:
+    with pytest.raises(UsageError, match="sets no value"):
+        resolve_text(BASE, sets=["run.seed=1", argument])
+
+
+def test_unset_suggests_the_nearest_path_that_is_written() -> None:
+    composition = compose(read_text(BASE, "spec.toml"), Path())
+    override(composition, (), ["smapler.group_sise", "phases.refin.schedule", "lr", "zzz"])
+    meant = [[s.replacement for s in d.suggestions] for d in composition.diagnostics]
+    assert meant == [["sampler.group_size"], ["phases.refine.schedule"], ["optimizer.lr"], []]

@@ -1,5 +1,6 @@
 """Reading TOML with places: tomllib's values, the exact place of each, and a way on behind every mistake."""
 
+import re
 import tomllib
 
 import pytest
@@ -7,6 +8,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from prerl_spec.language.document import Array, Invalid, Scalar, Table, plain, walk
+from prerl_spec.language.lexing import LONG
+from prerl_spec.language.recovery import closing_brackets
 from prerl_spec.language.toml import read, read_text
 from tests.language.toml_documents import DOCUMENT
 
@@ -155,3 +158,80 @@ def test_tables_know_their_headers() -> None:
 def test_nesting_that_no_spec_has_is_refused_before_it_hurts() -> None:
     for text in ("a = " + "[" * 5000 + "]" * 5000, ".".join(["a"] * 5000) + " = 1", f"[{'.'.join(['a'] * 5000)}]"):
         assert [d.code for d in read_text(text, "a.toml").diagnostics] == ["E0101"]
+
+
+LETTERS = "x" * LONG
+BODIES = ["", "it's ", '""\n"', "\n", "\\n", "\\\n   ", "é𝒳", "''' "]
+
+
+@pytest.mark.parametrize("fence", ['"', "'", '"""', "'''"])
+@pytest.mark.parametrize("body", BODIES)
+@pytest.mark.parametrize("ends", ["\n", "\r\n"])
+def test_a_long_string_is_what_tomllib_reads(fence: str, body: str, ends: str) -> None:
+    text = f"a = {fence}{body}{LETTERS}{body}{fence} # c\nb = 1\n".replace("\n", ends)
+    document = read_text(text, "a.toml")
+    assert bool(document.diagnostics) == refused(text)
+    if not refused(text):
+        assert plain(document.root) == tomllib.loads(text)
+        assert document.root.entries["b"].span is not None, "the tree kept its places"
+
+
+def test_a_long_string_is_never_walked_by_tomllib(monkeypatch: pytest.MonkeyPatch) -> None:
+    loads = tomllib.loads
+    walked: list[str] = []
+
+    def watched(text: str) -> dict[str, object]:
+        walked.extend(re.findall(f'"[^"]*{LETTERS}[^"]*"', text))
+        return loads(text)
+
+    monkeypatch.setattr(tomllib, "loads", watched)
+    assert read_text(f'a = "it\'s {LETTERS}"\nb = """{LETTERS}"""\n', "a.toml").diagnostics == []
+    assert walked == []
+
+
+def test_brackets_that_never_close_are_looked_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+
+    def counted(text: str, start: int) -> dict[int, int]:
+        asked.append(start)
+        return closing_brackets(text, start)
+
+    monkeypatch.setattr("prerl_spec.language.toml.closing_brackets", counted)
+    found = read_text("".join(f"a{i} = {{ x = 1\n" for i in range(50)), "a.toml").diagnostics
+    assert [d.code for d in found] == ["E0104"] * 50
+    assert len(asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("data", "wanted"),
+    [
+        (b"\xef\xbb\xbfa = 1", []),
+        (b"\xef\xbb\xbf\xef\xbb\xbfa = 1", [("E0101", 1, 1)]),
+        (b"\xef\xbb\xbf\xef\xbb\xbfa = 1\xff", [("E0101", 1, 1), ("E0107", 1, 7)]),
+        (b"a = 1\n\xef\xbb\xbfb = 1", [("E0101", 2, 1)]),
+        (b"\xff\xfe\x00\x00a\x00\x00\x00", [("E0107", 1, 1)]),
+    ],
+)
+def test_a_byte_order_mark_stands_once_and_at_the_start(data: bytes, wanted: list[tuple[str, int, int]]) -> None:
+    found = [(d.code, d.span.line, d.span.column) for d in read(data, "a.toml").diagnostics if d.span is not None]
+    assert sorted(found) == wanted
+
+
+@pytest.mark.parametrize(
+    ("word", "meant"),
+    [
+        *(
+            (".5", "0.5"),
+            ("-.5", "-0.5"),
+            ("5.", "5.0"),
+            (".5e3", "0.5e3"),
+            ("017", "17"),
+            ("1__0", "1_0"),
+            ("1_", "1"),
+        ),
+        *(("0X1f", "0x1f"), ("1e", None), ("1.2.3", None), ("12GB", None), (".", None)),
+    ],
+)
+def test_a_malformed_number_suggests_the_one_that_was_meant(word: str, meant: str | None) -> None:
+    (found,) = read_text(f"a = {word}\n", "a.toml").diagnostics
+    assert [found.code, *(s.replacement for s in found.suggestions)] == ["E0106", *([meant] if meant else [])]
