@@ -30,7 +30,7 @@ def build_graph(plan: Plan, spec_text: str) -> Graph:
         if missing := missing_members(declared):
             base = BASES.get(declared.kind)
             raise EnvironmentUnmet(
-                f"E0305: the {declared.kind} `{component.use}` of {component.distribution} lacks "
+                f"{Code.PLUGIN_DECLARATION}: the {declared.kind} `{component.use}` of {component.distribution} lacks "
                 f"{', '.join(f'`{name}`' for name in missing)}",
                 mend="update it" if base is None else f"update it: `{base}` of prerl_spec.sdk brings what most need",
             )
