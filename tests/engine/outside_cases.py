@@ -68,7 +68,7 @@ def case(name: str, *terms: Term | str, **more: Any) -> Case:
 def _cases() -> Iterable[Case]:
     for num_updates in (1, 2, 4):
         yield case(f"grpo {num_updates}", "grpo", num_updates=num_updates)
-        yield case(f"marginal_pg {num_updates}", "marginal_pg", num_updates=num_updates, lr=4 * LR)
+        yield case(f"marginal_pg {num_updates}", "marginal_pg", num_updates=num_updates, lr=2 * LR)
     yield case("grpo token_mean", Term("grpo", aggregation="token_mean"), num_updates=2)
     yield case("grpo constant", Term("grpo", aggregation="constant"), num_updates=4)
     yield case("marginal_nsr", "marginal_nsr", num_updates=2)
