@@ -9,7 +9,7 @@ import pytest
 import torch
 from prerl_components.adapters.lora import Lora
 from prerl_components.models.hf_causal import HfCausal
-from prerl_components.samplers.frozen_access import FrozenAccess
+from prerl_components.samplers.shared.frozen_access import FrozenAccess
 from torch import Tensor, nn
 from transformers import AutoModelForCausalLM
 

@@ -15,12 +15,12 @@ from typing import Any
 import pytest
 import torch
 from prerl_components.samplers import server_connection, server_drawing
-from prerl_components.samplers.frozen_access import FrozenAccess
 from prerl_components.samplers.server_calls import ServerCalls
 from prerl_components.samplers.server_connection import ServerConnection, ServerFault
 from prerl_components.samplers.server_guard import KeyGuard
 from prerl_components.samplers.server_key import key_file, leave_new_key
 from prerl_components.samplers.server_sampler import ServerSampler, open_servers
+from prerl_components.samplers.shared.frozen_access import FrozenAccess
 from prerl_components.samplers.transformers import Transformers
 from prerl_components.samplers.vllm_server import VllmServer
 from prerl_components.samplers.weight_transfer import PolicySource

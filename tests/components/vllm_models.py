@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from prerl_components.samplers.frozen_access import FrozenAccess
+from prerl_components.samplers.shared.frozen_access import FrozenAccess
 from torch import Tensor
 from transformers import AutoModelForCausalLM, LlamaConfig, Qwen3Config
 

@@ -11,7 +11,7 @@ from prerl_components.samplers.batches import TILE_COLUMNS, Budget, plan_alone, 
 from prerl_components.samplers.kv_loop import Batch, BatchLoop
 from prerl_components.samplers.kv_rows import KvRows
 from prerl_components.samplers.parity import HALF_TOLERANCE, NUM_NEW, TOLERANCE, check_parity, rows_agree
-from prerl_components.samplers.room import check_room
+from prerl_components.samplers.shared.context_limit import check_context_fits
 from prerl_components.samplers.stop_texts import StopTexts
 from prerl_spec.sdk import Decoding, Generation, OpenSampler, Request, SamplerSite
 
@@ -52,7 +52,7 @@ class EmbeddedSampler:
         logits by rounding only, and not even that at an invariant site. Raises RunFailed for a context that leaves no
         room, and for logits that are not finite.
         """
-        check_room(requests, decoding.max_new_tokens, self._max_length)
+        check_context_fits(requests, decoding.max_new_tokens, self._max_length)
         stops = StopTexts(self._codec, decoding.stop) if decoding.stop else None
         drawn: dict[tuple[int, int], Generation] = {}
         total, done = sum(len(request.seeds) for request in requests), 0

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from prerl_components.samplers.server_connection import Refused, ServerConnection, ServerFault
 from prerl_components.samplers.server_protocol import LOGPROBS_MODE, PROTOCOL, ServerState
-from prerl_components.samplers.weight_probe import Text
+from prerl_components.samplers.shared.weight_probe import Text
 
 CALL_SECONDS = 60.0
 LOAD_SECONDS = 1800.0

@@ -12,16 +12,16 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from prerl_components.samplers.frozen_access import FrozenAccess
-from prerl_components.samplers.room import check_room
 from prerl_components.samplers.server_calls import Answer, ServerCalls
 from prerl_components.samplers.server_connection import ServerConnection, ServerFault
 from prerl_components.samplers.server_drawing import Asked, draw_all, seconds_allowed
 from prerl_components.samplers.server_key import key_of
 from prerl_components.samplers.server_protocol import identity
-from prerl_components.samplers.vllm_sampling import sampling_arguments, stop_of
+from prerl_components.samplers.shared.context_limit import check_context_fits
+from prerl_components.samplers.shared.frozen_access import FrozenAccess
+from prerl_components.samplers.shared.vllm_parameters import sampling_arguments, stop_of
+from prerl_components.samplers.shared.weight_probe import Text, WeightProbe, probe_requests
 from prerl_components.samplers.weight_folder import WeightFolder
-from prerl_components.samplers.weight_probe import Text, WeightProbe, probe_requests
 from prerl_components.samplers.weight_transfer import (
     EngineTransfer,
     FileTransfer,
@@ -80,7 +80,7 @@ class ServerSampler:
         logits by rounding only. Raises RunFailed for a context that leaves no room, and for a server that is gone, too
         slow or holds other weights: nothing of the call is then used.
         """
-        check_room(requests, decoding.max_new_tokens, self._max_length)
+        check_context_fits(requests, decoding.max_new_tokens, self._max_length)
         with _told():
             drawn = self._draw(self._servers, requests, decoding, self._eos_ids, progress)
         return [[self._generation(answer) for answer in answers] for answers in drawn]

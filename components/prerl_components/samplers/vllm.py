@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from prerl_components.samplers.vllm_sampling import ENGINE_SHARE, temperature_fault
+from prerl_components.samplers.shared.vllm_parameters import ENGINE_SHARE, temperature_fault
 from prerl_spec.sdk import (
     Code,
     Conflict,

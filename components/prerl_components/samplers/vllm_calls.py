@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import Any
 
-from prerl_components.samplers.vllm_sampling import sampling_arguments, stop_of
-from prerl_components.samplers.weight_probe import Text
+from prerl_components.samplers.shared.vllm_parameters import sampling_arguments, stop_of
+from prerl_components.samplers.shared.weight_probe import Text
 from prerl_spec.sdk import Decoding, Generation, Request, RunFailed
 
 Progress = Callable[[int, int], None]

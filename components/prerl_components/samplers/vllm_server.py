@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from prerl_components.samplers.vllm_sampling import temperature_fault
+from prerl_components.samplers.shared.vllm_parameters import temperature_fault
 from prerl_spec.sdk import (
     Code,
     Conflict,

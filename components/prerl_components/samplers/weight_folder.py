@@ -9,7 +9,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from prerl_components.samplers.weight_files import write_weights
+from prerl_components.samplers.shared.weight_files import write_weights
 from prerl_spec.sdk import RunFailed
 
 

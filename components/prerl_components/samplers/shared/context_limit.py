@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from prerl_spec.sdk import Request, RunFailed
 
 
-def check_room(requests: Iterable[Request], max_new_tokens: int, max_length: int) -> None:
+def check_context_fits(requests: Iterable[Request], max_new_tokens: int, max_length: int) -> None:
     """Raises RunFailed, with both numbers, for a context that leaves no room for `max_new_tokens`."""
     for request in requests:
         assert request.context, "a request without context: there is nothing to continue"
