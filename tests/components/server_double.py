@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from prerl_components.samplers.embedded import EmbeddedSampler
+from prerl_components.samplers.embedded.sampler import EmbeddedSampler
 from prerl_components.samplers.server_extension import stored_tensors
 from prerl_components.samplers.server_protocol import LOGPROBS_MODE, PROTOCOL, ServerState, identity
 

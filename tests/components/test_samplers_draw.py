@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from prerl_components.samplers.draw import BLOCK, UniformStreams, draw, log_distribution
+from prerl_components.samplers.embedded.draw import BLOCK, UniformStreams, draw, log_distribution
 
 from prerl_spec.sdk import Decoding
 
@@ -80,6 +80,6 @@ def test_a_stream_depends_on_its_seed_and_place_only() -> None:
 def test_slices_of_a_large_batch_draw_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     logits, uniforms = torch.randn(9, 5, generator=torch.Generator().manual_seed(0)), torch.rand(9, dtype=torch.float64)
     whole = draw(logits, Decoding(top_p=0.9), uniforms)
-    monkeypatch.setattr("prerl_components.samplers.draw.MAX_ELEMENTS", 10)
+    monkeypatch.setattr("prerl_components.samplers.embedded.draw.MAX_ELEMENTS", 10)
     for a, b in zip(whole, draw(logits, Decoding(top_p=0.9), uniforms), strict=True):
         assert torch.equal(a, b)

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from prerl_components.samplers import kv_loop
-from prerl_components.samplers.batches import Budget, plan_alone, plan_batches, plan_tiles
-from prerl_components.samplers.draw import BLOCK
-from prerl_components.samplers.embedded import EmbeddedSampler
-from prerl_components.samplers.kv_cache import MIN_ROOM
+from prerl_components.samplers.embedded import kv_loop
+from prerl_components.samplers.embedded.batches import Budget, plan_alone, plan_batches, plan_tiles
+from prerl_components.samplers.embedded.draw import BLOCK
+from prerl_components.samplers.embedded.kv_cache import MIN_ROOM
+from prerl_components.samplers.embedded.sampler import EmbeddedSampler
 from prerl_components.samplers.transformers import Transformers
 from transformers import (
     Gemma3ForCausalLM,

@@ -1,7 +1,7 @@
 """Stop strings are found in the text, wherever token borders fall."""
 
 import pytest
-from prerl_components.samplers.stop_texts import StopTexts
+from prerl_components.samplers.embedded.stop_texts import StopTexts
 
 from prerl_spec.sdk import Codec
 from prerl_spec.testing.tiny import byte_tokenizer

@@ -14,8 +14,8 @@ import torch
 pytest.importorskip("vllm")
 
 from prerl_components.samplers import vllm_weights
-from prerl_components.samplers.draw import log_distribution
-from prerl_components.samplers.stop_texts import StopTexts
+from prerl_components.samplers.embedded.draw import log_distribution
+from prerl_components.samplers.embedded.stop_texts import StopTexts
 from prerl_components.samplers.transformers import Transformers
 from prerl_components.samplers.vllm import Vllm
 from prerl_components.samplers.vllm_colocated import ColocatedSampler

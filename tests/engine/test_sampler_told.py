@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from prerl_components.samplers.embedded import EmbeddedSampler
+from prerl_components.samplers.embedded.sampler import EmbeddedSampler
 
 from tests.engine.runs import SPEC, Heard, start
 

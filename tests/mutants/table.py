@@ -644,7 +644,7 @@ MUTANTS = (
     # --- samplers ----------------------------------------------------------------------------------------------------------
     Mutant(
         "s07",
-        f"{SAMPLERS}/kv_loop.py",
+        f"{SAMPLERS}/embedded/kv_loop.py",
         "if t % BLOCK == 0:",
         "if t == 0:",
         "random numbers repeat after 64 tokens",
@@ -652,7 +652,7 @@ MUTANTS = (
     ),
     Mutant(
         "s10",
-        f"{SAMPLERS}/kv_loop.py",
+        f"{SAMPLERS}/embedded/kv_loop.py",
         "self._responses.length_S[self._sample_R[row]] = t + 1",
         "self._responses.length_S[self._sample_R[row]] = t",
         "the token that ends a response is not kept",
@@ -660,7 +660,7 @@ MUTANTS = (
     ),
     Mutant(
         "s11",
-        f"{SAMPLERS}/kv_rows.py",
+        f"{SAMPLERS}/embedded/kv_rows.py",
         "self._position_R = self._position_R + 1",
         "self._position_R = self._position_R + 0",
         "all new tokens stand at one position",
@@ -668,7 +668,7 @@ MUTANTS = (
     ),
     Mutant(
         "s12",
-        f"{SAMPLERS}/draw.py",
+        f"{SAMPLERS}/embedded/draw.py",
         "p_RV.cumsum(dim=-1) - p_RV >= decoding.top_p",
         "p_RV.cumsum(dim=-1) >= decoding.top_p",
         "the token that reaches top_p is left out",
@@ -676,7 +676,7 @@ MUTANTS = (
     ),
     Mutant(
         "s13",
-        f"{SAMPLERS}/draw.py",
+        f"{SAMPLERS}/embedded/draw.py",
         "uniform_R[:, None] * cdf_RV[:, -1:], right=True)",
         "uniform_R[:, None] * cdf_RV[:, -1:])",
         "tokens of probability 0 are drawn",
@@ -684,7 +684,7 @@ MUTANTS = (
     ),
     Mutant(
         "s14",
-        f"{SAMPLERS}/draw.py",
+        f"{SAMPLERS}/embedded/draw.py",
         "self._generators[s].random(BLOCK) for s in samples",
         "self._generators[s].random(BLOCK) for s in range(len(samples))",
         "a row gets another sample's numbers once one has ended",
@@ -692,7 +692,7 @@ MUTANTS = (
     ),
     Mutant(
         "s15",
-        f"{SAMPLERS}/draw.py",
+        f"{SAMPLERS}/embedded/draw.py",
         "z_RV = z_RV / decoding.temperature",
         "z_RV = z_RV * decoding.temperature",
         "hot is cold",

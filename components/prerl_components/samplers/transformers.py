@@ -19,6 +19,6 @@ class Transformers(SamplerSettings):
 
         Raises EnvironmentUnmet for a module whose cache is of no use here.
         """
-        from prerl_components.samplers.embedded import open_embedded
+        from prerl_components.samplers.embedded.sampler import open_embedded
 
         return open_embedded(site)

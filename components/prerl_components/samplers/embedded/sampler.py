@@ -7,12 +7,19 @@ from typing import Any
 import torch
 from torch import nn
 
-from prerl_components.samplers.batches import TILE_COLUMNS, Budget, plan_alone, plan_batches, plan_tiles, tile_rows
-from prerl_components.samplers.kv_loop import Batch, BatchLoop
-from prerl_components.samplers.kv_rows import KvRows
-from prerl_components.samplers.parity import HALF_TOLERANCE, NUM_NEW, TOLERANCE, check_parity, rows_agree
+from prerl_components.samplers.embedded.batches import (
+    TILE_COLUMNS,
+    Budget,
+    plan_alone,
+    plan_batches,
+    plan_tiles,
+    tile_rows,
+)
+from prerl_components.samplers.embedded.kv_loop import Batch, BatchLoop
+from prerl_components.samplers.embedded.kv_rows import KvRows
+from prerl_components.samplers.embedded.parity import HALF_TOLERANCE, NUM_NEW, TOLERANCE, check_parity, rows_agree
+from prerl_components.samplers.embedded.stop_texts import StopTexts
 from prerl_components.samplers.shared.context_limit import check_context_fits
-from prerl_components.samplers.stop_texts import StopTexts
 from prerl_spec.sdk import Decoding, Generation, OpenSampler, Request, SamplerSite
 
 Plan = Callable[[Sequence[Request], int, Budget], Iterator[tuple[Batch, list[tuple[int, int]]]]]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from prerl_components.samplers.kv_loop import Batch
+from prerl_components.samplers.embedded.kv_loop import Batch
 from prerl_spec.sdk import Request
 
 MAX_ROWS = 1024

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from prerl_components.samplers.kv_cache import RoomyLayer, roomy_cache
+from prerl_components.samplers.embedded.kv_cache import RoomyLayer, roomy_cache
 
 
 class KvRows:

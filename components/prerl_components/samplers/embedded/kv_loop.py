@@ -10,9 +10,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from prerl_components.samplers.draw import BLOCK, Drawn, UniformStreams, draw
-from prerl_components.samplers.kv_rows import KvRows
-from prerl_components.samplers.stop_texts import StopTexts
+from prerl_components.samplers.embedded.draw import BLOCK, Drawn, UniformStreams, draw
+from prerl_components.samplers.embedded.kv_rows import KvRows
+from prerl_components.samplers.embedded.stop_texts import StopTexts
 from prerl_spec.sdk import Decoding, Generation, RunFailed
 
 DROP_SHARE = 0.125

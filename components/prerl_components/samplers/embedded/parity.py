@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from prerl_components.samplers.kv_rows import KvRows
+from prerl_components.samplers.embedded.kv_rows import KvRows
 from prerl_spec.sdk import EnvironmentUnmet
 
 TOLERANCE = 1e-3
