@@ -13,12 +13,12 @@ import torch
 
 pytest.importorskip("vllm")
 
-from prerl_components.samplers import vllm_weights
 from prerl_components.samplers.embedded.draw import log_distribution
 from prerl_components.samplers.embedded.stop_texts import StopTexts
 from prerl_components.samplers.transformers import Transformers
 from prerl_components.samplers.vllm import Vllm
-from prerl_components.samplers.vllm_colocated import ColocatedSampler
+from prerl_components.samplers.vllm_engine import load_weights
+from prerl_components.samplers.vllm_engine.sampler import ColocatedSampler
 
 from prerl_spec.sdk import (
     Decoding,
@@ -300,7 +300,7 @@ def test_one_layer_that_is_one_percent_off_stops_the_run(pushed: Pushed) -> None
 def test_a_tied_head_is_stale_without_the_mend(pushed: Pushed, monkeypatch: pytest.MonkeyPatch) -> None:
     """`reload_weights` of 0.32 leaves the head's packed copy on CPUs as it was, without an error."""
     model, _, sampler = pushed
-    monkeypatch.setattr(vllm_weights, "mend_tied_heads", lambda module: None)
+    monkeypatch.setattr(load_weights, "mend_tied_heads", lambda module: None)
     nudge(model)
     with pytest.raises(RunFailed, match="nats a token off the trainer's"):
         sampler.sync(2)

@@ -11,7 +11,7 @@ pytest.importorskip("peft")
 
 from prerl_components.adapters.lora import Lora
 from prerl_components.samplers.vllm import Vllm
-from prerl_components.samplers.vllm_colocated import ColocatedSampler
+from prerl_components.samplers.vllm_engine.sampler import ColocatedSampler
 
 from prerl_spec.engine.frozen_base import with_base
 from prerl_spec.engine.policy import Policy

@@ -11,7 +11,7 @@ from safetensors import safe_open
 from torch import Tensor
 
 from prerl_components.samplers.server_protocol import PROTOCOL, ServerState, identity
-from prerl_components.samplers.vllm_weights import load_into_worker
+from prerl_components.samplers.vllm_engine.load_weights import load_into_worker
 
 
 class ServerExtension:

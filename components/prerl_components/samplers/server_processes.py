@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from prerl_components.samplers.process_state import output_to
 from prerl_components.samplers.server_key import key_file, key_of, leave_new_key, server_folder
 from prerl_components.samplers.server_protocol import EXTENSION, GUARD, KEY_VARIABLE, LOGPROBS_MODE
 from prerl_components.samplers.shared.weight_files import write_shell
-from prerl_components.samplers.vllm_engine import check_arguments, cpu_arguments
+from prerl_components.samplers.vllm_engine.engine import check_arguments, cpu_arguments
+from prerl_components.samplers.vllm_engine.process_state import output_to
 from prerl_spec.sdk import EnvironmentUnmet, ServedModel, ServerProcess
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")

@@ -76,6 +76,6 @@ class Vllm(SamplerSettings):
     def open(self, site: SamplerSite) -> AbstractContextManager[OpenSampler]:
         """Starts the engine, pushes the weights and compares. Raises EnvironmentUnmet for a model or an argument that vLLM
         does not take, RunFailed where its log-probabilities are not the trainer's."""
-        from prerl_components.samplers.vllm_colocated import open_colocated
+        from prerl_components.samplers.vllm_engine.sampler import open_colocated
 
         return open_colocated(site, self.engine, self.max_gap)

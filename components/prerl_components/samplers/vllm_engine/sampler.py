@@ -11,16 +11,16 @@ from typing import Any
 
 import torch
 
-from prerl_components.samplers.process_state import random_state_kept
 from prerl_components.samplers.shared.context_limit import check_context_fits
 from prerl_components.samplers.shared.frozen_access import FrozenAccess
 from prerl_components.samplers.shared.vllm_parameters import ENGINE_SHARE
 from prerl_components.samplers.shared.weight_files import write_shell, write_weights
 from prerl_components.samplers.shared.weight_probe import Text, WeightProbe, probe_requests
-from prerl_components.samplers.vllm_adapter import PushedAdapter
-from prerl_components.samplers.vllm_calls import draw_samples, score_texts
-from prerl_components.samplers.vllm_engine import faults_told, running_engine
-from prerl_components.samplers.vllm_weights import load_into_worker
+from prerl_components.samplers.vllm_engine.adapter import PushedAdapter
+from prerl_components.samplers.vllm_engine.calls import draw_samples, score_texts
+from prerl_components.samplers.vllm_engine.engine import faults_told, running_engine
+from prerl_components.samplers.vllm_engine.load_weights import load_into_worker
+from prerl_components.samplers.vllm_engine.process_state import random_state_kept
 from prerl_spec.sdk import Decoding, Generation, OpenSampler, PolicyAccess, Request, SamplerSite
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from prerl_components.samplers.process_state import (
+from prerl_components.samplers.vllm_engine.process_state import (
     logged_to,
     output_to,
     random_state_kept,
