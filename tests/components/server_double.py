@@ -17,8 +17,8 @@ from typing import Any
 
 import torch
 from prerl_components.samplers.embedded.sampler import EmbeddedSampler
-from prerl_components.samplers.server_extension import stored_tensors
-from prerl_components.samplers.server_protocol import LOGPROBS_MODE, PROTOCOL, ServerState, identity
+from prerl_components.samplers.server.protocol import LOGPROBS_MODE, PROTOCOL, ServerState, identity
+from prerl_components.samplers.server.worker_extension import stored_tensors
 
 from prerl_spec.sdk import Codec, Decoding, LoadedModel, Request, SamplerSite
 from prerl_spec.testing.tiny import tiny_loaded

@@ -14,16 +14,16 @@ from typing import Any
 
 import pytest
 import torch
-from prerl_components.samplers import server_connection, server_drawing
-from prerl_components.samplers.server_calls import ServerCalls
-from prerl_components.samplers.server_connection import ServerConnection, ServerFault
-from prerl_components.samplers.server_guard import KeyGuard
-from prerl_components.samplers.server_key import key_file, leave_new_key
-from prerl_components.samplers.server_sampler import ServerSampler, open_servers
+from prerl_components.samplers.server import connection, parallel_requests
+from prerl_components.samplers.server.api_key import key_file, leave_new_key
+from prerl_components.samplers.server.auth_middleware import KeyGuard
+from prerl_components.samplers.server.client import ServerCalls
+from prerl_components.samplers.server.connection import ServerConnection, ServerFault
+from prerl_components.samplers.server.sampler import ServerSampler, open_servers
+from prerl_components.samplers.server.weight_transfer import PolicySource
 from prerl_components.samplers.shared.frozen_access import FrozenAccess
 from prerl_components.samplers.transformers import Transformers
 from prerl_components.samplers.vllm_server import VllmServer
-from prerl_components.samplers.weight_transfer import PolicySource
 
 from prerl_spec.errors import Interrupted
 from prerl_spec.sdk import Decoding, EnvironmentUnmet, PrerlError, Request, RunFailed, SamplerSite
@@ -39,7 +39,7 @@ DECODING = Decoding(max_new_tokens=8)
 def _surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("THE_KEY", KEY)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(server_connection, "RETRY_SECONDS", (0.01, 0.02))
+    monkeypatch.setattr(connection, "RETRY_SECONDS", (0.01, 0.02))
 
 
 @pytest.fixture
@@ -290,8 +290,8 @@ def test_a_server_that_is_too_slow_meets_a_deadline(
     site: SamplerSite, double: Double, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with declared(double).open(site) as opened:
-        monkeypatch.setattr(server_drawing, "seconds_allowed", lambda decoding: 0.1)
-        monkeypatch.setattr("prerl_components.samplers.server_sampler.seconds_allowed", lambda decoding: 0.1)
+        monkeypatch.setattr(parallel_requests, "seconds_allowed", lambda decoding: 0.1)
+        monkeypatch.setattr("prerl_components.samplers.server.sampler.seconds_allowed", lambda decoding: 0.1)
         double.slow = 1.0
         failed(opened, "no answer to /v1/completions within 0 s")
 

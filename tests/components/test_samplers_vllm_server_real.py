@@ -20,10 +20,10 @@ import pytest
 pytest.importorskip("vllm")
 
 from prerl_components.models.hf_causal import HfCausal
-from prerl_components.samplers.server_extension import ServerExtension
-from prerl_components.samplers.server_key import key_file
-from prerl_components.samplers.server_protocol import EXTENSION, GUARD
-from prerl_components.samplers.server_sampler import ServerSampler
+from prerl_components.samplers.server.api_key import key_file
+from prerl_components.samplers.server.protocol import EXTENSION, GUARD
+from prerl_components.samplers.server.sampler import ServerSampler
+from prerl_components.samplers.server.worker_extension import ServerExtension
 from prerl_components.samplers.transformers import Transformers
 from prerl_components.samplers.vllm_server import VllmServer
 

@@ -87,7 +87,7 @@ class VllmServer(SamplerSettings):
 
         Raises EnvironmentUnmet for a server that is not there, not ours, or serves another model.
         """
-        from prerl_components.samplers.server_sampler import open_servers
+        from prerl_components.samplers.server.sampler import open_servers
 
         return open_servers(self.urls, self.key, self.push_dir, self.engine, self.max_gap, site)
 
@@ -97,6 +97,6 @@ class VllmServer(SamplerSettings):
         Raises EnvironmentUnmet for an address that is not of this machine or taken, and for an argument of `engine` that
         vLLM does not have.
         """
-        from prerl_components.samplers.server_processes import server_processes
+        from prerl_components.samplers.server.launch import server_processes
 
         return server_processes(urls, self.key, self.engine, model)

@@ -9,7 +9,7 @@ import secrets
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from prerl_components.samplers.server_protocol import KEY_VARIABLE
+from prerl_components.samplers.server.protocol import KEY_VARIABLE
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]

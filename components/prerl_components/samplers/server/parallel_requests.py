@@ -6,7 +6,7 @@ from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple
 
-from prerl_components.samplers.server_calls import Answer, ServerCalls
+from prerl_components.samplers.server.client import Answer, ServerCalls
 from prerl_spec.sdk import Decoding
 
 IN_FLIGHT = 256

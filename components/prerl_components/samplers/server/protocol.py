@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 PROTOCOL = 1
 """Raised when a trainer of one version could misunderstand a server of another."""
 
-EXTENSION = "prerl_components.samplers.server_extension.ServerExtension"
-GUARD = "prerl_components.samplers.server_guard.KeyGuard"
+EXTENSION = "prerl_components.samplers.server.worker_extension.ServerExtension"
+GUARD = "prerl_components.samplers.server.auth_middleware.KeyGuard"
 KEY_VARIABLE = "VLLM_API_KEY"
 """Where the server finds its key: never on a command line, which every user of the machine can read."""
 

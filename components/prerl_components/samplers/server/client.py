@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from prerl_components.samplers.server_connection import Refused, ServerConnection, ServerFault
-from prerl_components.samplers.server_protocol import LOGPROBS_MODE, PROTOCOL, ServerState
+from prerl_components.samplers.server.connection import Refused, ServerConnection, ServerFault
+from prerl_components.samplers.server.protocol import LOGPROBS_MODE, PROTOCOL, ServerState
 from prerl_components.samplers.shared.weight_probe import Text
 
 CALL_SECONDS = 60.0

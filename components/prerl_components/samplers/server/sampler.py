@@ -12,17 +12,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from prerl_components.samplers.server_calls import Answer, ServerCalls
-from prerl_components.samplers.server_connection import ServerConnection, ServerFault
-from prerl_components.samplers.server_drawing import Asked, draw_all, seconds_allowed
-from prerl_components.samplers.server_key import key_of
-from prerl_components.samplers.server_protocol import identity
-from prerl_components.samplers.shared.context_limit import check_context_fits
-from prerl_components.samplers.shared.frozen_access import FrozenAccess
-from prerl_components.samplers.shared.vllm_parameters import sampling_arguments, stop_of
-from prerl_components.samplers.shared.weight_probe import Text, WeightProbe, probe_requests
-from prerl_components.samplers.weight_folder import WeightFolder
-from prerl_components.samplers.weight_transfer import (
+from prerl_components.samplers.server.api_key import key_of
+from prerl_components.samplers.server.client import Answer, ServerCalls
+from prerl_components.samplers.server.connection import ServerConnection, ServerFault
+from prerl_components.samplers.server.parallel_requests import Asked, draw_all, seconds_allowed
+from prerl_components.samplers.server.protocol import identity
+from prerl_components.samplers.server.weight_folder import WeightFolder
+from prerl_components.samplers.server.weight_transfer import (
     EngineTransfer,
     FileTransfer,
     OpenEngine,
@@ -30,6 +26,10 @@ from prerl_components.samplers.weight_transfer import (
     open_vllm_engine,
     transfer_backend,
 )
+from prerl_components.samplers.shared.context_limit import check_context_fits
+from prerl_components.samplers.shared.frozen_access import FrozenAccess
+from prerl_components.samplers.shared.vllm_parameters import sampling_arguments, stop_of
+from prerl_components.samplers.shared.weight_probe import Text, WeightProbe, probe_requests
 from prerl_spec.sdk import (
     Decoding,
     EnvironmentUnmet,

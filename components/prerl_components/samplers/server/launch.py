@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from prerl_components.samplers.server_key import key_file, key_of, leave_new_key, server_folder
-from prerl_components.samplers.server_protocol import EXTENSION, GUARD, KEY_VARIABLE, LOGPROBS_MODE
+from prerl_components.samplers.server.api_key import key_file, key_of, leave_new_key, server_folder
+from prerl_components.samplers.server.protocol import EXTENSION, GUARD, KEY_VARIABLE, LOGPROBS_MODE
 from prerl_components.samplers.shared.weight_files import write_shell
 from prerl_components.samplers.vllm_engine.engine import check_arguments, cpu_arguments
 from prerl_components.samplers.vllm_engine.process_state import output_to

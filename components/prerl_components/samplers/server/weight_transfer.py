@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 import torch
 from torch import Tensor
 
-from prerl_components.samplers.server_calls import ServerCalls
-from prerl_components.samplers.weight_folder import WeightFolder
+from prerl_components.samplers.server.client import ServerCalls
+from prerl_components.samplers.server.weight_folder import WeightFolder
 from prerl_spec.sdk import EnvironmentUnmet, PolicyAccess
 
 BACKENDS = ("ipc", "nccl")

@@ -10,7 +10,7 @@ from typing import Any
 from safetensors import safe_open
 from torch import Tensor
 
-from prerl_components.samplers.server_protocol import PROTOCOL, ServerState, identity
+from prerl_components.samplers.server.protocol import PROTOCOL, ServerState, identity
 from prerl_components.samplers.vllm_engine.load_weights import load_into_worker
 
 
