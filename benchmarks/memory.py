@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from prerl_spec.engine.memory import peak_bytes, reset_peak, resident_bytes
+from prerl_spec.engine.processes.peak_memory import peak_bytes, reset_peak, resident_bytes
 
 SPEC = """
 spec = 1

@@ -27,7 +27,7 @@ from transformers import Qwen3Config, Qwen3ForCausalLM
 
 from prerl_spec.engine.phase import Trainer
 from prerl_spec.engine.policy import Policy
-from prerl_spec.engine.ranks import Ranks
+from prerl_spec.engine.processes.ranks import Ranks
 from prerl_spec.engine.updating import Updater
 from prerl_spec.registry.kinds import LoadedModel
 from prerl_spec.testing.tiny import byte_tokenizer

@@ -1,1 +1,1 @@
-"""Running a graph."""
+"""Runs a graph: processes < record, policy < training, batches < run < inspect."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from prerl_spec.engine.seeds import named_generator, named_seed
+from prerl_spec.engine.processes.seeds import named_generator, named_seed
 from prerl_spec.types import Index
 
 

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from prerl_spec.engine.continuation_logps import Pair, continuation_logps, plan_batches
 from prerl_spec.engine.policy import Policy
-from prerl_spec.engine.ranks import Ranks
+from prerl_spec.engine.processes.ranks import Ranks
 from prerl_spec.engine.verification import Item, Judge
 from prerl_spec.engine.weights import weights_hash
 from prerl_spec.registry.kinds import DataSet, EvaluationSite, OpenSampler, Verifier

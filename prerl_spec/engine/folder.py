@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from prerl_spec.compiler.graph import Graph
-from prerl_spec.engine.disk import disk_faults_told
+from prerl_spec.engine.processes.disk_errors import disk_faults_told
 from prerl_spec.whole_file import write_whole
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from prerl_spec.engine.disk import disk_faults_told
+from prerl_spec.engine.processes.disk_errors import disk_faults_told
 
 
 def append_lines(file: Path, entries: Iterable[Mapping[str, Any]]) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 
 from prerl_spec.engine.batch_logprobs import batch_logprobs
 from prerl_spec.engine.policy import Policy
-from prerl_spec.engine.ranks import Ranks
+from prerl_spec.engine.processes.ranks import Ranks
 from prerl_spec.engine.reference import Reference
 from prerl_spec.engine.scoring import Scoring
 from prerl_spec.needs import Need, View

@@ -7,7 +7,7 @@ import torch
 
 from prerl_spec.engine.frozen_base import with_base
 from prerl_spec.engine.policy import Policy
-from prerl_spec.engine.ranks import Ranks
+from prerl_spec.engine.processes.ranks import Ranks
 from prerl_spec.engine.tokenizer_files import tokenizer_files, write_tokenizer
 from prerl_spec.registry.kinds import Data, Model, ModelSite
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from prerl_spec.engine.division import Division
+from prerl_spec.engine.processes.work_split import Division
 from prerl_spec.errors import RunFailed
 from prerl_spec.needs import Layout, View
 from prerl_spec.text import Codec

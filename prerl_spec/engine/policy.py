@@ -15,7 +15,7 @@ from torch import Tensor
 
 from prerl_spec.engine.logprobs import Chosen
 from prerl_spec.engine.packing import Pass, Rows, build_rows
-from prerl_spec.engine.ranks import Ranks
+from prerl_spec.engine.processes.ranks import Ranks
 from prerl_spec.engine.scoring import Scoring
 from prerl_spec.engine.sharding import Shards
 from prerl_spec.errors import RunFailed

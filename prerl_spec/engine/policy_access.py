@@ -10,7 +10,7 @@ from torch import Tensor
 
 from prerl_spec.engine.packing import build_rows
 from prerl_spec.engine.policy import Policy
-from prerl_spec.engine.ranks import Ranks
+from prerl_spec.engine.processes.ranks import Ranks
 from prerl_spec.engine.sharding import on_main
 from prerl_spec.engine.weights import adapted_tensors, whole_tensors
 from prerl_spec.needs import Layout

@@ -14,8 +14,8 @@ from prerl_spec.compiler.graph import Graph, Named, Phase
 from prerl_spec.engine.course import Course
 from prerl_spec.engine.events import EventLog, Listener
 from prerl_spec.engine.manifest import write_manifest
-from prerl_spec.engine.memory import peak_bytes, reset_peak
 from prerl_spec.engine.open_phase import OpenPhase
+from prerl_spec.engine.processes.peak_memory import peak_bytes, reset_peak
 from prerl_spec.engine.run import opened
 from prerl_spec.engine.session import Session
 from prerl_spec.engine.small_round import SmallRound

@@ -10,8 +10,8 @@ from prerl_spec.compiler.graph import Phase
 from prerl_spec.engine.cursor import Cursor, shares, take
 from prerl_spec.engine.journal import Journal, StepJournal, with_verdicts
 from prerl_spec.engine.library import Shelf
-from prerl_spec.engine.ranks import Ranks
-from prerl_spec.engine.seeds import named_seed
+from prerl_spec.engine.processes.ranks import Ranks
+from prerl_spec.engine.processes.seeds import named_seed
 from prerl_spec.engine.verification import Judge
 from prerl_spec.errors import RunFailed
 from prerl_spec.registry.kinds import OpenSampler, Sampler, Verifier

@@ -12,7 +12,7 @@ from prerl_spec.engine.batch_logprobs import batch_logprobs
 from prerl_spec.engine.minibatch import split_batch
 from prerl_spec.engine.observing import GradientFree
 from prerl_spec.engine.policy import Policy
-from prerl_spec.engine.ranks import Ranks
+from prerl_spec.engine.processes.ranks import Ranks
 from prerl_spec.engine.reference import Reference
 from prerl_spec.needs import Credit, Need
 from prerl_spec.registry.kinds import Objective

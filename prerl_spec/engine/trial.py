@@ -9,10 +9,10 @@ from prerl_spec.engine.events import Silence
 from prerl_spec.engine.journal import Journal
 from prerl_spec.engine.open_phase import OpenPhase
 from prerl_spec.engine.position import Position
-from prerl_spec.engine.ranks import Ranks
+from prerl_spec.engine.processes.ranks import Ranks
+from prerl_spec.engine.processes.signals import Signals
 from prerl_spec.engine.reference import reference_of
 from prerl_spec.engine.session import open_session
-from prerl_spec.engine.signals import Signals
 from prerl_spec.engine.token_terms import PartTerms, token_terms
 from prerl_spec.text import Codec
 from prerl_spec.types import Step, StepRecord

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from prerl_spec.engine.division import LaneTree
-from prerl_spec.engine.ranks import Ranks
+from prerl_spec.engine.processes.ranks import Ranks
+from prerl_spec.engine.processes.work_split import LaneTree
 from prerl_spec.engine.sharding import is_sharded, mine, placed_like
 from prerl_spec.errors import RunFailed
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from prerl_spec.engine.seeds import named_seed
+from prerl_spec.engine.processes.seeds import named_seed
 from prerl_spec.errors import EnvironmentUnmet
 from prerl_spec.evaluation.cache import ScoreCache
 from prerl_spec.evaluation.samples import NUM_QUESTIONS, NUM_RESPONSES, sample_line, write_samples

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from prerl_spec.engine.evaluation_site import EvaluationPoint, EvaluationSetup, SharedCalls, build_site
 from prerl_spec.engine.open_policy import open_policy
-from prerl_spec.engine.ranks import joined_ranks
+from prerl_spec.engine.processes.ranks import joined_ranks
 from prerl_spec.engine.source import decoding_of
 from prerl_spec.engine.verifier_pools import VerifierPools
 from prerl_spec.evaluation.targets import Target, component

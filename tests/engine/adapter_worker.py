@@ -11,7 +11,7 @@ from torch import Tensor
 
 from prerl_spec.engine.frozen_base import with_base
 from prerl_spec.engine.policy import Policy
-from prerl_spec.engine.ranks import Ranks
+from prerl_spec.engine.processes.ranks import Ranks
 from prerl_spec.engine.weights import whole_weights
 from prerl_spec.testing.tiny import tiny_loaded
 from tests.engine.steps import gradient_of, make_trainer, random_step

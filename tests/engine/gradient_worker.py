@@ -8,7 +8,7 @@ import torch
 from prerl_components.objectives.grpo import Grpo
 from prerl_components.objectives.marginal import MarginalNsr
 
-from prerl_spec.engine.ranks import Ranks
+from prerl_spec.engine.processes.ranks import Ranks
 from prerl_spec.types import Step
 from tests.engine.steps import attempt, gradient_of, make_trainer, random_step, tiny_policy
 

@@ -18,7 +18,7 @@ from prerl_spec.engine.continuation_logps import continuation_logps
 from prerl_spec.engine.decoder_layers import recompute_activations
 from prerl_spec.engine.phase import Trainer
 from prerl_spec.engine.policy import Policy
-from prerl_spec.engine.ranks import Ranks
+from prerl_spec.engine.processes.ranks import Ranks
 from prerl_spec.engine.reference import reference_of
 from prerl_spec.engine.sharding import is_sharded, on_main
 from prerl_spec.engine.updating import Updater

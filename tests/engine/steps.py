@@ -9,7 +9,7 @@ import torch
 
 from prerl_spec.engine.phase import Trainer
 from prerl_spec.engine.policy import Policy
-from prerl_spec.engine.ranks import Ranks
+from prerl_spec.engine.processes.ranks import Ranks
 from prerl_spec.engine.reference import Reference
 from prerl_spec.engine.sharding import whole
 from prerl_spec.engine.updating import Updater, UpdateRecord

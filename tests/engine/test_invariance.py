@@ -11,9 +11,9 @@ import torch
 from prerl_components.objectives.marginal import MarginalPg
 
 from prerl_spec.compiler.lanes import LANES, workers
-from prerl_spec.engine.division import Division, LaneTree, add_in_pairs
 from prerl_spec.engine.packing import pack_shares
-from prerl_spec.engine.ranks import Ranks
+from prerl_spec.engine.processes.ranks import Ranks
+from prerl_spec.engine.processes.work_split import Division, LaneTree, add_in_pairs
 from prerl_spec.needs import View
 from prerl_spec.views import Conditional
 from tests.engine.parity import HEAD

@@ -23,7 +23,7 @@ from transformers import AutoModelForCausalLM
 from prerl_spec.engine.frozen_base import with_base
 from prerl_spec.engine.policy import Policy
 from prerl_spec.engine.policy_access import LivePolicy
-from prerl_spec.engine.ranks import Ranks
+from prerl_spec.engine.processes.ranks import Ranks
 from prerl_spec.engine.reference import reference_of
 from prerl_spec.engine.token_terms import token_terms
 from prerl_spec.engine.weights import tensors_hash

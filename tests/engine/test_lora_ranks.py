@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from prerl_spec.engine.ranks import Ranks
+from prerl_spec.engine.processes.ranks import Ranks
 from tests.engine.adapter_worker import COMPUTE, trained
 from tests.engine.test_ranks import torchrun
 

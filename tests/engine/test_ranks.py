@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from prerl_spec.engine.ranks import Ranks
+from prerl_spec.engine.processes.ranks import Ranks
 from prerl_spec.errors import EnvironmentUnmet
 from tests.engine.gradient_worker import gradients
 from tests.engine.runs import SPEC, start, weights_at

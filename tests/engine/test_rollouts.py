@@ -13,7 +13,7 @@ from prerl_spec.compiler.graph import Named, Phase
 from prerl_spec.engine.cursor import Cursor
 from prerl_spec.engine.journal import Journal
 from prerl_spec.engine.library import Shelf
-from prerl_spec.engine.ranks import Ranks
+from prerl_spec.engine.processes.ranks import Ranks
 from prerl_spec.engine.source import Rollouts, attempt_of, verifier_faults
 from prerl_spec.errors import RunFailed
 from prerl_spec.sdk import Component

@@ -13,7 +13,7 @@ from transformers import AutoModelForCausalLM
 
 from prerl_spec.engine.continuation_logps import continuation_logps
 from prerl_spec.engine.decoder_layers import decoder_layers, recompute_activations
-from prerl_spec.engine.ranks import Ranks
+from prerl_spec.engine.processes.ranks import Ranks
 from prerl_spec.engine.sharding import fsdp_arguments
 from prerl_spec.errors import EnvironmentUnmet
 from prerl_spec.testing.tiny import SHAPES, Shape, tiny_model

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from prerl_spec.engine.ranks import Ranks
+from prerl_spec.engine.processes.ranks import Ranks
 from prerl_spec.engine.updating import Updater
 from tests.engine.outside_cases import RecordingSgd
 

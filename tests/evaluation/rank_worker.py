@@ -7,7 +7,7 @@ from pathlib import Path
 
 from prerl_components.evaluators.lm_eval import LmEval
 
-from prerl_spec.engine.ranks import Ranks
+from prerl_spec.engine.processes.ranks import Ranks
 from tests.evaluation.sites import invariant_logps, tiny_scene
 
 folder, rows = Path(sys.argv[1]), sys.argv[2]

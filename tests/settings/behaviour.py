@@ -14,7 +14,7 @@ from prerl_components.data.arithmetic_chains import ArithmeticChains
 from prerl_spec.engine.library import check_prompts
 from prerl_spec.engine.policy import Policy
 from prerl_spec.engine.policy_access import LivePolicy
-from prerl_spec.engine.ranks import Ranks
+from prerl_spec.engine.processes.ranks import Ranks
 from prerl_spec.engine.source import decoding_of
 from prerl_spec.engine.updating import Updater
 from prerl_spec.errors import PrerlError
