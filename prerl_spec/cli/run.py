@@ -15,7 +15,7 @@ from prerl_spec.cli.overrides import add_overrides, overrides
 from prerl_spec.cli.profile import profile
 from prerl_spec.compiler.graph import Graph
 from prerl_spec.compiler.runs import choose_run_folder, hold_run_folder
-from prerl_spec.engine.artefacts import note_artefacts
+from prerl_spec.engine.record.artefacts import note_artefacts
 from prerl_spec.errors import UsageError
 from prerl_spec.report.page import write_report
 from prerl_spec.report.progress import Progress
@@ -81,7 +81,7 @@ def execute(graph: Graph, take: Callable[[ExitStack], Path], arguments: argparse
     The main process takes the folder (and holds it while the stack is open) before anything heavy is loaded: a refusal
     comes at once. Where several processes are to share the run, it starts them and waits.
     """
-    from prerl_spec.engine.folder import write_given
+    from prerl_spec.engine.record.run_inputs import write_given
 
     processes = processes_to_start(arguments.processes, graph.distributed.processes)
     with ExitStack() as held:

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from prerl_spec.engine import checkpoint
-from prerl_spec.engine.events import EventLog
 from prerl_spec.engine.position import Position
+from prerl_spec.engine.record import checkpoint
+from prerl_spec.engine.record.events import EventLog
 from prerl_spec.engine.reference import Reference
 from prerl_spec.engine.session import Session
 from prerl_spec.engine.sharding import on_main

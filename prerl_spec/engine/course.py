@@ -7,17 +7,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from prerl_spec.compiler.graph import Phase
-from prerl_spec.engine.artefacts import note_artefacts
 from prerl_spec.engine.committing import Commits
 from prerl_spec.engine.evaluating import Evaluations
-from prerl_spec.engine.events import EventLog
 from prerl_spec.engine.journal import Journal
 from prerl_spec.engine.manifest import write_manifest
 from prerl_spec.engine.open_phase import OpenPhase
 from prerl_spec.engine.position import Position
+from prerl_spec.engine.record.artefacts import note_artefacts
+from prerl_spec.engine.record.events import EventLog
+from prerl_spec.engine.record.tracking import Trackers
 from prerl_spec.engine.restoring import restore
 from prerl_spec.engine.session import Session
-from prerl_spec.engine.tracking import Trackers
 from prerl_spec.engine.updating import Updater
 from prerl_spec.errors import Interrupted
 

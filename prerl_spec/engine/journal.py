@@ -11,7 +11,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from prerl_spec.engine.lines import append_lines, cut_torn_line, whole_lines
+from prerl_spec.engine.record.json_lines import append_lines, cut_torn_line, whole_lines
 from prerl_spec.types import Attempt, Group, Outcome, Prompt, Segment, Verdict
 
 

@@ -12,15 +12,15 @@ from typing import Any
 from prerl_spec.compiler.calibration import CALIBRATION, EvaluatorTimes, PhaseTimes, Profile
 from prerl_spec.compiler.graph import Graph, Named, Phase
 from prerl_spec.engine.course import Course
-from prerl_spec.engine.events import EventLog, Listener
 from prerl_spec.engine.manifest import write_manifest
 from prerl_spec.engine.open_phase import OpenPhase
 from prerl_spec.engine.processes.peak_memory import peak_bytes, reset_peak
+from prerl_spec.engine.record.events import EventLog, Listener
+from prerl_spec.engine.record.tracking import Trackers
 from prerl_spec.engine.run import opened
 from prerl_spec.engine.session import Session
 from prerl_spec.engine.small_round import SmallRound
 from prerl_spec.engine.tracing import Tracer, TracingClock
-from prerl_spec.engine.tracking import Trackers
 from prerl_spec.registry.kinds import Evaluator
 from prerl_spec.whole_file import write_whole
 

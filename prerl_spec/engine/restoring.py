@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from prerl_spec.engine import checkpoint
-from prerl_spec.engine.events import EventLog
 from prerl_spec.engine.position import Position
+from prerl_spec.engine.record import checkpoint
+from prerl_spec.engine.record.events import EventLog
 from prerl_spec.engine.reference import Reference
 from prerl_spec.engine.session import Session
 from prerl_spec.engine.weights import load_transformers

@@ -8,11 +8,11 @@ from transformers.utils.logging import disable_progress_bar
 
 from prerl_spec.compiler.graph import Graph
 from prerl_spec.engine.course import Course
-from prerl_spec.engine.events import EventLog, Listener, Silence
 from prerl_spec.engine.processes.ranks import joined_ranks
 from prerl_spec.engine.processes.signals import Signals
+from prerl_spec.engine.record.events import EventLog, Listener, Silence
+from prerl_spec.engine.record.tracking import Trackers
 from prerl_spec.engine.session import Session, open_session
-from prerl_spec.engine.tracking import Trackers
 
 
 def run(graph: Graph, taken: Path | None, listener: Listener) -> Path:

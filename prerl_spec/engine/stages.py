@@ -1,8 +1,8 @@
 """Progress of a run's stages to whoever listens, and the places where a signal may end the run."""
 
-from prerl_spec.engine.events import Listener
 from prerl_spec.engine.processes.ranks import Ranks
 from prerl_spec.engine.processes.signals import Signals
+from prerl_spec.engine.record.events import Listener
 from prerl_spec.errors import Interrupted
 
 INTERRUPTIBLE = ("sample", "verify", "evaluate", "check")

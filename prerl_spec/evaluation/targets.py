@@ -13,7 +13,7 @@ from typing import Any
 
 from prerl_spec.compiler.build_graph import require_leave, shelf_of
 from prerl_spec.compiler.compile import compile_spec, read_plan
-from prerl_spec.engine import checkpoint
+from prerl_spec.engine.record import checkpoint
 from prerl_spec.errors import EnvironmentUnmet, UsageError
 from prerl_spec.registry import shelf
 from prerl_spec.registry.component import Kind

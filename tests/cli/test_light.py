@@ -13,7 +13,7 @@ from prerl_spec.cli.locked import compile_locked
 from prerl_spec.compiler.compile import compile_spec
 from prerl_spec.compiler.lock import lock_file
 from prerl_spec.compiler.runs import hold_run_folder
-from prerl_spec.engine.folder import write_given
+from prerl_spec.engine.record.run_inputs import write_given
 from tests.cli.test_commands import BLOCKED
 from tests.compiler.specs import TINY, bent, written
 

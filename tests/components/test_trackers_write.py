@@ -8,7 +8,7 @@ from prerl_components.trackers.tensorboard import Tensorboard
 from prerl_components.trackers.wandb import Wandb
 
 from prerl_spec.compiler.graph import Named
-from prerl_spec.engine.tracking import Trackers
+from prerl_spec.engine.record.tracking import Trackers
 from prerl_spec.errors import EnvironmentUnmet
 from prerl_spec.testing.laws import check_tracker
 

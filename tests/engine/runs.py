@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from prerl_spec.compiler.compile import compile_spec
 from prerl_spec.compiler.graph import Graph
 from prerl_spec.compiler.runs import choose_run_folder, hold_run_folder
-from prerl_spec.engine.folder import write_given
+from prerl_spec.engine.record.run_inputs import write_given
 from prerl_spec.engine.run import run
 
 SPEC = """

@@ -3,7 +3,7 @@
 import subprocess
 from pathlib import Path
 
-from prerl_spec.engine.git import git_state
+from prerl_spec.engine.record.git_state import git_state
 
 
 def git(folder: Path, *arguments: str) -> str:

@@ -9,7 +9,7 @@ import pytest
 
 from prerl_spec.cli.main import main
 from prerl_spec.compiler.compile import compile_spec
-from prerl_spec.engine import checkpoint
+from prerl_spec.engine.record import checkpoint
 from prerl_spec.errors import EnvironmentUnmet, SpecInvalid
 from prerl_spec.evaluation.targets import find_target
 from prerl_spec.testing.tiny import save_tiny

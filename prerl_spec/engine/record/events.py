@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from prerl_spec.compiler.graph import Graph
-from prerl_spec.engine.lines import append_lines, cut_torn_line, whole_lines
+from prerl_spec.engine.record.json_lines import append_lines, cut_torn_line, whole_lines
 
 
 class Listener(Protocol):
