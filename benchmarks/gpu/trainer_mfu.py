@@ -26,7 +26,7 @@ from prerl_components.optimizers.adamw import Adamw
 from transformers import Qwen3Config, Qwen3ForCausalLM
 
 from prerl_spec.engine.phase import Trainer
-from prerl_spec.engine.policy import Policy
+from prerl_spec.engine.policy.policy import Policy
 from prerl_spec.engine.processes.ranks import Ranks
 from prerl_spec.engine.updating import Updater
 from prerl_spec.registry.kinds import LoadedModel

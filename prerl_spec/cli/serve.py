@@ -170,7 +170,7 @@ def _processes(graph: Graph, spare: Path) -> list[ServerProcess]:
 
 
 def _loaded(graph: Graph, spare: Path) -> LoadedModel:
-    from prerl_spec.engine.tokenizer_files import tokenizer_files, write_tokenizer
+    from prerl_spec.engine.policy.tokenizer_files import tokenizer_files, write_tokenizer
 
     def tokenizer_folder(name: str) -> Path:
         write_tokenizer(tokenizer_files(name, graph.data[name].component), spare)

@@ -34,7 +34,7 @@ GPU_LIBRARIES = 500 << 20
 LOGIT_COPIES = 3
 """Logits, their exponentials and their gradient, in float32; of a tile where a pass has more."""
 LOGIT_TILE = 1 << 22
-"""Elements: see engine/logprobs.py."""
+"""Elements: see engine/policy/logprobs.py."""
 CPU_CORE_TRAIN_FLOPS = 30e9
 CPU_CORE_SAMPLE_FLOPS = 7e9
 """Measured on a 0.3 M parameter model, one thread."""

@@ -7,12 +7,12 @@ from pathlib import Path
 from prerl_spec.compiler.graph import Graph, Phase
 from prerl_spec.engine.journal import Journal
 from prerl_spec.engine.open_phase import OpenPhase
-from prerl_spec.engine.policy import Policy
+from prerl_spec.engine.policy.policy import Policy
+from prerl_spec.engine.policy.reference import compares_with_reference, reference_of
 from prerl_spec.engine.position import Position
 from prerl_spec.engine.processes.ranks import Ranks
 from prerl_spec.engine.processes.signals import Signals
 from prerl_spec.engine.record.events import Silence
-from prerl_spec.engine.reference import compares_with_reference, reference_of
 from prerl_spec.engine.session import open_session
 from prerl_spec.engine.token_terms import PartTerms, token_terms
 from prerl_spec.types import Step, StepRecord

@@ -11,7 +11,7 @@ import torch
 
 import prerl_spec
 from prerl_spec.compiler.hardware import detect_hardware
-from prerl_spec.engine.frozen_base import refuse_another_base
+from prerl_spec.engine.policy.frozen_base import refuse_another_base
 from prerl_spec.engine.record.artefacts import read_manifest, replace_manifest
 from prerl_spec.engine.record.git_state import git_state
 from prerl_spec.engine.session import Session

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from prerl_spec.engine.batch_logprobs import batch_logprobs
-from prerl_spec.engine.policy import Policy
+from prerl_spec.engine.policy.batch_logprobs import batch_logprobs
+from prerl_spec.engine.policy.forward import Scoring
+from prerl_spec.engine.policy.policy import Policy
+from prerl_spec.engine.policy.reference import Reference
 from prerl_spec.engine.processes.ranks import Ranks
-from prerl_spec.engine.reference import Reference
-from prerl_spec.engine.scoring import Scoring
 from prerl_spec.needs import Need, View
 from prerl_spec.types import Array, Step
 

@@ -5,8 +5,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from prerl_spec.compiler.graph import Named
-from prerl_spec.engine.policy import Policy
-from prerl_spec.engine.policy_access import LivePolicy, open_over_whole_weights
+from prerl_spec.engine.policy.policy import Policy
+from prerl_spec.engine.policy.policy_access import LivePolicy, open_over_whole_weights
 from prerl_spec.engine.processes.ranks import Ranks
 from prerl_spec.registry.kinds import OpenSampler, Sampler, SamplerSite
 

@@ -9,15 +9,15 @@ from typing import Any
 
 from prerl_spec.compiler.graph import Graph, Phase
 from prerl_spec.compiler.objective_needs import every_need
-from prerl_spec.engine.decoder_layers import recompute_activations
 from prerl_spec.engine.library import Shelf, open_shelves
-from prerl_spec.engine.open_policy import open_policy
 from prerl_spec.engine.open_samplers import OpenSamplers
-from prerl_spec.engine.policy import Policy
+from prerl_spec.engine.policy.decoder_layers import recompute_activations
+from prerl_spec.engine.policy.open_policy import open_policy
+from prerl_spec.engine.policy.policy import Policy
+from prerl_spec.engine.policy.reference import Reference, compares_with_reference, reference_of
 from prerl_spec.engine.processes.ranks import Ranks
 from prerl_spec.engine.processes.signals import Signals
 from prerl_spec.engine.record.events import Listener
-from prerl_spec.engine.reference import Reference, compares_with_reference, reference_of
 from prerl_spec.engine.stages import Stages
 from prerl_spec.engine.verifier_pools import VerifierPools
 from prerl_spec.text import Codec

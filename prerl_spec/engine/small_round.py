@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from time import perf_counter
 
-from prerl_spec.engine.continuation_logps import Pair
+from prerl_spec.engine.policy.continuation_logps import Pair
 from prerl_spec.registry.kinds import EvaluationSite
 from prerl_spec.types import Decoding, Generation, Request
 

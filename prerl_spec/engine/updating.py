@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from prerl_spec.engine.policy.sharding import is_sharded, mine, placed_like
 from prerl_spec.engine.processes.ranks import Ranks
 from prerl_spec.engine.processes.work_split import LaneTree
-from prerl_spec.engine.sharding import is_sharded, mine, placed_like
 from prerl_spec.errors import RunFailed
 
 _WATCHED_ENTRIES = 1 << 20

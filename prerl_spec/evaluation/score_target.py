@@ -5,7 +5,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from prerl_spec.engine.evaluation_site import EvaluationPoint, EvaluationSetup, SharedCalls, build_site
-from prerl_spec.engine.open_policy import open_policy
+from prerl_spec.engine.policy.open_policy import open_policy
 from prerl_spec.engine.processes.ranks import joined_ranks
 from prerl_spec.engine.source import decoding_of
 from prerl_spec.engine.verifier_pools import VerifierPools

@@ -20,7 +20,7 @@ from prerl_spec.compiler.estimate import (
 )
 from prerl_spec.compiler.hardware import Gpu, Hardware
 from prerl_spec.compiler.unknown import NotKnown
-from prerl_spec.engine.logprobs import TILE_ELEMENTS
+from prerl_spec.engine.policy.logprobs import TILE_ELEMENTS
 from prerl_spec.testing import tiny
 
 CPU = Hardware(2, 16 << 30)

@@ -13,9 +13,9 @@ from prerl_components.samplers.shared.frozen_access import FrozenAccess
 from torch import Tensor, nn
 from transformers import AutoModelForCausalLM
 
-from prerl_spec.engine.policy import Policy
+from prerl_spec.engine.policy.policy import Policy
+from prerl_spec.engine.policy.weights import adapted_tensors, save_transformers, whole_weights
 from prerl_spec.engine.processes.ranks import Ranks
-from prerl_spec.engine.weights import adapted_tensors, save_transformers, whole_weights
 from prerl_spec.errors import SpecInvalid
 from prerl_spec.registry.kinds import AttachedAdapter, LoadedModel, ModelSite
 from prerl_spec.testing.tiny import SHAPES, Shape, save_tiny

@@ -13,9 +13,9 @@ from prerl_components.adapters.lora import Lora
 from prerl_components.samplers.vllm import Vllm
 from prerl_components.samplers.vllm_engine.sampler import ColocatedSampler
 
-from prerl_spec.engine.frozen_base import with_base
-from prerl_spec.engine.policy import Policy
-from prerl_spec.engine.policy_access import LivePolicy
+from prerl_spec.engine.policy.frozen_base import with_base
+from prerl_spec.engine.policy.policy import Policy
+from prerl_spec.engine.policy.policy_access import LivePolicy
 from prerl_spec.engine.processes.ranks import Ranks
 from prerl_spec.sdk import Decoding, LoadedModel, Request, SamplerSite
 from tests.components.vllm_models import vllm_model

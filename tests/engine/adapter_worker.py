@@ -9,10 +9,10 @@ from prerl_components.adapters.lora import Lora
 from prerl_components.objectives.grpo import Grpo
 from torch import Tensor
 
-from prerl_spec.engine.frozen_base import with_base
-from prerl_spec.engine.policy import Policy
+from prerl_spec.engine.policy.frozen_base import with_base
+from prerl_spec.engine.policy.policy import Policy
+from prerl_spec.engine.policy.weights import whole_weights
 from prerl_spec.engine.processes.ranks import Ranks
-from prerl_spec.engine.weights import whole_weights
 from prerl_spec.testing.tiny import tiny_loaded
 from tests.engine.steps import gradient_of, make_trainer, random_step
 

@@ -20,7 +20,7 @@ from prerl_components.objectives.weighted_sum import WeightedSum
 from torch import Tensor
 
 from prerl_spec.engine.phase import Trained
-from prerl_spec.engine.reference import reference_of
+from prerl_spec.engine.policy.reference import reference_of
 from prerl_spec.types import Attempt, Group, Outcome, Prompt, Segment, Step, Stop, Verdict
 from tests.engine.outside_reference import TOKENIZER, Term, Training, train
 from tests.engine.steps import make_trainer, tiny_policy

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from prerl_spec.engine.policy.weights import load_transformers, save_transformers, weights_hash, whole_weights
 from prerl_spec.engine.processes.ranks import Ranks
 from prerl_spec.engine.record import checkpoint
-from prerl_spec.engine.weights import load_transformers, save_transformers, weights_hash, whole_weights
 from prerl_spec.errors import RunFailed
 from prerl_spec.testing.tiny import tiny_loaded
 from tests.engine.disk_order import DiskOrder

@@ -11,10 +11,10 @@ from prerl_spec.compiler.compile import Compiled, compile_spec
 from prerl_spec.compiler.graph import Named, Phase
 from prerl_spec.engine.journal import Journal
 from prerl_spec.engine.open_phase import OpenPhase
+from prerl_spec.engine.policy.reference import reference_of
 from prerl_spec.engine.position import Position
 from prerl_spec.engine.processes.ranks import Ranks
 from prerl_spec.engine.processes.signals import Signals
-from prerl_spec.engine.reference import reference_of
 from prerl_spec.engine.session import Session, open_session
 from prerl_spec.sdk import Attempt, Component, Group
 from tests.engine.runs import SPEC, Heard

@@ -11,7 +11,7 @@ import torch
 from prerl_components.objectives.marginal import MarginalPg
 
 from prerl_spec.compiler.lanes import LANES, workers
-from prerl_spec.engine.packing import pack_shares
+from prerl_spec.engine.policy.packing import pack_shares
 from prerl_spec.engine.processes.ranks import Ranks
 from prerl_spec.engine.processes.work_split import Division, LaneTree, add_in_pairs
 from prerl_spec.needs import View

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from prerl_spec.engine import logprobs
-from prerl_spec.engine.logprobs import chosen_logprobs
+from prerl_spec.engine.policy import logprobs
+from prerl_spec.engine.policy.logprobs import chosen_logprobs
 
 N, D, V = 37, 8, 50
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from prerl_components.objectives.marginal import MarginalPg
 
-from prerl_spec.engine.packing import pack, plan_passes
+from prerl_spec.engine.policy.packing import pack, plan_passes
 from prerl_spec.needs import Need
 from prerl_spec.testing.tiny import Shape
 from prerl_spec.types import Attempt, Group, Prompt, Segment, Step

@@ -11,10 +11,10 @@ from torch import nn
 from torch.distributed.fsdp import MixedPrecisionPolicy
 from transformers import AutoModelForCausalLM
 
-from prerl_spec.engine.continuation_logps import continuation_logps
-from prerl_spec.engine.decoder_layers import decoder_layers, recompute_activations
+from prerl_spec.engine.policy.continuation_logps import continuation_logps
+from prerl_spec.engine.policy.decoder_layers import decoder_layers, recompute_activations
+from prerl_spec.engine.policy.sharding import fsdp_arguments
 from prerl_spec.engine.processes.ranks import Ranks
-from prerl_spec.engine.sharding import fsdp_arguments
 from prerl_spec.errors import EnvironmentUnmet
 from prerl_spec.testing.tiny import SHAPES, Shape, tiny_model
 from tests.engine.sharding_worker import capped_policy, everything

@@ -7,7 +7,7 @@ from prerl_components.data.arithmetic_chains import ArithmeticChains
 from prerl_components.data.jsonl import Jsonl
 from transformers import AutoTokenizer
 
-from prerl_spec.engine.tokenizer_files import tokenizer_files, write_tokenizer
+from prerl_spec.engine.policy.tokenizer_files import tokenizer_files, write_tokenizer
 from prerl_spec.errors import EnvironmentUnmet
 
 

@@ -7,7 +7,7 @@ import torch
 from prerl_components.objectives.grpo import Grpo
 from transformers import AutoModelForCausalLM
 
-from prerl_spec.engine.policy import Policy
+from prerl_spec.engine.policy.policy import Policy
 from prerl_spec.errors import RunFailed
 from prerl_spec.needs import Need
 from prerl_spec.registry.kinds import LoadedModel

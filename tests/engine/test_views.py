@@ -56,7 +56,7 @@ def test_several_updates_a_batch_take_old_log_probs_once_before_the_first() -> N
 def test_20_updates_at_lr_1e_6_under_bf16_compute_move_99_percent_of_the_parameters() -> None:
     loaded = tiny_policy().loaded
     object.__setattr__(loaded, "compute_dtype", torch.bfloat16)
-    from prerl_spec.engine.policy import Policy
+    from prerl_spec.engine.policy.policy import Policy
 
     policy = Policy(loaded, torch.device("cpu"))
     before = torch.cat([p.detach().reshape(-1).clone() for _, p in policy.parameters()])

@@ -23,10 +23,10 @@ class Mutant:
 PHASE = "prerl_spec/engine/phase.py"
 OBSERVING = "prerl_spec/engine/observing.py"
 UPDATING = "prerl_spec/engine/updating.py"
-PACKING = "prerl_spec/engine/packing.py"
-POLICY = "prerl_spec/engine/policy.py"
-SCORING = "prerl_spec/engine/scoring.py"
-LOGPROBS = "prerl_spec/engine/logprobs.py"
+PACKING = "prerl_spec/engine/policy/packing.py"
+POLICY = "prerl_spec/engine/policy/policy.py"
+SCORING = "prerl_spec/engine/policy/forward.py"
+LOGPROBS = "prerl_spec/engine/policy/logprobs.py"
 SOURCE = "prerl_spec/engine/source.py"
 CURSOR = "prerl_spec/engine/cursor.py"
 JOURNAL = "prerl_spec/engine/journal.py"
@@ -92,7 +92,7 @@ MUTANTS = (
     ),
     Mutant(
         "p07",
-        "prerl_spec/engine/batch_logprobs.py",
+        "prerl_spec/engine/policy/batch_logprobs.py",
         "policy.logprobs(one, needs, temperature=batch.temperature, of=of, scoring=scoring)",
         "policy.logprobs(one, needs, temperature=1.0, of=of, scoring=scoring)",
         "old and reference log-probabilities are those of temperature 1",

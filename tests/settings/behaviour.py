@@ -12,8 +12,8 @@ import torch
 from prerl_components.data.arithmetic_chains import ArithmeticChains
 
 from prerl_spec.engine.library import check_prompts
-from prerl_spec.engine.policy import Policy
-from prerl_spec.engine.policy_access import LivePolicy
+from prerl_spec.engine.policy.policy import Policy
+from prerl_spec.engine.policy.policy_access import LivePolicy
 from prerl_spec.engine.processes.ranks import Ranks
 from prerl_spec.engine.source import decoding_of
 from prerl_spec.engine.updating import Updater

@@ -9,9 +9,9 @@ from torch import Tensor
 
 from prerl_spec.compiler.graph import Phase
 from prerl_spec.compiler.objective_needs import reads_from
-from prerl_spec.engine.policy import Policy
-from prerl_spec.engine.scoring import Scoring
-from prerl_spec.engine.sharding import placed_like
+from prerl_spec.engine.policy.forward import Scoring
+from prerl_spec.engine.policy.policy import Policy
+from prerl_spec.engine.policy.sharding import placed_like
 from prerl_spec.registry.kinds import AttachedAdapter
 
 

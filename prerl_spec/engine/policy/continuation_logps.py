@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import torch
 
-from prerl_spec.engine.logprobs import Chosen
-from prerl_spec.engine.policy import Policy
+from prerl_spec.engine.policy.logprobs import Chosen
+from prerl_spec.engine.policy.policy import Policy
 
 TOKENS_PER_FORWARD = 8192
 """Tokens of a batch, padding included."""

@@ -13,11 +13,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from prerl_spec.engine.logprobs import Chosen
-from prerl_spec.engine.packing import Pass, Rows, build_rows
+from prerl_spec.engine.policy.forward import Scoring
+from prerl_spec.engine.policy.logprobs import Chosen
+from prerl_spec.engine.policy.packing import Pass, Rows, build_rows
+from prerl_spec.engine.policy.sharding import Shards
 from prerl_spec.engine.processes.ranks import Ranks
-from prerl_spec.engine.scoring import Scoring
-from prerl_spec.engine.sharding import Shards
 from prerl_spec.errors import RunFailed
 from prerl_spec.needs import Layout, Need, View
 from prerl_spec.registry.kinds import LoadedModel

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from prerl_spec.engine.weights import tensors_hash
+from prerl_spec.engine.policy.weights import tensors_hash
 from prerl_spec.errors import Drift
 from prerl_spec.registry.kinds import LoadedModel
 

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import torch
 from transformers import AutoModelForCausalLM
 
+from prerl_spec.engine.policy.sharding import on_main, placed_like, whole
 from prerl_spec.engine.processes.ranks import Ranks
-from prerl_spec.engine.sharding import on_main, placed_like, whole
 from prerl_spec.errors import RunFailed
 from prerl_spec.registry.kinds import AttachedAdapter, LoadedModel
 

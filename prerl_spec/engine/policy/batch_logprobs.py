@@ -5,10 +5,10 @@ from itertools import chain
 
 import torch
 
-from prerl_spec.engine.packing import pack_shares
-from prerl_spec.engine.policy import Policy
+from prerl_spec.engine.policy.forward import Scoring
+from prerl_spec.engine.policy.packing import pack_shares
+from prerl_spec.engine.policy.policy import Policy
 from prerl_spec.engine.processes.ranks import Ranks
-from prerl_spec.engine.scoring import Scoring
 from prerl_spec.needs import Need
 from prerl_spec.types import Array, Step
 

@@ -8,11 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from prerl_spec.engine.packing import build_rows
-from prerl_spec.engine.policy import Policy
+from prerl_spec.engine.policy.packing import build_rows
+from prerl_spec.engine.policy.policy import Policy
+from prerl_spec.engine.policy.sharding import on_main
+from prerl_spec.engine.policy.weights import adapted_tensors, whole_tensors
 from prerl_spec.engine.processes.ranks import Ranks
-from prerl_spec.engine.sharding import on_main
-from prerl_spec.engine.weights import adapted_tensors, whole_tensors
 from prerl_spec.needs import Layout
 from prerl_spec.registry.kinds import OpenSampler, SamplerSite
 from prerl_spec.types import Decoding, Generation, Request, Segment

@@ -5,8 +5,8 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from prerl_spec.engine.logprobs import Chosen, chosen_logprobs
-from prerl_spec.engine.sharding import Shards
+from prerl_spec.engine.policy.logprobs import Chosen, chosen_logprobs
+from prerl_spec.engine.policy.sharding import Shards
 
 
 class Scoring(nn.Module):

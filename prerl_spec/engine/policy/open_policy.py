@@ -5,10 +5,10 @@ from pathlib import Path
 
 import torch
 
-from prerl_spec.engine.frozen_base import with_base
-from prerl_spec.engine.policy import Policy
+from prerl_spec.engine.policy.frozen_base import with_base
+from prerl_spec.engine.policy.policy import Policy
+from prerl_spec.engine.policy.tokenizer_files import tokenizer_files, write_tokenizer
 from prerl_spec.engine.processes.ranks import Ranks
-from prerl_spec.engine.tokenizer_files import tokenizer_files, write_tokenizer
 from prerl_spec.registry.kinds import Data, Model, ModelSite
 
 

@@ -16,7 +16,7 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
 
-from prerl_spec.engine.decoder_layers import decoder_layers
+from prerl_spec.engine.policy.decoder_layers import decoder_layers
 from prerl_spec.engine.processes.ranks import Ranks
 from prerl_spec.errors import EnvironmentUnmet
 
