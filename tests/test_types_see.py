@@ -34,7 +34,7 @@ MISTAKES = {
         '"Sampler" has no attribute "has_weights"',
     ),
     "a credit asked for the pass instead of the step": (
-        "engine/minibatch.py",
+        "engine/training/minibatch.py",
         "part.credit(step, vectors.read(part.reads(), samples))",
         "part.credit(samples, vectors.read(part.reads(), samples))",
         'Argument 1 to "credit" of "Objective" has incompatible type "range"',

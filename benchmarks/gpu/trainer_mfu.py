@@ -25,10 +25,10 @@ from prerl_components.objectives.next_token import NextToken
 from prerl_components.optimizers.adamw import Adamw
 from transformers import Qwen3Config, Qwen3ForCausalLM
 
-from prerl_spec.engine.phase import Trainer
 from prerl_spec.engine.policy.policy import Policy
 from prerl_spec.engine.processes.ranks import Ranks
-from prerl_spec.engine.updating import Updater
+from prerl_spec.engine.training.trainer import Trainer
+from prerl_spec.engine.training.updater import Updater
 from prerl_spec.registry.kinds import LoadedModel
 from prerl_spec.testing.tiny import byte_tokenizer
 from prerl_spec.text import Codec

@@ -104,7 +104,7 @@ def _settings(written: Sequence[str]) -> dict[str, Any]:
 
 def _train(file: Path, entry: Entry, seed: int, settings: Mapping[str, Any]) -> None:
     from prerl_spec.compiler.compile import compile_spec
-    from prerl_spec.engine.token_terms import samples_worth_seeing
+    from prerl_spec.engine.training.token_terms import samples_worth_seeing
     from prerl_spec.engine.trial import try_out
     from prerl_spec.report.trial import batch_page, reward_page
     from prerl_spec.testing.conformance.branches import as_it_stands

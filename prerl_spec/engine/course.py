@@ -18,7 +18,7 @@ from prerl_spec.engine.record.events import EventLog
 from prerl_spec.engine.record.tracking import Trackers
 from prerl_spec.engine.restoring import restore
 from prerl_spec.engine.session import Session
-from prerl_spec.engine.updating import Updater
+from prerl_spec.engine.training.updater import Updater
 from prerl_spec.errors import Interrupted
 
 

@@ -11,13 +11,13 @@ from prerl_spec.compiler.graph import Phase
 from prerl_spec.compiler.objective_needs import Needs
 from prerl_spec.engine.cursor import Cursor
 from prerl_spec.engine.journal import Journal
-from prerl_spec.engine.metrics import probe, sampled_metrics, trained_metrics
-from prerl_spec.engine.phase import Trained, Trainer
 from prerl_spec.engine.policy.reference import Reference
 from prerl_spec.engine.position import Position
 from prerl_spec.engine.session import Session
 from prerl_spec.engine.source import Documents, Rollouts, Source
-from prerl_spec.engine.updating import Updater
+from prerl_spec.engine.training.metrics import probe, sampled_metrics, trained_metrics
+from prerl_spec.engine.training.trainer import Trained, Trainer
+from prerl_spec.engine.training.updater import Updater
 from prerl_spec.types import Step, StepRecord
 
 

@@ -13,7 +13,7 @@ from prerl_spec.engine.processes.ranks import Ranks
 from prerl_spec.engine.processes.signals import Signals
 from prerl_spec.engine.record.events import Silence
 from prerl_spec.engine.session import open_session
-from prerl_spec.engine.token_terms import PartTerms, token_terms
+from prerl_spec.engine.training.token_terms import PartTerms, token_terms
 from prerl_spec.text import Codec
 from prerl_spec.types import Step, StepRecord
 

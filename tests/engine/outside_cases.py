@@ -19,8 +19,8 @@ from prerl_components.objectives.next_token import NextToken
 from prerl_components.objectives.weighted_sum import WeightedSum
 from torch import Tensor
 
-from prerl_spec.engine.phase import Trained
 from prerl_spec.engine.policy.reference import reference_of
+from prerl_spec.engine.training.trainer import Trained
 from prerl_spec.types import Attempt, Group, Outcome, Prompt, Segment, Step, Stop, Verdict
 from tests.engine.outside_reference import TOKENIZER, Term, Training, train
 from tests.engine.steps import make_trainer, tiny_policy

@@ -14,7 +14,6 @@ from prerl_components.optimizers.adamw import Adamw
 from prerl_components.optimizers.muon import Muon
 from transformers import AutoModelForCausalLM, Gemma2Config
 
-from prerl_spec.engine.phase import Trainer
 from prerl_spec.engine.policy.continuation_logps import continuation_logps
 from prerl_spec.engine.policy.decoder_layers import recompute_activations
 from prerl_spec.engine.policy.policy import Policy
@@ -22,7 +21,8 @@ from prerl_spec.engine.policy.reference import reference_of
 from prerl_spec.engine.policy.sharding import is_sharded, on_main
 from prerl_spec.engine.policy.weights import load_transformers, save_transformers, weights_hash, whole_weights
 from prerl_spec.engine.processes.ranks import Ranks
-from prerl_spec.engine.updating import Updater
+from prerl_spec.engine.training.trainer import Trainer
+from prerl_spec.engine.training.updater import Updater
 from prerl_spec.registry.kinds import LoadedModel, ModelSite
 from prerl_spec.testing.tiny import save_tiny, tiny_config, tiny_loaded
 from tests.engine.steps import gradient_of, make_trainer, random_step, tiny_policy

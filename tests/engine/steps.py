@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from prerl_spec.engine.phase import Trainer
 from prerl_spec.engine.policy.policy import Policy
 from prerl_spec.engine.policy.reference import Reference
 from prerl_spec.engine.policy.sharding import whole
 from prerl_spec.engine.processes.ranks import Ranks
-from prerl_spec.engine.updating import Updater, UpdateRecord
+from prerl_spec.engine.training.trainer import Trainer
+from prerl_spec.engine.training.updater import Updater, UpdateRecord
 from prerl_spec.testing.tiny import Shape, tiny_loaded
 from prerl_spec.types import Attempt, Group, Outcome, Prompt, Segment, Step, Verdict
 

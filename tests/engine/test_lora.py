@@ -26,7 +26,7 @@ from prerl_spec.engine.policy.policy_access import LivePolicy
 from prerl_spec.engine.policy.reference import reference_of
 from prerl_spec.engine.policy.weights import tensors_hash
 from prerl_spec.engine.processes.ranks import Ranks
-from prerl_spec.engine.token_terms import token_terms
+from prerl_spec.engine.training.token_terms import token_terms
 from prerl_spec.errors import Drift, Interrupted
 from prerl_spec.evaluation.targets import find_target
 from prerl_spec.registry.kinds import AttachedAdapter, LoadedModel, ModelSite

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from prerl_spec.engine.processes.ranks import Ranks
-from prerl_spec.engine.updating import Updater
+from prerl_spec.engine.training.updater import Updater
 from tests.engine.outside_cases import RecordingSgd
 
 BOUND = 2.0

@@ -6,7 +6,7 @@ from prerl_components.objectives.grpo import Grpo
 from prerl_components.objectives.marginal import MarginalNsr, MarginalPg, MarginalPsr
 from prerl_components.optimizers.adamw import Adamw
 
-from prerl_spec.engine import updating
+from prerl_spec.engine.training import updater
 from prerl_spec.errors import RunFailed
 from tests.engine.steps import gradient_of, make_trainer, random_step, tiny_policy, with_rewards
 
@@ -72,7 +72,7 @@ def test_a_single_parameter_that_is_not_finite_after_an_update_ends_the_run(monk
     """Also where only every third entry is watched for movement, as in models of several million parameters."""
     policy = tiny_policy()
     total = sum(p.numel() for _, p in policy.parameters())
-    monkeypatch.setattr(updating, "_WATCHED_ENTRIES", total // 3)
+    monkeypatch.setattr(updater, "_WATCHED_ENTRIES", total // 3)
     trainer = make_trainer(policy, Grpo())
     with torch.no_grad():
         policy.parameters()[-1][1].view(-1)[1] = torch.inf

@@ -20,9 +20,9 @@ class Mutant:
     seen_by: tuple[str, ...]
 
 
-PHASE = "prerl_spec/engine/phase.py"
-OBSERVING = "prerl_spec/engine/observing.py"
-UPDATING = "prerl_spec/engine/updating.py"
+PHASE = "prerl_spec/engine/training/trainer.py"
+OBSERVING = "prerl_spec/engine/training/gradient_free_logprobs.py"
+UPDATING = "prerl_spec/engine/training/updater.py"
 PACKING = "prerl_spec/engine/policy/packing.py"
 POLICY = "prerl_spec/engine/policy/policy.py"
 SCORING = "prerl_spec/engine/policy/forward.py"
@@ -140,7 +140,7 @@ MUTANTS = (
     ),
     Mutant(
         "p22",
-        "prerl_spec/engine/minibatch.py",
+        "prerl_spec/engine/training/minibatch.py",
         "np.unique(self.step.group_S[self.step.tokens.sample_N[self.weighted_N]])",
         "np.unique(self.step.tokens.sample_N[self.weighted_N])",
         "samples are reported as groups",

@@ -16,7 +16,7 @@ from prerl_spec.engine.policy.policy import Policy
 from prerl_spec.engine.policy.policy_access import LivePolicy
 from prerl_spec.engine.processes.ranks import Ranks
 from prerl_spec.engine.source import decoding_of
-from prerl_spec.engine.updating import Updater
+from prerl_spec.engine.training.updater import Updater
 from prerl_spec.errors import PrerlError
 from prerl_spec.needs import Need
 from prerl_spec.registry.kinds import ModelSite, SamplerSite

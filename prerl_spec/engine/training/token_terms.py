@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 
 from prerl_spec.compiler.objective_needs import Needs
-from prerl_spec.engine.minibatch import split_batch
-from prerl_spec.engine.observing import GradientFree
 from prerl_spec.engine.policy.batch_logprobs import batch_logprobs
 from prerl_spec.engine.policy.policy import Policy
 from prerl_spec.engine.policy.reference import Reference
 from prerl_spec.engine.processes.ranks import Ranks
+from prerl_spec.engine.training.gradient_free_logprobs import GradientFree
+from prerl_spec.engine.training.minibatch import split_batch
 from prerl_spec.needs import Credit, Need
 from prerl_spec.registry.kinds import Objective
 from prerl_spec.types import Array, Step

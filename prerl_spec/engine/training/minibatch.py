@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from prerl_spec.engine.observing import GradientFree
+from prerl_spec.engine.training.gradient_free_logprobs import GradientFree
 from prerl_spec.errors import RunFailed
 from prerl_spec.needs import Credit, Need, View
 from prerl_spec.registry.kinds import Objective

@@ -12,14 +12,14 @@ import torch
 from torch import Tensor
 
 from prerl_spec.compiler.objective_needs import Needs
-from prerl_spec.engine.minibatch import Minibatch, PartCredit, samples_to_score, split_batch
-from prerl_spec.engine.observing import GradientFree
 from prerl_spec.engine.policy.packing import Pass, pack_shares
 from prerl_spec.engine.policy.policy import Policy
 from prerl_spec.engine.policy.reference import Reference
 from prerl_spec.engine.processes.ranks import Ranks
 from prerl_spec.engine.processes.seeds import named_seed
-from prerl_spec.engine.updating import Updater, UpdateRecord
+from prerl_spec.engine.training.gradient_free_logprobs import GradientFree
+from prerl_spec.engine.training.minibatch import Minibatch, PartCredit, samples_to_score, split_batch
+from prerl_spec.engine.training.updater import Updater, UpdateRecord
 from prerl_spec.errors import RunFailed
 from prerl_spec.needs import Need
 from prerl_spec.registry.kinds import Objective

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from prerl_spec.compiler.arithmetic import PROBED_RESPONSES
-from prerl_spec.engine.phase import Trained
 from prerl_spec.engine.policy.batch_logprobs import batch_logprobs
 from prerl_spec.engine.policy.policy import Policy
 from prerl_spec.engine.processes.ranks import Ranks
+from prerl_spec.engine.training.trainer import Trained
 from prerl_spec.needs import Need, View
 from prerl_spec.types import Outcome, Step
 from prerl_spec.views import Conditional
