@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from prerl_spec.compiler.graph import Phase
+from prerl_spec.engine.batches.journal import Journal
 from prerl_spec.engine.committing import Commits
 from prerl_spec.engine.evaluating import Evaluations
-from prerl_spec.engine.journal import Journal
 from prerl_spec.engine.manifest import write_manifest
 from prerl_spec.engine.open_phase import OpenPhase
 from prerl_spec.engine.position import Position

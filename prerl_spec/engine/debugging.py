@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from prerl_spec.compiler.graph import Graph, Phase
-from prerl_spec.engine.journal import Journal
+from prerl_spec.engine.batches.journal import Journal
 from prerl_spec.engine.open_phase import OpenPhase
 from prerl_spec.engine.policy.policy import Policy
 from prerl_spec.engine.policy.reference import compares_with_reference, reference_of

@@ -7,12 +7,12 @@ from time import perf_counter
 from typing import Any, Literal
 
 from prerl_spec.compiler.graph import Named, Phase, evaluation_sampler, evaluation_verifier
+from prerl_spec.engine.batches.source import decoding_of
 from prerl_spec.engine.evaluation_site import EvaluationPoint, EvaluationSetup, SharedCalls, build_site
 from prerl_spec.engine.position import Position
 from prerl_spec.engine.record.events import EventLog
 from prerl_spec.engine.record.tracking import Trackers
 from prerl_spec.engine.session import Session
-from prerl_spec.engine.source import decoding_of
 from prerl_spec.registry.kinds import EvaluationSite, Evaluator
 from prerl_spec.types import Rendering, Score
 from prerl_spec.whole_file import write_whole
@@ -119,7 +119,7 @@ def _setup(session: Session) -> EvaluationSetup:
     return EvaluationSetup(
         folder=session.folder / "evaluation",
         seed=graph.run.seed,
-        rendering=next((session.shelves[name].data.rendering for name in first), Rendering()),
-        data={name: shelf.data for name, shelf in session.shelves.items()},
+        rendering=next((session.datasets[name].data.rendering for name in first), Rendering()),
+        data={name: dataset.data for name, dataset in session.datasets.items()},
         data_verifier={name: named.component.verifier for name, named in graph.data.items()},
     )

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from prerl_spec.engine.batches.verifier_pool import Item, Judge
 from prerl_spec.engine.policy.continuation_logps import Pair, continuation_logps, plan_batches
 from prerl_spec.engine.policy.policy import Policy
 from prerl_spec.engine.policy.weights import weights_hash
 from prerl_spec.engine.processes.ranks import Ranks
-from prerl_spec.engine.verification import Item, Judge
 from prerl_spec.registry.kinds import DataSet, EvaluationSite, OpenSampler, Verifier
 from prerl_spec.types import Decoding, Generation, Rendering, Request, Verdict
 

@@ -79,7 +79,9 @@ def _what_runs(session: Session) -> dict[str, Any]:
             "dropout": "off" if loaded.adapter is None else "off, but for the adapter's own on documents",
         },
         "prefixes": session.prefixes,
-        "data": {name: {"rows": len(s.rows), "fingerprint": s.data.fingerprint} for name, s in session.shelves.items()},
+        "data": {
+            name: {"rows": len(s.rows), "fingerprint": s.data.fingerprint} for name, s in session.datasets.items()
+        },
         "values": graph.plan.get("values", []),
         "plan": {key: value for key, value in graph.plan.items() if key != "values"},
     }

@@ -9,12 +9,12 @@ from torch import Tensor
 
 from prerl_spec.compiler.graph import Phase
 from prerl_spec.compiler.objective_needs import Needs
-from prerl_spec.engine.cursor import Cursor
-from prerl_spec.engine.journal import Journal
+from prerl_spec.engine.batches.cursor import Cursor
+from prerl_spec.engine.batches.journal import Journal
+from prerl_spec.engine.batches.source import Documents, Rollouts, Source
 from prerl_spec.engine.policy.reference import Reference
 from prerl_spec.engine.position import Position
 from prerl_spec.engine.session import Session
-from prerl_spec.engine.source import Documents, Rollouts, Source
 from prerl_spec.engine.training.metrics import probe, sampled_metrics, trained_metrics
 from prerl_spec.engine.training.trainer import Trained, Trainer
 from prerl_spec.engine.training.updater import Updater
@@ -100,10 +100,10 @@ class OpenPhase:
         session, phase, seed = self._session, self.phase, self._session.graph.run.seed
         codec = session.policy.codec
         if phase.sampler is None:
-            return Documents(phase, session.shelves, codec, seed, self._journal, session.policy.max_length)
+            return Documents(phase, session.datasets, codec, seed, self._journal, session.policy.max_length)
         return Rollouts(
             phase,
-            session.shelves,
+            session.datasets,
             codec,
             seed,
             self._journal,

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from prerl_spec.engine.cursor import Cursor
+from prerl_spec.engine.batches.cursor import Cursor
 from prerl_spec.types import StepRecord
 
 

@@ -9,7 +9,8 @@ from typing import Any
 
 from prerl_spec.compiler.graph import Graph, Phase
 from prerl_spec.compiler.objective_needs import every_need
-from prerl_spec.engine.library import Shelf, open_shelves
+from prerl_spec.engine.batches.datasets import OpenDataSet, open_shelves
+from prerl_spec.engine.batches.verifier_pools import VerifierPools
 from prerl_spec.engine.open_samplers import OpenSamplers
 from prerl_spec.engine.policy.decoder_layers import recompute_activations
 from prerl_spec.engine.policy.open_policy import open_policy
@@ -19,7 +20,6 @@ from prerl_spec.engine.processes.ranks import Ranks
 from prerl_spec.engine.processes.signals import Signals
 from prerl_spec.engine.record.events import Listener
 from prerl_spec.engine.stages import Stages
-from prerl_spec.engine.verifier_pools import VerifierPools
 from prerl_spec.text import Codec
 from prerl_spec.views import Marginal
 
@@ -36,7 +36,7 @@ class Session:
     policy: Policy
     prefixes: Mapping[str, Mapping[str, Any]]
     """What each prefix of the spec's views came to: its token ids and their text."""
-    shelves: Mapping[str, Shelf]
+    datasets: Mapping[str, OpenDataSet]
     samplers: OpenSamplers
     verifiers: VerifierPools
 
@@ -66,12 +66,12 @@ def open_session(graph: Graph, folder: Path, ranks: Ranks, listener: Listener, s
     if graph.distributed.activation_checkpointing:
         recompute_activations(policy.module)
     prefixes = resolve_prefixes(graph.phases, policy.codec)
-    shelves = open_shelves(graph, policy.codec, policy.max_length, stages.tick)
+    datasets = open_shelves(graph, policy.codec, policy.max_length, stages.tick)
     invariant = graph.distributed.determinism == "invariant"
     with ExitStack() as stack:
         samplers = OpenSamplers(stack, policy, ranks, folder, invariant=invariant)
         verifiers = VerifierPools(stack, partial(stages.tick, "verify"))
-        yield Session(graph, folder, ranks, signals, stages, policy, prefixes, shelves, samplers, verifiers)
+        yield Session(graph, folder, ranks, signals, stages, policy, prefixes, datasets, samplers, verifiers)
 
 
 def resolve_prefixes(phases: tuple[Phase, ...], codec: Codec) -> dict[str, dict[str, Any]]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from prerl_spec.compiler.graph import Graph
-from prerl_spec.engine.journal import Journal
+from prerl_spec.engine.batches.journal import Journal
 from prerl_spec.engine.open_phase import OpenPhase
 from prerl_spec.engine.policy.reference import reference_of
 from prerl_spec.engine.position import Position

@@ -2,7 +2,7 @@
 
 import pytest
 
-from prerl_spec.engine.cursor import Cursor, shares, take
+from prerl_spec.engine.batches.cursor import Cursor, shares, take
 
 
 def test_an_epoch_shows_every_row_once_and_the_next_in_another_order() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from prerl_spec.compiler.compile import Compiled, compile_spec
 from prerl_spec.compiler.graph import Named, Phase
-from prerl_spec.engine.journal import Journal
+from prerl_spec.engine.batches.journal import Journal
 from prerl_spec.engine.open_phase import OpenPhase
 from prerl_spec.engine.policy.reference import reference_of
 from prerl_spec.engine.position import Position

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from prerl_spec.engine.journal import Journal
+from prerl_spec.engine.batches.journal import Journal
 from prerl_spec.types import Attempt, Group, Outcome, Prompt, Segment, Verdict
 from tests.engine.disk_order import DiskOrder
 from tests.engine.steps import random_step
@@ -22,7 +22,7 @@ def _drawn(slot: int = 0) -> Group:
 
 
 def test_groups_and_verdicts_come_back_exactly(tmp_path: Path) -> None:
-    from prerl_spec.engine.journal import with_verdicts
+    from prerl_spec.engine.batches.journal import with_verdicts
 
     journal = Journal(tmp_path / "journal", writes=True)
     notes = journal.open_step("prune", 1, 1)
@@ -35,7 +35,7 @@ def test_groups_and_verdicts_come_back_exactly(tmp_path: Path) -> None:
 def test_what_was_drawn_and_judged_is_on_the_disk_before_anybody_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from prerl_spec.engine.journal import with_verdicts
+    from prerl_spec.engine.batches.journal import with_verdicts
 
     notes = Journal(tmp_path / "journal", writes=True).open_step("prune", 1, 1)
     file = tmp_path / "journal" / "step-000001.jsonl"

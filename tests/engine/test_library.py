@@ -8,7 +8,7 @@ import pytest
 from prerl_components.data.jsonl import Jsonl
 from prerl_components.verifiers.math_verify import MathVerify
 
-from prerl_spec.engine.library import check_documents, check_prompts
+from prerl_spec.engine.batches.datasets import check_documents, check_prompts
 from prerl_spec.errors import EnvironmentUnmet
 from prerl_spec.testing.tiny import tiny_loaded
 

@@ -10,11 +10,11 @@ import pytest
 
 from prerl_spec.compiler.compile import compile_spec
 from prerl_spec.compiler.graph import Named, Phase
-from prerl_spec.engine.cursor import Cursor
-from prerl_spec.engine.journal import Journal
-from prerl_spec.engine.library import Shelf
+from prerl_spec.engine.batches.cursor import Cursor
+from prerl_spec.engine.batches.datasets import OpenDataSet
+from prerl_spec.engine.batches.journal import Journal
+from prerl_spec.engine.batches.source import Rollouts, attempt_of, verifier_faults
 from prerl_spec.engine.processes.ranks import Ranks
-from prerl_spec.engine.source import Rollouts, attempt_of, verifier_faults
 from prerl_spec.errors import RunFailed
 from prerl_spec.sdk import Component
 from prerl_spec.testing.tiny import byte_tokenizer
@@ -76,10 +76,10 @@ class Desk:
     def collect(self, global_step: int = 1, cursor: Cursor | None = None) -> tuple[Step, Cursor]:
         (name,) = self.phase.data
         data = chains().open(name)
-        shelf = Shelf(name, data, None, range(len(data)), CODEC)
+        dataset = OpenDataSet(name, data, None, range(len(data)), CODEC)
         journal = Journal(self.folder / "journal", writes=True)
         source = Rollouts(
-            self.phase, {name: shelf}, CODEC, 3, journal, Ranks.start(), self.sampler, self.judge, lambda *_: None
+            self.phase, {name: dataset}, CODEC, 3, journal, Ranks.start(), self.sampler, self.judge, lambda *_: None
         )
         return source.collect(global_step, global_step, cursor or Cursor.start(), lambda stage: nullcontext())
 

@@ -2,7 +2,7 @@
 
 from contextlib import ExitStack
 
-from prerl_spec.engine.verifier_pools import VerifierPools
+from prerl_spec.engine.batches.verifier_pools import VerifierPools
 from tests.engine.nasty_verifiers import Nasty
 from tests.engine.test_verification import is_running
 

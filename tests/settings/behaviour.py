@@ -11,11 +11,11 @@ import numpy as np
 import torch
 from prerl_components.data.arithmetic_chains import ArithmeticChains
 
-from prerl_spec.engine.library import check_prompts
+from prerl_spec.engine.batches.datasets import check_prompts
+from prerl_spec.engine.batches.source import decoding_of
 from prerl_spec.engine.policy.policy import Policy
 from prerl_spec.engine.policy.policy_access import LivePolicy
 from prerl_spec.engine.processes.ranks import Ranks
-from prerl_spec.engine.source import decoding_of
 from prerl_spec.engine.training.updater import Updater
 from prerl_spec.errors import PrerlError
 from prerl_spec.needs import Need

@@ -7,12 +7,12 @@ from typing import Any, Protocol
 import numpy as np
 
 from prerl_spec.compiler.graph import Phase
-from prerl_spec.engine.cursor import Cursor, shares, take
-from prerl_spec.engine.journal import Journal, StepJournal, with_verdicts
-from prerl_spec.engine.library import Shelf
+from prerl_spec.engine.batches.cursor import Cursor, shares, take
+from prerl_spec.engine.batches.datasets import OpenDataSet
+from prerl_spec.engine.batches.journal import Journal, StepJournal, with_verdicts
+from prerl_spec.engine.batches.verifier_pool import Judge
 from prerl_spec.engine.processes.ranks import Ranks
 from prerl_spec.engine.processes.seeds import named_seed
-from prerl_spec.engine.verification import Judge
 from prerl_spec.errors import RunFailed
 from prerl_spec.registry.kinds import OpenSampler, Sampler, Verifier
 from prerl_spec.text import Codec
@@ -33,7 +33,7 @@ class Documents:
     """Batches of a supervised phase: each document is an attempt without a verdict, in a group of its own."""
 
     phase: Phase
-    shelves: Mapping[str, Shelf]
+    datasets: Mapping[str, OpenDataSet]
     codec: Codec
     seed: int
     journal: Journal
@@ -43,16 +43,18 @@ class Documents:
     def collect(self, step: int, global_step: int, cursor: Cursor, timed: Timed) -> tuple[Step, Cursor]:
         """Raises RunFailed for a document that the model cannot take whole."""
         assert self.phase.documents_per_step is not None
-        drawn, cursor = draw(self.phase, self.shelves, self.phase.documents_per_step, cursor, self.seed, global_step, 0)
+        drawn, cursor = draw(
+            self.phase, self.datasets, self.phase.documents_per_step, cursor, self.seed, global_step, 0
+        )
         with timed("sample"):
             groups = tuple(self._group(slot, name, place) for slot, (name, place) in enumerate(drawn))
         self.journal.documents(self.phase.id, global_step, [(g.prompt.data, g.prompt.row) for g in groups])
         return Step(self.phase.id, step, global_step, groups), cursor
 
     def _group(self, slot: int, name: str, place: int) -> Group:
-        shelf = self.shelves[name]
-        prompt = shelf.prompt(place)
-        text, tokens = shelf.document_tokens(place)
+        dataset = self.datasets[name]
+        prompt = dataset.prompt(place)
+        text, tokens = dataset.document_tokens(place)
         if self.phase.objective.component.scope == "all":
             start = self.codec.prefix("auto")
             context = prompt.context
@@ -61,7 +63,7 @@ class Documents:
         length = len(prompt.context) + len(tokens)
         if length > self.max_length:
             raise RunFailed(
-                f"{shelf.data.row(prompt.row).where}: question and document are {length} tokens, the model takes "
+                f"{dataset.data.row(prompt.row).where}: question and document are {length} tokens, the model takes "
                 f"{self.max_length}",
                 mend='leave such rows out with over_long = "drop", or shorten them: documents are never cut',
             )
@@ -73,7 +75,7 @@ class Rollouts:
     """Batches of a phase that samples: whole groups per rank, journalled before they are judged and before they train."""
 
     phase: Phase
-    shelves: Mapping[str, Shelf]
+    datasets: Mapping[str, OpenDataSet]
     codec: Codec
     seed: int
     journal: Journal
@@ -97,7 +99,7 @@ class Rollouts:
             missing = self.phase.prompts_per_step - len(kept)
             if missing == 0:
                 break
-            drawn, cursor = draw(self.phase, self.shelves, missing, cursor, self.seed, global_step, refill)
+            drawn, cursor = draw(self.phase, self.datasets, missing, cursor, self.seed, global_step, refill)
             first = refill * self.phase.prompts_per_step
             groups = self._judged(self._attempts(drawn, first, refill, global_step, notes, timed), notes, timed)
             for group in groups:
@@ -127,7 +129,7 @@ class Rollouts:
         sampler = self.phase.sampler.component if self.phase.sampler else None
         assert sampler is not None
         slots = [first_slot + i for i in range(len(drawn))]
-        prompts = [self.shelves[name].prompt(place) for name, place in drawn]
+        prompts = [self.datasets[name].prompt(place) for name, place in drawn]
         noted = notes.same_prompts(refill, zip(slots, prompts, strict=True))
         if len(noted) == len(slots):
             return [noted[slot] for slot in slots]
@@ -173,7 +175,7 @@ class Rollouts:
         return [self._rewarded(g, verdicts[g.slot]) for g in groups]
 
     def _verifier(self, group: Group) -> Verifier:
-        own = self.shelves[group.prompt.data].verifier
+        own = self.datasets[group.prompt.data].verifier
         if own is not None:
             return own
         assert self.phase.verifier is not None, "the compiler lets no sampling phase pass without a verifier"
@@ -197,7 +199,7 @@ class Rollouts:
 
 def draw(
     phase: Phase,
-    shelves: Mapping[str, Shelf],
+    datasets: Mapping[str, OpenDataSet],
     count: int,
     cursor: Cursor,
     seed: int,
@@ -208,7 +210,7 @@ def draw(
     names = shares(phase.data, count, seed=seed, phase=phase.id, global_step=global_step, refill=refill)
     places: dict[str, list[int]] = {}
     for name in phase.data:
-        places[name], cursor = take(cursor, name, names.count(name), size=len(shelves[name].rows), seed=seed)
+        places[name], cursor = take(cursor, name, names.count(name), size=len(datasets[name].rows), seed=seed)
     return [(name, places[name].pop(0)) for name in names], cursor
 
 

@@ -15,7 +15,7 @@ _SHOWN = 10
 
 
 @dataclass(frozen=True)
-class Shelf:
+class OpenDataSet:
     """One data set, ready: `rows` are the numbers of the rows in use (over-long ones dropped where the spec says so)."""
 
     name: str
@@ -37,18 +37,20 @@ class Shelf:
 
 def open_shelves(
     graph: Graph, codec: Codec, max_length: int, tick: Callable[[str, int, int], None]
-) -> dict[str, Shelf]:
+) -> dict[str, OpenDataSet]:
     """Every data set that a phase draws from or an evaluator scores, checked as far as its use asks for.
 
     `max_length` is what the model takes, context and response together; `tick("check:NAME", done, total)` counts rows.
     """
-    shelves = {name: _open_shelf(graph, name, codec, max_length, tick) for name in data_in_use(graph)}
+    datasets = {name: _open_dataset(graph, name, codec, max_length, tick) for name in data_in_use(graph)}
     for phase in graph.phases:
-        check_sizes(shelves, phase.id, phase.data, phase.prompts_per_step or phase.documents_per_step or 1)
-    return shelves
+        check_sizes(datasets, phase.id, phase.data, phase.prompts_per_step or phase.documents_per_step or 1)
+    return datasets
 
 
-def _open_shelf(graph: Graph, name: str, codec: Codec, max_length: int, tick: Callable[[str, int, int], None]) -> Shelf:
+def _open_dataset(
+    graph: Graph, name: str, codec: Codec, max_length: int, tick: Callable[[str, int, int], None]
+) -> OpenDataSet:
     named = graph.data[name]
     data = named.component.open(name)
     sampled = [p.sampler for p in graph.phases if name in p.data and p.sampler is not None]
@@ -63,7 +65,7 @@ def _open_shelf(graph: Graph, name: str, codec: Codec, max_length: int, tick: Ca
     if supervised:
         fitting = frozenset(check_documents(name, data, codec, longest=max_length))
         rows = [n for n in rows if n in fitting]
-    return Shelf(name, data, named.component.verifier, rows, codec)
+    return OpenDataSet(name, data, named.component.verifier, rows, codec)
 
 
 def check_prompts(
@@ -117,14 +119,14 @@ def check_documents(name: str, data: DataSet, codec: Codec, *, longest: int) -> 
     _document(name, data.row(0))
     if data.over_long == "error":
         return rows
-    shelf = Shelf(name, data, None, rows, codec)
-    return [n for n in rows if len(shelf.prompt(n).context) + len(shelf.document_tokens(n)[1]) <= longest]
+    dataset = OpenDataSet(name, data, None, rows, codec)
+    return [n for n in rows if len(dataset.prompt(n).context) + len(dataset.document_tokens(n)[1]) <= longest]
 
 
-def check_sizes(shelves: Mapping[str, Shelf], phase: str, mixture: Mapping[str, float], batch: int) -> None:
+def check_sizes(datasets: Mapping[str, OpenDataSet], phase: str, mixture: Mapping[str, float], batch: int) -> None:
     """Raises EnvironmentUnmet where a batch would need more rows than a data set has."""
     for name in mixture:
-        have = len(shelves[name].rows)
+        have = len(datasets[name].rows)
         if have < batch:
             raise EnvironmentUnmet(
                 f"phase {phase}: a step draws {batch} rows, data.{name} has {have}",

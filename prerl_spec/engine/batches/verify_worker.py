@@ -1,6 +1,6 @@
 """A verifier's own process: takes a response, answers with a verdict, and may be killed at any moment.
 
-`python -m prerl_spec.engine.verify_worker FD`. Talk goes over the socket FD alone, in frames of four bytes of length
+`python -m prerl_spec.engine.batches.verify_worker FD`. Talk goes over the socket FD alone, in frames of four bytes of length
 (big-endian) and JSON: what the verifier prints goes nowhere and can forge nothing, and nothing is ever unpickled.
 The verifier runs in the main thread, under a limit on its address space. No torch here.
 """

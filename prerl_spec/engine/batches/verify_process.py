@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from prerl_spec.engine.verify_worker import frame
+from prerl_spec.engine.batches.verify_worker import frame
 
 SECONDS_TO_START = 120.0
 """Importing sympy on a loaded machine takes its time."""
@@ -31,7 +31,7 @@ class WorkerProcess:
         ours, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "prerl_spec.engine.verify_worker", str(theirs.fileno())],
+                [sys.executable, "-P", "-m", "prerl_spec.engine.batches.verify_worker", str(theirs.fileno())],
                 pass_fds=(theirs.fileno(),),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,

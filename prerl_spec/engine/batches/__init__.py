@@ -1,0 +1,1 @@
+"""Where batches come from: data sets, cursor, sampling, journal, verifier processes. Beside training."""
