@@ -82,7 +82,7 @@ def measure(name: str) -> None:
     import transformers.models.qwen3.modeling_qwen3  # noqa: F401
 
     from prerl_spec.compiler.compile import compile_spec
-    from prerl_spec.engine.run import run
+    from prerl_spec.engine.run.run import run
 
     with TemporaryDirectory() as folder:
         file = Path(folder) / "spec.toml"

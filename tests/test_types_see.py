@@ -10,25 +10,25 @@ import pytest
 ROOT = Path(__file__).parents[1]
 MISTAKES = {
     "a misspelt method of a sampler": (
-        "engine/session.py",
+        "engine/run/session.py",
         "named.component.open(site)",
         "named.component.opened(site)",
         '"Sampler" has no attribute "opened"',
     ),
     "a schedule asked with one argument too many": (
-        "engine/course.py",
+        "engine/run/run_loop.py",
         "schedule.after(record, ",
         "schedule.after(record, None, ",
         'Too many arguments for "after" of "Schedule"',
     ),
     "an optimizer passed as an objective": (
-        "engine/open_phase.py",
+        "engine/run/phase_runner.py",
         "phase.objective.component,\n            phase.updates_per_batch",
         "phase.optimizer.component,\n            phase.updates_per_batch",
         'has incompatible type "Optimizer"; expected "Objective"',
     ),
     "a capability that no sampler declares": (
-        "engine/session.py",
+        "engine/run/session.py",
         "named.component.own_weights",
         "named.component.has_weights",
         '"Sampler" has no attribute "has_weights"',
@@ -40,7 +40,7 @@ MISTAKES = {
         'Argument 1 to "credit" of "Objective" has incompatible type "range"',
     ),
     "a probe that is asked for its steps": (
-        "engine/open_phase.py",
+        "engine/run/phase_runner.py",
         "named.component.every == 0",
         "named.component.steps == 0",
         '"Probe" has no attribute "steps"',

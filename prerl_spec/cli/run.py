@@ -91,7 +91,7 @@ def execute(graph: Graph, take: Callable[[ExitStack], Path], arguments: argparse
         if processes > 1:
             return launch(arguments.command_line, processes, folder=folder, leave_thread_count=_is_invariant(graph))
 
-        from prerl_spec.engine.run import run as run_graph
+        from prerl_spec.engine.run.run import run as run_graph
 
         progress = Progress()
         try:

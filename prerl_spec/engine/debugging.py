@@ -6,14 +6,14 @@ from pathlib import Path
 
 from prerl_spec.compiler.graph import Graph, Phase
 from prerl_spec.engine.batches.journal import Journal
-from prerl_spec.engine.open_phase import OpenPhase
 from prerl_spec.engine.policy.policy import Policy
 from prerl_spec.engine.policy.reference import compares_with_reference, reference_of
-from prerl_spec.engine.position import Position
 from prerl_spec.engine.processes.ranks import Ranks
 from prerl_spec.engine.processes.signals import Signals
 from prerl_spec.engine.record.events import Silence
-from prerl_spec.engine.session import open_session
+from prerl_spec.engine.run.phase_runner import PhaseRunner
+from prerl_spec.engine.run.position import Position
+from prerl_spec.engine.run.session import open_session
 from prerl_spec.engine.training.token_terms import PartTerms, token_terms
 from prerl_spec.types import Step, StepRecord
 
@@ -48,7 +48,7 @@ def debug_step(graph: Graph, folder: Path, look: Callable[[Seen], None]) -> None
     ranks = Ranks.start()
     with Signals() as signals, open_session(alone, folder, ranks, Silence(), signals) as session:
         reference = reference_of(session.policy) if compares_with_reference([phase]) else None
-        opened = OpenPhase(phase, session, Journal(folder / "journal", writes=True), {}, reference)
+        opened = PhaseRunner(phase, session, Journal(folder / "journal", writes=True), {}, reference)
         step = opened.batch(Position())
         parts = token_terms(phase.objective.component, step, session.policy, ranks, reference=reference)
         record, _ = opened.step(Position(), {})

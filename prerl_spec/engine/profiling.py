@@ -11,14 +11,14 @@ from typing import Any
 
 from prerl_spec.compiler.calibration import CALIBRATION, EvaluatorTimes, PhaseTimes, Profile
 from prerl_spec.compiler.graph import Graph, Named, Phase
-from prerl_spec.engine.course import Course
-from prerl_spec.engine.manifest import write_manifest
-from prerl_spec.engine.open_phase import OpenPhase
 from prerl_spec.engine.processes.peak_memory import peak_bytes, reset_peak
 from prerl_spec.engine.record.events import EventLog, Listener
 from prerl_spec.engine.record.tracking import Trackers
-from prerl_spec.engine.run import opened
-from prerl_spec.engine.session import Session
+from prerl_spec.engine.run.manifest import write_manifest
+from prerl_spec.engine.run.phase_runner import PhaseRunner
+from prerl_spec.engine.run.run import opened
+from prerl_spec.engine.run.run_loop import RunLoop
+from prerl_spec.engine.run.session import Session
 from prerl_spec.engine.small_round import SmallRound
 from prerl_spec.engine.tracing import Tracer, TracingClock
 from prerl_spec.registry.kinds import Evaluator
@@ -74,7 +74,7 @@ class Ticking:
         self._listener.close()
 
 
-class Calibration(Course):
+class Calibration(RunLoop):
     """The course of a run, a few steps a phase: no checkpoints, no scores."""
 
     def __init__(self, session: Session, events: EventLog, trackers: Trackers, heard: Ticking) -> None:
@@ -109,11 +109,11 @@ class Calibration(Course):
         )
         self._boundary(phase)
 
-    def _timed(self, opened: OpenPhase) -> None:
+    def _timed(self, opened: PhaseRunner) -> None:
         self._step(opened)
         self.session.stages.stop_if_asked()
 
-    def _traced(self, opened: OpenPhase, seconds: Mapping[str, float]) -> None:
+    def _traced(self, opened: PhaseRunner, seconds: Mapping[str, float]) -> None:
         if not self.ranks.is_main:
             self._timed(opened)
             return

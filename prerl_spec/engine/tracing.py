@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from prerl_spec.engine.open_phase import Clock
+from prerl_spec.engine.run.phase_runner import Clock
 
 TRACED_STAGES = ("sample", "train")
 TRACED_SECONDS = 5.0

@@ -6,13 +6,13 @@ from pathlib import Path
 
 from prerl_spec.compiler.graph import Graph
 from prerl_spec.engine.batches.journal import Journal
-from prerl_spec.engine.open_phase import OpenPhase
 from prerl_spec.engine.policy.reference import reference_of
-from prerl_spec.engine.position import Position
 from prerl_spec.engine.processes.ranks import Ranks
 from prerl_spec.engine.processes.signals import Signals
 from prerl_spec.engine.record.events import Silence
-from prerl_spec.engine.session import open_session
+from prerl_spec.engine.run.phase_runner import PhaseRunner
+from prerl_spec.engine.run.position import Position
+from prerl_spec.engine.run.session import open_session
 from prerl_spec.engine.training.token_terms import PartTerms, token_terms
 from prerl_spec.text import Codec
 from prerl_spec.types import Step, StepRecord
@@ -41,10 +41,10 @@ def try_out(graph: Graph, folder: Path, told: Told) -> Trial:
     ranks = Ranks.start()
     with Signals() as signals, open_session(graph, folder, ranks, Silence(), signals) as session:
         journal = Journal(folder / "journal", writes=True)
-        at, _ = _steps(OpenPhase(learn, session, journal, {}, None), Position(), told)
+        at, _ = _steps(PhaseRunner(learn, session, journal, {}, None), Position(), told)
         at = at.next_phase(carry_lr=False, restart_data=True)
         reference = reference_of(session.policy)
-        opened = OpenPhase(tried, session, journal, {}, reference)
+        opened = PhaseRunner(tried, session, journal, {}, reference)
         batch = opened.batch(at)
         mine, theirs = (
             token_terms(phase.objective.component, batch, session.policy, ranks, reference=reference)
@@ -54,7 +54,7 @@ def try_out(graph: Graph, folder: Path, told: Told) -> Trial:
         return Trial(batch, session.policy.codec, mine, theirs, records)
 
 
-def _steps(opened: OpenPhase, at: Position, told: Told) -> tuple[Position, list[StepRecord]]:
+def _steps(opened: PhaseRunner, at: Position, told: Told) -> tuple[Position, list[StepRecord]]:
     steps = opened.phase.schedule.component.max_steps
     assert steps is not None, "a trial's phases have a fixed number of steps"
     records: list[StepRecord] = []

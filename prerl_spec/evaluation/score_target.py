@@ -6,9 +6,9 @@ from pathlib import Path
 
 from prerl_spec.engine.batches.source import decoding_of
 from prerl_spec.engine.batches.verifier_pools import VerifierPools
-from prerl_spec.engine.evaluation_site import EvaluationPoint, EvaluationSetup, SharedCalls, build_site
 from prerl_spec.engine.policy.open_policy import open_policy
 from prerl_spec.engine.processes.ranks import joined_ranks
+from prerl_spec.engine.run.evaluation_site import EvaluationPoint, EvaluationSetup, SharedCalls, build_site
 from prerl_spec.evaluation.targets import Target, component
 from prerl_spec.registry.kinds import Evaluator, SamplerSite
 from prerl_spec.types import Score

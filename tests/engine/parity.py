@@ -8,7 +8,7 @@ from prerl_spec.compiler.compile import compile_spec
 from prerl_spec.compiler.graph import Named
 from prerl_spec.compiler.runs import choose_run_folder, hold_run_folder
 from prerl_spec.engine.record.run_inputs import write_given
-from prerl_spec.engine.run import run
+from prerl_spec.engine.run.run import run
 from prerl_spec.sdk import Component, Group, Outcome, Verdict
 from tests.engine.runs import SPEC, Heard
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 
-from prerl_spec.engine.position import Position
+from prerl_spec.engine.run.position import Position
 from prerl_spec.errors import Interrupted, RunFailed
 from tests.engine import runs
 from tests.engine.parity import start

@@ -10,12 +10,12 @@ import pytest
 from prerl_spec.compiler.compile import Compiled, compile_spec
 from prerl_spec.compiler.graph import Named, Phase
 from prerl_spec.engine.batches.journal import Journal
-from prerl_spec.engine.open_phase import OpenPhase
 from prerl_spec.engine.policy.reference import reference_of
-from prerl_spec.engine.position import Position
 from prerl_spec.engine.processes.ranks import Ranks
 from prerl_spec.engine.processes.signals import Signals
-from prerl_spec.engine.session import Session, open_session
+from prerl_spec.engine.run.phase_runner import PhaseRunner
+from prerl_spec.engine.run.position import Position
+from prerl_spec.engine.run.session import Session, open_session
 from prerl_spec.sdk import Attempt, Component, Group
 from tests.engine.runs import SPEC, Heard
 
@@ -69,7 +69,7 @@ def counted(folder: Path, session: Session, spec: Compiled, **changed: object) -
     served = {"verifier": session.graph.phases[0].verifier, **changed}
     phase: Phase = replace(spec.graph.phases[0], **served)  # type: ignore[arg-type]
     reference = reference_of(session.policy)
-    opened = OpenPhase(phase, session, Journal(folder / "journal", writes=True), {}, reference)
+    opened = PhaseRunner(phase, session, Journal(folder / "journal", writes=True), {}, reference)
     position = Position()
     steps: list[Count] = []
     for _ in range(2):

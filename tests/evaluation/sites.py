@@ -14,12 +14,12 @@ import pytest
 import torch
 from prerl_components.samplers.transformers import Transformers
 
-from prerl_spec.engine.evaluation_site import EvaluationPoint, EvaluationSetup, SharedCalls, build_site
 from prerl_spec.engine.policy import continuation_logps
 from prerl_spec.engine.policy.policy import Policy
 from prerl_spec.engine.policy.weights import weights_hash
-from prerl_spec.engine.position import Position
 from prerl_spec.engine.processes.ranks import Ranks
+from prerl_spec.engine.run.evaluation_site import EvaluationPoint, EvaluationSetup, SharedCalls, build_site
+from prerl_spec.engine.run.position import Position
 from prerl_spec.registry.component import Component
 from prerl_spec.registry.kinds import DataSet, EvaluationSite, OpenSampler, SamplerSite
 from prerl_spec.testing.tiny import Shape, tiny_loaded

@@ -7,10 +7,10 @@ from torch import Tensor
 
 from prerl_spec.engine.policy.reference import Reference
 from prerl_spec.engine.policy.weights import load_transformers
-from prerl_spec.engine.position import Position
 from prerl_spec.engine.record import checkpoint
 from prerl_spec.engine.record.events import EventLog
-from prerl_spec.engine.session import Session
+from prerl_spec.engine.run.position import Position
+from prerl_spec.engine.run.session import Session
 from prerl_spec.errors import EnvironmentUnmet
 
 

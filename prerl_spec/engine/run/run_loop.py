@@ -8,21 +8,21 @@ from typing import Any
 
 from prerl_spec.compiler.graph import Phase
 from prerl_spec.engine.batches.journal import Journal
-from prerl_spec.engine.committing import Commits
-from prerl_spec.engine.evaluating import Evaluations
-from prerl_spec.engine.manifest import write_manifest
-from prerl_spec.engine.open_phase import OpenPhase
-from prerl_spec.engine.position import Position
 from prerl_spec.engine.record.artefacts import note_artefacts
 from prerl_spec.engine.record.events import EventLog
 from prerl_spec.engine.record.tracking import Trackers
-from prerl_spec.engine.restoring import restore
-from prerl_spec.engine.session import Session
+from prerl_spec.engine.run.committing import Commits
+from prerl_spec.engine.run.evaluations import Evaluations
+from prerl_spec.engine.run.manifest import write_manifest
+from prerl_spec.engine.run.phase_runner import PhaseRunner
+from prerl_spec.engine.run.position import Position
+from prerl_spec.engine.run.restoring import restore
+from prerl_spec.engine.run.session import Session
 from prerl_spec.engine.training.updater import Updater
 from prerl_spec.errors import Interrupted
 
 
-class Course:
+class RunLoop:
     """The way through the phases: what is carried from step to step and over the boundaries."""
 
     def __init__(self, session: Session, events: EventLog, trackers: Trackers) -> None:
@@ -67,7 +67,7 @@ class Course:
             raise
         self.events.write("end", global_step=self.position.global_step)
 
-    def _step(self, opened: OpenPhase) -> None:
+    def _step(self, opened: PhaseRunner) -> None:
         at, schedule = self.position, opened.phase.schedule.component
         record, cursor = opened.step(at, self.evaluations.measured(at))
         state, over = schedule.after(record, at.schedule if at.schedule is not None else schedule.initial())
@@ -112,9 +112,9 @@ class Course:
                 from_checkpoint=restored.folder_name if restored is not None else None,
             )
 
-    def _open(self, phase: Phase) -> OpenPhase:
+    def _open(self, phase: Phase) -> PhaseRunner:
         """The phase, ready for its next step; an earlier process may have taken some."""
-        opened = OpenPhase(phase, self.session, self.journal, self._inherited, self.reference)
+        opened = PhaseRunner(phase, self.session, self.journal, self._inherited, self.reference)
         self.updater = opened.updater
         # The optimizer's from here on: whoever kept them would keep them as they were, half as much as training takes.
         self._inherited = {}

@@ -6,10 +6,10 @@ from typing import Any
 from prerl_spec.engine.policy.reference import Reference
 from prerl_spec.engine.policy.sharding import on_main
 from prerl_spec.engine.policy.weights import save_transformers, whole_weights
-from prerl_spec.engine.position import Position
 from prerl_spec.engine.record import checkpoint
 from prerl_spec.engine.record.events import EventLog
-from prerl_spec.engine.session import Session
+from prerl_spec.engine.run.position import Position
+from prerl_spec.engine.run.session import Session
 from prerl_spec.errors import RunFailed
 
 

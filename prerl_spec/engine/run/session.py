@@ -11,7 +11,6 @@ from prerl_spec.compiler.graph import Graph, Phase
 from prerl_spec.compiler.objective_needs import every_need
 from prerl_spec.engine.batches.datasets import OpenDataSet, open_shelves
 from prerl_spec.engine.batches.verifier_pools import VerifierPools
-from prerl_spec.engine.open_samplers import OpenSamplers
 from prerl_spec.engine.policy.decoder_layers import recompute_activations
 from prerl_spec.engine.policy.open_policy import open_policy
 from prerl_spec.engine.policy.policy import Policy
@@ -19,7 +18,8 @@ from prerl_spec.engine.policy.reference import Reference, compares_with_referenc
 from prerl_spec.engine.processes.ranks import Ranks
 from prerl_spec.engine.processes.signals import Signals
 from prerl_spec.engine.record.events import Listener
-from prerl_spec.engine.stages import Stages
+from prerl_spec.engine.run.open_samplers import OpenSamplers
+from prerl_spec.engine.run.stages import Stages
 from prerl_spec.text import Codec
 from prerl_spec.views import Marginal
 

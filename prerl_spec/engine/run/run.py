@@ -7,12 +7,12 @@ from pathlib import Path
 from transformers.utils.logging import disable_progress_bar
 
 from prerl_spec.compiler.graph import Graph
-from prerl_spec.engine.course import Course
 from prerl_spec.engine.processes.ranks import joined_ranks
 from prerl_spec.engine.processes.signals import Signals
 from prerl_spec.engine.record.events import EventLog, Listener, Silence
 from prerl_spec.engine.record.tracking import Trackers
-from prerl_spec.engine.session import Session, open_session
+from prerl_spec.engine.run.run_loop import RunLoop
+from prerl_spec.engine.run.session import Session, open_session
 
 
 def run(graph: Graph, taken: Path | None, listener: Listener) -> Path:
@@ -24,7 +24,7 @@ def run(graph: Graph, taken: Path | None, listener: Listener) -> Path:
     with opened(graph, taken, listener) as (session, events), ExitStack() as stack:
         trackers = Trackers(graph.trackers if session.ranks.is_main else (), session.folder, graph.run.name)
         stack.callback(trackers.close)
-        Course(session, events, trackers).go()
+        RunLoop(session, events, trackers).go()
     return session.folder
 
 

@@ -8,11 +8,11 @@ from typing import Any, Literal
 
 from prerl_spec.compiler.graph import Named, Phase, evaluation_sampler, evaluation_verifier
 from prerl_spec.engine.batches.source import decoding_of
-from prerl_spec.engine.evaluation_site import EvaluationPoint, EvaluationSetup, SharedCalls, build_site
-from prerl_spec.engine.position import Position
 from prerl_spec.engine.record.events import EventLog
 from prerl_spec.engine.record.tracking import Trackers
-from prerl_spec.engine.session import Session
+from prerl_spec.engine.run.evaluation_site import EvaluationPoint, EvaluationSetup, SharedCalls, build_site
+from prerl_spec.engine.run.position import Position
+from prerl_spec.engine.run.session import Session
 from prerl_spec.registry.kinds import EvaluationSite, Evaluator
 from prerl_spec.types import Rendering, Score
 from prerl_spec.whole_file import write_whole

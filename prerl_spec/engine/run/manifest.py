@@ -14,7 +14,7 @@ from prerl_spec.compiler.hardware import detect_hardware
 from prerl_spec.engine.policy.frozen_base import refuse_another_base
 from prerl_spec.engine.record.artefacts import read_manifest, replace_manifest
 from prerl_spec.engine.record.git_state import git_state
-from prerl_spec.engine.session import Session
+from prerl_spec.engine.run.session import Session
 
 _PACKAGES = (
     "prerl-spec",

@@ -13,15 +13,15 @@ from prerl_spec.engine.batches.cursor import Cursor
 from prerl_spec.engine.batches.journal import Journal
 from prerl_spec.engine.batches.source import Documents, Rollouts, Source
 from prerl_spec.engine.policy.reference import Reference
-from prerl_spec.engine.position import Position
-from prerl_spec.engine.session import Session
+from prerl_spec.engine.run.position import Position
+from prerl_spec.engine.run.session import Session
 from prerl_spec.engine.training.metrics import probe, sampled_metrics, trained_metrics
 from prerl_spec.engine.training.trainer import Trained, Trainer
 from prerl_spec.engine.training.updater import Updater
 from prerl_spec.types import Step, StepRecord
 
 
-class OpenPhase:
+class PhaseRunner:
     """A phase with its source and its trainer; `moments` are what its optimizer inherits."""
 
     def __init__(
