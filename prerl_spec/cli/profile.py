@@ -23,7 +23,7 @@ def profile(compiled: Compiled) -> int:
             folder = new_profile_folder(graph.run.output_dir, graph.run.name)
             held.enter_context(hold_run_folder(folder))
 
-        from prerl_spec.engine.profiling import profile as calibrate
+        from prerl_spec.engine.inspect.profiling import profile as calibrate
 
         progress = Progress()
         try:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from prerl_spec.compiler.requirements import require_train
-from prerl_spec.engine.trial_spec import SERVING, trial_spec
+from prerl_spec.engine.inspect.trial_spec import SERVING, trial_spec
 from prerl_spec.errors import EnvironmentUnmet, UsageError
 from prerl_spec.registry.component import Slot
 from prerl_spec.registry.local import local_entries
@@ -104,8 +104,8 @@ def _settings(written: Sequence[str]) -> dict[str, Any]:
 
 def _train(file: Path, entry: Entry, seed: int, settings: Mapping[str, Any]) -> None:
     from prerl_spec.compiler.compile import compile_spec
+    from prerl_spec.engine.inspect.try_component import try_out
     from prerl_spec.engine.training.token_terms import samples_worth_seeing
-    from prerl_spec.engine.trial import try_out
     from prerl_spec.report.trial import batch_page, reward_page
     from prerl_spec.testing.conformance.branches import as_it_stands
 

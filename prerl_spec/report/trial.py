@@ -10,7 +10,7 @@ from prerl_spec.report.token_table import curve, token_table
 
 if TYPE_CHECKING:
     from prerl_spec.compiler.graph import Phase
-    from prerl_spec.engine.trial import Trial
+    from prerl_spec.engine.inspect.try_component import Trial
 
 SHOWN_TOKENS = 14
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from prerl_spec.cli.main import main
-from prerl_spec.engine import trial_spec
+from prerl_spec.engine.inspect import trial_spec
 from prerl_spec.report.token_table import curve
 
 OBJECTIVE = '''

@@ -4,7 +4,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from prerl_spec.engine.small_round import SmallRound, spread
+from prerl_spec.engine.inspect.partial_evaluation import SmallRound, spread
 from prerl_spec.types import Decoding, Generation, Request
 
 PAUSE = 0.02

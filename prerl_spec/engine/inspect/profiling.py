@@ -11,6 +11,8 @@ from typing import Any
 
 from prerl_spec.compiler.calibration import CALIBRATION, EvaluatorTimes, PhaseTimes, Profile
 from prerl_spec.compiler.graph import Graph, Named, Phase
+from prerl_spec.engine.inspect.partial_evaluation import SmallRound
+from prerl_spec.engine.inspect.tracing import Tracer, TracingClock
 from prerl_spec.engine.processes.peak_memory import peak_bytes, reset_peak
 from prerl_spec.engine.record.events import EventLog, Listener
 from prerl_spec.engine.record.tracking import Trackers
@@ -19,8 +21,6 @@ from prerl_spec.engine.run.phase_runner import PhaseRunner
 from prerl_spec.engine.run.run import opened
 from prerl_spec.engine.run.run_loop import RunLoop
 from prerl_spec.engine.run.session import Session
-from prerl_spec.engine.small_round import SmallRound
-from prerl_spec.engine.tracing import Tracer, TracingClock
 from prerl_spec.registry.kinds import Evaluator
 from prerl_spec.whole_file import write_whole
 
