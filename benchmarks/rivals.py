@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
-from prerl_spec.compiler.resolve import Resolved
+from prerl_spec.compiler.resolve.resolved import Resolved
 from prerl_spec.language.document import plain, split_path
 from prerl_spec.language.spec import PhaseSpec, Section, Spec
 from prerl_spec.registry.component import Component

@@ -29,7 +29,8 @@ from benchmarks.rivals import (
     pydantic_model,
     twice_in_config,
 )
-from prerl_spec.compiler.resolve import Resolved, resolve_text
+from prerl_spec.compiler.resolve.resolve import resolve_text
+from prerl_spec.compiler.resolve.resolved import Resolved
 from prerl_spec.compiler.wire import diagnose
 from prerl_spec.errors import Span
 from prerl_spec.language.document import Array, Scalar, Table, join_path, plain

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from prerl_spec.compiler.resolve import resolve_text
+from prerl_spec.compiler.resolve.resolve import resolve_text
 from prerl_spec.registry.local import local_entries
 from prerl_spec.registry.shelf import Entry
 from prerl_spec.testing.conformance.check import check_entry

@@ -13,7 +13,7 @@ from prerl_spec.registry.kinds import Fetching
 if TYPE_CHECKING:
     from prerl_spec.compiler.lock import Lock
     from prerl_spec.compiler.plan import NeedPlan
-    from prerl_spec.compiler.resolve import Resolved
+    from prerl_spec.compiler.resolve.resolved import Resolved
 
 WEIGHTS = ("*.safetensors", "*.bin", "*.pt", "*.pth", "*.gguf", "*.onnx", "*.h5", "*.msgpack")
 NEVER_LOADED = tuple(pattern for pattern in WEIGHTS if pattern != "*.safetensors")

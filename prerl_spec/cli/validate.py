@@ -5,7 +5,8 @@ from pathlib import Path
 
 from prerl_spec.cli.diagnostics import as_github, as_json, print_results, print_text
 from prerl_spec.cli.overrides import add_overrides, overrides
-from prerl_spec.compiler.resolve import Resolved, resolve
+from prerl_spec.compiler.resolve.resolve import resolve
+from prerl_spec.compiler.resolve.resolved import Resolved
 from prerl_spec.compiler.wire import diagnose
 from prerl_spec.errors import Diagnostic, exit_code_of
 

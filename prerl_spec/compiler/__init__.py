@@ -1,1 +1,1 @@
-"""What will be run: names resolved, ports wired, everything written out, all before torch is loaded."""
+"""What will be run, before torch is loaded: resolve < rules < estimates, past_runs < planning < render, compile < compare."""

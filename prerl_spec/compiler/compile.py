@@ -13,7 +13,8 @@ from prerl_spec.compiler.hardware import detect_hardware
 from prerl_spec.compiler.plan import Plan
 from prerl_spec.compiler.planner import make_plan
 from prerl_spec.compiler.requirements import check_again
-from prerl_spec.compiler.resolve import Resolved, resolve
+from prerl_spec.compiler.resolve.resolve import resolve
+from prerl_spec.compiler.resolve.resolved import Resolved
 from prerl_spec.compiler.wire import diagnose
 from prerl_spec.errors import Diagnostic, EnvironmentUnmet, SpecInvalid, UsageError
 

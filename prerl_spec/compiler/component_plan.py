@@ -9,7 +9,7 @@ from typing import Any
 
 from prerl_spec.compiler.digest import fingerprint
 from prerl_spec.compiler.plan import ComponentPlan
-from prerl_spec.compiler.resolve import Built
+from prerl_spec.compiler.resolve.resolved import Built
 from prerl_spec.registry.settings import settings_of
 
 MASK = "(secret)"

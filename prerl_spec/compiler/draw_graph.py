@@ -6,7 +6,7 @@ from typing import Any
 
 from prerl_spec.compiler.phase_plan import carries_optimizer
 from prerl_spec.compiler.port_rules import fits
-from prerl_spec.compiler.resolve import Resolved
+from prerl_spec.compiler.resolve.resolved import Resolved
 from prerl_spec.compiler.serving import Served, Site, sites
 from prerl_spec.language.document import join_path
 

@@ -8,7 +8,7 @@ from prerl_spec.compiler.name_rules import named_data
 from prerl_spec.compiler.plan import DataPlan, EvaluatorPlan, PhasePlan
 from prerl_spec.compiler.port_rules import top_or_first
 from prerl_spec.compiler.requirements import INSTALL_TRAIN, has_train
-from prerl_spec.compiler.resolve import Built, Resolved
+from prerl_spec.compiler.resolve.resolved import Built, Resolved
 from prerl_spec.compiler.serving import Site
 from prerl_spec.compiler.unknown import Unknown, known, why_unknown
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from prerl_spec.codes import Code
 from prerl_spec.compiler.places import use_place
-from prerl_spec.compiler.resolve import Built, Resolved
+from prerl_spec.compiler.resolve.resolved import Built, Resolved
 from prerl_spec.compiler.serving import Served, nested
 from prerl_spec.errors import Diagnostic, Label, Suggestion
 from prerl_spec.language.document import join_path

@@ -11,7 +11,7 @@ from prerl_spec.compiler.hardware import Hardware
 from prerl_spec.compiler.lanes import LANES, workers
 from prerl_spec.compiler.plan import ComponentPlan, Cost, Example, Forward, PhasePlan, Ports
 from prerl_spec.compiler.port_rules import fits, own_ports, phase_supplies
-from prerl_spec.compiler.resolve import Built, Resolved
+from prerl_spec.compiler.resolve.resolved import Built, Resolved
 from prerl_spec.compiler.row_rules import unfit_rows
 from prerl_spec.compiler.serving import Served, Site, nested
 from prerl_spec.compiler.unknown import Unknown, known, why_unknown

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from prerl_spec.codes import Code
-from prerl_spec.compiler.resolve import Resolved
+from prerl_spec.compiler.resolve.resolved import Resolved
 from prerl_spec.compiler.serving import Served
 from prerl_spec.errors import Diagnostic, Label
 from prerl_spec.registry.component import Fact

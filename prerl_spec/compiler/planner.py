@@ -18,7 +18,7 @@ from prerl_spec.compiler.notes import phase_notes
 from prerl_spec.compiler.phase_plan import Surroundings, adapter_parameters, phase_plan
 from prerl_spec.compiler.plan import ComponentPlan, DataPlan, EvaluatorPlan, PhasePlan, Plan
 from prerl_spec.compiler.requirements import INSTALL_TRAIN, check_needs, engine_parts, has_train, run_requirements
-from prerl_spec.compiler.resolve import Resolved
+from prerl_spec.compiler.resolve.resolved import Resolved
 from prerl_spec.compiler.serving import Served, Site, nested, sites, with_following
 from prerl_spec.compiler.unknown import NotKnown, Unknown, known
 from prerl_spec.compiler.unused_rules import unused_components, unused_data

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any, Literal, TypeVar
 
-from prerl_spec.compiler.resolve import Built, Resolved
+from prerl_spec.compiler.resolve.resolved import Built, Resolved
 from prerl_spec.language.spec import PhaseSpec
 
 T = TypeVar("T")

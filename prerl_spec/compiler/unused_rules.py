@@ -9,7 +9,7 @@ from typing import cast
 from prerl_spec.codes import Code
 from prerl_spec.compiler.name_rules import named_data
 from prerl_spec.compiler.objective_needs import reads_from
-from prerl_spec.compiler.resolve import Resolved
+from prerl_spec.compiler.resolve.resolved import Resolved
 from prerl_spec.compiler.serving import Served, Site, nested
 from prerl_spec.errors import Diagnostic, Span
 from prerl_spec.language.document import join_path

@@ -10,8 +10,7 @@ from pydantic import BaseModel
 
 from prerl_spec.compiler.component_plan import MASK, written_out
 from prerl_spec.compiler.plan import Value
-from prerl_spec.compiler.resolve import Built, Resolved
-from prerl_spec.compiler.write_resolved import COMPOSED
+from prerl_spec.compiler.resolve.resolved import COMPOSED, Built, Resolved
 from prerl_spec.errors import Span
 from prerl_spec.language.document import Scalar, join_path
 from prerl_spec.language.secrets import looks_secret, masked

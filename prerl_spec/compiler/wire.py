@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator
 from itertools import zip_longest
 
 from prerl_spec.compiler import component_rules, name_rules, phase_rules, port_rules, unused_rules
-from prerl_spec.compiler.resolve import Resolved, in_file_order, new_in_arm
+from prerl_spec.compiler.resolve.resolve import new_in_arm
+from prerl_spec.compiler.resolve.resolved import Resolved, in_file_order
 from prerl_spec.compiler.serving import Served, Site, sites
 from prerl_spec.errors import Diagnostic
 from prerl_spec.language.document import join_path

@@ -10,12 +10,9 @@ from datetime import date, datetime, time
 from typing import Any
 
 from prerl_spec.compiler.component_plan import MASK
-from prerl_spec.compiler.resolve import Built, Resolved
+from prerl_spec.compiler.resolve.resolved import COMPOSED, Built, Resolved
 from prerl_spec.language.document import Array, Node, Scalar, Table, join_path, plain
 from prerl_spec.registry.settings import settings_of
-
-COMPOSED = ("extends", "unset")
-"""What composition has used up. References have used up `vars`, except those that the arms of a study will ask for."""
 
 
 def resolved_toml(resolved: Resolved) -> str:

@@ -1,6 +1,6 @@
 """What a settings model allows, and its refusals as diagnostics: pydantic decides, this says which code and where.
 
-Left out: unknown and missing keys, which need the whole spec (`compiler/resolve.py`).
+Left out: unknown and missing keys, which need the whole spec (`compiler/resolve/resolve.py`).
 """
 
 import re

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from prerl_spec.compiler.resolve import resolve
+from prerl_spec.compiler.resolve.resolve import resolve
 from prerl_spec.compiler.wire import diagnose
 from prerl_spec.errors import Diagnostic, Span
 

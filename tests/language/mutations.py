@@ -5,7 +5,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from prerl_spec.compiler.resolve import Resolved, resolve_text
+from prerl_spec.compiler.resolve.resolve import resolve_text
+from prerl_spec.compiler.resolve.resolved import Resolved
 from prerl_spec.compiler.wire import diagnose
 from prerl_spec.errors import Diagnostic, Span
 from prerl_spec.language.document import Scalar, Table, join_path, parent_path, walk

@@ -2,7 +2,7 @@
 
 import pytest
 
-from prerl_spec.compiler.resolve import resolve_text
+from prerl_spec.compiler.resolve.resolve import resolve_text
 from prerl_spec.compiler.wire import diagnose
 from tests.language.cases import CASES, Case
 

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from prerl_spec.compiler.resolve import Resolved, resolve
+from prerl_spec.compiler.resolve.resolve import resolve
+from prerl_spec.compiler.resolve.resolved import Resolved
 from prerl_spec.compiler.wire import diagnose
 from prerl_spec.errors import UsageError
 from prerl_spec.language.compose import DEEPEST_CHAIN, MOST_MERGED

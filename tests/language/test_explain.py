@@ -11,7 +11,7 @@ import pytest
 
 from prerl_spec.cli.explain import PAGES
 from prerl_spec.codes import Code
-from prerl_spec.compiler.resolve import resolve
+from prerl_spec.compiler.resolve.resolve import resolve
 from prerl_spec.compiler.wire import diagnose
 
 CONTRACT = [

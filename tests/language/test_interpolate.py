@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from prerl_spec.compiler.resolve import Resolved, resolve_text
+from prerl_spec.compiler.resolve.resolve import resolve_text
+from prerl_spec.compiler.resolve.resolved import Resolved
 from prerl_spec.errors import Diagnostic, Span
 from prerl_spec.language.interpolate import MOST_INTERPOLATED, MOST_SUGGESTED
 from tests.language.cases import BASE, edit, end, top

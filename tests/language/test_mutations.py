@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from prerl_spec.compiler.resolve import resolve_text
+from prerl_spec.compiler.resolve.resolve import resolve_text
 from tests.language.mutations import judge, typos, words
 
 SPECS = sorted((Path(__file__).parents[2] / "specs").glob("*.toml"))

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from prerl_spec.compiler.resolve import resolve_text
+from prerl_spec.compiler.resolve.resolve import resolve_text
 from prerl_spec.errors import UsageError
 from prerl_spec.language.compose import compose
 from prerl_spec.language.overrides import override

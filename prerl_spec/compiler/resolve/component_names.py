@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pydantic import BaseModel
 
 from prerl_spec.codes import Code
-from prerl_spec.compiler.findings import Findings
+from prerl_spec.compiler.resolve.findings import Findings
 from prerl_spec.errors import Diagnostic, Span, Suggestion
 from prerl_spec.language.document import Array, Invalid, Node, Scalar, Table, join_path
 from prerl_spec.language.overrides import below

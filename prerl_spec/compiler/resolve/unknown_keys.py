@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from prerl_spec.codes import Code
-from prerl_spec.compiler.declare import RESERVED, Declarations, Declared
+from prerl_spec.compiler.resolve.component_names import RESERVED, Declarations, Declared
 from prerl_spec.errors import Diagnostic, Suggestion
 from prerl_spec.language.compose import names_component
 from prerl_spec.language.document import Array, Entry, Invalid, Table, join_path, parent_path

@@ -10,9 +10,9 @@ from typing import Any
 from pydantic import BaseModel
 
 from prerl_spec.codes import Code
-from prerl_spec.compiler.declare import RESERVED, Declarations, Declared
-from prerl_spec.compiler.findings import Findings
-from prerl_spec.compiler.keys import Keys
+from prerl_spec.compiler.resolve.component_names import RESERVED, Declarations, Declared
+from prerl_spec.compiler.resolve.findings import Findings
+from prerl_spec.compiler.resolve.unknown_keys import Keys
 from prerl_spec.errors import Diagnostic, Label, Span, Suggestion
 from prerl_spec.language.compose import names_component
 from prerl_spec.language.document import (

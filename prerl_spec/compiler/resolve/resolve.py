@@ -4,146 +4,27 @@ Every stage collects all its mistakes; what failed is poisoned, and only what de
 """
 
 from collections.abc import Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 from prerl_spec.codes import Code
-from prerl_spec.compiler.check import Check
-from prerl_spec.compiler.declare import Declared, declare
-from prerl_spec.compiler.requires import unmet
-from prerl_spec.errors import Diagnostic, Label, Span, UsageError
+from prerl_spec.compiler.resolve.component_names import Declared, declare
+from prerl_spec.compiler.resolve.required_versions import unmet
+from prerl_spec.compiler.resolve.resolved import Built, Resolved, in_file_order
+from prerl_spec.compiler.resolve.settings_check import Check
+from prerl_spec.errors import Diagnostic, Span, UsageError
 from prerl_spec.language.arms import arms
 from prerl_spec.language.compose import Composition, compose
-from prerl_spec.language.document import Array, Entry, Invalid, Node, Scalar, Table, join_path, split_path, walk
+from prerl_spec.language.document import Array, Scalar, Table, join_path, walk
 from prerl_spec.language.interpolate import interpolate
 from prerl_spec.language.overrides import as_override_mistake, override
 from prerl_spec.language.secrets import exposed_secrets
 from prerl_spec.language.spec import Spec
 from prerl_spec.language.toml import read, read_text
-from prerl_spec.registry.component import Component, Kind
 from prerl_spec.registry.local import NAMESPACE, local_entries
 from prerl_spec.registry.settings import settings_of
 from prerl_spec.registry.shelf import Entry as ShelfEntry
 from prerl_spec.registry.shelf import PluginFault, Shelf, installed
-
-
-@dataclass(frozen=True)
-class Built:
-    """One component, declared and validated: `Built("objective", "grpo", "prerl-spec", "0.1.0", 1, Grpo(...), ...)`."""
-
-    kind: Kind
-    use: str
-    distribution: str
-    distribution_version: str
-    version: int
-    """Behaviour version."""
-    component: Component
-    written: frozenset[str]
-    slots: "Mapping[str, Built | tuple[Built, ...]]"
-    entry_value: str
-    """module:Class"""
-
-
-@dataclass(frozen=True)
-class Resolved:
-    """A spec as far as it could be understood.
-
-    `built` holds every component by path ("model", "data.train", "phases[0].objective", "evaluate[0]", "model.adapter");
-    `poisoned` the paths that failed (also of a key that a misspelt one was meant to be): a rule that needs one of them
-    has nothing to say. Where there are errors, `spec` has defaults (None for required ones) in the failed places.
-    """
-
-    file: Path
-    source_text: str
-    spec: Spec
-    built: Mapping[str, Built]
-    diagnostics: tuple[Diagnostic, ...]
-    poisoned: frozenset[str]
-    root: Table = field(repr=False)
-    sources: Mapping[str, str] = field(repr=False)
-    """Every text that a diagnostic may quote, by the name that its spans bear, in the order of diagnostics."""
-    layers: tuple[str, ...] = field(repr=False)
-    """The same names in the order in which the files were merged."""
-    origins: Mapping[str, str] = field(repr=False)
-    """Path -> where its value came from, such as "dsrl.toml:43"."""
-    has_gaps: bool = False
-    """Whether a header or a key could not be read, so that what seems to be missing may well be there."""
-    secrets: Mapping[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
-    """Path -> the secrets that its value names."""
-    plugin_files: Mapping[str, str] = field(default_factory=dict)
-    """Files of `[plugins]` that were run, absolute -> SHA-256 of what they said."""
-    arms: "Mapping[str, Resolved]" = field(default_factory=dict, repr=False)
-    """The spec as each arm of its study has it."""
-
-    def node(self, path: str) -> Node | None:
-        """What is written at a path; None where nothing is (a default)."""
-        found = self._find(path)
-        return None if found is None else found[0]
-
-    def is_written(self, path: str) -> bool:
-        return self._find(path) is not None
-
-    def value_span(self, path: str) -> Span | None:
-        """The value at a path; a table's header, braces, or else the key that names it."""
-        found = self._find(path)
-        if found is None:
-            return None
-        node, entry = found
-        return node.span or (entry.span if entry else None)
-
-    def key_span(self, path: str) -> Span | None:
-        """The key at a path; for an item of a list, the list's key."""
-        found = self._find(path)
-        return found[1].span if found is not None and found[1] is not None else None
-
-    def header_span(self, path: str) -> Span | None:
-        """Where a missing key of the table at this path is shown: its header, else the key that names it."""
-        found = self._find(path)
-        if found is None:
-            return None
-        node, entry = found
-        if isinstance(node, Table) and node.header is not None:
-            return node.header
-        return entry.span if entry is not None else node.span
-
-    def use_span(self, path: str) -> Span | None:
-        """The `use` value of the component at a path, or the text that stands for it."""
-        node = self.node(path)
-        if isinstance(node, Table):
-            use = node.get("use") or node.short
-            return use.span if use is not None else self.header_span(path)
-        return self.value_span(path)
-
-    def order(self, path: str) -> tuple[int, int, int]:
-        """Sorts places by when they were written: by file, the last merged last, then line and column; defaults first."""
-        span = self.value_span(path)
-        if span is None:
-            return (-1, 0, 0)
-        return (self.layers.index(span.file), span.line, span.column)
-
-    def with_definition(self, diagnostic: Diagnostic) -> Diagnostic:
-        """A complaint of a value that came through a reference, with a label where the value was written."""
-        node = self.node(diagnostic.path) if diagnostic.path else None
-        via = None if node is None or isinstance(node, Invalid) or node.span != diagnostic.span else node.via
-        if via is None:
-            return diagnostic
-        return replace(diagnostic, labels=(*diagnostic.labels, Label(via, "defined here")))
-
-    def _find(self, path: str) -> tuple[Node, Entry | None] | None:
-        """The node at a path, and the entry that names it (for an item of a list, the list's)."""
-        node: Node = self.root
-        entry: Entry | None = None
-        for step in split_path(path):
-            if isinstance(node, Table) and isinstance(step, str) and step in node.entries:
-                entry = node.entries[step]
-                node = entry.value
-            elif isinstance(node, Table) and step == "use" and node.short is not None:
-                node = node.short
-            elif isinstance(node, Array) and isinstance(step, int) and step < len(node.items):
-                node = node.items[step]
-            else:
-                return None
-        return node, entry
 
 
 def resolve(
@@ -277,19 +158,6 @@ def _local_files(
             path = f"plugins.files[{index}]"
             faults.append(Diagnostic(fault.code, fault.message, item.span, path, help=fault.help))
     return found, faults
-
-
-def in_file_order(diagnostics: Sequence[Diagnostic], files: Sequence[str]) -> tuple[Diagnostic, ...]:
-    """Sorted as they are shown: file after file, by position within each; what has no place comes first."""
-    ranks = {file: rank for rank, file in enumerate(files)}
-
-    def key(diagnostic: Diagnostic) -> tuple[int, int, int, str]:
-        span = diagnostic.span
-        if span is None:
-            return (-1, 0, 0, diagnostic.code)
-        return (ranks.get(span.file, len(ranks)), span.line, span.column, diagnostic.code)
-
-    return tuple(sorted(dict.fromkeys(diagnostics), key=key))
 
 
 def _built(path: str, declared: Mapping[str, Declared], check: Check) -> Built:
