@@ -31,7 +31,7 @@ from benchmarks.rivals import (
 )
 from prerl_spec.compiler.resolve.resolve import resolve_text
 from prerl_spec.compiler.resolve.resolved import Resolved
-from prerl_spec.compiler.wire import diagnose
+from prerl_spec.compiler.rules.wire import diagnose
 from prerl_spec.errors import Span
 from prerl_spec.language.document import Array, Scalar, Table, join_path, plain
 from prerl_spec.registry.settings import Setting, settings_of

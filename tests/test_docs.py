@@ -8,7 +8,7 @@ import pytest
 
 from prerl_spec.compiler.arithmetic import forwards
 from prerl_spec.compiler.resolve.resolve import resolve_text
-from prerl_spec.compiler.wire import diagnose
+from prerl_spec.compiler.rules.wire import diagnose
 from prerl_spec.sdk import Conditional, Marginal, Need, OnePartObjective, Prefix
 
 PAGE = (Path(__file__).parent.parent / "docs" / "objectives.md").read_text(encoding="utf-8")

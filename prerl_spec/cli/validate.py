@@ -7,7 +7,7 @@ from prerl_spec.cli.diagnostics import as_github, as_json, print_results, print_
 from prerl_spec.cli.overrides import add_overrides, overrides
 from prerl_spec.compiler.resolve.resolve import resolve
 from prerl_spec.compiler.resolve.resolved import Resolved
-from prerl_spec.compiler.wire import diagnose
+from prerl_spec.compiler.rules.wire import diagnose
 from prerl_spec.errors import Diagnostic, exit_code_of
 
 

@@ -15,7 +15,7 @@ from prerl_spec.compiler.planner import make_plan
 from prerl_spec.compiler.requirements import check_again
 from prerl_spec.compiler.resolve.resolve import resolve
 from prerl_spec.compiler.resolve.resolved import Resolved
-from prerl_spec.compiler.wire import diagnose
+from prerl_spec.compiler.rules.wire import diagnose
 from prerl_spec.errors import Diagnostic, EnvironmentUnmet, SpecInvalid, UsageError
 
 

@@ -5,9 +5,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from prerl_spec.compiler.phase_plan import carries_optimizer
-from prerl_spec.compiler.port_rules import fits
 from prerl_spec.compiler.resolve.resolved import Resolved
-from prerl_spec.compiler.serving import Served, Site, sites
+from prerl_spec.compiler.rules.phase_roles import Served, Site, sites
+from prerl_spec.compiler.rules.port_rules import fits
 from prerl_spec.language.document import join_path
 
 

@@ -10,10 +10,10 @@ from prerl_spec.compiler.first_prompt import example_of
 from prerl_spec.compiler.hardware import Hardware
 from prerl_spec.compiler.lanes import LANES, workers
 from prerl_spec.compiler.plan import ComponentPlan, Cost, Example, Forward, PhasePlan, Ports
-from prerl_spec.compiler.port_rules import fits, own_ports, phase_supplies
 from prerl_spec.compiler.resolve.resolved import Built, Resolved
 from prerl_spec.compiler.row_rules import unfit_rows
-from prerl_spec.compiler.serving import Served, Site, nested
+from prerl_spec.compiler.rules.phase_roles import Served, Site, nested
+from prerl_spec.compiler.rules.port_rules import fits, own_ports, phase_supplies
 from prerl_spec.compiler.unknown import Unknown, known, why_unknown
 from prerl_spec.errors import EnvironmentUnmet, SpecInvalid
 from prerl_spec.language.spec import DistributedSpec

@@ -11,7 +11,6 @@ from prerl_spec.compiler.digest import digest_of_plan
 from prerl_spec.compiler.estimate import Shape, sampling_seconds, shape_of
 from prerl_spec.compiler.evaluation_plan import evaluation_share, evaluator_plan
 from prerl_spec.compiler.hardware import Hardware, detect_hardware
-from prerl_spec.compiler.invariance_parts import invariance_parts
 from prerl_spec.compiler.lanes import lane_notes
 from prerl_spec.compiler.local_files import model_codec, model_config
 from prerl_spec.compiler.notes import phase_notes
@@ -19,11 +18,12 @@ from prerl_spec.compiler.phase_plan import Surroundings, adapter_parameters, pha
 from prerl_spec.compiler.plan import ComponentPlan, DataPlan, EvaluatorPlan, PhasePlan, Plan
 from prerl_spec.compiler.requirements import INSTALL_TRAIN, check_needs, engine_parts, has_train, run_requirements
 from prerl_spec.compiler.resolve.resolved import Resolved
-from prerl_spec.compiler.serving import Served, Site, nested, sites, with_following
+from prerl_spec.compiler.rules.invariance_rules import invariance_parts
+from prerl_spec.compiler.rules.phase_roles import Served, Site, nested, sites, with_following
+from prerl_spec.compiler.rules.unused_rules import unused_components, unused_data
+from prerl_spec.compiler.rules.wire import outside_phases
 from prerl_spec.compiler.unknown import NotKnown, Unknown, known
-from prerl_spec.compiler.unused_rules import unused_components, unused_data
 from prerl_spec.compiler.values import values
-from prerl_spec.compiler.wire import outside_phases
 from prerl_spec.language.document import join_path
 from prerl_spec.language.spec import DistributedSpec
 from prerl_spec.registry.component import Requirement

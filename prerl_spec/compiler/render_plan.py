@@ -10,7 +10,7 @@ from prerl_spec.compiler.plan import ComponentPlan, DataPlan, EvaluatorPlan, Nee
 from prerl_spec.compiler.quantities import count, duration, line, plural, size, table
 from prerl_spec.compiler.render_phase import render_phase, settings_text
 from prerl_spec.compiler.requirements import TRAIN
-from prerl_spec.compiler.serving import with_following
+from prerl_spec.compiler.rules.phase_roles import with_following
 
 CHECKPOINT_BYTES_PER_PARAMETER = 12
 

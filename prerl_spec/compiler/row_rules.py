@@ -5,9 +5,9 @@ from itertools import islice
 
 from prerl_spec.codes import Code
 from prerl_spec.compiler.first_prompt import LOOKED_AT
-from prerl_spec.compiler.places import use_place
 from prerl_spec.compiler.resolve.resolved import Resolved
-from prerl_spec.compiler.serving import Site
+from prerl_spec.compiler.rules.phase_roles import Site
+from prerl_spec.compiler.rules.rule_diagnostic import use_place
 from prerl_spec.errors import Diagnostic, Label
 from prerl_spec.language.document import join_path
 from prerl_spec.registry.kinds import DataSet

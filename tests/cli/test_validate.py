@@ -8,7 +8,7 @@ import pytest
 from prerl_spec.cli.diagnostics import as_text
 from prerl_spec.cli.main import main
 from prerl_spec.compiler.resolve.resolve import resolve_text
-from prerl_spec.compiler.wire import diagnose
+from prerl_spec.compiler.rules.wire import diagnose
 from prerl_spec.registry.shelf import Entry, Shelf, installed
 from tests.language.cases import BASE, edit, top
 

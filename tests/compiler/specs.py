@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from prerl_spec.compiler.resolve.resolve import resolve_text
-from prerl_spec.compiler.wire import diagnose
+from prerl_spec.compiler.rules.wire import diagnose
 from prerl_spec.errors import Diagnostic
 from prerl_spec.registry.shelf import Shelf
 

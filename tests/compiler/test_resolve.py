@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from prerl_spec.compiler.resolve.resolve import resolve, resolve_text
-from prerl_spec.compiler.wire import diagnose
+from prerl_spec.compiler.rules.wire import diagnose
 from prerl_spec.errors import UsageError, exit_code_of
 from tests.language.cases import BASE, edit
 

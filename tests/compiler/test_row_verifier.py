@@ -4,7 +4,7 @@ from pathlib import Path
 
 from prerl_spec.compiler.compile import compile_spec
 from prerl_spec.compiler.graph import Graph
-from prerl_spec.compiler.row_verifier import data_in_use, row_verifier
+from prerl_spec.compiler.rules.row_verifier import data_in_use, row_verifier
 from tests.engine.runs import SPEC
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from prerl_spec.compiler.port_rules import fits
+from prerl_spec.compiler.rules.port_rules import fits
 from tests.compiler.specs import TINY, bent, found_in, under
 from tests.compiler.strangers import shelf
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from prerl_spec.compiler.resolve.resolve import resolve
-from prerl_spec.compiler.wire import diagnose
+from prerl_spec.compiler.rules.wire import diagnose
 from prerl_spec.errors import Diagnostic, Span
 
 _MARK = re.compile("«([^»]*)»")

@@ -7,7 +7,7 @@ from typing import Literal
 
 from prerl_spec.compiler.resolve.resolve import resolve_text
 from prerl_spec.compiler.resolve.resolved import Resolved
-from prerl_spec.compiler.wire import diagnose
+from prerl_spec.compiler.rules.wire import diagnose
 from prerl_spec.errors import Diagnostic, Span
 from prerl_spec.language.document import Scalar, Table, join_path, parent_path, walk
 from prerl_spec.language.spec import Spec

@@ -3,7 +3,7 @@
 import pytest
 
 from prerl_spec.compiler.resolve.resolve import resolve_text
-from prerl_spec.compiler.wire import diagnose
+from prerl_spec.compiler.rules.wire import diagnose
 from tests.language.cases import CASES, Case
 
 

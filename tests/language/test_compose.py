@@ -6,7 +6,7 @@ import pytest
 
 from prerl_spec.compiler.resolve.resolve import resolve
 from prerl_spec.compiler.resolve.resolved import Resolved
-from prerl_spec.compiler.wire import diagnose
+from prerl_spec.compiler.rules.wire import diagnose
 from prerl_spec.errors import UsageError
 from prerl_spec.language.compose import DEEPEST_CHAIN, MOST_MERGED
 from tests.language.cases import BASE

@@ -12,7 +12,7 @@ import pytest
 from prerl_spec.cli.explain import PAGES
 from prerl_spec.codes import Code
 from prerl_spec.compiler.resolve.resolve import resolve
-from prerl_spec.compiler.wire import diagnose
+from prerl_spec.compiler.rules.wire import diagnose
 
 CONTRACT = [
     "E0101",

@@ -10,7 +10,7 @@ import pytest
 from prerl_spec.cli.diagnostics import as_github, as_json, as_text
 from prerl_spec.compiler.resolve.resolve import resolve, resolve_text
 from prerl_spec.compiler.resolve.resolved import Resolved
-from prerl_spec.compiler.wire import diagnose
+from prerl_spec.compiler.rules.wire import diagnose
 from tests.language.cases import BASE
 from tests.language.specs import LONG, SHORT
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from prerl_spec.compiler.resolve.resolve import resolve_text
-from prerl_spec.compiler.wire import diagnose
+from prerl_spec.compiler.rules.wire import diagnose
 from prerl_spec.errors import exit_code_of
 from prerl_spec.registry.component import Component
 from prerl_spec.registry.shelf import PluginFault, installed, load
@@ -130,7 +130,7 @@ def test_a_fault_names_the_distribution(site: Path) -> None:
 def test_validating_the_shipped_specs_loads_nothing_heavy() -> None:
     program = (
         "import sys; from pathlib import Path\n"
-        "from prerl_spec.compiler.resolve.resolve import resolve\nfrom prerl_spec.compiler.wire import diagnose\n"
+        "from prerl_spec.compiler.resolve.resolve import resolve\nfrom prerl_spec.compiler.rules.wire import diagnose\n"
         "found = [d for f in sorted(Path('specs').glob('*.toml')) for d in diagnose(resolve(f))]\n"
         "heavy = {'torch', 'transformers', 'datasets', 'vllm', 'lm_eval', 'peft'} & set(sys.modules)\n"
         "print(len(found), sorted(heavy))"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from prerl_spec.compiler.graph import Graph
-from prerl_spec.compiler.row_verifier import data_in_use, row_verifier
+from prerl_spec.compiler.rules.row_verifier import data_in_use, row_verifier
 from prerl_spec.errors import EnvironmentUnmet
 from prerl_spec.registry.kinds import DataSet, Verifier
 from prerl_spec.text import Codec, render

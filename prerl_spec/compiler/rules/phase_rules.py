@@ -5,9 +5,9 @@ from typing import Any
 
 from prerl_spec.codes import Code
 from prerl_spec.compiler.objective_needs import reads_from
-from prerl_spec.compiler.places import at_last_written, place_behind, setting_places, use_place
 from prerl_spec.compiler.resolve.resolved import Resolved
-from prerl_spec.compiler.serving import Served, Site, nested
+from prerl_spec.compiler.rules.phase_roles import Served, Site, nested
+from prerl_spec.compiler.rules.rule_diagnostic import at_last_written, place_behind, setting_places, use_place
 from prerl_spec.errors import Diagnostic
 
 

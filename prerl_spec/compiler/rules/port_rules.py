@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from prerl_spec.codes import Code
-from prerl_spec.compiler.name_rules import named_data
-from prerl_spec.compiler.places import use_place
 from prerl_spec.compiler.resolve.resolved import Built, Resolved
-from prerl_spec.compiler.serving import Served, Site, nested
+from prerl_spec.compiler.rules.name_rules import named_data
+from prerl_spec.compiler.rules.phase_roles import Served, Site, nested
+from prerl_spec.compiler.rules.rule_diagnostic import use_place
 from prerl_spec.errors import Diagnostic, Label
 from prerl_spec.language.document import join_path
 

@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from prerl_spec.codes import Code
-from prerl_spec.compiler.places import at_last_written, setting_places, use_place
 from prerl_spec.compiler.resolve.resolved import Built, Resolved
-from prerl_spec.compiler.serving import Served, Site, nested
+from prerl_spec.compiler.rules.phase_roles import Served, Site, nested
+from prerl_spec.compiler.rules.rule_diagnostic import at_last_written, setting_places, use_place
 from prerl_spec.errors import Diagnostic
 from prerl_spec.registry.answers import conflicts
 from prerl_spec.registry.component import Component, Place, Wiring

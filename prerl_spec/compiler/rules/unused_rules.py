@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 from typing import cast
 
 from prerl_spec.codes import Code
-from prerl_spec.compiler.name_rules import named_data
 from prerl_spec.compiler.objective_needs import reads_from
 from prerl_spec.compiler.resolve.resolved import Resolved
-from prerl_spec.compiler.serving import Served, Site, nested
+from prerl_spec.compiler.rules.name_rules import named_data
+from prerl_spec.compiler.rules.phase_roles import Served, Site, nested
 from prerl_spec.errors import Diagnostic, Span
 from prerl_spec.language.document import join_path
 from prerl_spec.registry.kinds import Objective

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from prerl_spec.codes import Code
-from prerl_spec.compiler.places import use_place
 from prerl_spec.compiler.resolve.resolved import Built, Resolved
-from prerl_spec.compiler.serving import Served, nested
+from prerl_spec.compiler.rules.phase_roles import Served, nested
+from prerl_spec.compiler.rules.rule_diagnostic import use_place
 from prerl_spec.errors import Diagnostic, Label, Suggestion
 from prerl_spec.language.document import join_path
 from prerl_spec.language.suggest import nearest, one_of

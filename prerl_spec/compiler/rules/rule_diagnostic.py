@@ -5,7 +5,7 @@ from typing import Any
 
 from prerl_spec.codes import Code
 from prerl_spec.compiler.resolve.resolved import Resolved
-from prerl_spec.compiler.serving import Served
+from prerl_spec.compiler.rules.phase_roles import Served
 from prerl_spec.errors import Diagnostic, Label
 from prerl_spec.registry.component import Fact
 

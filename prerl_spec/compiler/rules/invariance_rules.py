@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from prerl_spec.compiler.resolve.resolved import Resolved
-from prerl_spec.compiler.serving import Served, Site
+from prerl_spec.compiler.rules.phase_roles import Served, Site
 from prerl_spec.registry.component import Requirement
 
 INVARIANT_ATTEMPTS = "attempts[invariant]"

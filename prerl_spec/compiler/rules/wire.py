@@ -6,10 +6,10 @@ Everything here works on declarations; nothing heavy is imported. Rules that bel
 from collections.abc import Iterable, Iterator
 from itertools import zip_longest
 
-from prerl_spec.compiler import component_rules, name_rules, phase_rules, port_rules, unused_rules
 from prerl_spec.compiler.resolve.resolve import new_in_arm
 from prerl_spec.compiler.resolve.resolved import Resolved, in_file_order
-from prerl_spec.compiler.serving import Served, Site, sites
+from prerl_spec.compiler.rules import component_rules, name_rules, phase_rules, port_rules, unused_rules
+from prerl_spec.compiler.rules.phase_roles import Served, Site, sites
 from prerl_spec.errors import Diagnostic
 from prerl_spec.language.document import join_path
 
