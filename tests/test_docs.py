@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from prerl_spec.compiler.arithmetic import forwards
+from prerl_spec.compiler.estimates.step_counts import forwards
 from prerl_spec.compiler.resolve.resolve import resolve_text
 from prerl_spec.compiler.rules.wire import diagnose
 from prerl_spec.sdk import Conditional, Marginal, Need, OnePartObjective, Prefix

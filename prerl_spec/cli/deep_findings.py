@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from prerl_spec.cli.machine_findings import Finding
 from prerl_spec.cli.package_findings import ENGINES
-from prerl_spec.compiler.requirements import is_installed
+from prerl_spec.compiler.estimates.requirements import is_installed
 
 SECONDS = 300.0
 """The first import of a large package on a cold file system."""

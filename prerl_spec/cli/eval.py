@@ -38,7 +38,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Prints the scores and writes them with some of the responses."""
-    from prerl_spec.compiler.requirements import require_train
+    from prerl_spec.compiler.estimates.requirements import require_train
 
     require_train("`prerl-spec eval`")
     from prerl_spec.evaluation.catalogue import check_names

@@ -33,9 +33,9 @@ def run(arguments: argparse.Namespace) -> int:
     from prerl_spec.cli.diagnostics import print_text
     from prerl_spec.cli.locked import pins
     from prerl_spec.compiler.compile import check_spec
+    from prerl_spec.compiler.estimates.requirements import require_train
     from prerl_spec.compiler.lock import lock_file, read_lock
     from prerl_spec.compiler.planner import make_plan
-    from prerl_spec.compiler.requirements import require_train
     from prerl_spec.compiler.revisions import hub_needs
 
     options = overrides(arguments)

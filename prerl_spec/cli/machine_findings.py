@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from prerl_spec.compiler.estimates.requirements import is_installed, torch_can_use_gpus
 from prerl_spec.compiler.hardware import Hardware, detect_hardware
-from prerl_spec.compiler.requirements import is_installed, torch_can_use_gpus
 
 SCARCE_BYTES = 2 << 30
 """Under it not even the smallest shipped spec trains beside torch and its workers."""

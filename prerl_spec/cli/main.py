@@ -70,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ModuleNotFoundError as error:
         if error.name is None or error.name.split(".")[0] in ("prerl_spec", "prerl_components"):
             return _internal_error(error, with_traceback)
-        from prerl_spec.compiler.requirements import PIP_TRAIN, has_train
+        from prerl_spec.compiler.estimates.requirements import PIP_TRAIN, has_train
 
         mend = "prerl-spec doctor" if has_train() else PIP_TRAIN
         _print_error(f"the package that brings `{error.name}` is not installed", mend)

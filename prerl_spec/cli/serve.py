@@ -17,9 +17,9 @@ from prerl_spec.cli.diagnostics import print_text
 from prerl_spec.cli.overrides import add_overrides, overrides
 from prerl_spec.cli.signal_handlers import handling
 from prerl_spec.compiler.compile import compile_spec
+from prerl_spec.compiler.estimates.requirements import require_train
+from prerl_spec.compiler.estimates.server_health import server_state
 from prerl_spec.compiler.graph import Graph
-from prerl_spec.compiler.requirements import require_train
-from prerl_spec.compiler.server_state import server_state
 from prerl_spec.errors import EnvironmentUnmet, PrerlError, RunFailed, UsageError
 from prerl_spec.registry.kinds import LoadedModel, ModelSite, ServedModel, ServedSampler, ServerProcess
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from prerl_spec.compiler.requirements import require_train
+from prerl_spec.compiler.estimates.requirements import require_train
 from prerl_spec.engine.inspect.trial_spec import SERVING, trial_spec
 from prerl_spec.errors import EnvironmentUnmet, UsageError
 from prerl_spec.registry.component import Slot

@@ -4,12 +4,12 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from prerl_spec.compiler.estimates.requirements import TRAIN
 from prerl_spec.compiler.leaves import differing, leaves, shown_value
 from prerl_spec.compiler.measured import Measured, whole_seconds
 from prerl_spec.compiler.plan import ComponentPlan, DataPlan, EvaluatorPlan, NeedPlan, Plan
 from prerl_spec.compiler.quantities import count, duration, line, plural, size, table
 from prerl_spec.compiler.render_phase import render_phase, settings_text
-from prerl_spec.compiler.requirements import TRAIN
 from prerl_spec.compiler.rules.phase_roles import with_following
 
 CHECKPOINT_BYTES_PER_PARAMETER = 12

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from prerl_spec.compiler.digest import fingerprint
-from prerl_spec.compiler.local_files import cached_commit
+from prerl_spec.compiler.estimates.local_files import cached_commit
 from prerl_spec.compiler.plan import NeedPlan, Plan
 
 UNKNOWN = "unknown: "

@@ -8,7 +8,7 @@ import torch
 from prerl_components.adapters.lora import Lora
 from transformers import AutoModelForCausalLM
 
-from prerl_spec.compiler.estimate import (
+from prerl_spec.compiler.estimates.estimate import (
     GPU_TRAIN_FLOPS,
     LOGIT_TILE,
     Shape,
@@ -18,8 +18,8 @@ from prerl_spec.compiler.estimate import (
     sampling_seconds,
     shape_of,
 )
+from prerl_spec.compiler.estimates.unknown import NotKnown
 from prerl_spec.compiler.hardware import Gpu, Hardware
-from prerl_spec.compiler.unknown import NotKnown
 from prerl_spec.engine.policy.logprobs import TILE_ELEMENTS
 from prerl_spec.testing import tiny
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from prerl_spec.compiler.arithmetic import CPU_TOKENS_PER_PASS, GPU_TOKENS_PER_PASS
 from prerl_spec.compiler.compile import check_spec, compile_spec
+from prerl_spec.compiler.estimates.step_counts import CPU_TOKENS_PER_PASS, GPU_TOKENS_PER_PASS
 from prerl_spec.compiler.hardware import Gpu, Hardware
 from prerl_spec.compiler.plan import PhasePlan, Plan
 from prerl_spec.compiler.planner import make_plan
@@ -154,7 +154,9 @@ def test_what_is_on_the_hub_alone_is_unknown_and_says_why(tmp_path: Path, monkey
 def test_plan_describes_what_this_machine_lacks_and_require_needs_refuses_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("prerl_spec.compiler.requirements.package_state", lambda name: (False, "not installed"))
+    monkeypatch.setattr(
+        "prerl_spec.compiler.estimates.requirements.package_state", lambda name: (False, "not installed")
+    )
     compiled = compile_spec(written(tmp_path, bent(('use = "transformers"', 'use = "vllm"'))))
     assert {n.what for n in compiled.plan.unmet} >= {"package"}
     assert all(n.mend for n in compiled.plan.unmet)

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from prerl_spec.compiler.compile import compile_spec
+from prerl_spec.compiler.estimates.requirements import check_needs, package_state
 from prerl_spec.compiler.hardware import Gpu, Hardware, detect_hardware
-from prerl_spec.compiler.requirements import check_needs, package_state
 from prerl_spec.registry.component import Requirement
 from tests.compiler.specs import bent, written
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from prerl_components.objectives.marginal import MarginalPg
 
-from prerl_spec.compiler.lanes import LANES, workers
+from prerl_spec.compiler.estimates.lanes import LANES, workers
 from prerl_spec.engine.policy.packing import pack_shares
 from prerl_spec.engine.processes.ranks import Ranks
 from prerl_spec.engine.processes.work_split import Division, LaneTree, add_in_pairs

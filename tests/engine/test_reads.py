@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from prerl_spec.compiler.arithmetic import forwards
+from prerl_spec.compiler.estimates.step_counts import forwards
 from prerl_spec.needs import Credit, Layout, Need
 from prerl_spec.sdk import ContextView, OnePartObjective
 from prerl_spec.text import Codec

@@ -15,7 +15,7 @@ import torch.distributed
 from accelerate import Accelerator
 from accelerate.utils import InitProcessGroupKwargs, gather_object
 
-from prerl_spec.compiler.lanes import workers
+from prerl_spec.compiler.estimates.lanes import workers
 from prerl_spec.engine.processes.disk_errors import disk_faults_told
 from prerl_spec.engine.processes.work_split import Division, add_in_pairs, fixed_threads
 from prerl_spec.errors import EnvironmentUnmet, PeerLost, PrerlError

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from prerl_spec.compiler.lanes import LANES, workers
+from prerl_spec.compiler.estimates.lanes import LANES, workers
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from prerl_spec.compiler.arithmetic import PROBED_RESPONSES
+from prerl_spec.compiler.estimates.step_counts import PROBED_RESPONSES
 from prerl_spec.engine.policy.batch_logprobs import batch_logprobs
 from prerl_spec.engine.policy.policy import Policy
 from prerl_spec.engine.processes.ranks import Ranks

@@ -7,8 +7,8 @@ from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
+from prerl_spec.compiler.estimates.requirements import check_needs
 from prerl_spec.compiler.hardware import detect_hardware
-from prerl_spec.compiler.requirements import check_needs
 from prerl_spec.errors import RunFailed
 from prerl_spec.registry.component import Component
 from prerl_spec.registry.kinds import ModelSite

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from prerl_spec.compiler.estimates.unknown import NotKnown
 from prerl_spec.compiler.hardware import Hardware
 from prerl_spec.compiler.plan import Cost
-from prerl_spec.compiler.unknown import NotKnown
 
 TRAIN_BYTES_PER_PARAMETER = 16
 """float32 weight, gradient and two moments."""

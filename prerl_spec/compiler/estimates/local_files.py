@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from prerl_spec.compiler.unknown import NotKnown
+from prerl_spec.compiler.estimates.unknown import NotKnown
 from prerl_spec.errors import EnvironmentUnmet
 from prerl_spec.text import Codec
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from packaging.requirements import Requirement as Specifier
 
+from prerl_spec.compiler.estimates.local_files import cached_commit, cached_file
 from prerl_spec.compiler.hardware import Hardware
-from prerl_spec.compiler.local_files import cached_commit, cached_file
 from prerl_spec.compiler.plan import NeedPlan
 from prerl_spec.errors import EnvironmentUnmet
 from prerl_spec.language.spec import Spec
@@ -67,7 +67,7 @@ def check_again(needs: Iterable[NeedPlan], hardware: Hardware) -> tuple[NeedPlan
 def _asked(need: Requirement, by: tuple[str, ...], hardware: Hardware) -> NeedPlan:
     if need.what == "server":
         # Only now: a plan describes, perhaps another machine, and asks nobody.
-        from prerl_spec.compiler.server_state import server_state
+        from prerl_spec.compiler.estimates.server_health import server_state
 
         met, found = server_state(need.name)
         return NeedPlan(need.what, need.name, need.revision, by, met, found, need.mend)
