@@ -19,7 +19,7 @@ from typing import Any
 from memory import SIZES
 
 from prerl_spec.compiler.compile import compile_spec
-from prerl_spec.compiler.measured import measured, phase_seconds, whole_seconds
+from prerl_spec.compiler.past_runs.measured_times import measured, phase_seconds, whole_seconds
 
 SPEC = """
 spec = 1

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from prerl_spec.cli.launcher import is_main
 from prerl_spec.compiler.compile import Compiled
-from prerl_spec.compiler.runs import hold_run_folder, new_profile_folder
+from prerl_spec.compiler.past_runs.run_folder import hold_run_folder, new_profile_folder
 from prerl_spec.errors import Interrupted
 from prerl_spec.report.profile import profile_page
 from prerl_spec.report.progress import Progress

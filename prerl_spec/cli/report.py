@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from prerl_spec.compiler.runs import is_live
+from prerl_spec.compiler.past_runs.run_folder import is_live
 from prerl_spec.engine.record.artefacts import note_artefacts
 from prerl_spec.report.page import write_report
 

@@ -14,7 +14,7 @@ from prerl_spec.cli.locked import compile_locked
 from prerl_spec.cli.overrides import add_overrides, overrides
 from prerl_spec.cli.profile import profile
 from prerl_spec.compiler.graph import Graph
-from prerl_spec.compiler.runs import choose_run_folder, hold_run_folder
+from prerl_spec.compiler.past_runs.run_folder import choose_run_folder, hold_run_folder
 from prerl_spec.engine.record.artefacts import note_artefacts
 from prerl_spec.errors import UsageError
 from prerl_spec.report.page import write_report

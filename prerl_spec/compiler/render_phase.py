@@ -4,7 +4,7 @@ import json
 import textwrap
 from collections.abc import Iterator
 
-from prerl_spec.compiler.measured import Measured, phase_seconds
+from prerl_spec.compiler.past_runs.measured_times import Measured, phase_seconds
 from prerl_spec.compiler.plan import ComponentPlan, Cost, Example, Forward, PhasePlan
 from prerl_spec.compiler.quantities import WIDTH, count, duration, line, plural, size
 

@@ -1,7 +1,7 @@
 """A calibration as tables for a terminal: where a step's seconds go, how many tokens a second, and memory beside the plan's."""
 
-from prerl_spec.compiler.calibration import PhaseTimes, Profile
-from prerl_spec.compiler.measured import measured, whole_seconds
+from prerl_spec.compiler.past_runs.calibration import PhaseTimes, Profile
+from prerl_spec.compiler.past_runs.measured_times import measured, whole_seconds
 from prerl_spec.compiler.plan import PhasePlan, Plan
 from prerl_spec.compiler.quantities import duration, plural, size
 from prerl_spec.report.summary import aligned

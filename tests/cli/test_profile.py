@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from prerl_spec.cli.main import main
-from prerl_spec.compiler.runs import new_profile_folder
+from prerl_spec.compiler.past_runs.run_folder import new_profile_folder
 from tests.engine.runs import SPEC
 
 EVALUATOR = """

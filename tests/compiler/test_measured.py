@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from prerl_spec.compiler.calibration import CALIBRATION, EvaluatorTimes, PhaseTimes, Profile
 from prerl_spec.compiler.compile import compile_spec
 from prerl_spec.compiler.hardware import detect_hardware
-from prerl_spec.compiler.measured import measured, whole_seconds
+from prerl_spec.compiler.past_runs.calibration import CALIBRATION, EvaluatorTimes, PhaseTimes, Profile
+from prerl_spec.compiler.past_runs.measured_times import measured, whole_seconds
 from prerl_spec.compiler.plan import Plan
 from prerl_spec.compiler.render_plan import render_plan
 from tests.compiler.specs import TINY, written

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from prerl_spec.compiler.runs import choose_run_folder, hold_run_folder, is_finished, is_live
+from prerl_spec.compiler.past_runs.run_folder import choose_run_folder, hold_run_folder, is_finished, is_live
 from prerl_spec.errors import UsageError
 
 DIGEST = "a" * 64
@@ -74,7 +74,7 @@ def test_a_live_run_is_refused(tmp_path: Path) -> None:
 def test_a_killed_run_is_not_live(tmp_path: Path) -> None:
     folder = started(tmp_path / "a", "step")
     code = (
-        "import sys, time; from pathlib import Path; from prerl_spec.compiler.runs import hold_run_folder\n"
+        "import sys, time; from pathlib import Path; from prerl_spec.compiler.past_runs.run_folder import hold_run_folder\n"
         "with hold_run_folder(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
     )
     process = subprocess.Popen([sys.executable, "-c", code, str(folder)], stdout=subprocess.PIPE)

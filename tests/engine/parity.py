@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 
 from prerl_spec.compiler.compile import compile_spec
 from prerl_spec.compiler.graph import Named
-from prerl_spec.compiler.runs import choose_run_folder, hold_run_folder
+from prerl_spec.compiler.past_runs.run_folder import choose_run_folder, hold_run_folder
 from prerl_spec.engine.record.run_inputs import write_given
 from prerl_spec.engine.run.run import run
 from prerl_spec.sdk import Component, Group, Outcome, Verdict

@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 
 from prerl_spec.compiler.compile import compile_spec
 from prerl_spec.compiler.graph import Graph
-from prerl_spec.compiler.runs import choose_run_folder, hold_run_folder
+from prerl_spec.compiler.past_runs.run_folder import choose_run_folder, hold_run_folder
 from prerl_spec.engine.record.run_inputs import write_given
 from prerl_spec.engine.run.run import run
 

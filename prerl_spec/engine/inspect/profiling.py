@@ -9,8 +9,8 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from prerl_spec.compiler.calibration import CALIBRATION, EvaluatorTimes, PhaseTimes, Profile
 from prerl_spec.compiler.graph import Graph, Named, Phase
+from prerl_spec.compiler.past_runs.calibration import CALIBRATION, EvaluatorTimes, PhaseTimes, Profile
 from prerl_spec.engine.inspect.partial_evaluation import SmallRound
 from prerl_spec.engine.inspect.tracing import Tracer, TracingClock
 from prerl_spec.engine.processes.peak_memory import peak_bytes, reset_peak

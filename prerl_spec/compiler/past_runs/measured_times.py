@@ -14,9 +14,9 @@ from pathlib import Path
 from statistics import fmean, median
 from typing import Any
 
-from prerl_spec.compiler.calibration import pace, read_profile
+from prerl_spec.compiler.past_runs.calibration import pace, read_profile
+from prerl_spec.compiler.past_runs.run_folder import PROFILE, digest_of, numbered
 from prerl_spec.compiler.plan import Plan
-from prerl_spec.compiler.runs import PROFILE, digest_of, numbered
 
 LEAST_STEPS = 3
 
