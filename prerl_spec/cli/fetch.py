@@ -35,7 +35,7 @@ def run(arguments: argparse.Namespace) -> int:
     from prerl_spec.compiler.compile import check_spec
     from prerl_spec.compiler.estimates.requirements import require_train
     from prerl_spec.compiler.lock import lock_file, read_lock
-    from prerl_spec.compiler.planner import make_plan
+    from prerl_spec.compiler.planning.planner import make_plan
     from prerl_spec.compiler.revisions import hub_needs
 
     options = overrides(arguments)

@@ -25,7 +25,7 @@ def run(arguments: argparse.Namespace) -> int:
     from prerl_spec.cli.locked import require_same, told
     from prerl_spec.compiler.compile import check_spec
     from prerl_spec.compiler.lock import lock_file, make_lock, read_lock, write_lock
-    from prerl_spec.compiler.planner import make_plan
+    from prerl_spec.compiler.planning.planner import make_plan
     from prerl_spec.errors import UsageError
 
     file = lock_file(arguments.spec)

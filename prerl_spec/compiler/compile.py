@@ -12,7 +12,7 @@ from prerl_spec.compiler.estimates.requirements import check_again
 from prerl_spec.compiler.graph import Graph
 from prerl_spec.compiler.hardware import detect_hardware
 from prerl_spec.compiler.plan import Plan
-from prerl_spec.compiler.planner import make_plan
+from prerl_spec.compiler.planning.planner import make_plan
 from prerl_spec.compiler.resolve.resolve import resolve
 from prerl_spec.compiler.resolve.resolved import Resolved
 from prerl_spec.compiler.rules.wire import diagnose

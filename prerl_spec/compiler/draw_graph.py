@@ -4,7 +4,7 @@ import re
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from prerl_spec.compiler.phase_plan import carries_optimizer
+from prerl_spec.compiler.planning.phase_plan import carries_optimizer
 from prerl_spec.compiler.resolve.resolved import Resolved
 from prerl_spec.compiler.rules.phase_roles import Served, Site, sites
 from prerl_spec.compiler.rules.port_rules import fits

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from prerl_spec.compiler.leaves import differing, leaves
 from prerl_spec.compiler.plan import PhasePlan, Plan
+from prerl_spec.compiler.planning.flat_meaning import differing, leaves
 from prerl_spec.errors import Drift
 from prerl_spec.language.document import join_path
 

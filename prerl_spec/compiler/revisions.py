@@ -4,9 +4,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from prerl_spec.compiler.digest import fingerprint
 from prerl_spec.compiler.estimates.local_files import cached_commit
 from prerl_spec.compiler.plan import NeedPlan, Plan
+from prerl_spec.compiler.planning.digest import fingerprint
 
 UNKNOWN = "unknown: "
 SECONDS_ALLOWED = 10.0

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from prerl_spec.compiler.compile import check_spec, read_plan
-from prerl_spec.compiler.leaves import by_id, leaves
 from prerl_spec.compiler.plan import Plan
-from prerl_spec.compiler.planner import make_plan
+from prerl_spec.compiler.planning.flat_meaning import by_id, leaves
+from prerl_spec.compiler.planning.planner import make_plan
 from prerl_spec.errors import UsageError
 
 FOUND_OUT = ("rows", "phases")

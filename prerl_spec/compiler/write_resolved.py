@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from datetime import date, datetime, time
 from typing import Any
 
-from prerl_spec.compiler.component_plan import MASK
+from prerl_spec.compiler.planning.component_plan import MASK
 from prerl_spec.compiler.resolve.resolved import COMPOSED, Built, Resolved
 from prerl_spec.language.document import Array, Node, Scalar, Table, join_path, plain
 from prerl_spec.registry.settings import settings_of

@@ -7,7 +7,7 @@ import pytest
 
 from prerl_spec.compiler.compile import check_spec
 from prerl_spec.compiler.hardware import Hardware
-from prerl_spec.compiler.planner import make_plan
+from prerl_spec.compiler.planning.planner import make_plan
 from prerl_spec.errors import Diagnostic, SpecInvalid
 from tests.compiler.specs import bent, under, written
 

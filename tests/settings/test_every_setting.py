@@ -13,7 +13,7 @@ from prerl_components.models.hf_causal import HfCausal
 from prerl_spec.compiler.compile import check_spec
 from prerl_spec.compiler.hardware import Hardware
 from prerl_spec.compiler.plan import Plan
-from prerl_spec.compiler.planner import make_plan
+from prerl_spec.compiler.planning.planner import make_plan
 from prerl_spec.errors import EnvironmentUnmet
 from prerl_spec.registry.kinds import ModelSite
 from tests.compiler.specs import bent, written

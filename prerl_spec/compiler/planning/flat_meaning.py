@@ -8,8 +8,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from prerl_spec.compiler.digest import meaning
 from prerl_spec.compiler.plan import Plan
+from prerl_spec.compiler.planning.digest import meaning
 from prerl_spec.language.document import join_path
 from prerl_spec.registry.settings import shown
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from itertools import islice
 
 from prerl_spec.codes import Code
-from prerl_spec.compiler.first_prompt import LOOKED_AT
+from prerl_spec.compiler.planning.first_prompt import LOOKED_AT
 from prerl_spec.compiler.resolve.resolved import Resolved
 from prerl_spec.compiler.rules.phase_roles import Site
 from prerl_spec.compiler.rules.rule_diagnostic import use_place

@@ -3,16 +3,16 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from prerl_spec.compiler.component_plan import written_out
 from prerl_spec.compiler.estimates.estimate import Shape, Spread, Workload, cost_of
 from prerl_spec.compiler.estimates.lanes import LANES, workers
 from prerl_spec.compiler.estimates.step_counts import epoch, forwards, pass_sizes, passes_at_most, views_of
 from prerl_spec.compiler.estimates.unknown import Unknown, known, why_unknown
-from prerl_spec.compiler.first_prompt import example_of
 from prerl_spec.compiler.hardware import Hardware
 from prerl_spec.compiler.plan import ComponentPlan, Cost, Example, Forward, PhasePlan, Ports
+from prerl_spec.compiler.planning.component_plan import written_out
+from prerl_spec.compiler.planning.first_prompt import example_of
+from prerl_spec.compiler.planning.row_rules import unfit_rows
 from prerl_spec.compiler.resolve.resolved import Built, Resolved
-from prerl_spec.compiler.row_rules import unfit_rows
 from prerl_spec.compiler.rules.phase_roles import Served, Site, nested
 from prerl_spec.compiler.rules.port_rules import fits, own_ports, phase_supplies
 from prerl_spec.errors import EnvironmentUnmet, SpecInvalid

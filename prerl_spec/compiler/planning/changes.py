@@ -5,8 +5,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from prerl_spec.compiler.component_plan import MASK
 from prerl_spec.compiler.plan import Change
+from prerl_spec.compiler.planning.component_plan import MASK
 from prerl_spec.compiler.resolve.resolved import Resolved
 from prerl_spec.language.spec import Spec
 from prerl_spec.registry.settings import Setting, settings_of

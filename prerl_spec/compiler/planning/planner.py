@@ -5,9 +5,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from prerl_spec import __version__
-from prerl_spec.compiler.changes import changes
-from prerl_spec.compiler.component_plan import written_out
-from prerl_spec.compiler.digest import digest_of_plan
 from prerl_spec.compiler.estimates.estimate import Shape, sampling_seconds, shape_of
 from prerl_spec.compiler.estimates.lanes import lane_notes
 from prerl_spec.compiler.estimates.local_files import model_codec, model_config
@@ -19,17 +16,20 @@ from prerl_spec.compiler.estimates.requirements import (
     run_requirements,
 )
 from prerl_spec.compiler.estimates.unknown import NotKnown, Unknown, known
-from prerl_spec.compiler.evaluation_plan import evaluation_share, evaluator_plan
 from prerl_spec.compiler.hardware import Hardware, detect_hardware
-from prerl_spec.compiler.notes import phase_notes
-from prerl_spec.compiler.phase_plan import Surroundings, adapter_parameters, phase_plan
 from prerl_spec.compiler.plan import ComponentPlan, DataPlan, EvaluatorPlan, PhasePlan, Plan
+from prerl_spec.compiler.planning.changes import changes
+from prerl_spec.compiler.planning.component_plan import written_out
+from prerl_spec.compiler.planning.digest import digest_of_plan
+from prerl_spec.compiler.planning.evaluation_plan import evaluation_share, evaluator_plan
+from prerl_spec.compiler.planning.notes import phase_notes
+from prerl_spec.compiler.planning.phase_plan import Surroundings, adapter_parameters, phase_plan
+from prerl_spec.compiler.planning.values import values
 from prerl_spec.compiler.resolve.resolved import Resolved
 from prerl_spec.compiler.rules.invariance_rules import invariance_parts
 from prerl_spec.compiler.rules.phase_roles import Served, Site, nested, sites, with_following
 from prerl_spec.compiler.rules.unused_rules import unused_components, unused_data
 from prerl_spec.compiler.rules.wire import outside_phases
-from prerl_spec.compiler.values import values
 from prerl_spec.language.document import join_path
 from prerl_spec.language.spec import DistributedSpec
 from prerl_spec.registry.component import Requirement

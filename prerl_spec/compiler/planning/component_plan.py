@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from prerl_spec.compiler.digest import fingerprint
 from prerl_spec.compiler.plan import ComponentPlan
+from prerl_spec.compiler.planning.digest import fingerprint
 from prerl_spec.compiler.resolve.resolved import Built
 from prerl_spec.registry.settings import settings_of
 

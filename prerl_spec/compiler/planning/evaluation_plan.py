@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from prerl_spec.compiler.component_plan import written_out
 from prerl_spec.compiler.estimates.requirements import INSTALL_TRAIN, has_train
 from prerl_spec.compiler.estimates.unknown import Unknown, known, why_unknown
 from prerl_spec.compiler.plan import DataPlan, EvaluatorPlan, PhasePlan
+from prerl_spec.compiler.planning.component_plan import written_out
 from prerl_spec.compiler.resolve.resolved import Built, Resolved
 from prerl_spec.compiler.rules.name_rules import named_data
 from prerl_spec.compiler.rules.phase_roles import Site

@@ -8,8 +8,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from prerl_spec.compiler.component_plan import MASK, written_out
 from prerl_spec.compiler.plan import Value
+from prerl_spec.compiler.planning.component_plan import MASK, written_out
 from prerl_spec.compiler.resolve.resolved import COMPOSED, Built, Resolved
 from prerl_spec.errors import Span
 from prerl_spec.language.document import Scalar, join_path
