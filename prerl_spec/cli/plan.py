@@ -25,7 +25,7 @@ def run(arguments: argparse.Namespace) -> int:
     from prerl_spec.cli.locked import compile_locked
     from prerl_spec.compiler.compile import read_plan, require_met
     from prerl_spec.compiler.past_runs.measured_times import measured
-    from prerl_spec.compiler.render_plan import render_differences, render_plan
+    from prerl_spec.compiler.render.render_plan import render_differences, render_plan
     from prerl_spec.errors import UsageError
 
     compiled = compile_locked(arguments.spec, overrides(arguments), locked=False, update=False)

@@ -26,9 +26,9 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     from prerl_spec.cli.diagnostics import print_results, print_text
     from prerl_spec.compiler.compile import check_spec
-    from prerl_spec.compiler.draw_graph import draw
-    from prerl_spec.compiler.quantities import table
-    from prerl_spec.compiler.write_resolved import resolved_toml
+    from prerl_spec.compiler.render.draw_graph import draw
+    from prerl_spec.compiler.render.human_units import table
+    from prerl_spec.compiler.render.write_resolved import resolved_toml
     from prerl_spec.language.document import plain
     from prerl_spec.language.secrets import masked_line
 

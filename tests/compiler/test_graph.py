@@ -7,7 +7,7 @@ import pytest
 
 from prerl_spec.compiler.build_graph import build_graph
 from prerl_spec.compiler.compile import Compiled, check_spec, compile_spec, read_plan
-from prerl_spec.compiler.draw_graph import draw
+from prerl_spec.compiler.render.draw_graph import draw
 from prerl_spec.errors import Drift, EnvironmentUnmet, UsageError
 from tests.compiler.specs import TINY, bent, written
 

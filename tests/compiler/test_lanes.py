@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from prerl_spec.compiler.estimates.lanes import lane_notes, workers
-from prerl_spec.compiler.render_plan import render_plan
+from prerl_spec.compiler.render.render_plan import render_plan
 from tests.compiler.specs import bent
 from tests.compiler.test_plan import phase, planned
 

@@ -7,7 +7,7 @@ from prerl_spec.compiler.compile import check_spec
 from prerl_spec.compiler.hardware import Gpu, Hardware
 from prerl_spec.compiler.plan import Plan
 from prerl_spec.compiler.planning.planner import make_plan
-from prerl_spec.compiler.render_plan import render_plan
+from prerl_spec.compiler.render.render_plan import render_plan
 from prerl_spec.testing.tiny import byte_tokenizer
 from tests.compiler.test_estimate import QWEN3_4B
 

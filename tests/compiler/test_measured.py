@@ -14,7 +14,7 @@ from prerl_spec.compiler.hardware import detect_hardware
 from prerl_spec.compiler.past_runs.calibration import CALIBRATION, EvaluatorTimes, PhaseTimes, Profile
 from prerl_spec.compiler.past_runs.measured_times import measured, whole_seconds
 from prerl_spec.compiler.plan import Plan
-from prerl_spec.compiler.render_plan import render_plan
+from prerl_spec.compiler.render.render_plan import render_plan
 from tests.compiler.specs import TINY, written
 
 

@@ -10,7 +10,7 @@ from prerl_spec.compiler.estimates.step_counts import CPU_TOKENS_PER_PASS, GPU_T
 from prerl_spec.compiler.hardware import Gpu, Hardware
 from prerl_spec.compiler.plan import PhasePlan, Plan
 from prerl_spec.compiler.planning.planner import make_plan
-from prerl_spec.compiler.render_plan import render_plan
+from prerl_spec.compiler.render.render_plan import render_plan
 from prerl_spec.errors import EnvironmentUnmet, SpecInvalid
 from prerl_spec.testing import tiny
 from tests.compiler.specs import TINY, bent, written

@@ -12,7 +12,7 @@ import pytest
 from pydantic import Field
 
 from prerl_spec.cli.explain import PAGES
-from prerl_spec.compiler.schema import spec_schema
+from prerl_spec.compiler.render.schema import spec_schema
 from prerl_spec.registry.component import Component
 from prerl_spec.registry.shelf import Entry, Shelf, installed
 from tests.compiler.specs import TINY, written

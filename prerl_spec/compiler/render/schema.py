@@ -10,7 +10,15 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from prerl_spec.compiler.draft07 import CLOSED, REFERENCE, REFERENCE_SCHEMA, Schema, described, pointer, written
+from prerl_spec.compiler.render.json_schema_draft07 import (
+    CLOSED,
+    REFERENCE,
+    REFERENCE_SCHEMA,
+    Schema,
+    described,
+    pointer,
+    written,
+)
 from prerl_spec.language.spec import LANGUAGE_VERSION, Spec
 from prerl_spec.registry.component import Component, Kind
 from prerl_spec.registry.settings import Setting, settings_of

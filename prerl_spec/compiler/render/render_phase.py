@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from prerl_spec.compiler.past_runs.measured_times import Measured, phase_seconds
 from prerl_spec.compiler.plan import ComponentPlan, Cost, Example, Forward, PhasePlan
-from prerl_spec.compiler.quantities import WIDTH, count, duration, line, plural, size
+from prerl_spec.compiler.render.human_units import WIDTH, count, duration, line, plural, size
 
 SHOWN_LINES = 12
 """Lines of a prompt that are shown; plan.json holds all of it."""

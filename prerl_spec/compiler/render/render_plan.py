@@ -8,8 +8,8 @@ from prerl_spec.compiler.estimates.requirements import TRAIN
 from prerl_spec.compiler.past_runs.measured_times import Measured, whole_seconds
 from prerl_spec.compiler.plan import ComponentPlan, DataPlan, EvaluatorPlan, NeedPlan, Plan
 from prerl_spec.compiler.planning.flat_meaning import differing, leaves, shown_value
-from prerl_spec.compiler.quantities import count, duration, line, plural, size, table
-from prerl_spec.compiler.render_phase import render_phase, settings_text
+from prerl_spec.compiler.render.human_units import count, duration, line, plural, size, table
+from prerl_spec.compiler.render.render_phase import render_phase, settings_text
 from prerl_spec.compiler.rules.phase_roles import with_following
 
 CHECKPOINT_BYTES_PER_PARAMETER = 12
