@@ -20,9 +20,9 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """One line a difference on stdout. Raises SpecInvalid, and UsageError for a file that is neither spec nor plan."""
     from prerl_spec.cli.diagnostics import print_results
+    from prerl_spec.compiler.compare.comparison_side import open_side
     from prerl_spec.compiler.planning.flat_meaning import differing, shown_value
     from prerl_spec.compiler.render.human_units import table
-    from prerl_spec.compiler.sides import open_side
 
     before, after = (open_side(side, overrides(arguments)) for side in (arguments.before, arguments.after))
     differences = differing(before.leaves, after.leaves)

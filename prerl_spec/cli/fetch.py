@@ -11,7 +11,7 @@ from prerl_spec.language.document import join_path
 from prerl_spec.registry.kinds import Fetching
 
 if TYPE_CHECKING:
-    from prerl_spec.compiler.lock import Lock
+    from prerl_spec.compiler.compare.lock import Lock
     from prerl_spec.compiler.plan import NeedPlan
     from prerl_spec.compiler.resolve.resolved import Resolved
 
@@ -32,11 +32,11 @@ def run(arguments: argparse.Namespace) -> int:
     """
     from prerl_spec.cli.diagnostics import print_text
     from prerl_spec.cli.locked import pins
+    from prerl_spec.compiler.compare.lock import lock_file, read_lock
+    from prerl_spec.compiler.compare.revisions import hub_needs
     from prerl_spec.compiler.compile import check_spec
     from prerl_spec.compiler.estimates.requirements import require_train
-    from prerl_spec.compiler.lock import lock_file, read_lock
     from prerl_spec.compiler.planning.planner import make_plan
-    from prerl_spec.compiler.revisions import hub_needs
 
     options = overrides(arguments)
     resolved, warnings = check_spec(arguments.spec, **options)
@@ -59,7 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
 def require_answer(need: "NeedPlan", lock: "Lock | None") -> None:
     """Raises EnvironmentUnmet where the hub does not answer, or does not have it; Drift where it has moved away from the
     lock and the spec has no key that would hold it there (a benchmark, a tokenizer of its own)."""
-    from prerl_spec.compiler.revisions import UNKNOWN, asked, title
+    from prerl_spec.compiler.compare.revisions import UNKNOWN, asked, title
     from prerl_spec.errors import Drift, EnvironmentUnmet
 
     answer = asked(need)
@@ -78,7 +78,7 @@ def download(need: "NeedPlan") -> str:
     """A model with its tokenizer; of one that is named without a revision, for its tokenizer, no weights."""
     from huggingface_hub import snapshot_download
 
-    from prerl_spec.compiler.revisions import title, transport_error
+    from prerl_spec.compiler.compare.revisions import title, transport_error
     from prerl_spec.errors import EnvironmentUnmet
 
     passed_over = NEVER_LOADED if need.revision is not None else WEIGHTS

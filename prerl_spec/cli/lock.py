@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from prerl_spec.cli.overrides import add_overrides, overrides
 
 if TYPE_CHECKING:
-    from prerl_spec.compiler.lock import Lock
+    from prerl_spec.compiler.compare.lock import Lock
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -23,8 +23,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Asks the hub for commits, except with --check. Raises SpecInvalid with E0501 for each field that has drifted."""
     from prerl_spec.cli.diagnostics import print_results, print_text
     from prerl_spec.cli.locked import require_same, told
+    from prerl_spec.compiler.compare.lock import lock_file, make_lock, read_lock, write_lock
     from prerl_spec.compiler.compile import check_spec
-    from prerl_spec.compiler.lock import lock_file, make_lock, read_lock, write_lock
     from prerl_spec.compiler.planning.planner import make_plan
     from prerl_spec.errors import UsageError
 
@@ -49,7 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _tell_unpinned(lock: "Lock") -> None:
-    from prerl_spec.compiler.revisions import UNKNOWN
+    from prerl_spec.compiler.compare.revisions import UNKNOWN
 
     for name, commit in lock.revisions.items():
         if commit.startswith(UNKNOWN):

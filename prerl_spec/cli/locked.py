@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from prerl_spec.cli.launcher import is_main, tells_findings
+from prerl_spec.compiler.compare.lock import Lock, lock_file, make_lock, read_lock, write_lock
+from prerl_spec.compiler.compare.lock_drift import drift, mere_changes
+from prerl_spec.compiler.compare.revisions import UNKNOWN
 from prerl_spec.compiler.compile import Compiled, check_spec, compile_spec
-from prerl_spec.compiler.lock import Lock, lock_file, make_lock, read_lock, write_lock
-from prerl_spec.compiler.lock_drift import drift, mere_changes
 from prerl_spec.compiler.planning.planner import make_plan
 from prerl_spec.compiler.resolve.resolved import Resolved
-from prerl_spec.compiler.revisions import UNKNOWN
 from prerl_spec.errors import SpecInvalid, UsageError
 from prerl_spec.registry.settings import settings_of
 

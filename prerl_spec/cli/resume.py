@@ -14,8 +14,8 @@ from prerl_spec.cli.locked import compile_locked
 from prerl_spec.cli.overrides import add_overrides, overrides
 from prerl_spec.cli.run import execute
 from prerl_spec.compiler.build_graph import build_graph, require_leave, require_same_data
+from prerl_spec.compiler.compare.extension import Extension, extension
 from prerl_spec.compiler.compile import read_plan, require_met
-from prerl_spec.compiler.extension import Extension, extension
 from prerl_spec.compiler.past_runs.run_folder import hold_run_folder, is_finished
 from prerl_spec.errors import UsageError
 

@@ -13,8 +13,8 @@ import pytest
 from prerl_spec.cli.explain import PAGES
 from prerl_spec.cli.locked import compile_locked, pins
 from prerl_spec.cli.main import main
+from prerl_spec.compiler.compare.lock import lock_file, make_lock, read_lock
 from prerl_spec.compiler.compile import check_spec
-from prerl_spec.compiler.lock import lock_file, make_lock, read_lock
 from prerl_spec.compiler.planning.planner import make_plan
 from prerl_spec.registry.shelf import installed
 from tests.compiler.specs import TINY, written

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from prerl_spec.compiler.compare.comparison_side import FOUND_OUT
 from prerl_spec.compiler.compile import check_spec, compile_spec
 from prerl_spec.compiler.hardware import Gpu, Hardware
 from prerl_spec.compiler.planning.flat_meaning import differing, leaves, shown_value
 from prerl_spec.compiler.planning.planner import make_plan
 from prerl_spec.compiler.render.write_resolved import resolved_toml
-from prerl_spec.compiler.sides import FOUND_OUT
 from tests.compiler.specs import TINY, bent, written
 
 ROWS = ('[data.train]\nuse = "arithmetic_chains"', '[data.train]\nuse = "jsonl"\npath = "rows.jsonl"')

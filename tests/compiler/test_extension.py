@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from prerl_spec.compiler.extension import Extension, extension
+from prerl_spec.compiler.compare.extension import Extension, extension
 from prerl_spec.errors import Drift
 from tests.compiler.specs import bent
 from tests.compiler.test_plan import planned

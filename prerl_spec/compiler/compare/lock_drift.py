@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from prerl_spec.codes import Code
-from prerl_spec.compiler.lock import Lock, LockedComponent
+from prerl_spec.compiler.compare.lock import Lock, LockedComponent
 from prerl_spec.compiler.planning.flat_meaning import ABSENT, Difference, by_index, differing, shown_value
 from prerl_spec.compiler.resolve.resolved import Resolved
 from prerl_spec.errors import Diagnostic, Span

@@ -15,11 +15,11 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from prerl_spec.compiler.implementation import code_hash, settings_hash
+from prerl_spec.compiler.compare.code_hash import code_hash, settings_hash
+from prerl_spec.compiler.compare.revisions import commits, hub_needs, local_models
 from prerl_spec.compiler.plan import Plan
 from prerl_spec.compiler.planning.flat_meaning import by_id, leaves
 from prerl_spec.compiler.resolve.resolved import Built, Resolved
-from prerl_spec.compiler.revisions import commits, hub_needs, local_models
 from prerl_spec.errors import UsageError
 from prerl_spec.whole_file import write_whole
 

@@ -1,0 +1,1 @@
+"""Two meanings held against each other: differences, locks and drift, extensions of a run. Highest floor."""
