@@ -18,9 +18,9 @@ from prerl_spec.compiler.resolve.resolved import Resolved
 from prerl_spec.language.document import plain, split_path
 from prerl_spec.language.spec import PhaseSpec, Section, Spec
 from prerl_spec.registry.component import Component
+from prerl_spec.registry.entry_points import installed, load
 from prerl_spec.registry.kind_names import KINDS
 from prerl_spec.registry.settings import Setting, settings_of
-from prerl_spec.registry.shelf import installed, load
 
 Judge = Callable[[Any], str | None]
 """A spec (its text, or a confection config) -> what the refusal says, None where it passes."""

@@ -19,7 +19,6 @@ from prerl_spec.registry.component import (
     decided_elsewhere,
 )
 from prerl_spec.registry.evaluator_settings import EvaluatorSettings
-from prerl_spec.registry.handover import Handover
 from prerl_spec.registry.kinds import (
     AdaptedWeight,
     AttachedAdapter,
@@ -35,9 +34,10 @@ from prerl_spec.registry.kinds import (
     ServerProcess,
     Verifier,
 )
-from prerl_spec.registry.one_part import OnePart, OnePartObjective
+from prerl_spec.registry.objective_base import OnePart, OnePartObjective
 from prerl_spec.registry.row_list import RowList
 from prerl_spec.registry.sampler_settings import SamplerSettings
+from prerl_spec.registry.schedule_base import Handover
 from prerl_spec.text import Codec, eos_ids_of, question_text, template_fault
 from prerl_spec.types import (
     Array,

@@ -7,8 +7,8 @@ import pytest
 from packaging.requirements import Requirement as Specifier
 from packaging.version import Version
 
+from prerl_spec.registry.entry_points import installed, load
 from prerl_spec.registry.kind_names import Kind
-from prerl_spec.registry.shelf import installed, load
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]

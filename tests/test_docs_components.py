@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from prerl_spec.compiler.resolve.resolve import resolve_text
+from prerl_spec.registry.entry_points import Entry
 from prerl_spec.registry.local import local_entries
-from prerl_spec.registry.shelf import Entry
 from prerl_spec.testing.conformance.check import check_entry
 from tests.language.cases import BASE
 from tests.registry.distributions import install

@@ -12,7 +12,7 @@ from prerl_spec.registry.kind_names import KINDS
 
 if TYPE_CHECKING:
     from prerl_spec.registry.component import Component
-    from prerl_spec.registry.shelf import Entry, Shelf
+    from prerl_spec.registry.entry_points import Entry, Registry
 
 WIDTH = 100
 
@@ -28,18 +28,18 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from prerl_spec.registry.shelf import installed
+    from prerl_spec.registry.entry_points import installed
 
-    shelf = installed()
+    registry = installed()
     if arguments.action == "list":
-        _list(shelf, arguments.kind, as_json=arguments.json)
+        _list(registry, arguments.kind, as_json=arguments.json)
     else:
-        _show(shelf, arguments.name, arguments.kind)
+        _show(registry, arguments.name, arguments.kind)
     return 0
 
 
-def _list(shelf: "Shelf", only: str | None, *, as_json: bool) -> None:
-    entries = [e for e in shelf.entries if not e.is_foreign_bare and only in (None, e.kind)]
+def _list(registry: "Registry", only: str | None, *, as_json: bool) -> None:
+    entries = [e for e in registry.entries if not e.is_foreign_bare and only in (None, e.kind)]
     entries.sort(key=lambda e: (KINDS.index(e.kind), not e.is_own))
     if as_json:
         rows = [
@@ -54,11 +54,11 @@ def _list(shelf: "Shelf", only: str | None, *, as_json: bool) -> None:
         print(f"{kind:<{width}}  {', '.join(names)}")
 
 
-def _show(shelf: "Shelf", name: str, kind: str | None) -> None:
+def _show(registry: "Registry", name: str, kind: str | None) -> None:
     from prerl_spec.errors import EnvironmentUnmet
-    from prerl_spec.registry.shelf import PluginFault, load
+    from prerl_spec.registry.entry_points import PluginFault, load
 
-    entry = _find(shelf, name, kind)
+    entry = _find(registry, name, kind)
     try:
         component = load(entry)
     except PluginFault as fault:
@@ -75,16 +75,16 @@ def _show(shelf: "Shelf", name: str, kind: str | None) -> None:
         print(f"{heading:<9} {', '.join(lines)}")
 
 
-def _find(shelf: "Shelf", name: str, kind: str | None) -> "Entry":
+def _find(registry: "Registry", name: str, kind: str | None) -> "Entry":
     from prerl_spec.errors import UsageError
 
-    found = [e for e in shelf.entries if e.name == name and not e.is_foreign_bare and kind in (None, e.kind)]
+    found = [e for e in registry.entries if e.name == name and not e.is_foreign_bare and kind in (None, e.kind)]
     if len(found) == 1:
         return found[0]
     if found:
         which = ", ".join(f"{e.kind} of {e.distribution}" for e in found)
         raise UsageError(f"`{name}` is several components: {which}", mend="say which with --kind")
-    names = sorted({e.name for e in shelf.entries if not e.is_foreign_bare and kind in (None, e.kind)})
+    names = sorted({e.name for e in registry.entries if not e.is_foreign_bare and kind in (None, e.kind)})
     near = get_close_matches(name, names, n=1)
     raise UsageError(
         f"no component `{name}` is installed" + (f" as {kind}" if kind else ""),

@@ -21,7 +21,7 @@ def run(arguments: argparse.Namespace) -> int:
     from prerl_spec.cli.diagnostics import print_results
     from prerl_spec.compiler.render.schema import spec_schema
     from prerl_spec.errors import UsageError
-    from prerl_spec.registry.shelf import installed
+    from prerl_spec.registry.entry_points import installed
 
     schema, faults = spec_schema(installed())
     for fault in faults:

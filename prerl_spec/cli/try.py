@@ -13,8 +13,8 @@ from prerl_spec.compiler.estimates.requirements import require_train
 from prerl_spec.engine.inspect.trial_spec import SERVING, trial_spec
 from prerl_spec.errors import EnvironmentUnmet, UsageError
 from prerl_spec.registry.component import Slot
+from prerl_spec.registry.entry_points import Entry, PluginFault, installed, load
 from prerl_spec.registry.local import local_entries
-from prerl_spec.registry.shelf import Entry, PluginFault, installed, load
 from prerl_spec.types import StepRecord
 
 LINE_EVERY = 5

@@ -11,10 +11,10 @@ from prerl_spec.compiler.graph import Checkpointing, Distributed, Graph, Named, 
 from prerl_spec.compiler.plan import ComponentPlan, PhasePlan, Plan
 from prerl_spec.errors import Drift, EnvironmentUnmet
 from prerl_spec.registry.component import Component
+from prerl_spec.registry.entry_points import Entry, PluginFault, Registry, installed, load
 from prerl_spec.registry.kind_protocols import BASES, missing_members
 from prerl_spec.registry.kinds import Sampler
 from prerl_spec.registry.local import local_entries
-from prerl_spec.registry.shelf import Entry, PluginFault, Shelf, installed, load
 
 
 def build_graph(plan: Plan, spec_text: str) -> Graph:
@@ -22,11 +22,11 @@ def build_graph(plan: Plan, spec_text: str) -> Graph:
 
     Raises EnvironmentUnmet where a component is not installed here, Drift where it has another behaviour version.
     """
-    shelf = shelf_of(plan)
+    registry = registry_of(plan)
 
     def named(component: ComponentPlan) -> Named[Any]:
         """By its kind's Protocol from here on. Raises EnvironmentUnmet for a component that lacks a member of it."""
-        declared = declare(component, shelf)
+        declared = declare(component, registry)
         if missing := missing_members(declared):
             base = BASES.get(declared.kind)
             raise EnvironmentUnmet(
@@ -68,7 +68,7 @@ def build_graph(plan: Plan, spec_text: str) -> Graph:
         distributed=Distributed(**plan.distributed),
         checkpoint=Checkpointing(**plan.checkpoint),
         reference=plan.reference,
-        sampler=optional(plan.sampler) or default_sampler(plan, shelf),
+        sampler=optional(plan.sampler) or default_sampler(plan, registry),
         verifier=optional(plan.verifier),
         digest=plan.digest,
         plan=plan.as_json(),
@@ -87,7 +87,7 @@ def _with_carried_lr(phases: Sequence[Phase]) -> Iterator[Phase]:
         yield replace(phase, carried_lr_steps=steps)
 
 
-def shelf_of(plan: Plan) -> Shelf:
+def registry_of(plan: Plan) -> Registry:
     """What is installed, and the components of the plan's own Python files, which are run.
 
     Raises EnvironmentUnmet for a file that cannot be used, Drift for one that says something else than when the plan
@@ -106,7 +106,7 @@ def shelf_of(plan: Plan) -> Shelf:
                 mend="bring the planned file back, or plan again",
             )
         entries += found
-    return Shelf([*installed().entries, *entries])
+    return Registry([*installed().entries, *entries])
 
 
 def require_leave(plan: Plan, local_code: bool) -> None:
@@ -122,18 +122,18 @@ DEFAULT_SAMPLER = "transformers"
 """What evaluators draw with where the spec names no sampler at all."""
 
 
-def default_sampler(plan: Plan, shelf: Shelf) -> Named[Sampler] | None:
+def default_sampler(plan: Plan, registry: Registry) -> Named[Sampler] | None:
     """`transformers` as it stands, where something is scored and nobody brings a sampler."""
     if not plan.evaluators or any(p.sampler is not None for p in plan.phases):
         return None
-    component: Any = load(shelf.providers("sampler", DEFAULT_SAMPLER)[0])()
+    component: Any = load(registry.providers("sampler", DEFAULT_SAMPLER)[0])()
     return Named(DEFAULT_SAMPLER, component)
 
 
-def declare(planned: ComponentPlan, shelf: Shelf) -> Component:
+def declare(planned: ComponentPlan, registry: Registry) -> Component:
     """The component of a plan, with the settings written there."""
     name = planned.use.partition("@")[0]
-    entries = [e for e in shelf.providers(planned.kind, name) if e.distribution == planned.distribution]  # type: ignore[arg-type]
+    entries = [e for e in registry.providers(planned.kind, name) if e.distribution == planned.distribution]  # type: ignore[arg-type]
     if not entries:
         raise EnvironmentUnmet(
             f"the {planned.kind} `{planned.use}` of {planned.distribution} is not installed",
@@ -150,7 +150,7 @@ def declare(planned: ComponentPlan, shelf: Shelf) -> Component:
             mend=f"pip install '{planned.distribution}=={planned.distribution_version}', or plan again",
         )
     slots: dict[str, Any] = {
-        slot: tuple(declare(c, shelf) for c in inner) if isinstance(inner, tuple) else declare(inner, shelf)
+        slot: tuple(declare(c, registry) for c in inner) if isinstance(inner, tuple) else declare(inner, registry)
         for slot, inner in planned.slots.items()
     }
     return component.model_validate({**planned.settings, **slots})
@@ -158,11 +158,11 @@ def declare(planned: ComponentPlan, shelf: Shelf) -> Component:
 
 def require_same_data(plan: Plan) -> None:
     """Raises Drift where a local data set says something else than when the plan was made."""
-    shelf = shelf_of(plan)
+    registry = registry_of(plan)
     for name, data in plan.data.items():
         if data.fingerprint is None:
             continue
-        component: Any = declare(data.component, shelf)
+        component: Any = declare(data.component, registry)
         now = component.open(name).fingerprint
         if now != data.fingerprint:
             raise Drift(

@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from prerl_spec.compiler.build_graph import require_leave, shelf_of
+from prerl_spec.compiler.build_graph import registry_of, require_leave
 from prerl_spec.compiler.compile import compile_spec, read_plan
 from prerl_spec.engine.record import checkpoint
 from prerl_spec.errors import EnvironmentUnmet, UsageError
-from prerl_spec.registry import shelf
+from prerl_spec.registry import entry_points
 from prerl_spec.registry.component import Kind
 from prerl_spec.registry.kinds import Verifier
 from prerl_spec.types import Rendering
@@ -68,15 +68,15 @@ def find_target(text: str, *, local_code: bool = False) -> Target:
     return Target(text, _hf_causal(text), Path(f"eval-{text.replace('/', '--')}"))
 
 
-def component(kind: Kind, use: str, settings: Mapping[str, Any], on: shelf.Shelf | None = None) -> Any:
+def component(kind: Kind, use: str, settings: Mapping[str, Any], on: entry_points.Registry | None = None) -> Any:
     """A component of a shelf (what is installed) with these settings. Raises EnvironmentUnmet where it is not there or is
     broken."""
-    providers = (on or shelf.installed()).providers(kind, use)
+    providers = (on or entry_points.installed()).providers(kind, use)
     if len(providers) != 1:
         raise EnvironmentUnmet(f"the {kind} `{use}` is not installed", mend="prerl-spec components list")
     try:
-        declaration = shelf.load(providers[0])
-    except shelf.PluginFault as fault:
+        declaration = entry_points.load(providers[0])
+    except entry_points.PluginFault as fault:
         raise EnvironmentUnmet(fault.message, mend=fault.help) from fault
     return declaration.model_validate(dict(settings))
 
@@ -110,7 +110,7 @@ def _spec(file: Path, local_code: bool) -> Target:
         model=graph.model.component,
         out=Path(f"eval-{graph.run.name}"),
         data={name: named.component for name, named in graph.data.items()},
-        **conditions_of(compiled.plan.as_json(), BEFORE_THE_FIRST, shelf_of(compiled.plan)),
+        **conditions_of(compiled.plan.as_json(), BEFORE_THE_FIRST, registry_of(compiled.plan)),
     )
 
 
@@ -118,16 +118,16 @@ def _folder(folder: Path) -> Target:
     return Target(folder.resolve().name, _hf_causal(str(folder)), Path(f"eval-{folder.resolve().name}"))
 
 
-def _shelf(file: Path, plan: Mapping[str, Any], local_code: bool) -> shelf.Shelf:
+def _shelf(file: Path, plan: Mapping[str, Any], local_code: bool) -> entry_points.Registry:
     """What is installed, with the Python files of a run's plan where it has some."""
     if not plan.get("plugin_files"):
-        return shelf.installed()
+        return entry_points.installed()
     planned = read_plan(file)
     require_leave(planned, local_code)
-    return shelf_of(planned)
+    return registry_of(planned)
 
 
-def conditions_of(plan: Mapping[str, Any], phase: int, on: shelf.Shelf) -> dict[str, Any]:
+def conditions_of(plan: Mapping[str, Any], phase: int, on: entry_points.Registry) -> dict[str, Any]:
     """Seed, rendering, sampling, verifier and determinism that a plan's own evaluators use once the phase of this index has
     ended."""
     phases = plan["phases"]

@@ -10,7 +10,7 @@ from types import ModuleType
 
 from prerl_spec.codes import Code
 from prerl_spec.registry.component import Component
-from prerl_spec.registry.shelf import KINDS, Entry, PluginFault, cause_of
+from prerl_spec.registry.entry_points import KINDS, Entry, PluginFault, cause_of
 
 NAMESPACE = "local"
 

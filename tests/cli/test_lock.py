@@ -16,7 +16,7 @@ from prerl_spec.cli.main import main
 from prerl_spec.compiler.compare.lock import lock_file, make_lock, read_lock
 from prerl_spec.compiler.compile import check_spec
 from prerl_spec.compiler.planning.planner import make_plan
-from prerl_spec.registry.shelf import installed
+from prerl_spec.registry.entry_points import installed
 from tests.compiler.specs import TINY, written
 
 Says = Callable[..., tuple[int, str, str]]

@@ -9,7 +9,7 @@ from prerl_spec.cli.diagnostics import as_text
 from prerl_spec.cli.main import main
 from prerl_spec.compiler.resolve.resolve import resolve_text
 from prerl_spec.compiler.rules.wire import diagnose
-from prerl_spec.registry.shelf import Entry, Shelf, installed
+from prerl_spec.registry.entry_points import Entry, Registry, installed
 from tests.language.cases import BASE, edit, top
 
 BAD = edit('objective = "grpo"', 'objective = "marginal_nrs"')
@@ -198,8 +198,8 @@ def test_a_mistake_is_told_with_what_would_be_right_in_text_and_json(
 
 
 def test_a_name_of_several_kinds_is_told_with_all_of_them() -> None:
-    shelf = Shelf([*installed().entries, Entry("view", "grpo", "a:B", "prerl-spec", "1")])
-    (found,) = resolve_text(edit('use = "math_verify"', 'use = "grpo"'), shelf=shelf).diagnostics
+    registry = Registry([*installed().entries, Entry("view", "grpo", "a:B", "prerl-spec", "1")])
+    (found,) = resolve_text(edit('use = "math_verify"', 'use = "grpo"'), registry=registry).diagnostics
     assert found.message == "`grpo` is a view and an objective; a verifier is needed here"
 
 

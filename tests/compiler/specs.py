@@ -5,7 +5,7 @@ from pathlib import Path
 from prerl_spec.compiler.resolve.resolve import resolve_text
 from prerl_spec.compiler.rules.wire import diagnose
 from prerl_spec.errors import Diagnostic
-from prerl_spec.registry.shelf import Shelf
+from prerl_spec.registry.entry_points import Registry
 
 TINY = """\
 spec = 1
@@ -87,9 +87,9 @@ def bent(*changes: tuple[str, str]) -> str:
     return text
 
 
-def found_in(text: str, shelf: Shelf | None = None) -> list[Diagnostic]:
+def found_in(text: str, registry: Registry | None = None) -> list[Diagnostic]:
     """Everything that resolve and wiring say of a spec."""
-    return list(diagnose(resolve_text(text, shelf=shelf)))
+    return list(diagnose(resolve_text(text, registry=registry)))
 
 
 def under(text: str, diagnostic: Diagnostic) -> str:

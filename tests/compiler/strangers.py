@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from prerl_components.objectives.grpo import Grpo
 
-from prerl_spec.registry.shelf import Entry, Shelf, installed
+from prerl_spec.registry.entry_points import Entry, Registry, installed
 from prerl_spec.sdk import (
     Attempt,
     BinaryVerifier,
@@ -83,7 +83,7 @@ class Bonus(Component):
         return 0.5
 
 
-def shelf() -> Shelf:
+def registry() -> Registry:
     """What is installed, and these."""
     here = [
         ("objective", "needy", Needy),
@@ -96,4 +96,4 @@ def shelf() -> Shelf:
         ("reward", "bonus", Bonus),
     ]
     entries = [Entry(kind, f"acme.{name}", f"{__name__}:{c.__name__}", "acme", "1.0") for kind, name, c in here]  # type: ignore[arg-type]
-    return Shelf([*installed().entries, *entries])
+    return Registry([*installed().entries, *entries])

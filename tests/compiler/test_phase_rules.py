@@ -3,7 +3,7 @@
 import pytest
 
 from tests.compiler.specs import bent, found_in, under
-from tests.compiler.strangers import shelf
+from tests.compiler.strangers import registry
 
 LONE = ("group_size = 4", "group_size = 1")
 FALLING = 'tokens = 5000\n[phases.optimizer]\nuse = "{use}"\nlr = 1e-4\nlr_schedule = "{falls}"\n'
@@ -20,7 +20,7 @@ def phases(prune: str, refine: str = '"entropy"', *changes: tuple[str, str]) -> 
 
 def broken(text: str) -> list[tuple[str, str]]:
     """The word under the carets, and the message, of each error."""
-    return [(under(text, d), d.message) for d in found_in(text, shelf()) if d.code == "E0701"]
+    return [(under(text, d), d.message) for d in found_in(text, registry()) if d.code == "E0701"]
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from pydantic import Field
 from prerl_spec.cli.explain import PAGES
 from prerl_spec.compiler.render.schema import spec_schema
 from prerl_spec.registry.component import Component
-from prerl_spec.registry.shelf import Entry, Shelf, installed
+from prerl_spec.registry.entry_points import Entry, Registry, installed
 from tests.compiler.specs import TINY, written
 from tests.compiler.test_digest import OTHER, SAME
 
@@ -138,8 +138,8 @@ class Fancy(Component):
     strength: float = Field(2.0, gt=0, description="how fancy")
 
 
-def stranger(value: str) -> Shelf:
-    return Shelf([*installed().entries, Entry("objective", "acme.fancy", value, "acme-prerl", "1.0")])
+def stranger(value: str) -> Registry:
+    return Registry([*installed().entries, Entry("objective", "acme.fancy", value, "acme-prerl", "1.0")])
 
 
 def test_an_installed_plugin_is_part_of_the_schema() -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from prerl_spec.compiler.rules.port_rules import fits
 from tests.compiler.specs import TINY, bent, found_in, under
-from tests.compiler.strangers import shelf
+from tests.compiler.strangers import registry
 
 SAMPLER = '[sampler]\nuse = "transformers"\ngroup_size = 4\nmax_new_tokens = 60\n'
 PRUNE = '[phases.objective]\nuse = "marginal_nsr"\ncoefficient = 0.01\n'
@@ -208,29 +208,29 @@ NEEDY = (GRPO, '[phases.objective]\nuse = "acme.needy"\n')
 
 def test_a_port_that_nothing_provides_is_told_at_who_requires_it() -> None:
     text = bent(NEEDY)
-    (found,) = found_in(text, shelf())
+    (found,) = found_in(text, registry())
     assert (found.code, under(text, found)) == ("E0601", '"acme.needy"')
 
 
 def test_one_provider_serves_and_two_are_ambiguous() -> None:
     one = bent(NEEDY, ("updates_per_batch = 2", 'updates_per_batch = 2\nprobes = ["acme.signal"]'))
-    assert found_in(one, shelf()) == []
+    assert found_in(one, registry()) == []
     two = bent(NEEDY, ("updates_per_batch = 2", 'updates_per_batch = 2\nprobes = ["acme.signal", "acme.other_signal"]'))
-    (found,) = found_in(two, shelf())
+    (found,) = found_in(two, registry())
     assert (found.code, under(two, found), len(found.labels)) == ("E0603", '"acme.needy"', 2)
 
 
 def test_a_port_that_a_term_requires_is_told_at_the_term_and_not_at_the_sum() -> None:
     text = bent((GRPO, '[phases.objective]\nuse = "weighted_sum"\nterms = ["grpo", "acme.needy"]\n'))
-    (found,) = found_in(text, shelf())
+    (found,) = found_in(text, registry())
     assert (found.code, under(text, found)) == ("E0601", '"acme.needy"')
 
 
 def test_reward_terms_make_the_reward_a_scalar() -> None:
     text = bent((GRPO, '[phases.objective]\nuse = "acme.binary_only"\n'))
-    assert found_in(text, shelf()) == []
+    assert found_in(text, registry()) == []
     with_terms = text.replace("updates_per_batch = 2", 'updates_per_batch = 2\nrewards = ["acme.bonus", "acme.bonus"]')
-    (found,) = found_in(with_terms, shelf())
+    (found,) = found_in(with_terms, registry())
     assert (found.code, under(with_terms, found)) == ("E0601", '"acme.binary_only"')
 
 
@@ -243,9 +243,9 @@ def test_of_several_data_sets_verifiers_each_must_provide_the_port() -> None:
         ('id = "refine"', 'id = "refine"\ndata = { train = 1.0, easy = 1.0 }'),
         (GRPO, '[phases.objective]\nuse = "acme.binary_only"\n'),
     )
-    (found,) = found_in(text, shelf())
+    (found,) = found_in(text, registry())
     assert (found.code, found.path, under(text, found)) == ("E0601", "phases[2].objective.use", '"acme.binary_only"')
-    assert found_in(text.replace('"acme.graded"', '"exact_match"'), shelf()) == []
+    assert found_in(text.replace('"acme.graded"', '"exact_match"'), registry()) == []
 
 
 @pytest.mark.parametrize(
@@ -256,5 +256,5 @@ def test_the_compiler_knows_the_rules_that_a_component_leaves_to_it(change: tupl
     text = bent(
         change, (GRPO, '[phases.objective]\nuse = "acme.silent"\n'), (PRUNE, '[phases.objective]\nuse = "entropy"\n')
     )
-    (found,) = found_in(text, shelf())
+    (found,) = found_in(text, registry())
     assert (found.code, under(text, found)) == ("E0701", word)

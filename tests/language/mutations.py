@@ -11,8 +11,8 @@ from prerl_spec.compiler.rules.wire import diagnose
 from prerl_spec.errors import Diagnostic, Span
 from prerl_spec.language.document import Scalar, Table, join_path, parent_path, walk
 from prerl_spec.language.spec import Spec
+from prerl_spec.registry.entry_points import installed
 from prerl_spec.registry.settings import Setting, settings_of
-from prerl_spec.registry.shelf import installed
 
 SHELF = installed()
 LETTERS = "abcdefghijklmnopqrstuvwxyz_"

@@ -37,7 +37,7 @@ NEEDS = "prerl_spec/compiler/estimates/objective_needs.py"
 PORTS = "prerl_spec/compiler/rules/port_rules.py"
 DIGEST = "prerl_spec/compiler/planning/digest.py"
 SETTINGS = "prerl_spec/registry/settings.py"
-SHELF = "prerl_spec/registry/shelf.py"
+SHELF = "prerl_spec/registry/entry_points.py"
 TYPES = "prerl_spec/types.py"
 PASSK = "prerl_spec/evaluation/passk.py"
 INTERVALS = "prerl_spec/evaluation/intervals.py"
@@ -66,7 +66,7 @@ STEPS = ("tests/components/test_optimizers_steps.py",)
 WIRE = ("tests/compiler/test_wire.py",)
 MEANING = ("tests/compiler/test_digest.py",)
 MESSAGES = ("tests/registry/test_settings.py",)
-METADATA = ("tests/registry/test_shelf.py",)
+METADATA = ("tests/registry/test_entry_points.py",)
 AT_K = ("tests/evaluation/test_passk.py",)
 BOUNDS = ("tests/evaluation/test_intervals.py",)
 

@@ -21,17 +21,17 @@ from prerl_spec.compiler.render.json_schema_draft07 import (
 )
 from prerl_spec.language.spec import LANGUAGE_VERSION, Spec
 from prerl_spec.registry.component import Component, Kind
+from prerl_spec.registry.entry_points import PluginFault, Registry, load
 from prerl_spec.registry.settings import Setting, settings_of
-from prerl_spec.registry.shelf import PluginFault, Shelf, load
 
 BEFORE_REFERENCES = frozenset({"spec", "extends", "unset", "requires", "vars"})
 """Keys of the top level that are read as they stand, or that hold anything."""
 LOCAL = r"^local\.[a-z][a-z0-9_]*(@[1-9][0-9]*)?$"
 
 
-def spec_schema(shelf: Shelf) -> tuple[Schema, tuple[PluginFault, ...]]:
+def spec_schema(registry: Registry) -> tuple[Schema, tuple[PluginFault, ...]]:
     """The schema, and the faults of plugins that cannot be imported: their names are known, their settings are open."""
-    writer = _Writer(shelf)
+    writer = _Writer(registry)
     root = writer.table(Spec)
     root["properties"]["spec"] |= {"enum": [LANGUAGE_VERSION]}
     whole = writer.whole_table(Spec)
@@ -51,8 +51,8 @@ def spec_schema(shelf: Shelf) -> tuple[Schema, tuple[PluginFault, ...]]:
 class _Writer:
     """Writes a definition the first time that it is referred to: components may hold components of their own kind."""
 
-    def __init__(self, shelf: Shelf) -> None:
-        self.shelf = shelf
+    def __init__(self, registry: Registry) -> None:
+        self.registry = registry
         self.definitions: dict[str, Schema] = {}
         self.faults: list[PluginFault] = []
         self._loaded: dict[tuple[Kind, str], type[Component] | None] = {}
@@ -101,7 +101,7 @@ class _Writer:
         return kind
 
     def _name(self, kind: Kind) -> Schema:
-        names = self.shelf.names(kind)
+        names = self.registry.names(kind)
         pinned = [word for name in names for word in self._words(kind, name) if word != name]
         is_local = {"type": "string", "pattern": LOCAL}
         words = f"Name of an installed {kind}, or of one in `[plugins] files` (local.NAME)."
@@ -170,7 +170,7 @@ class _Writer:
         return [name] if component is None else [name, f"{name}@{component.version}"]
 
     def _components(self, kind: Kind) -> Iterator[tuple[str, type[Component]]]:
-        for name in self.shelf.names(kind):
+        for name in self.registry.names(kind):
             component = self._class(kind, name)
             if component is not None:
                 yield name, component
@@ -178,7 +178,7 @@ class _Writer:
     def _class(self, kind: Kind, name: str) -> type[Component] | None:
         """None where two distributions provide the name, and which one is meant stands in the spec; or for a fault."""
         if (kind, name) not in self._loaded:
-            entries = self.shelf.providers(kind, name)
+            entries = self.registry.providers(kind, name)
             try:
                 self._loaded[kind, name] = load(entries[0]) if len(entries) == 1 else None
             except PluginFault as fault:

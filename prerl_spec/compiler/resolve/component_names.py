@@ -14,8 +14,8 @@ from prerl_spec.language.overrides import below
 from prerl_spec.language.spec import header_of, places_of
 from prerl_spec.language.suggest import fold, nearest, one_of
 from prerl_spec.registry.component import Component, Kind
+from prerl_spec.registry.entry_points import Entry, PluginFault, Registry, load, normalized
 from prerl_spec.registry.settings import Setting, seen_as, settings_of, shown
-from prerl_spec.registry.shelf import Entry, PluginFault, Shelf, load, normalized
 
 REFERENCE = re.compile(r"([a-z][a-z0-9_]*(?:\.[a-z][a-z0-9_]*)?)(?:@([1-9][0-9]*))?")
 RESERVED = ("use", "from")
@@ -45,18 +45,18 @@ class Declarations(Findings):
 
 
 def declare(
-    root: Table, grammar: type[BaseModel], shelf: Shelf, unread_namespaces: frozenset[str] = frozenset()
+    root: Table, grammar: type[BaseModel], registry: Registry, unread_namespaces: frozenset[str] = frozenset()
 ) -> Declarations:
     """Walks every place where a component may stand, nested ones included, and imports what is named there. Names of an
     unread namespace are poisoned without a word: why they are unknown has been told."""
     declarations = Declarations()
-    _Walk(shelf, declarations, unread_namespaces).section(root, grammar, "")
+    _Walk(registry, declarations, unread_namespaces).section(root, grammar, "")
     return declarations
 
 
 class _Walk:
-    def __init__(self, shelf: Shelf, into: Declarations, unread_namespaces: frozenset[str]) -> None:
-        self.shelf, self.into, self.unread_namespaces = shelf, into, unread_namespaces
+    def __init__(self, registry: Registry, into: Declarations, unread_namespaces: frozenset[str]) -> None:
+        self.registry, self.into, self.unread_namespaces = registry, into, unread_namespaces
 
     def section(self, table: Table, model: type[BaseModel], path: str) -> None:
         settings = settings_of(model)
@@ -173,7 +173,7 @@ class _Walk:
                 poison=path,
             )
             return
-        names = self.shelf.names(kind)
+        names = self.registry.names(kind)
         self.into.fail(
             Code.MALFORMED_COMPONENT,
             path,
@@ -201,10 +201,10 @@ class _Walk:
             self.malformed(kind, word, use, where, path)
             return
         name, pinned = (match[1], match[2]) if match else (word, None)
-        if name.partition(".")[0] in self.unread_namespaces and not self.shelf.providers(kind, name):
+        if name.partition(".")[0] in self.unread_namespaces and not self.registry.providers(kind, name):
             self.into.poisoned.add(path)
             return
-        for foreign in self.shelf.ignored(kind, name):
+        for foreign in self.registry.ignored(kind, name):
             message = f"`{name}` of {foreign.distribution} is ignored: bare names belong to prerl-spec"
             mend = f"its author can offer it as `{normalized(foreign.distribution).replace('-', '_')}.{name}`"
             self.into.diagnostics.append(Diagnostic(Code.FOREIGN_BARE_NAME, message, use.span, where, help=mend))
@@ -234,7 +234,7 @@ class _Walk:
                 self.place(setting, nested.value, join_path(path, key), nested.span)
 
     def malformed(self, kind: Kind, word: str, use: Scalar, where: str, path: str) -> None:
-        close = nearest(word, self.shelf.names(kind))
+        close = nearest(word, self.registry.names(kind))
         if word.count(".") > 1 or ":" in word:
             message, mend = f"{shown(word)} is an import path", "components are named, never imported by path"
         elif "@" in word:
@@ -256,7 +256,7 @@ class _Walk:
 
     def provider(self, kind: Kind, name: str, use: Scalar, table: Table, where: str, path: str) -> Entry | None:
         """The one entry that the name means here, or None once the mistake is told."""
-        entries = self.shelf.providers(kind, name)
+        entries = self.registry.providers(kind, name)
         origin = table.get("from")
         if not entries:
             self.unknown(kind, name, use, where, path)
@@ -297,9 +297,9 @@ class _Walk:
         self.into.fail(Code.WRONG_TYPE, join_path(path, "from"), message, origin.span, poison=path)
 
     def unknown(self, kind: Kind, name: str, use: Scalar, where: str, path: str) -> None:
-        names = self.shelf.names(kind)
+        names = self.registry.names(kind)
         same = tuple(n for n in names if fold(n) == fold(name))
-        others = self.shelf.kinds_of(name)
+        others = self.registry.kinds_of(name)
         if not same and others:
             self.into.fail(
                 Code.WRONG_KIND,
@@ -312,10 +312,10 @@ class _Walk:
             )
             return
         close = nearest(name, names)
-        meant = [] if close else [n for n in self.shelf.all_names() if fold(n) == fold(name)]
+        meant = [] if close else [n for n in self.registry.all_names() if fold(n) == fold(name)]
         caret = f"did you mean {one_of(close)}?" if close else ""
         if meant:  # right but for its case, and of another kind
-            caret = _of_other_kinds(meant[0], self.shelf.kinds_of(meant[0]), kind)
+            caret = _of_other_kinds(meant[0], self.registry.kinds_of(meant[0]), kind)
         known = f"known: {one_of(names)}" if names else f"no {_noun(kind)} is installed"
         self.into.fail(
             Code.UNKNOWN_COMPONENT,

@@ -21,10 +21,10 @@ from prerl_spec.language.overrides import as_override_mistake, override
 from prerl_spec.language.secrets import exposed_secrets
 from prerl_spec.language.spec import Spec
 from prerl_spec.language.toml import read, read_text
+from prerl_spec.registry.entry_points import Entry as ShelfEntry
+from prerl_spec.registry.entry_points import PluginFault, Registry, installed
 from prerl_spec.registry.local import NAMESPACE, local_entries
 from prerl_spec.registry.settings import settings_of
-from prerl_spec.registry.shelf import Entry as ShelfEntry
-from prerl_spec.registry.shelf import PluginFault, Shelf, installed
 
 
 def resolve(
@@ -49,15 +49,17 @@ def resolve(
 
 
 def resolve_text(
-    text: str, file: str = "spec.toml", *, shelf: Shelf | None = None, sets: Sequence[str] = ()
+    text: str, file: str = "spec.toml", *, registry: Registry | None = None, sets: Sequence[str] = ()
 ) -> Resolved:
     """The same for a text that stands in no file (its relative paths are those of `file`)."""
     composition = compose(read_text(text, file), Path(file).parent)
     override(composition, sets, ())
-    return _resolve(composition, Path(file), False, shelf or installed())
+    return _resolve(composition, Path(file), False, registry or installed())
 
 
-def _resolve(composition: Composition, file: Path, local_code: bool, shelf: Shelf, *, is_arm: bool = False) -> Resolved:
+def _resolve(
+    composition: Composition, file: Path, local_code: bool, registry: Registry, *, is_arm: bool = False
+) -> Resolved:
     main = composition.documents[0]
     overlaid = [] if is_arm else list(arms(composition))
     root = composition.root
@@ -65,8 +67,8 @@ def _resolve(composition: Composition, file: Path, local_code: bool, shelf: Shel
     references = interpolate(root, [document.root for document in composition.documents])
     requirements = list(unmet(root))
     plugin_files, plugin_faults = _local_files(root, composition.folders, local_code)
-    shelf = Shelf([*shelf.entries, *(entry for entries in plugin_files.values() for entry in entries)])
-    declarations = declare(root, Spec, shelf, frozenset({NAMESPACE}) if plugin_faults else frozenset())
+    registry = Registry([*registry.entries, *(entry for entries in plugin_files.values() for entry in entries)])
+    declarations = declare(root, Spec, registry, frozenset({NAMESPACE}) if plugin_faults else frozenset())
     check = Check(root, declarations, composition.folders, composition.has_gaps)
     spec = check.run()
     lost_parent = composition.lost_parent or "extends" in check.poisoned
@@ -103,7 +105,7 @@ def _resolve(composition: Composition, file: Path, local_code: bool, shelf: Shel
         has_gaps=composition.has_gaps or lost_parent,
         secrets=references.secrets,
         plugin_files={str(file): entries[0].distribution_version for file, entries in plugin_files.items()},
-        arms={name: _resolve(arm, file, local_code, shelf, is_arm=True) for name, arm in overlaid},
+        arms={name: _resolve(arm, file, local_code, registry, is_arm=True) for name, arm in overlaid},
     )
     own = _without_led_on_secrets([resolved.with_definition(d) for d in resolved.diagnostics])
     of_arms = [d for name, arm in resolved.arms.items() for d in new_in_arm(name, arm.diagnostics, own)]

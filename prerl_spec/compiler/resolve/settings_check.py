@@ -31,10 +31,10 @@ from prerl_spec.language.lexing import number_meant
 from prerl_spec.language.overrides import below
 from prerl_spec.language.spec import LANGUAGE_VERSION, PhaseSpec, RunSpec, Spec, header_of
 from prerl_spec.language.suggest import nearest
-from prerl_spec.registry.answers import hold_to_its_word, its_own_fault
 from prerl_spec.registry.component import Component
+from prerl_spec.registry.entry_points import PluginFault
+from prerl_spec.registry.plugin_contract import hold_to_its_word, its_own_fault
 from prerl_spec.registry.settings import Refusal, Setting, seen_as, settings_of, shown, validate
-from prerl_spec.registry.shelf import PluginFault
 
 
 class Check(Findings):

@@ -8,9 +8,9 @@ from prerl_spec.compiler.resolve.resolved import Built, Resolved
 from prerl_spec.compiler.rules.phase_roles import Served, Site, nested
 from prerl_spec.compiler.rules.rule_diagnostic import at_last_written, setting_places, use_place
 from prerl_spec.errors import Diagnostic
-from prerl_spec.registry.answers import conflicts
 from prerl_spec.registry.component import Component, Place, Wiring
-from prerl_spec.registry.shelf import PluginFault
+from prerl_spec.registry.entry_points import PluginFault
+from prerl_spec.registry.plugin_contract import conflicts
 
 
 def phase_conflicts(resolved: Resolved, site: Site, following: Site | None) -> Iterator[Diagnostic]:

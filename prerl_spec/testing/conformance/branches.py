@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
 from prerl_spec.registry.component import Component, Slot
-from prerl_spec.registry.shelf import PluginFault, installed, load
+from prerl_spec.registry.entry_points import PluginFault, installed, load
 
 INTEGERS = (2, 1, 0, 3, 8, 100)
 NUMBERS = (0.5, 2.0, 1.0, 0.1, 1e-3, 10.0, 0.0, -0.5)

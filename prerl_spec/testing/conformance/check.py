@@ -6,8 +6,8 @@ from typing import Any
 from prerl_spec.codes import Code
 from prerl_spec.errors import EnvironmentUnmet
 from prerl_spec.registry.component import Component, Requirement, Wiring
+from prerl_spec.registry.entry_points import Entry, PluginFault, load
 from prerl_spec.registry.kind_protocols import BASES, members
-from prerl_spec.registry.shelf import Entry, PluginFault, load
 from prerl_spec.testing.conformance.branches import Tried, every_branch, wrongly_accepted
 from prerl_spec.testing.conformance.entries import entries_of
 from prerl_spec.testing.conformance.findings import Finding

@@ -5,7 +5,7 @@ from importlib import metadata
 
 from prerl_spec.codes import Code
 from prerl_spec.errors import EnvironmentUnmet
-from prerl_spec.registry.shelf import KINDS, OWN_DISTRIBUTION, Entry, installed, normalized
+from prerl_spec.registry.entry_points import KINDS, OWN_DISTRIBUTION, Entry, installed, normalized
 from prerl_spec.testing.conformance.findings import Finding
 
 NAMESPACED = re.compile(r"[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*")

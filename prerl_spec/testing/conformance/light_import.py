@@ -17,7 +17,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from prerl_spec.registry.component import Component, Wiring
-from prerl_spec.registry.shelf import Entry, PluginFault, load
+from prerl_spec.registry.entry_points import Entry, PluginFault, load
 from prerl_spec.testing.conformance.branches import Unguessable, as_it_stands
 from prerl_spec.testing.conformance.findings import Finding
 

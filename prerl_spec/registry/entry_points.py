@@ -52,7 +52,7 @@ class PluginFault(Exception):
         self.code, self.message, self.help = code, message, help
 
 
-class Shelf:
+class Registry:
     """The entries of all kinds, in the order of the metadata."""
 
     def __init__(self, entries: Iterable[Entry]) -> None:
@@ -88,7 +88,7 @@ class Shelf:
         return tuple(dict.fromkeys(e.name for e in sorted(entries, key=lambda e: not e.is_own)))
 
 
-def installed(path: list[str] | None = None) -> Shelf:
+def installed(path: list[str] | None = None) -> Registry:
     """The shelf of this interpreter (or of the given folders). A distribution whose metadata cannot be read is skipped;
     one that is found twice (an editable install beside a wheel) counts once, the first on the path. Of several that call
     themselves prerl-spec it is the one of the version that runs: an older one left on the path must not hide the built-ins.
@@ -102,7 +102,7 @@ def installed(path: list[str] | None = None) -> Shelf:
         is_running = name == OWN_DISTRIBUTION and entries[0].distribution_version == __version__
         if name not in found or (is_running and found[name][0].distribution_version != __version__):
             found[name] = entries
-    return Shelf(entry for entries in found.values() for entry in entries)
+    return Registry(entry for entries in found.values() for entry in entries)
 
 
 def _entries(distribution: metadata.Distribution) -> list[Entry]:

@@ -6,7 +6,7 @@ from typing import Any, get_args
 
 from prerl_spec.codes import Code
 from prerl_spec.registry.component import Component, Conflict, Fact, Requirement, Wiring
-from prerl_spec.registry.shelf import OWN_DISTRIBUTION, PluginFault, cause_of, normalized
+from prerl_spec.registry.entry_points import OWN_DISTRIBUTION, PluginFault, cause_of, normalized
 
 
 def hold_to_its_word(component: Component, name: str, distribution: str) -> None:

@@ -10,7 +10,7 @@ from prerl_spec.compiler.resolve.resolve import resolve_text
 from prerl_spec.compiler.rules.wire import diagnose
 from prerl_spec.errors import exit_code_of
 from prerl_spec.registry.component import Component
-from prerl_spec.registry.shelf import PluginFault, installed, load
+from prerl_spec.registry.entry_points import PluginFault, installed, load
 from tests.language.cases import BASE
 from tests.registry.distributions import component, install
 
@@ -100,8 +100,8 @@ def test_a_distribution_found_twice_counts_once(site: Path) -> None:
     install(site, "acme", {"filter:acme.careful": "acme:Careful"}, component("Careful"))
     (site / "older").mkdir()
     install(site / "older", "acme", {"filter:acme.careful": "acme:Gone"})
-    shelf = installed([str(site), str(site / "older")])
-    assert [e.value for e in shelf.entries] == ["acme:Careful"]
+    registry = installed([str(site), str(site / "older")])
+    assert [e.value for e in registry.entries] == ["acme:Careful"]
 
 
 def test_an_older_prerl_spec_on_the_path_hides_no_built_in(site: Path) -> None:
