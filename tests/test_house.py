@@ -12,6 +12,7 @@ CORE = ROOT / "prerl_spec"
 SHELF = ROOT / "components" / "prerl_components"
 
 FLOORS = (
+    "statistics",
     "codes",
     "errors",
     "types",

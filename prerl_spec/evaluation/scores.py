@@ -8,9 +8,9 @@ from hashlib import sha256
 from importlib.metadata import version
 from typing import Any
 
-from prerl_spec.evaluation.intervals import Interval, share_interval
-from prerl_spec.evaluation.passk import avg_at_k, pass_at_k
 from prerl_spec.registry.kinds import EvaluationSite
+from prerl_spec.statistics.intervals import Interval, share_interval
+from prerl_spec.statistics.pass_at_k import avg_at_k, pass_at_k
 from prerl_spec.text import Codec
 from prerl_spec.types import Decoding, Draw, Rendering, Score
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from prerl_spec.evaluation.intervals import jackknife_interval, mean_interval, share_interval, t_quantile
+from prerl_spec.statistics.intervals import jackknife_interval, mean_interval, share_interval, t_quantile
 
 NUM_QUESTIONS, NUM_SAMPLES = 30, 16
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prerl_spec.evaluation.passk import avg_at_k, pass_at_k
+from prerl_spec.statistics.pass_at_k import avg_at_k, pass_at_k
 
 
 @given(st.integers(1, 9).flatmap(lambda n: st.tuples(st.just(n), st.integers(0, n), st.integers(1, n))))
