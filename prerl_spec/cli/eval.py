@@ -53,7 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
     if (processes := processes_to_start(arguments.processes, 1)) > 1:
         return launch(arguments.command_line, processes, leave_thread_count=target.invariant)
     from prerl_spec.evaluation.score_target import score_target
-    from prerl_spec.evaluation.written import score_table, write_scores
+    from prerl_spec.evaluation.scores.written import score_table, write_scores
 
     with Ticker(enabled=is_main()) as ticker:
         scores = score_target(target, evaluator, out, ticker.tick)

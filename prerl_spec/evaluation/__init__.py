@@ -1,1 +1,1 @@
-"""lm-eval in, scores with intervals out."""
+"""Scores a policy: scores < harness; the evaluator of held-out rows and the targets of `eval` stand above."""

@@ -6,7 +6,7 @@ from typing import Any
 from lm_eval.api.metrics import mean
 
 from prerl_spec.errors import UsageError
-from prerl_spec.evaluation.scores import Identity, score
+from prerl_spec.evaluation.scores.scores import Identity, score
 from prerl_spec.registry.kinds import EvaluationSite
 from prerl_spec.statistics.intervals import Interval, jackknife_interval, mean_interval, share_interval
 from prerl_spec.statistics.pass_at_k import pass_at_k

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from prerl_spec.evaluation.scores import digest
+from prerl_spec.evaluation.scores.scores import digest
 from prerl_spec.registry.kinds import EvaluationSite
 from prerl_spec.types import Score
 from prerl_spec.whole_file import write_whole
