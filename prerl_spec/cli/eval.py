@@ -41,7 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
     from prerl_spec.compiler.estimates.requirements import require_train
 
     require_train("`prerl-spec eval`")
-    from prerl_spec.evaluation.catalogue import check_names
+    from prerl_spec.evaluation.harness.catalogue import check_names
     from prerl_spec.evaluation.targets import find_target
 
     evaluator = _evaluator(arguments)

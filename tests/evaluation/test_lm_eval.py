@@ -13,9 +13,9 @@ import torch
 from prerl_components.evaluators.lm_eval import MADE_HERE, ON_THE_HUB, LmEval
 
 from prerl_spec.errors import EnvironmentUnmet, RunFailed, UsageError
-from prerl_spec.evaluation import catalogue
-from prerl_spec.evaluation.harness import Battery, open_tasks, same_randomness_after
-from prerl_spec.evaluation.policy_lm import PolicyLM
+from prerl_spec.evaluation.harness import catalogue
+from prerl_spec.evaluation.harness.harness import Battery, open_tasks, same_randomness_after
+from prerl_spec.evaluation.harness.policy_lm import PolicyLM
 from prerl_spec.statistics.pass_at_k import pass_at_k
 from prerl_spec.types import Decoding, Draw, Rendering, Score
 from tests.evaluation.sites import GREEDY, SAMPLED, EvenLength, Speechless, samples_of, state_of, tiny_scene, write_rows

@@ -11,7 +11,7 @@ from prerl_components.evaluators.lm_eval import LmEval
 from tokenizers.processors import TemplateProcessing
 
 from prerl_spec.errors import RunFailed
-from prerl_spec.evaluation.policy_lm import PolicyLM
+from prerl_spec.evaluation.harness.policy_lm import PolicyLM
 from prerl_spec.testing.tiny import SHAPES, Shape, byte_tokenizer
 from prerl_spec.text import Codec, context_ids
 from prerl_spec.types import Decoding, Rendering

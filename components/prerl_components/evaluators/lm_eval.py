@@ -117,13 +117,13 @@ class LmEval(EvaluatorSettings):
 
     def prepare(self) -> None:
         """Raises UsageError for a task that nobody defines: before any training, not at the first score."""
-        from prerl_spec.evaluation.catalogue import check_names
+        from prerl_spec.evaluation.harness.catalogue import check_names
 
         check_names(self.tasks, tuple(Path(folder) for folder in self.include))
 
     def fetch(self) -> Iterator[str]:
         """Reads what the tasks download, so that it lies in the hub's cache: a line for each."""
-        from prerl_spec.evaluation.fetching import fetch_tasks
+        from prerl_spec.evaluation.harness.fetching import fetch_tasks
 
         data = {task: Path(file) for task, file in self.data.items()}
         return fetch_tasks(self.tasks, include=tuple(map(Path, self.include)), data=data, made=MADE_HERE)
@@ -131,7 +131,7 @@ class LmEval(EvaluatorSettings):
     def score(self, site: EvaluationSite) -> list[Score]:
         """The scores of every task. Raises UsageError for a task that nobody defines, EnvironmentUnmet for rows that
         cannot be had."""
-        from prerl_spec.evaluation.harness import Battery, score_battery
+        from prerl_spec.evaluation.harness.harness import Battery, score_battery
 
         rendering = Rendering(
             chat=site.rendering.chat if self.chat is None else self.chat,

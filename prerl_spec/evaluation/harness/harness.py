@@ -17,15 +17,15 @@ import numpy as np
 import torch
 
 from prerl_spec.errors import UsageError
-from prerl_spec.evaluation import catalogue
-from prerl_spec.evaluation.policy_lm import PolicyLM
-from prerl_spec.evaluation.rows import file_rows, hub_rows, question_and_answer
+from prerl_spec.evaluation.harness import catalogue
+from prerl_spec.evaluation.harness.policy_lm import PolicyLM
+from prerl_spec.evaluation.harness.rows import file_rows, hub_rows, question_and_answer
+from prerl_spec.evaluation.harness.stock_scores import repeated_scores, reported_scores
+from prerl_spec.evaluation.harness.verified_task import VerifiedTask
 from prerl_spec.evaluation.scores.cache import ScoreCache
 from prerl_spec.evaluation.scores.samples import task_samples, write_samples
 from prerl_spec.evaluation.scores.scores import Identity, digest, harness_version, right_scores, template_hash
 from prerl_spec.evaluation.scores.verdicts import count_right, verdicts_on
-from prerl_spec.evaluation.stock_scores import repeated_scores, reported_scores
-from prerl_spec.evaluation.verified_task import VerifiedTask
 from prerl_spec.registry.kinds import EvaluationSite, Verifier
 from prerl_spec.types import Draw, Rendering, Score, Verdict
 

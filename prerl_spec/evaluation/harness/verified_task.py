@@ -8,7 +8,7 @@ from lm_eval.api.instance import Instance
 from lm_eval.api.metrics import mean
 from lm_eval.api.task import ConfigurableTask
 
-from prerl_spec.evaluation.policy_lm import Response
+from prerl_spec.evaluation.harness.policy_lm import Response
 from prerl_spec.evaluation.scores.verdicts import count_right
 from prerl_spec.statistics.pass_at_k import avg_at_k, pass_at_k
 from prerl_spec.types import Verdict

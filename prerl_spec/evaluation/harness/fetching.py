@@ -4,8 +4,8 @@ import tempfile
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from prerl_spec.evaluation import catalogue
-from prerl_spec.evaluation.rows import hub_rows
+from prerl_spec.evaluation.harness import catalogue
+from prerl_spec.evaluation.harness.rows import hub_rows
 
 
 def fetch_tasks(
