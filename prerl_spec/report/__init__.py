@@ -1,1 +1,1 @@
-"""Events in, tables, plots and one self-contained page out."""
+"""A run folder for readers: formatting < tables < drawing < page < terminal."""

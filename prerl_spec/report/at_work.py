@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from prerl_spec.registry.kinds import Filter, Probe, Reward, Verifier
-from prerl_spec.report.printable import ascii_only
+from prerl_spec.report.formatting.printable import ascii_only
 from prerl_spec.types import Attempt, Group, Outcome, Step, Verdict
 
 SHOWN_ATTEMPTS = 8

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from html import escape
 from typing import TypeAlias
 
-from prerl_spec.report.printable import printable
+from prerl_spec.report.formatting.printable import printable
 
 
 class Html(str):

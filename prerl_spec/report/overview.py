@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from prerl_spec.report.formatting.scales import duration, short
 from prerl_spec.report.markup import Html, tag
 from prerl_spec.report.plots import legend
 from prerl_spec.report.read import RunRecord, Seconds
-from prerl_spec.report.scales import duration, short
 
 PARTS = ("sample", "verify", "train", "other", "evaluate")
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any, TextIO
 
 from prerl_spec.compiler.graph import Graph, Phase
-from prerl_spec.report.printable import ascii_only
-from prerl_spec.report.scales import duration, short
+from prerl_spec.report.formatting.printable import ascii_only
+from prerl_spec.report.formatting.scales import duration, short
 
 REDRAW_SECONDS = 0.1
 DOCUMENT_LINE_SECONDS = 10.0

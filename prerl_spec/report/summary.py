@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from prerl_spec.report.printable import ascii_only
+from prerl_spec.report.formatting.printable import ascii_only
 from prerl_spec.report.read import Seconds, read_run
 from prerl_spec.report.scores import Protocol, final_scores
 from prerl_spec.types import Score

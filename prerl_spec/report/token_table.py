@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from prerl_spec.report.printable import ascii_only
+from prerl_spec.report.formatting.printable import ascii_only
 from prerl_spec.text import Codec
 from prerl_spec.types import Array, Step
 

@@ -4,8 +4,8 @@ import doctest
 
 import pytest
 
-from prerl_spec.report import scales
-from prerl_spec.report.scales import span_of, thinned, ticks
+from prerl_spec.report.formatting import scales
+from prerl_spec.report.formatting.scales import span_of, thinned, ticks
 
 
 def test_the_examples_in_the_docstrings_hold() -> None:

@@ -1,0 +1,1 @@
+"""Values as short text: ticks, durations, strings without control characters. Lowest floor."""
