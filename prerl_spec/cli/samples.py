@@ -8,9 +8,9 @@ from pathlib import Path
 
 from prerl_spec.cli.option_values import positive
 from prerl_spec.errors import UsageError
-from prerl_spec.report.attempts import UNVERIFIED, JournalStep, ShownAttempt, journal_files, phase_of, read_step
 from prerl_spec.report.formatting.printable import printable
 from prerl_spec.report.formatting.scales import short
+from prerl_spec.report.tables.attempts import UNVERIFIED, JournalStep, ShownAttempt, journal_files, phase_of, read_step
 
 VERDICTS = ("right", "wrong", "unparsable", "timeout", "error", UNVERIFIED)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from prerl_spec.report.formatting.scales import short
 from prerl_spec.report.markup import Html
 from prerl_spec.report.plots import NUM_STYLES, Curve, curve_chart, stacked_chart
-from prerl_spec.report.read import RunRecord, Stretch
+from prerl_spec.report.tables.run_tables import RunRecord, Stretch
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from typing import Any
 from prerl_spec.report.formatting.scales import duration, short
 from prerl_spec.report.markup import Html, tag
 from prerl_spec.report.plots import legend
-from prerl_spec.report.read import RunRecord, Seconds
+from prerl_spec.report.tables.run_tables import RunRecord, Seconds
 
 PARTS = ("sample", "verify", "train", "other", "evaluate")
 

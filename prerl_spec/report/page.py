@@ -8,9 +8,9 @@ from pathlib import Path
 from prerl_spec.report.curves import constants, document_charts, sampled_charts
 from prerl_spec.report.markup import Html, document, tag
 from prerl_spec.report.overview import facts, phase_table, state_words, time_bars
-from prerl_spec.report.read import RunRecord, read_run
 from prerl_spec.report.reading import samples_to_read
 from prerl_spec.report.scores import score_cards, score_curves
+from prerl_spec.report.tables.run_tables import RunRecord, read_run
 from prerl_spec.report.thoughts import thoughts_cards
 from prerl_spec.whole_file import write_whole
 

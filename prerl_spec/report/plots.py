@@ -12,7 +12,7 @@ from itertools import pairwise
 from prerl_spec.report.formatting.printable import printable
 from prerl_spec.report.formatting.scales import Point, short, span_of, thinned, tick_labels, ticks
 from prerl_spec.report.markup import Html, join, tag
-from prerl_spec.report.read import Stretch
+from prerl_spec.report.tables.run_tables import Stretch
 
 WIDTH, HEIGHT = 440, 220
 LEFT, RIGHT, TOP, BOTTOM = 46, 10, 22, 24

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 
-from prerl_spec.report.attempts import JournalStep, ShownAttempt, first_and_last
 from prerl_spec.report.formatting.printable import shortened
 from prerl_spec.report.formatting.scales import short
 from prerl_spec.report.markup import Html, tag
-from prerl_spec.report.read import RunRecord
+from prerl_spec.report.tables.attempts import JournalStep, ShownAttempt, first_and_last
+from prerl_spec.report.tables.run_tables import RunRecord
 
 SHOWN_CHARACTERS = 6000
 SHOWN_PER_OUTCOME = 2

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from prerl_spec.report.formatting.printable import ascii_only
-from prerl_spec.report.read import Seconds, read_run
 from prerl_spec.report.scores import Protocol, final_scores
+from prerl_spec.report.tables.run_tables import Seconds, read_run
 from prerl_spec.types import Score
 
 PARTS = ("sample", "verify", "train", "other", "evaluate", "total")

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from prerl_spec.report.markup import Html, tag
-from prerl_spec.report.read import RunRecord
+from prerl_spec.report.tables.run_tables import RunRecord
 
 PROBE = "thoughts"
 

@@ -11,7 +11,7 @@ import pytest
 from prerl_spec.report.markup import Html, tag
 from prerl_spec.report.page import render, write_report
 from prerl_spec.report.plots import LEFT, WIDTH, Curve, curve_chart, moved_apart
-from prerl_spec.report.read import Stretch, read_run
+from prerl_spec.report.tables.run_tables import Stretch, read_run
 from tests.report.runs import HOSTILE, score, write_json, write_run
 
 VOID = {"meta", "br", "hr"}

@@ -8,7 +8,7 @@ import pytest
 
 from prerl_spec.errors import RunFailed, UsageError
 from prerl_spec.report.page import write_report
-from prerl_spec.report.read import Stretch, read_run
+from prerl_spec.report.tables.run_tables import Stretch, read_run
 from prerl_spec.types import Score
 from tests.report.runs import score, write_json
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from prerl_spec.report.read import json_lines
+from prerl_spec.report.tables.run_tables import json_lines
 
 UNVERIFIED = "unverified"
 """The outcome of an attempt that no verifier has seen yet (a run that was killed in between)."""
