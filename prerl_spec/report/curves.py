@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from prerl_spec.report.drawing.markup import Html
+from prerl_spec.report.drawing.plots import NUM_STYLES, Curve, curve_chart, stacked_chart
 from prerl_spec.report.formatting.scales import short
-from prerl_spec.report.markup import Html
-from prerl_spec.report.plots import NUM_STYLES, Curve, curve_chart, stacked_chart
 from prerl_spec.report.tables.run_tables import RunRecord, Stretch
 
 

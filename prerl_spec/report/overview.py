@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from prerl_spec.report.drawing.markup import Html, tag
+from prerl_spec.report.drawing.plots import legend
 from prerl_spec.report.formatting.scales import duration, short
-from prerl_spec.report.markup import Html, tag
-from prerl_spec.report.plots import legend
 from prerl_spec.report.tables.run_tables import RunRecord, Seconds
 
 PARTS = ("sample", "verify", "train", "other", "evaluate")

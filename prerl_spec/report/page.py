@@ -6,7 +6,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from prerl_spec.report.curves import constants, document_charts, sampled_charts
-from prerl_spec.report.markup import Html, document, tag
+from prerl_spec.report.drawing.markup import Html, document, tag
 from prerl_spec.report.overview import facts, phase_table, state_words, time_bars
 from prerl_spec.report.reading import samples_to_read
 from prerl_spec.report.scores import score_cards, score_curves

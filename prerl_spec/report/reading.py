@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
+from prerl_spec.report.drawing.markup import Html, tag
 from prerl_spec.report.formatting.printable import shortened
 from prerl_spec.report.formatting.scales import short
-from prerl_spec.report.markup import Html, tag
 from prerl_spec.report.tables.attempts import JournalStep, ShownAttempt, first_and_last
 from prerl_spec.report.tables.run_tables import RunRecord
 

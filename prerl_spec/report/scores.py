@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from prerl_spec.report.drawing.markup import Html, join, tag
+from prerl_spec.report.drawing.plots import NUM_STYLES, Curve, curve_chart
+from prerl_spec.report.drawing.whiskers import Whisker, whisker_chart
 from prerl_spec.report.formatting.scales import short
-from prerl_spec.report.markup import Html, join, tag
-from prerl_spec.report.plots import NUM_STYLES, Curve, curve_chart
 from prerl_spec.report.tables.run_tables import RunRecord
-from prerl_spec.report.whiskers import Whisker, whisker_chart
 from prerl_spec.types import Score
 
 

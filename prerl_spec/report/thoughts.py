@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from prerl_spec.report.markup import Html, tag
+from prerl_spec.report.drawing.markup import Html, tag
 from prerl_spec.report.tables.run_tables import RunRecord
 
 PROBE = "thoughts"

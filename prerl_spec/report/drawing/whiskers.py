@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from prerl_spec.report.drawing.markup import Html, tag
 from prerl_spec.report.formatting.scales import tick_labels, ticks
-from prerl_spec.report.markup import Html, tag
 
 WIDTH, ROW, TOP, BOTTOM = 440, 26, 8, 22
 LABELS, VALUES = 118, 128

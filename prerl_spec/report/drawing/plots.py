@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from prerl_spec.report.drawing.markup import Html, join, tag
 from prerl_spec.report.formatting.printable import printable
 from prerl_spec.report.formatting.scales import Point, short, span_of, thinned, tick_labels, ticks
-from prerl_spec.report.markup import Html, join, tag
 from prerl_spec.report.tables.run_tables import Stretch
 
 WIDTH, HEIGHT = 440, 220

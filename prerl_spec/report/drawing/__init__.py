@@ -1,0 +1,1 @@
+"""HTML and SVG from tables: markup, plots, intervals. Built on tables."""
