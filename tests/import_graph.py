@@ -25,7 +25,7 @@ Where = Literal["file", "function", "typing"]
 
 @dataclass(frozen=True)
 class Import:
-    """One module named by one statement: `Import("prerl_spec.report.page", "prerl_spec.errors", 12, "file")`."""
+    """One module named by one statement: `Import("prerl_spec.report.page.page", "prerl_spec.errors", 12, "file")`."""
 
     source: str
     target: str

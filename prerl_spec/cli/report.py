@@ -5,7 +5,7 @@ from pathlib import Path
 
 from prerl_spec.compiler.past_runs.run_folder import is_live
 from prerl_spec.engine.record.artefacts import note_artefacts
-from prerl_spec.report.page import write_report
+from prerl_spec.report.page.page import write_report
 
 
 def add(parser: argparse.ArgumentParser) -> None:

@@ -17,7 +17,7 @@ from prerl_spec.compiler.graph import Graph
 from prerl_spec.compiler.past_runs.run_folder import choose_run_folder, hold_run_folder
 from prerl_spec.engine.record.artefacts import note_artefacts
 from prerl_spec.errors import UsageError
-from prerl_spec.report.page import write_report
+from prerl_spec.report.page.page import write_report
 from prerl_spec.report.progress import Progress
 from prerl_spec.report.summary import run_summary
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from prerl_spec.report.formatting.printable import ascii_only
-from prerl_spec.report.scores import Protocol, final_scores
+from prerl_spec.report.page.scores import Protocol, final_scores
 from prerl_spec.report.tables.run_tables import Seconds, read_run
 from prerl_spec.types import Score
 

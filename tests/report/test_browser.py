@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from prerl_spec.report.page import write_report
+from prerl_spec.report.page.page import write_report
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 # fmt: off

@@ -10,7 +10,7 @@ import pytest
 
 from prerl_spec.report.drawing.markup import Html, tag
 from prerl_spec.report.drawing.plots import LEFT, WIDTH, Curve, curve_chart, moved_apart
-from prerl_spec.report.page import render, write_report
+from prerl_spec.report.page.page import render, write_report
 from prerl_spec.report.tables.run_tables import Stretch, read_run
 from tests.report.runs import HOSTILE, score, write_json, write_run
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from prerl_spec.errors import RunFailed, UsageError
-from prerl_spec.report.page import write_report
+from prerl_spec.report.page.page import write_report
 from prerl_spec.report.tables.run_tables import Stretch, read_run
 from prerl_spec.types import Score
 from tests.report.runs import score, write_json

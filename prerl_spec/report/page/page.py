@@ -5,13 +5,13 @@ from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 
-from prerl_spec.report.curves import constants, document_charts, sampled_charts
 from prerl_spec.report.drawing.markup import Html, document, tag
-from prerl_spec.report.overview import facts, phase_table, state_words, time_bars
-from prerl_spec.report.reading import samples_to_read
-from prerl_spec.report.scores import score_cards, score_curves
+from prerl_spec.report.page.curves import constants, document_charts, sampled_charts
+from prerl_spec.report.page.overview import facts, phase_table, state_words, time_bars
+from prerl_spec.report.page.sample_responses import samples_to_read
+from prerl_spec.report.page.scores import score_cards, score_curves
+from prerl_spec.report.page.thoughts import thoughts_cards
 from prerl_spec.report.tables.run_tables import RunRecord, read_run
-from prerl_spec.report.thoughts import thoughts_cards
 from prerl_spec.whole_file import write_whole
 
 
@@ -32,7 +32,9 @@ def render(runs: Sequence[RunRecord]) -> str:
     """The page as text."""
     runs = _told_apart(runs)
     title = runs[0].name if len(runs) == 1 else f"{len(runs)} runs"
-    style, script = (files("prerl_spec.report").joinpath(name).read_text("utf-8") for name in ("page.css", "page.js"))
+    style, script = (
+        files("prerl_spec.report.page").joinpath(name).read_text("utf-8") for name in ("page.css", "page.js")
+    )
     sections = [
         _section("What was run", *(_run_card(run, alone=len(runs) == 1) for run in runs), kind=_columns(runs)),
         _section("Scores", *(score_cards(runs) or [tag("p", "Nothing was scored yet.")]), kind="wide"),
