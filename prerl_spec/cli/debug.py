@@ -15,7 +15,7 @@ def debug(graph: Graph) -> int:
     Raises UsageError for a spec that trains nothing, and under a launcher of several processes.
     """
     from prerl_spec.engine.inspect.debug_step import Seen, debug_step, debugged_phase
-    from prerl_spec.report.token_table import token_table
+    from prerl_spec.report.terminal.token_table import token_table
 
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise UsageError("--debug runs one process, and a launcher has started several", mend="start it without one")

@@ -7,8 +7,8 @@ from prerl_spec.cli.launcher import is_main
 from prerl_spec.compiler.compile import Compiled
 from prerl_spec.compiler.past_runs.run_folder import hold_run_folder, new_profile_folder
 from prerl_spec.errors import Interrupted
-from prerl_spec.report.profile import profile_page
-from prerl_spec.report.progress import Progress
+from prerl_spec.report.terminal.profile import profile_page
+from prerl_spec.report.terminal.progress import Progress
 
 
 def profile(compiled: Compiled) -> int:

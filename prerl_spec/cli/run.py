@@ -18,8 +18,8 @@ from prerl_spec.compiler.past_runs.run_folder import choose_run_folder, hold_run
 from prerl_spec.engine.record.artefacts import note_artefacts
 from prerl_spec.errors import UsageError
 from prerl_spec.report.page.page import write_report
-from prerl_spec.report.progress import Progress
-from prerl_spec.report.summary import run_summary
+from prerl_spec.report.terminal.progress import Progress
+from prerl_spec.report.terminal.summary import run_summary
 
 
 def add(parser: argparse.ArgumentParser) -> None:

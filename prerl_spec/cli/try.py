@@ -106,7 +106,7 @@ def _train(file: Path, entry: Entry, seed: int, settings: Mapping[str, Any]) -> 
     from prerl_spec.compiler.compile import compile_spec
     from prerl_spec.engine.inspect.try_component import try_out
     from prerl_spec.engine.training.token_terms import samples_worth_seeing
-    from prerl_spec.report.trial import batch_page, reward_page
+    from prerl_spec.report.terminal.trial import batch_page, reward_page
     from prerl_spec.testing.conformance.branches import as_it_stands
 
     whole = {**as_it_stands(load(entry)), **settings}

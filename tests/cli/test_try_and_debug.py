@@ -10,7 +10,7 @@ import pytest
 
 from prerl_spec.cli.main import main
 from prerl_spec.engine.inspect import trial_spec
-from prerl_spec.report.token_table import curve
+from prerl_spec.report.terminal.token_table import curve
 
 OBJECTIVE = '''
 import numpy as np

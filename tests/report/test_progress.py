@@ -15,7 +15,7 @@ from prerl_components.schedules.fixed_steps import FixedSteps
 
 from prerl_spec.compiler.graph import Checkpointing, Distributed, Graph, Named, Phase, RunSettings
 from prerl_spec.engine.record.events import Listener
-from prerl_spec.report.progress import Progress
+from prerl_spec.report.terminal.progress import Progress
 from tests.report.runs import evaluation, step_event
 
 

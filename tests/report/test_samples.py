@@ -67,7 +67,9 @@ def test_a_step_killed_before_its_verdicts_shows_unverified_attempts(
     assert "8 unverified" in text
 
 
-@pytest.mark.parametrize("module", ["prerl_spec.cli.samples", "prerl_spec.cli.report", "prerl_spec.report.progress"])
+@pytest.mark.parametrize(
+    "module", ["prerl_spec.cli.samples", "prerl_spec.cli.report", "prerl_spec.report.terminal.progress"]
+)
 def test_neither_command_nor_display_loads_torch(module: str) -> None:
     code = (
         f"import sys, {module}; sys.exit(bool({{'torch', 'transformers', 'datasets', 'lm_eval'}} & set(sys.modules)))"

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from prerl_spec.report.summary import run_summary, scores_table
 from prerl_spec.report.tables.run_tables import complete_score
+from prerl_spec.report.terminal.summary import run_summary, scores_table
 from tests.report.runs import score
 
 

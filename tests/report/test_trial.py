@@ -1,6 +1,6 @@
 """The page that `try` ends with: rewards at their height, whatever their range."""
 
-from prerl_spec.report.trial import reward_page
+from prerl_spec.report.terminal.trial import reward_page
 
 
 def test_rewards_up_to_one_stand_between_zero_and_the_next_tenth() -> None:

@@ -4,7 +4,7 @@ from prerl_spec.compiler.past_runs.calibration import PhaseTimes, Profile
 from prerl_spec.compiler.past_runs.measured_times import measured, whole_seconds
 from prerl_spec.compiler.plan import PhasePlan, Plan
 from prerl_spec.compiler.render.human_units import duration, plural, size
-from prerl_spec.report.summary import aligned
+from prerl_spec.report.terminal.summary import aligned
 
 STAGES = ("sample", "verify", "train", "other", "total")
 SPEEDS = (("generated", "sample"), ("trained", "train"))

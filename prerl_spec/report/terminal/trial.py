@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from prerl_spec.registry.kinds import Verifier
-from prerl_spec.report.at_work import at_work
-from prerl_spec.report.token_table import curve, token_table
+from prerl_spec.report.terminal.component_preview import at_work
+from prerl_spec.report.terminal.token_table import curve, token_table
 
 if TYPE_CHECKING:
     from prerl_spec.compiler.graph import Phase

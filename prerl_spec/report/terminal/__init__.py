@@ -1,0 +1,1 @@
+"""A run for a terminal, in ASCII: progress, summary, profile, tables. Highest floor."""
