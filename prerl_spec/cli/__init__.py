@@ -1,1 +1,1 @@
-"""One small file per command."""
+"""One file a command: shared < environment, authors, specs, results, runs < main."""

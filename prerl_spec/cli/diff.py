@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from prerl_spec.cli.overrides import add_overrides, overrides
+from prerl_spec.cli.shared.overrides import add_overrides, overrides
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -19,7 +19,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """One line a difference on stdout. Raises SpecInvalid, and UsageError for a file that is neither spec nor plan."""
-    from prerl_spec.cli.diagnostics import print_results
+    from prerl_spec.cli.shared.diagnostics import print_results
     from prerl_spec.compiler.compare.comparison_side import open_side
     from prerl_spec.compiler.planning.flat_meaning import differing, shown_value
     from prerl_spec.compiler.render.human_units import table

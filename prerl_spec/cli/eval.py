@@ -5,10 +5,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from prerl_spec.cli.launch import add_processes, launch, processes_to_start
-from prerl_spec.cli.launcher import is_main
-from prerl_spec.cli.option_values import assignment, names, positive
-from prerl_spec.cli.ticker import Ticker
+from prerl_spec.cli.shared.launcher import add_processes, launch, processes_to_start
+from prerl_spec.cli.shared.option_values import assignment, names, positive
+from prerl_spec.cli.shared.rank_environment import is_main
+from prerl_spec.cli.shared.ticker import Ticker
 
 
 def add(parser: argparse.ArgumentParser) -> None:

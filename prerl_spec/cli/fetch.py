@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from prerl_spec.cli.overrides import add_overrides, overrides
+from prerl_spec.cli.shared.overrides import add_overrides, overrides
 from prerl_spec.language.document import join_path
 from prerl_spec.registry.kinds import Fetching
 
@@ -30,8 +30,8 @@ def run(arguments: argparse.Namespace) -> int:
     Raises EnvironmentUnmet, with its name, for what cannot be had: where the hub does not answer, before anything is
     downloaded.
     """
-    from prerl_spec.cli.diagnostics import print_text
-    from prerl_spec.cli.locked import pins
+    from prerl_spec.cli.shared.diagnostics import print_text
+    from prerl_spec.cli.shared.locked import pins
     from prerl_spec.compiler.compare.lock import lock_file, read_lock
     from prerl_spec.compiler.compare.revisions import hub_needs
     from prerl_spec.compiler.compile import check_spec

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from prerl_spec.cli.overrides import add_overrides, overrides
+from prerl_spec.cli.shared.overrides import add_overrides, overrides
 
 if TYPE_CHECKING:
     from prerl_spec.compiler.compare.lock import Lock
@@ -21,8 +21,8 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Asks the hub for commits, except with --check. Raises SpecInvalid with E0501 for each field that has drifted."""
-    from prerl_spec.cli.diagnostics import print_results, print_text
-    from prerl_spec.cli.locked import require_same, told
+    from prerl_spec.cli.shared.diagnostics import print_results, print_text
+    from prerl_spec.cli.shared.locked import require_same, told
     from prerl_spec.compiler.compare.lock import lock_file, make_lock, read_lock, write_lock
     from prerl_spec.compiler.compile import check_spec
     from prerl_spec.compiler.planning.planner import make_plan

@@ -58,8 +58,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         _print_error("interrupted", "the same command goes on")
         return INTERRUPTED
     except SpecInvalid as error:
-        from prerl_spec.cli.diagnostics import print_invalid
-        from prerl_spec.cli.launcher import last_words
+        from prerl_spec.cli.shared.diagnostics import print_invalid
+        from prerl_spec.cli.shared.rank_environment import last_words
 
         with last_words() as stream:
             print_invalid(error, stream)
@@ -127,7 +127,7 @@ def _unknown_command(name: str) -> int:
 
 
 def _print_error(message: str, mend: str | None, code: str | None = None, *, consequence: bool = False) -> None:
-    from prerl_spec.cli.launcher import last_words
+    from prerl_spec.cli.shared.rank_environment import last_words
 
     with last_words(consequence=consequence) as stream:
         print(f"error[{code}]: {message}" if code else f"error: {message}", file=stream)

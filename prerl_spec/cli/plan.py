@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from prerl_spec.cli.overrides import add_overrides, overrides
+from prerl_spec.cli.shared.overrides import add_overrides, overrides
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -21,8 +21,8 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """The page on stdout, warnings on stderr; an earlier plan in FILE is compared with, then replaced. At the commits of
     SPEC.lock, as `run` takes them."""
-    from prerl_spec.cli.diagnostics import print_results, print_text
-    from prerl_spec.cli.locked import compile_locked
+    from prerl_spec.cli.shared.diagnostics import print_results, print_text
+    from prerl_spec.cli.shared.locked import compile_locked
     from prerl_spec.compiler.compile import read_plan, require_met
     from prerl_spec.compiler.past_runs.measured_times import measured
     from prerl_spec.compiler.render.render_plan import render_differences, render_plan

@@ -3,7 +3,7 @@
 from contextlib import ExitStack
 from pathlib import Path
 
-from prerl_spec.cli.launcher import is_main
+from prerl_spec.cli.shared.rank_environment import is_main
 from prerl_spec.compiler.compile import Compiled
 from prerl_spec.compiler.past_runs.run_folder import hold_run_folder, new_profile_folder
 from prerl_spec.errors import Interrupted

@@ -7,12 +7,12 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-from prerl_spec.cli.diagnostics import print_text
-from prerl_spec.cli.launch import add_processes
-from prerl_spec.cli.launcher import is_main, tells_findings
-from prerl_spec.cli.locked import compile_locked
-from prerl_spec.cli.overrides import add_overrides, overrides
 from prerl_spec.cli.run import execute
+from prerl_spec.cli.shared.diagnostics import print_text
+from prerl_spec.cli.shared.launcher import add_processes
+from prerl_spec.cli.shared.locked import compile_locked
+from prerl_spec.cli.shared.overrides import add_overrides, overrides
+from prerl_spec.cli.shared.rank_environment import is_main, tells_findings
 from prerl_spec.compiler.build_graph import build_graph, require_leave, require_same_data
 from prerl_spec.compiler.compare.extension import Extension, extension
 from prerl_spec.compiler.compile import read_plan, require_met

@@ -7,12 +7,12 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from prerl_spec.cli.debug import debug
-from prerl_spec.cli.diagnostics import print_text
-from prerl_spec.cli.launch import add_processes, launch, processes_to_start
-from prerl_spec.cli.launcher import held_folder, is_main, tells_findings
-from prerl_spec.cli.locked import compile_locked
-from prerl_spec.cli.overrides import add_overrides, overrides
 from prerl_spec.cli.profile import profile
+from prerl_spec.cli.shared.diagnostics import print_text
+from prerl_spec.cli.shared.launcher import add_processes, launch, processes_to_start
+from prerl_spec.cli.shared.locked import compile_locked
+from prerl_spec.cli.shared.overrides import add_overrides, overrides
+from prerl_spec.cli.shared.rank_environment import held_folder, is_main, tells_findings
 from prerl_spec.compiler.graph import Graph
 from prerl_spec.compiler.past_runs.run_folder import choose_run_folder, hold_run_folder
 from prerl_spec.engine.record.artefacts import note_artefacts

@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
-from prerl_spec.cli.option_values import positive
+from prerl_spec.cli.shared.option_values import positive
 from prerl_spec.errors import UsageError
 from prerl_spec.report.formatting.printable import printable
 from prerl_spec.report.formatting.scales import short

@@ -18,7 +18,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """On stdout without --out. A plugin that cannot be imported is told on stderr; its settings are then open."""
-    from prerl_spec.cli.diagnostics import print_results
+    from prerl_spec.cli.shared.diagnostics import print_results
     from prerl_spec.compiler.render.schema import spec_schema
     from prerl_spec.errors import UsageError
     from prerl_spec.registry.entry_points import installed

@@ -13,9 +13,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import FrameType
 
-from prerl_spec.cli.diagnostics import print_text
-from prerl_spec.cli.overrides import add_overrides, overrides
-from prerl_spec.cli.signal_handlers import handling
+from prerl_spec.cli.shared.diagnostics import print_text
+from prerl_spec.cli.shared.overrides import add_overrides, overrides
+from prerl_spec.cli.shared.signal_handlers import handling
 from prerl_spec.compiler.compile import compile_spec
 from prerl_spec.compiler.estimates.requirements import require_train
 from prerl_spec.compiler.estimates.server_health import server_state

@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from prerl_spec.cli.overrides import add_overrides, overrides
+from prerl_spec.cli.shared.overrides import add_overrides, overrides
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -24,7 +24,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from prerl_spec.cli.diagnostics import print_results, print_text
+    from prerl_spec.cli.shared.diagnostics import print_results, print_text
     from prerl_spec.compiler.compile import check_spec
     from prerl_spec.compiler.render.draw_graph import draw
     from prerl_spec.compiler.render.human_units import table

@@ -3,8 +3,8 @@
 import argparse
 from pathlib import Path
 
-from prerl_spec.cli.diagnostics import as_github, as_json, print_results, print_text
-from prerl_spec.cli.overrides import add_overrides, overrides
+from prerl_spec.cli.shared.diagnostics import as_github, as_json, print_results, print_text
+from prerl_spec.cli.shared.overrides import add_overrides, overrides
 from prerl_spec.compiler.resolve.resolve import resolve
 from prerl_spec.compiler.resolve.resolved import Resolved
 from prerl_spec.compiler.rules.wire import diagnose

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement as Specifier
 
-from prerl_spec.cli.locked import compile_locked
+from prerl_spec.cli.shared.locked import compile_locked
 from prerl_spec.compiler.compare.lock import lock_file
 from prerl_spec.compiler.compile import compile_spec
 from prerl_spec.compiler.past_runs.run_folder import hold_run_folder

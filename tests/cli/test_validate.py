@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from prerl_spec.cli.diagnostics import as_text
 from prerl_spec.cli.main import main
+from prerl_spec.cli.shared.diagnostics import as_text
 from prerl_spec.compiler.resolve.resolve import resolve_text
 from prerl_spec.compiler.rules.wire import diagnose
 from prerl_spec.registry.entry_points import Entry, Registry, installed

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from prerl_spec.cli.launch import launch, processes_to_start
 from prerl_spec.cli.main import main
+from prerl_spec.cli.shared.launcher import launch, processes_to_start
 from prerl_spec.errors import UsageError
 from prerl_spec.testing.tiny import save_tiny
 from tests.engine.runs import SPEC, steps_of

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from prerl_spec.cli.diagnostics import as_github, as_json, as_text
+from prerl_spec.cli.shared.diagnostics import as_github, as_json, as_text
 from prerl_spec.compiler.resolve.resolve import resolve, resolve_text
 from prerl_spec.compiler.resolve.resolved import Resolved
 from prerl_spec.compiler.rules.wire import diagnose

@@ -18,9 +18,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-from prerl_spec.cli.launcher import FOLDER, VOICES, is_one_of_several, words_file
-from prerl_spec.cli.option_values import positive
-from prerl_spec.cli.signal_handlers import handling
+from prerl_spec.cli.shared.option_values import positive
+from prerl_spec.cli.shared.rank_environment import FOLDER, VOICES, is_one_of_several, words_file
+from prerl_spec.cli.shared.signal_handlers import handling
 from prerl_spec.compiler.estimates.requirements import torch_can_use_gpus
 from prerl_spec.compiler.hardware import detect_hardware
 from prerl_spec.errors import EnvironmentUnmet, Interrupted, RunFailed, UsageError

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from prerl_spec.cli.launcher import is_main, tells_findings
+from prerl_spec.cli.shared.rank_environment import is_main, tells_findings
 from prerl_spec.compiler.compare.lock import Lock, lock_file, make_lock, read_lock, write_lock
 from prerl_spec.compiler.compare.lock_drift import drift, mere_changes
 from prerl_spec.compiler.compare.revisions import UNKNOWN

@@ -1,0 +1,1 @@
+"""What several commands share: options, diagnostics as text, locks, a launcher and what its processes know. Lowest floor."""
