@@ -36,6 +36,17 @@ COMMANDS = {
     "doctor": "tell what this machine can run, and what mends each gap",
 }
 
+ROOMS = {
+    "specs": ("new", "validate", "plan", "lock", "fetch", "show", "diff", "schema", "explain"),
+    "runs": ("run", "resume", "eval", "serve"),
+    "results": ("report", "samples"),
+    "authors": ("components", "try", "plugin"),
+    "environment": ("doctor",),
+}
+"""Where a command's module stands: `plan` is cli/specs/plan.py."""
+
+ROOM_OF = {name: room for room, names in ROOMS.items() for name in names}
+
 INTERRUPTED = 75
 INTERNAL = 5
 USAGE = 2
@@ -91,7 +102,7 @@ def _dispatch(arguments: list[str], given: list[str]) -> int:
 def _run_command(parser: argparse.ArgumentParser, name: str, rest: list[str], given: list[str]) -> int:
     if name not in COMMANDS:
         return _unknown_command(name)
-    module = importlib.import_module(f"prerl_spec.cli.{name}")
+    module = importlib.import_module(f"prerl_spec.cli.{ROOM_OF[name]}.{name}")
     command = argparse.ArgumentParser(
         prog=f"{parser.prog} {name}", description=f"{COMMANDS[name][0].upper()}{COMMANDS[name][1:]}."
     )
@@ -99,7 +110,7 @@ def _run_command(parser: argparse.ArgumentParser, name: str, rest: list[str], gi
     parsed = command.parse_args(rest)
     parsed.command_line = [*given, name, *rest]
     code = module.run(parsed)
-    assert isinstance(code, int), f"cli/{name}.py returned no exit code"
+    assert isinstance(code, int), f"cli/{ROOM_OF[name]}/{name}.py returned no exit code"
     return code
 
 

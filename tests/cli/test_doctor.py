@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from prerl_spec.cli import doctor, machine_findings, package_findings
-from prerl_spec.cli.machine_findings import Finding
+from prerl_spec.cli.environment import doctor, machine_findings, package_findings
+from prerl_spec.cli.environment.machine_findings import Finding
 from prerl_spec.cli.main import main
 from prerl_spec.compiler.hardware import Gpu, Hardware
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from prerl_spec.cli.explain import PAGES
 from prerl_spec.cli.main import main
 from prerl_spec.cli.shared.locked import compile_locked, pins
+from prerl_spec.cli.specs.explain import PAGES
 from prerl_spec.compiler.compare.lock import lock_file, make_lock, read_lock
 from prerl_spec.compiler.compile import check_spec
 from prerl_spec.compiler.planning.planner import make_plan

@@ -13,7 +13,7 @@ from prerl_spec.errors import Drift, EnvironmentUnmet, Interrupted, RunFailed, S
 
 
 def command_that(ends: BaseException | int, monkeypatch: pytest.MonkeyPatch) -> None:
-    module = types.ModuleType("prerl_spec.cli.doctor")
+    module = types.ModuleType("prerl_spec.cli.environment.doctor")
 
     def run(arguments: object) -> int:
         if isinstance(ends, int):
@@ -22,7 +22,7 @@ def command_that(ends: BaseException | int, monkeypatch: pytest.MonkeyPatch) -> 
 
     module.add = lambda parser: None  # type: ignore[attr-defined]
     module.run = run  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "prerl_spec.cli.doctor", module)
+    monkeypatch.setitem(sys.modules, "prerl_spec.cli.environment.doctor", module)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from prerl_spec.cli.main import main
-from prerl_spec.cli.new import CHECKED_OUT, PACKAGED, templates
+from prerl_spec.cli.specs.new import CHECKED_OUT, PACKAGED, templates
 
 ROOT = Path(__file__).parents[2]
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from prerl_spec.cli.main import main
-from prerl_spec.cli.resume import keep_aside
+from prerl_spec.cli.runs.resume import keep_aside
 from prerl_spec.compiler.compile import compile_spec
 from tests.engine.runs import SPEC, steps_of, weights_at
 

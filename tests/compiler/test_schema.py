@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from pydantic import Field
 
-from prerl_spec.cli.explain import PAGES
+from prerl_spec.cli.specs.explain import PAGES
 from prerl_spec.compiler.render.schema import spec_schema
 from prerl_spec.registry.component import Component
 from prerl_spec.registry.entry_points import Entry, Registry, installed

@@ -54,7 +54,7 @@ def test_mistakes_and_taken_folders_are_told_before_anything_is_started(
     (tmp_path / "spec.toml").write_text(SPEC)
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken" / "file").touch()
-    monkeypatch.setattr("prerl_spec.cli.run.launch", lambda *_, **__: pytest.fail("something was started"))
+    monkeypatch.setattr("prerl_spec.cli.runs.run.launch", lambda *_, **__: pytest.fail("something was started"))
     assert main(["run", str(tmp_path / "spec.toml"), "--processes", "2", "--set", "run.seed=x"]) == 1
     taken = ["--run-dir", str(tmp_path / "taken")]
     assert main(["run", str(tmp_path / "spec.toml"), "--processes", "2", *taken]) == 2

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from prerl_spec.cli.explain import PAGES
+from prerl_spec.cli.specs.explain import PAGES
 from prerl_spec.codes import Code
 from prerl_spec.compiler.resolve.resolve import resolve
 from prerl_spec.compiler.rules.wire import diagnose

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from prerl_spec.cli import samples
+from prerl_spec.cli.results import samples
 from prerl_spec.errors import UsageError
 
 
@@ -68,7 +68,7 @@ def test_a_step_killed_before_its_verdicts_shows_unverified_attempts(
 
 
 @pytest.mark.parametrize(
-    "module", ["prerl_spec.cli.samples", "prerl_spec.cli.report", "prerl_spec.report.terminal.progress"]
+    "module", ["prerl_spec.cli.results.samples", "prerl_spec.cli.results.report", "prerl_spec.report.terminal.progress"]
 )
 def test_neither_command_nor_display_loads_torch(module: str) -> None:
     code = (

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from prerl_spec.cli.authors.new_plugin import STARTS, write_plugin
 from prerl_spec.cli.main import main
-from prerl_spec.cli.new_plugin import STARTS, write_plugin
 from prerl_spec.errors import EnvironmentUnmet, UsageError
 from prerl_spec.testing.conformance.check import check_distribution
 from tests.registry.distributions import component, install

@@ -2,8 +2,8 @@
 
 import argparse
 
-from prerl_spec.cli.machine_findings import Finding, machine_findings
-from prerl_spec.cli.package_findings import package_findings
+from prerl_spec.cli.environment.machine_findings import Finding, machine_findings
+from prerl_spec.cli.environment.package_findings import package_findings
 
 UNFIT = 3
 """Something is missing that every run needs."""
@@ -22,7 +22,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Prints a line a finding; 3 where something is missing that every run needs, 0 where only parts are."""
     findings = [*machine_findings(), *package_findings()]
     if arguments.deep:
-        from prerl_spec.cli.deep_findings import deep_findings
+        from prerl_spec.cli.environment.deep_findings import deep_findings
 
         findings += deep_findings()
     width = max(len(finding.what) for finding in findings)

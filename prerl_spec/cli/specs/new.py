@@ -8,7 +8,7 @@ from prerl_spec.errors import UsageError
 
 PACKAGED = Path(__file__).parent / "templates"
 """Where a wheel puts `specs/` (pyproject.toml); a checkout has them under their own name alone."""
-CHECKED_OUT = Path(__file__).parents[2] / "specs"
+CHECKED_OUT = Path(__file__).parents[3] / "specs"
 
 
 def add(parser: argparse.ArgumentParser) -> None:

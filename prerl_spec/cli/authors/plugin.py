@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from prerl_spec.cli.new_plugin import STARTS, write_plugin
+from prerl_spec.cli.authors.new_plugin import STARTS, write_plugin
 
 
 def add(parser: argparse.ArgumentParser) -> None:

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
-from prerl_spec.cli.debug import debug
-from prerl_spec.cli.profile import profile
+from prerl_spec.cli.runs.debug import debug
+from prerl_spec.cli.runs.profile import profile
 from prerl_spec.cli.shared.diagnostics import print_text
 from prerl_spec.cli.shared.launcher import add_processes, launch, processes_to_start
 from prerl_spec.cli.shared.locked import compile_locked

@@ -4,8 +4,8 @@ import subprocess
 import sys
 from collections.abc import Iterator
 
-from prerl_spec.cli.machine_findings import Finding
-from prerl_spec.cli.package_findings import ENGINES
+from prerl_spec.cli.environment.machine_findings import Finding
+from prerl_spec.cli.environment.package_findings import ENGINES
 from prerl_spec.compiler.estimates.requirements import is_installed
 
 SECONDS = 300.0

@@ -5,7 +5,7 @@ from importlib import metadata
 
 from packaging.requirements import Requirement as Specifier
 
-from prerl_spec.cli.machine_findings import Finding
+from prerl_spec.cli.environment.machine_findings import Finding
 from prerl_spec.compiler.estimates.requirements import NOT_INSTALLED, PIP_TRAIN, TRAIN, is_installed, package_state
 from prerl_spec.registry.entry_points import installed, load
 from prerl_spec.registry.kind_names import Kind

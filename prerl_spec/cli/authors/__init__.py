@@ -1,0 +1,1 @@
+"""Commands for authors of components: components, plugin, try."""
