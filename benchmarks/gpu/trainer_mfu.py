@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import torch
 from facts import machine, peak_flops, show
-from prerl_components.objectives.next_token import NextToken
+from prerl_components.objectives.token_losses.next_token import NextToken
 from prerl_components.optimizers.adamw import Adamw
 from transformers import Qwen3Config, Qwen3ForCausalLM
 

@@ -259,7 +259,7 @@ def test_an_objective_on_documents_is_held_against_the_laws_only(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "own.py").write_text(
-        "from prerl_components.objectives.next_token import NextToken\n\n\n"
+        "from prerl_components.objectives.token_losses.next_token import NextToken\n\n\n"
         "class Own(NextToken):\n    'Documents, again.'\n"
     )
     assert main(["try", str(tmp_path / "own.py")]) == 0

@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from prerl_components.objectives.grpo import Grpo
+from prerl_components.objectives.policy_gradients.grpo import Grpo
 
 from prerl_spec.registry.entry_points import Entry, Registry, installed
 from prerl_spec.sdk import (

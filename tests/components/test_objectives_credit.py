@@ -6,13 +6,18 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
-from prerl_components.objectives.advantages import centre, group_mean, group_std, minus_one
-from prerl_components.objectives.aggregation import weigh
-from prerl_components.objectives.grpo import Grpo
-from prerl_components.objectives.kl import Kl
-from prerl_components.objectives.marginal import MarginalNsr, MarginalObjective, MarginalPg, MarginalPsr
-from prerl_components.objectives.next_token import NextToken
-from prerl_components.objectives.policy_gradient import PolicyGradient
+from prerl_components.objectives.arithmetic.advantages import centre, group_mean, group_std, minus_one
+from prerl_components.objectives.arithmetic.aggregation import weigh
+from prerl_components.objectives.policy_gradients.grpo import Grpo
+from prerl_components.objectives.policy_gradients.marginal import (
+    MarginalNsr,
+    MarginalObjective,
+    MarginalPg,
+    MarginalPsr,
+)
+from prerl_components.objectives.policy_gradients.policy_gradient import PolicyGradient
+from prerl_components.objectives.token_losses.kl import Kl
+from prerl_components.objectives.token_losses.next_token import NextToken
 
 from prerl_spec.sdk import Credit, Outcome, Step
 from prerl_spec.testing.steps import Result, made_documents, made_step

@@ -4,13 +4,13 @@ import math
 
 import pytest
 import torch
-from prerl_components.objectives.divergences import kl_estimate
-from prerl_components.objectives.entropy import Entropy
-from prerl_components.objectives.grpo import Grpo
-from prerl_components.objectives.kl import Kl
-from prerl_components.objectives.marginal import MarginalNsr
-from prerl_components.objectives.next_token import NextToken
-from prerl_components.objectives.surrogates import clipped_surrogate, importance_weight, ratio
+from prerl_components.objectives.arithmetic.divergences import kl_estimate
+from prerl_components.objectives.arithmetic.surrogates import clipped_surrogate, importance_weight, ratio
+from prerl_components.objectives.policy_gradients.grpo import Grpo
+from prerl_components.objectives.policy_gradients.marginal import MarginalNsr
+from prerl_components.objectives.token_losses.entropy import Entropy
+from prerl_components.objectives.token_losses.kl import Kl
+from prerl_components.objectives.token_losses.next_token import NextToken
 from torch import Tensor
 from torch.testing import assert_close
 

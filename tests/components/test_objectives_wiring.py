@@ -4,12 +4,12 @@ from typing import Any
 
 import pytest
 import torch
-from prerl_components.objectives.grpo import Grpo
-from prerl_components.objectives.kl import Kl
-from prerl_components.objectives.marginal import MarginalNsr, MarginalPg, MarginalPsr
-from prerl_components.objectives.next_token import NextToken
-from prerl_components.objectives.policy_gradient import PolicyGradient
-from prerl_components.objectives.surrogates import clipped_surrogate
+from prerl_components.objectives.arithmetic.surrogates import clipped_surrogate
+from prerl_components.objectives.policy_gradients.grpo import Grpo
+from prerl_components.objectives.policy_gradients.marginal import MarginalNsr, MarginalPg, MarginalPsr
+from prerl_components.objectives.policy_gradients.policy_gradient import PolicyGradient
+from prerl_components.objectives.token_losses.kl import Kl
+from prerl_components.objectives.token_losses.next_token import NextToken
 from prerl_components.objectives.weighted_sum import WeightedSum
 
 from prerl_spec.sdk import Component, Place, Wiring

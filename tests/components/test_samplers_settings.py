@@ -5,8 +5,8 @@ import sys
 
 import pytest
 from packaging.requirements import Requirement as Specifier
-from prerl_components.objectives.grpo import Grpo
-from prerl_components.objectives.next_token import NextToken
+from prerl_components.objectives.policy_gradients.grpo import Grpo
+from prerl_components.objectives.token_losses.next_token import NextToken
 from prerl_components.samplers.transformers import Transformers
 from prerl_components.samplers.vllm import Vllm
 from prerl_components.samplers.vllm_server import VllmServer

@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from prerl_components.objectives.entropy import Entropy
-from prerl_components.objectives.grpo import Grpo
-from prerl_components.objectives.kl import Kl
-from prerl_components.objectives.marginal import MarginalNsr, MarginalPg, MarginalPsr
-from prerl_components.objectives.next_token import NextToken
+from prerl_components.objectives.policy_gradients.grpo import Grpo
+from prerl_components.objectives.policy_gradients.marginal import MarginalNsr, MarginalPg, MarginalPsr
+from prerl_components.objectives.token_losses.entropy import Entropy
+from prerl_components.objectives.token_losses.kl import Kl
+from prerl_components.objectives.token_losses.next_token import NextToken
 from prerl_components.objectives.weighted_sum import WeightedSum
 from torch import Tensor
 

@@ -450,7 +450,7 @@ MUTANTS = (
     # --- objectives --------------------------------------------------------------------------------------------------------
     Mutant(
         "c01",
-        f"{OBJECTIVES}/surrogates.py",
+        f"{OBJECTIVES}/arithmetic/surrogates.py",
         "torch.maximum(-advantage_n * rho_n,",
         "torch.minimum(-advantage_n * rho_n,",
         "the clip cuts losses and not gains",
@@ -458,7 +458,7 @@ MUTANTS = (
     ),
     Mutant(
         "c02",
-        f"{OBJECTIVES}/surrogates.py",
+        f"{OBJECTIVES}/arithmetic/surrogates.py",
         "1.0 - clip_low, 1.0 + clip_high)",
         "1.0 - clip_low, 1.0 + clip_low)",
         "clip_high has no effect",
@@ -466,7 +466,7 @@ MUTANTS = (
     ),
     Mutant(
         "c03",
-        f"{OBJECTIVES}/surrogates.py",
+        f"{OBJECTIVES}/arithmetic/surrogates.py",
         "torch.where(advantage_n < 0, torch.minimum(",
         "torch.where(advantage_n > 0, torch.minimum(",
         "the dual clip bounds the wrong sign",
@@ -474,7 +474,7 @@ MUTANTS = (
     ),
     Mutant(
         "c04",
-        f"{OBJECTIVES}/surrogates.py",
+        f"{OBJECTIVES}/arithmetic/surrogates.py",
         "ratio(trainer_logp_n.detach(), sampler_logp_n.detach())",
         "ratio(trainer_logp_n, sampler_logp_n.detach())",
         "importance weights are differentiated",
@@ -482,7 +482,7 @@ MUTANTS = (
     ),
     Mutant(
         "c05",
-        f"{OBJECTIVES}/surrogates.py",
+        f"{OBJECTIVES}/arithmetic/surrogates.py",
         "ratio(trainer_logp_n.detach(), sampler_logp_n.detach())",
         "ratio(sampler_logp_n.detach(), trainer_logp_n.detach())",
         "importance weights are upside down",
@@ -490,7 +490,7 @@ MUTANTS = (
     ),
     Mutant(
         "c06",
-        f"{OBJECTIVES}/surrogates.py",
+        f"{OBJECTIVES}/arithmetic/surrogates.py",
         "torch.where(weight_n <= cap,",
         "torch.where(weight_n >= cap,",
         "the mask keeps what it should drop",
@@ -498,16 +498,18 @@ MUTANTS = (
     ),
     Mutant(
         "c07",
-        f"{OBJECTIVES}/advantages.py",
+        f"{OBJECTIVES}/arithmetic/advantages.py",
         "np.std(reward_s, ddof=1)",
         "np.std(reward_s, ddof=0)",
         "the group's standard deviation is the biased one",
         (*CREDIT, *REFERENCE),
     ),
-    Mutant("c08", f"{OBJECTIVES}/advantages.py", "STD_EPS = 1e-6", "STD_EPS = 1e-4", "another whitening", CREDIT),
+    Mutant(
+        "c08", f"{OBJECTIVES}/arithmetic/advantages.py", "STD_EPS = 1e-6", "STD_EPS = 1e-4", "another whitening", CREDIT
+    ),
     Mutant(
         "c09",
-        f"{OBJECTIVES}/advantages.py",
+        f"{OBJECTIVES}/arithmetic/advantages.py",
         "0.0, reward_S - 1.0)",
         "0.0, reward_S)",
         "right answers earn, wrong ones do not",
@@ -515,7 +517,7 @@ MUTANTS = (
     ),
     Mutant(
         "c10",
-        f"{OBJECTIVES}/advantages.py",
+        f"{OBJECTIVES}/arithmetic/advantages.py",
         "np.where(np.abs(centred_s) <= rounding, 0.0, centred_s)",
         "centred_s",
         "rounding chooses who is trained",
@@ -523,7 +525,7 @@ MUTANTS = (
     ),
     Mutant(
         "c11",
-        f"{OBJECTIVES}/aggregation.py",
+        f"{OBJECTIVES}/arithmetic/aggregation.py",
         "1.0 / max(num_tokens, 1)",
         "1.0 / max(tokens.num_tokens, 1)",
         "tokens outside the mask count in the denominator",
@@ -531,7 +533,7 @@ MUTANTS = (
     ),
     Mutant(
         "c12",
-        f"{OBJECTIVES}/aggregation.py",
+        f"{OBJECTIVES}/arithmetic/aggregation.py",
         "1.0 / (num_samples * length_s)",
         "1.0 / (tokens.num_samples * length_s)",
         "samples outside the mask count in the denominator",
@@ -539,7 +541,7 @@ MUTANTS = (
     ),
     Mutant(
         "c13",
-        f"{OBJECTIVES}/aggregation.py",
+        f"{OBJECTIVES}/arithmetic/aggregation.py",
         "1.0 / (max(num_samples, 1) * max_new_tokens)",
         "1.0 / (max(num_samples, 1) * length_s.max())",
         "the constant is the longest response",
@@ -547,7 +549,7 @@ MUTANTS = (
     ),
     Mutant(
         "c14",
-        f"{OBJECTIVES}/aggregation.py",
+        f"{OBJECTIVES}/arithmetic/aggregation.py",
         "mask_S = mask_S & (tokens.length_S > 0)",
         "mask_S = mask_S.copy()",
         "an empty response is a sample",
@@ -555,7 +557,7 @@ MUTANTS = (
     ),
     Mutant(
         "c15",
-        f"{OBJECTIVES}/policy_gradient.py",
+        f"{OBJECTIVES}/policy_gradients/policy_gradient.py",
         "np.where(advantage_N == 0.0, 0.0, self.coefficient * weight_N)",
         "self.coefficient * weight_N",
         "samples with nothing to teach go forward and carry weight",
@@ -563,7 +565,7 @@ MUTANTS = (
     ),
     Mutant(
         "c16",
-        f"{OBJECTIVES}/policy_gradient.py",
+        f"{OBJECTIVES}/policy_gradients/policy_gradient.py",
         'return self.unparsable == "mask" and',
         'return self.unparsable == "wrong" and',
         "unparsable responses are masked where they should count, and count where they should be masked",
@@ -571,7 +573,7 @@ MUTANTS = (
     ),
     Mutant(
         "c17",
-        f"{OBJECTIVES}/policy_gradient.py",
+        f"{OBJECTIVES}/policy_gradients/policy_gradient.py",
         "            _before_update(logp, Conditional()),\n",
         "            _before_update(logp, self.view),\n",
         "the importance weight of a marginal loss is taken in its own view",
@@ -579,7 +581,7 @@ MUTANTS = (
     ),
     Mutant(
         "c18",
-        f"{OBJECTIVES}/policy_gradient.py",
+        f"{OBJECTIVES}/policy_gradients/policy_gradient.py",
         'logp[Need(view, "policy")].detach() if old is None',
         'logp[Need(view, "policy")] if old is None',
         "with one update a batch nothing has a gradient",
@@ -587,7 +589,7 @@ MUTANTS = (
     ),
     Mutant(
         "c19",
-        f"{OBJECTIVES}/marginal.py",
+        f"{OBJECTIVES}/policy_gradients/marginal.py",
         "return advantage_S < 0",
         "return advantage_S <= 0",
         "samples at the group's mean count as negative ones",
@@ -595,7 +597,7 @@ MUTANTS = (
     ),
     Mutant(
         "c20",
-        f"{OBJECTIVES}/marginal.py",
+        f"{OBJECTIVES}/policy_gradients/marginal.py",
         "centre(np.where(selected_S, advantage_S, 0.0), trainable_S, step.group_S)",
         "centre(advantage_S, trainable_S, step.group_S)",
         "centring forgets the selection",
@@ -603,7 +605,7 @@ MUTANTS = (
     ),
     Mutant(
         "c21",
-        f"{OBJECTIVES}/divergences.py",
+        f"{OBJECTIVES}/arithmetic/divergences.py",
         "return torch.expm1(d_n) - d_n",
         "return torch.expm1(d_n) + d_n",
         "k3 is no distance",
@@ -611,7 +613,7 @@ MUTANTS = (
     ),
     Mutant(
         "c22",
-        f"{OBJECTIVES}/divergences.py",
+        f"{OBJECTIVES}/arithmetic/divergences.py",
         "torch.clamp(reference_logp_n - logp_n,",
         "torch.clamp(logp_n - reference_logp_n,",
         "the penalty is that of the reverse direction",
@@ -619,7 +621,7 @@ MUTANTS = (
     ),
     Mutant(
         "c23",
-        f"{OBJECTIVES}/entropy.py",
+        f"{OBJECTIVES}/token_losses/entropy.py",
         "return -logp[_ENTROPY]",
         "return logp[_ENTROPY]",
         "the bonus is a penalty",
@@ -627,7 +629,7 @@ MUTANTS = (
     ),
     Mutant(
         "c24",
-        f"{OBJECTIVES}/next_token.py",
+        f"{OBJECTIVES}/token_losses/next_token.py",
         "return -logp[_LOGP]",
         "return logp[_LOGP]",
         "documents are unlearnt",
@@ -635,7 +637,7 @@ MUTANTS = (
     ),
     Mutant(
         "c25",
-        f"{OBJECTIVES}/token_loss.py",
+        f"{OBJECTIVES}/token_losses/token_loss.py",
         "return ~np.isnan(step.reward_S)",
         "return np.ones(len(step.samples), dtype=bool)",
         "timeouts pay the penalty",

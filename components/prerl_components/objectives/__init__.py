@@ -1,1 +1,1 @@
-"""What is differentiated."""
+"""What is differentiated: arithmetic < policy_gradients, token_losses; `weighted_sum` adds up any of them."""

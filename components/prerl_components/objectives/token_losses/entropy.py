@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from prerl_components.objectives.token_loss import SampledTokenLoss
+from prerl_components.objectives.token_losses.token_loss import SampledTokenLoss
 from prerl_spec.sdk import Conditional, Need, Tokens
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from prerl_components.objectives.aggregation import Aggregation, weigh
+from prerl_components.objectives.arithmetic.aggregation import Aggregation, weigh
 from prerl_spec.sdk import Array, Credit, Need, OnePart, Step
 
 

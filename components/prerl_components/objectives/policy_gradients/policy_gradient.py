@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from prerl_components.objectives.aggregation import Aggregation, weigh
-from prerl_components.objectives.wiring_rules import (
+from prerl_components.objectives.arithmetic.aggregation import Aggregation, weigh
+from prerl_components.objectives.policy_gradients.wiring_rules import (
     importance_cap_without_effect,
     ratio_settings_without_effect,
 )
@@ -120,7 +120,7 @@ class PolicyGradient(OnePartObjective):
 
     def terms(self, logp: Mapping[Need, Tensor], advantage_n: Tensor, tokens: Tokens) -> Tensor:
         """[n] clipped losses, times importance weights where they are on."""
-        from prerl_components.objectives.surrogates import clipped_surrogate, importance_weight
+        from prerl_components.objectives.arithmetic.surrogates import clipped_surrogate, importance_weight
 
         loss_n = clipped_surrogate(
             logp[Need(self.view, "policy")],

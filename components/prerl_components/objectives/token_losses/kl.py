@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from prerl_components.objectives.token_loss import SampledTokenLoss
+from prerl_components.objectives.token_losses.token_loss import SampledTokenLoss
 from prerl_spec.sdk import Conditional, Need, Tokens
 
 if TYPE_CHECKING:
@@ -26,6 +26,6 @@ class Kl(SampledTokenLoss):
 
     def terms(self, logp: Mapping[Need, Tensor], advantage_n: Tensor, tokens: Tokens) -> Tensor:
         """[n] estimates, differentiated through log π."""
-        from prerl_components.objectives.divergences import kl_estimate
+        from prerl_components.objectives.arithmetic.divergences import kl_estimate
 
         return kl_estimate(logp[Need(Conditional(), "policy")], logp[Need(Conditional(), "reference")], self.estimator)

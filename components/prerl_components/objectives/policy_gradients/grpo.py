@@ -6,9 +6,9 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from prerl_components.objectives.advantages import group_std
-from prerl_components.objectives.aggregation import Aggregation
-from prerl_components.objectives.policy_gradient import Earned, PolicyGradient
+from prerl_components.objectives.arithmetic.advantages import group_std
+from prerl_components.objectives.arithmetic.aggregation import Aggregation
+from prerl_components.objectives.policy_gradients.policy_gradient import Earned, PolicyGradient
 from prerl_spec.sdk import Array, Conditional, Step
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from prerl_components.objectives.token_loss import TokenLoss
+from prerl_components.objectives.token_losses.token_loss import TokenLoss
 from prerl_spec.sdk import Code, Conditional, Conflict, Need, Place, Step, Tokens, Wiring
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from prerl_components.objectives.advantages import centre, group_mean, minus_one
-from prerl_components.objectives.policy_gradient import Earned, PolicyGradient
-from prerl_components.objectives.wiring_rules import settings_of_the_other_sign
+from prerl_components.objectives.arithmetic.advantages import centre, group_mean, minus_one
+from prerl_components.objectives.policy_gradients.policy_gradient import Earned, PolicyGradient
+from prerl_components.objectives.policy_gradients.wiring_rules import settings_of_the_other_sign
 from prerl_spec.sdk import Array, Code, Conflict, Marginal, Place, Step, Wiring
 
 

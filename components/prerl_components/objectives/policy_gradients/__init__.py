@@ -1,0 +1,1 @@
+"""Objectives with an advantage, and what they share. Built on arithmetic."""

@@ -1,0 +1,1 @@
+"""Losses without an advantage: documents, and the terms of `weighted_sum`. Built on arithmetic."""
