@@ -12,7 +12,7 @@ from prerl_components.objectives.token_losses.kl import Kl
 from prerl_components.objectives.token_losses.next_token import NextToken
 from prerl_components.objectives.weighted_sum import WeightedSum
 
-from prerl_spec.compiler.estimates.objective_needs import Needs
+from prerl_spec.compiler.objective_needs import Needs
 from prerl_spec.sdk import Component, Conditional, Marginal, Need
 from prerl_spec.testing.laws import check_objective
 

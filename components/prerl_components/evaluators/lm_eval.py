@@ -9,6 +9,8 @@ from pydantic import Field, field_validator
 
 from prerl_components.data.chain_tasks import task_rows
 from prerl_components.verifiers.math_verify import MathVerify
+from prerl_spec.evaluation.harness.catalogue import check_names
+from prerl_spec.evaluation.harness.fetching import fetch_tasks
 from prerl_spec.sdk import (
     Code,
     Conflict,
@@ -117,14 +119,10 @@ class LmEval(EvaluatorSettings):
 
     def prepare(self) -> None:
         """Raises UsageError for a task that nobody defines: before any training, not at the first score."""
-        from prerl_spec.evaluation.harness.catalogue import check_names
-
         check_names(self.tasks, tuple(Path(folder) for folder in self.include))
 
     def fetch(self) -> Iterator[str]:
         """Reads what the tasks download, so that it lies in the hub's cache: a line for each."""
-        from prerl_spec.evaluation.harness.fetching import fetch_tasks
-
         data = {task: Path(file) for task, file in self.data.items()}
         return fetch_tasks(self.tasks, include=tuple(map(Path, self.include)), data=data, made=MADE_HERE)
 

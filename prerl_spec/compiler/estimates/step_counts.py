@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Mapping
 
-from prerl_spec.compiler.estimates.objective_needs import Needs, every_need
 from prerl_spec.compiler.hardware import Hardware
+from prerl_spec.compiler.objective_needs import Needs, every_need
 from prerl_spec.compiler.plan import Forward
 from prerl_spec.needs import Need, View
 from prerl_spec.registry.kinds import Objective

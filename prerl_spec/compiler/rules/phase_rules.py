@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from prerl_spec.codes import Code
-from prerl_spec.compiler.estimates.objective_needs import reads_from
+from prerl_spec.compiler.objective_needs import reads_from
 from prerl_spec.compiler.resolve.resolved import Resolved
 from prerl_spec.compiler.rules.phase_roles import Served, Site, nested
 from prerl_spec.compiler.rules.rule_diagnostic import at_last_written, place_behind, setting_places, use_place

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import cast
 
 from prerl_spec.codes import Code
-from prerl_spec.compiler.estimates.objective_needs import reads_from
+from prerl_spec.compiler.objective_needs import reads_from
 from prerl_spec.compiler.resolve.resolved import Resolved
 from prerl_spec.compiler.rules.name_rules import named_data
 from prerl_spec.compiler.rules.phase_roles import Served, Site, nested

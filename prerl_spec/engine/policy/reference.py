@@ -7,8 +7,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from prerl_spec.compiler.estimates.objective_needs import reads_from
 from prerl_spec.compiler.graph import Phase
+from prerl_spec.compiler.objective_needs import reads_from
 from prerl_spec.engine.policy.forward import Scoring
 from prerl_spec.engine.policy.policy import Policy
 from prerl_spec.engine.policy.sharding import placed_like

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 
 from torch import Tensor
 
-from prerl_spec.compiler.estimates.objective_needs import Needs
 from prerl_spec.compiler.graph import Phase
+from prerl_spec.compiler.objective_needs import Needs
 from prerl_spec.engine.batches.cursor import Cursor
 from prerl_spec.engine.batches.journal import Journal
 from prerl_spec.engine.batches.source import Documents, Rollouts, Source

@@ -7,8 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from prerl_spec.compiler.estimates.objective_needs import every_need
 from prerl_spec.compiler.graph import Graph, Phase
+from prerl_spec.compiler.objective_needs import every_need
 from prerl_spec.engine.batches.datasets import OpenDataSet, open_shelves
 from prerl_spec.engine.batches.verifier_pools import VerifierPools
 from prerl_spec.engine.policy.decoder_layers import recompute_activations

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from prerl_spec.compiler.estimates.objective_needs import Needs
+from prerl_spec.compiler.objective_needs import Needs
 from prerl_spec.engine.policy.packing import Pass, pack_shares
 from prerl_spec.engine.policy.policy import Policy
 from prerl_spec.engine.policy.reference import Reference
