@@ -27,7 +27,7 @@ class Label:
 
 @dataclass(frozen=True)
 class Suggestion:
-    """A mend that could be applied: `replacement` takes the place of the text under the carets."""
+    """A hint that could be applied: `replacement` takes the place of the text under the carets."""
 
     message: str
     replacement: str
@@ -59,16 +59,16 @@ class Diagnostic:
 
 
 class PrerlError(Exception):
-    """A cause that a user can act on: `message` says what and where, `mend` says what would be right."""
+    """A cause that a user can act on: `message` says what and where, `hint` says what would be right."""
 
     exit_code: int = 5
     code: Code | None = None
     """The code that `prerl-spec explain` knows, where there is one."""
 
-    def __init__(self, message: str, *, mend: str | None = None) -> None:
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
         super().__init__(message)
         self.message = message
-        self.mend = mend
+        self.hint = hint
 
 
 class SpecInvalid(PrerlError):

@@ -81,7 +81,7 @@ class Codec:
         file = folder / "tokenizer.json"
         if not file.is_file():
             raise EnvironmentUnmet(
-                f"no tokenizer.json in {folder}", mend="save the tokenizer there with save_pretrained"
+                f"no tokenizer.json in {folder}", hint="save the tokenizer there with save_pretrained"
             )
         backend = Tokenizer.from_file(str(file))
         config, model = _json(folder / "tokenizer_config.json"), _json(folder / "config.json")
@@ -107,7 +107,7 @@ class Codec:
         if backend is None:
             raise EnvironmentUnmet(
                 f"{type(tokenizer).__name__} has no fast version",
-                mend="use a model whose tokenizer has a tokenizer.json",
+                hint="use a model whose tokenizer has a tokenizer.json",
             )
         special = {name: str(text) for name in SPECIAL_TOKENS if (text := getattr(tokenizer, name, None)) is not None}
         return cls(backend, chat_template=_default_template(tokenizer.chat_template), special=special, eos_ids=eos_ids)
@@ -125,7 +125,7 @@ class Codec:
     def eos_id(self) -> int:
         """The id appended to a document. Raises EnvironmentUnmet for a tokenizer without EOS."""
         if not self.eos_ids:
-            raise EnvironmentUnmet("the tokenizer names no eos_token", mend="set eos_token in tokenizer_config.json")
+            raise EnvironmentUnmet("the tokenizer names no eos_token", hint="set eos_token in tokenizer_config.json")
         own = self.token_id(self.special["eos_token"]) if self.special.get("eos_token") else None
         return own if own is not None else self.eos_ids[0]
 
@@ -163,7 +163,7 @@ class Codec:
     def _written_prefix(self, text: str) -> tuple[int, ...]:
         ids = self.encode(text)
         if not ids:
-            raise EnvironmentUnmet(f"prefix {text!r} has no tokens", mend='write a text, or prefix = "auto"')
+            raise EnvironmentUnmet(f"prefix {text!r} has no tokens", hint='write a text, or prefix = "auto"')
         return ids
 
     def _first_special(self) -> tuple[int, ...]:
@@ -177,7 +177,7 @@ class Codec:
                 return (found,)
         raise EnvironmentUnmet(
             'prefix "auto": the tokenizer has no special token in a chat template, no BOS and no EOS',
-            mend='write the prefix out, such as prefix = "\\n"',
+            hint='write the prefix out, such as prefix = "\\n"',
         )
 
 

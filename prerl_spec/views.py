@@ -73,5 +73,5 @@ class Prefix(ContextView):
         """The text's tokens. Raises EnvironmentUnmet for a text that has none in this tokenizer."""
         ids = codec.encode(self.text)
         if not ids:
-            raise EnvironmentUnmet(f"the text {self.text!r} of the view `prefix` has no tokens", mend="write a text")
+            raise EnvironmentUnmet(f"the text {self.text!r} of the view `prefix` has no tokens", hint="write a text")
         return ids

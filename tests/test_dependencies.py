@@ -4,7 +4,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from packaging.requirements import Requirement as Specifier
+from packaging.requirements import Prerequisite as Specifier
 from packaging.version import Version
 
 from prerl_spec.registry.entry_points import installed, load
@@ -48,5 +48,5 @@ def test_what_runs_brings_what_trains(extra: str) -> None:
 @pytest.mark.parametrize(("kind", "use"), [("adapter", "lora"), ("tracker", "tensorboard")])
 def test_a_component_asks_for_the_version_that_the_extra_brings(kind: Kind, use: str) -> None:
     (provider,) = installed().providers(kind, use)
-    (asked,) = (Specifier(need.name) for need in load(provider)().requirements() if need.what == "package")
+    (asked,) = (Specifier(need.name) for need in load(provider)().prerequisites() if need.what == "package")
     assert asked.specifier == ASKED[asked.name]

@@ -76,15 +76,15 @@ def main(argv: Sequence[str] | None = None) -> int:
             print_invalid(error, stream)
         return error.exit_code
     except PrerlError as error:
-        _print_error(error.message, error.mend, error.code, consequence=isinstance(error, PeerLost))
+        _print_error(error.message, error.hint, error.code, consequence=isinstance(error, PeerLost))
         return error.exit_code
     except ModuleNotFoundError as error:
         if error.name is None or error.name.split(".")[0] in ("prerl_spec", "prerl_components"):
             return _internal_error(error, with_traceback)
-        from prerl_spec.compiler.estimates.requirements import PIP_TRAIN, has_train
+        from prerl_spec.compiler.estimates.prerequisites import PIP_TRAIN, has_train
 
-        mend = "prerl-spec doctor" if has_train() else PIP_TRAIN
-        _print_error(f"the package that brings `{error.name}` is not installed", mend)
+        hint = "prerl-spec doctor" if has_train() else PIP_TRAIN
+        _print_error(f"the package that brings `{error.name}` is not installed", hint)
         return 3
     except Exception as error:  # the outermost frame: whatever else arrives here is a bug of ours, and says so
         return _internal_error(error, with_traceback)
@@ -137,13 +137,13 @@ def _unknown_command(name: str) -> int:
     return USAGE
 
 
-def _print_error(message: str, mend: str | None, code: str | None = None, *, consequence: bool = False) -> None:
+def _print_error(message: str, hint: str | None, code: str | None = None, *, consequence: bool = False) -> None:
     from prerl_spec.cli.shared.rank_environment import last_words
 
     with last_words(consequence=consequence) as stream:
         print(f"error[{code}]: {message}" if code else f"error: {message}", file=stream)
-        if mend is not None:
-            print(f"  = help: {mend}", file=stream)
+        if hint is not None:
+            print(f"  = help: {hint}", file=stream)
 
 
 def _internal_error(error: BaseException, with_traceback: bool) -> int:

@@ -26,13 +26,13 @@ def build_graph(plan: Plan, spec_text: str) -> Graph:
 
     def named(component: ComponentPlan) -> Named[Any]:
         """By its kind's Protocol from here on. Raises EnvironmentUnmet for a component that lacks a member of it."""
-        declared = declare(component, registry)
+        declared = rebuild_component(component, registry)
         if missing := missing_members(declared):
             base = BASES.get(declared.kind)
             raise EnvironmentUnmet(
                 f"{Code.PLUGIN_DECLARATION}: the {declared.kind} `{component.use}` of {component.distribution} lacks "
                 f"{', '.join(f'`{name}`' for name in missing)}",
-                mend="update it" if base is None else f"update it: `{base}` of prerl_spec.sdk brings what most need",
+                hint="update it" if base is None else f"update it: `{base}` of prerl_spec.sdk brings what most need",
             )
         return Named(component.use, declared)
 
@@ -43,8 +43,8 @@ def build_graph(plan: Plan, spec_text: str) -> Graph:
         return Phase(
             id=planned.id,
             data=planned.data,
-            prompts_per_step=planned.units_per_step if planned.samples else None,
-            documents_per_step=None if planned.samples else planned.units_per_step,
+            prompts_per_step=planned.units_per_step if planned.uses_rollouts else None,
+            documents_per_step=None if planned.uses_rollouts else planned.units_per_step,
             updates_per_batch=planned.updates_per_batch,
             tokens_per_pass=planned.tokens_per_pass,
             objective=named(planned.objective),
@@ -98,23 +98,23 @@ def registry_of(plan: Plan) -> Registry:
         try:
             found = local_entries(Path(file))
         except PluginFault as fault:
-            raise EnvironmentUnmet(f"{fault.code}: {fault.message}", mend=fault.help) from fault
+            raise EnvironmentUnmet(f"{fault.code}: {fault.message}", hint=fault.help) from fault
         if found[0].distribution_version != planned:
             raise Drift(
                 f"{file} is not what it was when the plan was made: content {found[0].distribution_version[:12]}, "
                 f"planned {planned[:12]}",
-                mend="bring the planned file back, or plan again",
+                hint="bring the planned file back, or plan again",
             )
         entries += found
     return Registry([*installed().entries, *entries])
 
 
-def require_leave(plan: Plan, local_code: bool) -> None:
+def require_local_code_allowed(plan: Plan, local_code: bool) -> None:
     """Raises EnvironmentUnmet where a written plan would run Python files and the command line did not allow it."""
     if plan.plugin_files and not local_code:
         names = ", ".join(f"`{Path(file).name}`" for file in plan.plugin_files)
         raise EnvironmentUnmet(
-            f"{Code.PLUGIN_IMPORT_FAILED}: the plan runs Python code, {names}", mend="--local-code allows it"
+            f"{Code.PLUGIN_IMPORT_FAILED}: the plan runs Python code, {names}", hint="--local-code allows it"
         )
 
 
@@ -130,27 +130,29 @@ def default_sampler(plan: Plan, registry: Registry) -> Named[Sampler] | None:
     return Named(DEFAULT_SAMPLER, component)
 
 
-def declare(planned: ComponentPlan, registry: Registry) -> Component:
+def rebuild_component(planned: ComponentPlan, registry: Registry) -> Component:
     """The component of a plan, with the settings written there."""
     name = planned.use.partition("@")[0]
     entries = [e for e in registry.providers(planned.kind, name) if e.distribution == planned.distribution]  # type: ignore[arg-type]
     if not entries:
         raise EnvironmentUnmet(
             f"the {planned.kind} `{planned.use}` of {planned.distribution} is not installed",
-            mend=f"pip install '{planned.distribution}=={planned.distribution_version}'",
+            hint=f"pip install '{planned.distribution}=={planned.distribution_version}'",
         )
     try:
         component = load(entries[0])
     except PluginFault as fault:
-        raise EnvironmentUnmet(f"the {planned.kind} `{planned.use}`: {fault.message}", mend=fault.help) from fault
+        raise EnvironmentUnmet(f"the {planned.kind} `{planned.use}`: {fault.message}", hint=fault.help) from fault
     if component.version != planned.version:
         raise Drift(
             f"the {planned.kind} `{planned.use}` is planned in behaviour version {planned.version}, here is "
             f"{component.version}",
-            mend=f"pip install '{planned.distribution}=={planned.distribution_version}', or plan again",
+            hint=f"pip install '{planned.distribution}=={planned.distribution_version}', or plan again",
         )
     slots: dict[str, Any] = {
-        slot: tuple(declare(c, registry) for c in inner) if isinstance(inner, tuple) else declare(inner, registry)
+        slot: tuple(rebuild_component(c, registry) for c in inner)
+        if isinstance(inner, tuple)
+        else rebuild_component(inner, registry)
         for slot, inner in planned.slots.items()
     }
     return component.model_validate({**planned.settings, **slots})
@@ -162,11 +164,11 @@ def require_same_data(plan: Plan) -> None:
     for name, data in plan.data.items():
         if data.fingerprint is None:
             continue
-        component: Any = declare(data.component, registry)
+        component: Any = rebuild_component(data.component, registry)
         now = component.open(name).fingerprint
         if now != data.fingerprint:
             raise Drift(
                 f"data set `{name}` is not what it was when the plan was made: content {now[:12]}, planned "
                 f"{data.fingerprint[:12]}",
-                mend="bring the planned rows back, or plan again",
+                hint="bring the planned rows back, or plan again",
             )

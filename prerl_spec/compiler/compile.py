@@ -7,8 +7,8 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from prerl_spec.compiler.build_graph import build_graph, require_leave, require_same_data
-from prerl_spec.compiler.estimates.requirements import check_again
+from prerl_spec.compiler.build_graph import build_graph, require_local_code_allowed, require_same_data
+from prerl_spec.compiler.estimates.prerequisites import check_again
 from prerl_spec.compiler.graph import Graph
 from prerl_spec.compiler.hardware import detect_hardware
 from prerl_spec.compiler.plan import Plan
@@ -28,7 +28,7 @@ class Compiled:
     warnings: tuple[Diagnostic, ...]
     sources: Mapping[str, str]
 
-    def require_needs(self) -> None:
+    def require_prerequisites(self) -> None:
         """Raises EnvironmentUnmet with every need that is known not to be met here, each with what mends it."""
         require_met(self.plan)
 
@@ -64,7 +64,7 @@ def compile_spec(
     """
     if file.suffix == ".json":
         if sets or unsets or overlays:
-            raise UsageError("a plan is run as it stands", mend="change the spec, and plan again")
+            raise UsageError("a plan is run as it stands", hint="change the spec, and plan again")
         return _compile_plan(read_plan(file), local_code)
     resolved, warnings = check_spec(file, sets, unsets, overlays, local_code)
     plan = make_plan(resolved)
@@ -76,22 +76,22 @@ def read_plan(file: Path) -> Plan:
     try:
         return Plan.from_json(json.loads(file.read_text(encoding="utf-8")))
     except OSError as error:
-        raise UsageError(f"{file} cannot be read: {error.strerror}", mend="name a plan or a spec") from error
+        raise UsageError(f"{file} cannot be read: {error.strerror}", hint="name a plan or a spec") from error
     except (ValueError, ValidationError) as error:
-        raise UsageError(f"{file} is no plan of this version", mend="prerl-spec plan SPEC --out plan.json") from error
+        raise UsageError(f"{file} is no plan of this version", hint="prerl-spec plan SPEC --out plan.json") from error
 
 
 def _compile_plan(plan: Plan, local_code: bool) -> Compiled:
-    require_leave(plan, local_code)
+    require_local_code_allowed(plan, local_code)
     require_same_data(plan)
     return Compiled(plan, build_graph(plan, plan.spec_text), (), {})
 
 
 def require_met(plan: Plan) -> None:
     """Raises EnvironmentUnmet with every need that is known not to be met here and now, each with what mends it."""
-    unmet = [need for need in check_again(plan.needs, detect_hardware()) if need.met is False]
+    unmet = [need for need in check_again(plan.prerequisites, detect_hardware()) if need.met is False]
     if not unmet:
         return
-    lines = [f"{n.what} {n.name} (for {', '.join(n.by)}): {n.found}\n    = help: {n.mend}" for n in unmet]
+    lines = [f"{n.what} {n.name} (for {', '.join(n.by)}): {n.found}\n    = help: {n.hint}" for n in unmet]
     count = "a need is" if len(lines) == 1 else f"{len(lines)} needs are"
     raise EnvironmentUnmet("\n  ".join([f"{count} not met on this machine", *lines]))

@@ -114,7 +114,7 @@ class PhasePlan:
     id: str
     data: Mapping[str, float]
     """Data set -> share, summing to 1."""
-    samples: bool
+    uses_rollouts: bool
     """Whether responses are drawn from the policy (False: documents)."""
     objective: ComponentPlan
     schedule: ComponentPlan
@@ -165,7 +165,7 @@ class EvaluatorPlan:
 
 
 @dataclass(frozen=True)
-class NeedPlan:
+class PrerequisitePlan:
     """Something that running needs from outside. `met` is None where only the run can tell."""
 
     what: Literal["package", "model", "dataset", "file", "gpu", "secret", "server", "part", "setting"]
@@ -174,7 +174,7 @@ class NeedPlan:
     by: tuple[str, ...]
     met: bool | None
     found: str
-    mend: str
+    hint: str
 
 
 @dataclass(frozen=True)
@@ -228,7 +228,7 @@ class Plan:
     distributed: Mapping[str, Any]
     checkpoint: Mapping[str, int]
     reference: Literal["initial", "off"] | None
-    needs: tuple[NeedPlan, ...]
+    prerequisites: tuple[PrerequisitePlan, ...]
     changes: tuple[Change, ...]
     hardware: Hardware
     notes: tuple[str, ...]
@@ -241,9 +241,9 @@ class Plan:
     format: int = FORMAT
 
     @property
-    def unmet(self) -> tuple[NeedPlan, ...]:
+    def unmet(self) -> tuple[PrerequisitePlan, ...]:
         """Needs that are known not to be met where the plan was made: a run there would end with exit code 3."""
-        return tuple(n for n in self.needs if n.met is False)
+        return tuple(n for n in self.prerequisites if n.met is False)
 
     def as_json(self) -> dict[str, Any]:
         """JSON-able, every field written."""

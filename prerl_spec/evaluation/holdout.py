@@ -47,12 +47,12 @@ def _prompts(site: EvaluationSite, name: str, draw: Draw) -> list[Prompt]:
         row = data.row(number)
         prompt = render(row, number, name, data.rendering, site.codec)
         if prompt.question is None or prompt.gold is None:
-            raise EnvironmentUnmet(f"{row.where} has no question with a gold answer", mend="score another data set")
+            raise EnvironmentUnmet(f"{row.where} has no question with a gold answer", hint="score another data set")
         if len(prompt.context) + draw.decoding.max_new_tokens > site.max_length:
             raise EnvironmentUnmet(
                 f"{row.where}: {len(prompt.context)} tokens and max_new_tokens {draw.decoding.max_new_tokens} exceed the "
                 f"{site.max_length} that the model takes",
-                mend="lower the evaluator's max_new_tokens; questions are never cut",
+                hint="lower the evaluator's max_new_tokens; questions are never cut",
             )
         prompts.append(prompt)
     return prompts

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from prerl_spec.compiler.build_graph import registry_of, require_leave
+from prerl_spec.compiler.build_graph import registry_of, require_local_code_allowed
 from prerl_spec.compiler.compile import compile_spec, read_plan
 from prerl_spec.engine.record import checkpoint
 from prerl_spec.errors import EnvironmentUnmet, UsageError
@@ -60,11 +60,11 @@ def find_target(text: str, *, local_code: bool = False) -> Target:
             return _run(path, local_code)
         if (path / "config.json").is_file():
             return _folder(path)
-        raise UsageError(f"{path} is neither a run folder nor a model folder", mend="name a folder with config.json")
+        raise UsageError(f"{path} is neither a run folder nor a model folder", hint="name a folder with config.json")
     if path.is_file() or path.suffix == ".toml":
         return _spec(path, local_code)
     if not _HUB_ID.fullmatch(text):
-        raise UsageError(f"{text} is not there", mend="name a run folder, a model folder or a hub model")
+        raise UsageError(f"{text} is not there", hint="name a run folder, a model folder or a hub model")
     return Target(text, _hf_causal(text), Path(f"eval-{text.replace('/', '--')}"))
 
 
@@ -73,18 +73,18 @@ def component(kind: Kind, use: str, settings: Mapping[str, Any], on: entry_point
     broken."""
     providers = (on or entry_points.installed()).providers(kind, use)
     if len(providers) != 1:
-        raise EnvironmentUnmet(f"the {kind} `{use}` is not installed", mend="prerl-spec components list")
+        raise EnvironmentUnmet(f"the {kind} `{use}` is not installed", hint="prerl-spec components list")
     try:
         declaration = entry_points.load(providers[0])
     except entry_points.PluginFault as fault:
-        raise EnvironmentUnmet(fault.message, mend=fault.help) from fault
+        raise EnvironmentUnmet(fault.message, hint=fault.help) from fault
     return declaration.model_validate(dict(settings))
 
 
 def _run(folder: Path, local_code: bool) -> Target:
     saved = checkpoint.newest(folder / "checkpoints")
     if saved is None:
-        raise UsageError(f"{folder} has no valid checkpoint yet", mend="wait for the first, or name a model folder")
+        raise UsageError(f"{folder} has no valid checkpoint yet", hint="wait for the first, or name a model folder")
     plan = json.loads((folder / "plan.json").read_text(encoding="utf-8"))
     phases, state = plan["phases"], saved.state
     # Between two phases the position already is that of the next one, before its first step.
@@ -123,7 +123,7 @@ def _shelf(file: Path, plan: Mapping[str, Any], local_code: bool) -> entry_point
     if not plan.get("plugin_files"):
         return entry_points.installed()
     planned = read_plan(file)
-    require_leave(planned, local_code)
+    require_local_code_allowed(planned, local_code)
     return registry_of(planned)
 
 

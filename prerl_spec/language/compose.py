@@ -85,11 +85,11 @@ def parent_of(composition: Composition, child: Document, text: Scalar, path: str
 
 def _read_overlay(composition: Composition, file: Path) -> Document:
     if file.is_dir():
-        raise UsageError(f"{file} is a folder", mend="name the overlay file in it")
+        raise UsageError(f"{file} is a folder", hint="name the overlay file in it")
     try:
         document = read(file.read_bytes(), str(file))
     except OSError as error:
-        raise UsageError(f"{file} cannot be read: {error.strerror}", mend="name an overlay file") from error
+        raise UsageError(f"{file} cannot be read: {error.strerror}", hint="name an overlay file") from error
     composition.documents.append(document)
     composition.folders[document.file] = file.parent
     return document
@@ -107,12 +107,12 @@ def _over(composition: Composition, document: Document, children: tuple[Link, ..
     for path, text in _texts(composition, document, "unset"):
         if not remove(composition.root, path):
             message = f"`{path}` is not inherited"
-            mend = "`unset` takes out what parents wrote; a key of this file is simply deleted"
+            hint = "`unset` takes out what parents wrote; a key of this file is simply deleted"
             close = nearest_written(composition.root, path)
             caret = f"did you mean {one_of(close)}?" if close else ""
             meant = tuple(Suggestion(f"did you mean `{p}`?", p) for p in close)
             composition.diagnostics.append(
-                Diagnostic(Code.UNSET_NOT_INHERITED, message, text.span, "unset", caret, help=mend, suggestions=meant)
+                Diagnostic(Code.UNSET_NOT_INHERITED, message, text.span, "unset", caret, help=hint, suggestions=meant)
             )
     own = copied(document.root)
     assert isinstance(own, Table), "a document is a table"

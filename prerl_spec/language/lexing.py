@@ -202,8 +202,8 @@ class Lexer:
             return Fault(Code.UNCLOSED, start, max(start + len(fence), end), "this string is not closed", f"no {fence}")
         if self.char == "\\":
             escape = self.text[self.at : self.at + 2].strip()
-            mend = "write `\\\\` for a backslash, or use single quotes"
-            return Fault(Code.TOML_SYNTAX, self.at, self.at + 2, f"`{escape}` is not an escape", mend)
+            hint = "write `\\\\` for a backslash, or use single quotes"
+            return Fault(Code.TOML_SYNTAX, self.at, self.at + 2, f"`{escape}` is not an escape", hint)
         return self.unexpected(self.at, "control characters are written as escapes")
 
     def word(self) -> Any:

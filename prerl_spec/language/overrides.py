@@ -28,7 +28,7 @@ def override(composition: Composition, sets: Sequence[str], unsets: Sequence[str
     a --set without a value."""
     for argument in sets:
         if "=" not in argument:
-            raise UsageError(f"--set {argument} sets no value", mend=f"write --set {argument or 'PATH'}=VALUE")
+            raise UsageError(f"--set {argument} sets no value", hint=f"write --set {argument or 'PATH'}=VALUE")
     for number, argument in enumerate(unsets, 1):
         source = _source(composition, f"<--unset #{number}>", argument)
         path = "".join(

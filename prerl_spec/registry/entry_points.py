@@ -165,15 +165,15 @@ def _held_against(entry: Entry, found: Any) -> "type[Component]":
             help=f"{entry.value} must be a subclass of Component",
         )
     if found.api != API:
-        mend = "update the plugin" if isinstance(found.api, int) and found.api < API else "update prerl-spec"
+        hint = "update the plugin" if isinstance(found.api, int) and found.api < API else "update prerl-spec"
         raise PluginFault(
-            Code.PLUGIN_API, f"{where} is written for component API {found.api}, here is {API}", help=mend
+            Code.PLUGIN_API, f"{where} is written for component API {found.api}, here is {API}", help=hint
         )
     kind = getattr(found, "kind", None)
     if kind != entry.kind:
         said = f"declares kind {kind!r}" if kind else "declares no kind"
         raise PluginFault(
-            Code.PLUGIN_DECLARATION, f"{where} is listed as {entry.kind} but {said}", help="mend the plugin's metadata"
+            Code.PLUGIN_DECLARATION, f"{where} is listed as {entry.kind} but {said}", help="hint the plugin's metadata"
         )
     loosened = [key for key, wanted in Component.model_config.items() if found.model_config.get(key) != wanted]
     if loosened:

@@ -374,7 +374,7 @@ class Objective(Declared, Protocol):
     """Says what each trained token earns (`credit`) and what is differentiated (`terms`); never sees rows."""
 
     @property
-    def samples(self) -> bool:
+    def uses_rollouts(self) -> bool:
         """Whether it needs attempts drawn from the policy (False: documents)."""
         ...
 

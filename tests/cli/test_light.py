@@ -7,7 +7,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from packaging.requirements import Requirement as Specifier
+from packaging.requirements import Prerequisite as Specifier
 
 from prerl_spec.cli.shared.locked import compile_locked
 from prerl_spec.compiler.compare.lock import lock_file
@@ -186,7 +186,7 @@ def test_a_plan_that_was_made_without_the_extra_is_the_plan_that_is_run_with_it(
     assert "1 need not met" in done.stdout
     there = compile_spec(tmp_path / "plan.json")
     assert there.plan.digest == compile_spec(spec).plan.digest
-    there.require_needs()
+    there.require_prerequisites()
 
 
 def test_what_only_the_extra_can_tell_is_unknown_and_names_it(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ def command_that(ends: BaseException | int, monkeypatch: pytest.MonkeyPatch) -> 
         (0, 0),
         (SpecInvalid([]), 1),
         (UsageError("no such file: a.toml"), 2),
-        (EnvironmentUnmet("vllm is not installed", mend="pip install vllm"), 3),
+        (EnvironmentUnmet("vllm is not installed", hint="pip install vllm"), 3),
         (ModuleNotFoundError("No module named 'vllm'", name="vllm"), 3),
         (Drift("another meaning"), 4),
         (RunFailed("non-finite loss"), 5),
@@ -52,7 +52,7 @@ def test_every_ending_has_its_exit_code_and_no_traceback(
 def test_an_error_says_what_and_what_mends_it(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    command_that(EnvironmentUnmet("vllm is not installed", mend="pip install vllm"), monkeypatch)
+    command_that(EnvironmentUnmet("vllm is not installed", hint="pip install vllm"), monkeypatch)
     cli.main(["doctor"])
     assert capsys.readouterr().err == "error: vllm is not installed\n  = help: pip install vllm\n"
 

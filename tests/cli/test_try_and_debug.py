@@ -252,7 +252,7 @@ def test_an_objective_that_lacks_a_member_is_not_trained(objective: Path, capsys
     assert main(["try", str(objective)]) == 3
     shown = capsys.readouterr().out
     assert "`terms` is missing" in shown
-    assert "nothing is trained: mend the above first" in shown
+    assert "nothing is trained: hint the above first" in shown
 
 
 def test_an_objective_on_documents_is_held_against_the_laws_only(

@@ -21,14 +21,14 @@ from prerl_spec.sdk import (
 class Needy(Grpo):
     """Wants a port that only a stranger provides, and no rule of its own."""
 
-    def requires(self) -> frozenset[str]:
+    def consumes(self) -> frozenset[str]:
         return frozenset({"reward[scalar]", "acme.signal"})
 
 
 class BinaryOnly(Grpo):
     """Understands 0 and 1 alone."""
 
-    def requires(self) -> frozenset[str]:
+    def consumes(self) -> frozenset[str]:
         return frozenset({"reward[binary]"})
 
 
@@ -42,7 +42,7 @@ class Silent(Grpo):
 class Weighed(OnePartObjective):
     """Weighs with how the sampler drew, whatever its settings."""
 
-    def requires(self) -> frozenset[str]:
+    def consumes(self) -> frozenset[str]:
         return frozenset({"reward[scalar]", "logprobs[sampling]"})
 
     def needs(self) -> frozenset[Need]:

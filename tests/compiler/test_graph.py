@@ -129,4 +129,4 @@ def test_a_plan_with_a_component_that_is_not_installed_says_what_to_install(tmp_
     plan = compiled(tmp_path).plan
     with pytest.raises(EnvironmentUnmet, match="acme") as unmet:
         build_graph(replace(plan, model=replace(plan.model, distribution="acme")), "")
-    assert unmet.value.mend == "pip install 'acme==0.1.0'"
+    assert unmet.value.hint == "pip install 'acme==0.1.0'"

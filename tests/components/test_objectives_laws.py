@@ -77,7 +77,7 @@ def test_a_sum_is_its_terms_however_deep() -> None:
     assert deep.parts() == (grpo, entropy, kl)
     assert deep.needs() == grpo.needs() | entropy.needs() | kl.needs()
     assert (deep.samples, deep.scope, deep.min_group, deep.uses_ratio) == (True, "response", 2, True)
-    assert deep.requires() == {"reward[scalar]"}
+    assert deep.consumes() == {"reward[scalar]"}
 
 
 def test_old_log_probabilities_are_spared_only_where_every_term_that_asks_differentiates_the_view() -> None:

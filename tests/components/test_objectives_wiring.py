@@ -121,5 +121,5 @@ def test_documents_have_no_response_budget_to_divide_by() -> None:
 
 
 def test_only_importance_weights_ask_for_the_samplers_log_probabilities() -> None:
-    assert Grpo().requires() == {"reward[scalar]"}
-    assert MarginalNsr(importance="mask").requires() == {"reward[scalar]", "logprobs[sampling]"}
+    assert Grpo().consumes() == {"reward[scalar]"}
+    assert MarginalNsr(importance="mask").consumes() == {"reward[scalar]", "logprobs[sampling]"}

@@ -231,7 +231,7 @@ def test_a_prompt_without_room_names_both_numbers() -> None:
     with sampling(tiny_loaded(), max_length=64) as sampler:
         with pytest.raises(RunFailed, match=r"50 tokens and max_new_tokens 15 exceed the 64") as caught:
             sampler.generate(asked, Decoding(max_new_tokens=15))
-        assert caught.value.mend
+        assert caught.value.hint
         sampler.generate(asked, Decoding(max_new_tokens=14))
 
 

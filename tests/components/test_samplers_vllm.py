@@ -180,7 +180,7 @@ def test_a_prompt_without_room_names_both_numbers(sampler: ColocatedSampler) -> 
     asked = [Request((1, 2), (0,)), Request(tuple(range(200)), (1,))]
     with pytest.raises(RunFailed, match=r"200 tokens and max_new_tokens 313 exceed the 512") as caught:
         sampler.generate(asked, Decoding(max_new_tokens=313))
-    assert caught.value.mend
+    assert caught.value.hint
     assert sampler.generate([], Decoding(max_new_tokens=10)) == []
 
 
@@ -371,7 +371,7 @@ def test_an_unknown_argument_names_the_nearest(model: LoadedModel) -> None:
         opened(SamplerSite(model, "cpu", 512), engine={"gpu_memory_utilisation": 0.5}),
     ):
         raise AssertionError("opened")
-    assert caught.value.mend == "did you mean `gpu_memory_utilization`?"
+    assert caught.value.hint == "did you mean `gpu_memory_utilization`?"
 
 
 @pytest.mark.parametrize("engine", [{"max_num_seqs": "many"}, {"block_size": -3}, {"max_model_len": 1000}])

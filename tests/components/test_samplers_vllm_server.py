@@ -189,7 +189,7 @@ def test_an_adapter_is_merged_or_refused(site: SamplerSite, double: Double) -> N
     policy = FrozenAccess(site.model)
     policy.has_adapter = True
     error = refused(replace(site, policy=policy), declared(double))
-    assert "merge = true" in str(error.mend)
+    assert "merge = true" in str(error.hint)
 
 
 # --- faults ---------------------------------------------------------------------------------------------------------
@@ -199,7 +199,7 @@ def refused(site: SamplerSite, sampler: VllmServer) -> EnvironmentUnmet:
     with pytest.raises(EnvironmentUnmet) as caught, sampler.open(site):
         pass
     assert caught.value.exit_code == 3
-    assert caught.value.mend
+    assert caught.value.hint
     return caught.value
 
 
@@ -207,7 +207,7 @@ def test_a_server_that_is_not_there_is_named(site: SamplerSite, double: Double) 
     silence(double)
     error = refused(site, declared(double))
     assert f"{double.url}: nothing listens there" in error.message
-    assert "prerl-spec serve" in str(error.mend)
+    assert "prerl-spec serve" in str(error.hint)
 
 
 @pytest.mark.parametrize(
@@ -238,7 +238,7 @@ def failed(opened: object, words: str) -> RunFailed:
     assert isinstance(opened, ServerSampler)
     with pytest.raises(RunFailed, match=words) as caught:
         opened.generate(REQUESTS, DECODING)
-    assert caught.value.mend
+    assert caught.value.hint
     return caught.value
 
 
@@ -248,7 +248,7 @@ def test_a_server_that_dies_between_two_steps_ends_the_run_with_its_address(site
         error = failed(opened, "nothing listens there")
     assert error.exit_code == 5
     assert double.url in error.message
-    assert "the same command goes on" in str(error.mend)
+    assert "the same command goes on" in str(error.hint)
 
 
 def test_a_server_that_dies_while_it_draws_ends_the_run_at_once(site: SamplerSite, double: Double) -> None:
@@ -343,7 +343,7 @@ def test_a_folder_that_cannot_be_written_is_told(site: SamplerSite, double: Doub
     sampler = declared(double, push_dir=str(tmp_path / "file"))
     with pytest.raises(PrerlError, match="cannot be written") as caught, sampler.open(site):
         pass
-    assert "push_dir" in str(caught.value.mend)
+    assert "push_dir" in str(caught.value.hint)
 
 
 def test_equal_samples_whatever_is_drawn_with_them_are_not_promised(site: SamplerSite, double: Double) -> None:
@@ -376,7 +376,7 @@ def test_the_key_stands_in_no_message(site: SamplerSite, double: Double) -> None
         opened = stack.enter_context(declared(double).open(site))
         double.busy = 100
         error = failed(opened, "503")
-    assert KEY not in f"{error.message} {error.mend} {error.__cause__!r}"
+    assert KEY not in f"{error.message} {error.hint} {error.__cause__!r}"
 
 
 def answered(guard: KeyGuard, path: str, header: bytes | None, kind: str = "http") -> list[object]:

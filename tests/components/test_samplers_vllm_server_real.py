@@ -237,7 +237,7 @@ def test_what_cannot_be_served_here_is_told(monkeypatch: pytest.MonkeyPatch, tmp
             processes([url])
     with pytest.raises(EnvironmentUnmet, match="no argument `max_model_length`") as caught:
         processes([free_url()], {"max_model_length": 512})
-    assert "max_model_len" in str(caught.value.mend)
+    assert "max_model_len" in str(caught.value.hint)
     with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(EnvironmentUnmet, match="is taken"):
         processes([f"http://127.0.0.1:{taken.getsockname()[1]}"])
 

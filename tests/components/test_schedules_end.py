@@ -84,7 +84,7 @@ def test_a_plateau_of_a_score_is_read_from_the_scores() -> None:
 def test_a_metric_that_nobody_measures_fails_with_the_names_that_are() -> None:
     with pytest.raises(RunFailed, match="'reward_maen' was not measured in 3 steps") as caught:
         steps_taken(UntilPlateau(metric="reward_maen", patience=3, steps=10), steps_of([0.1] * 10))
-    assert "reward_mean" in str(caught.value.mend)
+    assert "reward_mean" in str(caught.value.hint)
 
 
 def conflicts(schedule: Handover, written: str, **wiring: Any) -> list[tuple[str, tuple[Place, ...]]]:

@@ -41,7 +41,7 @@ def test_a_tokenizer_without_a_candidate_is_an_error_with_a_mend() -> None:
     bare = Codec(byte_tokenizer().backend_tokenizer, chat_template=None, special={})
     with pytest.raises(EnvironmentUnmet) as caught:
         Marginal().context(PROMPT, bare)
-    assert "prefix" in str(caught.value.mend)
+    assert "prefix" in str(caught.value.hint)
 
 
 def test_views_are_values() -> None:

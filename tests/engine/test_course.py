@@ -178,7 +178,7 @@ def test_a_full_disk_ends_the_run_with_words_and_costs_no_committed_step(tmp_pat
             start(tmp_path, phases, Heard(fill))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    assert "free space" in str(caught.value.mend)
+    assert "free space" in str(caught.value.hint)
     run = tmp_path / "runs" / "small"
     assert [f.name for f in (run / "checkpoints").iterdir()] == ["step-000002"]
     assert start(tmp_path, phases) == run

@@ -130,7 +130,7 @@ def test_lanes_hold_every_sample_once_and_pack_alike_whoever_packs_them() -> Non
         if rank < size:
             packed = pack_shares(step, views, tiny_policy().codec, Division.in_lanes(rank, size), tokens_per_pass=80)
             for lane, passes in packed.items():
-                samples = [one.samples for one in passes]
+                samples = [one.sample_ids for one in passes]
                 assert whole.setdefault(lane, samples) == samples
     assert sorted(s for passes in whole.values() for samples in passes for s in samples) == list(range(39))
 

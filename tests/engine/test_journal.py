@@ -27,8 +27,8 @@ def test_groups_and_verdicts_come_back_exactly(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "journal", writes=True)
     notes = journal.open_step("prune", 1, 1)
     judged = with_verdicts(_drawn(), VERDICTS, [1.0, None])
-    notes.drew([_drawn()])
-    notes.judged([judged])
+    notes.record_generations([_drawn()])
+    notes.record_verdicts([judged])
     assert journal.open_step("prune", 1, 1).groups == {(0, 0): judged}
 
 
@@ -41,9 +41,9 @@ def test_what_was_drawn_and_judged_is_on_the_disk_before_anybody_goes_on(
     file = tmp_path / "journal" / "step-000001.jsonl"
     disk = DiskOrder(monkeypatch)
     for write in (
-        lambda: notes.drew([_drawn()]),
-        lambda: notes.judged([with_verdicts(_drawn(), VERDICTS, [1.0, None])]),
-        lambda: notes.refused("too many faults"),
+        lambda: notes.record_generations([_drawn()]),
+        lambda: notes.record_verdicts([with_verdicts(_drawn(), VERDICTS, [1.0, None])]),
+        lambda: notes.record_rejection("too many faults"),
     ):
         write()
         assert disk.synced.pop() == (file, file.stat().st_size), "synced with its last byte"
@@ -52,7 +52,7 @@ def test_what_was_drawn_and_judged_is_on_the_disk_before_anybody_goes_on(
 
 def test_a_line_torn_by_a_kill_is_left_out_and_what_came_before_is_kept(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "journal", writes=True)
-    journal.open_step("prune", 1, 1).drew([_drawn(0), _drawn(1)])
+    journal.open_step("prune", 1, 1).record_generations([_drawn(0), _drawn(1)])
     file = tmp_path / "journal" / "step-000001.jsonl"
     whole = file.read_bytes()
     for cut in range(whole.index(b"\n") + 1, len(whole)):
@@ -64,7 +64,7 @@ def test_a_line_torn_by_a_kill_is_left_out_and_what_came_before_is_kept(tmp_path
 
 def test_a_full_disk_while_a_torn_line_is_cut_off_loses_no_verdict(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "journal", writes=True)
-    journal.open_step("prune", 1, 1).drew([_drawn()])
+    journal.open_step("prune", 1, 1).record_generations([_drawn()])
     file = tmp_path / "journal" / "step-000001.jsonl"
     whole = file.read_bytes()
     file.write_bytes(whole + b'{"kind": "verd')
@@ -80,14 +80,14 @@ def test_a_full_disk_while_a_torn_line_is_cut_off_loses_no_verdict(tmp_path: Pat
 
 def test_drawn_without_verdicts_comes_back_unjudged(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "journal", writes=True)
-    journal.open_step("prune", 1, 1).drew([_drawn()])
+    journal.open_step("prune", 1, 1).record_generations([_drawn()])
     group = journal.open_step("prune", 1, 1).groups[(0, 0)]
     assert [a.verdict for a in group.attempts] == [None, None]
 
 
 def test_responses_count_for_the_prompt_that_they_answer_and_no_other(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "journal", writes=True)
-    journal.open_step("prune", 1, 1).drew([_drawn(0), _drawn(1)])
+    journal.open_step("prune", 1, 1).record_generations([_drawn(0), _drawn(1)])
     notes, drawn = journal.open_step("prune", 1, 1), _drawn()
     other = replace(drawn.prompt, row=18)
     assert notes.same_prompts(0, [(0, drawn.prompt), (1, other), (2, drawn.prompt)]) == {0: drawn}
@@ -96,5 +96,5 @@ def test_responses_count_for_the_prompt_that_they_answer_and_no_other(tmp_path: 
 
 def test_only_the_main_rank_writes(tmp_path: Path) -> None:
     (tmp_path / "journal").mkdir()
-    Journal(tmp_path / "journal", writes=False).open_step("prune", 1, 1).drew(list(random_step().groups))
+    Journal(tmp_path / "journal", writes=False).open_step("prune", 1, 1).record_generations(list(random_step().groups))
     assert list((tmp_path / "journal").iterdir()) == []

@@ -69,7 +69,7 @@ def test_a_sample_that_only_one_view_reads_is_zero_in_the_other_and_moves_nobody
     policy, step = tiny_policy(), random_step(2, 3)
     views = {Conditional(): [0, 2, 5], Marginal(): [1, 2, 4]}
     (one,) = pack(step, views, policy.codec, tokens_per_pass=4_000)
-    assert one.samples == (0, 1, 2, 4, 5)
+    assert one.sample_ids == (0, 1, 2, 4, 5)
     for view, samples in views.items():
         together = policy.logprobs(one, [Need(view)], temperature=1.0, of="policy")[Need(view)]
         (lone,) = pack(step, {view: samples}, policy.codec, tokens_per_pass=4_000)

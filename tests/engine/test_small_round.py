@@ -4,7 +4,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from prerl_spec.engine.inspect.partial_evaluation import SmallRound, spread
+from prerl_spec.engine.inspect.partial_evaluation import PartialEvaluation, spread
 from prerl_spec.types import Decoding, Generation, Request
 
 PAUSE = 0.02
@@ -27,7 +27,7 @@ class Site:
 
 def test_a_part_is_drawn_and_every_question_gets_its_number_of_answers() -> None:
     site: Any = Site()
-    small = SmallRound(site, responses=16)
+    small = PartialEvaluation(site, responses=16)
     requests = [Request((n,), (1, 2, 3, 4)) for n in range(40)]
     begin = time.perf_counter()
     drawn = small._generate(requests, Decoding(max_new_tokens=4))
@@ -41,7 +41,7 @@ def test_a_part_is_drawn_and_every_question_gets_its_number_of_answers() -> None
 
 def test_what_fits_whole_is_asked_whole() -> None:
     site: Any = Site()
-    small = SmallRound(site, responses=64)
+    small = PartialEvaluation(site, responses=64)
     drawn = small._generate([Request((n,), (1,)) for n in range(5)], Decoding(max_new_tokens=4))
     assert [g[0].tokens for g in drawn] == [(n,) for n in range(5)]
     assert small.left_out_seconds == 0.0

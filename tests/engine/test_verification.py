@@ -204,7 +204,7 @@ def test_a_verifier_that_cannot_be_started_is_said_before_anything_is_judged(
 ) -> None:
     with pytest.raises(EnvironmentUnmet) as caught, VerifierPool(verifier, entry_value=entry):
         pass
-    assert cause in f"{caught.value.message} {caught.value.mend}"
+    assert cause in f"{caught.value.message} {caught.value.hint}"
 
 
 def test_a_verdict_needs_a_known_outcome_and_a_score_in_range() -> None:

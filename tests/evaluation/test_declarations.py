@@ -80,7 +80,7 @@ def test_what_an_evaluation_fetches_is_known_before_the_run() -> None:
     evaluator = LmEval.model_validate(
         {"tasks": ["math500", "aime24", "arithmetic_chains_easy"], "data": {"aime24": "/rows.jsonl"}, "include": ["/x"]}
     )
-    asked = {(r.what, r.name) for r in evaluator.requirements()}
+    asked = {(r.what, r.name) for r in evaluator.prerequisites()}
     assert asked == {("file", "/rows.jsonl"), ("file", "/x"), ("dataset", "HuggingFaceH4/MATH-500")}
 
 

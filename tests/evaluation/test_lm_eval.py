@@ -331,8 +331,8 @@ def test_an_unreachable_hub_is_told_with_the_way_around(tmp_path: Path, monkeypa
     monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", str(tmp_path / "cache"))
     with tiny_scene(tmp_path) as scene, pytest.raises(EnvironmentUnmet, match="HuggingFaceH4/MATH-500") as caught:
         LmEval(tasks=("math500",)).score(scene.site)
-    assert caught.value.mend is not None
-    assert "--data math500=rows.jsonl" in caught.value.mend
+    assert caught.value.hint is not None
+    assert "--data math500=rows.jsonl" in caught.value.hint
     assert caught.value.exit_code == 3
 
 

@@ -145,10 +145,10 @@ def test_components_are_settings_models() -> None:
 
 
 ASKED = [
-    ("    def requires(self): raise RuntimeError('no disk')", "RuntimeError: no disk"),
-    ("    def requires(self): return ['attempts']", "requires() gives ['attempts'], not a frozenset of str"),
+    ("    def consumes(self): raise RuntimeError('no disk')", "RuntimeError: no disk"),
+    ("    def consumes(self): return ['attempts']", "consumes() gives ['attempts'], not a frozenset of str"),
     ("    def provides(self): return None", "provides() gives None, not a frozenset of str"),
-    ("    def requirements(self): raise KeyError('x')", "KeyError: 'x'"),
+    ("    def prerequisites(self): raise KeyError('x')", "KeyError: 'x'"),
     ("    def check(self, wiring): raise ValueError('in check')", "ValueError: in check"),
     ("    def check(self, wiring): return None", "TypeError"),
     ("    def check(self, wiring): return ['no']", "check() gives 'no', not a Conflict"),
@@ -197,6 +197,6 @@ def test_a_fault_of_our_own_is_not_called_a_plugins(monkeypatch: pytest.MonkeyPa
     def fails(self: object) -> None:
         raise RuntimeError("ours")
 
-    monkeypatch.setattr(load(installed().providers("filter", "mixed_groups")[0]), "requires", fails)
+    monkeypatch.setattr(load(installed().providers("filter", "mixed_groups")[0]), "consumes", fails)
     with pytest.raises(RuntimeError, match="ours"):
         resolve_text(with_filter('use = "mixed_groups"'))

@@ -40,7 +40,7 @@ def test_a_response_cannot_steer_the_terminal(run_folder: Path, capsys: pytest.C
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message", "mend"),
+    ("arguments", "message", "hint"),
     [
         (["--step", "3"], "no journal of global step 3", "61, 75-76, 120"),
         (["--phase", "prunee"], "no sampled step of phase prunee", "prune, refine"),
@@ -48,13 +48,13 @@ def test_a_response_cannot_steer_the_terminal(run_folder: Path, capsys: pytest.C
     ],
 )
 def test_what_is_not_there_is_said_with_what_is(
-    run_folder: Path, arguments: list[str], message: str, mend: str
+    run_folder: Path, arguments: list[str], message: str, hint: str
 ) -> None:
     parser = argparse.ArgumentParser()
     samples.add(parser)
     with pytest.raises(UsageError, match=message) as caught:
         samples.run(parser.parse_args([str(run_folder), *arguments]))
-    assert mend in str(caught.value.mend)
+    assert hint in str(caught.value.hint)
 
 
 def test_a_step_killed_before_its_verdicts_shows_unverified_attempts(

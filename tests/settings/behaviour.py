@@ -49,8 +49,8 @@ metadata: {{version: {version}}}
 
 def of_objective(objective: Any, folder: Path) -> Any:
     """Weights and weighted terms on a made step whose ratios are far from 1, so that every clip acts."""
-    step = STEP if objective.samples else DOCUMENTS
-    said: list[Any] = [objective.samples, objective.scope, objective.min_group, sorted(objective.requires())]
+    step = STEP if objective.uses_rollouts else DOCUMENTS
+    said: list[Any] = [objective.uses_rollouts, objective.scope, objective.min_group, sorted(objective.consumes())]
     for part in objective.parts():
         credit = part.credit(step, {})
         logp = {need: _vector(need, step.tokens.num_tokens) for need in part.needs()}

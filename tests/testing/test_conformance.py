@@ -68,7 +68,7 @@ def test_a_heavy_import_in_a_declaration_is_found(site: Path) -> None:
 
 
 def test_a_heavy_import_in_what_validate_asks_is_found(site: Path) -> None:
-    body = MEASURE + "\n    def requires(self):\n        import torch\n        return frozenset()\n"
+    body = MEASURE + "\n    def consumes(self):\n        import torch\n        return frozenset()\n"
     assert "what `validate` asks of it fails" in broken(site, probe(body))["light import"]
 
 
@@ -111,11 +111,11 @@ def test_a_need_that_is_not_met_leaves_the_laws_untried(site: Path) -> None:
     body = (
         MEASURE
         + """
-    def requirements(self):
-        return (Requirement("package", "acme-nowhere>=2", "pip install acme-nowhere"),)
+    def prerequisites(self):
+        return (Prerequisite("package", "acme-nowhere>=2", "pip install acme-nowhere"),)
 """
     )
-    install(site, "acme", {"probe:acme.counts": "acme:Counts"}, probe(body, ", Requirement"))
+    install(site, "acme", {"probe:acme.counts": "acme:Counts"}, probe(body, ", Prerequisite"))
     ((state, detail),) = [(f.state, f.detail) for f in check_distribution("acme") if f.check == "laws"]
     assert state == "not tried"
     assert "acme-nowhere>=2, not installed (pip install acme-nowhere)" in detail

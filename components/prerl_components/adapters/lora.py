@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from prerl_spec.sdk import AttachedAdapter, Code, Component, Conflict, Place, Requirement, Wiring
+from prerl_spec.sdk import AttachedAdapter, Code, Component, Conflict, Place, Prerequisite, Wiring
 
 if TYPE_CHECKING:
     import torch
@@ -39,7 +39,7 @@ class Lora(Component):
 
     def check(self, wiring: Wiring) -> Iterable[Conflict]:
         """A setting has an effect somewhere in the run."""
-        if self.dropout and wiring.objectives and all(getattr(o, "samples", False) for o in wiring.objectives):
+        if self.dropout and wiring.objectives and all(getattr(o, "uses_rollouts", False) for o in wiring.objectives):
             yield Conflict(
                 Code.NO_EFFECT,
                 "dropout has no effect: no phase trains on documents, and a response must be scored by the distribution "
@@ -55,8 +55,8 @@ class Lora(Component):
                 help="leave merge out; a phase's last checkpoint holds a merged model in any case",
             )
 
-    def requirements(self) -> tuple[Requirement, ...]:
-        return (Requirement("package", "peft>=0.20,<1", "pip install 'prerl-spec[train]'"),)
+    def prerequisites(self) -> tuple[Prerequisite, ...]:
+        return (Prerequisite("package", "peft>=0.20,<1", "pip install 'prerl-spec[train]'"),)
 
     def num_parameters(self, linear: Mapping[str, tuple[int, int]]) -> int:
         """Σ rank·(inputs + outputs) over the targets among the linear layers of one decoder layer."""

@@ -7,7 +7,7 @@ from typing import ClassVar, Self
 from pydantic import Field
 
 from prerl_components.data.table import TableSettings
-from prerl_spec.sdk import DataSet, Requirement
+from prerl_spec.sdk import DataSet, Prerequisite
 
 
 class HfDataset(TableSettings):
@@ -20,11 +20,11 @@ class HfDataset(TableSettings):
     split: str = Field(default="train", min_length=1, description="Split, such as train or test[:200].")
     revision: str = Field(default="main", min_length=1, description="Branch, tag or commit on the hub.")
 
-    def requirements(self) -> tuple[Requirement, ...]:
+    def prerequisites(self) -> tuple[Prerequisite, ...]:
         if Path(self.path).exists():
             return ()
-        mend = "connect to the hub, or use `jsonl` on a local file with the same rows"
-        return (Requirement("dataset", self.path, mend, self.revision),)
+        hint = "connect to the hub, or use `jsonl` on a local file with the same rows"
+        return (Prerequisite("dataset", self.path, hint, self.revision),)
 
     def for_trial(self, folder: Path) -> Self:
         """A local folder in place of the hub's."""

@@ -30,7 +30,7 @@ def open_split(
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise EnvironmentUnmet(
             f"data `{name}`: cannot load {path}{at}, split {split}: {reason}",
-            mend="check path, name, split and revision; without a connection, have it in the hub's cache beforehand, "
+            hint="check path, name, split and revision; without a connection, have it in the hub's cache beforehand, "
             "or use `jsonl` on a local file with the same rows",
         ) from error
     return collect(table, name, source, _rows(rows, source))

@@ -19,7 +19,7 @@ def open_jsonl(table: TableSettings, path: Path, name: str) -> TableRows:
         content = path.read_bytes()
     except OSError as error:
         raise EnvironmentUnmet(
-            f"data `{name}`: cannot read {path}: {error.strerror}", mend="put the file there, or write another `path`"
+            f"data `{name}`: cannot read {path}: {error.strerror}", hint="put the file there, or write another `path`"
         ) from error
     return collect(table, name, str(path), _lines(content, path.name))
 

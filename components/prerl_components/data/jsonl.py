@@ -7,7 +7,7 @@ from pydantic import Field
 
 from prerl_components.data.json_lines import open_jsonl
 from prerl_components.data.table import TableSettings
-from prerl_spec.sdk import DataSet, Requirement, SpecPath
+from prerl_spec.sdk import DataSet, Prerequisite, SpecPath
 
 
 class Jsonl(TableSettings):
@@ -15,8 +15,8 @@ class Jsonl(TableSettings):
 
     path: Annotated[str, SpecPath()] = Field(min_length=1, description="The file, relative to the spec that names it.")
 
-    def requirements(self) -> tuple[Requirement, ...]:
-        return (Requirement("file", self.path, "put the file there, or write another `path`"),)
+    def prerequisites(self) -> tuple[Prerequisite, ...]:
+        return (Prerequisite("file", self.path, "put the file there, or write another `path`"),)
 
     def for_trial(self, folder: Path) -> Self:
         self.write_trial_rows(folder / "rows.jsonl")

@@ -56,11 +56,11 @@ def collect(settings: TableSettings, name: str, source: str, items: Iterable[tup
         count = "1 unreadable row" if len(bad) == 1 else f"{len(bad)} unreadable rows"
         raise EnvironmentUnmet(
             "\n  ".join([f"data `{name}`: {count} in {source}", *bad[:MAX_SHOWN], *more]),
-            mend='mend these rows, or leave them out with on_bad_row = "drop"',
+            hint='hint these rows, or leave them out with on_bad_row = "drop"',
         )
     if not rows:
         dropped = f": all {len(bad)} were unreadable, the first {bad[0]}" if bad else ""
-        raise EnvironmentUnmet(f"data `{name}`: no rows in {source}{dropped}", mend="a data set needs at least one row")
+        raise EnvironmentUnmet(f"data `{name}`: no rows in {source}{dropped}", hint="a data set needs at least one row")
     return TableRows(
         rows=tuple(rows),
         rendering=settings.rendering,

@@ -24,7 +24,7 @@ class Holdout(EvaluatorSettings):
         default=None, description="Unwritten: the data set's own, else that of the phase."
     )
 
-    def requires(self) -> frozenset[str]:
+    def consumes(self) -> frozenset[str]:
         return frozenset({"reward[scalar]"})
 
     @property
@@ -42,6 +42,6 @@ class Holdout(EvaluatorSettings):
         if verifier is None:
             raise EnvironmentUnmet(
                 f"holdout: nothing verifies the answers of data.{self.data}",
-                mend='write verifier = "math_verify" in the spec, or in this evaluator',
+                hint='write verifier = "math_verify" in the spec, or in this evaluator',
             )
         return score_holdout(site, self.data, self.draw(site), verifier)

@@ -18,8 +18,8 @@ from prerl_spec.sdk import (
     EvaluatorSettings,
     HandedOn,
     Place,
+    Prerequisite,
     Rendering,
-    Requirement,
     Score,
     SpecPath,
     Wiring,
@@ -91,12 +91,14 @@ class LmEval(EvaluatorSettings):
                     (Place("self", "data"), Place("self", "tasks")),
                 )
 
-    def requirements(self) -> tuple[Requirement, ...]:
+    def prerequisites(self) -> tuple[Prerequisite, ...]:
         """Local rows and folders, and the data sets of our own tasks; what a stock task fetches, only lm-eval knows."""
-        files = [Requirement("file", path, "write the path of a JSON Lines file") for path in self.data.values()]
-        folders = [Requirement("file", path, "write the path of a folder of YAML files") for path in self.include]
+        files = [Prerequisite("file", path, "write the path of a JSON Lines file") for path in self.data.values()]
+        folders = [Prerequisite("file", path, "write the path of a folder of YAML files") for path in self.include]
         fetched = [
-            Requirement("dataset", ON_THE_HUB[task], f'connect to the hub, or write data = {{ {task} = "rows.jsonl" }}')
+            Prerequisite(
+                "dataset", ON_THE_HUB[task], f'connect to the hub, or write data = {{ {task} = "rows.jsonl" }}'
+            )
             for task in self.tasks
             if task in ON_THE_HUB and task not in self.data
         ]

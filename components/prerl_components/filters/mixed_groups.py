@@ -14,7 +14,7 @@ class MixedGroups(Component):
         0, ge=0, description="how many times dropped groups are replaced by fresh prompts; 0: the step just shrinks"
     )
 
-    def requires(self) -> frozenset[str]:
+    def consumes(self) -> frozenset[str]:
         return frozenset({"reward[scalar]"})
 
     def keep(self, group: Group) -> bool:

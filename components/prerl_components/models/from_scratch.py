@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
-from prerl_spec.sdk import Component, DataName, HandedOn, LoadedModel, ModelSite, Requirement
+from prerl_spec.sdk import Component, DataName, HandedOn, LoadedModel, ModelSite, Prerequisite
 
 FROM_DATA = "data:"
 SMALLEST = {
@@ -53,11 +53,11 @@ class FromScratch(Component):
         """The data set that brings the tokenizer, None where it is a folder or a hub name."""
         return self.tokenizer.removeprefix(FROM_DATA) if self.tokenizer.startswith(FROM_DATA) else None
 
-    def requirements(self) -> tuple[Requirement, ...]:
+    def prerequisites(self) -> tuple[Prerequisite, ...]:
         if self.tokenizer_data is not None or Path(self.tokenizer).is_dir():
             return ()
-        mend = "connect to the hub, or save the tokenizer in a folder and write that as `tokenizer`"
-        return (Requirement("model", self.tokenizer, mend),)
+        hint = "connect to the hub, or save the tokenizer in a folder and write that as `tokenizer`"
+        return (Prerequisite("model", self.tokenizer, hint),)
 
     def build(self, site: ModelSite) -> LoadedModel:
         """Initialises the weights. Raises SpecInvalid for a configuration that transformers does not know, and

@@ -11,7 +11,7 @@ from prerl_spec.sdk import (
     HandedOn,
     LoadedModel,
     ModelSite,
-    Requirement,
+    Prerequisite,
     Slot,
     decided_elsewhere,
 )
@@ -60,19 +60,19 @@ class HfCausal(Component):
         return values
 
     @property
-    def overruling(self) -> tuple[Requirement, ...]:
+    def overruling(self) -> tuple[Prerequisite, ...]:
         """Entries of `load` that this model does not let anyone hand on."""
         return decided_elsewhere("load", self.load, DECIDED)
 
-    def requirements(self) -> tuple[Requirement, ...]:
+    def prerequisites(self) -> tuple[Prerequisite, ...]:
         names = dict.fromkeys([self.name, self.tokenizer])
-        mend = "connect to the hub, or save the model in a folder and write that as `name`"
+        hint = "connect to the hub, or save the model in a folder and write that as `name`"
         hub = [
-            Requirement("model", name, mend, self.revision if name == self.name else None)
+            Prerequisite("model", name, hint, self.revision if name == self.name else None)
             for name in names
             if not Path(name).is_dir()
         ]
-        kernels = Requirement(
+        kernels = Prerequisite(
             "gpu", f'attention = "{self.attention}"', 'write attention = "sdpa", or run where there is a GPU'
         )
         flash = (kernels,) if self.attention.startswith("flash_attention") else ()
@@ -90,7 +90,7 @@ class HfCausal(Component):
         from prerl_components.models.loading import load_pretrained
 
         for need in self.overruling:
-            raise EnvironmentUnmet(f"{need.name} is decided by other settings", mend=need.mend)
+            raise EnvironmentUnmet(f"{need.name} is decided by other settings", hint=need.hint)
         return load_pretrained(
             self.name,
             revision=self.revision,

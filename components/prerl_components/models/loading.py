@@ -60,7 +60,7 @@ def load_pretrained(
     if missing := sorted(found["missing_keys"]):
         raise EnvironmentUnmet(
             f"model {name} lacks {len(missing)} weights of {type(module).__name__}, the first {missing[0]}",
-            mend="a checkpoint of the whole causal language model is needed",
+            hint="a checkpoint of the whole causal language model is needed",
         )
     if getattr(module, "_hf_peft_config_loaded", False):
         # peft takes seconds to import, and most checkpoints hold no adapter.
@@ -117,14 +117,14 @@ def complete(
     if embeddings < codec.vocab_size:
         raise EnvironmentUnmet(
             f"the tokenizer has {codec.vocab_size} tokens, the model embeds {embeddings}",
-            mend="use the tokenizer that the model was made with, or raise vocab_size",
+            hint="use the tokenizer that the model was made with, or raise vocab_size",
         )
     wanted = {torch.float32} if adapter is None else {torch.float32, COMPUTE[dtype]}
     kinds = sorted(str(kind) for kind in {p.dtype for p in module.parameters()} - wanted)
     if kinds:
         raise EnvironmentUnmet(
             f"{source['name']} holds {', '.join(kinds)} weights after loading, trained weights are float32",
-            mend="use the checkpoint that is not quantised",
+            hint="use the checkpoint that is not quantised",
         )
     trained = [] if adapter is None else list(adapter.parameters().values())
     added = sum(p.numel() for p in trained)
@@ -158,11 +158,11 @@ def _unloadable(what: str, name: str, revision: str, error: Exception) -> Enviro
     if Path(name).is_dir():
         return EnvironmentUnmet(
             f"{what} in {name} cannot be loaded: {lines[0]}",
-            mend="the folder needs config.json, *.safetensors and tokenizer files, as save_pretrained writes them",
+            hint="the folder needs config.json, *.safetensors and tokenizer files, as save_pretrained writes them",
         )
     return EnvironmentUnmet(
         f"{what} {name} (at {revision}) cannot be loaded: {lines[0]}",
-        mend="check the name; without a connection to the hub, have it in the hub's cache beforehand, or write a local "
+        hint="check the name; without a connection to the hub, have it in the hub's cache beforehand, or write a local "
         "folder that save_pretrained made",
     )
 

@@ -23,8 +23,8 @@ class WeightedSum(Component):
     )
 
     @property
-    def samples(self) -> bool:
-        return any(part.samples for part in self.parts())
+    def uses_rollouts(self) -> bool:
+        return any(part.uses_rollouts for part in self.parts())
 
     @property
     def scope(self) -> Literal["response", "all"]:
@@ -38,12 +38,12 @@ class WeightedSum(Component):
     def uses_ratio(self) -> bool:
         return any(part.uses_ratio for part in self.parts())
 
-    def requires(self) -> frozenset[str]:
-        return frozenset[str]().union(*(term.requires() for term in self.terms))
+    def consumes(self) -> frozenset[str]:
+        return frozenset[str]().union(*(term.consumes() for term in self.terms))
 
     def check(self, wiring: Wiring) -> Iterable[Conflict]:
         """Its own rules; those of its terms are checked where they stand."""
-        kinds = {part.samples for part in self.parts()}
+        kinds = {part.uses_rollouts for part in self.parts()}
         if len(kinds) > 1:
             yield Conflict(
                 Code.CONTRADICTION,

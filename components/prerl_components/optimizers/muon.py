@@ -39,7 +39,7 @@ class Muon(LearningRate):
         for name, parameter in named_parameters:
             (hidden if parameter.ndim == 2 and _IN_A_NUMBERED_BLOCK.search(name) else others).append(parameter)
         if not hidden:
-            raise EnvironmentUnmet("`muon` found no 2-D weight inside a numbered block", mend="use `adamw`")
+            raise EnvironmentUnmet("`muon` found no 2-D weight inside a numbered block", hint="use `adamw`")
         optimizers: list[torch.optim.Optimizer] = [
             torch.optim.Muon(hidden, lr=self.lr, momentum=self.momentum, weight_decay=self.weight_decay)
         ]

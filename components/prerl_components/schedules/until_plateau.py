@@ -39,7 +39,7 @@ class UntilPlateau(Handover):
             known = ", ".join(sorted({*record.metrics, *record.scores}))
             raise RunFailed(
                 f"phase {record.phase}: the metric {self.metric!r} was not measured in {self.patience} steps",
-                mend=f"a step measures: {known}; or make patience longer than the evaluator's `every`",
+                hint=f"a step measures: {known}; or make patience longer than the evaluator's `every`",
             )
         flat = value is not None and steps - best_step >= self.patience
         return {"steps": steps, "best": best, "best_step": best_step}, flat or steps >= self.steps

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from prerl_spec.sdk import Component, Requirement
+from prerl_spec.sdk import Component, Prerequisite
 
 if TYPE_CHECKING:
     from accelerate.tracking import TensorBoardTracker
@@ -16,8 +16,8 @@ class Tensorboard(Component):
 
     kind = "tracker"
 
-    def requirements(self) -> tuple[Requirement, ...]:
-        return (Requirement("package", "tensorboard>=2.16.2", "pip install 'prerl-spec[train]'"),)
+    def prerequisites(self) -> tuple[Prerequisite, ...]:
+        return (Prerequisite("package", "tensorboard>=2.16.2", "pip install 'prerl-spec[train]'"),)
 
     def accelerate_tracker(self, run_name: str, folder: Path) -> TensorBoardTracker:
         """Writes event files into `folder/run_name`."""

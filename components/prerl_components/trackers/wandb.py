@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import Field
 
-from prerl_spec.sdk import Component, Requirement
+from prerl_spec.sdk import Component, Prerequisite
 
 if TYPE_CHECKING:
     from accelerate.tracking import WandBTracker
@@ -21,8 +21,8 @@ class Wandb(Component):
     project: str = Field("prerl-spec", min_length=1, description="the project that the run belongs to")
     mode: Literal["offline", "online"] = Field("offline", description="online sends while the run goes on")
 
-    def requirements(self) -> tuple[Requirement, ...]:
-        return (Requirement("package", "wandb>=0.18", "pip install 'prerl-spec[wandb]'"),)
+    def prerequisites(self) -> tuple[Prerequisite, ...]:
+        return (Prerequisite("package", "wandb>=0.18", "pip install 'prerl-spec[wandb]'"),)
 
     def for_trial(self, folder: Path) -> Self | str:
         return self if self.mode == "offline" else "it sends to a server"

@@ -62,7 +62,7 @@ def _show(registry: "Registry", name: str, kind: str | None) -> None:
     try:
         component = load(entry)
     except PluginFault as fault:
-        raise EnvironmentUnmet(fault.message, mend=fault.help) from fault
+        raise EnvironmentUnmet(fault.message, hint=fault.help) from fault
     print(
         f"{entry.name}: {entry.kind} of {entry.distribution} {entry.distribution_version}, version {component.version}"
     )
@@ -83,12 +83,12 @@ def _find(registry: "Registry", name: str, kind: str | None) -> "Entry":
         return found[0]
     if found:
         which = ", ".join(f"{e.kind} of {e.distribution}" for e in found)
-        raise UsageError(f"`{name}` is several components: {which}", mend="say which with --kind")
+        raise UsageError(f"`{name}` is several components: {which}", hint="say which with --kind")
     names = sorted({e.name for e in registry.entries if not e.is_foreign_bare and kind in (None, e.kind)})
     near = get_close_matches(name, names, n=1)
     raise UsageError(
         f"no component `{name}` is installed" + (f" as {kind}" if kind else ""),
-        mend=f"did you mean `{near[0]}`?" if near else "prerl-spec components list",
+        hint=f"did you mean `{near[0]}`?" if near else "prerl-spec components list",
     )
 
 
@@ -139,8 +139,8 @@ def _declared(component: "type[Component]") -> dict[str, list[str]]:
     except ValidationError:
         return {}
     declared = {
-        "requires": sorted(built.requires()),
+        "requires": sorted(built.consumes()),
         "provides": sorted(built.provides()),
-        "needs": [f"{r.what} {r.name} ({r.mend})" for r in built.requirements()],
+        "needs": [f"{r.what} {r.name} ({r.hint})" for r in built.prerequisites()],
     }
     return {heading: lines for heading, lines in declared.items() if lines}

@@ -114,10 +114,10 @@ class Written:
 def write_plugin(name: str, parent: Path, kind: str = "objective") -> Written:
     """Raises UsageError for a name that no distribution can have, and for a folder that is there already."""
     if not NAME.fullmatch(name) or name in ("prerl-spec", "prerl"):
-        raise UsageError(f"`{name}` is no name for a plugin", mend="write lower-case words with hyphens: prerl-acme")
+        raise UsageError(f"`{name}` is no name for a plugin", hint="write lower-case words with hyphens: prerl-acme")
     folder = parent / name
     if folder.exists():
-        raise UsageError(f"{folder} is there already", mend="choose another name, or --in another folder")
+        raise UsageError(f"{folder} is there already", hint="choose another name, or --in another folder")
     words = _words(name, kind)
     files: list[Path] = []
     for template, place in FILES.items():
@@ -129,7 +129,7 @@ def write_plugin(name: str, parent: Path, kind: str = "objective") -> Written:
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(text, encoding="utf-8")
         except OSError as error:
-            raise UsageError(f"{file} cannot be written: {error.strerror}", mend="choose another folder") from error
+            raise UsageError(f"{file} cannot be written: {error.strerror}", hint="choose another folder") from error
         files.append(file)
     return Written(folder, tuple(files), words["use"], STARTS[kind])
 

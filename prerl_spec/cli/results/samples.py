@@ -42,15 +42,15 @@ def _chosen_step(run: Path, number: int | None, phase: str | None) -> JournalSte
     """The step that the options mean. Raises UsageError, naming the steps that are there, where it is not."""
     files = journal_files(run)
     if not files:
-        raise UsageError(f"{run} has no sampled step in its journal", mend="name the folder of a run that has sampled")
+        raise UsageError(f"{run} has no sampled step in its journal", hint="name the folder of a run that has sampled")
     if number is not None and number not in files:
-        raise UsageError(f"no journal of global step {number}", mend=f"sampled steps: {_ranges(list(files))}")
+        raise UsageError(f"no journal of global step {number}", hint=f"sampled steps: {_ranges(list(files))}")
     if number is None:
         number = next((k for k in reversed(files) if phase in (None, phase_of(files[k]))), None)
     if number is None or phase not in (None, phase_of(files[number])):
         phases = dict.fromkeys(p for file in files.values() if (p := phase_of(file)) is not None)
         what = f"no sampled step of phase {phase}" if number is None else f"step {number} is not one of phase {phase}"
-        raise UsageError(what, mend=f"phases that sampled: {', '.join(phases)}")
+        raise UsageError(what, hint=f"phases that sampled: {', '.join(phases)}")
     return read_step(files[number])
 
 

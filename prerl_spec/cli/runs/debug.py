@@ -18,9 +18,9 @@ def debug(graph: Graph) -> int:
     from prerl_spec.report.terminal.token_table import token_table
 
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        raise UsageError("--debug runs one process, and a launcher has started several", mend="start it without one")
+        raise UsageError("--debug runs one process, and a launcher has started several", hint="start it without one")
     if not graph.phases:
-        raise UsageError("there is nothing to debug: the spec has no phases", mend="debug a spec that trains")
+        raise UsageError("there is nothing to debug: the spec has no phases", hint="debug a spec that trains")
 
     def look(seen: Seen) -> None:
         step, parts, policy, record = seen.step, seen.parts, seen.policy, seen.record

@@ -38,7 +38,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Prints the scores and writes them with some of the responses."""
-    from prerl_spec.compiler.estimates.requirements import require_train
+    from prerl_spec.compiler.estimates.prerequisites import require_train
 
     require_train("`prerl-spec eval`")
     from prerl_spec.evaluation.harness.catalogue import check_names
@@ -80,9 +80,9 @@ def _evaluator(arguments: argparse.Namespace) -> Any:
     except ValidationError as error:
         first = error.errors()[0]
         option = str(first["loc"][0]).replace("_", "-")
-        raise UsageError(f"--{option}: {first['msg']}", mend="prerl-spec eval --help") from error
+        raise UsageError(f"--{option}: {first['msg']}", hint="prerl-spec eval --help") from error
     if unasked := sorted(set(evaluator.data) - set(evaluator.tasks)):
         raise UsageError(
-            f"--data gives rows for `{unasked[0]}`, which --tasks does not name", mend="name it in --tasks"
+            f"--data gives rows for `{unasked[0]}`, which --tasks does not name", hint="name it in --tasks"
         )
     return evaluator

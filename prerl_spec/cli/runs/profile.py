@@ -29,7 +29,7 @@ def profile(compiled: Compiled) -> int:
         try:
             found = calibrate(graph, folder, progress)
         except Interrupted as stopped:
-            raise Interrupted(stopped.message, mend="the same command begins anew, in another folder") from stopped
+            raise Interrupted(stopped.message, hint="the same command begins anew, in another folder") from stopped
         finally:
             progress.close()
     if is_main():

@@ -13,7 +13,7 @@ from prerl_spec.cli.shared.launcher import add_processes
 from prerl_spec.cli.shared.locked import compile_locked
 from prerl_spec.cli.shared.overrides import add_overrides, overrides
 from prerl_spec.cli.shared.rank_environment import is_main, tells_findings
-from prerl_spec.compiler.build_graph import build_graph, require_leave, require_same_data
+from prerl_spec.compiler.build_graph import build_graph, require_local_code_allowed, require_same_data
 from prerl_spec.compiler.compare.extension import Extension, extension
 from prerl_spec.compiler.compile import read_plan, require_met
 from prerl_spec.compiler.past_runs.run_folder import hold_run_folder, is_finished
@@ -32,10 +32,10 @@ def run(arguments: argparse.Namespace) -> int:
     """Goes on from the newest valid checkpoint; raises Drift (exit 4) where the spec would mean something else."""
     folder: Path = arguments.run
     if not (folder / "plan.json").is_file():
-        raise UsageError(f"{folder} is no run folder: it has no plan.json", mend="name the folder of a run")
+        raise UsageError(f"{folder} is no run folder: it has no plan.json", hint="name the folder of a run")
     before = read_plan(folder / "plan.json")
     if arguments.spec is None:
-        require_leave(before, bool(arguments.local_code))
+        require_local_code_allowed(before, bool(arguments.local_code))
         require_met(before)
         require_same_data(before)
         graph, more = build_graph(before, (folder / "spec.toml").read_text(encoding="utf-8")), Extension(None, 0)
@@ -43,7 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
         compiled = compile_locked(arguments.spec, overrides(arguments), locked=False, update=False)
         if tells_findings():
             print_text(compiled.warnings, compiled.sources)
-        compiled.require_needs()
+        compiled.require_prerequisites()
         graph, more = compiled.graph, extension(before, compiled.plan)
     if is_finished(folder) and more == Extension(None, 0):
         if is_main():

@@ -50,7 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
     )
     if tells_findings():
         print_text(compiled.warnings, compiled.sources)
-    compiled.require_needs()
+    compiled.require_prerequisites()
     graph = compiled.graph
     if arguments.debug:
         return debug(graph)
@@ -72,7 +72,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _refuse_contradictions(arguments: argparse.Namespace) -> None:
     if arguments.profile and (arguments.run_dir is not None or arguments.new or arguments.debug):
-        raise UsageError("--profile has a folder of its own, and runs no spec to its end", mend="leave the others out")
+        raise UsageError("--profile has a folder of its own, and runs no spec to its end", hint="leave the others out")
 
 
 def execute(graph: Graph, take: Callable[[ExitStack], Path], arguments: argparse.Namespace) -> int:

@@ -17,7 +17,7 @@ from prerl_spec.cli.shared.diagnostics import print_text
 from prerl_spec.cli.shared.overrides import add_overrides, overrides
 from prerl_spec.cli.shared.signal_handlers import handling
 from prerl_spec.compiler.compile import compile_spec
-from prerl_spec.compiler.estimates.requirements import require_train
+from prerl_spec.compiler.estimates.prerequisites import require_train
 from prerl_spec.compiler.estimates.server_health import server_state
 from prerl_spec.compiler.graph import Graph
 from prerl_spec.errors import EnvironmentUnmet, PrerlError, RunFailed, UsageError
@@ -78,7 +78,7 @@ class Running:
         if code is not None:
             raise error(
                 f"the server {self.process.url} ended {_ended(code, self.process.log)}",
-                mend=f"{self.process.log} says more; start it again, and the same run command goes on",
+                hint=f"{self.process.log} says more; start it again, and the same run command goes on",
             )
 
     def ask_to_end(self) -> None:
@@ -140,7 +140,7 @@ def _await_health(running: Sequence[Running], stop: threading.Event) -> bool:
         if waiting and time.monotonic() > deadline:
             raise EnvironmentUnmet(
                 f"the server {waiting[0].process.url} is not ready after {START_SECONDS:.0f} s",
-                mend=f"{waiting[0].process.log} says how far it came",
+                hint=f"{waiting[0].process.log} says how far it came",
             )
     return not waiting
 
@@ -157,7 +157,7 @@ def _processes(graph: Graph, spare: Path) -> list[ServerProcess]:
     samplers = [n.component for n in named if n is not None and isinstance(n.component, ServedSampler)]
     if not samplers:
         raise UsageError(
-            "no sampler of this spec draws in servers", mend='write sampler = { use = "vllm_server", urls = [...] }'
+            "no sampler of this spec draws in servers", hint='write sampler = { use = "vllm_server", urls = [...] }'
         )
     served = ServedModel(graph.model.component, lambda: _loaded(graph, spare))
     found: list[ServerProcess] = []

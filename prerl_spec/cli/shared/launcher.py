@@ -21,7 +21,7 @@ from types import FrameType
 from prerl_spec.cli.shared.option_values import positive
 from prerl_spec.cli.shared.rank_environment import FOLDER, VOICES, is_one_of_several, words_file
 from prerl_spec.cli.shared.signal_handlers import handling
-from prerl_spec.compiler.estimates.requirements import torch_can_use_gpus
+from prerl_spec.compiler.estimates.prerequisites import torch_can_use_gpus
 from prerl_spec.compiler.hardware import detect_hardware
 from prerl_spec.errors import EnvironmentUnmet, Interrupted, RunFailed, UsageError
 
@@ -48,7 +48,7 @@ def processes_to_start(asked: int | None, planned: int) -> int:
         world = os.environ.get("WORLD_SIZE")
         if asked is not None and world is not None and str(asked) != world:
             raise UsageError(
-                f"--processes {asked}, and a launcher has started {world}", mend="leave --processes to the launcher"
+                f"--processes {asked}, and a launcher has started {world}", hint="leave --processes to the launcher"
             )
         return 1
     wanted = planned if asked is None else asked
@@ -56,7 +56,7 @@ def processes_to_start(asked: int | None, planned: int) -> int:
     if gpus and wanted > len(gpus):
         raise EnvironmentUnmet(
             f"{wanted} processes take a GPU each, and there {'is' if len(gpus) == 1 else 'are'} {len(gpus)}",
-            mend=f"write --processes {len(gpus)}",
+            hint=f"write --processes {len(gpus)}",
         )
     return wanted
 
@@ -166,7 +166,7 @@ class _Group:
     def _death(self, rank: int, by: int | None) -> Interrupted | RunFailed:
         """What is said of a process that had no last words."""
         if by in self._forwarded:
-            return Interrupted("interrupted", mend="the same command goes on")
+            return Interrupted("interrupted", hint="the same command goes on")
         name = f"process {rank} of {len(self._processes)}"
         how = f"ended with {self._processes[rank].returncode}" if by is None else f"was killed by {_signal_name(by)}"
         log = self._log(rank)
@@ -174,7 +174,7 @@ class _Group:
         reason = " (the system does that where memory runs out)" if by == signal.SIGKILL else ""
         return RunFailed(
             "\n".join([f"{name} {how}{reason}, and the others were ended", *lines]),
-            mend="the same command goes on from the last commit",
+            hint="the same command goes on from the last commit",
         )
 
     def _log(self, rank: int) -> Path:

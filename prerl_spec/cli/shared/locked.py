@@ -26,12 +26,12 @@ def compile_locked(spec: Path, overrides: dict[str, Any], *, locked: bool, updat
     """
     if spec.suffix == ".json":
         if locked or update:
-            raise UsageError("a plan has no lock: it is run as it stands", mend="name the spec")
+            raise UsageError("a plan has no lock: it is run as it stands", hint="name the spec")
         return compile_spec(spec, **overrides)
     file = lock_file(spec)
     lock = read_lock(file)
     if lock is None and locked:
-        raise UsageError(f"--locked: {file} is not there", mend=f"prerl-spec lock {spec}")
+        raise UsageError(f"--locked: {file} is not there", hint=f"prerl-spec lock {spec}")
     if lock is None and not update:
         return compile_spec(spec, **overrides)
     resolved, _ = check_spec(spec, **overrides)
@@ -43,7 +43,7 @@ def compile_locked(spec: Path, overrides: dict[str, Any], *, locked: bool, updat
     assert lock is not None, "a lock is there, or was written"
     if locked:
         require_same(resolved, lock, now)
-    elif told(resolved, lock, now):
+    elif report_drift(resolved, lock, now):
         _say(f"warning: {file} is not followed: `run --locked` refuses, `lock` writes what is here")
     sets, found = tuple(overrides.get("sets", ())), pins(resolved, lock)
     compiled = compile_spec(spec, **{**overrides, "sets": (*sets, *found)})
@@ -66,7 +66,7 @@ def require_same(resolved: Resolved, locked: Lock, now: Lock) -> None:
     _warn(mere_changes(locked, now))
 
 
-def told(resolved: Resolved, locked: Lock, now: Lock) -> bool:
+def report_drift(resolved: Resolved, locked: Lock, now: Lock) -> bool:
     """Shows every drifted field without refusing it; whether there was one."""
     found = drift(resolved, locked, now)
     if not found:
@@ -82,7 +82,7 @@ def pins(resolved: Resolved, lock: Lock) -> tuple[str, ...]:
     for path, built in resolved.built.items():
         if "revision" not in settings_of(type(built.component)):
             continue
-        for need in built.component.requirements():
+        for need in built.component.prerequisites():
             commit = lock.revisions.get(f"{need.what} {need.name}@{need.revision or 'main'}", UNKNOWN)
             if need.revision is not None and not commit.startswith(UNKNOWN) and commit != need.revision:
                 found.append(f"{path}.revision={json.dumps(commit)}")

@@ -19,6 +19,6 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         code = Code(arguments.code.strip().strip("[]").upper())
     except ValueError:
-        raise UsageError(f"there is no code {arguments.code}", mend=f"the codes are {', '.join(Code)}") from None
+        raise UsageError(f"there is no code {arguments.code}", hint=f"the codes are {', '.join(Code)}") from None
     sys.stdout.write((PAGES / code.page).read_text(encoding="utf-8"))
     return 0

@@ -12,7 +12,7 @@ from prerl_spec.registry.kinds import Fetching
 
 if TYPE_CHECKING:
     from prerl_spec.compiler.compare.lock import Lock
-    from prerl_spec.compiler.plan import NeedPlan
+    from prerl_spec.compiler.plan import PrerequisitePlan
     from prerl_spec.compiler.resolve.resolved import Resolved
 
 WEIGHTS = ("*.safetensors", "*.bin", "*.pt", "*.pth", "*.gguf", "*.onnx", "*.h5", "*.msgpack")
@@ -33,9 +33,9 @@ def run(arguments: argparse.Namespace) -> int:
     from prerl_spec.cli.shared.diagnostics import print_text
     from prerl_spec.cli.shared.locked import pins
     from prerl_spec.compiler.compare.lock import lock_file, read_lock
-    from prerl_spec.compiler.compare.revisions import hub_needs
+    from prerl_spec.compiler.compare.revisions import hub_prerequisites
     from prerl_spec.compiler.compile import check_spec
-    from prerl_spec.compiler.estimates.requirements import require_train
+    from prerl_spec.compiler.estimates.prerequisites import require_train
     from prerl_spec.compiler.planning.planner import make_plan
 
     options = overrides(arguments)
@@ -45,7 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
         resolved, _ = check_spec(arguments.spec, **{**options, "sets": (*options["sets"], *pins(resolved, lock))})
     else:
         print("note: there is no lock: names are fetched as the hub has them now", file=sys.stderr)
-    needs = hub_needs(make_plan(resolved))
+    needs = hub_prerequisites(make_plan(resolved))
     if any(need.what == "dataset" for need in needs) or any(_fetching(resolved)):
         require_train("`prerl-spec fetch` of rows")
     for need in needs:
@@ -56,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def require_answer(need: "NeedPlan", lock: "Lock | None") -> None:
+def require_answer(need: "PrerequisitePlan", lock: "Lock | None") -> None:
     """Raises EnvironmentUnmet where the hub does not answer, or does not have it; Drift where it has moved away from the
     lock and the spec has no key that would hold it there (a benchmark, a tokenizer of its own)."""
     from prerl_spec.compiler.compare.revisions import UNKNOWN, asked, title
@@ -64,17 +64,17 @@ def require_answer(need: "NeedPlan", lock: "Lock | None") -> None:
 
     answer = asked(need)
     if answer.commit is None:
-        mend = need.mend if answer.reachable else "fetch where there is a network; HF_HUB_CACHE names the cache to copy"
-        raise EnvironmentUnmet(f"{title(need)} cannot be fetched: {answer.why}", mend=mend)
+        hint = need.hint if answer.reachable else "fetch where there is a network; HF_HUB_CACHE names the cache to copy"
+        raise EnvironmentUnmet(f"{title(need)} cannot be fetched: {answer.why}", hint=hint)
     locked = UNKNOWN if lock is None else lock.revisions.get(title(need), UNKNOWN)
     if need.revision is None and not locked.startswith(UNKNOWN) and locked != answer.commit:
         raise Drift(
             f"{title(need)} was locked at {locked[:12]}, the hub has {answer.commit[:12]}, and that is what a run reads",
-            mend="prerl-spec lock writes what the hub has",
+            hint="prerl-spec lock writes what the hub has",
         )
 
 
-def download(need: "NeedPlan") -> str:
+def download(need: "PrerequisitePlan") -> str:
     """A model with its tokenizer; of one that is named without a revision, for its tokenizer, no weights."""
     from huggingface_hub import snapshot_download
 
@@ -85,11 +85,11 @@ def download(need: "NeedPlan") -> str:
     try:
         folder = snapshot_download(need.name, revision=need.revision, ignore_patterns=list(passed_over))
     except (transport_error(), OSError, ValueError) as error:
-        raise EnvironmentUnmet(f"{title(need)} cannot be fetched: {error}", mend=need.mend) from error
+        raise EnvironmentUnmet(f"{title(need)} cannot be fetched: {error}", hint=need.hint) from error
     return f"{title(need)}: {sum(file.is_file() for file in Path(folder).rglob('*'))} files in {folder}"
 
 
-def _data(resolved: "Resolved", needs: "tuple[NeedPlan, ...]") -> Iterator[str]:
+def _data(resolved: "Resolved", needs: "tuple[PrerequisitePlan, ...]") -> Iterator[str]:
     """Data sets are opened, as the run will: what is then in the cache is what it reads."""
     asked_for = {path for need in needs if need.what == "dataset" for path in need.by}
     for name in resolved.spec.data:

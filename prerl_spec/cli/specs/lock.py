@@ -22,7 +22,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Asks the hub for commits, except with --check. Raises SpecInvalid with E0501 for each field that has drifted."""
     from prerl_spec.cli.shared.diagnostics import print_results, print_text
-    from prerl_spec.cli.shared.locked import require_same, told
+    from prerl_spec.cli.shared.locked import report_drift, require_same
     from prerl_spec.compiler.compare.lock import lock_file, make_lock, read_lock, write_lock
     from prerl_spec.compiler.compile import check_spec
     from prerl_spec.compiler.planning.planner import make_plan
@@ -35,13 +35,13 @@ def run(arguments: argparse.Namespace) -> int:
     now = make_lock(resolved, make_plan(resolved), ask=not arguments.check)
     if arguments.check:
         if locked is None:
-            raise UsageError(f"{file} is not there", mend=f"prerl-spec lock {arguments.spec}")
+            raise UsageError(f"{file} is not there", hint=f"prerl-spec lock {arguments.spec}")
         require_same(resolved, locked, now)
         _tell_unpinned(locked)
         print_results(f"{file}: nothing has drifted, digest {now.digest[:12]}")
         return 0
     if locked is not None:
-        told(resolved, locked, now)
+        report_drift(resolved, locked, now)
     write_lock(file, now)
     _tell_unpinned(now)
     print_results(f"{file}: {len(now.components)} components, digest {now.digest[:12]}")

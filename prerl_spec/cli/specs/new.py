@@ -22,16 +22,16 @@ def run(arguments: argparse.Namespace) -> int:
     known = templates()
     if arguments.template not in known:
         near = get_close_matches(arguments.template, known, n=1)
-        mend = f"did you mean `{near[0]}`?" if near else f"choose from: {', '.join(known)}"
-        raise UsageError(f"there is no template `{arguments.template}`", mend=mend)
+        hint = f"did you mean `{near[0]}`?" if near else f"choose from: {', '.join(known)}"
+        raise UsageError(f"there is no template `{arguments.template}`", hint=hint)
     try:
         with file.open("xb") as new:
             new.write(known[arguments.template].read_bytes())
     except FileExistsError as error:
-        raise UsageError(f"{file} is there already, and stays as it is", mend="name another file") from error
+        raise UsageError(f"{file} is there already, and stays as it is", hint="name another file") from error
     except OSError as error:
         raise UsageError(
-            f"{file} cannot be written: {error.strerror}", mend="name a file in a folder that is"
+            f"{file} cannot be written: {error.strerror}", hint="name a file in a folder that is"
         ) from error
     print(f"{file}: from {arguments.template}; next: prerl-spec plan {file}")
     return 0

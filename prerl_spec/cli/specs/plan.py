@@ -38,7 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
             arguments.out.write_text(compiled.plan.text(), encoding="utf-8")
         except OSError as error:
             raise UsageError(
-                f"{arguments.out} cannot be written: {error.strerror}", mend="name another file"
+                f"{arguments.out} cannot be written: {error.strerror}", hint="name another file"
             ) from error
     print_results(page)
     if arguments.here:

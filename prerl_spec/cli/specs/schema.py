@@ -34,5 +34,5 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.out.parent.mkdir(parents=True, exist_ok=True)
         arguments.out.write_text(text + "\n", encoding="utf-8")
     except OSError as error:
-        raise UsageError(f"{arguments.out} cannot be written: {error.strerror}", mend="name another file") from error
+        raise UsageError(f"{arguments.out} cannot be written: {error.strerror}", hint="name another file") from error
     return 0

@@ -63,7 +63,7 @@ def _form_and_spec(graph: str | None, spec: Path | None) -> tuple[str | None, Pa
         assert graph is not None
         return "mermaid", Path(graph)
     if graph not in (None, "mermaid", "json"):
-        raise UsageError(f"--graph={graph} is no form", mend="choose --graph=mermaid or --graph=json")
+        raise UsageError(f"--graph={graph} is no form", hint="choose --graph=mermaid or --graph=json")
     if spec is None:
-        raise UsageError("show needs a spec file", mend="prerl-spec show SPEC --graph")
+        raise UsageError("show needs a spec file", hint="prerl-spec show SPEC --graph")
     return graph, spec

@@ -40,7 +40,7 @@ def open_side(where: Path, overrides: Mapping[str, Any]) -> Side:
     """
     if where.is_dir():
         if not (where / "plan.json").is_file():
-            raise UsageError(f"{where} is no run folder: it holds no plan.json", mend="name a spec, a plan or a run")
+            raise UsageError(f"{where} is no run folder: it holds no plan.json", hint="name a spec, a plan or a run")
         return _of_plan(read_plan(where / "plan.json"))
     if where.suffix == ".json":
         return _of_plan(read_plan(where))

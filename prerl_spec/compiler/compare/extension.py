@@ -45,7 +45,7 @@ def extension(before: Plan, after: Plan) -> Extension:
         listed = "\n  ".join(drift)
         raise Drift(
             f"the spec means something else than this run\n  {listed}",
-            mend="start another run, or take these changes back; a run can get more phases, or more steps in its last one",
+            hint="start another run, or take these changes back; a run can get more phases, or more steps in its last one",
         )
     return Extension(reopened, len(behind))
 

@@ -16,7 +16,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from prerl_spec.compiler.compare.code_hash import code_hash, settings_hash
-from prerl_spec.compiler.compare.revisions import commits, hub_needs, local_models
+from prerl_spec.compiler.compare.revisions import commits, hub_prerequisites, local_models
 from prerl_spec.compiler.plan import Plan
 from prerl_spec.compiler.planning.flat_meaning import by_id, leaves
 from prerl_spec.compiler.resolve.resolved import Built, Resolved
@@ -77,7 +77,7 @@ def make_lock(resolved: Resolved, plan: Plan, *, ask: bool) -> Lock:
         sources={_from(resolved.file.parent, name): _hash(text) for name, text in resolved.sources.items()},
         components={by_id(path, ids): _locked(built) for path, built in resolved.built.items()},
         distributions={**versions, **{name: _version(name) for name in COMMON}},
-        revisions=commits(hub_needs(plan), ask=ask),
+        revisions=commits(hub_prerequisites(plan), ask=ask),
         folders=local_models(plan),
     )
 
@@ -89,13 +89,13 @@ def read_lock(file: Path) -> Lock | None:
     except FileNotFoundError:
         return None
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{file} cannot be read: {error}", mend="name another spec") from error
+        raise UsageError(f"{file} cannot be read: {error}", hint="name another spec") from error
     try:
         lock = TypeAdapter(Lock).validate_json(text)
     except ValidationError as error:
-        raise UsageError(f"{file} is no lock", mend="prerl-spec lock SPEC writes one") from error
+        raise UsageError(f"{file} is no lock", hint="prerl-spec lock SPEC writes one") from error
     if lock.format != FORMAT:
-        raise UsageError(f"{file} has format {lock.format}, known is {FORMAT}", mend="prerl-spec lock SPEC writes one")
+        raise UsageError(f"{file} has format {lock.format}, known is {FORMAT}", hint="prerl-spec lock SPEC writes one")
     return lock
 
 
@@ -104,7 +104,7 @@ def write_lock(file: Path, lock: Lock) -> None:
     try:
         write_whole(file, lock.text())
     except OSError as error:
-        raise UsageError(f"{file} cannot be written: {error.strerror}", mend="make its folder writable") from error
+        raise UsageError(f"{file} cannot be written: {error.strerror}", hint="make its folder writable") from error
 
 
 def _locked(built: Built) -> LockedComponent:

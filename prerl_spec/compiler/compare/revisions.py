@@ -5,16 +5,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 from prerl_spec.compiler.estimates.local_files import cached_commit
-from prerl_spec.compiler.plan import NeedPlan, Plan
+from prerl_spec.compiler.plan import Plan, PrerequisitePlan
 from prerl_spec.compiler.planning.digest import fingerprint
 
 UNKNOWN = "unknown: "
 SECONDS_ALLOWED = 10.0
 
 
-def hub_needs(plan: Plan) -> tuple[NeedPlan, ...]:
+def hub_prerequisites(plan: Plan) -> tuple[PrerequisitePlan, ...]:
     """What the plan takes from the hub."""
-    return tuple(need for need in plan.needs if need.what in ("model", "dataset"))
+    return tuple(need for need in plan.prerequisites if need.what in ("model", "dataset"))
 
 
 def local_models(plan: Plan) -> dict[str, str]:
@@ -23,7 +23,7 @@ def local_models(plan: Plan) -> dict[str, str]:
     return {n: fingerprint(Path(n)) for n in names if isinstance(n, str) and n and Path(n).is_dir()}
 
 
-def commits(needs: Iterable[NeedPlan], *, ask: bool) -> dict[str, str]:
+def commits(needs: Iterable[PrerequisitePlan], *, ask: bool) -> dict[str, str]:
     """`kind name@revision` -> commit, or "unknown: why". Without `ask`, and where the hub cannot be reached, only the
     local cache is read."""
     reachable, why = ask, "the hub was not asked"
@@ -37,7 +37,7 @@ def commits(needs: Iterable[NeedPlan], *, ask: bool) -> dict[str, str]:
     return found
 
 
-def title(need: NeedPlan) -> str:
+def title(need: PrerequisitePlan) -> str:
     """A need in words: "model Qwen/Qwen3-0.6B@main"."""
     return f"{need.what} {need.name}@{need.revision or 'main'}"
 
@@ -50,7 +50,7 @@ class Answer(NamedTuple):
     reachable: bool
 
 
-def asked(need: NeedPlan) -> Answer:
+def asked(need: PrerequisitePlan) -> Answer:
     """Asks the hub; waits at most SECONDS_ALLOWED for it."""
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled

@@ -116,7 +116,7 @@ def _of_profile(plan: Plan, folder: Path, now: Mapping[str, Any]) -> Measured | 
         evaluation={index: e.whole for index, e in enumerate(profile.evaluators)},
         opening=profile.opening,
         memory={p.phase: p.peak_bytes for p in profile.phases},
-        of_first_steps=any(p.samples for p in plan.phases),
+        of_first_steps=any(p.uses_rollouts for p in plan.phases),
     )
 
 

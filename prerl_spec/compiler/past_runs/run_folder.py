@@ -37,7 +37,7 @@ def choose_run_folder(
         return _given_folder(run_dir, digest, new)
     if not new and (found := _highest_unfinished(output_dir, name, digest)) is not None:
         if is_live(found):
-            raise UsageError(f"the run in {found} is live", mend="wait for it, or start another with --new")
+            raise UsageError(f"the run in {found} is live", hint="wait for it, or start another with --new")
         return found, True
     return _lowest_free(output_dir, name), False
 
@@ -55,7 +55,7 @@ def hold_run_folder(folder: Path) -> Iterator[None]:
     """
     if fcntl is None:
         raise EnvironmentUnmet(
-            "a run locks its folder with flock, which this system lacks", mend="run on Linux or macOS; specs plan here"
+            "a run locks its folder with flock, which this system lacks", hint="run on Linux or macOS; specs plan here"
         )
     descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
     try:
@@ -64,7 +64,7 @@ def hold_run_folder(folder: Path) -> Iterator[None]:
         except BlockingIOError:
             raise UsageError(
                 f"the run in {folder} is live: another process holds {LOCK}",
-                mend="wait for it, or start another with --new",
+                hint="wait for it, or start another with --new",
             ) from None
         yield
     finally:
@@ -111,18 +111,18 @@ def digest_of(folder: Path) -> str | None:
 
 def _given_folder(folder: Path, digest: str, new: bool) -> tuple[Path, bool]:
     if folder.exists() and not folder.is_dir():
-        raise UsageError(f"--run-dir {folder} is a file", mend="name a folder that is absent or empty")
+        raise UsageError(f"--run-dir {folder} is a file", hint="name a folder that is absent or empty")
     contents = {p.name for p in folder.iterdir()} - {LOCK} if folder.exists() else set()
     if folder.exists() and is_live(folder):
-        raise UsageError(f"the run in {folder} is live", mend="wait for it, or name another folder")
+        raise UsageError(f"the run in {folder} is live", hint="wait for it, or name another folder")
     if not contents:
         folder.mkdir(parents=True, exist_ok=True)
         return folder, False
     if new:
-        raise UsageError(f"--new: {folder} is not empty", mend="name a folder that is absent or empty")
+        raise UsageError(f"--new: {folder} is not empty", hint="name a folder that is absent or empty")
     if digest_of(folder) == digest and not is_finished(folder):
         return folder, True
-    raise UsageError(_why_taken(folder, digest), mend="name a folder that is absent or empty")
+    raise UsageError(_why_taken(folder, digest), hint="name a folder that is absent or empty")
 
 
 def _why_taken(folder: Path, digest: str) -> str:
@@ -151,7 +151,7 @@ def _highest_unfinished(output_dir: Path, name: str, digest: str) -> Path | None
 
 def _lowest_free(output_dir: Path, name: str) -> Path:
     if output_dir.exists() and not output_dir.is_dir():
-        raise UsageError(f"run.output_dir {output_dir} is a file", mend="name a folder")
+        raise UsageError(f"run.output_dir {output_dir} is a file", hint="name a folder")
     output_dir.mkdir(parents=True, exist_ok=True)
     number = 1
     while True:

@@ -3,13 +3,13 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from prerl_spec.compiler.estimates.requirements import INSTALL_TRAIN, has_train
+from prerl_spec.compiler.estimates.prerequisites import INSTALL_TRAIN, has_train
 from prerl_spec.compiler.estimates.unknown import Unknown, known, why_unknown
 from prerl_spec.compiler.plan import DataPlan, EvaluatorPlan, PhasePlan
 from prerl_spec.compiler.planning.component_plan import written_out
 from prerl_spec.compiler.resolve.resolved import Built, Resolved
 from prerl_spec.compiler.rules.name_rules import named_data
-from prerl_spec.compiler.rules.phase_roles import Site
+from prerl_spec.compiler.rules.phase_roles import PhaseRoles
 from prerl_spec.compiler.rules.port_rules import top_or_first
 
 DEFAULT_MAX_NEW_TOKENS = 1024
@@ -17,7 +17,11 @@ DEFAULT_MAX_NEW_TOKENS = 1024
 
 
 def evaluator_plan(
-    resolved: Resolved, phases: Sequence[Site], planned: Sequence[PhasePlan], data: Mapping[str, DataPlan], path: str
+    resolved: Resolved,
+    phases: Sequence[PhaseRoles],
+    planned: Sequence[PhasePlan],
+    data: Mapping[str, DataPlan],
+    path: str,
 ) -> EvaluatorPlan:
     """An evaluator's rounds, questions and tokens; a text says what is not known here."""
     built = resolved.built[path]

@@ -44,7 +44,7 @@ def leaves(plan: Plan) -> dict[str, Any]:
     meant = meaning(plan)
     phases = meant.pop("phases")
     named = {
-        phase["id"]: {UNITS.get((k, p.samples), k): v for k, v in phase.items() if k != "id"}
+        phase["id"]: {UNITS.get((k, p.uses_rollouts), k): v for k, v in phase.items() if k != "id"}
         for phase, p in zip(phases, plan.phases, strict=True)
     }
     flat = dict(_flat(meant, ""))

@@ -14,7 +14,7 @@ def phase_notes(phase: PhasePlan, following: PhasePlan | None) -> Iterator[str]:
         yield "the tokenizer has no chat template: the model sees the bare question (or the row's template)"
     if phase.dropped_rows:
         yield f"the last {phase.dropped_rows} rows of an epoch make no whole batch and are dropped; epochs reshuffle"
-    if phase.samples and phase.updates_per_batch == 1 and _takes_ratios(phase.objective):
+    if phase.uses_rollouts and phase.updates_per_batch == 1 and _takes_ratios(phase.objective):
         yield "one update a batch: the ratio to the old policy is 1, so no clip ever acts"
     if following is not None and phase.carry_optimizer:
         yield from _carried_moments(phase, following)

@@ -13,7 +13,7 @@ from prerl_spec.compiler.planning.component_plan import written_out
 from prerl_spec.compiler.planning.first_prompt import example_of
 from prerl_spec.compiler.planning.row_rules import unfit_rows
 from prerl_spec.compiler.resolve.resolved import Built, Resolved
-from prerl_spec.compiler.rules.phase_roles import Served, Site, nested
+from prerl_spec.compiler.rules.phase_roles import PhaseRoles, Served, nested
 from prerl_spec.compiler.rules.port_rules import fits, own_ports, phase_supplies
 from prerl_spec.errors import EnvironmentUnmet, SpecInvalid
 from prerl_spec.language.spec import DistributedSpec
@@ -25,7 +25,7 @@ FULL = 0.9
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class PlanContext:
     """What a phase is planned in."""
 
     resolved: Resolved
@@ -53,29 +53,29 @@ class _Counts:
         return self.units * self.group_size
 
 
-def phase_plan(around: Surroundings, site: Site, following: Site | None) -> PhasePlan:
+def phase_plan(around: PlanContext, roles: PhaseRoles, following: PhaseRoles | None) -> PhasePlan:
     """Raises SpecInvalid for data that cannot serve the phase."""
-    if unfit := list(unfit_rows(around.resolved, site, around.data)):
+    if unfit := list(unfit_rows(around.resolved, roles, around.data)):
         raise SpecInvalid(unfit, around.resolved.sources)
-    counts = _counts(site)
-    rows = _rows(around, site)
-    shown = _example(around, site)
+    counts = _counts(roles)
+    rows = _rows(around, roles)
+    shown = _example(around, roles)
     example = known(shown)
-    planned = _forwards(site, counts, example)
-    per_pass, cost = _pass(around, site, counts, planned, example)
-    drawn = counts.attempts * counts.max_new_tokens * (1 + counts.refill_rounds) if site.samples else 0
+    planned = _forwards(roles, counts, example)
+    per_pass, cost = _pass(around, roles, counts, planned, example)
+    drawn = counts.attempts * counts.max_new_tokens * (1 + counts.refill_rounds) if roles.uses_rollouts else 0
     return PhasePlan(
-        id=site.spec.id,
-        data=site.data,
-        samples=bool(site.samples),
-        objective=_whole(site.objective),
-        schedule=_whole(site.schedule),
-        optimizer=_whole(site.optimizer),
-        sampler=_at_work(site, site.sampler),
-        verifier=_at_work(site, site.verifier),
-        rewards=tuple(_whole(s) for s in site.rewards if site.samples),
-        filters=tuple(_whole(s) for s in site.filters if site.samples),
-        probes=tuple(_whole(s) for s in site.probes),
+        id=roles.spec.id,
+        data=roles.data,
+        uses_rollouts=bool(roles.uses_rollouts),
+        objective=_whole(roles.objective),
+        schedule=_whole(roles.schedule),
+        optimizer=_whole(roles.optimizer),
+        sampler=_at_work(roles, roles.sampler),
+        verifier=_at_work(roles, roles.verifier),
+        rewards=tuple(_whole(s) for s in roles.rewards if roles.uses_rollouts),
+        filters=tuple(_whole(s) for s in roles.filters if roles.uses_rollouts),
+        probes=tuple(_whole(s) for s in roles.probes),
         units_per_step=counts.units,
         group_size=counts.group_size,
         attempts_per_step=counts.attempts,
@@ -83,7 +83,7 @@ def phase_plan(around: Surroundings, site: Site, following: Site | None) -> Phas
         steps=counts.steps,
         updates=None if counts.steps is None else counts.steps * counts.updates_per_batch,
         tokens_per_pass=per_pass,
-        tokens_per_pass_written=site.spec.tokens_per_pass is not None,
+        tokens_per_pass_written=roles.spec.tokens_per_pass is not None,
         passes_at_most=_passes(around.resolved.spec.distributed, counts, planned, example, per_pass),
         refill_rounds=counts.refill_rounds,
         max_new_tokens=counts.max_new_tokens,
@@ -91,8 +91,8 @@ def phase_plan(around: Surroundings, site: Site, following: Site | None) -> Phas
         epochs=None if rows is None or counts.steps is None else counts.steps / max(1, epoch(rows, counts.units)[0]),
         dropped_rows=None if rows is None else epoch(rows, counts.units)[1],
         forwards=planned,
-        ports=tuple(_ports(around.resolved, site)),
-        carry_optimizer=carries_optimizer(site, following),
+        ports=tuple(_ports(around.resolved, roles)),
+        carry_optimizer=carries_optimizer(roles, following),
         example=example,
         example_unknown=why_unknown(shown),
         cost=known(cost),
@@ -101,73 +101,73 @@ def phase_plan(around: Surroundings, site: Site, following: Site | None) -> Phas
     )
 
 
-def carries_optimizer(site: Site, following: Site | None) -> bool | None:
+def carries_optimizer(roles: PhaseRoles, following: PhaseRoles | None) -> bool | None:
     """Whether the next phase inherits the moments: what the schedule says, else where both use the same optimizer."""
     if following is None:
         return None
-    written = getattr(site.schedule.component, "optimizer", None)
+    written = getattr(roles.schedule.component, "optimizer", None)
     if written is not None:
         return bool(written == "carry")
-    ours, theirs = _built(site.optimizer), _built(following.optimizer)
+    ours, theirs = _built(roles.optimizer), _built(following.optimizer)
     return (ours.use, ours.distribution) == (theirs.use, theirs.distribution)
 
 
-def _counts(site: Site) -> _Counts:
-    sampler = site.sampler.component if site.samples and site.sampler is not None else None
-    units = site.spec.prompts_per_step if site.samples else site.spec.documents_per_step
+def _counts(roles: PhaseRoles) -> _Counts:
+    sampler = roles.sampler.component if roles.uses_rollouts and roles.sampler is not None else None
+    units = roles.spec.prompts_per_step if roles.uses_rollouts else roles.spec.documents_per_step
     assert units is not None, "wiring lets no phase pass without the size of its step"
     return _Counts(
         units=units,
         group_size=sampler.group_size if sampler is not None else 1,
-        updates_per_batch=site.spec.updates_per_batch,
-        steps=site.schedule.component.max_steps,
+        updates_per_batch=roles.spec.updates_per_batch,
+        steps=roles.schedule.component.max_steps,
         max_new_tokens=sampler.max_new_tokens if sampler is not None else 0,
-        refill_rounds=max((f.component.refill_rounds for f in site.filters if site.samples), default=0),
+        refill_rounds=max((f.component.refill_rounds for f in roles.filters if roles.uses_rollouts), default=0),
     )
 
 
-def _rows(around: Surroundings, site: Site) -> int | None:
+def _rows(around: PlanContext, roles: PhaseRoles) -> int | None:
     """Rows of the phase's only data set; an epoch of a mixture means nothing."""
-    if len(site.data) != 1:
+    if len(roles.data) != 1:
         return None
-    data = around.data[next(iter(site.data))]
+    data = around.data[next(iter(roles.data))]
     return None if data is None else len(data)
 
 
-def _example(around: Surroundings, site: Site) -> Example | Unknown:
-    name = next(iter(site.data))
+def _example(around: PlanContext, roles: PhaseRoles) -> Example | Unknown:
+    name = next(iter(roles.data))
     data = around.data[name]
     if data is None:
         return Unknown(f"{around.unread[name].why} (data set `{name}`)")
     if isinstance(around.codec, Unknown):
         return around.codec
     try:
-        views = views_of(site.objective.component)
-        return example_of(name, data, around.codec, views, documents=not site.samples)
+        views = views_of(roles.objective.component)
+        return example_of(name, data, around.codec, views, documents=not roles.uses_rollouts)
     except EnvironmentUnmet as unmet:
         return Unknown(unmet.message)
 
 
-def _forwards(site: Site, counts: _Counts, example: Example | None) -> tuple[Forward, ...]:
+def _forwards(roles: PhaseRoles, counts: _Counts, example: Example | None) -> tuple[Forward, ...]:
     contexts = {} if example is None else {v.name: len(v.ids) for v in example.views}
     if example is not None:
         contexts["conditional"] = round(example.mean_context_tokens)
     return forwards(
-        site.objective.component,
+        roles.objective.component,
         samples=counts.attempts,
         updates_per_batch=counts.updates_per_batch,
         contexts=contexts,
-        probed=bool(site.samples),
+        probed=bool(roles.uses_rollouts),
     )
 
 
 def _pass(
-    around: Surroundings, site: Site, counts: _Counts, planned: tuple[Forward, ...], example: Example | None
+    around: PlanContext, roles: PhaseRoles, counts: _Counts, planned: tuple[Forward, ...], example: Example | None
 ) -> tuple[int, Cost | Unknown]:
     """Tokens of a pass and what the phase then costs: as written, else the most that there is room for, or that takes no
     more than the least does (sampling may need more than any pass)."""
-    sizes = pass_sizes(around.hardware) if site.spec.tokens_per_pass is None else (site.spec.tokens_per_pass,)
-    costs = [_cost(around, site, counts, planned, example, size) for size in sizes]
+    sizes = pass_sizes(around.hardware) if roles.spec.tokens_per_pass is None else (roles.spec.tokens_per_pass,)
+    costs = [_cost(around, roles, counts, planned, example, size) for size in sizes]
     for size, cost in zip(sizes, costs, strict=True):
         least = costs[-1]
         if isinstance(cost, Unknown) or isinstance(least, Unknown) or cost.device_bytes is None:
@@ -182,8 +182,8 @@ def _whole_memory(cost: Cost) -> int:
 
 
 def _cost(
-    around: Surroundings,
-    site: Site,
+    around: PlanContext,
+    roles: PhaseRoles,
     counts: _Counts,
     planned: tuple[Forward, ...],
     example: Example | None,
@@ -204,8 +204,8 @@ def _cost(
     work = Workload(
         trained=tokens(True),
         scored=tokens(False),
-        sampled=(counts.attempts * response + counts.units * prompt) if site.samples else 0,
-        at_once=counts.attempts if site.samples else 0,
+        sampled=(counts.attempts * response + counts.units * prompt) if roles.uses_rollouts else 0,
+        at_once=counts.attempts if roles.uses_rollouts else 0,
         sequence=prompt + response,
         in_a_pass=_in_a_pass(planned, response, counts, per_pass),
         reference=any(f.of == "reference" for f in planned),
@@ -220,7 +220,7 @@ def _cost(
         spread=Spread(
             sharded=distributed.strategy == "fsdp2",
             recomputed=distributed.activation_checkpointing,
-            engine_share=getattr(site.sampler.component, "device_share", None) if site.sampler is not None else None,
+            engine_share=getattr(roles.sampler.component, "device_share", None) if roles.sampler is not None else None,
         ),
         libraries=sum(_imported(around.resolved).values()),
     )
@@ -261,12 +261,16 @@ def _response(counts: _Counts, example: Example | None) -> int:
     return counts.max_new_tokens or round(documents)
 
 
-def _ports(resolved: Resolved, site: Site) -> list[Ports]:
+def _ports(resolved: Resolved, roles: PhaseRoles) -> list[Ports]:
     """Who serves which requirement, for the graph that people read."""
-    supplies = phase_supplies(resolved, site)
+    supplies = phase_supplies(resolved, roles)
     found: list[Ports] = []
-    for served in site.serving:
-        if not site.samples and served.built is not None and served.built.kind in ("sampler", "verifier", "filter"):
+    for served in roles.serving:
+        if (
+            not roles.uses_rollouts
+            and served.built is not None
+            and served.built.kind in ("sampler", "verifier", "filter")
+        ):
             continue
         for path, built in nested(served):
             for port in own_ports(built):
@@ -285,5 +289,5 @@ def _built(served: Served | None) -> Built:
     return built
 
 
-def _at_work(site: Site, served: Served | None) -> ComponentPlan | None:
-    return None if served is None or not site.samples else _whole(served)
+def _at_work(roles: PhaseRoles, served: Served | None) -> ComponentPlan | None:
+    return None if served is None or not roles.uses_rollouts else _whole(served)

@@ -8,12 +8,12 @@ from prerl_spec import __version__
 from prerl_spec.compiler.estimates.estimate import Shape, sampling_seconds, shape_of
 from prerl_spec.compiler.estimates.lanes import lane_notes
 from prerl_spec.compiler.estimates.local_files import model_codec, model_config
-from prerl_spec.compiler.estimates.requirements import (
+from prerl_spec.compiler.estimates.prerequisites import (
     INSTALL_TRAIN,
-    check_needs,
+    check_prerequisites,
     engine_parts,
     has_train,
-    run_requirements,
+    run_prerequisites,
 )
 from prerl_spec.compiler.estimates.unknown import NotKnown, Unknown, known
 from prerl_spec.compiler.hardware import Hardware, detect_hardware
@@ -23,16 +23,16 @@ from prerl_spec.compiler.planning.component_plan import written_out
 from prerl_spec.compiler.planning.digest import digest_of_plan
 from prerl_spec.compiler.planning.evaluation_plan import evaluation_share, evaluator_plan
 from prerl_spec.compiler.planning.notes import phase_notes
-from prerl_spec.compiler.planning.phase_plan import Surroundings, adapter_parameters, phase_plan
+from prerl_spec.compiler.planning.phase_plan import PlanContext, adapter_parameters, phase_plan
 from prerl_spec.compiler.planning.values import values
 from prerl_spec.compiler.resolve.resolved import Resolved
 from prerl_spec.compiler.rules.invariance_rules import invariance_parts
-from prerl_spec.compiler.rules.phase_roles import Served, Site, nested, sites, with_following
+from prerl_spec.compiler.rules.phase_roles import PhaseRoles, Served, nested, phase_roles, with_following
 from prerl_spec.compiler.rules.unused_rules import unused_components, unused_data
 from prerl_spec.compiler.rules.wire import outside_phases
 from prerl_spec.language.document import join_path
 from prerl_spec.language.spec import DistributedSpec
-from prerl_spec.registry.component import Requirement
+from prerl_spec.registry.component import Prerequisite
 from prerl_spec.registry.kinds import DataSet
 from prerl_spec.text import Codec
 
@@ -43,14 +43,14 @@ def make_plan(resolved: Resolved, hardware: Hardware | None = None) -> Plan:
     Reads local data sets: raises EnvironmentUnmet for unreadable rows, SpecInvalid for a template that fails.
     """
     here = hardware or detect_hardware()
-    spec, phases = resolved.spec, sites(resolved)
+    spec, phases = resolved.spec, phase_roles(resolved)
     opened = {name: _open(resolved, name) for name in spec.data}
     codec = _codec(resolved, opened)
     shape = _shape(resolved, codec)
     rows = {name: known(found.rows) for name, found in opened.items()}
     unread = {name: found.rows for name, found in opened.items() if isinstance(found.rows, Unknown)}
-    surroundings = Surroundings(resolved, here, rows, unread, codec, shape)
-    planned = _with_notes([phase_plan(surroundings, site, following) for site, following in with_following(phases)])
+    surroundings = PlanContext(resolved, here, rows, unread, codec, shape)
+    planned = _with_notes([phase_plan(surroundings, roles, following) for roles, following in with_following(phases)])
     data = {name: _data_plan(resolved, name, found) for name, found in opened.items()}
     evaluators = tuple(
         evaluator_plan(resolved, phases, planned, data, f"evaluate[{n}]") for n in range(len(spec.evaluate))
@@ -77,7 +77,7 @@ def make_plan(resolved: Resolved, hardware: Hardware | None = None) -> Plan:
         distributed={**spec.distributed.model_dump(mode="json"), "precision": precision},
         checkpoint=spec.checkpoint.model_dump(mode="json"),
         reference=spec.reference,
-        needs=check_needs(_required(resolved, phases), here),
+        prerequisites=check_prerequisites(_required(resolved, phases), here),
         changes=changes(resolved),
         hardware=here,
         notes=(*_notes(codec, shape, study=spec.study is not None), *_determinism(spec.distributed)),
@@ -100,7 +100,7 @@ def _open(resolved: Resolved, name: str) -> _Opened:
     """Opens a data set that needs nothing from outside; one on the hub is read by the run alone."""
     component: Any = resolved.built[join_path("data", name)].component
     tokenizer = component.tokenizer_files()
-    states = check_needs(((name, r) for r in component.requirements()), Hardware(1, None))
+    states = check_prerequisites(((name, r) for r in component.prerequisites()), Hardware(1, None))
     missing = [n for n in states if n.what in ("dataset", "model") or not n.met]
     if missing:
         first = missing[0]
@@ -146,25 +146,25 @@ def _top(resolved: Resolved, role: str) -> ComponentPlan | None:
     return None if built is None else written_out(built)
 
 
-def _required(resolved: Resolved, phases: tuple[Site, ...]) -> Iterator[tuple[str, Requirement]]:
+def _required(resolved: Resolved, phases: tuple[PhaseRoles, ...]) -> Iterator[tuple[str, Prerequisite]]:
     """Requirements of every component that the run will use, and the secrets that the spec names, each with its path."""
     unused = {*unused_components(resolved, phases), *(join_path("data", n) for n in unused_data(resolved, phases))}
-    serving = [s for site in phases for s in site.serving]
+    serving = [s for roles in phases for s in roles.serving]
     top = [Served(role, resolved.built.get(role)) for role in ("sampler", "verifier")]
     seen: set[str] = set()
     for served in [*outside_phases(resolved), *top, *serving]:
         for path, built in nested(served):
             if path not in seen and path.partition("[")[0] not in unused and path not in unused:
                 seen.add(path)
-                yield from ((path, requirement) for requirement in built.component.requirements())
-    yield from run_requirements()
+                yield from ((path, requirement) for requirement in built.component.prerequisites())
+    yield from run_prerequisites()
     yield from engine_parts(resolved.spec)
     yield from invariance_parts(resolved, phases)
     for path, names in resolved.secrets.items():
-        yield from ((path, Requirement("secret", name, f"export {name}=...")) for name in names)
+        yield from ((path, Prerequisite("secret", name, f"export {name}=...")) for name in names)
 
 
-def _seconds(around: Surroundings, phases: Sequence[PhasePlan], evaluators: Sequence[EvaluatorPlan]) -> float | None:
+def _seconds(around: PlanContext, phases: Sequence[PhasePlan], evaluators: Sequence[EvaluatorPlan]) -> float | None:
     """Steps x seconds of every phase, and the tokens of evaluation."""
     tokens = [e.tokens_at_most for e in evaluators]
     if isinstance(around.shape, Unknown) or any(t is None for t in tokens):

@@ -6,7 +6,7 @@ from itertools import islice
 from prerl_spec.codes import Code
 from prerl_spec.compiler.planning.first_prompt import LOOKED_AT
 from prerl_spec.compiler.resolve.resolved import Resolved
-from prerl_spec.compiler.rules.phase_roles import Site
+from prerl_spec.compiler.rules.phase_roles import PhaseRoles
 from prerl_spec.compiler.rules.rule_diagnostic import use_place
 from prerl_spec.errors import Diagnostic, Label
 from prerl_spec.language.document import join_path
@@ -14,33 +14,33 @@ from prerl_spec.registry.kinds import DataSet
 from prerl_spec.types import Row
 
 
-def unfit_rows(resolved: Resolved, site: Site, opened: Mapping[str, DataSet | None]) -> Iterator[Diagnostic]:
+def unfit_rows(resolved: Resolved, roles: PhaseRoles, opened: Mapping[str, DataSet | None]) -> Iterator[Diagnostic]:
     """Each data set of the phase that cannot serve it; one that cannot be read here is left to the run."""
-    for name in site.data:
+    for name in roles.data:
         data = opened[name]
         if data is None:
             continue
-        if (lacking := _lacking(resolved, site, name, data)) is not None:
-            place = use_place(resolved, site.objective.path)
+        if (lacking := _lacking(resolved, roles, name, data)) is not None:
+            place = use_place(resolved, roles.objective.path)
             source = resolved.value_span(use_place(resolved, join_path("data", name)))
             yield Diagnostic(
                 Code.UNMET_REQUIREMENT,
-                f"{site.title} {lacking}",
+                f"{roles.title} {lacking}",
                 resolved.value_span(place),
                 path=place,
                 labels=() if source is None else (Label(source, "its rows come from here"),),
                 help="name the column that holds them, or another data set",
             )
-    yield from _too_few(resolved, site, opened)
+    yield from _too_few(resolved, roles, opened)
 
 
-def _lacking(resolved: Resolved, site: Site, name: str, data: DataSet) -> str | None:
+def _lacking(resolved: Resolved, roles: PhaseRoles, name: str, data: DataSet) -> str | None:
     """What none of the first rows has and the phase cannot do without."""
     rows = list(islice(map(data.row, range(len(data))), LOOKED_AT))
-    if not site.samples:
+    if not roles.uses_rollouts:
         return None if any(r.document for r in rows) else f"trains on documents, and data set `{name}` has none"
     own = resolved.built[join_path("data", name)].slots.get("verifier")
-    verifier = getattr(own, "component", None) or getattr(site.verifier, "component", None)
+    verifier = getattr(own, "component", None) or getattr(roles.verifier, "component", None)
     if any(_can_be_judged(row, verifier) for row in rows):
         return None
     return f"verifies answers, and data set `{name}` has no gold answers"
@@ -52,14 +52,14 @@ def _can_be_judged(row: Row, verifier: object) -> bool:
     return row.gold is not None or check_gold is None or check_gold("") is None
 
 
-def _too_few(resolved: Resolved, site: Site, opened: Mapping[str, DataSet | None]) -> Iterator[Diagnostic]:
+def _too_few(resolved: Resolved, roles: PhaseRoles, opened: Mapping[str, DataSet | None]) -> Iterator[Diagnostic]:
     """A step that takes more rows than its only data set has; what a mixture takes of each is the run's to say."""
-    name = next(iter(site.data))
+    name = next(iter(roles.data))
     data = opened[name]
-    unit = "prompts_per_step" if site.samples else "documents_per_step"
-    wanted = getattr(site.spec, unit)
-    if len(site.data) > 1 or data is None or len(data) >= wanted:
+    unit = "prompts_per_step" if roles.uses_rollouts else "documents_per_step"
+    wanted = getattr(roles.spec, unit)
+    if len(roles.data) > 1 or data is None or len(data) >= wanted:
         return
-    key = f"{site.path}.{unit}"
-    message = f"{site.title} takes {wanted} rows a step, and data set `{name}` has {len(data)}"
+    key = f"{roles.path}.{unit}"
+    message = f"{roles.title} takes {wanted} rows a step, and data set `{name}` has {len(data)}"
     yield Diagnostic(Code.CONTRADICTION, message, resolved.value_span(key), path=key, help="take fewer")

@@ -6,7 +6,7 @@ from typing import Any
 
 from prerl_spec.compiler.planning.phase_plan import carries_optimizer
 from prerl_spec.compiler.resolve.resolved import Resolved
-from prerl_spec.compiler.rules.phase_roles import Served, Site, sites
+from prerl_spec.compiler.rules.phase_roles import PhaseRoles, Served, phase_roles
 from prerl_spec.compiler.rules.port_rules import fits
 from prerl_spec.language.document import join_path
 
@@ -60,9 +60,9 @@ def draw(resolved: Resolved) -> Drawing:
         for name in resolved.spec.data
     ]
     edges: list[Edge] = []
-    phases = sites(resolved)
-    for site in phases:
-        inside, between = _phase(site)
+    phases = phase_roles(resolved)
+    for roles in phases:
+        inside, between = _phase(roles)
         nodes += inside
         edges += between
     edges += _hand_overs(phases)
@@ -73,22 +73,22 @@ def draw(resolved: Resolved) -> Drawing:
     return Drawing(tuple(nodes), tuple(edges))
 
 
-def _phase(site: Site) -> tuple[list[Node], list[Edge]]:
+def _phase(roles: PhaseRoles) -> tuple[list[Node], list[Edge]]:
     """The stations of a batch in order, and what goes from each to the next."""
-    phase = site.spec.id
+    phase = roles.spec.id
     stations: list[tuple[str, Served, str]] = []
-    if site.samples:
-        assert site.sampler is not None, "wiring lets no sampling phase pass without a sampler"
-        stations.append(("sampler", site.sampler, "attempts"))
-        if site.verifier is not None:
-            stations.append(("verifier", site.verifier, _reward_port(site.verifier)))
-        stations += [(f"reward_{n}", r, "reward[scalar]") for n, r in enumerate(site.rewards)]
-        stations += [(f"filter_{n}", f, "groups") for n, f in enumerate(site.filters)]
-    assert site.optimizer is not None, "wiring lets no phase pass without an optimizer"
-    stations += [("objective", site.objective, "gradient"), ("optimizer", site.optimizer, "")]
+    if roles.uses_rollouts:
+        assert roles.sampler is not None, "wiring lets no sampling phase pass without a sampler"
+        stations.append(("sampler", roles.sampler, "attempts"))
+        if roles.verifier is not None:
+            stations.append(("verifier", roles.verifier, _reward_port(roles.verifier)))
+        stations += [(f"reward_{n}", r, "reward[scalar]") for n, r in enumerate(roles.rewards)]
+        stations += [(f"filter_{n}", f, "groups") for n, f in enumerate(roles.filters)]
+    assert roles.optimizer is not None, "wiring lets no phase pass without an optimizer"
+    stations += [("objective", roles.objective, "gradient"), ("optimizer", roles.optimizer, "")]
     nodes = [Node(f"{phase}_{role}", role.partition("_")[0], _name(served), phase) for role, served, _ in stations]
-    first = "prompts" if site.samples else "documents"
-    edges = [Edge(_data_id(name), nodes[0].id, first) for name in site.data]
+    first = "prompts" if roles.uses_rollouts else "documents"
+    edges = [Edge(_data_id(name), nodes[0].id, first) for name in roles.data]
     passed = [carries for _, _, carries in stations]
     edges += [
         Edge(one.id, other.id, carries) for one, other, carries in zip(nodes[:-1], nodes[1:], passed[:-1], strict=True)
@@ -96,11 +96,11 @@ def _phase(site: Site) -> tuple[list[Node], list[Edge]]:
     return nodes, edges
 
 
-def _hand_overs(phases: tuple[Site, ...]) -> list[Edge]:
+def _hand_overs(phases: tuple[PhaseRoles, ...]) -> list[Edge]:
     edges = [Edge("model", f"{phases[0].spec.id}_optimizer", "weights")] if phases else []
-    for site, following in zip(phases[:-1], phases[1:], strict=True):
-        moments = " and moments" if carries_optimizer(site, following) else ""
-        edges.append(Edge(f"{site.spec.id}_optimizer", f"{following.spec.id}_optimizer", f"weights{moments}"))
+    for roles, following in zip(phases[:-1], phases[1:], strict=True):
+        moments = " and moments" if carries_optimizer(roles, following) else ""
+        edges.append(Edge(f"{roles.spec.id}_optimizer", f"{following.spec.id}_optimizer", f"weights{moments}"))
     return edges
 
 

@@ -45,7 +45,7 @@ def render_phase(
 def flow(phase: PhasePlan) -> str:
     """The way of a batch: `train -> transformers -> exact_match -> grpo -> adamw -> policy`."""
     data = " + ".join(name if share == 1 else f"{share:.2g} {name}" for name, share in phase.data.items())
-    middle = [phase.sampler, phase.verifier] if phase.samples else []
+    middle = [phase.sampler, phase.verifier] if phase.uses_rollouts else []
     names = [data, *(c.use for c in middle if c is not None)]
     names += [" + ".join(c.use for c in many) for many in (phase.rewards, phase.filters) if many]
     return " -> ".join([*names, objective_name(phase.objective), phase.optimizer.use, "policy"])
@@ -71,7 +71,7 @@ def settings_text(component: ComponentPlan) -> str:
 
 def _step(phase: PhasePlan) -> str:
     updates = plural(phase.updates_per_batch, "update")
-    if not phase.samples:
+    if not phase.uses_rollouts:
         return f"{plural(phase.units_per_step, 'document')}, {updates}"
     drawn = phase.attempts_per_step * phase.max_new_tokens
     text = (
@@ -85,7 +85,7 @@ def _whole(phase: PhasePlan) -> str:
     parts = ["unknown: a token budget ends it"] if phase.updates is None else [plural(phase.updates, "update")]
     if phase.epochs is not None:
         parts.append(f"{phase.epochs:.2g} epochs of {', '.join(phase.data)}")
-    if phase.samples and phase.sampled_tokens_at_most is not None:
+    if phase.uses_rollouts and phase.sampled_tokens_at_most is not None:
         parts.append(f"at most {count(phase.sampled_tokens_at_most)} generated tokens")
     return ", ".join(parts)
 
@@ -98,7 +98,7 @@ def _forward(forward: Forward, phase: PhasePlan) -> str:
         "reference": "reference model",
         "probe": "metrics before the update",
     }[forward.of]
-    if not phase.samples:
+    if not phase.uses_rollouts:
         return f"{forward.view:<12} {plural(forward.samples, 'document')} x ({context} + its own) tokens: {what}"
     bound = "" if forward.of == "probe" else "at most "
     samples = f"{bound}{plural(forward.samples, 'sample')}"
@@ -108,7 +108,7 @@ def _forward(forward: Forward, phase: PhasePlan) -> str:
 def _passes(phase: PhasePlan) -> str:
     chosen = "written" if phase.tokens_per_pass_written else "chosen by plan"
     number = "" if phase.passes_at_most is None else f"{phase.passes_at_most:,} an update and process, "
-    bound = "about " if not phase.samples else "at most "
+    bound = "about " if not phase.uses_rollouts else "at most "
     return (
         f"{bound if number else ''}{number}of up to {phase.tokens_per_pass:,} tokens ({chosen}); a sample is never cut"
     )
@@ -133,7 +133,7 @@ def _too_much(wanted: int, there: int | None) -> str:
 
 def _time(phase: PhasePlan, cost: Cost) -> str:
     whole = "" if phase.steps is None else f", {duration(cost.seconds_per_step * phase.steps)} in all"
-    longest = ", with responses as long as they may be" if phase.samples else ""
+    longest = ", with responses as long as they may be" if phase.uses_rollouts else ""
     return (
         f"about {duration(cost.seconds_per_step)} a step{whole} on {cost.basis} "
         f"({cost.teraflop_per_step:.2g} TFLOP a step; a rough estimate{longest})"
@@ -147,7 +147,7 @@ def _measured(phase: PhasePlan, found: Measured) -> str:
         parts.append(f"{duration(whole)} in all")
     if phase.id in found.memory:
         parts.append(f"{size(found.memory[phase.id])} of memory a process at most")
-    return f"{', '.join(parts)}{found.limits if phase.samples else ''}, in {found.folder}"
+    return f"{', '.join(parts)}{found.limits if phase.uses_rollouts else ''}, in {found.folder}"
 
 
 def _hand_over(phase: PhasePlan, following: PhasePlan) -> str:

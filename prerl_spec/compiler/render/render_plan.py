@@ -4,9 +4,9 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from prerl_spec.compiler.estimates.requirements import TRAIN
+from prerl_spec.compiler.estimates.prerequisites import TRAIN
 from prerl_spec.compiler.past_runs.measured_times import Measured, whole_seconds
-from prerl_spec.compiler.plan import ComponentPlan, DataPlan, EvaluatorPlan, NeedPlan, Plan
+from prerl_spec.compiler.plan import ComponentPlan, DataPlan, EvaluatorPlan, Plan, PrerequisitePlan
 from prerl_spec.compiler.planning.flat_meaning import differing, leaves, shown_value
 from prerl_spec.compiler.render.human_units import count, duration, line, plural, size, table
 from prerl_spec.compiler.render.render_phase import render_phase, settings_text
@@ -24,7 +24,7 @@ def render_plan(plan: Plan, found: Measured | None = None) -> str:
         *(render_phase(p, after, i + 1, total, found) for i, (p, after) in enumerate(with_following(plan.phases))),
         _evaluation(plan),
         _changes(plan),
-        _needs(plan.needs),
+        _needs(plan.prerequisites),
         _sum(plan, found),
     ]
     return "\n\n".join(block for block in blocks if block) + "\n"
@@ -134,7 +134,7 @@ def _json(value: object) -> str:
     return text if len(text) <= 48 else f"{text[:45]}..."
 
 
-def _needs(needs: Iterable[NeedPlan]) -> str:
+def _needs(needs: Iterable[PrerequisitePlan]) -> str:
     # What every run needs is worth a line only where it is missing.
     needs = [need for need in needs if need.name != TRAIN or not need.met]
     if not needs:
@@ -145,7 +145,7 @@ def _needs(needs: Iterable[NeedPlan]) -> str:
         at = "" if need.revision in (None, "main") else f" at {need.revision}"
         out += line(words[need.met], f"{need.what} {need.name}{at}, for {', '.join(need.by)}: {need.found}")
         if need.met is not True:
-            out += line("", f"= help: {need.mend}")
+            out += line("", f"= help: {need.hint}")
     if any(need.what in ("model", "dataset") and need.met is False for need in needs):
         out += line("", "`prerl-spec fetch SPEC` brings models and data here")
     return "\n".join(out)
@@ -154,7 +154,7 @@ def _needs(needs: Iterable[NeedPlan]) -> str:
 def _sum(plan: Plan, found: Measured | None) -> str:
     unmet = len(plan.unmet)
     ready = "a run can start here" if not unmet else f"a run cannot start here: {plural(unmet, 'need')} not met"
-    if not unmet and any(need.met is None for need in plan.needs):
+    if not unmet and any(need.met is None for need in plan.prerequisites):
         ready += " if what is unknown above is met"
     return "\n".join(line("", f"{_whole_time(plan, found)}; {ready}", indent=0, column=0))
 

@@ -206,8 +206,8 @@ class _Walk:
             return
         for foreign in self.registry.ignored(kind, name):
             message = f"`{name}` of {foreign.distribution} is ignored: bare names belong to prerl-spec"
-            mend = f"its author can offer it as `{normalized(foreign.distribution).replace('-', '_')}.{name}`"
-            self.into.diagnostics.append(Diagnostic(Code.FOREIGN_BARE_NAME, message, use.span, where, help=mend))
+            hint = f"its author can offer it as `{normalized(foreign.distribution).replace('-', '_')}.{name}`"
+            self.into.diagnostics.append(Diagnostic(Code.FOREIGN_BARE_NAME, message, use.span, where, help=hint))
         entry = self.provider(kind, name, use, table, where, path)
         if entry is None:
             return
@@ -236,11 +236,11 @@ class _Walk:
     def malformed(self, kind: Kind, word: str, use: Scalar, where: str, path: str) -> None:
         close = nearest(word, self.registry.names(kind))
         if word.count(".") > 1 or ":" in word:
-            message, mend = f"{shown(word)} is an import path", "components are named, never imported by path"
+            message, hint = f"{shown(word)} is an import path", "components are named, never imported by path"
         elif "@" in word:
-            message, mend = f"malformed version in {shown(word)}", "versions start at 1: `name@1`"
+            message, hint = f"malformed version in {shown(word)}", "versions start at 1: `name@1`"
         else:
-            message, mend = f"{shown(word)} is not a name", "names are lower-case words: `grpo`, `acme.fancy`, `grpo@1`"
+            message, hint = f"{shown(word)} is not a name", "names are lower-case words: `grpo`, `acme.fancy`, `grpo@1`"
         caret = f"did you mean {one_of(close)}?" if close else ""
         suggestions = tuple(Suggestion(f"did you mean `{n}`?", n) for n in close)
         self.into.fail(
@@ -249,7 +249,7 @@ class _Walk:
             message,
             use.span,
             caret=caret,
-            help=mend,
+            help=hint,
             suggestions=suggestions,
             poison=path,
         )
@@ -285,9 +285,9 @@ class _Walk:
             return None
         if len(entries) > 1:
             homes = " and ".join(e.distribution for e in entries)
-            mend = f'choose one: from = "{entries[0].distribution}"'
+            hint = f'choose one: from = "{entries[0].distribution}"'
             self.into.fail(
-                Code.AMBIGUOUS_COMPONENT, where, f"`{name}` is provided by {homes}", use.span, help=mend, poison=path
+                Code.AMBIGUOUS_COMPONENT, where, f"`{name}` is provided by {homes}", use.span, help=hint, poison=path
             )
             return None
         return entries[0]

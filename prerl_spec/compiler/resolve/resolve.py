@@ -38,11 +38,11 @@ def resolve(
     """Reads a spec as far as settings. Never raises for a mistake inside it; UsageError where there is no such file, or
     where an entry of `sets` has no value."""
     if file.is_dir():
-        raise UsageError(f"{file} is a folder", mend="name the spec file in it")
+        raise UsageError(f"{file} is a folder", hint="name the spec file in it")
     try:
         data = file.read_bytes()
     except OSError as error:
-        raise UsageError(f"{file} cannot be read: {error.strerror}", mend="name a spec file") from error
+        raise UsageError(f"{file} cannot be read: {error.strerror}", hint="name a spec file") from error
     composition = compose(read(data, str(file)), file.parent, overlays)
     override(composition, sets, unsets)
     return _resolve(composition, file, local_code, installed())

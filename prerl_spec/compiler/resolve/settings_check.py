@@ -33,7 +33,7 @@ from prerl_spec.language.spec import LANGUAGE_VERSION, PhaseSpec, RunSpec, Spec,
 from prerl_spec.language.suggest import nearest
 from prerl_spec.registry.component import Component
 from prerl_spec.registry.entry_points import PluginFault
-from prerl_spec.registry.plugin_contract import hold_to_its_word, its_own_fault
+from prerl_spec.registry.plugin_contract import blame_plugin, check_declared_types
 from prerl_spec.registry.settings import Refusal, Setting, seen_as, settings_of, shown, validate
 
 
@@ -246,20 +246,20 @@ class Check(Findings):
     def built(self, declared: Declared, values: Mapping[str, Any]) -> tuple[Component | None, list[Refusal]]:
         """The component, or why its settings are refused. Raises PluginFault where a stranger's own code fails."""
         entry = declared.entry
-        with its_own_fault(entry.name, entry.distribution):
+        with blame_plugin(entry.name, entry.distribution):
             component, refusals = validate(declared.component, values)
         if component is None:
             return None, refusals
         assert isinstance(component, Component), f"{declared.component} is no component"
-        hold_to_its_word(component, entry.name, entry.distribution)
+        check_declared_types(component, entry.name, entry.distribution)
         return component, refusals
 
     def deprecated(self, declared: Declared) -> None:
-        for key, mend in declared.component.deprecated.items():
+        for key, hint in declared.component.deprecated.items():
             if key in declared.table.entries:
                 message = f"`{key}` of `{declared.use}` is deprecated"
                 span, path = declared.table.entries[key].span, join_path(declared.path, key)
-                self.diagnostics.append(Diagnostic(Code.DEPRECATED, message, span, path, help=mend))
+                self.diagnostics.append(Diagnostic(Code.DEPRECATED, message, span, path, help=hint))
 
     def stray(self, setting: Setting, entry: Entry, path: str) -> bool:
         """Whether something stands here that no plain setting takes: a component, a list of tables, a secret, nan; told."""

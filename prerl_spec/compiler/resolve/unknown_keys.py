@@ -100,6 +100,6 @@ def _former(declared: Declared, entry: Entry, where: str) -> Diagnostic | None:
         message = f"`{key}` of `{declared.use}` was renamed"
         suggestion = Suggestion(f"renamed to `{new}`", new)
         return Diagnostic(Code.RENAMED, message, entry.span, where, caret, suggestions=(suggestion,))
-    if mend := component.removed.get(key):
-        return Diagnostic(Code.REMOVED, f"`{key}` of `{declared.use}` was removed", entry.span, where, help=mend)
+    if hint := component.removed.get(key):
+        return Diagnostic(Code.REMOVED, f"`{key}` of `{declared.use}` was removed", entry.span, where, help=hint)
     return None

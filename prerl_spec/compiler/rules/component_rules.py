@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from prerl_spec.codes import Code
 from prerl_spec.compiler.resolve.resolved import Built, Resolved
-from prerl_spec.compiler.rules.phase_roles import Served, Site, nested
+from prerl_spec.compiler.rules.phase_roles import PhaseRoles, Served, nested
 from prerl_spec.compiler.rules.rule_diagnostic import at_last_written, setting_places, use_place
 from prerl_spec.errors import Diagnostic
 from prerl_spec.registry.component import Component, Place, Wiring
@@ -13,20 +13,20 @@ from prerl_spec.registry.entry_points import PluginFault
 from prerl_spec.registry.plugin_contract import conflicts
 
 
-def phase_conflicts(resolved: Resolved, site: Site, following: Site | None) -> Iterator[Diagnostic]:
+def phase_conflicts(resolved: Resolved, roles: PhaseRoles, following: PhaseRoles | None) -> Iterator[Diagnostic]:
     """Every broken rule of the components of a phase, nested ones included."""
-    wiring = _wiring(resolved, site, following)
-    owners = _owners(site, following)
-    for served in site.serving:
+    wiring = _wiring(resolved, roles, following)
+    owners = _owners(roles, following)
+    for served in roles.serving:
         for path, built in nested(served):
             yield from _checked(resolved, path, built, wiring, owners)
 
 
-def lone_conflicts(resolved: Resolved, served: Served, phases: Sequence[Site]) -> Iterator[Diagnostic]:
+def lone_conflicts(resolved: Resolved, served: Served, phases: Sequence[PhaseRoles]) -> Iterator[Diagnostic]:
     """Broken rules of a component outside every phase: a model, a data set, an evaluator, a tracker."""
     model = resolved.built.get("model")
-    objectives = [site.objective.component for site in phases]
-    samplers = [site.sampler.component for site in phases if site.samples and site.sampler is not None]
+    objectives = [roles.objective.component for roles in phases]
+    samplers = [roles.sampler.component for roles in phases if roles.uses_rollouts and roles.sampler is not None]
     whole = None not in (*objectives, *samplers)
     wiring = Wiring(
         written=frozenset(),
@@ -81,11 +81,11 @@ def _places(
 _NEIGHBOUR = {"next_phase_optimizer": "next_optimizer"}
 
 
-def _owners(site: Site, following: Site | None) -> dict[str, str]:
+def _owners(roles: PhaseRoles, following: PhaseRoles | None) -> dict[str, str]:
     """Owner in a Place -> path in the spec."""
-    owners = {"model": "model", "phase": site.path, "objective": site.objective.path, "schedule": site.schedule.path}
+    owners = {"model": "model", "phase": roles.path, "objective": roles.objective.path, "schedule": roles.schedule.path}
     for role in ("sampler", "verifier", "optimizer"):
-        served: Served | None = getattr(site, role)
+        served: Served | None = getattr(roles, role)
         if served is not None:
             owners[role] = served.path
     if following is not None and following.optimizer is not None:
@@ -93,27 +93,27 @@ def _owners(site: Site, following: Site | None) -> dict[str, str]:
     return owners
 
 
-def _wiring(resolved: Resolved, site: Site, following: Site | None) -> Wiring:
+def _wiring(resolved: Resolved, roles: PhaseRoles, following: PhaseRoles | None) -> Wiring:
     model = resolved.built.get("model")
 
     def component(served: Served | None) -> Component | None:
         found: Component | None = None if served is None else served.component
         return found
 
-    optimizer = component(site.optimizer)
+    optimizer = component(roles.optimizer)
     next_optimizer = None if following is None else component(following.optimizer)
     return Wiring(
         written=frozenset(),
-        phase=site.spec.id,
-        updates_per_batch=site.spec.updates_per_batch,
+        phase=roles.spec.id,
+        updates_per_batch=roles.spec.updates_per_batch,
         is_last_phase=following is None,
         model=None if model is None else model.component,
-        sampler=component(site.sampler),
-        verifier=component(site.verifier),
+        sampler=component(roles.sampler),
+        verifier=component(roles.verifier),
         optimizer=optimizer,
-        objective=component(site.objective),
-        schedule=component(site.schedule),
+        objective=component(roles.objective),
+        schedule=component(roles.schedule),
         # A next optimizer that is broken or missing is reported as such; no rule may hold it against this phase as well.
         next_optimizer=optimizer if following is not None and next_optimizer is None else next_optimizer,
-        has_rewards=bool(site.rewards),
+        has_rewards=bool(roles.rewards),
     )

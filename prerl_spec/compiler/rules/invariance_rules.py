@@ -3,31 +3,31 @@
 from collections.abc import Iterator, Sequence
 
 from prerl_spec.compiler.resolve.resolved import Resolved
-from prerl_spec.compiler.rules.phase_roles import Served, Site
-from prerl_spec.registry.component import Requirement
+from prerl_spec.compiler.rules.phase_roles import PhaseRoles, Served
+from prerl_spec.registry.component import Prerequisite
 
 INVARIANT_ATTEMPTS = "attempts[invariant]"
 """The port of a sampler whose samples are the same, bit for bit, whatever else is drawn with them."""
 
 
-def invariance_parts(resolved: Resolved, phases: Sequence[Site]) -> Iterator[tuple[str, Requirement]]:
+def invariance_parts(resolved: Resolved, phases: Sequence[PhaseRoles]) -> Iterator[tuple[str, Prerequisite]]:
     """Whatever would make the result depend on the number of processes, each as a part that is not there."""
     asked = resolved.spec.distributed
     if asked.determinism != "invariant":
         return
     if asked.strategy == "fsdp2":
         # Reduce-scatter adds gradients up in an order that depends on the number of processes.
-        part = Requirement("part", "invariant shards (fsdp2)", 'write strategy = "ddp", or determinism = "fast"')
+        part = Prerequisite("part", "invariant shards (fsdp2)", 'write strategy = "ddp", or determinism = "fast"')
         yield "distributed.strategy", part
     for sampler in _samplers(resolved, phases):
         if sampler.built is not None and INVARIANT_ATTEMPTS not in sampler.built.component.provides():
-            mend = 'write sampler = "transformers", or determinism = "fast"'
-            yield sampler.path, Requirement("part", f"invariant samples of `{sampler.built.use}`", mend)
+            hint = 'write sampler = "transformers", or determinism = "fast"'
+            yield sampler.path, Prerequisite("part", f"invariant samples of `{sampler.built.use}`", hint)
 
 
-def _samplers(resolved: Resolved, phases: Sequence[Site]) -> list[Served]:
+def _samplers(resolved: Resolved, phases: Sequence[PhaseRoles]) -> list[Served]:
     """Those that phases draw with, and the top-level one where evaluators may."""
-    drawing = [site.sampler for site in phases if site.samples and site.sampler is not None]
+    drawing = [roles.sampler for roles in phases if roles.uses_rollouts and roles.sampler is not None]
     top = (
         [Served("sampler", resolved.built["sampler"])] if resolved.spec.evaluate and "sampler" in resolved.built else []
     )

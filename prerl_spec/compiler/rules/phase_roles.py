@@ -27,7 +27,7 @@ class Served:
 
 
 @dataclass(frozen=True)
-class Site:
+class PhaseRoles:
     """A phase and those who serve it; None stands for a role that nobody was given."""
 
     path: str
@@ -49,10 +49,10 @@ class Site:
         return f"phase `{self.spec.id}`" if self.spec.id else "this phase"
 
     @property
-    def samples(self) -> bool | None:
+    def uses_rollouts(self) -> bool | None:
         """Whether its objective draws from the policy; None where the objective is broken."""
         objective = self.objective.component
-        return None if objective is None else bool(objective.samples)
+        return None if objective is None else bool(objective.uses_rollouts)
 
     @property
     def serving(self) -> tuple[Served, ...]:
@@ -62,7 +62,7 @@ class Site:
         return (self.objective, self.schedule, *(s for s in single if s is not None), *several)
 
 
-def sites(resolved: Resolved) -> tuple[Site, ...]:
+def phase_roles(resolved: Resolved) -> tuple[PhaseRoles, ...]:
     """The phases in the order in which they run, each with those who serve it."""
     phases = resolved.spec.phases
     return tuple(_site(resolved, index, phases[index]) for index in running_order(phases))
@@ -105,7 +105,7 @@ def shares(data: str | Mapping[str, float]) -> dict[str, float]:
     return {name: weight / total for name, weight in data.items()}
 
 
-def _site(resolved: Resolved, index: int, phase: PhaseSpec) -> Site:
+def _site(resolved: Resolved, index: int, phase: PhaseSpec) -> PhaseRoles:
     path = f"phases[{index}]"
 
     def served(at: str) -> Served:
@@ -122,7 +122,7 @@ def _site(resolved: Resolved, index: int, phase: PhaseSpec) -> Site:
         prefix = "" if own is None else f"{path}."
         return tuple(served(f"{prefix}{role}[{number}]") for number in range(len(found or ())))
 
-    return Site(
+    return PhaseRoles(
         path=path,
         spec=phase,
         objective=served(f"{path}.objective"),

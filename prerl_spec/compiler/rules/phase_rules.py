@@ -6,59 +6,59 @@ from typing import Any
 from prerl_spec.codes import Code
 from prerl_spec.compiler.objective_needs import reads_from
 from prerl_spec.compiler.resolve.resolved import Resolved
-from prerl_spec.compiler.rules.phase_roles import Served, Site, nested
+from prerl_spec.compiler.rules.phase_roles import PhaseRoles, Served, nested
 from prerl_spec.compiler.rules.rule_diagnostic import at_last_written, place_behind, setting_places, use_place
 from prerl_spec.errors import Diagnostic
 
 
-def step_size(resolved: Resolved, site: Site) -> Iterator[Diagnostic]:
+def step_size(resolved: Resolved, roles: PhaseRoles) -> Iterator[Diagnostic]:
     """prompts_per_step where the phase samples, documents_per_step where it does not, a multiple of the updates."""
-    if site.samples is None:
+    if roles.uses_rollouts is None:
         return
-    wanted, other = ("prompts_per_step", "documents_per_step")[:: 1 if site.samples else -1]
-    if getattr(site.spec, other) is not None:
-        assert site.objective.built is not None
-        does = "samples: it counts prompts" if site.samples else "samples nothing: it counts documents"
+    wanted, other = ("prompts_per_step", "documents_per_step")[:: 1 if roles.uses_rollouts else -1]
+    if getattr(roles.spec, other) is not None:
+        assert roles.objective.built is not None
+        does = "samples: it counts prompts" if roles.uses_rollouts else "samples nothing: it counts documents"
         yield Diagnostic(
             Code.CONTRADICTION,
-            f"{site.title} {does}, not {other.split('_')[0]}",
-            resolved.key_span(f"{site.path}.{other}"),
-            path=f"{site.path}.{other}",
+            f"{roles.title} {does}, not {other.split('_')[0]}",
+            resolved.key_span(f"{roles.path}.{other}"),
+            path=f"{roles.path}.{other}",
             help=f"write {wanted}",
-            notes=(f"its objective is `{site.objective.built.use}`",),
+            notes=(f"its objective is `{roles.objective.built.use}`",),
         )
-    units = getattr(site.spec, wanted)
-    if units is None and getattr(site.spec, other) is None and f"{site.path}.{wanted}" not in resolved.poisoned:
+    units = getattr(roles.spec, wanted)
+    if units is None and getattr(roles.spec, other) is None and f"{roles.path}.{wanted}" not in resolved.poisoned:
         yield Diagnostic(
             Code.MISSING_KEY,
-            f"{site.title} has no `{wanted}`",
-            resolved.header_span(site.path),
-            path=f"{site.path}.{wanted}",
+            f"{roles.title} has no `{wanted}`",
+            resolved.header_span(roles.path),
+            path=f"{roles.path}.{wanted}",
             help=f"write how many {wanted.split('_')[0]} a step takes",
         )
 
 
-def whole_updates(resolved: Resolved, site: Site) -> Iterator[Diagnostic]:
+def whole_updates(resolved: Resolved, roles: PhaseRoles) -> Iterator[Diagnostic]:
     """A step splits evenly into its updates; whoever trains on it has no say."""
-    misplaced = {True: "documents_per_step", False: "prompts_per_step", None: None}[site.samples]
+    misplaced = {True: "documents_per_step", False: "prompts_per_step", None: None}[roles.uses_rollouts]
     for key in ("prompts_per_step", "documents_per_step"):
-        units = getattr(site.spec, key)
-        if key != misplaced and units is not None and units % site.spec.updates_per_batch:
+        units = getattr(roles.spec, key)
+        if key != misplaced and units is not None and units % roles.spec.updates_per_batch:
             yield Diagnostic(
                 Code.CONTRADICTION,
-                f"{key} = {units} is not a multiple of updates_per_batch = {site.spec.updates_per_batch}",
-                resolved.key_span(f"{site.path}.{key}"),
-                path=f"{site.path}.{key}",
+                f"{key} = {units} is not a multiple of updates_per_batch = {roles.spec.updates_per_batch}",
+                resolved.key_span(f"{roles.path}.{key}"),
+                path=f"{roles.path}.{key}",
                 help="whole groups are split evenly into the updates of a batch",
             )
 
 
-def group_baseline(resolved: Resolved, site: Site) -> Iterator[Diagnostic]:
+def group_baseline(resolved: Resolved, roles: PhaseRoles) -> Iterator[Diagnostic]:
     """A group baseline over fewer attempts than it needs; over one it is 0 for ever."""
-    if site.sampler is None or site.sampler.component is None or not site.samples:
+    if roles.sampler is None or roles.sampler.component is None or not roles.uses_rollouts:
         return
-    sampler = site.sampler.component
-    for part in _parts_that(lambda o: bool(o.min_group > sampler.group_size), site.objective):
+    sampler = roles.sampler.component
+    for part in _parts_that(lambda o: bool(o.min_group > sampler.group_size), roles.objective):
         least = part.component.min_group
         yield at_last_written(
             resolved,
@@ -66,33 +66,33 @@ def group_baseline(resolved: Resolved, site: Site) -> Iterator[Diagnostic]:
             f"a group baseline needs at least {'two' if least == 2 else least} attempts a prompt, and `group_size` is "
             f"{sampler.group_size}",
             [
-                *setting_places(resolved, site.sampler.path, sampler, "group_size"),
+                *setting_places(resolved, roles.sampler.path, sampler, "group_size"),
                 place_behind(resolved, part, "min_group"),
             ],
             help=f"set group_size to {least} or more, or take an objective without a group baseline",
         )
 
 
-def truncated_sampling(resolved: Resolved, site: Site) -> Iterator[Diagnostic]:
+def truncated_sampling(resolved: Resolved, roles: PhaseRoles) -> Iterator[Diagnostic]:
     """Under top_p or top_k the sampler's distribution is not the policy's, and no ratio to it means anything."""
-    if site.sampler is None or site.sampler.component is None or not site.samples:
+    if roles.sampler is None or roles.sampler.component is None or not roles.uses_rollouts:
         return
-    sampler = site.sampler.component
+    sampler = roles.sampler.component
     off = {"top_p": 1.0, "top_k": 0}
     truncating = [
-        (f"{site.sampler.path}.{key}", getattr(sampler, key))
+        (f"{roles.sampler.path}.{key}", getattr(sampler, key))
         for key in off
         if getattr(sampler, key, off[key]) != off[key]
     ]
-    updated_often = site.spec.updates_per_batch > 1
+    updated_often = roles.spec.updates_per_batch > 1
 
     def takes_ratios(objective: Any) -> bool:
         return bool(updated_often and objective.uses_ratio) or reads_from(objective, "sampler")
 
-    for part in _parts_that(takes_ratios, site.objective) if truncating else ():
+    for part in _parts_that(takes_ratios, roles.objective) if truncating else ():
         ratios: list[tuple[str, object]] = []
         if updated_often and part.component.uses_ratio:
-            ratios.append((f"{site.path}.updates_per_batch", site.spec.updates_per_batch))
+            ratios.append((f"{roles.path}.updates_per_batch", roles.spec.updates_per_batch))
         if reads_from(part.component, "sampler"):
             ratios.append(place_behind(resolved, part, "sampler_logprobs"))
         yield at_last_written(
@@ -105,27 +105,27 @@ def truncated_sampling(resolved: Resolved, site: Site) -> Iterator[Diagnostic]:
         )
 
 
-def reference_switched_off(resolved: Resolved, site: Site) -> Iterator[Diagnostic]:
+def reference_switched_off(resolved: Resolved, roles: PhaseRoles) -> Iterator[Diagnostic]:
     """A term that compares with a reference, in a spec that has none."""
     if resolved.spec.reference != "off":
         return
-    for part in _parts_that(lambda o: reads_from(o, "reference"), site.objective):
+    for part in _parts_that(lambda o: reads_from(o, "reference"), roles.objective):
         yield at_last_written(
             resolved,
             Code.CONTRADICTION,
-            f'the objective of {site.title} compares with a reference, and reference = "off"',
+            f'the objective of {roles.title} compares with a reference, and reference = "off"',
             [("reference", "off"), (use_place(resolved, part.path), None)],
             help='leave `reference` out, or write reference = "initial"',
         )
 
 
-def steps_that_are_not_known(resolved: Resolved, site: Site) -> Iterator[Diagnostic]:
+def steps_that_are_not_known(resolved: Resolved, roles: PhaseRoles) -> Iterator[Diagnostic]:
     """A learning rate that falls over the steps of a phase needs to know how many there are."""
-    schedule = site.schedule.component
-    optimizer = None if site.optimizer is None else site.optimizer.component
+    schedule = roles.schedule.component
+    optimizer = None if roles.optimizer is None else roles.optimizer.component
     if schedule is None or optimizer is None or schedule.max_steps is not None:
         return
-    assert site.optimizer is not None
+    assert roles.optimizer is not None
     falling = getattr(optimizer, "lr_schedule", "constant")
     if falling != "constant":
         yield at_last_written(
@@ -133,19 +133,19 @@ def steps_that_are_not_known(resolved: Resolved, site: Site) -> Iterator[Diagnos
             Code.CONTRADICTION,
             f'lr_schedule = "{falling}" runs over the steps of the phase, and a token budget has no number of steps',
             [
-                *setting_places(resolved, site.optimizer.path, optimizer, "lr_schedule"),
-                place_behind(resolved, site.schedule, "max_steps"),
+                *setting_places(resolved, roles.optimizer.path, optimizer, "lr_schedule"),
+                place_behind(resolved, roles.schedule, "max_steps"),
             ],
             help='give the phase `steps`, or take lr_schedule = "constant"',
         )
 
 
-def inherited_moments(resolved: Resolved, site: Site, following: Site | None) -> Iterator[Diagnostic]:
+def inherited_moments(resolved: Resolved, roles: PhaseRoles, following: PhaseRoles | None) -> Iterator[Diagnostic]:
     """A written `carry` needs the same optimizer in the next phase."""
-    schedule = site.schedule.component
+    schedule = roles.schedule.component
     if schedule is None or following is None or getattr(schedule, "optimizer", None) != "carry":
         return
-    ours, theirs = site.optimizer, following.optimizer
+    ours, theirs = roles.optimizer, following.optimizer
     if ours is None or theirs is None or ours.built is None or theirs.built is None:
         return
     if (ours.built.use, ours.built.distribution) != (theirs.built.use, theirs.built.distribution):
@@ -153,7 +153,7 @@ def inherited_moments(resolved: Resolved, site: Site, following: Site | None) ->
             resolved,
             Code.CONTRADICTION,
             'optimizer = "carry", but the next phase uses another optimizer, which cannot take these moments over',
-            [*setting_places(resolved, site.schedule.path, schedule, "optimizer")],
+            [*setting_places(resolved, roles.schedule.path, schedule, "optimizer")],
             help='write optimizer = "reset", or leave it out, or give both phases the same optimizer',
         )
 

@@ -11,7 +11,7 @@ from typing import Literal
 from prerl_spec.codes import Code
 from prerl_spec.compiler.resolve.resolved import Built, Resolved
 from prerl_spec.compiler.rules.name_rules import named_data
-from prerl_spec.compiler.rules.phase_roles import Served, Site, nested
+from prerl_spec.compiler.rules.phase_roles import PhaseRoles, Served, nested
 from prerl_spec.compiler.rules.rule_diagnostic import use_place
 from prerl_spec.errors import Diagnostic, Label
 from prerl_spec.language.document import join_path
@@ -42,67 +42,67 @@ def fits(provided: str, required: str) -> bool:
     return not detail or detail == offered or offered in NARROWER.get(detail, ())
 
 
-def missing_roles(resolved: Resolved, site: Site) -> Iterator[Diagnostic]:
+def missing_roles(resolved: Resolved, roles: PhaseRoles) -> Iterator[Diagnostic]:
     """E0601 at the objective for a sampler, verifier, optimizer or (unwritten) data set that nobody gives the phase."""
-    for role, table in _unfilled(resolved, site).items():
-        keys = {"data", "data.train"} if role == "data set" else {role, f"{site.path}.{role}"}
+    for role, table in _unfilled(resolved, roles).items():
+        keys = {"data", "data.train"} if role == "data set" else {role, f"{roles.path}.{role}"}
         if keys & resolved.poisoned:
             continue  # something was meant to be there, and is reported
         article = "an" if role[0] in "aeiou" else "a"
-        place = use_place(resolved, site.objective.path)
+        place = use_place(resolved, roles.objective.path)
         yield Diagnostic(
             Code.UNMET_REQUIREMENT,
-            f"{site.title} needs {article} {role}, and the spec has none",
+            f"{roles.title} needs {article} {role}, and the spec has none",
             resolved.value_span(place),
             path=place,
             help=f"add {table}",
         )
 
 
-def _unfilled(resolved: Resolved, site: Site) -> dict[str, str]:
+def _unfilled(resolved: Resolved, roles: PhaseRoles) -> dict[str, str]:
     """Roles that nobody fills, each with the table that would."""
     unfilled: dict[str, str] = {}
-    if site.samples and site.sampler is None:
+    if roles.uses_rollouts and roles.sampler is None:
         unfilled["sampler"] = "`[sampler]`"
-    if site.samples and site.verifier is None and not _data_bring_verifiers(resolved, site):
+    if roles.uses_rollouts and roles.verifier is None and not _data_bring_verifiers(resolved, roles):
         unfilled["verifier"] = "`[verifier]`"
-    if site.optimizer is None and site.objective.built is not None:
+    if roles.optimizer is None and roles.objective.built is not None:
         unfilled["optimizer"] = "`[optimizer]`"
-    if "train" not in resolved.spec.data and not resolved.is_written(f"{site.path}.data"):
+    if "train" not in resolved.spec.data and not resolved.is_written(f"{roles.path}.data"):
         unfilled["data set"] = "`[data.train]`, or name the phase's `data`"
     return unfilled
 
 
-def unmatched_ports(resolved: Resolved, site: Site) -> Iterator[Diagnostic]:
+def unmatched_ports(resolved: Resolved, roles: PhaseRoles) -> Iterator[Diagnostic]:
     """E0601 and E0603 for every port that somebody in the phase requires."""
-    if any(s.built is None for s in site.serving) or _unfilled(resolved, site):
+    if any(s.built is None for s in roles.serving) or _unfilled(resolved, roles):
         return  # whoever is broken or missing may be the provider
-    supplies = phase_supplies(resolved, site)
-    for served in site.serving:
-        if _serves_others(site, served):
+    supplies = phase_supplies(resolved, roles)
+    for served in roles.serving:
+        if _serves_others(roles, served):
             continue
         for path, built in nested(served):
             yield from match(resolved, path, built, supplies)
 
 
-def _serves_others(site: Site, served: Served) -> bool:
+def _serves_others(roles: PhaseRoles, served: Served) -> bool:
     """Whether a top-level component has nothing to do in a phase of documents, which nobody judges or filters."""
-    is_own = served.path.startswith(f"{site.path}.")
-    return not site.samples and not is_own and served.component.kind in ("verifier", "reward", "filter")
+    is_own = served.path.startswith(f"{roles.path}.")
+    return not roles.uses_rollouts and not is_own and served.component.kind in ("verifier", "reward", "filter")
 
 
 def own_ports(built: Built) -> list[str]:
     """What a component requires for itself: a sum's terms say for themselves what they need."""
     inner = [b for slot in built.slots.values() for b in (slot if isinstance(slot, tuple) else (slot,))]
-    return sorted(built.component.requires().difference(*(b.component.requires() for b in inner)))
+    return sorted(built.component.consumes().difference(*(b.component.consumes() for b in inner)))
 
 
-def outside_ports(resolved: Resolved, served: Served, phases: Sequence[Site]) -> Iterator[Diagnostic]:
+def outside_ports(resolved: Resolved, served: Served, phases: Sequence[PhaseRoles]) -> Iterator[Diagnostic]:
     """The same for a component outside the phases: an evaluator sees the model, the data sets, a sampler and verdicts.
 
     Which verifier judges: its own, else that of the data set it names, else the one that serves the run.
     """
-    if served.built is None or not served.component.requires():
+    if served.built is None or not served.component.consumes():
         return
     serving = [top_or_first(resolved, phases, role) for role in ("sampler", "verifier")]
     if any(is_broken(s) for s in serving) or {"model", "sampler", "verifier"} & resolved.poisoned:
@@ -121,11 +121,13 @@ def outside_ports(resolved: Resolved, served: Served, phases: Sequence[Site]) ->
     yield from match(resolved, served.path, served.built, supplies)
 
 
-def top_or_first(resolved: Resolved, phases: Sequence[Site], role: Literal["sampler", "verifier"]) -> Served | None:
+def top_or_first(
+    resolved: Resolved, phases: Sequence[PhaseRoles], role: Literal["sampler", "verifier"]
+) -> Served | None:
     """Who serves evaluators where no phase has ended: the top-level one, else that of the first phase that has one."""
     if getattr(resolved.spec, role) is not None:
         return Served(role, resolved.built.get(role))
-    return next((s for site in phases if (s := getattr(site, role)) is not None), None)
+    return next((s for roles in phases if (s := getattr(roles, role)) is not None), None)
 
 
 def _served_supply(served: Served) -> Supply:
@@ -168,26 +170,26 @@ def match(resolved: Resolved, path: str, built: Built, supplies: Iterable[Supply
         )
 
 
-def phase_supplies(resolved: Resolved, site: Site) -> list[Supply]:
+def phase_supplies(resolved: Resolved, roles: PhaseRoles) -> list[Supply]:
     """Who offers what in a phase. With `rewards` the reward is a sum and so a scalar, whatever the verifier gives."""
     supplies = [_supply("model", resolved.built["model"])] if "model" in resolved.built else []
-    for served in site.serving:
+    for served in roles.serving:
         if served.built is None or served.built.kind in ("verifier", "reward"):
             continue
         supplies += [_supply(path, built) for path, built in nested(served)]
-    for name in site.data:
+    for name in roles.data:
         if (data := resolved.built.get(join_path("data", name))) is not None:
             supplies.append(_supply(join_path("data", name), data))
-    return supplies + _verdict_supplies(resolved, site)
+    return supplies + _verdict_supplies(resolved, roles)
 
 
-def _verdict_supplies(resolved: Resolved, site: Site) -> list[Supply]:
+def _verdict_supplies(resolved: Resolved, roles: PhaseRoles) -> list[Supply]:
     """Verifiers one a data set, at most one of which answers for a prompt; reward terms only add to their score."""
-    verifiers = list(_verifiers(resolved, site).items())
+    verifiers = list(_verifiers(resolved, roles).items())
     if not verifiers:
         return []
     common = frozenset.intersection(*(b.component.provides() for _, b in verifiers))
-    terms = [(r.path, r.built) for r in site.rewards if r.built is not None]
+    terms = [(r.path, r.built) for r in roles.rewards if r.built is not None]
     if terms:
         common = frozenset("reward[scalar]" if _same_name(p, "reward") else p for p in common)
     name = ", ".join(dict.fromkeys(b.use for _, b in verifiers))
@@ -198,21 +200,21 @@ def _verdict_supplies(resolved: Resolved, site: Site) -> list[Supply]:
     return [Supply(verifiers[0][0], name, common), *others]
 
 
-def _verifiers(resolved: Resolved, site: Site) -> dict[str, Built]:
+def _verifiers(resolved: Resolved, roles: PhaseRoles) -> dict[str, Built]:
     found: dict[str, Built] = {}
-    for name in site.data:
+    for name in roles.data:
         data = resolved.built.get(join_path("data", name))
         own = data.slots.get("verifier") if data is not None else None
         if isinstance(own, Built):
             found[join_path(join_path("data", name), "verifier")] = own
-        elif site.verifier is not None and site.verifier.built is not None:
-            found[site.verifier.path] = site.verifier.built
+        elif roles.verifier is not None and roles.verifier.built is not None:
+            found[roles.verifier.path] = roles.verifier.built
     return found
 
 
-def _data_bring_verifiers(resolved: Resolved, site: Site) -> bool:
+def _data_bring_verifiers(resolved: Resolved, roles: PhaseRoles) -> bool:
     """Whether each of the phase's data sets has its own verifier, or is broken or missing (reported elsewhere)."""
-    built = [resolved.built.get(join_path("data", name)) for name in site.data]
+    built = [resolved.built.get(join_path("data", name)) for name in roles.data]
     return all(b is None or b.slots.get("verifier") is not None for b in built)
 
 

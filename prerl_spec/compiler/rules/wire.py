@@ -9,7 +9,7 @@ from itertools import zip_longest
 from prerl_spec.compiler.resolve.resolve import new_in_arm
 from prerl_spec.compiler.resolve.resolved import Resolved, in_file_order
 from prerl_spec.compiler.rules import component_rules, name_rules, phase_rules, port_rules, unused_rules
-from prerl_spec.compiler.rules.phase_roles import Served, Site, sites
+from prerl_spec.compiler.rules.phase_roles import PhaseRoles, Served, phase_roles
 from prerl_spec.errors import Diagnostic
 from prerl_spec.language.document import join_path
 
@@ -24,11 +24,11 @@ def wire(resolved: Resolved) -> tuple[Diagnostic, ...]:
         found += name_rules.phase_order(resolved)
         found += name_rules.phase_data(resolved)
         found += name_rules.tokenizer_from_data(resolved)
-    phases = sites(resolved)
-    for site, following in zip_longest(phases, phases[1:]):
-        found += _of_phase(resolved, site, following)
+    phases = phase_roles(resolved)
+    for roles, following in zip_longest(phases, phases[1:]):
+        found += _of_phase(resolved, roles, following)
         if not resolved.has_gaps:  # what seems to be missing may well be there
-            found += port_rules.missing_roles(resolved, site)
+            found += port_rules.missing_roles(resolved, roles)
     for served in outside_phases(resolved):
         found += component_rules.lone_conflicts(resolved, served, phases)
         found += name_rules.data_named_by(resolved, served)
@@ -55,16 +55,16 @@ def outside_phases(resolved: Resolved) -> Iterator[Served]:
             yield Served(f"{key}[{number}]", resolved.built.get(f"{key}[{number}]"))
 
 
-def _of_phase(resolved: Resolved, site: Site, following: Site | None) -> Iterator[Diagnostic]:
-    yield from component_rules.phase_conflicts(resolved, site, following)
-    yield from phase_rules.step_size(resolved, site)
-    yield from phase_rules.whole_updates(resolved, site)
-    yield from phase_rules.reference_switched_off(resolved, site)
-    yield from phase_rules.group_baseline(resolved, site)
-    yield from phase_rules.truncated_sampling(resolved, site)
-    yield from phase_rules.steps_that_are_not_known(resolved, site)
-    yield from phase_rules.inherited_moments(resolved, site, following)
-    yield from port_rules.unmatched_ports(resolved, site)
+def _of_phase(resolved: Resolved, roles: PhaseRoles, following: PhaseRoles | None) -> Iterator[Diagnostic]:
+    yield from component_rules.phase_conflicts(resolved, roles, following)
+    yield from phase_rules.step_size(resolved, roles)
+    yield from phase_rules.whole_updates(resolved, roles)
+    yield from phase_rules.reference_switched_off(resolved, roles)
+    yield from phase_rules.group_baseline(resolved, roles)
+    yield from phase_rules.truncated_sampling(resolved, roles)
+    yield from phase_rules.steps_that_are_not_known(resolved, roles)
+    yield from phase_rules.inherited_moments(resolved, roles, following)
+    yield from port_rules.unmatched_ports(resolved, roles)
 
 
 def _each_once(found: Iterable[Diagnostic]) -> Iterator[Diagnostic]:

@@ -99,12 +99,12 @@ def check_prompts(
     if too_long and data.over_long == "error":
         raise EnvironmentUnmet(
             f"data.{name}: {len(too_long)} questions are longer than {limit} tokens\n{_listed(too_long)}",
-            mend='raise max_prompt_tokens, use a model with a longer context, or write over_long = "drop"',
+            hint='raise max_prompt_tokens, use a model with a longer context, or write over_long = "drop"',
         )
     if unusable and data.on_bad_row == "error":
         raise EnvironmentUnmet(
             f"data.{name}: {len(unusable)} rows cannot be asked and judged\n{_listed(unusable)}",
-            mend='correct the rows, leave them out with on_bad_row = "drop", or choose a verifier that reads them',
+            hint='correct the rows, leave them out with on_bad_row = "drop", or choose a verifier that reads them',
         )
     return kept
 
@@ -130,7 +130,7 @@ def check_sizes(datasets: Mapping[str, OpenDataSet], phase: str, mixture: Mappin
         if have < batch:
             raise EnvironmentUnmet(
                 f"phase {phase}: a step draws {batch} rows, data.{name} has {have}",
-                mend="lower prompts_per_step (documents_per_step), or bring more rows",
+                hint="lower prompts_per_step (documents_per_step), or bring more rows",
             )
 
 
@@ -138,7 +138,7 @@ def _document(name: str, row: Row) -> str:
     if row.document is None:
         raise EnvironmentUnmet(
             f"data.{name}: {row.where} has no document to train on",
-            mend="name the column that holds them with `document`, or give the phase another data set",
+            hint="name the column that holds them with `document`, or give the phase another data set",
         )
     return row.document
 

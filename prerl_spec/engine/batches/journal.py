@@ -68,11 +68,11 @@ class StepJournal:
         noted = {slot: (self.groups.get((refill, slot)), prompt) for slot, prompt in asked}
         return {slot: group for slot, (group, prompt) in noted.items() if group is not None and group.prompt == prompt}
 
-    def drew(self, groups: Sequence[Group]) -> None:
+    def record_generations(self, groups: Sequence[Group]) -> None:
         """Notes the tokens of these groups before anybody judges them."""
         self._append([_entry(g) for g in groups])
 
-    def judged(self, groups: Sequence[Group]) -> None:
+    def record_verdicts(self, groups: Sequence[Group]) -> None:
         """Notes the verdicts of these groups before anything is trained on them."""
         self._append(
             [
@@ -87,7 +87,7 @@ class StepJournal:
             ]
         )
 
-    def refused(self, reason: str) -> None:
+    def record_rejection(self, reason: str) -> None:
         """Notes that the run stopped on the verdicts so far: they stay for people, and count no more."""
         self._append([{"kind": "refused", "reason": reason}])
 

@@ -65,7 +65,7 @@ class Documents:
             raise RunFailed(
                 f"{dataset.data.row(prompt.row).where}: question and document are {length} tokens, the model takes "
                 f"{self.max_length}",
-                mend='leave such rows out with over_long = "drop", or shorten them: documents are never cut',
+                hint='leave such rows out with over_long = "drop", or shorten them: documents are never cut',
             )
         return Group(slot, prompt, (Attempt((Segment(tokens),), text, "document"),))
 
@@ -105,10 +105,10 @@ class Rollouts:
             for group in groups:
                 (kept if all(f.component.keep(group) for f in self.phase.filters) else discarded).append(group)
         if (faults := verifier_faults([*kept, *discarded])) is not None:
-            notes.refused(faults)
+            notes.record_rejection(faults)
             raise RunFailed(
                 f"step {global_step}: {faults}",
-                mend="the step was not trained on and its responses are kept: mend what the verifier needs, and the same "
+                hint="the step was not trained on and its responses are kept: hint what the verifier needs, and the same "
                 "command has them judged again",
             )
         sampler = self.phase.sampler.component
@@ -151,7 +151,7 @@ class Rollouts:
             for i, generations in zip(mine, results, strict=True)
         ]
         together = sorted(self.ranks.gather(groups), key=lambda g: g.slot)
-        notes.drew([g for g in together if g.slot not in noted])
+        notes.record_generations([g for g in together if g.slot not in noted])
         return [noted.get(g.slot, g) for g in together]
 
     def _judged(self, groups: Sequence[Group], notes: StepJournal, timed: Timed) -> list[Group]:
@@ -160,7 +160,7 @@ class Rollouts:
         with timed("verify"):
             judged = self.ranks.gather(self._judge(mine))
         judged.sort(key=lambda g: g.slot)
-        notes.judged(judged)
+        notes.record_verdicts(judged)
         by_slot = {g.slot: g for g in judged}
         return [by_slot.get(g.slot, g) for g in groups]
 
@@ -191,7 +191,7 @@ class Rollouts:
                 if not np.isfinite(reward):
                     raise RunFailed(
                         f"a reward of prompt {group.prompt.data}[{group.prompt.row}] is {reward}",
-                        mend="rewards must be finite numbers; the journal holds the response",
+                        hint="rewards must be finite numbers; the journal holds the response",
                     )
             rewards.append(reward)
         return with_verdicts(group, verdicts, rewards)

@@ -60,7 +60,7 @@ class VerifierPool:
             self._await_ready(self._workers)
         except RunFailed as failure:
             self.close()
-            raise EnvironmentUnmet(failure.message, mend=failure.mend) from failure
+            raise EnvironmentUnmet(failure.message, hint=failure.hint) from failure
         except BaseException:
             self.close()
             raise
@@ -200,7 +200,7 @@ class VerifierPool:
     def _cannot_start(self, fault: str) -> RunFailed:
         return RunFailed(
             f"verifier {self.entry_value} cannot be started in a worker process: {fault}",
-            mend="import the class and call its warm_up() and judge(…) in a fresh interpreter; "
+            hint="import the class and call its warm_up() and judge(…) in a fresh interpreter; "
             "where memory is short, raise memory_mb",
         )
 

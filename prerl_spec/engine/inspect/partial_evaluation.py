@@ -13,7 +13,7 @@ SCORED_PAIRS = 256
 
 
 @dataclass
-class SmallRound:
+class PartialEvaluation:
     """Answers each call from a part of it, evenly spread, and gives the other questions the same answers again: what the
     evaluator then makes of them means nothing, but takes the time that it takes.
 

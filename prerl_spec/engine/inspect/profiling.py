@@ -11,7 +11,7 @@ from typing import Any
 
 from prerl_spec.compiler.graph import Graph, Named, Phase
 from prerl_spec.compiler.past_runs.calibration import CALIBRATION, EvaluatorTimes, PhaseTimes, Profile
-from prerl_spec.engine.inspect.partial_evaluation import SmallRound
+from prerl_spec.engine.inspect.partial_evaluation import PartialEvaluation
 from prerl_spec.engine.inspect.tracing import Tracer, TracingClock
 from prerl_spec.engine.processes.peak_memory import peak_bytes, reset_peak
 from prerl_spec.engine.record.events import EventLog, Listener
@@ -127,7 +127,7 @@ class Calibration(RunLoop):
     def _round(self, named: Named[Evaluator]) -> None:
         last = self.graph.phases[-1].id if self.graph.phases else "base"
         drawn = [_attempts(phase) for phase in self.graph.phases]
-        small = SmallRound(self.evaluations.site(last, self.position), max([LEAST_RESPONSES, *drawn]))
+        small = PartialEvaluation(self.evaluations.site(last, self.position), max([LEAST_RESPONSES, *drawn]))
         begin = perf_counter()
         named.component.score(small.opened())
         taken = perf_counter() - begin

@@ -41,7 +41,7 @@ def batch_logprobs(
     found = torch.zeros(len(needs), batch.tokens.num_tokens, dtype=torch.float64, device=policy.device)
     with torch.no_grad():
         for one in chain.from_iterable(shares.values()):
-            if one.samples or policy.is_sharded:
+            if one.sample_ids or policy.is_sharded:
                 vectors = policy.logprobs(one, needs, temperature=batch.temperature, of=of, scoring=scoring)
                 where = torch.from_numpy(one.index_N).to(found.device)
                 for row, need in enumerate(needs):

@@ -26,7 +26,7 @@ def decoder_layers(module: nn.Module) -> list[nn.Module]:
     if not found:
         raise EnvironmentUnmet(
             f"{type(module).__name__} has no decoder layers that transformers marks as such (GradientCheckpointingLayer)",
-            mend='write strategy = "ddp" and activation_checkpointing = false for this model',
+            hint='write strategy = "ddp" and activation_checkpointing = false for this model',
         )
     return found
 

@@ -35,5 +35,5 @@ def refuse_another_base(loaded: LoadedModel, manifest: Mapping[str, Any]) -> Non
     if was != now:
         raise Drift(
             f"the frozen weights of {loaded.source['name']} are not those that this run's adapter was trained on",
-            mend="bring back the folder, or write the commit as `revision`; or start a new run",
+            hint="bring back the folder, or write the commit as `revision`; or start a new run",
         )

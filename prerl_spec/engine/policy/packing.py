@@ -40,7 +40,7 @@ class Pass:
     """Samples (by their number in the update) that go forward and backward together; `index_N` are their tokens' places
     in the update's N."""
 
-    samples: tuple[int, ...]
+    sample_ids: tuple[int, ...]
     tokens: Tokens
     index_N: Index
     rows: Mapping[View, Rows]
@@ -55,7 +55,7 @@ def laid_out(view: View, prompt: Prompt, attempt: Attempt, codec: Codec) -> Layo
     elif layout.segments is not attempt.segments and _trained(layout.segments) != _trained(attempt.segments):
         fault = "other trained tokens than the attempt's: every view scores the same ones"
     if fault is not None:
-        raise RunFailed(f"the view `{view.name}` lays out {fault}", mend="correct the view's `lay`")
+        raise RunFailed(f"the view `{view.name}` lays out {fault}", hint="correct the view's `lay`")
     return layout
 
 

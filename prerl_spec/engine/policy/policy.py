@@ -162,7 +162,7 @@ class Policy:
         gap = (ours - torch.cat(theirs)).abs().mean().item()
         if not np.isfinite(gap):
             raise RunFailed(
-                "the model's log-probabilities are not finite before any training", mend="check its weights"
+                "the model's log-probabilities are not finite before any training", hint="check its weights"
             )
         # In 16-bit compute two orders of the same sums differ by some 1e-2.
         return gap < (PARITY_NATS if self.loaded.compute_dtype == torch.float32 else 3e-2)

@@ -110,7 +110,7 @@ def _mixed_precision(table: Any) -> MixedPrecisionPolicy:
 
 
 def _refused(key: str, why: str) -> EnvironmentUnmet:
-    return EnvironmentUnmet(f"distributed.fsdp.{key} {why}", mend="see fully_shard in the documentation of torch")
+    return EnvironmentUnmet(f"distributed.fsdp.{key} {why}", hint="see fully_shard in the documentation of torch")
 
 
 def is_sharded(tensor: Tensor) -> bool:

@@ -13,7 +13,7 @@ def tokenizer_files(name: str, data: Data) -> Mapping[str, str]:
     files = data.tokenizer_files()
     if files is None:
         raise EnvironmentUnmet(
-            f"data.{name} brings no tokenizer", mend='write a folder or hub name as tokenizer, not "data:…"'
+            f"data.{name} brings no tokenizer", hint='write a folder or hub name as tokenizer, not "data:…"'
         )
     return files
 

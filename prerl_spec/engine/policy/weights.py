@@ -71,7 +71,7 @@ def load_transformers(loaded: LoadedModel, folder: Path) -> None:
         placed = {n: placed_like(t, own[n]) if n in own else t for n, t in saved.state_dict().items()}
         loaded.module.load_state_dict(placed)
     except RuntimeError as error:
-        raise RunFailed(f"{folder.name} holds another model: {error}", mend="resume the run that wrote it") from error
+        raise RunFailed(f"{folder.name} holds another model: {error}", hint="resume the run that wrote it") from error
 
 
 @torch.no_grad()

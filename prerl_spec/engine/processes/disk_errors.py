@@ -9,12 +9,12 @@ from prerl_spec.errors import RunFailed
 
 
 @contextmanager
-def disk_faults_told(what: str) -> Iterator[None]:
+def translate_disk_errors(what: str) -> Iterator[None]:
     """Raises RunFailed where the file system refuses; safetensors wraps such errors in its own."""
     try:
         yield
     except (OSError, SafetensorError) as error:
         raise RunFailed(
             f"{what} cannot be written: {error}",
-            mend="free space, or make the folder writable: the same command goes on from the last checkpoint",
+            hint="free space, or make the folder writable: the same command goes on from the last checkpoint",
         ) from error

@@ -16,7 +16,7 @@ from accelerate import Accelerator
 from accelerate.utils import InitProcessGroupKwargs, gather_object
 
 from prerl_spec.compiler.estimates.lanes import workers
-from prerl_spec.engine.processes.disk_errors import disk_faults_told
+from prerl_spec.engine.processes.disk_errors import translate_disk_errors
 from prerl_spec.engine.processes.work_split import Division, add_in_pairs, fixed_threads
 from prerl_spec.errors import EnvironmentUnmet, PeerLost, PrerlError
 
@@ -55,7 +55,7 @@ class Ranks:
         if accelerator.num_processes != wanted:
             raise EnvironmentUnmet(
                 f"{wanted} processes are asked for, Accelerate connects {accelerator.num_processes}",
-                mend=f"prerl-spec run SPEC --processes {wanted}, or a launcher that sets RANK and WORLD_SIZE",
+                hint=f"prerl-spec run SPEC --processes {wanted}, or a launcher that sets RANK and WORLD_SIZE",
             )
         return cls(accelerator, invariant=invariant)
 
@@ -123,7 +123,7 @@ class Ranks:
             self.accelerator.wait_for_everyone()
 
     @contextmanager
-    def losses_told(self) -> Iterator[None]:
+    def translate_peer_loss(self) -> Iterator[None]:
         """Inside, a broken connection to another process is a PeerLost."""
         try:
             yield
@@ -132,7 +132,7 @@ class Ranks:
                 raise
             raise PeerLost(
                 f"process {self.rank} of {self.size} has lost the others; the one that failed first says why",
-                mend="the same command goes on from the last commit",
+                hint="the same command goes on from the last commit",
             ) from error
 
     def main_does(self, work: Callable[[], Any], what: str) -> None:
@@ -140,7 +140,7 @@ class Ranks:
         failure: PrerlError | None = None
         if self.is_main:
             try:
-                with disk_faults_told(what):
+                with translate_disk_errors(what):
                     work()
             except PrerlError as error:
                 failure = error
@@ -155,7 +155,7 @@ def joined_ranks(processes: int = 1, *, invariant: bool = False) -> Iterator[Ran
     Raises EnvironmentUnmet as `Ranks.start`, PeerLost for a broken connection.
     """
     ranks = Ranks.start(processes, invariant=invariant)
-    with ranks.losses_told(), fixed_threads() if invariant else nullcontext():
+    with ranks.translate_peer_loss(), fixed_threads() if invariant else nullcontext():
         yield ranks
 
 

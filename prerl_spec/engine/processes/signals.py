@@ -33,6 +33,6 @@ class Signals:
         if self.raised:
             self.at_once = True
             raise Interrupted(
-                "interrupted twice: the run stands at its last checkpoint", mend="the same command goes on"
+                "interrupted twice: the run stands at its last checkpoint", hint="the same command goes on"
             )
         self.raised = True

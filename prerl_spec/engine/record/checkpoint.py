@@ -75,7 +75,7 @@ def commit(
         raise
     if found := problems(target):
         raise RunFailed(
-            f"checkpoint {target.name} reads back wrong: {found[0]}", mend="check the disk; an older one is kept"
+            f"checkpoint {target.name} reads back wrong: {found[0]}", hint="check the disk; an older one is kept"
         )
     return target
 

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from prerl_spec.engine.processes.disk_errors import disk_faults_told
+from prerl_spec.engine.processes.disk_errors import translate_disk_errors
 
 
 def append_lines(file: Path, entries: Iterable[Mapping[str, Any]]) -> None:
     """Writes entries at the end and syncs them. Raises RunFailed where the disk does not take them."""
-    with disk_faults_told(file.name), file.open("a", encoding="utf-8") as handle:
+    with translate_disk_errors(file.name), file.open("a", encoding="utf-8") as handle:
         handle.writelines(json.dumps(entry) + "\n" for entry in entries)
         handle.flush()
         os.fsync(handle.fileno())

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from prerl_spec.compiler.graph import Graph
-from prerl_spec.engine.processes.disk_errors import disk_faults_told
+from prerl_spec.engine.processes.disk_errors import translate_disk_errors
 from prerl_spec.whole_file import write_whole
 
 
@@ -13,5 +13,5 @@ def write_given(folder: Path, graph: Graph) -> None:
     for name, text in (("plan.json", json.dumps(graph.plan, indent=1, sort_keys=True)), ("spec.toml", graph.spec_text)):
         file = folder / name
         if not file.exists():
-            with disk_faults_told(name):
+            with translate_disk_errors(name):
                 write_whole(file, text)

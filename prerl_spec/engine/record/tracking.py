@@ -26,7 +26,7 @@ class Trackers:
                 cause = f"{type(error).__name__}: {str(error).strip()}"
                 uses = ", ".join(named.use for named in trackers)
                 raise EnvironmentUnmet(
-                    f"a tracker cannot start ({uses}): {cause}", mend="mend its cause, or take the tracker out"
+                    f"a tracker cannot start ({uses}): {cause}", hint="hint its cause, or take the tracker out"
                 ) from error
 
     def log_step(self, record: StepRecord) -> None:

@@ -74,5 +74,5 @@ class Commits:
         if len({tuple(s) for s in self._ranks.gather([sums])}) > 1:
             raise RunFailed(
                 f"the weights of the {self._ranks.size} processes differ after step {global_step}",
-                mend="the last checkpoint stands; the same software and hardware must run on every rank",
+                hint="the last checkpoint stands; the same software and hardware must run on every rank",
             )

@@ -57,7 +57,7 @@ def _go_back_for_the_reference(
         raise EnvironmentUnmet(
             f"the reference is the model at the end of phase `{resynced[-1]}`, and its checkpoint {folder.name} is "
             "missing or damaged",
-            mend="bring it back, or start another run",
+            hint="bring it back, or start another run",
         )
     load_transformers(session.policy.loaded, folder)
     reference.resync()

@@ -31,4 +31,4 @@ class Stages:
 
 
 def _interrupted() -> Interrupted:
-    return Interrupted("interrupted", mend="the same command goes on")
+    return Interrupted("interrupted", hint="the same command goes on")

@@ -103,6 +103,6 @@ def _checked(part: Objective, credit: Credit, step: Step) -> Credit:
         raise RunFailed(
             f"{type(part).__name__}.credit returned shapes {shapes} or values that are not finite; both must be "
             f"[{size}], one finite number a trained token",
-            mend="correct the objective",
+            hint="correct the objective",
         )
     return credit

@@ -88,7 +88,7 @@ class Trainer:
         with self._dropout(minibatch):
             for share, passes in shares.items():
                 for one in passes:
-                    if one.samples or self.policy.is_sharded:
+                    if one.sample_ids or self.policy.is_sharded:
                         loss = self._loss(one, minibatch, needs, known)
                         torch.autograd.backward(loss)
                         loss_of_share[share] += loss.detach().double()
@@ -99,7 +99,7 @@ class Trainer:
         if not np.isfinite(loss_value):
             self.updater.forget_gradients()
             raise RunFailed(
-                f"the loss is {loss_value}", mend="nothing was applied; the journal holds the step's tokens"
+                f"the loss is {loss_value}", hint="nothing was applied; the journal holds the step's tokens"
             )
         return loss_value
 
@@ -115,7 +115,7 @@ class Trainer:
     def _dropout(self, minibatch: Minibatch) -> AbstractContextManager[None]:
         """That of an adapter, on documents alone: a response must be scored by the distribution that drew it."""
         adapter = self.policy.loaded.adapter
-        if adapter is None or self.objective.samples:
+        if adapter is None or self.objective.uses_rollouts:
             return nullcontext()
         return adapter.dropping(named_seed(minibatch.step.phase, minibatch.step.global_step, minibatch.index))
 
@@ -138,7 +138,7 @@ def pass_loss(one: Pass, credits: Sequence[PartCredit], vectors: Mapping[Need, T
             raise RunFailed(
                 f"{type(part).__name__}.terms returned shape {tuple(terms.shape)}, not [{tokens.num_tokens}]: one loss a "
                 "token",
-                mend="return per-token terms; the engine multiplies by the weights and sums",
+                hint="return per-token terms; the engine multiplies by the weights and sums",
             )
         loss = loss + (torch.from_numpy(weight_n[where]).float().to(device) * terms).sum()
     return loss

@@ -55,7 +55,7 @@ class Updater:
             self.forget_gradients()
             raise RunFailed(
                 f"the gradient is not finite (norm {norm.item()})",
-                mend="lower the learning rate, or use float32 or bfloat16; the journal holds the step's tokens",
+                hint="lower the learning rate, or use float32 or bfloat16; the journal holds the step's tokens",
             )
         scale = torch.clamp(self.max_grad_norm / (norm + 1e-6), max=1.0)
         torch._foreach_mul_(gradients, scale)
@@ -67,7 +67,7 @@ class Updater:
         # A sum of squares is finite where every entry is (overflow takes weights of 1e19): one pass, one transfer.
         if not torch.isfinite(self._norm(parameters)):
             raise RunFailed(
-                "a parameter is not finite after an update; it was not committed", mend="lower the learning rate"
+                "a parameter is not finite after an update; it was not committed", hint="lower the learning rate"
             )
         return UpdateRecord(norm.item(), self._share(before != after))
 

@@ -59,12 +59,12 @@ def included_tasks(include: Sequence[Path]) -> dict[str, Path]:
     for a name that is one of our own: it would silently be another benchmark."""
     for folder in include:
         if not folder.is_dir():
-            raise UsageError(f"include: {folder} is no folder", mend="name a folder with lm-eval YAML files")
+            raise UsageError(f"include: {folder} is no folder", hint="name a folder with lm-eval YAML files")
     found = {name: entry.yaml_path for name, entry in _index(include).items() if entry.yaml_path is not None}
     if taken := sorted(set(found) & set(own_tasks())):
         raise UsageError(
             f"include: {found[taken[0]]} defines `{taken[0]}`, which is a benchmark of prerl-spec itself",
-            mend="give it another name",
+            hint="give it another name",
         )
     return found
 
@@ -91,7 +91,7 @@ def unknown_tasks(names: Sequence[str], known: Iterable[str]) -> UsageError:
             f"unknown task `{name}`" + (f": did you mean {' or '.join(f'`{n}`' for n in near)}?" if near else "")
         )
     own = ", ".join(sorted(own_tasks()))
-    return UsageError("\n".join(lines), mend=f"our own are {own}; all others are lm-eval's: `lm-eval ls tasks`")
+    return UsageError("\n".join(lines), hint=f"our own are {own}; all others are lm-eval's: `lm-eval ls tasks`")
 
 
 def _index(folders: Sequence[Path]) -> Mapping[str, Any]:
@@ -114,7 +114,7 @@ def _build(name: str, asked: str, folders: Sequence[Path], *, whole_index: bool)
     except Exception as error:
         raise EnvironmentUnmet(
             f"task `{name}` could not be built from {asked}: {type(error).__name__}: {error}",
-            mend=f'where its data set cannot be reached, give local rows: data = {{ {name} = "rows.jsonl" }}',
+            hint=f'where its data set cannot be reached, give local rows: data = {{ {name} = "rows.jsonl" }}',
         ) from error
 
 
@@ -123,12 +123,12 @@ def _with_local_rows(name: str, file: Path, rows: Path, folder: Path) -> Path:
     from lm_eval.tasks import TaskManager
 
     if not rows.is_file():
-        raise EnvironmentUnmet(f"the rows of {name} are not there: {rows}", mend="give the path of a JSON Lines file")
+        raise EnvironmentUnmet(f"the rows of {name} are not there: {rows}", hint="give the path of a JSON Lines file")
     known = TaskManager(include_path=str(file.parent), include_defaults=False).task_index
     config = known[name].cfg if name in known else {}
     split = config.get("test_split") or config.get("validation_split")
     if not split:
-        raise UsageError(f"data: `{name}` is no single task with rows", mend="name a task, not a group")
+        raise UsageError(f"data: `{name}` is no single task with rows", hint="name a task, not a group")
     override = {
         "include": str(file),
         "task": name,

@@ -124,7 +124,7 @@ def _set_up(battery: Battery, name: str, task: Any) -> None:
     if battery.num_fewshot is not None:
         if own and battery.num_fewshot > 0:
             raise UsageError(
-                f"num_fewshot = {battery.num_fewshot}: `{name}` has no worked examples", mend='num_fewshot = "task"'
+                f"num_fewshot = {battery.num_fewshot}: `{name}` has no worked examples", hint='num_fewshot = "task"'
             )
         task.set_config("num_fewshot", battery.num_fewshot)
     elif task.get_config("num_fewshot") is None:
@@ -135,12 +135,12 @@ def _set_up(battery: Battery, name: str, task: Any) -> None:
     if task.get_config("output_type") != "generate_until":
         raise UsageError(
             f"samples = {samples}: `{name}` is scored by log-probabilities, which do not vary",
-            mend="put it into an evaluator of its own with samples = 1",
+            hint="put it into an evaluator of its own with samples = 1",
         )
     if (task.get_config("repeats") or 1) > 1:
         raise UsageError(
             f"samples = {samples}: `{name}` draws {task.get_config('repeats')} responses of its own and votes",
-            mend="put it into an evaluator of its own with samples = 1",
+            hint="put it into an evaluator of its own with samples = 1",
         )
     task.set_config("repeats", samples)
 

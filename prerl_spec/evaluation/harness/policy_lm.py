@@ -126,7 +126,7 @@ class PolicyLM(LM):  # type: ignore[misc]  # lm-eval ships no types
             raise RunFailed(
                 f"{instance.task_name}, question {instance.doc_id}: {len(context)} tokens and max_new_tokens "
                 f"{self.decoding.max_new_tokens} exceed the {self.site.max_length} that the model takes",
-                mend="lower max_new_tokens or num_fewshot in the evaluator; questions are never cut",
+                hint="lower max_new_tokens or num_fewshot in the evaluator; questions are never cut",
             )
         name = ("evaluate", self.seed, str(instance.task_name), int(instance.doc_id or 0), instance.idx)
         return Request(context, tuple(named_seed(*name, repeat) for repeat in range(num_repeats)))
@@ -141,7 +141,7 @@ class PolicyLM(LM):  # type: ignore[misc]  # lm-eval ships no types
         if longest > self.site.max_length:
             raise RunFailed(
                 f"a text of {longest} tokens is to be scored, and the model takes {self.site.max_length}",
-                mend="lower num_fewshot, or use a model with a longer context; texts are never cut",
+                hint="lower num_fewshot, or use a model with a longer context; texts are never cut",
             )
         with self.heard():
             return self.site.continuation_logps(pairs)

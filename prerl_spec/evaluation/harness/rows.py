@@ -20,7 +20,7 @@ def file_rows(task: str, file: Path, check_gold: Callable[[str], str | None] | N
     try:
         lines = file.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise EnvironmentUnmet(f"the rows of {task} cannot be read: {file}: {error}", mend=_mend(task)) from error
+        raise EnvironmentUnmet(f"the rows of {task} cannot be read: {file}: {error}", hint=_mend(task)) from error
     rows, wrong = [], []
     for number, line in enumerate(lines, start=1):
         if not line.strip():
@@ -34,9 +34,9 @@ def file_rows(task: str, file: Path, check_gold: Callable[[str], str | None] | N
             wrong.append(f"{file}:{number}: {why}")
         rows.append(row)
     if wrong:
-        raise EnvironmentUnmet(f"{task}: {len(wrong)} rows cannot be used\n{_listed(wrong)}", mend="correct the rows")
+        raise EnvironmentUnmet(f"{task}: {len(wrong)} rows cannot be used\n{_listed(wrong)}", hint="correct the rows")
     if not rows:
-        raise EnvironmentUnmet(f"{file} holds no rows for {task}", mend=_mend(task))
+        raise EnvironmentUnmet(f"{file} holds no rows for {task}", hint=_mend(task))
     return rows
 
 
@@ -48,7 +48,7 @@ def hub_rows(task: str, path: str, split: str) -> list[dict[str, str]]:
     try:
         data: Iterable[Mapping[str, Any]] = load_dataset(path, split=split)
     except (OSError, ValueError, DatasetsError) as error:
-        raise EnvironmentUnmet(f"{task}: the data set {path} cannot be reached: {error}", mend=_mend(task)) from error
+        raise EnvironmentUnmet(f"{task}: the data set {path} cannot be reached: {error}", hint=_mend(task)) from error
     return [question_and_answer(row) for row in data]
 
 

@@ -51,7 +51,7 @@ def repeated_scores(site: EvaluationSite, what: Identity, draw: Draw, task: Any)
     if not scores:
         raise UsageError(
             f"samples = {k}: no metric of `{what.task}` is a mean over questions that k responses could share",
-            mend="put it into an evaluator of its own with samples = 1",
+            hint="put it into an evaluator of its own with samples = 1",
         )
     return scores
 
@@ -97,7 +97,7 @@ def _bounded(value_Q: Sequence[float]) -> Interval:
 
 def _at_least_two(item_Q: Sequence[Any]) -> None:
     if len(item_Q) < 2:
-        raise UsageError("one question gives no interval", mend="raise `limit`")
+        raise UsageError("one question gives no interval", hint="raise `limit`")
 
 
 def _is_number(value: Any) -> bool:

@@ -21,7 +21,7 @@ def verdicts_on(site: EvaluationSite, verifier: Verifier, evidence: Sequence[tup
     if len(faults) >= MIN_FAULTS and len(faults) > MAX_FAULT_SHARE * len(verdicts):
         raise RunFailed(
             f"the verifier gave no verdict on {len(faults)} of {len(verdicts)} responses, first: {faults[0].detail}",
-            mend="mend the verifier, or raise its deadline_seconds",
+            hint="hint the verifier, or raise its deadline_seconds",
         )
     return verdicts
 

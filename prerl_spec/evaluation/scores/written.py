@@ -46,9 +46,9 @@ def _written(file: Path) -> list[dict[str, Any]]:
     try:
         rows = json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise UsageError(f"{file} is no JSON: {error}", mend="choose another --out") from error
+        raise UsageError(f"{file} is no JSON: {error}", hint="choose another --out") from error
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise UsageError(f"{file} holds no array of scores", mend="choose another --out")
+        raise UsageError(f"{file} holds no array of scores", hint="choose another --out")
     return rows
 
 

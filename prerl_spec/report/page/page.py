@@ -30,7 +30,7 @@ def write_report(folders: Sequence[Path], out: Path | None = None) -> Path:
 
 def render(runs: Sequence[RunRecord]) -> str:
     """The page as text."""
-    runs = _told_apart(runs)
+    runs = _with_distinct_names(runs)
     title = runs[0].name if len(runs) == 1 else f"{len(runs)} runs"
     style, script = (
         files("prerl_spec.report.page").joinpath(name).read_text("utf-8") for name in ("page.css", "page.js")
@@ -99,7 +99,7 @@ def _subtitle(runs: Sequence[RunRecord]) -> str:
     return f"{steps}, {state_words(runs[0])}"
 
 
-def _told_apart(runs: Sequence[RunRecord]) -> list[RunRecord]:
+def _with_distinct_names(runs: Sequence[RunRecord]) -> list[RunRecord]:
     """Runs of one name are named by their folders; same folder names by the whole path."""
     for name_of in (lambda r: r.name, lambda r: r.folder.resolve().name, lambda r: str(r.folder)):
         names = [name_of(r) for r in runs]

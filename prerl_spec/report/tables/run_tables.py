@@ -78,7 +78,7 @@ def read_run(folder: Path) -> RunRecord:
     Raises UsageError where the folder is no run folder, RunFailed where a score does not say all that it must.
     """
     if not (folder / "events.jsonl").is_file():
-        raise UsageError(f"{folder} is no run folder: it has no events.jsonl", mend="name the folder of a run")
+        raise UsageError(f"{folder} is no run folder: it has no events.jsonl", hint="name the folder of a run")
     events = list(json_lines(folder / "events.jsonl"))
     steps: dict[int, StepRecord] = {}
     for event in events:
@@ -112,9 +112,9 @@ def read_scores(folder: Path) -> tuple[Score, ...]:
     try:
         rows = json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise RunFailed(f"{file} is no JSON: {error}", mend="score the run again with `prerl-spec eval`") from error
+        raise RunFailed(f"{file} is no JSON: {error}", hint="score the run again with `prerl-spec eval`") from error
     if not isinstance(rows, list):
-        raise RunFailed(f"{file} holds no array of scores", mend="score the run again with `prerl-spec eval`")
+        raise RunFailed(f"{file} holds no array of scores", hint="score the run again with `prerl-spec eval`")
     return tuple(complete_score(row, f"{file}[{index}]") for index, row in enumerate(rows))
 
 
@@ -129,7 +129,7 @@ def complete_score(row: Any, where: str) -> Score:
     if missing:
         raise RunFailed(
             f"{where}: a score must state {', '.join(missing)}",
-            mend="write what is missing, or score the run again with `prerl-spec eval`",
+            hint="write what is missing, or score the run again with `prerl-spec eval`",
         )
     return Score(**{f.name: given[f.name] for f in fields(Score)})
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from prerl_spec.codes import Code
 from prerl_spec.errors import EnvironmentUnmet
-from prerl_spec.registry.component import Component, Requirement, Wiring
+from prerl_spec.registry.component import Component, Prerequisite, Wiring
 from prerl_spec.registry.entry_points import Entry, PluginFault, load
 from prerl_spec.registry.kind_protocols import BASES, members
 from prerl_spec.testing.conformance.branches import Tried, every_branch, wrongly_accepted
@@ -61,7 +61,9 @@ def _declares(tried: Tried) -> None:
     if not has_slots:
         again = cls.model_validate(component.settings())
         assert again == component, f"{_named(tried)}: settings() does not give the component back"
-    assert all(isinstance(r, Requirement) for r in component.requirements()), "requirements() are Requirement values"
+    assert all(isinstance(r, Prerequisite) for r in component.prerequisites()), (
+        "prerequisites() are Prerequisite values"
+    )
     written = frozenset() if tried.key is None else frozenset({tried.key})
     for wiring in (Wiring(written=written), Wiring(written=written, updates_per_batch=2, is_last_phase=True)):
         list(component.check(wiring))

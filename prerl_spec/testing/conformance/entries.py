@@ -17,12 +17,12 @@ def entries_of(distribution: str) -> tuple[list[Entry], list[Finding]]:
     try:
         found = metadata.distribution(distribution)
     except metadata.PackageNotFoundError as error:
-        mend = "pip install it (or `pip install -e .` in its folder) where prerl-spec is installed"
-        raise EnvironmentUnmet(f"no distribution `{distribution}` is installed", mend=mend) from error
+        hint = "pip install it (or `pip install -e .` in its folder) where prerl-spec is installed"
+        raise EnvironmentUnmet(f"no distribution `{distribution}` is installed", hint=hint) from error
     points = [p for p in found.entry_points if p.group.startswith("prerl_spec.")]
     if not points:
-        mend = 'list components under [project.entry-points."prerl_spec.KIND"] and install it again'
-        raise EnvironmentUnmet(f"`{distribution}` has no entry point of prerl-spec", mend=mend)
+        hint = 'list components under [project.entry-points."prerl_spec.KIND"] and install it again'
+        raise EnvironmentUnmet(f"`{distribution}` has no entry point of prerl-spec", hint=hint)
     is_own = normalized(distribution) == OWN_DISTRIBUTION
     name, version = found.metadata["Name"], str(found.version)
     findings: list[Finding] = []

@@ -63,7 +63,7 @@ def _declare(cls: type[Component]) -> None:
         component: Any = cls.model_validate(as_it_stands(cls))
     except (Unguessable, ValidationError):
         return  # the check of its settings tells this
-    for ask in (component.requires, component.provides, component.requirements):
+    for ask in (component.consumes, component.provides, component.prerequisites):
         ask()
     list(component.check(Wiring(written=frozenset())))
     for part in component.parts() if component.kind == "objective" and hasattr(component, "parts") else ():

@@ -7,7 +7,7 @@ from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
-from prerl_spec.compiler.estimates.requirements import check_needs
+from prerl_spec.compiler.estimates.prerequisites import check_prerequisites
 from prerl_spec.compiler.hardware import detect_hardware
 from prerl_spec.errors import RunFailed
 from prerl_spec.registry.component import Component
@@ -37,9 +37,9 @@ def check_laws(component: Component, *, as_it_stands: bool) -> None:
 
 
 def _raise_unmet(component: Component) -> None:
-    for need in check_needs((("", r) for r in component.requirements()), detect_hardware()):
+    for need in check_prerequisites((("", r) for r in component.prerequisites()), detect_hardware()):
         if need.met is False:
-            raise NotTried(f"it needs the {need.what} {need.name}, {need.found} ({need.mend})")
+            raise NotTried(f"it needs the {need.what} {need.name}, {need.found} ({need.hint})")
 
 
 def _check_kind(component: Component, *, as_it_stands: bool) -> None:

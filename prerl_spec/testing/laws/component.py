@@ -23,5 +23,5 @@ def check_component(component: Component) -> None:
         assert refused == [("no_such_setting",)], f"{cls.__name__} does not refuse unknown settings"
     else:
         raise AssertionError(f"{cls.__name__} accepts unknown settings")
-    for ports in (component.requires(), component.provides()):
+    for ports in (component.consumes(), component.provides()):
         assert isinstance(ports, frozenset), f"{cls.__name__}: ports are a frozenset of names"

@@ -54,14 +54,14 @@ def _check_part(part: Objective) -> None:
     _check_degenerate(part)
     if "coefficient" in getattr(type(part), "model_fields", {}):
         _check_coefficient(part, step)
-    if part.samples:
+    if part.uses_rollouts:
         _check_unscored(part, step)
         if part.min_group > 1:
             _check_constant_rewards(part)
 
 
 def _mixed_step(objective: Objective) -> Step:
-    return made_step(_MIXED) if objective.samples else made_documents((3, 1, 5, 2))
+    return made_step(_MIXED) if objective.uses_rollouts else made_documents((3, 1, 5, 2))
 
 
 def random_vectors(needs: Iterable[Need], num_tokens: int, *, seed: int = 0) -> dict[Need, Array]:
@@ -185,7 +185,7 @@ def _check_degenerate(part: Objective) -> None:
     results: list[list[list[Result]]] = [[], [[]], [[1.0]], [[0.0]], [[Outcome.TIMEOUT, Outcome.ERROR]]]
     results += [[[Outcome.UNPARSABLE] * 3], [[1.0, Outcome.TIMEOUT]], [[0.0, 0.0], [1.0, 1.0]]]
     steps = [made_step(r) for r in results] + [made_step([[1.0, 0.0]], lengths=[0, 0])]
-    if not part.samples:
+    if not part.uses_rollouts:
         steps = [made_documents(()), made_documents((0,)), made_documents((1,))]
     for step in steps:
         _credit(part, step)

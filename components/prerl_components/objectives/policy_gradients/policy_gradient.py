@@ -91,7 +91,7 @@ class PolicyGradient(OnePartObjective):
     def setting_behind(self, fact: str) -> str:
         return "importance" if fact == "sampler_logprobs" else "use"
 
-    def requires(self) -> frozenset[str]:
+    def consumes(self) -> frozenset[str]:
         sampler = {"logprobs[sampling]"} if self.importance != "off" else set()
         return frozenset({"reward[scalar]"} | sampler)
 

@@ -21,7 +21,7 @@ _LOGP = Need(Conditional(), "policy")
 class NextToken(TokenLoss):
     """−log π(y_t | context, y_<t) on the tokens of documents; nothing is sampled, nothing is rewarded."""
 
-    samples: ClassVar[bool] = False
+    uses_rollouts: ClassVar[bool] = False
 
     scope: Literal["response", "all"] = Field(
         "response", description="train the document after its question only, or the question as well"

@@ -40,5 +40,5 @@ class SampledTokenLoss(TokenLoss):
     def scope(self) -> Literal["response"]:
         return "response"
 
-    def requires(self) -> frozenset[str]:
+    def consumes(self) -> frozenset[str]:
         return frozenset({"reward[scalar]"})

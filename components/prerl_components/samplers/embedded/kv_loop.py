@@ -134,7 +134,7 @@ class BatchLoop:
         if suspects and bool(drawn.logp_R[suspects].isnan().any()):
             raise RunFailed(
                 f"the model's logits are not finite at token {t + 1} of a response",
-                mend="look at the last steps' grad_norm and lr: the weights have probably diverged",
+                hint="look at the last steps' grad_norm and lr: the weights have probably diverged",
             )
         if self._stops is not None:
             for row in self._rows_that_said(self._stops, t, drawn.token_R):

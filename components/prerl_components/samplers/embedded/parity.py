@@ -40,13 +40,13 @@ def check_parity(
         except (TypeError, AttributeError, NotImplementedError, ValueError, RuntimeError, IndexError) as error:
             raise EnvironmentUnmet(
                 f"{type(module).__name__} cannot be decoded with a key-value cache: {error}",
-                mend="use a decoder-only model of transformers whose attention layers keep keys and values",
+                hint="use a decoder-only model of transformers whose attention layers keep keys and values",
             ) from error
         if not gap <= tolerance:
             raise EnvironmentUnmet(
                 f"{type(module).__name__}: log-probabilities with a key-value cache are {gap:.2g} nats off those of a "
                 f"plain forward ({tolerance:g} allowed)",
-                mend='try another attention of the model, such as "eager", or use another model',
+                hint='try another attention of the model, such as "eager", or use another model',
             )
     return size
 

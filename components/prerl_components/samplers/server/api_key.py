@@ -36,11 +36,11 @@ def key_of(setting: str | None, url: str) -> str | None:
     if reference is None:
         raise EnvironmentUnmet(
             "the servers' key stands in the spec itself, where it is masked and cannot be used",
-            mend='write key = "${secret:NAME}", and set NAME in the environment',
+            hint='write key = "${secret:NAME}", and set NAME in the environment',
         )
     key = os.environ.get(reference[1])
     if not key:
-        raise EnvironmentUnmet(f"the secret {reference[1]} is not set", mend=f"export {reference[1]}=...")
+        raise EnvironmentUnmet(f"the secret {reference[1]} is not set", hint=f"export {reference[1]}=...")
     return key
 
 

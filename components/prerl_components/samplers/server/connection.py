@@ -23,11 +23,11 @@ TRANSIENT = frozenset({429, 500, 502, 503, 504})
 class ServerFault(Exception):
     """A server that cannot be used: its address, what was seen there, and what to do."""
 
-    def __init__(self, url: str, seen: str, mend: str) -> None:
+    def __init__(self, url: str, seen: str, hint: str) -> None:
         super().__init__(f"vLLM server {url}: {seen}")
         self.url = url
         self.seen = seen
-        self.mend = mend
+        self.hint = hint
 
 
 class Refused(Exception):

@@ -32,7 +32,7 @@ def server_processes(
     if not here:
         raise EnvironmentUnmet(
             f"none of the urls is an address of this machine: {', '.join(urls)}",
-            mend="run `prerl-spec serve` on the machines that have them",
+            hint="run `prerl-spec serve` on the machines that have them",
         )
     folder = server_folder(here[0])
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -121,7 +121,7 @@ def _dealt_gpus(num_servers: int, engine: Mapping[str, Any]) -> list[str | None]
     if len(visible) < num_servers * each:
         raise EnvironmentUnmet(
             f"{num_servers} servers with {each} GPUs each, {len(visible)} are visible",
-            mend="fewer urls, or another CUDA_VISIBLE_DEVICES",
+            hint="fewer urls, or another CUDA_VISIBLE_DEVICES",
         )
     return [",".join(visible[i * each : (i + 1) * each]) for i in range(num_servers)]
 
@@ -131,7 +131,7 @@ def _place(url: str) -> tuple[str, int]:
     if parts.scheme != "http" or parts.port is None or parts.path.rstrip("/"):
         raise EnvironmentUnmet(
             f"{url} is nothing that a server here can answer at by itself",
-            mend="write http://ADDRESS:PORT; encryption and paths are a proxy's, behind which you start vLLM yourself",
+            hint="write http://ADDRESS:PORT; encryption and paths are a proxy's, behind which you start vLLM yourself",
         )
     return parts.hostname or "", parts.port
 
@@ -151,6 +151,6 @@ def _is_free_here(url: str) -> bool:
             probe.bind((host, port))
         except OSError as error:
             raise EnvironmentUnmet(
-                f"{url} is taken: {error.strerror}", mend="end what listens there, or write another port in `urls`"
+                f"{url} is taken: {error.strerror}", hint="end what listens there, or write another port in `urls`"
             ) from error
     return True

@@ -81,13 +81,13 @@ class ServerSampler:
         slow or holds other weights: nothing of the call is then used.
         """
         check_context_fits(requests, decoding.max_new_tokens, self._max_length)
-        with _told():
+        with _translated():
             drawn = self._draw(self._servers, requests, decoding, self._eos_ids, progress)
         return [[self._generation(answer) for answer in answers] for answers in drawn]
 
     def sync(self, version: int) -> None:
         """Pushes the trainer's weights and compares. Raises RunFailed where a server then has not the trainer's."""
-        with _told():
+        with _translated():
             self._push()
             self.gap = self._compare(version)
 
@@ -171,7 +171,7 @@ def open_servers(
         try:
             sampler = ServerSampler(servers, site, policy, transfer, max_gap)
         except ServerFault as fault:
-            raise EnvironmentUnmet(str(fault), mend=fault.mend) from fault
+            raise EnvironmentUnmet(str(fault), hint=fault.hint) from fault
         try:
             yield sampler
         finally:
@@ -182,12 +182,12 @@ def _refuse_what_is_not_there(policy: PolicyAccess, site: SamplerSite) -> None:
     if site.invariant:
         raise EnvironmentUnmet(
             'determinism = "invariant" asks for samples that do not depend on what is drawn with them: vLLM has none here',
-            mend='write sampler = "transformers", or determinism = "fast"',
+            hint='write sampler = "transformers", or determinism = "fast"',
         )
     if policy.has_adapter:
         raise EnvironmentUnmet(
             "servers take whole weights: an adapter cannot be pushed to them as an adapter",
-            mend='write merge = true in the adapter, or sampler = "vllm"',
+            hint='write merge = true in the adapter, or sampler = "vllm"',
         )
 
 
@@ -200,9 +200,9 @@ def _own_folder(push_dir: str | None, run_folder: Path | None, spare: Path) -> P
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def _translated() -> Iterator[None]:
     """A server's fault in the middle of a run."""
     try:
         yield
     except ServerFault as fault:
-        raise RunFailed(str(fault), mend=fault.mend) from fault
+        raise RunFailed(str(fault), hint=fault.hint) from fault

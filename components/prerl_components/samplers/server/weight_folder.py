@@ -25,7 +25,7 @@ class WeightFolder:
         self._writes = writes
         self.clear()
         if writes:
-            self._told(lambda: root.mkdir(parents=True, exist_ok=True))
+            self._translated(lambda: root.mkdir(parents=True, exist_ok=True))
 
     def write(self, version: str, tensors: Iterable[tuple[str, Tensor]], dtype: torch.dtype) -> Path:
         """Writes a version, in the dtype that it is computed with; gives its folder. A collective call.
@@ -46,7 +46,7 @@ class WeightFolder:
             partial.rename(whole)
             _to_disk(self._root)
 
-        self._told(write)
+        self._translated(write)
         return whole
 
     def keep_only(self, version: str) -> None:
@@ -66,13 +66,13 @@ class WeightFolder:
         # By name: a folder that the spec names may hold what is not ours.
         return (old for pattern in ("weights-*", ".tmp-weights-*") for old in list(self._root.glob(pattern)))
 
-    def _told(self, work: Callable[[], None]) -> None:
+    def _translated(self, work: Callable[[], None]) -> None:
         try:
             work()
         except (OSError, SafetensorError) as error:
             raise RunFailed(
                 f"the weights for the servers cannot be written to {self._root}: {error}",
-                mend="make room there, or name another folder that trainer and servers see as the sampler's push_dir",
+                hint="make room there, or name another folder that trainer and servers see as the sampler's push_dir",
             ) from error
 
 

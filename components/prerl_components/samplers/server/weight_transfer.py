@@ -114,7 +114,7 @@ def transfer_backend(engine: Mapping[str, Any]) -> str | None:
     if backend not in BACKENDS:
         raise EnvironmentUnmet(
             f"weight_transfer_config names {backend!r}: weights go by ipc or nccl, or through a folder",
-            mend='take weight_transfer_config out of the sampler\'s `engine`, or write { backend = "nccl" }',
+            hint='take weight_transfer_config out of the sampler\'s `engine`, or write { backend = "nccl" }',
         )
     return str(backend)
 
@@ -129,7 +129,7 @@ def open_vllm_engine(backend: str, server: ServerCalls, source: PolicySource) ->
     except ImportError as error:
         raise EnvironmentUnmet(
             f"weights go by {backend}, whose trainer's end is a part of vLLM: {error}",
-            mend="pip install 'prerl-spec[vllm]', or take weight_transfer_config out of the sampler's `engine`",
+            hint="pip install 'prerl-spec[vllm]', or take weight_transfer_config out of the sampler's `engine`",
         ) from error
 
     class Client(HTTPVLLMWeightSyncClient):  # type: ignore[misc]

@@ -13,5 +13,5 @@ def check_context_fits(requests: Iterable[Request], max_new_tokens: int, max_len
             raise RunFailed(
                 f"a prompt of {len(request.context)} tokens and max_new_tokens {max_new_tokens} exceed the "
                 f"{max_length} tokens that the model takes",
-                mend="lower max_new_tokens, or the data set's max_prompt_tokens",
+                hint="lower max_new_tokens, or the data set's max_prompt_tokens",
             )

@@ -28,7 +28,7 @@ def sampling_arguments(decoding: Decoding, seed: int, eos_ids: Sequence[int]) ->
     either belong to it. Raises RunFailed for a temperature that vLLM would change.
     """
     if (fault := temperature_fault(decoding.temperature)) is not None:
-        raise RunFailed(fault, mend='write such a temperature, or sampler = "transformers"')
+        raise RunFailed(fault, hint='write such a temperature, or sampler = "transformers"')
     return {
         "temperature": float(decoding.temperature),
         "top_p": float(decoding.top_p),
@@ -59,5 +59,5 @@ def stop_of(
         return "length"
     raise RunFailed(
         f"vLLM ended a sample after {len(tokens)} tokens with finish_reason {finish_reason!r}",
-        mend="look at vLLM's log in the run folder",
+        hint="look at vLLM's log in the run folder",
     )

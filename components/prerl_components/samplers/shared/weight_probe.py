@@ -70,7 +70,7 @@ class WeightProbe:
             raise RunFailed(
                 f"after update {version} the sampler's log-probabilities are {gap:.3g} nats a token off the trainer's, and "
                 f"{limit:.3g} are allowed (at the first push they were {first:.3g} off; max_gap is {self._max_gap:g})",
-                mend="its weights are not the trainer's, and samples from them must not train: the last checkpoint stands. "
+                hint="its weights are not the trainer's, and samples from them must not train: the last checkpoint stands. "
                 'Try it with sampler = "transformers"; where only 16-bit rounding is to blame, raise max_gap',
             )
         self._first = first

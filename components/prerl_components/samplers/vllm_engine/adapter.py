@@ -70,6 +70,6 @@ def _allowed(rank: int) -> int:
     if not fitting:
         raise EnvironmentUnmet(
             f"an adapter of rank {rank}: vLLM takes at most {RANKS[-1]}",
-            mend='write a lower rank, merge = true, or sampler = "transformers"',
+            hint='write a lower rank, merge = true, or sampler = "transformers"',
         )
     return fitting[0]

@@ -88,6 +88,6 @@ def _generation(output: Any, eos_ids: Sequence[int]) -> Generation:
         raise RunFailed(
             f"the model's logits are not finite at token {next(t for t, p in enumerate(logps, 1) if not math.isfinite(p))} "
             "of a response",
-            mend="look at the last steps' grad_norm and lr: the weights have probably diverged",
+            hint="look at the last steps' grad_norm and lr: the weights have probably diverged",
         )
     return Generation(tokens, logps, stop_of(output.finish_reason, tokens, eos_ids))

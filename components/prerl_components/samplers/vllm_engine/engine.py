@@ -36,7 +36,7 @@ def check_arguments(engine: Mapping[str, Any]) -> None:
             near = get_close_matches(name, known, n=1)
             raise EnvironmentUnmet(
                 f"vLLM {__version__} has no argument `{name}`, which the sampler's `engine` names",
-                mend=f"did you mean `{near[0]}`?" if near else "vLLM's documentation of EngineArgs lists them",
+                hint=f"did you mean `{near[0]}`?" if near else "vLLM's documentation of EngineArgs lists them",
             )
 
 
@@ -68,7 +68,7 @@ def _open(arguments: Mapping[str, Any], log: Path) -> Any:
 
     check_arguments(arguments)
     defaults = cpu_arguments(arguments) if current_platform.is_cpu() else {}
-    with faults_told("vLLM does not open", log):
+    with as_run_failure("vLLM does not open", log):
         return LLM(**{**defaults, **arguments})
 
 
@@ -100,7 +100,7 @@ def _close(llm: Any, *, alone: bool) -> None:
 
 
 @contextmanager
-def faults_told(what: str, log: Path) -> Iterator[None]:
+def as_run_failure(what: str, log: Path) -> Iterator[None]:
     """Raises EnvironmentUnmet in place of what vLLM raises as it starts, with its own words.
 
     Its parts raise whatever they raise: pydantic's errors, ValueError, RuntimeError, AssertionError, OSError.
@@ -113,5 +113,5 @@ def faults_told(what: str, log: Path) -> Iterator[None]:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         raise EnvironmentUnmet(
             f"{what}: {type(error).__name__}: {' '.join(lines[:3])[:400]}",
-            mend=f"{log} says more; arguments in the sampler's `engine` are handed on to vLLM",
+            hint=f"{log} says more; arguments in the sampler's `engine` are handed on to vLLM",
         ) from error

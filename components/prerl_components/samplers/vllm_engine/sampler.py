@@ -18,7 +18,7 @@ from prerl_components.samplers.shared.weight_files import write_shell, write_wei
 from prerl_components.samplers.shared.weight_probe import Text, WeightProbe, probe_requests
 from prerl_components.samplers.vllm_engine.adapter import PushedAdapter
 from prerl_components.samplers.vllm_engine.calls import draw_samples, score_texts
-from prerl_components.samplers.vllm_engine.engine import faults_told, running_engine
+from prerl_components.samplers.vllm_engine.engine import as_run_failure, running_engine
 from prerl_components.samplers.vllm_engine.load_weights import load_into_worker
 from prerl_components.samplers.vllm_engine.process_state import random_state_kept
 from prerl_spec.sdk import Decoding, Generation, OpenSampler, PolicyAccess, Request, SamplerSite
@@ -157,6 +157,6 @@ def open_colocated(site: SamplerSite, engine: Mapping[str, Any], max_gap: float)
         policy.barrier()
         for file in base:
             file.unlink()
-        with faults_told(f"vLLM cannot run {type(site.model.module).__name__}", log):
+        with as_run_failure(f"vLLM cannot run {type(site.model.module).__name__}", log):
             sampler = ColocatedSampler(llm, site, policy, max_gap, adapter)
         yield sampler

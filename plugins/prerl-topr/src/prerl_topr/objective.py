@@ -47,7 +47,7 @@ class Topr(OnePartObjective):
     def uses_ratio(self) -> bool:
         return True
 
-    def requires(self) -> frozenset[str]:
+    def consumes(self) -> frozenset[str]:
         return frozenset({"reward[scalar]"})
 
     def check(self, wiring: Wiring) -> Iterable[Conflict]:

@@ -5,16 +5,16 @@ from pathlib import Path
 import pytest
 
 from prerl_spec.compiler.compile import compile_spec
-from prerl_spec.compiler.estimates.requirements import check_needs, package_state
+from prerl_spec.compiler.estimates.prerequisites import check_prerequisites, package_state
 from prerl_spec.compiler.hardware import Gpu, Hardware, detect_hardware
-from prerl_spec.registry.component import Requirement
+from prerl_spec.registry.component import Prerequisite
 from tests.compiler.specs import bent, written
 
 CPU = Hardware(2, None)
 
 
-def met(requirement: Requirement, hardware: Hardware = CPU) -> bool | None:
-    (need,) = check_needs([("sampler", requirement)], hardware)
+def met(requirement: Prerequisite, hardware: Hardware = CPU) -> bool | None:
+    (need,) = check_prerequisites([("sampler", requirement)], hardware)
     return need.met
 
 
@@ -31,16 +31,16 @@ def test_one_of_several_packages_does() -> None:
 
 
 def test_files_are_met_where_they_lie(tmp_path: Path) -> None:
-    assert met(Requirement("file", str(tmp_path), "")) is True
-    assert met(Requirement("file", str(tmp_path / "absent"), "")) is False
+    assert met(Prerequisite("file", str(tmp_path), "")) is True
+    assert met(Prerequisite("file", str(tmp_path / "absent"), "")) is False
 
 
 def test_a_part_of_a_later_version_is_never_met() -> None:
-    assert met(Requirement("part", "adapter training", "train all weights")) is False
+    assert met(Prerequisite("part", "adapter training", "train all weights")) is False
 
 
 def test_what_the_run_decides_is_nobody_elses_to_hand_on() -> None:
-    assert met(Requirement("setting", "engine.dtype", "take `dtype` out of `engine`")) is False
+    assert met(Prerequisite("setting", "engine.dtype", "take `dtype` out of `engine`")) is False
 
 
 @pytest.mark.parametrize(
@@ -57,18 +57,18 @@ def test_invariance_lacks_a_part_with_shards_and_with_engines_of_their_own(
         ("[sampler]", f'[distributed]\ndeterminism = "invariant"\n{table}[sampler]'),
         ('use = "transformers"', f'use = "{use}"'),
     )
-    needs = compile_spec(written(tmp_path, text)).plan.needs
+    needs = compile_spec(written(tmp_path, text)).plan.prerequisites
     assert [n.name for n in needs if n.what == "part"] == [part]
 
 
 def test_a_gpu_needs_a_card() -> None:
-    assert met(Requirement("gpu", "cuda", "")) is False
-    with_card = met(Requirement("gpu", "cuda", ""), Hardware(2, None, (Gpu("A", 1),)))
+    assert met(Prerequisite("gpu", "cuda", "")) is False
+    with_card = met(Prerequisite("gpu", "cuda", ""), Hardware(2, None, (Gpu("A", 1),)))
     assert with_card in (True, False)  # as torch's build allows
 
 
 def test_a_hub_model_is_unknown_until_a_run_asks_and_unmet_offline(monkeypatch: pytest.MonkeyPatch) -> None:
-    need = Requirement("model", "nobody/nothing", "", "main")
+    need = Prerequisite("model", "nobody/nothing", "", "main")
     monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
     assert met(need) is None
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
@@ -76,7 +76,7 @@ def test_a_hub_model_is_unknown_until_a_run_asks_and_unmet_offline(monkeypatch: 
 
 
 def test_a_secret_is_met_where_the_environment_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    need = Requirement("secret", "PRERL_TEST_KEY", "export PRERL_TEST_KEY=...")
+    need = Prerequisite("secret", "PRERL_TEST_KEY", "export PRERL_TEST_KEY=...")
     monkeypatch.delenv("PRERL_TEST_KEY", raising=False)
     assert met(need) is False
     monkeypatch.setenv("PRERL_TEST_KEY", "hush")
@@ -84,8 +84,8 @@ def test_a_secret_is_met_where_the_environment_has_it(monkeypatch: pytest.Monkey
 
 
 def test_one_need_of_several_components_is_listed_once() -> None:
-    part = Requirement("part", "x", "y")
-    (need,) = check_needs([("sampler", part), ("phases[0].sampler", part), ("sampler", part)], CPU)
+    part = Prerequisite("part", "x", "y")
+    (need,) = check_prerequisites([("sampler", part), ("phases[0].sampler", part), ("sampler", part)], CPU)
     assert need.by == ("sampler", "phases[0].sampler")
 
 

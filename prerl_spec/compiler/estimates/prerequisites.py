@@ -9,10 +9,10 @@ from packaging.requirements import Requirement as Specifier
 
 from prerl_spec.compiler.estimates.local_files import cached_commit, cached_file
 from prerl_spec.compiler.hardware import Hardware
-from prerl_spec.compiler.plan import NeedPlan
+from prerl_spec.compiler.plan import PrerequisitePlan
 from prerl_spec.errors import EnvironmentUnmet
 from prerl_spec.language.spec import Spec
-from prerl_spec.registry.component import Requirement
+from prerl_spec.registry.component import Prerequisite
 
 _FALSE = ("", "0", "false", "no", "off")
 
@@ -36,50 +36,52 @@ def require_train(what: str) -> None:
     """Raises EnvironmentUnmet, naming the extra, where it is not installed; `what` needs it: "`prerl-spec eval`"."""
     met, found = package_state(TRAIN)
     if not met:
-        raise EnvironmentUnmet(f"{what} needs {TRAIN}: {found}", mend=PIP_TRAIN)
+        raise EnvironmentUnmet(f"{what} needs {TRAIN}: {found}", hint=PIP_TRAIN)
 
 
-def run_requirements() -> Iterator[tuple[str, Requirement]]:
+def run_prerequisites() -> Iterator[tuple[str, Prerequisite]]:
     """What every run asks of its environment, whatever the spec."""
-    yield "every run", Requirement("package", TRAIN, PIP_TRAIN)
+    yield "every run", Prerequisite("package", TRAIN, PIP_TRAIN)
 
 
-def engine_parts(spec: Spec) -> Iterator[tuple[str, Requirement]]:
+def engine_parts(spec: Spec) -> Iterator[tuple[str, Prerequisite]]:
     """What the spec asks of the engine that this version of it cannot do yet."""
     if spec.start is not None:
-        mend = "take [start] out, or resume that run"
-        yield "start.from", Requirement("part", "starting from another run's phase", mend)
+        hint = "take [start] out, or resume that run"
+        yield "start.from", Prerequisite("part", "starting from another run's phase", hint)
 
 
-def check_needs(required: Iterable[tuple[str, Requirement]], hardware: Hardware) -> tuple[NeedPlan, ...]:
-    """One NeedPlan for each distinct requirement; `required` are (path of the component, requirement)."""
-    by: dict[Requirement, list[str]] = {}
+def check_prerequisites(
+    required: Iterable[tuple[str, Prerequisite]], hardware: Hardware
+) -> tuple[PrerequisitePlan, ...]:
+    """One PrerequisitePlan for each distinct requirement; `required` are (path of the component, requirement)."""
+    by: dict[Prerequisite, list[str]] = {}
     for path, requirement in required:
         by.setdefault(requirement, []).append(path)
     return tuple(_checked(need, tuple(dict.fromkeys(paths)), hardware) for need, paths in by.items())
 
 
-def check_again(needs: Iterable[NeedPlan], hardware: Hardware) -> tuple[NeedPlan, ...]:
+def check_again(needs: Iterable[PrerequisitePlan], hardware: Hardware) -> tuple[PrerequisitePlan, ...]:
     """The needs of a plan, which may have been made elsewhere or earlier, as they are met here and now."""
-    return tuple(_asked(Requirement(n.what, n.name, n.mend, n.revision), n.by, hardware) for n in needs)
+    return tuple(_asked(Prerequisite(n.what, n.name, n.hint, n.revision), n.by, hardware) for n in needs)
 
 
-def _asked(need: Requirement, by: tuple[str, ...], hardware: Hardware) -> NeedPlan:
+def _asked(need: Prerequisite, by: tuple[str, ...], hardware: Hardware) -> PrerequisitePlan:
     if need.what == "server":
         # Only now: a plan describes, perhaps another machine, and asks nobody.
         from prerl_spec.compiler.estimates.server_health import server_state
 
         met, found = server_state(need.name)
-        return NeedPlan(need.what, need.name, need.revision, by, met, found, need.mend)
+        return PrerequisitePlan(need.what, need.name, need.revision, by, met, found, need.hint)
     return _checked(need, by, hardware)
 
 
-def _checked(need: Requirement, by: tuple[str, ...], hardware: Hardware) -> NeedPlan:
+def _checked(need: Prerequisite, by: tuple[str, ...], hardware: Hardware) -> PrerequisitePlan:
     met, found = _look(need, hardware)
-    return NeedPlan(need.what, need.name, need.revision, by, met, found, need.mend)
+    return PrerequisitePlan(need.what, need.name, need.revision, by, met, found, need.hint)
 
 
-def _look(need: Requirement, hardware: Hardware) -> tuple[bool | None, str]:
+def _look(need: Prerequisite, hardware: Hardware) -> tuple[bool | None, str]:
     match need.what:
         case "package":
             return package_state(need.name)
@@ -161,7 +163,7 @@ def _gpu_state(hardware: Hardware) -> tuple[bool | None, str]:
     return True, f"{len(hardware.gpus)} x {hardware.gpus[0].name}"
 
 
-def _hub_state(need: Requirement) -> tuple[bool | None, str]:
+def _hub_state(need: Prerequisite) -> tuple[bool | None, str]:
     if need.what == "dataset":
         is_cached = cached_commit(need.name, need.revision, kind="dataset") is not None
     else:
