@@ -76,7 +76,7 @@ def test_a_sum_is_its_terms_however_deep() -> None:
     deep = WeightedSum(terms=(WeightedSum(terms=(grpo, entropy)), kl))
     assert deep.parts() == (grpo, entropy, kl)
     assert deep.needs() == grpo.needs() | entropy.needs() | kl.needs()
-    assert (deep.samples, deep.scope, deep.min_group, deep.uses_ratio) == (True, "response", 2, True)
+    assert (deep.uses_rollouts, deep.scope, deep.min_group, deep.uses_ratio) == (True, "response", 2, True)
     assert deep.consumes() == {"reward[scalar]"}
 
 
