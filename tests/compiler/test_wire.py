@@ -246,6 +246,7 @@ def test_of_several_data_sets_verifiers_each_must_provide_the_port() -> None:
     (found,) = found_in(text, registry())
     assert (found.code, found.path, under(text, found)) == ("E0601", "phases[2].objective.use", '"acme.binary_only"')
     assert found_in(text.replace('"acme.graded"', '"exact_match"'), registry()) == []
+    assert found_in(text.replace('"acme.binary_only"', '"grpo"'), registry()) == [], "a binary reward fits a scalar"
 
 
 @pytest.mark.parametrize(

@@ -785,8 +785,8 @@ MUTANTS = (
     Mutant(
         "h03",
         PORTS,
-        "frozenset.intersection(*(b.component.provides()",
-        "frozenset[str]().union(*(b.component.provides()",
+        "if all(any(fits(p, port)",
+        "if any(any(fits(p, port)",
         "a port that one data set's verifier provides counts for all",
         WIRE,
     ),

@@ -188,7 +188,11 @@ def _verdict_supplies(resolved: Resolved, roles: PhaseRoles) -> list[Supply]:
     verifiers = list(_verifiers(resolved, roles).items())
     if not verifiers:
         return []
-    common = frozenset.intersection(*(b.component.provides() for _, b in verifiers))
+    provided = [b.component.provides() for _, b in verifiers]
+    # By fit, not by name: where one verifier is binary and another is graded, both provide a scalar.
+    common = frozenset(
+        port for ports in provided for port in ports if all(any(fits(p, port) for p in other) for other in provided)
+    )
     terms = [(r.path, r.built) for r in roles.rewards if r.built is not None]
     if terms:
         common = frozenset("reward[scalar]" if _same_name(p, "reward") else p for p in common)
