@@ -10,9 +10,9 @@ import pytest
 ROOT = Path(__file__).parents[1]
 MISTAKES = {
     "a misspelt method of a sampler": (
-        "engine/run/session.py",
-        "named.component.open(site)",
-        "named.component.opened(site)",
+        "engine/run/open_samplers.py",
+        "component.open(self._site)",
+        "component.opened(self._site)",
         '"Sampler" has no attribute "opened"',
     ),
     "a schedule asked with one argument too many": (
@@ -28,7 +28,7 @@ MISTAKES = {
         'has incompatible type "Optimizer"; expected "Objective"',
     ),
     "a capability that no sampler declares": (
-        "engine/run/session.py",
+        "engine/run/open_samplers.py",
         "named.component.own_weights",
         "named.component.has_weights",
         '"Sampler" has no attribute "has_weights"',
@@ -48,6 +48,13 @@ MISTAKES = {
 }
 
 
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_can_be_planted_at_exactly_one_place(mistake: str) -> None:
+    file, before, *_ = MISTAKES[mistake]
+    text = (ROOT / "prerl_spec" / file).read_text(encoding="utf-8")
+    assert text.count(before) == 1, f"{file}: {before!r} occurs {text.count(before)} times"
+
+
 @pytest.mark.slow
 def test_mypy_finds_every_planted_mistake(tmp_path: Path) -> None:
     for folder in ("prerl_spec", "components"):
@@ -55,9 +62,7 @@ def test_mypy_finds_every_planted_mistake(tmp_path: Path) -> None:
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     for file, before, after, _ in MISTAKES.values():
         planted = tmp_path / "prerl_spec" / file
-        text = planted.read_text(encoding="utf-8")
-        assert text.count(before) == 1, f"{file}: {before!r} stands there {text.count(before)} times"
-        planted.write_text(text.replace(before, after), encoding="utf-8")
+        planted.write_text(planted.read_text(encoding="utf-8").replace(before, after), encoding="utf-8")
     found = subprocess.run(
         [sys.executable, "-m", "mypy", "--cache-dir", str(tmp_path / "cache")],
         cwd=tmp_path,
