@@ -140,7 +140,7 @@ def test_ranks_share_whole_groups_and_take_equal_numbers_of_passes() -> None:
     views = {Conditional(): range(len(step.samples))}
     by_rank = [pack(step, views, policy.codec, tokens_per_pass=90, rank=r, size=2) for r in range(2)]
     assert len(by_rank[0]) == len(by_rank[1])
-    seen = [{s for p in passes for s in p.samples} for passes in by_rank]
+    seen = [{s for p in passes for s in p.sample_ids} for passes in by_rank]
     assert seen[0] | seen[1] == set(range(20))
     assert not seen[0] & seen[1]
     assert {step.group_S[s] % 2 for s in seen[0]} == {0}
