@@ -270,7 +270,7 @@ class Row:
 @dataclass(frozen=True)
 class StepRecord:
     """The record of a finished step for schedules, trackers and displays.
-    
+
     `metrics` are those of `events.jsonl`; token counts are this step's (generated ones include discarded groups);
     `scores` are those computed since the previous step, by "task/metric".
     """

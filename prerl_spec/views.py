@@ -13,7 +13,7 @@ from prerl_spec.types import Attempt, Prompt
 
 class ContextView(Component):
     """A view that chooses the context before the response and leaves the response unchanged.
-    
+
     Subclasses define `name` and `context(prompt, codec)`."""
 
     kind = "view"
@@ -74,5 +74,7 @@ class Prefix(ContextView):
         """The text's tokens. Raises EnvironmentUnmet if the tokenizer produces none."""
         ids = codec.encode(self.text)
         if not ids:
-            raise EnvironmentUnmet(f"the text {self.text!r} of the view `prefix` has no tokens", hint="write a non-empty text")
+            raise EnvironmentUnmet(
+                f"the text {self.text!r} of the view `prefix` has no tokens", hint="write a non-empty text"
+            )
         return ids
