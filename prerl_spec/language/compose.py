@@ -284,7 +284,7 @@ def find(root: Node, path: str) -> tuple[Node, Table | Array, str | int] | None:
 
 
 def nearest_written(root: Node, path: str) -> tuple[str, ...]:
-    """At most three written paths that a path may be meant to be: each unknown step replaced by the nearest known one,
+    """At most three written paths close to a path: each unknown step replaced by the nearest known one,
     else the paths that end in the same word."""
     found = [(root, "")]
     steps = split_path(path)

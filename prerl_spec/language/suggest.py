@@ -1,4 +1,4 @@
-"""Suggests the names that a misspelt word was probably meant to be."""
+"""Suggests known names for a misspelt word."""
 
 from collections.abc import Iterable
 
@@ -9,8 +9,8 @@ def fold(word: str) -> str:
 
 
 def nearest(word: str, names: Iterable[str]) -> tuple[str, ...]:
-    """At most three names that the word may be meant to be: equal once folded, else all nearest by edit distance (as
-    written, or folded) within max(1, len(word) // 3), in order of declaration."""
+    """At most three names close to the word: equal once folded, else all nearest by edit distance (as written, or
+    folded) within max(1, len(word) // 3), in order of declaration."""
     names = list(dict.fromkeys(names))
     folded = [n for n in names if fold(n) == fold(word)]
     if folded:

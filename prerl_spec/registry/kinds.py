@@ -378,7 +378,7 @@ class Objective(Declared, Protocol):
 
     @property
     def uses_rollouts(self) -> bool:
-        """Whether it needs attempts drawn from the policy (False: documents)."""
+        """Whether it needs attempts sampled from the policy (False: documents)."""
         ...
 
     def needs(self) -> frozenset[Need]:
@@ -399,7 +399,7 @@ class Objective(Declared, Protocol):
     def min_group(self) -> int: ...
     @property
     def uses_ratio(self) -> bool:
-        """Whether a ratio to the old policy enters (and so whether updates_per_batch > 1 asks for old log-probs)."""
+        """Whether it uses a ratio to the old policy, which needs old log-probs where updates_per_batch > 1."""
         ...
 
     def parts(self) -> tuple[Objective, ...]:
@@ -440,7 +440,7 @@ class Schedule(Declared, Protocol):
         ...
 
     def after(self, record: StepRecord, state: Mapping[str, float]) -> tuple[Mapping[str, float], bool]:
-        """A pure fold, once a step: the new state, and whether the phase ends."""
+        """A pure fold, called once per step: the new state, and whether the phase ends."""
         ...
 
 

@@ -1,1 +1,1 @@
-"""The test kit for component authors: small real models, made-up steps, and the laws of each kind."""
+"""The test kit for component authors: small real models, synthetic steps, and the laws of each kind."""

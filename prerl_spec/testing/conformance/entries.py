@@ -34,11 +34,14 @@ def entries_of(distribution: str) -> tuple[list[Entry], list[Finding]]:
         if kind is None:
             detail = f"there is no group {point.group}; the kinds are {', '.join(KINDS)}"
         elif not is_own and not NAMESPACED.fullmatch(point.name):
-            detail = f'"{point.name}" has no namespace: bare names are reserved for built-ins, write "{_suggested(name, point.name)}"'
+            suggestion = _suggested(name, point.name)
+            detail = f'"{point.name}" has no namespace: bare names are reserved for built-ins, write "{suggestion}"'
         elif others := [
             e for e in installed().providers(kind, point.name) if normalized(e.distribution) != normalized(name)
         ]:
-            detail = f"{others[0].distribution} provides the same name: a spec that uses it fails with {Code.AMBIGUOUS_COMPONENT}"
+            detail = (
+                f"{others[0].distribution} provides the same name: a spec that uses it is {Code.AMBIGUOUS_COMPONENT}"
+            )
         else:
             entries.append(Entry(kind, point.name, point.value, name, version))
             findings.append(Finding(who, "entry point", "held", point.value))

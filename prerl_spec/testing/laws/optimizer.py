@@ -29,9 +29,7 @@ def _check_partition(plan: Optimizer) -> None:
     trained = [p for o in plan.build(model.named_parameters()) for g in o.param_groups for p in g["params"]]
     assert len({id(p) for p in trained}) == len(trained), "a parameter is in two groups"
     wanted = {id(p) for p in model.parameters()}
-    assert {id(p) for p in trained} == wanted, (
-        "a parameter of the model is in no group, or a group has one that is not the model's"
-    )
+    assert {id(p) for p in trained} == wanted, "a parameter is in no group, or a group has one that is not the model's"
 
 
 def _check_restart(plan: Optimizer) -> None:
