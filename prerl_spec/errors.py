@@ -74,7 +74,8 @@ class PrerlError(Exception):
 class SpecInvalid(PrerlError):
     """The spec is invalid (exit 1, or the exit code of its diagnostics).
 
-    Carries every diagnostic, warnings included, and `sources`: the quoted texts that are not files, by name."""
+    Carries every diagnostic, warnings included, and `sources`: the quoted texts that are not files, by name.
+    """
 
     exit_code = 1
 

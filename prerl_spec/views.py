@@ -14,7 +14,8 @@ from prerl_spec.types import Attempt, Prompt
 class ContextView(Component):
     """A view that chooses the context before the response and leaves the response unchanged.
 
-    Subclasses define `name` and `context(prompt, codec)`."""
+    Subclasses define `name` and `context(prompt, codec)`.
+    """
 
     kind = "view"
 

@@ -10,7 +10,8 @@ from prerl_spec.language.document import Document, Scalar, Table, copied, join_p
 def arms(composition: Composition) -> Iterator[tuple[str, Composition]]:
     """Name and composition of every arm that can be read; an unreadable file is reported in the composition itself.
 
-    Call this before interpolation: each arm interpolates its own references."""
+    Call this before interpolation: each arm interpolates its own references.
+    """
     study = composition.root.get("study")
     written = study.get("arms") if isinstance(study, Table) else None
     main = composition.documents[0]

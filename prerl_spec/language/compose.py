@@ -201,7 +201,7 @@ def _circle(links: list[Link], files: list[str]) -> Diagnostic:
     if len(names) == 1:
         message = f"`{first.file}` extends itself"
     else:
-        message = "files extend one another in a cycle:  " + " -> ".join(f"`{name}`" for name in round_trip)
+        message = "files extend one another in a cycle: " + " -> ".join(f"`{name}`" for name in round_trip)
     following = dict(zip(round_trip, round_trip[1:], strict=False))
     labels = tuple(Label(span, f"which extends `{following[span.file]}`") for span in others)
     return Diagnostic(
@@ -216,7 +216,8 @@ def _identity(file: Path) -> Path:
 def merge(base: Table, over: Table, key: str = "") -> Table:
     """Merges `over` into `base`: tables deeply, phases by id, everything else replaced.
 
-    A component table with its own `use` replaces the old one entirely."""
+    A component table with its own `use` replaces the old one entirely.
+    """
     merged = Table(dict(base.entries), over.span or base.span, over.header or base.header, over.name or base.name)
     merged.form = over.form if over.header is not None or base.header is None else base.form
     merged.short = over.short or base.short

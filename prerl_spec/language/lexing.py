@@ -170,7 +170,8 @@ class Lexer:
         """A text with the same values that tomllib parses faster, or None where there are no long strings.
 
         tomllib scans double-quoted strings character by character: long ones without escapes are put in triple single
-        quotes."""
+        quotes.
+        """
         pieces, behind = [], 0
         for start, stop, fence in self._plain_strings:
             pieces += [self.text[behind:start], "'''", self.text[start + fence : stop - fence], "'''"]

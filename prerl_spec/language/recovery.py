@@ -42,7 +42,8 @@ def next_header(text: str, fault: int) -> int:
 def closing_brackets(text: str, start: int) -> dict[int, int]:
     """Opening bracket -> position after its closing bracket, for every bracket from `start` on.
 
-    Brackets that are not closed before the next header are absent. One scan for all: a scan for each would be quadratic."""
+    Brackets that are not closed before the next header are absent. One scan for all: a scan for each would be quadratic.
+    """
     closed: dict[int, int] = {}
     open_: list[int] = []
     for char, at in _structure(text, start):

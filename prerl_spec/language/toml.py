@@ -223,7 +223,8 @@ class _Reader(Lexer):
     def _gap(self, opening: int) -> bool:
         """Skips blanks, comments and line ends inside a list; True if a line ended.
 
-        A line that can only begin a statement shows that the bracket was never closed."""
+        A line that can only begin a statement shows that the bracket was never closed.
+        """
         crossed = False
         while True:
             self.skip_blank()
@@ -267,7 +268,8 @@ class _Reader(Lexer):
     def _inline_blank(self, opening: int) -> None:
         """Skips blanks inside an inline table, which must end on its line.
 
-        A line end inside is the error if a `}` follows, else the opening brace is."""
+        A line end inside is the error if a `}` follows, else the opening brace is.
+        """
         self.skip_blank()
         if not self.at_line_end and self.char != "#":
             return

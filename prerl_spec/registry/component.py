@@ -163,7 +163,8 @@ class Component(BaseModel):
     def setting_behind(self, fact: Fact) -> str:
         """The setting that determines a fact of this component, for the carets of a broken compiler rule.
 
-        "use", the component's own name, if none does. Settings that the spec does not write are not pointed at."""
+        "use", the component's own name, if none does. Settings that the spec does not write are not pointed at.
+        """
         return "use"
 
     def for_trial(self, folder: Path) -> Self | str:

@@ -138,7 +138,8 @@ class AttachedAdapter(Protocol):
     def dropping(self, update: int) -> AbstractContextManager[None]:
         """A context in which forward and backward passes use the adapter's dropout for the update of that number.
 
-        The same number yields the same dropout masks, however the update is split into passes."""
+        The same number yields the same dropout masks, however the update is split into passes.
+        """
         ...
 
     def weights(self) -> Iterator[AdaptedWeight]:
@@ -160,7 +161,8 @@ class Adapter(Declared, Protocol):
     def num_parameters(self, linear: Mapping[str, tuple[int, int]]) -> int:
         """Number of trained parameters in one decoder layer, for the plan; no torch.
 
-        `linear` maps the end of each linear layer's name to (inputs, outputs)."""
+        `linear` maps the end of each linear layer's name to (inputs, outputs).
+        """
         ...
 
     def attach(self, module: torch.nn.Module, base: str, revision: str | None, seed: int) -> AttachedAdapter:
@@ -199,7 +201,8 @@ class Model(Declared, Protocol):
 class PolicyAccess(Protocol):
     """The policy, for samplers that keep a copy of its weights.
 
-    Every method is a collective call: all ranks must call it, in the same order."""
+    Every method is a collective call: all ranks must call it, in the same order.
+    """
 
     @property
     def rank(self) -> int: ...
@@ -251,7 +254,8 @@ class OpenSampler(Protocol):
     ) -> list[list[Generation]]:
         """One list per request, one Generation per seed, in order. `progress(done, total)` counts samples.
 
-        Does not change the module's train mode or any global random generator."""
+        Does not change the module's train mode or any global random generator.
+        """
         ...
 
     def sync(self, version: int) -> None:
@@ -410,7 +414,8 @@ class Objective(Declared, Protocol):
         """Advantages and weights, before any forward with gradient; the same on every rank.
 
         Group and batch statistics are over all samples of an update. `known` holds exactly the vectors of `reads()`,
-        [N]: a plain mapping, nothing is computed by reading it."""
+        [N]: a plain mapping, nothing is computed by reading it.
+        """
         ...
 
     def terms(self, logp: Mapping[Need, Tensor], advantage_n: Tensor, tokens: Tokens) -> Tensor:

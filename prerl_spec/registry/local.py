@@ -18,7 +18,8 @@ NAMESPACE = "local"
 def local_entries(file: Path) -> list[Entry]:
     """Runs the file and lists its components; their version is the SHA-256 of its content.
 
-    Raises PluginFault (E0304) with the cause."""
+    Raises PluginFault (E0304) with the cause.
+    """
     try:
         source = file.read_bytes()
     except OSError as error:

@@ -9,7 +9,8 @@ from prerl_spec.registry.component import Component
 class OnePart(Component):
     """An objective whose only part is itself.
 
-    Subclass it if `scope` is a setting (objectives on documents); otherwise subclass `OnePartObjective`."""
+    Subclass it if `scope` is a setting (objectives on documents); otherwise subclass `OnePartObjective`.
+    """
 
     kind = "objective"
     uses_rollouts: ClassVar[bool] = True
@@ -33,7 +34,8 @@ class OnePartObjective(OnePart):
     """An objective on sampled responses whose only part is itself.
 
     Subclasses define `needs()`, `credit(step, known)` and `terms(logp, advantage_n, tokens)`, and `reads()` if the
-    credit reads log-probabilities."""
+    credit reads log-probabilities.
+    """
 
     @property
     def scope(self) -> Literal["response", "all"]:

@@ -46,7 +46,7 @@ def blame_plugin(name: str, distribution: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # plugin code may raise anything
-        message = f"`{name}` of {distribution} breaks the contract of every component"
+        message = f"`{name}` of {distribution} breaks the component contract"
         raise PluginFault(Code.PLUGIN_DECLARATION, message, help=f"cause: {cause_of(error)}") from error
 
 

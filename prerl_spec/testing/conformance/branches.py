@@ -52,7 +52,8 @@ def as_it_stands(cls: type[Component]) -> dict[str, Any]:
 def every_branch(cls: type[Component]) -> Iterator[Tried]:
     """The component with its default settings, then with each branch of each setting.
 
-    Raises Unguessable, or ValidationError if the required settings contradict each other."""
+    Raises Unguessable, or ValidationError if the required settings contradict each other.
+    """
     base = as_it_stands(cls)
     yield Tried(cls.model_validate(base))
     for key, info in cls.model_fields.items():

@@ -87,7 +87,7 @@ def _laws(who: str, tried: list[Tried]) -> Iterator[Finding]:
         if _contradicts_itself(one.component):
             continue
         try:
-            check_laws(one.component, as_it_stands=one.key is None)
+            check_laws(one.component, is_default=one.key is None)
         except (NotTried, EnvironmentUnmet) as reason:
             left_out.setdefault(str(reason), []).append(_named(one))
             if one.key is None:

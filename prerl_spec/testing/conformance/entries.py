@@ -14,7 +14,8 @@ NAMESPACED = re.compile(r"[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*")
 def entries_of(distribution: str) -> tuple[list[Entry], list[Finding]]:
     """Its components, and the findings about its entry points.
 
-    Raises EnvironmentUnmet if it is not installed or has no component."""
+    Raises EnvironmentUnmet if it is not installed or has no component.
+    """
     try:
         found = metadata.distribution(distribution)
     except metadata.PackageNotFoundError as error:

@@ -23,10 +23,11 @@ class NotTried(Exception):
     """The reason why the laws could not be tried."""
 
 
-def check_laws(component: Component, *, as_it_stands: bool) -> None:
+def check_laws(component: Component, *, is_default: bool) -> None:
     """Raises AssertionError if a law is broken, NotTried if a prerequisite is missing, and what the component raises.
 
-    `as_it_stands` is False for a component with a setting at another value than its default."""
+    `is_default` is False for a component with a setting at another value than its default.
+    """
     output = io.StringIO()
     # Output of libraries must not mix with the findings on stdout.
     with tempfile.TemporaryDirectory() as folder, redirect_stdout(output), redirect_stderr(output):
@@ -34,7 +35,7 @@ def check_laws(component: Component, *, as_it_stands: bool) -> None:
         if isinstance(opened, str):
             raise NotTried(opened)
         _raise_unmet(opened)
-        _check_kind(opened, as_it_stands=as_it_stands)
+        _check_kind(opened, is_default=is_default)
 
 
 def _raise_unmet(component: Component) -> None:
@@ -43,10 +44,10 @@ def _raise_unmet(component: Component) -> None:
             raise NotTried(f"it needs the {need.what} {need.name}, {need.found} ({need.hint})")
 
 
-def _check_kind(component: Component, *, as_it_stands: bool) -> None:
+def _check_kind(component: Component, *, is_default: bool) -> None:
     kind = component.kind
     if kind == "verifier":
-        _check_verifier(component, as_it_stands)
+        _check_verifier(component, is_default)
     elif kind == "data":
         laws.check_data(component, rows=NUM_ROWS)
     elif kind == "view":
@@ -71,7 +72,7 @@ def _check_kind(component: Component, *, as_it_stands: bool) -> None:
         raise NotTried(f"there are no laws for {kind}s beyond those of every component")
 
 
-def _check_verifier(component: Any, as_it_stands: bool) -> None:
+def _check_verifier(component: Any, is_default: bool) -> None:
     """Tests a verifier with its own two pairs (response, gold)."""
     ports = component.provides()
     assert any(p.startswith("reward[") for p in ports), (
@@ -82,7 +83,7 @@ def _check_verifier(component: Any, as_it_stands: bool) -> None:
         raise AssertionError(
             "a verifier must define right_example and wrong_example: ClassVar[tuple[str, str]] = (response, gold answer)"
         )
-    if as_it_stands:
+    if is_default:
         laws.check_verifier(component, right=right, wrong=wrong)
         return
     laws.check_component(component)
