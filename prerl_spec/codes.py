@@ -1,6 +1,6 @@
-"""Every diagnostic code of the language, each a value that owns its severity, its exit class and its page.
+"""Every diagnostic code of the spec language, with its severity, exit code and explain page.
 
-The numbers are the contract; the names are how the code base says them. `prerl-spec explain` has a page for each.
+The numbers are the contract; the names are for the code base. `prerl-spec explain CODE` prints the page of a code.
 """
 
 from enum import StrEnum
@@ -15,8 +15,7 @@ _NOT_AN_ERROR = 0
 
 
 class Code(StrEnum):
-    """A code is its number as text (`Code.UNKNOWN_COMPONENT == "E0301"`), with what it means and how a command that
-    ends with it exits.
+    """A diagnostic code: its number as a string (`Code.UNKNOWN_COMPONENT == "E0301"`), its meaning and its exit code.
 
     Example: `Code.UNKNOWN_COMPONENT.severity` is "error", its `exit_code` 1, its `meaning` "unknown component".
     """
@@ -24,9 +23,9 @@ class Code(StrEnum):
     meaning: str
     """The title of its page."""
     exit_code: int
-    """1 for a mistake in the spec, 3 for what the environment lacks, 4 for lock drift, 0 for a warning."""
+    """1 for an error in the spec, 3 for an unmet environment, 4 for lock drift, 0 for a warning."""
 
-    # The defaults are for type checkers, which take a look-up, `Code("E0301")`, for a call of this.
+    # The defaults are for type checkers, which read the look-up `Code("E0301")` as a call of this constructor.
     def __new__(cls, number: str, meaning: str = "", exit_code: int = _NOT_AN_ERROR) -> "Code":
         code = str.__new__(cls, number)
         code._value_ = number
@@ -40,7 +39,7 @@ class Code(StrEnum):
 
     @property
     def page(self) -> str:
-        """The file name of its page, without the folder."""
+        """The file name of its explain page, without the folder."""
         return f"{self}.md"
 
     TOML_SYNTAX = "E0101", "TOML syntax", _SPEC

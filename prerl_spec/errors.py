@@ -1,4 +1,4 @@
-"""What can go wrong, as values: diagnostics that point at a spec, and errors that end a command with a documented exit code."""
+"""Diagnostics that point into a spec, and exceptions that end a command with a documented exit code."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from prerl_spec.codes import Code, Severity
 
 @dataclass(frozen=True, order=True)
 class Span:
-    """A stretch of a source text; lines and columns are 1-based, columns count code points, the end is exclusive."""
+    """A range of source text; lines and columns are 1-based, columns count code points, the end is exclusive."""
 
     file: str
     line: int
@@ -19,7 +19,7 @@ class Span:
 
 @dataclass(frozen=True)
 class Label:
-    """A second place that matters to a diagnostic, and what it has to do with it."""
+    """A secondary span of a diagnostic, and why it matters."""
 
     span: Span
     text: str
@@ -27,7 +27,7 @@ class Label:
 
 @dataclass(frozen=True)
 class Suggestion:
-    """A hint that could be applied: `replacement` takes the place of the text under the carets."""
+    """A suggested fix: `replacement` replaces the text under the carets."""
 
     message: str
     replacement: str
@@ -35,7 +35,7 @@ class Suggestion:
 
 @dataclass(frozen=True)
 class Diagnostic:
-    """One mistake: what it is (`message`, lower-case, stands alone), where (`span`, `path`) and what would be right.
+    """One error or warning: what is wrong (`message`, lower-case, self-contained), where (`span`, `path`) and how to fix it.
 
     Example: `Diagnostic(Code.UNKNOWN_COMPONENT, "unknown objective `marginal_nrs`", span,
     path="phases[0].objective.use", caret="did you mean `marginal_nsr`?")`.
@@ -51,7 +51,7 @@ class Diagnostic:
     notes: tuple[str, ...] = ()
     suggestions: tuple[Suggestion, ...] = ()
     of_absence: bool = False
-    """Whether the mistake is that something is not written, which a parent that cannot be read may have written."""
+    """Whether the error is that something is missing, which an unreadable parent may define."""
 
     @property
     def severity(self) -> Severity:
@@ -59,11 +59,11 @@ class Diagnostic:
 
 
 class PrerlError(Exception):
-    """A cause that a user can act on: `message` says what and where, `hint` says what would be right."""
+    """An error that a user can act on: `message` says what is wrong and where, `hint` how to fix it."""
 
     exit_code: int = 5
     code: Code | None = None
-    """The code that `prerl-spec explain` knows, where there is one."""
+    """The diagnostic code whose page `prerl-spec explain` prints, if there is one."""
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
         super().__init__(message)
@@ -72,8 +72,10 @@ class PrerlError(Exception):
 
 
 class SpecInvalid(PrerlError):
-    """The spec is wrong (exit 1, or what its diagnostics say); carries every diagnostic, warnings included, and the texts
-    that they quote, as far as those stand in no file."""
+    """The spec is invalid (exit 1, or the exit code of its diagnostics).
+
+    Carries every diagnostic, warnings included, and `sources`: the quoted texts that are not files, by name.
+    """
 
     exit_code = 1
 
@@ -86,40 +88,40 @@ class SpecInvalid(PrerlError):
 
 
 def exit_code_of(diagnostics: Sequence[Diagnostic]) -> int:
-    """0 without errors; 1 for a mistake in the spec, else 3 for what the environment lacks, else 4 for lock drift."""
+    """0 without errors; 1 for an error in the spec, else 3 for an unmet environment, else 4 for lock drift."""
     return min((d.code.exit_code for d in diagnostics if d.severity == "error"), default=0)
 
 
 class UsageError(PrerlError):
-    """The command was called wrongly: a file that is not there, a run folder that is taken (exit 2)."""
+    """The command line is wrong: a missing file, a run folder already in use (exit 2)."""
 
     exit_code = 2
 
 
 class EnvironmentUnmet(PrerlError):
-    """Something outside the spec is missing: a package, a hub, hardware, a file of rows (exit 3)."""
+    """Something outside the spec is missing: a package, access to the hub, hardware, a data file (exit 3)."""
 
     exit_code = 3
 
 
 class Drift(PrerlError):
-    """A lock or a resume that would mean something else (exit 4)."""
+    """The lock differs from the installation, or a resume would change the meaning of the run (exit 4)."""
 
     exit_code = 4
     code = Code.LOCK_DRIFT
 
 
 class RunFailed(PrerlError):
-    """The run could not go on: non-finite values, verifier faults, a gap between sampler and trainer (exit 5)."""
+    """The run could not continue: non-finite values, verifier faults, a gap between sampler and trainer (exit 5)."""
 
     exit_code = 5
 
 
 class PeerLost(RunFailed):
-    """Another process of the same run has failed; its own message says why (exit 5)."""
+    """Another process of the same run failed; its own error message states the cause (exit 5)."""
 
 
 class Interrupted(PrerlError):
-    """Stopped by a signal after the current unit of work; the same command goes on (exit 75)."""
+    """Stopped by a signal after the current unit of work; re-run the same command to resume (exit 75)."""
 
     exit_code = 75

@@ -1,4 +1,4 @@
-"""What an objective says of a batch: the vectors that it needs, in which view, and what each token earns. No torch here."""
+"""What an objective reads of a batch and returns for it: per-token vectors in a view, and each token's credit. No torch."""
 
 from collections.abc import Hashable
 from dataclasses import dataclass
@@ -11,10 +11,10 @@ from prerl_spec.types import Array, Attempt, Prompt, Segment
 
 
 class Layout(NamedTuple):
-    """An attempt as a view has it scored: the token ids in front of it, never empty, and its segments.
+    """The tokens of an attempt that a view scores: the context before them, never empty, and the segments.
 
     The trained tokens of `segments` are those of the attempt, in order: every view yields a vector of the same N.
-    Segments that are not trained (observations, hints) may differ from view to view. Positions count from the first id of
+    Segments that are not trained (observations, hints) may differ between views. Positions count from the first id of
     `context`.
     """
 
@@ -23,23 +23,23 @@ class Layout(NamedTuple):
 
 
 class View(Hashable, Protocol):
-    """What stands around the trained tokens when they are scored: a frozen, hashable value."""
+    """The context in which trained tokens are scored: a frozen, hashable value."""
 
     @property
     def name(self) -> str:
-        """A word for metrics and plans: `conditional`, `marginal`."""
+        """Its name in metrics and plans: `conditional`, `marginal`."""
         ...
 
     def lay(self, prompt: Prompt, attempt: Attempt, codec: Codec) -> Layout:
-        """What is scored of an attempt at a prompt, and behind which tokens. Pure: asked once an attempt and step."""
+        """The tokens of an attempt that are scored, and the context before them. Pure; called once per attempt and step."""
         ...
 
 
 class Need(NamedTuple):
-    """A vector [N] that an objective asks for: log-probabilities, or entropies, of the trained tokens in one view.
+    """A vector [N] that an objective reads: log-probabilities, or entropies, of the trained tokens in one view.
 
-    of: "policy" (with gradient), or without one: "old" (the policy before the batch's first update), "reference",
-    "sampler" (as drawn).
+    of: "policy" (with gradient); without gradient: "old" (the policy before the batch's first update), "reference",
+    "sampler" (as recorded while sampling).
     """
 
     view: View
@@ -49,10 +49,10 @@ class Need(NamedTuple):
 
 @dataclass(frozen=True)
 class Credit:
-    """What each trained token of an update earns and how much it counts; the same on every rank.
+    """The advantage and the loss weight of each trained token of an update; the same on every rank.
 
-    `weight_N` is mask x coefficient / denominator: THE aggregation. A zero weight means that no gradient is wanted.
-    `denominator` names the divisor for people: "tokens of the step: 48112".
+    `weight_N` is mask x coefficient / denominator: THE aggregation. A token with weight zero gets no gradient.
+    `denominator` describes the divisor in words: "tokens of the step: 48112".
     """
 
     advantage_N: Array
@@ -61,5 +61,5 @@ class Credit:
 
     @classmethod
     def nothing(cls, num_tokens: int, denominator: str) -> "Credit":
-        """No token of the update counts: the step will move no weight."""
+        """Zero credit for every token: the update changes no parameter."""
         return cls(np.zeros(num_tokens), np.zeros(num_tokens), denominator)

@@ -1,4 +1,4 @@
-"""The one door for component authors (API 1): import from here, and from nowhere else in prerl_spec."""
+"""The public interface for component authors (API 1): import from here, and from nowhere else in prerl_spec."""
 
 from prerl_spec.codes import Code
 from prerl_spec.errors import Diagnostic, EnvironmentUnmet, PrerlError, RunFailed, SpecInvalid

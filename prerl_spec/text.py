@@ -1,6 +1,6 @@
-"""Text to token ids and back, the same for a plan as for a run: `tokenizers` and sandboxed Jinja, no torch, no transformers.
+"""Converts text to token ids and back, identically in plans and runs: `tokenizers` and sandboxed Jinja, no transformers.
 
-Left out: slow tokenizers without a `tokenizer.json`.
+Not supported: slow tokenizers without a `tokenizer.json`.
 """
 
 import json
@@ -39,8 +39,8 @@ def _environment(undefined: type[Undefined]) -> Environment:
     return environment
 
 
-# Chat templates ask for variables that nobody passes and expect nothing; in a template over a row that is a misspelt
-# column, and would cut the question silently.
+# Chat templates may read variables that are not passed and expect them to be empty; in a row template an undefined
+# variable is a misspelt column, and ignoring it would silently cut the question.
 _CHAT = _environment(Undefined)
 _ROW = _environment(StrictUndefined)
 
@@ -56,7 +56,7 @@ def _row_template(template: str) -> Template:
 
 
 class Codec:
-    """A tokenizer with its chat template: `encode`, `decode`, `render`, and the tokens that mean something.
+    """A tokenizer with its chat template, special tokens and EOS ids.
 
     `special` maps "bos_token", "eos_token", "pad_token" … to their text, as tokenizer_config.json names them.
     """
@@ -64,7 +64,7 @@ class Codec:
     def __init__(
         self, backend: Tokenizer, *, chat_template: str | None, special: Mapping[str, str], eos_ids: Sequence[int] = ()
     ) -> None:
-        # A tokenizer.json may ask for truncation: a question is never cut silently.
+        # A tokenizer.json may enable truncation or padding; a question must never be cut silently.
         backend.no_truncation()
         backend.no_padding()
         self.backend = backend
@@ -76,8 +76,8 @@ class Codec:
 
     @classmethod
     def from_folder(cls, folder: Path) -> "Codec":
-        """Reads tokenizer.json, tokenizer_config.json and, where they lie there, chat_template.jinja,
-        generation_config.json and config.json. Raises EnvironmentUnmet where there is no tokenizer.json."""
+        """Reads tokenizer.json, tokenizer_config.json and, where present, chat_template.jinja, generation_config.json
+        and config.json. Raises EnvironmentUnmet if tokenizer.json is missing."""
         file = folder / "tokenizer.json"
         if not file.is_file():
             raise EnvironmentUnmet(
@@ -92,7 +92,7 @@ class Codec:
         for name in SPECIAL_TOKENS:
             value = config.get(name)
             text = value.get("content") if isinstance(value, dict) else value
-            # Old repositories leave the special tokens to the tokenizer's class; the model's ids say the same.
+            # Old repositories define special tokens only in the tokenizer's class; the model config has the same ids.
             if name not in config and isinstance(model.get(f"{name}_id"), int):
                 text = backend.id_to_token(model[f"{name}_id"])
             if isinstance(text, str):
@@ -118,31 +118,31 @@ class Codec:
 
     @property
     def vocab_size(self) -> int:
-        """Ids in use, added tokens included: the highest id + 1."""
+        """The highest token id + 1, added tokens included."""
         return max(self.backend.get_vocab(with_added_tokens=True).values()) + 1
 
     @property
     def eos_id(self) -> int:
         """The id appended to a document. Raises EnvironmentUnmet for a tokenizer without EOS."""
         if not self.eos_ids:
-            raise EnvironmentUnmet("the tokenizer names no eos_token", hint="set eos_token in tokenizer_config.json")
+            raise EnvironmentUnmet("the tokenizer defines no eos_token", hint="set eos_token in tokenizer_config.json")
         own = self.token_id(self.special["eos_token"]) if self.special.get("eos_token") else None
         return own if own is not None else self.eos_ids[0]
 
     def token_id(self, text: str) -> int | None:
-        """The id of exactly this token, None where it is not one."""
+        """The id of exactly this token, or None if it is not in the vocabulary."""
         found = self.backend.token_to_id(text)
         return None if found is None else int(found)
 
     def encode(self, text: str, *, special: bool = False) -> tuple[int, ...]:
-        """Token ids of a text; `special` adds what the tokenizer puts around a text by itself (BOS)."""
+        """Token ids of a text; `special` adds the tokenizer's own special tokens (such as BOS)."""
         return tuple(self.backend.encode(text, add_special_tokens=special).ids)
 
     def decode(self, ids: Sequence[int], *, skip_special: bool = True) -> str:
         return str(self.backend.decode(list(ids), skip_special_tokens=skip_special))
 
     def chat_text(self, messages: Sequence[Mapping[str, str]], *, generate: bool = True, **arguments: Any) -> str:
-        """The rendered chat template. Raises SpecInvalid when the template refuses its arguments."""
+        """The rendered chat template. Raises SpecInvalid if the template fails with these arguments."""
         assert self.chat_template is not None, "chat_text needs a chat template"
         try:
             return _chat_template(self.chat_template).render(
@@ -155,7 +155,7 @@ class Codec:
 
     def prefix(self, text: str) -> tuple[int, ...]:
         """The ids of a prefix for log P(y). "auto": the first special token of the rendered chat template, else BOS,
-        else the document separator (EOS). Raises EnvironmentUnmet where the tokenizer has no candidate."""
+        else the document separator (EOS). Raises EnvironmentUnmet if the tokenizer has none of these."""
         if text not in self._prefixes:
             self._prefixes[text] = self._first_special() if text == "auto" else self._written_prefix(text)
         return self._prefixes[text]
@@ -163,7 +163,7 @@ class Codec:
     def _written_prefix(self, text: str) -> tuple[int, ...]:
         ids = self.encode(text)
         if not ids:
-            raise EnvironmentUnmet(f"prefix {text!r} has no tokens", hint='write a text, or prefix = "auto"')
+            raise EnvironmentUnmet(f"prefix {text!r} has no tokens", hint='write a non-empty text, or prefix = "auto"')
         return ids
 
     def _first_special(self) -> tuple[int, ...]:
@@ -177,12 +177,12 @@ class Codec:
                 return (found,)
         raise EnvironmentUnmet(
             'prefix "auto": the tokenizer has no special token in a chat template, no BOS and no EOS',
-            hint='write the prefix out, such as prefix = "\\n"',
+            hint='write an explicit prefix, such as prefix = "\\n"',
         )
 
 
 def template_fault(template: str) -> str | None:
-    """Why a template over rows does not parse, None when it does."""
+    """The syntax error of a row template, or None if it parses."""
     try:
         _row_template(template)
     except TemplateError as error:
@@ -191,8 +191,8 @@ def template_fault(template: str) -> str | None:
 
 
 def fill_template(template: str, fields: Mapping[str, Any]) -> str:
-    """A Jinja template over a row's columns. Raises SpecInvalid (E0202) for a template that does not parse or run, or
-    asks for a column that the row does not have."""
+    """Renders a Jinja template with a row's columns. Raises SpecInvalid (E0202) if the template does not parse or render,
+    or reads a column that the row does not have."""
     try:
         return _row_template(template).render(**fields)
     except TemplateError as error:
@@ -200,7 +200,7 @@ def fill_template(template: str, fields: Mapping[str, Any]) -> str:
 
 
 def question_text(row: Row, rendering: Rendering) -> str:
-    """What the user says: the template over the row, else the bare question."""
+    """The user message: the rendered row template, else the bare question."""
     if rendering.template is not None:
         return fill_template(rendering.template, row.fields)
     assert row.question is not None, f"{row.where} has no question"
@@ -208,7 +208,7 @@ def question_text(row: Row, rendering: Rendering) -> str:
 
 
 def context_ids(question: str, rendering: Rendering, codec: Codec) -> tuple[int, ...]:
-    """The model's input for a question: through the chat template where there is one and chat is not "off", else the
+    """The model's input for a question: rendered by the chat template if there is one and chat is not "off", else the
     system prompt (if any), a blank line and the question, with the tokenizer's own BOS."""
     if rendering.chat != "off" and codec.chat_template is not None:
         messages = [{"role": "system", "content": rendering.system}] if rendering.system is not None else []
@@ -233,7 +233,7 @@ def eos_ids_of(generation_config: Mapping[str, Any]) -> tuple[int, ...]:
 
 
 def _default_template(template: Any) -> str | None:
-    """The chat template among several: transformers keeps them by name, or as a list of {name, template}."""
+    """The default chat template: transformers stores several by name, or as a list of {name, template}."""
     if isinstance(template, list):
         template = {t["name"]: t["template"] for t in template}
     if isinstance(template, dict):
@@ -245,5 +245,5 @@ def _json(file: Path) -> dict[str, Any]:
     if not file.is_file():
         return {}
     loaded = json.loads(file.read_text(encoding="utf-8"))
-    assert isinstance(loaded, dict), f"{file} holds no object"
+    assert isinstance(loaded, dict), f"expected a JSON object in {file}"
     return loaded

@@ -1,4 +1,4 @@
-"""The nouns of a run: prompts, attempts, verdicts, and the step they make up. No torch, and nothing else of ours.
+"""The data types of a run: prompts, attempts, verdicts, and the step that collects them. No torch, no other module.
 
 Axes: P prompts (groups) of a step, G attempts of a group, S samples (P x G, group after group), N trained tokens of an
 update (sample after sample), n trained tokens of one pass. Log-probabilities are nats.
@@ -21,7 +21,7 @@ Stop = Literal["eos", "stop", "length", "document"]
 
 
 class Outcome(StrEnum):
-    """How a verification ended. A timeout or an error says nothing about the response, so it never trains."""
+    """The result of a verification. A timeout or an error says nothing about the response, so it is never trained on."""
 
     RIGHT = "right"
     WRONG = "wrong"
@@ -32,9 +32,9 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a verifier found: `Verdict(Outcome.RIGHT, 1.0, answer="42")`.
+    """A verifier's judgement of a response: `Verdict(Outcome.RIGHT, 1.0, answer="42")`.
 
-    `score` in [0, 1] is None for timeouts and errors; `answer` is what was extracted; `detail` says why, for people.
+    `score` in [0, 1] is None for timeouts and errors; `answer` is the extracted answer; `detail` explains the outcome in words.
     """
 
     outcome: Outcome
@@ -60,7 +60,7 @@ class Prompt:
 
 @dataclass(frozen=True)
 class Segment:
-    """A stretch of an attempt by one author; only `trained` tokens are scored. `logps` are the sampler's, in nats."""
+    """Consecutive tokens of an attempt by one author; only `trained` tokens are scored. `logps` are the sampler's, in nats."""
 
     tokens: tuple[int, ...]
     author: Literal["policy", "environment"] = "policy"
@@ -89,7 +89,7 @@ class Attempt:
 
     @cached_property
     def trained(self) -> tuple[bool, ...]:
-        """One flag a token: whether it is among the N."""
+        """One flag per token: whether it is trained (one of the N)."""
         return tuple(s.trained for s in self.segments for _ in s.tokens)
 
     @property
@@ -99,7 +99,7 @@ class Attempt:
 
 @dataclass(frozen=True)
 class Group:
-    """The attempts at one prompt; `slot` is the prompt's place in the step, `refill` the round that brought it."""
+    """The attempts at one prompt; `slot` is the prompt's index in the step, `refill` the refill round that sampled it."""
 
     slot: int
     prompt: Prompt
@@ -109,10 +109,10 @@ class Group:
 
 @dataclass(frozen=True)
 class Tokens:
-    """Where each of N (or n) trained tokens stands: flat vectors, sample after sample.
+    """The sample and position of each of N (or n) trained tokens: flat vectors, sample after sample.
 
-    `sample_N` counts samples from 0 without gaps, `position_N` is the place in the response, `length_S` the trained
-    tokens of each sample, `group_S` the group of each sample.
+    `sample_N` numbers samples from 0 without gaps, `position_N` is the index in the response, `length_S` the number of
+    trained tokens of each sample, `group_S` the group of each sample.
     """
 
     id_N: Index
@@ -130,7 +130,7 @@ class Tokens:
         return int(self.length_S.shape[0])
 
     def of_samples(self, samples: Sequence[int]) -> tuple[Tokens, Index]:
-        """The tokens of these samples, renumbered from 0, and their places in N."""
+        """The tokens of these samples, renumbered from 0, and their indices in N."""
         start = np.concatenate([[0], np.cumsum(self.length_S)])
         where = [np.arange(start[s], start[s + 1]) for s in samples]
         index_n = np.concatenate(where).astype(np.int64) if where else np.zeros(0, np.int64)
@@ -147,7 +147,7 @@ class Tokens:
 
 @dataclass(frozen=True)
 class Step:
-    """One batch, verified and rewarded, the same on every rank: what `credit` sees.
+    """One verified and rewarded batch, the same on every rank: the input of `credit`.
 
     `temperature` is the sampler's: all log-probabilities of the step are those of the tempered distribution.
     `max_new_tokens` is the response budget (the constant L of the `constant` aggregation).
@@ -193,11 +193,11 @@ class Step:
 
     @cached_property
     def token_ends(self) -> Index:
-        """[S] where each sample's trained tokens end in N."""
+        """[S], the end (exclusive) of each sample's trained tokens in N."""
         return np.cumsum(self.tokens.length_S)
 
     def split(self, num_parts: int) -> list[Step]:
-        """Whole groups, in order, as evenly as they go: the optimizer steps of `updates_per_batch`."""
+        """Minibatches of whole groups, in order, as even as possible: one per optimizer step of `updates_per_batch`."""
         bounds = np.linspace(0, len(self.groups), num_parts + 1).round().astype(int)
         return [
             replace(self, groups=self.groups[a:b], discarded=()) for a, b in zip(bounds[:-1], bounds[1:], strict=True)
@@ -206,7 +206,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Decoding:
-    """How responses are drawn; temperature 0 is greedy, top_p 1 and top_k 0 are off."""
+    """How responses are sampled; temperature 0 is greedy, top_p 1 and top_k 0 are off."""
 
     temperature: float = 1.0
     top_p: float = 1.0
@@ -217,7 +217,7 @@ class Decoding:
 
 @dataclass(frozen=True)
 class Draw:
-    """How responses are drawn: k = `samples` for each of the first `limit` questions (None: all)."""
+    """How an evaluator samples: k = `samples` responses for each of the first `limit` questions (None: all)."""
 
     decoding: Decoding
     samples: int
@@ -227,7 +227,7 @@ class Draw:
 
 @dataclass(frozen=True)
 class Request:
-    """One prompt to be continued once per seed; equal seeds on equal weights give equal samples."""
+    """One prompt to be continued once per seed; equal seeds on equal weights yield equal samples."""
 
     context: tuple[int, ...]
     seeds: tuple[int, ...]
@@ -236,7 +236,7 @@ class Request:
 @dataclass(frozen=True)
 class Generation:
     """One continuation: its tokens (EOS included when sampled), their log-probabilities under the tempered distribution,
-    the entropies of that distribution where the engine knows them, and why it ended.
+    the entropies of that distribution where the engine computes them, and why it stopped.
 
     For `stop == "stop"` the tokens include the stop string's.
     """
@@ -258,7 +258,7 @@ class Rendering:
 
 @dataclass(frozen=True)
 class Row:
-    """A row of a data set before rendering; `where` is its place for error messages ("train.jsonl:17")."""
+    """A row of a data set before rendering; `where` is its location in error messages ("train.jsonl:17")."""
 
     where: str
     question: str | None = None
@@ -269,8 +269,10 @@ class Row:
 
 @dataclass(frozen=True)
 class StepRecord:
-    """What a schedule, a tracker or a display sees of a finished step; `metrics` are those of `events.jsonl`, tokens are
-    this step's (generated ones include discarded groups), `scores` what was scored since the step before, by "task/metric".
+    """The record of a finished step for schedules, trackers and displays.
+
+    `metrics` are those of `events.jsonl`; token counts are this step's (generated ones include discarded groups);
+    `scores` are those computed since the previous step, by "task/metric".
     """
 
     phase: str
@@ -287,7 +289,7 @@ class StepRecord:
 
 @dataclass(frozen=True)
 class Score:
-    """One line of scores.json: a value that states its n, interval, seed, decoding, versions and token budget."""
+    """One line of scores.json: a value with its sample counts, interval, seed, decoding, versions and token budget."""
 
     phase: str
     global_step: int

@@ -1,4 +1,4 @@
-"""The three views: what stands before a response when its tokens are scored. Values, equal when their settings are."""
+"""The three built-in views: the context before a response when its tokens are scored. Equal settings are equal views."""
 
 from abc import abstractmethod
 
@@ -12,8 +12,10 @@ from prerl_spec.types import Attempt, Prompt
 
 
 class ContextView(Component):
-    """A view that says what stands before the response, and leaves the response as it was sampled. Subclass it with a `name`
-    and `context(prompt, codec)`."""
+    """A view that chooses the context before the response and leaves the response unchanged.
+
+    Subclasses define `name` and `context(prompt, codec)`.
+    """
 
     kind = "view"
 
@@ -22,7 +24,7 @@ class ContextView(Component):
         """The token ids before the response, never empty."""
 
     def lay(self, prompt: Prompt, attempt: Attempt, codec: Codec) -> Layout:
-        """The attempt's own segments behind that context."""
+        """The attempt's own segments after that context."""
         return Layout(self.context(prompt, codec), attempt.segments)
 
 
@@ -47,7 +49,7 @@ class Marginal(ContextView):
     prefix: str = Field(
         "auto",
         min_length=1,
-        description='what stands before the response: a text, or "auto": the first special token of the chat '
+        description='the context before the response: a text, or "auto": the first special token of the chat '
         "template, else BOS, else EOS",
     )
 
@@ -56,22 +58,24 @@ class Marginal(ContextView):
         return "marginal"
 
     def context(self, prompt: Prompt, codec: Codec) -> tuple[int, ...]:
-        """The prefix alone: the prompt has no say. Raises EnvironmentUnmet where the tokenizer has no candidate."""
+        """The prefix alone, independent of the prompt. Raises EnvironmentUnmet if the tokenizer has no candidate for it."""
         return codec.prefix(self.prefix)
 
 
 class Prefix(ContextView):
     """The response after a fixed text c, the same for every prompt: log π(y_t | c, y_<t)."""
 
-    text: str = Field(min_length=1, description="the text before the response, tokenized as it stands")
+    text: str = Field(min_length=1, description="the text before the response, tokenized verbatim")
 
     @property
     def name(self) -> str:
         return "prefix"
 
     def context(self, prompt: Prompt, codec: Codec) -> tuple[int, ...]:
-        """The text's tokens. Raises EnvironmentUnmet for a text that has none in this tokenizer."""
+        """The text's tokens. Raises EnvironmentUnmet if the tokenizer produces none."""
         ids = codec.encode(self.text)
         if not ids:
-            raise EnvironmentUnmet(f"the text {self.text!r} of the view `prefix` has no tokens", hint="write a text")
+            raise EnvironmentUnmet(
+                f"the text {self.text!r} of the view `prefix` has no tokens", hint="write a non-empty text"
+            )
         return ids

@@ -1,1 +1,1 @@
-"""What a spec says."""
+"""The spec language: parsing with source spans, composition, interpolation and the core grammar."""

@@ -1,4 +1,4 @@
-"""The arms of a study: each is the spec with one overlay over it, a table in the spec or a file beside it."""
+"""The arms of a study: each is the spec with one overlay merged over it, a table in the spec or a file beside it."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -8,8 +8,10 @@ from prerl_spec.language.document import Document, Scalar, Table, copied, join_p
 
 
 def arms(composition: Composition) -> Iterator[tuple[str, Composition]]:
-    """Name and composition of every arm that can be read; a file that cannot is told in the composition itself. Call
-    this before references are followed: an arm follows its own."""
+    """Name and composition of every arm that can be read; an unreadable file is reported in the composition itself.
+
+    Call this before interpolation: each arm interpolates its own references.
+    """
     study = composition.root.get("study")
     written = study.get("arms") if isinstance(study, Table) else None
     main = composition.documents[0]

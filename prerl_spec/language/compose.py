@@ -1,4 +1,4 @@
-"""One tree from several files: parents left to right, then the spec, then overlays, each over what came before."""
+"""Merges several files into one tree: parents left to right, then the spec, then overlays; later files override."""
 
 import os
 from collections.abc import Sequence
@@ -26,28 +26,28 @@ from prerl_spec.language.toml import read
 
 MERGED_BY_ID = "phases"
 DEEPEST_CHAIN = 50
-"""Files that may extend one another, one after the other."""
+"""Most files that may extend one another in a chain."""
 MOST_MERGED = 1000
-"""Merges of one spec: files that each extend the next one twice would double them without end."""
+"""Most merges of one spec: files that each extend the next one twice double the number of merges at every level."""
 
 
 @dataclass
 class Composition:
-    """The tree, every file that was read (in the order of diagnostics), and what went wrong."""
+    """The composed tree, every file that was read (in the order of diagnostics), and the diagnostics."""
 
     root: Table
     documents: list[Document]
     folders: dict[str, Path]
-    """Where relative paths of a file start, by the file's name in spans."""
+    """The folder that a file's relative paths start from, by the file's name in spans."""
     diagnostics: list[Diagnostic] = field(default_factory=list)
     layers: list[str] = field(default_factory=list)
-    """Files in the order in which they were merged: a later one has the last word."""
+    """Files in the order in which they were merged: later ones override earlier ones."""
     has_gaps: bool = False
-    """Whether some file has a header or key that could not be read."""
+    """Whether some file has a header or key that could not be parsed."""
     num_merged: int = 0
     """Files merged so far; one that several others extend counts each time."""
     lost_parent: bool = False
-    """Whether a parent could not be read: what seems to be missing may stand there."""
+    """Whether a parent could not be read: keys that appear to be missing may be defined there."""
 
     @property
     def sources(self) -> dict[str, str]:
@@ -55,7 +55,7 @@ class Composition:
 
 
 class Link(NamedTuple):
-    """A file and the text of its `extends` that is being followed."""
+    """A file and the item of its `extends` that is being followed."""
 
     file: Path
     text: Scalar
@@ -78,14 +78,14 @@ def over(composition: Composition, document: Document) -> None:
 
 
 def parent_of(composition: Composition, child: Document, text: Scalar, path: str) -> Document | None:
-    """The spec file that a text of `child` names, read once; None (and E0401) where it cannot be read."""
+    """The spec file that a string of `child` names, read once; None, with E0401 reported, if it cannot be read."""
     me = _identity(composition.folders[child.file] / Path(child.file).name)
     return _parent(composition, child, str(text.value), (Link(me, text),), path)
 
 
 def _read_overlay(composition: Composition, file: Path) -> Document:
     if file.is_dir():
-        raise UsageError(f"{file} is a folder", hint="name the overlay file in it")
+        raise UsageError(f"{file} is a folder", hint="name an overlay file inside it")
     try:
         document = read(file.read_bytes(), str(file))
     except OSError as error:
@@ -96,7 +96,7 @@ def _read_overlay(composition: Composition, file: Path) -> Document:
 
 
 def _over(composition: Composition, document: Document, children: tuple[Link, ...]) -> None:
-    """Merges a document over the composition so far: its parents first, then what it unsets, then itself."""
+    """Merges a document over the composition so far: its parents first, then its `unset`, then the document itself."""
     me = _identity(composition.folders[document.file] / Path(document.file).name)
     composition.num_merged += 1
     for written, text in _texts(composition, document, "extends"):
@@ -107,7 +107,7 @@ def _over(composition: Composition, document: Document, children: tuple[Link, ..
     for path, text in _texts(composition, document, "unset"):
         if not remove(composition.root, path):
             message = f"`{path}` is not inherited"
-            hint = "`unset` takes out what parents wrote; a key of this file is simply deleted"
+            hint = "`unset` removes inherited keys; to remove a key of this file, delete it"
             close = nearest_written(composition.root, path)
             caret = f"did you mean {one_of(close)}?" if close else ""
             meant = tuple(Suggestion(f"did you mean `{p}`?", p) for p in close)
@@ -122,14 +122,14 @@ def _over(composition: Composition, document: Document, children: tuple[Link, ..
 
 
 def _texts(composition: Composition, document: Document, key: str) -> list[tuple[str, Scalar]]:
-    """The texts of a list at the top of a file; anything else there is told."""
+    """The strings of a top-level list of a file; anything else in it is reported."""
     entry = document.root.entries.get(key)
     if entry is None or isinstance(entry.value, Invalid):
         return []
     if not isinstance(entry.value, Array) or entry.value.of_headers:
         span = entry.value.span or entry.span
         alone = isinstance(entry.value, Scalar) and isinstance(entry.value.value, str)
-        message = f"`{key}` wants a list of texts{', not one text' if alone else ''}"
+        message = f"`{key}` must be a list of texts{', not one text' if alone else ''}"
         caret = f'write `{key} = ["..."]`'
         composition.lost_parent = composition.lost_parent or key == "extends"
         composition.diagnostics.append(Diagnostic(Code.WRONG_TYPE, message, span, key, caret))
@@ -140,7 +140,7 @@ def _texts(composition: Composition, document: Document, key: str) -> list[tuple
             found.append((item.value, item))
         elif not isinstance(item, Invalid):
             where = f"{key}[{index}]"
-            message = f"`{key}` holds texts"
+            message = f"every item of `{key}` must be a text"
             composition.diagnostics.append(Diagnostic(Code.WRONG_TYPE, message, item.span or entry.span, where))
     return found
 
@@ -148,7 +148,7 @@ def _texts(composition: Composition, document: Document, key: str) -> list[tuple
 def _parent(
     composition: Composition, child: Document, written: str, chain: tuple[Link, ...], path: str = "extends"
 ) -> Document | None:
-    """The parent that the last link names, or None once the mistake is told."""
+    """The parent that the last link names, or None after reporting why it cannot be used."""
     text = chain[-1].text
 
     def fail(message: str, help: str) -> None:
@@ -159,7 +159,7 @@ def _parent(
     file = composition.folders[child.file] / written
     try:
         if "\0" in written or not written or file.is_dir():
-            fail(f'"{written}" is no file', "spec files are named relative to this one")
+            fail(f'"{written}" is not a file', "paths are relative to the file that names them")
             return None
         circle = list(chain[_first(chain, _identity(file)) :])
         if circle:
@@ -168,9 +168,9 @@ def _parent(
         if len(chain) > DEEPEST_CHAIN or composition.num_merged > MOST_MERGED:
             composition.num_merged += 1
             if len(chain) > DEEPEST_CHAIN:
-                fail(f"more than {DEEPEST_CHAIN} files extend one another in a row", "take some of them out")
-            elif composition.num_merged == MOST_MERGED + 2:  # told once: whatever is left is as much too much
-                fail(f"more than {MOST_MERGED} files are merged", "take some of them out")
+                fail(f"more than {DEEPEST_CHAIN} files extend one another in a chain", "remove some of them")
+            elif composition.num_merged == MOST_MERGED + 2:  # reported once: every later merge is over the limit too
+                fail(f"more than {MOST_MERGED} files are merged", "remove some of them")
             return None
         data = file.read_bytes()
     except OSError as error:
@@ -187,24 +187,26 @@ def _parent(
 
 
 def _first(chain: tuple[Link, ...], file: Path) -> int:
-    """Where in the chain the file is already being followed; its length where it is not."""
+    """The index in the chain where the file is already being followed; the chain's length if it is not."""
     return next((i for i, link in enumerate(chain) if link.file == file), len(chain))
 
 
 def _circle(links: list[Link], files: list[str]) -> Diagnostic:
-    """Files that extend one another: shown at the one that was read first."""
+    """The diagnostic of files that extend one another in a cycle, placed at the one that was read first."""
     spans = [link.text.span for link in links if link.text.span is not None]
     first, *others = sorted(spans, key=lambda span: (files.index(span.file), span))
     names = [span.file for span in spans]
     turned = names.index(first.file)
     round_trip = [*names[turned:], *names[: turned + 1]]
     if len(names) == 1:
-        message = f"`{first.file}` leads back to itself"
+        message = f"`{first.file}` extends itself"
     else:
-        message = "files extend one another in a circle: " + " -> ".join(f"`{name}`" for name in round_trip)
+        message = "files extend one another in a cycle: " + " -> ".join(f"`{name}`" for name in round_trip)
     following = dict(zip(round_trip, round_trip[1:], strict=False))
     labels = tuple(Label(span, f"which extends `{following[span.file]}`") for span in others)
-    return Diagnostic(Code.EXTENDS, message, first, "extends", labels=labels, help="take one of them out")
+    return Diagnostic(
+        Code.EXTENDS, message, first, "extends", labels=labels, help="remove one of these `extends` entries"
+    )
 
 
 def _identity(file: Path) -> Path:
@@ -212,8 +214,10 @@ def _identity(file: Path) -> Path:
 
 
 def merge(base: Table, over: Table, key: str = "") -> Table:
-    """`over` upon `base`: tables deeply, phases by id, everything else replaced. A component table that brings its own
-    `use` replaces the old one whole."""
+    """Merges `over` into `base`: tables deeply, phases by id, everything else replaced.
+
+    A component table with its own `use` replaces the old one entirely.
+    """
     merged = Table(dict(base.entries), over.span or base.span, over.header or base.header, over.name or base.name)
     merged.form = over.form if over.header is not None or base.header is None else base.form
     merged.short = over.short or base.short
@@ -238,7 +242,7 @@ def _merged(before: Node, now: Node, key: str) -> Node:
 
 
 def names_component(table: Table) -> bool:
-    """Whether the table brings its own `use`."""
+    """Whether the table has its own `use`."""
     use = table.entries.get("use")
     return use is not None and not isinstance(use.value, Table)
 
@@ -263,7 +267,7 @@ def _id(item: Node) -> str | None:
 
 
 def find(root: Node, path: str) -> tuple[Node, Table | Array, str | int] | None:
-    """What is written at a path, what holds it, and under which key; a phase may be named by its id."""
+    """The node at a path, its parent, and its key there; a phase may be addressed by its id."""
     node: Node = root
     holder: Table | Array | None = None
     key: str | int = ""
@@ -281,7 +285,7 @@ def find(root: Node, path: str) -> tuple[Node, Table | Array, str | int] | None:
 
 
 def nearest_written(root: Node, path: str) -> tuple[str, ...]:
-    """At most three written paths that a path may stand for: each step that leads nowhere replaced by the nearest one,
+    """At most three written paths close to a path: each unknown step replaced by the nearest known one,
     else the paths that end in the same word."""
     found = [(root, "")]
     steps = split_path(path)
@@ -293,7 +297,7 @@ def nearest_written(root: Node, path: str) -> tuple[str, ...]:
 
 
 def _nearest_steps(node: Node, step: str | int) -> list[tuple[str | int, Node]]:
-    """The step itself where it leads somewhere, else the nearest keys, or ids of phases."""
+    """The step itself if it exists, else the nearest keys or phase ids."""
     inner = find(node, join_path("", step))
     if inner is not None:
         return [(step, inner[0])]
@@ -308,7 +312,7 @@ def _index_of(items: Array, id: str) -> int | None:
 
 
 def remove(root: Table, path: str) -> bool:
-    """Takes out what is written at a path; False where nothing is. What is taken from is copied, not changed."""
+    """Removes the node at a path; False if there is none. The nodes above it are copied, not changed in place."""
     steps = split_path(path)
     if find(root, path) is None:
         return False

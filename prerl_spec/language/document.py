@@ -1,4 +1,4 @@
-"""A spec as a tree that remembers where each key and each value stood; what the words mean is for later rooms to say."""
+"""A spec as a tree that records the source span of each key and each value; later stages interpret it."""
 
 import re
 from collections.abc import Iterator
@@ -12,10 +12,10 @@ Form = Literal["header", "implicit", "dotted", "inline"]
 
 @dataclass
 class Scalar:
-    """A text, number, truth value or date: `Scalar(8, Span("a.toml", 3, 14, 3, 15))`.
+    """A string, number, boolean or date: `Scalar(8, Span("a.toml", 3, 14, 3, 15))`.
 
-    `via` is where the value was defined when it came through a reference; `reference` says which kind of reference.
-    `bare` is a word from the command line that is not TOML: a text where a text is wanted.
+    `via` is where the value was defined if it came through a reference; `reference` is the kind of that reference.
+    `bare` marks a command-line word that is not TOML: a string where a string is accepted.
     """
 
     value: Any
@@ -27,9 +27,9 @@ class Scalar:
 
 @dataclass
 class Invalid:
-    """Something was written here that could not be read: present, but nothing is known of it.
+    """A written value that could not be parsed: present, but unknown.
 
-    `has_doubtful_key`: not even that its key was read as it was meant, as in `out put = 1`.
+    `has_doubtful_key`: its key may not be the intended one either, as in `out put = 1`.
     """
 
     span: Span | None
@@ -59,8 +59,9 @@ class Entry:
 class Table:
     """A table; `header` is its bracketed path without brackets, None for an inline or dotted table.
 
-    `name` is the header's last segment. `short` is the text that a table without `use` was merged into, so that
-    settings can be added to `verifier = "math_verify"`. `has_gap`: some key in it could not be read. `via` as in Scalar.
+    `name` is the header's last segment. `short` is the component name that a table without `use` was merged
+    into, so that settings can be added to `verifier = "math_verify"`. `has_gap`: some key in it could not be parsed.
+    `via` as in Scalar.
     """
 
     entries: dict[str, Entry] = field(default_factory=dict)
@@ -73,7 +74,7 @@ class Table:
     via: Span | None = None
 
     def get(self, key: str) -> "Node | None":
-        """The value under a key, None where the key is not written."""
+        """The value under a key, or None if the key is not written."""
         entry = self.entries.get(key)
         return None if entry is None else entry.value
 
@@ -83,14 +84,14 @@ Node: TypeAlias = Scalar | Invalid | Array | Table
 
 @dataclass
 class Document:
-    """One file, read: its tree, its text (without byte-order mark) and the syntax errors found on the way."""
+    """A parsed file: its tree, its text (without byte-order mark) and its syntax errors."""
 
     file: str
     text: str
     root: Table
     diagnostics: list[Diagnostic]
     has_gaps: bool = False
-    """Whether a header or a key could not be read, so that what seems to be missing may well be there."""
+    """Whether a header or a key could not be parsed, so that what appears to be missing may be present."""
 
 
 _STEP = re.compile(r"\.?(?:\[(\d+)\]|\"((?:[^\"\\]|\\.)*)\"|([^.\[\]\"]+))")
@@ -105,7 +106,7 @@ def split_path(path: str) -> list[str | int]:
 
 
 def join_path(parent: str, step: str | int) -> str:
-    """A path one step longer, written as diagnostics write it; keys that are not bare are quoted."""
+    """The path extended by one step, in the form of diagnostics; keys that are not bare are quoted."""
     if isinstance(step, int):
         return f"{parent}[{step}]"
     word = step if re.fullmatch(r"[A-Za-z0-9_-]+", step) else '"' + re.sub(r'(["\\])', r"\\\1", step) + '"'
@@ -113,7 +114,7 @@ def join_path(parent: str, step: str | int) -> str:
 
 
 def parent_path(path: str) -> str:
-    """The path one step shorter."""
+    """The path without its last step."""
     parent = ""
     for step in split_path(path)[:-1]:
         parent = join_path(parent, step)
@@ -121,7 +122,7 @@ def parent_path(path: str) -> str:
 
 
 def plain(node: Node) -> Any:
-    """The values alone, as tomllib would give them; what could not be read is left out."""
+    """The values alone, as tomllib would return them; invalid nodes are omitted."""
     if isinstance(node, Scalar):
         return node.value
     if isinstance(node, Array):
@@ -132,7 +133,7 @@ def plain(node: Node) -> Any:
 
 
 def from_plain(value: Any, span: Span | None = None) -> Node:
-    """A tree for values whose places are not known (or are all the same)."""
+    """A tree of values whose spans are unknown (or all the same)."""
     if isinstance(value, dict):
         return Table({k: Entry(k, span, from_plain(v, span)) for k, v in value.items()}, span=span, form="inline")
     if isinstance(value, list):
@@ -152,12 +153,12 @@ def walk(node: Node, path: str = "") -> Iterator[tuple[str, Node]]:
 
 
 def holds_invalid(node: Node) -> bool:
-    """Whether anything in or under this node could not be read."""
+    """Whether this node or anything under it could not be parsed."""
     return any(isinstance(n, Invalid) for _, n in walk(node))
 
 
 def copied(node: Node) -> Node:
-    """A tree of its own, to be changed; places are shared."""
+    """A copy of the tree that may be modified; spans are shared."""
     if isinstance(node, Table):
         entries = {key: Entry(key, entry.span, copied(entry.value)) for key, entry in node.entries.items()}
         return replace(node, entries=entries)

@@ -1,18 +1,18 @@
-"""Bytes to text, with the place of every byte that is not UTF-8."""
+"""Decodes UTF-8, with the position of every invalid byte."""
 
 from prerl_spec.codes import Code
 from prerl_spec.errors import Diagnostic, Span
 
 UNREADABLE = "\ufffd"
-"""Stands for a byte that is not UTF-8."""
+"""Replaces a byte that is not UTF-8."""
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 _UTF_32 = (b"\xff\xfe\0\0", b"\0\0\xfe\xff")
 """Byte-order marks."""
 
 
 def decode(data: bytes, file: str) -> tuple[str | None, list[Diagnostic]]:
-    """Text without its byte-order mark, and one E0107 for each stretch of bytes that is not UTF-8 (None where the whole
-    file is UTF-16 or -32)."""
+    """The text without its byte-order mark, and one E0107 for each run of invalid bytes; no text if the whole file is
+    UTF-16 or UTF-32."""
     if data[:4] in _UTF_32 or data[:2] in _UTF_16:
         where = Span(file, 1, 1, 1, 2)
         message = f"the file is not UTF-8 but {'UTF-32' if data[:4] in _UTF_32 else 'UTF-16'}"

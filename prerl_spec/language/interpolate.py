@@ -18,24 +18,24 @@ _SECRET = re.compile(r"secret:([A-Za-z_][A-Za-z0-9_]*)")
 _SEGMENT = r"""(?:[A-Za-z0-9_-]+|"[^"]+"|'[^']+')"""
 _PATH = re.compile(rf"{_SEGMENT}(?:\[\d+\])*(?:\.{_SEGMENT}(?:\[\d+\])*)*")
 LONGEST_CHAIN = 50
-"""References that may lead to one another, one after the other."""
+"""Most references that may follow one another in a chain."""
 MOST_INTERPOLATED = 2**20
-"""Bytes that all references together may bring in: a few lines that double each other would fill any memory."""
+"""Most bytes that all references together may insert: a few lines that double each other would fill any memory."""
 _COPY = 16
-"""Bytes that a value of a copied table or list counts at least."""
+"""Least bytes counted for each value of a copied table or list."""
 MOST_SUGGESTED = 50
-"""Undefined references for which the nearest name is looked for: each is compared with every name there is."""
+"""Most undefined references that get a suggestion: each is compared with every known name."""
 _VARIABLE = re.compile(r"vars\.[A-Za-z0-9_-]+")
 
 
 @dataclass
 class Interpolation:
-    """What went wrong, which `vars` were asked for, and which secrets are named (path -> names)."""
+    """The diagnostics, the `vars` that are used, and the secrets that are named (path -> names)."""
 
     diagnostics: list[Diagnostic] = field(default_factory=list)
     undefined: list[tuple[str, Diagnostic]] = field(default_factory=list)
-    """References to what is not written, with the path at which they fail: no mistakes where a misspelt key was meant to
-    be there, or something that cannot be read stands in the way."""
+    """References to paths that are not written, with the path at which each lookup fails; no errors where a misspelt key or
+    an unreadable value accounts for the missing one."""
     used: set[str] = field(default_factory=set)
     secrets: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
@@ -43,10 +43,10 @@ class Interpolation:
 def interpolate(
     root: Table, written: Iterable[Table] = (), environment: Mapping[str, str] | None = None
 ) -> Interpolation:
-    """Replaces every reference in the tree by what it stands for; one that fails becomes unreadable, and is told.
+    """Replaces every reference in the tree by its value; one that fails becomes Invalid and is reported.
 
-    The overlays of study arms are left alone: they are read when an arm is composed. `written` are the files as they were
-    before composition: a variable is used where one of them uses it, though `--set` or a child wrote over that place.
+    The overlays of study arms are not interpolated here, but when an arm is composed. `written` are the files before
+    composition: a variable counts as used if one of them uses it, even where `--set` or a child overrides that value.
     """
     work = _Work(root, os.environ if environment is None else environment)
     for file in written:
@@ -54,7 +54,7 @@ def interpolate(
     for holder, key, path in list(_texts(root, "")):
         work.settle(holder, key, path)
     for path, node in walk(root):
-        # What stands in an arm, or where no reference may, is still a use of the variable that it names.
+        # A reference in an arm, or where none is allowed, still counts as a use of its variable.
         left_alone = path.startswith("study.arms.") or is_component_place(path.removesuffix(".use"))
         if left_alone and isinstance(node, Scalar) and isinstance(node.value, str):
             work.result.used |= {_first_two(m[1]) for m in _PIECE.finditer(node.value) if m[1]}
@@ -70,7 +70,7 @@ def _used_in(file: Table) -> Iterator[str]:
 
 
 def _texts(node: Node, path: str) -> Iterator[tuple[Table | Array, str | int, str]]:
-    """Holder, key and path of every text that has a reference in it."""
+    """Parent, key and path of every string that contains a reference."""
     children: list[tuple[str | int, Node]] = []
     if isinstance(node, Table):
         children = [(key, entry.value) for key, entry in node.entries.items()]
@@ -82,7 +82,7 @@ def _texts(node: Node, path: str) -> Iterator[tuple[Table | Array, str | int, st
             continue
         if isinstance(child, Scalar):
             if isinstance(child.value, str) and "${" in child.value and not (key == "use" or is_component_place(where)):
-                assert isinstance(node, Table | Array), "a child has a holder"
+                assert isinstance(node, Table | Array), "a child has a parent"
                 yield node, key, where
         else:
             yield from _texts(child, where)
@@ -95,10 +95,10 @@ class _Work:
         self.settled: set[str] = set()
         self.open: list[tuple[str, Scalar]] = []
         self.interpolated = 0
-        """Bytes that references have brought in so far."""
+        """Bytes that references have inserted so far."""
 
     def settle(self, holder: Table | Array, key: str | int, path: str) -> None:
-        """Replaces the text under a key, after everything that it refers to."""
+        """Replaces the string under a key, after everything that it refers to."""
         if path in self.settled:
             return
         text = _child(holder, key)
@@ -112,12 +112,12 @@ class _Work:
             settled = self.replaced(text, path)
         finally:
             self.open.pop()
-        if path not in self.settled:  # a cycle has settled it already
+        if path not in self.settled:  # already settled as a member of a cycle
             self.settled.add(path)
             _put(holder, key, settled)
 
     def replaced(self, text: Scalar, path: str) -> Node:
-        """What the text stands for: the node itself where it is one whole reference, else a text."""
+        """The interpolated value: the referenced node if the string is exactly one reference, else a string."""
         if "${" not in text.value:
             return text
         whole = _PIECE.fullmatch(text.value)
@@ -139,14 +139,22 @@ class _Work:
             if match[1] is None:
                 self.result.used |= {_first_two(m[0]) for m in _VARIABLE.finditer(text.value)}
                 return self.fail(
-                    Code.REFERENCE, text, path, "a reference is not closed", "`${` opens one; `$${` is a literal"
+                    Code.REFERENCE,
+                    text,
+                    path,
+                    "a reference is not closed",
+                    "`${` opens a reference; write `$${` for a literal `${`",
                 )
             node = self.meaning(text, match[1], path)
             if isinstance(node, Invalid):
                 return node
             if not isinstance(node, Scalar):
                 return self.fail(
-                    Code.REFERENCE, text, path, f"`{match[1]}` is no single value", "it cannot stand in a text"
+                    Code.REFERENCE,
+                    text,
+                    path,
+                    f"`{match[1]}` is not a single value",
+                    "only single values can be embedded in a text",
                 )
             pieces.append(as_toml_text(node.value))
             kinds.add(node.reference or "path")
@@ -159,7 +167,7 @@ class _Work:
         return Scalar(value, text.span, via, kind)  # type: ignore[arg-type]
 
     def meaning(self, text: Scalar, inside: str, path: str) -> Node:
-        """The node that one reference stands for, placed where it is used."""
+        """The value of one reference, with the span of its use."""
         if env := _ENV.fullmatch(inside):
             value = self.environment.get(env[1], env[2])
             if value is None:
@@ -179,10 +187,10 @@ class _Work:
         return self.referred(text, inside, path)
 
     def referred(self, text: Scalar, target: str, path: str) -> Node:
-        """The node at another path, itself settled first."""
+        """The node at another path, after interpolating that node."""
         self.result.used.add(_first_two(target))
         if len(self.open) > LONGEST_CHAIN:
-            return self.fail(Code.REFERENCE, text, path, f"more than {LONGEST_CHAIN} references follow one another")
+            return self.fail(Code.REFERENCE, text, path, f"more than {LONGEST_CHAIN} references form a chain")
         found = find(self.root, target)
         if found is None:
             return self.undefined(text, target, path)
@@ -193,7 +201,7 @@ class _Work:
         else:
             for inner_holder, inner_key, inner_path in list(_texts(node, where)):
                 self.settle(inner_holder, inner_key, inner_path)
-        if path in self.settled:  # it turned out to be part of a cycle
+        if path in self.settled:  # it is a member of a cycle
             return Invalid(text.span)
         node = _child(holder, key)
         if isinstance(node, Invalid):
@@ -205,11 +213,11 @@ class _Work:
         return _placed(copied(node), text.span)
 
     def affords(self, size: int, text: Scalar, path: str) -> bool:
-        """Whether that many bytes more may be interpolated; told at the first text that is too much, once."""
+        """Whether this many more bytes may be interpolated; the first string over the limit is reported, once."""
         had_room = self.interpolated <= MOST_INTERPOLATED
         self.interpolated += size
         if had_room and self.interpolated > MOST_INTERPOLATED:
-            message = f"references bring in more than {MOST_INTERPOLATED // 2**20} MiB"
+            message = f"references insert more than {MOST_INTERPOLATED // 2**20} MiB"
             self.fail(Code.REFERENCE, text, path, message, "counted over the whole spec, up to this text")
         return self.interpolated <= MOST_INTERPOLATED
 
@@ -227,7 +235,11 @@ class _Work:
                 names = holder.entries if isinstance(holder, Table) else ()
                 close = nearest(str(step), names) if len(self.result.undefined) < MOST_SUGGESTED else ()
                 self.result.used |= {f"vars.{k}" for k in close if steps[0] == "vars"}
-                words = f"did you mean {one_of(close)}?" if close else "references reach written values, not defaults"
+                words = (
+                    f"did you mean {one_of(close)}?"
+                    if close
+                    else "references can read written values only, not defaults"
+                )
                 meant = tuple(Suggestion(f"did you mean `{k}`?", text.value.replace(str(step), k)) for k in close)
                 self.fail(Code.REFERENCE, text, path, f"nothing is written at `{target}`", words, meant)
                 self.result.undefined.append((where, replace(self.result.diagnostics.pop(), of_absence=True)))
@@ -237,12 +249,12 @@ class _Work:
         raise AssertionError("a path that is not found fails at one of its steps")
 
     def cycle(self, path: str) -> None:
-        """Tells a cycle once, at its first member in file order; none of its members has a value."""
+        """Reports a cycle once, at its first member in file order; every member becomes Invalid."""
         start = [p for p, _ in self.open].index(path)
         members = sorted(self.open[start:], key=lambda m: (m[1].span is None, m[1].span))
         first, *others = members
-        labels = tuple(Label(m.span, "and this") for _, m in others if m.span is not None)
-        message = "references in a circle: " + " -> ".join([p for p, _ in self.open[start:]] + [path])
+        labels = tuple(Label(m.span, "also in the cycle") for _, m in others if m.span is not None)
+        message = "references form a cycle: " + " -> ".join([p for p, _ in self.open[start:]] + [path])
         self.result.diagnostics.append(Diagnostic(Code.REFERENCE, message, first[1].span, first[0], labels=labels))
         for member, text in members:
             self.settled.add(member)
@@ -267,7 +279,7 @@ class _Work:
 
 
 def as_toml_text(value: object) -> str:
-    """A value as it stands in a text: texts as they are, everything else as TOML writes it."""
+    """A value as embedded in a string: strings verbatim, everything else as TOML writes it."""
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(value)
@@ -280,7 +292,7 @@ def _size(value: object) -> int:
 
 
 def _sizes(node: Node) -> Iterator[int]:
-    """Bytes of each value in or under a node, the least of which costs as much to copy as a short text."""
+    """Bytes of each value in or under a node, at least `_COPY` each: an empty value also costs memory to copy."""
     for _, part in walk(node):
         yield max(_COPY, _size(part.value) if isinstance(part, Scalar) else 0)
 
@@ -290,7 +302,7 @@ def _first_two(path: str) -> str:
 
 
 def _canonical(root: Table, path: str) -> str:
-    """The path with phases by number."""
+    """The path with phases addressed by index."""
     where = ""
     node: Node = root
     for step in split_path(path):
@@ -318,7 +330,7 @@ def _put(holder: Table | Array, key: str | int, node: Node) -> None:
 
 
 def _placed(node: Node, span: Span | None) -> Node:
-    """A copied tree, every part of it where the reference stands."""
+    """A copied tree with every span set to that of the reference."""
     for _, part in walk(node):
         if not isinstance(part, Invalid):
             part.via = part.via or part.span

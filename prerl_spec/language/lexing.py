@@ -1,6 +1,6 @@
-"""The words of TOML with their places: keys, strings and numbers. tomllib says what a word is worth; this says where it stands.
+"""The lexer of TOML: keys, strings and numbers with their spans; tomllib computes the value of a number or date.
 
-Left out: the grammar of tables and statements, which is `toml.py`.
+The grammar of tables and statements is in `toml.py`.
 """
 
 import re
@@ -18,16 +18,16 @@ EMPTY_LINES = re.compile(r"(?:[ \t]*+(?:#[^\x00-\x08\x0a-\x1f\x7f]*+)?\r?\n)*+")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 _HEX, _SURROGATE = "[0-9A-Fa-f]", "[Dd][89A-Fa-f]"
 _ESCAPE = rf'\\(?:[btnfr"\\]|u(?!{_SURROGATE}){_HEX}{{4}}|U00(?!00{_SURROGATE})(?:0{_HEX}|10){_HEX}{{4}})'
-"""Surrogates are no characters, and none lies above 10FFFF."""
+"""Surrogates are not characters, and no code point lies above 10FFFF."""
 _ONE_LINE, _MANY_LINES = r"\x00-\x08\x0a-\x1f\x7f", r"\x00-\x08\x0b-\x1f\x7f"
-"""Control characters that do not stand in a string."""
+"""Control characters that are not allowed in a string."""
 _BODY = {
     '"': re.compile(rf'(?:[^"\\{_ONE_LINE}]++|{_ESCAPE})*+'),
     "'": re.compile(rf"[^'{_ONE_LINE}]*+"),
     '"""': re.compile(rf'(?:[^"\\{_MANY_LINES}]++|"(?!"")|{_ESCAPE}|\r\n|\\[ \t]*\r?\n)*+'),
     "'''": re.compile(rf"(?:[^'{_MANY_LINES}]++|'(?!'')|\r\n)*+"),
 }
-"""All that a string may hold, by its fence. Possessive, so that a string of megabytes is walked once, at the speed of `re`."""
+"""Every valid string body, by its opening quotes. Possessive, so that a string of megabytes is scanned once."""
 _MORE_QUOTES = {quote: re.compile(f"{quote}{{0,2}}") for quote in ('"', "'")}
 _TO_DECODE = re.compile(r"\\(?:u(.{4})|U(.{8})|([ \t]*\n[ \t\n]*)|(.))")
 _SHORT_ESCAPES = {"b": "\b", "t": "\t", "n": "\n", "f": "\f", "r": "\r", '"': '"', "\\": "\\"}
@@ -38,21 +38,21 @@ _DATE = re.compile(r"\d{4}-\d{2}-\d{2}[ ]\d{2}:\d{2}")
 
 
 LONG = 10_000
-"""Characters from which on a string is worth reading fast, and no word is worth reading."""
+"""Length in characters from which a string takes the faster path, and a bare word is rejected."""
 DEEPEST = 64
-"""Levels of nesting and segments of a key that are read; no spec comes near."""
+"""Most levels of nesting, and most segments of a key; no real spec comes near."""
 
 
 def named(char: str) -> str:
-    """A character as a message shows it; what cannot be seen, by its number."""
+    """A character as printed in a message; unprintable ones by code point."""
     if char == "\ufeff":
         return "byte-order mark (U+FEFF)"
     return f"`{char}`" if char.isprintable() else f"U+{ord(char):04X}"
 
 
 class Fault(Exception):
-    """A syntax error at text[start:end]; `suggestion` may take its place. `resume` is where reading can go on, None
-    where that must be searched for."""
+    """A syntax error at text[start:end]; `suggestion` may replace it. `resume` is where parsing can resume, or
+    None if that has to be searched for."""
 
     def __init__(
         self, code: Code, start: int, end: int, message: str, caret: str = "", suggestion: str | None = None
@@ -64,7 +64,7 @@ class Fault(Exception):
 
 
 class Lexer:
-    """A cursor over a text; every method that reads a word moves `at` behind it or raises Fault."""
+    """A cursor over a text; every method that reads a token moves `at` past it or raises Fault."""
 
     def __init__(self, text: str, file: str) -> None:
         self.text = text
@@ -75,7 +75,7 @@ class Lexer:
         self._starts = [0, *(m.end() for m in re.finditer("\n", text))]
 
     def span(self, start: int, end: int) -> Span:
-        """The place of text[start:end], 1-based, in code points."""
+        """The span of text[start:end], 1-based, in code points."""
         line = bisect_right(self._starts, start)
         end_line = bisect_right(self._starts, max(end - 1, start))
         return Span(self.file, line, start - self._starts[line - 1] + 1, end_line, end - self._starts[end_line - 1] + 1)
@@ -87,7 +87,7 @@ class Lexer:
 
     @property
     def at_line_end(self) -> bool:
-        """Whether the cursor stands before a line end or behind the last character."""
+        """Whether the cursor is at a line end or at the end of the text."""
         return self.at >= len(self.text) or self.char == "\n" or self.text.startswith("\r\n", self.at)
 
     def next_line(self, start: int) -> int:
@@ -96,7 +96,7 @@ class Lexer:
         return len(self.text) if newline < 0 else newline + 1
 
     def skip_empty_lines(self) -> None:
-        """Over lines that hold nothing but blanks and comments."""
+        """Skips lines that contain only blanks and comments."""
         match = EMPTY_LINES.match(self.text, self.at)
         assert match is not None, "a pattern that may be empty always matches"
         self.at = match.end()
@@ -107,25 +107,25 @@ class Lexer:
         self.at = match.end()
 
     def skip_comment(self) -> None:
-        """Over a comment, up to the line's end. Raises Fault at a control character."""
+        """Skips a comment, up to the line's end. Raises Fault at a control character."""
         if self.char != "#":
             return
         end = self.next_line(self.at)
         end -= self.text[self.at : end].endswith("\n")
         end -= self.text[self.at : end].endswith("\r")
         if control := _CONTROL.search(self.text, self.at, end):
-            raise self.unexpected(control.start(), "control characters do not belong in a comment")
+            raise self.unexpected(control.start(), "control characters are not allowed in a comment")
         self.at = end
 
     def unexpected(self, where: int, caret: str = "") -> Fault:
-        """The fault of a character that cannot stand where it does."""
+        """The fault of a character that is not allowed where it is."""
         char = self.text[where : where + 1]
         if char in ("", "\n") or self.text.startswith("\r\n", where):
-            return Fault(Code.TOML_SYNTAX, where, where + 1, "the line ends too early", caret)
+            return Fault(Code.TOML_SYNTAX, where, where + 1, "unexpected end of line", caret)
         return Fault(Code.TOML_SYNTAX, where, where + 1, f"unexpected {named(char)}", caret)
 
     def too_deep(self, where: int) -> Fault:
-        """The fault of nesting that no spec has."""
+        """The fault of nesting deeper than `DEEPEST`."""
         self.is_too_deep = True
         return Fault(Code.TOML_SYNTAX, where, where + 1, f"nested more than {DEEPEST} levels deep")
 
@@ -139,7 +139,7 @@ class Lexer:
             return value, self.span(start, self.at)
         match = BARE_KEY.match(self.text, self.at)
         if match is None:
-            raise self.unexpected(self.at, "a key belongs here")
+            raise self.unexpected(self.at, "expected a key")
         self.at = match.end()
         return match.group(), self.span(start, self.at)
 
@@ -167,8 +167,11 @@ class Lexer:
         return body if quote == "'" else unescaped(body)
 
     def in_single_quotes(self) -> str | None:
-        """The text with the same values for a faster read by tomllib, which walks double-quoted strings character by
-        character: long ones without escapes stand in three single quotes. None where there are none."""
+        """A text with the same values that tomllib parses faster, or None where there are no long strings.
+
+        tomllib scans double-quoted strings character by character: long ones without escapes are put in triple single
+        quotes.
+        """
         pieces, behind = [], 0
         for start, stop, fence in self._plain_strings:
             pieces += [self.text[behind:start], "'''", self.text[start + fence : stop - fence], "'''"]
@@ -176,8 +179,8 @@ class Lexer:
         return "".join([*pieces, self.text[behind:]]) if pieces else None
 
     def _body(self, start: int, fence: str) -> str:
-        """What stands between the fences, read in one stride; line ends are `\\n`, and one right behind the opening three
-        quotes is none."""
+        """The body between the quotes, read in one match; line ends become `\\n`, and one directly after opening triple
+        quotes is dropped."""
         begin = self.at
         good = _BODY[fence].match(self.text, begin)
         assert good is not None, "a pattern that may be empty always matches"
@@ -189,13 +192,13 @@ class Lexer:
             return self.text[begin:end]
         extra = _MORE_QUOTES[fence[0]].match(
             self.text, self.at
-        )  # up to two may stand directly before the closing three
+        )  # up to two quotes may directly precede the closing three
         assert extra is not None, "a pattern that may be empty always matches"
         end, self.at = end + len(extra[0]), extra.end()
         return self.text[begin:end].replace("\r\n", "\n").removeprefix("\n")
 
     def _fault_in_string(self, start: int, fence: str) -> Fault:
-        """Why a string cannot be read on at the cursor: it ends too early, or holds what no string may hold."""
+        """The fault of a string at the cursor: it is not closed, or contains a character that no string may contain."""
         if self.at >= len(self.text) or (len(fence) == 1 and self.at_line_end):
             end = self.next_line(start)
             end -= self.text[start:end].endswith("\n")
@@ -204,39 +207,39 @@ class Lexer:
             escape = self.text[self.at : self.at + 2].strip()
             hint = "write `\\\\` for a backslash, or use single quotes"
             return Fault(Code.TOML_SYNTAX, self.at, self.at + 2, f"`{escape}` is not an escape", hint)
-        return self.unexpected(self.at, "control characters are written as escapes")
+        return self.unexpected(self.at, "write control characters as escapes")
 
     def word(self) -> Any:
-        """A number, truth value or date. Raises Fault E0105 for null, E0106 for a malformed number, E0101 else."""
+        """A number, boolean or date. Raises Fault: E0105 for null, E0106 for a malformed number, else E0101."""
         start = self.at
         match = (_DATE.match(self.text, start) and re.compile(r"[0-9: .+Z-]+").match(self.text, start)) or WORD.match(
             self.text, start
         )
         if match is None:
-            raise self.unexpected(start, "a value belongs here")
+            raise self.unexpected(start, "expected a value")
         word = match.group().rstrip()
         self.at = start + len(word)
         if len(word) < LONG:
             try:
-                return self._worth(start)
+                return self._tomllib_value(start)
             except tomllib.TOMLDecodeError:
                 pass
         elif _NUMBER_LIKE.match(word):
             raise Fault(Code.MALFORMED_NUMBER, start, self.at, "this number is too long")
         else:
-            raise Fault(Code.TOML_SYNTAX, start, self.at, f"unexpected `{word[:20]}...`", "a text stands in quotes")
+            raise Fault(Code.TOML_SYNTAX, start, self.at, f"unexpected `{word[:20]}...`", "a text must be quoted")
         if word.casefold() in ("null", "none", "nil"):
             raise Fault(
                 Code.NULL_VALUE,
                 start,
                 self.at,
                 f"TOML has no `{word}`",
-                "leave the key out, or write what it should be",
+                "omit the key, or write a value",
             )
         if _NUMBER_LIKE.match(word) and not _DATE_LIKE.match(word):
             meant = number_meant(word)
             caret = (
-                f"write `{meant}`" if meant is not None else "digits belong behind `e`" if _BARE_E.search(word) else ""
+                f"write `{meant}`" if meant is not None else "expected digits after `e`" if _BARE_E.search(word) else ""
             )
             raise Fault(Code.MALFORMED_NUMBER, start, self.at, f"`{word}` is not a number", caret, meant)
         if word.lower() in ("true", "false"):
@@ -245,16 +248,16 @@ class Lexer:
             )
         if _DATE_LIKE.match(word):
             raise Fault(Code.TOML_SYNTAX, start, self.at, f"`{word}` is not a date or time")
-        raise Fault(Code.TOML_SYNTAX, start, self.at, f"unexpected `{word}`", "a text stands in quotes", f'"{word}"')
+        raise Fault(Code.TOML_SYNTAX, start, self.at, f"unexpected `{word}`", "a text must be quoted", f'"{word}"')
 
-    def _worth(self, start: int) -> Any:
+    def _tomllib_value(self, start: int) -> Any:
         raw = self.text[start : self.at]
         try:
             return tomllib.loads(f"v = {raw}")["v"]
         except ValueError as error:
             if isinstance(error, tomllib.TOMLDecodeError):
                 raise
-            # Integers of thousands of digits and dates that no calendar has are ValueErrors of Python's own.
+            # Integers of thousands of digits and impossible dates raise a plain ValueError.
             raise Fault(Code.MALFORMED_NUMBER, start, self.at, "this number is too long") from error
 
 
@@ -271,7 +274,7 @@ def _decoded(escape: re.Match[str]) -> str:
 
 
 def number_meant(word: str) -> str | None:
-    """The number of TOML that a word was probably meant to be: 0.5 for `.5`, 5.0 for `5.`, 17 for `017`, 1_0 for `1__0`."""
+    """The TOML number that a malformed word was meant to be: 0.5 for `.5`, 5.0 for `5.`, 17 for `017`, 1_0 for `1__0`."""
     meant = re.sub(r"^([+-]?)(?:0+(?=[0-9])|0([XOB]))", lambda m: m[1] + (f"0{m[2].lower()}" if m[2] else ""), word)
     meant = re.sub(r"(?<![0-9_.])\.(?=[0-9])", "0.", meant)
     meant = re.sub(r"(?<=[0-9])\.(?=[eE]|$)", ".0", meant)

@@ -1,4 +1,4 @@
-"""`--set path=VALUE` and `--unset path`, merged last; each argument is a small source text of its own."""
+"""`--set path=VALUE` and `--unset path`, merged last; each argument is treated as a one-line source file."""
 
 import re
 from collections.abc import Sequence
@@ -16,16 +16,16 @@ from prerl_spec.language.toml import read_value
 
 _SEGMENT = re.compile(r"""\s*(?:\.?\s*([A-Za-z0-9_@-]+|"(?:[^"\\]|\\.)*"|'[^']*')|\[\s*(\d+)\s*\])\s*""")
 _UNDECODED = re.compile("[\udc80-\udcff]")
-"""What Python makes of a command line's bytes that are not UTF-8."""
+"""How Python represents command-line bytes that are not UTF-8."""
 _FREE_NAMES = ("vars", "data", "requires")
-"""Tables whose keys are the spec's own: an override may name only those that are written."""
+"""Tables with user-defined keys: an override may name only keys that are written."""
 _READ_BEFORE = {"extends": "--overlay FILE", "unset": "--unset PATH"}
-"""Keys that have done their work once the files are composed, and the options that do it now."""
+"""Keys that take effect while files are composed, and the options that replace them on the command line."""
 
 
 def override(composition: Composition, sets: Sequence[str], unsets: Sequence[str]) -> None:
-    """Applies --unset, then --set, to the composed tree; mistakes join the composition's diagnostics. Raises UsageError for
-    a --set without a value."""
+    """Applies --unset, then --set, to the composed tree; errors are added to the composition's diagnostics. Raises
+    UsageError for a --set without a value."""
     for argument in sets:
         if "=" not in argument:
             raise UsageError(f"--set {argument} sets no value", hint=f"write --set {argument or 'PATH'}=VALUE")
@@ -59,7 +59,7 @@ def override(composition: Composition, sets: Sequence[str], unsets: Sequence[str
 
 
 def as_override_mistake(diagnostic: Diagnostic) -> Diagnostic:
-    """What the grammar says of a key that --set brought: its path is unknown."""
+    """The same diagnostic, as E0403 (unknown path) where the grammar rejects a key that --set introduced."""
     from_set = diagnostic.span is not None and diagnostic.span.file.startswith("<--set")
     no_component = diagnostic.code == Code.MALFORMED_COMPONENT and diagnostic.of_absence
     if from_set and (diagnostic.code in (Code.UNKNOWN_KEY, Code.NO_SUCH_SLOT) or no_component):
@@ -68,7 +68,7 @@ def as_override_mistake(diagnostic: Diagnostic) -> Diagnostic:
 
 
 def below(node: Node) -> Entry | None:
-    """The key that --set wants below a node where nothing but that path made a table (`run.seed.deep`); None elsewhere."""
+    """The key that --set addresses below a node that is a table only because of that path (`run.seed.deep`); else None."""
     if not isinstance(node, Table) or node.form != "dotted" or node.span is None:
         return None
     return next(iter(node.entries.values()), None) if node.span.file.startswith("<--set") else None
@@ -91,7 +91,7 @@ def _plain(argument: str) -> list[str | int]:
 
 
 def _fault_of(root: Table, argument: str, source: str) -> Span:
-    """The first step of a path that leads nowhere; the whole argument where it is no path."""
+    """The span of the first unknown step of a path; the whole argument if it is not a path."""
     found = _segments(argument)
     node: Node = root
     if found is not None and found[1] == len(argument):
@@ -125,7 +125,7 @@ def _set(composition: Composition, source: str, argument: str) -> None:
     if found is None or not argument[found[1] :].startswith("="):
         end = found[1] if found else 0
         seen = argument[end]
-        message = "no path stands before the `=`" if end == 0 and seen == "=" else f"unexpected {named(seen)} in a path"
+        message = "no path before the `=`" if end == 0 and seen == "=" else f"unexpected {named(seen)} in a path"
         caret = "paths are written `phases.refine.objective.coefficient` or `phases[0].data`"
         _fail(composition, Code.OVERRIDE_PATH, message, Span(source, 1, end + 1, 1, end + 2), argument, caret)
         return
@@ -136,7 +136,7 @@ def _set(composition: Composition, source: str, argument: str) -> None:
 
 
 def _value(composition: Composition, source: str, argument: str, start: int) -> Node | None:
-    """The TOML value behind `=`; a word that is no TOML is a text for now, which only text settings will take."""
+    """The TOML value after `=`; a bare word that is not TOML becomes a string, which only text settings accept."""
     start += len(argument[start:]) - len(argument[start:].lstrip())
     try:
         return read_value(argument, source, start)
@@ -149,9 +149,9 @@ def _value(composition: Composition, source: str, argument: str, start: int) -> 
 
 
 def _put(composition: Composition, source: str, steps: list[tuple[str | int, int, int]], value: Node) -> None:
-    """Writes the value at a path, making the tables on the way; a phase, a list item and a free name must be there."""
+    """Writes the value at a path, creating the tables above it; phases, list items and user-defined names must exist."""
     node: Node = composition.root
-    whole: Span | None = None  # the step that names the table in which the next one stands
+    whole: Span | None = None  # the step that names the table which contains the next one
     path = ""
     for depth, (step, start, stop) in enumerate(steps):
         span = Span(source, 1, start + 1, 1, stop + 1)
@@ -162,7 +162,7 @@ def _put(composition: Composition, source: str, steps: list[tuple[str | int, int
                 _unknown(composition, node, path, step, span)
                 return
             _, holder, key = item
-            assert isinstance(holder, Array), "an item stands in a list"
+            assert isinstance(holder, Array), "the parent of an item is a list"
             assert isinstance(key, int), "items of a list are numbered"
             path = join_path(path, key)
             if not (last or holder.of_headers) and _ends_at(holder.items[key], path):
@@ -174,10 +174,8 @@ def _put(composition: Composition, source: str, steps: list[tuple[str | int, int
         assert isinstance(node, Table), "every step but the last is a table or a list"
         entry = node.entries.get(step) if isinstance(step, str) else None
         if not path and step in _READ_BEFORE:
-            message = f"`{step}` is followed before --set"
-            _fail(
-                composition, Code.OVERRIDE_PATH, message, span, str(step), f"{_READ_BEFORE[str(step)]} does that here"
-            )
+            message = f"`{step}` takes effect before --set"
+            _fail(composition, Code.OVERRIDE_PATH, message, span, str(step), f"use {_READ_BEFORE[str(step)]} instead")
             return
         if not isinstance(step, str) or (entry is None and path in _FREE_NAMES):
             _unknown(composition, node, path, step, span)
@@ -185,7 +183,7 @@ def _put(composition: Composition, source: str, steps: list[tuple[str | int, int
         if entry is None and not last and isinstance(steps[depth + 1][0], int):
             number = steps[depth + 1]
             message = f"`{join_path(path, step)}` is not written, so it has no item {number[0]}"
-            _fail(composition, Code.OVERRIDE_PATH, message, span, join_path(path, step), "set it whole")
+            _fail(composition, Code.OVERRIDE_PATH, message, span, join_path(path, step), "set the whole list")
             return
         holder_path, path = path, join_path(path, step)
         if not last and entry is not None and _ends_at(entry.value, path):
@@ -194,7 +192,7 @@ def _put(composition: Composition, source: str, steps: list[tuple[str | int, int
         if last:
             if step == "use" and not is_core_table(
                 holder_path
-            ):  # a new component brings none of the old one's settings
+            ):  # a new component inherits none of the old one's settings
                 node.entries.clear()
                 node.short, node.header = None, whole
             node.entries[step] = Entry(step, span, _over(entry, value))
@@ -203,7 +201,7 @@ def _put(composition: Composition, source: str, steps: list[tuple[str | int, int
 
 
 def _ends_at(node: Node, path: str) -> bool:
-    """Whether nothing can stand below a value: a number, date or truth value, a name in `use`, a variable's text."""
+    """Whether a value can have no keys below it: a number, date or boolean, a name in `use`, a variable's string."""
     if not isinstance(node, Scalar):
         return False
     return not isinstance(node.value, str) or path.endswith(".use") or path.startswith("vars.")
@@ -216,7 +214,7 @@ def _nothing_below(composition: Composition, source: str, path: str, step: tuple
 
 
 def _over(entry: Entry | None, value: Node) -> Node:
-    """A table of settings without `use` keeps the component that it is written over."""
+    """A table of settings without `use` keeps the component that it overrides."""
     if entry is None or not isinstance(value, Table) or names_component(value):
         return value
     if isinstance(entry.value, Scalar) and isinstance(entry.value.value, str):
@@ -228,7 +226,7 @@ def _over(entry: Entry | None, value: Node) -> Node:
 
 
 def _table(holder: Table, entry: Entry | None, step: str, span: Span) -> Table | Array:
-    """The table or list under a key; made where there is none, around the text where there is one."""
+    """The table or list under a key, created if there is none; a component name there becomes its `short`."""
     child = _inner(None if entry is None else entry.value, span)
     if entry is None or child is not entry.value:
         holder.entries[step] = Entry(step, entry.span if entry is not None else span, child)
@@ -236,7 +234,7 @@ def _table(holder: Table, entry: Entry | None, step: str, span: Span) -> Table |
 
 
 def _inner(there: Node | None, span: Span) -> Table | Array:
-    """The table or list that is there, else a table in its place, around the text where one stands for a component."""
+    """The existing table or list, else a new table; a component name in its place becomes its `short`."""
     if isinstance(there, Table | Array):
         return there
     text = there if isinstance(there, Scalar) and isinstance(there.value, str) else None
@@ -250,7 +248,7 @@ def _unknown(composition: Composition, node: Table | Array, path: str, step: str
     else:
         names = list(node.entries)
     close = nearest(str(step), names)
-    caret = f"did you mean {one_of(close)}?" if close else f"there is {one_of(names)}" if names else ""
+    caret = f"did you mean {one_of(close)}?" if close else f"expected {one_of(names)}" if names else ""
     meant = tuple(Suggestion(f"did you mean `{name}`?", name) for name in close)
     holder = f"`{path}`" if path else "the spec"
     _fail(composition, Code.OVERRIDE_PATH, f"{holder} has no `{step}`", span, join_path(path, step), caret, meant)

@@ -1,4 +1,4 @@
-"""Where to go on reading after a syntax error, so that one mistake is told once and the next is still found."""
+"""Where parsing resumes after a syntax error, so that each error is reported once and later ones are still found."""
 
 import re
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ STATEMENT = re.compile(
     )""",
     re.VERBOSE,
 )
-"""A line that can only begin a new statement, whatever was left open before it."""
+"""A line that can only begin a new statement, even after an unclosed string or bracket."""
 _HEADER_LINE = re.compile(r"^[ \t]*\[{1,2}[ \t]*[A-Za-z_][\w.-]*[ \t]*\]{1,2}[ \t]*(?:#[^\n]*)?\r?$", re.MULTILINE)
 _MARK = re.compile(r"""["'#\[\]{}\n]""")
 _IN_ONE_LINE = {'"': re.compile(r'(?:[^"\\\n]++|\\.)*+'), "'": re.compile(r"[^'\n]*+")}
@@ -18,13 +18,13 @@ _IN_MANY_LINES = {
     '"': re.compile(r'(?:[^"\\]++|\\.|"(?!""))*+', re.DOTALL),
     "'": re.compile(r"(?:[^']++|'(?!''))*+"),
 }
-"""What lies between the quotes of a string, good or bad, by its quote."""
+"""The body of a string, valid or not, by its quote character."""
 _HEADER_START = re.compile(r"[ \t]*\[{1,2}[A-Za-z_]")
 
 
 def next_statement(text: str, start: int, fault: int) -> int:
-    """The line behind the brackets that a statement (from `start`) has open at its fault, but never behind a line that
-    can only be a statement."""
+    """The end of the line that closes the brackets which a statement (from `start`) has open at its fault, but never
+    past a line that can only begin a statement."""
     depth = 0
     for char, at in _structure(text, start):
         depth += (char in "[{") - (char in "]}")
@@ -34,14 +34,16 @@ def next_statement(text: str, start: int, fault: int) -> int:
 
 
 def next_header(text: str, fault: int) -> int:
-    """The next line that is a table header: nothing before it can be trusted after an open multi-line string."""
+    """The next table header line: after an unclosed multi-line string, nothing before it can be trusted."""
     header = _HEADER_LINE.search(text, fault)
     return header.start() if header else len(text)
 
 
 def closing_brackets(text: str, start: int) -> dict[int, int]:
-    """Opening bracket -> behind the one that closes it, for every bracket from `start` on; one that is not closed before
-    the next header, or at all, is not in it. For all at once: each alone would walk the same text again."""
+    """Opening bracket -> position after its closing bracket, for every bracket from `start` on.
+
+    Brackets that are not closed before the next header are absent. One scan for all: a scan for each would be quadratic.
+    """
     closed: dict[int, int] = {}
     open_: list[int] = []
     for char, at in _structure(text, start):
@@ -55,7 +57,7 @@ def closing_brackets(text: str, start: int) -> dict[int, int]:
 
 
 def _structure(text: str, at: int) -> Iterator[tuple[str, int]]:
-    """Every bracket and line end outside strings and comments, with the place behind it."""
+    """Every bracket and line end outside strings and comments, with the position after it."""
     while found := _MARK.search(text, at):
         if found[0] in "\"'":
             at = _string_end(text, found.start())
@@ -72,7 +74,7 @@ def _line_end(text: str, at: int) -> int:
 
 
 def _string_end(text: str, at: int) -> int:
-    """Behind the string that opens at `at`; at the end of its line where it is not closed."""
+    """The position after the string that opens at `at`; the end of its line if it is not closed."""
     quote = text[at]
     fence = quote * 3 if text.startswith(quote * 3, at) else quote
     inside = _IN_MANY_LINES[quote] if len(fence) == 3 else _IN_ONE_LINE[quote]

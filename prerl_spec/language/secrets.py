@@ -1,4 +1,4 @@
-"""What looks like a secret, and how it is kept out of everything that is shown."""
+"""Detects values that look like secrets, and masks them in all output."""
 
 import re
 from collections.abc import Iterator
@@ -15,12 +15,12 @@ COMMIT_SETTINGS = ("revision", "remote_code")
 
 
 def looks_secret(text: str, setting: str) -> bool:
-    """Whether a text value may be a token or a key: `hf_` or `sk-` with 20 more characters, or 40 hex digits."""
+    """Whether a string value may be an access token or a key: `hf_` or `sk-` with 20 more characters, or 40 hex digits."""
     return _TOKEN.search(text) is not None or (setting not in COMMIT_SETTINGS and _HEX.search(text) is not None)
 
 
 def exposed_secrets(root: Table) -> Iterator[Diagnostic]:
-    """W0406 for every written text that may be a secret."""
+    """One W0406 for every written string that may be a secret."""
     for path, node in walk(root):
         if not isinstance(node, Scalar) or not isinstance(node.value, str) or node.reference is not None:
             continue
@@ -30,17 +30,17 @@ def exposed_secrets(root: Table) -> Iterator[Diagnostic]:
 
 
 def masked(text: str) -> str:
-    """The text with everything that looks like a secret starred out, as long as before."""
+    """The text with every suspected secret replaced by asterisks of the same length."""
     return _HEX.sub(_stars, _TOKEN.sub(_stars, text))
 
 
 def masked_value(text: str, setting: str) -> str:
-    """The same for the value of a setting: a commit stays readable where one belongs."""
+    """Like `masked`, for the value of a setting: commits stay readable in `COMMIT_SETTINGS`."""
     return _TOKEN.sub(_stars, text) if setting in COMMIT_SETTINGS else masked(text)
 
 
 def masked_line(text: str) -> str:
-    """The same for a source line; the commit of a `revision` stays readable."""
+    """Like `masked`, for a source line: the commit of a `revision` stays readable."""
 
     def stars(match: re.Match[str]) -> str:
         return match.group() if _BEFORE_COMMIT.search(text, 0, match.start()) else _stars(match)

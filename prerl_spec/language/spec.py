@@ -1,4 +1,4 @@
-"""The grammar: which tables and keys a spec has, apart from what each component adds. Components stay plain tables here."""
+"""The core grammar: the tables and keys of a spec, apart from component settings. Components are plain tables here."""
 
 import re
 from functools import cache
@@ -11,11 +11,11 @@ LANGUAGE_VERSION = 1
 PositiveInt = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0)]
 Reference = str | dict[str, Any]
-"""A component as it is written: a table with `use`, or the name alone."""
+"""A component as written: a table with `use`, or the name alone."""
 
 
 class Part(NamedTuple):
-    """Marks a key under which components of a kind stand: one, a list, or a table of named ones."""
+    """Marks a key that holds components of a kind: one, a list, or a table of named ones."""
 
     kind: str
     form: Literal["one", "list", "named"] = "one"
@@ -30,9 +30,11 @@ class Section(BaseModel):
 
 
 class RunSpec(Section):
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")] = Field(description="Names the run's folder.")
-    seed: Seed = Field(0, description="Weights, data order and samples follow from it.")
-    output_dir: str = Field("runs", description="Folder of run folders.")
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")] = Field(
+        description="Name of the run and of its folder."
+    )
+    seed: Seed = Field(0, description="Seed of initial weights, data order and sampling.")
+    output_dir: str = Field("runs", description="Folder in which run folders are created.")
 
 
 class PluginsSpec(Section):
@@ -43,42 +45,45 @@ class PluginsSpec(Section):
 
 class StartSpec(Section):
     origin: Annotated[str, Field(alias="from", min_length=1)] = Field(
-        description="RUN@PHASE, or the folder of a run's step: weights, moments and data position."
+        description="RUN@PHASE, or a checkpoint folder: its weights, optimizer moments and data position."
     )
 
 
 class DistributedSpec(Section):
-    processes: PositiveInt = Field(1, description="Processes that share a step.")
+    processes: PositiveInt = Field(1, description="Number of data-parallel processes.")
     strategy: Literal["ddp", "fsdp2"] = Field(
         "ddp", description="ddp: every process holds the model; fsdp2: each holds a shard."
     )
     precision: Literal["float32", "bfloat16", "float16"] | None = Field(
-        None, description="What forwards compute in; unwritten: model.dtype."
+        None, description="Compute dtype of forward passes; default: model.dtype."
     )
     activation_checkpointing: bool = Field(
-        False, description="Compute activations again in the backward pass, to save memory."
+        False, description="Recompute activations in the backward pass, to save memory."
     )
     determinism: Literal["fast", "invariant"] = Field(
-        "fast", description="invariant: the same result on any number of processes."
+        "fast", description="invariant: identical results on any number of processes."
     )
-    fsdp: dict[str, Any] = Field({}, description="Handed on to FSDP2 as it stands.")
+    fsdp: dict[str, Any] = Field({}, description="Passed to FSDP2 verbatim.")
 
 
 class CheckpointSpec(Section):
     every: PositiveInt = Field(50, description="Steps between checkpoints.")
-    keep: PositiveInt = Field(2, description="How many to keep; phase ends are always kept.")
+    keep: PositiveInt = Field(2, description="Number of checkpoints to keep; those at phase ends are always kept.")
 
 
 class StudySpec(Section):
-    seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] = Field(description="Every arm runs with each of these.")
+    seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] = Field(
+        description="Seeds; every arm is run with each of them."
+    )
     arms: Annotated[dict[str, str | dict[str, Any]], Field(min_length=1)] = Field(
-        description="Arm -> overlay, as a table or a file."
+        description="Arm name -> overlay, as a table or a file."
     )
     match: Literal["generated_tokens", "trained_tokens", "steps", "seconds"] = Field(
-        "generated_tokens", description="What arms are compared at."
+        "generated_tokens",
+        description="Budget at which arms are compared: generated tokens, trained tokens, steps or seconds.",
     )
     primary: Annotated[str, Field(pattern=r"^[^/]+/[^/]+$")] | None = Field(
-        None, description="The score that decides: task/metric."
+        None, description="The primary score, as task/metric."
     )
 
 
@@ -86,37 +91,39 @@ class PhaseSpec(Section):
     id: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")] = Field(description="Unique name of the phase.")
     after: str | None = Field(None, description="Id of the phase that this one follows.")
     data: str | Annotated[dict[str, Annotated[float, Field(gt=0)]], Field(min_length=1)] = Field(
-        "train", description="A data set, or a mixture of them with their weights."
+        "train", description="A data set, or a mixture: data set -> weight."
     )
     prompts_per_step: PositiveInt | None = Field(
-        None, description="Prompts of a step, in a phase that samples; x group_size = samples."
+        None, description="Prompts per step, in a phase that samples; times group_size = samples per step."
     )
     documents_per_step: PositiveInt | None = Field(
-        None, description="Documents of a step, in a phase that samples nothing."
+        None, description="Documents per step, in a phase that does not sample."
     )
     updates_per_batch: PositiveInt = Field(
-        1, description="Optimizer steps that a batch is split into, by whole groups."
+        1, description="Optimizer updates per batch, which is split into minibatches of whole groups."
     )
     tokens_per_pass: PositiveInt | None = Field(
-        None, description="Tokens of a forward and backward pass; unwritten: plan chooses."
+        None, description="Tokens per forward and backward pass; default: chosen by plan."
     )
-    objective: Annotated[Reference, Part("objective")] = Field(description="What a step learns.")
+    objective: Annotated[Reference, Part("objective")] = Field(description="The objective that the phase trains.")
     schedule: Annotated[Reference, Part("schedule")] = Field(
-        description="When the phase ends, and what the next one inherits."
+        description="When the phase ends and what the next one inherits."
     )
-    sampler: Annotated[Reference | None, Part("sampler")] = Field(None, description="In place of the top-level one.")
-    verifier: Annotated[Reference | None, Part("verifier")] = Field(None, description="In place of the top-level one.")
+    sampler: Annotated[Reference | None, Part("sampler")] = Field(None, description="Replaces the top-level sampler.")
+    verifier: Annotated[Reference | None, Part("verifier")] = Field(
+        None, description="Replaces the top-level verifier."
+    )
     rewards: Annotated[tuple[Reference, ...] | None, Part("reward", "list")] = Field(
-        None, description="In place of the top-level ones."
+        None, description="Replaces the top-level rewards."
     )
     filters: Annotated[tuple[Reference, ...] | None, Part("filter", "list")] = Field(
-        None, description="In place of the top-level ones."
+        None, description="Replaces the top-level filters."
     )
     optimizer: Annotated[Reference | None, Part("optimizer")] = Field(
-        None, description="In place of the top-level one."
+        None, description="Replaces the top-level optimizer."
     )
     probes: Annotated[tuple[Reference, ...] | None, Part("probe", "list")] = Field(
-        None, description="In place of the top-level ones."
+        None, description="Replaces the top-level probes."
     )
 
 
@@ -125,50 +132,50 @@ class Spec(Section):
 
     spec: int = Field(description="Language version.")
     extends: tuple[str, ...] = Field(
-        (), description="Specs that this one builds on, left to right; relative to this file."
+        (), description="Parent specs, merged left to right; paths are relative to this file."
     )
-    unset: tuple[str, ...] = Field((), description="Inherited keys to take out, such as sampler.stop.")
+    unset: tuple[str, ...] = Field((), description="Inherited keys to remove, such as sampler.stop.")
     requires: dict[str, str] = Field(
         {}, description="Distribution -> version specifier, checked before anything is imported."
     )
-    plugins: PluginsSpec = Field(PluginsSpec(), description="Components in files beside the spec.")
-    vars: dict[str, Any] = Field({}, description="Values that ${vars.NAME} stands for.")
-    run: RunSpec = Field(description="Name, seed and place of the run.")
-    model: Annotated[Reference, Part("model")] = Field(description="What is trained.")
+    plugins: PluginsSpec = Field(PluginsSpec(), description="Components in Python files beside the spec.")
+    vars: dict[str, Any] = Field({}, description="Values for ${vars.NAME} references.")
+    run: RunSpec = Field(description="Name, seed and output folder of the run.")
+    model: Annotated[Reference, Part("model")] = Field(description="The model to train.")
     data: Annotated[dict[str, Reference], Part("data", "named")] = Field(
-        {}, description="Data sets by name; phases take `train` where they name none."
+        {}, description="Data sets by name; phases use `train` by default."
     )
     sampler: Annotated[Reference | None, Part("sampler")] = Field(
-        None, description="Draws responses, for phases that have none of their own."
+        None, description="Samples responses, for phases without their own sampler."
     )
     verifier: Annotated[Reference | None, Part("verifier")] = Field(
-        None, description="Judges responses, for phases and data sets that have none of their own."
+        None, description="Judges responses, for phases and data sets without their own verifier."
     )
     rewards: Annotated[tuple[Reference, ...] | None, Part("reward", "list")] = Field(
-        None, description="Added to the verdict's score."
+        None, description="Reward terms that are added to the verifier's score."
     )
     filters: Annotated[tuple[Reference, ...] | None, Part("filter", "list")] = Field(
-        None, description="Which groups stay in a step."
+        None, description="Decide which groups are kept in a step."
     )
     optimizer: Annotated[Reference | None, Part("optimizer")] = Field(
-        None, description="For phases that have none of their own."
+        None, description="Optimizer of phases without their own."
     )
     reference: Literal["initial", "off"] | None = Field(
-        None, description="The weights that `kl` compares with; unwritten: made when a term needs them."
+        None, description="The reference model of `kl`; default: created when a term needs it."
     )
     distributed: DistributedSpec = Field(DistributedSpec(), description="Processes and precision.")
-    checkpoint: CheckpointSpec = Field(CheckpointSpec(), description="How often the run is saved.")
+    checkpoint: CheckpointSpec = Field(CheckpointSpec(), description="Checkpoint interval and retention.")
     evaluate: Annotated[tuple[Reference, ...], Part("evaluator", "list")] = Field(
-        (), description="How the model is scored."
+        (), description="Evaluators that score the model."
     )
     probes: Annotated[tuple[Reference, ...] | None, Part("probe", "list")] = Field(
-        None, description="Further metrics of every step."
+        None, description="Probes: additional metrics of every step."
     )
     trackers: Annotated[tuple[Reference, ...], Part("tracker", "list")] = Field(
-        (), description="Where metrics go besides events.jsonl."
+        (), description="Where metrics are logged besides events.jsonl."
     )
-    phases: tuple[PhaseSpec, ...] = Field((), description="What happens, in order.")
-    start: StartSpec | None = Field(None, description="Go on from another run's weights.")
+    phases: tuple[PhaseSpec, ...] = Field((), description="The training phases, in order.")
+    start: StartSpec | None = Field(None, description="Start from a checkpoint of another run.")
     study: StudySpec | None = Field(None, description="The same experiment in several arms.")
 
 
@@ -203,7 +210,7 @@ def header_of(path: str) -> str:
 
 @cache
 def _core_tables() -> re.Pattern[str]:
-    """Paths where the core grammar has a table of its own."""
+    """Paths where the core grammar itself has a table."""
     sections = [key for key, info in Spec.model_fields.items() if _is_section(info.annotation)]
     return re.compile("|".join(["", "data", "vars", "requires", r"phases\[\d+\]", *sections]))
 

@@ -1,16 +1,16 @@
-"""What a mistyped word was probably meant to be."""
+"""Suggests known names for a misspelt word."""
 
 from collections.abc import Iterable
 
 
 def fold(word: str) -> str:
-    """The word as it is compared when case, `-`, `_` and spaces do not matter."""
+    """The word normalised for comparison: case, `-`, `_` and spaces do not matter."""
     return word.strip().casefold().replace("-", "_").replace(" ", "_")
 
 
 def nearest(word: str, names: Iterable[str]) -> tuple[str, ...]:
-    """At most three names that the word may stand for: the same once folded, else all nearest by edit distance (as
-    written, or folded) within max(1, len(word) // 3), in order of declaration."""
+    """At most three names close to the word: equal once folded, else all nearest by edit distance (as written, or
+    folded) within max(1, len(word) // 3), in order of declaration."""
     names = list(dict.fromkeys(names))
     folded = [n for n in names if fold(n) == fold(word)]
     if folded:

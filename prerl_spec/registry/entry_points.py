@@ -1,4 +1,4 @@
-"""What is installed, from package metadata alone: one entry-point group a kind, and nothing imported until it is named."""
+"""Installed components from package metadata alone: one entry-point group per kind; nothing is imported until named."""
 
 import importlib
 import re
@@ -35,17 +35,17 @@ class Entry:
 
     @property
     def is_own(self) -> bool:
-        """Whether it is a built-in: listed by this distribution."""
+        """Whether it is a built-in, registered by this distribution."""
         return normalized(self.distribution) == OWN_DISTRIBUTION
 
     @property
     def is_foreign_bare(self) -> bool:
-        """Whether another distribution claims a bare name, which is then ignored."""
+        """Whether another distribution registers a bare name, which is then ignored."""
         return not self.is_own and "." not in self.name
 
 
 class PluginFault(Exception):
-    """A named component that cannot be used: E0304 (import fails), E0305 (at odds with its entry) or E0306 (other API)."""
+    """A named component that cannot be used: E0304 (import fails), E0305 (contradicts its entry point) or E0306 (other API)."""
 
     def __init__(self, code: Code, message: str, *, help: str | None = None) -> None:
         super().__init__(message)
@@ -67,11 +67,11 @@ class Registry:
         return found
 
     def providers(self, kind: Kind, name: str) -> tuple[Entry, ...]:
-        """Every distribution's entry of that name that counts: foreign bare ones do not."""
+        """Every distribution's entry of that name, foreign bare names excluded."""
         return tuple(e for e in self._by_name.get((kind, name), ()) if not e.is_foreign_bare)
 
     def ignored(self, kind: Kind, name: str) -> tuple[Entry, ...]:
-        """Foreign entries that claim the bare name."""
+        """Foreign entries that register the bare name, which are ignored."""
         return tuple(e for e in self._by_name.get((kind, name), ()) if e.is_foreign_bare)
 
     def kinds_of(self, name: str) -> tuple[Kind, ...]:
@@ -89,9 +89,11 @@ class Registry:
 
 
 def installed(path: list[str] | None = None) -> Registry:
-    """The shelf of this interpreter (or of the given folders). A distribution whose metadata cannot be read is skipped;
-    one that is found twice (an editable install beside a wheel) counts once, the first on the path. Of several that call
-    themselves prerl-spec it is the one of the version that runs: an older one left on the path must not hide the built-ins.
+    """The registry of this interpreter (or of the given folders).
+
+    A distribution whose metadata cannot be read is skipped; one that is found twice (an editable install beside a wheel)
+    counts once, the first on the path. Of several named prerl-spec, the one whose version is running counts: an older one
+    that remains on the path must not hide the built-ins.
     """
     found: dict[str, list[Entry]] = {}
     for distribution in metadata.distributions() if path is None else metadata.distributions(path=path):
@@ -106,7 +108,7 @@ def installed(path: list[str] | None = None) -> Registry:
 
 
 def _entries(distribution: metadata.Distribution) -> list[Entry]:
-    """Its components; none where its metadata cannot be read: that must not break a spec which does not name it."""
+    """Its components; none if its metadata cannot be read, which must not break a spec that does not name it."""
     try:
         text = distribution.read_text("entry_points.txt")
         if text is None or "prerl_spec." not in text:
@@ -131,10 +133,10 @@ def normalized(distribution: str) -> str:
 
 
 def load(entry: Entry) -> "type[Component]":
-    """Imports the component's class and holds it against its entry. Raises PluginFault."""
+    """Imports the component's class and checks it against its entry point. Raises PluginFault."""
     module, _, attribute = entry.value.partition(":")
     try:
-        # What a module prints while it is imported does not belong among a command's results.
+        # Output of a module during its import must not mix with a command's results on stdout.
         with redirect_stdout(sys.stderr):
             found: Any = importlib.import_module(module)
             for name in filter(None, attribute.split(".")):
@@ -142,19 +144,19 @@ def load(entry: Entry) -> "type[Component]":
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        # Anything can go wrong in a stranger's module; whatever it is, the spec's author needs its cause, not ours.
+        # A plugin's module may raise anything; the author of the spec needs its cause, not our traceback.
         message = f"`{entry.name}` of {entry.distribution} cannot be imported"
-        raise PluginFault(Code.PLUGIN_IMPORT_FAILED, message, help=f"its own cause: {cause_of(error)}") from error
-    return _held_against(entry, found)
+        raise PluginFault(Code.PLUGIN_IMPORT_FAILED, message, help=f"cause: {cause_of(error)}") from error
+    return _checked_declaration(entry, found)
 
 
 def cause_of(error: BaseException) -> str:
-    """What went wrong in a stranger's code, on one line: "RuntimeError: the disk is full"."""
+    """The error of a plugin's code, on one line: "RuntimeError: the disk is full"."""
     return " ".join(f"{type(error).__name__}: {error}".split()).rstrip(": ")
 
 
-def _held_against(entry: Entry, found: Any) -> "type[Component]":
-    # Settings models come with pydantic, which takes as long as all the rest of a listing.
+def _checked_declaration(entry: Entry, found: Any) -> "type[Component]":
+    # Settings models import pydantic, which takes as long as the rest of a listing.
     from prerl_spec.registry.component import API, Component
 
     where = f"`{entry.name}` of {entry.distribution} {entry.distribution_version}"
@@ -166,19 +168,19 @@ def _held_against(entry: Entry, found: Any) -> "type[Component]":
         )
     if found.api != API:
         hint = "update the plugin" if isinstance(found.api, int) and found.api < API else "update prerl-spec"
-        raise PluginFault(
-            Code.PLUGIN_API, f"{where} is written for component API {found.api}, here is {API}", help=hint
-        )
+        raise PluginFault(Code.PLUGIN_API, f"{where} is written for component API {found.api}, not {API}", help=hint)
     kind = getattr(found, "kind", None)
     if kind != entry.kind:
-        said = f"declares kind {kind!r}" if kind else "declares no kind"
+        declared = f"declares kind {kind!r}" if kind else "declares no kind"
         raise PluginFault(
-            Code.PLUGIN_DECLARATION, f"{where} is listed as {entry.kind} but {said}", help="hint the plugin's metadata"
+            Code.PLUGIN_DECLARATION,
+            f"{where} is registered as {entry.kind} but {declared}",
+            help="fix the entry point in the plugin's metadata",
         )
     loosened = [key for key, wanted in Component.model_config.items() if found.model_config.get(key) != wanted]
     if loosened:
-        message = f"the settings of {where} are not held as strictly as every component's: {', '.join(loosened)}"
-        raise PluginFault(Code.PLUGIN_DECLARATION, message, help="its author takes them out of its model_config")
+        message = f"the settings model of {where} overrides {', '.join(loosened)} of Component"
+        raise PluginFault(Code.PLUGIN_DECLARATION, message, help="remove them from the plugin's model_config")
     if type(found.version) is not int or found.version < 1:
         raise PluginFault(
             Code.PLUGIN_DECLARATION, f"{where} has behaviour version {found.version!r}", help="versions start at 1"

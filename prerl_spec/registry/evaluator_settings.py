@@ -1,4 +1,4 @@
-"""The settings that every evaluator has: when it scores, and how it draws responses."""
+"""Settings common to all evaluators: when they score, and how they sample responses."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -16,7 +16,7 @@ AtLeastOne = Annotated[int, Field(ge=1)]
 
 
 class EvaluatorSettings(Component):
-    """The part of an evaluator that does not depend on what is scored. Subclass it with `score(site)`."""
+    """Base class of evaluators, independent of what is scored. Subclasses implement `score(site)`."""
 
     kind: ClassVar[Literal["evaluator"]] = "evaluator"
 
@@ -24,13 +24,13 @@ class EvaluatorSettings(Component):
         default=("base", "phases"),
         description="Score the model as given (base), at the end of each phase (phases), at the end of the run (end).",
     )
-    every: Literal["off"] | AtLeastOne = Field(default="off", description="Score also after every so many steps.")
-    samples: int = Field(default=1, ge=1, description="Responses drawn for each question: the k of avg@k and pass@k.")
-    temperature: float | None = Field(default=None, ge=0, description="Unwritten: the sampler's. 0 is greedy.")
-    top_p: float | None = Field(default=None, gt=0, le=1, description="Unwritten: the sampler's. 1.0 is off.")
-    max_new_tokens: int | None = Field(default=None, ge=1, description="Unwritten: the sampler's.")
-    limit: Literal["off"] | AtLeastOne = Field(default="off", description="Only the first so many questions.")
-    seed: int | None = Field(default=None, ge=0, description="Seed of the responses. Unwritten: run.seed.")
+    every: Literal["off"] | AtLeastOne = Field(default="off", description="Also score every this many steps.")
+    samples: int = Field(default=1, ge=1, description="Responses per question: the k of avg@k and pass@k.")
+    temperature: float | None = Field(default=None, ge=0, description="Default: the sampler's. 0 is greedy.")
+    top_p: float | None = Field(default=None, gt=0, le=1, description="Default: the sampler's. 1.0 is off.")
+    max_new_tokens: int | None = Field(default=None, ge=1, description="Default: the sampler's.")
+    limit: Literal["off"] | AtLeastOne = Field(default="off", description="Score only the first this many questions.")
+    seed: int | None = Field(default=None, ge=0, description="Seed of the responses. Default: run.seed.")
 
     def check(self, wiring: Wiring) -> Iterable[Conflict]:
         if not self.at and self.every == "off":
@@ -46,7 +46,7 @@ class EvaluatorSettings(Component):
 
     @property
     def own_verifier(self) -> Verifier | None:
-        """The verifier that the evaluator brings; None: that of the data set or the phase."""
+        """The evaluator's own verifier; None: that of the data set or the phase."""
         return None
 
     def data_sets(self) -> tuple[str, ...]:
@@ -54,14 +54,14 @@ class EvaluatorSettings(Component):
         return ()
 
     def count_questions(self) -> int | None:
-        """Questions of a round beside those of `data_sets()`; None where only reading them tells. No torch."""
+        """Number of questions besides those of `data_sets()`; None if it is known only after reading them. No torch."""
         return None
 
     def prepare(self) -> None:
-        """Nothing to find out before the first score."""
+        """Nothing to check before the first score."""
 
     def draw(self, site: EvaluationSite) -> Draw:
-        """How responses are drawn here: the site's decoding and seed, with what is written in place of them."""
+        """How responses are sampled: the site's decoding and seed, overridden by the written settings."""
         written = {name: getattr(self, name) for name in ("temperature", "top_p", "max_new_tokens")}
         return Draw(
             decoding=replace(site.decoding, **{name: value for name, value in written.items() if value is not None}),

@@ -1,4 +1,4 @@
-"""The kinds of component, apart from what they are: what lists components needs no settings models."""
+"""The names of the component kinds, in a module of their own so that listing components imports no settings models."""
 
 from typing import Literal, get_args
 

@@ -1,4 +1,4 @@
-"""Which Protocol a kind has, which of its members a component lacks, and what authors may subclass to have them."""
+"""The Protocol of each kind, the members of it that a component lacks, and the base classes that provide them."""
 
 import inspect
 from collections.abc import Mapping
@@ -50,7 +50,7 @@ BASES: Mapping[Kind, str] = {
 """What authors may subclass in place of Component."""
 
 OF_PARTS = ("needs", "reads", "credit", "terms")
-"""Members of an objective that the engine asks of its parts alone."""
+"""Members of an objective that the engine uses on its parts only."""
 
 
 def members(kind: Kind) -> tuple[str, ...]:
@@ -61,12 +61,12 @@ def members(kind: Kind) -> tuple[str, ...]:
 
 
 def missing_members(component: Component) -> list[str]:
-    """Members of its kind's Protocol that a component lacks; a sum of objectives leaves those of its parts to them."""
+    """Members of its kind's Protocol that a component lacks; a sum of objectives needs no `OF_PARTS`."""
     left_out = OF_PARTS if parts_of(component) else ()
     return [name for name in members(component.kind) if name not in left_out and not hasattr(component, name)]
 
 
 def parts_of(component: Any) -> tuple[Component, ...]:
-    """What a sum of objectives is made of; nothing for any other component."""
+    """The parts of a sum of objectives; empty for any other component."""
     parts = component.parts() if component.kind == "objective" and hasattr(component, "parts") else ()
     return () if parts == (component,) else tuple(parts)

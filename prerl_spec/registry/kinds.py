@@ -1,7 +1,7 @@
-"""One Protocol a kind: what the engine may ask of a component, and what a component may ask of the engine.
+"""One Protocol per kind: what the engine calls on a component, and what a component may call on the engine.
 
-Only declarations and protocols: torch stands in annotations alone. Every component also is a `Component` (settings,
-ports, rules); the kind's Protocol is what it does once a run opens it.
+Only declarations and protocols: torch appears in annotations only. Every component is also a `Component` (settings,
+ports, rules); the Protocol of its kind is its behaviour once a run opens it.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 
 class Declared(Protocol):
-    """What the engine may ask of a component of any kind. Every component is a `Component`."""
+    """What the engine reads of a component of any kind. Every component is a `Component`."""
 
     @property
     def version(self) -> int:
@@ -52,7 +52,7 @@ class Declared(Protocol):
 
 
 class DataSet(Protocol):
-    """Rows by number, each the same whenever it is asked for."""
+    """Rows by index; the same index always returns the same row."""
 
     @property
     def rendering(self) -> Rendering: ...
@@ -62,17 +62,17 @@ class DataSet(Protocol):
     def over_long(self) -> Literal["error", "drop"]: ...
     @property
     def on_bad_row(self) -> Literal["error", "drop"]:
-        """What a row does that cannot be used: unreadable, or with a gold answer that the verifier cannot read."""
+        """What happens to an unusable row: unreadable, or with a gold answer that the verifier cannot parse."""
         ...
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 over what the rows say: part of the plan's digest."""
+        """SHA-256 of the content of the rows: part of the plan digest."""
         ...
 
     @property
     def dropped(self) -> int:
-        """How many unreadable rows were left out, because the spec asked for that."""
+        """Number of unreadable rows that were dropped because the spec allows it."""
         ...
 
     def __len__(self) -> int: ...
@@ -84,7 +84,7 @@ class Data(Declared, Protocol):
 
     @property
     def verifier(self) -> Verifier | None:
-        """The data set's own verifier, where its answers need one."""
+        """The data set's own verifier, if its answers need one."""
         ...
 
     def open(self, name: str) -> DataSet:
@@ -92,7 +92,7 @@ class Data(Declared, Protocol):
         ...
 
     def tokenizer_files(self) -> Mapping[str, str] | None:
-        """Files of the tokenizer that the data set brings (name -> content), None where it brings none."""
+        """Files of the tokenizer that the data set provides (name -> content), or None."""
         ...
 
 
@@ -101,19 +101,19 @@ class Data(Declared, Protocol):
 
 @dataclass(frozen=True)
 class ModelSite:
-    """What a model may use while it loads."""
+    """What a model may use while loading."""
 
     seed: int
     device: str
     tokenizer_folder: Callable[[str], Path]
-    """Folder with the tokenizer files that the named data set brings."""
+    """Folder with the tokenizer files of the named data set."""
 
 
 class AdaptedWeight(NamedTuple):
     """A frozen weight under its name in the model's own checkpoint, and what an adapter adds to it.
 
-    `change(whole)` is that addend, float32, of the weight's shape; `whole` makes a tensor whole that lies in shards. None:
-    nothing is added.
+    `change(whole)` is that addend, float32, of the weight's shape; `whole` gathers a sharded tensor. None: nothing is
+    added.
     """
 
     name: str
@@ -125,19 +125,21 @@ class AttachedAdapter(Protocol):
     """Trained float32 parameters inside a module whose own weights are frozen; at first they change nothing."""
 
     merge: bool
-    """Whether samplers with weights of their own get the sum of base and adapter, rather than the adapter."""
+    """Whether samplers with their own weights receive the sum of base and adapter, rather than the adapter."""
 
     def parameters(self) -> dict[str, torch.nn.Parameter]:
         """By their names in the module."""
         ...
 
     def off(self) -> AbstractContextManager[None]:
-        """Inside, the module is the base alone; for forwards without gradient."""
+        """A context in which the module is the base model alone; for forwards without gradient."""
         ...
 
     def dropping(self, update: int) -> AbstractContextManager[None]:
-        """Inside, forwards and their backward passes of the update of that number use the adapter's dropout; the same
-        number is the same dropout, whatever the update is split into."""
+        """A context in which forward and backward passes use the adapter's dropout for the update of that number.
+
+        The same number yields the same dropout masks, however the update is split into passes.
+        """
         ...
 
     def weights(self) -> Iterator[AdaptedWeight]:
@@ -145,7 +147,7 @@ class AttachedAdapter(Protocol):
         ...
 
     def save(self, folder: Path, tensors: Mapping[str, Tensor]) -> None:
-        """Writes whole values of `parameters()` as peft's from_pretrained wants them."""
+        """Writes whole values of `parameters()` in the format that peft's from_pretrained reads."""
         ...
 
     def read(self, folder: Path) -> dict[str, Tensor]:
@@ -154,24 +156,26 @@ class AttachedAdapter(Protocol):
 
 
 class Adapter(Declared, Protocol):
-    """Declared inside a model: what is trained in place of its weights."""
+    """Declared inside a model: trained instead of the model's weights."""
 
     def num_parameters(self, linear: Mapping[str, tuple[int, int]]) -> int:
-        """Trained parameters in one decoder layer, whose linear layers are given as the end of their name -> (inputs,
-        outputs). For the plan: no torch."""
+        """Number of trained parameters in one decoder layer, for the plan; no torch.
+
+        `linear` maps the end of each linear layer's name to (inputs, outputs).
+        """
         ...
 
     def attach(self, module: torch.nn.Module, base: str, revision: str | None, seed: int) -> AttachedAdapter:
-        """Freezes the module and puts the adapter into it. `base` and `revision` are what its files call the model.
+        """Freezes the module and inserts the adapter. `base` and `revision` identify the model in the adapter's files.
 
-        Raises SpecInvalid for settings that do not fit the module. Leaves every global random generator as it was.
+        Raises SpecInvalid for settings that do not fit the module. Does not change any global random generator.
         """
         ...
 
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A causal language model of transformers with fp32 weights, its tokenizer, and where both came from."""
+    """A causal language model of transformers with fp32 weights, its tokenizer, and the source of both."""
 
     module: torch.nn.Module
     tokenizer: Any
@@ -187,7 +191,7 @@ class Model(Declared, Protocol):
     @property
     def dtype(self) -> str: ...
     def build(self, site: ModelSite) -> LoadedModel:
-        """Loads or initialises the model. Leaves every global random generator as it was."""
+        """Loads or initialises the model. Does not change any global random generator."""
         ...
 
 
@@ -195,8 +199,10 @@ class Model(Declared, Protocol):
 
 
 class PolicyAccess(Protocol):
-    """The policy for samplers that keep a copy of its weights. Every method is a collective call: all ranks make it, in
-    the same order."""
+    """The policy, for samplers that keep a copy of its weights.
+
+    Every method is a collective call: all ranks must call it, in the same order.
+    """
 
     @property
     def rank(self) -> int: ...
@@ -204,21 +210,20 @@ class PolicyAccess(Protocol):
     def size(self) -> int: ...
     @property
     def has_adapter(self) -> bool:
-        """Whether an adapter is to be handed over on a base that never changes: then `save_adapter` says all that is
-        new."""
+        """Whether only an adapter is trained, on a frozen base, and not merged: then `save_adapter` covers every change."""
         ...
 
     def tensors(self) -> Iterator[tuple[str, Tensor]]:
         """The weights under the names of the transformers checkpoint, whole, float32, one at a time; tied ones once.
-        Those of the base where `has_adapter`; where an adapter is to be merged, the sums of both."""
+        Base weights if `has_adapter`; sums of base and adapter if the adapter is to be merged."""
         ...
 
     def save_adapter(self, folder: Path) -> None:
-        """adapter_config.json and adapter_model.safetensors, as peft lays them out; written by rank 0."""
+        """Writes adapter_config.json and adapter_model.safetensors in peft's format; rank 0 writes."""
         ...
 
     def logprobs(self, context: Sequence[int], tokens: Sequence[int]) -> list[float]:
-        """log P(token | context, earlier tokens) of each token at temperature 1, in nats, by the trainer's own forward."""
+        """log P(token | context, earlier tokens) of each token at temperature 1, in nats, from the trainer's own forward."""
         ...
 
     def barrier(self) -> None: ...
@@ -231,33 +236,35 @@ class SamplerSite:
     model: LoadedModel
     device: str
     max_length: int
-    """Context plus response, in tokens, that the model can take."""
+    """Maximum length of context plus response, in tokens."""
     policy: PolicyAccess | None = None
-    """For samplers with weights of their own; None where nobody trains."""
+    """For samplers with their own weights; None outside training."""
     folder: Path | None = None
-    """Where weights may be written for an engine to read; None where nobody trains."""
+    """Folder where weights may be written for an engine to read; None outside training."""
     invariant: bool = False
-    """Whether a sample must be the same, bit for bit, whatever else is drawn with it: only of samplers that provide
+    """Whether a sample must be bit-identical whatever else is in its batch; only for samplers that provide
     `attempts[invariant]`."""
 
 
 class OpenSampler(Protocol):
-    """A sampler that can draw."""
+    """A sampler that is open and can generate."""
 
     def generate(
         self, requests: Sequence[Request], decoding: Decoding, progress: Callable[[int, int], None] | None = None
     ) -> list[list[Generation]]:
-        """One list a request, one Generation a seed, in order. Leaves the module's mode and every global random
-        generator as they were. `progress(done, total)` counts samples."""
+        """One list per request, one Generation per seed, in order. `progress(done, total)` counts samples.
+
+        Does not change the module's train mode or any global random generator.
+        """
         ...
 
     def sync(self, version: int) -> None:
-        """The trainer's weights are now those of this update; the next sample must come from them."""
+        """Updates the sampler's weights: `version` is the trainer's update, and the next sample must use its weights."""
         ...
 
 
 class Sampler(Declared, Protocol):
-    """Draws attempts; `SamplerSettings` brings all but `open`."""
+    """Samples attempts; `SamplerSettings` provides everything except `open`."""
 
     @property
     def group_size(self) -> int: ...
@@ -273,12 +280,12 @@ class Sampler(Declared, Protocol):
     def stop(self) -> tuple[str, ...]: ...
     @property
     def own_weights(self) -> bool:
-        """Whether it draws from a copy of the weights, pushed by `sync`; else the trainer's module draws."""
+        """Whether it samples from its own copy of the weights, updated by `sync`; else from the trainer's module."""
         ...
 
     @property
     def device_share(self) -> float | None:
-        """Share of a GPU's memory that its engine takes; None: it has no engine of its own."""
+        """Fraction of a GPU's memory that its engine takes; None: it has no separate engine."""
         ...
 
     def open(self, site: SamplerSite) -> AbstractContextManager[OpenSampler]: ...
@@ -286,7 +293,7 @@ class Sampler(Declared, Protocol):
 
 @dataclass(frozen=True)
 class ServedModel:
-    """The run's model for a sampler that draws in servers: its declaration, and the loaded thing where that is not enough."""
+    """The run's model for a sampler that uses servers: its declaration, and a loader for when that is not enough."""
 
     declared: Model
     load: Callable[[], LoadedModel]
@@ -294,28 +301,28 @@ class ServedModel:
 
 @dataclass(frozen=True)
 class ServerProcess:
-    """A process for `prerl-spec serve` to start and to end: `ServerProcess("http://127.0.0.1:8000", ("vllm", "serve"), …)`."""
+    """A process that `prerl-spec serve` starts and stops: `ServerProcess("http://127.0.0.1:8000", ("vllm", "serve"), …)`."""
 
     url: str
-    """Where it answers; `/health` there answers 200 once it can be asked."""
+    """Its address; `/health` there returns 200 once it is ready."""
     command: tuple[str, ...]
     environment: Mapping[str, str] = field(repr=False)
-    """Added to the caller's own; secrets stand here, never in the command."""
+    """Added to the caller's environment; secrets are passed here, never in the command."""
     log: Path
     left: tuple[Path, ...] = ()
-    """Files that go when the process has ended."""
+    """Files to delete when the process has ended."""
     notes: tuple[str, ...] = ()
-    """What whoever starts it should know."""
+    """Notes to print when it is started."""
 
 
 @runtime_checkable
 class ServedSampler(Sampler, Protocol):
-    """A sampler that draws in servers, as `prerl-spec serve` sees it."""
+    """A sampler that uses servers, as `prerl-spec serve` sees it."""
 
     @property
     def urls(self) -> tuple[str, ...]: ...
     def servers(self, model: ServedModel, urls: Sequence[str]) -> tuple[ServerProcess, ...]:
-        """A process for each of these urls that this machine can serve."""
+        """One process for each of these URLs that this machine can serve."""
         ...
 
 
@@ -323,9 +330,9 @@ class ServedSampler(Sampler, Protocol):
 
 
 class Verifier(Declared, Protocol):
-    """Judges in a worker process of the engine's pool: the declaration travels there as JSON, never as a pickle.
+    """Judges responses in a worker process of the engine's pool, to which its settings are sent as JSON, never as a pickle.
 
-    `right_example` and `wrong_example`, pairs (response, gold answer), are what `plugin check` tries it with.
+    `plugin check` tests it with `right_example` and `wrong_example`, pairs (response, gold answer).
     """
 
     @property
@@ -340,16 +347,16 @@ class Verifier(Declared, Protocol):
         ...
 
     def check_gold(self, gold: str) -> str | None:
-        """Why this gold answer cannot be verified against, None when it can. Cheap; runs when data is opened."""
+        """The reason why this gold answer cannot be used, or None. Cheap: it runs when data is opened."""
         ...
 
 
 @runtime_checkable
 class WarmedUp(Protocol):
-    """A verifier whose first verdict would be slow."""
+    """A verifier whose first verdict would be slow without a warm-up."""
 
     def warm_up(self) -> None:
-        """Imports and first calls: runs once in each worker process, before its first deadline."""
+        """Runs imports and first calls, once in each worker process, before its first deadline."""
         ...
 
 
@@ -371,11 +378,11 @@ class Filter(Declared, Protocol):
 
 
 class Objective(Declared, Protocol):
-    """Says what each trained token earns (`credit`) and what is differentiated (`terms`); never sees rows."""
+    """Computes the credit of each trained token (`credit`) and the per-token loss (`terms`); never sees rows."""
 
     @property
     def uses_rollouts(self) -> bool:
-        """Whether it needs attempts drawn from the policy (False: documents)."""
+        """Whether it needs attempts sampled from the policy (False: documents)."""
         ...
 
     def needs(self) -> frozenset[Need]:
@@ -396,16 +403,19 @@ class Objective(Declared, Protocol):
     def min_group(self) -> int: ...
     @property
     def uses_ratio(self) -> bool:
-        """Whether a ratio to the old policy enters (and so whether updates_per_batch > 1 asks for old log-probs)."""
+        """Whether it uses a ratio to the old policy, which needs old log-probs where updates_per_batch > 1."""
         ...
 
     def parts(self) -> tuple[Objective, ...]:
-        """(self,); a sum gives its terms."""
+        """(self,); a sum returns its terms."""
         ...
 
     def credit(self, step: Step, known: Mapping[Need, Array]) -> Credit:
-        """Weights before any forward: group and batch statistics over all samples of an update, on every rank alike.
-        `known` holds exactly the vectors of `reads()`, [N]: a plain mapping, nothing is computed by reading it."""
+        """Advantages and weights, before any forward with gradient; the same on every rank.
+
+        Group and batch statistics are over all samples of an update. `known` holds exactly the vectors of `reads()`,
+        [N]: a plain mapping, nothing is computed by reading it.
+        """
         ...
 
     def terms(self, logp: Mapping[Need, Tensor], advantage_n: Tensor, tokens: Tokens) -> Tensor:
@@ -427,7 +437,7 @@ class Schedule(Declared, Protocol):
     def data(self) -> Literal["carry", "restart"]: ...
     @property
     def max_steps(self) -> int | None:
-        """Steps at most, None where only the run can tell (a token budget)."""
+        """Maximum number of steps; None if it is known only during the run (a token budget)."""
         ...
 
     def initial(self) -> Mapping[str, float]:
@@ -435,7 +445,7 @@ class Schedule(Declared, Protocol):
         ...
 
     def after(self, record: StepRecord, state: Mapping[str, float]) -> tuple[Mapping[str, float], bool]:
-        """A pure fold, once a step: the new state, and whether the phase is over."""
+        """A pure fold, called once per step: the new state, and whether the phase ends."""
         ...
 
 
@@ -445,11 +455,11 @@ class Optimizer(Declared, Protocol):
     @property
     def max_grad_norm(self) -> float: ...
     def build(self, named_parameters: Iterable[tuple[str, torch.nn.Parameter]]) -> list[torch.optim.Optimizer]:
-        """One or several torch optimizers that share the parameters among them."""
+        """One or several torch optimizers that partition the parameters."""
         ...
 
     def lr_factor(self, step: int, num_steps: int | None) -> float:
-        """What every group's initial lr is multiplied by during step `step` (from 0) of `num_steps`."""
+        """Factor on every parameter group's initial lr during step `step` (from 0) of `num_steps`."""
         ...
 
 
@@ -466,7 +476,7 @@ class Probe(Declared, Protocol):
 
 class Tracker(Declared, Protocol):
     def accelerate_tracker(self, run_name: str, folder: Path) -> GeneralTracker:
-        """A tracker of Accelerate's, not yet started; whatever it writes lies below `folder`."""
+        """An Accelerate tracker that is not yet started; all its files are written below `folder`."""
         ...
 
 
@@ -475,7 +485,7 @@ class Tracker(Declared, Protocol):
 
 @dataclass(frozen=True)
 class EvaluationSite:
-    """What an evaluator may use; every call leaves the policy, its mode, its caches and all random generators alone."""
+    """What an evaluator may use; no call changes the policy, its mode, its caches or any random generator."""
 
     phase: str
     global_step: int
@@ -506,7 +516,7 @@ class EvaluationSite:
 
 
 class Evaluator(Declared, Protocol):
-    """Scores the policy; `EvaluatorSettings` brings all but `score`."""
+    """Scores the policy; `EvaluatorSettings` provides everything except `score`."""
 
     @property
     def at(self) -> tuple[str, ...]: ...
@@ -522,7 +532,7 @@ class Evaluator(Declared, Protocol):
     def seed(self) -> int | None: ...
     @property
     def own_verifier(self) -> Verifier | None:
-        """The verifier that the evaluator brings; None: that of the data set or the phase."""
+        """The evaluator's own verifier; None: that of the data set or the phase."""
         ...
 
     def data_sets(self) -> tuple[str, ...]:
@@ -530,11 +540,11 @@ class Evaluator(Declared, Protocol):
         ...
 
     def count_questions(self) -> int | None:
-        """Questions of a round beside those of `data_sets()`; None where only reading them tells. No torch."""
+        """Number of questions besides those of `data_sets()`; None if it is known only after reading them. No torch."""
         ...
 
     def prepare(self) -> None:
-        """Raises, before any training, for what can be known then: a task that nobody defines."""
+        """Raises, before any training, for errors that can be detected then, such as an undefined task."""
         ...
 
     def score(self, site: EvaluationSite) -> list[Score]: ...
@@ -542,8 +552,8 @@ class Evaluator(Declared, Protocol):
 
 @runtime_checkable
 class Fetching(Protocol):
-    """An evaluator that downloads what it scores by."""
+    """An evaluator that downloads the files it scores with."""
 
     def fetch(self) -> Iterator[str]:
-        """Downloads into the hub's cache what scoring will read: yields a line for each."""
+        """Downloads what scoring will read into the hub's cache, yielding one line for each file."""
         ...

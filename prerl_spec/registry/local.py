@@ -16,8 +16,10 @@ NAMESPACE = "local"
 
 
 def local_entries(file: Path) -> list[Entry]:
-    """Runs the file and lists its components; their version is the SHA-256 of what the file says. Raises PluginFault
-    (E0304) with the file's own cause."""
+    """Runs the file and lists its components; their version is the SHA-256 of its content.
+
+    Raises PluginFault (E0304) with the cause.
+    """
     try:
         source = file.read_bytes()
     except OSError as error:
@@ -35,13 +37,15 @@ def local_entries(file: Path) -> list[Entry]:
             entries.append(Entry(kind, f"{NAMESPACE}.{_snake(name)}", f"{module.__name__}:{name}", file.name, content))
     if not entries:
         raise PluginFault(
-            Code.PLUGIN_IMPORT_FAILED, f"{file.name} holds no component", help="a component is a subclass of Component"
+            Code.PLUGIN_IMPORT_FAILED,
+            f"{file.name} defines no component",
+            help="a component is a subclass of Component",
         )
     return entries
 
 
 def _module(file: Path, source: bytes) -> ModuleType:
-    """The file as a module named after its content, so that an edited file is another module."""
+    """The file as a module named after its content, so that an edited file becomes a new module."""
     name = f"prerl_local_{file.stem}_{hashlib.sha256(str(file.absolute()).encode() + source).hexdigest()[:12]}"
     if name in sys.modules:
         return sys.modules[name]
@@ -56,10 +60,10 @@ def _module(file: Path, source: bytes) -> ModuleType:
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        # Anything can go wrong in a user's file; its author needs the cause, not our traceback.
+        # Anything can go wrong in a user's file; its author needs the cause, not a traceback of prerl-spec.
         del sys.modules[name]
         message = f"{file.name} cannot be imported"
-        raise PluginFault(Code.PLUGIN_IMPORT_FAILED, message, help=f"its own cause: {cause_of(error)}") from error
+        raise PluginFault(Code.PLUGIN_IMPORT_FAILED, message, help=f"cause: {cause_of(error)}") from error
     return module
 
 

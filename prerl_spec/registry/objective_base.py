@@ -1,4 +1,4 @@
-"""What most objectives are: one part, without a ratio to an older policy, on responses drawn from the policy."""
+"""Base classes of most objectives: one part, no ratio to an older policy, responses sampled from the policy."""
 
 from typing import ClassVar, Literal, Self
 
@@ -7,8 +7,10 @@ from prerl_spec.registry.component import Component
 
 
 class OnePart(Component):
-    """An objective that is its own only part. Subclass it where `scope` is a setting, as documents have it; else
-    `OnePartObjective`."""
+    """An objective whose only part is itself.
+
+    Subclass it if `scope` is a setting (objectives on documents); otherwise subclass `OnePartObjective`.
+    """
 
     kind = "objective"
     uses_rollouts: ClassVar[bool] = True
@@ -29,8 +31,11 @@ class OnePart(Component):
 
 
 class OnePartObjective(OnePart):
-    """Subclass it with `needs()`, `credit(step, known)` and `terms(logp, advantage_n, tokens)`; with `reads()` as well
-    where the credit reads log-probabilities."""
+    """An objective on sampled responses whose only part is itself.
+
+    Subclasses define `needs()`, `credit(step, known)` and `terms(logp, advantage_n, tokens)`, and `reads()` if the
+    credit reads log-probabilities.
+    """
 
     @property
     def scope(self) -> Literal["response", "all"]:

@@ -1,4 +1,4 @@
-"""The data set that most sources of rows come to: a list in memory."""
+"""An in-memory data set, which most data components open."""
 
 import json
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from prerl_spec.types import Rendering, Row
 
 @dataclass(frozen=True)
 class RowList:
-    """A DataSet of these rows: `RowList([Row("made up, row 0", question="2+2?", gold="4")])`."""
+    """A DataSet of these rows: `RowList([Row("example, row 0", question="2+2?", gold="4")])`."""
 
     rows: Sequence[Row]
     rendering: Rendering = field(default_factory=Rendering)
@@ -23,10 +23,10 @@ class RowList:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 over what the rows say and how they are rendered, not over where they are from."""
-        said = [[row.question, row.gold, row.document, dict(row.fields)] for row in self.rows]
+        """SHA-256 of the content of the rows and their rendering, not of their origin."""
+        contents = [[row.question, row.gold, row.document, dict(row.fields)] for row in self.rows]
         rendered = [self.rendering.chat, self.rendering.system, self.rendering.template]
-        return sha256(json.dumps([rendered, said], sort_keys=True, default=dict).encode()).hexdigest()
+        return sha256(json.dumps([rendered, contents], sort_keys=True, default=dict).encode()).hexdigest()
 
     def __len__(self) -> int:
         return len(self.rows)

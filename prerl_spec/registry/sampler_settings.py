@@ -1,4 +1,4 @@
-"""The settings that every sampler has: how many attempts a prompt gets, and how their tokens are drawn."""
+"""Settings common to all samplers: how many attempts a prompt gets, and how their tokens are sampled."""
 
 from collections.abc import Iterable
 from typing import Annotated, ClassVar
@@ -10,28 +10,30 @@ from prerl_spec.registry.component import Component, Conflict, Place, Wiring
 
 
 class SamplerSettings(Component):
-    """The settings and ports that samplers share. Subclass it with `open(site)`.
+    """Base class of samplers: shared settings and ports. Subclasses implement `open(site)`.
 
-    All provide `attempts` and `logprobs[sampling]`: the log-probability, in nats, of each token under the distribution
-    it was drawn from (tempered, truncated by top_k and top_p, renormalised; at temperature 0 the plain distribution).
+    All samplers provide `attempts` and `logprobs[sampling]`: the log-probability, in nats, of each token under the distribution
+    it was sampled from (tempered, truncated by top_k and top_p, renormalised; at temperature 0 the plain distribution).
     """
 
     kind: ClassVar = "sampler"
     own_weights: ClassVar[bool] = False
-    """Whether it draws from a copy of the weights; else the trainer's module draws."""
+    """Whether it samples from its own copy of the weights; else it samples from the trainer's module."""
 
     @property
     def device_share(self) -> float | None:
-        """Share of a GPU's memory that its engine takes; None: it has no engine of its own."""
+        """Fraction of a GPU's memory that its engine takes; None: it has no separate engine."""
         return None
 
-    group_size: int = Field(8, ge=1, description="attempts at each prompt")
+    group_size: int = Field(8, ge=1, description="attempts per prompt")
     temperature: float = Field(1.0, ge=0, description="divides the logits; 0 is greedy, for evaluation only")
-    top_p: float = Field(1.0, gt=0, le=1, description="draw from the likeliest tokens that hold this much; 1 is off")
-    top_k: int = Field(0, ge=0, description="draw from this many likeliest tokens; 0 is off")
+    top_p: float = Field(
+        1.0, gt=0, le=1, description="nucleus sampling: total probability of the tokens kept; 1 is off"
+    )
+    top_k: int = Field(0, ge=0, description="sample from this many most likely tokens; 0 is off")
     max_new_tokens: int = Field(1024, ge=1, description="a response that reaches this many tokens is truncated")
     stop: tuple[Annotated[str, Field(min_length=1)], ...] = Field(
-        (), description="texts that end a response; their tokens belong to it and are scored"
+        (), description="strings that end a response; their tokens are part of it and are scored"
     )
 
     def provides(self) -> frozenset[str]:
@@ -43,7 +45,7 @@ class SamplerSettings(Component):
             yield Conflict(
                 Code.CONTRADICTION,
                 "temperature 0 in a phase that trains on its samples: its log-probabilities are those of the tempered "
-                "distribution, which has none at 0",
+                "distribution, which is undefined at 0",
                 (Place("self", "temperature"),),
                 help="write a temperature above 0; an evaluator may set temperature = 0 for itself",
             )

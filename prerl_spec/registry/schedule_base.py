@@ -1,4 +1,4 @@
-"""What every schedule says besides its end: what the next phase inherits. Weights always carry."""
+"""Settings common to all schedules: what the next phase inherits. Weights always carry over."""
 
 from collections.abc import Iterable
 from typing import Literal
@@ -10,25 +10,25 @@ from prerl_spec.registry.component import Component, Conflict, Place, Wiring
 
 
 class Handover(Component):
-    """The four hand-over settings of a phase; a concrete schedule adds when the phase is over."""
+    """The four hand-over settings of a phase; a concrete schedule adds when the phase ends."""
 
     kind = "schedule"
 
     optimizer: Literal["carry", "reset"] | None = Field(
         None,
-        description="whether the next phase inherits the optimizer's moments; unwritten: carry where it uses the same "
+        description="whether the next phase inherits the optimizer's moments; default: carry if it uses the same "
         "optimizer, else reset",
     )
     lr_schedule: Literal["restart", "carry"] = Field(
         "restart",
-        description="carry: this phase and the next have one learning-rate schedule, warm-up once and the fall over the "
-        "steps of both; restart: the next phase begins its own",
+        description="carry: this phase and the next share one learning-rate schedule, with one warm-up and one decay "
+        "spanning both; restart: the next phase starts its own",
     )
     reference: Literal["resync", "keep"] = Field(
         "resync", description="whether the next phase's reference model is the policy at the hand-over"
     )
     data: Literal["carry", "restart"] = Field(
-        "carry", description="whether the next phase goes on in its data where this one stopped"
+        "carry", description="whether the next phase continues in its data where this one stopped"
     )
 
     def check(self, wiring: Wiring) -> Iterable[Conflict]:

@@ -1,6 +1,6 @@
-"""What a settings model allows, and its refusals as diagnostics: pydantic decides, this says which code and where.
+"""Describes the settings of a model, and turns pydantic's validation errors into codes, places and messages.
 
-Left out: unknown and missing keys, which need the whole spec (`compiler/resolve/resolve.py`).
+Unknown and missing keys are not reported here: they need the whole spec (`compiler/resolve/resolve.py`).
 """
 
 import re
@@ -36,7 +36,7 @@ class Setting:
     """The model of a core table, or of each table of a list of them."""
     marks: frozenset[type]
     choices: tuple[str, ...]
-    """Words of a closed choice, in order of declaration."""
+    """Words of a closed set of choices, in order of declaration."""
 
     @property
     def is_path(self) -> bool:
@@ -52,7 +52,7 @@ class Setting:
 
     @property
     def takes_table(self) -> bool:
-        """Whether a table may stand here that is no component."""
+        """Whether a table that is not a component is accepted."""
         return any(_is_table(a) for a in _branches(self.annotation))
 
     @property
@@ -61,12 +61,12 @@ class Setting:
 
     @property
     def takes_tuple(self) -> bool:
-        """Whether a list must arrive as a tuple."""
+        """Whether a list must be converted to a tuple."""
         return any((get_origin(a) or a) is tuple for a in _branches(self.annotation))
 
     @property
     def takes_text(self) -> bool:
-        """Whether a text that is no fixed word may stand here."""
+        """Whether a text other than the fixed words is accepted."""
         return any(a is str for a in _branches(self.annotation))
 
     @property
@@ -79,12 +79,12 @@ class Setting:
 
     @property
     def only_choices(self) -> bool:
-        """Whether nothing but fixed words may stand here."""
+        """Whether only fixed words are accepted."""
         return all(get_origin(a) is Literal for a in _branches(self.annotation))
 
     @property
     def wanted(self) -> str:
-        """What belongs here, in words: "a number or `off`"."""
+        """The accepted types, in words: "a number or `off`"."""
         words = [_in_words(a) for a in _branches(self.annotation)]
         return " or ".join(dict.fromkeys(w for w in words if w)) or "another value"
 
@@ -118,7 +118,7 @@ def settings_of(model: type[BaseModel]) -> Mapping[str, Setting]:
 
 @dataclass(frozen=True)
 class Refusal:
-    """A value that a settings model refuses: `steps` are the keys and indices that lead to it."""
+    """A value that a settings model rejects: `steps` are the keys and indices that lead to it."""
 
     code: Literal[Code.WRONG_TYPE, Code.CONSTRAINT_BROKEN, Code.NOT_A_CHOICE]
     steps: tuple[str | int, ...]
@@ -126,11 +126,11 @@ class Refusal:
     at_key: bool = False
     choices: tuple[str, ...] = ()
     wanted: str = ""
-    """What belongs there, in words, where the type is wrong."""
+    """The accepted types, in words, if the type is wrong."""
 
 
 def validate(model: type[BaseModel], values: Mapping[str, Any]) -> tuple[BaseModel | None, list[Refusal]]:
-    """The model's instance, or None with every refusal; keys that are not in `values` are no refusals."""
+    """The model's instance, or None with every refusal; missing keys are not refusals."""
     try:
         return model.model_validate(dict(values)), []
     except ValidationError as error:
@@ -139,7 +139,7 @@ def validate(model: type[BaseModel], values: Mapping[str, Any]) -> tuple[BaseMod
 
 
 def _refusals(model: type[BaseModel], values: Mapping[str, Any], details: list[ErrorDetails]) -> list[Refusal]:
-    """One refusal a place: the branches of a union complain one by one, but a value is wrong once."""
+    """One refusal per place: pydantic reports every branch of a union, but a value is wrong only once."""
     places: dict[tuple[str | int, ...], list[ErrorDetails]] = {}
     for detail in details:
         if detail["type"] != "missing" or len(detail["loc"]) > 1:
@@ -149,7 +149,7 @@ def _refusals(model: type[BaseModel], values: Mapping[str, Any], details: list[E
     for steps, found in places.items():
         goes_deeper = any(steps != other and other[: len(steps)] == steps for other in places)
         if goes_deeper and all(_says_less_than_an_item(d) for d in found):
-            continue  # a complaint of an item says more than "not a text", or than how many items are left without it
+            continue  # an item's error is more specific than "not a text", or than the number of valid items
         setting = settings.get(str(steps[0])) if steps else None
         value = _value(values, steps)
         refusals.append(_refusal(steps, setting, value, found))
@@ -167,20 +167,20 @@ def _refusal(steps: tuple[str | int, ...], setting: Setting | None, value: Any, 
     if isinstance(value, str) and choices and takes_words and fits_no_pattern:
         if setting is not None and (setting.takes_number or setting.takes_bool) and _looks_like_value(value):
             return Refusal(
-                Code.WRONG_TYPE, steps, f"{name} wants {setting.wanted}, not {seen_as(value)}", wanted=setting.wanted
+                Code.WRONG_TYPE, steps, f"{name} must be {setting.wanted}, not {seen_as(value)}", wanted=setting.wanted
             )
         other = (
             f" and does not match {rules[0]['ctx']['pattern']}"
             if rules and "pattern" in rules[0].get("ctx", {})
             else ""
         )
-        return Refusal(Code.NOT_A_CHOICE, steps, f"{name} has no choice {shown(value)}{other}", choices=choices)
+        return Refusal(Code.NOT_A_CHOICE, steps, f"{shown(value)} is not a choice of {name}{other}", choices=choices)
     if setting is not None and setting.only_choices:
-        return Refusal(Code.NOT_A_CHOICE, steps, f"{name} has no choice {shown(value)}", choices=choices)
+        return Refusal(Code.NOT_A_CHOICE, steps, f"{shown(value)} is not a choice of {name}", choices=choices)
     if rules:
         return Refusal(Code.CONSTRAINT_BROKEN, steps, _broken_rule(name, value, rules), at_key)
     wanted = setting.wanted if setting is not None and len(steps) == 1 else _wanted(found)
-    return Refusal(Code.WRONG_TYPE, steps, f"{name} wants {wanted}, not {seen_as(value)}", at_key, wanted=wanted)
+    return Refusal(Code.WRONG_TYPE, steps, f"{name} must be {wanted}, not {seen_as(value)}", at_key, wanted=wanted)
 
 
 _LIMITS = {
@@ -206,10 +206,10 @@ def _broken_rule(name: str, value: Any, rules: list[ErrorDetails]) -> str:
     if kind in ("too_long", "string_too_long"):
         return f"{name} is too long"
     if kind == "missing":
-        return f"{name} holds too few values"
+        return f"{name} has too few items"
     if kind in ("value_error", "assertion_error"):
-        said = str(context.get("error", rule["msg"]))
-        return f"{name}: {said}" if name != "the table" else said
+        message = str(context.get("error", rule["msg"]))
+        return f"{name}: {message}" if name != "the table" else message
     return f"{name}: {rule['msg'][:1].lower()}{rule['msg'][1:]}"
 
 
@@ -229,7 +229,7 @@ def shown(value: Any) -> str:
 
 
 def seen_as(found: Any) -> str:
-    """A value, or the node that holds it, by what it is: a number in quotes is a text."""
+    """A value, or the node that holds it, described by its type: a quoted number is a text."""
     if isinstance(found, Scalar):
         found = found.value
     if isinstance(found, Array | Table):
@@ -238,7 +238,7 @@ def seen_as(found: Any) -> str:
 
 
 def _steps(values: Any, location: tuple[int | str, ...]) -> tuple[str | int, ...]:
-    """pydantic's location without the names of union branches: only what leads through the values."""
+    """pydantic's location without the names of union branches: only keys and indices of the values."""
     steps: list[str | int] = []
     at = values
     for step in location:
@@ -275,7 +275,7 @@ def _looks_like_value(text: str) -> bool:
 
 
 def _annotation(info: FieldInfo) -> Any:
-    """The annotation with the metadata that pydantic took off its outside."""
+    """The annotation with the metadata that pydantic stripped from its outside."""
     annotation: Any = info.annotation
     for mark in info.metadata:
         annotation = Annotated[annotation, mark]
@@ -297,7 +297,7 @@ def _sections(annotation: Any) -> Iterator[type[BaseModel]]:
 
 
 def _branches(annotation: Any) -> Iterator[Any]:
-    """The alternatives of a union, metadata taken off; a Literal stays whole."""
+    """The alternatives of a union, without metadata; a Literal stays whole."""
     if hasattr(annotation, "__metadata__"):
         yield from _branches(annotation.__origin__)
     elif get_origin(annotation) in (Union, types.UnionType):
@@ -364,5 +364,5 @@ def _wanted(found: list[ErrorDetails]) -> str:
         "mapping_type": "a table",
         "literal_error": "",
     }
-    said = " or ".join(dict.fromkeys(filter(None, (words.get(d["type"], "another value") for d in found))))
-    return said or "one of its choices"
+    types_named = " or ".join(dict.fromkeys(filter(None, (words.get(d["type"], "another value") for d in found))))
+    return types_named or "one of its choices"

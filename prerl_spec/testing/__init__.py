@@ -1,1 +1,1 @@
-"""The kit that components are tested with, shipped."""
+"""The test kit for component authors: small real models, synthetic steps, and the laws of each kind."""

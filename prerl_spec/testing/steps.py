@@ -1,4 +1,4 @@
-"""Made-up steps for tests: groups of attempts with given outcomes, random tokens, and no model behind them."""
+"""Synthetic steps for tests: groups of attempts with given outcomes and random tokens, without a model."""
 
 from collections.abc import Sequence
 
@@ -29,7 +29,7 @@ def made_attempt(result: Result | None, ids: Sequence[int], logps: Sequence[floa
 def made_step(results_PG: Sequence[Sequence[Result]], *, seed: int = 0, lengths: Sequence[int] | None = None) -> Step:
     """A step of groups with these results: `made_step([[1.0, 0.0], [0.0, Outcome.TIMEOUT]])`.
 
-    `lengths` are tokens per sample, group after group; unwritten, 1 to 7 drawn from `seed`, as are the tokens and the
+    `lengths` are tokens per sample, group after group; by default 1 to 7, drawn from `seed` like the tokens and the
     sampler's log-probabilities.
     """
     random = np.random.default_rng(seed)

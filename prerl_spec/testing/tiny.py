@@ -54,7 +54,7 @@ def byte_tokenizer(*, chat: bool = True) -> PreTrainedTokenizerFast:
 def tiny_config(shape: Shape = "qwen3", *, vocab_size: int = 259, max_length: int = 512) -> PreTrainedConfig:
     """Two layers of width 32 with two heads; tied embeddings, no dropout."""
     common: dict[str, Any] = {"vocab_size": vocab_size, "tie_word_embeddings": True}
-    # The families' own ids (50256) lie outside a vocabulary of bytes.
+    # The default ids of the model families (50256) lie outside a byte vocabulary.
     common |= {"bos_token_id": None, "eos_token_id": None, "pad_token_id": None}
     if shape == "gpt2":
         return GPT2Config(
@@ -69,7 +69,7 @@ def tiny_config(shape: Shape = "qwen3", *, vocab_size: int = 259, max_length: in
 
 
 def tiny_model(shape: Shape = "qwen3", *, seed: int = 0, vocab_size: int = 259, max_length: int = 512) -> Any:
-    """A causal model of transformers in float32 and train mode; leaves the global random generator as it was.
+    """A causal model of transformers in float32 and train mode; does not change the global random generator.
 
     Its weights are drawn wide enough (std 0.2) that distributions differ visibly between contexts.
     """
@@ -95,7 +95,7 @@ def tiny_loaded(shape: Shape = "qwen3", *, seed: int = 0, chat: bool = True) -> 
 
 
 def save_tiny(folder: Path, shape: Shape = "qwen3", *, seed: int = 0, chat: bool = True) -> Path:
-    """Writes model and tokenizer so that `hf_causal` with `name = folder` loads them; gives the folder back."""
+    """Writes model and tokenizer so that `hf_causal` with `name = folder` loads them; returns the folder."""
     loaded = tiny_loaded(shape, seed=seed, chat=chat)
     module: Any = loaded.module
     module.generation_config.eos_token_id = loaded.codec.eos_id

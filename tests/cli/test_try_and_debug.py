@@ -214,7 +214,7 @@ def test_a_setting_of_try_is_written_as_key_and_value(tmp_path: Path, capsys: py
     ("code", "options", "exit_code", "said"),
     [
         ("1 / 0", [], 3, "ZeroDivisionError"),
-        ("x = 1", [], 3, "holds no component"),
+        ("x = 1", [], 3, "defines no component"),
         (FILTER + FILTER.replace("Anything", "Everything"), [], 2, "choose one with --name: anything, everything"),
         (FILTER, ["--name", "nothing"], 2, "it has: anything"),
     ],

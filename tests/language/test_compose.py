@@ -231,5 +231,5 @@ def test_files_that_double_each_other_end_at_a_number_of_merges(tmp_path: Path) 
 def test_a_chain_of_files_has_an_end(tmp_path: Path) -> None:
     chain = {f"f{i}": f'extends = ["f{i + 1}.toml"]' for i in range(DEEPEST_CHAIN + 5)}
     resolved = composed(tmp_path, 'extends = ["f0.toml"]', **chain, **{f"f{DEEPEST_CHAIN + 5}": BASE})
-    message = f"more than {DEEPEST_CHAIN} files extend one another in a row"
+    message = f"more than {DEEPEST_CHAIN} files extend one another in a chain"
     assert [d.message for d in resolved.diagnostics] == [message]

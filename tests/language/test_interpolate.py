@@ -156,7 +156,7 @@ def told(resolved: Resolved) -> list[str]:
 def test_references_that_double_each_other_end_at_a_mebibyte(twice: str, last: str) -> None:
     lines = [f"v{i} = {twice.format(f'${{vars.v{i + 1}}}')}" for i in range(40)]
     found = told(resolve_text(end("\n".join(["[vars]", *lines, f"v40 = {last}"]))))
-    assert found == ["E0405 references bring in more than 1 MiB"]
+    assert found == ["E0405 references insert more than 1 MiB"]
 
 
 def test_a_mebibyte_is_counted_over_the_whole_spec() -> None:

@@ -146,12 +146,12 @@ def test_components_are_settings_models() -> None:
 
 ASKED = [
     ("    def consumes(self): raise RuntimeError('no disk')", "RuntimeError: no disk"),
-    ("    def consumes(self): return ['attempts']", "consumes() gives ['attempts'], not a frozenset of str"),
-    ("    def provides(self): return None", "provides() gives None, not a frozenset of str"),
+    ("    def consumes(self): return ['attempts']", "consumes() returns ['attempts'], not a frozenset of str"),
+    ("    def provides(self): return None", "provides() returns None, not a frozenset of str"),
     ("    def prerequisites(self): raise KeyError('x')", "KeyError: 'x'"),
     ("    def check(self, wiring): raise ValueError('in check')", "ValueError: in check"),
     ("    def check(self, wiring): return None", "TypeError"),
-    ("    def check(self, wiring): return ['no']", "check() gives 'no', not a Conflict"),
+    ("    def check(self, wiring): return ['no']", "check() returns 'no', not a Conflict"),
     ("    def __init__(self, **settings): raise RuntimeError('in init')", "in init"),
 ]
 

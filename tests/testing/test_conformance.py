@@ -69,17 +69,17 @@ def test_a_heavy_import_in_a_declaration_is_found(site: Path) -> None:
 
 def test_a_heavy_import_in_what_validate_asks_is_found(site: Path) -> None:
     body = MEASURE + "\n    def consumes(self):\n        import torch\n        return frozenset()\n"
-    assert "what `validate` asks of it fails" in broken(site, probe(body))["light import"]
+    assert "a declaration that `validate` reads fails" in broken(site, probe(body))["light import"]
 
 
 def test_a_setting_that_is_not_strict_is_found(site: Path) -> None:
     loose = '    every: int = Field(1, ge=1, strict=False, description="steps")\n'
-    assert "`every` takes '1'" in broken(site, probe(loose + MEASURE))["settings"]
+    assert "`every` accepts '1'" in broken(site, probe(loose + MEASURE))["settings"]
 
 
 def test_a_class_that_is_not_strict_is_found(site: Path) -> None:
     loose = '    model_config = {"strict": False, "extra": "forbid", "frozen": True}\n'
-    assert "not held as strictly" in broken(site, probe(loose + MEASURE))["declaration"]
+    assert "overrides strict" in broken(site, probe(loose + MEASURE))["declaration"]
 
 
 def test_a_branch_that_nothing_legal_is_known_for_is_found(site: Path) -> None:

@@ -108,14 +108,14 @@ class Remembers(NextToken):
 @pytest.mark.parametrize(
     ("broken", "words"),
     [
-        (AveragesInTerms(), "passes give another gradient than one"),
+        (AveragesInTerms(), "passes yield another gradient than one"),
         (TrainsTimeouts(), "a timeout or an error carries weight"),
         (DividesByNothing(), "divide by zero"),
         (IgnoresItsCoefficient(), "twice the coefficient is not twice the weight"),
         (LearnsFromConstants(), "where every reward is 0.0 carry weight"),
         (FavoursTheFirst(), "depends on the order of groups or attempts"),
-        (OneNumber(), "must be one loss a token"),
-        (NeedsOld(), "must take the detached current one"),
+        (OneNumber(), "must return one loss per token"),
+        (NeedsOld(), "must use the detached current one"),
         (Remembers(), "it must be pure"),
     ],
     ids=lambda v: type(v).__name__ if isinstance(v, Component) else "",
@@ -142,7 +142,7 @@ class CountsInPlace(FixedSteps):
 
 @pytest.mark.parametrize(
     ("broken", "words"),
-    [(OneTooMany(steps=3), "not over after max_steps = 3"), (CountsInPlace(steps=3), "changes the state")],
+    [(OneTooMany(steps=3), "not over after max_steps = 3"), (CountsInPlace(steps=3), "modifies the state")],
     ids=repr,
 )
 def test_a_broken_schedule_is_caught(broken: FixedSteps, words: str) -> None:
@@ -226,7 +226,7 @@ def test_broken_filters_probes_views_rewards_and_verifiers_are_caught() -> None:
         check_probe(NoCount())
     with pytest.raises(AssertionError, match="the context is empty"):
         check_view(Bare(), Codec.of_tokenizer(byte_tokenizer()))
-    with pytest.raises(AssertionError, match="reward\\(\\) gives inf"):
+    with pytest.raises(AssertionError, match="reward\\(\\) returns inf"):
         check_reward(Endless())
     with pytest.raises(AssertionError, match="is right, not wrong"):
         check_verifier(AlwaysRight(), right=("4", "4"), wrong=("5", "4"))

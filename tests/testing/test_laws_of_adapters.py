@@ -40,7 +40,7 @@ class ForgetsHalf(LowRank):
 
 @pytest.mark.parametrize(
     ("broken", "words"),
-    [(BeginsAnywhere, "before anything is learned"), (StaysOn, "off"), (ForgetsHalf, "other values than were saved")],
+    [(BeginsAnywhere, "output before training"), (StaysOn, "off"), (ForgetsHalf, "other values than were saved")],
 )
 def test_a_broken_adapter_is_told(broken: type[LowRank], words: str) -> None:
     class Broken(Lora):

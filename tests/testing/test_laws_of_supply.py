@@ -45,7 +45,7 @@ class Drifts(ArithmeticChains):
 
 
 def test_data_that_changes_between_openings_is_caught() -> None:
-    with pytest.raises(AssertionError, match="row 0 is another the second time"):
+    with pytest.raises(AssertionError, match="row 0 differs when read again"):
         check_data(Drifts())
 
 
@@ -68,7 +68,8 @@ class HalfWeights(HfCausal):
 
 
 @pytest.mark.parametrize(
-    ("broken", "words"), [(Unseeded, "moves the global random generator"), (HalfWeights, "trained weights are float32")]
+    ("broken", "words"),
+    [(Unseeded, "changes the global random generator"), (HalfWeights, "trained weights are float32")],
 )
 def test_a_broken_model_is_caught(broken: type[HfCausal], words: str, tmp_path: Path) -> None:
     site = ModelSite(0, "cpu", lambda name: tmp_path)
@@ -131,11 +132,11 @@ def evaluating(honest: Any, site: SamplerSite, requests: Sequence[Request], deco
 @pytest.mark.parametrize(
     ("how", "words"),
     [
-        (raw_logps, "nats off those of the tempered distribution"),
-        (one_seed, "samples of different seeds are all the same"),
-        (no_seed, "equal seeds on equal weights give unequal samples"),
+        (raw_logps, "nats from those of the tempered distribution"),
+        (one_seed, "samples of different seeds are all equal"),
+        (no_seed, "equal seeds on equal weights yield unequal samples"),
         (too_few, "samples for requests of 3 and 2 seeds"),
-        (evaluating, "train mode is another than before"),
+        (evaluating, "changed the module's train mode"),
     ],
 )
 def test_a_broken_sampler_is_caught(how: Any, words: str, monkeypatch: pytest.MonkeyPatch) -> None:

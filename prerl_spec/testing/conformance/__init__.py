@@ -1,1 +1,1 @@
-"""The conformance kit: what `plugin check DIST` holds a distribution against. Import from its modules."""
+"""The conformance kit: the checks that `plugin check DIST` runs on a distribution. Import from its modules."""

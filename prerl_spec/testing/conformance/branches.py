@@ -1,6 +1,6 @@
-"""Every branch of every setting, by legal values: a Literal's words, both booleans, and one value a type that is accepted.
+"""Every branch of every setting, by valid values: a Literal's words, both booleans, and one value per accepted type.
 
-A setting whose legal values cannot be guessed says some itself: `Field(examples=["train.jsonl"])`.
+A setting whose valid values cannot be guessed names some: `Field(examples=["train.jsonl"])`.
 """
 
 import types
@@ -23,7 +23,7 @@ MAX_TUPLES = 200
 
 @dataclass(frozen=True)
 class Tried:
-    """A component with one setting at one of its branches; `key` is None for the component as it stands."""
+    """A component with one setting at one of its branches; `key` is None for the component with its default settings."""
 
     component: Component
     key: str | None = None
@@ -31,11 +31,11 @@ class Tried:
 
 
 class Unguessable(Exception):
-    """No legal value was found for a branch: its author has to say one."""
+    """No valid value was found for a branch: its author has to name one."""
 
 
 def as_it_stands(cls: type[Component]) -> dict[str, Any]:
-    """Legal values of the required settings. Raises Unguessable."""
+    """Valid values of the required settings. Raises Unguessable."""
     base: dict[str, Any] = {}
     for key, info in cls.model_fields.items():
         if info.is_required():
@@ -44,14 +44,16 @@ def as_it_stands(cls: type[Component]) -> dict[str, Any]:
             )
             value = next(accepted, Unguessable)
             if value is Unguessable:
-                raise Unguessable(f"`{key}` is required: name a legal value with Field(examples=[…])")
+                raise Unguessable(f"`{key}` is required: name a valid value with Field(examples=[…])")
             base[key] = value
     return base
 
 
 def every_branch(cls: type[Component]) -> Iterator[Tried]:
-    """The component as it stands, then with each branch of each setting. Raises Unguessable, ValidationError where the
-    required settings contradict each other."""
+    """The component with its default settings, then with each branch of each setting.
+
+    Raises Unguessable, or ValidationError if the required settings contradict each other.
+    """
     base = as_it_stands(cls)
     yield Tried(cls.model_validate(base))
     for key, info in cls.model_fields.items():
@@ -62,19 +64,19 @@ def every_branch(cls: type[Component]) -> Iterator[Tried]:
             lost = [w for w in words if w not in [t.value for t in built]]
             if lost or not built:
                 what = ", ".join(map(repr, lost)) or f"{getattr(branch, '__name__', branch)}"
-                raise Unguessable(f"`{key}`: no legal value for {what}; name one with Field(examples=[…])")
+                raise Unguessable(f"`{key}`: no valid value for {what}; name one with Field(examples=[…])")
             yield from built if whole else built[:1]
 
 
 def wrongly_accepted(cls: type[Component]) -> list[str]:
-    """Settings that take a value of another type: a text for a number, true for a number, a fraction for a count."""
+    """Settings that accept a value of another type: a string or true for a number, 1.0 for an integer."""
     found: list[str] = []
     for key, info in cls.model_fields.items():
         kinds = set(_branches(info.annotation))
         if not kinds & {int, float} or str in kinds:
             continue
         wrong: list[Any] = ["1", *([True] if bool not in kinds else []), *([1.0] if float not in kinds else [])]
-        found += [f"`{key}` takes {value!r}" for value in wrong if _takes(cls, key, value)]
+        found += [f"`{key}` accepts {value!r}" for value in wrong if _takes(cls, key, value)]
     return found
 
 
@@ -94,14 +96,14 @@ def _takes(cls: type[Component], key: str, value: Any) -> bool:
 
 
 def _candidates(info: FieldInfo, branch: Any) -> Iterator[Any]:
-    """Values that may be legal for a branch, likely ones first."""
+    """Values that may be valid for a branch, likely ones first."""
     origin = get_origin(branch) or branch
     if origin is Literal:
         yield from get_args(branch)
         return
-    said = [*(info.examples or []), *([] if info.is_required() else [info.get_default(call_default_factory=True)])]
+    declared = [*(info.examples or []), *([] if info.is_required() else [info.get_default(call_default_factory=True)])]
     if origin is not bool:
-        yield from (v for v in said if _is_of(v, branch))
+        yield from (v for v in declared if _is_of(v, branch))
     if branch is type(None):
         yield None
     elif origin is bool:
@@ -132,7 +134,7 @@ def _tuples(info: FieldInfo, arguments: Sequence[Any]) -> Iterator[tuple[Any, ..
 
 
 def _of_slot(info: FieldInfo) -> Iterator[Component]:
-    """Built-ins of the slot's kind that stand by themselves."""
+    """Built-ins of the slot's kind that have no required slots."""
     kinds = [m.kind for m in info.metadata if isinstance(m, Slot)]
     for entry in installed().entries:
         if entry.is_own and entry.kind in kinds:
@@ -154,7 +156,7 @@ def _is_of(value: Any, branch: Any) -> bool:
 
 
 def _branches(annotation: Any) -> Iterator[Any]:
-    """The alternatives of a union, metadata taken off; a Literal stays whole."""
+    """The alternatives of a union, without metadata; a Literal stays whole."""
     if hasattr(annotation, "__metadata__"):
         yield from _branches(annotation.__origin__)
     elif get_origin(annotation) in (Union, types.UnionType):

@@ -1,4 +1,4 @@
-"""All checks of a distribution, component by component; whatever a stranger's code raises becomes a finding."""
+"""All checks of a distribution, component by component; any exception of a plugin's code becomes a finding."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -17,7 +17,7 @@ from prerl_spec.testing.conformance.protocols import faults
 
 
 def check_distribution(distribution: str) -> Iterator[Finding]:
-    """Findings as they are made. Raises EnvironmentUnmet for a distribution that is not installed or brings nothing."""
+    """Yields findings as they arise. Raises EnvironmentUnmet if the distribution is not installed or has no components."""
     entries, findings = entries_of(distribution)
     yield from (f for f in findings if f.state == "broken")
     held = [f for f in findings if f.state == "held"]
@@ -41,8 +41,8 @@ def check_entry(entry: Entry) -> Iterator[Finding]:
             tried.append(one)
         accepted = wrongly_accepted(cls)
         assert not accepted, f"not strict: {'; '.join(accepted)}"
-    except Exception as error:  # a stranger's validators may raise anything, and all of it is a finding
-        yield Finding(who, "settings", "broken", _said(error))
+    except Exception as error:  # a plugin's validators may raise anything, and all of it is a finding
+        yield Finding(who, "settings", "broken", _cause(error))
     else:
         yield Finding(
             who, "settings", "held", f"{len(cls.model_fields)} strict settings, {len(tried)} components tried"
@@ -53,14 +53,14 @@ def check_entry(entry: Entry) -> Iterator[Finding]:
 
 
 def _declares(tried: Tried) -> None:
-    """The settings give the component back, and what it declares can be read."""
+    """The settings rebuild the component, and its declarations can be read."""
     component = tried.component
     cls = type(component)
     assert cls.__doc__, f"{cls.__name__} has no docstring: `components show` prints its first line"
     has_slots = any(isinstance(getattr(component, name), Component | tuple) for name in cls.model_fields)
     if not has_slots:
         again = cls.model_validate(component.settings())
-        assert again == component, f"{_named(tried)}: settings() does not give the component back"
+        assert again == component, f"{_named(tried)}: settings() does not rebuild the component"
     assert all(isinstance(r, Prerequisite) for r in component.prerequisites()), (
         "prerequisites() are Prerequisite values"
     )
@@ -74,45 +74,45 @@ def _protocol(who: str, component: Component) -> Finding:
     if found:
         base = BASES.get(component.kind)
         lacks = base is not None and any(fault.endswith("is missing") for fault in found)
-        hint = [f"`{base}` of prerl_spec.sdk brings what most need"] if lacks else []
+        hint = [f"`{base}` of prerl_spec.sdk provides the common members"] if lacks else []
         return Finding(who, "protocol", "broken", "; ".join([*found, *hint]))
     return Finding(who, "protocol", "held", f"{len(members(component.kind))} members of the kind")
 
 
 def _laws(who: str, tried: list[Tried]) -> Iterator[Finding]:
-    """One finding for all that was tried, and one for each reason why something was not."""
+    """One finding for everything that was tried, and one for each reason why something was not."""
     held = 0
     left_out: dict[str, list[str]] = {}
     for one in tried:
         if _contradicts_itself(one.component):
             continue
         try:
-            check_laws(one.component, as_it_stands=one.key is None)
+            check_laws(one.component, is_default=one.key is None)
         except (NotTried, EnvironmentUnmet) as reason:
             left_out.setdefault(str(reason), []).append(_named(one))
             if one.key is None:
-                break  # what it lacks as it stands, it lacks with any setting
-        except Exception as error:  # a law that is broken, or a stranger's code that fails while it is tried
-            yield Finding(who, "laws", "broken", f"{_named(one)}: {_said(error)}")
+                break  # what it lacks by default, it lacks with any setting
+        except Exception as error:  # a broken law, or a plugin's code that fails during the test
+            yield Finding(who, "laws", "broken", f"{_named(one)}: {_cause(error)}")
             return
         else:
             held += 1
     if held:
-        yield Finding(who, "laws", "held", f"by {held} components, each branch of each setting among them")
+        yield Finding(who, "laws", "held", f"by {held} components, covering each branch of each setting")
     for why, names in left_out.items():
         yield Finding(who, "laws", "not tried", f"{', '.join(names)}: {why}")
 
 
 def _contradicts_itself(component: Component) -> bool:
-    """Whether its own rules refuse these settings, whatever stands around it: a spec with them never runs."""
+    """Whether its own rules reject these settings in any phase: a spec with them never runs."""
     conflicts = component.check(Wiring(written=frozenset()))
     return any(c.code == Code.CONTRADICTION and all(p.owner == "self" for p in c.places) for c in conflicts)
 
 
 def _named(tried: Tried) -> str:
-    return "as it stands" if tried.key is None else f"{tried.key} = {tried.value!r}"
+    return "default settings" if tried.key is None else f"{tried.key} = {tried.value!r}"
 
 
-def _said(error: Any) -> str:
+def _cause(error: Any) -> str:
     text = str(error).strip()
     return text if isinstance(error, AssertionError) and text else f"{type(error).__name__}: {text}"

@@ -1,4 +1,4 @@
-"""What a check found of a component: held, broken, or not tried, each with words."""
+"""The result of one check of a component: held, broken or not tried, with details."""
 
 from dataclasses import dataclass
 from typing import Literal

@@ -1,6 +1,6 @@
-"""Imports declarations in a process where heavy packages cannot be imported: what `validate` does on a laptop.
+"""Imports declarations in a process where heavy packages cannot be imported, as `validate` does in a light install.
 
-`python -m prerl_spec.testing.conformance.light_import` reads entries as JSON from stdin and writes each one's fault.
+`python -m prerl_spec.testing.conformance.light_import` reads entries as JSON from stdin and writes the fault of each.
 """
 
 import json
@@ -25,7 +25,7 @@ HEAVY = ("torch", "transformers", "datasets", "lm_eval", "vllm", "accelerate", "
 
 
 class Blocker(MetaPathFinder):
-    """Refuses every import of a heavy package, as if it were not installed."""
+    """Blocks every import of a heavy package, as if it were not installed."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
@@ -38,33 +38,33 @@ class Blocker(MetaPathFinder):
 
 
 def check_light_import(entries: Sequence[Entry]) -> list[Finding]:
-    """One finding a component: whether its declaration imports without any heavy package, and how long that takes."""
-    asked = json.dumps([[e.kind, e.name, e.value, e.distribution, e.distribution_version] for e in entries])
+    """One finding per component: whether its declaration imports without any heavy package, and how long that takes."""
+    request = json.dumps([[e.kind, e.name, e.value, e.distribution, e.distribution_version] for e in entries])
     done = subprocess.run(
         [sys.executable, "-m", "prerl_spec.testing.conformance.light_import"],
-        input=asked,
+        input=request,
         capture_output=True,
         text=True,
         check=False,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
     )
-    answers = json.loads(done.stdout) if done.returncode == 0 else [[done.stderr.strip()[-500:], 0.0]] * len(entries)
+    results = json.loads(done.stdout) if done.returncode == 0 else [[done.stderr.strip()[-500:], 0.0]] * len(entries)
     return [
         Finding(f"{entry.kind} {entry.name}", "light import", "broken", fault)
         if fault
         else Finding(f"{entry.kind} {entry.name}", "light import", "held", f"no heavy package, {seconds:.2f} s")
-        for entry, (fault, seconds) in zip(entries, answers, strict=True)
+        for entry, (fault, seconds) in zip(entries, results, strict=True)
     ]
 
 
 def _declare(cls: type[Component]) -> None:
-    """What `validate` and `plan` ask of a component. Raises ImportError where that needs a heavy package."""
+    """Makes the calls of `validate` and `plan` on a component. Raises ImportError if one needs a heavy package."""
     try:
         component: Any = cls.model_validate(as_it_stands(cls))
     except (Unguessable, ValidationError):
-        return  # the check of its settings tells this
-    for ask in (component.consumes, component.provides, component.prerequisites):
-        ask()
+        return  # reported by the check of its settings
+    for declaration in (component.consumes, component.provides, component.prerequisites):
+        declaration()
     list(component.check(Wiring(written=frozenset())))
     for part in component.parts() if component.kind == "objective" and hasattr(component, "parts") else ():
         part.needs(), part.reads()
@@ -73,7 +73,7 @@ def _declare(cls: type[Component]) -> None:
 def main() -> None:
     """The blocked process."""
     sys.meta_path.insert(0, Blocker())
-    answers: list[tuple[str | None, float]] = []
+    results: list[tuple[str | None, float]] = []
     for fields in json.load(sys.stdin):
         begin, fault = time.perf_counter(), None
         try:
@@ -81,9 +81,9 @@ def main() -> None:
         except PluginFault as found:
             fault = f"{found.message}; {found.help}" if found.help else found.message
         except ImportError as error:
-            fault = f"what `validate` asks of it fails: {error}"
-        answers.append((fault, time.perf_counter() - begin))
-    json.dump(answers, sys.stdout)
+            fault = f"a declaration that `validate` reads fails: {error}"
+        results.append((fault, time.perf_counter() - begin))
+    json.dump(results, sys.stdout)
 
 
 if __name__ == "__main__":

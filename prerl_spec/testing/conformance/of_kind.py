@@ -1,4 +1,4 @@
-"""The laws of a component's kind, chosen by its kind; heavy: this imports torch."""
+"""Runs the laws of a component's kind; heavy, because it imports torch."""
 
 import io
 import os
@@ -20,20 +20,22 @@ NUM_ROWS = 20
 
 
 class NotTried(Exception):
-    """Why the laws could not be tried."""
+    """The reason why the laws could not be tried."""
 
 
-def check_laws(component: Component, *, as_it_stands: bool) -> None:
-    """Raises AssertionError where a law is broken, NotTried where something is missing to try it with, and whatever the
-    component raises. `as_it_stands` is False for a component with a setting at another value than it has by itself."""
-    said = io.StringIO()
-    # What a library says while it works does not belong among findings.
-    with tempfile.TemporaryDirectory() as folder, redirect_stdout(said), redirect_stderr(said):
+def check_laws(component: Component, *, is_default: bool) -> None:
+    """Raises AssertionError if a law is broken, NotTried if a prerequisite is missing, and what the component raises.
+
+    `is_default` is False for a component with a setting at another value than its default.
+    """
+    output = io.StringIO()
+    # Output of libraries must not mix with the findings on stdout.
+    with tempfile.TemporaryDirectory() as folder, redirect_stdout(output), redirect_stderr(output):
         opened = component.for_trial(Path(folder))
         if isinstance(opened, str):
             raise NotTried(opened)
         _raise_unmet(opened)
-        _check_kind(opened, as_it_stands=as_it_stands)
+        _check_kind(opened, is_default=is_default)
 
 
 def _raise_unmet(component: Component) -> None:
@@ -42,10 +44,10 @@ def _raise_unmet(component: Component) -> None:
             raise NotTried(f"it needs the {need.what} {need.name}, {need.found} ({need.hint})")
 
 
-def _check_kind(component: Component, *, as_it_stands: bool) -> None:
+def _check_kind(component: Component, *, is_default: bool) -> None:
     kind = component.kind
     if kind == "verifier":
-        _check_verifier(component, as_it_stands)
+        _check_verifier(component, is_default)
     elif kind == "data":
         laws.check_data(component, rows=NUM_ROWS)
     elif kind == "view":
@@ -62,7 +64,7 @@ def _check_kind(component: Component, *, as_it_stands: bool) -> None:
         try:
             laws.check_schedule(component, reward_mean=0.5)
         except RunFailed as error:
-            raise NotTried(f"it watches a metric that nobody measured here: {error.message}") from error
+            raise NotTried(f"it reads a metric that the test does not measure: {error.message}") from error
     elif kind in ("adapter", "objective", "optimizer", "filter", "reward", "probe"):
         getattr(laws, f"check_{kind}")(component)
     else:
@@ -70,8 +72,8 @@ def _check_kind(component: Component, *, as_it_stands: bool) -> None:
         raise NotTried(f"there are no laws for {kind}s beyond those of every component")
 
 
-def _check_verifier(component: Any, as_it_stands: bool) -> None:
-    """A verifier brings what it is tried with: two pairs (response, gold) that its own settings judge."""
+def _check_verifier(component: Any, is_default: bool) -> None:
+    """Tests a verifier with its own two pairs (response, gold)."""
     ports = component.provides()
     assert any(p.startswith("reward[") for p in ports), (
         f"provides() is {sorted(ports)}: a verifier provides `reward[binary]` or `reward[scalar]`, which objectives require"
@@ -79,14 +81,16 @@ def _check_verifier(component: Any, as_it_stands: bool) -> None:
     right, wrong = getattr(component, "right_example", None), getattr(component, "wrong_example", None)
     if right is None or wrong is None:
         raise AssertionError(
-            "a verifier names right_example and wrong_example: ClassVar[tuple[str, str]] = (response, gold answer)"
+            "a verifier must define right_example and wrong_example: ClassVar[tuple[str, str]] = (response, gold answer)"
         )
-    if as_it_stands:
+    if is_default:
         laws.check_verifier(component, right=right, wrong=wrong)
         return
     laws.check_component(component)
     for response, gold in (right, wrong):
-        assert component.judge(response, gold) == component.judge(response, gold), "judge() gives another verdict again"
+        assert component.judge(response, gold) == component.judge(response, gold), (
+            "judge() returns another verdict when called again"
+        )
 
 
 def _check_tracker(component: Component) -> None:

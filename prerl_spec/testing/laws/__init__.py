@@ -1,4 +1,4 @@
-"""What each kind must obey, as functions that raise AssertionError with words: for the tests of component authors.
+"""The laws of each kind, as functions that raise AssertionError with a message: for the tests of component authors.
 
 def test_my_objective_obeys_the_laws() -> None:
     check_objective(MyObjective(coefficient=0.5))

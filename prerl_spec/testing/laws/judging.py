@@ -1,4 +1,4 @@
-"""What rewards, filters and verifiers obey: the same word twice, whatever they are shown."""
+"""The laws of rewards, filters and verifiers: the same input yields the same result."""
 
 import math
 from typing import Any
@@ -30,7 +30,7 @@ def check_filter(selection: Component) -> None:
     assert chosen.refill_rounds >= 0, f"refill_rounds is {chosen.refill_rounds}"
     for group in _GROUPS:
         kept = chosen.keep(group)
-        assert isinstance(kept, bool), f"keep() gives {kept!r}, not a bool"
+        assert isinstance(kept, bool), f"keep() returns {kept!r}, not a bool"
         turned = Group(group.slot, group.prompt, group.attempts[::-1])
         assert chosen.keep(turned) is kept, "keep() depends on the order of the attempts"
 
@@ -44,23 +44,23 @@ def check_reward(term: Component) -> None:
         for attempt in group.attempts:
             if attempt.reward is not None:
                 value = reward.reward(attempt, group)
-                assert math.isfinite(value), f"reward() gives {value}"
-                assert reward.reward(attempt, group) == value, "reward() gives something else the second time"
+                assert math.isfinite(value), f"reward() returns {value}, which is not finite"
+                assert reward.reward(attempt, group) == value, "reward() returns another value when called again"
 
 
 def check_verifier(judge: Component, *, right: tuple[str, str], wrong: tuple[str, str]) -> None:
-    """`right` and `wrong` are pairs (response, gold). A verifier tells them apart, twice alike; it travels as JSON, so
-    settings alone must give it back; odd responses get a verdict and not an exception."""
+    """`right` and `wrong` are pairs (response, gold). A verifier must tell them apart, repeatably;
+    its settings alone must rebuild it, because they are sent as JSON; odd responses get a verdict, not an exception."""
     check_component(judge)
     rebuilt: Any = type(judge).model_validate(judge.settings())
     verifier: Verifier = rebuilt
     assert verifier.num_workers >= 1, f"num_workers is {verifier.num_workers}"
     assert verifier.seconds_allowed > 0, f"seconds_allowed is {verifier.seconds_allowed}"
     for (response, gold), outcome in ((right, Outcome.RIGHT), (wrong, Outcome.WRONG)):
-        assert verifier.check_gold(gold) is None, f"check_gold refuses {gold!r}: {verifier.check_gold(gold)}"
+        assert verifier.check_gold(gold) is None, f"check_gold rejects {gold!r}: {verifier.check_gold(gold)}"
         verdict = verifier.judge(response, gold)
         assert verdict.outcome is outcome, f"{response!r} against {gold!r} is {verdict.outcome}, not {outcome}"
-        assert verifier.judge(response, gold) == verdict, "judge() gives something else the second time"
+        assert verifier.judge(response, gold) == verdict, "judge() returns another verdict when called again"
     for odd in ("", "\x00", "\\boxed{", "\ud800", "{" * 1000):
         score = verifier.judge(odd, right[1]).score
         assert score is None or 0 <= score <= 1, f"{odd[:8]!r} scores {score}, outside [0, 1]"

@@ -1,4 +1,4 @@
-"""What an objective obeys: weights before forwards, gradients that no packing can change, nothing taught by nothing."""
+"""The laws of objectives: weights before forwards, gradients that no packing changes, no gradient without a signal."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -28,19 +28,19 @@ _MIXED: Sequence[Sequence[Result]] = (
 
 
 def check_objective(objective: Component) -> None:
-    """Raises AssertionError, with words, where an objective breaks a law of its kind."""
+    """Raises AssertionError, with a message, if an objective breaks a law of its kind."""
     check_component(objective)
     named: Any = objective
     whole: Objective = named
     parts = whole.parts()
-    assert parts, "parts() is empty: an objective without terms of its own gives (self,)"
+    assert parts, "parts() is empty: an objective without nested terms returns (self,)"
     for part in parts:
         _check_part(part)
     check_splits_agree(parts, _mixed_step(whole))
 
 
 def _check_part(part: Objective) -> None:
-    assert part.parts() == (part,), "a part's only part is itself"
+    assert part.parts() == (part,), "parts() of a part must be (part,)"
     assert part.min_group >= 1, f"min_group is {part.min_group}"
     assert part.scope in ("response", "all"), f"scope is {part.scope!r}"
     assert any(n.of == "policy" for n in part.needs()), "no Need of the policy: nothing would be differentiated"
@@ -65,14 +65,14 @@ def _mixed_step(objective: Objective) -> Step:
 
 
 def random_vectors(needs: Iterable[Need], num_tokens: int, *, seed: int = 0) -> dict[Need, Array]:
-    """Made-up log-probabilities (nats, −3 to 0) or entropies (0 to 3) for each Need, [N]."""
+    """Random log-probabilities (nats, −3 to 0) or entropies (0 to 3) for each Need, [N]."""
     random = np.random.default_rng(seed)
     ordered = sorted(needs, key=repr)
     return {n: random.uniform(0, 3, num_tokens) * (1 if n.entropy else -1) for n in ordered}
 
 
 def credit_of(part: Objective, step: Step, vectors: Vectors) -> Credit:
-    """The part's credit for made-up vectors: of those it sees what `reads()` names, and nothing else."""
+    """The part's credit for these vectors, of which it receives only those that `reads()` names."""
     return part.credit(step, {need: vectors[need] for need in part.reads()})
 
 
@@ -96,7 +96,7 @@ def gradients(
 
 
 def check_splits_agree(parts: Sequence[Objective], step: Step) -> None:
-    """One pass, one sample a pass, and a shuffled two-way split give the same summed gradient."""
+    """One pass, one sample per pass, and a shuffled two-way split must yield the same summed gradient."""
     needs = {n for part in parts for n in (*part.needs(), *part.reads())}
     vectors = random_vectors(needs, step.tokens.num_tokens)
     order = np.random.default_rng(1).permutation(len(step.samples)).tolist()
@@ -106,7 +106,7 @@ def check_splits_agree(parts: Sequence[Objective], step: Step) -> None:
         for need, gradient in whole.items():
             gap = np.abs(split[need] - gradient).max(initial=0.0)
             assert gap <= TOLERANCE, (
-                f"{len(passes)} passes give another gradient than one ({gap:.1e}, {need.view.name}): terms() must depend "
+                f"{len(passes)} passes yield another gradient than one ({gap:.1e}, {need.view.name}): terms() must depend "
                 "on nothing but the sample's own tokens, and never average"
             )
 
@@ -122,8 +122,8 @@ def _credit(part: Objective, step: Step, vectors: Vectors | None = None) -> Cred
         counts = f"{len(step.samples)} samples of {step.tokens.num_tokens} tokens"
         raise AssertionError(f"credit() fails on {counts}: {error}") from error
     for name, vector in (("advantage_N", credit.advantage_N), ("weight_N", credit.weight_N)):
-        assert vector.shape == (step.tokens.num_tokens,), f"{name} has shape {vector.shape}, not one entry a token"
-        assert np.isfinite(vector).all(), f"{name} holds a value that is not finite"
+        assert vector.shape == (step.tokens.num_tokens,), f"{name} has shape {vector.shape}, not one entry per token"
+        assert np.isfinite(vector).all(), f"{name} contains a value that is not finite"
     assert (credit.weight_N >= 0).all(), "weight_N is negative: the sign belongs to the advantage"
     assert credit.denominator, "the denominator has no name"
     return credit
@@ -133,7 +133,7 @@ def _check_credit(part: Objective, step: Step) -> None:
     first, second = _credit(part, step), _credit(part, step)
     assert first.weight_N.any(), "no token of a mixed step carries weight"
     same = (first.weight_N == second.weight_N).all() and (first.advantage_N == second.advantage_N).all()
-    assert same, "credit() gives something else the second time: it must be pure"
+    assert same, "credit() returns another result when called again: it must be pure"
 
 
 def _check_terms(part: Objective, step: Step) -> None:
@@ -141,16 +141,18 @@ def _check_terms(part: Objective, step: Step) -> None:
     advantage_n = torch.from_numpy(_credit(part, step).advantage_N)
     leaves = {n: torch.tensor(v, requires_grad=n.of == "policy") for n, v in vectors.items()}
     terms = part.terms(leaves, advantage_n, step.tokens)
-    assert terms.shape == advantage_n.shape, f"terms() gives shape {tuple(terms.shape)}: it must be one loss a token"
-    assert torch.isfinite(terms).all(), "terms() gives a value that is not finite"
+    assert terms.shape == advantage_n.shape, (
+        f"terms() returns shape {tuple(terms.shape)}: it must return one loss per token"
+    )
+    assert torch.isfinite(terms).all(), "terms() returns a value that is not finite"
     assert terms.requires_grad, "terms() carries no gradient"
-    # With one update a batch nobody recomputes the old log-probabilities of a view that is differentiated.
+    # With one update per batch, the engine does not compute old log-probabilities of a differentiated view.
     detached = {
         n: leaves[n._replace(of="policy")].detach() for n in leaves if n.of == "old" and _differentiated(n, leaves)
     }
     without = part.terms({n: v for n, v in leaves.items() if n not in detached}, advantage_n, step.tokens)
     same = part.terms({**leaves, **detached}, advantage_n, step.tokens)
-    assert torch.equal(without, same), "without an old log-probability, terms() must take the detached current one"
+    assert torch.equal(without, same), "without an old log-probability, terms() must use the detached current one"
 
 
 def _differentiated(need: Need, vectors: Mapping[Need, Any]) -> bool:
@@ -158,7 +160,7 @@ def _differentiated(need: Need, vectors: Mapping[Need, Any]) -> bool:
 
 
 def _check_permutation(part: Objective, step: Step) -> None:
-    """Groups in another order, attempts in another order: each token keeps its advantage and weight."""
+    """Reordering groups and attempts does not change a token's advantage and weight."""
     flipped = Step(
         step.phase,
         step.step,
@@ -181,7 +183,7 @@ def _check_permutation(part: Objective, step: Step) -> None:
 
 
 def _check_degenerate(part: Objective) -> None:
-    """Nothing there, nothing selected, nobody to compare with: finite, and never 0/0."""
+    """Credit is finite, never 0/0, for an empty step, an empty selection, and groups without a comparison."""
     results: list[list[list[Result]]] = [[], [[]], [[1.0]], [[0.0]], [[Outcome.TIMEOUT, Outcome.ERROR]]]
     results += [[[Outcome.UNPARSABLE] * 3], [[1.0, Outcome.TIMEOUT]], [[0.0, 0.0], [1.0, 1.0]]]
     steps = [made_step(r) for r in results] + [made_step([[1.0, 0.0]], lengths=[0, 0])]

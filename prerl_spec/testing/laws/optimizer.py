@@ -1,4 +1,4 @@
-"""What an optimizer obeys: each parameter once, and the same steps after a restart."""
+"""The laws of optimizers: each parameter once, and the same steps after a restart."""
 
 import copy
 from typing import Any
@@ -12,7 +12,7 @@ from prerl_spec.testing.tiny import tiny_model
 
 
 def check_optimizer(optimizer: Component) -> None:
-    """Raises AssertionError, with words, where an optimizer breaks a law; takes steps on a tiny model."""
+    """Raises AssertionError, with a message, if an optimizer breaks a law; takes steps on a tiny model."""
     check_component(optimizer)
     named: Any = optimizer
     plan: Optimizer = named
@@ -27,13 +27,13 @@ def check_optimizer(optimizer: Component) -> None:
 def _check_partition(plan: Optimizer) -> None:
     model = tiny_model()
     trained = [p for o in plan.build(model.named_parameters()) for g in o.param_groups for p in g["params"]]
-    assert len({id(p) for p in trained}) == len(trained), "a parameter stands in two groups"
+    assert len({id(p) for p in trained}) == len(trained), "a parameter is in two groups"
     wanted = {id(p) for p in model.parameters()}
-    assert {id(p) for p in trained} == wanted, "a parameter is in no group, or one is not the model's"
+    assert {id(p) for p in trained} == wanted, "a parameter is in no group, or a group has one that is not the model's"
 
 
 def _check_restart(plan: Optimizer) -> None:
-    """Two steps on end, and two with the state saved and loaded between them, end on the same weights."""
+    """Two steps in a row, and two with the state saved and loaded between them, end with the same weights."""
     whole, halves = tiny_model(), tiny_model()
     steady = plan.build(whole.named_parameters())
     _step(whole, steady, seed=1)
@@ -46,7 +46,7 @@ def _check_restart(plan: Optimizer) -> None:
     _step(halves, second, seed=2)
     untouched = dict(tiny_model().named_parameters())
     for (name, steadily), resumed in zip(whole.named_parameters(), halves.parameters(), strict=True):
-        assert not torch.equal(steadily, untouched[name]), f"{name} did not move under a gradient"
+        assert not torch.equal(steadily, untouched[name]), f"{name} did not change after steps with a gradient"
         assert torch.equal(steadily, resumed), f"{name} differs after a restart between two steps"
 
 

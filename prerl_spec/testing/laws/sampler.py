@@ -1,4 +1,4 @@
-"""What a sampler obeys: it draws from the model's own tempered distribution, reproducibly, and leaves no trace."""
+"""The laws of samplers: samples come from the model's tempered distribution, reproducibly and without side effects."""
 
 from typing import Any
 
@@ -10,13 +10,13 @@ from prerl_spec.testing.laws.component import check_component
 from prerl_spec.types import Decoding, Generation, Request
 
 NATS = 1e-3
-"""Between the sampler's log-probability and a plain forward's, in float32: other kernels, other orders of summation."""
+"""Tolerance between the sampler's log-probability and a plain float32 forward's: other kernels, other summation order."""
 
 _REQUESTS = (Request((1, 2, 3), (11, 12, 13)), Request((4, 5), (21, 22)))
 
 
 def check_sampler(sampler: Component, model: LoadedModel, *, device: str = "cpu") -> None:
-    """Raises AssertionError, with words, where a sampler breaks a law; draws some 60 tokens from `model`."""
+    """Raises AssertionError, with a message, if a sampler breaks a law; samples some 60 tokens from `model`."""
     check_component(sampler)
     named: Any = sampler
     declared: Sampler = named
@@ -24,11 +24,11 @@ def check_sampler(sampler: Component, model: LoadedModel, *, device: str = "cpu"
     mode, state = model.module.training, torch.get_rng_state()
     with declared.open(SamplerSite(model, device, max_length=64)) as opened:
         drawn = _draw(opened, decoding)
-        assert _draw(opened, decoding) == drawn, "equal seeds on equal weights give unequal samples"
-    assert model.module.training is mode, "the module's train mode is another than before"
-    assert torch.equal(torch.get_rng_state(), state), "the global random generator is another than before"
+        assert _draw(opened, decoding) == drawn, "equal seeds on equal weights yield unequal samples"
+    assert model.module.training is mode, "the sampler changed the module's train mode"
+    assert torch.equal(torch.get_rng_state(), state), "the sampler changed the global random generator"
     flat = [g for generations in drawn for g in generations]
-    assert len({g.tokens for g in flat}) > 1, "samples of different seeds are all the same"
+    assert len({g.tokens for g in flat}) > 1, "samples of different seeds are all equal"
     for request, generations in zip(_REQUESTS, drawn, strict=True):
         for generation in generations:
             _check_generation(generation, decoding, model)
@@ -46,8 +46,10 @@ def _check_generation(generation: Generation, decoding: Decoding, model: LoadedM
     size = len(generation.tokens)
     assert len(generation.logps) == size, f"{len(generation.logps)} log-probabilities for {size} tokens"
     ended = bool(generation.tokens) and generation.tokens[-1] in model.codec.eos_ids
-    assert (generation.stop == "eos") is ended, f"stop is {generation.stop!r}, the last token says otherwise"
-    assert generation.stop != "length" or size == decoding.max_new_tokens, f"cut at {size} tokens"
+    assert (generation.stop == "eos") is ended, f"stop is {generation.stop!r}, which contradicts the last token"
+    assert generation.stop != "length" or size == decoding.max_new_tokens, (
+        f"stop is 'length' after {size} tokens, not {decoding.max_new_tokens}"
+    )
 
 
 @torch.no_grad()
@@ -58,4 +60,4 @@ def _check_logps(request: Request, generation: Generation, decoding: Decoding, m
     tempered = (logits / decoding.temperature).log_softmax(-1)
     expected = tempered[torch.arange(len(generation.tokens)), torch.tensor(generation.tokens)]
     gap = float((torch.tensor(generation.logps) - expected.cpu()).abs().max())
-    assert gap <= NATS, f"log-probabilities are {gap:.1e} nats off those of the tempered distribution"
+    assert gap <= NATS, f"log-probabilities differ by {gap:.1e} nats from those of the tempered distribution"

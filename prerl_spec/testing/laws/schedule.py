@@ -1,4 +1,4 @@
-"""What a schedule obeys: a pure fold over steps that ends where it says, whenever it is interrupted."""
+"""The laws of schedules: a pure fold over steps that ends when declared, even if it is interrupted."""
 
 import json
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ def made_record(step: int, **metrics: float) -> StepRecord:
 
 
 def check_schedule(schedule: Component, **metrics: float) -> None:
-    """Raises AssertionError, with words, where a schedule breaks a law; `metrics` are what each step measures."""
+    """Raises AssertionError, with a message, if a schedule breaks a law; `metrics` are those of each step."""
     check_component(schedule)
     named: Any = schedule
     clock: Schedule = named
@@ -33,9 +33,11 @@ def check_schedule(schedule: Component, **metrics: float) -> None:
         before = dict(state)
         record = made_record(step, **metrics)
         after, over = clock.after(record, state)
-        assert dict(state) == before, "after() changes the state it was given: it must give a new one"
+        assert dict(state) == before, "after() modifies the state it is passed: it must return a new one"
         again = clock.after(record, json.loads(json.dumps(before)))
-        assert again == (after, over), "after() gives something else from the same state, through JSON"
+        assert again == (after, over), (
+            "after() returns another result from the same state after a round trip through JSON"
+        )
         state = after
         if over:
             return

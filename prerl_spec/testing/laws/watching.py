@@ -1,4 +1,4 @@
-"""What views, probes and trackers obey: they look, and change nothing."""
+"""The laws of views, probes and trackers: they observe and change nothing."""
 
 import math
 import re
@@ -24,8 +24,8 @@ def check_view(component: Component, codec: Codec) -> None:
     named: Any = component
     twin: Any = type(component).model_validate(component.settings())
     view: View = named
-    assert hash(view) == hash(twin), "equal settings give unequal hashes: forwards would be paid twice"
-    assert view == twin, "equal settings give unequal views: forwards would be paid twice"
+    assert hash(view) == hash(twin), "equal settings have unequal hashes: forwards would be computed twice"
+    assert view == twin, "equal settings make unequal views: forwards would be computed twice"
     assert _WORD.fullmatch(view.name), f"name is {view.name!r}: a lower-case word for metrics and plans"
     hint = Segment((4, 2), author="environment", trained=False)
     attempt = Attempt((Segment((3, 1)), hint, Segment((2,))), "3142", "eos")
@@ -38,18 +38,18 @@ def _check_layout(view: View, prompt: Prompt, attempt: Attempt, codec: Codec) ->
     layout = view.lay(prompt, attempt, codec)
     assert isinstance(layout, Layout), f"lay() returns a {type(layout).__name__}, not a Layout"
     assert isinstance(layout.context, tuple), f"the context is a {type(layout.context).__name__}, not a tuple"
-    assert layout.context, "the context is empty: the first response token would have nothing to follow"
+    assert layout.context, "the context is empty: the first response token would have no context"
     ids = (*layout.context, *(token for segment in layout.segments for token in segment.tokens))
-    assert all(0 <= token < codec.vocab_size for token in ids), f"lay() leaves the vocabulary: {ids}"
+    assert all(0 <= token < codec.vocab_size for token in ids), f"lay() returns ids outside the vocabulary: {ids}"
     trained = [t for s in layout.segments if s.trained for t in s.tokens]
     assert trained == [t for s in attempt.segments if s.trained for t in s.tokens], (
-        "lay() changes the trained tokens: every view scores the same ones"
+        "lay() changes the trained tokens: every view must score the same ones"
     )
-    assert view.lay(prompt, attempt, codec) == layout, "lay() returns something else the second time: it must be pure"
+    assert view.lay(prompt, attempt, codec) == layout, "lay() returns another layout when called again: it must be pure"
 
 
 def check_probe(component: Component) -> None:
-    """A probe gives finite numbers under lower-case names, also of an empty step and of documents."""
+    """A probe returns finite numbers under lower-case names, also for an empty step and for documents."""
     check_component(component)
     named: Any = component
     probe: Probe = named
@@ -60,17 +60,19 @@ def check_probe(component: Component) -> None:
         for name, value in metrics.items():
             assert _WORD.fullmatch(name), f"metric {name!r}: a lower-case word"
             assert math.isfinite(value), f"metric {name} is {value}"
-        assert dict(probe.measure(step)) == metrics, "measure() gives something else the second time"
+        assert dict(probe.measure(step)) == metrics, "measure() returns another result when called again"
 
 
 def check_tracker(component: Component, folder: Path) -> None:
-    """A tracker starts, takes a number and ends, and writes below an empty `folder` that it was given, if anywhere."""
+    """A tracker starts, logs a number and finishes, and writes nowhere but below the empty `folder`."""
     check_component(component)
     named: Any = component
     opened: Tracker = named
     around = set(Path.cwd().iterdir())
     tracker = opened.accelerate_tracker("run", folder / "trackers")
-    assert isinstance(tracker, GeneralTracker), f"a {type(tracker).__name__} is no tracker of Accelerate's"
+    assert isinstance(tracker, GeneralTracker), (
+        f"accelerate_tracker() returns a {type(tracker).__name__}, not a GeneralTracker"
+    )
     tracker.start()
     tracker.log({"phase/reward_mean": 0.5}, step=1)
     tracker.finish()
