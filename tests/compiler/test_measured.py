@@ -124,7 +124,7 @@ def test_a_calibration_stands_in_where_no_run_has_begun(plan: Plan) -> None:
     limits = "at the response lengths of the first steps"
     assert f"2 s a step, 25 s in all, 1.0 GiB of memory a process at most, in {folder}" in page
     assert f"3 s a step, 21 s in all, 1.0 GiB of memory a process at most {limits}, in {folder}" in page
-    assert f"about 119 s in all, and 6 s to open it, as measured in {folder} {limits}" in page
+    assert f"about 119 s in all, plus 6 s of start-up, as measured in {folder} {limits}" in page
 
 
 def test_a_run_of_all_phases_counts_more_than_a_calibration_and_that_more_than_a_run_cut_short(plan: Plan) -> None:

@@ -88,7 +88,7 @@ def test_a_budget_written_after_the_falling_rate_is_where_it_is_told() -> None:
 
 
 def test_written_moments_carry_only_to_the_same_optimizer() -> None:
-    said = 'optimizer = "carry", but the next phase uses another optimizer, which cannot take these moments over'
+    said = 'optimizer = "carry", but the next phase uses another optimizer, which cannot load these moments'
     carried = ("steps = 9 }", 'steps = 9, optimizer = "carry" }')
     assert broken(bent(carried)) == [('"carry"', said)]
     assert broken(bent(("steps = 9 }", 'steps = 9, optimizer = "reset" }'))) == []
