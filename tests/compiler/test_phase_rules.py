@@ -76,7 +76,7 @@ def test_without_ratios_a_sampler_may_truncate() -> None:
 
 @pytest.mark.parametrize(("use", "falls"), [("adamw", "linear"), ("muon", "cosine")])
 def test_a_learning_rate_cannot_fall_over_a_token_budget(use: str, falls: str) -> None:
-    said = f'lr_schedule = "{falls}" runs over the steps of the phase, and a token budget has no number of steps'
+    said = f'lr_schedule = "{falls}" needs a known number of steps, and the phase ends by a token budget'
     assert broken(bent(("steps = 5\n", FALLING.format(use=use, falls=falls)))) == [(f'"{falls}"', said)]
     assert broken(bent(("steps = 5\n", FALLING.format(use=use, falls="constant")))) == []
     assert broken(bent(("steps = 5\n", FALLING.format(use=use, falls=falls).replace("tokens", "steps")))) == []

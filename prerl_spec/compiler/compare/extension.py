@@ -44,7 +44,7 @@ def extension(before: Plan, after: Plan) -> Extension:
     if drift:
         listed = "\n  ".join(drift)
         raise Drift(
-            f"the spec has another meaning than this run\n  {listed}",
+            f"the spec differs in meaning from this run\n  {listed}",
             hint="start another run, or revert these changes; a run can get more phases, or more steps in its last one",
         )
     return Extension(reopened, len(behind))

@@ -49,7 +49,7 @@ def _of_meaning(resolved: Resolved, difference: Difference) -> Diagnostic:
     if after is ABSENT:
         message = f"`{path}` is absent, locked is {shown_value(before)}"
     elif before is ABSENT:
-        message = f"`{path}` is {shown_value(after)}, locked is nothing"
+        message = f"`{path}` is {shown_value(after)}, which is not in the lock"
     else:
         message = f"`{path}` is {shown_value(after)}, locked is {shown_value(before)}"
     return _diagnostic(resolved, message, path)

@@ -42,7 +42,7 @@ def title(need: PrerequisitePlan) -> str:
     return f"{need.what} {need.name}@{need.revision or 'main'}"
 
 
-class Answer(NamedTuple):
+class HubReply(NamedTuple):
     """The result of a hub query: the commit, or the reason why there is none, and whether the hub is reachable."""
 
     commit: str | None
@@ -50,7 +50,7 @@ class Answer(NamedTuple):
     reachable: bool
 
 
-def asked(need: PrerequisitePlan) -> Answer:
+def asked(need: PrerequisitePlan) -> HubReply:
     """Queries the hub for a commit, with a timeout of SECONDS_ALLOWED."""
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
@@ -58,14 +58,14 @@ def asked(need: PrerequisitePlan) -> Answer:
     try:
         info = HfApi().repo_info(need.name, repo_type=need.what, revision=need.revision, timeout=SECONDS_ALLOWED)
     except HFValidationError:
-        return Answer(None, "it is not a valid hub name", True)
+        return HubReply(None, "it is not a valid hub name", True)
     except OfflineModeIsEnabled:
-        return Answer(None, "HF_HUB_OFFLINE is set", False)
+        return HubReply(None, "HF_HUB_OFFLINE is set", False)
     except HfHubHTTPError as error:
-        return Answer(None, f"the hub returns status {error.response.status_code}", True)
+        return HubReply(None, f"the hub returns status {error.response.status_code}", True)
     except (transport_error(), OSError):
-        return Answer(None, "the hub cannot be reached", False)
-    return Answer(info.sha, "the hub returns no commit", True)
+        return HubReply(None, "the hub cannot be reached", False)
+    return HubReply(info.sha, "the hub returns no commit", True)
 
 
 def transport_error() -> type[Exception]:

@@ -18,7 +18,7 @@ ASKED_FOR = frozenset({"prompts_per_step", "documents_per_step"})
 
 
 def changes(resolved: Resolved) -> tuple[Change, ...]:
-    """In file order; required settings have no default to differ from."""
+    """The changed settings in file order; a required setting has no default, so it is never listed."""
     found = [*_of_section(resolved, resolved.spec, Spec, "")]
     for path, built in resolved.built.items():
         for key, setting in settings_of(type(built.component)).items():

@@ -21,7 +21,7 @@ DEFAULT = "default"
 
 
 def values(resolved: Resolved) -> tuple[Value, ...]:
-    """Leaf by leaf: the core's own keys first, then each component's, defaults included."""
+    """All leaves: the keys of the core tables first, then those of each component, defaults included."""
     found = [*_of_section(resolved, resolved.spec, Spec, "")]
     for path, built in resolved.built.items():
         found += _of_component(resolved, path, built)

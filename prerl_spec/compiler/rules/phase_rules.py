@@ -131,7 +131,7 @@ def steps_that_are_not_known(resolved: Resolved, roles: PhaseRoles) -> Iterator[
         yield at_last_written(
             resolved,
             Code.CONTRADICTION,
-            f'lr_schedule = "{falling}" runs over the steps of the phase, and a token budget has no number of steps',
+            f'lr_schedule = "{falling}" needs a known number of steps, and the phase ends by a token budget',
             [
                 *setting_places(resolved, roles.optimizer.path, optimizer, "lr_schedule"),
                 place_behind(resolved, roles.schedule, "max_steps"),
