@@ -36,7 +36,7 @@ def broken(text: str) -> list[tuple[str, str]]:
     ],
 )
 def test_a_group_baseline_over_one_attempt_is_told_at_what_brings_it_in(objective: str, word: str) -> None:
-    said = "a group baseline needs at least two attempts a prompt, and `group_size` is 1"
+    said = "a group baseline needs at least two attempts per prompt, and `group_size` is 1"
     assert broken(phases(objective, '"entropy"', LONE)) == [(word, said)]
 
 

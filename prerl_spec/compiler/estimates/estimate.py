@@ -21,9 +21,9 @@ FROZEN_FLOPS_PER_PARAMETER = 4
 """Per token, without the gradient of the weight."""
 CPU_ALLOCATION_FACTOR = 1.8
 """Growth of a process during a pass, relative to the bytes its graph keeps: gradients of activations, temporaries, and
-fragmentation of the C library's allocator. Measured 1.4 to 2.1 at 256 to 2048 tokens a pass, 0.3 to 50 M parameters."""
+fragmentation of the C library's allocator. Measured 1.4 to 2.1 at 256 to 2048 tokens per pass, 0.3 to 50 M parameters."""
 CPU_RECOMPUTING_FACTOR = 4.8
-"""The same with activation checkpointing: measured 4.7 and 4.9 at 1024 and 4096 tokens a pass of 12 layers; 1.0 with an
+"""The same with activation checkpointing: measured 4.7 and 4.9 at 1024 and 4096 tokens per pass of 12 layers; 1.0 with an
 allocator that returns every freed block to the system."""
 GPU_ALLOCATION_FACTOR = 1.25
 """Not measured: torch's caching allocator fragments less."""

@@ -22,7 +22,7 @@ def lane_notes(processes: int) -> Iterator[str]:
     more = f"{gradients} gradient{'s' if gradients > 1 else ''} more in memory" if gradients else "no memory"
     yield (
         f"it costs time and {more}: samples are drawn in batches of a fixed shape, to the end of the longest, and an "
-        f"update has at least {LANES // busy} pass{'es' if busy < LANES else ''} a process"
+        f"update has at least {LANES // busy} pass{'es' if busy < LANES else ''} per process"
     )
     if busy < processes:
         yield f"{busy} of {processes} processes share an update; the others sample and score only"

@@ -109,7 +109,7 @@ def _forward(forward: Forward, phase: PhasePlan) -> str:
 
 def _passes(phase: PhasePlan) -> str:
     chosen = "written" if phase.tokens_per_pass_written else "chosen by plan"
-    number = "" if phase.passes_at_most is None else f"{phase.passes_at_most:,} an update and process, "
+    number = "" if phase.passes_at_most is None else f"{phase.passes_at_most:,} per update and process, "
     bound = "about " if not phase.uses_rollouts else "at most "
     return (
         f"{bound if number else ''}{number}of up to {phase.tokens_per_pass:,} tokens ({chosen}); a sample is never cut"
@@ -122,7 +122,7 @@ def _cost(phase: PhasePlan) -> list[str]:
     memory, whole = phase.cost.memory_bytes, sum(phase.cost.memory_bytes.values())
     parts = ", ".join(f"{name} {size(number)}" for name, number in memory.items())
     return [
-        *line("memory", f"{size(whole)} a process: {parts}{_too_much(whole, phase.cost.device_bytes)}"),
+        *line("memory", f"{size(whole)} per process: {parts}{_too_much(whole, phase.cost.device_bytes)}"),
         *line("time", _time(phase, phase.cost)),
     ]
 
@@ -137,18 +137,18 @@ def _time(phase: PhasePlan, cost: Cost) -> str:
     whole = "" if phase.steps is None else f", {duration(cost.seconds_per_step * phase.steps)} in all"
     longest = ", for responses of maximum length" if phase.uses_rollouts else ""
     return (
-        f"about {duration(cost.seconds_per_step)} a step{whole} on {cost.basis} "
-        f"({cost.teraflop_per_step:.2g} TFLOP a step; a rough estimate{longest})"
+        f"about {duration(cost.seconds_per_step)} per step{whole} on {cost.basis} "
+        f"({cost.teraflop_per_step:.2g} TFLOP per step; a rough estimate{longest})"
     )
 
 
 def _measured(phase: PhasePlan, found: Measured) -> str:
     whole = None if phase.steps is None else phase_seconds(phase.id, phase.steps, found)
-    parts = [f"{duration(found.step[phase.id])} a step"]
+    parts = [f"{duration(found.step[phase.id])} per step"]
     if whole is not None:
         parts.append(f"{duration(whole)} in all")
     if phase.id in found.memory:
-        parts.append(f"{size(found.memory[phase.id])} of memory a process at most")
+        parts.append(f"{size(found.memory[phase.id])} of peak memory per process")
     return f"{', '.join(parts)}{found.limits if phase.uses_rollouts else ''}, in {found.folder}"
 
 

@@ -63,7 +63,7 @@ def group_baseline(resolved: Resolved, roles: PhaseRoles) -> Iterator[Diagnostic
         yield at_last_written(
             resolved,
             Code.CONTRADICTION,
-            f"a group baseline needs at least {'two' if least == 2 else least} attempts a prompt, and `group_size` is "
+            f"a group baseline needs at least {'two' if least == 2 else least} attempts per prompt, and `group_size` is "
             f"{sampler.group_size}",
             [
                 *setting_places(resolved, roles.sampler.path, sampler, "group_size"),
