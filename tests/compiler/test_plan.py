@@ -271,7 +271,7 @@ def test_each_round_is_as_long_as_the_sampler_of_its_phase_lets_it_be(tmp_path: 
         ((), "to refine: weights carry, moments carry, train continues", "lr schedule"),
         (
             (("steps = 5", 'steps = 5\nlr_schedule = "carry"'), ("lr = 1e-4", "lr = 1e-4\nwarmup_steps = 3")),
-            "lr schedule goes on",
+            "lr schedule continues",
             "the reference",
         ),
         (
