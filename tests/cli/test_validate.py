@@ -170,7 +170,7 @@ WORDS = [
     ("[run]", "[[run]]", "`run` is one table, not a list of tables", "`[run]`"),
     ("[model]", "[[model]]", "one model belongs here, not a list of tables", "`[model]`"),
     ("[data.train]", "[[data.train]]", "one data set belongs here, not a list of tables", "`[data.train]`"),
-    ('objective = "grpo"', '[[phases.objective]]\nuse = "grpo"', "one objective stands here", "`[phases.objective]`"),
+    ('objective = "grpo"', '[[phases.objective]]\nuse = "grpo"', "one objective belongs here", "`[phases.objective]`"),
     ("spec = 1", 'spec = 1\nevaluate = "lm_eval"', "`evaluate` is a list of components", '`evaluate = ["lm_eval"]`'),
     ("spec = 1", 'spec = 1\nextends = "a.toml"', "`extends` wants a list of texts", '`extends = ["..."]`'),
     ("steps = 20", 'steps = "20"', '`steps` wants a whole number, not the text "20"', "`20`"),
