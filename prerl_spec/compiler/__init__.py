@@ -1,1 +1,4 @@
-"""What will be run, before torch is loaded: resolve < rules < estimates, past_runs < planning < render, compile < compare."""
+"""Compiles a spec into a plan and a graph, without torch.
+
+Rooms: resolve < rules < estimates, past_runs < planning < render, compile < compare.
+"""

@@ -1,4 +1,4 @@
-"""From a plan to the graph that the engine opens: the plan alone decides, whether it was just made or read from plan.json."""
+"""Builds the graph that the engine runs from a plan alone, freshly computed or read from plan.json."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -20,19 +20,19 @@ from prerl_spec.registry.local import local_entries
 def build_graph(plan: Plan, spec_text: str) -> Graph:
     """The graph that a plan describes.
 
-    Raises EnvironmentUnmet where a component is not installed here, Drift where it has another behaviour version.
+    Raises EnvironmentUnmet for a component that is not installed, Drift for one of another behaviour version.
     """
     registry = registry_of(plan)
 
     def named(component: ComponentPlan) -> Named[Any]:
-        """By its kind's Protocol from here on. Raises EnvironmentUnmet for a component that lacks a member of it."""
+        """Typed by its kind's Protocol. Raises EnvironmentUnmet for a component that lacks a member of the Protocol."""
         declared = rebuild_component(component, registry)
         if missing := missing_members(declared):
             base = BASES.get(declared.kind)
             raise EnvironmentUnmet(
                 f"{Code.PLUGIN_DECLARATION}: the {declared.kind} `{component.use}` of {component.distribution} lacks "
                 f"{', '.join(f'`{name}`' for name in missing)}",
-                hint="update it" if base is None else f"update it: `{base}` of prerl_spec.sdk brings what most need",
+                hint="update it" if base is None else f"update it: `{base}` of prerl_spec.sdk provides default members",
             )
         return Named(component.use, declared)
 
@@ -88,10 +88,10 @@ def _with_carried_lr(phases: Sequence[Phase]) -> Iterator[Phase]:
 
 
 def registry_of(plan: Plan) -> Registry:
-    """What is installed, and the components of the plan's own Python files, which are run.
+    """The installed entries plus those of the plan's local Python files, which are executed.
 
-    Raises EnvironmentUnmet for a file that cannot be used, Drift for one that says something else than when the plan
-    was made.
+    Raises EnvironmentUnmet for a file that cannot be loaded, Drift for one that has changed since the plan was
+    computed.
     """
     entries: list[Entry] = []
     for file, planned in plan.plugin_files.items():
@@ -101,16 +101,16 @@ def registry_of(plan: Plan) -> Registry:
             raise EnvironmentUnmet(f"{fault.code}: {fault.message}", hint=fault.help) from fault
         if found[0].distribution_version != planned:
             raise Drift(
-                f"{file} is not what it was when the plan was made: content {found[0].distribution_version[:12]}, "
+                f"{file} has changed since the plan was made: content {found[0].distribution_version[:12]}, "
                 f"planned {planned[:12]}",
-                hint="bring the planned file back, or plan again",
+                hint="restore the planned file, or plan again",
             )
         entries += found
     return Registry([*installed().entries, *entries])
 
 
 def require_local_code_allowed(plan: Plan, local_code: bool) -> None:
-    """Raises EnvironmentUnmet where a written plan would run Python files and the command line did not allow it."""
+    """Raises EnvironmentUnmet if the plan contains local Python files and `--local-code` was not given."""
     if plan.plugin_files and not local_code:
         names = ", ".join(f"`{Path(file).name}`" for file in plan.plugin_files)
         raise EnvironmentUnmet(
@@ -119,11 +119,11 @@ def require_local_code_allowed(plan: Plan, local_code: bool) -> None:
 
 
 DEFAULT_SAMPLER = "transformers"
-"""What evaluators draw with where the spec names no sampler at all."""
+"""The sampler of evaluators in a spec that configures none."""
 
 
 def default_sampler(plan: Plan, registry: Registry) -> Named[Sampler] | None:
-    """`transformers` as it stands, where something is scored and nobody brings a sampler."""
+    """`transformers` with default settings, if the plan has evaluators and no phase has a sampler."""
     if not plan.evaluators or any(p.sampler is not None for p in plan.phases):
         return None
     component: Any = load(registry.providers("sampler", DEFAULT_SAMPLER)[0])()
@@ -131,7 +131,10 @@ def default_sampler(plan: Plan, registry: Registry) -> Named[Sampler] | None:
 
 
 def rebuild_component(planned: ComponentPlan, registry: Registry) -> Component:
-    """The component of a plan, with the settings written there."""
+    """The component of a plan, with its planned settings.
+
+    Raises EnvironmentUnmet where it is not installed or cannot be imported, Drift for another behaviour version.
+    """
     name = planned.use.partition("@")[0]
     entries = [e for e in registry.providers(planned.kind, name) if e.distribution == planned.distribution]  # type: ignore[arg-type]
     if not entries:
@@ -145,8 +148,8 @@ def rebuild_component(planned: ComponentPlan, registry: Registry) -> Component:
         raise EnvironmentUnmet(f"the {planned.kind} `{planned.use}`: {fault.message}", hint=fault.help) from fault
     if component.version != planned.version:
         raise Drift(
-            f"the {planned.kind} `{planned.use}` is planned in behaviour version {planned.version}, here is "
-            f"{component.version}",
+            f"the {planned.kind} `{planned.use}` was planned with behaviour version {planned.version}, "
+            f"installed is {component.version}",
             hint=f"pip install '{planned.distribution}=={planned.distribution_version}', or plan again",
         )
     slots: dict[str, Any] = {
@@ -159,7 +162,7 @@ def rebuild_component(planned: ComponentPlan, registry: Registry) -> Component:
 
 
 def require_same_data(plan: Plan) -> None:
-    """Raises Drift where a local data set says something else than when the plan was made."""
+    """Raises Drift for a local data set whose rows have changed since the plan was computed."""
     registry = registry_of(plan)
     for name, data in plan.data.items():
         if data.fingerprint is None:
@@ -168,7 +171,7 @@ def require_same_data(plan: Plan) -> None:
         now = component.open(name).fingerprint
         if now != data.fingerprint:
             raise Drift(
-                f"data set `{name}` is not what it was when the plan was made: content {now[:12]}, planned "
+                f"data set `{name}` has changed since the plan was made: content {now[:12]}, planned "
                 f"{data.fingerprint[:12]}",
-                hint="bring the planned rows back, or plan again",
+                hint="restore the planned rows, or plan again",
             )

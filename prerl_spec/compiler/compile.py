@@ -1,4 +1,4 @@
-"""The front door of the compiler: a spec file in, everything that a run needs out."""
+"""Entry points of the compiler: check a spec, or compile a spec or a plan file into plan and graph."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -21,7 +21,7 @@ from prerl_spec.errors import Diagnostic, EnvironmentUnmet, SpecInvalid, UsageEr
 
 @dataclass(frozen=True)
 class Compiled:
-    """A spec without errors: as it was decided, and as it can be opened; `warnings` of the way quote `sources`."""
+    """A spec without errors: its plan, its graph, and the `warnings` found on the way, which quote `sources`."""
 
     plan: Plan
     graph: Graph
@@ -29,7 +29,7 @@ class Compiled:
     sources: Mapping[str, str]
 
     def require_prerequisites(self) -> None:
-        """Raises EnvironmentUnmet with every need that is known not to be met here, each with what mends it."""
+        """Raises EnvironmentUnmet with every prerequisite known to be unmet on this machine, each with a hint."""
         require_met(self.plan)
 
 
@@ -40,9 +40,9 @@ def check_spec(
     overlays: Sequence[Path] = (),
     local_code: bool = False,
 ) -> tuple[Resolved, tuple[Diagnostic, ...]]:
-    """Resolves and wires; reads no data. Gives the spec and its warnings.
+    """Resolves and checks a spec without reading data; returns the resolved spec and its warnings.
 
-    Raises SpecInvalid with every diagnostic, UsageError where there is no such file.
+    Raises SpecInvalid with every diagnostic, UsageError for a file that does not exist.
     """
     resolved = resolve(file, sets=sets, unsets=unsets, overlays=overlays, local_code=local_code)
     diagnostics = diagnose(resolved)
@@ -58,13 +58,15 @@ def compile_spec(
     overlays: Sequence[Path] = (),
     local_code: bool = False,
 ) -> Compiled:
-    """Resolves, wires, plans and builds, without loading anything heavy; a plan.json is taken as it stands.
+    """Resolves, checks, plans and builds, without heavy imports; a plan.json is used unchanged.
 
     Raises what `check_spec` raises, and EnvironmentUnmet for local data that cannot be read.
     """
     if file.suffix == ".json":
         if sets or unsets or overlays:
-            raise UsageError("a plan is run as it stands", hint="change the spec, and plan again")
+            raise UsageError(
+                "a plan file runs unchanged: overrides need a spec", hint="change the spec, and plan again"
+            )
         return _compile_plan(read_plan(file), local_code)
     resolved, warnings = check_spec(file, sets, unsets, overlays, local_code)
     plan = make_plan(resolved)
@@ -72,13 +74,15 @@ def compile_spec(
 
 
 def read_plan(file: Path) -> Plan:
-    """A written plan. Raises UsageError for a file that is none."""
+    """Reads a plan file. Raises UsageError for a file that is not a plan of this version."""
     try:
         return Plan.from_json(json.loads(file.read_text(encoding="utf-8")))
     except OSError as error:
         raise UsageError(f"{file} cannot be read: {error.strerror}", hint="name a plan or a spec") from error
     except (ValueError, ValidationError) as error:
-        raise UsageError(f"{file} is no plan of this version", hint="prerl-spec plan SPEC --out plan.json") from error
+        raise UsageError(
+            f"{file} is not a plan file of this version", hint="prerl-spec plan SPEC --out plan.json"
+        ) from error
 
 
 def _compile_plan(plan: Plan, local_code: bool) -> Compiled:
@@ -88,7 +92,7 @@ def _compile_plan(plan: Plan, local_code: bool) -> Compiled:
 
 
 def require_met(plan: Plan) -> None:
-    """Raises EnvironmentUnmet with every need that is known not to be met here and now, each with what mends it."""
+    """Checks every prerequisite again on this machine; raises EnvironmentUnmet listing the unmet ones with hints."""
     unmet = [need for need in check_again(plan.prerequisites, detect_hardware()) if need.met is False]
     if not unmet:
         return

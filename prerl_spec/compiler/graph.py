@@ -1,4 +1,4 @@
-"""The built and wired graph: component declarations in their places, ready to be opened by the engine. No torch."""
+"""The compiled graph: component declarations by role, ready for the engine to open. No torch."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ C_co = TypeVar("C_co", covariant=True)
 
 @dataclass(frozen=True)
 class Named(Generic[C_co]):
-    """A component in the graph, by its kind's Protocol (`Named[Objective]`), and the name that the spec uses for it."""
+    """A component of the graph, typed by its kind's Protocol (`Named[Objective]`), with its name in the spec."""
 
     use: str
     component: C_co
@@ -56,7 +56,7 @@ class Checkpointing:
 
 @dataclass(frozen=True)
 class Phase:
-    """One phase with what serves it: its own component, else the top-level one."""
+    """One phase and its components: for each role the phase's own one, else the top-level one."""
 
     id: str
     data: Mapping[str, float]
@@ -70,14 +70,14 @@ class Phase:
     optimizer: Named[Optimizer]
     sampler: Named[Sampler] | None
     verifier: Named[Verifier] | None
-    """Where the data set has none of its own."""
+    """Used for data sets that do not configure their own."""
     rewards: tuple[Named[Reward], ...] = ()
     filters: tuple[Named[Filter], ...] = ()
     probes: tuple[Named[Probe], ...] = ()
     carry_optimizer: bool = True
-    """Whether the *next* phase inherits the optimizer's moments: the schedule's word, decided by the compiler."""
+    """Whether the *next* phase inherits the optimizer's moments; decided by the compiler from the schedule."""
     carried_lr_steps: int = 0
-    """Steps at most of the phases behind it that its learning rate is carried into."""
+    """Maximum steps of the following phases that this phase's learning-rate schedule extends over."""
 
 
 @dataclass(frozen=True)
@@ -93,25 +93,27 @@ class Graph:
     reference: Literal["initial", "off"] | None
     sampler: Named[Sampler] | None
     verifier: Named[Verifier] | None
-    """Top-level ones: what evaluators use where no phase has ended."""
+    """Top-level sampler and verifier: used by evaluators before the first phase has ended."""
     digest: str
     """SHA-256 over the plan's meaning."""
     plan: Mapping[str, Any]
-    """The whole plan as JSON, as it is written to plan.json."""
+    """The whole plan as JSON: the content of plan.json."""
     spec_text: str
     spec_file: str
 
 
 def evaluation_sampler(graph: Graph, after_phase: str | None) -> Named[Sampler]:
-    """The sampler that evaluators use: of the phase just ended, else the top-level one (`transformers` where the spec has
-    no sampler at all), else the first phase's that has one."""
+    """The sampler of evaluators: that of the phase just ended, else the top-level one, else that of the first phase with one.
+
+    A graph without any sampler has `transformers` as its top-level one.
+    """
     found = _first(graph.sampler, {p.id: p.sampler for p in graph.phases}, after_phase)
-    assert found is not None, "build_graph gives every graph that is scored a sampler"
+    assert found is not None, "build_graph sets a sampler on every graph with evaluators"
     return found
 
 
 def evaluation_verifier(graph: Graph, after_phase: str | None) -> Named[Verifier] | None:
-    """The verifier that evaluators use, in the same order; None where the spec has none."""
+    """The verifier of evaluators, in the same order of preference; None where the spec has none."""
     return _first(graph.verifier, {p.id: p.verifier for p in graph.phases}, after_phase)
 
 

@@ -1,4 +1,4 @@
-"""What this machine has, found without torch: cores, memory, GPUs."""
+"""Detects the hardware of this machine without torch: cores, memory, GPUs."""
 
 import csv
 import os
@@ -12,7 +12,7 @@ _CGROUP_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory
 
 @dataclass(frozen=True)
 class Gpu:
-    """One accelerator as its driver names it: `Gpu("NVIDIA H100 80GB HBM3", 85520809984)`."""
+    """One accelerator, by its driver's name: `Gpu("NVIDIA H100 80GB HBM3", 85520809984)`."""
 
     name: str
     memory_bytes: int
@@ -26,14 +26,14 @@ class Hardware:
 
     @property
     def words(self) -> str:
-        """For people: "2 cores, 15.5 GiB of memory, no GPU"."""
+        """Human-readable summary: "2 cores, 15.5 GiB of memory, no GPU"."""
         memory = "unknown memory" if self.memory_bytes is None else f"{self.memory_bytes / 2**30:.1f} GiB of memory"
         cards = ", ".join(f"{g.name} ({g.memory_bytes / 2**30:.0f} GiB)" for g in self.gpus) or "no GPU"
         return f"{self.cores} core{'s' if self.cores != 1 else ''}, {memory}, {cards}"
 
 
 def detect_hardware() -> Hardware:
-    """The cores and memory that this process may use, and the GPUs that CUDA_VISIBLE_DEVICES leaves."""
+    """The cores and memory available to this process, and the GPUs visible under CUDA_VISIBLE_DEVICES."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return Hardware(cores, _memory_bytes(), _gpus())
 
@@ -52,10 +52,10 @@ def _gpus() -> tuple[Gpu, ...]:
         return ()
     query = ["nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader,nounits"]
     try:
-        answer = subprocess.run(query, capture_output=True, text=True, timeout=20, check=True).stdout
+        listing = subprocess.run(query, capture_output=True, text=True, timeout=20, check=True).stdout
     except (OSError, subprocess.SubprocessError):
         return ()
-    rows = [row for row in csv.reader(answer.splitlines(), skipinitialspace=True) if len(row) == 2]
+    rows = [row for row in csv.reader(listing.splitlines(), skipinitialspace=True) if len(row) == 2]
     cards = [Gpu(name, int(mebibytes) << 20) for name, mebibytes in rows if mebibytes.isdigit()]
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     return tuple(cards if visible is None else cards[: len(visible.split(","))])

@@ -1,4 +1,4 @@
-"""What an objective asks the engine for, sorted by how it is made: the plan counts forwards by it, the engine runs them."""
+"""The log-probability vectors an objective needs, grouped by how they are computed; used by planner and engine."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,10 +12,10 @@ from prerl_spec.registry.kinds import Objective
 class Needs:
     """The distinct Needs of an objective's parts, in a fixed order.
 
-    `policy` has a gradient. `credit` is what the parts' credit reads, of every sample; `terms` what their terms read, of the
-    samples that carry weight. Old log-probabilities of the terms are the detached current ones where one update is taken
-    a batch and every part that asks for them differentiates that view itself: then `terms` leaves that view out, and no
-    forward is spent.
+    `policy` is computed with gradient. `credit` is read by the parts' `credit`, for every sample; `terms` by their
+    `terms`, for the samples with non-zero weight. With one update per batch, old log-probabilities equal the detached
+    current ones if every part that needs them also differentiates that view: `terms` then omits them, which saves a
+    forward.
     """
 
     policy: tuple[Need, ...]
@@ -41,27 +41,27 @@ class Needs:
 
     @property
     def without_gradient(self) -> tuple[Need, ...]:
-        """What is computed under no_grad before the first update."""
+        """The vectors computed under no_grad before the first update."""
         return _in_order((*self.credit, *self.terms))
 
     @property
     def differentiated(self) -> tuple[View, ...]:
-        """The views with a gradient."""
+        """The views that are differentiated."""
         return tuple(dict.fromkeys(n.view for n in self.policy))
 
     @property
     def compares_with_sampler(self) -> bool:
-        """Whether importance weights are on: their gap is then measured on whole batches."""
+        """Whether importance weights are on; the sampler gap is then measured on whole batches."""
         return any(n.of == "sampler" for n in self.without_gradient)
 
 
 def every_need(objective: Objective) -> tuple[Need, ...]:
-    """All that an objective's parts may read, in their credit or their terms."""
+    """Every vector that an objective's parts may read, in `credit` or in `terms`."""
     return _in_order(need for part in objective.parts() for need in (*part.needs(), *part.reads()))
 
 
 def reads_from(objective: Objective, of: Literal["old", "reference", "sampler"]) -> bool:
-    """Whether a part reads log-probabilities of these weights."""
+    """Whether any part reads log-probabilities under these weights."""
     return any(need.of == of for need in every_need(objective))
 
 

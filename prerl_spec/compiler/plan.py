@@ -1,6 +1,6 @@
-"""Everything that a run will do, written out: what `plan` prints, `plan.json` holds and the digest covers.
+"""The plan of a run: the records that `plan` prints, `plan.json` stores and the digest covers.
 
-Plain frozen data. What cannot be known before a run is an `unknown` text with its reason, never a guess.
+Plain frozen dataclasses. A value that cannot be known before the run is `unknown` with a reason, never a guess.
 """
 
 import json
@@ -18,36 +18,36 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class ComponentPlan:
-    """A component with every setting, defaults written out; `slots` holds the components nested in it."""
+    """A component with every setting, defaults included; `slots` holds its nested components."""
 
     kind: str
     use: str
     distribution: str
     distribution_version: str
     version: int
-    """Behaviour version: what the settings mean."""
+    """Behaviour version of the component."""
     settings: Mapping[str, Any]
     slots: Mapping[str, "ComponentPlan | tuple[ComponentPlan, ...]"]
     handed_on: tuple[str, ...] = ()
-    """Settings that go to another library as they stand: not interpreted."""
+    """Settings passed through to another library verbatim: not interpreted."""
     files: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Settings that name local files or folders -> SHA-256 of what lies there ("absent" where nothing does)."""
+    """Settings that name local files or folders -> SHA-256 of their content ("absent" for a missing path)."""
 
 
 @dataclass(frozen=True)
 class DataPlan:
-    """A data set: its rows where they can be counted here, and what they say as a SHA-256."""
+    """A data set: its number of rows and the SHA-256 of their content, where they can be read on this machine."""
 
     component: ComponentPlan
     rows: int | None
     fingerprint: str | None
     unknown: str | None = None
-    """Why rows and fingerprint are not known."""
+    """Why rows and fingerprint are unknown."""
 
 
 @dataclass(frozen=True)
 class Forward:
-    """One forward of the step: which view of the samples, through which weights, with or without gradient."""
+    """One forward pass of a step: view, weights (`of`), with or without gradient."""
 
     view: str
     of: str
@@ -59,7 +59,7 @@ class Forward:
 
 @dataclass(frozen=True)
 class ViewPlan:
-    """What stands before a response in a view: the ids and text for the first prompt."""
+    """The context that precedes a response in a view: token ids and text, for the first prompt."""
 
     name: str
     ids: tuple[int, ...]
@@ -72,14 +72,14 @@ class Example:
 
     data: str
     where: str
-    """Its place: "train.jsonl:1"."""
+    """Location of the row: "train.jsonl:1"."""
     text: str
     ids: tuple[int, ...]
     gold: str | None
     document: str | None
-    """The text that is trained on, in a phase that samples nothing."""
+    """The text that is trained on, in a phase without rollouts."""
     template: str
-    """What rendered it: "the chat template", "no chat template", "chat = off", "no question"."""
+    """How it was rendered: "the chat template", "no chat template", "chat = off", "no question"."""
     views: tuple[ViewPlan, ...]
     mean_context_tokens: float
     mean_document_tokens: float | None
@@ -88,19 +88,19 @@ class Example:
 
 @dataclass(frozen=True)
 class Cost:
-    """Estimated bytes of one process at its peak and time of one step, with responses as long as they may be."""
+    """Estimated peak memory of one process (bytes) and time of one step (seconds), for responses of maximum length."""
 
     memory_bytes: Mapping[str, int]
     seconds_per_step: float
     teraflop_per_step: float
     basis: str
     device_bytes: int | None = None
-    """Memory that one process may take where the plan was made."""
+    """Memory available to one process on the planning machine."""
 
 
 @dataclass(frozen=True)
 class Ports:
-    """What a phase's component asks for, and who provides it."""
+    """A port that a component of the phase consumes, and the component that provides it."""
 
     component: str
     port: str
@@ -109,13 +109,13 @@ class Ports:
 
 @dataclass(frozen=True)
 class PhasePlan:
-    """One phase as decided: who serves it, how many of what, and what it costs."""
+    """One planned phase: its components, batch arithmetic, forward passes and cost."""
 
     id: str
     data: Mapping[str, float]
     """Data set -> share, summing to 1."""
     uses_rollouts: bool
-    """Whether responses are drawn from the policy (False: documents)."""
+    """Whether responses are sampled from the policy (False: trains on documents)."""
     objective: ComponentPlan
     schedule: ComponentPlan
     optimizer: ComponentPlan
@@ -130,22 +130,22 @@ class PhasePlan:
     attempts_per_step: int
     updates_per_batch: int
     steps: int | None
-    """None where a token budget ends the phase."""
+    """None if the phase ends by a token budget."""
     updates: int | None
     tokens_per_pass: int
     tokens_per_pass_written: bool
     passes_at_most: int | None
-    """Passes of an update on one process, were every response as long as it may be."""
+    """Passes of an update on one process, if every response has the maximum length."""
     refill_rounds: int
     max_new_tokens: int
     sampled_tokens_at_most: int | None
     epochs: float | None
     dropped_rows: int | None
-    """Rows at the end of an epoch that make no whole batch."""
+    """Rows of the incomplete last batch of an epoch."""
     forwards: tuple[Forward, ...]
     ports: tuple[Ports, ...]
     carry_optimizer: bool | None
-    """Whether the next phase inherits the moments; None for the last phase."""
+    """Whether the next phase inherits the optimizer's moments; None for the last phase."""
     example: Example | None
     example_unknown: str | None
     cost: Cost | None
@@ -155,7 +155,7 @@ class PhasePlan:
 
 @dataclass(frozen=True)
 class EvaluatorPlan:
-    """An evaluator, how often it scores, and the tokens that costs at most."""
+    """An evaluator, its number of evaluation rounds, and the maximum tokens that they generate."""
 
     component: ComponentPlan
     rounds: int | None
@@ -166,7 +166,7 @@ class EvaluatorPlan:
 
 @dataclass(frozen=True)
 class PrerequisitePlan:
-    """Something that running needs from outside. `met` is None where only the run can tell."""
+    """A prerequisite of running the plan. `met` is None if only the run itself can determine it."""
 
     what: Literal["package", "model", "dataset", "file", "gpu", "secret", "server", "part", "setting"]
     name: str
@@ -179,7 +179,7 @@ class PrerequisitePlan:
 
 @dataclass(frozen=True)
 class Change:
-    """A setting that differs from its default, and where that came from: "dsrl.toml:12", "--set #1"."""
+    """A setting that differs from its default, and its origin: "dsrl.toml:12", "--set #1"."""
 
     path: str
     value: Any
@@ -198,12 +198,12 @@ class Value:
     origin: str
     """file:line:column, "--set #1", or "default"."""
     defined: str | None = None
-    """Where a reference found it."""
+    """Where the referenced value is defined; None for a value that is not a reference."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The whole run. `meaning` is what the digest covers (see digest.py)."""
+    """The plan of a whole run; `digest` covers its meaning (see digest.py)."""
 
     name: str
     seed: int
@@ -212,7 +212,7 @@ class Plan:
     prerl_spec: str
     spec_file: str
     spec_text: str
-    """As given."""
+    """Content of the spec file, unchanged."""
     model: ComponentPlan
     num_parameters: int | None
     data: Mapping[str, DataPlan]
@@ -221,9 +221,9 @@ class Plan:
     phases: tuple[PhasePlan, ...]
     evaluators: tuple[EvaluatorPlan, ...]
     evaluation_share: float | None
-    """Of all generated tokens, were every response as long as it may be."""
+    """Evaluation's share of all generated tokens, if every response has the maximum length."""
     estimated_seconds: float | None
-    """Training and evaluation, None where a part is not known."""
+    """Training and evaluation; None if a part of it is unknown."""
     trackers: tuple[ComponentPlan, ...]
     distributed: Mapping[str, Any]
     checkpoint: Mapping[str, int]
@@ -233,31 +233,31 @@ class Plan:
     hardware: Hardware
     notes: tuple[str, ...]
     plugin_files: Mapping[str, str] = field(default_factory=dict)
-    """Python files whose components the spec names as `local.NAME`, absolute -> SHA-256 of what they said."""
+    """Absolute path of each local plugin file (components named `local.NAME`) -> SHA-256 of its content."""
     values: tuple[Value, ...] = ()
-    """Given, resolved and origin of every value."""
+    """Every value as written and as resolved, with its origin."""
     adapter_parameters: int | None = None
-    """Of the adapter that is trained in place of the model's own, None where there is none or its size is not known."""
+    """Trainable parameters of the adapter; None if there is no adapter or its size is unknown."""
     format: int = FORMAT
 
     @property
     def unmet(self) -> tuple[PrerequisitePlan, ...]:
-        """Needs that are known not to be met where the plan was made: a run there would end with exit code 3."""
+        """Prerequisites known to be unmet on the planning machine: a run there exits with code 3."""
         return tuple(n for n in self.prerequisites if n.met is False)
 
     def as_json(self) -> dict[str, Any]:
-        """JSON-able, every field written."""
+        """The plan as JSON-serializable values, every field included."""
         dumped = _adapter().dump_python(self, mode="json")
         assert isinstance(dumped, dict)
         return dumped
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "Plan":
-        """The inverse of `as_json`. Raises pydantic.ValidationError for anything else."""
+        """The inverse of `as_json`. Raises pydantic.ValidationError for any other value."""
         return _adapter().validate_python(dict(value))
 
     def text(self) -> str:
-        """What plan.json holds: sorted keys, one final newline."""
+        """The content of plan.json: sorted keys, one final newline."""
         return json.dumps(self.as_json(), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 

@@ -1,1 +1,1 @@
-"""Estimates from scores, with what they are worth: intervals, pass@k. Numbers in, numbers out; imports nothing of ours."""
+"""Statistics of scores: confidence intervals, avg@k and pass@k; pure functions of numbers, independent of the rest."""

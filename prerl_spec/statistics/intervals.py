@@ -1,4 +1,4 @@
-"""95 % confidence intervals in which the question is the unit that varies, never the single response."""
+"""95 % confidence intervals clustered by question: the question, not the response, is the sampling unit."""
 
 from collections.abc import Callable, Sequence
 from math import sqrt
@@ -22,13 +22,14 @@ class Interval(NamedTuple):
 def share_interval(share_Q: Sequence[float]) -> Interval:
     """The mean over Q questions of per-question shares in [0, 1], with an interval clustered by question.
 
-    mean ± t(0.975, Q−1) · s/√Q, clipped to [0, 1]; s is the standard deviation between questions, whatever the number
-    of responses behind each share: responses to one question are not independent (30 questions × 16 samples taken as
-    480 independent ones cover about half of the time instead of 95 %). Miller 2024 (arXiv:2411.00640), section 2.2, with
-    the t quantile for few questions.
+    mean ± t(0.975, Q−1) · s/√Q, clipped to [0, 1]; s is the standard deviation between questions, for any
+    number of responses per question: responses to one question are not independent (treating 30 questions × 16 samples
+    as 480 independent ones covers about half of the time instead of 95 %). Miller 2024 (arXiv:2411.00640), section 2.2,
+    with the t quantile for few questions.
 
-    Where all shares are 0, or all 1, s says nothing; the bounds are then the exact binomial ones for Q of Q questions,
-    1 − 0.025^(1/Q) away. A single question leaves [0, 1]. Raises ValueError for no question or a share outside [0, 1].
+    Where all shares are 0, or all 1, s is 0; the bounds are then the exact binomial ones for Q of Q questions,
+    1 − 0.025^(1/Q) away. For a single question the interval is [0, 1]. Raises ValueError for no question or a share
+    outside [0, 1].
     """
     if not share_Q or not all(0.0 <= share <= 1.0 for share in share_Q):
         raise ValueError("an interval needs at least one question, and shares in [0, 1]")
@@ -43,7 +44,7 @@ def share_interval(share_Q: Sequence[float]) -> Interval:
 
 
 def mean_interval(value_Q: Sequence[float]) -> Interval:
-    """mean ± t(0.975, Q−1) · s/√Q of one value a question, without bounds. Raises ValueError for fewer than two."""
+    """mean ± t(0.975, Q−1) · s/√Q of one value per question, not clipped. Raises ValueError for fewer than two."""
     _two_questions(value_Q)
     mean = fmean(value_Q)
     squares = sum((value - mean) ** 2 for value in value_Q)
@@ -52,11 +53,11 @@ def mean_interval(value_Q: Sequence[float]) -> Interval:
 
 
 def jackknife_interval(item_Q: Sequence[Any], aggregate: Callable[[list[Any]], float]) -> Interval:
-    """An interval for any aggregate of one item a question (a perplexity, an F1): value ± t(0.975, g−1) · s_jack.
+    """Jackknife interval of an aggregate of one item per question (a perplexity, an F1): value ± t(0.975, g−1) · s_jack.
 
     s_jack² = (g−1)/g · Σ (θ₍ᵢ₎ − θ̄)², θ₍ᵢ₎ the aggregate without block i of g ≤ 100 blocks of questions (Efron and Stein
     1981); for a mean over blocks of one it is the ordinary standard error. Deterministic, unlike a bootstrap: equal
-    answers have equal bounds. Raises ValueError for fewer than two questions.
+    items give equal bounds. Raises ValueError for fewer than two questions.
     """
     _two_questions(item_Q)
     items, num_blocks = list(item_Q), min(len(item_Q), MAX_BLOCKS)
@@ -72,7 +73,7 @@ def jackknife_interval(item_Q: Sequence[Any], aggregate: Callable[[list[Any]], f
 
 
 def t_quantile(degrees_of_freedom: int) -> float:
-    """How many standard errors reach to either side at 95 %: t(0.975) of Student's distribution."""
+    """The 0.975 quantile of Student's t distribution: half-width of a 95 % interval in standard errors."""
     return float(stdtrit(degrees_of_freedom, 1.0 - (1.0 - CONFIDENCE) / 2))
 
 

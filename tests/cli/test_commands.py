@@ -115,7 +115,7 @@ def test_plan_tells_what_changed_against_the_plan_that_it_replaces(
     main(["plan", spec, "--out", str(out)])
     capsys.readouterr()
     main(["plan", spec, "--out", str(out)])
-    assert f"means what {out} meant" in capsys.readouterr().out
+    assert f"same meaning as {out}" in capsys.readouterr().out
     main(["plan", spec, "--out", str(out), "--set", "phases.refine.schedule.steps=99"])
     assert "phases.refine.schedule.steps  7  ->  99" in capsys.readouterr().out
     out.write_text("my diary")

@@ -102,7 +102,7 @@ def test_a_name_that_the_hub_does_not_have_is_a_clear_error(tmp_path: Path, repo
     with hub({k: v for k, v in repositories.items() if k != "models/acme/tiny"}) as endpoint:
         done = prerl(tmp_path, endpoint, "fetch", written(tmp_path, SPEC))
     assert done.returncode == 3
-    assert "model acme/tiny@main cannot be fetched: the hub answers 404" in done.stderr
+    assert "model acme/tiny@main cannot be fetched: the hub returns status 404" in done.stderr
 
 
 def test_a_benchmark_that_has_moved_since_the_lock_is_drift(tmp_path: Path, repositories: dict[str, Path]) -> None:

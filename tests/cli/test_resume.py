@@ -92,7 +92,7 @@ def test_another_meaning_is_refused_leaf_by_leaf(
     spec = SHORT.replace(old, new)
     assert command(finished, "resume", str(finished / "run"), str(finished / "spec.toml"), spec=spec) == 4
     err = capsys.readouterr().err
-    assert err.startswith("error[E0501]: the spec means something else than this run")
+    assert err.startswith("error[E0501]: the spec differs in meaning from this run")
     assert said in err
     assert sorted(f.name for f in (finished / "run").iterdir()) == before
 

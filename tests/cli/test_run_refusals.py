@@ -91,7 +91,7 @@ def test_a_batch_larger_than_the_data_set_is_refused(
 ) -> None:
     code, said = refusal(tmp_path, capsys, model=model, rows=list(GOOD_ROWS), prompts=9)
     assert code == 1
-    assert "takes 9 rows a step, and data set `train` has 8" in said
+    assert "needs 9 rows per step, and data set `train` has 8" in said
     assert "spec.toml:12:20" in said
 
 

@@ -206,4 +206,4 @@ def test_a_run_asks_for_its_servers_before_anything_heavy_is_loaded(tmp_path: Pa
         capture_output=True, text=True, cwd=tmp_path, env={**os.environ, "NO_COLOR": "1"}, check=False,
     )  # fmt: skip
     assert described.returncode == 0
-    assert "asked when a run starts" in described.stdout
+    assert "checked when a run starts" in described.stdout

@@ -99,14 +99,14 @@ def test_a_written_plan_compiles_to_the_same_graph(tmp_path: Path) -> None:
     first = compiled(tmp_path)
     (tmp_path / "plan.json").write_text(first.plan.text())
     assert compile_spec(tmp_path / "plan.json").graph == first.graph
-    with pytest.raises(UsageError, match="as it stands"):
+    with pytest.raises(UsageError, match="runs unchanged"):
         compile_spec(tmp_path / "plan.json", sets=["run.seed=9"])
 
 
 @pytest.mark.parametrize("content", ["", "{}", "[]", '{"format": 1}'])
 def test_a_file_that_is_no_plan_is_a_usage_error(tmp_path: Path, content: str) -> None:
     (tmp_path / "plan.json").write_text(content)
-    with pytest.raises(UsageError, match="no plan"):
+    with pytest.raises(UsageError, match="not a plan file"):
         read_plan(tmp_path / "plan.json")
 
 

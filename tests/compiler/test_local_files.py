@@ -75,7 +75,7 @@ def test_an_edited_file_is_another_meaning(spec: Path) -> None:
     assert compile_spec(plan, local_code=True).graph.digest == before.digest
     (spec.parent / "mine.py").write_text(OBJECTIVE + "\n# another thought\n")
     assert compile_spec(spec, local_code=True).plan.digest != before.digest
-    with pytest.raises(Drift, match=r"mine\.py is not what it was"):
+    with pytest.raises(Drift, match=r"mine\.py has changed since the plan was made"):
         compile_spec(plan, local_code=True)
 
 

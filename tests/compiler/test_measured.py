@@ -92,7 +92,7 @@ def test_phases_and_rounds_add_up_where_all_are_measured(plan: Plan) -> None:
     assert found is not None
     assert whole_seconds(plan, found) == 9 * 2.0 + 5 * 3.0 + 7 * 4.0 + 4 * 10.0
     page = " ".join(render_plan(plan, found).split())
-    assert f"measured 2 s a step, 18 s in all, in {found.folder}" in page
+    assert f"measured 2 s per step, 18 s in all, in {found.folder}" in page
     assert "at the response lengths" not in page
     assert "about 101 s in all, as measured in" in page
     assert "as measured in" not in render_plan(plan)
@@ -122,9 +122,9 @@ def test_a_calibration_stands_in_where_no_run_has_begun(plan: Plan) -> None:
     assert whole_seconds(plan, found) == 3 * 9.0 + 8 * 2.0 + 4 * 3.0 + 6 * 4.0 + 4 * 10.0
     page = " ".join(render_plan(plan, found).split())
     limits = "at the response lengths of the first steps"
-    assert f"2 s a step, 25 s in all, 1.0 GiB of memory a process at most, in {folder}" in page
-    assert f"3 s a step, 21 s in all, 1.0 GiB of memory a process at most {limits}, in {folder}" in page
-    assert f"about 119 s in all, and 6 s to open it, as measured in {folder} {limits}" in page
+    assert f"2 s per step, 25 s in all, 1.0 GiB of peak memory per process, in {folder}" in page
+    assert f"3 s per step, 21 s in all, 1.0 GiB of peak memory per process {limits}, in {folder}" in page
+    assert f"about 119 s in all, plus 6 s of start-up, as measured in {folder} {limits}" in page
 
 
 def test_a_run_of_all_phases_counts_more_than_a_calibration_and_that_more_than_a_run_cut_short(plan: Plan) -> None:

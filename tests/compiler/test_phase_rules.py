@@ -36,7 +36,7 @@ def broken(text: str) -> list[tuple[str, str]]:
     ],
 )
 def test_a_group_baseline_over_one_attempt_is_told_at_what_brings_it_in(objective: str, word: str) -> None:
-    said = "a group baseline needs at least two attempts a prompt, and `group_size` is 1"
+    said = "a group baseline needs at least two attempts per prompt, and `group_size` is 1"
     assert broken(phases(objective, '"entropy"', LONE)) == [(word, said)]
 
 
@@ -76,7 +76,7 @@ def test_without_ratios_a_sampler_may_truncate() -> None:
 
 @pytest.mark.parametrize(("use", "falls"), [("adamw", "linear"), ("muon", "cosine")])
 def test_a_learning_rate_cannot_fall_over_a_token_budget(use: str, falls: str) -> None:
-    said = f'lr_schedule = "{falls}" runs over the steps of the phase, and a token budget has no number of steps'
+    said = f'lr_schedule = "{falls}" needs a known number of steps, and the phase ends by a token budget'
     assert broken(bent(("steps = 5\n", FALLING.format(use=use, falls=falls)))) == [(f'"{falls}"', said)]
     assert broken(bent(("steps = 5\n", FALLING.format(use=use, falls="constant")))) == []
     assert broken(bent(("steps = 5\n", FALLING.format(use=use, falls=falls).replace("tokens", "steps")))) == []
@@ -88,7 +88,7 @@ def test_a_budget_written_after_the_falling_rate_is_where_it_is_told() -> None:
 
 
 def test_written_moments_carry_only_to_the_same_optimizer() -> None:
-    said = 'optimizer = "carry", but the next phase uses another optimizer, which cannot take these moments over'
+    said = 'optimizer = "carry", but the next phase uses another optimizer, which cannot load these moments'
     carried = ("steps = 9 }", 'steps = 9, optimizer = "carry" }')
     assert broken(bent(carried)) == [('"carry"', said)]
     assert broken(bent(("steps = 9 }", 'steps = 9, optimizer = "reset" }'))) == []

@@ -268,18 +268,18 @@ def test_each_round_is_as_long_as_the_sampler_of_its_phase_lets_it_be(tmp_path: 
 @pytest.mark.parametrize(
     ("changes", "said", "unsaid"),
     [
-        ((), "to refine: weights carry, moments carry, train goes on where it stands", "lr schedule"),
+        ((), "to refine: weights carry, moments carry, train continues", "lr schedule"),
         (
             (("steps = 5", 'steps = 5\nlr_schedule = "carry"'), ("lr = 1e-4", "lr = 1e-4\nwarmup_steps = 3")),
-            "lr schedule goes on",
+            "lr schedule continues",
             "the reference",
         ),
         (
             ((GRPO, '[phases.objective]\nuse = "weighted_sum"\nterms = ["grpo", "kl"]\n'),),
-            "the reference takes over the weights",
+            "the reference is reset to the current weights",
             "lr schedule",
         ),
-        ((("steps = 5", 'steps = 5\ndata = "restart"'),), "data starts anew", "train goes on"),
+        ((("steps = 5", 'steps = 5\ndata = "restart"'),), "data restarts", "train continues"),
     ],
 )
 def test_the_hand_over_names_what_makes_a_difference(
@@ -360,8 +360,8 @@ def test_the_page_says_how_processes_share_the_model(tmp_path: Path) -> None:
     several, one = (
         " ".join(render_plan(planned(tmp_path, bent(("[optimizer]", asked.format(n))))).split()) for n in (2, 1)
     )
-    assert "; 2 processes, weights in shards, activations computed again" in several
-    assert "; 1 process, activations computed again" in one
+    assert "; 2 processes, sharded weights, activation checkpointing" in several
+    assert "; 1 process, activation checkpointing" in one
 
 
 def test_libraries_that_components_import_are_counted(tmp_path: Path) -> None:

@@ -115,7 +115,7 @@ def test_anything_else_in_a_given_folder_is_refused(tmp_path: Path) -> None:
     refused = {
         started(tmp_path / "finished", "end"): "finished",
         started(tmp_path / "other", "step", digest="b" * 64): "another plan",
-        tmp_path / "notes": "no run",
+        tmp_path / "notes": "not a run folder",
         tmp_path / "file": "is a file",
     }
     for folder, why in refused.items():

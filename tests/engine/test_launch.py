@@ -58,7 +58,7 @@ def test_mistakes_and_taken_folders_are_told_before_anything_is_started(
     assert main(["run", str(tmp_path / "spec.toml"), "--processes", "2", "--set", "run.seed=x"]) == 1
     taken = ["--run-dir", str(tmp_path / "taken")]
     assert main(["run", str(tmp_path / "spec.toml"), "--processes", "2", *taken]) == 2
-    assert "holds files that are no run" in capfd.readouterr().err
+    assert "is not empty and not a run folder" in capfd.readouterr().err
 
 
 def test_a_killed_process_ends_the_others_and_the_same_command_goes_on(tmp_path: Path) -> None:

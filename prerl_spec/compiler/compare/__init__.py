@@ -1,1 +1,1 @@
-"""Two meanings held against each other: differences, locks and drift, extensions of a run. Highest floor."""
+"""Compares two meanings: differences, locks and drift, extensions of a run. Built on compile."""

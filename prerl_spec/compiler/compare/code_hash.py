@@ -1,6 +1,6 @@
-"""What a component is made of, as two hashes: its settings (which there are and what they allow) and its code.
+"""Two hashes of a component: of its settings schema and of its code.
 
-Comments, docstrings, blank lines and descriptions do not count: a hash changes when behaviour may have.
+Comments, docstrings, blank lines and descriptions are ignored: a hash changes only if behaviour may have changed.
 """
 
 import ast
@@ -17,7 +17,7 @@ from typing import Any
 from prerl_spec.registry.component import Component
 
 _KEPT = 256
-"""Sources whose reading is kept: components share modules."""
+"""Size of the caches of parsed sources: components share modules."""
 _WORDS = frozenset({"title", "description", "examples"})
 
 
@@ -28,18 +28,20 @@ def settings_hash(component: type[Component]) -> str:
 
 
 def code_hash(component: type[Component]) -> str:
-    """SHA-256 of the component's module and of every module of the same package that it leads to by imports, those
-    inside functions included: mathematics lies there."""
+    """SHA-256 of the component's module and of every module of the same package that it imports, transitively.
+
+    Imports inside functions are included: the mathematics is often imported there.
+    """
     whole = sha256()
     for name, file in sorted(_modules(component.__module__).items()):
-        # A file beside a spec is a module named after its place: only its own name is the same elsewhere.
-        said = name if "." in name else file.name
-        whole.update(f"{said}\0{_code(file.read_bytes())}\0".encode())
+        # A local plugin file is a module named after its path: only its file name is the same on other machines.
+        title = name if "." in name else file.name
+        whole.update(f"{title}\0{_code(file.read_bytes())}\0".encode())
     return whole.hexdigest()
 
 
 def _without_words(schema: Any, *, of_names: bool = False) -> Any:
-    """The schema without what is said for people; a setting may itself be called `title`."""
+    """The schema without descriptive keywords; a setting may itself be called `title`."""
     if isinstance(schema, dict):
         return {
             key: _without_words(value, of_names=key in ("properties", "$defs") and not of_names)
@@ -50,7 +52,7 @@ def _without_words(schema: Any, *, of_names: bool = False) -> Any:
 
 
 def _modules(start: str) -> dict[str, Path]:
-    """Module -> file, from the start along imports within its top-level package; nothing is imported for it."""
+    """Module -> file, following imports within the top-level package of `start`, without importing anything."""
     found: dict[str, Path] = {}
     waiting = [start]
     while waiting:
@@ -68,7 +70,7 @@ def _modules(start: str) -> dict[str, Path]:
 
 
 def _file(module: str) -> Path | None:
-    """The source of a module, found from its package's folder; a file beside a spec is already imported."""
+    """The source file of a module, located from its package's folder; a local plugin file is already imported."""
     loaded = sys.modules.get(module)
     if loaded is not None:
         source = getattr(loaded, "__file__", None)
@@ -84,7 +86,7 @@ def _file(module: str) -> Path | None:
 
 @lru_cache(_KEPT)
 def _imported(source: bytes, module: str, is_package: bool) -> tuple[str, ...]:
-    """Every module that a source imports, relative ones made absolute; of `from a import b` also `a.b`, which may be one."""
+    """Absolute names of all modules that a source imports; for `from a import b` also `a.b`, which may be a module."""
     names: list[str] = []
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
@@ -114,7 +116,7 @@ def _code(source: bytes) -> str:
 
 
 def _docstrings(tree: ast.Module) -> Iterator[tuple[int, int]]:
-    """First and last line of every text that stands as a statement."""
+    """First and last line of every string that is a statement."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
             yield node.lineno, node.end_lineno or node.lineno

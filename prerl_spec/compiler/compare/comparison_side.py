@@ -1,4 +1,4 @@
-"""One side of a comparison: a spec, a written plan or a run, as what it means and where that was written."""
+"""One side of a comparison: the meaning of a spec, a plan file or a run, and the origins of its values."""
 
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -13,18 +13,18 @@ from prerl_spec.compiler.planning.planner import make_plan
 from prerl_spec.errors import UsageError
 
 FOUND_OUT = ("rows", "phases")
-"""Leaves that no key writes: what the rows of a data set say, the order of the phases."""
+"""Leaves without a key in the spec: the content of a data set's rows, the order of the phases."""
 
 
 @dataclass(frozen=True)
 class Side:
-    """What one side means, leaf by leaf, and where each written value came from."""
+    """The flat meaning of one side, and the origin of each written value."""
 
     leaves: Mapping[str, Any]
     origins: Mapping[str, str]
 
     def origin(self, path: str) -> str:
-        """The place of a value: "dsrl.toml:43", "default" for what is not written, "" for what no spec writes."""
+        """Origin of a value: "dsrl.toml:43", "default" if not written, "" for a leaf without a key in the spec."""
         parent, _, key = path.rpartition(".")
         stand_for_a_table = (parent,) if key == "use" or parent.endswith(".data") else ()
         for written in (path, f"{path}[0]", *stand_for_a_table):
@@ -34,13 +34,13 @@ class Side:
 
 
 def open_side(where: Path, overrides: Mapping[str, Any]) -> Side:
-    """A spec is resolved, with the overrides; a plan, of a file or a run folder, is read.
+    """Resolves a spec, with the overrides, or reads a plan from a file or a run folder.
 
-    Raises SpecInvalid for a spec with errors, UsageError for what is neither.
+    Raises SpecInvalid for a spec with errors, UsageError for a path that is none of these.
     """
     if where.is_dir():
         if not (where / "plan.json").is_file():
-            raise UsageError(f"{where} is no run folder: it holds no plan.json", hint="name a spec, a plan or a run")
+            raise UsageError(f"{where} is not a run folder: it has no plan.json", hint="name a spec, a plan or a run")
         return _of_plan(read_plan(where / "plan.json"))
     if where.suffix == ".json":
         return _of_plan(read_plan(where))
@@ -50,14 +50,16 @@ def open_side(where: Path, overrides: Mapping[str, Any]) -> Side:
 
 
 def _of_plan(plan: Plan) -> Side:
-    """A plan remembers the places of values that differ from their defaults."""
+    """A plan stores the origins of values that differ from their defaults."""
     ids = _ids_as_written(plan)
     return Side(leaves(plan), {by_id(change.path, ids): change.origin for change in plan.changes})
 
 
 def _ids_as_written(plan: Plan) -> Sequence[str]:
-    """The ids of the phases in the order of the spec, by which the places are numbered: `after` makes another one. Of a
-    spec that inherits phases it is not known, and their places stay untold."""
+    """Phase ids in the order of the spec, by which origins are numbered (`after` may reorder the plan).
+
+    Empty for a spec that inherits phases: their origins are then unknown.
+    """
     try:
         written = [phase.get("id") for phase in tomllib.loads(plan.spec_text).get("phases", ())]
     except (tomllib.TOMLDecodeError, AttributeError):

@@ -1,4 +1,4 @@
-"""Whether a run may go on under another plan: only where nothing that has happened would have happened otherwise."""
+"""Checks whether a run may resume under another plan: only if no step already done would have been different."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from prerl_spec.language.document import join_path
 
 @dataclass(frozen=True)
 class Extension:
-    """What a new plan adds to an old one: phases behind the last one, or more steps in it (`reopened` is its index)."""
+    """What a new plan adds to an old one: appended phases, or more steps in its last phase (`reopened`: its index)."""
 
     reopened: int | None
     appended: int
@@ -26,8 +26,8 @@ def extension(before: Plan, after: Plan) -> Extension:
     reopened = None
     if behind and falling and _carries_lr(before.phases[last]):
         drift.append(
-            f"{join_path('phases', behind[0])}: the learning rate of `{falling}` would be carried into it and fall more "
-            "slowly, so earlier steps would differ"
+            f"{join_path('phases', behind[0])}: the learning rate of `{falling}` would be carried into it and decay "
+            "more slowly, so earlier steps would differ"
         )
     for path, old, new in differing(leaves(before), leaves(after)):
         if path == "phases" and new == [*old, *behind]:
@@ -44,14 +44,14 @@ def extension(before: Plan, after: Plan) -> Extension:
     if drift:
         listed = "\n  ".join(drift)
         raise Drift(
-            f"the spec means something else than this run\n  {listed}",
-            hint="start another run, or take these changes back; a run can get more phases, or more steps in its last one",
+            f"the spec differs in meaning from this run\n  {listed}",
+            hint="start another run, or revert these changes; a run can get more phases, or more steps in its last one",
         )
     return Extension(reopened, len(behind))
 
 
 def _lr_falls_over_the_end(plan: Plan) -> str | None:
-    """The phase whose learning rate falls over steps that the last phase's are among, None where none does."""
+    """Id of the phase whose learning-rate decay extends over the last phase's steps, None if there is none."""
     for phase in reversed(plan.phases):
         if phase is not plan.phases[-1] and not _carries_lr(phase):
             return None

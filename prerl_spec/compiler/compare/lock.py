@@ -1,7 +1,7 @@
-"""`SPEC.lock`: what a spec means, and what the installation makes of it, written down to be compared with later.
+"""`SPEC.lock`: the meaning of a spec and the installed components, recorded for later comparison.
 
-It is JSON with sorted keys, meant to be committed. Nothing in it depends on the machine: sources go by their path from the
-spec, data by its content, components by hashes of their settings and code.
+JSON with sorted keys, meant to be committed. Nothing in it depends on the machine: sources are identified by their path
+relative to the spec, data by its content, components by hashes of their settings and code.
 """
 
 import json
@@ -25,7 +25,7 @@ from prerl_spec.whole_file import write_whole
 
 FORMAT = 1
 COMMON = ("prerl-spec", "torch", "transformers", "tokenizers", "datasets", "lm-eval", "math-verify", "numpy")
-"""Distributions whose version every run depends on."""
+"""Distributions on which every run depends; their versions are recorded."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class LockedComponent:
 
 @dataclass(frozen=True)
 class Lock:
-    """`meaning` is what `digest` covers, leaf by leaf, so that a difference can be told."""
+    """The lock of a spec. `meaning` holds the leaves that `digest` covers, so that differences can be reported."""
 
     digest: str
     meaning: Mapping[str, Any]
@@ -54,21 +54,21 @@ class Lock:
     revisions: Mapping[str, str]
     """`model NAME@REVISION` or `dataset NAME@REVISION` -> commit, or "unknown: why"."""
     folders: Mapping[str, str]
-    """Local folder of a model -> SHA-256 of what lies there."""
+    """Local folder of a model -> SHA-256 of its content."""
     format: int = FORMAT
 
     def text(self) -> str:
-        """What the file holds."""
+        """The content of the lock file."""
         return json.dumps(asdict(self), indent=1, sort_keys=True, ensure_ascii=False) + "\n"
 
 
 def lock_file(spec: Path) -> Path:
-    """Where the lock of a spec lies: beside it."""
+    """Path of the lock of a spec, in the same folder."""
     return spec.with_name(f"{spec.name}.lock")
 
 
 def make_lock(resolved: Resolved, plan: Plan, *, ask: bool) -> Lock:
-    """The lock of a spec without errors, here and now; `ask` allows to ask the hub for commits."""
+    """Computes the lock of a spec without errors; `ask` allows requests to the hub for commits."""
     ids = [phase.id for phase in resolved.spec.phases]
     versions = {built.distribution: built.distribution_version for built in resolved.built.values()}
     return Lock(
@@ -83,7 +83,7 @@ def make_lock(resolved: Resolved, plan: Plan, *, ask: bool) -> Lock:
 
 
 def read_lock(file: Path) -> Lock | None:
-    """A written lock, None where there is none. Raises UsageError for a file that is no lock of this version."""
+    """Reads a lock file, None if it does not exist. Raises UsageError for a file that is not a lock of this version."""
     try:
         text = file.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -93,14 +93,16 @@ def read_lock(file: Path) -> Lock | None:
     try:
         lock = TypeAdapter(Lock).validate_json(text)
     except ValidationError as error:
-        raise UsageError(f"{file} is no lock", hint="prerl-spec lock SPEC writes one") from error
+        raise UsageError(f"{file} is not a lock file", hint="prerl-spec lock SPEC writes one") from error
     if lock.format != FORMAT:
-        raise UsageError(f"{file} has format {lock.format}, known is {FORMAT}", hint="prerl-spec lock SPEC writes one")
+        raise UsageError(
+            f"{file} has format {lock.format}, supported is {FORMAT}", hint="prerl-spec lock SPEC writes one"
+        )
     return lock
 
 
 def write_lock(file: Path, lock: Lock) -> None:
-    """Whole or not at all. Raises UsageError where nothing can be written."""
+    """Writes a lock file atomically. Raises UsageError if it cannot be written."""
     try:
         write_whole(file, lock.text())
     except OSError as error:
@@ -127,7 +129,7 @@ def _version(distribution: str) -> str:
 
 
 def _from(folder: Path, name: str) -> str:
-    """A source's path from the spec's folder; an option of the command line keeps its name."""
+    """A source's path relative to the spec's folder; a command-line option keeps its name."""
     return name if name.startswith("<") else Path(os.path.relpath(name, folder or Path())).as_posix()
 
 

@@ -1,5 +1,7 @@
-"""What a lock says and what is here, held against each other: a change of meaning is E0501 at the place in the spec, a mere
-change of versions or texts is told and no more."""
+"""Compares a lock with the current spec and installation.
+
+A change of meaning is E0501 at its place in the spec; a change of versions or texts alone is only reported.
+"""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -17,37 +19,37 @@ _HASH_SHOWN = 12
 
 
 def drift(resolved: Resolved, locked: Lock, now: Lock) -> tuple[Diagnostic, ...]:
-    """Every field that means something else than it did, in the order of the plan."""
+    """E0501 for every changed field, in the order of the plan."""
     found = [_of_meaning(resolved, difference) for difference in differing(locked.meaning, now.meaning)]
-    told = {diagnostic.path for diagnostic in found}
+    reported = {diagnostic.path for diagnostic in found}
     for path, component in now.components.items():
         before = locked.components.get(path)
-        if before is not None and not {f"{path}.{key}" for key in ("use", "distribution", "version")} & told:
+        if before is not None and not {f"{path}.{key}" for key in ("use", "distribution", "version")} & reported:
             found += _of_component(resolved, path, before, component, locked.distributions, now.distributions)
     found += [
-        _diagnostic(resolved, f"the files in {name} are not those that were locked", "model.name")
+        _diagnostic(resolved, f"the files in {name} have changed since they were locked", "model.name")
         for name, content in now.folders.items()
         if locked.folders.get(name, content) != content
     ]
     if found:
-        found[-1] = replace(found[-1], help=f"take it back, or lock what is here: prerl-spec lock {resolved.file}")
+        found[-1] = replace(found[-1], help=f"revert the change, or update the lock: prerl-spec lock {resolved.file}")
     return tuple(found)
 
 
 def mere_changes(locked: Lock, now: Lock) -> tuple[str, ...]:
-    """What differs without changing the meaning, in words."""
+    """Messages for differences that do not change the meaning."""
     versions = differing(locked.distributions, now.distributions)
-    said = [f"{name} is {_version(after)}, locked is {_version(before)}" for name, before, after in versions]
+    changed = [f"{name} is {_version(after)}, locked is {_version(before)}" for name, before, after in versions]
     texts = [name for name, _, _ in differing(locked.sources, now.sources)]
-    return (*said, *(f"{name} is not the text that was locked, its meaning is the same" for name in sorted(texts)))
+    return (*changed, *(f"{name} has changed since it was locked, its meaning has not" for name in sorted(texts)))
 
 
 def _of_meaning(resolved: Resolved, difference: Difference) -> Diagnostic:
     path, before, after = difference
     if after is ABSENT:
-        message = f"`{path}` is gone, locked is {shown_value(before)}"
+        message = f"`{path}` is absent, locked is {shown_value(before)}"
     elif before is ABSENT:
-        message = f"`{path}` is {shown_value(after)}, locked is nothing"
+        message = f"`{path}` is {shown_value(after)}, which is not in the lock"
     else:
         message = f"`{path}` is {shown_value(after)}, locked is {shown_value(before)}"
     return _diagnostic(resolved, message, path)
@@ -69,9 +71,13 @@ def _of_component(
     ):
         if old != new:
             message = f"the {what} of `{now.use}` at `{path}` changed since it was locked"
-            told = _diagnostic(resolved, message, f"{path}.use")
+            diagnostic = _diagnostic(resolved, message, f"{path}.use")
             yield replace(
-                told, notes=(f"{what} {old[:_HASH_SHOWN]} were locked, {new[:_HASH_SHOWN]} here", f"{origin}, {here}")
+                diagnostic,
+                notes=(
+                    f"{what} hash {old[:_HASH_SHOWN]} was locked, {new[:_HASH_SHOWN]} is current",
+                    f"{origin}, {here}",
+                ),
             )
 
 
@@ -80,7 +86,7 @@ def _diagnostic(resolved: Resolved, message: str, path: str) -> Diagnostic:
 
 
 def _place(resolved: Resolved, path: str) -> Span | None:
-    """The value, or what stands nearest above a default: its component's name, its table."""
+    """Span of the value; for a default, of the nearest written parent: its component's name or its table."""
     at = by_index(path, [phase.id for phase in resolved.spec.phases])
     if at.endswith(".use"):
         return resolved.use_span(parent_path(at))

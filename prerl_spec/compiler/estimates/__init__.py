@@ -1,1 +1,1 @@
-"""What a run costs and needs: step counts, memory, files, packages, servers. Built on rules."""
+"""Estimates of cost and prerequisites: step counts, memory, time, files, packages, servers. Built on rules."""

@@ -1,8 +1,8 @@
-"""What a run will cost, from the model's configuration and the batch arithmetic: simple formulas, each of them stated.
+"""Estimates memory and time of a run from the model's configuration and the batch arithmetic, by simple formulas.
 
 Memory is the peak of a training process: libraries, weights with gradients and moments, and the larger of a pass and the
-sampler's cache, which are never held at once. Left out: verifier processes, and the time that anything but matrix products
-takes. `benchmarks/memory.py` holds the formula against real runs.
+sampler's cache, which are never held at once. Not included: verifier processes, and the time of anything but matrix
+products. `benchmarks/memory.py` compares the formula with real runs.
 """
 
 from collections.abc import Mapping
@@ -16,23 +16,23 @@ from prerl_spec.compiler.plan import Cost
 TRAIN_BYTES_PER_PARAMETER = 16
 """float32 weight, gradient and two moments."""
 TRAIN_FLOPS_PER_PARAMETER = 6
-"""Of a token: 2 forward, 2 for the gradient of the layer's input, 2 for that of its weight."""
+"""Per token: 2 forward, 2 for the gradient of the layer's input, 2 for that of its weight."""
 FROZEN_FLOPS_PER_PARAMETER = 4
-"""The same without a gradient of the weight."""
+"""Per token, without the gradient of the weight."""
 CPU_ALLOCATION_FACTOR = 1.8
-"""Bytes that a process grows by in a pass over those that its graph keeps: gradients of activations, temporaries, and holes
-that the allocator of the C library leaves. Measured 1.4 to 2.1 at 256 to 2048 tokens a pass and 0.3 to 50 M parameters."""
+"""Growth of a process during a pass, relative to the bytes its graph keeps: gradients of activations, temporaries, and
+fragmentation of the C library's allocator. Measured 1.4 to 2.1 at 256 to 2048 tokens per pass, 0.3 to 50 M parameters."""
 CPU_RECOMPUTING_FACTOR = 4.8
-"""The same where activations are computed again: measured 4.7 and 4.9 at 1024 and 4096 tokens a pass of 12 layers; 1.0 with an
-allocator that gives every freed block back."""
+"""The same with activation checkpointing: measured 4.7 and 4.9 at 1024 and 4096 tokens per pass of 12 layers; 1.0 with an
+allocator that returns every freed block to the system."""
 GPU_ALLOCATION_FACTOR = 1.25
-"""A guess: torch's own allocator leaves fewer holes."""
+"""Not measured: torch's caching allocator fragments less."""
 CPU_LIBRARIES = 440 << 20
-"""Resident memory of torch and transformers once imported (387 MiB) and at work."""
+"""Resident memory of torch and transformers, imported (387 MiB) and in use."""
 GPU_LIBRARIES = 500 << 20
-"""A guess: the driver's context and its kernels."""
+"""Not measured: the CUDA context and its kernels."""
 LOGIT_COPIES = 3
-"""Logits, their exponentials and their gradient, in float32; of a tile where a pass has more."""
+"""Logits, their exponentials and their gradient, in float32; of one tile at most."""
 LOGIT_TILE = 1 << 22
 """Elements: see engine/policy/logprobs.py."""
 CPU_CORE_TRAIN_FLOPS = 30e9
@@ -40,15 +40,15 @@ CPU_CORE_SAMPLE_FLOPS = 7e9
 """Measured on a 0.3 M parameter model, one thread."""
 GPU_TRAIN_FLOPS = 200e12
 GPU_SAMPLE_FLOPS = 20e12
-"""A guess for a data-centre card: 20 % of a peak near 1000 TFLOP/s in training, a tenth of that in sampling."""
+"""Not measured; assumed for a data-centre GPU: 20 % of a peak near 1000 TFLOP/s in training, 2 % in sampling."""
 
 HOST_MEMORY = 32 << 30
-"""What a sampler counts on at most where it shares a host."""
+"""Host memory that a sampler assumes at most."""
 
 
 @dataclass(frozen=True)
 class Shape:
-    """The sizes of a decoder-only transformer that costs depend on."""
+    """The dimensions of a decoder-only transformer that the cost formulas use."""
 
     num_parameters: int
     num_layers: int
@@ -61,7 +61,7 @@ class Shape:
     """Width of the MLP."""
     vocabulary: int
     linear: Mapping[str, tuple[int, int]] = field(default_factory=dict)
-    """Linear layers of one decoder layer: the end of their name -> (inputs, outputs)."""
+    """Linear layers of one decoder layer: name suffix -> (in_features, out_features)."""
 
     @property
     def of_a_layer(self) -> int:
@@ -70,15 +70,15 @@ class Shape:
 
     @property
     def outside_layers(self) -> int:
-        """Parameters of embeddings, head and last norm."""
+        """Parameters of embeddings, LM head and final norm."""
         return self.num_parameters - self.num_layers * self.of_a_layer
 
     def kept_bytes(self, *, half: bool, recomputed: bool = False) -> int:
-        """Bytes a token that a forward keeps for its backward, with fused attention and norms of queries and keys.
+        """Bytes per token that a forward keeps for its backward, with fused attention and norms of queries and keys.
 
         A layer keeps 6h + 7a + 2k + 4m numbers of 4 bytes (h hidden, a attention_width, k kv_width, m inner). Under
-        autocast 4h + a + k stay float32 (residuals, norms), and 5h + 6a + k + 4m are of 2 bytes: every matrix product
-        makes its own copy of its input.
+        autocast 4h + a + k stay float32 (residuals, norms), and 5h + 6a + k + 4m have 2 bytes: every matrix product
+        casts its own copy of its input.
         """
         h, a, k, m = self.hidden, self.attention_width, self.kv_width, self.inner
         numbers = 6 * h + 7 * a + 2 * k + 4 * m
@@ -122,7 +122,7 @@ def shape_of(config: Mapping[str, Any]) -> Shape:
 def linear_layers(
     hidden: int, width: int, kv_width: int, inner: int, *, fused: bool, gated: bool
 ) -> dict[str, tuple[int, int]]:
-    """Those of a decoder layer, under the names of GPT-2 (`fused`), of Llama and Qwen (`gated`), or of OPT."""
+    """The linear layers of a decoder layer, named as in GPT-2 (`fused`), Llama and Qwen (`gated`), or OPT."""
     if fused:
         return {"c_attn": (hidden, 3 * width), "c_proj": (width, hidden), "c_fc": (hidden, inner)} | {
             "mlp.c_proj": (inner, hidden)
@@ -138,8 +138,9 @@ def linear_layers(
 class Workload:
     """Tokens of one step of a phase: an upper bound, since a response may end early.
 
-    `trained` go forward and backward, `in_a_pass` of them at once, `scored` forward only, `sampled` are drawn, `at_once`
-    sequences lie in the cache with `sequence` tokens each; `reference` says whether a frozen copy of the model is kept.
+    `trained` go forward and backward, `in_a_pass` of them at once, `scored` forward only, `sampled` are generated;
+    `at_once` sequences of `sequence` tokens each are in the KV cache; `reference`: whether a frozen copy of the model
+    is kept.
     """
 
     trained: int
@@ -153,8 +154,11 @@ class Workload:
 
 @dataclass(frozen=True)
 class Spread:
-    """What lies where: `sharded` is FSDP2, `recomputed` activation checkpointing, `engine_share` how much of a GPU's memory a
-    sampler with weights of its own takes (0: it lies elsewhere); None where the trainer's module draws."""
+    """Memory layout of a process.
+
+    `sharded` is FSDP2, `recomputed` activation checkpointing, `engine_share` the fraction of a GPU's memory that a sampler
+    with separate weights uses (0: it is on another device); None if the trainer's module samples.
+    """
 
     sharded: bool = False
     recomputed: bool = False
@@ -172,11 +176,13 @@ def cost_of(
     spread: Spread = Spread(),
     libraries: int = 0,
 ) -> Cost:
-    """Memory of one process and time of one step. 6·P FLOP a trained token, 2·P a scored or sampled one; 4·P + 6·A where
-    an adapter of A parameters is trained on a frozen model; 2·P more where activations are computed again.
+    """Memory of one process and time of one step.
 
-    `half`: forwards compute in 16 bit. `adapter` is A, None where the model itself is trained. `libraries`: bytes of host
-    memory that components import beyond torch and transformers.
+    6·P FLOP per trained token, 2·P per scored or sampled one; 4·P + 6·A if an adapter of A parameters is trained on a
+    frozen model; 2·P more with activation checkpointing.
+
+    `half`: forwards compute in 16 bit. `adapter` is A, None if the model itself is trained. `libraries`: bytes of host
+    memory of the components' imports beyond torch and transformers.
     """
     shards = processes if spread.sharded else 1
     memory = {"libraries": GPU_LIBRARIES if hardware.gpus else CPU_LIBRARIES + libraries}
@@ -200,7 +206,7 @@ def cost_of(
 
 
 def _device_bytes(hardware: Hardware, processes: int) -> int | None:
-    """What one process may take: a GPU of its own, or its part of the host's memory."""
+    """Memory available to one process: its share of a GPU, or of the host's memory; None if unknown."""
     if hardware.gpus:
         return hardware.gpus[0].memory_bytes // -(-processes // len(hardware.gpus))
     return None if hardware.memory_bytes is None else hardware.memory_bytes // processes
@@ -209,14 +215,14 @@ def _device_bytes(hardware: Hardware, processes: int) -> int | None:
 def _training_peak(
     shape: Shape, work: Workload, hardware: Hardware, *, half: bool, sharded: bool, recomputed: bool
 ) -> dict[str, int]:
-    """Bytes of a pass, forward and backward."""
+    """Peak bytes of a pass, forward and backward."""
     logits = min(work.in_a_pass * shape.vocabulary, LOGIT_TILE)
     kept = work.in_a_pass * shape.kept_bytes(half=half, recomputed=recomputed) + LOGIT_COPIES * 4 * logits
     on_cpu = CPU_RECOMPUTING_FACTOR if recomputed else CPU_ALLOCATION_FACTOR
     factor = GPU_ALLOCATION_FACTOR if hardware.gpus else on_cpu
     peak = {"activations of a pass": round(kept * factor)}
     if sharded:
-        # Of the root its weights and gradients; of the layers one at work, one on its way, one's gradients twice.
+        # The root's weights and gradients; one layer in use, one prefetched, and one layer's gradients twice.
         peak["gathered weights of a pass"] = 8 * shape.outside_layers + 16 * shape.of_a_layer
     return peak
 
@@ -224,7 +230,7 @@ def _training_peak(
 def _sampling_peak(
     shape: Shape, work: Workload, hardware: Hardware, *, half: bool, processes: int, spread: Spread
 ) -> dict[str, int]:
-    """Bytes of what draws: an engine's share, or the cache of the trainer's module, whose shards are then gathered."""
+    """Peak bytes of sampling: the engine's share, or the KV cache of the trainer's module and its gathered shards."""
     if not work.at_once:
         return {}
     if spread.engine_share is not None and hardware.gpus:
@@ -240,8 +246,11 @@ def _sampling_peak(
 def _model_memory(
     parameters: int, adapter: int | None, *, half: bool, reference: bool, shards: int = 1
 ) -> dict[str, int]:
-    """Bytes of weights and of what training keeps beside them. The reference of an adapter is the base without it, or a
-    copy of it. Of sharded weights a process has its part, but makes all 16-bit ones in a pass."""
+    """Bytes of weights, gradients, moments and reference.
+
+    The reference of an adapter is the base model without it, or a copy of the adapter. With shards a process holds its
+    part, but all 16-bit weights during a pass.
+    """
     if adapter is not None:
         memory = {
             "frozen weights": -(-parameters * (2 if half else 4) // shards),
@@ -255,12 +264,12 @@ def _model_memory(
 
 
 def sampling_seconds(shape: Shape, tokens: int, hardware: Hardware, *, processes: int) -> float:
-    """Time to draw so many tokens."""
+    """Seconds to sample `tokens` tokens."""
     return 2 * shape.num_parameters * tokens / _rates(hardware, processes)[1]
 
 
 def _cache_share(hardware: Hardware) -> int:
-    """Samplers decode in batches that fit: the embedded one gives its cache an eighth of the device."""
+    """Bytes of KV cache: the embedded sampler decodes in batches that fit an eighth of the device's memory."""
     host = min(hardware.memory_bytes or HOST_MEMORY, HOST_MEMORY)
     return (hardware.gpus[0].memory_bytes if hardware.gpus else host) // 8
 

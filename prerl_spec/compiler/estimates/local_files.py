@@ -1,7 +1,7 @@
-"""Where a model's files lie on this machine, without asking a network: a folder, the hub's cache, or a data set's own.
+"""Finds a model's files on this machine without network access: in a folder, the hub cache, or a data set.
 
 A model component names its files by the settings `name`, `revision`, `tokenizer` and `config`, as the built-in ones do;
-of one that has none of these nothing is known before it loads, and plans say so.
+for a component without these settings the plan reads "unknown".
 """
 
 import json
@@ -18,7 +18,7 @@ FROM_DATA = "data:"
 
 
 def cached_file(name: str, file: str, revision: str | None = None, *, kind: str = "model") -> Path | None:
-    """A file of a hub repository in the local cache, None where it is not there."""
+    """Path of a hub repository's file in the local cache, None if it is not cached."""
     from huggingface_hub import try_to_load_from_cache
     from huggingface_hub.errors import HFValidationError
 
@@ -30,9 +30,9 @@ def cached_file(name: str, file: str, revision: str | None = None, *, kind: str 
 
 
 def cached_commit(name: str, revision: str | None = None, *, kind: str = "model") -> str | None:
-    """The commit that a revision stood for when the local hub cache was filled, None where it is not there.
+    """The commit of a revision in the local hub cache, None if it is not cached.
 
-    `datasets` keeps rows by commit without noting the branch: the only commit that is there is then what a run reads.
+    `datasets` caches rows by commit without recording the branch: a run then reads the only cached commit.
     """
     from huggingface_hub import constants
     from huggingface_hub.file_download import repo_folder_name
@@ -51,28 +51,28 @@ def cached_commit(name: str, revision: str | None = None, *, kind: str = "model"
 def model_config(settings: Mapping[str, Any], vocab_size: int | None) -> Mapping[str, Any]:
     """The transformers configuration of a model, from its own settings, its folder or the hub's cache.
 
-    Raises NotKnown. `vocab_size` stands in where a configuration written in the spec has none.
+    Raises NotKnown. `vocab_size` is the default for a configuration written in the spec.
     """
     written = settings.get("config")
     if isinstance(written, Mapping):
         return written if vocab_size is None else {"vocab_size": vocab_size, **written}
     name = settings.get("name")
     if not isinstance(name, str):
-        raise NotKnown("the model component names no configuration")
+        raise NotKnown("the model component has no setting for its configuration")
     folder = Path(name)
     file = folder / "config.json" if folder.is_dir() else cached_file(name, "config.json", _revision(settings))
     if file is None or not file.is_file():
         raise NotKnown(f"config.json of {name} is not on this machine")
     loaded = json.loads(file.read_text(encoding="utf-8"))
-    assert isinstance(loaded, dict), f"{file} holds no object"
+    assert isinstance(loaded, dict), f"{file} is not a JSON object"
     return loaded
 
 
 def model_codec(settings: Mapping[str, Any], tokenizers: Mapping[str, Mapping[str, str] | None]) -> Codec:
-    """The tokenizer of the model; `tokenizers` are the files that data sets bring. Raises NotKnown."""
+    """The tokenizer of the model; `tokenizers` are the tokenizer files that data sets provide. Raises NotKnown."""
     source = settings.get("tokenizer") or settings.get("name")
     if not isinstance(source, str):
-        raise NotKnown("the model component names no tokenizer")
+        raise NotKnown("the model component has no setting for its tokenizer")
     if source.startswith(FROM_DATA):
         return _codec_of_files(source.removeprefix(FROM_DATA), tokenizers)
     folder = Path(source)
@@ -91,7 +91,7 @@ def model_codec(settings: Mapping[str, Any], tokenizers: Mapping[str, Mapping[st
 def _codec_of_files(data: str, tokenizers: Mapping[str, Mapping[str, str] | None]) -> Codec:
     files = tokenizers.get(data)
     if files is None:
-        raise NotKnown(f"the data set `{data}` brings no tokenizer")
+        raise NotKnown(f"the data set `{data}` provides no tokenizer")
     with tempfile.TemporaryDirectory() as folder:
         for name, content in files.items():
             (Path(folder) / name).write_text(content, encoding="utf-8")

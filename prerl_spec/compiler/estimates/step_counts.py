@@ -1,4 +1,4 @@
-"""How many of what a phase takes: passes over the data, forwards of a step, tokens."""
+"""Counts of a phase: forward passes of a step, passes of an update, steps of an epoch."""
 
 from collections.abc import Iterable, Mapping
 
@@ -10,24 +10,24 @@ from prerl_spec.registry.kinds import Objective
 
 CPU_TOKENS_PER_PASS = 1024
 GPU_TOKENS_PER_PASS = (16384, 8192, 4096, 2048, 1024)
-"""A CPU attends over a whole row at once, T x T, and is fastest on rows of 500 to 1000 tokens; a GPU wants full ones,
-the fuller the better as long as they fit. A sample that is longer than a pass has a pass to itself."""
+"""A CPU computes attention over a whole row, T x T, and is fastest on rows of 500 to 1000 tokens; a GPU is faster the
+longer the rows are, as long as they fit in memory. A sample longer than a pass gets a pass of its own."""
 PROBED_RESPONSES = 8
-"""Of a step, for the metrics of what it was before it is trained on."""
+"""Responses of a step that are scored before the update, for its metrics."""
 
 
 def pass_sizes(hardware: Hardware) -> tuple[int, ...]:
-    """Tokens of a pass that plan chooses from where the spec says nothing, the best first."""
+    """Candidate tokens_per_pass if the spec sets none, in order of preference."""
     return GPU_TOKENS_PER_PASS if hardware.gpus else (CPU_TOKENS_PER_PASS,)
 
 
 def forwards(
     objective: Objective, *, samples: int, updates_per_batch: int, contexts: Mapping[str, int], probed: bool
 ) -> tuple[Forward, ...]:
-    """One Forward a distinct (view, weights) of a step, at most: samples without weight are not run.
+    """One Forward per distinct (view, weights) of a step; an upper bound, as samples with zero weight are skipped.
 
-    The sampler's log-probabilities come with the samples. The metrics of a step that samples score 8 responses before
-    the update, or all where importance weights are on: with their questions, and in every differentiated view.
+    The sampler's log-probabilities come with the samples. The metrics of a step with rollouts score 8 responses before
+    the update, or all if importance weights are on: in the conditional view and in every differentiated one.
     """
     needs = Needs.of(objective, updates_per_batch)
     run = [n for n in (*needs.policy, *needs.without_gradient) if n.of != "sampler"]
@@ -43,7 +43,7 @@ def forwards(
 
 
 def passes_at_most(planned: Iterable[Forward], response: int, samples: int, budget: int) -> int | None:
-    """Passes that hold `samples` whole samples with all their differentiated views; None for an unknown context."""
+    """Passes needed for `samples` whole samples with all their differentiated views; None for an unknown context."""
     contexts = [f.context_tokens for f in planned if f.gradient]
     if any(c is None for c in contexts) or not response:
         return None
@@ -58,5 +58,5 @@ def views_of(objective: Objective) -> list[View]:
 
 
 def epoch(rows: int, units_per_step: int) -> tuple[int, int]:
-    """(steps of an epoch, rows at its end that make no whole batch and are dropped)."""
+    """(steps of an epoch, rows of its incomplete last batch, which are dropped)."""
     return rows // units_per_step, rows % units_per_step

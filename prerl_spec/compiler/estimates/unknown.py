@@ -1,4 +1,4 @@
-"""What cannot be known before a run, as a value: it stands in the place of the thing itself, and says why."""
+"""`Unknown`: a value in place of one that cannot be known before a run, with the reason."""
 
 from dataclasses import dataclass
 from typing import TypeVar
@@ -8,20 +8,20 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Unknown:
-    """Nothing can be said here yet: `Unknown("config.json of Qwen/Qwen3-4B is not on this machine")`."""
+    """The reason why a value is unknown: `Unknown("config.json of Qwen/Qwen3-4B is not on this machine")`."""
 
     why: str
 
 
 class NotKnown(Exception):
-    """Raised by what looks for something that cannot be known before a run; the text says why."""
+    """Raised by a lookup of something that cannot be known before a run; the text is the reason."""
 
 
 def known(value: T | Unknown) -> T | None:
-    """The thing itself, None where it is not known."""
+    """The value, None if it is unknown."""
     return None if isinstance(value, Unknown) else value
 
 
 def why_unknown(value: object) -> str | None:
-    """Why something is not known, None where it is."""
+    """The reason why a value is unknown, None if it is known."""
     return value.why if isinstance(value, Unknown) else None

@@ -1,1 +1,1 @@
-"""What earlier runs tell a plan: their folders, calibrations and measured times. Beside estimates."""
+"""Reads earlier runs for the planner: run folders, calibrations and measured times. Independent of estimates."""

@@ -1,6 +1,6 @@
-"""What a calibration (`run --profile`) found, as it lies in its folder: seconds, tokens and memory of a few steps.
+"""The result of a calibration (`run --profile`), as stored in its folder: seconds, tokens and memory of a few steps.
 
-The folder holds no plan.json: it is no run, nothing goes on in it, and nothing is taken for one.
+The folder has no plan.json: it is not a run folder and cannot be resumed.
 """
 
 import json
@@ -27,27 +27,27 @@ class PhaseTimes:
 
     @property
     def first(self) -> float:
-        """Seconds of the first step, which pays for what is done once."""
+        """Seconds of the first step, which includes one-time costs."""
         return self.seconds[0]["total"]
 
     @property
     def later(self) -> tuple[Mapping[str, float], ...]:
-        """The steps that stand for all others: all but the first, where there are others."""
+        """The representative steps: all but the first; the first if it is the only one."""
         return self.seconds[1:] or self.seconds
 
     @property
     def step(self) -> float:
-        """Seconds of a step."""
+        """Median seconds of a later step."""
         return median(s["total"] for s in self.later)
 
     def stage(self, name: str) -> float:
-        """Mean seconds of a stage in the later steps; "other" is what the stages leave of the total."""
+        """Mean seconds of a stage in the later steps; "other" is the total minus the named stages."""
         if name == "other":
             return self.stage("total") - sum(self.stage(s) for s in ("sample", "verify", "train"))
         return sum(s[name] for s in self.later) / len(self.later)
 
     def tokens_per_second(self, what: str, stage: str) -> float | None:
-        """Tokens over the seconds of the stage that makes or uses them; None where it took none."""
+        """Tokens per second of the stage that generates or trains on them; None if the stage took no time."""
         tokens = self.tokens[len(self.seconds) - len(self.later) :]
         seconds = self.stage(stage) * len(self.later)
         return sum(t[what] for t in tokens) / seconds if seconds > 0 else None
@@ -55,7 +55,7 @@ class PhaseTimes:
 
 @dataclass(frozen=True)
 class EvaluatorTimes:
-    """A small round: the seconds that it took, those that a whole one would take, and which part of it was asked."""
+    """A partial evaluation: seconds `taken`, estimated seconds of a `whole` one, and questions `asked` out of `of`."""
 
     use: str
     taken: float
@@ -66,7 +66,7 @@ class EvaluatorTimes:
 
 @dataclass(frozen=True)
 class Profile:
-    """A calibration: of which meaning, and what it found; `opening` is the time until the first step could begin."""
+    """A calibration of the plan with this digest; `opening` is the time in seconds before the first step."""
 
     folder: Path
     name: str
@@ -76,14 +76,14 @@ class Profile:
     evaluators: tuple[EvaluatorTimes, ...]
 
     def as_json(self, plan: Mapping[str, Any]) -> dict[str, Any]:
-        """As it is written, with what of the plan decides how fast it runs but not what it means."""
+        """The content of profile.json, including the `pace` of the plan: settings that affect speed but not meaning."""
         found = asdict(self)
         del found["folder"]
         return {"format": FORMAT, **found, "pace": pace(plan)}
 
 
 def read_profile(folder: Path) -> tuple[Profile, Mapping[str, Any]] | None:
-    """A calibration and its pace; None where the folder holds none that is whole."""
+    """A calibration and its pace; None if the folder has no complete one."""
     try:
         found = json.loads((folder / CALIBRATION).read_text(encoding="utf-8"))
         return TypeAdapter(Profile).validate_python({**found, "folder": folder}), found["pace"]
@@ -92,7 +92,7 @@ def read_profile(folder: Path) -> tuple[Profile, Mapping[str, Any]] | None:
 
 
 def pace(plan: Mapping[str, Any]) -> dict[str, Any]:
-    """What a plan (as JSON) says of speed alone: processes, strategy, passes, and what samplers hand to their engines."""
+    """Settings of a plan (as JSON) that affect speed alone: processes, strategy, passes, and the samplers' settings."""
     return {
         "distributed": plan["distributed"],
         "phases": {

@@ -1,8 +1,7 @@
-"""How long steps took where a run of the same meaning has begun, or a calibration was made: what `plan` says in place of
-its estimate.
+"""Measured step times of an earlier run or calibration with the same digest, which `plan` prints beside its estimates.
 
-Three steps are enough; the first pays for what is done once, and counts once. Outside the plan itself, which is the same
-wherever it is made.
+Three steps are enough; the first includes one-time costs and is counted once. Not part of the plan, which does not
+depend on earlier runs.
 """
 
 import json
@@ -23,28 +22,30 @@ LEAST_STEPS = 3
 
 @dataclass(frozen=True)
 class Measured:
-    """Seconds of the first and of a later step by phase, of a round by evaluator, and where they were taken."""
+    """Seconds of the first and of a later step per phase, of a round per evaluator, and the folder of the run."""
 
     folder: Path
     step: Mapping[str, float]
     first: Mapping[str, float]
     evaluation: Mapping[int, float]
     opening: float | None = None
-    """Seconds until the first step could begin."""
+    """Seconds before the first step."""
     memory: Mapping[str, int] = field(default_factory=dict)
-    """Bytes of a process at its peak, by phase."""
+    """Peak bytes of a process, by phase."""
     of_first_steps: bool = False
-    """A calibration: responses may grow or shrink later."""
+    """Whether it is a calibration: response lengths may change later."""
 
     @property
     def limits(self) -> str:
-        """What a figure of a phase that samples holds for, in words."""
+        """The condition under which the times of a phase with rollouts hold, for messages."""
         return " at the response lengths of the first steps" if self.of_first_steps else ""
 
 
 def measured(plan: Plan) -> Measured | None:
-    """What was measured of this plan on this machine, with as many processes and the same pace: in the newest run, else in
-    the newest calibration, of those that know most phases. None where nothing was."""
+    """Measurements of this plan on this machine, with as many processes and the same pace; None if there are none.
+
+    Of the runs and calibrations that cover the most phases, the newest run, else the newest calibration.
+    """
     output_dir, now = Path(plan.output_dir), pace(plan.as_json())
     runs = (_of_run(plan, folder, now) for folder in _newest_first(output_dir, plan.name))
     profiles = (_of_profile(plan, folder, now) for folder in _newest_first(output_dir, f"{plan.name}{PROFILE}"))
@@ -53,7 +54,7 @@ def measured(plan: Plan) -> Measured | None:
 
 
 def whole_seconds(plan: Plan, found: Measured) -> float | None:
-    """All phases and evaluations: as measured, and as estimated where nothing was. Without the time that opening takes."""
+    """Seconds of all phases and evaluations: measured where possible, else estimated. Excludes `opening`."""
     if plan.estimated_seconds is None:
         estimated_evaluation = None
     else:
@@ -75,7 +76,7 @@ def whole_seconds(plan: Plan, found: Measured) -> float | None:
 
 
 def phase_seconds(phase: str, steps: int, found: Measured) -> float | None:
-    """A phase of so many steps as measured: the first, and the others as long as a later one."""
+    """Seconds of a phase with `steps` steps: the measured first step, and the others at the time of a later one."""
     if phase not in found.step:
         return None
     return found.first[phase] + (steps - 1) * found.step[phase]
@@ -129,7 +130,7 @@ def _evaluation_seconds(events: list[dict[str, Any]]) -> dict[int, float]:
 
 
 def _events(folder: Path) -> Iterator[dict[str, Any]]:
-    """The whole lines of events.jsonl."""
+    """The events of all complete lines of events.jsonl."""
     try:
         lines = (folder / "events.jsonl").read_text(encoding="utf-8").split("\n")[:-1]
     except FileNotFoundError:
@@ -138,8 +139,7 @@ def _events(folder: Path) -> Iterator[dict[str, Any]]:
 
 
 def _is_of_this_machine(folder: Path, plan: Plan) -> bool:
-    """Whether the last process of the run said of its machine what this one does, and was one of as many as are planned;
-    times of another mean nothing here."""
+    """Whether the run last ran on this kind of machine with the planned processes: other times do not apply."""
     try:
         manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
     except FileNotFoundError:

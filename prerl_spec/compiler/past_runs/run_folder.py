@@ -1,4 +1,4 @@
-"""Which folder a run takes, and the lock that keeps a second run out of it. Nothing is ever overwritten.
+"""Chooses the folder of a run, and locks it against a second process. Nothing is ever overwritten.
 
 A run is finished when its last event is `end`, and live while a process holds its `run.lock`.
 """
@@ -15,23 +15,23 @@ from prerl_spec.errors import EnvironmentUnmet, UsageError
 try:
     import fcntl
 except ModuleNotFoundError:
-    # Windows, where specs are validated and planned: neither takes a lock.
+    # Windows, where specs are only validated and planned, which needs no lock.
     fcntl = None  # type: ignore[assignment]
 
 LOCK = "run.lock"
 PROFILE = ".profile"
-"""Ends the name of a folder in which a calibration was made: never that of a run."""
+"""Suffix of the name of a calibration folder; run folders never have it."""
 _TAIL_BYTES = 1 << 20
 
 
 def choose_run_folder(
     output_dir: Path, name: str, digest: str, *, run_dir: Path | None = None, new: bool = False
 ) -> tuple[Path, bool]:
-    """The folder of this run, created, and whether an unfinished run of the same digest goes on in it.
+    """The folder of this run, created, and whether it resumes an unfinished run of the same digest.
 
     Without `run_dir`: of `output_dir/name`, `name-2`, `name-3` … the highest-numbered unfinished run of this digest,
-    else (or with `new`) the lowest free name. Raises UsageError for a live run, and for a `run_dir` that holds
-    anything but an unfinished run of this digest.
+    else (or with `new`) the lowest free name. Raises UsageError for a live run, and for a non-empty `run_dir` that is
+    not an unfinished run of this digest.
     """
     if run_dir is not None:
         return _given_folder(run_dir, digest, new)
@@ -43,19 +43,20 @@ def choose_run_folder(
 
 
 def new_profile_folder(output_dir: Path, name: str) -> Path:
-    """A folder of its own for a calibration, created: `name.profile`, `name.profile-2` …, the lowest free."""
+    """A new folder for a calibration, created: the lowest free of `name.profile`, `name.profile-2` …"""
     return _lowest_free(output_dir, f"{name}{PROFILE}")
 
 
 @contextmanager
 def hold_run_folder(folder: Path) -> Iterator[None]:
-    """Keeps every other run out of the folder; the kernel lets go when the process ends, however it ends.
+    """Holds the lock of the run folder; the kernel releases it when the process ends, for whatever reason.
 
-    Raises UsageError where another process holds it, EnvironmentUnmet on a system without such locks.
+    Raises UsageError if another process holds the lock, EnvironmentUnmet on a system without flock.
     """
     if fcntl is None:
         raise EnvironmentUnmet(
-            "a run locks its folder with flock, which this system lacks", hint="run on Linux or macOS; specs plan here"
+            "a run locks its folder with flock, which this system lacks",
+            hint="run on Linux or macOS; `validate` and `plan` work on this system",
         )
     descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
     try:
@@ -72,7 +73,7 @@ def hold_run_folder(folder: Path) -> Iterator[None]:
 
 
 def is_live(folder: Path) -> bool:
-    """Whether a process runs in the folder now."""
+    """Whether a process holds the lock of the run folder."""
     if fcntl is None:
         return False
     try:
@@ -89,7 +90,7 @@ def is_live(folder: Path) -> bool:
 
 
 def is_finished(folder: Path) -> bool:
-    """Whether the last whole event of the run is `end`."""
+    """Whether the last complete event of the run is `end`."""
     try:
         with (folder / "events.jsonl").open("rb") as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL_BYTES))
@@ -100,7 +101,7 @@ def is_finished(folder: Path) -> bool:
 
 
 def digest_of(folder: Path) -> str | None:
-    """The plan digest that the folder was started with, None where it holds no run."""
+    """The plan digest of the run in the folder, None if it is not a run folder."""
     try:
         content = (folder / "plan.json").read_bytes()
     except (FileNotFoundError, NotADirectoryError):
@@ -128,14 +129,14 @@ def _given_folder(folder: Path, digest: str, new: bool) -> tuple[Path, bool]:
 def _why_taken(folder: Path, digest: str) -> str:
     found = digest_of(folder)
     if found is None:
-        return f"{folder} holds files that are no run"
+        return f"{folder} is not empty and not a run folder"
     if found != digest:
         return f"{folder} holds a run of another plan ({found[:12]}, this one is {digest[:12]})"
     return f"the run in {folder} is finished"
 
 
 def numbered(output_dir: Path, name: str) -> dict[int, Path]:
-    """What stands at `name`, `name-2`, `name-3` …, by number."""
+    """The existing paths `name`, `name-2`, `name-3` …, by number."""
     pattern = re.compile(rf"{re.escape(name)}(?:-([2-9]|[1-9][0-9]+))?")
     entries = output_dir.iterdir() if output_dir.is_dir() else ()
     matches = ((pattern.fullmatch(entry.name), entry) for entry in entries)

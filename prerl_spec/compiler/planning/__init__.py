@@ -1,1 +1,1 @@
-"""The plan: every phase, component and evaluation written out, and its digest. Built on estimates and past_runs."""
+"""Computes the plan: phases, components, evaluation and digest. Built on estimates and past_runs."""

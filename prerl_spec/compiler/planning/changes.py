@@ -1,4 +1,4 @@
-"""Which settings of a spec differ from their defaults, and where each came from."""
+"""Lists the settings of a spec that differ from their defaults, with the origin of each."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -12,13 +12,13 @@ from prerl_spec.language.spec import Spec
 from prerl_spec.registry.settings import Setting, settings_of
 
 APART = frozenset({"extends", "unset", "requires", "vars", "plugins", "study", "start", "id", "after"})
-"""What says nothing of the run itself."""
+"""Keys that do not configure the run itself."""
 ASKED_FOR = frozenset({"prompts_per_step", "documents_per_step"})
-"""What a phase must say, one or the other: no departure from a default."""
+"""Keys of which a phase requires one: not a deviation from a default."""
 
 
 def changes(resolved: Resolved) -> tuple[Change, ...]:
-    """In file order; required settings have no default to differ from."""
+    """The changed settings in file order; a required setting has no default, so it is never listed."""
     found = [*_of_section(resolved, resolved.spec, Spec, "")]
     for path, built in resolved.built.items():
         for key, setting in settings_of(type(built.component)).items():
@@ -52,7 +52,7 @@ def _change(resolved: Resolved, path: str, setting: Setting, value: Any) -> Iter
 
 
 def _plain(value: Any) -> Any:
-    """JSON-able, so that a plan reads back as it was written."""
+    """The value in JSON types, so that a plan survives a round trip."""
     if isinstance(value, dict):
         return {k: _plain(v) for k, v in value.items()}
     return [_plain(v) for v in value] if isinstance(value, list | tuple) else value

@@ -1,6 +1,6 @@
-"""A built component written out: every setting, what it hands on, which files it names.
+"""Converts a built component into its plan record: all settings, uninterpreted settings, named files.
 
-A secret is written as the reference that it is, `${secret:NAME}`; a value in its place is masked.
+A secret is stored as its reference, `${secret:NAME}`; a literal value is masked.
 """
 
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ MASK = "(secret)"
 
 
 def written_out(built: Built) -> ComponentPlan:
-    """The component with its defaults, as plan.json holds it."""
+    """The component with its defaults, as stored in plan.json."""
     settings = settings_of(type(built.component))
     values = {key: value for key, value in built.component.settings().items() if settings[key].slot is None}
     for key, setting in settings.items():

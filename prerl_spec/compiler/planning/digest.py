@@ -1,7 +1,7 @@
-"""What a plan means, apart from where and how fast it runs: the part that the digest covers.
+"""The meaning of a plan, which its digest covers: everything that decides results, not where or how fast it runs.
 
-Left out: the output folder, processes and strategy, a tokens_per_pass that plan chose, checkpoints, trackers, tables
-handed on to a sampler's engine, estimates, needs, hardware, and the versions of distributions.
+Excluded: the output folder, processes and strategy, a tokens_per_pass chosen by the planner, checkpoints, trackers,
+tables passed through to a sampler's engine, estimates, prerequisites, hardware, and versions of distributions.
 """
 
 import json
@@ -21,7 +21,7 @@ def digest_of_plan(plan: Plan) -> str:
 
 
 def meaning(plan: Plan) -> dict[str, Any]:
-    """All that decides what is computed, as JSON-able values."""
+    """Everything that decides what is computed, as JSON values."""
     return {
         "run": {"name": plan.name, "seed": plan.seed},
         "model": _component(plan.model),
@@ -37,7 +37,7 @@ def meaning(plan: Plan) -> dict[str, Any]:
 
 
 def fingerprint(path: Path) -> str:
-    """SHA-256 of a file's bytes, or of a folder's relative names and bytes; "absent" where there is nothing."""
+    """SHA-256 of a file's bytes, or of a folder's relative names and bytes; "absent" for a missing path."""
     if path.is_file():
         return sha256(path.read_bytes()).hexdigest()
     if not path.is_dir():
@@ -69,9 +69,9 @@ def _optional(component: ComponentPlan | None) -> dict[str, Any] | None:
 
 
 def _data(data: DataPlan) -> dict[str, Any]:
-    """By content where the rows could be read: then neither the place nor the form of the file matters."""
-    said = _component(data.component)
-    return said if data.fingerprint is None else {**said, "files": {}, "rows": data.fingerprint}
+    """By content if the rows could be read: then neither path nor format of the file matters."""
+    component = _component(data.component)
+    return component if data.fingerprint is None else {**component, "files": {}, "rows": data.fingerprint}
 
 
 def _phase(phase: PhasePlan) -> dict[str, Any]:

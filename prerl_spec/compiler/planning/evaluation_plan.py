@@ -1,4 +1,4 @@
-"""How often evaluators score, on how many questions, and what share of all generated tokens that is, at most."""
+"""Plans evaluation: rounds, questions and tokens of each evaluator, and their share of all generated tokens."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,7 +13,7 @@ from prerl_spec.compiler.rules.phase_roles import PhaseRoles
 from prerl_spec.compiler.rules.port_rules import top_or_first
 
 DEFAULT_MAX_NEW_TOKENS = 1024
-"""Of the sampler `transformers`, which serves where a spec has none."""
+"""Default of the sampler `transformers`, which evaluators use if the spec has no sampler."""
 
 
 def evaluator_plan(
@@ -23,7 +23,7 @@ def evaluator_plan(
     data: Mapping[str, DataPlan],
     path: str,
 ) -> EvaluatorPlan:
-    """An evaluator's rounds, questions and tokens; a text says what is not known here."""
+    """An evaluator's rounds, questions and maximum tokens; `unknown` holds the reason for what is not known."""
     built = resolved.built[path]
     evaluator: Any = built.component
     rounds = _rounds(evaluator, planned)
@@ -39,7 +39,7 @@ def evaluator_plan(
 
 
 def _length(evaluator: Any, phase: PhasePlan | None, default: int) -> int:
-    """Tokens of a response at most: the evaluator's word, else that of the sampler of the phase just ended."""
+    """Maximum tokens of a response: the evaluator's setting, else that of the sampler of the phase just ended."""
     own = getattr(evaluator, "max_new_tokens", None)
     if own is not None:
         return int(own)
@@ -47,8 +47,8 @@ def _length(evaluator: Any, phase: PhasePlan | None, default: int) -> int:
 
 
 def evaluation_share(phases: Sequence[PhasePlan], evaluators: Sequence[EvaluatorPlan]) -> float | None:
-    """Tokens generated for evaluation over all generated tokens, were every response as long as it may be; None where a
-    part is not known."""
+    """Tokens generated for evaluation over all generated tokens, for responses of maximum length; None if a part is
+    unknown."""
     scored = [e.tokens_at_most for e in evaluators]
     drawn = [p.sampled_tokens_at_most for p in phases]
     if None in scored or None in drawn:
@@ -58,9 +58,9 @@ def evaluation_share(phases: Sequence[PhasePlan], evaluators: Sequence[Evaluator
 
 
 def _rounds(evaluator: Any, phases: Sequence[PhasePlan]) -> list[tuple[PhasePlan | None, int]] | None:
-    """How often weights are scored, by the phase they come from (None: as given); None where steps are not known.
+    """Rounds per phase (None: the initial weights); None if the number of steps is unknown.
 
-    Scores at a phase's last step and at its end are of the same weights, and counted once.
+    Evaluations at a phase's last step and at its end are of the same weights and counted once.
     """
     rounds: list[tuple[PhasePlan | None, int]] = [(None, int("base" in evaluator.at or not phases))]
     for phase in phases:
@@ -75,7 +75,7 @@ def _rounds(evaluator: Any, phases: Sequence[PhasePlan]) -> list[tuple[PhasePlan
 
 
 def _questions(built: Built, data: Mapping[str, DataPlan]) -> int | Unknown:
-    """Questions of a round: rows of the data sets that the evaluator names, or what it counts itself."""
+    """Questions of a round: rows of the data sets that the evaluator names, or its `count_questions()`."""
     limit = getattr(built.component, "limit", "off")
     named = [data[name] for _, name in named_data(built)]
     if named:
@@ -88,4 +88,4 @@ def _questions(built: Built, data: Mapping[str, DataPlan]) -> int | Unknown:
     counted: int | None = None if count is None else count()
     if counted is not None:
         return counted
-    return Unknown("how many questions its tasks have is known once they are read" if has_train() else INSTALL_TRAIN)
+    return Unknown("the number of questions is known once the tasks are loaded" if has_train() else INSTALL_TRAIN)

@@ -1,4 +1,4 @@
-"""The first row of a data set as the model will see it, and how long rows are: read here, without a model."""
+"""Renders the first row of a data set as the model will see it, and measures row lengths, without a model."""
 
 from collections.abc import Iterable, Sequence
 from statistics import fmean
@@ -10,15 +10,15 @@ from prerl_spec.text import Codec, render
 from prerl_spec.types import Attempt, Prompt, Rendering
 
 UNANSWERED = Attempt((), "", "length")
-"""Nothing was sampled when a plan is made: it shows what stands before a response of no tokens."""
+"""An empty response: a plan shows the context that precedes a response."""
 LOOKED_AT = 64
-"""Rows whose lengths are averaged."""
+"""Number of rows whose lengths are averaged."""
 
 
 def example_of(name: str, data: DataSet, codec: Codec, views: Iterable[View], *, documents: bool) -> Example:
     """Row 0 through tokenizer, template and every view; mean lengths over the first 64 rows.
 
-    Raises EnvironmentUnmet where a view finds no prefix, SpecInvalid for a template that fails.
+    Raises EnvironmentUnmet if a view has no prefix, SpecInvalid for a template that fails.
     """
     prompts = [render(data.row(i), i, name, data.rendering, codec) for i in range(min(LOOKED_AT, len(data)))]
     first, row = prompts[0], data.row(0)

@@ -1,7 +1,6 @@
-"""The meaning of a plan as one flat table: the path by which a spec would set a value, and the value.
+"""The meaning of a plan as a flat table: the path by which a spec sets a value -> the value.
 
-Phases go by their id, as `--set phases.prune.objective.coefficient=0.02` names them; what is behind a path of a file is
-its content.
+Phases are addressed by id, as in `--set phases.prune.objective.coefficient=0.02`; a file is represented by its content.
 """
 
 import re
@@ -14,15 +13,15 @@ from prerl_spec.language.document import join_path
 from prerl_spec.registry.settings import shown
 
 COMPONENT = frozenset({"use", "settings", "slots", "files"})
-"""Keys by which a component is known in a meaning."""
+"""Keys that identify a component in a meaning."""
 
 UNITS = {("units_per_step", True): "prompts_per_step", ("units_per_step", False): "documents_per_step"}
-"""What a spec calls the units of a step, by whether the phase samples."""
+"""The spec's key for the units of a step, by whether the phase uses rollouts."""
 OF_A_PHASE = re.compile(r"phases\.[a-z0-9_]+\.(.+)")
 
 
 class Difference(NamedTuple):
-    """A path at which two meanings differ; what one side does not have is ABSENT."""
+    """A path at which two meanings differ; a missing value is ABSENT."""
 
     path: str
     before: Any
@@ -36,26 +35,26 @@ class _Absent:
 
 ABSENT = _Absent()
 _HASH = (64, 12)
-"""Digits of a hash, and how many of them tell it from others."""
+"""Digits of a hash, and the number of them that is shown."""
 
 
 def leaves(plan: Plan) -> dict[str, Any]:
-    """Path -> value, JSON-able, in the order of the plan; the order of the phases is the value at `phases`."""
-    meant = meaning(plan)
-    phases = meant.pop("phases")
+    """Path -> JSON value, in the order of the plan; the value at `phases` is the order of the phases."""
+    tree = meaning(plan)
+    phases = tree.pop("phases")
     named = {
         phase["id"]: {UNITS.get((k, p.uses_rollouts), k): v for k, v in phase.items() if k != "id"}
         for phase, p in zip(phases, plan.phases, strict=True)
     }
-    flat = dict(_flat(meant, ""))
+    flat = dict(_flat(tree, ""))
     return {**flat, "phases": [*named], **dict(_flat(named, "phases"))}
 
 
 def differing(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[Difference, ...]:
     """Where two tables differ, leaf by leaf.
 
-    Of a component that gave way to another, and of a phase that only one side has, the first leaf speaks for all: nothing
-    in it can be compared. What a phase takes from the top level is told there.
+    For a component that was replaced, and a phase that only one side has, only the first leaf is reported: the others
+    cannot be compared. A difference that a phase inherits from the top level is reported there.
     """
     apart: list[str] = []
     found: dict[str, Difference] = {}
@@ -75,7 +74,7 @@ def differing(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[Diff
 
 
 def shown_value(value: Any) -> str:
-    """A leaf as TOML would write it; of a hash the first digits, `-` for what is not there."""
+    """A leaf in TOML notation; the first digits of a hash, `-` for an absent value."""
     if value is ABSENT:
         return "-"
     digits, kept = _HASH
@@ -85,7 +84,7 @@ def shown_value(value: Any) -> str:
 
 
 def by_id(path: str, ids: Sequence[str]) -> str:
-    """`phases[1].objective` as `phases.refine.objective`; `ids` are those of the spec, in its order."""
+    """`phases[1].objective` as `phases.refine.objective`; `ids` are the phase ids in the order of the spec."""
     found = re.match(r"phases\[(\d+)\]", path)
     if found is None or int(found[1]) >= len(ids):
         return path

@@ -1,4 +1,4 @@
-"""What a careful colleague would say about a plan before the GPU is rented: one sentence each."""
+"""Notes on surprising consequences of a plan, one sentence each."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -9,25 +9,25 @@ RATIO_SETTINGS = ("clip_low", "clip_high", "dual_clip")
 
 
 def phase_notes(phase: PhasePlan, following: PhasePlan | None) -> Iterator[str]:
-    """Remarks about one phase and its hand-over."""
+    """Notes on one phase and its hand-over."""
     if phase.example is not None and phase.example.template == "no chat template":
         yield "the tokenizer has no chat template: the model sees the bare question (or the row's template)"
     if phase.dropped_rows:
-        yield f"the last {phase.dropped_rows} rows of an epoch make no whole batch and are dropped; epochs reshuffle"
-    if phase.uses_rollouts and phase.updates_per_batch == 1 and _takes_ratios(phase.objective):
-        yield "one update a batch: the ratio to the old policy is 1, so no clip ever acts"
+        yield f"the last {phase.dropped_rows} rows of an epoch fill no batch and are dropped; each epoch is reshuffled"
+    if phase.uses_rollouts and phase.updates_per_batch == 1 and _clips_ratios(phase.objective):
+        yield "one update per batch: the ratio to the old policy is 1, so clipping has no effect"
     if following is not None and phase.carry_optimizer:
         yield from _carried_moments(phase, following)
 
 
-def _takes_ratios(objective: ComponentPlan) -> bool:
+def _clips_ratios(objective: ComponentPlan) -> bool:
     """Whether it, or a term of it, clips the ratio to the old policy."""
     terms = [t for inner in objective.slots.values() for t in (inner if isinstance(inner, tuple) else (inner,))]
-    return bool(set(RATIO_SETTINGS) & objective.settings.keys()) or any(map(_takes_ratios, terms))
+    return bool(set(RATIO_SETTINGS) & objective.settings.keys()) or any(map(_clips_ratios, terms))
 
 
 def _carried_moments(phase: PhasePlan, following: PhasePlan) -> Iterator[str]:
-    """Adam's second moment remembers the old gradient scale for about 1/(1 - beta2) updates."""
+    """Adam's second moment retains the old gradient scale for about 1/(1 - beta2) updates."""
     before, after = (_coefficient(p.objective.settings) for p in (phase, following))
     if before is None or after is None or before == after or "betas" not in phase.optimizer.settings:
         return

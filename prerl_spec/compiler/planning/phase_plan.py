@@ -1,4 +1,4 @@
-"""One phase worked out: who serves it, its steps and tokens, its forwards, its first prompt, its cost."""
+"""Plans one phase: its components, steps and tokens, forwards, first prompt, cost."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,25 +21,25 @@ from prerl_spec.registry.kinds import DataSet
 from prerl_spec.text import Codec
 
 FULL = 0.9
-"""Of the memory that a process may take: the rest is for what the estimate does not know."""
+"""Fraction of a process's memory that an estimate may fill; the rest covers what it does not include."""
 
 
 @dataclass(frozen=True)
 class PlanContext:
-    """What a phase is planned in."""
+    """What the planning of every phase depends on: spec, hardware, data, tokenizer and model shape."""
 
     resolved: Resolved
     hardware: Hardware
     data: Mapping[str, DataSet | None]
     unread: Mapping[str, Unknown]
-    """Of the data sets that are None in `data`."""
+    """The reasons for the data sets that are None in `data`."""
     codec: Codec | Unknown
     shape: Shape | Unknown
 
 
 @dataclass(frozen=True)
 class _Counts:
-    """The numbers that a phase's other numbers follow from."""
+    """The basic counts from which the other numbers of a phase are computed."""
 
     units: int
     group_size: int
@@ -54,7 +54,7 @@ class _Counts:
 
 
 def phase_plan(around: PlanContext, roles: PhaseRoles, following: PhaseRoles | None) -> PhasePlan:
-    """Raises SpecInvalid for data that cannot serve the phase."""
+    """The plan of one phase. Raises SpecInvalid for data that the phase cannot train on."""
     if unfit := list(unfit_rows(around.resolved, roles, around.data)):
         raise SpecInvalid(unfit, around.resolved.sources)
     counts = _counts(roles)
@@ -102,7 +102,7 @@ def phase_plan(around: PlanContext, roles: PhaseRoles, following: PhaseRoles | N
 
 
 def carries_optimizer(roles: PhaseRoles, following: PhaseRoles | None) -> bool | None:
-    """Whether the next phase inherits the moments: what the schedule says, else where both use the same optimizer."""
+    """Whether the next phase inherits the moments: the schedule's setting, else whether both use the same optimizer."""
     if following is None:
         return None
     written = getattr(roles.schedule.component, "optimizer", None)
@@ -115,7 +115,7 @@ def carries_optimizer(roles: PhaseRoles, following: PhaseRoles | None) -> bool |
 def _counts(roles: PhaseRoles) -> _Counts:
     sampler = roles.sampler.component if roles.uses_rollouts and roles.sampler is not None else None
     units = roles.spec.prompts_per_step if roles.uses_rollouts else roles.spec.documents_per_step
-    assert units is not None, "wiring lets no phase pass without the size of its step"
+    assert units is not None, "`wire` reports a phase without a step size"
     return _Counts(
         units=units,
         group_size=sampler.group_size if sampler is not None else 1,
@@ -127,7 +127,7 @@ def _counts(roles: PhaseRoles) -> _Counts:
 
 
 def _rows(around: PlanContext, roles: PhaseRoles) -> int | None:
-    """Rows of the phase's only data set; an epoch of a mixture means nothing."""
+    """Rows of the phase's only data set; None for a mixture, whose epochs are undefined."""
     if len(roles.data) != 1:
         return None
     data = around.data[next(iter(roles.data))]
@@ -164,8 +164,11 @@ def _forwards(roles: PhaseRoles, counts: _Counts, example: Example | None) -> tu
 def _pass(
     around: PlanContext, roles: PhaseRoles, counts: _Counts, planned: tuple[Forward, ...], example: Example | None
 ) -> tuple[int, Cost | Unknown]:
-    """Tokens of a pass and what the phase then costs: as written, else the most that there is room for, or that takes no
-    more than the least does (sampling may need more than any pass)."""
+    """Tokens of a pass, and the cost of the phase with it.
+
+    As written in the spec, else the largest candidate that fits in memory, or that needs no more memory than the smallest
+    (sampling may need more than any pass).
+    """
     sizes = pass_sizes(around.hardware) if roles.spec.tokens_per_pass is None else (roles.spec.tokens_per_pass,)
     costs = [_cost(around, roles, counts, planned, example, size) for size in sizes]
     for size, cost in zip(sizes, costs, strict=True):
@@ -174,7 +177,7 @@ def _pass(
             return size, cost
         if _whole_memory(cost) <= max(FULL * cost.device_bytes, _whole_memory(least)):
             return size, cost
-    raise AssertionError("the least takes no more than the least")
+    raise AssertionError("the smallest candidate always qualifies")
 
 
 def _whole_memory(cost: Cost) -> int:
@@ -192,7 +195,7 @@ def _cost(
     if isinstance(around.shape, Unknown):
         return around.shape
     if example is None:
-        return Unknown("the length of a prompt is not known here")
+        return Unknown("the length of a prompt is unknown here")
     response = _response(counts, example)
     prompt = round(example.mean_context_tokens)
 
@@ -227,12 +230,12 @@ def _cost(
 
 
 def _imported(resolved: Resolved) -> dict[str, int]:
-    """Library -> bytes, of all components of the run."""
+    """Library -> bytes of host memory, over all components of the run."""
     return {name: size for built in resolved.built.values() for name, size in built.component.library_bytes.items()}
 
 
 def adapter_parameters(resolved: Resolved, shape: Shape) -> int | None:
-    """Parameters of the adapter that is trained in place of the model's weights, None where there is none."""
+    """Trainable parameters of the adapter, None if there is none."""
     adapter = getattr(resolved.built["model"].component, "adapter", None)
     return None if adapter is None else shape.num_layers * int(adapter.num_parameters(shape.linear))
 
@@ -249,20 +252,20 @@ def _passes(
 
 
 def _in_a_pass(planned: tuple[Forward, ...], response: int, counts: _Counts, per_pass: int) -> int:
-    """Tokens of the fullest pass: a sample is never cut, and an update may have fewer than fill one."""
+    """Tokens of the largest pass: a sample is never split, and an update may have fewer tokens than a pass."""
     longest = sum((f.context_tokens or 0) + response for f in planned if f.gradient)
     update = longest * -(-counts.attempts // counts.updates_per_batch)
     return max(longest, min(per_pass, update))
 
 
 def _response(counts: _Counts, example: Example | None) -> int:
-    """Tokens of a response at most, of a document on average; 0 where nothing is known."""
+    """Maximum tokens of a response, or mean tokens of a document; 0 if unknown."""
     documents = 0.0 if example is None else example.mean_document_tokens or 0.0
     return counts.max_new_tokens or round(documents)
 
 
 def _ports(resolved: Resolved, roles: PhaseRoles) -> list[Ports]:
-    """Who serves which requirement, for the graph that people read."""
+    """The provider of each consumed port, for the printed graph."""
     supplies = phase_supplies(resolved, roles)
     found: list[Ports] = []
     for served in roles.serving:

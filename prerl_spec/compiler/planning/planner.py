@@ -1,4 +1,4 @@
-"""From a resolved spec to the plan: every default written out, every number worked out, nothing heavy loaded."""
+"""Computes the plan of a resolved spec: all defaults, counts and estimates, without heavy imports."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -49,8 +49,8 @@ def make_plan(resolved: Resolved, hardware: Hardware | None = None) -> Plan:
     shape = _shape(resolved, codec)
     rows = {name: known(found.rows) for name, found in opened.items()}
     unread = {name: found.rows for name, found in opened.items() if isinstance(found.rows, Unknown)}
-    surroundings = PlanContext(resolved, here, rows, unread, codec, shape)
-    planned = _with_notes([phase_plan(surroundings, roles, following) for roles, following in with_following(phases)])
+    context = PlanContext(resolved, here, rows, unread, codec, shape)
+    planned = _with_notes([phase_plan(context, roles, following) for roles, following in with_following(phases)])
     data = {name: _data_plan(resolved, name, found) for name, found in opened.items()}
     evaluators = tuple(
         evaluator_plan(resolved, phases, planned, data, f"evaluate[{n}]") for n in range(len(spec.evaluate))
@@ -72,7 +72,7 @@ def make_plan(resolved: Resolved, hardware: Hardware | None = None) -> Plan:
         phases=planned,
         evaluators=evaluators,
         evaluation_share=evaluation_share(planned, evaluators),
-        estimated_seconds=_seconds(surroundings, planned, evaluators),
+        estimated_seconds=_seconds(context, planned, evaluators),
         trackers=tuple(written_out(resolved.built[f"trackers[{n}]"]) for n in range(len(spec.trackers))),
         distributed={**spec.distributed.model_dump(mode="json"), "precision": precision},
         checkpoint=spec.checkpoint.model_dump(mode="json"),
@@ -90,14 +90,14 @@ def make_plan(resolved: Resolved, hardware: Hardware | None = None) -> Plan:
 
 @dataclass(frozen=True)
 class _Opened:
-    """A data set, as far as it can be opened here, and the tokenizer files that it brings."""
+    """A data set, opened if it is available locally, and the tokenizer files that it provides."""
 
     rows: DataSet | Unknown
     tokenizer: Mapping[str, str] | None
 
 
 def _open(resolved: Resolved, name: str) -> _Opened:
-    """Opens a data set that needs nothing from outside; one on the hub is read by the run alone."""
+    """Opens a data set whose prerequisites are met locally; a data set on the hub is only read by the run."""
     component: Any = resolved.built[join_path("data", name)].component
     tokenizer = component.tokenizer_files()
     states = check_prerequisites(((name, r) for r in component.prerequisites()), Hardware(1, None))
@@ -147,7 +147,7 @@ def _top(resolved: Resolved, role: str) -> ComponentPlan | None:
 
 
 def _required(resolved: Resolved, phases: tuple[PhaseRoles, ...]) -> Iterator[tuple[str, Prerequisite]]:
-    """Requirements of every component that the run will use, and the secrets that the spec names, each with its path."""
+    """Prerequisites of every component that the run uses, and the secrets that the spec names, each with its path."""
     unused = {*unused_components(resolved, phases), *(join_path("data", n) for n in unused_data(resolved, phases))}
     serving = [s for roles in phases for s in roles.serving]
     top = [Served(role, resolved.built.get(role)) for role in ("sampler", "verifier")]
@@ -156,7 +156,7 @@ def _required(resolved: Resolved, phases: tuple[PhaseRoles, ...]) -> Iterator[tu
         for path, built in nested(served):
             if path not in seen and path.partition("[")[0] not in unused and path not in unused:
                 seen.add(path)
-                yield from ((path, requirement) for requirement in built.component.prerequisites())
+                yield from ((path, prerequisite) for prerequisite in built.component.prerequisites())
     yield from run_prerequisites()
     yield from engine_parts(resolved.spec)
     yield from invariance_parts(resolved, phases)
@@ -165,7 +165,7 @@ def _required(resolved: Resolved, phases: tuple[PhaseRoles, ...]) -> Iterator[tu
 
 
 def _seconds(around: PlanContext, phases: Sequence[PhasePlan], evaluators: Sequence[EvaluatorPlan]) -> float | None:
-    """Steps x seconds of every phase, and the tokens of evaluation."""
+    """Estimated seconds of all phases and evaluations; None if a part is unknown."""
     tokens = [e.tokens_at_most for e in evaluators]
     if isinstance(around.shape, Unknown) or any(t is None for t in tokens):
         return None
@@ -185,7 +185,7 @@ def _determinism(asked: DistributedSpec) -> Iterator[str]:
 
 def _notes(codec: Codec | Unknown, shape: Shape | Unknown, *, study: bool) -> Iterator[str]:
     if study:
-        yield "one run of the spec as it stands: this version has no command that runs the arms and seeds of [study]"
+        yield "a single run of the spec: this version has no command that runs the arms and seeds of [study]"
     if isinstance(codec, Unknown):
         yield f"prompts and prefix are unknown: {codec.why}"
     if isinstance(shape, Unknown):

@@ -1,4 +1,4 @@
-"""What a phase asks of the rows it takes, told where its data can be read: enough of them (E0701), of its kind (E0601)."""
+"""Checks rows of local data against the needs of a phase: enough of them (E0701), with gold or document (E0601)."""
 
 from collections.abc import Iterator, Mapping
 from itertools import islice
@@ -15,7 +15,7 @@ from prerl_spec.types import Row
 
 
 def unfit_rows(resolved: Resolved, roles: PhaseRoles, opened: Mapping[str, DataSet | None]) -> Iterator[Diagnostic]:
-    """Each data set of the phase that cannot serve it; one that cannot be read here is left to the run."""
+    """A diagnostic for each data set that the phase cannot train on; unreadable ones are checked by the run."""
     for name in roles.data:
         data = opened[name]
         if data is None:
@@ -35,7 +35,7 @@ def unfit_rows(resolved: Resolved, roles: PhaseRoles, opened: Mapping[str, DataS
 
 
 def _lacking(resolved: Resolved, roles: PhaseRoles, name: str, data: DataSet) -> str | None:
-    """What none of the first rows has and the phase cannot do without."""
+    """What the phase needs and none of the first rows has, None if nothing is missing."""
     rows = list(islice(map(data.row, range(len(data))), LOOKED_AT))
     if not roles.uses_rollouts:
         return None if any(r.document for r in rows) else f"trains on documents, and data set `{name}` has none"
@@ -47,13 +47,13 @@ def _lacking(resolved: Resolved, roles: PhaseRoles, name: str, data: DataSet) ->
 
 
 def _can_be_judged(row: Row, verifier: object) -> bool:
-    """Whether there is a gold answer, or the verifier asks for none."""
+    """Whether there is a gold answer, or the verifier needs none."""
     check_gold = getattr(verifier, "check_gold", None)
     return row.gold is not None or check_gold is None or check_gold("") is None
 
 
 def _too_few(resolved: Resolved, roles: PhaseRoles, opened: Mapping[str, DataSet | None]) -> Iterator[Diagnostic]:
-    """A step that takes more rows than its only data set has; what a mixture takes of each is the run's to say."""
+    """A step with more rows than its only data set has; mixtures are checked by the run."""
     name = next(iter(roles.data))
     data = opened[name]
     unit = "prompts_per_step" if roles.uses_rollouts else "documents_per_step"
@@ -61,5 +61,5 @@ def _too_few(resolved: Resolved, roles: PhaseRoles, opened: Mapping[str, DataSet
     if len(roles.data) > 1 or data is None or len(data) >= wanted:
         return
     key = f"{roles.path}.{unit}"
-    message = f"{roles.title} takes {wanted} rows a step, and data set `{name}` has {len(data)}"
-    yield Diagnostic(Code.CONTRADICTION, message, resolved.value_span(key), path=key, help="take fewer")
+    message = f"{roles.title} needs {wanted} rows per step, and data set `{name}` has {len(data)}"
+    yield Diagnostic(Code.CONTRADICTION, message, resolved.value_span(key), path=key, help=f"lower {unit}, or add rows")

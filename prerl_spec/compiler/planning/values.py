@@ -1,6 +1,6 @@
-"""Every value of a resolved spec: what was given, what it came to, and where it came from.
+"""Lists every value of a resolved spec: as written, as resolved, and its origin.
 
-Outside the plan's meaning. A secret is masked in both; a default was not given.
+Not part of the plan's meaning. A secret is masked in both; a default has no written form.
 """
 
 from collections.abc import Iterator, Mapping
@@ -21,7 +21,7 @@ DEFAULT = "default"
 
 
 def values(resolved: Resolved) -> tuple[Value, ...]:
-    """Leaf by leaf: the core's own keys first, then each component's, defaults included."""
+    """All leaves: the keys of the core tables first, then those of each component, defaults included."""
     found = [*_of_section(resolved, resolved.spec, Spec, "")]
     for path, built in resolved.built.items():
         found += _of_component(resolved, path, built)
@@ -43,7 +43,7 @@ def _of_section(resolved: Resolved, section: Any, model: type[BaseModel], path: 
 
 
 def _of_component(resolved: Resolved, path: str, built: Built) -> Iterator[Value]:
-    """Its name and settings; components in its slots stand in `built` under paths of their own."""
+    """Its name and settings; components in its slots are separate entries of `built`."""
     short = path if isinstance(resolved.node(path), Scalar) else None
     yield _value(resolved, join_path(path, "use"), built.use, written_at=short)
     planned = written_out(built).settings
@@ -64,17 +64,17 @@ def _leaves(resolved: Resolved, path: str, value: Any, *, secret: bool = False) 
 
 
 def _value(resolved: Resolved, path: str, value: Any, *, secret: bool = False, written_at: str | None = None) -> Value:
-    """`written_at`: the path of the text that stands for a whole component."""
+    """`written_at`: the path of a component's short form (a string)."""
     node, key = resolved.node(written_at or path), path.rpartition(".")[2]
     span = None if node is None else resolved.value_span(written_at or path)
     if span is None:
         return Value(path, None, _shown(value, key), DEFAULT)
-    given = _as_written(resolved, span)
-    if secret and not given.strip("\"'").startswith("${secret:"):
-        given = MASK
+    written = _as_written(resolved, span)
+    if secret and not written.strip("\"'").startswith("${secret:"):
+        written = MASK
     via = node.via if isinstance(node, Scalar) else None
     defined = None if via is None else _place(via)
-    return Value(path, _shown(given, key), _shown(value, key), _place(span), defined)
+    return Value(path, _shown(written, key), _shown(value, key), _place(span), defined)
 
 
 def _as_written(resolved: Resolved, span: Span) -> str:
@@ -86,19 +86,19 @@ def _as_written(resolved: Resolved, span: Span) -> str:
 
 
 def _place(span: Span) -> str:
-    """`dsrl.toml:43:7`; of the command line, the option: `--set #1`."""
+    """`dsrl.toml:43:7`; for the command line the option: `--set #1`."""
     if span.file.startswith("<--"):
         return span.file.strip("<>")
     return f"{span.file}:{span.line}:{span.column}"
 
 
 def _shown(value: Any, key: str) -> Any:
-    """Without what looks like a secret."""
+    """The value, masked if it looks like a secret."""
     return masked(value) if isinstance(value, str) and looks_secret(value, key) else value
 
 
 def _plain(value: Any) -> Any:
-    """JSON-able: what a study's arms hold may be dates."""
+    """The value in JSON types: study arms may hold dates."""
     if isinstance(value, Mapping):
         return {key: _plain(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):

@@ -1,1 +1,1 @@
-"""A plan or a spec for people and programs: tables, graphs, resolved TOML, JSON Schema. Built on planning."""
+"""Renders a plan or a spec: text, graphs, resolved TOML, JSON Schema. Built on planning."""

@@ -1,4 +1,4 @@
-"""The wired graph as nodes and edges, for pictures (Mermaid) and programs (JSON)."""
+"""The graph of a spec as nodes and edges, as Mermaid and as JSON."""
 
 import re
 from dataclasses import asdict, dataclass
@@ -13,7 +13,7 @@ from prerl_spec.language.document import join_path
 
 @dataclass(frozen=True)
 class Node:
-    """A component at work: `Node("prune_sampler", "sampler", "vllm", "prune")`; `phase` is None outside phases."""
+    """A component of the graph: `Node("prune_sampler", "sampler", "vllm", "prune")`; `phase` is None outside phases."""
 
     id: str
     kind: str
@@ -23,7 +23,7 @@ class Node:
 
 @dataclass(frozen=True)
 class Edge:
-    """What goes from one node to another: a batch on its way, or a port."""
+    """A flow from one node to another: a batch, a port or weights."""
 
     source: str
     target: str
@@ -39,7 +39,7 @@ class Drawing:
         return {"nodes": [asdict(n) for n in self.nodes], "edges": [asdict(e) for e in self.edges]}
 
     def as_mermaid(self) -> str:
-        """A flowchart: a box a phase, an arrow a batch."""
+        """A flowchart with one box per phase and one arrow per flow."""
         lines = ["flowchart LR"]
         lines += [f"  {_box(n)}" for n in self.nodes if n.phase is None]
         for phase in dict.fromkeys(n.phase for n in self.nodes if n.phase is not None):
@@ -74,17 +74,17 @@ def draw(resolved: Resolved) -> Drawing:
 
 
 def _phase(roles: PhaseRoles) -> tuple[list[Node], list[Edge]]:
-    """The stations of a batch in order, and what goes from each to the next."""
+    """The nodes that a batch passes in order, and the flow from each to the next."""
     phase = roles.spec.id
     stations: list[tuple[str, Served, str]] = []
     if roles.uses_rollouts:
-        assert roles.sampler is not None, "wiring lets no sampling phase pass without a sampler"
+        assert roles.sampler is not None, "`wire` reports a phase with rollouts and no sampler"
         stations.append(("sampler", roles.sampler, "attempts"))
         if roles.verifier is not None:
             stations.append(("verifier", roles.verifier, _reward_port(roles.verifier)))
         stations += [(f"reward_{n}", r, "reward[scalar]") for n, r in enumerate(roles.rewards)]
         stations += [(f"filter_{n}", f, "groups") for n, f in enumerate(roles.filters)]
-    assert roles.optimizer is not None, "wiring lets no phase pass without an optimizer"
+    assert roles.optimizer is not None, "`wire` reports a phase without an optimizer"
     stations += [("objective", roles.objective, "gradient"), ("optimizer", roles.optimizer, "")]
     nodes = [Node(f"{phase}_{role}", role.partition("_")[0], _name(served), phase) for role, served, _ in stations]
     first = "prompts" if roles.uses_rollouts else "documents"
@@ -110,7 +110,7 @@ def _reward_port(verifier: Served) -> str:
 
 
 def _data_id(name: str) -> str:
-    """Data sets may have any name that TOML allows; Mermaid's ids are words."""
+    """A Mermaid id for a data set: TOML allows any name, Mermaid only word characters."""
     return "data_" + re.sub(r"\W", "_", name)
 
 

@@ -1,4 +1,4 @@
-"""Numbers as people read them: durations, bytes, counts."""
+"""Formats numbers for people: durations, bytes, counts."""
 
 import textwrap
 from collections.abc import Iterable
@@ -29,7 +29,7 @@ def size(num_bytes: float) -> str:
 
 
 def count(number: float) -> str:
-    """ "65,536", "1.2 M", "3.4 G"; parameters and tokens alike."""
+    """ "65,536", "1.2 M", "3.4 G"; for parameters and tokens."""
     for unit, name in ((1e12, "T"), (1e9, "G"), (1e6, "M")):
         if number >= unit:
             return f"{number / unit:.3g} {name}"
@@ -42,7 +42,7 @@ def plural(number: int, noun: str) -> str:
 
 
 def line(label: str, text: str, *, indent: int = 2, column: int = 15) -> list[str]:
-    """A labelled line, wrapped under itself."""
+    """A labelled line, wrapped with a hanging indent."""
     head = " " * indent + f"{label:<{column - indent}}"
     return textwrap.wrap(
         text,

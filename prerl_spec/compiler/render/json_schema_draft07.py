@@ -1,7 +1,7 @@
-"""A setting's JSON Schema as pydantic writes it, turned into draft-07 of what a spec may write in its place.
+"""Converts a setting's JSON Schema from pydantic to draft-07 for the values that a spec may write.
 
-Three things change: null goes (TOML has none), `"${...}"` may stand for a value, and alternatives are told apart by their
-type (`if/then`), so that an editor marks the value with the rule that it breaks and not with a list of all of them.
+Three things change: null is removed (TOML has none), `"${...}"` may replace a value, and alternatives are selected by
+type (`if/then`), so that an editor reports the violated rule instead of a list of all alternatives.
 """
 
 from collections.abc import Mapping
@@ -17,8 +17,8 @@ REFERENCE_SCHEMA: Schema = {
     "pattern": r"(^|[^$])\$\{",
 }
 CLOSED: Schema = {"description": "There is no such key.", "allOf": [False]}
-"""What `additionalProperties: false` means, said so that editors mark the unknown key and not its whole table."""
-_SAID = ("description", "default")
+"""`additionalProperties: false` in a form for which editors mark the unknown key, not the whole table."""
+_ANNOTATIONS = ("description", "default")
 
 
 def pointer(name: str) -> Schema:
@@ -27,19 +27,19 @@ def pointer(name: str) -> Schema:
 
 
 def described(schema: Schema, **words: Any) -> Schema:
-    """The schema with description and default. Draft-07 ignores whatever stands beside a `$ref`, so one is wrapped."""
-    said = {key: value for key, value in words.items() if value is not None}
-    if not said:
+    """The schema with description and default; a `$ref` is wrapped in `allOf`, as draft-07 ignores its siblings."""
+    annotations = {key: value for key, value in words.items() if value is not None}
+    if not annotations:
         return schema
-    return {**said, "allOf": [schema]} if "$ref" in schema else {**said, **schema}
+    return {**annotations, "allOf": [schema]} if "$ref" in schema else {**annotations, **schema}
 
 
 def written(schema: Mapping[str, Any], home: str) -> Schema:
-    """What a spec may write where pydantic wants `schema`; definitions of its own are found under `home.NAME`."""
-    said = {key: schema[key] for key in _SAID if schema.get(key) is not None}
-    value = _value({k: v for k, v in schema.items() if k not in (*_SAID, "title")}, home)
+    """The schema of values that a spec may write for pydantic's `schema`; its definitions are under `home.NAME`."""
+    annotations = {key: schema[key] for key in _ANNOTATIONS if schema.get(key) is not None}
+    value = _value({k: v for k, v in schema.items() if k not in (*_ANNOTATIONS, "title")}, home)
     takes_any_text = value in ({}, {"type": "string"})
-    return described(value if takes_any_text else {"if": pointer(REFERENCE), "then": {}, "else": value}, **said)
+    return described(value if takes_any_text else {"if": pointer(REFERENCE), "then": {}, "else": value}, **annotations)
 
 
 def _value(schema: Mapping[str, Any], home: str) -> Schema:
@@ -63,7 +63,7 @@ def _value(schema: Mapping[str, Any], home: str) -> Schema:
 
 
 def _union(alternatives: list[Schema]) -> Schema:
-    """Alternatives of different types become one rule a type; others stay alternatives."""
+    """Alternatives of distinct types become one rule per type; others remain `anyOf`."""
     types = [a.get("type") for a in alternatives]
     if len(alternatives) == 1:
         return alternatives[0]

@@ -1,4 +1,4 @@
-"""One phase of a plan as people read it."""
+"""Renders one phase of a plan as text."""
 
 import json
 import textwrap
@@ -9,13 +9,13 @@ from prerl_spec.compiler.plan import ComponentPlan, Cost, Example, Forward, Phas
 from prerl_spec.compiler.render.human_units import WIDTH, count, duration, line, plural, size
 
 SHOWN_LINES = 12
-"""Lines of a prompt that are shown; plan.json holds all of it."""
+"""Maximum number of prompt lines shown; plan.json holds the whole prompt."""
 
 
 def render_phase(
     phase: PhasePlan, following: PhasePlan | None, number: int, total: int, found: Measured | None = None
 ) -> str:
-    """The graph, the batch arithmetic, forwards, cost, first prompt and remarks."""
+    """Graph, batch arithmetic, forwards, cost, first prompt and notes of a phase."""
     steps = "steps until its token budget is spent" if phase.steps is None else plural(phase.steps, "step")
     out = [f"phase {number} of {total}: {phase.id}, {steps}", f"  {flow(phase)}", ""]
     out += line("objective", settings_text(phase.objective))
@@ -43,7 +43,7 @@ def render_phase(
 
 
 def flow(phase: PhasePlan) -> str:
-    """The way of a batch: `train -> transformers -> exact_match -> grpo -> adamw -> policy`."""
+    """The data flow of a batch: `train -> transformers -> exact_match -> grpo -> adamw -> policy`."""
     data = " + ".join(name if share == 1 else f"{share:.2g} {name}" for name, share in phase.data.items())
     middle = [phase.sampler, phase.verifier] if phase.uses_rollouts else []
     names = [data, *(c.use for c in middle if c is not None)]
@@ -82,7 +82,9 @@ def _step(phase: PhasePlan) -> str:
 
 
 def _whole(phase: PhasePlan) -> str:
-    parts = ["unknown: a token budget ends it"] if phase.updates is None else [plural(phase.updates, "update")]
+    parts = (
+        ["unknown: the phase ends by a token budget"] if phase.updates is None else [plural(phase.updates, "update")]
+    )
     if phase.epochs is not None:
         parts.append(f"{phase.epochs:.2g} epochs of {', '.join(phase.data)}")
     if phase.uses_rollouts and phase.sampled_tokens_at_most is not None:
@@ -107,7 +109,7 @@ def _forward(forward: Forward, phase: PhasePlan) -> str:
 
 def _passes(phase: PhasePlan) -> str:
     chosen = "written" if phase.tokens_per_pass_written else "chosen by plan"
-    number = "" if phase.passes_at_most is None else f"{phase.passes_at_most:,} an update and process, "
+    number = "" if phase.passes_at_most is None else f"{phase.passes_at_most:,} per update and process, "
     bound = "about " if not phase.uses_rollouts else "at most "
     return (
         f"{bound if number else ''}{number}of up to {phase.tokens_per_pass:,} tokens ({chosen}); a sample is never cut"
@@ -120,7 +122,7 @@ def _cost(phase: PhasePlan) -> list[str]:
     memory, whole = phase.cost.memory_bytes, sum(phase.cost.memory_bytes.values())
     parts = ", ".join(f"{name} {size(number)}" for name, number in memory.items())
     return [
-        *line("memory", f"{size(whole)} a process: {parts}{_too_much(whole, phase.cost.device_bytes)}"),
+        *line("memory", f"{size(whole)} per process: {parts}{_too_much(whole, phase.cost.device_bytes)}"),
         *line("time", _time(phase, phase.cost)),
     ]
 
@@ -128,44 +130,44 @@ def _cost(phase: PhasePlan) -> list[str]:
 def _too_much(wanted: int, there: int | None) -> str:
     if there is None or wanted <= there:
         return ""
-    return f"; MORE than the {size(there)} that a process has here: it would not fit"
+    return f"; MORE than the {size(there)} available to a process here: it would not fit"
 
 
 def _time(phase: PhasePlan, cost: Cost) -> str:
     whole = "" if phase.steps is None else f", {duration(cost.seconds_per_step * phase.steps)} in all"
-    longest = ", with responses as long as they may be" if phase.uses_rollouts else ""
+    longest = ", for responses of maximum length" if phase.uses_rollouts else ""
     return (
-        f"about {duration(cost.seconds_per_step)} a step{whole} on {cost.basis} "
-        f"({cost.teraflop_per_step:.2g} TFLOP a step; a rough estimate{longest})"
+        f"about {duration(cost.seconds_per_step)} per step{whole} on {cost.basis} "
+        f"({cost.teraflop_per_step:.2g} TFLOP per step; a rough estimate{longest})"
     )
 
 
 def _measured(phase: PhasePlan, found: Measured) -> str:
     whole = None if phase.steps is None else phase_seconds(phase.id, phase.steps, found)
-    parts = [f"{duration(found.step[phase.id])} a step"]
+    parts = [f"{duration(found.step[phase.id])} per step"]
     if whole is not None:
         parts.append(f"{duration(whole)} in all")
     if phase.id in found.memory:
-        parts.append(f"{size(found.memory[phase.id])} of memory a process at most")
+        parts.append(f"{size(found.memory[phase.id])} of peak memory per process")
     return f"{', '.join(parts)}{found.limits if phase.uses_rollouts else ''}, in {found.folder}"
 
 
 def _hand_over(phase: PhasePlan, following: PhasePlan) -> str:
-    """What the next phase inherits; of data, learning rate and reference only what makes a difference there."""
+    """What the next phase inherits; data, learning rate and reference only where they matter to it."""
     settings = phase.schedule.settings
-    parts = ["weights carry", "moments carry" if phase.carry_optimizer else "moments start anew"]
+    parts = ["weights carry", "moments carry" if phase.carry_optimizer else "moments are reset"]
     shared = [name for name in following.data if name in phase.data]
     if settings.get("data") == "restart":
-        parts.append("data starts anew")
+        parts.append("data restarts")
     elif shared:
-        parts.append(f"{' and '.join(shared)} goes on where it stands")
+        parts.append(f"{' and '.join(shared)} {'continues' if len(shared) == 1 else 'continue'}")
     theirs = following.optimizer.settings
     if theirs.get("lr_schedule", "constant") != "constant" or theirs.get("warmup_steps"):
         carried = settings.get("lr_schedule") == "carry"
-        parts.append("lr schedule goes on: one course over both phases" if carried else "lr schedule restarts")
+        parts.append("lr schedule continues: one decay spanning both phases" if carried else "lr schedule restarts")
     if any(f.of == "reference" for f in following.forwards):
         kept = settings.get("reference") == "keep"
-        parts.append("the reference stays" if kept else "the reference takes over the weights")
+        parts.append("the reference is kept" if kept else "the reference is reset to the current weights")
     return f"to {following.id}: {', '.join(parts)}"
 
 

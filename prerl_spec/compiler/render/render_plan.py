@@ -1,4 +1,4 @@
-"""A plan as a page for people, to be read before a machine is rented."""
+"""Renders a plan as text, to be read before any hardware is paid for."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -16,7 +16,7 @@ CHECKPOINT_BYTES_PER_PARAMETER = 12
 
 
 def render_plan(plan: Plan, found: Measured | None = None) -> str:
-    """The whole page, without colour; with the seconds of an earlier run where there is one."""
+    """The whole text, without colour; includes measured times of an earlier run if there are any."""
     total = len(plan.phases)
     blocks = [
         _head(plan),
@@ -31,10 +31,10 @@ def render_plan(plan: Plan, found: Measured | None = None) -> str:
 
 
 def render_differences(before: Plan, after: Plan, name: str) -> str:
-    """What another plan means that this one does not, leaf by leaf."""
+    """The differences in meaning between an earlier plan `name` and this one, leaf by leaf."""
     found = differing(leaves(before), leaves(after))
     if not found:
-        return f"means what {name} meant\n"
+        return f"same meaning as {name}\n"
     rows = table((path, shown_value(old), "->", shown_value(new)) for path, old, new in found)
     return "\n".join([f"changed against {name}", *rows]) + "\n"
 
@@ -42,13 +42,13 @@ def render_differences(before: Plan, after: Plan, name: str) -> str:
 def _head(plan: Plan) -> str:
     name = plan.model.settings.get("name") or plan.model.settings.get("tokenizer") or ""
     out = [f"{plan.name} (seed {plan.seed}), plan {plan.digest[:12]}, prerl-spec {plan.prerl_spec}"]
-    computes = plan.distributed["precision"] or "its own precision"
+    computes = plan.distributed["precision"] or "the model's precision"
     adapter = plan.model.slots.get("adapter")
     held = f"in float32, computing in {computes}" if adapter is None else f"frozen in {computes}"
     out += line("model", f"{plan.model.use} {name}".strip() + f", {_parameters(plan.num_parameters)} {held}")
     if isinstance(adapter, ComponentPlan):
         out += line("adapter", f"{settings_text(adapter)}; {_parameters(plan.adapter_parameters)} trained in float32")
-    out += line("machine", f"{plan.hardware.words}; {_shared(plan.distributed)}")
+    out += line("machine", f"{plan.hardware.words}; {_distribution(plan.distributed)}")
     if plan.phases:
         out += line("checkpoints", _checkpoints(plan))
     for note in plan.notes:
@@ -60,21 +60,21 @@ def _parameters(number: int | None) -> str:
     return "parameters unknown" if number is None else f"{count(number)} parameters"
 
 
-def _shared(distributed: Mapping[str, Any]) -> str:
-    """ "8 processes, weights in shards, activations computed again"."""
+def _distribution(distributed: Mapping[str, Any]) -> str:
+    """ "8 processes, sharded weights, activation checkpointing"."""
     processes = distributed["processes"]
     words = [f"{processes} processes" if processes > 1 else "1 process"]
     if distributed["strategy"] == "fsdp2" and processes > 1:
-        words.append("weights in shards")
+        words.append("sharded weights")
     if distributed["activation_checkpointing"]:
-        words.append("activations computed again")
+        words.append("activation checkpointing")
     return ", ".join(words)
 
 
 def _checkpoints(plan: Plan) -> str:
-    """When, and the disk that they take: float32 weights and two moments, of the newest and of each phase's end."""
+    """When checkpoints are written and their disk space: float32 weights and two moments each."""
     every, keep = plan.checkpoint["every"], plan.checkpoint["keep"]
-    when = f"every {plural(every, 'step')} and at each phase's end; those ends and the newest {keep} are kept"
+    when = f"every {plural(every, 'step')} and at each phase's end; the newest {keep} and those of phase ends are kept"
     if plan.num_parameters is None or plan.model.slots.get("adapter") is not None:
         return when
     each = plan.num_parameters * CHECKPOINT_BYTES_PER_PARAMETER
@@ -96,9 +96,9 @@ def _rows(data: DataPlan) -> str:
 def _evaluation(plan: Plan) -> str:
     if not plan.evaluators:
         return ""
-    share = "a share of the generated tokens that is unknown here"
+    share = "unknown share of all generated tokens"
     if plan.evaluation_share is not None:
-        share = f"{plan.evaluation_share:.0%} of all generated tokens, were every response as long as it may be"
+        share = f"{plan.evaluation_share:.0%} of all generated tokens, for responses of maximum length"
     out = [f"evaluation: {share}"]
     for evaluator in plan.evaluators:
         out += line(evaluator.component.use, f"{_questions(evaluator)}; {_tokens(evaluator)}")
@@ -115,7 +115,7 @@ def _questions(evaluator: EvaluatorPlan) -> str:
 
 def _tokens(evaluator: EvaluatorPlan) -> str:
     if evaluator.tokens_at_most is None:
-        return f"tokens unknown: {evaluator.unknown or 'a phase ends by its tokens'}"
+        return f"tokens unknown: {evaluator.unknown or 'a phase ends by a token budget'}"
     return f"at most {count(evaluator.tokens_at_most)} tokens"
 
 
@@ -135,7 +135,7 @@ def _json(value: object) -> str:
 
 
 def _needs(needs: Iterable[PrerequisitePlan]) -> str:
-    # What every run needs is worth a line only where it is missing.
+    # The prerequisite of every run is listed only if it is unmet.
     needs = [need for need in needs if need.name != TRAIN or not need.met]
     if not needs:
         return "needs: nothing beyond what is installed"
@@ -147,7 +147,7 @@ def _needs(needs: Iterable[PrerequisitePlan]) -> str:
         if need.met is not True:
             out += line("", f"= help: {need.hint}")
     if any(need.what in ("model", "dataset") and need.met is False for need in needs):
-        out += line("", "`prerl-spec fetch SPEC` brings models and data here")
+        out += line("", "`prerl-spec fetch SPEC` downloads models and data")
     return "\n".join(out)
 
 
@@ -161,9 +161,9 @@ def _sum(plan: Plan, found: Measured | None) -> str:
 
 def _whole_time(plan: Plan, found: Measured | None) -> str:
     if found is not None and (seconds := whole_seconds(plan, found)) is not None:
-        opening = "" if found.opening is None else f", and {duration(found.opening)} to open it"
+        opening = "" if found.opening is None else f", plus {duration(found.opening)} of start-up"
         return f"about {duration(seconds)} in all{opening}, as measured in {found.folder}{found.limits}"
     if plan.estimated_seconds is None:
         return "time unknown"
-    estimate = "a rough estimate, with responses as long as they may be; `run SPEC --profile` measures"
+    estimate = "a rough estimate, for responses of maximum length; `run SPEC --profile` measures"
     return f"about {duration(plan.estimated_seconds)} in all ({estimate})"

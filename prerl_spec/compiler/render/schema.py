@@ -1,8 +1,8 @@
-"""The JSON Schema (draft-07) of the spec language with every installed component: what an editor completes and checks.
+"""The JSON Schema (draft-07) of the spec language and all installed components, for completion and checks in editors.
 
-A schema sees one file. One that has `extends`, or no `spec` (a parent, an overlay), may leave out what another brings:
-there nothing is missing, and a table without `use` may hold any setting. References and names of `local.` components
-cannot be followed. All else is as strict as `validate`.
+A schema sees one file. A file with `extends`, or without `spec` (a parent, an overlay), may omit keys that another file
+defines: there no key is required, and a table without `use` may hold any setting. References and names of `local.`
+components cannot be resolved. Everything else is as strict as `validate`.
 """
 
 from collections.abc import Iterator
@@ -25,12 +25,12 @@ from prerl_spec.registry.entry_points import PluginFault, Registry, load
 from prerl_spec.registry.settings import Setting, settings_of
 
 BEFORE_REFERENCES = frozenset({"spec", "extends", "unset", "requires", "vars"})
-"""Keys of the top level that are read as they stand, or that hold anything."""
+"""Top-level keys that are read before interpolation, or that may hold any value."""
 LOCAL = r"^local\.[a-z][a-z0-9_]*(@[1-9][0-9]*)?$"
 
 
 def spec_schema(registry: Registry) -> tuple[Schema, tuple[PluginFault, ...]]:
-    """The schema, and the faults of plugins that cannot be imported: their names are known, their settings are open."""
+    """The schema, and the faults of plugins that cannot be imported, whose settings are unrestricted."""
     writer = _Writer(registry)
     root = writer.table(Spec)
     root["properties"]["spec"] |= {"enum": [LANGUAGE_VERSION]}
@@ -49,7 +49,7 @@ def spec_schema(registry: Registry) -> tuple[Schema, tuple[PluginFault, ...]]:
 
 
 class _Writer:
-    """Writes a definition the first time that it is referred to: components may hold components of their own kind."""
+    """Writes each definition at its first reference: components may contain components of the same kind."""
 
     def __init__(self, registry: Registry) -> None:
         self.registry = registry
@@ -57,10 +57,10 @@ class _Writer:
         self.faults: list[PluginFault] = []
         self._loaded: dict[tuple[Kind, str], type[Component] | None] = {}
 
-    # --- what is written: every key known, every value right -------------------------------------------------------
+    # --- written keys: every key known, every value valid --------------------------------------------------------
 
     def table(self, model: type[BaseModel]) -> Schema:
-        """A core table, closed."""
+        """A core table, without additional properties."""
         pydantic = model.model_json_schema(by_alias=True)["properties"]
         properties = {key: self._property(setting, pydantic[key], "") for key, setting in settings_of(model).items()}
         return {"type": "object", "additionalProperties": CLOSED, "properties": properties}
@@ -83,7 +83,7 @@ class _Writer:
         return name
 
     def _component(self, kind: Kind) -> str:
-        """A component of the kind: its name alone, or a table with `use`, whose settings follow from that."""
+        """A component of the kind: its name alone, or a table with `use`, which determines the settings."""
         if kind not in self.definitions:
             self.definitions[kind] = {}
             self.definitions[f"{kind}.name"] = self._name(kind)
@@ -108,7 +108,7 @@ class _Writer:
         return {"description": words, "if": is_local, "then": {}, "else": {"enum": [*names, *pinned]}}
 
     def _settings(self, kind: Kind, name: str, component: type[Component]) -> str:
-        """The table of one component, closed."""
+        """The table of one component, without additional properties."""
         key = f"{kind}.{name}"
         if key not in self.definitions:
             self.definitions[key] = {}
@@ -126,10 +126,10 @@ class _Writer:
             }
         return key
 
-    # --- what is missing: in a file that stands alone --------------------------------------------------------------
+    # --- required keys: in a self-contained file -------------------------------------------------------------------
 
     def whole_table(self, model: type[BaseModel]) -> Schema:
-        """What a core table must have, and what the tables in it must have."""
+        """The required keys of a core table and of its nested tables."""
         settings = settings_of(model).values()
         properties: dict[str, Schema] = {}
         for setting in settings:
@@ -159,7 +159,7 @@ class _Writer:
         }
         return _without_empty({"required": [s.key for s in settings if s.required], "properties": slots})
 
-    # --- what is installed -----------------------------------------------------------------------------------------
+    # --- installed components --------------------------------------------------------------------------------------
 
     def _is(self, kind: Kind, name: str) -> Schema:
         return {"properties": {"use": {"enum": self._words(kind, name)}}, "required": ["use"]}
@@ -176,7 +176,7 @@ class _Writer:
                 yield name, component
 
     def _class(self, kind: Kind, name: str) -> type[Component] | None:
-        """None where two distributions provide the name, and which one is meant stands in the spec; or for a fault."""
+        """The component class; None if several distributions provide the name, or on an import fault."""
         if (kind, name) not in self._loaded:
             entries = self.registry.providers(kind, name)
             try:
@@ -188,7 +188,7 @@ class _Writer:
 
 
 def _in_form(setting: Setting, one: Schema) -> Schema:
-    """One, a list of them, or a table of named ones, as the key holds."""
+    """The schema for the form of the key: one value, a list, or a table of named values."""
     if setting.named:
         return {"type": "object", "additionalProperties": one}
     if setting.slot.many if setting.slot is not None else setting.takes_list:

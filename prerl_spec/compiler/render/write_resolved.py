@@ -1,6 +1,6 @@
-"""A resolved spec as TOML: what was written, composed; each default as a comment beside it.
+"""Writes a resolved spec as TOML: the composed values, with each default as a comment.
 
-The text is itself a spec of the same meaning: rules that ask what was *written* find the same answer in it.
+The text is itself a spec of the same meaning: rules about *written* settings give the same result for it.
 """
 
 import json
@@ -22,7 +22,7 @@ def resolved_toml(resolved: Resolved) -> str:
 
 
 def _table(resolved: Resolved, table: Table, path: str, *, header: str) -> Iterator[str]:
-    """One block a table: its own keys, then the tables in it."""
+    """One block per table: its own keys, then its nested tables."""
     built = resolved.built.get(path)
     lines = [header] if header else []
     if table.short is not None and "use" not in table.entries:
@@ -52,7 +52,7 @@ def _table(resolved: Resolved, table: Table, path: str, *, header: str) -> Itera
 
 
 def _is_block(resolved: Resolved, value: object, path: str) -> bool:
-    """Whether it gets a header: core tables and components do, handed-on tables and lists of texts do not."""
+    """Whether the value gets a header: core tables and components do, uninterpreted tables and string lists do not."""
     if isinstance(value, Array):
         return bool(value.items) and all(isinstance(item, Table) for item in value.items)
     if not isinstance(value, Table):
@@ -62,7 +62,7 @@ def _is_block(resolved: Resolved, value: object, path: str) -> bool:
 
 
 def _meant(built: Built | None, key: str, written: Node) -> str:
-    """The value as the component understood it: a path is absolute there; a secret stays a reference, or masked."""
+    """The value as the component received it: paths are absolute; a secret is its reference, or masked."""
     setting = None if built is None else settings_of(type(built.component)).get(key)
     if setting is not None and setting.is_secret:
         is_reference = isinstance(written, Scalar) and written.reference == "secret"
@@ -92,7 +92,7 @@ def _value(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str):
-        # A text that reads like a reference is none any more; DEL is a control character for TOML, not for JSON.
+        # Escape text that looks like a reference; DEL is a control character in TOML, not in JSON.
         return json.dumps(value.replace("${", "$${"), ensure_ascii=False).replace("\x7f", "\\u007f")
     if isinstance(value, datetime | date | time):
         return value.isoformat()

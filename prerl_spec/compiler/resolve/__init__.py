@@ -1,1 +1,1 @@
-"""Names and settings: what each reference of a spec means and whether its values fit. Lowest floor."""
+"""Resolves component references and validates settings. Imports no other room of the compiler."""

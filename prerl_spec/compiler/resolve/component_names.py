@@ -1,4 +1,4 @@
-"""Which component each reference of a spec means: names against metadata first, then the import of what is named."""
+"""Resolves component references of a spec: names are checked against entry-point metadata before any import."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -23,7 +23,7 @@ RESERVED = ("use", "from")
 
 @dataclass(frozen=True)
 class Declared:
-    """A reference whose component is known: its class, and the table of settings that the spec writes."""
+    """A resolved reference: the component's class, and the table of settings written in the spec."""
 
     path: str
     kind: Kind
@@ -32,14 +32,14 @@ class Declared:
     component: type[Component]
     table: Table
     use_span: Span | None
-    """The `use` value, or the text that stands for the whole reference."""
+    """Span of the `use` value, or of the string in the short form."""
     anchor: Span | None
-    """What names the table: its header, else its key."""
+    """Span of the table's header, else of its key."""
 
 
 @dataclass
 class Declarations(Findings):
-    """The components that were found, by path, and what went wrong on the way."""
+    """The resolved components by path, and the errors found on the way."""
 
     found: dict[str, Declared] = field(default_factory=dict)
 
@@ -47,8 +47,10 @@ class Declarations(Findings):
 def declare(
     root: Table, grammar: type[BaseModel], registry: Registry, unread_namespaces: frozenset[str] = frozenset()
 ) -> Declarations:
-    """Walks every place where a component may stand, nested ones included, and imports what is named there. Names of an
-    unread namespace are poisoned without a word: why they are unknown has been told."""
+    """Resolves and imports the component at every slot of the spec, nested slots included.
+
+    Names of an unread namespace are poisoned without a diagnostic: the cause has already been reported.
+    """
     declarations = Declarations()
     _Walk(registry, declarations, unread_namespaces).section(root, grammar, "")
     return declarations
@@ -72,7 +74,7 @@ class _Walk:
                     self.section(item, setting.section, item_path)
 
     def place(self, setting: Setting, node: Node, path: str, key: Span | None) -> None:
-        """Where one component, a list of them or a table of named ones stands."""
+        """Resolves the slot at a path: one component, a list of components, or a table of named components."""
         assert setting.slot is not None, f"{setting.key} holds no component"
         kind = setting.slot.kind
         if setting.named:
@@ -127,12 +129,12 @@ class _Walk:
             self.into.fail(Code.WRONG_TYPE, path, message, _span(node, key), caret=caret)
 
     def reference(self, kind: Kind, node: Node, path: str, key: Span | None) -> None:
-        """One reference: a table with `use`, or a text that stands for one."""
+        """Resolves one reference: a table with `use`, or its short form, a string."""
         if isinstance(node, Invalid):
             self.into.poisoned.add(path)
             return
         if isinstance(node, Array) and node.of_headers:
-            message = f"one {_noun(kind)} stands here, not a list of tables"
+            message = f"one {_noun(kind)} belongs here, not a list of tables"
             self.into.fail(Code.TABLE_OR_LIST, path, message, key, caret=f"write `[{header_of(path)}]`")
             return
         if isinstance(node, Scalar) and isinstance(node.value, str):
@@ -148,7 +150,7 @@ class _Walk:
         if isinstance(use, Invalid):
             self.into.poisoned.add(path)
         elif use is None and node.has_gap:
-            self.into.poisoned.add(path)  # its `use` may stand where nothing could be read
+            self.into.poisoned.add(path)  # its `use` may be on a line that could not be read
         elif use is None:
             self.no_use(kind, node, path, anchor)
         elif not isinstance(use, Scalar) or not isinstance(use.value, str):
@@ -158,7 +160,7 @@ class _Walk:
             self.named(kind, use, node, path, anchor)
 
     def no_use(self, kind: Kind, table: Table, path: str, anchor: Span | None) -> None:
-        """A table without `use`: a misspelt one is the mistake, where there is one."""
+        """Reports a table without `use`; a misspelt `use` is reported as such."""
         misspelt = [e for k, e in table.entries.items() if "use" in nearest(k, RESERVED) and _is_text(e.value)]
         if misspelt:
             wrong = misspelt[0]
@@ -184,7 +186,7 @@ class _Walk:
         )
 
     def named(self, kind: Kind, use: Scalar, table: Table, path: str, anchor: Span | None) -> None:
-        """A written name: well formed, known, of this kind, from one distribution, importable, of the wanted version."""
+        """Resolves a name: well formed, known, of the kind, from one distribution, importable, of the pinned version."""
         where = path if table.span is use.span and use.span is not None else join_path(path, "use")
         word = str(use.value)
         match = REFERENCE.fullmatch(word)
@@ -192,7 +194,7 @@ class _Walk:
             self.into.fail(
                 Code.MALFORMED_COMPONENT,
                 where,
-                "a component is named outright, not by a reference",
+                "a component name cannot be a `${...}` reference",
                 use.span,
                 poison=path,
             )
@@ -206,7 +208,7 @@ class _Walk:
             return
         for foreign in self.registry.ignored(kind, name):
             message = f"`{name}` of {foreign.distribution} is ignored: bare names belong to prerl-spec"
-            hint = f"its author can offer it as `{normalized(foreign.distribution).replace('-', '_')}.{name}`"
+            hint = f"its author can register it as `{normalized(foreign.distribution).replace('-', '_')}.{name}`"
             self.into.diagnostics.append(Diagnostic(Code.FOREIGN_BARE_NAME, message, use.span, where, help=hint))
         entry = self.provider(kind, name, use, table, where, path)
         if entry is None:
@@ -255,7 +257,7 @@ class _Walk:
         )
 
     def provider(self, kind: Kind, name: str, use: Scalar, table: Table, where: str, path: str) -> Entry | None:
-        """The one entry that the name means here, or None once the mistake is told."""
+        """The one entry that the name refers to; None after reporting an error."""
         entries = self.registry.providers(kind, name)
         origin = table.get("from")
         if not entries:
@@ -268,7 +270,7 @@ class _Walk:
             chosen = [e for e in entries if normalized(e.distribution) == normalized(str(origin.value))]
             if not chosen:
                 homes = one_of(e.distribution for e in entries)
-                message = f"{origin.value} provides no {_noun(kind)} `{name}`"
+                message = f"{origin.value} does not provide the {_noun(kind)} `{name}`"
                 self.into.fail(
                     Code.AMBIGUOUS_COMPONENT,
                     join_path(path, "from"),
@@ -314,7 +316,7 @@ class _Walk:
         close = nearest(name, names)
         meant = [] if close else [n for n in self.registry.all_names() if fold(n) == fold(name)]
         caret = f"did you mean {one_of(close)}?" if close else ""
-        if meant:  # right but for its case, and of another kind
+        if meant:  # differs in case only, and is of another kind
             caret = _of_other_kinds(meant[0], self.registry.kinds_of(meant[0]), kind)
         known = f"known: {one_of(names)}" if names else f"no {_noun(kind)} is installed"
         self.into.fail(
@@ -330,12 +332,12 @@ class _Walk:
 
 
 def _of_other_kinds(name: str, found: Sequence[Kind], wanted: Kind) -> str:
-    """What a name is, and what is needed in its place."""
+    """States the kind of a name and the kind needed here."""
     return f"`{name}` is {' and '.join(map(_article, found))}; {_article(wanted)} is needed here"
 
 
 def _belongs(name: str, kinds: Sequence[Kind]) -> str:
-    """Where a component of these kinds would stand."""
+    """States where a component of these kinds belongs."""
     places = [place for kind in kinds for place in places_of(kind)]
     return f"`{name}` belongs in {' or '.join(f'`{p}`' for p in places)}" if places else ""
 
@@ -354,7 +356,7 @@ def _is_text(node: Node) -> bool:
 
 
 def _span(node: Node, key: Span | None) -> Span | None:
-    """The value's place; a table that has none is named by its key."""
+    """The value's span; for a table without one, the span of its key."""
     return node.span or key
 
 

@@ -1,4 +1,4 @@
-"""What a pass over a spec finds: diagnostics, and the paths that nothing further may be said about."""
+"""Results of a pass over a spec: diagnostics, and poisoned paths, about which nothing further is reported."""
 
 from dataclasses import dataclass, field
 from typing import TypedDict, Unpack
@@ -8,7 +8,7 @@ from prerl_spec.errors import Diagnostic, Label, Span, Suggestion
 
 
 class Details(TypedDict, total=False):
-    """What a diagnostic may say besides its message; see `Diagnostic`."""
+    """Optional fields of a diagnostic; see `Diagnostic`."""
 
     caret: str
     labels: tuple[Label, ...]
@@ -20,7 +20,7 @@ class Details(TypedDict, total=False):
 
 @dataclass
 class Findings:
-    """Diagnostics in the order in which they were found, and poisoned paths: what depends on one is left out."""
+    """Diagnostics in the order found, and poisoned paths: checks that depend on one are skipped."""
 
     diagnostics: list[Diagnostic] = field(default_factory=list)
     poisoned: set[str] = field(default_factory=set)
@@ -35,6 +35,6 @@ class Findings:
         poison: str | None = None,
         **details: Unpack[Details],
     ) -> None:
-        """An error at a path, which it poisons, or at a part of `poison`, which it then poisons whole."""
+        """Records an error at `path` and poisons that path, or the enclosing path `poison` if given."""
         self.poisoned.add(path if poison is None else poison)
         self.diagnostics.append(Diagnostic(code, message, span, path, **details))

@@ -1,4 +1,4 @@
-"""`[requires]`: versions of distributions, checked from package metadata before any plugin is imported."""
+"""Checks `[requires]`: distribution versions, read from package metadata before any plugin is imported."""
 
 from collections.abc import Iterator
 from importlib import metadata
@@ -9,11 +9,11 @@ from prerl_spec.language.document import Scalar, Table, join_path
 
 
 def unmet(root: Table) -> Iterator[Diagnostic]:
-    """E0202 for a bad specifier, E0503 for what is not installed, E0502 for another version."""
+    """E0202 for an invalid specifier, E0503 for a missing distribution, E0502 for a version outside the specifier."""
     table = root.get("requires")
     if not isinstance(table, Table) or not table.entries:
         return
-    from packaging.specifiers import InvalidSpecifier, SpecifierSet  # only where a spec asks: this import takes a while
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet  # slow to import: only for specs with [requires]
 
     for name, entry in table.entries.items():
         node, path = entry.value, join_path("requires", name)

@@ -1,6 +1,6 @@
-"""From a file to typed, built components: read, compose, override, interpolate, declare, check. No torch.
+"""Resolves a spec file into typed, built components: read, compose, override, interpolate, declare, check. No torch.
 
-Every stage collects all its mistakes; what failed is poisoned, and only what depends on it is left out.
+Every stage collects all errors; failed paths are poisoned, and only checks that depend on them are skipped.
 """
 
 from collections.abc import Iterator, Mapping, Sequence, Set
@@ -35,8 +35,11 @@ def resolve(
     overlays: Sequence[Path] = (),
     local_code: bool = False,
 ) -> Resolved:
-    """Reads a spec as far as settings. Never raises for a mistake inside it; UsageError where there is no such file, or
-    where an entry of `sets` has no value."""
+    """Resolves a spec file and validates all settings.
+
+    Errors inside the spec become diagnostics. Raises UsageError for a file that cannot be read, or an entry of `sets`
+    without a value.
+    """
     if file.is_dir():
         raise UsageError(f"{file} is a folder", hint="name the spec file in it")
     try:
@@ -51,7 +54,7 @@ def resolve(
 def resolve_text(
     text: str, file: str = "spec.toml", *, registry: Registry | None = None, sets: Sequence[str] = ()
 ) -> Resolved:
-    """The same for a text that stands in no file (its relative paths are those of `file`)."""
+    """The same for a text in memory (relative paths are resolved from the folder of `file`)."""
     composition = compose(read_text(text, file), Path(file).parent)
     override(composition, sets, ())
     return _resolve(composition, Path(file), False, registry or installed())
@@ -107,31 +110,31 @@ def _resolve(
         plugin_files={str(file): entries[0].distribution_version for file, entries in plugin_files.items()},
         arms={name: _resolve(arm, file, local_code, registry, is_arm=True) for name, arm in overlaid},
     )
-    own = _without_led_on_secrets([resolved.with_definition(d) for d in resolved.diagnostics])
+    own = _without_referenced_secrets([resolved.with_definition(d) for d in resolved.diagnostics])
     of_arms = [d for name, arm in resolved.arms.items() for d in new_in_arm(name, arm.diagnostics, own)]
     return replace(resolved, diagnostics=in_file_order([*own, *of_arms], list(composition.sources)))
 
 
-def _without_led_on_secrets(found: Sequence[Diagnostic]) -> list[Diagnostic]:
-    """A secret in the wrong place is told there, not wherever a reference leads it on."""
+def _without_referenced_secrets(found: Sequence[Diagnostic]) -> list[Diagnostic]:
+    """Reports a misplaced secret where it is written, not at every reference to it."""
     places = {d.span for d in found if d.code == Code.MISPLACED_SECRET}
     return [d for d in found if d.code != Code.MISPLACED_SECRET or not any(label.span in places for label in d.labels)]
 
 
 def _may_be_inherited(diagnostic: Diagnostic) -> bool:
-    """Whether it complains of something missing that a parent, which could not be read, may well have."""
+    """Whether it reports something missing that an unreadable parent may define."""
     return diagnostic.of_absence or diagnostic.code in (Code.MISSING_KEY, Code.UNSET_NOT_INHERITED)
 
 
 def _is_form_of_unread(diagnostic: Diagnostic, unread_lines: Set[tuple[str, int]]) -> bool:
-    """Whether it complains that `[x]` should be `[[x]]`, or the reverse, where a bracket of the header is amiss."""
+    """Whether it reports `[x]` for `[[x]]`, or the reverse, at a header that already has a bracket error."""
     span = diagnostic.span
     from_header = diagnostic.code == Code.TABLE_OR_LIST and diagnostic.path != ""
     return from_header and span is not None and (span.file, span.line) in unread_lines
 
 
 def new_in_arm(name: str, found: Sequence[Diagnostic], known: Sequence[Diagnostic]) -> Iterator[Diagnostic]:
-    """The errors that only an arm of the study has, each with the arm's name."""
+    """The errors that occur only in this study arm, each with a note that names the arm."""
     places = {(d.code, d.span, d.message) for d in known}
     for diagnostic in found:
         if diagnostic.severity == "error" and (diagnostic.code, diagnostic.span, diagnostic.message) not in places:
@@ -141,7 +144,7 @@ def new_in_arm(name: str, found: Sequence[Diagnostic], known: Sequence[Diagnosti
 def _local_files(
     root: Table, folders: Mapping[str, Path], local_code: bool
 ) -> tuple[dict[Path, list[ShelfEntry]], list[Diagnostic]]:
-    """The components of `[plugins] files` by file, and each file that is not allowed, missing or failing."""
+    """The components of `[plugins] files` by file, and a diagnostic for each file not allowed, missing or failing."""
     plugins = root.get("plugins")
     files = plugins.get("files") if isinstance(plugins, Table) else None
     found: dict[Path, list[ShelfEntry]] = {}
@@ -163,7 +166,7 @@ def _local_files(
 
 
 def _built(path: str, declared: Mapping[str, Declared], check: Check) -> Built:
-    """The record of a component whose settings hold, with those of its slots."""
+    """The record of a component with valid settings, and of the components in its slots."""
     found = declared[path]
     slots: dict[str, Built | tuple[Built, ...]] = {}
     for key, setting in settings_of(found.component).items():

@@ -1,4 +1,4 @@
-"""A resolved spec: the composed document, and what stands for each of its components."""
+"""A resolved spec: the composed document, and the built component at each of its paths."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -29,11 +29,11 @@ class Built:
 
 @dataclass(frozen=True)
 class Resolved:
-    """A spec as far as it could be understood.
+    """A spec as far as it could be resolved.
 
     `built` holds every component by path ("model", "data.train", "phases[0].objective", "evaluate[0]", "model.adapter");
-    `poisoned` the paths that failed (also of a key that a misspelt one was meant to be): a rule that needs one of them
-    has nothing to say. Where there are errors, `spec` has defaults (None for required ones) in the failed places.
+    `poisoned` holds the paths that failed (including a key that is missing because it was misspelt): rules that depend
+    on one of them are skipped. Where there are errors, `spec` has defaults (None for required keys) at the failed paths.
     """
 
     file: Path
@@ -44,22 +44,22 @@ class Resolved:
     poisoned: frozenset[str]
     root: Table = field(repr=False)
     sources: Mapping[str, str] = field(repr=False)
-    """Every text that a diagnostic may quote, by the name that its spans bear, in the order of diagnostics."""
+    """Source texts by the file name in their spans, in the order in which diagnostics are shown."""
     layers: tuple[str, ...] = field(repr=False)
     """The same names in the order in which the files were merged."""
     origins: Mapping[str, str] = field(repr=False)
-    """Path -> where its value came from, such as "dsrl.toml:43"."""
+    """Path -> origin of its value, such as "dsrl.toml:43"."""
     has_gaps: bool = False
-    """Whether a header or a key could not be read, so that what seems to be missing may well be there."""
+    """Whether a header or a key could not be read: keys that seem to be missing may then be present."""
     secrets: Mapping[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
-    """Path -> the secrets that its value names."""
+    """Path -> names of the secrets that its value refers to."""
     plugin_files: Mapping[str, str] = field(default_factory=dict)
-    """Files of `[plugins]` that were run, absolute -> SHA-256 of what they said."""
+    """Absolute path of each executed `[plugins]` file -> SHA-256 of its content."""
     arms: "Mapping[str, Resolved]" = field(default_factory=dict, repr=False)
-    """The spec as each arm of its study has it."""
+    """The resolved spec of each study arm, by the arm's name."""
 
     def node(self, path: str) -> Node | None:
-        """What is written at a path; None where nothing is (a default)."""
+        """The node written at a path; None for a default."""
         found = self._find(path)
         return None if found is None else found[0]
 
@@ -67,7 +67,7 @@ class Resolved:
         return self._find(path) is not None
 
     def value_span(self, path: str) -> Span | None:
-        """The value at a path; a table's header, braces, or else the key that names it."""
+        """Span of the value at a path; for a table its header or braces, else the key that names it."""
         found = self._find(path)
         if found is None:
             return None
@@ -75,12 +75,12 @@ class Resolved:
         return node.span or (entry.span if entry else None)
 
     def key_span(self, path: str) -> Span | None:
-        """The key at a path; for an item of a list, the list's key."""
+        """Span of the key at a path; for an item of a list, the list's key."""
         found = self._find(path)
         return found[1].span if found is not None and found[1] is not None else None
 
     def header_span(self, path: str) -> Span | None:
-        """Where a missing key of the table at this path is shown: its header, else the key that names it."""
+        """Span at which a missing key of the table is reported: its header, else the key that names it."""
         found = self._find(path)
         if found is None:
             return None
@@ -90,7 +90,7 @@ class Resolved:
         return entry.span if entry is not None else node.span
 
     def use_span(self, path: str) -> Span | None:
-        """The `use` value of the component at a path, or the text that stands for it."""
+        """Span of the `use` value of the component at a path, or of its short form (a string)."""
         node = self.node(path)
         if isinstance(node, Table):
             use = node.get("use") or node.short
@@ -98,14 +98,14 @@ class Resolved:
         return self.value_span(path)
 
     def order(self, path: str) -> tuple[int, int, int]:
-        """Sorts places by when they were written: by file, the last merged last, then line and column; defaults first."""
+        """Sort key of written order: by file in merge order, then line and column; defaults first."""
         span = self.value_span(path)
         if span is None:
             return (-1, 0, 0)
         return (self.layers.index(span.file), span.line, span.column)
 
     def with_definition(self, diagnostic: Diagnostic) -> Diagnostic:
-        """A complaint of a value that came through a reference, with a label where the value was written."""
+        """The diagnostic with a label at the definition, if its value came through a reference."""
         node = self.node(diagnostic.path) if diagnostic.path else None
         via = None if node is None or isinstance(node, Invalid) or node.span != diagnostic.span else node.via
         if via is None:
@@ -113,7 +113,7 @@ class Resolved:
         return replace(diagnostic, labels=(*diagnostic.labels, Label(via, "defined here")))
 
     def _find(self, path: str) -> tuple[Node, Entry | None] | None:
-        """The node at a path, and the entry that names it (for an item of a list, the list's)."""
+        """The node at a path, and the entry that names it (for an item of a list, the entry of the list)."""
         node: Node = self.root
         entry: Entry | None = None
         for step in split_path(path):
@@ -130,7 +130,7 @@ class Resolved:
 
 
 def in_file_order(diagnostics: Sequence[Diagnostic], files: Sequence[str]) -> tuple[Diagnostic, ...]:
-    """Sorted as they are shown: file after file, by position within each; what has no place comes first."""
+    """Sorted for display: by file, then by position; diagnostics without a span first."""
     ranks = {file: rank for rank, file in enumerate(files)}
 
     def key(diagnostic: Diagnostic) -> tuple[int, int, int, str]:
@@ -143,4 +143,4 @@ def in_file_order(diagnostics: Sequence[Diagnostic], files: Sequence[str]) -> tu
 
 
 COMPOSED = ("extends", "unset")
-"""What composition has used up. References have used up `vars`, except those that the arms of a study will ask for."""
+"""Keys consumed by composition. `vars` is consumed by interpolation, except the variables that study arms refer to."""

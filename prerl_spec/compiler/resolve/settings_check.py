@@ -1,4 +1,4 @@
-"""Holds each table against its model: unknown keys, missing keys, then the values, core tables first."""
+"""Validates each table against its model: unknown keys, missing keys, then values; core tables first."""
 
 import math
 import os
@@ -38,7 +38,7 @@ from prerl_spec.registry.settings import Refusal, Setting, seen_as, settings_of,
 
 
 class Check(Findings):
-    """One pass over a composed tree. Fills `built`, `diagnostics` and `poisoned`; `spec` is what could be understood."""
+    """One validation pass over a composed tree; fills `components`, `written`, `diagnostics` and `poisoned`."""
 
     def __init__(self, root: Table, declarations: Declarations, folders: Mapping[str, Path], has_gaps: bool) -> None:
         super().__init__(poisoned=set(declarations.poisoned))
@@ -56,14 +56,14 @@ class Check(Findings):
         values = self.section(self.root, Spec, "", self.start)
         self._version()
         self._something_to_do()
-        spec = _understood(Spec, values)
-        assert isinstance(spec, Spec), "a spec is understood as a spec"
+        spec = _valid_part(Spec, values)
+        assert isinstance(spec, Spec), "`_valid_part` returns an instance of its model"
         return spec
 
     # --- core tables -------------------------------------------------------------------------------------------------
 
     def section(self, table: Table, model: type[BaseModel], path: str, anchor: Span | None) -> dict[str, Any]:
-        """The values of a core table that hold, by attribute."""
+        """The valid values of a core table, by attribute."""
         settings = settings_of(model)
         misspelt = self.unknown(table, settings, path, None)
         values: dict[str, Any] = {}
@@ -94,7 +94,7 @@ class Check(Findings):
     def held(
         self, model: type[BaseModel], table: Table, values: dict[str, Any], keys: set[str], path: str
     ) -> dict[str, Any]:
-        """The values without those that the model refuses, each refusal told."""
+        """The values that the model accepts; reports each one that it rejects."""
         by_key = {
             s.key: values[s.attribute] for s in settings_of(model).values() if s.attribute in values.keys() & keys
         }
@@ -108,14 +108,14 @@ class Check(Findings):
         return values
 
     def nested(self, setting: Setting, entry: Entry, path: str) -> Any:
-        """A core table or a list of them; None where it has the wrong form."""
-        assert setting.section is not None, f"{setting.key} is no table"
+        """The values of a core table, or of a list of core tables; None for the wrong form."""
+        assert setting.section is not None, f"{setting.key} is not a table"
         node = entry.value
         if setting.takes_list:
             return self.list_of_sections(setting, entry, path)
         if isinstance(node, Table):
             values = self.section(node, setting.section, path, node.header or entry.span)
-            return _understood(setting.section, values)
+            return _valid_part(setting.section, values)
         if isinstance(node, Array) and node.of_headers:
             self.one_table(setting, entry, path)
         else:
@@ -127,7 +127,7 @@ class Check(Findings):
         self.fail(Code.TABLE_OR_LIST, path, message, entry.span, caret=f"write `[{header_of(path)}]`")
 
     def list_of_sections(self, setting: Setting, entry: Entry, path: str) -> Any:
-        assert setting.section is not None, f"{setting.key} is no table"
+        assert setting.section is not None, f"{setting.key} is not a table"
         node = entry.value
         if (unknown := below(node)) is not None:
             self.no_table(f"`{setting.key}` is a list of tables", unknown, path)
@@ -148,7 +148,7 @@ class Check(Findings):
             where = join_path(path, index)
             if isinstance(item, Table):
                 values = self.section(item, setting.section, where, item.header or entry.span)
-                found.append(_understood(setting.section, values))
+                found.append(_valid_part(setting.section, values))
             elif isinstance(item, Invalid):
                 self.poisoned.add(where)
             else:
@@ -162,7 +162,7 @@ class Check(Findings):
         self.fail(code, path, f"{message}, not {seen_as(node)}", node.span or entry.span, caret=caret)
 
     def no_table(self, what: str, unknown: Entry, path: str) -> None:
-        """A key that --set wants below what is no table."""
+        """Reports a `--set` path below a value that is not a table."""
         message = f"{what}: it has no `{unknown.key}`"
         self.fail(Code.OVERRIDE_PATH, join_path(path, unknown.key), message, unknown.span, poison=path)
 
@@ -183,7 +183,7 @@ class Check(Findings):
                 first[named.value] = named
 
     def part(self, setting: Setting, node: Node, path: str) -> Any:
-        """The component, or the components, under a key: built where they hold."""
+        """Builds the component, or the components, under a key; None if any of them is invalid."""
         if path in self.poisoned:
             return None
         if setting.named and isinstance(node, Table):
@@ -201,7 +201,7 @@ class Check(Findings):
     # --- components ----------------------------------------------------------------------------------------------------
 
     def component(self, path: str) -> Component | None:
-        """The component declared at the path with its settings, None where anything in it is wrong."""
+        """Builds the component declared at the path; None if any of its settings is invalid."""
         declared = self.declared.get(path)
         if declared is None:
             self.poisoned.add(path)
@@ -234,7 +234,7 @@ class Check(Findings):
             return None
         self.deprecated(declared)
         for refusal in refusals:
-            if refusal.steps or holds:  # a rule over several settings says nothing where one of them is missing
+            if refusal.steps or holds:  # rules over several settings need all of them
                 self.refused(refusal, declared.table, path, declared.anchor)
         self.written[path] = frozenset(values)
         if component is None or not holds:
@@ -244,13 +244,13 @@ class Check(Findings):
         return component
 
     def built(self, declared: Declared, values: Mapping[str, Any]) -> tuple[Component | None, list[Refusal]]:
-        """The component, or why its settings are refused. Raises PluginFault where a stranger's own code fails."""
+        """The component, or why its settings are rejected. Raises PluginFault where the plugin's own code fails."""
         entry = declared.entry
         with blame_plugin(entry.name, entry.distribution):
             component, refusals = validate(declared.component, values)
         if component is None:
             return None, refusals
-        assert isinstance(component, Component), f"{declared.component} is no component"
+        assert isinstance(component, Component), f"{declared.component} is not a component"
         check_declared_types(component, entry.name, entry.distribution)
         return component, refusals
 
@@ -262,7 +262,7 @@ class Check(Findings):
                 self.diagnostics.append(Diagnostic(Code.DEPRECATED, message, span, path, help=hint))
 
     def stray(self, setting: Setting, entry: Entry, path: str) -> bool:
-        """Whether something stands here that no plain setting takes: a component, a list of tables, a secret, nan; told."""
+        """Reports a value that this setting cannot hold (component, list of tables, secret, nan); True if it did."""
         node = entry.value
         is_component = isinstance(node, Table) and names_component(node)
         if not (is_component or setting.takes_table) and (unknown := below(node)) is not None:
@@ -274,7 +274,7 @@ class Check(Findings):
                     Code.NOT_A_CHOICE, path, f"`{setting.key}` is a choice, not a component", node.span or entry.span
                 )
             else:
-                self.fail(Code.NO_SUCH_SLOT, path, f"`{setting.key}` is no slot for a component", entry.span)
+                self.fail(Code.NO_SUCH_SLOT, path, f"`{setting.key}` is not a component slot", entry.span)
             return True
         if isinstance(node, Array) and node.of_headers and setting.takes_table:
             self.one_table(setting, entry, path)
@@ -282,14 +282,16 @@ class Check(Findings):
         strays = [(where, part) for where, part in walk(node, path) if isinstance(part, Scalar)]
         for where, part in strays:
             if part.reference == "secret" and not setting.is_secret:
-                help = "only settings made for secrets take `${secret:NAME}`"
-                self.fail(Code.MISPLACED_SECRET, where, f"`{setting.key}` takes no secret", part.span, help=help)
+                help = "only secret settings accept `${secret:NAME}`"
+                self.fail(
+                    Code.MISPLACED_SECRET, where, f"`{setting.key}` does not accept a secret", part.span, help=help
+                )
             elif isinstance(part.value, float) and not math.isfinite(part.value):
                 self.fail(Code.CONSTRAINT_BROKEN, where, f"`{setting.key}` must be finite, not {part.value}", part.span)
         return any(where in self.poisoned for where, _ in strays)
 
     def plain(self, setting: Setting, node: Node, path: str) -> Any:
-        """The value as the model wants it: lists as tuples, paths absolute, environment variables as TOML values."""
+        """The value in the model's form: lists as tuples, absolute paths, environment variables as TOML values."""
         for _, part in walk(node, path):
             if isinstance(part, Scalar) and part.reference == "env" and not setting.takes_text:
                 part.value = _as_toml(str(part.value))
@@ -309,16 +311,16 @@ class Check(Findings):
     # --- keys ----------------------------------------------------------------------------------------------------------
 
     def unknown(self, table: Table, settings: Mapping[str, Setting], path: str, declared: Declared | None) -> set[str]:
-        """Tells every key that the table does not have; returns the keys that they were probably meant to be."""
-        told, meant = self.keys.unknown(table, settings, path, declared)
-        self.diagnostics += told
-        self.poisoned |= {d.path for d in told} | {join_path(path, key) for key in meant}
+        """Reports every unknown key of the table; returns the absent keys that were probably meant."""
+        found, meant = self.keys.unknown(table, settings, path, declared)
+        self.diagnostics += found
+        self.poisoned |= {d.path for d in found} | {join_path(path, key) for key in meant}
         return meant
 
     def missing(
         self, table: Table, settings: Mapping[str, Setting], meant: set[str], path: str, anchor: Span | None
     ) -> bool:
-        """Whether a required key is missing; each told unless a misspelt one stands for it."""
+        """Whether a required key is missing; reports each one, unless a misspelt key was meant as it."""
         absent = [s for s in settings.values() if s.required and s.key not in table.entries]
         for setting in absent:
             where = join_path(path, setting.key)
@@ -337,7 +339,7 @@ class Check(Findings):
     # --- values --------------------------------------------------------------------------------------------------------
 
     def refused(self, refusal: Refusal, table: Table, path: str, anchor: Span | None = None) -> None:
-        """A refusal at the exact value that it is about."""
+        """Reports a rejected value at its exact place."""
         where, node, entry = path, None, None
         at: Node = table
         for step in refusal.steps:
@@ -387,12 +389,12 @@ class Check(Findings):
                 "phases",
                 "missing table `[[phases]]`",
                 self.start,
-                help="or `[[evaluate]]`, to score alone",
+                help="or write `[[evaluate]]`, to evaluate without training",
             )
 
 
-def _understood(model: type[BaseModel], values: dict[str, Any]) -> Any:
-    """The model's instance from values that hold, defaults for the rest; None stands for what is required but missing."""
+def _valid_part(model: type[BaseModel], values: dict[str, Any]) -> Any:
+    """The model's instance from valid values, defaults for the rest; None for required keys that are missing."""
     required = {s.attribute: None for s in settings_of(model).values() if s.required}
     if model is Spec:
         required["run"] = RunSpec.model_construct(name="")  # type: ignore[assignment]
@@ -400,7 +402,7 @@ def _understood(model: type[BaseModel], values: dict[str, Any]) -> Any:
 
 
 def _as_toml(text: str) -> Any:
-    """The text as a number or truth value where it is one; environment variables are texts, settings need not be."""
+    """The text as a number or boolean if it is one; environment variables are strings, settings need not be."""
     try:
         value = tomllib.loads(f"v = {text}")["v"]
     except ValueError:
@@ -409,8 +411,10 @@ def _as_toml(text: str) -> Any:
 
 
 def _meant(refusal: Refusal, node: Node | None) -> str | None:
-    """How a value of the wrong type would be right: a number or truth value out of its quotes, a text in a list, `.5` of
-    the command line as 0.5."""
+    """The corrected form of a value of the wrong type, None if there is none.
+
+    A number or boolean without quotes, a string in a list, `.5` of the command line as 0.5.
+    """
     if (
         refusal.code != Code.WRONG_TYPE
         or not isinstance(node, Scalar)
@@ -418,7 +422,7 @@ def _meant(refusal: Refusal, node: Node | None) -> str | None:
         or node.reference
     ):
         return None
-    if "list" in refusal.wanted:  # a list of numbers is not mended by a text in brackets
+    if "list" in refusal.wanted:  # brackets around a string do not make a list of numbers
         return f"[{shown(node.value)}]" if isinstance(_as_toml(node.value), str) else None
     for word in (node.value, number_meant(node.value)):
         value = None if word is None else _as_toml(word)

@@ -1,4 +1,4 @@
-"""Keys that a table does not have: which code, and what was probably meant."""
+"""Diagnoses unknown keys: the code of the error, and the key that was probably meant."""
 
 from collections.abc import Mapping
 
@@ -15,11 +15,11 @@ MOST_HOMES = 2
 
 
 class Keys:
-    """Knows every key of the language and of the components that the spec names."""
+    """Index of all keys of the language and of the components that the spec names."""
 
     def __init__(self, declarations: Declarations) -> None:
         self.homes: dict[str, list[str]] = {}
-        """Key -> the tables that have it, such as "in `[optimizer]`"."""
+        """Key -> the tables that define it, such as "in `[optimizer]`"."""
         for path, declared in declarations.found.items():
             self._belong(settings_of(declared.component), f"in `[{header_of(path)}]`")
         self._belong(settings_of(Spec), "at the top level")
@@ -36,9 +36,9 @@ class Keys:
     def unknown(
         self, table: Table, settings: Mapping[str, Setting], path: str, declared: Declared | None
     ) -> tuple[list[Diagnostic], set[str]]:
-        """A diagnostic for every key that the table does not have, and the absent keys that were probably meant."""
+        """A diagnostic for every unknown key of a table, and the absent keys that were probably meant."""
         known = [*settings, *(RESERVED if declared else ())]
-        told: list[Diagnostic] = []
+        found: list[Diagnostic] = []
         meant: set[str] = set()
         for key, entry in table.entries.items():
             if key in known or (isinstance(entry.value, Invalid) and entry.value.has_doubtful_key):
@@ -46,13 +46,13 @@ class Keys:
             where = join_path(path, key)
             former = _former(declared, entry, where) if declared is not None else None
             if former is not None:
-                told.append(former)
+                found.append(former)
                 meant.update(s.replacement for s in former.suggestions)
                 continue
             close = nearest(key, known)
             meant.update(k for k in close if k not in table.entries)
-            told.append(self._unknown(table, entry, settings, where, declared, close))
-        return told, meant
+            found.append(self._unknown(table, entry, settings, where, declared, close))
+        return found, meant
 
     def _unknown(
         self,
@@ -75,9 +75,9 @@ class Keys:
         suggestions = [Suggestion(f"did you mean `{k}`?", k) for k in close]
         words = [f"did you mean {one_of(close)}?"] if close else []
         if not any(fold(key) == fold(k) for k in close) and (homes := self.homes.get(key)):
-            told = f"`{key}` belongs {' or '.join(homes[:MOST_HOMES])}"
-            suggestions.insert(0, Suggestion(told, ""))
-            words.insert(0, told)
+            belongs = f"`{key}` belongs {' or '.join(homes[:MOST_HOMES])}"
+            suggestions.insert(0, Suggestion(belongs, ""))
+            words.insert(0, belongs)
         absent = [k for k in close if k not in table.entries and k in settings and settings[k].required]
         known = one_of(settings).replace(" or ", ", ") if settings else "nothing"
         return Diagnostic(
@@ -93,7 +93,7 @@ class Keys:
 
 
 def _former(declared: Declared, entry: Entry, where: str) -> Diagnostic | None:
-    """The mistake of writing a setting that the component used to have."""
+    """Diagnoses a setting that the component has renamed or removed."""
     key, component = entry.key, declared.component
     if new := component.renamed.get(key):
         caret = f"it is now `{new}`"

@@ -1,1 +1,1 @@
-"""What holds between the parts of a spec: ports, names, phases, and the rules that components bring. Built on resolve."""
+"""Checks between the parts of a spec: ports, names, phases, and the components' own rules. Built on resolve."""

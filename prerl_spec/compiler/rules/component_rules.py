@@ -1,4 +1,4 @@
-"""The rules that components bring themselves (`check`), asked with what each sees of its phase."""
+"""Runs the rules that components define themselves (`check`) on the wiring of each phase."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -14,7 +14,7 @@ from prerl_spec.registry.plugin_contract import conflicts
 
 
 def phase_conflicts(resolved: Resolved, roles: PhaseRoles, following: PhaseRoles | None) -> Iterator[Diagnostic]:
-    """Every broken rule of the components of a phase, nested ones included."""
+    """Every violated rule of the components of a phase, nested ones included."""
     wiring = _wiring(resolved, roles, following)
     owners = _owners(roles, following)
     for served in roles.serving:
@@ -23,7 +23,7 @@ def phase_conflicts(resolved: Resolved, roles: PhaseRoles, following: PhaseRoles
 
 
 def lone_conflicts(resolved: Resolved, served: Served, phases: Sequence[PhaseRoles]) -> Iterator[Diagnostic]:
-    """Broken rules of a component outside every phase: a model, a data set, an evaluator, a tracker."""
+    """Violated rules of a component outside phases: a model, a data set, an evaluator, a tracker."""
     model = resolved.built.get("model")
     objectives = [roles.objective.component for roles in phases]
     samplers = [roles.sampler.component for roles in phases if roles.uses_rollouts and roles.sampler is not None]
@@ -65,7 +65,7 @@ def _checked(
 def _places(
     resolved: Resolved, place: Place, owners: dict[str, str], built: Built, wiring: Wiring
 ) -> Iterator[tuple[str, object]]:
-    """The path and value of a setting that a rule names; nothing for a neighbour that is not there."""
+    """The path and value of a setting that a rule names; nothing for a neighbour that does not exist."""
     owner = owners.get(place.owner)
     if owner is None:
         return
@@ -113,7 +113,7 @@ def _wiring(resolved: Resolved, roles: PhaseRoles, following: PhaseRoles | None)
         optimizer=optimizer,
         objective=component(roles.objective),
         schedule=component(roles.schedule),
-        # A next optimizer that is broken or missing is reported as such; no rule may hold it against this phase as well.
+        # An invalid or missing next optimizer has its own diagnostic; rules of this phase must not report it again.
         next_optimizer=optimizer if following is not None and next_optimizer is None else next_optimizer,
         has_rewards=bool(roles.rewards),
     )

@@ -1,4 +1,4 @@
-"""What `determinism = "invariant"` cannot be had with yet: shards, and samplers that promise no equal samples."""
+"""What `determinism = "invariant"` does not support yet: FSDP2, and samplers without batch-invariant sampling."""
 
 from collections.abc import Iterator, Sequence
 
@@ -7,11 +7,11 @@ from prerl_spec.compiler.rules.phase_roles import PhaseRoles, Served
 from prerl_spec.registry.component import Prerequisite
 
 INVARIANT_ATTEMPTS = "attempts[invariant]"
-"""The port of a sampler whose samples are the same, bit for bit, whatever else is drawn with them."""
+"""Port of a batch-invariant sampler: its samples are bit-identical for any composition of the batch."""
 
 
 def invariance_parts(resolved: Resolved, phases: Sequence[PhaseRoles]) -> Iterator[tuple[str, Prerequisite]]:
-    """Whatever would make the result depend on the number of processes, each as a part that is not there."""
+    """Everything that makes the result depend on the number of processes, each as an unmet prerequisite."""
     asked = resolved.spec.distributed
     if asked.determinism != "invariant":
         return
@@ -26,7 +26,7 @@ def invariance_parts(resolved: Resolved, phases: Sequence[PhaseRoles]) -> Iterat
 
 
 def _samplers(resolved: Resolved, phases: Sequence[PhaseRoles]) -> list[Served]:
-    """Those that phases draw with, and the top-level one where evaluators may."""
+    """The samplers of phases with rollouts, and the top-level one if there are evaluators."""
     drawing = [roles.sampler for roles in phases if roles.uses_rollouts and roles.sampler is not None]
     top = (
         [Served("sampler", resolved.built["sampler"])] if resolved.spec.evaluate and "sampler" in resolved.built else []

@@ -1,4 +1,4 @@
-"""Names that point inside the spec: phases (`after`), data sets (`data`, and settings marked DataName): E0602, E0604."""
+"""Checks names that refer to phases (`after`) and data sets (`data`, settings marked DataName): E0602, E0604."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -14,7 +14,7 @@ from prerl_spec.registry.component import DataName
 
 
 def phase_order(resolved: Resolved) -> Iterator[Diagnostic]:
-    """`after` must name a phase, and must not lead back to where it started."""
+    """`after` must name a phase and must not form a cycle."""
     phases = resolved.spec.phases
     index: dict[str, int] = {}
     for number, phase in enumerate(phases):
@@ -31,7 +31,7 @@ def phase_order(resolved: Resolved) -> Iterator[Diagnostic]:
 
 
 def _cycle(start: int, after: list[int]) -> list[int]:
-    """The phases from `start` back to itself, empty where it leads elsewhere."""
+    """Indices of the cycle through `start`; empty if there is none."""
     walked = [start]
     while (following := after[walked[-1]]) >= 0:
         if following == start:
@@ -55,12 +55,12 @@ def _cyclic(resolved: Resolved, cycle: list[int]) -> Diagnostic:
         resolved.value_span(first),
         path=first,
         labels=tuple(labels),
-        help="take one `after` out",
+        help="remove one `after`",
     )
 
 
 def phase_data(resolved: Resolved) -> Iterator[Diagnostic]:
-    """Every data set that a phase names must be in the spec."""
+    """Every data set that a phase names must be defined in the spec."""
     known = tuple(resolved.spec.data)
     for number, phase in enumerate(resolved.spec.phases):
         path = f"phases[{number}].data"
@@ -76,7 +76,7 @@ def phase_data(resolved: Resolved) -> Iterator[Diagnostic]:
 
 
 def data_named_by(resolved: Resolved, served: Served) -> Iterator[Diagnostic]:
-    """Every data set that a component's settings name must be in the spec."""
+    """Every data set that a component's settings name must be defined in the spec."""
     for path, built in nested(served):
         for setting, name in named_data(built):
             if name not in resolved.spec.data:
@@ -93,7 +93,7 @@ def named_data(built: Built) -> Iterator[tuple[str, str]]:
 
 
 def tokenizer_from_data(resolved: Resolved) -> Iterator[Diagnostic]:
-    """A model that takes its tokenizer from a data set needs one that brings it: E0601."""
+    """A model whose tokenizer comes from a data set needs a data set that provides one: E0601."""
     model = resolved.built.get("model")
     if model is None:
         return
@@ -104,7 +104,7 @@ def tokenizer_from_data(resolved: Resolved) -> Iterator[Diagnostic]:
             place = use_place(resolved, "model")
             yield Diagnostic(
                 Code.UNMET_REQUIREMENT,
-                f"`{model.use}` requires a tokenizer, and `{data.use}` brings none",
+                f"`{model.use}` requires a tokenizer, and `{data.use}` provides none",
                 resolved.value_span(place),
                 path=place,
                 labels=_label(resolved, f"model.{setting}", "taken from here"),

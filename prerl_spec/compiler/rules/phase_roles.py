@@ -1,4 +1,4 @@
-"""Who serves each phase: its own component, else the top-level one; and the order in which the phases run."""
+"""Assigns components to the roles of each phase (its own, else the top-level one) and orders the phases."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,20 +15,20 @@ ManyRole = Literal["rewards", "filters", "probes"]
 
 @dataclass(frozen=True)
 class Served:
-    """A component in its place: `Served("phases[0].objective", built)`; `built` is None where it is itself broken."""
+    """A component in a role: `Served("phases[0].objective", built)`; `built` is None if it is invalid."""
 
     path: str
     built: Built | None
 
     @property
     def component(self) -> Any:
-        """The declaration, None where it is broken."""
+        """The component, None if it is invalid."""
         return None if self.built is None else self.built.component
 
 
 @dataclass(frozen=True)
 class PhaseRoles:
-    """A phase and those who serve it; None stands for a role that nobody was given."""
+    """A phase and the component in each of its roles; None for a role without a component."""
 
     path: str
     spec: PhaseSpec
@@ -45,38 +45,38 @@ class PhaseRoles:
 
     @property
     def title(self) -> str:
-        """What messages call it, also where its id could not be read."""
+        """Name of the phase in messages, also if its id could not be read."""
         return f"phase `{self.spec.id}`" if self.spec.id else "this phase"
 
     @property
     def uses_rollouts(self) -> bool | None:
-        """Whether its objective draws from the policy; None where the objective is broken."""
+        """Whether its objective trains on rollouts of the policy; None if the objective is invalid."""
         objective = self.objective.component
         return None if objective is None else bool(objective.uses_rollouts)
 
     @property
     def serving(self) -> tuple[Served, ...]:
-        """Everybody in the phase, in the order of the flow."""
+        """All components of the phase, in a fixed order."""
         single = (self.sampler, self.verifier, self.optimizer)
         several = (*self.rewards, *self.filters, *self.probes)
         return (self.objective, self.schedule, *(s for s in single if s is not None), *several)
 
 
 def phase_roles(resolved: Resolved) -> tuple[PhaseRoles, ...]:
-    """The phases in the order in which they run, each with those who serve it."""
+    """The phases in the order in which they run, each with its components."""
     phases = resolved.spec.phases
-    return tuple(_site(resolved, index, phases[index]) for index in running_order(phases))
+    return tuple(_roles_of(resolved, index, phases[index]) for index in running_order(phases))
 
 
 def with_following(phases: Sequence[T]) -> Iterator[tuple[T, T | None]]:
-    """Each with the one that comes after it, the last with None."""
+    """Each phase with its successor, the last with None."""
     return zip_longest(phases, phases[1:])
 
 
 def running_order(phases: Sequence[PhaseSpec]) -> list[int]:
-    """Indices in file order, except that a phase with `after` follows the one it names (and those already put there).
+    """Indices in file order, except that a phase with `after` follows the phase it names (and its earlier followers).
 
-    Phases whose `after` is in a cycle, or names nothing, keep their place in the file: they are diagnosed elsewhere.
+    A phase with an unknown `after` keeps its place, phases in a cycle come last: both are diagnosed elsewhere.
     """
     ids = [p.id for p in phases]
     followers: dict[str, list[int]] = {}
@@ -98,14 +98,14 @@ def running_order(phases: Sequence[PhaseSpec]) -> list[int]:
 
 
 def shares(data: str | Mapping[str, float]) -> dict[str, float]:
-    """What `phase.data` says as shares that sum to 1."""
+    """`phase.data` as shares that sum to 1."""
     if isinstance(data, str):
         return {data: 1.0}
     total = sum(data.values())
     return {name: weight / total for name, weight in data.items()}
 
 
-def _site(resolved: Resolved, index: int, phase: PhaseSpec) -> PhaseRoles:
+def _roles_of(resolved: Resolved, index: int, phase: PhaseSpec) -> PhaseRoles:
     path = f"phases[{index}]"
 
     def served(at: str) -> Served:
@@ -138,7 +138,7 @@ def _site(resolved: Resolved, index: int, phase: PhaseSpec) -> PhaseRoles:
 
 
 def nested(served: Served) -> Iterator[tuple[str, Built]]:
-    """The component and, depth first, everything in its slots, each with its path."""
+    """The component and, depth first, all components in its slots, each with its path."""
     if served.built is not None:
         yield from _with_slots(served.path, served.built)
 

@@ -1,4 +1,4 @@
-"""Rules of a phase that belong to no component: how much a step takes, and what a phase must say (E0204, E0701)."""
+"""Rules of a phase that belong to no single component: step size, updates, ratios, learning rate (E0204, E0701)."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -12,13 +12,13 @@ from prerl_spec.errors import Diagnostic
 
 
 def step_size(resolved: Resolved, roles: PhaseRoles) -> Iterator[Diagnostic]:
-    """prompts_per_step where the phase samples, documents_per_step where it does not, a multiple of the updates."""
+    """A phase with rollouts needs prompts_per_step, any other phase documents_per_step."""
     if roles.uses_rollouts is None:
         return
     wanted, other = ("prompts_per_step", "documents_per_step")[:: 1 if roles.uses_rollouts else -1]
     if getattr(roles.spec, other) is not None:
         assert roles.objective.built is not None
-        does = "samples: it counts prompts" if roles.uses_rollouts else "samples nothing: it counts documents"
+        does = "uses rollouts: it counts prompts" if roles.uses_rollouts else "uses no rollouts: it counts documents"
         yield Diagnostic(
             Code.CONTRADICTION,
             f"{roles.title} {does}, not {other.split('_')[0]}",
@@ -34,12 +34,12 @@ def step_size(resolved: Resolved, roles: PhaseRoles) -> Iterator[Diagnostic]:
             f"{roles.title} has no `{wanted}`",
             resolved.header_span(roles.path),
             path=f"{roles.path}.{wanted}",
-            help=f"write how many {wanted.split('_')[0]} a step takes",
+            help=f"write the number of {wanted.split('_')[0]} per step",
         )
 
 
 def whole_updates(resolved: Resolved, roles: PhaseRoles) -> Iterator[Diagnostic]:
-    """A step splits evenly into its updates; whoever trains on it has no say."""
+    """The units of a step must be a multiple of updates_per_batch, for every objective."""
     misplaced = {True: "documents_per_step", False: "prompts_per_step", None: None}[roles.uses_rollouts]
     for key in ("prompts_per_step", "documents_per_step"):
         units = getattr(roles.spec, key)
@@ -54,7 +54,7 @@ def whole_updates(resolved: Resolved, roles: PhaseRoles) -> Iterator[Diagnostic]
 
 
 def group_baseline(resolved: Resolved, roles: PhaseRoles) -> Iterator[Diagnostic]:
-    """A group baseline over fewer attempts than it needs; over one it is 0 for ever."""
+    """A group baseline needs its minimum group size; with one attempt per group every advantage is 0."""
     if roles.sampler is None or roles.sampler.component is None or not roles.uses_rollouts:
         return
     sampler = roles.sampler.component
@@ -63,18 +63,18 @@ def group_baseline(resolved: Resolved, roles: PhaseRoles) -> Iterator[Diagnostic
         yield at_last_written(
             resolved,
             Code.CONTRADICTION,
-            f"a group baseline needs at least {'two' if least == 2 else least} attempts a prompt, and `group_size` is "
+            f"a group baseline needs at least {'two' if least == 2 else least} attempts per prompt, and `group_size` is "
             f"{sampler.group_size}",
             [
                 *setting_places(resolved, roles.sampler.path, sampler, "group_size"),
                 place_behind(resolved, part, "min_group"),
             ],
-            help=f"set group_size to {least} or more, or take an objective without a group baseline",
+            help=f"set group_size to {least} or more, or use an objective without a group baseline",
         )
 
 
 def truncated_sampling(resolved: Resolved, roles: PhaseRoles) -> Iterator[Diagnostic]:
-    """Under top_p or top_k the sampler's distribution is not the policy's, and no ratio to it means anything."""
+    """top_p and top_k make the sampling distribution differ from the policy, which biases probability ratios."""
     if roles.sampler is None or roles.sampler.component is None or not roles.uses_rollouts:
         return
     sampler = roles.sampler.component
@@ -86,10 +86,10 @@ def truncated_sampling(resolved: Resolved, roles: PhaseRoles) -> Iterator[Diagno
     ]
     updated_often = roles.spec.updates_per_batch > 1
 
-    def takes_ratios(objective: Any) -> bool:
+    def uses_ratios(objective: Any) -> bool:
         return bool(updated_often and objective.uses_ratio) or reads_from(objective, "sampler")
 
-    for part in _parts_that(takes_ratios, roles.objective) if truncating else ():
+    for part in _parts_that(uses_ratios, roles.objective) if truncating else ():
         ratios: list[tuple[str, object]] = []
         if updated_often and part.component.uses_ratio:
             ratios.append((f"{roles.path}.updates_per_batch", roles.spec.updates_per_batch))
@@ -101,26 +101,26 @@ def truncated_sampling(resolved: Resolved, roles: PhaseRoles) -> Iterator[Diagno
             f"a sampler that truncates ({_names(truncating, part)}) biases the probability ratios of "
             f"{_names(ratios, part)}",
             [*truncating, *ratios],
-            help="train with top_p = 1.0 and top_k = 0; an evaluator may truncate as it likes",
+            help="train with top_p = 1.0 and top_k = 0; evaluators may truncate",
         )
 
 
 def reference_switched_off(resolved: Resolved, roles: PhaseRoles) -> Iterator[Diagnostic]:
-    """A term that compares with a reference, in a spec that has none."""
+    """A term that needs a reference model, in a spec with reference = "off"."""
     if resolved.spec.reference != "off":
         return
     for part in _parts_that(lambda o: reads_from(o, "reference"), roles.objective):
         yield at_last_written(
             resolved,
             Code.CONTRADICTION,
-            f'the objective of {roles.title} compares with a reference, and reference = "off"',
+            f'the objective of {roles.title} uses a reference model, and reference = "off"',
             [("reference", "off"), (use_place(resolved, part.path), None)],
-            help='leave `reference` out, or write reference = "initial"',
+            help='remove `reference`, or write reference = "initial"',
         )
 
 
 def steps_that_are_not_known(resolved: Resolved, roles: PhaseRoles) -> Iterator[Diagnostic]:
-    """A learning rate that falls over the steps of a phase needs to know how many there are."""
+    """A decaying learning rate needs a phase with a known number of steps."""
     schedule = roles.schedule.component
     optimizer = None if roles.optimizer is None else roles.optimizer.component
     if schedule is None or optimizer is None or schedule.max_steps is not None:
@@ -131,17 +131,17 @@ def steps_that_are_not_known(resolved: Resolved, roles: PhaseRoles) -> Iterator[
         yield at_last_written(
             resolved,
             Code.CONTRADICTION,
-            f'lr_schedule = "{falling}" runs over the steps of the phase, and a token budget has no number of steps',
+            f'lr_schedule = "{falling}" needs a known number of steps, and the phase ends by a token budget',
             [
                 *setting_places(resolved, roles.optimizer.path, optimizer, "lr_schedule"),
                 place_behind(resolved, roles.schedule, "max_steps"),
             ],
-            help='give the phase `steps`, or take lr_schedule = "constant"',
+            help='set `steps` of the phase, or lr_schedule = "constant"',
         )
 
 
 def inherited_moments(resolved: Resolved, roles: PhaseRoles, following: PhaseRoles | None) -> Iterator[Diagnostic]:
-    """A written `carry` needs the same optimizer in the next phase."""
+    """optimizer = "carry" needs the same optimizer in the next phase."""
     schedule = roles.schedule.component
     if schedule is None or following is None or getattr(schedule, "optimizer", None) != "carry":
         return
@@ -152,14 +152,14 @@ def inherited_moments(resolved: Resolved, roles: PhaseRoles, following: PhaseRol
         yield at_last_written(
             resolved,
             Code.CONTRADICTION,
-            'optimizer = "carry", but the next phase uses another optimizer, which cannot take these moments over',
+            'optimizer = "carry", but the next phase uses another optimizer, which cannot load these moments',
             [*setting_places(resolved, roles.schedule.path, schedule, "optimizer")],
-            help='write optimizer = "reset", or leave it out, or give both phases the same optimizer',
+            help='write optimizer = "reset", or remove it, or use the same optimizer in both phases',
         )
 
 
 def _parts_that(holds: Callable[[Any], bool], objective: Served) -> list[Served]:
-    """The parts of an objective for which it holds, each where it stands: terms of a sum, else the objective itself."""
+    """The parts of an objective for which the predicate holds, each at its path: terms of a sum, else the objective."""
     if objective.built is None or not holds(objective.component):
         return []
     inside = [Served(path, built) for path, built in nested(objective) if built.kind == "objective"]
@@ -168,6 +168,6 @@ def _parts_that(holds: Callable[[Any], bool], objective: Served) -> list[Served]
 
 
 def _names(places: Sequence[tuple[str, object]], objective: Served) -> str:
-    """The settings in words; where none is known to be behind a fact, the objective's name stands for it."""
+    """The names of the settings; the objective's name where no setting is known to decide the fact."""
     use = "" if objective.built is None else objective.built.use
     return " and ".join(f"`{use if value is None else path.rpartition('.')[2]}`" for path, value in places)

@@ -1,7 +1,7 @@
-"""What components require and who provides it: E0601 for nobody, E0603 for several.
+"""Matches consumed ports with providers: E0601 if there is none, E0603 if there are several.
 
-A port is `name` or `name[detail]`. A provided `x[binary]` fits where `x[scalar]` is wanted (0 and 1 are numbers), not the
-other way round; a bare `x` is content with any detail.
+A port is `name` or `name[detail]`. A provided `x[binary]` satisfies a required `x[scalar]` (0 and 1 are numbers), not
+vice versa; a required bare `x` accepts any detail.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,15 +17,15 @@ from prerl_spec.errors import Diagnostic, Label
 from prerl_spec.language.document import join_path
 
 ENGINE_PORTS = frozenset({"checkpoint"})
-"""What every run offers by itself."""
+"""Ports that the engine provides in every run."""
 SAMPLER_PORTS = frozenset({"attempts", "logprobs[sampling]"})
-"""Of the sampler that evaluators use in a spec without one."""
+"""Ports of the default sampler of evaluators, in a spec without a sampler."""
 NARROWER = {"scalar": ("binary",)}
 
 
 @dataclass(frozen=True)
 class Supply:
-    """Somebody who provides ports: `Supply("sampler", "vllm", frozenset({"logprobs[sampling]"}))`."""
+    """A provider and its ports: `Supply("sampler", "vllm", frozenset({"logprobs[sampling]"}))`."""
 
     path: str
     name: str
@@ -33,7 +33,7 @@ class Supply:
 
 
 def fits(provided: str, required: str) -> bool:
-    """Whether a provided port serves a required one."""
+    """Whether a provided port satisfies a required one."""
     name, _, detail = required.partition("[")
     offered_name, _, offered = provided.partition("[")
     if name != offered_name:
@@ -43,11 +43,11 @@ def fits(provided: str, required: str) -> bool:
 
 
 def missing_roles(resolved: Resolved, roles: PhaseRoles) -> Iterator[Diagnostic]:
-    """E0601 at the objective for a sampler, verifier, optimizer or (unwritten) data set that nobody gives the phase."""
+    """E0601 at the objective for a sampler, verifier, optimizer or (unwritten) data set that the phase lacks."""
     for role, table in _unfilled(resolved, roles).items():
         keys = {"data", "data.train"} if role == "data set" else {role, f"{roles.path}.{role}"}
         if keys & resolved.poisoned:
-            continue  # something was meant to be there, and is reported
+            continue  # it is written but invalid, which has its own diagnostic
         article = "an" if role[0] in "aeiou" else "a"
         place = use_place(resolved, roles.objective.path)
         yield Diagnostic(
@@ -60,11 +60,11 @@ def missing_roles(resolved: Resolved, roles: PhaseRoles) -> Iterator[Diagnostic]
 
 
 def _unfilled(resolved: Resolved, roles: PhaseRoles) -> dict[str, str]:
-    """Roles that nobody fills, each with the table that would."""
+    """Required roles without a component, each with the table that would configure it."""
     unfilled: dict[str, str] = {}
     if roles.uses_rollouts and roles.sampler is None:
         unfilled["sampler"] = "`[sampler]`"
-    if roles.uses_rollouts and roles.verifier is None and not _data_bring_verifiers(resolved, roles):
+    if roles.uses_rollouts and roles.verifier is None and not _data_have_verifiers(resolved, roles):
         unfilled["verifier"] = "`[verifier]`"
     if roles.optimizer is None and roles.objective.built is not None:
         unfilled["optimizer"] = "`[optimizer]`"
@@ -74,9 +74,9 @@ def _unfilled(resolved: Resolved, roles: PhaseRoles) -> dict[str, str]:
 
 
 def unmatched_ports(resolved: Resolved, roles: PhaseRoles) -> Iterator[Diagnostic]:
-    """E0601 and E0603 for every port that somebody in the phase requires."""
+    """E0601 and E0603 for every port that a component of the phase consumes."""
     if any(s.built is None for s in roles.serving) or _unfilled(resolved, roles):
-        return  # whoever is broken or missing may be the provider
+        return  # the invalid or missing component may be the provider
     supplies = phase_supplies(resolved, roles)
     for served in roles.serving:
         if _serves_others(roles, served):
@@ -86,21 +86,21 @@ def unmatched_ports(resolved: Resolved, roles: PhaseRoles) -> Iterator[Diagnosti
 
 
 def _serves_others(roles: PhaseRoles, served: Served) -> bool:
-    """Whether a top-level component has nothing to do in a phase of documents, which nobody judges or filters."""
+    """Whether a top-level component is not used by this phase: documents are not verified, rewarded or filtered."""
     is_own = served.path.startswith(f"{roles.path}.")
     return not roles.uses_rollouts and not is_own and served.component.kind in ("verifier", "reward", "filter")
 
 
 def own_ports(built: Built) -> list[str]:
-    """What a component requires for itself: a sum's terms say for themselves what they need."""
+    """The ports that a component consumes itself, without those of the components in its slots."""
     inner = [b for slot in built.slots.values() for b in (slot if isinstance(slot, tuple) else (slot,))]
     return sorted(built.component.consumes().difference(*(b.component.consumes() for b in inner)))
 
 
 def outside_ports(resolved: Resolved, served: Served, phases: Sequence[PhaseRoles]) -> Iterator[Diagnostic]:
-    """The same for a component outside the phases: an evaluator sees the model, the data sets, a sampler and verdicts.
+    """The same for a component outside phases, which sees the model, the data sets, a sampler and a verifier.
 
-    Which verifier judges: its own, else that of the data set it names, else the one that serves the run.
+    Its verifier is its own, else that of the data set it names, else that of the run.
     """
     if served.built is None or not served.component.consumes():
         return
@@ -124,7 +124,7 @@ def outside_ports(resolved: Resolved, served: Served, phases: Sequence[PhaseRole
 def top_or_first(
     resolved: Resolved, phases: Sequence[PhaseRoles], role: Literal["sampler", "verifier"]
 ) -> Served | None:
-    """Who serves evaluators where no phase has ended: the top-level one, else that of the first phase that has one."""
+    """The component that evaluators use before a phase has ended: the top-level one, else the first of any phase."""
     if getattr(resolved.spec, role) is not None:
         return Served(role, resolved.built.get(role))
     return next((s for roles in phases if (s := getattr(roles, role)) is not None), None)
@@ -136,7 +136,7 @@ def _served_supply(served: Served) -> Supply:
 
 
 def match(resolved: Resolved, path: str, built: Built, supplies: Iterable[Supply]) -> Iterator[Diagnostic]:
-    """Holds one component's required ports against what is supplied."""
+    """E0601 or E0603 for each port of one component that does not have exactly one provider."""
     others = [s for s in supplies if s.path != path]
     for port in own_ports(built):
         providers = [s for s in others if any(fits(p, port) for p in s.ports)]
@@ -166,12 +166,12 @@ def match(resolved: Resolved, path: str, built: Built, supplies: Iterable[Supply
             span,
             path=place,
             labels=tuple(labels),
-            help="leave one of them out",
+            help="remove one of them",
         )
 
 
 def phase_supplies(resolved: Resolved, roles: PhaseRoles) -> list[Supply]:
-    """Who offers what in a phase. With `rewards` the reward is a sum and so a scalar, whatever the verifier gives."""
+    """The providers of a phase. With `rewards` the reward is a sum, hence a scalar for any verifier."""
     supplies = [_supply("model", resolved.built["model"])] if "model" in resolved.built else []
     for served in roles.serving:
         if served.built is None or served.built.kind in ("verifier", "reward"):
@@ -184,7 +184,7 @@ def phase_supplies(resolved: Resolved, roles: PhaseRoles) -> list[Supply]:
 
 
 def _verdict_supplies(resolved: Resolved, roles: PhaseRoles) -> list[Supply]:
-    """Verifiers one a data set, at most one of which answers for a prompt; reward terms only add to their score."""
+    """The ports common to the verifiers of all data sets (one per prompt); reward terms add to its score."""
     verifiers = list(_verifiers(resolved, roles).items())
     if not verifiers:
         return []
@@ -216,8 +216,8 @@ def _verifiers(resolved: Resolved, roles: PhaseRoles) -> dict[str, Built]:
     return found
 
 
-def _data_bring_verifiers(resolved: Resolved, roles: PhaseRoles) -> bool:
-    """Whether each of the phase's data sets has its own verifier, or is broken or missing (reported elsewhere)."""
+def _data_have_verifiers(resolved: Resolved, roles: PhaseRoles) -> bool:
+    """Whether each of the phase's data sets has its own verifier, or is invalid or missing (reported elsewhere)."""
     built = [resolved.built.get(join_path("data", name)) for name in roles.data]
     return all(b is None or b.slots.get("verifier") is not None for b in built)
 
@@ -231,5 +231,5 @@ def _same_name(port: str, other: str) -> bool:
 
 
 def is_broken(served: Served | None) -> bool:
-    """Whether the spec names somebody here who could not be built."""
+    """Whether the spec configures a component here that could not be built."""
     return served is not None and served.built is None

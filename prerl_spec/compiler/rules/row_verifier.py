@@ -1,21 +1,21 @@
-"""Which data sets a run reads, and which verifier their gold answers have to suit."""
+"""The data sets that a run reads, and the verifier that scores the rows of each."""
 
 from prerl_spec.compiler.graph import Graph
 from prerl_spec.registry.kinds import Verifier
 
 
 def data_in_use(graph: Graph) -> tuple[str, ...]:
-    """Every data set that a phase draws from or an evaluator scores, in the order of their first use."""
+    """Every data set that a phase trains on or an evaluator scores, in the order of first use."""
     drawn = [name for phase in graph.phases for name in phase.data]
     scored = [name for named in graph.evaluators for name in named.component.data_sets()]
     return tuple(dict.fromkeys([*drawn, *scored]))
 
 
 def row_verifier(graph: Graph, name: str) -> Verifier | None:
-    """The verifier of a data set's rows, None where nothing judges them.
+    """The verifier of a data set's rows; None if no verifier scores them.
 
-    Where no phase draws from the data set, that of the evaluator which scores it; else the data set's own, that of the
-    phases that draw from it, or the top level's.
+    If no phase trains on the data set: that of the evaluator which scores it, if it has one. Else the data set's own,
+    that of the phases that train on it, or the top-level one.
     """
     drawing = [phase for phase in graph.phases if name in phase.data]
     scoring = [named.component for named in graph.evaluators if name in named.component.data_sets()]

@@ -1,4 +1,4 @@
-"""From the places of a broken rule to a diagnostic: carets under what was written last, labels at the rest."""
+"""Builds the diagnostic of a violated rule: carets under the value written last, labels at the others."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -11,7 +11,7 @@ from prerl_spec.registry.component import Fact
 
 
 def use_place(resolved: Resolved, component: str) -> str:
-    """The path of the name that a component was given: `sampler.use`, or `sampler` where the name stands alone."""
+    """The path of a component's name: `sampler.use`, or `sampler` in the short form."""
     written_out = f"{component}.use"
     return written_out if resolved.is_written(written_out) else component
 
@@ -19,7 +19,7 @@ def use_place(resolved: Resolved, component: str) -> str:
 def setting_places(resolved: Resolved, owner: str, component: Any, setting: str) -> Iterator[tuple[str, Any]]:
     """The path and value of a component's setting, for `at_last_written`.
 
-    A default comes with its component's name, which is what brought it in.
+    A default is reported together with the name of its component.
     """
     if setting != "use":
         yield f"{owner}.{setting}", getattr(component, setting, None)
@@ -28,8 +28,8 @@ def setting_places(resolved: Resolved, owner: str, component: Any, setting: str)
 
 
 def place_behind(resolved: Resolved, served: Served, fact: Fact) -> tuple[str, Any]:
-    """The setting that a component says decides a fact of it, where the spec writes it; else the component's name."""
-    assert served.built is not None, f"the component at {served.path} is broken: no rule asks it"
+    """The setting that decides a fact about a component, if the spec writes it; else the component's name."""
+    assert served.built is not None, f"the component at {served.path} is invalid: no rule may read it"
     setting = served.built.component.setting_behind(fact)
     if setting in served.built.written:
         return f"{served.path}.{setting}", getattr(served.component, setting)
@@ -39,9 +39,9 @@ def place_behind(resolved: Resolved, served: Served, fact: Fact) -> tuple[str, A
 def at_last_written(
     resolved: Resolved, code: Code, message: str, places: Sequence[tuple[str, Any]], *, help: str | None = None
 ) -> Diagnostic:
-    """A diagnostic about several settings, each (path, value): it points at the one that was written last.
+    """A diagnostic about several settings, each (path, value), with its span at the one written last.
 
-    The other written ones become labels; a default becomes a note.
+    The other written settings become labels, defaults become notes.
     """
     written = sorted({path for path, _ in places if resolved.is_written(path)}, key=resolved.order)
     defaults = [(path, value) for path, value in places if path not in written]

@@ -1,6 +1,6 @@
-"""What a spec declares and nothing uses: W0701 for data sets and top-level components, W0702 for `reference` and `fsdp`.
+"""Reports unused declarations: W0701 for data sets and top-level components, W0702 for `reference` and `fsdp`.
 
-Left out: variables, which are counted where references are followed (`language/interpolate.py`).
+Unused variables are reported by `language/interpolate.py`, which resolves the references to them.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,10 +17,10 @@ from prerl_spec.registry.kinds import Objective
 
 
 def unused(resolved: Resolved, phases: Sequence[PhaseRoles]) -> Iterator[Diagnostic]:
-    """Everything that could be taken out of the spec without changing what it means."""
+    """A warning for everything that could be removed from the spec without changing its meaning."""
     unread = {"phases", "evaluate"} & resolved.poisoned or (resolved.is_written("phases") and not phases)
     if unread or any(own_roles.uses_rollouts is None for own_roles in phases):
-        return  # what broken phases or objectives would have used is not known
+        return  # what invalid phases or objectives use is unknown
     for name in unused_data(resolved, phases):
         yield _never_used(f"data set `{name}`", join_path("data", name), resolved.header_span(join_path("data", name)))
     for path in unused_components(resolved, phases):
@@ -30,7 +30,7 @@ def unused(resolved: Resolved, phases: Sequence[PhaseRoles]) -> Iterator[Diagnos
 
 
 def unused_data(resolved: Resolved, phases: Sequence[PhaseRoles]) -> list[str]:
-    """Data sets that no phase trains on and no component names; none where a name is wrong: it may mean any of them."""
+    """Data sets that no phase trains on and no component names; empty if a written name is unknown."""
     used = {name for own_roles in phases for name in own_roles.data if resolved.is_written(f"{own_roles.path}.data")}
     for built in resolved.built.values():
         used.update(name for _, name in named_data(built))
@@ -42,7 +42,7 @@ def unused_data(resolved: Resolved, phases: Sequence[PhaseRoles]) -> list[str]:
 
 
 def unused_components(resolved: Resolved, phases: Sequence[PhaseRoles]) -> list[str]:
-    """Top-level components that no phase and no evaluator uses. Evaluators draw and judge with the top-level ones."""
+    """Top-level components that no phase and no evaluator uses. Evaluators use the top-level sampler and verifier."""
     spec = resolved.spec
     serving = {s.path.partition("[")[0] for own_roles in phases for s in _at_work(resolved, own_roles)}
     if spec.evaluate:
@@ -52,36 +52,36 @@ def unused_components(resolved: Resolved, phases: Sequence[PhaseRoles]) -> list[
 
 
 def _at_work(resolved: Resolved, own_roles: PhaseRoles) -> Iterator[Served]:
-    """Those who serve a phase and have something to do there: nobody draws, judges or filters documents."""
+    """The components that a phase actually uses: documents need no sampler, verifier, reward or filter."""
     for served in own_roles.serving:
         kind = None if served.built is None else served.built.kind
         if not own_roles.uses_rollouts and kind in ("sampler", "verifier", "reward", "filter"):
             continue
-        if kind == "verifier" and all(_brings_verifier(resolved, name) for name in own_roles.data):
+        if kind == "verifier" and all(_has_verifier(resolved, name) for name in own_roles.data):
             continue
         yield served
 
 
-def _brings_verifier(resolved: Resolved, data: str) -> bool:
+def _has_verifier(resolved: Resolved, data: str) -> bool:
     built = resolved.built.get(join_path("data", data))
     return built is not None and built.slots.get("verifier") is not None
 
 
 def _reference(resolved: Resolved, phases: Sequence[PhaseRoles]) -> Iterator[Diagnostic]:
-    """`reference = "initial"` where no term asks for one."""
+    """`reference = "initial"` in a spec whose objectives use no reference model."""
     objectives = [built.component for own_roles in phases for _, built in nested(own_roles.objective)]
     wanted = any(reads_from(cast(Objective, o), "reference") for o in objectives)
     if resolved.spec.reference == "initial" and not wanted:
         yield Diagnostic(
             Code.NO_EFFECT,
-            "`reference` has no effect: no objective compares with one",
+            "`reference` has no effect: no objective uses a reference model",
             resolved.value_span("reference"),
             path="reference",
         )
 
 
 def _sharding(resolved: Resolved) -> Iterator[Diagnostic]:
-    """Settings of FSDP2 where it does not run."""
+    """FSDP2 settings in a spec that does not use FSDP2."""
     asked = resolved.spec.distributed
     if asked.fsdp and asked.strategy == "ddp":
         yield Diagnostic(
@@ -89,9 +89,9 @@ def _sharding(resolved: Resolved) -> Iterator[Diagnostic]:
             '`fsdp` has no effect with strategy = "ddp"',
             resolved.value_span("distributed.fsdp"),
             path="distributed.fsdp",
-            help='write strategy = "fsdp2", or take it out',
+            help='write strategy = "fsdp2", or remove `fsdp`',
         )
 
 
 def _never_used(what: str, path: str, span: Span | None) -> Diagnostic:
-    return Diagnostic(Code.UNUSED, f"{what} is declared but never used", span, path=path, help="take it out")
+    return Diagnostic(Code.UNUSED, f"{what} is declared but never used", span, path=path, help="remove it")

@@ -1,6 +1,6 @@
-"""Holds the built components against one another: ports, names inside the spec, rules across tables, what is never used.
+"""Checks the built components against one another: ports, names inside the spec, rules across tables, unused parts.
 
-Everything here works on declarations; nothing heavy is imported. Rules that belong to one component live with it.
+Works on declarations alone, without heavy imports. Rules of a single component are defined by that component.
 """
 
 from collections.abc import Iterable, Iterator
@@ -15,19 +15,19 @@ from prerl_spec.language.document import join_path
 
 
 def wire(resolved: Resolved) -> tuple[Diagnostic, ...]:
-    """Every broken rule between components, each once.
+    """Every violated rule between components, each once.
 
-    A component that is itself broken silences only the rules that would have asked it.
+    Rules that depend on an invalid component are skipped.
     """
     found: list[Diagnostic] = []
-    if not resolved.has_gaps:  # what a name means may stand where nothing could be read
+    if not resolved.has_gaps:  # the definition of a name may be on a line that could not be read
         found += name_rules.phase_order(resolved)
         found += name_rules.phase_data(resolved)
         found += name_rules.tokenizer_from_data(resolved)
     phases = phase_roles(resolved)
     for roles, following in zip_longest(phases, phases[1:]):
         found += _of_phase(resolved, roles, following)
-        if not resolved.has_gaps:  # what seems to be missing may well be there
+        if not resolved.has_gaps:  # keys that seem to be missing may be on an unread line
             found += port_rules.missing_roles(resolved, roles)
     for served in outside_phases(resolved):
         found += component_rules.lone_conflicts(resolved, served, phases)
@@ -39,14 +39,14 @@ def wire(resolved: Resolved) -> tuple[Diagnostic, ...]:
 
 
 def diagnose(resolved: Resolved) -> tuple[Diagnostic, ...]:
-    """All that is wrong with a spec and the arms of its study, in file order: what `resolve` found, and the wiring."""
+    """All diagnostics of a spec and its study arms, in file order: those of `resolve`, then those of `wire`."""
     own = wire(resolved)
     of_arms = [d for name, arm in resolved.arms.items() for d in new_in_arm(name, wire(arm), own)]
     return in_file_order([*resolved.diagnostics, *own, *of_arms], list(resolved.sources))
 
 
 def outside_phases(resolved: Resolved) -> Iterator[Served]:
-    """Model, data sets, evaluators and trackers: those that belong to no phase."""
+    """Components outside phases: model, data sets, evaluators and trackers."""
     yield Served("model", resolved.built.get("model"))
     for name in resolved.spec.data:
         yield Served(join_path("data", name), resolved.built.get(join_path("data", name)))
@@ -68,7 +68,7 @@ def _of_phase(resolved: Resolved, roles: PhaseRoles, following: PhaseRoles | Non
 
 
 def _each_once(found: Iterable[Diagnostic]) -> Iterator[Diagnostic]:
-    """A top-level component serves several phases and breaks the same rule in each."""
+    """Removes duplicates: a top-level component may violate the same rule in several phases."""
     seen: set[tuple[str, str, object]] = set()
     for diagnostic in found:
         key = (diagnostic.code, diagnostic.path, diagnostic.message)
