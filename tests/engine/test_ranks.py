@@ -84,5 +84,5 @@ def test_a_launcher_whose_processes_are_not_connected_is_refused(monkeypatch: py
     ranks = Ranks.start()
     assert ranks.size == 1
     monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(EnvironmentUnmet, match="2 processes are asked for, Accelerate connects 1"):
+    with pytest.raises(EnvironmentUnmet, match="2 processes are requested, but Accelerate connects 1"):
         Ranks.start()

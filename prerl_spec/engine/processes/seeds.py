@@ -1,4 +1,4 @@
-"""Where randomness comes from: every stream is named by what it is for, so order, batching and restarts change nothing."""
+"""Random streams by name: a stream's seed follows from its purpose, so order, batching and restarts change nothing."""
 
 import hashlib
 import json
@@ -13,5 +13,5 @@ def named_seed(*name: str | int) -> int:
 
 
 def named_generator(*name: str | int) -> np.random.Generator:
-    """A numpy generator of its own for that name."""
+    """A numpy generator seeded with `named_seed`."""
     return np.random.Generator(np.random.Philox(named_seed(*name)))
