@@ -40,8 +40,8 @@ def open_datasets(
 ) -> dict[str, OpenDataSet]:
     """Opens every data set that a phase or an evaluator uses, with the checks that its use requires.
 
-    `max_length` is the model's maximum length of context and response together, in tokens; `tick("check:NAME", done, total)`
-    counts rows.
+    `max_length` is the model's maximum length of context and response together, in tokens; `tick("check:NAME", done,
+    total)` counts rows.
     """
     datasets = {name: _open_dataset(graph, name, codec, max_length, tick) for name in data_in_use(graph)}
     for phase in graph.phases:
@@ -79,7 +79,8 @@ def check_prompts(
     tick: Callable[[int, int], None],
 ) -> list[int]:
     """The rows whose rendered question fits. Rows that are too long, have no question, or have a gold answer that the
-    verifier could never match are dropped if the data set says so; else raises EnvironmentUnmet with their locations."""
+    verifier could never match are dropped if the data set says so; else raises EnvironmentUnmet with their
+    locations."""
     limit = min(longest, data.max_prompt_tokens or longest)
     kept: list[int] = []
     too_long: list[str] = []
@@ -111,8 +112,8 @@ def check_prompts(
 
 
 def check_documents(name: str, data: DataSet, codec: Codec, *, longest: int) -> Sequence[int]:
-    """With over_long = "drop", the rows whose question and document fit the model, EOS included; else all rows: a document
-    that is too long is then an error when it is drawn, since reading all of them may take minutes.
+    """With over_long = "drop", the rows whose question and document fit the model, EOS included; else all rows: a
+    document that is too long is then an error when it is drawn, since reading all of them may take minutes.
 
     Raises EnvironmentUnmet for a data set without documents.
     """

@@ -62,8 +62,8 @@ class StepJournal:
             self.groups = {key: _unjudged(group) for key, group in self.groups.items()}
 
     def same_prompts(self, refill: int, prompts: Iterable[tuple[int, Prompt]]) -> dict[int, Group]:
-        """The recorded groups of these prompts, by slot. Verdicts determine how many prompts a refill draws, so after they are
-        computed again a slot may have another prompt; its recorded group is then not used."""
+        """The recorded groups of these prompts, by slot. Verdicts determine how many prompts a refill draws, so after
+        they are computed again a slot may have another prompt; its recorded group is then not used."""
         recorded = {slot: (self.groups.get((refill, slot)), prompt) for slot, prompt in prompts}
         return {
             slot: group for slot, (group, prompt) in recorded.items() if group is not None and group.prompt == prompt
@@ -89,7 +89,7 @@ class StepJournal:
         )
 
     def record_rejection(self, reason: str) -> None:
-        """Records that the run stopped on the verdicts so far: they stay in the file, but a resumed run ignores them."""
+        """Records that the run stopped on the verdicts so far; a resumed run ignores them."""
         self._append([{"kind": "refused", "reason": reason}])
 
     def _append(self, entries: Sequence[Mapping[str, Any]]) -> None:

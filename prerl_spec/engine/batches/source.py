@@ -63,8 +63,8 @@ class Documents:
         length = len(prompt.context) + len(tokens)
         if length > self.max_length:
             raise RunFailed(
-                f"{dataset.data.row(prompt.row).where}: question and document have {length} tokens, the model's maximum "
-                f"is {self.max_length}",
+                f"{dataset.data.row(prompt.row).where}: question and document have {length} tokens, the model's "
+                f"maximum is {self.max_length}",
                 hint='drop such rows with over_long = "drop", or shorten them: documents are never truncated',
             )
         return Group(slot, prompt, (Attempt((Segment(tokens),), text, "document"),))
@@ -85,8 +85,9 @@ class Rollouts:
     tick: Callable[[str, int, int], None]
 
     def collect(self, step: int, global_step: int, cursor: Cursor, timed: Timed) -> tuple[Step, Cursor]:
-        """Samples, verifies and filters, with at most `refill_rounds` refills. Raises RunFailed if too many verifications fail:
-        the step's verdicts are then never trained on, and a resumed run verifies its responses again."""
+        """Samples, verifies and filters, with at most `refill_rounds` refills. Raises RunFailed if too many
+        verifications fail: the step's verdicts are then never trained on, and a resumed run verifies its responses
+        again."""
         assert self.phase.prompts_per_step is not None
         assert self.phase.sampler is not None
         recorded = self.journal.open_step(self.phase.id, step, global_step)
@@ -109,8 +110,8 @@ class Rollouts:
             recorded.record_rejection(faults)
             raise RunFailed(
                 f"step {global_step}: {faults}",
-                hint="the step was not trained on, and its responses are kept: fix the verifier, then re-run the same command "
-                "to verify them again and resume",
+                hint="the step was not trained on, and its responses are kept: fix the verifier, then re-run the same "
+                "command to verify them again and resume",
             )
         sampler = self.phase.sampler.component
         batch = Step(

@@ -1,7 +1,7 @@
 """A pool of worker processes that verify responses, so that no verifier can hang, crash or tamper with a run.
 
-Every verdict has a deadline, enforced by the trainer with SIGKILL and a new process: an alarm inside the verifier can be
-ignored or lost. What a timeout or an error means for training is not decided here.
+Every verdict has a deadline, enforced by the trainer with SIGKILL and a new process: an alarm inside the verifier can
+be ignored or lost. What a timeout or an error means for training is not decided here.
 """
 
 import inspect
@@ -37,7 +37,8 @@ class VerifierPool:
     """Verifies in `num_workers` long-lived processes; a context manager, entered once.
 
     `entry_value` is "module:Class" of the verifier's declaration, which each process imports and rebuilds from its
-    settings. Entering waits until every process is ready. Raises EnvironmentUnmet for a verifier that cannot be started.
+    settings. Entering waits until every process is ready. Raises EnvironmentUnmet for a verifier that cannot be
+    started.
     """
 
     def __init__(self, component: Verifier, *, entry_value: str) -> None:
@@ -80,8 +81,8 @@ class VerifierPool:
     def verify(self, items: Sequence[Item], progress: Callable[[int, int], None] | None = None) -> list[Verdict]:
         """One verdict per item, in order; a truncated response is unparsable without being verified.
 
-        After a timeout, or if a worker ran out of memory after earlier items, the item is retried once in a new process.
-        Raises RunFailed if the verifier can no longer be started. `progress(done, total)` counts verdicts.
+        After a timeout, or if a worker ran out of memory after earlier items, the item is retried once in a new
+        process. Raises RunFailed if the verifier can no longer be started. `progress(done, total)` counts verdicts.
         """
         verdicts: dict[int, Verdict] = {
             i: Verdict(Outcome.UNPARSABLE, 0.0, detail="truncated")

@@ -158,7 +158,7 @@ def active(workers: Sequence[WorkerProcess]) -> list[WorkerProcess]:
 
 
 def _environment() -> dict[str, str]:
-    """The trainer's module path (with -P: without the worker's working directory), and one thread per library: the thread
-    pools of numeric libraries would fill a worker's address space on a machine with many cores."""
+    """The trainer's module path (with -P: without the worker's working directory), and one thread per library: the
+    thread pools of numeric libraries would fill a worker's address space on a machine with many cores."""
     path = os.pathsep.join(p or os.getcwd() for p in sys.path)
     return {"PYTHONPATH": path, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}

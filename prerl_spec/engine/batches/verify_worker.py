@@ -1,8 +1,8 @@
 """The worker process of a verifier: receives responses, replies with verdicts, may be killed at any time.
 
-`python -m prerl_spec.engine.batches.verify_worker FD`. All messages go over the socket FD, in frames of a four-byte length
-(big-endian) and JSON: the verifier's own output is discarded and cannot forge a message, and nothing is ever unpickled.
-The verifier runs in the main thread, under an address-space limit. No torch here.
+`python -m prerl_spec.engine.batches.verify_worker FD`. All messages go over the socket FD, in frames of a four-byte
+length (big-endian) and JSON: the verifier's own output is discarded and cannot forge a message, and nothing is ever
+unpickled. The verifier runs in the main thread, under an address-space limit. No torch here.
 """
 
 import ctypes

@@ -38,8 +38,8 @@ def debugged_phase(graph: Graph) -> Phase:
 
 
 def debug_step(graph: Graph, folder: Path, look: Callable[[Seen], None]) -> None:
-    """Collects one batch from the spec's initial model, takes one update, and calls `look` while everything is open. One
-    process; no evaluation, filter or checkpoint; the journal is written below `folder`.
+    """Collects one batch from the spec's initial model, takes one update, and calls `look` while everything is open.
+    One process; no evaluation, filter or checkpoint; the journal is written below `folder`.
 
     Raises RunFailed, EnvironmentUnmet, Interrupted.
     """

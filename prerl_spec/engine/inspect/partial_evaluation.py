@@ -14,8 +14,8 @@ SCORED_PAIRS = 256
 
 @dataclass
 class PartialEvaluation:
-    """Serves each call with an evenly spread subset of its requests and repeats the results for the others: the scores are
-    meaningless, but the evaluator's own processing is timed in full.
+    """Serves each call with an evenly spread subset of its requests and repeats the results for the others: the scores
+    are meaningless, but the evaluator's own processing is timed in full.
 
     The seconds saved are estimated as (requests left out / requests served) x the seconds of the subset: batches of the
     size of a training step's are about as efficient as larger ones.

@@ -1,7 +1,7 @@
-"""Calibration: times and traces a few steps of every phase and part of each evaluation; the trained weights are discarded.
+"""Calibration: times and traces a few steps of every phase and part of each evaluation, then discards the weights.
 
-Each phase starts from the weights that the previous one left, so its responses are those of its first steps, not of later
-ones.
+Each phase starts from the weights that the previous one left, so its responses are those of its first steps, not of
+later ones.
 """
 
 import json
@@ -31,7 +31,7 @@ LEAST_RESPONSES = 64
 
 
 def profile(graph: Graph, claimed: Path | None, listener: Listener) -> Profile:
-    """Calibrates in the folder that the main rank has claimed (None on the others), and writes figures and traces there.
+    """Calibrates, and writes figures and traces to the folder that the main rank has claimed (None on the others).
 
     Raises Interrupted, RunFailed, EnvironmentUnmet; the folder then contains no figures, and is ignored.
     """
@@ -92,7 +92,7 @@ class Calibration(RunLoop):
             self._evaluate(named)
 
     def _run_phase(self, phase: Phase) -> None:
-        """Times a few steps, then traces one, within the phase's number of steps; a single step is timed, not traced."""
+        """Times a few steps of a phase, then traces one; a phase of a single step is only timed."""
         allowed = phase.schedule.component.max_steps
         number = TIMED_STEPS + 1 if allowed is None else min(TIMED_STEPS + 1, allowed)
         device = self.session.policy.device

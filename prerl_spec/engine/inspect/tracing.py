@@ -1,7 +1,7 @@
 """Chrome traces of a step's stages, by torch.profiler: one file per stage, for Perfetto and chrome://tracing.
 
-Bounded: a stage that reports progress is traced for its first seconds, one that does not only if it is short; the trace of
-a whole step of a large model would be gigabytes. Verification is not traced: it runs in other processes.
+Bounded: a stage that reports progress is traced for its first seconds, one that does not only if it is short; the trace
+of a whole step of a large model would be gigabytes. Verification is not traced: it runs in other processes.
 """
 
 import os

@@ -28,7 +28,7 @@ def continuation_logps(policy: Policy, pairs: Sequence[Pair]) -> list[tuple[floa
 
 
 def plan_batches(pairs: Sequence[Pair], *, one_by_one: bool) -> list[list[int]]:
-    """Indices of the pairs that share a forward, the longest first; pairs without a continuation form the last batch."""
+    """Indices of the pairs that share a forward, the longest first; those without a continuation come last."""
     longest_first = sorted((i for i, (_, end) in enumerate(pairs) if end), key=lambda i: -_length(pairs[i]))
     batches: list[list[int]] = []
     while longest_first:

@@ -43,7 +43,7 @@ class Scoring(nn.Module):
             hidden_nd = model.base_model(**inputs).last_hidden_state.flatten(0, 1)[at_n]
             head = model.get_output_embeddings()
         else:
-            # The model post-processes its logits, so it computes them itself, only at the positions that some row needs.
+            # The model post-processes its logits, so it computes them itself, at the positions that some row needs.
             width = id_BT.shape[1]
             kept, place_n = torch.unique(at_n % width, return_inverse=True)
             hidden_nd = model(**inputs, logits_to_keep=kept).logits[at_n // width, place_n]

@@ -12,8 +12,9 @@ from prerl_spec.registry.kinds import LoadedModel
 
 
 def with_base(loaded: LoadedModel, compute_dtype: torch.dtype) -> LoadedModel:
-    """The model computing in `compute_dtype`, with its frozen base stored in it: 2 bytes per weight, where full training
-    needs 16. Records the base's dtype and hash in `source`. A model without an adapter keeps float32 weights."""
+    """The model computing in `compute_dtype`, with its frozen base stored in it: 2 bytes per weight, where full
+    training needs 16. Records the base's dtype and hash in `source`. A model without an adapter keeps float32
+    weights."""
     changed = replace(loaded, compute_dtype=compute_dtype)
     if loaded.adapter is None:
         return changed
@@ -29,8 +30,8 @@ def with_base(loaded: LoadedModel, compute_dtype: torch.dtype) -> LoadedModel:
 
 
 def refuse_another_base(loaded: LoadedModel, manifest: Mapping[str, Any]) -> None:
-    """Raises Drift if the base weights differ from those at the first start: checkpoints hold only the adapter, and every
-    start loads the base from its source."""
+    """Raises Drift if the base weights differ from those at the first start: checkpoints hold only the adapter, and
+    every start loads the base from its source."""
     was, now = manifest["model"].get("base"), loaded.source.get("base")
     if was != now:
         raise Drift(

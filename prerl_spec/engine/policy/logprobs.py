@@ -1,4 +1,4 @@
-"""Log-probabilities and entropies of chosen tokens from hidden states, tile by tile: never all [T, V] logits in float32.
+"""Log-probabilities and entropies of chosen tokens from hidden states, tile by tile, never all [T, V] at once.
 
 The head is fused with the log-softmax; the objective is not, so that all objectives use the same code path.
 """

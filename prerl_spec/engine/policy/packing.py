@@ -1,8 +1,8 @@
 """Packs samples into passes and their tokens into rows; deterministic and the same on every rank, before any forward.
 
-A pass holds whole samples with all their views. For each view the tokens are packed into rows, sample after sample, with
-positions restarting at 0 (the model's mask then separates the samples: `policy.py` checks this when it loads the model). A
-sample is never split: one that is longer than the budget has its own pass.
+A pass holds whole samples with all their views. For each view the tokens are packed into rows, sample after sample,
+with positions restarting at 0 (the model's mask then separates the samples: `policy.py` checks this when it loads the
+model). A sample is never split: one that is longer than the budget has its own pass.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,8 +17,8 @@ from prerl_spec.text import Codec
 from prerl_spec.types import Attempt, Index, Prompt, Segment, Step, Tokens
 
 ROW_TOKENS = 256
-"""Row length, or the longest sample's if that is longer: attention cost is quadratic in the row length, so several short
-rows are cheaper than a long one (1.7 x at 1024 tokens of 72-token samples, one CPU thread)."""
+"""Row length, or the longest sample's if that is longer: attention cost is quadratic in the row length, so several
+short rows are cheaper than a long one (1.7 x at 1024 tokens of 72-token samples, one CPU thread)."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,8 @@ class Rows:
 
 @dataclass(frozen=True)
 class Pass:
-    """Samples (by their index in the minibatch) of one forward and backward pass; `index_N` are the indices of their tokens
-    among the minibatch's N."""
+    """Samples (by their index in the minibatch) of one forward and backward pass; `index_N` are the indices of their
+    tokens among the minibatch's N."""
 
     sample_ids: tuple[int, ...]
     tokens: Tokens
@@ -146,8 +146,8 @@ def pack_shares(
 ) -> dict[int, list[Pass]]:
     """The passes of this rank's shares, in order; each share is packed separately, whichever rank processes it.
 
-    Groups are assigned to shares by their slot, so that groups stay whole and, with one share per rank, a rank trains on
-    the rollouts it sampled. Every share has as many passes as the largest one: others are padded with passes without
+    Groups are assigned to shares by their slot, so that groups stay whole and, with one share per rank, a rank trains
+    on the rollouts it sampled. Every share has as many passes as the largest one: others are padded with passes without
     samples (sharded models need equal numbers of forwards).
     """
     wanted = {view: frozenset(samples) for view, samples in samples_of_view.items()}

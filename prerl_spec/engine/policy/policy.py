@@ -103,8 +103,8 @@ class Policy:
     ) -> dict[Need, Tensor]:
         """Each Need as a vector [n] in nats over the pass's tokens, zero for samples without rows in the view.
 
-        One forward per distinct view. `of` is the label under which `forwards` counts; `scoring` is the model that scores,
-        None for the policy itself.
+        One forward per distinct view. `of` is the label under which `forwards` counts; `scoring` is the model that
+        scores, None for the policy itself.
         """
         found: dict[Need, Tensor] = {}
         wanted = list(needs)
@@ -148,7 +148,7 @@ class Policy:
 
     @torch.no_grad()
     def _agrees(self, *, packed: bool) -> bool:
-        """Whether our log-probabilities agree with the model's own on three short texts, in separate or in shared rows."""
+        """Whether our log-probabilities equal the model's own on three short texts, in separate or shared rows."""
         generator = np.random.Generator(np.random.Philox(7))
         texts = [generator.integers(0, self.vocab_size, size=n).tolist() for n in (13, 9, 11)]
         together = [_text_rows(texts)] if packed else [_text_rows([text]) for text in texts]

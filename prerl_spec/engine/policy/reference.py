@@ -19,7 +19,7 @@ class Reference(Protocol):
     """A frozen version of the policy, taken when this object is created."""
 
     def scoring(self) -> AbstractContextManager[Scoring]:
-        """A context manager that yields a scorer with the reference weights, valid inside. Forwards without gradient only."""
+        """A context manager that yields a scorer with the reference weights, for forwards without gradient."""
         ...
 
     def resync(self) -> None:
@@ -108,7 +108,7 @@ def compares_with_reference(phases: Iterable[Phase]) -> bool:
 
 
 def reference_of(policy: Policy) -> Reference:
-    """A reference equal to the current policy; call before its weights are sharded. With an adapter the reference is the
-    base model, which equals the policy until the first update."""
+    """A reference equal to the current policy; call before its weights are sharded. With an adapter the reference is
+    the base model, which equals the policy until the first update."""
     adapter = policy.loaded.adapter
     return CopiedModel(policy) if adapter is None else FrozenAdapter(policy, adapter)

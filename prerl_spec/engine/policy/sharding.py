@@ -1,8 +1,8 @@
-"""FSDP2: every rank holds a shard of each weight, gradient and moment, and gathers a layer's weights while they are used.
+"""FSDP2: every rank holds a shard of each weight, gradient and moment, and gathers a layer's weights for its use.
 
-Uses torch's `fully_shard`, the same on gloo and NCCL: one group per decoder layer, one for the rest (embeddings, last norm
-and head: tied weights stay together). Gathering is a collective call, so every rank must run the same number of forwards
-and backwards; `Shards.whole` is for work that is distributed unevenly.
+Uses torch's `fully_shard`, the same on gloo and NCCL: one group per decoder layer, one for the rest (embeddings, last
+norm and head: tied weights stay together). Gathering is a collective call, so every rank must run the same number of
+forwards and backwards; `Shards.whole` is for work that is distributed unevenly.
 """
 
 from collections.abc import Iterator, Mapping
@@ -129,15 +129,15 @@ def whole(tensor: Tensor) -> Tensor:
 
 
 def placed_like(tensor: Tensor, like: Tensor) -> Tensor:
-    """A whole tensor, the same on every rank, moved to the device of `like` and sharded like it, without communication."""
+    """A whole tensor, equal on every rank, moved to the device of `like` and sharded like it, without communication."""
     if not isinstance(like, DTensor) or isinstance(tensor, DTensor):
         return tensor.to(like.device)
     return distribute_tensor(tensor.to(like.device), like.device_mesh, like.placements, src_data_rank=None)
 
 
 def on_main(tensors: Mapping[str, Tensor], ranks: Ranks) -> dict[str, Tensor]:
-    """The whole tensors on rank 0, sharded ones gathered one at a time into host memory; an empty dict on other ranks. A
-    tensor under several names (tied weights) is gathered once."""
+    """The whole tensors on rank 0, sharded ones gathered one at a time into host memory; an empty dict on other ranks.
+    A tensor under several names (tied weights) is gathered once."""
     found: dict[str, Tensor] = {}
     gathered: dict[int, Tensor] = {}
     for name, tensor in tensors.items():

@@ -19,16 +19,16 @@ ADAPTER = "adapter"
 
 
 class Whole(NamedTuple):
-    """The unsharded weights of a checkpoint: the model's under their transformers names, the adapter's under their module
-    names. An adapter checkpoint with an empty `model` does not contain the base."""
+    """The unsharded weights of a checkpoint: the model's under their transformers names, the adapter's under their
+    module names. An adapter checkpoint with an empty `model` does not contain the base."""
 
     model: Mapping[str, torch.Tensor]
     adapter: Mapping[str, torch.Tensor]
 
 
 def whole_weights(loaded: LoadedModel, ranks: Ranks, *, merged: bool = True) -> Whole:
-    """The weights for `save_transformers`, on rank 0 (empty elsewhere); a collective call. With an adapter, `merged` includes
-    the merged model."""
+    """The weights for `save_transformers`, on rank 0 (empty elsewhere); a collective call. With an adapter, `merged`
+    includes the merged model."""
     if loaded.adapter is None:
         return Whole(on_main(loaded.module.state_dict(keep_vars=True), ranks), {})
     sums: dict[str, torch.Tensor] = {}
@@ -41,8 +41,8 @@ def whole_weights(loaded: LoadedModel, ranks: Ranks, *, merged: bool = True) -> 
 def save_transformers(loaded: LoadedModel, folder: Path, weights: Whole) -> None:
     """Writes config, safetensors (fp32), generation config and tokenizer: a folder for `from_pretrained`.
 
-    With an adapter: the merged model, and the adapter in `adapter/`; or the adapter alone, which `from_pretrained` applies to
-    the base that adapter_config.json names.
+    With an adapter: the merged model, and the adapter in `adapter/`; or the adapter alone, which `from_pretrained`
+    applies to the base that adapter_config.json names.
     """
     module: Any = loaded.module
     if loaded.adapter is not None:
@@ -85,8 +85,8 @@ def whole_tensors(module: torch.nn.Module) -> Iterator[tuple[str, torch.Tensor]]
 
 @torch.no_grad()
 def adapted_tensors(adapter: AttachedAdapter, *, merged: bool) -> Iterator[tuple[str, torch.Tensor]]:
-    """Yields every weight of an adapter's base under its name in a transformers checkpoint, float32, tied ones once; with
-    the adapter merged in if `merged`."""
+    """Yields every weight of an adapter's base under its name in a transformers checkpoint, float32, tied ones once;
+    with the adapter merged in if `merged`."""
     for name, weight, change in adapter.weights():
         tensor = whole(weight.detach()).float()
         yield name, tensor + change(whole) if merged and change is not None else tensor

@@ -18,7 +18,7 @@ def reset_peak(device: torch.device) -> None:
 
 
 def peak_bytes(device: torch.device) -> int:
-    """Peak in bytes; on a GPU torch's peak reservation plus all other memory in use (driver context, other processes)."""
+    """Peak in bytes; on a GPU torch's peak reservation plus other memory in use (driver context, other processes)."""
     if device.type == "cuda":
         free, total = torch.cuda.mem_get_info(device)
         beside = total - free - torch.cuda.memory_reserved(device)

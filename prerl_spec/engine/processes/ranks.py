@@ -25,8 +25,8 @@ T = TypeVar("T")
 _BUCKET_ELEMENTS = 1 << 24
 
 PATIENCE = timedelta(hours=2)
-"""Timeout of collective calls: one process may sample, score or write for long while the others wait. A process that ends
-closes its connections, which the others notice at once."""
+"""Timeout of collective calls: one process may sample, score or write for long while the others wait. A process that
+ends closes its connections, which the others notice at once."""
 
 
 class Ranks:
@@ -85,8 +85,8 @@ class Ranks:
         return tensor
 
     def sum_flat(self, tensors: Sequence[torch.Tensor]) -> None:
-        """Sums many tensors over ranks in place, in buckets: one message for many small ones. With invariant determinism in
-        the order of the lane tree."""
+        """Sums many tensors over ranks in place, in buckets: one message for many small ones. With invariant
+        determinism in the order of the lane tree."""
         if self.size == 1:
             return
         bucket: list[torch.Tensor] = []
@@ -131,12 +131,13 @@ class Ranks:
             if self.size == 1 or not _is_of_connection(error):
                 raise
             raise PeerLost(
-                f"process {self.rank} of {self.size} lost its connection to the others; the first to fail reports the cause",
+                f"process {self.rank} of {self.size} lost its connection to the others; "
+                "the first process to fail reports the cause",
                 hint="re-run the same command to resume from the last checkpoint",
             ) from error
 
     def main_does(self, work: Callable[[], Any], what: str) -> None:
-        """Rank 0 runs `work`, which writes `what`; the others wait. Its failure ends all ranks, a full disk as RunFailed."""
+        """Rank 0 runs `work`, which writes `what`; its failure ends all ranks, a full disk as RunFailed."""
         failure: PrerlError | None = None
         if self.is_main:
             try:
@@ -154,7 +155,7 @@ class Ranks:
 
 @contextmanager
 def joined_ranks(processes: int = 1, *, invariant: bool = False) -> Iterator[Ranks]:
-    """Joins the launcher's processes; `invariant` also fixes the number of threads, on which floating-point sums depend.
+    """Joins the launcher's processes; `invariant` also fixes the number of threads, which affects sums.
 
     Raises EnvironmentUnmet like `Ranks.start`, PeerLost for a broken connection.
     """

@@ -7,7 +7,7 @@ import numpy as np
 
 
 def named_seed(*name: str | int) -> int:
-    """A 63-bit seed from a name such as (run.seed, "prune", global_step, refill, slot, sample): SHA-256 over its JSON."""
+    """A 63-bit seed: SHA-256 of a name such as (run.seed, "prune", global_step, refill, slot, sample), as JSON."""
     digest = hashlib.sha256(json.dumps(name).encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 1
 

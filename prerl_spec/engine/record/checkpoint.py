@@ -1,8 +1,9 @@
-"""Atomic checkpoints: written to a temporary folder, synced, hashed, renamed and read back before an old one is removed.
+"""Atomic checkpoints: written aside, synced, hashed, renamed and read back before an old one is removed.
 
 `checkpoints/step-000020/` is a transformers folder (loads with `from_pretrained`) with the trainer's own state in
 `trainer/`; MANIFEST.json lists every file with size and SHA-256. The newest checkpoint is computed, never stored. For a
-model with an adapter, a phase end holds the merged model and the adapter in `adapter/`; any other step the adapter alone.
+model with an adapter, a phase end holds the merged model and the adapter in `adapter/`; any other step the adapter
+alone.
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-"""When a run's state is checkpointed: every `checkpoint.every` steps and at each phase's end, the same on every rank."""
+"""Checkpoints a run's state every `checkpoint.every` steps and at each phase end, in step on all ranks."""
 
 from collections.abc import Callable, Mapping
 from typing import Any

@@ -1,7 +1,7 @@
 """An evaluator's access to the live policy: sampling, log-probabilities and verdicts, distributed over the ranks.
 
-Nothing here changes the policy: it is in evaluation mode throughout a run, no gradient is computed, and every sample has
-its own random stream.
+Nothing here changes the policy: it is in evaluation mode throughout a run, no gradient is computed, and every sample
+has its own random stream.
 """
 
 from collections.abc import Callable, Mapping, Sequence

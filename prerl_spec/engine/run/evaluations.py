@@ -33,8 +33,9 @@ class Evaluations:
             self._remember(event["global_step"], event["scores"])
 
     def measured(self, position: Position) -> Mapping[str, float]:
-        """Values by "task/metric" that were scored at exactly this position. Not the latest ones: a schedule would mistake an
-        old value for a new one without improvement, and after a kill the log holds scores of steps still to be repeated."""
+        """Values by "task/metric" that were scored at exactly this position. Not the latest ones: a schedule would
+        mistake an old value for a new one without improvement, and after a kill the log holds scores of steps still to
+        be repeated."""
         return self._measured.get(position.global_step, {})
 
     def score_at(self, moment: Moment, position: Position) -> None:
@@ -96,7 +97,7 @@ class Evaluations:
         self._measured.setdefault(global_step, {}).update(values)
 
     def _write_scores(self) -> None:
-        """Writes all scores so far, replacing the file atomically; of two scores with the same key the later one is kept."""
+        """Writes all scores so far, replacing the file atomically; a later score replaces one with the same key."""
         entries: dict[tuple[Any, ...], Any] = {}
         for event in self._past():
             for score in event["scores"]:

@@ -32,7 +32,7 @@ _PACKAGES = (
 
 
 def environment(session: Session) -> dict[str, Any]:
-    """What may change between a run and its resume without changing its meaning; equal environments promise equal bits."""
+    """What may differ between a run and its resume; with an equal environment the results are bit-identical."""
     return {
         "versions": {name: found for name in _PACKAGES if (found := _version(name)) is not None},
         "python": platform.python_version(),

@@ -46,8 +46,8 @@ class OpenSamplers:
         return self._open[key]
 
     def weights_changed(self, version: int, current: Named[Sampler] | None) -> None:
-        """The policy's weights are now those of update `version`. The current phase's sampler is synced at once, another one
-        when it is next used: a supervised phase syncs none."""
+        """The policy's weights are now those of update `version`. The current phase's sampler is synced at once,
+        another one when it is next used: a supervised phase syncs none."""
         self._version = version
         if current is not None:
             self.sampler(current)

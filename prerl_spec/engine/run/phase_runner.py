@@ -22,7 +22,7 @@ from prerl_spec.types import Step, StepRecord
 
 
 class PhaseRunner:
-    """A phase with its batch source, its optimizer and its trainer; `moments` is the optimizer state that it inherits."""
+    """A phase with its batch source, optimizer and trainer; `moments` is the optimizer state that it inherits."""
 
     def __init__(
         self,
@@ -52,8 +52,8 @@ class PhaseRunner:
         )
 
     def step(self, at: Position, scores: Mapping[str, float]) -> tuple[StepRecord, Cursor]:
-        """Takes the step after a position; returns its record and the data cursor after it. `scores` are copied into the
-        record, for schedules that monitor one. Raises Interrupted before anything is trained, RunFailed."""
+        """Takes the step after a position; returns its record and the data cursor after it. `scores` are copied into
+        the record, for schedules that monitor one. Raises Interrupted before anything is trained, RunFailed."""
         clock = self.new_clock()
         with clock("total"):
             step, cursor = self._source.collect(at.step + 1, at.global_step + 1, at.cursor, clock)
@@ -67,7 +67,7 @@ class PhaseRunner:
         return _record(self.phase, step, trained, clock, metrics, scores), cursor
 
     def batch(self, at: Position) -> Step:
-        """The batch of the step after a position, without training on it; `step` then reads it back from the journal."""
+        """The batch of the next step, without training on it; `step` then reads it back from the journal."""
         return self._source.collect(at.step + 1, at.global_step + 1, at.cursor, Clock())[0]
 
     def _metrics_before_training(self, step: Step) -> dict[str, float]:
@@ -91,8 +91,8 @@ class PhaseRunner:
         return metrics
 
     def _lr_steps(self, at: Position) -> int | None:
-        """Steps of the whole learning-rate schedule: those of this phase and of the phases it is carried through. Planned
-        steps are counted, so that a phase that ends early causes no jump."""
+        """Steps of the whole learning-rate schedule: those of this phase and of the phases it is carried through.
+        Planned steps are counted, so that a phase that ends early causes no jump."""
         steps = self.phase.schedule.component.max_steps
         return None if steps is None else at.lr_planned + int(steps) + self.phase.carried_lr_steps
 

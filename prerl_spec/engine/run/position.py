@@ -12,9 +12,9 @@ from prerl_spec.types import StepRecord
 class Position:
     """Progress of a run: `phase` is an index, `step` counts the phase's finished steps.
 
-    `over`: the phase has ended and the next one has not begun. `spent`: it ended because its schedule allows no more steps.
-    `lr_offset` counts the steps of earlier phases from which the learning-rate schedule continues, `lr_planned` the most
-    steps that those phases could take.
+    `over`: the phase has ended and the next one has not begun. `spent`: it ended because its schedule allows no more
+    steps. `lr_offset` counts the steps of earlier phases from which the learning-rate schedule continues, `lr_planned`
+    the most steps that those phases could take.
     """
 
     phase: int = 0

@@ -46,8 +46,8 @@ def restore(session: Session, reference: Reference | None, events: EventLog) -> 
 def _restore_reference_from_phase_end(
     session: Session, reference: Reference, events: EventLog, saved: checkpoint.Saved, phase: int
 ) -> None:
-    """If only an extension of the spec uses a reference model, no earlier process saved one: it is the model at the last
-    phase end with a resync, whose checkpoint is always kept; without such a phase, the initial model."""
+    """If only an extension of the spec uses a reference model, no earlier process saved one: it is the model at the
+    last phase end with a resync, whose checkpoint is always kept; without such a phase, the initial model."""
     resynced = [p.id for p in session.graph.phases[:phase] if p.schedule.component.reference == "resync"]
     ends = [step for name, step in events.phase_ends() if name in resynced[-1:]]
     if not ends:
@@ -55,7 +55,7 @@ def _restore_reference_from_phase_end(
     folder = saved.folder.parent / checkpoint.folder_name(ends[-1])
     if checkpoint.problems(folder):
         raise EnvironmentUnmet(
-            f"the reference model is the model at the end of phase `{resynced[-1]}`, and its checkpoint {folder.name} is "
+            f"the reference is the model at the end of phase `{resynced[-1]}`, and its checkpoint {folder.name} is "
             "missing or damaged",
             hint="restore that checkpoint folder, or start a new run",
         )

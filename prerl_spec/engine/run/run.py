@@ -30,7 +30,7 @@ def run(graph: Graph, claimed: Path | None, listener: Listener) -> Path:
 
 @contextmanager
 def opened(graph: Graph, claimed: Path | None, listener: Listener) -> Iterator[tuple[Session, EventLog]]:
-    """Joins the ranks, opens the graph and its event log in the run folder; only the main rank reports to `listener`."""
+    """Joins the ranks, opens the graph and the event log; only the main rank reports to `listener`."""
     # transformers' progress bars for loading and writing shards would break up the display.
     quiet: Callable[[], None] = disable_progress_bar
     quiet()

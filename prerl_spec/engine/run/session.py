@@ -41,8 +41,8 @@ class Session:
     verifiers: VerifierPools
 
     def freeze_reference_and_shard(self) -> Reference | None:
-        """Copies the current policy as reference model, if a phase needs one, then shards both over the ranks, if the spec asks
-        for it: a sharded model cannot be copied. Call once, before any training; a collective call."""
+        """Copies the current policy as reference model, if a phase needs one, then shards both over the ranks, if the
+        spec asks for it: a sharded model cannot be copied. Call once, before any training; a collective call."""
         reference = reference_of(self.policy) if compares_with_reference(self.graph.phases) else None
         distributed = self.graph.distributed
         if distributed.strategy == "fsdp2" and self.ranks.size > 1:
@@ -52,8 +52,8 @@ class Session:
 
 @contextmanager
 def open_session(graph: Graph, folder: Path, ranks: Ranks, listener: Listener, signals: Signals) -> Iterator[Session]:
-    """Loads the model, reads and checks the data; samplers and verifiers are opened at their first use. Everything that was
-    opened is closed at the end.
+    """Loads the model, reads and checks the data; samplers and verifiers are opened at their first use. Everything that
+    was opened is closed at the end.
 
     Raises EnvironmentUnmet for what cannot be opened, UsageError for an unknown evaluation task, Interrupted.
     """

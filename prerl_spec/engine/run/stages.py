@@ -18,8 +18,8 @@ class Stages:
         self._ranks = ranks
 
     def tick(self, stage: str, done: int, total: int) -> None:
-        """Reports progress; raises Interrupted in an interruptible stage after a signal (with one process only: several stop
-        together at the next step boundary, or their collective calls would deadlock)."""
+        """Reports progress; raises Interrupted in an interruptible stage after a signal (with one process only: several
+        stop together at the next step boundary, or their collective calls would deadlock)."""
         self._listener.tick(stage, done, total)
         if self._signals.raised and self._ranks.size == 1 and stage.partition(":")[0] in INTERRUPTIBLE:
             raise _interrupted()

@@ -30,8 +30,8 @@ class GradientFree:
     _vectors: dict[Need, Array] = field(default_factory=dict)
 
     def compute(self, wanted: Mapping[Need, Iterable[int]]) -> None:
-        """Computes each vector for the samples wanted of it, none twice; vectors of one view and one model share a forward.
-        A collective call."""
+        """Computes each vector for the samples wanted of it, none twice; vectors of one view and one model share a
+        forward. A collective call."""
         for (_, of), together in _by_forward(wanted).items():
             vectors = [self._vectors.setdefault(n, np.full(self.batch.tokens.num_tokens, np.nan)) for n in together]
             samples = sorted(set[int]().union(*(wanted[n] for n in together)))

@@ -36,7 +36,7 @@ def sampled_metrics(step: Step) -> dict[str, float]:
 
 
 def trained_metrics(trained: Trained, num_groups: int, lr: float) -> dict[str, float]:
-    """Loss, learning rate and update statistics; norms and shares are means over applied updates, 0 if there were none."""
+    """Loss, learning rate and update statistics; norms and shares are means over applied updates, else 0."""
     records = trained.updates
     return {
         "loss": trained.loss,
@@ -50,11 +50,11 @@ def trained_metrics(trained: Trained, num_groups: int, lr: float) -> dict[str, f
 def probe(
     step: Step, policy: Policy, ranks: Ranks, views: Sequence[View], *, whole: bool, budget: int
 ) -> dict[str, float]:
-    """Scores some responses before the step is trained on. Metrics: the mean |trainer − sampler| log-probability in nats
-    (`sampler_gap`), the mean log-probability of a token in each view, and the entropy under the policy.
+    """Scores some responses before the step is trained on. Metrics: the mean |trainer − sampler| log-probability in
+    nats (`sampler_gap`), the mean log-probability of a token in each view, and the entropy under the policy.
 
-    Scores 8 responses evenly spread over the step, or all of them (`whole`). All views score the same responses, so that
-    log P(y) and log P(y|x) can be compared.
+    Scores 8 responses evenly spread over the step, or all of them (`whole`). All views score the same responses, so
+    that log P(y) and log P(y|x) can be compared.
     """
     count = len(step.samples) if whole else min(PROBED_RESPONSES, len(step.samples))
     if count == 0:

@@ -25,7 +25,7 @@ class PartCredit(NamedTuple):
 
 @dataclass(frozen=True)
 class Minibatch:
-    """Minibatch `index` of a batch: `samples` is its range of the batch's S samples, `credits` the credit of each part."""
+    """Minibatch `index` of a batch: its range `samples` of the batch's S samples, and the credit of each part."""
 
     index: int
     step: Step
@@ -50,8 +50,8 @@ class Minibatch:
         return len(np.unique(self.step.group_S[self.step.tokens.sample_N[self.weighted_N]]))
 
     def samples_by_need(self) -> dict[Need, list[int]]:
-        """For each Need of the terms, the samples (of this minibatch, from 0) to which a part that reads it assigns nonzero
-        weight."""
+        """For each Need of the terms, the samples (of this minibatch, from 0) to which a part that reads it assigns
+        nonzero weight."""
         wanted: dict[Need, set[int]] = {}
         for part, credit in self.credits:
             samples = set(np.unique(self.step.tokens.sample_N[credit.weight_N != 0]).tolist())
@@ -71,7 +71,7 @@ class Minibatch:
 def split_batch(
     batch: Step, objective: Objective, vectors: GradientFree, updates_per_batch: int
 ) -> tuple[Minibatch, ...]:
-    """Splits a batch into minibatches of whole groups and computes their credit; `vectors` holds the Needs that it reads.
+    """Splits a batch into minibatches of whole groups and computes their credit, reading from `vectors`.
 
     Raises RunFailed if a part's credit is not one finite number for each trained token.
     """

@@ -1,7 +1,7 @@
 """Trains on one batch: credit assignment, packed forward and backward passes, optimizer updates.
 
-The same for every algorithm. Components decide the rest: credit and loss terms (objective), the end of a phase (schedule),
-the rollouts (sampler).
+The same for every algorithm. Components decide the rest: credit and loss terms (objective), the end of a phase
+(schedule), the rollouts (sampler).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -52,8 +52,9 @@ class Trainer:
     tick: Callable[[str, int, int], None]
 
     def train(self, batch: Step) -> Trained:
-        """Takes the batch's updates. All weights are computed before any forward with gradient, and all old log-probabilities
-        before the first update; an update with only zero weights is skipped, weight decay and momentum included."""
+        """Takes the batch's updates. All weights are computed before any forward with gradient, and all old
+        log-probabilities before the first update; an update with only zero weights is skipped, weight decay and
+        momentum included."""
         needs = Needs.of(self.objective, self.updates_per_batch)
         vectors = GradientFree(batch, self.policy, self.ranks, self.reference, self.tokens_per_pass)
         vectors.compute(dict.fromkeys(needs.credit, range(len(batch.samples))))
@@ -74,7 +75,7 @@ class Trainer:
         )
 
     def _accumulate(self, minibatch: Minibatch, needs: Needs, known: Mapping[Need, Array]) -> float:
-        """Accumulates the gradient of one update, pass by pass and share by share; returns its loss, summed over ranks."""
+        """Accumulates the gradient of one update, pass by pass; returns its loss, summed over ranks."""
         division = self.ranks.division
         shares = pack_shares(
             minibatch.step,
@@ -114,7 +115,7 @@ class Trainer:
         return loss
 
     def _dropout(self, minibatch: Minibatch) -> AbstractContextManager[None]:
-        """The adapter's dropout, for documents only: rollouts must be scored under the distribution that sampled them."""
+        """Adapter dropout, for documents only: rollouts must be scored under the distribution that sampled them."""
         adapter = self.policy.loaded.adapter
         if adapter is None or self.objective.uses_rollouts:
             return nullcontext()
@@ -122,7 +123,7 @@ class Trainer:
 
 
 def pass_loss(one: Pass, credits: Sequence[PartCredit], vectors: Mapping[Need, Tensor], device: torch.device) -> Tensor:
-    """Σ weight × term over a pass's tokens and the objective's parts; a part sees only samples with nonzero weight in it."""
+    """Σ weight × term over a pass's tokens and an objective's parts; a part sees only its nonzero-weight samples."""
     loss = torch.zeros((), device=device)
     for part, credit in credits:
         weight_n = credit.weight_N[one.index_N]

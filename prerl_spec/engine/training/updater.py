@@ -1,4 +1,4 @@
-"""One optimizer update: gradients summed over ranks, checked, clipped and applied to the fp32 weights, or not at all."""
+"""One optimizer update: gradients are summed over ranks, checked, clipped and applied to the fp32 weights."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -74,15 +74,15 @@ class Updater:
         return UpdateRecord(norm.item(), self._share(before != after))
 
     def end_share(self) -> None:
-        """Marks the accumulated gradient as that of a whole share; with invariant determinism lanes are summed as a tree."""
+        """Ends a share of the update: with invariant determinism its gradient is added to the lane tree."""
         if self._lanes is not None:
             self._lanes.add(self._accumulated())
             for _, parameter in self._named:
                 parameter.grad = None
 
     def summed_gradients(self) -> list[Tensor]:
-        """Every parameter's gradient, summed over shares and ranks; zero if there is none. Gradients of sharded weights are
-        sharded, and were summed in the backward pass."""
+        """Every parameter's gradient, summed over shares and ranks; zero if there is none. Gradients of sharded weights
+        are sharded, and were summed in the backward pass."""
         if self._lanes is not None and (gradients := self._lanes.take()) is not None:
             for (_, parameter), gradient in zip(self._named, gradients, strict=True):
                 parameter.grad = gradient
