@@ -85,7 +85,7 @@ class VerifierPool:
         process. Raises RunFailed if the verifier can no longer be started. `progress(done, total)` counts verdicts.
         """
         verdicts: dict[int, Verdict] = {
-            i: Verdict(Outcome.UNPARSABLE, 0.0, detail="truncated")
+            i: Verdict(Outcome.UNPARSABLE, 0.0, detail="cut off before its end")
             for i, (_, _, truncated) in enumerate(items)
             if truncated
         }
