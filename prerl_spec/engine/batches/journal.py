@@ -64,10 +64,8 @@ class StepJournal:
     def same_prompts(self, refill: int, prompts: Iterable[tuple[int, Prompt]]) -> dict[int, Group]:
         """The recorded groups of these prompts, by slot. Verdicts determine how many prompts a refill draws, so after
         they are computed again a slot may have another prompt; its recorded group is then not used."""
-        recorded = {slot: (self.groups.get((refill, slot)), prompt) for slot, prompt in prompts}
-        return {
-            slot: group for slot, (group, prompt) in recorded.items() if group is not None and group.prompt == prompt
-        }
+        found = {slot: (self.groups.get((refill, slot)), prompt) for slot, prompt in prompts}
+        return {slot: group for slot, (group, prompt) in found.items() if group is not None and group.prompt == prompt}
 
     def record_generations(self, groups: Sequence[Group]) -> None:
         """Records the tokens of these groups, before they are verified."""

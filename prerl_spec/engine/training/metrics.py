@@ -51,7 +51,8 @@ def probe(
     step: Step, policy: Policy, ranks: Ranks, views: Sequence[View], *, whole: bool, budget: int
 ) -> dict[str, float]:
     """Scores some responses before the step is trained on. Metrics: the mean |trainer − sampler| log-probability in
-    nats (`sampler_gap`), the mean log-probability of a token in each view, and the entropy under the policy.
+    nats (`sampler_gap`), the mean log-probability of a token in each view, and the entropy under the policy (a step's
+    metrics use the sampler's entropies instead, if it returns them).
 
     Scores 8 responses evenly spread over the step, or all of them (`whole`). All views score the same responses, so
     that log P(y) and log P(y|x) can be compared.
