@@ -16,5 +16,5 @@ def translate_disk_errors(what: str) -> Iterator[None]:
     except (OSError, SafetensorError) as error:
         raise RunFailed(
             f"{what} cannot be written: {error}",
-            hint="free disk space or make the folder writable, then re-run the same command to resume",
+            hint="free space on the disk or make the folder writable, then re-run the same command to resume",
         ) from error
