@@ -25,7 +25,7 @@ def decoder_layers(module: nn.Module) -> list[nn.Module]:
             inside.update(part.modules())
     if not found:
         raise EnvironmentUnmet(
-            f"{type(module).__name__} has no layer of transformers' class GradientCheckpointingLayer",
+            f"{type(module).__name__} has no decoder layers of transformers' class GradientCheckpointingLayer",
             hint='set strategy = "ddp" and activation_checkpointing = false for this model',
         )
     return found
