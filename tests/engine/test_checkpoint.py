@@ -81,7 +81,9 @@ def test_what_the_disk_altered_is_found_before_the_run_relies_on_it(
         return rename(source, target)
 
     monkeypatch.setattr(Path, "rename", rotting)
-    with pytest.raises(RunFailed, match=r"checkpoint step-000002 reads back wrong: model\.bin is missing or differs"):
+    with pytest.raises(
+        RunFailed, match=r"checkpoint step-000002 failed its read-back check: model\.bin is missing or differs"
+    ):
         _commit(tmp_path, 2)
     saved = checkpoint.newest(tmp_path)
     assert saved is not None

@@ -2,13 +2,13 @@
 
 import pytest
 
-from prerl_spec.engine.batches.cursor import Cursor, shares, take
+from prerl_spec.engine.batches.cursor import Cursor, draw_places, shares
 
 
 def test_an_epoch_shows_every_row_once_and_the_next_in_another_order() -> None:
     cursor, seen = Cursor.start(), list[int]()
     for _ in range(6):
-        places, cursor = take(cursor, "train", 4, size=12, seed=1)
+        places, cursor = draw_places(cursor, "train", 4, size=12, seed=1)
         seen += places
     first, second = seen[:12], seen[12:]
     assert sorted(first) == sorted(second) == list(range(12))
@@ -17,16 +17,16 @@ def test_an_epoch_shows_every_row_once_and_the_next_in_another_order() -> None:
 
 
 def test_a_last_partial_batch_is_dropped() -> None:
-    _, cursor = take(Cursor.start(), "train", 8, size=12, seed=1)
-    places, cursor = take(cursor, "train", 8, size=12, seed=1)
+    _, cursor = draw_places(Cursor.start(), "train", 8, size=12, seed=1)
+    places, cursor = draw_places(cursor, "train", 8, size=12, seed=1)
     assert cursor.at == {"train": (1, 8)}
     assert len(places) == 8
 
 
 def test_the_state_survives_json() -> None:
-    _, cursor = take(Cursor.start(), "train", 8, size=12, seed=1)
+    _, cursor = draw_places(Cursor.start(), "train", 8, size=12, seed=1)
     again = Cursor.from_json(cursor.to_json())
-    assert take(again, "train", 4, size=12, seed=1) == take(cursor, "train", 4, size=12, seed=1)
+    assert draw_places(again, "train", 4, size=12, seed=1) == draw_places(cursor, "train", 4, size=12, seed=1)
 
 
 def test_a_mixture_draws_by_weight_and_a_single_set_always() -> None:

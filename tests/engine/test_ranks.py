@@ -75,14 +75,14 @@ def _tokens(groups: dict[int, Any]) -> list[list[int]]:
 
 
 def test_a_spec_that_asks_for_more_processes_than_were_launched_is_refused() -> None:
-    with pytest.raises(EnvironmentUnmet, match="2 processes are asked for") as caught:
+    with pytest.raises(EnvironmentUnmet, match="2 processes are requested") as caught:
         Ranks.start(2)
-    assert caught.value.hint == "prerl-spec run SPEC --processes 2, or a launcher that sets RANK and WORLD_SIZE"
+    assert caught.value.hint == "use `prerl-spec run SPEC --processes 2`, or a launcher that sets RANK and WORLD_SIZE"
 
 
 def test_a_launcher_whose_processes_are_not_connected_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     ranks = Ranks.start()
     assert ranks.size == 1
     monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(EnvironmentUnmet, match="2 processes are asked for, Accelerate connects 1"):
+    with pytest.raises(EnvironmentUnmet, match="2 processes are requested, but Accelerate connects 1"):
         Ranks.start()

@@ -139,7 +139,7 @@ class Bare(Hinted):
         return Layout((), attempt.segments)
 
 
-@pytest.mark.parametrize(("view", "message"), [(Shortened(), "other trained tokens"), (Bare(), "no context")])
+@pytest.mark.parametrize(("view", "message"), [(Shortened(), "trained tokens that differ"), (Bare(), "no context")])
 def test_a_view_that_lays_out_what_cannot_be_scored_ends_the_step_with_its_name(view: Hinted, message: str) -> None:
     from prerl_spec.errors import RunFailed
 

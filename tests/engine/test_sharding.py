@@ -93,12 +93,12 @@ def test_what_the_spec_hands_on_is_checked_before_anything_is_sharded() -> None:
 @pytest.mark.parametrize(
     ("told", "words"),
     [
-        ({"offload_policy": {}}, "distributed.fsdp.offload_policy is not handed on"),
+        ({"offload_policy": {}}, "distributed.fsdp.offload_policy is not supported"),
         ({"reshard_after_forward": 4}, "reshard_after_forward is 4; write true or false"),
         ({"mp_policy": "bfloat16"}, "mp_policy is 'bfloat16'; write a table"),
-        ({"mp_policy": {"dtype": "bfloat16"}}, "mp_policy.dtype is no setting of torch's MixedPrecisionPolicy"),
-        ({"mp_policy": {"param_dtype": "bf16"}}, "mp_policy.param_dtype is 'bf16'; write a dtype's name"),
-        ({"mp_policy": {"cast_forward_inputs": "bfloat16"}}, "cast_forward_inputs true or false"),
+        ({"mp_policy": {"dtype": "bfloat16"}}, "mp_policy.dtype is not a setting of torch's MixedPrecisionPolicy"),
+        ({"mp_policy": {"param_dtype": "bf16"}}, "mp_policy.param_dtype is 'bf16'; write a dtype name"),
+        ({"mp_policy": {"cast_forward_inputs": "bfloat16"}}, "cast_forward_inputs: true or false"),
     ],
 )
 def test_what_cannot_be_handed_on_is_refused_by_name(told: dict[str, Any], words: str) -> None:

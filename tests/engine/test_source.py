@@ -98,5 +98,7 @@ documents_per_step = 4
 objective = "next_token"
 schedule = { use = "fixed_steps", steps = 1 }
 """
-    with pytest.raises(RunFailed, match=r"corpus, row \d+: question and document are \d+ tokens, the model takes 64"):
+    with pytest.raises(
+        RunFailed, match=r"corpus, row \d+: question and document have \d+ tokens, the model's maximum is 64"
+    ):
         start(tmp_path, pretrain, corpus_steps=(6, 7))

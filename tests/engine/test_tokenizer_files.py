@@ -20,5 +20,5 @@ def test_what_is_written_reads_back_as_a_tokenizer(tmp_path: Path) -> None:
 
 
 def test_a_data_set_without_one_is_told_by_name() -> None:
-    with pytest.raises(EnvironmentUnmet, match=r"data\.questions brings no tokenizer"):
+    with pytest.raises(EnvironmentUnmet, match=r"data\.questions provides no tokenizer"):
         tokenizer_files("questions", Jsonl(path="questions.jsonl"))

@@ -94,7 +94,7 @@ def test_a_worker_serves_until_it_is_replaced(pool: VerifierPool) -> None:
         ("nan", "not a verdict"),
         ("seven", "not a verdict"),
         ("hog", "MemoryError"),
-        ("babble", "not asked for"),
+        ("babble", "unexpected message"),
     ],
 )
 def test_a_misdeed_is_an_error_and_harms_no_other_verdict(pool: VerifierPool, misdeed: str, cause: str) -> None:

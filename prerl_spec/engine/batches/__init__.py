@@ -1,1 +1,1 @@
-"""Where batches come from: data sets, cursor, sampling, journal, verifier processes. Beside training."""
+"""Collects batches: data sets, data cursor, sampling, journal, verifier processes. Independent of training."""

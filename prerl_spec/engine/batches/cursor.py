@@ -1,4 +1,4 @@
-"""Which rows come next: a position in each data set's shuffled epochs, as plain state that a checkpoint can hold."""
+"""The data cursor: a position in each data set's shuffled epochs, as plain state that a checkpoint can hold."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from prerl_spec.types import Index
 
 @dataclass(frozen=True)
 class Cursor:
-    """By data set: (epoch, rows of it already taken). `Cursor({"train": (0, 128)})`."""
+    """By data set: (epoch, number of its rows already drawn). `Cursor({"train": (0, 128)})`."""
 
     at: Mapping[str, tuple[int, int]]
 
@@ -31,14 +31,14 @@ class Cursor:
 
 @lru_cache(maxsize=8)
 def _order(seed: int, name: str, epoch: int, size: int) -> Index:
-    """The epoch's order of row places: a permutation of its own for every (seed, data set, epoch)."""
+    """The shuffled order of an epoch: an independent permutation for every (seed, data set, epoch)."""
     return named_generator(seed, "order", name, epoch).permutation(size).astype(np.int64)
 
 
-def take(cursor: Cursor, name: str, count: int, *, size: int, seed: int) -> tuple[list[int], Cursor]:
-    """The next `count` places of a data set with `size` rows. A last partial batch of an epoch is dropped.
+def draw_places(cursor: Cursor, name: str, count: int, *, size: int, seed: int) -> tuple[list[int], Cursor]:
+    """The next `count` row indices of a data set with `size` rows. The last partial batch of an epoch is dropped.
 
-    `count` must not exceed `size`; the caller has checked that with words.
+    `count` must not exceed `size`; `check_sizes` reports this to the user.
     """
     assert 0 <= count <= size
     epoch, position = cursor.at.get(name, (0, 0))
@@ -51,7 +51,7 @@ def take(cursor: Cursor, name: str, count: int, *, size: int, seed: int) -> tupl
 def shares(
     mixture: Mapping[str, float], count: int, *, seed: int, phase: str, global_step: int, refill: int
 ) -> list[str]:
-    """Which data set each of `count` slots draws from: independent draws by weight, the same on every rank."""
+    """The data set of each of `count` slots: independent draws by weight, the same on every rank."""
     names = list(mixture)
     if len(names) == 1:
         return names * count

@@ -1,4 +1,4 @@
-"""The run's data sets, opened, rendered and checked row by row before anything is trained."""
+"""Opens the run's data sets, renders their prompts, and checks every row before training."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ _SHOWN = 10
 
 @dataclass(frozen=True)
 class OpenDataSet:
-    """One data set, ready: `rows` are the numbers of the rows in use (over-long ones dropped where the spec says so)."""
+    """An open data set; `rows` are the numbers of the rows in use (over-long ones are dropped if the spec says so)."""
 
     name: str
     data: DataSet
@@ -25,22 +25,23 @@ class OpenDataSet:
     codec: Codec
 
     def prompt(self, place: int) -> Prompt:
-        """The prompt at a place of the shuffled order's domain (0 … len(rows)-1)."""
+        """The prompt at an index into `rows` (0 … len(rows)-1)."""
         number = self.rows[place]
         return render(self.data.row(number), number, self.name, self.data.rendering, self.codec)
 
     def document_tokens(self, place: int) -> tuple[str, tuple[int, ...]]:
-        """A document's text and its tokens, EOS appended."""
+        """A document's text and its token ids, EOS appended."""
         text = _document(self.name, self.data.row(self.rows[place]))
         return text, (*self.codec.encode(text), self.codec.eos_id)
 
 
-def open_shelves(
+def open_datasets(
     graph: Graph, codec: Codec, max_length: int, tick: Callable[[str, int, int], None]
 ) -> dict[str, OpenDataSet]:
-    """Every data set that a phase draws from or an evaluator scores, checked as far as its use asks for.
+    """Opens every data set that a phase or an evaluator uses, with the checks that its use requires.
 
-    `max_length` is what the model takes, context and response together; `tick("check:NAME", done, total)` counts rows.
+    `max_length` is the model's maximum length of context and response together, in tokens; `tick("check:NAME", done,
+    total)` counts rows.
     """
     datasets = {name: _open_dataset(graph, name, codec, max_length, tick) for name in data_in_use(graph)}
     for phase in graph.phases:
@@ -56,10 +57,10 @@ def _open_dataset(
     sampled = [p.sampler for p in graph.phases if name in p.data and p.sampler is not None]
     supervised = any(name in p.data and p.sampler is None for p in graph.phases)
     rows: Sequence[int] = range(len(data))
-    asked = bool(sampled) or not supervised
-    if asked or data.max_prompt_tokens is not None:
+    has_prompts = bool(sampled) or not supervised
+    if has_prompts or data.max_prompt_tokens is not None:
         response = max((sampler.component.max_new_tokens for sampler in sampled), default=1)
-        verifier = row_verifier(graph, name) if asked else None
+        verifier = row_verifier(graph, name) if has_prompts else None
         longest = max_length - response
         rows = check_prompts(name, data, codec, longest=longest, verifier=verifier, tick=partial(tick, f"check:{name}"))
     if supervised:
@@ -77,8 +78,9 @@ def check_prompts(
     verifier: Verifier | None,
     tick: Callable[[int, int], None],
 ) -> list[int]:
-    """The rows whose rendered question fits; raises EnvironmentUnmet with their places where it does not (or drops them,
-    where the data set says so), for rows without a question, and for gold answers that the verifier could never match."""
+    """The rows whose rendered question fits. Rows that are too long, have no question, or have a gold answer that the
+    verifier could never match are dropped if the data set says so; else raises EnvironmentUnmet with their
+    locations."""
     limit = min(longest, data.max_prompt_tokens or longest)
     kept: list[int] = []
     too_long: list[str] = []
@@ -99,19 +101,19 @@ def check_prompts(
     if too_long and data.over_long == "error":
         raise EnvironmentUnmet(
             f"data.{name}: {len(too_long)} questions are longer than {limit} tokens\n{_listed(too_long)}",
-            hint='raise max_prompt_tokens, use a model with a longer context, or write over_long = "drop"',
+            hint='raise max_prompt_tokens, use a model with a longer context, or set over_long = "drop"',
         )
     if unusable and data.on_bad_row == "error":
         raise EnvironmentUnmet(
-            f"data.{name}: {len(unusable)} rows cannot be asked and judged\n{_listed(unusable)}",
-            hint='correct the rows, leave them out with on_bad_row = "drop", or choose a verifier that reads them',
+            f"data.{name}: {len(unusable)} rows cannot be sampled and verified\n{_listed(unusable)}",
+            hint='fix the rows, drop them with on_bad_row = "drop", or use a verifier that can parse them',
         )
     return kept
 
 
 def check_documents(name: str, data: DataSet, codec: Codec, *, longest: int) -> Sequence[int]:
-    """The rows whose question and document fit the model, EOS included, where the data set says that longer ones are
-    dropped; else all rows: then one that is too long is found when it is drawn, as reading them all may take minutes.
+    """With over_long = "drop", the rows whose question and document fit the model, EOS included; else all rows: a
+    document that is too long is then an error when it is drawn, since reading all of them may take minutes.
 
     Raises EnvironmentUnmet for a data set without documents.
     """
@@ -124,13 +126,13 @@ def check_documents(name: str, data: DataSet, codec: Codec, *, longest: int) -> 
 
 
 def check_sizes(datasets: Mapping[str, OpenDataSet], phase: str, mixture: Mapping[str, float], batch: int) -> None:
-    """Raises EnvironmentUnmet where a batch would need more rows than a data set has."""
+    """Raises EnvironmentUnmet if a batch may need more rows than a data set has."""
     for name in mixture:
         have = len(datasets[name].rows)
         if have < batch:
             raise EnvironmentUnmet(
-                f"phase {phase}: a step draws {batch} rows, data.{name} has {have}",
-                hint="lower prompts_per_step (documents_per_step), or bring more rows",
+                f"phase {phase}: a step draws {batch} rows, but data.{name} has {have}",
+                hint="lower prompts_per_step (documents_per_step), or provide more rows",
             )
 
 
@@ -138,7 +140,7 @@ def _document(name: str, row: Row) -> str:
     if row.document is None:
         raise EnvironmentUnmet(
             f"data.{name}: {row.where} has no document to train on",
-            hint="name the column that holds them with `document`, or give the phase another data set",
+            hint="set `document` to the column that holds the text, or use another data set in the phase",
         )
     return row.document
 

@@ -1,8 +1,7 @@
-"""Tokens before verdicts before training: what each step drew and how it was judged, so that a resumed run decides nothing
-twice.
+"""The journal: each step's rollouts and verdicts, written before training, so that a resumed run repeats no decision.
 
-One file a step that samples, `journal/step-000017.jsonl`; one line an entry; appended, synced, never rewritten. A supervised
-phase notes only which rows each step took, in `journal/documents-PHASE.jsonl`.
+One file per sampling step, `journal/step-000017.jsonl`, one entry per line; appended, synced, never rewritten. A
+supervised phase records only the rows of each step, in `journal/documents-PHASE.jsonl`.
 """
 
 import json
@@ -16,7 +15,7 @@ from prerl_spec.types import Attempt, Group, Outcome, Prompt, Segment, Verdict
 
 
 class Journal:
-    """The main rank's writer and everybody's reader."""
+    """The journal of a run; every rank reads it, the main rank writes it."""
 
     def __init__(self, folder: Path, *, writes: bool) -> None:
         self.folder = folder
@@ -27,18 +26,18 @@ class Journal:
                 cut_torn_line(file)
 
     def open_step(self, phase: str, step: int, global_step: int) -> "StepJournal":
-        """The entries of a step: those that an interrupted process left, and room for the rest."""
+        """The journal of one step, with the entries that an interrupted process has written."""
         file = self.folder / f"step-{global_step:06d}.jsonl"
         return StepJournal(file, {"phase": phase, "step": step, "global_step": global_step}, writes=self._writes)
 
     def documents(self, phase: str, global_step: int, rows: Sequence[tuple[str, int]]) -> None:
-        """Which documents (data set, row) a supervised step trains on."""
+        """Records the documents (data set, row) that a supervised step trains on."""
         if self._writes:
             append_lines(self.folder / f"documents-{phase}.jsonl", [{"global_step": global_step, "rows": rows}])
 
 
 class StepJournal:
-    """One step's file: `groups` and `verdicts` by (refill round, slot), as far as an earlier process got."""
+    """The file of one step; `groups` are its recorded groups by (refill round, slot), with verdicts if recorded."""
 
     def __init__(self, file: Path, header: Mapping[str, Any], *, writes: bool) -> None:
         self.groups: dict[tuple[int, int], Group] = {}
@@ -62,18 +61,18 @@ class StepJournal:
         elif entry["kind"] == "refused":
             self.groups = {key: _unjudged(group) for key, group in self.groups.items()}
 
-    def same_prompts(self, refill: int, asked: Iterable[tuple[int, Prompt]]) -> dict[int, Group]:
-        """By slot the groups that were drawn for these prompts. Verdicts decide how many prompts a refill draws, so where
-        they are decided again, the same slot may ask for another prompt."""
-        noted = {slot: (self.groups.get((refill, slot)), prompt) for slot, prompt in asked}
-        return {slot: group for slot, (group, prompt) in noted.items() if group is not None and group.prompt == prompt}
+    def same_prompts(self, refill: int, prompts: Iterable[tuple[int, Prompt]]) -> dict[int, Group]:
+        """The recorded groups of these prompts, by slot. Verdicts determine how many prompts a refill draws, so after
+        they are computed again a slot may have another prompt; its recorded group is then not used."""
+        found = {slot: (self.groups.get((refill, slot)), prompt) for slot, prompt in prompts}
+        return {slot: group for slot, (group, prompt) in found.items() if group is not None and group.prompt == prompt}
 
     def record_generations(self, groups: Sequence[Group]) -> None:
-        """Notes the tokens of these groups before anybody judges them."""
+        """Records the tokens of these groups, before they are verified."""
         self._append([_entry(g) for g in groups])
 
     def record_verdicts(self, groups: Sequence[Group]) -> None:
-        """Notes the verdicts of these groups before anything is trained on them."""
+        """Records the verdicts and rewards of these groups, before they are trained on."""
         self._append(
             [
                 {
@@ -88,7 +87,7 @@ class StepJournal:
         )
 
     def record_rejection(self, reason: str) -> None:
-        """Notes that the run stopped on the verdicts so far: they stay for people, and count no more."""
+        """Records that the run stopped on the verdicts so far; a resumed run ignores them."""
         self._append([{"kind": "refused", "reason": reason}])
 
     def _append(self, entries: Sequence[Mapping[str, Any]]) -> None:
@@ -97,7 +96,7 @@ class StepJournal:
 
 
 def with_verdicts(group: Group, verdicts: Sequence[Verdict], rewards: Sequence[float | None]) -> Group:
-    """The group with each attempt judged."""
+    """The group with a verdict and a reward for each attempt."""
     judged = zip(group.attempts, verdicts, rewards, strict=True)
     return replace(group, attempts=tuple(replace(a, verdict=v, reward=r) for a, v, r in judged))
 

@@ -1,4 +1,4 @@
-"""Where a phase's batches come from: rows → prompts → attempts → journal → verdicts → journal → rewards → filters → Step."""
+"""Collects a phase's batches: rows → prompts → attempts → journal → verdicts → journal → rewards → filters → Step."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from prerl_spec.compiler.graph import Phase
-from prerl_spec.engine.batches.cursor import Cursor, shares, take
+from prerl_spec.engine.batches.cursor import Cursor, draw_places, shares
 from prerl_spec.engine.batches.datasets import OpenDataSet
 from prerl_spec.engine.batches.journal import Journal, StepJournal, with_verdicts
 from prerl_spec.engine.batches.verifier_pool import Judge
@@ -19,18 +19,18 @@ from prerl_spec.text import Codec
 from prerl_spec.types import Attempt, Decoding, Generation, Group, Outcome, Request, Segment, Step, Verdict
 
 Timed = Callable[[str], Any]
-"""Gives a context manager that adds to a stage's seconds."""
+"""`timed(stage)` is a context manager that adds to the stage's seconds."""
 
 
 class Source(Protocol):
-    """Gives the next batch of a phase, the same on every rank, and the position after it."""
+    """Collects the next batch of a phase, the same on every rank, and returns it with the data cursor after it."""
 
     def collect(self, step: int, global_step: int, cursor: Cursor, timed: Timed) -> tuple[Step, Cursor]: ...
 
 
 @dataclass(frozen=True)
 class Documents:
-    """Batches of a supervised phase: each document is an attempt without a verdict, in a group of its own."""
+    """Batches of a supervised phase: each document is an attempt without a verdict, in a separate group."""
 
     phase: Phase
     datasets: Mapping[str, OpenDataSet]
@@ -38,10 +38,10 @@ class Documents:
     seed: int
     journal: Journal
     max_length: int
-    """Context and document together, in tokens, that the model takes."""
+    """The model's maximum length of context and document together, in tokens."""
 
     def collect(self, step: int, global_step: int, cursor: Cursor, timed: Timed) -> tuple[Step, Cursor]:
-        """Raises RunFailed for a document that the model cannot take whole."""
+        """Raises RunFailed for a document that is longer than the model's context."""
         assert self.phase.documents_per_step is not None
         drawn, cursor = draw(
             self.phase, self.datasets, self.phase.documents_per_step, cursor, self.seed, global_step, 0
@@ -63,16 +63,16 @@ class Documents:
         length = len(prompt.context) + len(tokens)
         if length > self.max_length:
             raise RunFailed(
-                f"{dataset.data.row(prompt.row).where}: question and document are {length} tokens, the model takes "
-                f"{self.max_length}",
-                hint='leave such rows out with over_long = "drop", or shorten them: documents are never cut',
+                f"{dataset.data.row(prompt.row).where}: question and document have {length} tokens, the model's "
+                f"maximum is {self.max_length}",
+                hint='drop such rows with over_long = "drop", or shorten them: documents are never truncated',
             )
         return Group(slot, prompt, (Attempt((Segment(tokens),), text, "document"),))
 
 
 @dataclass(frozen=True)
 class Rollouts:
-    """Batches of a phase that samples: whole groups per rank, journalled before they are judged and before they train."""
+    """Batches of a sampling phase: whole groups per rank, journalled before verification and again before training."""
 
     phase: Phase
     datasets: Mapping[str, OpenDataSet]
@@ -85,12 +85,13 @@ class Rollouts:
     tick: Callable[[str, int, int], None]
 
     def collect(self, step: int, global_step: int, cursor: Cursor, timed: Timed) -> tuple[Step, Cursor]:
-        """Draws, judges, filters and refills in at most `refill_rounds` rounds. Raises RunFailed above the fault limit: this
-        step's verdicts then never train, and who goes on has its responses judged anew."""
+        """Samples, verifies and filters, with at most `refill_rounds` refills. Raises RunFailed if too many
+        verifications fail: the step's verdicts are then never trained on, and a resumed run verifies its responses
+        again."""
         assert self.phase.prompts_per_step is not None
         assert self.phase.sampler is not None
-        notes = self.journal.open_step(self.phase.id, step, global_step)
-        # Nobody reads the journal's file again once one rank may have begun to write it.
+        recorded = self.journal.open_step(self.phase.id, step, global_step)
+        # All ranks must have read the journal's file before the main rank writes to it.
         self.ranks.barrier()
         rounds = 1 + max((f.component.refill_rounds for f in self.phase.filters), default=0)
         kept: list[Group] = []
@@ -101,15 +102,16 @@ class Rollouts:
                 break
             drawn, cursor = draw(self.phase, self.datasets, missing, cursor, self.seed, global_step, refill)
             first = refill * self.phase.prompts_per_step
-            groups = self._judged(self._attempts(drawn, first, refill, global_step, notes, timed), notes, timed)
+            groups = self._attempts(drawn, first, refill, global_step, recorded, timed)
+            groups = self._verified(groups, recorded, timed)
             for group in groups:
                 (kept if all(f.component.keep(group) for f in self.phase.filters) else discarded).append(group)
         if (faults := verifier_faults([*kept, *discarded])) is not None:
-            notes.record_rejection(faults)
+            recorded.record_rejection(faults)
             raise RunFailed(
                 f"step {global_step}: {faults}",
-                hint="the step was not trained on and its responses are kept: hint what the verifier needs, and the same "
-                "command has them judged again",
+                hint="the step was not trained on, and its responses are kept: fix the verifier, then re-run the same "
+                "command to verify them again and resume",
             )
         sampler = self.phase.sampler.component
         batch = Step(
@@ -123,16 +125,16 @@ class Rollouts:
         first_slot: int,
         refill: int,
         global_step: int,
-        notes: StepJournal,
+        journal: StepJournal,
         timed: Timed,
     ) -> list[Group]:
         sampler = self.phase.sampler.component if self.phase.sampler else None
         assert sampler is not None
         slots = [first_slot + i for i in range(len(drawn))]
         prompts = [self.datasets[name].prompt(place) for name, place in drawn]
-        noted = notes.same_prompts(refill, zip(slots, prompts, strict=True))
-        if len(noted) == len(slots):
-            return [noted[slot] for slot in slots]
+        recorded = journal.same_prompts(refill, zip(slots, prompts, strict=True))
+        if len(recorded) == len(slots):
+            return [recorded[slot] for slot in slots]
         mine = [i for i in range(len(drawn)) if slots[i] % self.ranks.size == self.ranks.rank]
         seeds = [
             tuple(
@@ -151,34 +153,34 @@ class Rollouts:
             for i, generations in zip(mine, results, strict=True)
         ]
         together = sorted(self.ranks.gather(groups), key=lambda g: g.slot)
-        notes.record_generations([g for g in together if g.slot not in noted])
-        return [noted.get(g.slot, g) for g in together]
+        journal.record_generations([g for g in together if g.slot not in recorded])
+        return [recorded.get(g.slot, g) for g in together]
 
-    def _judged(self, groups: Sequence[Group], notes: StepJournal, timed: Timed) -> list[Group]:
-        waiting = [g for g in groups if g.attempts and g.attempts[0].verdict is None]
-        mine = [g for g in waiting if g.slot % self.ranks.size == self.ranks.rank]
+    def _verified(self, groups: Sequence[Group], journal: StepJournal, timed: Timed) -> list[Group]:
+        unverified = [g for g in groups if g.attempts and g.attempts[0].verdict is None]
+        mine = [g for g in unverified if g.slot % self.ranks.size == self.ranks.rank]
         with timed("verify"):
-            judged = self.ranks.gather(self._judge(mine))
-        judged.sort(key=lambda g: g.slot)
-        notes.record_verdicts(judged)
-        by_slot = {g.slot: g for g in judged}
+            verified = self.ranks.gather(self._verify(mine))
+        verified.sort(key=lambda g: g.slot)
+        journal.record_verdicts(verified)
+        by_slot = {g.slot: g for g in verified}
         return [by_slot.get(g.slot, g) for g in groups]
 
-    def _judge(self, groups: Sequence[Group]) -> list[Group]:
-        """Verdicts and rewards of whole groups, one batch a verifier."""
+    def _verify(self, groups: Sequence[Group]) -> list[Group]:
+        """Adds verdicts and rewards to whole groups, with one call per verifier."""
         verdicts: dict[int, list[Verdict]] = {}
         for verifier in {id(v): v for v in map(self._verifier, groups)}.values():
             chosen = [g for g in groups if self._verifier(g) is verifier]
             items = [(a.text, g.prompt.gold or "", a.stop == "length") for g in chosen for a in g.attempts]
-            answers = iter(self.judge(verifier, items))
-            verdicts.update({g.slot: [next(answers) for _ in g.attempts] for g in chosen})
+            results = iter(self.judge(verifier, items))
+            verdicts.update({g.slot: [next(results) for _ in g.attempts] for g in chosen})
         return [self._rewarded(g, verdicts[g.slot]) for g in groups]
 
     def _verifier(self, group: Group) -> Verifier:
         own = self.datasets[group.prompt.data].verifier
         if own is not None:
             return own
-        assert self.phase.verifier is not None, "the compiler lets no sampling phase pass without a verifier"
+        assert self.phase.verifier is not None, "the compiler rejects a sampling phase without a verifier"
         return self.phase.verifier.component
 
     def _rewarded(self, group: Group, verdicts: Sequence[Verdict]) -> Group:
@@ -206,33 +208,33 @@ def draw(
     global_step: int,
     refill: int,
 ) -> tuple[list[tuple[str, int]], Cursor]:
-    """The next `count` (data set, place) of a phase's mixture."""
+    """The next `count` (data set, index into its rows) of a phase's mixture."""
     names = shares(phase.data, count, seed=seed, phase=phase.id, global_step=global_step, refill=refill)
     places: dict[str, list[int]] = {}
     for name in phase.data:
-        places[name], cursor = take(cursor, name, names.count(name), size=len(datasets[name].rows), seed=seed)
+        places[name], cursor = draw_places(cursor, name, names.count(name), size=len(datasets[name].rows), seed=seed)
     return [(name, places[name].pop(0)) for name in names], cursor
 
 
 def decoding_of(sampler: Sampler) -> Decoding:
-    """How a sampler's own settings draw."""
+    """The decoding parameters of a sampler's settings."""
     return Decoding(sampler.temperature, sampler.top_p, sampler.top_k, sampler.max_new_tokens, tuple(sampler.stop))
 
 
 def attempt_of(generation: Generation, codec: Codec) -> Attempt:
-    """An attempt with one segment, all of it the policy's and trained."""
+    """An attempt of one segment, generated by the policy and trained."""
     tokens = generation.tokens
-    spoken = tokens[:-1] if generation.stop == "eos" else tokens
+    without_eos = tokens[:-1] if generation.stop == "eos" else tokens
     return Attempt(
         (Segment(tokens, logps=generation.logps, entropies=generation.entropies),),
-        codec.decode(spoken),
+        codec.decode(without_eos),
         generation.stop,
     )
 
 
 def verifier_faults(groups: Sequence[Group]) -> str | None:
-    """What is wrong where more than 5 % of a step's verdicts, and at least 3, are timeouts or errors: that is a broken
-    verifier."""
+    """A message if more than 5 % of a step's verdicts, and at least 3, are timeouts or errors, which indicates a broken
+    verifier; else None."""
     verdicts = [a.verdict for g in groups for a in g.attempts if a.verdict is not None]
     faults = [v for v in verdicts if v.outcome in (Outcome.TIMEOUT, Outcome.ERROR)]
     if len(faults) < 3 or len(faults) <= 0.05 * len(verdicts):

@@ -1,7 +1,7 @@
-"""A pool of processes that judge responses, so that no verifier can hang, crash, poison or fool a run.
+"""A pool of worker processes that verify responses, so that no verifier can hang, crash or tamper with a run.
 
-Every verdict has a deadline that the trainer's side keeps, with SIGKILL and a new process: an alarm inside the verifier
-can be ignored or lost. What a timeout or an error means for training is not decided here.
+Every verdict has a deadline, enforced by the trainer with SIGKILL and a new process: an alarm inside the verifier can
+be ignored or lost. What a timeout or an error means for training is not decided here.
 """
 
 import inspect
@@ -20,24 +20,25 @@ from prerl_spec.registry.kinds import Verifier
 from prerl_spec.types import Outcome, Verdict
 
 Item = tuple[str, str, bool]
-"""Response, gold answer, and whether the response was cut off."""
+"""Response, gold answer, and whether the response was truncated."""
 
 Judge = Callable[[Verifier, Sequence[Item]], list[Verdict]]
-"""One verdict of a verifier an item, in order."""
+"""Maps a verifier and its items to one verdict per item, in order."""
 
 
 @dataclass(frozen=True)
-class _Again:
-    """A verdict that failed in a way that may not be the response's doing; `fault` is it if that happens again."""
+class _Retry:
+    """A failure that the response may not have caused, to be retried once; `fault` is the verdict if it recurs."""
 
     fault: Verdict
 
 
 class VerifierPool:
-    """Judges through `num_workers` long-lived processes; a context manager, entered once.
+    """Verifies in `num_workers` long-lived processes; a context manager, entered once.
 
     `entry_value` is "module:Class" of the verifier's declaration, which each process imports and rebuilds from its
-    settings. Entering waits until every process is warm. Raises EnvironmentUnmet for a verifier that cannot be started.
+    settings. Entering waits until every process is ready. Raises EnvironmentUnmet for a verifier that cannot be
+    started.
     """
 
     def __init__(self, component: Verifier, *, entry_value: str) -> None:
@@ -72,35 +73,35 @@ class VerifierPool:
         self.close()
 
     def close(self) -> None:
-        """Ends every process, whatever it is doing."""
+        """Kills every process, even a busy one."""
         for worker in self._workers:
             worker.kill()
         self._workers = []
 
     def verify(self, items: Sequence[Item], progress: Callable[[int, int], None] | None = None) -> list[Verdict]:
-        """One verdict an item, in order; a response that was cut off is unparsable without being asked about.
+        """One verdict per item, in order; a truncated response is unparsable without being verified.
 
-        A timeout, or a worker that ran out of memory after other work, is tried once more alone in a new process.
-        Raises RunFailed when the verifier can no longer be started. `progress(done, total)` counts verdicts.
+        After a timeout, or if a worker ran out of memory after earlier items, the item is retried once in a new
+        process. Raises RunFailed if the verifier can no longer be started. `progress(done, total)` counts verdicts.
         """
         verdicts: dict[int, Verdict] = {
             i: Verdict(Outcome.UNPARSABLE, 0.0, detail="cut off before its end")
             for i, (_, _, truncated) in enumerate(items)
             if truncated
         }
-        again: list[int] = []
+        retries: list[int] = []
         try:
             self._fill()
             for place, result in self._judge(items, [i for i in range(len(items)) if i not in verdicts], self._workers):
-                if isinstance(result, _Again):
-                    again.append(place)
+                if isinstance(result, _Retry):
+                    retries.append(place)
                     continue
                 verdicts[place] = result
                 if progress is not None:
                     progress(len(verdicts), len(items))
-            for place in again:
+            for place in retries:
                 for _, result in self._judge(items, [place], [self._fresh()]):
-                    verdicts[place] = result.fault if isinstance(result, _Again) else result
+                    verdicts[place] = result.fault if isinstance(result, _Retry) else result
                 if progress is not None:
                     progress(len(verdicts), len(items))
         finally:
@@ -111,54 +112,54 @@ class VerifierPool:
 
     def _judge(
         self, items: Sequence[Item], places: Sequence[int], workers: list[WorkerProcess]
-    ) -> Iterator[tuple[int, Verdict | _Again]]:
-        """Results as they come in, each with its item's place."""
+    ) -> Iterator[tuple[int, Verdict | _Retry]]:
+        """Yields results as they arrive, each with the index of its item."""
         waiting = deque(places)
         unfinished = len(waiting)
         while unfinished:
             for worker in workers:
                 if waiting and worker.is_idle:
                     place = waiting.popleft()
-                    worker.ask(place, *items[place][:2], self._seconds_allowed)
+                    worker.submit(place, *items[place][:2], self._seconds_allowed)
             for worker in active(workers):
                 worker.exchange()
             for slot, worker in enumerate(workers):
-                place_asked = worker.place
+                finished = worker.place
                 result = self._result(worker)
                 if result is not None:
-                    assert place_asked is not None, "only a worker that was asked has a result"
+                    assert finished is not None, "only a worker with an item has a result"
                     unfinished -= 1
-                    yield place_asked, result
+                    yield finished, result
                 if worker.is_over and unfinished:
                     workers[slot] = self._replace(worker)
 
-    def _result(self, worker: WorkerProcess) -> Verdict | _Again | None:
-        """What came of the item that the worker was asked about, None while it is still at work."""
+    def _result(self, worker: WorkerProcess) -> Verdict | _Retry | None:
+        """The result of the worker's item, None if it has no item or is still busy."""
         self._check_start(worker)
         if worker.place is None:
             return None
-        result = self._finding(worker)
+        result = self._outcome(worker)
         if result is not None:
             worker.finish()
         return result
 
-    def _finding(self, worker: WorkerProcess) -> Verdict | _Again | None:
+    def _outcome(self, worker: WorkerProcess) -> Verdict | _Retry | None:
         if worker.fault is not None:
             return _error(worker.fault)
-        if worker.answer is None:
+        if worker.reply is None:
             if time.monotonic() <= worker.deadline:
                 return None
             worker.kill()
             detail = f"no verdict after {self._seconds_allowed:g} s, twice"
-            return _Again(Verdict(Outcome.TIMEOUT, None, detail=detail))
-        if worker.answer.get("out_of_memory") is True:
+            return _Retry(Verdict(Outcome.TIMEOUT, None, detail=detail))
+        if worker.reply.get("out_of_memory") is True:
             worker.kill()
-            # Earlier items may have used the memory up.
-            return _Again(_error("MemoryError")) if worker.num_judged else _error("MemoryError")
-        verdict = read_verdict(worker.answer)
+            # Earlier items may have used up the memory.
+            return _Retry(_error("MemoryError")) if worker.num_verified else _error("MemoryError")
+        verdict = read_verdict(worker.reply)
         if verdict is None:
             worker.kill()
-            return _error("the worker's answer is not a verdict")
+            return _error("the worker's reply is not a verdict")
         return verdict
 
     def _fill(self) -> None:
@@ -173,9 +174,9 @@ class VerifierPool:
         return fresh
 
     def _fresh(self) -> WorkerProcess:
-        """A warm worker that has judged nothing yet."""
+        """A ready worker that has not verified anything yet."""
         worker = self._workers[0]
-        if worker.is_over or worker.num_judged:
+        if worker.is_over or worker.num_verified:
             worker = self._replace(worker)
         self._await_ready([worker])
         return worker
@@ -188,7 +189,7 @@ class VerifierPool:
                 self._check_start(worker)
 
     def _check_start(self, worker: WorkerProcess) -> None:
-        """Raises RunFailed for a worker that failed before it was ready, or takes too long."""
+        """Raises RunFailed for a worker that failed before it was ready, or is not ready in time."""
         if worker.is_ready:
             return
         if worker.fault is None and time.monotonic() > worker.deadline:
@@ -200,13 +201,13 @@ class VerifierPool:
     def _cannot_start(self, fault: str) -> RunFailed:
         return RunFailed(
             f"verifier {self.entry_value} cannot be started in a worker process: {fault}",
-            hint="import the class and call its warm_up() and judge(…) in a fresh interpreter; "
-            "where memory is short, raise memory_mb",
+            hint="to debug it, import the class and call warm_up() and judge(…) in a fresh interpreter; "
+            "if memory is short, raise memory_mb",
         )
 
 
 def read_verdict(message: Mapping[str, Any]) -> Verdict | None:
-    """The verdict in a worker's answer, None where it holds none: an unknown outcome, a score outside [0, 1]."""
+    """The verdict in a worker's reply, None if it is invalid: an unknown outcome, a score outside [0, 1]."""
     outcome, score, answer, detail = (message.get(key) for key in ("outcome", "score", "answer", "detail"))
     if outcome not in set(Outcome) or not isinstance(detail, str) or not isinstance(answer, str | None):
         return None

@@ -1,4 +1,4 @@
-"""The worker pools of every verifier that is asked, each opened at its first question."""
+"""The worker pools of all verifiers in use, each opened at its first use."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -10,7 +10,7 @@ from prerl_spec.types import Verdict
 
 
 class VerifierPools:
-    """Equal declarations share a pool; the workers end with `stack`.
+    """One pool per distinct declaration; `stack` closes them.
 
     `progress(done, total)` counts the verdicts of a call.
     """
@@ -21,7 +21,7 @@ class VerifierPools:
         self._pools: dict[str, VerifierPool] = {}
 
     def judge(self, verifier: Verifier, items: Sequence[Item]) -> list[Verdict]:
-        """One verdict an item, in order. Raises EnvironmentUnmet for a verifier that cannot be started."""
+        """One verdict per item, in order. Raises EnvironmentUnmet for a verifier that cannot be started."""
         if not items:
             return []
         entry = f"{type(verifier).__module__}:{type(verifier).__qualname__}"

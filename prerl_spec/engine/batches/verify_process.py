@@ -1,4 +1,4 @@
-"""A verifier's process seen from the trainer: asked, listened to without ever waiting, and killed."""
+"""The trainer's end of a verifier's worker process: non-blocking requests and replies, deadlines, kill."""
 
 import json
 import math
@@ -16,15 +16,15 @@ from typing import Any
 from prerl_spec.engine.batches.verify_worker import frame
 
 SECONDS_TO_START = 120.0
-"""Importing sympy on a loaded machine takes its time."""
+"""Importing sympy on a loaded machine is slow."""
 
-MAX_ANSWER_BYTES = 2**16
+MAX_REPLY_BYTES = 2**16
 
 
 class WorkerProcess:
-    """One process and the trainer's end of its socket.
+    """One worker process and the trainer's end of its socket.
 
-    `place` is the number of the item it was asked about, `answer` what came back, `fault` why it is of no more use.
+    `place` is the index of its current item, `reply` the reply for it, `fault` the reason why the worker is unusable.
     """
 
     def __init__(self, opening: bytes) -> None:
@@ -46,45 +46,45 @@ class WorkerProcess:
         self.deadline = time.monotonic() + SECONDS_TO_START
         self.is_ready = False
         self.is_over = False
-        self.num_judged = 0
+        self.num_verified = 0
         self.place: int | None = None
-        self.answer: Mapping[str, Any] | None = None
+        self.reply: Mapping[str, Any] | None = None
         self.fault: str | None = None
-        self._num_asked = 0
+        self._num_requests = 0
 
     @property
     def is_idle(self) -> bool:
         return self.is_ready and not self.is_over and self.place is None
 
-    def ask(self, place: int, response: str, gold: str, seconds_allowed: float) -> None:
+    def submit(self, place: int, response: str, gold: str, seconds_allowed: float) -> None:
         self.place = place
-        self._num_asked += 1
-        self.outgoing += frame({"id": self._num_asked, "response": response, "gold": gold})
+        self._num_requests += 1
+        self.outgoing += frame({"id": self._num_requests, "response": response, "gold": gold})
         self.deadline = time.monotonic() + seconds_allowed
 
     def finish(self) -> None:
-        """Takes the item off the worker."""
-        self.place, self.answer = None, None
-        self.num_judged += 1
+        """Marks the current item as done."""
+        self.place, self.reply = None, None
+        self.num_verified += 1
 
     def exchange(self) -> None:
-        """Sends and receives what can go without waiting; a process that ended or babbles is a fault."""
+        """Sends and receives without blocking; sets `fault` if the process has ended or broke the protocol."""
         try:
             if self.outgoing:
                 del self.outgoing[: self.socket.send(self.outgoing)]
         except BlockingIOError:
             pass
         except OSError:
-            self._gone()
+            self._closed()
             return
         try:
-            part = self.socket.recv(MAX_ANSWER_BYTES)
+            part = self.socket.recv(MAX_REPLY_BYTES)
         except BlockingIOError:
             return
         except OSError:
             part = b""
         if not part:
-            self._gone()
+            self._closed()
             return
         self.incoming += part
         self._take_frame()
@@ -93,8 +93,8 @@ class WorkerProcess:
         if len(self.incoming) < 4:
             return
         size = int.from_bytes(self.incoming[:4], "big")
-        if size > MAX_ANSWER_BYTES or len(self.incoming) > 4 + size:
-            self._babbles()
+        if size > MAX_REPLY_BYTES or len(self.incoming) > 4 + size:
+            self._protocol_error()
         elif len(self.incoming) == 4 + size:
             body = bytes(self.incoming[4:])
             self.incoming.clear()
@@ -102,35 +102,35 @@ class WorkerProcess:
                 message = json.loads(body)
             except ValueError:
                 message = None
-            self._understand(message)
+            self._handle(message)
 
-    def _understand(self, message: Any) -> None:
+    def _handle(self, message: Any) -> None:
         if not isinstance(message, dict):
-            self._babbles()
+            self._protocol_error()
         elif not self.is_ready:
             if message.get("ready") is True:
                 self.is_ready = True
             else:
                 self.kill()
-                self.fault = str(message.get("fault", "it began with something else than `ready`"))
-        elif self.place is None or message.get("id") != self._num_asked:
-            self._babbles()
+                self.fault = str(message.get("fault", "its first message was not `ready`"))
+        elif self.place is None or message.get("id") != self._num_requests:
+            self._protocol_error()
         else:
-            self.answer = message
+            self.reply = message
 
-    def _babbles(self) -> None:
+    def _protocol_error(self) -> None:
         self.kill()
-        self.fault = "the worker sent what it was not asked for"
+        self.fault = "the worker sent an unexpected message"
 
-    def _gone(self) -> None:
-        """The process closed its end: it has died or is about to."""
+    def _closed(self) -> None:
+        """Handles a closed socket: the process has died or is about to."""
         self.kill(seconds_to_die=1.0)
         code = self._process.returncode
         died = f"died of signal {-code} ({signal.strsignal(-code)})" if code < 0 else f"exited with {code}"
         self.fault = f"the worker {died}"
 
     def kill(self, seconds_to_die: float = 0.0) -> None:
-        """Ends the process and what it started, waits for it, and closes the socket."""
+        """Kills the process and its children, waits for it, and closes the socket."""
         if self.is_over:
             return
         self.is_over = True
@@ -144,7 +144,7 @@ class WorkerProcess:
 
 
 def active(workers: Sequence[WorkerProcess]) -> list[WorkerProcess]:
-    """The workers that can send or receive now, after waiting for one of them or for the first deadline."""
+    """Waits until a worker can send or receive, or until the first deadline; returns the workers that can."""
     alive = [w for w in workers if not w.is_over]
     if not alive:
         return []
@@ -158,7 +158,7 @@ def active(workers: Sequence[WorkerProcess]) -> list[WorkerProcess]:
 
 
 def _environment() -> dict[str, str]:
-    """The trainer's own module path (with -P: not that of the folder a worker starts in), and one thread each: the
-    arithmetic libraries' thread pools alone would fill a worker's address space on a machine of many cores."""
+    """The trainer's module path (with -P: without the worker's working directory), and one thread per library: the
+    thread pools of numeric libraries would fill a worker's address space on a machine with many cores."""
     path = os.pathsep.join(p or os.getcwd() for p in sys.path)
     return {"PYTHONPATH": path, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}

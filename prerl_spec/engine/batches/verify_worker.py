@@ -1,8 +1,8 @@
-"""A verifier's own process: takes a response, answers with a verdict, and may be killed at any moment.
+"""The worker process of a verifier: receives responses, replies with verdicts, may be killed at any time.
 
-`python -m prerl_spec.engine.batches.verify_worker FD`. Talk goes over the socket FD alone, in frames of four bytes of length
-(big-endian) and JSON: what the verifier prints goes nowhere and can forge nothing, and nothing is ever unpickled.
-The verifier runs in the main thread, under a limit on its address space. No torch here.
+`python -m prerl_spec.engine.batches.verify_worker FD`. All messages go over the socket FD, in frames of a four-byte
+length (big-endian) and JSON: the verifier's own output is discarded and cannot forge a message, and nothing is ever
+unpickled. The verifier runs in the main thread, under an address-space limit. No torch here.
 """
 
 import ctypes
@@ -21,21 +21,21 @@ from prerl_spec.registry.kinds import Verifier, WarmedUp
 from prerl_spec.types import Verdict
 
 MAX_TEXT = 2000
-"""Characters of an answer or a detail that travel back."""
+"""Most characters of an answer or a detail that are sent back."""
 
 _PR_SET_PDEATHSIG = 1
 
 
 def frame(message: Mapping[str, Any]) -> bytes:
-    """A message as it travels. ASCII, so that half a surrogate pair in a response travels too."""
+    """A message as bytes. ASCII, so that a lone surrogate in a response can be sent as well."""
     body = json.dumps(message).encode("ascii")
     return len(body).to_bytes(4, "big") + body
 
 
 def main() -> None:
-    """Rebuilds the verifier that the first frame describes, says `ready`, then judges until the socket closes."""
+    """Rebuilds the verifier that the first frame describes, sends `ready`, then verifies until the socket closes."""
     connection = socket.socket(fileno=int(sys.argv[1]))
-    # Programs that a verifier starts must not inherit the way to answer.
+    # Child processes of a verifier must not inherit the socket.
     connection.set_inheritable(False)
     _die_with_the_trainer()
     opening = _receive(connection)
@@ -45,8 +45,8 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (opening["memory_bytes"], opening["memory_bytes"]))
     try:
         verifier = _rebuild(opening)
-    except Exception as error:  # whatever an import or a warm-up raises, the trainer has to hear of it
-        connection.sendall(frame({"fault": _said(error)}))
+    except Exception as error:  # any error of an import or a warm-up is reported to the trainer
+        connection.sendall(frame({"fault": _describe(error)}))
         return
     connection.sendall(frame({"ready": True}))
     while (request := _receive(connection)) is not None:
@@ -68,7 +68,7 @@ def _rebuild(opening: Mapping[str, Any]) -> Verifier:
 
 
 def _module_of_file(name: str, file: str) -> Any:
-    """A module that no import path leads to: a plugin file beside a spec."""
+    """Imports a module that is not on the import path: a plugin file beside a spec."""
     spec = importlib.util.spec_from_file_location(name, file)
     if spec is None or spec.loader is None:
         raise ModuleNotFoundError(f"no Python module in {file}", name=name)
@@ -82,11 +82,11 @@ def _judge(verifier: Any, response: str, gold: str) -> dict[str, Any]:
     try:
         verdict = verifier.judge(response, gold)
         if not isinstance(verdict, Verdict):
-            raise TypeError(f"judge gave {type(verdict).__name__}, not a Verdict")
+            raise TypeError(f"judge returned {type(verdict).__name__}, not a Verdict")
     except MemoryError:
         return {"out_of_memory": True}
-    except BaseException as error:  # math-verify's TimeoutException and SystemExit are no Exceptions
-        return {"outcome": "error", "score": None, "answer": None, "detail": _said(error)}
+    except BaseException as error:  # math-verify's TimeoutException and SystemExit are not Exceptions
+        return {"outcome": "error", "score": None, "answer": None, "detail": _describe(error)}
     return {
         "outcome": verdict.outcome.value,
         "score": None if verdict.score is None else float(verdict.score),
@@ -95,12 +95,12 @@ def _judge(verifier: Any, response: str, gold: str) -> dict[str, Any]:
     }
 
 
-def _said(error: BaseException) -> str:
+def _describe(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"[:MAX_TEXT]
 
 
 def _receive(connection: socket.socket) -> Any:
-    """The next message, None when the trainer has closed the socket."""
+    """The next message, None if the trainer has closed the socket."""
     header = _read(connection, 4)
     body = None if header is None else _read(connection, int.from_bytes(header, "big"))
     return None if body is None else json.loads(body)
@@ -117,7 +117,7 @@ def _read(connection: socket.socket, size: int) -> bytes | None:
 
 
 def _die_with_the_trainer() -> None:
-    """A verifier that hangs reads no closed socket: on Linux the kernel ends it with the process that started it."""
+    """A hanging verifier does not notice a closed socket: on Linux the kernel kills it when its parent process ends."""
     if sys.platform != "linux":
         return
     parent = os.getppid()

@@ -1,1 +1,1 @@
-"""A run looked at instead of run: profiles, traces, one debugged step, an objective tried out. Highest floor."""
+"""Tools to inspect a run: profiles, traces, one debugged step, trying out a component. The top layer of the engine."""

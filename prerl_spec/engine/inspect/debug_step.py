@@ -1,4 +1,4 @@
-"""One step under a magnifying glass: two prompts (or documents), one update, every token's numbers, then the debugger."""
+"""Runs one small step for inspection: two prompts (or documents), one update, per-token numbers, then the debugger."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -22,7 +22,7 @@ NUM_PROMPTS = 2
 
 @dataclass(frozen=True)
 class Seen:
-    """What there is to look at: the batch, each part's numbers before the update, and the record of the update."""
+    """What the debugger shows: the batch, the terms of each part before the update, and the record of the step."""
 
     step: Step
     parts: list[PartTerms]
@@ -31,15 +31,15 @@ class Seen:
 
 
 def debugged_phase(graph: Graph) -> Phase:
-    """The first phase that samples, else the first: of two prompts and one update a batch."""
+    """The first phase that samples, else the first, reduced to two prompts and one update per batch."""
     phase = next((p for p in graph.phases if p.sampler is not None), graph.phases[0])
     size = {"prompts_per_step": NUM_PROMPTS} if phase.sampler is not None else {"documents_per_step": NUM_PROMPTS}
     return replace(phase, updates_per_batch=1, filters=(), **size)  # type: ignore[arg-type]
 
 
 def debug_step(graph: Graph, folder: Path, look: Callable[[Seen], None]) -> None:
-    """Collects one batch from the model as the spec gives it, takes one update, and hands over to `look` while all is
-    open. One process; no evaluation, no filter, no checkpoint; the journal lies below `folder`.
+    """Collects one batch from the spec's initial model, takes one update, and calls `look` while everything is open.
+    One process; no evaluation, filter or checkpoint; the journal is written below `folder`.
 
     Raises RunFailed, EnvironmentUnmet, Interrupted.
     """

@@ -1,4 +1,4 @@
-"""A round of an evaluator on the first few of what it asks, and the seconds that the whole would take."""
+"""Runs an evaluator on a sample of its requests, and estimates the seconds of the full evaluation."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -9,27 +9,27 @@ from prerl_spec.registry.kinds import EvaluationSite
 from prerl_spec.types import Decoding, Generation, Request
 
 SCORED_PAIRS = 256
-"""Of continuations that are only scored."""
+"""Most continuations scored per call."""
 
 
 @dataclass
 class PartialEvaluation:
-    """Answers each call from a part of it, evenly spread, and gives the other questions the same answers again: what the
-    evaluator then makes of them means nothing, but takes the time that it takes.
+    """Serves each call with an evenly spread subset of its requests and repeats the results for the others: the scores
+    are meaningless, but the evaluator's own processing is timed in full.
 
-    What was left out is counted as (share left out / share asked) x the seconds of the part: batches as full as a
-    training step's are near enough to larger ones.
+    The seconds saved are estimated as (requests left out / requests served) x the seconds of the subset: batches of the
+    size of a training step's are about as efficient as larger ones.
     """
 
     site: EvaluationSite
     responses: int
-    """Drawn at most in a call."""
+    """Most responses sampled per call."""
     left_out_seconds: float = 0.0
     asked: int = 0
     of: int = 0
 
     def opened(self) -> EvaluationSite:
-        """The site that the evaluator gets."""
+        """The evaluation site to pass to the evaluator."""
         return replace(self.site, generate=self._generate, continuation_logps=self._continuation_logps)
 
     def _generate(self, requests: Sequence[Request], decoding: Decoding) -> list[list[Generation]]:
@@ -59,6 +59,6 @@ class PartialEvaluation:
 
 
 def spread(of: int, at_most: int) -> list[int]:
-    """That many of 0 … of-1, evenly: `spread(10, 3) == [0, 3, 6]`."""
+    """At most `at_most` of the indices 0 … of-1, evenly spaced: `spread(10, 3) == [0, 3, 6]`."""
     number = min(of, at_most)
     return [i * of // number for i in range(number)]

@@ -1,6 +1,7 @@
-"""A calibration: some steps of every phase and a small round of each evaluator, timed and traced; what is learnt is not kept.
+"""Calibration: times and traces a few steps of every phase and part of each evaluation, then discards the weights.
 
-Each phase begins from the weights as they then stand, so its responses are those of its first steps, not of its last.
+Each phase starts from the weights that the previous one left, so its responses are those of its first steps, not of
+later ones.
 """
 
 import json
@@ -26,19 +27,19 @@ from prerl_spec.whole_file import write_whole
 
 TIMED_STEPS = 3
 LEAST_RESPONSES = 64
-"""Drawn in a small round; as many as a step draws, where that is more."""
+"""Responses sampled per call of a partial evaluation; as many as a training step samples, if that is more."""
 
 
-def profile(graph: Graph, taken: Path | None, listener: Listener) -> Profile:
-    """Calibrates in the folder that the main rank has taken (None on the others), and leaves the figures and traces there.
+def profile(graph: Graph, claimed: Path | None, listener: Listener) -> Profile:
+    """Calibrates, and writes figures and traces to the folder that the main rank has claimed (None on the others).
 
-    Raises Interrupted, RunFailed, EnvironmentUnmet; the folder then holds no figures, and nothing reads it.
+    Raises Interrupted, RunFailed, EnvironmentUnmet; the folder then contains no figures, and is ignored.
     """
-    begin, heard = perf_counter(), Ticking(listener)
-    with opened(graph, taken, heard) as (session, events):
-        calibration = Calibration(session, events, Trackers((), session.folder, graph.run.name), heard)
+    begin, ticking = perf_counter(), Ticking(listener)
+    with opened(graph, claimed, ticking) as (session, events):
+        calibration = Calibration(session, events, Trackers((), session.folder, graph.run.name), ticking)
         opening = perf_counter() - begin
-        calibration.go()
+        calibration.run()
         found = Profile(
             session.folder, graph.run.name, graph.digest, opening, tuple(calibration.phases), tuple(calibration.rounds)
         )
@@ -47,7 +48,7 @@ def profile(graph: Graph, taken: Path | None, listener: Listener) -> Profile:
 
 
 class Ticking:
-    """A listener that also notes which stages report their progress, and tells the tracer that is at work."""
+    """A listener that also records which stages report progress, and notifies the active tracer."""
 
     def __init__(self, listener: Listener) -> None:
         self._listener = listener
@@ -75,73 +76,75 @@ class Ticking:
 
 
 class Calibration(RunLoop):
-    """The course of a run, a few steps a phase: no checkpoints, no scores."""
+    """The loop of a run with a few steps per phase: no checkpoints, no scores."""
 
-    def __init__(self, session: Session, events: EventLog, trackers: Trackers, heard: Ticking) -> None:
+    def __init__(self, session: Session, events: EventLog, trackers: Trackers, ticking: Ticking) -> None:
         super().__init__(session, events, trackers)
-        self._heard = heard
+        self._ticking = ticking
         self.phases: list[PhaseTimes] = []
         self.rounds: list[EvaluatorTimes] = []
 
-    def go(self) -> None:
+    def run(self) -> None:
         self.ranks.main_does(lambda: write_manifest(self.session), "manifest.json")
         for phase in self.graph.phases:
-            self._phase(phase)
+            self._run_phase(phase)
         for named in self.graph.evaluators:
-            self._round(named)
+            self._evaluate(named)
 
-    def _phase(self, phase: Phase) -> None:
-        """Some timed steps and a traced one, no more than the phase has: the traced one is timed only where it is alone."""
+    def _run_phase(self, phase: Phase) -> None:
+        """Times a few steps of a phase, then traces one; a phase of a single step is only timed."""
         allowed = phase.schedule.component.max_steps
         number = TIMED_STEPS + 1 if allowed is None else min(TIMED_STEPS + 1, allowed)
         device = self.session.policy.device
-        self._heard.stages.clear()
+        self._ticking.stages.clear()
         reset_peak(device)
-        opened = self._open(phase)
+        runner = self._open_phase(phase)
         for _ in range(max(1, number - 1)):
-            self._timed(opened)
+            self._timed(runner)
         timed = [e for e in self.events.past if e["event"] == "step" and e["phase"] == phase.id]
         peak = max(self.ranks.gather([peak_bytes(device)]))
         if number > 1:
-            self._traced(opened, timed[-1]["seconds"])
+            self._traced(runner, timed[-1]["seconds"])
         self.phases.append(
             PhaseTimes(phase.id, tuple(e["seconds"] for e in timed), tuple(e["tokens"] for e in timed), peak)
         )
-        self._boundary(phase)
+        self._enter_next_phase(phase)
 
-    def _timed(self, opened: PhaseRunner) -> None:
-        self._step(opened)
-        self.session.stages.stop_if_asked()
+    def _timed(self, runner: PhaseRunner) -> None:
+        self._step(runner)
+        self.session.stages.stop_if_signalled()
 
-    def _traced(self, opened: PhaseRunner, seconds: Mapping[str, float]) -> None:
+    def _traced(self, runner: PhaseRunner, seconds: Mapping[str, float]) -> None:
         if not self.ranks.is_main:
-            self._timed(opened)
+            self._timed(runner)
             return
-        tracer = Tracer(self.session.folder / "trace", opened.phase.id, seconds, frozenset(self._heard.stages))
-        self._heard.tracer, opened.new_clock = tracer, lambda: TracingClock(tracer)
+        tracer = Tracer(self.session.folder / "trace", runner.phase.id, seconds, frozenset(self._ticking.stages))
+        self._ticking.tracer, runner.new_clock = tracer, lambda: TracingClock(tracer)
         try:
-            self._timed(opened)
+            self._timed(runner)
         finally:
-            self._heard.tracer = None
+            self._ticking.tracer = None
 
-    def _round(self, named: Named[Evaluator]) -> None:
+    def _evaluate(self, named: Named[Evaluator]) -> None:
         last = self.graph.phases[-1].id if self.graph.phases else "base"
-        drawn = [_attempts(phase) for phase in self.graph.phases]
-        small = PartialEvaluation(self.evaluations.site(last, self.position), max([LEAST_RESPONSES, *drawn]))
+        sampled = [_attempts(phase) for phase in self.graph.phases]
+        partial = PartialEvaluation(self.evaluations.site(last, self.position), max([LEAST_RESPONSES, *sampled]))
         begin = perf_counter()
-        named.component.score(small.opened())
-        taken = perf_counter() - begin
-        self.rounds.append(EvaluatorTimes(named.use, taken, taken + small.left_out_seconds, small.asked, small.of))
-        self.session.stages.stop_if_asked()
+        named.component.score(partial.opened())
+        seconds = perf_counter() - begin
+        self.rounds.append(
+            EvaluatorTimes(named.use, seconds, seconds + partial.left_out_seconds, partial.asked, partial.of)
+        )
+        self.session.stages.stop_if_signalled()
 
 
 def _attempts(phase: Phase) -> int:
-    """Responses that a step draws."""
+    """Number of responses that a step samples."""
     if phase.sampler is None or phase.prompts_per_step is None:
         return 0
     return int(phase.prompts_per_step * phase.sampler.component.group_size)
 
 
 def _write(folder: Path, found: Profile, plan: Mapping[str, Any]) -> None:
-    """Last, and whole or not at all: a calibration that was cut short is none."""
+    """Writes the figures last and atomically: an interrupted calibration leaves none."""
     write_whole(folder / CALIBRATION, json.dumps(found.as_json(plan), indent=1))

@@ -1,7 +1,7 @@
-"""A Chrome trace of a step's stages, by torch.profiler: one file a stage, readable in Perfetto and chrome://tracing.
+"""Chrome traces of a step's stages, by torch.profiler: one file per stage, for Perfetto and chrome://tracing.
 
-Bounded: a stage that reports its progress is traced for its first seconds, one that does not only where it is short; a
-whole step of a large model would be gigabytes. Verification is left out: it happens in other processes.
+Bounded: a stage that reports progress is traced for its first seconds, one that does not only if it is short; the trace
+of a whole step of a large model would be gigabytes. Verification is not traced: it runs in other processes.
 """
 
 import os
@@ -17,27 +17,28 @@ from prerl_spec.engine.run.phase_runner import Clock
 
 TRACED_STAGES = ("sample", "train")
 TRACED_SECONDS = 5.0
-"""Of a stage that reports its progress; a small model on a CPU makes 40 MB of events in that time, compressed 3."""
+"""Traced seconds of a stage that reports progress; a small model on a CPU produces 40 MB of events in that time, 3 MB
+compressed."""
 SILENT_SECONDS = 60.0
-"""A stage that reports none is traced where it took no longer than this."""
+"""A stage that reports no progress is traced if it took no longer than this."""
 
 
 class Tracer:
-    """Traces stages into `folder / PHASE-STAGE.json.gz`; `tick` is to be called with every report of progress."""
+    """Traces stages into `folder / PHASE-STAGE.json.gz`; call `tick` with every progress report."""
 
     def __init__(self, folder: Path, phase: str, seconds: Mapping[str, float], ticked: frozenset[str]) -> None:
         self._folder = folder
         self._phase = phase
         self._stages = {
             s for s in TRACED_STAGES if 0 < seconds.get(s, 0.0) <= SILENT_SECONDS or s in ticked
-        }  # what took no time has nothing in it
+        }  # a stage of 0 s did not run
         self._open: profile | None = None
         self._begun = 0.0
         self._file = folder
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Traces the block, at most until a tick says that it is enough; each stage once."""
+        """Traces the block, at most until the first tick after TRACED_SECONDS; each stage once."""
         if name not in self._stages:
             yield
             return
@@ -53,7 +54,7 @@ class Tracer:
             self._end()
 
     def _begin(self, file: Path) -> None:
-        # The tracer below torch announces itself on stderr otherwise.
+        # Without this Kineto prints a banner to stderr.
         os.environ.setdefault("KINETO_LOG_LEVEL", "6")
         file.parent.mkdir(exist_ok=True)
         gpu = [ProfilerActivity.CUDA] if torch.cuda.is_available() else []
@@ -69,7 +70,7 @@ class Tracer:
 
 
 class TracingClock(Clock):
-    """The clock of a step whose stages are traced as they are timed; such times are no measure of other steps."""
+    """Times the stages of a step and traces them; traced stages are slower, so these times are not representative."""
 
     def __init__(self, tracer: Tracer) -> None:
         super().__init__()

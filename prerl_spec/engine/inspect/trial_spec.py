@@ -1,4 +1,4 @@
-"""The spec of a trial: trial.toml with one component of a Python file where it serves. No torch."""
+"""The spec that `prerl-spec try` runs: trial.toml with one component of a Python file filled in. No torch."""
 
 import json
 from collections.abc import Mapping
@@ -18,11 +18,11 @@ SERVING: Mapping[str, str] = {
     "probe": f"objective = {GRPO}\nprobes = [$it]",
     "optimizer": f"objective = {GRPO}\noptimizer = $it",
 }
-"""Kind -> how a component of it serves the phase that is trained; no other kind can be tried by training."""
+"""Kind -> the lines of the trained phase that use a component of it; other kinds cannot be tried by training."""
 
 
 def trial_spec(file: Path, kind: str, use: str, settings: Mapping[str, Any], *, seed: int) -> str:
-    """The text of the spec in which the component `use` of `file` serves: `trial_spec(Path("mine.py"), "objective",
+    """The spec text that uses the component `use` of `file`: `trial_spec(Path("mine.py"), "objective",
     "local.mine", {"beta": 0.1}, seed=0)`. `kind` is one of SERVING."""
     it = ", ".join(f"{key} = {json.dumps(value)}" for key, value in {"use": use, **settings}.items())
     serving = Template(SERVING[kind]).substitute(it=f"{{ {it} }}")

@@ -1,4 +1,4 @@
-"""An objective tried out: a small model is pre-trained, one batch is looked at, and some updates are taken."""
+"""Tries out a component: pre-trains a small model, inspects one batch, and takes some updates."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,13 +17,13 @@ from prerl_spec.engine.training.token_terms import PartTerms, token_terms
 from prerl_spec.text import Codec
 from prerl_spec.types import Step, StepRecord
 
-Told = Callable[[StepRecord, int], None]
-"""(the record of a step, steps of its phase)."""
+OnStep = Callable[[StepRecord, int], None]
+"""Called after each step with its record and the number of steps of its phase."""
 
 
 @dataclass(frozen=True)
 class Trial:
-    """What was seen: one batch, what both objectives say of its tokens, and the mean reward before each update."""
+    """The result of a trial: one batch, the terms of both objectives on it, and the records of the steps."""
 
     batch: Step
     codec: Codec
@@ -32,8 +32,8 @@ class Trial:
     records: list[StepRecord]
 
 
-def try_out(graph: Graph, folder: Path, told: Told) -> Trial:
-    """Runs the first phase of the graph, then the second; the third only lends its objective for the comparison.
+def try_out(graph: Graph, folder: Path, on_step: OnStep) -> Trial:
+    """Runs the first phase of the graph, then the second; only the objective of the third is used, for comparison.
 
     Raises RunFailed, EnvironmentUnmet, Interrupted. Writes a journal below `folder`, no checkpoint.
     """
@@ -41,7 +41,7 @@ def try_out(graph: Graph, folder: Path, told: Told) -> Trial:
     ranks = Ranks.start()
     with Signals() as signals, open_session(graph, folder, ranks, Silence(), signals) as session:
         journal = Journal(folder / "journal", writes=True)
-        at, _ = _steps(PhaseRunner(learn, session, journal, {}, None), Position(), told)
+        at, _ = _steps(PhaseRunner(learn, session, journal, {}, None), Position(), on_step)
         at = at.next_phase(carry_lr=False, restart_data=True)
         reference = reference_of(session.policy)
         opened = PhaseRunner(tried, session, journal, {}, reference)
@@ -50,11 +50,11 @@ def try_out(graph: Graph, folder: Path, told: Told) -> Trial:
             token_terms(phase.objective.component, batch, session.policy, ranks, reference=reference)
             for phase in (tried, beside)
         )
-        _, records = _steps(opened, at, told)
+        _, records = _steps(opened, at, on_step)
         return Trial(batch, session.policy.codec, mine, theirs, records)
 
 
-def _steps(opened: PhaseRunner, at: Position, told: Told) -> tuple[Position, list[StepRecord]]:
+def _steps(opened: PhaseRunner, at: Position, on_step: OnStep) -> tuple[Position, list[StepRecord]]:
     steps = opened.phase.schedule.component.max_steps
     assert steps is not None, "a trial's phases have a fixed number of steps"
     records: list[StepRecord] = []
@@ -62,5 +62,5 @@ def _steps(opened: PhaseRunner, at: Position, told: Told) -> tuple[Position, lis
         record, cursor = opened.step(at, {})
         at = at.after_step(record, cursor, {}, False)
         records.append(record)
-        told(record, steps)
+        on_step(record, steps)
     return at, records

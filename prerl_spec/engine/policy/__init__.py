@@ -1,1 +1,1 @@
-"""The trained model: packing, forward, log-probabilities, shards, weights, reference. Built on processes."""
+"""The trained model: packing, forward, log-probabilities, sharding, weights, reference. Built on processes."""

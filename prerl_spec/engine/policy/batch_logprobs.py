@@ -1,4 +1,4 @@
-"""Log-probabilities (and entropies) of a batch without gradient: packed, scored share by share, summed over ranks."""
+"""Log-probabilities and entropies of a batch without gradient: packed, scored share by share, summed over ranks."""
 
 from collections.abc import Sequence
 from itertools import chain
@@ -26,8 +26,8 @@ def batch_logprobs(
 ) -> Array:
     """[len(needs), N] in nats, the same on every rank; 0 for the tokens of other samples than `samples`.
 
-    The needs share one view: one forward serves them all. `of` says for the policy's counter whose weights score;
-    `scoring` is another model than the policy's. A collective call.
+    The needs share one view, hence one forward. `of` is the label under which the policy counts the forward; `scoring`
+    is the model that scores, None for the policy itself. A collective call.
     """
     (view,) = {need.view for need in needs}
     shares = pack_shares(

@@ -1,6 +1,6 @@
-"""Log-probabilities of whole continuations, for evaluators: what lm-eval calls a loglikelihood.
+"""Log-probabilities of whole continuations, for evaluators: lm-eval's `loglikelihood`.
 
-Nothing is trained: no gradient, temperature 1, each text in a row of its own.
+No gradient, temperature 1, one text per row.
 """
 
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from prerl_spec.engine.policy.logprobs import Chosen
 from prerl_spec.engine.policy.policy import Policy
 
 TOKENS_PER_FORWARD = 8192
-"""Tokens of a batch, padding included."""
+"""Most tokens of a forward, padding included."""
 
 Pair = tuple[tuple[int, ...], tuple[int, ...]]
 """Context and continuation, as token ids."""
@@ -19,8 +19,8 @@ Pair = tuple[tuple[int, ...], tuple[int, ...]]
 
 @torch.no_grad()
 def continuation_logps(policy: Policy, pairs: Sequence[Pair]) -> list[tuple[float, bool]]:
-    """For each (context, continuation): Σ log softmax(logits)[token] over the continuation, in nats, float32 at temperature
-    1, and whether every token of it is the most likely one. An empty continuation has (0.0, True)."""
+    """For each (context, continuation): Σ log softmax(logits)[token] over the continuation, in nats, in float32 at
+    temperature 1, and whether greedy decoding would yield it. An empty continuation yields (0.0, True)."""
     found: dict[int, tuple[float, bool]] = {}
     for batch in plan_batches(pairs, one_by_one=not policy.plain_head):
         found.update(zip(batch, _score_batch(policy, [pairs[i] for i in batch]), strict=True))
@@ -28,8 +28,7 @@ def continuation_logps(policy: Policy, pairs: Sequence[Pair]) -> list[tuple[floa
 
 
 def plan_batches(pairs: Sequence[Pair], *, one_by_one: bool) -> list[list[int]]:
-    """Numbers of pairs that are scored together, the longest first; those without a continuation last, in a batch of their
-    own."""
+    """Indices of the pairs that share a forward, the longest first; those without a continuation come last."""
     longest_first = sorted((i for i, (_, end) in enumerate(pairs) if end), key=lambda i: -_length(pairs[i]))
     batches: list[list[int]] = []
     while longest_first:
@@ -42,7 +41,7 @@ def plan_batches(pairs: Sequence[Pair], *, one_by_one: bool) -> list[list[int]]:
 
 
 def _score_batch(policy: Policy, pairs: Sequence[Pair]) -> list[tuple[float, bool]]:
-    """Rows padded on the right: with causal attention no earlier token sees the padding."""
+    """Scores rows padded on the right: with causal attention no earlier token attends to the padding."""
     if not any(continuation for _, continuation in pairs):
         return [(0.0, True)] * len(pairs)
     width = max(map(_length, pairs)) - 1
@@ -61,7 +60,7 @@ def _score_batch(policy: Policy, pairs: Sequence[Pair]) -> list[tuple[float, boo
     row_n, at_n, target_n = (torch.tensor(values, device=device) for values in (row, at, target))
     with policy.autocast():
         chosen: Chosen = policy.scoring(id_BT.to(device), position_BT, at_n, target_n, is_top=True)
-    assert chosen.is_top_n is not None, "it was asked for"
+    assert chosen.is_top_n is not None, "is_top was requested"
     sums = torch.zeros(len(pairs), device=device).index_add(0, row_n, chosen.logp_n)
     misses = torch.zeros(len(pairs), device=device).index_add(0, row_n, (~chosen.is_top_n).float())
     return [(float(s), not m) for s, m in zip(sums.tolist(), misses.tolist(), strict=True)]

@@ -1,4 +1,4 @@
-"""The decoder layers of a transformers model: the unit in which weights are sharded and activations computed again."""
+"""The decoder layers of a transformers model: the unit of weight sharding and of activation recomputation."""
 
 from functools import partial
 from types import MethodType
@@ -13,9 +13,9 @@ from prerl_spec.errors import EnvironmentUnmet
 
 
 def decoder_layers(module: nn.Module) -> list[nn.Module]:
-    """The layers that transformers marks as units of recomputation, outermost ones only, in the model's order.
+    """The layers that transformers marks for gradient checkpointing, outermost ones only, in the model's order.
 
-    Raises EnvironmentUnmet for a model without any.
+    Raises EnvironmentUnmet for a model without such layers.
     """
     found: list[nn.Module] = []
     inside: set[nn.Module] = set()
@@ -25,16 +25,16 @@ def decoder_layers(module: nn.Module) -> list[nn.Module]:
             inside.update(part.modules())
     if not found:
         raise EnvironmentUnmet(
-            f"{type(module).__name__} has no decoder layers that transformers marks as such (GradientCheckpointingLayer)",
-            hint='write strategy = "ddp" and activation_checkpointing = false for this model',
+            f"{type(module).__name__} has no decoder layers of transformers' class GradientCheckpointingLayer",
+            hint='set strategy = "ddp" and activation_checkpointing = false for this model',
         )
     return found
 
 
 def recompute_activations(module: nn.Module) -> None:
-    """Has every decoder layer keep its input only, and compute the rest again in the backward pass.
+    """Makes every decoder layer keep only its input and recompute its activations in the backward pass.
 
-    transformers' own switch works in training mode alone, where dropout would be on; here the model stays in evaluation
+    transformers' own switch works in training mode only, where dropout would be on; here the model stays in evaluation
     mode, so the second forward equals the first bit for bit.
     """
     for layer in decoder_layers(module):

@@ -1,4 +1,4 @@
-"""The one forward of training and scoring, as a module of its own: what is called is what FSDP2 gathers weights for."""
+"""The forward pass of training and scoring, as an nn.Module: FSDP2 gathers weights when a module is called."""
 
 from typing import Any, cast
 
@@ -10,9 +10,9 @@ from prerl_spec.engine.policy.sharding import Shards
 
 
 class Scoring(nn.Module):
-    """Log-probabilities of chosen tokens under `model`; `shards` where its weights are sharded.
+    """Log-probabilities of chosen tokens under `model`; `shards` is set if its weights are sharded.
 
-    `plain_head`: whether the model's logits are head(hidden), so that they can be made tile by tile.
+    `plain_head`: whether the model's logits are head(hidden), so that they can be computed tile by tile.
     """
 
     def __init__(self, model: nn.Module, plain_head: bool = True) -> None:
@@ -33,17 +33,17 @@ class Scoring(nn.Module):
         entropy: bool = False,
         is_top: bool = False,
     ) -> Chosen:
-        """Of n tokens, each predicted at its flat place in B·T: what `chosen_logprobs` says of them."""
-        # transformers types its models too narrowly for what is asked of them here.
+        """`chosen_logprobs` of n tokens: `target_n[i]` is predicted at the flat position `at_n[i]` in B·T."""
+        # transformers' type annotations are too narrow for the calls below.
         model = cast(Any, self.model)
-        # An attention mask, even one full of ones, would switch off the block-diagonal mask that restarting positions
-        # give, and packed samples would see each other without an error; so would a cache.
+        # An attention mask, even one of all ones, would disable the block-diagonal mask that is derived from restarting
+        # positions, and packed samples would silently attend to each other; so would a cache.
         inputs = {"input_ids": id_BT, "position_ids": position_BT, "attention_mask": None, "use_cache": False}
         if self.plain_head:
             hidden_nd = model.base_model(**inputs).last_hidden_state.flatten(0, 1)[at_n]
             head = model.get_output_embeddings()
         else:
-            # Only the model itself knows what it does to its logits; it can leave out positions that no row needs.
+            # The model post-processes its logits, so it computes them itself, at the positions that some row needs.
             width = id_BT.shape[1]
             kept, place_n = torch.unique(at_n % width, return_inverse=True)
             hidden_nd = model(**inputs, logits_to_keep=kept).logits[at_n // width, place_n]

@@ -1,4 +1,4 @@
-"""The model that an adapter leaves alone: what it is held in, and that a resumed run stands on the same one."""
+"""The frozen base model of an adapter: its dtype, and the check that a resumed run uses the same weights."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -12,13 +12,14 @@ from prerl_spec.registry.kinds import LoadedModel
 
 
 def with_base(loaded: LoadedModel, compute_dtype: torch.dtype) -> LoadedModel:
-    """The model computing in `compute_dtype`, its base held in it: 2 bytes a weight where full training keeps 16. Says in
-    `source` which base it is. A model without an adapter keeps float32 weights."""
+    """The model computing in `compute_dtype`, with its frozen base stored in it: 2 bytes per weight, where full
+    training needs 16. Records the base's dtype and hash in `source`. A model without an adapter keeps float32
+    weights."""
     changed = replace(loaded, compute_dtype=compute_dtype)
     if loaded.adapter is None:
         return changed
     for _, weight, _ in loaded.adapter.weights():
-        # Others (those of a router, say) are in float32 because the model wants them so.
+        # Others (a router's, for example) are in float32 because the model requires it.
         if weight.dtype == loaded.compute_dtype:
             weight.data = weight.data.to(compute_dtype)
     base = {
@@ -29,11 +30,11 @@ def with_base(loaded: LoadedModel, compute_dtype: torch.dtype) -> LoadedModel:
 
 
 def refuse_another_base(loaded: LoadedModel, manifest: Mapping[str, Any]) -> None:
-    """Checkpoints hold the adapter alone, so the base comes from its source each time. Raises Drift where that is not what
-    it was at the first start."""
+    """Raises Drift if the base weights differ from those at the first start: checkpoints hold only the adapter, and
+    every start loads the base from its source."""
     was, now = manifest["model"].get("base"), loaded.source.get("base")
     if was != now:
         raise Drift(
-            f"the frozen weights of {loaded.source['name']} are not those that this run's adapter was trained on",
-            hint="bring back the folder, or write the commit as `revision`; or start a new run",
+            f"the frozen weights of {loaded.source['name']} differ from those that this run's adapter was trained on",
+            hint="restore the model folder, or set `revision` to the original commit; or start a new run",
         )

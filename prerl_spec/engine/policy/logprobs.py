@@ -1,6 +1,6 @@
-"""Log-probabilities (and entropies) of chosen tokens from hidden states, tile by tile: never a batch's [T, V] in float32.
+"""Log-probabilities and entropies of chosen tokens from hidden states, tile by tile, never all [T, V] at once.
 
-The head is fused with the log-softmax, the objective never is: there is one path of mathematics for all objectives.
+The head is fused with the log-softmax; the objective is not, so that all objectives use the same code path.
 """
 
 from collections.abc import Callable
@@ -11,18 +11,18 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 TILE_ELEMENTS = 1 << 22
-"""Logits of a tile, in elements (16 MiB of float32)."""
+"""Number of logits in a tile (16 MiB of float32)."""
 
 Head = Callable[[Tensor], Tensor]
 
 
 class Chosen(NamedTuple):
-    """What is known of n chosen tokens, a vector each; None for what was not asked for."""
+    """Vectors [n] over n chosen tokens; None for those not requested."""
 
     logp_n: Tensor
     """Log-probabilities in nats, float32."""
     entropy_n: Tensor | None
-    """Entropies of the distributions that the tokens are chosen from, in nats."""
+    """Entropies of the distributions that predict the tokens, in nats."""
     is_top_n: Tensor | None
     """Whether greedy decoding would choose the token."""
 
@@ -37,10 +37,10 @@ def chosen_logprobs(
     entropy: bool = False,
     is_top: bool = False,
 ) -> Chosen:
-    """log softmax(head(h)/temperature)[y] for each of n tokens, and beside it what is asked for.
+    """log softmax(head(h)/temperature)[y] for each of n tokens, with entropies and top-1 flags if requested.
 
-    hidden_nd [n, d] in compute dtype, target_n [n]. Under autograd a tile's logits are not kept but computed again in the
-    backward pass, so memory is TILE_ELEMENTS, not n × V.
+    hidden_nd [n, d] in compute dtype, target_n [n]. Under autograd the logits of a tile are recomputed in the backward
+    pass instead of stored, so memory is TILE_ELEMENTS, not n × V.
     """
     tile = max(1, TILE_ELEMENTS // vocab_size)
     recompute = torch.is_grad_enabled() and target_n.shape[0] > tile

@@ -1,4 +1,4 @@
-"""A declared model, loaded and made the policy: the same for a run and for a score taken later."""
+"""Loads a declared model as the policy, for a run and for scoring a checkpoint later."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,9 +17,9 @@ def open_policy(
 ) -> Policy:
     """Builds the model on this rank's device; a collective call.
 
-    `data` are the declared data sets, one of which may bring the tokenizer: the main rank writes it below `folder`.
-    `precision` is the dtype in which forwards are computed, by its name in torch; None leaves it to the model. Raises
-    EnvironmentUnmet where the data set that is named as tokenizer brings none, RunFailed for weights that are not finite.
+    `data` are the declared data sets, one of which may provide the tokenizer: the main rank writes it below `folder`.
+    `precision` is the compute dtype of forwards, by its name in torch; None means the model's. Raises EnvironmentUnmet
+    if the data set named as tokenizer provides none, RunFailed for weights that are not finite.
     """
 
     def tokenizer_folder(name: str) -> Path:

@@ -1,8 +1,8 @@
-"""Which samples share a pass, and how their tokens share a row; decided alike on every rank, before any forward.
+"""Packs samples into passes and their tokens into rows; deterministic and the same on every rank, before any forward.
 
-A pass holds whole samples with all their views. For each view their tokens stand in rows, sample after sample, each with
-positions from 0 (the model's mask then keeps them apart: `policy.py` checks that at open). A sample is never cut: one that
-is longer than the budget has a pass to itself.
+A pass holds whole samples with all their views. For each view the tokens are packed into rows, sample after sample,
+with positions restarting at 0 (the model's mask then separates the samples: `policy.py` checks this when it loads the
+model). A sample is never split: one that is longer than the budget has its own pass.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,15 +17,15 @@ from prerl_spec.text import Codec
 from prerl_spec.types import Attempt, Index, Prompt, Segment, Step, Tokens
 
 ROW_TOKENS = 256
-"""Rows are this long, or as the longest sample: attention costs the square of a row's length, so several short rows are
-cheaper than a long one (1.7 x at 1024 tokens of 72-token samples, one CPU thread)."""
+"""Row length, or the longest sample's if that is longer: attention cost is quadratic in the row length, so several
+short rows are cheaper than a long one (1.7 x at 1024 tokens of 72-token samples, one CPU thread)."""
 
 
 @dataclass(frozen=True)
 class Rows:
-    """Samples of one view, end to end in B rows: `id_BT`, restarting `position_BT` (a row's padding is a segment of its
-    own), and for each of the view's n trained tokens the flat place in B·T whose logits predict it (`at_n`), the token
-    (`target_n`) and its number in the pass (`index_n`)."""
+    """Samples of one view, concatenated in B rows: `id_BT`, restarting `position_BT` (a row's padding is a separate
+    segment), and for each of the view's n trained tokens the flat position in B·T whose logits predict it (`at_n`), the
+    token id (`target_n`) and its index in the pass (`index_n`)."""
 
     id_BT: Index
     position_BT: Index
@@ -37,8 +37,8 @@ class Rows:
 
 @dataclass(frozen=True)
 class Pass:
-    """Samples (by their number in the update) that go forward and backward together; `index_N` are their tokens' places
-    in the update's N."""
+    """Samples (by their index in the minibatch) of one forward and backward pass; `index_N` are the indices of their
+    tokens among the minibatch's N."""
 
     sample_ids: tuple[int, ...]
     tokens: Tokens
@@ -46,16 +46,16 @@ class Pass:
     rows: Mapping[View, Rows]
 
 
-def laid_out(view: View, prompt: Prompt, attempt: Attempt, codec: Codec) -> Layout:
-    """An attempt as the view has it scored. Raises RunFailed for a layout that cannot be: the view's own fault."""
+def _layout(view: View, prompt: Prompt, attempt: Attempt, codec: Codec) -> Layout:
+    """The view's layout of an attempt. Raises RunFailed for an invalid layout, which is an error of the view."""
     layout = view.lay(prompt, attempt, codec)
     fault = None
     if not layout.context:
-        fault = "no context: the first response token would have nothing to be predicted from"
+        fault = "no context: nothing would predict the first response token"
     elif layout.segments is not attempt.segments and _trained(layout.segments) != _trained(attempt.segments):
-        fault = "other trained tokens than the attempt's: every view scores the same ones"
+        fault = "trained tokens that differ from the attempt's: every view must score the same ones"
     if fault is not None:
-        raise RunFailed(f"the view `{view.name}` lays out {fault}", hint="correct the view's `lay`")
+        raise RunFailed(f"the view `{view.name}` lays out {fault}", hint="fix the view's `lay`")
     return layout
 
 
@@ -64,9 +64,9 @@ def _trained(segments: Sequence[Segment]) -> list[int]:
 
 
 def plan_passes(costs: Sequence[int], budget: int, *, alone: bool = False) -> list[tuple[int, ...]]:
-    """First-fit decreasing: samples (0 … len(costs)-1) into passes of at most `budget` tokens.
+    """First-fit decreasing: packs samples (0 … len(costs)-1) into passes of at most `budget` tokens.
 
-    `alone` gives every sample its own pass. Ties keep their order, so the result depends on the costs only.
+    With `alone` every sample has its own pass. Ties keep their order, so the result depends on the costs only.
     """
     order = sorted(range(len(costs)), key=lambda s: (-costs[s], s))
     if alone:
@@ -88,7 +88,7 @@ def build_rows(layouts: Sequence[Layout], token_starts: Sequence[int], row_token
     """Packs samples into rows; `token_starts[i]` is where the trained tokens of sample i begin in the pass."""
     tokens = [np.asarray([t for s in layout.segments for t in s.tokens], dtype=np.int64) for layout in layouts]
     trained = [np.repeat([s.trained for s in x.segments], [len(s.tokens) for s in x.segments]) for x in layouts]
-    # The last token predicts nothing that is scored, so it never enters a forward.
+    # The last token predicts no scored token, so it is not an input.
     sequences = [np.concatenate([x.context, t[:-1]]).astype(np.int64) for x, t in zip(layouts, tokens, strict=True)]
     lengths = [len(sequence) for sequence in sequences]
     rows = plan_passes(lengths, max(row_tokens, *lengths))
@@ -130,7 +130,7 @@ def pack(
     rank: int = 0,
     size: int = 1,
 ) -> list[Pass]:
-    """The passes of one of `size` shares over the samples that carry weight, view by view."""
+    """The passes of rank `rank` out of `size`, over the samples wanted in each view."""
     division = Division.by_rank(rank, size)
     return pack_shares(step, samples_of_view, codec, division, tokens_per_pass=tokens_per_pass, alone=alone)[rank]
 
@@ -144,16 +144,16 @@ def pack_shares(
     tokens_per_pass: int,
     alone: bool = False,
 ) -> dict[int, list[Pass]]:
-    """The passes of this rank's shares, in order; a share is packed by itself, whoever works on it.
+    """The passes of this rank's shares, in order; each share is packed separately, whichever rank processes it.
 
-    Groups are dealt to shares by their slot, so that whole groups stay together and, where each rank has one share, a rank
-    trains on what it drew. Every share has the number of passes of the longest one: short ones are filled up with passes
-    without samples (sharded models need equal forwards).
+    Groups are assigned to shares by their slot, so that groups stay whole and, with one share per rank, a rank trains
+    on the rollouts it sampled. Every share has as many passes as the largest one: others are padded with passes without
+    samples (sharded models need equal numbers of forwards).
     """
     wanted = {view: frozenset(samples) for view, samples in samples_of_view.items()}
     prompts = [group.prompt for group in step.groups for _ in group.attempts]
     layouts = {
-        view: {s: laid_out(view, prompts[s], step.samples[s], codec) for s in sorted(samples)}
+        view: {s: _layout(view, prompts[s], step.samples[s], codec) for s in sorted(samples)}
         for view, samples in wanted.items()
     }
     together = sorted(frozenset().union(*wanted.values())) if wanted else []
@@ -173,7 +173,7 @@ def pack_shares(
 
 
 def _length(layout: Layout) -> int:
-    """Tokens that go forward."""
+    """Input tokens of a forward."""
     return len(layout.context) + sum(len(s.tokens) for s in layout.segments) - 1
 
 

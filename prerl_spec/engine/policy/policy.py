@@ -1,6 +1,6 @@
-"""The trained model as the loop sees it: log-probabilities of trained tokens in any view, with or without gradient.
+"""The policy: log-probabilities of trained tokens in any view, with or without gradient.
 
-Dropout is off in every phase: a response must be scored by the distribution that drew it.
+The model stays in evaluation mode, without dropout: a rollout must be scored under the distribution that sampled it.
 """
 
 from collections import Counter
@@ -24,26 +24,26 @@ from prerl_spec.registry.kinds import LoadedModel
 from prerl_spec.types import Segment
 
 PARITY_NATS = 1e-3
-"""Largest difference in fp32 between two ways to the same log-probability. Rounding stays below 2e-5 in the families that
-agree; the smallest real leak or missed soft cap seen was 1e-2."""
+"""Largest mean fp32 difference between two computations of the same log-probabilities. Rounding stays below 2e-5 in the
+model families that agree; the smallest real leak or missed soft cap seen was 1e-2."""
 
 
 class Policy:
     """A causal language model with fp32 weights that computes in `compute_dtype`.
 
-    `packs`: whether samples may share a row; measured at open, like `plain_head`, not looked up.
+    `packs`: whether samples may share a row; measured when the model is loaded, like `plain_head`, not looked up.
     """
 
     def __init__(self, loaded: LoadedModel, device: torch.device) -> None:
         self.loaded = loaded
         self.codec = loaded.codec
         self.device = device
-        # transformers types its models too narrowly (and calls some attributes tensors) for what is asked of them here.
+        # transformers' type annotations are too narrow for the calls below, and type some attributes as tensors.
         self.module = cast(Any, loaded.module)
         self.module.to(device)
         self.module.eval()
         self.forwards: Counter[tuple[str, str]] = Counter()
-        """Samples that went forward, by (view, of)."""
+        """Number of samples scored, by (view, of)."""
         self.scoring = Scoring(self.module)
         self.vocab_size = self.scoring.vocab_size
         self._scorings = [self.scoring]
@@ -52,7 +52,7 @@ class Policy:
 
     @property
     def plain_head(self) -> bool:
-        """Whether the model's logits are head(hidden), so that they can be made tile by tile."""
+        """Whether the model's logits are head(hidden), so that they can be computed tile by tile."""
         return self.scoring.plain_head
 
     @property
@@ -61,27 +61,27 @@ class Policy:
         return self.scoring.shards is not None
 
     def frozen_copy(self) -> Scoring:
-        """The model as it is now, as one more to score with; sharded together with the policy."""
-        assert not self.is_sharded, "what is sharded cannot be copied"
+        """A frozen copy of the current model, for scoring; it is sharded together with the policy."""
+        assert not self.is_sharded, "a sharded model cannot be copied"
         copy = Scoring(deepcopy(self.module).requires_grad_(False), self.plain_head)
         self._scorings.append(copy)
         return copy
 
-    def shard(self, ranks: Ranks, handed_on: Mapping[str, Any]) -> None:
-        """Shards the weights, and those of the copies, over all ranks."""
+    def shard(self, ranks: Ranks, fsdp: Mapping[str, Any]) -> None:
+        """Shards the weights, and those of frozen copies, over all ranks. `fsdp` is the spec's `distributed.fsdp`."""
         for scoring in self._scorings:
-            scoring.shards = Shards(scoring, scoring.model, ranks, handed_on)
-            # Whatever goes forward first becomes the root, and a sampler would begin with a layer.
+            scoring.shards = Shards(scoring, scoring.model, ranks, fsdp)
+            # FSDP2 makes the first module called the root; a sampler would call an inner module first.
             with torch.no_grad():
                 self.row_logprobs(_text_rows([[0, 0]]), scoring=scoring)
 
     def whole_weights(self) -> AbstractContextManager[None]:
-        """Inside, a rank may run the policy's module as often as it likes; entered by all ranks together."""
+        """Inside, each rank may run the policy's module any number of times; all ranks enter and leave together."""
         return nullcontext() if self.scoring.shards is None else self.scoring.shards.whole()
 
     @property
     def max_length(self) -> int:
-        """Context and response together, in tokens."""
+        """Maximum length of context and response together, in tokens."""
         config = self.module.config.get_text_config()
         for name in ("max_position_embeddings", "n_positions"):
             if isinstance(length := getattr(config, name, None), int):
@@ -89,11 +89,11 @@ class Policy:
         return 1 << 30
 
     def parameters(self) -> list[tuple[str, torch.nn.Parameter]]:
-        """Trained parameters by name, tied ones once."""
+        """Trained parameters with their names, tied ones once."""
         return [(n, p) for n, p in self.module.named_parameters() if p.requires_grad]
 
     def autocast(self) -> AbstractContextManager[Any]:
-        """Compute in the compute dtype over fp32 weights."""
+        """Autocast to the compute dtype over fp32 weights."""
         if self.loaded.compute_dtype == torch.float32:
             return nullcontext()
         return torch.autocast(self.device.type, dtype=self.loaded.compute_dtype)
@@ -101,10 +101,10 @@ class Policy:
     def logprobs(
         self, part: Pass, needs: Iterable[Need], *, temperature: float, of: str, scoring: Scoring | None = None
     ) -> dict[Need, Tensor]:
-        """Each Need as a vector [n] over the pass's tokens, zero where a view leaves a sample out.
+        """Each Need as a vector [n] in nats over the pass's tokens, zero for samples without rows in the view.
 
-        One forward per distinct view. `of` says for the counter whose weights these are; `scoring` is another model than
-        the policy's (the reference).
+        One forward per distinct view. `of` is the label under which `forwards` counts; `scoring` is the model that
+        scores, None for the policy itself.
         """
         found: dict[Need, Tensor] = {}
         wanted = list(needs)
@@ -124,7 +124,7 @@ class Policy:
         nothing = torch.zeros(part.tokens.num_tokens, device=self.device)
         rows = part.rows.get(view)
         if rows is None and self.is_sharded:
-            # Another rank may have rows here, and gathers weights with this one in both directions.
+            # Another rank may have rows here, and needs this one's part of its gathers, forward and backward.
             logp_r, _ = self.row_logprobs(_text_rows([[0, 0]]), scoring=scoring)
             nothing = nothing + 0.0 * logp_r.sum()
         if rows is None:
@@ -137,18 +137,18 @@ class Policy:
     def row_logprobs(
         self, rows: Rows, *, temperature: float = 1.0, scoring: Scoring | None = None, entropy: bool = False
     ) -> tuple[Tensor, Tensor | None]:
-        """Log-probabilities of the rows' trained tokens, in their order, and their entropies where asked."""
+        """Log-probabilities of the rows' trained tokens, in their order, and their entropies if requested, in nats."""
         scoring = self.scoring if scoring is None else scoring
         inputs = [torch.from_numpy(a).to(self.device) for a in (rows.id_BT, rows.position_BT, rows.at_n, rows.target_n)]
         with self.autocast():
             found: Chosen = scoring(*inputs, temperature=temperature, entropy=entropy)
         if scoring.shards is not None and not torch.is_grad_enabled():
-            scoring.shards.put_back()
+            scoring.shards.reshard()
         return found.logp_n, found.entropy_n
 
     @torch.no_grad()
     def _agrees(self, *, packed: bool) -> bool:
-        """Whether our way to log-probabilities gives the model's own on three short texts, apart or sharing rows."""
+        """Whether our log-probabilities equal the model's own on three short texts, in separate or shared rows."""
         generator = np.random.Generator(np.random.Philox(7))
         texts = [generator.integers(0, self.vocab_size, size=n).tolist() for n in (13, 9, 11)]
         together = [_text_rows(texts)] if packed else [_text_rows([text]) for text in texts]
@@ -162,14 +162,14 @@ class Policy:
         gap = (ours - torch.cat(theirs)).abs().mean().item()
         if not np.isfinite(gap):
             raise RunFailed(
-                "the model's log-probabilities are not finite before any training", hint="check its weights"
+                "the model's log-probabilities are not finite before training", hint="check the model's weights"
             )
-        # In 16-bit compute two orders of the same sums differ by some 1e-2.
+        # With 16-bit compute two orders of the same sums differ by about 1e-2.
         return gap < (PARITY_NATS if self.loaded.compute_dtype == torch.float32 else 3e-2)
 
 
 def _text_rows(texts: Sequence[Sequence[int]]) -> Rows:
-    """Texts in rows of at most 24 tokens: of 13, 9 and 11 two share a row, the third is followed by padding."""
+    """Packs texts in rows of at most 24 tokens: of 13, 9 and 11 two share a row, the third is padded."""
     layouts = [Layout((t[0],), (Segment(tuple(t[1:])),)) for t in texts]
     starts = np.cumsum([0, *(len(t) - 1 for t in texts)])[:-1]
     return build_rows(layouts, starts.tolist(), row_tokens=24)

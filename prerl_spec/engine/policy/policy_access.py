@@ -1,4 +1,4 @@
-"""The policy as samplers with weights of their own see it: whole tensors one at a time, and the trainer's log-probabilities."""
+"""Access to the policy for samplers with their own weights: whole tensors one at a time, trainer log-probabilities."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,7 +19,7 @@ from prerl_spec.types import Decoding, Generation, Request, Segment
 
 
 class LivePolicy:
-    """`registry.kinds.PolicyAccess` over the policy that is being trained."""
+    """Implements `registry.kinds.PolicyAccess` for the policy in training."""
 
     def __init__(self, policy: Policy, ranks: Ranks) -> None:
         self._policy = policy
@@ -53,8 +53,8 @@ class LivePolicy:
 
 
 class OverWholeWeights:
-    """A sampler that runs the trainer's module, where that lies in shards: every weight is gathered while it draws, since
-    ranks draw responses of unequal length."""
+    """A sampler that runs the trainer's sharded module: all weights are gathered while it samples, since the ranks'
+    responses have unequal lengths."""
 
     def __init__(self, sampler: OpenSampler, policy: Policy) -> None:
         self._sampler = sampler
@@ -72,7 +72,7 @@ class OverWholeWeights:
 
 @contextmanager
 def open_over_whole_weights(declared: Any, site: SamplerSite, policy: Policy) -> Iterator[OpenSampler]:
-    """Opens a sampler that tries the module out as it opens."""
+    """Opens a sampler with the weights gathered, since it may run the module when it is opened."""
     with policy.whole_weights():
         opened = declared.open(site)
         sampler = opened.__enter__()

@@ -1,4 +1,4 @@
-"""The reference model that `kl` compares with: frozen weights of an earlier moment, until a phase's end resyncs them."""
+"""The reference model of the KL terms: a frozen earlier version of the policy, until a phase end resyncs it."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -16,27 +16,27 @@ from prerl_spec.registry.kinds import AttachedAdapter
 
 
 class Reference(Protocol):
-    """Weights that stay while the policy moves. Made from the policy as it is at that moment."""
+    """A frozen version of the policy, taken when this object is created."""
 
     def scoring(self) -> AbstractContextManager[Scoring]:
-        """A context manager: inside it, what it gives scores with the reference's weights. Forwards without gradient only."""
+        """A context manager that yields a scorer with the reference weights, for forwards without gradient."""
         ...
 
     def resync(self) -> None:
-        """Its weights become those of the policy as it is now."""
+        """Sets the reference weights to the policy's current weights."""
         ...
 
     def tensors(self) -> Mapping[str, Tensor]:
-        """What a checkpoint keeps of it, tied weights once; empty where the model as given says all."""
+        """The tensors to checkpoint, tied weights once; empty if the reference is the frozen base model."""
         ...
 
     def load(self, tensors: Mapping[str, Tensor]) -> None:
-        """Takes over the `tensors()` of an earlier process; nothing is left to do where they are empty."""
+        """Restores the `tensors()` of an earlier process; a no-op if they are empty."""
         ...
 
 
 class CopiedModel:
-    """A second copy of the whole model."""
+    """A reference that is a second copy of the whole model."""
 
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
@@ -50,7 +50,7 @@ class CopiedModel:
         self._copy.model.load_state_dict(self._policy.module.state_dict())
 
     def tensors(self) -> Mapping[str, Tensor]:
-        # Parameters, not the state: tied weights stand there twice, and a file takes them once.
+        # Parameters, not the state dict: that lists tied weights twice, and a file may hold them once only.
         return dict(self._copy.model.named_parameters())
 
     @torch.no_grad()
@@ -60,9 +60,9 @@ class CopiedModel:
 
 
 class FrozenAdapter:
-    """The base with the adapter as it was: off as long as nothing else was said, since an adapter begins by adding nothing.
+    """A reference of base model and frozen adapter: off until the first resync, since a new adapter adds zero.
 
-    The policy's own module runs it; a second copy of the base would be the same bits.
+    It runs in the policy's own module: a second copy of the base would hold the same weights.
     """
 
     def __init__(self, policy: Policy, adapter: AttachedAdapter) -> None:
@@ -103,12 +103,12 @@ class FrozenAdapter:
 
 
 def compares_with_reference(phases: Iterable[Phase]) -> bool:
-    """Whether a term of these phases compares with a reference."""
+    """Whether a term of these phases reads reference log-probabilities."""
     return any(reads_from(phase.objective.component, "reference") for phase in phases)
 
 
 def reference_of(policy: Policy) -> Reference:
-    """The policy as it is now, before its weights are sharded; of one with an adapter the base, which is the same until the
-    first update."""
+    """A reference equal to the current policy; call before its weights are sharded. With an adapter the reference is
+    the base model, which equals the policy until the first update."""
     adapter = policy.loaded.adapter
     return CopiedModel(policy) if adapter is None else FrozenAdapter(policy, adapter)

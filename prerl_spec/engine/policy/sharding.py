@@ -1,8 +1,8 @@
-"""FSDP2: every rank keeps a shard of each weight, gradient and moment, and gathers a layer's weights while they are used.
+"""FSDP2: every rank holds a shard of each weight, gradient and moment, and gathers a layer's weights for its use.
 
-torch's own `fully_shard`, the same on gloo and NCCL: one group a decoder layer, one for the rest (embeddings, last norm and
-head: tied weights stay together). A gathered layer is a collective call, so every rank must go forward, and backward, the
-same number of times; `Shards.whole` is for work of which ranks have unequal shares.
+Uses torch's `fully_shard`, the same on gloo and NCCL: one group per decoder layer, one for the rest (embeddings, last
+norm and head: tied weights stay together). Gathering is a collective call, so every rank must run the same number of
+forwards and backwards; `Shards.whole` is for work that is distributed unevenly.
 """
 
 from collections.abc import Iterator, Mapping
@@ -22,27 +22,28 @@ from prerl_spec.errors import EnvironmentUnmet
 
 
 class Shards:
-    """The sharded weights of one model: `root` is the module around it that is called."""
+    """The sharded weights of one model: `root` is the module around it that callers call."""
 
-    def __init__(self, root: nn.Module, model: nn.Module, ranks: Ranks, handed_on: Mapping[str, Any]) -> None:
-        """Shards the weights over all ranks, in place. `handed_on` is the spec's `distributed.fsdp`.
+    def __init__(self, root: nn.Module, model: nn.Module, ranks: Ranks, fsdp: Mapping[str, Any]) -> None:
+        """Shards the weights over all ranks, in place. `fsdp` is the spec's `distributed.fsdp`.
 
-        Raises EnvironmentUnmet for what cannot be handed on, and for a model without decoder layers.
+        Raises EnvironmentUnmet for invalid fsdp settings, and for a model without decoder layers.
         """
-        arguments = fsdp_arguments(handed_on)
+        arguments = fsdp_arguments(fsdp)
         self._frees = arguments.pop("reshard_after_forward", True)
         mesh = init_device_mesh(ranks.device.type, (ranks.size,))
         layers = decoder_layers(model)
         self._layers = [
             fully_shard(layer, mesh=mesh, reshard_after_forward=self._frees, **arguments) for layer in layers
         ]
-        # The backward pass begins with the weights of the root: they stay gathered after the forward.
+        # The backward pass starts with the root's weights: they stay gathered after the forward.
         self._root = fully_shard(root, mesh=mesh, reshard_after_forward=False, **arguments)
         for part in self._parts:
-            # The loss carries the global denominator, so gradients add up; by default FSDP2 would average them.
+            # The loss includes the global denominator, so gradients are summed; by default FSDP2 would average them.
             part.set_gradient_divide_factor(1.0)
             part.set_force_sum_reduction_for_comms(True)
-        # Told, not guessed from the forwards that went before: those of sampling differ from rank to rank.
+        # The prefetch order is set explicitly: FSDP2 would infer it from earlier forwards, which differ between ranks
+        # when they sample.
         for before, part in zip([self._layers[-1], self._root, *self._layers], self._parts, strict=False):
             part.set_modules_to_backward_prefetch([before])
         self._are_whole = False
@@ -51,17 +52,17 @@ class Shards:
     def _parts(self) -> list[FSDPModule]:
         return [self._root, *self._layers]
 
-    def put_back(self) -> None:
-        """Frees what a forward without a backward has left gathered."""
+    def reshard(self) -> None:
+        """Frees the weights that a forward without a backward has left gathered."""
         if not self._are_whole:
             for part in self._parts:
                 part.reshard()
 
     @contextmanager
     def whole(self) -> Iterator[None]:
-        """Every weight gathered once: inside, each rank may run the model as often as it likes, without gradient.
+        """Gathers every weight once: inside, each rank may run the model any number of times, without gradient.
 
-        Costs the memory of the whole weights on every rank. All ranks enter and leave together.
+        Needs memory for the whole weights on every rank. All ranks enter and leave together.
         """
         for layer in self._layers:
             layer.set_reshard_after_forward(False, recurse=False)
@@ -72,27 +73,27 @@ class Shards:
             yield
         finally:
             self._are_whole = False
-            self.put_back()
+            self.reshard()
             for layer in self._layers:
                 layer.set_reshard_after_forward(self._frees, recurse=False)
 
 
-def fsdp_arguments(handed_on: Mapping[str, Any]) -> dict[str, Any]:
-    """What `distributed.fsdp` says, as arguments of `fully_shard`.
+def fsdp_arguments(fsdp: Mapping[str, Any]) -> dict[str, Any]:
+    """The spec's `distributed.fsdp` as keyword arguments of `fully_shard`.
 
     `reshard_after_forward` is true or false; `mp_policy` a table of MixedPrecisionPolicy's settings with dtypes by name
     (`{ param_dtype = "bfloat16", reduce_dtype = "float32" }`). Raises EnvironmentUnmet for anything else.
     """
     known = {"reshard_after_forward", "mp_policy"}
-    if unknown := sorted(set(handed_on) - known):
-        raise _refused(unknown[0], f"is not handed on; {' and '.join(sorted(known))} are")
+    if unknown := sorted(set(fsdp) - known):
+        raise _refused(unknown[0], f"is not supported; {' and '.join(sorted(known))} are")
     found: dict[str, Any] = {}
-    if "reshard_after_forward" in handed_on:
-        if not isinstance(handed_on["reshard_after_forward"], bool):
-            raise _refused("reshard_after_forward", f"is {handed_on['reshard_after_forward']!r}; write true or false")
-        found["reshard_after_forward"] = handed_on["reshard_after_forward"]
-    if "mp_policy" in handed_on:
-        found["mp_policy"] = _mixed_precision(handed_on["mp_policy"])
+    if "reshard_after_forward" in fsdp:
+        if not isinstance(fsdp["reshard_after_forward"], bool):
+            raise _refused("reshard_after_forward", f"is {fsdp['reshard_after_forward']!r}; write true or false")
+        found["reshard_after_forward"] = fsdp["reshard_after_forward"]
+    if "mp_policy" in fsdp:
+        found["mp_policy"] = _mixed_precision(fsdp["mp_policy"])
     return found
 
 
@@ -102,15 +103,15 @@ def _mixed_precision(table: Any) -> MixedPrecisionPolicy:
     settings: dict[str, Any] = {}
     for key, value in table.items():
         if key not in signature(MixedPrecisionPolicy).parameters:
-            raise _refused(f"mp_policy.{key}", "is no setting of torch's MixedPrecisionPolicy")
+            raise _refused(f"mp_policy.{key}", "is not a setting of torch's MixedPrecisionPolicy")
         settings[key] = getattr(torch, value, None) if isinstance(value, str) else value
         if not isinstance(settings[key], bool if key == "cast_forward_inputs" else torch.dtype):
-            raise _refused(f"mp_policy.{key}", f"is {value!r}; write a dtype's name, cast_forward_inputs true or false")
+            raise _refused(f"mp_policy.{key}", f"is {value!r}; write a dtype name (cast_forward_inputs: true or false)")
     return MixedPrecisionPolicy(**settings)
 
 
 def _refused(key: str, why: str) -> EnvironmentUnmet:
-    return EnvironmentUnmet(f"distributed.fsdp.{key} {why}", hint="see fully_shard in the documentation of torch")
+    return EnvironmentUnmet(f"distributed.fsdp.{key} {why}", hint="see `fully_shard` in torch's documentation")
 
 
 def is_sharded(tensor: Tensor) -> bool:
@@ -118,25 +119,25 @@ def is_sharded(tensor: Tensor) -> bool:
 
 
 def mine(tensor: Tensor) -> Tensor:
-    """This rank's part of a tensor: its shard, without a copy, or all of it where nothing is sharded."""
+    """This rank's shard of a tensor, without a copy; the whole tensor if it is not sharded."""
     return tensor.to_local() if isinstance(tensor, DTensor) else tensor
 
 
 def whole(tensor: Tensor) -> Tensor:
-    """All of a tensor; a collective call where it is sharded."""
+    """The whole tensor; a collective call if it is sharded."""
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
 def placed_like(tensor: Tensor, like: Tensor) -> Tensor:
-    """A whole tensor, the same on every rank, on the device of another and sharded as that one is; without a message."""
+    """A whole tensor, equal on every rank, moved to the device of `like` and sharded like it, without communication."""
     if not isinstance(like, DTensor) or isinstance(tensor, DTensor):
         return tensor.to(like.device)
     return distribute_tensor(tensor.to(like.device), like.device_mesh, like.placements, src_data_rank=None)
 
 
 def on_main(tensors: Mapping[str, Tensor], ranks: Ranks) -> dict[str, Tensor]:
-    """The tensors whole, sharded ones gathered one at a time into the memory of rank 0's host; nothing on other ranks. One
-    that stands under several names (tied weights) stays one."""
+    """The whole tensors on rank 0, sharded ones gathered one at a time into host memory; an empty dict on other ranks.
+    A tensor under several names (tied weights) is gathered once."""
     found: dict[str, Tensor] = {}
     gathered: dict[int, Tensor] = {}
     for name, tensor in tensors.items():

@@ -1,4 +1,4 @@
-"""The policy's weights outside the loop: to a transformers folder and back, and their hash."""
+"""Saves the policy's weights to a transformers folder, loads them back, and hashes them."""
 
 import copy
 import hashlib
@@ -19,16 +19,16 @@ ADAPTER = "adapter"
 
 
 class Whole(NamedTuple):
-    """The weights of a checkpoint, none of them in shards: the model's under the names of transformers, and the adapter's
-    under those of the module. Where there is an adapter and no model, the base is not written."""
+    """The unsharded weights of a checkpoint: the model's under their transformers names, the adapter's under their
+    module names. An adapter checkpoint with an empty `model` does not contain the base."""
 
     model: Mapping[str, torch.Tensor]
     adapter: Mapping[str, torch.Tensor]
 
 
 def whole_weights(loaded: LoadedModel, ranks: Ranks, *, merged: bool = True) -> Whole:
-    """What `save_transformers` writes, on rank 0 (elsewhere nothing); a collective call. `merged`: with the sum of base and
-    adapter, where there is one."""
+    """The weights for `save_transformers`, on rank 0 (empty elsewhere); a collective call. With an adapter, `merged`
+    includes the merged model."""
     if loaded.adapter is None:
         return Whole(on_main(loaded.module.state_dict(keep_vars=True), ranks), {})
     sums: dict[str, torch.Tensor] = {}
@@ -39,17 +39,17 @@ def whole_weights(loaded: LoadedModel, ranks: Ranks, *, merged: bool = True) -> 
 
 
 def save_transformers(loaded: LoadedModel, folder: Path, weights: Whole) -> None:
-    """Config, safetensors (fp32), generation config and tokenizer: what `from_pretrained` wants.
+    """Writes config, safetensors (fp32), generation config and tokenizer: a folder for `from_pretrained`.
 
-    Of a model with an adapter: the sum of both, and the adapter in `adapter/`; or the adapter alone, which `from_pretrained`
-    puts on the base that adapter_config.json names.
+    With an adapter: the merged model, and the adapter in `adapter/`; or the adapter alone, which `from_pretrained`
+    applies to the base that adapter_config.json names.
     """
     module: Any = loaded.module
     if loaded.adapter is not None:
         loaded.adapter.save(folder / ADAPTER if weights.model else folder, weights.adapter)
     if weights.model:
         module.save_pretrained(folder, state_dict=dict(weights.model))
-        # save_pretrained writes the dtype of a frozen base, in which a sum of both would lose what is small.
+        # save_pretrained writes the dtype of the frozen base, in which the merged weights would lose small changes.
         config = copy.deepcopy(module.config)
         config.dtype = torch.float32
         config.save_pretrained(folder)
@@ -58,7 +58,7 @@ def save_transformers(loaded: LoadedModel, folder: Path, weights: Whole) -> None
 
 @torch.no_grad()
 def load_transformers(loaded: LoadedModel, folder: Path) -> None:
-    """Puts a folder's weights into the policy, in place, bit for bit. Raises RunFailed where the parts differ."""
+    """Loads a folder's weights into the policy, in place, bit for bit. Raises RunFailed if names or shapes differ."""
     if loaded.adapter is not None:
         inner = folder / ADAPTER
         saved_adapter = loaded.adapter.read(inner if inner.is_dir() else folder)
@@ -71,20 +71,22 @@ def load_transformers(loaded: LoadedModel, folder: Path) -> None:
         placed = {n: placed_like(t, own[n]) if n in own else t for n, t in saved.state_dict().items()}
         loaded.module.load_state_dict(placed)
     except RuntimeError as error:
-        raise RunFailed(f"{folder.name} holds another model: {error}", hint="resume the run that wrote it") from error
+        raise RunFailed(
+            f"{folder.name} holds the weights of another model: {error}", hint="resume the run that wrote it"
+        ) from error
 
 
 @torch.no_grad()
 def whole_tensors(module: torch.nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
-    """Every parameter under its name in a transformers checkpoint, tied ones once; a collective call."""
+    """Yields every parameter under its name in a transformers checkpoint, tied ones once; a collective call."""
     for name, parameter in module.named_parameters():
         yield name, whole(parameter.detach())
 
 
 @torch.no_grad()
 def adapted_tensors(adapter: AttachedAdapter, *, merged: bool) -> Iterator[tuple[str, torch.Tensor]]:
-    """Every weight of an adapter's base under its name in a transformers checkpoint, float32, tied ones once; with what
-    the adapter adds where `merged`."""
+    """Yields every weight of an adapter's base under its name in a transformers checkpoint, float32, tied ones once;
+    with the adapter merged in if `merged`."""
     for name, weight, change in adapter.weights():
         tensor = whole(weight.detach()).float()
         yield name, tensor + change(whole) if merged and change is not None else tensor

@@ -1,4 +1,4 @@
-"""What a full disk or a read-only folder means for a run: it ends with words, and what is committed stands."""
+"""Translates file-system errors (a full disk, a read-only folder) into RunFailed."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,11 +10,11 @@ from prerl_spec.errors import RunFailed
 
 @contextmanager
 def translate_disk_errors(what: str) -> Iterator[None]:
-    """Raises RunFailed where the file system refuses; safetensors wraps such errors in its own."""
+    """Inside, a failed write raises RunFailed; safetensors wraps OSError in an exception of its own."""
     try:
         yield
     except (OSError, SafetensorError) as error:
         raise RunFailed(
             f"{what} cannot be written: {error}",
-            hint="free space, or make the folder writable: the same command goes on from the last checkpoint",
+            hint="free space on the disk or make the folder writable, then re-run the same command to resume",
         ) from error

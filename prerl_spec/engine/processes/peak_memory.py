@@ -1,4 +1,4 @@
-"""The most memory that this process held since it was last asked: resident on a CPU, of the device on a GPU."""
+"""Peak memory of this process since the last reset: resident memory on a CPU, device memory on a GPU."""
 
 import sys
 from pathlib import Path
@@ -10,7 +10,7 @@ _CLEAR = Path("/proc/self/clear_refs")
 
 
 def reset_peak(device: torch.device) -> None:
-    """From here on counts anew. Where the kernel cannot forget (other than Linux), the peak is that of the process."""
+    """Resets the peak. Where the kernel cannot do so (other than Linux), the peak is that of the whole process."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     elif _CLEAR.exists():
@@ -18,7 +18,7 @@ def reset_peak(device: torch.device) -> None:
 
 
 def peak_bytes(device: torch.device) -> int:
-    """On a GPU what torch had reserved at most, with what the device holds beside it (the driver's context, and others)."""
+    """Peak in bytes; on a GPU torch's peak reservation plus other memory in use (driver context, other processes)."""
     if device.type == "cuda":
         free, total = torch.cuda.mem_get_info(device)
         beside = total - free - torch.cuda.memory_reserved(device)
@@ -32,6 +32,6 @@ def peak_bytes(device: torch.device) -> int:
 
 
 def resident_bytes(key: str = "VmRSS") -> int:
-    """A line of /proc/self/status: VmRSS is now, VmHWM the most."""
+    """A value of /proc/self/status in bytes: VmRSS is current, VmHWM the peak."""
     lines = _STATUS.read_text(encoding="ascii").splitlines()
     return next(int(line.split()[1]) << 10 for line in lines if line.startswith(key))

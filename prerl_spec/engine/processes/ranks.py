@@ -1,6 +1,6 @@
-"""The processes of a run through Accelerate: who am I, what have the others, one sum.
+"""The worker processes of a run, connected through Accelerate: rank and size, gather, all-reduce, barrier.
 
-Gradients and counts are summed explicitly, so a rank without a trained token, or with more passes than another, needs no
+Gradients and counts are summed explicitly, so a rank without trained tokens, or with more passes than another, needs no
 special case.
 """
 
@@ -25,12 +25,12 @@ T = TypeVar("T")
 _BUCKET_ELEMENTS = 1 << 24
 
 PATIENCE = timedelta(hours=2)
-"""How long a process waits for the others: one may draw, score or write for long while they wait. A process that ends breaks
-its connections, and that is noticed at once."""
+"""Timeout of collective calls: one process may sample, score or write for long while the others wait. A process that
+ends closes its connections, which the others notice at once."""
 
 
 class Ranks:
-    """One process among `size`; every method that communicates must be called by all of them in the same order."""
+    """One of `size` processes; every method that communicates must be called by all of them in the same order."""
 
     def __init__(self, accelerator: Accelerator, *, invariant: bool = False) -> None:
         self.accelerator = accelerator
@@ -38,15 +38,15 @@ class Ranks:
         self.size: int = accelerator.num_processes
         self.device: torch.device = accelerator.device
         self.invariant = invariant
-        """Whether results may not depend on how many processes there are."""
+        """Whether results must not depend on the number of processes."""
         divided = Division.in_lanes if invariant else Division.by_rank
         self.division: Division = divided(self.rank, self.size)
 
     @classmethod
     def start(cls, processes: int = 1, *, invariant: bool = False) -> "Ranks":
-        """Joins the launcher's processes; `processes` is what the spec asks for where nobody launched any.
+        """Joins the launcher's processes; without a launcher `processes` (the spec's number) is expected.
 
-        Raises EnvironmentUnmet when fewer are connected than were asked for: a launcher flag that is silently ignored
+        Raises EnvironmentUnmet if another number of processes is connected: a launcher flag that is silently ignored
         would train that many unconnected copies.
         """
         patience = InitProcessGroupKwargs(timeout=PATIENCE)
@@ -54,8 +54,8 @@ class Ranks:
         wanted = int(os.environ.get("WORLD_SIZE", processes))
         if accelerator.num_processes != wanted:
             raise EnvironmentUnmet(
-                f"{wanted} processes are asked for, Accelerate connects {accelerator.num_processes}",
-                hint=f"prerl-spec run SPEC --processes {wanted}, or a launcher that sets RANK and WORLD_SIZE",
+                f"{wanted} processes are requested, but Accelerate connects {accelerator.num_processes}",
+                hint=f"use `prerl-spec run SPEC --processes {wanted}`, or a launcher that sets RANK and WORLD_SIZE",
             )
         return cls(accelerator, invariant=invariant)
 
@@ -64,29 +64,29 @@ class Ranks:
         return self.rank == 0
 
     def mine(self, num_items: int) -> range:
-        """The items of this rank, dealt round: 0 → 0, size, 2·size …"""
+        """The items of this rank, assigned round-robin: rank 0 has 0, size, 2·size …"""
         return range(self.rank, num_items, self.size)
 
     def gather(self, items: Sequence[T]) -> list[T]:
-        """Everybody's items, rank after rank, on every rank."""
+        """The items of all ranks, in rank order, on every rank."""
         if self.size == 1:
             return list(items)
         return list(gather_object(list(items)))
 
     def gather_dealt(self, items: Sequence[T], num_items: int) -> list[T]:
-        """Puts items that `mine` dealt out back into their first order, on every rank."""
+        """Gathers items that `mine` distributed, in their original order, on every rank."""
         together = self.gather(list(zip(self.mine(num_items), items, strict=True)))
         return [item for _, item in sorted(together, key=lambda pair: pair[0])]
 
     def sum(self, tensor: torch.Tensor) -> torch.Tensor:
-        """The sum over ranks, in place where there are several."""
+        """The sum over ranks (all-reduce), in place if there are several."""
         if self.size > 1:
             torch.distributed.all_reduce(tensor)
         return tensor
 
     def sum_flat(self, tensors: Sequence[torch.Tensor]) -> None:
-        """Sums many tensors in place, in buckets: one message for small ones together. Where lanes are added up, in the
-        order of their tree."""
+        """Sums many tensors over ranks in place, in buckets: one message for many small ones. With invariant
+        determinism in the order of the lane tree."""
         if self.size == 1:
             return
         bucket: list[torch.Tensor] = []
@@ -107,7 +107,7 @@ class Ranks:
             tensor.copy_(part.view_as(tensor))
 
     def _add_lanes(self, tensor: torch.Tensor) -> torch.Tensor:
-        """The sum over the ranks that work on lanes: the other ones have nothing, and stand outside the tree."""
+        """The sum over the ranks that have lanes; the other ranks have no gradient and are not in the tree."""
         from_rank = [torch.empty_like(tensor) for _ in range(self.size)]
         torch.distributed.all_gather(from_rank, tensor)
         return add_in_pairs(from_rank[: workers(self.size)])
@@ -131,12 +131,13 @@ class Ranks:
             if self.size == 1 or not _is_of_connection(error):
                 raise
             raise PeerLost(
-                f"process {self.rank} of {self.size} has lost the others; the one that failed first says why",
-                hint="the same command goes on from the last commit",
+                f"process {self.rank} of {self.size} lost its connection to the others; "
+                "the first process to fail reports the cause",
+                hint="re-run the same command to resume from the last checkpoint",
             ) from error
 
     def main_does(self, work: Callable[[], Any], what: str) -> None:
-        """Rank 0 writes `what` while the others wait; its failure fails all, a full disk as RunFailed."""
+        """Rank 0 runs `work`, which writes `what`; its failure ends all ranks, a full disk as RunFailed."""
         failure: PrerlError | None = None
         if self.is_main:
             try:
@@ -145,14 +146,18 @@ class Ranks:
             except PrerlError as error:
                 failure = error
         if self.any(failure is not None):
-            raise failure if failure is not None else PeerLost(f"rank 0 could not write {what}; its message says why")
+            raise (
+                failure
+                if failure is not None
+                else PeerLost(f"rank 0 could not write {what}; its message states the cause")
+            )
 
 
 @contextmanager
 def joined_ranks(processes: int = 1, *, invariant: bool = False) -> Iterator[Ranks]:
-    """Inside, this process is one of the launcher's; `invariant` also fixes the number of threads, on which sums depend.
+    """Joins the launcher's processes; `invariant` also fixes the number of threads, which affects sums.
 
-    Raises EnvironmentUnmet as `Ranks.start`, PeerLost for a broken connection.
+    Raises EnvironmentUnmet like `Ranks.start`, PeerLost for a broken connection.
     """
     ranks = Ranks.start(processes, invariant=invariant)
     with ranks.translate_peer_loss(), fixed_threads() if invariant else nullcontext():
@@ -160,5 +165,5 @@ def joined_ranks(processes: int = 1, *, invariant: bool = False) -> Iterator[Ran
 
 
 def _is_of_connection(error: RuntimeError) -> bool:
-    """Gloo's errors are of no class of their own; they name the library."""
+    """Gloo raises plain RuntimeErrors; their text names the library."""
     return isinstance(error, torch.distributed.DistError) or "gloo" in str(error).lower()

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM end a run between two units of work; a second one ends it at once, at the last commit."""
+"""Ctrl-C and SIGTERM stop a run at the next safe point; a second signal stops it at once, at the last checkpoint."""
 
 import signal
 from types import FrameType, TracebackType
@@ -8,12 +8,12 @@ from prerl_spec.errors import Interrupted
 
 
 class Signals:
-    """While open, the first SIGINT or SIGTERM only raises a flag; the second raises Interrupted where it arrives."""
+    """While open, the first SIGINT or SIGTERM only sets a flag; the second raises Interrupted where it arrives."""
 
     def __init__(self) -> None:
         self.raised = False
         self.at_once = False
-        """A second signal came: the weights may stand in the middle of a step."""
+        """A second signal arrived: the weights may be those of an unfinished step."""
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> "Signals":
@@ -33,6 +33,6 @@ class Signals:
         if self.raised:
             self.at_once = True
             raise Interrupted(
-                "interrupted twice: the run stands at its last checkpoint", hint="the same command goes on"
+                "interrupted twice: the run is at its last checkpoint", hint="re-run the same command to resume"
             )
         self.raised = True

@@ -1,10 +1,10 @@
-"""How the work of an update is divided, and how its gradients are added up: a share for each process, or eight lanes that
-stay the same however many processes there are.
+"""How the work of an update is divided and its gradients are summed: one share per process, or eight lanes that do not
+depend on the number of processes.
 
-In lanes a sum of floating-point numbers has one order: within a lane its passes one after another, over the lanes a fixed
-tree, ((0+1)+(2+3))+((4+5)+(6+7)). A process that works on 8, 4, 2 or 1 neighbouring lanes makes a subtree of it, so that
-one exchange of gradients at the end of an update is enough. Fixed as well, since each changes last bits: which samples share
-a pass (`packing.py` fills each lane's passes by itself), and the threads that a matrix product is split over.
+Lanes fix the order of floating-point sums: within a lane pass after pass, over the lanes a fixed tree,
+((0+1)+(2+3))+((4+5)+(6+7)). A process that has 8, 4, 2 or 1 adjacent lanes computes a subtree, so that one exchange of
+gradients at the end of an update is enough. Two more things are fixed, since each changes the last bits: which samples
+share a pass (`packing.py` packs each lane separately), and the number of threads of a matrix product.
 """
 
 import os
@@ -20,32 +20,32 @@ from prerl_spec.compiler.estimates.lanes import LANES, workers
 
 @dataclass(frozen=True)
 class Division:
-    """Groups are dealt to `num_shares` shares by their slot, and this rank works on the shares `mine`, in order."""
+    """Groups are assigned to `num_shares` shares by their slot; this rank processes the shares `mine`, in order."""
 
     num_shares: int
     mine: range
 
     @classmethod
     def by_rank(cls, rank: int, size: int) -> "Division":
-        """One share a rank: no work is split finer than it has to be."""
+        """One share per rank: work is split no finer than necessary."""
         return cls(size, range(rank, rank + 1))
 
     @classmethod
     def in_lanes(cls, rank: int, size: int) -> "Division":
-        """Eight lanes over the largest power of two of ranks that is not more than there are; other ranks have none."""
+        """Eight lanes over the largest power-of-two number of ranks available; the remaining ranks have none."""
         each = LANES // workers(size)
         return cls(LANES, range(rank * each, min((rank + 1) * each, LANES)))
 
 
 class LaneTree:
-    """The gradients of this rank's lanes, added in pairs as they come; at most log2 of them wait for their neighbour."""
+    """Sums the gradients of this rank's lanes in pairs as they arrive; at most log2(lanes) partial sums are held."""
 
     def __init__(self) -> None:
         self._waiting: list[tuple[int, list[Tensor]]] = []
-        """(lanes in it, one tensor a parameter), the largest first."""
+        """(number of lanes summed, one tensor per parameter), the largest first."""
 
     def add(self, gradients: list[Tensor]) -> None:
-        """The next lane's; taken over, not copied."""
+        """Adds the next lane's gradients, without copying them."""
         lanes = 1
         while self._waiting and self._waiting[-1][0] == lanes:
             _, before = self._waiting.pop()
@@ -54,8 +54,8 @@ class LaneTree:
         self._waiting.append((lanes, gradients))
 
     def take(self) -> list[Tensor] | None:
-        """The sum of all lanes so far, a power of two of them; None where there was none. Empty afterwards."""
-        assert len(self._waiting) <= 1, "lanes are added up when all of a rank's are there"
+        """The sum of all lanes so far, a power of two of them; None if there were none. Empties the tree."""
+        assert len(self._waiting) <= 1, "the sum is taken when all lanes of the rank have been added"
         found = self._waiting[0][1] if self._waiting else None
         self._waiting.clear()
         return found
@@ -65,7 +65,7 @@ class LaneTree:
 
 
 def add_in_pairs(parts: Sequence[Tensor]) -> Tensor:
-    """The sum of 1, 2, 4 or 8 tensors as the upper part of the tree."""
+    """The sum of 1, 2, 4 or 8 tensors in the order of the tree's upper levels."""
     while len(parts) > 1:
         parts = [a + b for a, b in zip(parts[::2], parts[1::2], strict=True)]
     return parts[0]
@@ -73,9 +73,9 @@ def add_in_pairs(parts: Sequence[Tensor]) -> Tensor:
 
 @contextmanager
 def fixed_threads() -> Iterator[None]:
-    """One thread a process where OMP_NUM_THREADS says nothing, as the launchers of several processes have it.
+    """Sets one thread per process if OMP_NUM_THREADS is not set, as launchers of several processes do.
 
-    A matrix product over two threads adds up in another order than over one: gradients differ in their last bits.
+    A matrix product over two threads sums in another order than over one: gradients differ in their last bits.
     """
     before = torch.get_num_threads()
     if "OMP_NUM_THREADS" not in os.environ:

@@ -1,1 +1,1 @@
-"""What a run writes down: checkpoints, events, artefacts, inputs, trackers. Built on processes."""
+"""The files a run writes: checkpoints, events, artefacts, inputs, trackers. Built on processes."""

@@ -1,6 +1,6 @@
-"""What a run has made, by content: SHA-256 of its files in manifest.json, noted at each phase's end and at the run's.
+"""The files that a run has produced: their SHA-256 in manifest.json, recorded at the end of each phase and of the run.
 
-A checkpoint stands for itself by its own manifest, which lists its files. Left out: journal and events, which grow.
+A checkpoint is represented by its own MANIFEST.json, which lists its files. Journal and events are left out: they grow.
 """
 
 import json
@@ -29,14 +29,14 @@ def artefacts(folder: Path) -> dict[str, str]:
 
 
 def note_artefacts(folder: Path) -> None:
-    """Writes them into the manifest; nothing to do where the run has none yet."""
+    """Writes the hashes into the manifest; a no-op if the run has no manifest yet."""
     manifest = read_manifest(folder)
     if manifest is not None:
         replace_manifest(folder, {**manifest, "artefacts": artefacts(folder)})
 
 
 def read_manifest(folder: Path) -> dict[str, Any] | None:
-    """The manifest of a run, None where there is none."""
+    """The manifest of a run, None if there is none."""
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     except FileNotFoundError:

@@ -1,9 +1,9 @@
-"""Checkpoints that are whole or not there: written beside, synced, hashed, renamed, read back, and only then is an old one
-removed.
+"""Atomic checkpoints: written aside, synced, hashed, renamed and read back before an old one is removed.
 
-`checkpoints/step-000020/` is a transformers folder (loads with `from_pretrained`) beside the trainer's own state in
-`trainer/`; MANIFEST.json lists every file with size and SHA-256. What is newest is computed, never stored. Of a model with
-an adapter, a phase's end holds the sum of both, and the adapter in `adapter/`; any other step the adapter alone.
+`checkpoints/step-000020/` is a transformers folder (loads with `from_pretrained`) with the trainer's own state in
+`trainer/`; MANIFEST.json lists every file with size and SHA-256. The newest checkpoint is computed, never stored. For a
+model with an adapter, a phase end holds the merged model and the adapter in `adapter/`; any other step the adapter
+alone.
 """
 
 import hashlib
@@ -26,14 +26,14 @@ MANIFEST = "MANIFEST.json"
 
 @dataclass(frozen=True)
 class Saved:
-    """A valid checkpoint: its folder, the trainer's state, and the tensors that go with it."""
+    """A valid checkpoint: its folder, its step, and the trainer's state; `tensors` loads the trainer's tensors."""
 
     folder: Path
     global_step: int
     state: Mapping[str, Any]
 
     def tensors(self, name: str) -> dict[str, Tensor]:
-        """A file of the trainer's tensors ("optimizer", "reference"), empty where there is none."""
+        """The trainer's tensors of one file ("optimizer", "reference"), empty if there is none."""
         file = self.folder / "trainer" / f"{name}.safetensors"
         return load_file(file) if file.is_file() else {}
 
@@ -46,10 +46,10 @@ def commit(
     state: Mapping[str, Any],
     tensors: Mapping[str, Mapping[str, Tensor]],
 ) -> Path:
-    """Writes `step-{global_step}`; gives its folder. Called by the main rank only.
+    """Writes `step-{global_step}` and returns its folder. Called by the main rank only.
 
-    A step that is already there, valid, is left as it is: the same step of the same run is the same state.
-    Raises OSError (nothing committed, nothing older harmed) and RunFailed when the read-back differs.
+    A valid checkpoint of that step is left unchanged: the same step of the same run is the same state.
+    Raises OSError (nothing is committed, older checkpoints are unaffected) and RunFailed if the read-back differs.
     """
     target = root / folder_name(global_step)
     if target.is_dir() and problems(target) == []:
@@ -66,7 +66,7 @@ def commit(
         (trainer / "state.json").write_text(json.dumps(state, sort_keys=True, indent=1), encoding="utf-8")
         _seal(work)
         if target.exists():
-            # An invalid folder of that name: kept aside for people, out of the way of the valid one.
+            # An invalid folder of that name is renamed, not removed: it may help to find the cause.
             target.rename(root / f".bad-{global_step}-{secrets.token_hex(4)}")
         work.rename(target)
         _sync(root)
@@ -75,13 +75,14 @@ def commit(
         raise
     if found := problems(target):
         raise RunFailed(
-            f"checkpoint {target.name} reads back wrong: {found[0]}", hint="check the disk; an older one is kept"
+            f"checkpoint {target.name} failed its read-back check: {found[0]}",
+            hint="check the disk; the older checkpoint is kept",
         )
     return target
 
 
 def newest(root: Path) -> Saved | None:
-    """The newest checkpoint that passes its hashes, None where there is none; damaged ones are passed over."""
+    """The newest checkpoint whose hashes match, None if there is none; damaged ones are skipped."""
     for folder in reversed(_in_order(root)):
         if not problems(folder):
             state = json.loads((folder / "trainer" / "state.json").read_text(encoding="utf-8"))
@@ -90,7 +91,7 @@ def newest(root: Path) -> Saved | None:
 
 
 def retain(root: Path, keep: int, forever: frozenset[int]) -> None:
-    """Removes all but the `keep` newest checkpoints and those of the steps in `forever` (phase ends), and left-over
+    """Removes all but the `keep` newest checkpoints and those of the steps in `forever` (phase ends), and leftover
     temporary folders."""
     folders = _in_order(root)
     for folder in folders[: max(0, len(folders) - keep)]:
@@ -101,7 +102,7 @@ def retain(root: Path, keep: int, forever: frozenset[int]) -> None:
 
 
 def problems(folder: Path) -> list[str]:
-    """What is wrong with a checkpoint, empty when every byte is as it was written."""
+    """The faults of a checkpoint, empty if every byte is unchanged since it was written."""
     try:
         manifest = json.loads((folder / MANIFEST).read_bytes())
         listed = manifest["files"]
@@ -147,7 +148,7 @@ def _sync(path: Path) -> None:
 
 
 def _entry(file: Path) -> dict[str, Any] | None:
-    """Size and SHA-256 of a file, None where there is none."""
+    """Size and SHA-256 of a file, None if there is none."""
     try:
         with file.open("rb") as handle:
             digest = hashlib.file_digest(handle, "sha256").hexdigest()
@@ -157,5 +158,5 @@ def _entry(file: Path) -> dict[str, Any] | None:
 
 
 def _seal_of(listed: Mapping[str, Any]) -> str:
-    """SHA-256 over the list of files: the manifest itself is checked as well."""
+    """SHA-256 over the list of files, so that damage to the manifest itself is found as well."""
     return hashlib.sha256(json.dumps(listed, sort_keys=True).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""What happened, one JSON object a line, and who listens while it happens."""
+"""The event log of a run, one JSON object per line, and the listener that receives events as they are written."""
 
 import json
 import time
@@ -11,7 +11,7 @@ from prerl_spec.engine.record.json_lines import append_lines, cut_torn_line, who
 
 
 class Listener(Protocol):
-    """Sees a run as it goes: a terminal display, a test."""
+    """Receives the events and progress of a run: a terminal display, a test."""
 
     def begin(self, graph: Graph) -> None: ...
     def event(self, event: Mapping[str, Any]) -> None: ...
@@ -21,7 +21,7 @@ class Listener(Protocol):
 
 
 class Silence:
-    """The listener of every rank but the first."""
+    """The listener of every rank but the main one: ignores everything."""
 
     def begin(self, graph: Graph) -> None: ...
     def event(self, event: Mapping[str, Any]) -> None: ...
@@ -31,9 +31,9 @@ class Silence:
 
 
 class EventLog:
-    """Appends to events.jsonl on the main rank and tells the listener.
+    """Appends to events.jsonl on the main rank and notifies the listener.
 
-    A line torn by a kill is cut off when the log is opened again; nothing else is ever taken back.
+    A line torn by a kill is removed when the log is opened again; nothing else is ever removed.
     """
 
     def __init__(self, file: Path, listener: Listener, *, writes: bool) -> None:
@@ -51,7 +51,7 @@ class EventLog:
         self.listener.event(entry)
 
     def phase_ends(self) -> list[tuple[str, int]]:
-        """(phase, global step) of every end of a phase so far, in the order in which they came."""
+        """(phase, global step) of every phase end so far, in order of occurrence."""
         ends = [e for e in self.past if e["event"] == "phase" and e["state"] == "end"]
         return [(e["phase"], e["global_step"]) for e in ends]
 

@@ -1,4 +1,4 @@
-"""The state of a git repository in a few words: enough to find the same sources again, or to know that one cannot."""
+"""The state of a git repository: enough to find the same sources again, or to know that this is impossible."""
 
 import subprocess
 from hashlib import sha256
@@ -9,11 +9,10 @@ TIMEOUT_SECONDS = 10
 
 
 def git_state(folder: Path, *, tracking: str | None = None) -> dict[str, Any] | None:
-    """Commit, branch, and what is not committed, of the repository that holds the folder; None outside one, and where
-    it does not track the file `tracking` of the folder: an installed package may lie in anybody's repository.
+    """Commit, branch and uncommitted changes of the repository that holds the folder. None outside a repository, and if
+    it does not track the folder's file `tracking`: an installed package may lie inside an unrelated repository.
 
-    `changes` is a SHA-256 over the difference to the commit (files that git does not know are only in `dirty`), None
-    where there is none.
+    `changes` is the SHA-256 of the diff to the commit, None without one; untracked files count in `dirty` only.
     """
 
     def git(*arguments: str) -> str:

@@ -1,4 +1,4 @@
-"""Files of JSON lines that only ever grow: read and written on without the line that a kill tore."""
+"""Append-only files of JSON lines; an incomplete last line, torn by a kill, is ignored and removed."""
 
 import json
 import os
@@ -10,7 +10,7 @@ from prerl_spec.engine.processes.disk_errors import translate_disk_errors
 
 
 def append_lines(file: Path, entries: Iterable[Mapping[str, Any]]) -> None:
-    """Writes entries at the end and syncs them. Raises RunFailed where the disk does not take them."""
+    """Appends entries and syncs the file. Raises RunFailed if they cannot be written."""
     with translate_disk_errors(file.name), file.open("a", encoding="utf-8") as handle:
         handle.writelines(json.dumps(entry) + "\n" for entry in entries)
         handle.flush()
@@ -18,14 +18,14 @@ def append_lines(file: Path, entries: Iterable[Mapping[str, Any]]) -> None:
 
 
 def whole_lines(file: Path) -> list[str]:
-    """The lines that were written to their end, none where there is no file."""
+    """The complete lines of a file; none if there is no file."""
     if not file.is_file():
         return []
     return [line.decode("utf-8") for line in file.read_bytes().split(b"\n")[:-1]]
 
 
 def cut_torn_line(file: Path) -> None:
-    """Takes a torn last line off, in place; what is whole is never written again, so that no kill can lose it."""
+    """Truncates the file to its complete lines, in place; these are never rewritten, so that no kill can lose them."""
     if not file.is_file():
         return
     content = file.read_bytes()

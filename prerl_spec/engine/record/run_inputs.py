@@ -1,4 +1,4 @@
-"""A run's folder before anything is trained: what was asked for, written once."""
+"""The inputs of a run in its folder: plan and spec, written once before any training."""
 
 import json
 from pathlib import Path
@@ -9,7 +9,7 @@ from prerl_spec.whole_file import write_whole
 
 
 def write_given(folder: Path, graph: Graph) -> None:
-    """plan.json and spec.toml (as given); what is there already is left alone. Raises RunFailed for a full disk."""
+    """Writes plan.json and spec.toml (verbatim); existing files are kept. Raises RunFailed for a full disk."""
     for name, text in (("plan.json", json.dumps(graph.plan, indent=1, sort_keys=True)), ("spec.toml", graph.spec_text)):
         file = folder / name
         if not file.exists():

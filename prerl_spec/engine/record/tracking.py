@@ -1,4 +1,4 @@
-"""Metrics to the trackers that the spec names, through Accelerate."""
+"""Logs metrics to the trackers that the spec names, through Accelerate."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,21 +12,22 @@ from prerl_spec.types import Score, StepRecord
 
 
 class Trackers:
-    """Started trackers; does nothing where the spec names none."""
+    """The started trackers of a run; does nothing if the spec names none."""
 
     def __init__(self, trackers: Sequence[Named[Tracker]], folder: Path, run_name: str) -> None:
         self._accelerator: Accelerator | None = None
         built = [named.component.accelerate_tracker(run_name, folder / "trackers") for named in trackers]
         if built:
-            # A second view of the same processes: Accelerate takes trackers at construction only.
+            # A second Accelerator over the same processes: it accepts trackers at construction only.
             self._accelerator = Accelerator(log_with=built)
             try:
                 self._accelerator.init_trackers(run_name)
-            except Exception as error:  # a stranger's service: not logged in, not reachable, not allowed
+            except Exception as error:  # third-party services: not logged in, not reachable, not permitted
                 cause = f"{type(error).__name__}: {str(error).strip()}"
                 uses = ", ".join(named.use for named in trackers)
                 raise EnvironmentUnmet(
-                    f"a tracker cannot start ({uses}): {cause}", hint="hint its cause, or take the tracker out"
+                    f"a tracker cannot start ({uses}): {cause}",
+                    hint="fix the cause, or remove the tracker from the spec",
                 ) from error
 
     def log_step(self, record: StepRecord) -> None:

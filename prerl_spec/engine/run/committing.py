@@ -1,4 +1,4 @@
-"""When a run's state goes to disk: every so many steps and at each phase's end, the same on every rank."""
+"""Checkpoints a run's state every `checkpoint.every` steps and at each phase end, in step on all ranks."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -16,7 +16,7 @@ from prerl_spec.errors import RunFailed
 class Commits:
     """The checkpoints of a run.
 
-    `moments()` gives the optimizer's state, asked for only where something is written.
+    `moments()` returns the optimizer's state; it is called only when a checkpoint is written.
     """
 
     def __init__(
@@ -28,10 +28,10 @@ class Commits:
         self._reference = reference
         self._moments = moments
         self._committed = 0
-        """Global step of the newest one; at step 0 there is nothing to keep."""
+        """Global step of the newest checkpoint; at step 0 there is nothing to save."""
 
     def restored(self, position: Position) -> None:
-        """An earlier process has committed this position."""
+        """Records that an earlier process has committed this position."""
         self._committed = position.global_step
 
     def commit_if_due(self, position: Position) -> None:
@@ -39,9 +39,9 @@ class Commits:
             self.commit(position)
 
     def commit(self, position: Position) -> None:
-        """Commits the position between two steps; nothing to do where it is committed. A collective call.
+        """Commits the position between two steps; a no-op if it is already committed. A collective call.
 
-        Raises RunFailed where the ranks' weights differ.
+        Raises RunFailed if the ranks' weights differ.
         """
         if position.global_step == self._committed:
             return
@@ -67,12 +67,12 @@ class Commits:
             checkpoint.retain(root, self._session.graph.checkpoint.keep, frozenset(kept))
 
     def _stop_if_ranks_differ(self, global_step: int) -> None:
-        """Every rank applies the same update to the same weights; where one does not, nothing is worth keeping."""
+        """Every rank must apply the same update to the same weights; if one does not, the state is not worth saving."""
         if self._session.policy.is_sharded:
-            return  # no weight is held twice
+            return  # no weight is replicated
         sums = [float(p.detach().double().sum()) for _, p in self._session.policy.parameters()]
         if len({tuple(s) for s in self._ranks.gather([sums])}) > 1:
             raise RunFailed(
                 f"the weights of the {self._ranks.size} processes differ after step {global_step}",
-                hint="the last checkpoint stands; the same software and hardware must run on every rank",
+                hint="the last checkpoint is unaffected; use the same software and hardware on every rank",
             )

@@ -1,7 +1,7 @@
-"""What evaluators get of a live policy: sampling, log-probabilities and verdicts, shared out over the ranks.
+"""An evaluator's access to the live policy: sampling, log-probabilities and verdicts, distributed over the ranks.
 
-Nothing here changes the policy: it is in evaluation mode throughout a run, no gradient is taken, and every sample has a
-random stream of its own.
+Nothing here changes the policy: it is in evaluation mode throughout a run, no gradient is computed, and every sample
+has its own random stream.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -18,8 +18,8 @@ from prerl_spec.registry.kinds import DataSet, EvaluationSite, OpenSampler, Veri
 from prerl_spec.types import Decoding, Generation, Rendering, Request, Verdict
 
 
-class Standing(Protocol):
-    """Where a run stands: what scores have to state of it."""
+class Progress(Protocol):
+    """The position of a run, as far as scores report it."""
 
     @property
     def global_step(self) -> int: ...
@@ -31,7 +31,7 @@ class Standing(Protocol):
 
 @dataclass(frozen=True)
 class EvaluationSetup:
-    """What is the same for every evaluation of a run: `EvaluationSetup(Path("runs/dsrl/evaluation"), seed=0)`."""
+    """What every evaluation of a run has in common: `EvaluationSetup(Path("runs/dsrl/evaluation"), seed=0)`."""
 
     folder: Path
     seed: int
@@ -42,11 +42,11 @@ class EvaluationSetup:
 
 @dataclass(frozen=True)
 class EvaluationPoint:
-    """When an evaluation happens, and what serves it there: the sampler and the verifier of the phase just ended."""
+    """When an evaluation happens, with the decoding settings and the verifier of the phase that has just ended."""
 
     phase: str
-    """Its id, or "base" before the first."""
-    position: Standing
+    """The phase's id, or "base" before the first phase."""
+    position: Progress
     decoding: Decoding
     verifier: Verifier | None
 
@@ -78,9 +78,9 @@ def build_site(calls: "SharedCalls", setup: EvaluationSetup, point: EvaluationPo
 
 
 class SharedCalls:
-    """Each rank asks for everything, does its share, and gets everything.
+    """Collective calls: each rank passes all items, computes its share, and receives all results.
 
-    `judge` works through processes of this rank; `tick(stage, done, total)` shows progress under "evaluate:TASK".
+    `judge` uses worker processes of this rank; `tick(stage, done, total)` reports progress as "evaluate:TASK".
     """
 
     def __init__(
@@ -104,7 +104,7 @@ class SharedCalls:
 
     def generate(self, requests: Sequence[Request], decoding: Decoding) -> list[list[Generation]]:
         mine = [requests[i] for i in self._ranks.mine(len(requests))]
-        # Where weights are sharded, to draw is a collective call: also with nothing of its own to draw.
+        # With sharded weights sampling is a collective call: a rank without requests takes part, too.
         takes_part = bool(mine) or self.policy.is_sharded
         drawn = self._sampler.generate(mine, decoding, self._sampled) if takes_part else []
         return self._ranks.gather_dealt(drawn, len(requests))
@@ -118,7 +118,7 @@ class SharedCalls:
         return self._ranks.gather_dealt(scored, len(pairs))
 
     def _logps_in_batches(self, pairs: Sequence[Pair]) -> list[tuple[float, bool]]:
-        """Whole batches are dealt out instead of pairs: which pairs share a forward is the same on any number of ranks."""
+        """Distributes whole batches, not pairs: the pairs that share a forward are the same on any number of ranks."""
         batches = plan_batches(pairs, one_by_one=not self.policy.plain_head)
         mine = [batches[i] for i in self._ranks.mine(len(batches))]
         scored = [continuation_logps(self.policy, [pairs[i] for i in batch]) for batch in mine]

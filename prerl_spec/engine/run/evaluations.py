@@ -21,7 +21,7 @@ Moment = Literal["base", "phases", "end"]
 
 
 class Evaluations:
-    """The spec's evaluators over a run. What an earlier process has scored and noted is not scored again."""
+    """The spec's evaluators over a run. Scores that an earlier process has logged are not computed again."""
 
     def __init__(self, session: Session, events: EventLog, trackers: Trackers) -> None:
         self._session = session
@@ -33,28 +33,29 @@ class Evaluations:
             self._remember(event["global_step"], event["scores"])
 
     def measured(self, position: Position) -> Mapping[str, float]:
-        """Values by "task/metric" that were scored at this very position. Not the latest ones: a schedule would take an
-        old value for a new one that is no better, and after a kill the log holds scores of steps yet to be taken."""
+        """Values by "task/metric" that were scored at exactly this position. Not the latest ones: a schedule would
+        mistake an old value for a new one without improvement, and after a kill the log holds scores of steps still to
+        be repeated."""
         return self._measured.get(position.global_step, {})
 
-    def at(self, moment: Moment, position: Position) -> None:
-        """Scores with every evaluator that wants this moment; a run without phases has no other than `base`."""
+    def score_at(self, moment: Moment, position: Position) -> None:
+        """Scores with every evaluator whose `at` lists this moment; a run without phases has the moment `base` only."""
         graph = self._session.graph
         phase = "base" if position.global_step == 0 else graph.phases[min(position.phase, len(graph.phases) - 1)].id
         for index, named in enumerate(graph.evaluators):
             if moment in named.component.at or (moment == "base" and not graph.phases):
                 self._score(index, named, phase, position)
 
-    def every(self, phase: Phase, position: Position) -> None:
-        """Scores with every evaluator whose `every` falls on this step."""
+    def score_if_due(self, phase: Phase, position: Position) -> None:
+        """Scores with every evaluator whose `every` divides this step."""
         for index, named in enumerate(self._session.graph.evaluators):
             every = named.component.every
             if every != "off" and position.step > 0 and position.step % every == 0:
                 self._score(index, named, phase.id, position)
 
     def _score(self, index: int, named: Named[Evaluator], phase: str, position: Position) -> None:
-        noted = {(e["evaluator"], e["phase"], e["global_step"]) for e in self._past()}
-        if (index, phase, position.global_step) in noted:
+        logged = {(e["evaluator"], e["phase"], e["global_step"]) for e in self._past()}
+        if (index, phase, position.global_step) in logged:
             return
         begin = perf_counter()
         scores: list[Score] = named.component.score(self.site(phase, position))
@@ -71,17 +72,17 @@ class Evaluations:
         )
         self._trackers.log_scores(scores)
         self._session.ranks.main_does(self._write_scores, "scores.json")
-        self._session.stages.stop_if_asked()
+        self._session.stages.stop_if_signalled()
 
     def site(self, phase: str, position: Position) -> EvaluationSite:
-        """What an evaluator gets at a position, after the phase of that name (or "base")."""
+        """The evaluation site at a position, after the phase with that id (or "base")."""
         session = self._session
         graph = session.graph
         sampler = evaluation_sampler(graph, phase)
         verifier = evaluation_verifier(graph, phase)
-        drawing = session.samplers.sampler(sampler)
+        opened = session.samplers.sampler(sampler)
         return build_site(
-            SharedCalls(session.policy, drawing, session.ranks, session.verifiers.judge, session.stages.tick),
+            SharedCalls(session.policy, opened, session.ranks, session.verifiers.judge, session.stages.tick),
             self._setup,
             EvaluationPoint(
                 phase, position, decoding_of(sampler.component), None if verifier is None else verifier.component
@@ -96,7 +97,7 @@ class Evaluations:
         self._measured.setdefault(global_step, {}).update(values)
 
     def _write_scores(self) -> None:
-        """All scores so far, replaced whole; of two of the same name the later one stands."""
+        """Writes all scores so far, replacing the file atomically; a later score replaces one with the same key."""
         entries: dict[tuple[Any, ...], Any] = {}
         for event in self._past():
             for score in event["scores"]:
@@ -113,7 +114,7 @@ class Evaluations:
 
 
 def _setup(session: Session) -> EvaluationSetup:
-    """Questions are rendered as those of the first phase's data set are."""
+    """Questions are rendered like those of the first phase's data set."""
     graph = session.graph
     first = graph.phases[0].data if graph.phases else {}
     return EvaluationSetup(

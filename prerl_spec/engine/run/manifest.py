@@ -1,4 +1,4 @@
-"""manifest.json: what ran, on what, from which sources and values; a line of descent for every resume; what came of it."""
+"""manifest.json: what ran, on which hardware, from which sources and values; one lineage entry a start; artefacts."""
 
 import os
 import platform
@@ -32,7 +32,7 @@ _PACKAGES = (
 
 
 def environment(session: Session) -> dict[str, Any]:
-    """What may change between a run and its resume without changing its meaning; equal ones promise equal bits."""
+    """What may differ between a run and its resume; with an equal environment the results are bit-identical."""
     return {
         "versions": {name: found for name in _PACKAGES if (found := _version(name)) is not None},
         "python": platform.python_version(),
@@ -47,7 +47,7 @@ def environment(session: Session) -> dict[str, Any]:
 
 
 def write_manifest(session: Session) -> None:
-    """Writes the manifest at the first start; a later start adds to its lineage."""
+    """Writes the manifest at the first start; a later start appends to its lineage."""
     manifest = read_manifest(session.folder)
     now, changed = environment(session), list[str]()
     if manifest is None:

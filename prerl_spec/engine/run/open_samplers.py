@@ -1,4 +1,4 @@
-"""The samplers of a run, each opened at its first use and told of every new version of the weights it has to draw from."""
+"""The samplers of a run, each opened at its first use and synced with the current policy weights before it samples."""
 
 import json
 from contextlib import ExitStack
@@ -11,11 +11,11 @@ from prerl_spec.engine.processes.ranks import Ranks
 from prerl_spec.registry.kinds import OpenSampler, Sampler, SamplerSite
 
 PER_CALL = frozenset({"group_size", "temperature", "top_p", "top_k", "max_new_tokens", "stop"})
-"""Settings of a sampler that come with each call."""
+"""Sampler settings that are passed with each call."""
 
 
 class OpenSamplers:
-    """Samplers that draw from `policy`; they close with `stack`. `folder` is the run's, `invariant` its determinism."""
+    """Samplers of the policy; `stack` closes them. `folder` is the run folder, `invariant` its determinism setting."""
 
     def __init__(self, stack: ExitStack, policy: Policy, ranks: Ranks, folder: Path, *, invariant: bool) -> None:
         self._stack = stack
@@ -31,12 +31,12 @@ class OpenSamplers:
         self._open: dict[str, OpenSampler] = {}
         self._version = 0
         self._synced: dict[str, int] = {}
-        """The version that each sampler draws from."""
+        """The version of the weights that each sampler holds."""
 
     def sampler(self, named: Named[Sampler]) -> OpenSampler:
-        """The sampler of this declaration with the policy's weights as they are now; declarations that open alike share
-        one. A collective call."""
-        key = opened_as(named.component)
+        """The open sampler of this declaration, synced with the policy's current weights; declarations that differ in
+        per-call settings only share one. A collective call."""
+        key = _sampler_key(named.component)
         if key not in self._open:
             self._open[key] = self._opened(named)
             self._synced[key] = self._version
@@ -45,12 +45,12 @@ class OpenSamplers:
             self._synced[key] = self._version
         return self._open[key]
 
-    def weights_changed(self, version: int, drawing: Named[Sampler] | None) -> None:
-        """The policy's weights are now those of update `version`. The sampler that the phase draws from is told at once,
-        another when somebody asks for it: a phase of documents alone pays for none."""
+    def weights_changed(self, version: int, current: Named[Sampler] | None) -> None:
+        """The policy's weights are now those of update `version`. The current phase's sampler is synced at once,
+        another one when it is next used: a supervised phase syncs none."""
         self._version = version
-        if drawing is not None:
-            self.sampler(drawing)
+        if current is not None:
+            self.sampler(current)
 
     def _opened(self, named: Named[Sampler]) -> OpenSampler:
         if self._policy.is_sharded and not named.component.own_weights:
@@ -58,7 +58,7 @@ class OpenSamplers:
         return self._stack.enter_context(named.component.open(self._site))
 
 
-def opened_as(sampler: Sampler) -> str:
-    """What tells one open sampler from another: an engine of its own for each phase would take the memory of several."""
+def _sampler_key(sampler: Sampler) -> str:
+    """What distinguishes two open samplers; one engine for each phase would use the memory of several engines."""
     settings = {name: value for name, value in sampler.settings().items() if name not in PER_CALL}
     return json.dumps([type(sampler).__module__, type(sampler).__qualname__, settings], sort_keys=True)

@@ -1,4 +1,4 @@
-"""One phase, opened: where its batches come from, what trains on them, and one step of it."""
+"""Runs the steps of one phase: collects a batch, trains on it, returns the step's record and the next data cursor."""
 
 import math
 import time
@@ -22,7 +22,7 @@ from prerl_spec.types import Step, StepRecord
 
 
 class PhaseRunner:
-    """A phase with its source and its trainer; `moments` are what its optimizer inherits."""
+    """A phase with its batch source, optimizer and trainer; `moments` is the optimizer state that it inherits."""
 
     def __init__(
         self,
@@ -34,7 +34,7 @@ class PhaseRunner:
     ) -> None:
         self.phase = phase
         self.new_clock: Callable[[], Clock] = Clock
-        """Times a step; a calibration traces by it, too."""
+        """Makes the clock of a step; a calibration sets one that also traces."""
         self._session = session
         self._journal = journal
         self.updater = Updater(phase.optimizer.component, session.policy.parameters(), session.ranks)
@@ -52,26 +52,26 @@ class PhaseRunner:
         )
 
     def step(self, at: Position, scores: Mapping[str, float]) -> tuple[StepRecord, Cursor]:
-        """The next step after a position: its record and the data position behind it. `scores` go into the record, for
-        schedules that watch one. Raises Interrupted before anything is trained, RunFailed."""
+        """Takes the step after a position; returns its record and the data cursor after it. `scores` are copied into
+        the record, for schedules that monitor one. Raises Interrupted before anything is trained, RunFailed."""
         clock = self.new_clock()
         with clock("total"):
             step, cursor = self._source.collect(at.step + 1, at.global_step + 1, at.cursor, clock)
-            self._session.stages.stop_if_asked()
+            self._session.stages.stop_if_signalled()
             with clock("train"):
                 lr = self.updater.set_lr(at.lr_offset + at.step, self._lr_steps(at))
-                watched = self._watched(step)
+                before = self._metrics_before_training(step)
                 trained = self._trainer.train(step)
             self._session.samplers.weights_changed(at.updates + len(trained.updates), self.phase.sampler)
-        metrics = {**watched, **trained_metrics(trained, len(step.groups), lr)}
+        metrics = {**before, **trained_metrics(trained, len(step.groups), lr)}
         return _record(self.phase, step, trained, clock, metrics, scores), cursor
 
     def batch(self, at: Position) -> Step:
-        """The batch of the next step after a position, not trained on; `step` then takes it from the journal."""
+        """The batch of the next step, without training on it; `step` then reads it back from the journal."""
         return self._source.collect(at.step + 1, at.global_step + 1, at.cursor, Clock())[0]
 
-    def _watched(self, step: Step) -> dict[str, float]:
-        """The metrics of a step before it is trained on."""
+    def _metrics_before_training(self, step: Step) -> dict[str, float]:
+        """The metrics of a batch under the policy that sampled it."""
         if self.phase.sampler is None:
             return {}
         needs = Needs.of(self.phase.objective.component, self.phase.updates_per_batch)
@@ -86,13 +86,13 @@ class PhaseRunner:
         metrics |= sampled_metrics(step)
         for named in self.phase.probes:
             if step.step % named.component.every == 0:
-                # The engine's own metrics keep their names, whatever a probe calls its own.
+                # The engine's metrics take precedence over a probe's metric of the same name.
                 metrics = {**{k: float(v) for k, v in named.component.measure(step).items()}, **metrics}
         return metrics
 
     def _lr_steps(self, at: Position) -> int | None:
-        """Steps of the learning rate's whole course: this phase's and those of the phases it is carried through. All are
-        counted as planned, so that a phase which ends early makes no jump."""
+        """Steps of the whole learning-rate schedule: those of this phase and of the phases it is carried through.
+        Planned steps are counted, so that a phase that ends early causes no jump."""
         steps = self.phase.schedule.component.max_steps
         return None if steps is None else at.lr_planned + int(steps) + self.phase.carried_lr_steps
 
@@ -115,7 +115,7 @@ class PhaseRunner:
 
 
 class Clock:
-    """Seconds by stage of one step."""
+    """Wall-clock seconds of one step by stage."""
 
     def __init__(self) -> None:
         self.seconds = {"sample": 0.0, "verify": 0.0, "train": 0.0, "total": 0.0}
@@ -132,9 +132,9 @@ class Clock:
 def _record(
     phase: Phase, step: Step, trained: Trained, clock: Clock, metrics: dict[str, float], scores: Mapping[str, float]
 ) -> StepRecord:
-    drawn = 0
+    generated = 0
     if phase.sampler is not None:
-        drawn = sum(len(a.tokens) for g in (*step.groups, *step.discarded) for a in g.attempts)
+        generated = sum(len(a.tokens) for g in (*step.groups, *step.discarded) for a in g.attempts)
     return StepRecord(
         phase=phase.id,
         step=step.step,
@@ -142,7 +142,7 @@ def _record(
         updates=trained.num_updates,
         applied=len(trained.updates),
         metrics={k: v for k, v in metrics.items() if math.isfinite(v)},
-        generated_tokens=drawn,
+        generated_tokens=generated,
         trained_tokens=trained.trained_tokens,
         seconds={k: round(v, 4) for k, v in clock.seconds.items()},
         scores=scores,

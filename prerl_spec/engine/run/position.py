@@ -1,4 +1,4 @@
-"""Where a run stands between two steps: everything but tensors, as JSON."""
+"""The position of a run between two steps: its whole state but for tensors, as JSON."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -10,9 +10,12 @@ from prerl_spec.types import StepRecord
 
 @dataclass(frozen=True)
 class Position:
-    """`phase` is an index, `step` counts the phase's finished steps, `over` says that its boundary has been reached but
-    the next phase has not begun, `spent` that it was because the schedule allows no more steps. `lr_offset` are steps of
-    earlier phases that the learning rate goes on from, `lr_planned` how many those phases had at most."""
+    """Progress of a run: `phase` is an index, `step` counts the phase's finished steps.
+
+    `over`: the phase has ended and the next one has not begun. `spent`: it ended because its schedule allows no more
+    steps. `lr_offset` counts the steps of earlier phases from which the learning-rate schedule continues, `lr_planned`
+    the most steps that those phases could take.
+    """
 
     phase: int = 0
     step: int = 0
@@ -56,12 +59,12 @@ class Position:
         )
 
     def reopened(self, max_steps: int | None) -> "Position":
-        """The phase goes on where an extended spec gives more steps to one that had used its own up."""
+        """The position with its phase continued, if an extended spec allows more steps than the phase has used up."""
         return replace(self, over=False) if self.spent and max_steps is not None and max_steps > self.step else self
 
     def next_phase(self, *, carry_lr: bool, restart_data: bool, max_steps: int | None = None) -> "Position":
-        """Over the boundary: weights always carry, the rest as the ended phase's schedule says. `max_steps` are what it
-        had at most, None where a budget ended it."""
+        """The start of the next phase: weights always carry over, the rest as the ended phase's schedule specifies.
+        `max_steps` is the most steps that phase could take, None if a token budget ended it."""
         return replace(
             self,
             phase=self.phase + 1,

@@ -1,4 +1,4 @@
-"""Where a run goes on: the newest valid checkpoint, put back into the policy and its reference."""
+"""Restores the newest valid checkpoint into the policy, its reference model and the run's position."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from prerl_spec.errors import EnvironmentUnmet
 
 @dataclass(frozen=True)
 class Restored:
-    """Where the run stands now, the optimizer's moments there, and the folder that both came from."""
+    """The restored position, the optimizer moments, and the name of the checkpoint folder that both came from."""
 
     position: Position
     moments: Mapping[str, Tensor]
@@ -24,10 +24,10 @@ class Restored:
 
 
 def restore(session: Session, reference: Reference | None, events: EventLog) -> Restored | None:
-    """Puts the newest valid checkpoint into policy and reference, in place; None where there is none.
+    """Loads the newest valid checkpoint into policy and reference model, in place; None if there is none.
 
-    A phase that had used up its steps is open again where the spec has been extended by some. Raises RunFailed for the
-    checkpoint of another model, EnvironmentUnmet where the reference's is gone.
+    A phase that has used up its steps is reopened if the spec has been extended since. Raises RunFailed for the
+    checkpoint of another model, EnvironmentUnmet if the checkpoint that holds the reference model is missing.
     """
     saved = checkpoint.newest(session.folder / "checkpoints")
     if saved is None:
@@ -38,16 +38,16 @@ def restore(session: Session, reference: Reference | None, events: EventLog) -> 
         kept = saved.tensors("reference")
         reference.load(kept)
         if not kept:
-            _go_back_for_the_reference(session, reference, events, saved, at.phase)
+            _restore_reference_from_phase_end(session, reference, events, saved, at.phase)
     steps = session.graph.phases[at.phase].schedule.component.max_steps
     return Restored(at.reopened(steps), saved.tensors("optimizer"), saved.folder.name)
 
 
-def _go_back_for_the_reference(
+def _restore_reference_from_phase_end(
     session: Session, reference: Reference, events: EventLog, saved: checkpoint.Saved, phase: int
 ) -> None:
-    """Where only an extension compares with a reference, no earlier process kept one: it is what the last boundary with a
-    resync left, whose checkpoint is always kept; without one, the model as given."""
+    """If only an extension of the spec uses a reference model, no earlier process saved one: it is the model at the
+    last phase end with a resync, whose checkpoint is always kept; without such a phase, the initial model."""
     resynced = [p.id for p in session.graph.phases[:phase] if p.schedule.component.reference == "resync"]
     ends = [step for name, step in events.phase_ends() if name in resynced[-1:]]
     if not ends:
@@ -57,7 +57,7 @@ def _go_back_for_the_reference(
         raise EnvironmentUnmet(
             f"the reference is the model at the end of phase `{resynced[-1]}`, and its checkpoint {folder.name} is "
             "missing or damaged",
-            hint="bring it back, or start another run",
+            hint="restore that checkpoint folder, or start a new run",
         )
     load_transformers(session.policy.loaded, folder)
     reference.resync()

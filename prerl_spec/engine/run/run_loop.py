@@ -1,6 +1,7 @@
-"""THE loop of a run: phase after phase, step after step; resume, evaluate, commit, and over the boundaries.
+"""THE loop of a run: phase after phase, step after step, with evaluations, checkpoints and phase transitions.
 
-What a step does stands in open_phase.py and phase.py; where a run goes on in restoring.py; what is kept in committing.py.
+One step is in phase_runner.py (collect a batch, train on it) and training/trainer.py (credit, passes, updates);
+resuming is in restoring.py, checkpointing in committing.py.
 """
 
 from collections.abc import Mapping
@@ -23,7 +24,7 @@ from prerl_spec.errors import Interrupted
 
 
 class RunLoop:
-    """The way through the phases: what is carried from step to step and over the boundaries."""
+    """Runs the phases in order and holds what is carried from step to step and from phase to phase."""
 
     def __init__(self, session: Session, events: EventLog, trackers: Trackers) -> None:
         self.session = session
@@ -38,38 +39,39 @@ class RunLoop:
         self.position = Position()
         self.updater: Updater | None = None
         self._inherited: Mapping[str, Any] = {}
-        """Moments for the optimizer of the next phase; it has its own while a phase is open."""
+        """Optimizer moments for the next phase to be opened; an open phase's updater holds its own."""
 
-    def go(self) -> None:
-        """To the end, or to the next signal; an interrupt commits the last finished step first."""
-        self._start()
+    def run(self) -> None:
+        """Runs to the end or to the next signal; an interrupt commits the last finished step first."""
+        self._resume()
         try:
             if self.position.global_step == 0:
-                self.evaluations.at("base", self.position)
+                self.evaluations.score_at("base", self.position)
             while self.position.phase < len(self.graph.phases):
                 phase = self.graph.phases[self.position.phase]
-                opened = None if self.position.over else self._open(phase)
-                self.evaluations.every(phase, self.position)
-                while opened is not None and not self.position.over:
-                    self._step(opened)
+                runner = None if self.position.over else self._open_phase(phase)
+                self.evaluations.score_if_due(phase, self.position)
+                while runner is not None and not self.position.over:
+                    self._step(runner)
                     self.commits.commit_if_due(self.position)
-                    self.session.stages.stop_if_asked()
-                    self.evaluations.every(phase, self.position)
-                self._note_end(phase)
-                self.evaluations.at("phases", self.position)
-                self._note_artefacts()
-                self._boundary(phase)
-            self.evaluations.at("end", self.position)
-            self._note_artefacts()
+                    self.session.stages.stop_if_signalled()
+                    self.evaluations.score_if_due(phase, self.position)
+                self._record_phase_end(phase)
+                self.evaluations.score_at("phases", self.position)
+                self._record_artefacts()
+                self._enter_next_phase(phase)
+            self.evaluations.score_at("end", self.position)
+            self._record_artefacts()
         except Interrupted:
             if not self.session.signals.at_once:
                 self.commits.commit(self.position)
             raise
         self.events.write("end", global_step=self.position.global_step)
 
-    def _step(self, opened: PhaseRunner) -> None:
-        at, schedule = self.position, opened.phase.schedule.component
-        record, cursor = opened.step(at, self.evaluations.measured(at))
+    def _step(self, runner: PhaseRunner) -> None:
+        """Takes one step, advances the position, and writes the step's event and metrics."""
+        at, schedule = self.position, runner.phase.schedule.component
+        record, cursor = runner.step(at, self.evaluations.measured(at))
         state, over = schedule.after(record, at.schedule if at.schedule is not None else schedule.initial())
         self.position = at.after_step(record, cursor, state, over, schedule.max_steps)
         self.events.write(
@@ -85,8 +87,8 @@ class RunLoop:
         )
         self.trackers.log_step(record)
 
-    def _boundary(self, phase: Phase) -> None:
-        """From one phase to the next, as the ended phase's schedule says."""
+    def _enter_next_phase(self, phase: Phase) -> None:
+        """Moves from an ended phase to the next one: what is carried over is set by the ended phase's schedule."""
         schedule = phase.schedule.component
         self._inherited = self._moments() if phase.carry_optimizer else {}
         if self.reference is not None and schedule.reference == "resync":
@@ -98,8 +100,8 @@ class RunLoop:
         )
         self.updater = None
 
-    def _start(self) -> None:
-        """Goes on where an earlier process stopped, where there was one."""
+    def _resume(self) -> None:
+        """Restores the newest checkpoint, if there is one, and writes the manifest."""
         restored = restore(self.session, self.reference, self.events)
         if restored is not None:
             self.position, self._inherited = restored.position, restored.moments
@@ -112,27 +114,27 @@ class RunLoop:
                 from_checkpoint=restored.folder_name if restored is not None else None,
             )
 
-    def _open(self, phase: Phase) -> PhaseRunner:
-        """The phase, ready for its next step; an earlier process may have taken some."""
-        opened = PhaseRunner(phase, self.session, self.journal, self._inherited, self.reference)
-        self.updater = opened.updater
-        # The optimizer's from here on: whoever kept them would keep them as they were, half as much as training takes.
+    def _open_phase(self, phase: Phase) -> PhaseRunner:
+        """The runner of a phase, ready for its next step; an earlier process may have taken some of its steps."""
+        runner = PhaseRunner(phase, self.session, self.journal, self._inherited, self.reference)
+        self.updater = runner.updater
+        # The optimizer owns them from here on: a second reference would keep stale moments, half of training's memory.
         self._inherited = {}
         if self.position.step == 0:
             steps = phase.schedule.component.max_steps
             self.events.write(
                 "phase", phase=phase.id, state="begin", global_step=self.position.global_step, steps=steps
             )
-        return opened
+        return runner
 
-    def _note_end(self, phase: Phase) -> None:
-        """Once: an earlier process may have noted it before it was stopped."""
+    def _record_phase_end(self, phase: Phase) -> None:
+        """Writes the event once: an earlier process may have written it before it was stopped."""
         if (phase.id, self.position.global_step) not in self.events.phase_ends():
             self.events.write("phase", phase=phase.id, state="end", global_step=self.position.global_step)
 
-    def _note_artefacts(self) -> None:
+    def _record_artefacts(self) -> None:
         self.ranks.main_does(lambda: note_artefacts(self.session.folder), "manifest.json")
 
     def _moments(self) -> Mapping[str, Any]:
-        """The optimizer's state as it is now."""
+        """The optimizer's current state."""
         return self.updater.state() if self.updater is not None else self._inherited

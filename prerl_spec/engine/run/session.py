@@ -9,7 +9,7 @@ from typing import Any
 
 from prerl_spec.compiler.graph import Graph, Phase
 from prerl_spec.compiler.objective_needs import every_need
-from prerl_spec.engine.batches.datasets import OpenDataSet, open_shelves
+from prerl_spec.engine.batches.datasets import OpenDataSet, open_datasets
 from prerl_spec.engine.batches.verifier_pools import VerifierPools
 from prerl_spec.engine.policy.decoder_layers import recompute_activations
 from prerl_spec.engine.policy.open_policy import open_policy
@@ -35,14 +35,14 @@ class Session:
     stages: Stages
     policy: Policy
     prefixes: Mapping[str, Mapping[str, Any]]
-    """What each prefix of the spec's views came to: its token ids and their text."""
+    """For each prefix of the spec's views, its token ids and their text."""
     datasets: Mapping[str, OpenDataSet]
     samplers: OpenSamplers
     verifiers: VerifierPools
 
     def freeze_reference_and_shard(self) -> Reference | None:
-        """A copy of the policy as it is, where a phase compares with one; then both are sharded over the ranks, where the
-        spec asks for it: what is sharded cannot be copied. Once, before anything is trained; a collective call."""
+        """Copies the current policy as reference model, if a phase needs one, then shards both over the ranks, if the
+        spec asks for it: a sharded model cannot be copied. Call once, before any training; a collective call."""
         reference = reference_of(self.policy) if compares_with_reference(self.graph.phases) else None
         distributed = self.graph.distributed
         if distributed.strategy == "fsdp2" and self.ranks.size > 1:
@@ -52,10 +52,10 @@ class Session:
 
 @contextmanager
 def open_session(graph: Graph, folder: Path, ranks: Ranks, listener: Listener, signals: Signals) -> Iterator[Session]:
-    """Loads the model, reads and checks the data; samplers and verifiers are opened when they are first needed. Whatever
+    """Loads the model, reads and checks the data; samplers and verifiers are opened at their first use. Everything that
     was opened is closed at the end.
 
-    Raises EnvironmentUnmet for what cannot be opened, UsageError for an evaluator's task that nobody defines, Interrupted.
+    Raises EnvironmentUnmet for what cannot be opened, UsageError for an unknown evaluation task, Interrupted.
     """
     for named in graph.evaluators:
         named.component.prepare()
@@ -66,7 +66,7 @@ def open_session(graph: Graph, folder: Path, ranks: Ranks, listener: Listener, s
     if graph.distributed.activation_checkpointing:
         recompute_activations(policy.module)
     prefixes = resolve_prefixes(graph.phases, policy.codec)
-    datasets = open_shelves(graph, policy.codec, policy.max_length, stages.tick)
+    datasets = open_datasets(graph, policy.codec, policy.max_length, stages.tick)
     invariant = graph.distributed.determinism == "invariant"
     with ExitStack() as stack:
         samplers = OpenSamplers(stack, policy, ranks, folder, invariant=invariant)
@@ -75,8 +75,8 @@ def open_session(graph: Graph, folder: Path, ranks: Ranks, listener: Listener, s
 
 
 def resolve_prefixes(phases: tuple[Phase, ...], codec: Codec) -> dict[str, dict[str, Any]]:
-    """Ids and text of each prefix that a view of these phases writes. Raises EnvironmentUnmet, before anything is sampled,
-    for a tokenizer without a candidate for "auto"."""
+    """Token ids and text of each prefix that a view of these phases uses. Raises EnvironmentUnmet, before anything is
+    sampled, for a tokenizer that has no candidate for "auto"."""
     views = {need.view for phase in phases for need in every_need(phase.objective.component)}
     written = {view.prefix for view in views if isinstance(view, Marginal)}
     ids = {prefix: codec.prefix(prefix) for prefix in sorted(written)}

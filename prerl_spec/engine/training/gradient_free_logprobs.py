@@ -17,9 +17,9 @@ from prerl_spec.types import Array, Step
 
 @dataclass(frozen=True)
 class GradientFree:
-    """The batch-wide vectors [N] of each Need without gradient, NaN where none was asked for yet.
+    """Batch-wide vectors [N] in nats, one for each Need without gradient; NaN for tokens that are not computed yet.
 
-    Computed by `compute` alone: reading starts no forward, so that ranks which read different things stay in step.
+    Only `compute` runs forwards. `read` runs none, so ranks that read different vectors cannot deadlock.
     """
 
     batch: Step
@@ -30,8 +30,8 @@ class GradientFree:
     _vectors: dict[Need, Array] = field(default_factory=dict)
 
     def compute(self, wanted: Mapping[Need, Iterable[int]]) -> None:
-        """Computes each vector for its samples of the batch; none twice, and in one forward where two vectors share a view
-        and weights. A collective call."""
+        """Computes each vector for the samples wanted of it, none twice; vectors of one view and one model share a
+        forward. A collective call."""
         for (_, of), together in _by_forward(wanted).items():
             vectors = [self._vectors.setdefault(n, np.full(self.batch.tokens.num_tokens, np.nan)) for n in together]
             samples = sorted(set[int]().union(*(wanted[n] for n in together)))
@@ -44,7 +44,7 @@ class GradientFree:
                 self._by_scoring(together, vectors, missing)
 
     def read(self, needs: Iterable[Need], samples: range) -> dict[Need, Array]:
-        """The vectors of consecutive samples, as far as they have been computed."""
+        """The vectors of consecutive samples; NaN for tokens that are not computed."""
         start = int(self.batch.tokens.length_S[: samples.start].sum())
         end = start + int(self.batch.tokens.length_S[samples.start : samples.stop].sum())
         return {need: self._vectors[need][start:end] for need in needs}
@@ -55,9 +55,9 @@ class GradientFree:
             vector[self._span(sample)] = [p for s in segments if s.trained for p in (s.logps or ())]
 
     def _by_scoring(self, needs: Sequence[Need], vectors: Sequence[Array], samples: Sequence[int]) -> None:
-        """One forward: the needs share a view and weights."""
+        """Runs one forward: the needs share a view and a model."""
         of = needs[0].of
-        with self._weights(of) as scoring:
+        with self._model(of) as scoring:
             found = batch_logprobs(
                 self.batch,
                 samples,
@@ -72,11 +72,11 @@ class GradientFree:
             for sample in samples:
                 vector[self._span(sample)] = values[self._span(sample)]
 
-    def _weights(self, of: str) -> AbstractContextManager[Scoring | None]:
-        """What scores instead of the policy (None: the policy itself)."""
+    def _model(self, of: str) -> AbstractContextManager[Scoring | None]:
+        """The model that scores in place of the policy (None: the policy itself)."""
         if of != "reference":
             return nullcontext()
-        assert self.reference is not None, "the compiler makes a reference where a term needs one"
+        assert self.reference is not None, "the compiler declares a reference model wherever a term needs one"
         return self.reference.scoring()
 
     def _span(self, sample: int) -> slice:
@@ -85,7 +85,7 @@ class GradientFree:
 
 
 def _by_forward(needs: Iterable[Need]) -> dict[tuple[View, str], list[Need]]:
-    """Needs that one forward makes: the log-probabilities and the entropies of one view through the same weights."""
+    """Groups needs by forward: log-probabilities and entropies of the same view under the same model."""
     found: dict[tuple[View, str], list[Need]] = {}
     for need in needs:
         found.setdefault((need.view, need.of), []).append(need)

@@ -1,4 +1,4 @@
-"""What a step is said to have been: rewards, verdicts, lengths, entropy, and how far sampler and trainer are apart."""
+"""The metrics of a step: rewards, verdicts, response lengths, entropy, update statistics, trainer-sampler gap."""
 
 from collections.abc import Sequence
 
@@ -15,7 +15,7 @@ from prerl_spec.views import Conditional
 
 
 def sampled_metrics(step: Step) -> dict[str, float]:
-    """Shares and means over all attempts of a step that samples, discarded groups included."""
+    """Shares and means over all rollouts of a step, discarded groups included."""
     attempts = [a for g in (*step.groups, *step.discarded) for a in g.attempts]
     rewards = [a.reward for a in attempts if a.reward is not None]
     lengths = [len(a.tokens) for a in attempts]
@@ -36,7 +36,7 @@ def sampled_metrics(step: Step) -> dict[str, float]:
 
 
 def trained_metrics(trained: Trained, num_groups: int, lr: float) -> dict[str, float]:
-    """What the updates did; the norms and shares are means over applied updates, 0 where none was."""
+    """Loss, learning rate and update statistics; norms and shares are means over applied updates, else 0."""
     records = trained.updates
     return {
         "loss": trained.loss,
@@ -50,11 +50,12 @@ def trained_metrics(trained: Trained, num_groups: int, lr: float) -> dict[str, f
 def probe(
     step: Step, policy: Policy, ranks: Ranks, views: Sequence[View], *, whole: bool, budget: int
 ) -> dict[str, float]:
-    """Scores some responses before the step is trained on: the mean |trainer − sampler| log-probability in nats
-    (`sampler_gap`), the mean log-probability of a token in each view, and the entropy where the sampler gave none.
+    """Scores some responses before the step is trained on. Metrics: the mean |trainer − sampler| log-probability in
+    nats (`sampler_gap`), the mean log-probability of a token in each view, and the entropy under the policy (a step's
+    metrics use the sampler's entropies instead, if it returns them).
 
-    8 responses evenly spread over the step, or all of it (`whole`). The views see the same responses, so that
-    log P(y) and log P(y|x) can be compared.
+    Scores 8 responses evenly spread over the step, or all of them (`whole`). All views score the same responses, so
+    that log P(y) and log P(y|x) can be compared.
     """
     count = len(step.samples) if whole else min(PROBED_RESPONSES, len(step.samples))
     if count == 0:

@@ -1,4 +1,4 @@
-"""One update's share of a batch: its samples, and what each part of the objective says that their tokens earn."""
+"""The minibatch of one update: its samples, and the credit (advantages and weights) of each part of the objective."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ class PartCredit(NamedTuple):
 
 @dataclass(frozen=True)
 class Minibatch:
-    """The samples of one update: number `index` of its batch, `samples` of the batch's S, with the credit of each part."""
+    """Minibatch `index` of a batch: its range `samples` of the batch's S samples, and the credit of each part."""
 
     index: int
     step: Step
@@ -34,7 +34,7 @@ class Minibatch:
 
     @cached_property
     def weighted_N(self) -> npt.NDArray[np.bool_]:
-        """[N] whether any part gives the token a weight other than zero."""
+        """[N] True where any part assigns the token a nonzero weight."""
         weighted_N = np.zeros(self.step.tokens.num_tokens, dtype=bool)
         for _, credit in self.credits:
             weighted_N |= credit.weight_N != 0
@@ -46,12 +46,12 @@ class Minibatch:
 
     @property
     def num_groups_with_signal(self) -> int:
-        """Groups with a weighted token."""
+        """Number of groups with a nonzero-weight token."""
         return len(np.unique(self.step.group_S[self.step.tokens.sample_N[self.weighted_N]]))
 
     def samples_by_need(self) -> dict[Need, list[int]]:
-        """For each Need of the terms, the samples (of this minibatch, from 0) to which a part that reads it gives
-        weight."""
+        """For each Need of the terms, the samples (of this minibatch, from 0) to which a part that reads it assigns
+        nonzero weight."""
         wanted: dict[Need, set[int]] = {}
         for part, credit in self.credits:
             samples = set(np.unique(self.step.tokens.sample_N[credit.weight_N != 0]).tolist())
@@ -60,7 +60,7 @@ class Minibatch:
         return {need: sorted(samples) for need, samples in wanted.items()}
 
     def samples_by_view(self) -> dict[View, list[int]]:
-        """For each differentiated view, the samples to which a part that reads it gives weight."""
+        """For each differentiated view, the samples to which a part that reads it assigns nonzero weight."""
         wanted: dict[View, set[int]] = {}
         for need, samples in self.samples_by_need().items():
             if need.of == "policy":
@@ -71,9 +71,9 @@ class Minibatch:
 def split_batch(
     batch: Step, objective: Objective, vectors: GradientFree, updates_per_batch: int
 ) -> tuple[Minibatch, ...]:
-    """The minibatches of a batch, whole groups each, credited: `vectors` hold what the parts read for that.
+    """Splits a batch into minibatches of whole groups and computes their credit, reading from `vectors`.
 
-    Raises RunFailed where a part's credit is not one finite number a trained token.
+    Raises RunFailed if a part's credit is not one finite number for each trained token.
     """
     steps = batch.split(updates_per_batch)
     bounds = pairwise(np.cumsum([0, *(len(step.samples) for step in steps)]).tolist())
@@ -102,7 +102,7 @@ def _checked(part: Objective, credit: Credit, step: Step) -> Credit:
     if shapes != ((size,), (size,)) or not np.isfinite([credit.advantage_N, credit.weight_N]).all():
         raise RunFailed(
             f"{type(part).__name__}.credit returned shapes {shapes} or values that are not finite; both must be "
-            f"[{size}], one finite number a trained token",
-            hint="correct the objective",
+            f"[{size}], one finite number for each trained token",
+            hint="fix the objective's `credit`",
         )
     return credit

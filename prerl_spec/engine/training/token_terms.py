@@ -1,4 +1,4 @@
-"""What an objective says of every token of a batch (advantage, weight, term), without training: for people who look."""
+"""Advantage, weight and loss term of every token of a batch, without training: for inspection."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from prerl_spec.types import Array, Step
 
 @dataclass(frozen=True)
 class PartTerms:
-    """One part of an objective on a whole batch: three vectors [N], and the name of what the weights were divided by."""
+    """One part of an objective on a whole batch: three vectors [N], and the name of the denominator of the weights."""
 
     name: str
     advantage_N: Array
@@ -39,19 +39,19 @@ def token_terms(
     reference: Reference | None = None,
     tokens_per_pass: int = 8192,
 ) -> list[PartTerms]:
-    """Part by part, on one process, as one update a batch would see them (the ratio to the old policy is 1).
+    """The terms of each part, on one process, with one update per batch (the ratio to the old policy is 1).
 
-    Unlike training, samples without weight go forward as well: their term is what they would add if they counted.
+    Unlike in training, zero-weight samples are scored as well: their term is what they would add with nonzero weight.
     """
     needs = Needs.of(objective, 1)
-    everyone = range(len(step.samples))
+    all_samples = range(len(step.samples))
     gradient_free = GradientFree(step, policy, ranks, reference, tokens_per_pass)
-    gradient_free.compute(dict.fromkeys((*needs.credit, *needs.terms), everyone))
+    gradient_free.compute(dict.fromkeys((*needs.credit, *needs.terms), all_samples))
     (whole,) = split_batch(step, objective, gradient_free, 1)
-    vectors = gradient_free.read(needs.terms, everyone)
+    vectors = gradient_free.read(needs.terms, all_samples)
     for view in needs.differentiated:
         asked = [need for need in needs.policy if need.view == view]
-        found = batch_logprobs(step, everyone, asked, policy, ranks, tokens_per_pass=tokens_per_pass, of="policy")
+        found = batch_logprobs(step, all_samples, asked, policy, ranks, tokens_per_pass=tokens_per_pass, of="policy")
         vectors |= dict(zip(asked, found, strict=True))
     known = {need: torch.from_numpy(vector).float() for need, vector in vectors.items()}
     return [_part_terms(part, credit, known, step) for part, credit in whole.credits]
@@ -65,7 +65,7 @@ def _part_terms(part: Objective, credit: Credit, vectors: Mapping[Need, Tensor],
 
 
 def samples_worth_seeing(step: Step, num_samples: int) -> Sequence[int]:
-    """Samples of both signs, of one group where a group has both: the first that differ in reward, then the next ones."""
+    """Samples with unequal rewards from one group, if any group has them: the best, the worst, then the others."""
     for group in range(len(step.groups)):
         mine = np.flatnonzero(step.group_S == group)
         rewards = step.reward_S[mine]

@@ -1,6 +1,7 @@
-"""Trains on one batch: credit assignment, packed forward and backward passes, optimizer updates; alike for every algorithm.
+"""Trains on one batch: credit assignment, packed forward and backward passes, optimizer updates.
 
-What is not here is a component: which samples earn what (objective), when it is over (schedule), who draws (sampler).
+The same for every algorithm. Components decide the rest: credit and loss terms (objective), the end of a phase
+(schedule), the rollouts (sampler).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -28,7 +29,7 @@ from prerl_spec.types import Array, Step
 
 @dataclass(frozen=True)
 class Trained:
-    """What the updates of one step did; `updates` has an entry an applied one."""
+    """Result of training on one batch; `updates` has one record for each applied update, of `num_updates` attempted."""
 
     num_updates: int
     updates: tuple[UpdateRecord, ...]
@@ -39,7 +40,7 @@ class Trained:
 
 @dataclass(frozen=True)
 class Trainer:
-    """The policy, its optimizer, and the objective of a phase."""
+    """Trains the policy of a phase with its objective and optimizer."""
 
     policy: Policy
     updater: Updater
@@ -51,8 +52,9 @@ class Trainer:
     tick: Callable[[str, int, int], None]
 
     def train(self, batch: Step) -> Trained:
-        """Takes the batch's updates. All weights exist before any forward with gradient, and all old log-probabilities before
-        the first update; an update whose weights are all zero moves nothing, weight decay and momentum included."""
+        """Takes the batch's updates. All weights are computed before any forward with gradient, and all old
+        log-probabilities before the first update; an update with only zero weights is skipped, weight decay and
+        momentum included."""
         needs = Needs.of(self.objective, self.updates_per_batch)
         vectors = GradientFree(batch, self.policy, self.ranks, self.reference, self.tokens_per_pass)
         vectors.compute(dict.fromkeys(needs.credit, range(len(batch.samples))))
@@ -73,7 +75,7 @@ class Trainer:
         )
 
     def _accumulate(self, minibatch: Minibatch, needs: Needs, known: Mapping[Need, Array]) -> float:
-        """Adds this update's gradient, pass by pass and share by share; returns its loss, summed over ranks."""
+        """Accumulates the gradient of one update, pass by pass; returns its loss, summed over ranks."""
         division = self.ranks.division
         shares = pack_shares(
             minibatch.step,
@@ -99,7 +101,7 @@ class Trainer:
         if not np.isfinite(loss_value):
             self.updater.forget_gradients()
             raise RunFailed(
-                f"the loss is {loss_value}", hint="nothing was applied; the journal holds the step's tokens"
+                f"the loss is {loss_value}", hint="the update was not applied; the journal holds the step's rollouts"
             )
         return loss_value
 
@@ -108,12 +110,12 @@ class Trainer:
         vectors = self.policy.logprobs(one, needs.policy, temperature=minibatch.step.temperature, of="policy")
         loss = pass_loss(one, minibatch.credits, vectors | _tensors(known, one, self.policy.device), self.policy.device)
         if self.policy.is_sharded:
-            # Every rank goes back through every view: layers gather their weights there as well.
+            # Every rank runs the backward pass of every view: layers gather their weights there as well.
             loss = loss + 0.0 * sum(vectors[need].sum() for need in needs.policy)
         return loss
 
     def _dropout(self, minibatch: Minibatch) -> AbstractContextManager[None]:
-        """That of an adapter, on documents alone: a response must be scored by the distribution that drew it."""
+        """Adapter dropout, for documents only: rollouts must be scored under the distribution that sampled them."""
         adapter = self.policy.loaded.adapter
         if adapter is None or self.objective.uses_rollouts:
             return nullcontext()
@@ -121,7 +123,7 @@ class Trainer:
 
 
 def pass_loss(one: Pass, credits: Sequence[PartCredit], vectors: Mapping[Need, Tensor], device: torch.device) -> Tensor:
-    """Σ weight × term over a pass's tokens and the objective's parts; each part sees only samples it gives weight to."""
+    """Σ weight × term over a pass's tokens and an objective's parts; a part sees only its nonzero-weight samples."""
     loss = torch.zeros((), device=device)
     for part, credit in credits:
         weight_n = credit.weight_N[one.index_N]
@@ -136,8 +138,8 @@ def pass_loss(one: Pass, credits: Sequence[PartCredit], vectors: Mapping[Need, T
         )
         if terms.shape != advantage_n.shape:
             raise RunFailed(
-                f"{type(part).__name__}.terms returned shape {tuple(terms.shape)}, not [{tokens.num_tokens}]: one loss a "
-                "token",
+                f"{type(part).__name__}.terms returned shape {tuple(terms.shape)}, not [{tokens.num_tokens}]: one loss "
+                "per token",
                 hint="return per-token terms; the engine multiplies by the weights and sums",
             )
         loss = loss + (torch.from_numpy(weight_n[where]).float().to(device) * terms).sum()

@@ -1,4 +1,4 @@
-"""One optimizer step: gradients summed over ranks, checked, clipped, applied to fp32 weights; or nothing at all."""
+"""One optimizer update: gradients are summed over ranks, checked, clipped and applied to the fp32 weights."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ _WATCHED_ENTRIES = 1 << 20
 
 @dataclass(frozen=True)
 class UpdateRecord:
-    """What an update did: the gradient's norm before clipping, and the share of parameters that changed."""
+    """The gradient norm of an update before clipping, and the share of parameters that changed."""
 
     grad_norm: float
     parameters_moved: float
@@ -36,10 +36,12 @@ class Updater:
         self._optimizers: list[torch.optim.Optimizer] = optimizer.build(named_parameters)
         self._initial_lrs = [[float(g["lr"]) for g in o.param_groups] for o in self._optimizers]
         held = {id(p) for o in self._optimizers for g in o.param_groups for p in g["params"]}
-        assert held == {id(p) for _, p in named_parameters}, "an optimizer must take every trained parameter, once"
+        assert held == {id(p) for _, p in named_parameters}, (
+            "an optimizer must hold every trained parameter exactly once"
+        )
 
     def set_lr(self, step: int, num_steps: int | None) -> float:
-        """The learning rate of a step (from 0); gives the declared lr times its factor."""
+        """Sets the learning rate of a step (from 0) and returns it: the declared lr times the schedule's factor."""
         factor = self._declaration.lr_factor(step, num_steps)
         for optimizer, initial in zip(self._optimizers, self._initial_lrs, strict=True):
             for group, lr in zip(optimizer.param_groups, initial, strict=True):
@@ -47,7 +49,7 @@ class Updater:
         return float(self._declaration.lr * factor)
 
     def apply(self) -> UpdateRecord:
-        """Sums, checks, clips and applies the gradients. Raises RunFailed, with nothing applied, when they are not finite."""
+        """Sums, checks, clips and applies the gradients. Raises RunFailed, applying nothing, if they are not finite."""
         parameters = [mine(p.detach()) for _, p in self._named]
         gradients = [mine(g) for g in self.summed_gradients()]
         norm = self._norm(gradients)
@@ -55,7 +57,7 @@ class Updater:
             self.forget_gradients()
             raise RunFailed(
                 f"the gradient is not finite (norm {norm.item()})",
-                hint="lower the learning rate, or use float32 or bfloat16; the journal holds the step's tokens",
+                hint="lower the learning rate, or use float32 or bfloat16; the journal holds the step's rollouts",
             )
         scale = torch.clamp(self.max_grad_norm / (norm + 1e-6), max=1.0)
         torch._foreach_mul_(gradients, scale)
@@ -64,7 +66,7 @@ class Updater:
             optimizer.step()
         self.forget_gradients()
         after = _watched(parameters)
-        # A sum of squares is finite where every entry is (overflow takes weights of 1e19): one pass, one transfer.
+        # A sum of squares is finite if every entry is (overflow needs weights of 1e19): one pass, one transfer.
         if not torch.isfinite(self._norm(parameters)):
             raise RunFailed(
                 "a parameter is not finite after an update; it was not committed", hint="lower the learning rate"
@@ -72,20 +74,20 @@ class Updater:
         return UpdateRecord(norm.item(), self._share(before != after))
 
     def end_share(self) -> None:
-        """What has been accumulated is the gradient of a whole share of the update; lanes are kept apart from here on."""
+        """Ends a share of the update: with invariant determinism its gradient is added to the lane tree."""
         if self._lanes is not None:
             self._lanes.add(self._accumulated())
             for _, parameter in self._named:
                 parameter.grad = None
 
     def summed_gradients(self) -> list[Tensor]:
-        """Every parameter's gradient, summed over shares and ranks; zero where there is none. Those of sharded weights lie
-        in shards, and were summed in the backward pass."""
+        """Every parameter's gradient, summed over shares and ranks; zero if there is none. Gradients of sharded weights
+        are sharded, and were summed in the backward pass."""
         if self._lanes is not None and (gradients := self._lanes.take()) is not None:
             for (_, parameter), gradient in zip(self._named, gradients, strict=True):
                 parameter.grad = gradient
         gradients = self._accumulated()
-        # Weights carry the global denominator already, so ranks add up: a data-parallel wrapper would average.
+        # Token weights include the global denominator, so ranks are summed: a data-parallel wrapper would average.
         if not self._sharded:
             self._ranks.sum_flat(gradients)
         return gradients
@@ -116,7 +118,7 @@ class Updater:
             parameter.grad = None
 
     def state(self) -> dict[str, Tensor]:
-        """Moments by "KEY/PARAMETER": what the next phase, or a resumed process, inherits."""
+        """Optimizer state by "KEY/PARAMETER", inherited by the next phase or a resumed process."""
         names = {id(p): n for n, p in self._named}
         return {
             f"{key}/{names[id(parameter)]}": value
@@ -127,7 +129,7 @@ class Updater:
         }
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
-        """Takes over the moments of an optimizer with the same `use`: the tensors themselves, so that they are not held
+        """Takes over the state of an optimizer with the same `use`: the tensors themselves, so that they are not held
         twice."""
         by_name: dict[str, dict[str, Tensor]] = {}
         for full, value in state.items():
@@ -143,7 +145,7 @@ class Updater:
 
 
 def _watched(parameters: list[Tensor]) -> Tensor:
-    """Evenly spaced entries of all parameters, at most some million: enough to tell which share of them moves."""
+    """Evenly spaced entries of all parameters, at most some million: enough to estimate the share that changes."""
     total = sum(p.numel() for p in parameters)
     stride = max(1, total // _WATCHED_ENTRIES)
     return torch.cat([p.reshape(-1)[::stride].clone() for p in parameters])
