@@ -44,7 +44,7 @@ def test_a_launcher_that_is_at_work_already_starts_them_all(monkeypatch: pytest.
     monkeypatch.setenv("RANK", "0")
     monkeypatch.setenv("WORLD_SIZE", "4")
     assert processes_to_start(None, 2) == 1
-    with pytest.raises(UsageError, match="--processes 2, and a launcher has started 4"):
+    with pytest.raises(UsageError, match="--processes 2 contradicts the launcher, which has started 4"):
         processes_to_start(2, 4)
 
 
