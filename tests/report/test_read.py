@@ -87,7 +87,7 @@ def test_a_score_that_leaves_something_out_is_not_rendered(run_folder: Path, nam
     if nothing == "absent":
         del row[name]
     write_json(run_folder / "scores.json", [row])
-    with pytest.raises(RunFailed, match=rf"scores\.json\[0\]: a score must state {name}"):
+    with pytest.raises(RunFailed, match=rf"scores\.json\[0\]: a score must include {name}"):
         write_report([run_folder])
     assert not (run_folder / "report.html").exists()
 
