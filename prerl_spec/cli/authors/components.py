@@ -23,7 +23,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     listing.add_argument("--kind", choices=KINDS, metavar="KIND", help=f"one of: {', '.join(KINDS)}")
     listing.add_argument("--json", action="store_true", help="print a JSON array")
     showing = actions.add_parser("show", help="describe one component: its purpose, settings, ports and prerequisites")
-    showing.add_argument("name", metavar="NAME")
+    showing.add_argument("name", metavar="NAME", help="name of the component")
     showing.add_argument(
         "--kind", choices=KINDS, metavar="KIND", help="the kind, when several components share the name"
     )
@@ -141,7 +141,7 @@ def _declared(component: "type[Component]") -> dict[str, list[str]]:
     except ValidationError:
         return {}
     declared = {
-        "requires": sorted(built.consumes()),
+        "consumes": sorted(built.consumes()),
         "provides": sorted(built.provides()),
         "needs": [f"{r.what} {r.name} ({r.hint})" for r in built.prerequisites()],
     }

@@ -24,8 +24,8 @@ SYSTEMS = {
 class Finding(NamedTuple):
     """One line of the report: `Finding("torch", "not installed; wanted <2.16,>=2.11", "pip install 'torch<2.16,>=2.11'")`.
 
-    `hint` is a command or an instruction, None where nothing is missing. An `optional` part is missed only by specs that
-    use it.
+    `hint` is a command or an instruction, None where nothing is missing. Only specs that use an `optional` part
+    need it.
     """
 
     what: str

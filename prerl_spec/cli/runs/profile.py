@@ -17,11 +17,11 @@ def profile(compiled: Compiled) -> int:
     Raises Interrupted, RunFailed, EnvironmentUnmet; the folder then contains nothing that `plan` would read.
     """
     graph = compiled.graph
-    with ExitStack() as held:
+    with ExitStack() as stack:
         folder: Path | None = None
         if is_main():
             folder = new_profile_folder(graph.run.output_dir, graph.run.name)
-            held.enter_context(hold_run_folder(folder))
+            stack.enter_context(hold_run_folder(folder))
 
         from prerl_spec.engine.inspect.profiling import profile as calibrate
 

@@ -56,14 +56,14 @@ def run(arguments: argparse.Namespace) -> int:
             print(f"{folder} is finished: nothing to resume", file=sys.stderr)
         return 0
 
-    def take(stack: ExitStack) -> Path:
+    def lock_folder(stack: ExitStack) -> Path:
         stack.enter_context(hold_run_folder(folder))
         if more != Extension(None, 0):
             keep_aside(folder, graph.plan, graph.spec_text)
         print(f"resuming: {folder}", file=sys.stderr)
         return folder
 
-    return execute(graph, take, arguments)
+    return execute(graph, lock_folder, arguments)
 
 
 def keep_aside(folder: Path, plan: object, spec_text: str) -> None:

@@ -12,7 +12,7 @@ from prerl_spec.cli.shared.diagnostics import print_text
 from prerl_spec.cli.shared.launcher import add_processes, launch, processes_to_start
 from prerl_spec.cli.shared.locked import compile_locked
 from prerl_spec.cli.shared.overrides import add_overrides, overrides
-from prerl_spec.cli.shared.rank_environment import held_folder, is_main, reports_findings
+from prerl_spec.cli.shared.rank_environment import is_main, locked_folder, reports_findings
 from prerl_spec.compiler.graph import Graph
 from prerl_spec.compiler.past_runs.run_folder import choose_run_folder, hold_run_folder
 from prerl_spec.engine.record.artefacts import note_artefacts
@@ -63,7 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
             return launch(arguments.command_line, processes, leave_thread_count=_is_invariant(graph))
         return profile(compiled)
 
-    def take(stack: ExitStack) -> Path:
+    def lock_folder(stack: ExitStack) -> Path:
         folder, resuming = choose_run_folder(
             graph.run.output_dir, graph.run.name, graph.digest, run_dir=arguments.run_dir, new=arguments.new
         )
@@ -71,7 +71,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"{'resuming' if resuming else 'run folder'}: {folder}", file=sys.stderr)
         return folder
 
-    return execute(graph, take, arguments)
+    return execute(graph, lock_folder, arguments)
 
 
 def _refuse_contradictions(arguments: argparse.Namespace) -> None:
@@ -79,17 +79,17 @@ def _refuse_contradictions(arguments: argparse.Namespace) -> None:
         raise UsageError("--profile cannot be combined with --run-dir, --new or --debug", hint="drop the other options")
 
 
-def execute(graph: Graph, take: Callable[[ExitStack], Path], arguments: argparse.Namespace) -> int:
+def execute(graph: Graph, lock_folder: Callable[[ExitStack], Path], arguments: argparse.Namespace) -> int:
     """Runs a compiled graph in a run folder with a progress display, then writes its report; shared by `run` and `resume`.
 
-    The main process calls `take` to lock the folder (until the stack closes) before anything heavy is loaded, so that
+    The main process locks the folder (until the stack closes) before anything heavy is loaded, so that
     errors appear at once. If several processes share the run, it starts them and waits for them.
     """
     from prerl_spec.engine.record.run_inputs import write_given
 
     processes = processes_to_start(arguments.processes, graph.distributed.processes)
-    with ExitStack() as held:
-        folder = (held_folder() or take(held)) if is_main() else None
+    with ExitStack() as stack:
+        folder = (locked_folder() or lock_folder(stack)) if is_main() else None
         if folder is not None:
             write_given(folder, graph)
         if processes > 1:

@@ -35,7 +35,7 @@ def reports_findings() -> bool:
     return is_main() and ERRORS not in os.environ
 
 
-def held_folder() -> Path | None:
+def locked_folder() -> Path | None:
     """The run folder that `launch` has locked, None without a launcher."""
     return Path(os.environ[FOLDER]) if FOLDER in os.environ else None
 
