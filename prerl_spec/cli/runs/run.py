@@ -82,8 +82,8 @@ def _refuse_contradictions(arguments: argparse.Namespace) -> None:
 def execute(graph: Graph, lock_folder: Callable[[ExitStack], Path], arguments: argparse.Namespace) -> int:
     """Runs a compiled graph in a run folder with a progress display, then writes its report; shared by `run` and `resume`.
 
-    The main process locks the folder (until the stack closes) before anything heavy is loaded, so that
-    errors appear at once. If several processes share the run, it starts them and waits for them.
+    The main process locks the folder (until the stack closes) before anything heavy is loaded, so that errors
+    appear at once. If several processes share the run, it starts them and waits for them.
     """
     from prerl_spec.engine.record.run_inputs import write_given
 
