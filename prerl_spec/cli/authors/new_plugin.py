@@ -38,7 +38,7 @@ class Start:
 
     cls: str
     does: str
-    shown: str
+    readme: str
     """TOML excerpt for the README."""
     spec: Mapping[str, str] = field(default_factory=dict)
     """Overrides of SPEC, by key."""
@@ -120,29 +120,29 @@ def write_plugin(name: str, parent: Path, kind: str = "objective") -> Written:
     folder = parent / name
     if folder.exists():
         raise UsageError(f"{folder} already exists", hint="choose another name, or another folder with --in")
-    words = _words(name, kind)
+    placeholders = _placeholders(name, kind)
     files: list[Path] = []
     for template, place in FILES.items():
-        text = (TEMPLATES / f"{template.format(**words)}.template").read_text(encoding="utf-8")
-        for key, value in words.items():
+        text = (TEMPLATES / f"{template.format(**placeholders)}.template").read_text(encoding="utf-8")
+        for key, value in placeholders.items():
             text = text.replace(f"@{key}@", value)
-        file = folder / place.format(**words)
+        file = folder / place.format(**placeholders)
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(text, encoding="utf-8")
         except OSError as error:
             raise UsageError(f"{file} cannot be written: {error.strerror}", hint="choose another folder") from error
         files.append(file)
-    return Written(folder, tuple(files), words["use"], STARTS[kind])
+    return Written(folder, tuple(files), placeholders["use"], STARTS[kind])
 
 
-def _words(name: str, kind: str) -> dict[str, str]:
+def _placeholders(name: str, kind: str) -> dict[str, str]:
     """Placeholder -> text, for `@placeholder@` in a template; `use` is last because other values contain it."""
     start, namespace = STARTS[kind], name.removeprefix("prerl-").replace("-", "_")
     return {
         **SPEC,
         **start.spec,
-        "readme": start.shown,
+        "readme": start.readme,
         "name": name,
         "module": name.replace("-", "_"),
         "namespace": namespace,

@@ -122,8 +122,8 @@ def _train(file: Path, entry: Entry, seed: int, settings: Mapping[str, Any]) -> 
         graph = compile_spec(spec, local_code=True).graph
         print("\npre-training a randomly initialised 2-layer transformer (width 96) on sums:")
         trial = try_out(graph, Path(folder), _show_progress)
-    beside: Any = load(installed().providers("verifier", "math_verify")[0])()
-    page = batch_page(entry.kind, graph.phases[1], trial, samples_worth_seeing(trial.batch, 2), beside)
+    baseline: Any = load(installed().providers("verifier", "math_verify")[0])()
+    page = batch_page(entry.kind, graph.phases[1], trial, samples_worth_seeing(trial.batch, 2), baseline)
     if page:
         print(f"\n{page}")
     rewards = [r.metrics["reward_mean"] for r in trial.records if "reward_mean" in r.metrics]

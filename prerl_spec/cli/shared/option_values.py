@@ -6,7 +6,7 @@ import argparse
 def positive(text: str) -> int:
     """An integer ≥ 1. Raises ArgumentTypeError, which argparse reports together with the option."""
     if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not an integer ≥ 1")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive integer")
     return int(text)
 
 

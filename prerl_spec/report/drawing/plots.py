@@ -85,7 +85,7 @@ def curve_chart(
 def stacked_chart(
     title: str, unit: str, layers: Sequence[Curve], stretches: Sequence[Stretch], classes: Sequence[str]
 ) -> Html:
-    """Stacked shares that sum to 1, the first at the bottom; all layers have the same steps. Bins means above 240 steps."""
+    """Stacked shares that sum to 1, the first at the bottom; all layers have the same steps. Above 240 steps, bin means."""
     frame = Frame(_x_range(layers), (0.0, 1.0))
     inside = [s for s in stretches if s.last >= frame.x_range[0] and s.first <= frame.x_range[1]]
     thin = [c.points() for c in layers]

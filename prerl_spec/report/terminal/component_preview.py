@@ -12,10 +12,10 @@ SHOWN_GROUPS = 8
 MAX_CHARACTERS = 60
 
 
-def preview(kind: str, component: Any, step: Step, beside: Verifier) -> Iterator[str]:
-    """The preview of a component of this kind; empty for other kinds. `beside` is the verifier to compare with."""
+def preview(kind: str, component: Any, step: Step, baseline: Verifier) -> Iterator[str]:
+    """The preview of a component of this kind; empty for other kinds. `baseline` is the verifier to compare with."""
     if kind == "verifier":
-        yield from verdicts(step, beside)
+        yield from verdicts(step, baseline)
     elif kind == "reward":
         yield from reward_terms(step, component)
     elif kind == "filter":
@@ -24,9 +24,11 @@ def preview(kind: str, component: Any, step: Step, beside: Verifier) -> Iterator
         yield from measured(step, component)
 
 
-def verdicts(step: Step, beside: Verifier) -> Iterator[str]:
+def verdicts(step: Step, baseline: Verifier) -> Iterator[str]:
     """Counts of each outcome, and the attempts on which the verifiers differ; the batch has the tried one's verdicts."""
-    judged = [(g, a, a.verdict, _judge(beside, a, g)) for g in step.groups for a in g.attempts if a.verdict is not None]
+    judged = [
+        (g, a, a.verdict, _judge(baseline, a, g)) for g in step.groups for a in g.attempts if a.verdict is not None
+    ]
     for outcome in Outcome:
         mine = sum(v.outcome is outcome for _, _, v, _ in judged)
         theirs = sum(v.outcome is outcome for _, _, _, v in judged)

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 SHOWN_TOKENS = 14
 
 
-def batch_page(kind: str, phase: "Phase", trial: "Trial", samples: Sequence[int], beside: Verifier) -> str:
+def batch_page(kind: str, phase: "Phase", trial: "Trial", samples: Sequence[int], baseline: Verifier) -> str:
     """Previews a component on the stored batch; empty for kinds that do not process attempts.
 
-    An objective is compared with `grpo` on `samples` of the batch, a verifier with `beside`; the reward, filter or
+    An objective is compared with `grpo` on `samples` of the batch, a verifier with `baseline`; the reward, filter or
     probe is the first one of the phase.
     """
     batch = trial.batch
@@ -28,7 +28,7 @@ def batch_page(kind: str, phase: "Phase", trial: "Trial", samples: Sequence[int]
         table = token_table(batch, trial.codec, [*trial.tried, *trial.beside], samples, max_tokens=SHOWN_TOKENS)
         return f"one stored batch of {size}, before any update, compared with `grpo`:\n{table}"
     served: Sequence[Any] = {"reward": phase.rewards, "filter": phase.filters, "probe": phase.probes}.get(kind, ())
-    lines = list(preview(kind, served[0].component if served else None, batch, beside))
+    lines = list(preview(kind, served[0].component if served else None, batch, baseline))
     return "\n".join([f"one stored batch of {size}, before any update:", *lines]) if lines else ""
 
 
