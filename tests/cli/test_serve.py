@@ -163,7 +163,7 @@ def test_a_server_that_does_not_start_is_told_with_its_own_words(
 ) -> None:
     assert main(pretending(tmp_path, "fails", free_ports(1))) == 3
     said = capsys.readouterr().err
-    assert "ended with exit code 1: ValueError: the model is none" in said
+    assert "exited with code 1: ValueError: the model is none" in said
     assert ".log; restart the server" in said
 
 
@@ -178,7 +178,7 @@ def test_when_one_server_dies_the_others_end_too(tmp_path: Path) -> None:
     _, said = process.communicate(timeout=40)
     assert ready[1].startswith("ready"), said
     assert process.returncode == 5, said
-    assert f"http://127.0.0.1:{ports[0]} ended with exit code 1: RuntimeError: out of memory" in said
+    assert f"http://127.0.0.1:{ports[0]} exited with code 1: RuntimeError: out of memory" in said
     assert not any(map(is_alive, pids))
 
 

@@ -70,7 +70,7 @@ def test_a_killed_process_ends_the_others_and_the_same_command_goes_on(tmp_path:
         assert process.wait(60) == 5
     told = errors.read_text().splitlines()
     assert told[-2].startswith("error: process 1 of 2 was killed by SIGKILL")
-    assert told[-1] == "  = help: the same command goes on from the last commit"
+    assert told[-1] == "  = help: re-run the same command to resume from the last commit"
     assert sum("error" in line for line in told) == 1
     committed = max(int(f.name[5:]) for f in (tmp_path / "run" / "checkpoints").glob("step-*"))
     with started(line, tmp_path) as (process, errors):

@@ -186,4 +186,4 @@ def _exit_reason(code: int, log: Path) -> str:
         return f"on signal {signal.Signals(-code).name}"
     lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
     errors = [line for line in lines if "Error" in line]
-    return f"with exit code {code}: {(errors or lines or ['its log is empty'])[-1][-300:]}"
+    return f"with code {code}: {(errors or lines or ['its log is empty'])[-1][-300:]}"
