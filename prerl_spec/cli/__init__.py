@@ -1,1 +1,1 @@
-"""One file a command: shared < environment, authors, specs, results, runs < main."""
+"""The command line, one module per command: shared < environment, authors, specs, results, runs < main."""

@@ -1,6 +1,6 @@
-"""The command line: finds the command, runs it, and turns whatever ends it into one clear message and an exit code.
+"""The command line: dispatches to a command and turns every error into one message and an exit code.
 
-A command's module is imported only when it is asked for, so that `--help` loads nothing heavy.
+A command's module is imported only when that command runs, so that `--help` loads nothing heavy.
 """
 
 import argparse
@@ -15,25 +15,25 @@ from prerl_spec import __version__
 from prerl_spec.errors import PeerLost, PrerlError, SpecInvalid
 
 COMMANDS = {
-    "new": "write a spec to start from",
-    "validate": "check specs and report every mistake with its place",
-    "plan": "show what a run would do, before anything heavy is loaded",
-    "lock": "write down what a spec means here, or check what has drifted",
-    "fetch": "bring model, data and benchmarks here, for machines without a network",
-    "run": "run a spec; an unfinished run of the same plan goes on",
-    "resume": "go on with a run folder",
+    "new": "write a spec from a template",
+    "validate": "check specs and report every error with its location",
+    "plan": "show what a run would do, without loading a model",
+    "lock": "record what a spec resolves to, or check it for drift",
+    "fetch": "download the model, data and benchmarks of a spec, for use offline",
+    "run": "run a spec, resuming an unfinished run of the same plan",
+    "resume": "resume a run from its folder",
     "eval": "score a run, a model folder or a hub model",
-    "report": "write report.html of a run",
-    "samples": "read what the model wrote",
+    "report": "write the HTML report of a run",
+    "samples": "print sampled responses with their verdicts",
     "show": "print the resolved spec or its graph",
     "components": "list the installed components, or show one",
-    "diff": "tell where two specs, plans or runs differ in meaning",
-    "explain": "tell what a diagnostic code means",
-    "schema": "write the JSON Schema that editors check specs with",
-    "try": "hold an objective in a Python file against the laws, and train it a little",
-    "plugin": "write a plugin to start from, or hold an installed one against the laws",
-    "serve": "start the vLLM servers that a spec draws from, and end them on Ctrl-C",
-    "doctor": "tell what this machine can run, and what mends each gap",
+    "diff": "show where two specs, plans or runs differ in meaning",
+    "explain": "explain a diagnostic code",
+    "schema": "write the JSON Schema of specs, for editors",
+    "try": "check a component in a Python file against the laws of its kind, and train briefly",
+    "plugin": "create a plugin from a template, or check an installed one",
+    "serve": "start the vLLM servers that a spec samples from, until Ctrl-C",
+    "doctor": "report what this machine can run, and how to fix what is missing",
 }
 
 ROOMS = {
@@ -43,7 +43,7 @@ ROOMS = {
     "authors": ("components", "try", "plugin"),
     "environment": ("doctor",),
 }
-"""Where a command's module stands: `plan` is cli/specs/plan.py."""
+"""Package of each command's module: `plan` is cli/specs/plan.py."""
 
 ROOM_OF = {name: room for room, names in ROOMS.items() for name in names}
 
@@ -53,26 +53,26 @@ USAGE = 2
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one command and returns its exit code; argparse itself exits with 2 on an unknown option."""
+    """Runs one command and returns its exit code; argparse exits with 2 on an unknown option."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     with_traceback = "--traceback" in arguments
     if isinstance(sys.stdout, io.TextIOWrapper):
-        # A Windows code page lacks "−" and "ρ": a formula that it cannot write must not end the command.
+        # Windows code pages lack "−" and "ρ": a character that cannot be encoded must not abort the command.
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         return _dispatch([a for a in arguments if a != "--traceback"], ["--traceback"] if with_traceback else [])
     except BrokenPipeError:
-        # Whoever read our output has read enough; the interpreter must not fail again when it flushes stdout.
+        # The reader of our output has closed the pipe; the interpreter must not fail again when it flushes stdout.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except KeyboardInterrupt:
-        _print_error("interrupted", "the same command goes on")
+        _print_error("interrupted", "re-run the same command to resume")
         return INTERRUPTED
     except SpecInvalid as error:
         from prerl_spec.cli.shared.diagnostics import print_invalid
-        from prerl_spec.cli.shared.rank_environment import last_words
+        from prerl_spec.cli.shared.rank_environment import error_stream
 
-        with last_words() as stream:
+        with error_stream() as stream:
             print_invalid(error, stream)
         return error.exit_code
     except PrerlError as error:
@@ -84,9 +84,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         from prerl_spec.compiler.estimates.prerequisites import PIP_TRAIN, has_train
 
         hint = "prerl-spec doctor" if has_train() else PIP_TRAIN
-        _print_error(f"the package that brings `{error.name}` is not installed", hint)
+        _print_error(f"the package that provides `{error.name}` is not installed", hint)
         return 3
-    except Exception as error:  # the outermost frame: whatever else arrives here is a bug of ours, and says so
+    except Exception as error:  # the outermost frame: any other exception is a bug of ours and is reported as one
         return _internal_error(error, with_traceback)
 
 
@@ -120,8 +120,8 @@ def _top_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="prerl-spec",
         usage="prerl-spec COMMAND ...",
-        description="A spec of reinforcement learning for LLM reasoning, compiled and run.",
-        epilog=f"commands:\n{listing}\n\n`prerl-spec COMMAND --help` tells more of one.",
+        description="Compiles and runs reinforcement-learning specs for LLM reasoning.",
+        epilog=f"commands:\n{listing}\n\n`prerl-spec COMMAND --help` describes a command and its options.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"prerl-spec {__version__}")
@@ -138,16 +138,16 @@ def _unknown_command(name: str) -> int:
 
 
 def _print_error(message: str, hint: str | None, code: str | None = None, *, consequence: bool = False) -> None:
-    from prerl_spec.cli.shared.rank_environment import last_words
+    from prerl_spec.cli.shared.rank_environment import error_stream
 
-    with last_words(consequence=consequence) as stream:
+    with error_stream(consequence=consequence) as stream:
         print(f"error[{code}]: {message}" if code else f"error: {message}", file=stream)
         if hint is not None:
             print(f"  = help: {hint}", file=stream)
 
 
 def _internal_error(error: BaseException, with_traceback: bool) -> int:
-    # For this path alone: they are a third of what `--help` would import.
+    # Imported here because they would be a third of what `--help` imports.
     import tempfile
     import traceback
 
@@ -161,8 +161,8 @@ def _internal_error(error: BaseException, with_traceback: bool) -> int:
             "w", prefix="prerl-spec-", suffix=".traceback", delete=False, encoding="utf-8"
         ) as file:
             file.write(text)
-        where = f"the traceback is in {file.name}; please report it with the spec"
-    _print_error(f"internal error, a bug of prerl-spec: {last_line}", where)
+        where = f"the traceback was written to {file.name}; please report it together with the spec"
+    _print_error(f"internal error (a bug in prerl-spec): {last_line}", where)
     return INTERNAL
 
 

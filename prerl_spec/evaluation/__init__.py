@@ -1,1 +1,1 @@
-"""Scores a policy: scores < harness; the evaluator of held-out rows and the targets of `eval` stand above."""
+"""Scores a policy. Layers: scores < harness < the held-out evaluator and the targets of `eval`."""

@@ -1,4 +1,4 @@
-"""Scores the policy on a data set of the spec with our own verifier: no harness, the training prompts' own rendering."""
+"""Scores the policy on a data set of the spec with its verifier: without lm-eval, rendered like training prompts."""
 
 from collections.abc import Sequence
 
@@ -14,9 +14,9 @@ from prerl_spec.types import Draw, Generation, Prompt, Request, Score
 
 
 def score_holdout(site: EvaluationSite, name: str, draw: Draw, verifier: Verifier) -> list[Score]:
-    """avg@k and pass@k on the first `limit` questions of a data set; longer prompts than the model takes are an error.
+    """avg@k and pass@k on the first `limit` questions of a data set.
 
-    Raises EnvironmentUnmet where a row has no question or no gold answer.
+    Raises EnvironmentUnmet for a row without a question or gold answer, and for a prompt longer than the context.
     """
     prompts = _prompts(site, name, draw)
     what = Identity(
@@ -47,12 +47,14 @@ def _prompts(site: EvaluationSite, name: str, draw: Draw) -> list[Prompt]:
         row = data.row(number)
         prompt = render(row, number, name, data.rendering, site.codec)
         if prompt.question is None or prompt.gold is None:
-            raise EnvironmentUnmet(f"{row.where} has no question with a gold answer", hint="score another data set")
+            raise EnvironmentUnmet(
+                f"{row.where} has no question with a gold answer", hint="use a data set with questions and answers"
+            )
         if len(prompt.context) + draw.decoding.max_new_tokens > site.max_length:
             raise EnvironmentUnmet(
                 f"{row.where}: {len(prompt.context)} tokens and max_new_tokens {draw.decoding.max_new_tokens} exceed the "
-                f"{site.max_length} that the model takes",
-                hint="lower the evaluator's max_new_tokens; questions are never cut",
+                f"model's context length {site.max_length}",
+                hint="lower the evaluator's max_new_tokens; questions are never truncated",
             )
         prompts.append(prompt)
     return prompts
@@ -65,7 +67,7 @@ def _judge(
     drawn: Sequence[Sequence[Generation]],
     verifier: Verifier,
 ) -> list[int]:
-    """The number of right responses to each question; writes a few of them for people."""
+    """The number of right responses to each question; writes a few responses for reading."""
     asked = [(prompt, g) for prompt, generations in zip(prompts, drawn, strict=True) for g in generations]
     texts = [site.codec.decode(g.tokens[:-1] if g.stop == "eos" else g.tokens) for _, g in asked]
     evidence = [(text, str(p.gold), g.stop == "length") for (p, g), text in zip(asked, texts, strict=True)]

@@ -1,4 +1,4 @@
-"""A score taken outside a run: the target's model, opened as a run opens it, and scored once."""
+"""Scores a target outside a run, with its model opened as a run would open it."""
 
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -17,7 +17,7 @@ from prerl_spec.types import Score
 def score_target(
     target: Target, evaluator: Evaluator, folder: Path, tick: Callable[[str, int, int], None]
 ) -> list[Score]:
-    """The evaluator's scores, the same on every rank; its responses and caches lie below `folder`. A collective call.
+    """The evaluator's scores, the same on every rank; responses and caches are written below `folder`. A collective call.
 
     `tick(stage, done, total)` shows progress. Raises UsageError, EnvironmentUnmet and RunFailed as the evaluator does.
     """

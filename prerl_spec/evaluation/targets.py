@@ -1,7 +1,6 @@
-"""What `prerl-spec eval` can score: a run's newest checkpoint, a spec's model, a model folder, or a model of the hub.
+"""Targets of `prerl-spec eval`: a run's newest checkpoint, a spec's model, a model folder, or a hub model.
 
-A run and a spec bring their own system prompt, decoding and verifier, so that a score taken later can stand beside those
-that the run took itself.
+Runs and specs provide system prompt, decoding and verifier, so that later scores are comparable with those of the run.
 """
 
 import json
@@ -21,14 +20,14 @@ from prerl_spec.registry.kinds import Verifier
 from prerl_spec.types import Rendering
 
 BEFORE_THE_FIRST = -1
-"""In place of the index of a phase."""
+"""Stands for the index of a phase: the initial model."""
 
 _HUB_ID = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
 
 
 @dataclass(frozen=True)
 class Target:
-    """A model to be scored and how its own makers would have it asked.
+    """A model to score, with its rendering, sampling settings and verifier.
 
     Example: `Target("dsrl", hf_causal(name="runs/dsrl/checkpoints/step-000020"), Path("runs/dsrl/eval"), phase="prune")`.
     """
@@ -43,17 +42,17 @@ class Target:
     seed: int = 0
     rendering: Rendering = field(default_factory=Rendering)
     sampling: Mapping[str, Any] = field(default_factory=dict)
-    """Settings of the sampler that this model was trained with, as far as every sampler has them."""
+    """Settings of the sampler that this model was trained with; only those that every sampler has."""
     verifier: Verifier | None = None
     invariant: bool = False
-    """Whether its scores may not depend on how many processes there are."""
+    """Whether its scores must not depend on the number of processes."""
     data: Mapping[str, Any] = field(default_factory=dict)
-    """Data sets of the spec, one of which may bring the model's tokenizer."""
+    """Data sets of the spec; one of them may provide the model's tokenizer."""
 
 
 def find_target(text: str, *, local_code: bool = False) -> Target:
-    """The target that a user names. Raises UsageError where nothing of that name can be scored, and EnvironmentUnmet
-    where its Python files would run without leave (`local_code`)."""
+    """The target named on the command line. Raises UsageError if there is no such target, EnvironmentUnmet if it has
+    Python files and `local_code` does not allow them."""
     path = Path(text)
     if path.is_dir():
         if (path / "checkpoints").is_dir() or (path / "plan.json").is_file():
@@ -64,16 +63,18 @@ def find_target(text: str, *, local_code: bool = False) -> Target:
     if path.is_file() or path.suffix == ".toml":
         return _spec(path, local_code)
     if not _HUB_ID.fullmatch(text):
-        raise UsageError(f"{text} is not there", hint="name a run folder, a model folder or a hub model")
+        raise UsageError(f"{text} does not exist", hint="name a run folder, a model folder, a spec or a hub model")
     return Target(text, _hf_causal(text), Path(f"eval-{text.replace('/', '--')}"))
 
 
 def component(kind: Kind, use: str, settings: Mapping[str, Any], on: entry_points.Registry | None = None) -> Any:
-    """A component of a shelf (what is installed) with these settings. Raises EnvironmentUnmet where it is not there or is
-    broken."""
+    """A component of a registry (default: what is installed) with these settings. Raises EnvironmentUnmet if it is missing
+    or broken."""
     providers = (on or entry_points.installed()).providers(kind, use)
     if len(providers) != 1:
-        raise EnvironmentUnmet(f"the {kind} `{use}` is not installed", hint="prerl-spec components list")
+        raise EnvironmentUnmet(
+            f"the {kind} `{use}` is not installed", hint="`prerl-spec components list` shows what is installed"
+        )
     try:
         declaration = entry_points.load(providers[0])
     except entry_points.PluginFault as fault:
@@ -84,10 +85,12 @@ def component(kind: Kind, use: str, settings: Mapping[str, Any], on: entry_point
 def _run(folder: Path, local_code: bool) -> Target:
     saved = checkpoint.newest(folder / "checkpoints")
     if saved is None:
-        raise UsageError(f"{folder} has no valid checkpoint yet", hint="wait for the first, or name a model folder")
+        raise UsageError(
+            f"{folder} has no valid checkpoint yet", hint="wait for the first checkpoint, or name a model folder"
+        )
     plan = json.loads((folder / "plan.json").read_text(encoding="utf-8"))
     phases, state = plan["phases"], saved.state
-    # Between two phases the position already is that of the next one, before its first step.
+    # Between two phases the saved position is already the next phase, before its first step.
     index = state["phase"] - 1 if state["phase"] > 0 and state["step"] == 0 else state["phase"]
     return Target(
         name=plan["name"],
@@ -97,12 +100,12 @@ def _run(folder: Path, local_code: bool) -> Target:
         global_step=saved.global_step,
         generated_tokens=state["generated_tokens"],
         trained_tokens=state["trained_tokens"],
-        **conditions_of(plan, index, _shelf(folder / "plan.json", plan, local_code)),
+        **conditions_of(plan, index, _registry(folder / "plan.json", plan, local_code)),
     )
 
 
 def _spec(file: Path, local_code: bool) -> Target:
-    """The model that a spec starts from, asked as its evaluators ask it before the first phase."""
+    """The initial model of a spec, under the conditions of its evaluators before the first phase."""
     compiled = compile_spec(file, local_code=local_code)
     graph = compiled.graph
     return Target(
@@ -118,8 +121,8 @@ def _folder(folder: Path) -> Target:
     return Target(folder.resolve().name, _hf_causal(str(folder)), Path(f"eval-{folder.resolve().name}"))
 
 
-def _shelf(file: Path, plan: Mapping[str, Any], local_code: bool) -> entry_points.Registry:
-    """What is installed, with the Python files of a run's plan where it has some."""
+def _registry(file: Path, plan: Mapping[str, Any], local_code: bool) -> entry_points.Registry:
+    """The installed components, plus those of the plan's Python files, if any."""
     if not plan.get("plugin_files"):
         return entry_points.installed()
     planned = read_plan(file)
@@ -128,8 +131,7 @@ def _shelf(file: Path, plan: Mapping[str, Any], local_code: bool) -> entry_point
 
 
 def conditions_of(plan: Mapping[str, Any], phase: int, on: entry_points.Registry) -> dict[str, Any]:
-    """Seed, rendering, sampling, verifier and determinism that a plan's own evaluators use once the phase of this index has
-    ended."""
+    """Seed, rendering, sampling, verifier and determinism of a plan's evaluators after the phase of this index has ended."""
     phases = plan["phases"]
     ended = [] if phase == BEFORE_THE_FIRST else [phases[phase]]
     serving = {
@@ -149,7 +151,7 @@ def conditions_of(plan: Mapping[str, Any], phase: int, on: entry_points.Registry
 
 
 def _rendering(plan: Mapping[str, Any]) -> Rendering:
-    """That of the first phase's data set."""
+    """The rendering of the first phase's data set."""
     if not plan["phases"]:
         return Rendering()
     name = next(iter(plan["phases"][0]["data"]))

@@ -1,1 +1,1 @@
-"""A run folder for readers: formatting < tables < drawing < page < terminal."""
+"""Reports on a run, as HTML and for a terminal. Layers: formatting < tables < drawing < page < terminal."""

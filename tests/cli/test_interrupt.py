@@ -30,6 +30,6 @@ def test_ctrl_c_ends_with_75_and_the_same_command_finishes(tmp_path: Path) -> No
     assert "Traceback" not in said
     finished = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
     assert finished.returncode == 0, finished.stderr
-    assert "going on in: runs/small" in finished.stderr
+    assert "resuming: runs/small" in finished.stderr
     steps = [e["global_step"] for e in map(json.loads, events.read_text().splitlines()) if e["event"] == "step"]
     assert steps == list(range(1, 406)), "no step is lost or repeated"

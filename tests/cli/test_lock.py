@@ -322,7 +322,7 @@ def test_a_run_follows_its_lock_or_says_that_it_does_not(locked: Path, capsys: p
     said = capsys.readouterr().err
     assert other.plan.digest != lock.digest
     assert "changed since the lock: `run.seed` is 4, locked is 3" in said
-    assert "is not followed" in said
+    assert "is out of date" in said
     assert read_lock(lock_file(locked)) == lock, "a plain run writes no lock"
 
 

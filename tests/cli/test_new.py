@@ -33,7 +33,7 @@ def test_nothing_is_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture[st
     file = tmp_path / "mine.toml"
     file.write_text("mine")
     assert main(["new", str(file), "--template", "smoke"]) == 2
-    assert "stays as it is" in capsys.readouterr().err
+    assert "left unchanged" in capsys.readouterr().err
     assert file.read_text() == "mine"
 
 

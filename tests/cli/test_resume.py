@@ -99,7 +99,7 @@ def test_another_meaning_is_refused_leaf_by_leaf(
 
 def test_a_finished_run_has_nothing_to_do(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert command(finished, "resume", str(finished / "run")) == 0
-    assert "finished: nothing to do" in capsys.readouterr().err
+    assert "finished: nothing to resume" in capsys.readouterr().err
 
 
 READING = """

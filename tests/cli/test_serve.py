@@ -163,8 +163,8 @@ def test_a_server_that_does_not_start_is_told_with_its_own_words(
 ) -> None:
     assert main(pretending(tmp_path, "fails", free_ports(1))) == 3
     said = capsys.readouterr().err
-    assert "ended with exit code 1: ValueError: the model is none" in said
-    assert ".log says more" in said
+    assert "exited with code 1: ValueError: the model is none" in said
+    assert ".log; restart the server" in said
 
 
 def test_when_one_server_dies_the_others_end_too(tmp_path: Path) -> None:
@@ -178,14 +178,14 @@ def test_when_one_server_dies_the_others_end_too(tmp_path: Path) -> None:
     _, said = process.communicate(timeout=40)
     assert ready[1].startswith("ready"), said
     assert process.returncode == 5, said
-    assert f"http://127.0.0.1:{ports[0]} ended with exit code 1: RuntimeError: out of memory" in said
+    assert f"http://127.0.0.1:{ports[0]} exited with code 1: RuntimeError: out of memory" in said
     assert not any(map(is_alive, pids))
 
 
 def test_a_spec_without_servers_is_a_mistake_of_the_caller(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     spec = write(tmp_path, "max_new_tokens = 8", sampler="transformers")
     assert main(["serve", str(spec), "--unset", "plugins"]) == 2
-    assert "no sampler of this spec draws in servers" in capsys.readouterr().err
+    assert "no sampler of this spec uses servers" in capsys.readouterr().err
 
 
 def test_a_run_asks_for_its_servers_before_anything_heavy_is_loaded(tmp_path: Path) -> None:

@@ -181,7 +181,7 @@ class Once(Handover):
 def test_a_schedule_is_held_against_the_laws_only(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "once.py").write_text(SCHEDULE)
     assert main(["try", str(tmp_path / "once.py")]) == 0
-    assert "nothing is trained: a schedule is held" in capsys.readouterr().out
+    assert "training skipped: a schedule is only checked" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -216,7 +216,7 @@ def test_a_setting_of_try_is_written_as_key_and_value(tmp_path: Path, capsys: py
         ("1 / 0", [], 3, "ZeroDivisionError"),
         ("x = 1", [], 3, "defines no component"),
         (FILTER + FILTER.replace("Anything", "Everything"), [], 2, "choose one with --name: anything, everything"),
-        (FILTER, ["--name", "nothing"], 2, "it has: anything"),
+        (FILTER, ["--name", "nothing"], 2, "it defines: anything"),
     ],
 )
 def test_a_file_that_cannot_be_tried_says_why(
@@ -252,7 +252,7 @@ def test_an_objective_that_lacks_a_member_is_not_trained(objective: Path, capsys
     assert main(["try", str(objective)]) == 3
     shown = capsys.readouterr().out
     assert "`terms` is missing" in shown
-    assert "nothing is trained: hint the above first" in shown
+    assert "training skipped: fix the broken checks above first" in shown
 
 
 def test_an_objective_on_documents_is_held_against_the_laws_only(

@@ -294,7 +294,7 @@ def test_a_killed_server_ends_the_run_and_the_same_command_goes_on(another: Serv
     process = run()
     _, said = process.communicate(timeout=240)
     assert process.returncode == 0, said
-    assert "going on in: run" in said
+    assert "resuming: run" in said
     after = {e["global_step"]: e for e in steps_of(tmp_path / "run")}
     assert sorted(after) == list(range(1, 9))
     committed = max(int(f.name.removeprefix("step-")) for f in {p.parent for p in kept} if f.name.startswith("step-"))

@@ -44,7 +44,7 @@ def test_a_launcher_that_is_at_work_already_starts_them_all(monkeypatch: pytest.
     monkeypatch.setenv("RANK", "0")
     monkeypatch.setenv("WORLD_SIZE", "4")
     assert processes_to_start(None, 2) == 1
-    with pytest.raises(UsageError, match="--processes 2, and a launcher has started 4"):
+    with pytest.raises(UsageError, match="--processes 2 contradicts the launcher, which has started 4"):
         processes_to_start(2, 4)
 
 
@@ -70,7 +70,7 @@ def test_a_killed_process_ends_the_others_and_the_same_command_goes_on(tmp_path:
         assert process.wait(60) == 5
     told = errors.read_text().splitlines()
     assert told[-2].startswith("error: process 1 of 2 was killed by SIGKILL")
-    assert told[-1] == "  = help: the same command goes on from the last commit"
+    assert told[-1] == "  = help: re-run the same command to resume from the last commit"
     assert sum("error" in line for line in told) == 1
     committed = max(int(f.name[5:]) for f in (tmp_path / "run" / "checkpoints").glob("step-*"))
     with started(line, tmp_path) as (process, errors):

@@ -144,11 +144,11 @@ def test_a_verifier_of_the_specs_own_file_judges_once_local_code_is_allowed(
     ("words", "code", "said"),
     [
         (["model", "--tasks", "mathh500"], 2, "unknown task `mathh500`: did you mean `math500`"),
-        (["model", "--tasks", "math500", "--data", "math50=x"], 2, "`math50`, which --tasks does not name"),
+        (["model", "--tasks", "math500", "--data", "math50=x"], 2, "`math50`, which is not in --tasks"),
         (["model", "--tasks", "math500", "--data", "math500=x"], 3, "the rows of math500 cannot be read: x"),
         (["model", "--tasks", "math500", "--temperature", "-1"], 2, "--temperature"),
         (["model", "--tasks", ","], 2, "--tasks"),
-        (["./nowhere", "--tasks", "math500"], 2, "./nowhere is not there"),
+        (["./nowhere", "--tasks", "math500"], 2, "./nowhere does not exist"),
         (["empty", "--tasks", "math500"], 2, "neither a run folder nor a model folder"),
         (["nobody/nothing", "--tasks", "math500"], 3, "nobody/nothing"),
     ],

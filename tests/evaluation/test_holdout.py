@@ -83,5 +83,8 @@ def test_rows_that_cannot_be_scored_are_named(tmp_path: Path) -> None:
         with pytest.raises(EnvironmentUnmet, match="sums, row 0 has no question with a gold answer"):
             Holdout(data="sums").score(scene.site)
         too_long = dataclasses.replace(scene.site, data={"sums": Sums()})
-        with pytest.raises(EnvironmentUnmet, match=r"sums, row 0: \d+ tokens and max_new_tokens 510 exceed the 512"):
+        with pytest.raises(
+            EnvironmentUnmet,
+            match=r"sums, row 0: \d+ tokens and max_new_tokens 510 exceed the model's context length 512",
+        ):
             Holdout(data="sums", max_new_tokens=510).score(too_long)

@@ -318,7 +318,7 @@ def test_a_row_that_cannot_be_used_is_told_with_its_line(tmp_path: Path, rows: P
 def test_missing_and_empty_files_are_told(tmp_path: Path, rows: Path) -> None:
     with tiny_scene(tmp_path) as scene:
         rows.write_text("\n")
-        with pytest.raises(EnvironmentUnmet, match="holds no rows for math500"):
+        with pytest.raises(EnvironmentUnmet, match="contains no rows for math500"):
             evaluator(rows).score(scene.site)
         rows.unlink()
         with pytest.raises(EnvironmentUnmet, match="cannot be read"):
@@ -337,14 +337,14 @@ def test_an_unreachable_hub_is_told_with_the_way_around(tmp_path: Path, monkeypa
 
 
 def test_worked_examples_that_a_task_does_not_have_are_refused(tmp_path: Path, rows: Path) -> None:
-    with tiny_scene(tmp_path) as scene, pytest.raises(UsageError, match="`math500` has no worked examples"):
+    with tiny_scene(tmp_path) as scene, pytest.raises(UsageError, match="`math500` has no few-shot examples"):
         evaluator(rows, num_fewshot=2).score(scene.site)
 
 
 def test_a_verifier_without_verdicts_gives_no_score(tmp_path: Path, rows: Path) -> None:
     with (
         tiny_scene(tmp_path, verifier=Speechless()) as scene,
-        pytest.raises(RunFailed, match="no verdict on 24 of 24 responses, first: still thinking"),
+        pytest.raises(RunFailed, match="no verdict on 24 of 24 responses; first: still thinking"),
     ):
         evaluator(rows).score(scene.site)
 

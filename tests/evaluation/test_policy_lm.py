@@ -139,7 +139,10 @@ def test_each_repeat_has_a_stream_of_its_own_and_keeps_it(tmp_path: Path) -> Non
 
 def test_a_question_that_does_not_fit_is_never_cut(tmp_path: Path) -> None:
     with tiny_scene(tmp_path) as scene:
-        with pytest.raises(RunFailed, match="made_up, question 5: 505 tokens and max_new_tokens 12 exceed the 512"):
+        with pytest.raises(
+            RunFailed,
+            match="made_up, question 5: 505 tokens and max_new_tokens 12 exceed the model's context length 512",
+        ):
             lm_of(scene).generate_until([instance("generate_until", "x" * 505, {"until": []}, doc_id=5)])
         with pytest.raises(RunFailed, match="a text of 601 tokens"):
             lm_of(scene).loglikelihood([instance("loglikelihood", "x" * 600, "y")])

@@ -122,7 +122,7 @@ def test_each_score_states_how_it_was_made(page: str) -> None:
 def test_thoughts_come_with_the_ratio_to_the_starting_model_and_the_rule_set(page: str) -> None:
     text = "".join(Elements(page).text)
     assert "0.195 (0.54×)" in text
-    assert "ratio to the starting model (global step 61). Rule set: seal." in text
+    assert "ratio to the initial model (global step 61). Rule set: seal." in text
 
 
 def test_samples_of_the_first_and_last_step_of_each_sampled_phase_can_be_read(page: str) -> None:
@@ -136,7 +136,7 @@ def test_a_run_of_ten_thousand_steps_is_thinned_and_says_so(tmp_path: Path) -> N
     run = read_run(write_run(tmp_path / "run"))
     later = [replace(run.steps[k % 30 + 80], global_step=k, phase="refine") for k in range(121, 10_121)]
     page = render([replace(run, steps=(*run.steps, *later))])
-    assert "line: mean of each bin; band: least to greatest" in page
+    assert "line: mean of each bin; band: minimum to maximum" in page
     assert "shares are means of each bin" in page
     assert len(page) < 700_000
 
@@ -147,7 +147,7 @@ def test_a_run_that_has_only_begun_still_has_a_page(tmp_path: Path) -> None:
     (folder / "events.jsonl").write_text("", encoding="utf-8")
     page = write_report([folder]).read_text(encoding="utf-8")
     assert "no step yet, not finished" in page
-    assert "Nothing was scored yet." in page
+    assert "No scores yet." in page
 
 
 def test_several_runs_share_drawings_and_are_told_apart(tmp_path: Path) -> None:

@@ -65,7 +65,7 @@ def test_a_torn_last_line_is_left_out(run_folder: Path) -> None:
 
 def test_a_broken_line_in_the_middle_is_named(run_folder: Path) -> None:
     append(run_folder, "{broken\n", a_step(121, 0.5))
-    with pytest.raises(RunFailed, match=r"events\.jsonl:\d+ is no JSON"):
+    with pytest.raises(RunFailed, match=r"events\.jsonl:\d+ is not valid JSON"):
         read_run(run_folder)
 
 
@@ -75,7 +75,7 @@ def test_values_that_are_not_finite_do_not_reach_a_curve(run_folder: Path) -> No
 
 
 def test_a_folder_without_events_is_no_run(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="no run folder"):
+    with pytest.raises(UsageError, match="is not a run folder"):
         read_run(tmp_path)
 
 
@@ -87,7 +87,7 @@ def test_a_score_that_leaves_something_out_is_not_rendered(run_folder: Path, nam
     if nothing == "absent":
         del row[name]
     write_json(run_folder / "scores.json", [row])
-    with pytest.raises(RunFailed, match=rf"scores\.json\[0\]: a score must state {name}"):
+    with pytest.raises(RunFailed, match=rf"scores\.json\[0\]: a score must include {name}"):
         write_report([run_folder])
     assert not (run_folder / "report.html").exists()
 

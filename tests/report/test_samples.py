@@ -42,9 +42,9 @@ def test_a_response_cannot_steer_the_terminal(run_folder: Path, capsys: pytest.C
 @pytest.mark.parametrize(
     ("arguments", "message", "hint"),
     [
-        (["--step", "3"], "no journal of global step 3", "61, 75-76, 120"),
-        (["--phase", "prunee"], "no sampled step of phase prunee", "prune, refine"),
-        (["--step", "61", "--phase", "refine"], "step 61 is not one of phase refine", "prune, refine"),
+        (["--step", "3"], "global step 3 is not in the journal", "61, 75-76, 120"),
+        (["--phase", "prunee"], "phase prunee has no sampled step", "prune, refine"),
+        (["--step", "61", "--phase", "refine"], "global step 61 does not belong to phase refine", "prune, refine"),
     ],
 )
 def test_what_is_not_there_is_said_with_what_is(

@@ -8,7 +8,7 @@ def test_rewards_up_to_one_stand_between_zero_and_the_next_tenth() -> None:
     assert page.startswith("mean reward of each of 3 batches")
     assert " 0.40 |" in page
     assert " 0.00 +---" in page
-    assert "first third of them 0.100, last third 0.300." in page
+    assert "mean of the first third 0.100, of the last third 0.300." in page
 
 
 def test_penalties_stand_below_zero_and_bonuses_above_one() -> None:

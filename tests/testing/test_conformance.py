@@ -184,5 +184,5 @@ def test_names_that_no_distribution_can_have_are_refused(name: str, tmp_path: Pa
 
 def test_nothing_is_overwritten(tmp_path: Path) -> None:
     write_plugin("prerl-acme", tmp_path)
-    with pytest.raises(UsageError, match="there already"):
+    with pytest.raises(UsageError, match="already exists"):
         write_plugin("prerl-acme", tmp_path)

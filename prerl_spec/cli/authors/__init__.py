@@ -1,1 +1,1 @@
-"""Commands for authors of components: components, plugin, try."""
+"""Commands for component authors: components, plugin, try."""

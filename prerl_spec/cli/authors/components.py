@@ -1,4 +1,4 @@
-"""`components list` tells what is installed, from metadata alone; `components show NAME` tells all about one."""
+"""`components list` lists installed components from metadata alone; `components show NAME` describes one in full."""
 
 import argparse
 import inspect
@@ -19,12 +19,14 @@ WIDTH = 100
 
 def add(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", required=True, metavar="list|show")
-    listing = actions.add_parser("list", help="every component by kind; imports none of them")
+    listing = actions.add_parser("list", help="list every component by kind, without importing any")
     listing.add_argument("--kind", choices=KINDS, metavar="KIND", help=f"one of: {', '.join(KINDS)}")
-    listing.add_argument("--json", action="store_true", help="a JSON array, for programs")
-    showing = actions.add_parser("show", help="one component: what it does, its settings, ports and needs")
-    showing.add_argument("name", metavar="NAME")
-    showing.add_argument("--kind", choices=KINDS, metavar="KIND", help="where a name stands for several kinds")
+    listing.add_argument("--json", action="store_true", help="print a JSON array")
+    showing = actions.add_parser("show", help="describe one component: its purpose, settings, ports and prerequisites")
+    showing.add_argument("name", metavar="NAME", help="name of the component")
+    showing.add_argument(
+        "--kind", choices=KINDS, metavar="KIND", help="the kind, when several components share the name"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -83,17 +85,17 @@ def _find(registry: "Registry", name: str, kind: str | None) -> "Entry":
         return found[0]
     if found:
         which = ", ".join(f"{e.kind} of {e.distribution}" for e in found)
-        raise UsageError(f"`{name}` is several components: {which}", hint="say which with --kind")
+        raise UsageError(f"`{name}` is ambiguous: {which}", hint="select one with --kind")
     names = sorted({e.name for e in registry.entries if not e.is_foreign_bare and kind in (None, e.kind)})
     near = get_close_matches(name, names, n=1)
     raise UsageError(
-        f"no component `{name}` is installed" + (f" as {kind}" if kind else ""),
-        hint=f"did you mean `{near[0]}`?" if near else "prerl-spec components list",
+        f"no {kind or 'component'} named `{name}` is installed",
+        hint=f"did you mean `{near[0]}`?" if near else "`prerl-spec components list` shows every installed component",
     )
 
 
 def _settings(component: "type[Component]") -> Iterator[str]:
-    """One block a setting: name, type, default, what it does."""
+    """One block per setting: name, type, default and description."""
     schema = component.model_json_schema(mode="validation", by_alias=True)
     required = set(schema.get("required", ()))
     if not schema.get("properties"):
@@ -107,7 +109,7 @@ def _settings(component: "type[Component]") -> Iterator[str]:
 
 
 def _type(schema: dict[str, Any], root: dict[str, Any]) -> str:
-    """A JSON schema in a few words: `"a" | "b"`, `number > 0`, `list of string`."""
+    """A short rendering of a JSON schema: `"a" | "b"`, `number > 0`, `list of string`."""
     if "$ref" in schema:
         return _type(root["$defs"][schema["$ref"].rsplit("/", 1)[1]], root)
     if "const" in schema or "enum" in schema:
@@ -131,7 +133,7 @@ def _toml(value: object) -> str:
 
 
 def _declared(component: "type[Component]") -> dict[str, list[str]]:
-    """Ports and needs with default settings; a component with required settings declares them in a plan only."""
+    """Ports and prerequisites under the default settings; empty for a component with required settings."""
     from pydantic import ValidationError
 
     try:
@@ -139,7 +141,7 @@ def _declared(component: "type[Component]") -> dict[str, list[str]]:
     except ValidationError:
         return {}
     declared = {
-        "requires": sorted(built.consumes()),
+        "consumes": sorted(built.consumes()),
         "provides": sorted(built.provides()),
         "needs": [f"{r.what} {r.name} ({r.hint})" for r in built.prerequisites()],
     }

@@ -1,4 +1,4 @@
-"""Writes a distribution for `plugin new` from the templates beside this file: one component of a kind, to start from."""
+"""Scaffolds a plugin distribution for `plugin new`: one component of a kind, from the templates in `plugin_template/`."""
 
 import re
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ FILES = {
     "test_{kind}.py": "tests/test_{kind}.py",
     "spec.toml": "specs/{name}.toml",
 }
-"""Template -> where it is written."""
+"""Template -> path of the generated file."""
 
 SPEC = {
     "data": '{ use = "arithmetic_chains", steps = [1, 1] }',
@@ -29,19 +29,19 @@ SPEC = {
     "optimizer": '{ use = "adamw", lr = 1e-4 }',
     "more": "",
 }
-"""What the phase of the written spec is made of, where the new component is not."""
+"""Components of the generated spec's training phase, other than the new one."""
 
 
 @dataclass(frozen=True)
 class Start:
-    """The component that a kind begins with: its class, what it does, and where it stands in a spec."""
+    """The example component of a kind: its class, what it does, and how a spec selects it."""
 
     cls: str
     does: str
-    shown: str
-    """In the README."""
+    readme: str
+    """TOML excerpt for the README."""
     spec: Mapping[str, str] = field(default_factory=dict)
-    """In place of what SPEC has under the same key."""
+    """Overrides of SPEC, by key."""
 
     @property
     def component(self) -> str:
@@ -57,53 +57,53 @@ STARTS = {
     ),
     "verifier": Start(
         "LastNumber",
-        "takes the last number of a response for its answer",
+        "extracts the last number of a response as its answer",
         '[verifier]\nuse = "@use@"\ntolerance = 0.0',
         {"verifier": '"@use@"'},
     ),
     "reward": Start(
         "Brevity",
-        "lets long responses cost something",
+        "penalises long responses",
         '[[rewards]]\nuse = "@use@"\nprice = 0.01',
         {"more": 'rewards = [{ use = "@use@", price = 0.01 }]\n'},
     ),
     "filter": Start(
         "Unsolved",
-        "drops prompts that are nearly solved",
+        "drops groups that are nearly solved",
         '[[filters]]\nuse = "@use@"\nmost = 0.75',
         {"more": 'filters = [{ use = "@use@", most = 0.75 }]\n'},
     ),
     "data": Start(
         "Additions",
-        "asks for sums",
+        "generates addition questions",
         '[data.train]\nuse = "@use@"\nlargest = 9',
         {"data": '{ use = "@use@", largest = 9 }'},
     ),
     "probe": Start(
         "Repetition",
-        "measures how much responses repeat themselves",
+        "measures repetition within responses",
         '[[probes]]\nuse = "@use@"\nn = 3',
         {"more": 'probes = [{ use = "@use@", n = 3 }]\n'},
     ),
     "schedule": Start(
         "UntilReward",
-        "ends a phase that is good enough",
+        "ends a phase at a target mean reward",
         '[phases.schedule]\nuse = "@use@"\nreward = 0.9',
         {"schedule": '{ use = "@use@", steps = 3 }'},
     ),
     "optimizer": Start(
         "Sgd",
-        "is stochastic gradient descent with momentum",
+        "implements stochastic gradient descent with momentum",
         '[optimizer]\nuse = "@use@"\nlr = 0.1',
         {"optimizer": '{ use = "@use@", lr = 0.1 }'},
     ),
 }
-"""Kind -> what `plugin new --kind` writes."""
+"""Kind -> the component that `plugin new --kind` generates."""
 
 
 @dataclass(frozen=True)
 class Written:
-    """What was written: the distribution's folder, its files, the name of its component in a spec, and the start."""
+    """A generated distribution: its folder, its files, and its component's name in a spec."""
 
     folder: Path
     files: tuple[Path, ...]
@@ -112,35 +112,37 @@ class Written:
 
 
 def write_plugin(name: str, parent: Path, kind: str = "objective") -> Written:
-    """Raises UsageError for a name that no distribution can have, and for a folder that is there already."""
+    """Writes the distribution to `parent/name`. Raises UsageError for an invalid name and for an existing folder."""
     if not NAME.fullmatch(name) or name in ("prerl-spec", "prerl"):
-        raise UsageError(f"`{name}` is no name for a plugin", hint="write lower-case words with hyphens: prerl-acme")
+        raise UsageError(
+            f"`{name}` is not a valid plugin name", hint="use lower-case words joined by hyphens: prerl-acme"
+        )
     folder = parent / name
     if folder.exists():
-        raise UsageError(f"{folder} is there already", hint="choose another name, or --in another folder")
-    words = _words(name, kind)
+        raise UsageError(f"{folder} already exists", hint="choose another name, or another folder with --in")
+    placeholders = _placeholders(name, kind)
     files: list[Path] = []
     for template, place in FILES.items():
-        text = (TEMPLATES / f"{template.format(**words)}.template").read_text(encoding="utf-8")
-        for key, value in words.items():
+        text = (TEMPLATES / f"{template.format(**placeholders)}.template").read_text(encoding="utf-8")
+        for key, value in placeholders.items():
             text = text.replace(f"@{key}@", value)
-        file = folder / place.format(**words)
+        file = folder / place.format(**placeholders)
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(text, encoding="utf-8")
         except OSError as error:
             raise UsageError(f"{file} cannot be written: {error.strerror}", hint="choose another folder") from error
         files.append(file)
-    return Written(folder, tuple(files), words["use"], STARTS[kind])
+    return Written(folder, tuple(files), placeholders["use"], STARTS[kind])
 
 
-def _words(name: str, kind: str) -> dict[str, str]:
-    """What stands between @ in a template; `use` is last, because others hold it."""
+def _placeholders(name: str, kind: str) -> dict[str, str]:
+    """Placeholder -> text, for `@placeholder@` in a template; `use` is last because other values contain it."""
     start, namespace = STARTS[kind], name.removeprefix("prerl-").replace("-", "_")
     return {
         **SPEC,
         **start.spec,
-        "readme": start.shown,
+        "readme": start.readme,
         "name": name,
         "module": name.replace("-", "_"),
         "namespace": namespace,

@@ -1,4 +1,4 @@
-"""`plugin new NAME` writes a distribution to start from; `plugin check DIST` holds an installed one against its kinds."""
+"""`plugin new NAME` scaffolds a distribution; `plugin check DIST` checks an installed one against the laws of its kinds."""
 
 import argparse
 from collections.abc import Sequence
@@ -8,18 +8,22 @@ from prerl_spec.cli.authors.new_plugin import STARTS, write_plugin
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    """The command's options."""
+    """Adds the command's arguments to `parser`."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="new|check")
-    new = actions.add_parser("new", help="write a distribution with one component, its tests and a spec")
+    new = actions.add_parser("new", help="create a distribution with one component, its tests and a spec")
     new.add_argument("name", metavar="NAME", help="name of the distribution, such as prerl-acme")
     new.add_argument("--kind", choices=STARTS, default="objective", metavar="KIND", help=f"one of: {', '.join(STARTS)}")
-    new.add_argument("--in", dest="folder", type=Path, default=Path(), metavar="DIR", help="where its folder is made")
-    check = actions.add_parser("check", help="hold an installed distribution against the laws of its components")
+    new.add_argument(
+        "--in", dest="folder", type=Path, default=Path(), metavar="DIR", help="parent folder; default: the current one"
+    )
+    check = actions.add_parser(
+        "check", help="check an installed distribution against the laws of its components' kinds"
+    )
     check.add_argument("distribution", metavar="DIST", help="name of the distribution")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """0 where everything holds, 3 where something is broken."""
+    """Exit code 0 if every check holds, 3 if any is broken."""
     if arguments.action == "new":
         return _new(arguments.name, arguments.folder, arguments.kind)
     return _check(arguments.distribution)
@@ -30,7 +34,7 @@ def _new(name: str, parent: Path, kind: str) -> int:
     for file in written.files:
         print(file)
     print(
-        f"\nIt has one {kind}, `{written.component}`, which {written.start.does}. Next:\n"
+        f"\nThe {kind} `{written.component}` {written.start.does}. Next steps:\n"
         f"  cd {written.folder}\n"
         "  pip install -e '.[test]'\n"
         "  python -m pytest -q\n"

@@ -1,4 +1,4 @@
-"""`try FILE.py`: an afternoon's idea held against the laws of its kind, shown on one batch, and through 30 updates."""  # noqa: N999
+"""`try FILE.py`: checks a component against the laws of its kind, previews it on one batch, and trains 30 updates."""  # noqa: N999
 
 import argparse
 import sys
@@ -18,19 +18,23 @@ from prerl_spec.registry.local import local_entries
 from prerl_spec.types import StepRecord
 
 LINE_EVERY = 5
-"""Steps between two lines of progress."""
+"""Steps between two progress lines."""
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    """The command's options."""
-    parser.add_argument("file", type=Path, metavar="FILE.py", help="a Python file with a component; it is run")
-    parser.add_argument("--name", metavar="NAME", help="which of its components, where it has several")
+    """Adds the command's arguments to `parser`."""
+    parser.add_argument(
+        "file", type=Path, metavar="FILE.py", help="a Python file that defines a component; it is executed"
+    )
+    parser.add_argument("--name", metavar="NAME", help="the component to try, if the file defines several")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of the component")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the model, its data and its samples")
+    parser.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="seed of the model, the data and the rollouts; default: 0"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """0 where the laws hold, 3 where one is broken (what follows is shown all the same)."""
+    """Exit code 0 if the laws hold, 3 if one is broken (the preview may still be shown)."""
     begun = time.monotonic()
     settings = _settings(arguments.set)
     entry = _chosen(arguments.file, arguments.name)
@@ -39,10 +43,10 @@ def run(arguments: argparse.Namespace) -> int:
     states = _laws(entry)
     exit_code = 3 if "broken" in states.values() else 0
     if (why := _not_trained(entry, states)) is not None:
-        print(f"\nnothing is trained: {why}")
+        print(f"\ntraining skipped: {why}")
         return exit_code
     _train(arguments.file, entry, arguments.seed, settings)
-    print(f"\n{time.monotonic() - begun:.0f} s in all")
+    print(f"\n{time.monotonic() - begun:.0f} s in total")
     return exit_code
 
 
@@ -54,15 +58,17 @@ def _chosen(file: Path, name: str | None) -> Entry:
     names = {e.name.removeprefix("local."): e for e in entries}
     if name is not None:
         if name.removeprefix("local.") not in names:
-            raise UsageError(f"{file} has no component `{name}`", hint=f"it has: {', '.join(names)}")
+            raise UsageError(f"{file} defines no component `{name}`", hint=f"it defines: {', '.join(names)}")
         return names[name.removeprefix("local.")]
     if len(entries) > 1:
-        raise UsageError(f"{file} has {len(entries)} components", hint=f"choose one with --name: {', '.join(names)}")
+        raise UsageError(
+            f"{file} defines {len(entries)} components", hint=f"choose one with --name: {', '.join(names)}"
+        )
     return entries[0]
 
 
 def _laws(entry: Entry) -> dict[str, str]:
-    """Check -> whether it held, each printed as it is found."""
+    """Check -> its state; each finding is printed as it arrives."""
     from prerl_spec.testing.conformance.check import check_entry
 
     states: dict[str, str] = {}
@@ -73,28 +79,28 @@ def _laws(entry: Entry) -> dict[str, str]:
 
 
 def _not_trained(entry: Entry, states: Mapping[str, str]) -> str | None:
-    """Why the second half of the command has nothing to do, None where it has."""
+    """The reason to skip training, None if the component can be trained."""
     if entry.kind not in SERVING:
-        return f"a {entry.kind} is held against the laws of its kind"
-    # An objective that breaks a law is shown at work all the same: its table tells more than the law does.
+        return f"a {entry.kind} is only checked against the laws of its kind"
+    # An objective that breaks a law is still previewed: its table shows more than the law's message does.
     asked = ("settings", "protocol") if entry.kind == "objective" else ("settings", "protocol", "laws")
     if any(states.get(check, "broken") == "broken" for check in asked):
-        return "hint the above first"
+        return "fix the broken checks above first"
     component: Any = load(entry)
     if entry.kind == "objective" and not component.uses_rollouts:
-        return "the objective trains on documents, and `try` rewards attempts"
+        return "the objective trains on documents, and `try` trains on rollouts only"
     if any(isinstance(m, Slot) for f in component.model_fields.values() if f.is_required() for m in f.metadata):
-        return "it cannot stand without components that a spec writes into it: run it from a spec"
+        return "it has a required component slot: run it from a spec"
     return None
 
 
 def _settings(written: Sequence[str]) -> dict[str, Any]:
-    """KEY=VALUE as TOML has it; a word that is no TOML is a text."""
+    """Parses KEY=VALUE with a TOML value; a value that is not TOML is read as a string. Raises UsageError."""
     settings: dict[str, Any] = {}
     for one in written:
         key, equals, value = one.partition("=")
         if not equals:
-            raise UsageError(f"--set {one}: there is no `=`", hint="write --set KEY=VALUE")
+            raise UsageError(f"--set {one}: missing `=`", hint="write --set KEY=VALUE")
         try:
             settings[key.strip()] = tomllib.loads(f"value = {value}")["value"]
         except tomllib.TOMLDecodeError:
@@ -114,10 +120,10 @@ def _train(file: Path, entry: Entry, seed: int, settings: Mapping[str, Any]) -> 
         spec = Path(folder) / "try.toml"
         spec.write_text(trial_spec(file, entry.kind, entry.name, whole, seed=seed), encoding="utf-8")
         graph = compile_spec(spec, local_code=True).graph
-        print("\na 96-wide, 2-layer transformer with random weights is pre-trained on sums:")
+        print("\npre-training a randomly initialised 2-layer transformer (width 96) on sums:")
         trial = try_out(graph, Path(folder), _show_progress)
-    beside: Any = load(installed().providers("verifier", "math_verify")[0])()
-    page = batch_page(entry.kind, graph.phases[1], trial, samples_worth_seeing(trial.batch, 2), beside)
+    baseline: Any = load(installed().providers("verifier", "math_verify")[0])()
+    page = batch_page(entry.kind, graph.phases[1], trial, samples_worth_seeing(trial.batch, 2), baseline)
     if page:
         print(f"\n{page}")
     rewards = [r.metrics["reward_mean"] for r in trial.records if "reward_mean" in r.metrics]

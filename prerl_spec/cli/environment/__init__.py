@@ -1,1 +1,1 @@
-"""`doctor` and what it finds of the machine, the packages and, with --deep, by trying."""
+"""`doctor` and its findings: the machine, the installed packages and, with --deep, imports and GPUs."""

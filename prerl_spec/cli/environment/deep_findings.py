@@ -1,4 +1,4 @@
-"""What `doctor --deep` finds by trying: heavy imports, each in a process of its own, and a product on every GPU."""
+"""Findings of `doctor --deep`: heavy imports, each in a separate process, and a matrix product on every GPU."""
 
 import subprocess
 import sys
@@ -9,7 +9,7 @@ from prerl_spec.cli.environment.package_findings import ENGINES
 from prerl_spec.compiler.estimates.prerequisites import is_installed
 
 SECONDS = 300.0
-"""The first import of a large package on a cold file system."""
+"""Enough for the first import of a large package on a cold file system."""
 
 TRIED = (
     ("torch", ("torch",), False),
@@ -17,7 +17,7 @@ TRIED = (
     ("peft", ("peft",), True),
     ("vllm", ENGINES, True),
 )
-"""Module, the distributions that bring it, and whether some runs do without."""
+"""Module, the distributions that provide it, and whether it is optional."""
 
 _IMPORT = "import sys, {name}; sys.stdout.write('\\n' + str(getattr({name}, '__version__', 'imported')))"
 _GPUS = """
@@ -32,30 +32,30 @@ for index in range(torch.cuda.device_count()):
 
 
 def deep_findings() -> Iterator[Finding]:
-    """Of what is installed of torch, transformers and the optional packages, and the GPUs that torch sees."""
+    """Tries importing torch, transformers and the optional packages, where installed, and each GPU that torch sees."""
     for name, distributions, optional in TRIED:
         if any(map(is_installed, distributions)):
             yield _imported(name, optional=optional)
     for line in _output(_GPUS)[1].splitlines() if is_installed("torch") else ():
         index, right, words = line.split("\t")
-        hint = None if right == "True" else "check the driver and the build of torch"
-        yield Finding(f"cuda:{index}", f"{words}, a product is {'right' if hint is None else 'wrong'}", hint)
+        hint = None if right == "True" else "check the GPU driver and the build of torch"
+        yield Finding(f"cuda:{index}", f"{words}, matrix product is {'right' if hint is None else 'wrong'}", hint)
 
 
 def _imported(name: str, *, optional: bool = False) -> Finding:
-    worked, said = _output(_IMPORT.format(name=name))
-    last = said.strip().splitlines()[-1:] or ["no words"]
-    if worked:
+    succeeded, output = _output(_IMPORT.format(name=name))
+    last = output.strip().splitlines()[-1:] or ["no output"]
+    if succeeded:
         return Finding(f"import {name}", last[0])
     return Finding(f"import {name}", f"fails: {last[0][:200]}", f"pip install --force-reinstall {name}", optional)
 
 
 def _output(code: str) -> tuple[bool, str]:
-    """Whether a Python process ran the code, and what it wrote: on stdout, or on stderr where it failed."""
+    """Runs code in a Python process; returns whether it succeeded, and its stdout (its stderr on failure)."""
     try:
         done = subprocess.run(
             [sys.executable, "-c", code], capture_output=True, text=True, timeout=SECONDS, check=False
         )
     except subprocess.TimeoutExpired:
-        return False, f"no end after {SECONDS:.0f} s"
+        return False, f"timed out after {SECONDS:.0f} s"
     return done.returncode == 0, done.stdout if done.returncode == 0 else done.stderr

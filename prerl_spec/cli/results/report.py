@@ -1,4 +1,4 @@
-"""`prerl-spec report RUN...`: writes the page of one run, or of several side by side."""
+"""`prerl-spec report RUN...`: writes the HTML report of one run, or of several side by side."""
 
 import argparse
 from pathlib import Path
@@ -9,13 +9,20 @@ from prerl_spec.report.page.page import write_report
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    """The command's options."""
-    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="a run folder; several are laid side by side")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="default: RUN/report.html, for several ./report.html")
+    """Adds the command's arguments to `parser`."""
+    parser.add_argument(
+        "runs", nargs="+", type=Path, metavar="RUN", help="a run folder; several are compared side by side"
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="FILE",
+        help="output file; default: RUN/report.html, or ./report.html for several runs",
+    )
 
 
 def run(options: argparse.Namespace) -> int:
-    """Writes the page and prints its place."""
+    """Writes the report and prints its path."""
     page = write_report(options.runs, options.out)
     if not is_live(page.parent):
         note_artefacts(page.parent)

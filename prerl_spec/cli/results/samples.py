@@ -1,4 +1,4 @@
-"""`prerl-spec samples RUN`: what the model wrote, how it was judged, and what was extracted."""
+"""`prerl-spec samples RUN`: prints sampled responses with their verdicts and extracted answers."""
 
 import argparse
 import sys
@@ -16,12 +16,12 @@ VERDICTS = ("right", "wrong", "unparsable", "timeout", "error", UNVERIFIED)
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    """The command's options."""
+    """Adds the command's arguments to `parser`."""
     parser.add_argument("run", type=Path, metavar="RUN", help="a run folder")
-    parser.add_argument("--step", type=int, metavar="K", help="the global step; default: the last one")
-    parser.add_argument("--phase", metavar="ID", help="the last step of this phase")
-    parser.add_argument("--verdict", choices=VERDICTS, help="only attempts judged so")
-    parser.add_argument("--limit", type=positive, default=8, metavar="N", help="attempts to show; default: 8")
+    parser.add_argument("--step", type=int, metavar="K", help="global step to show; default: the last one sampled")
+    parser.add_argument("--phase", metavar="ID", help="show the last step of this phase")
+    parser.add_argument("--verdict", choices=VERDICTS, help="show only attempts with this verdict")
+    parser.add_argument("--limit", type=positive, default=8, metavar="N", help="number of attempts to show; default: 8")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -32,29 +32,35 @@ def run(options: argparse.Namespace) -> int:
     sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # a terminal that cannot show a character
     print(f"{step.phase} step {step.step} (global step {step.global_step}): {_counts(step)}")
     for attempt in shown:
-        print(f"\n{_written(attempt)}")
+        print(f"\n{_block(attempt)}")
     if len(shown) < len(attempts):
         print(f"\n... {len(attempts) - len(shown)} more: --limit {len(attempts)}")
     return 0
 
 
 def _chosen_step(run: Path, number: int | None, phase: str | None) -> JournalStep:
-    """The step that the options mean. Raises UsageError, naming the steps that are there, where it is not."""
+    """The step selected by the options. Raises UsageError, listing the available steps, if there is no such step."""
     files = journal_files(run)
     if not files:
-        raise UsageError(f"{run} has no sampled step in its journal", hint="name the folder of a run that has sampled")
+        raise UsageError(
+            f"{run} has no sampled step in its journal", hint="name the folder of a run with at least one sampled step"
+        )
     if number is not None and number not in files:
-        raise UsageError(f"no journal of global step {number}", hint=f"sampled steps: {_ranges(list(files))}")
+        raise UsageError(f"global step {number} is not in the journal", hint=f"sampled steps: {_ranges(list(files))}")
     if number is None:
         number = next((k for k in reversed(files) if phase in (None, phase_of(files[k]))), None)
     if number is None or phase not in (None, phase_of(files[number])):
         phases = dict.fromkeys(p for file in files.values() if (p := phase_of(file)) is not None)
-        what = f"no sampled step of phase {phase}" if number is None else f"step {number} is not one of phase {phase}"
-        raise UsageError(what, hint=f"phases that sampled: {', '.join(phases)}")
+        what = (
+            f"phase {phase} has no sampled step"
+            if number is None
+            else f"global step {number} does not belong to phase {phase}"
+        )
+        raise UsageError(what, hint=f"phases with sampled steps: {', '.join(phases)}")
     return read_step(files[number])
 
 
-def _written(attempt: ShownAttempt) -> str:
+def _block(attempt: ShownAttempt) -> str:
     reward = "" if attempt.reward is None else f", reward {short(attempt.reward)}"
     head = f"--- prompt {attempt.slot}, sample {attempt.sample}: {attempt.outcome}{reward} "
     fields = {

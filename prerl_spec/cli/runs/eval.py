@@ -1,4 +1,4 @@
-"""`prerl-spec eval TARGET --tasks A,B`: scores a run, a model folder or a hub model by lm-eval tasks, without a spec."""
+"""`prerl-spec eval TARGET --tasks A,B`: scores a run, a model folder or a hub model on lm-eval tasks, without a spec."""
 
 import argparse
 from dataclasses import replace
@@ -12,32 +12,49 @@ from prerl_spec.cli.shared.ticker import Ticker
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    """The command's options."""
-    parser.add_argument("target", metavar="RUN|FOLDER|HUB-ID|SPEC", help="a run's newest checkpoint, or a model")
-    parser.add_argument("--tasks", required=True, type=names, metavar="A,B", help="names of lm-eval tasks")
-    parser.add_argument("--samples", type=positive, metavar="K", help="responses to each question; default: 1")
-    parser.add_argument("--data", type=assignment, action="append", metavar="TASK=FILE", help="local rows of a task")
-    parser.add_argument("--include", action="append", metavar="DIR", help="a folder of lm-eval YAML files")
-    parser.add_argument("--limit", type=positive, metavar="N", help="only the first N questions")
-    parser.add_argument("--temperature", type=float, metavar="T", help="default: the run's; else 1.0; 0 is greedy")
-    parser.add_argument("--top-p", type=float, metavar="P", help="default: the run's; else 1.0, off")
-    parser.add_argument("--max-new-tokens", type=positive, metavar="M", help="default: the run's; else 1024")
-    parser.add_argument("--num-fewshot", type=int, metavar="N", help="worked examples; default: what the task says")
+    """Adds the command's arguments to `parser`."""
+    parser.add_argument(
+        "target",
+        metavar="RUN|FOLDER|HUB-ID|SPEC",
+        help="a run (its newest checkpoint is scored), a model, or a spec (its initial model)",
+    )
+    parser.add_argument(
+        "--tasks", required=True, type=names, metavar="A,B", help="comma-separated names of lm-eval tasks"
+    )
+    parser.add_argument("--samples", type=positive, metavar="K", help="responses per question; default: 1")
+    parser.add_argument(
+        "--data", type=assignment, action="append", metavar="TASK=FILE", help="local rows for a task, as JSON Lines"
+    )
+    parser.add_argument("--include", action="append", metavar="DIR", help="a folder with further lm-eval YAML files")
+    parser.add_argument("--limit", type=positive, metavar="N", help="score only the first N questions")
+    parser.add_argument(
+        "--temperature", type=float, metavar="T", help="sampling temperature, 0 is greedy; default: the run's, else 1.0"
+    )
+    parser.add_argument("--top-p", type=float, metavar="P", help="nucleus sampling; default: the run's, else 1.0 (off)")
+    parser.add_argument(
+        "--max-new-tokens",
+        type=positive,
+        metavar="M",
+        help="tokens per response at most; default: the run's, else 1024",
+    )
+    parser.add_argument("--num-fewshot", type=int, metavar="N", help="few-shot examples; default: the task's")
     parser.add_argument("--system", metavar="TEXT", help="system prompt; default: the run's")
-    parser.add_argument("--chat", choices=["off"], help="ask without the chat template")
-    parser.add_argument("--seed", type=int, metavar="S", help="seed of the responses; default: the run's; else 0")
+    parser.add_argument("--chat", choices=["off"], help="do not apply the chat template")
+    parser.add_argument("--seed", type=int, metavar="S", help="sampling seed; default: the run's, else 0")
     add_processes(parser)
     parser.add_argument(
-        "--invariant", action="store_true", help="equal scores on any number of processes; default: as the run"
+        "--invariant",
+        action="store_true",
+        help="make scores independent of the number of processes; default: as in the run",
     )
     parser.add_argument(
-        "--local-code", action="store_true", help="allow the Python files of a spec's or run's [plugins]"
+        "--local-code", action="store_true", help="allow executing the Python files listed in [plugins]"
     )
-    parser.add_argument("--out", type=Path, metavar="DIR", help="default: RUN/eval, else ./eval-NAME")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="output folder; default: RUN/eval, else ./eval-NAME")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Prints the scores and writes them with some of the responses."""
+    """Prints the scores and writes them, with some of the responses, to the output folder."""
     from prerl_spec.compiler.estimates.prerequisites import require_train
 
     require_train("`prerl-spec eval`")
@@ -65,14 +82,14 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _evaluator(arguments: argparse.Namespace) -> Any:
-    """The `lm_eval` component with what the command line writes. Raises UsageError for a setting that it refuses."""
+    """The `lm_eval` component with the settings of the command line. Raises UsageError for an invalid setting."""
     from pydantic import ValidationError
 
     from prerl_spec.errors import UsageError
     from prerl_spec.evaluation.targets import component
 
-    drawn = ("samples", "limit", "temperature", "top_p", "max_new_tokens", "seed")
-    settings = {name: getattr(arguments, name) for name in ("tasks", *drawn, "num_fewshot", "system", "chat")}
+    sampling = ("samples", "limit", "temperature", "top_p", "max_new_tokens", "seed")
+    settings = {name: getattr(arguments, name) for name in ("tasks", *sampling, "num_fewshot", "system", "chat")}
     settings["include"] = arguments.include
     settings["data"] = dict(arguments.data) if arguments.data else None
     try:
@@ -82,7 +99,5 @@ def _evaluator(arguments: argparse.Namespace) -> Any:
         option = str(first["loc"][0]).replace("_", "-")
         raise UsageError(f"--{option}: {first['msg']}", hint="prerl-spec eval --help") from error
     if unasked := sorted(set(evaluator.data) - set(evaluator.tasks)):
-        raise UsageError(
-            f"--data gives rows for `{unasked[0]}`, which --tasks does not name", hint="name it in --tasks"
-        )
+        raise UsageError(f"--data names task `{unasked[0]}`, which is not in --tasks", hint="add it to --tasks")
     return evaluator

@@ -1,4 +1,4 @@
-"""`run --profile`: a few steps of every phase and a small round of each evaluator, as a table; `plan` then uses it."""
+"""`run --profile`: times a few steps of every phase and a partial run of each evaluator; `plan` uses the result."""
 
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,16 +12,16 @@ from prerl_spec.report.terminal.progress import Progress
 
 
 def profile(compiled: Compiled) -> int:
-    """Calibrates in a folder of its own beside the runs, and prints what it found.
+    """Calibrates in a separate folder next to the runs, and prints the measured times.
 
-    Raises Interrupted, RunFailed, EnvironmentUnmet; the folder then holds nothing that `plan` would read.
+    Raises Interrupted, RunFailed, EnvironmentUnmet; the folder then contains nothing that `plan` would read.
     """
     graph = compiled.graph
-    with ExitStack() as held:
+    with ExitStack() as stack:
         folder: Path | None = None
         if is_main():
             folder = new_profile_folder(graph.run.output_dir, graph.run.name)
-            held.enter_context(hold_run_folder(folder))
+            stack.enter_context(hold_run_folder(folder))
 
         from prerl_spec.engine.inspect.profiling import profile as calibrate
 
@@ -29,7 +29,9 @@ def profile(compiled: Compiled) -> int:
         try:
             found = calibrate(graph, folder, progress)
         except Interrupted as stopped:
-            raise Interrupted(stopped.message, hint="the same command begins anew, in another folder") from stopped
+            raise Interrupted(
+                stopped.message, hint="re-run the same command to profile again, in a new folder"
+            ) from stopped
         finally:
             progress.close()
     if is_main():

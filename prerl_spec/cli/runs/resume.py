@@ -1,4 +1,4 @@
-"""`prerl-spec resume RUN [SPEC]`: goes on in a run folder; with a SPEC, under one that extends the run's."""
+"""`prerl-spec resume RUN [SPEC]`: resumes a run; with a SPEC, under a spec that extends the run's."""
 
 import argparse
 import json
@@ -12,7 +12,7 @@ from prerl_spec.cli.shared.diagnostics import print_text
 from prerl_spec.cli.shared.launcher import add_processes
 from prerl_spec.cli.shared.locked import compile_locked
 from prerl_spec.cli.shared.overrides import add_overrides, overrides
-from prerl_spec.cli.shared.rank_environment import is_main, tells_findings
+from prerl_spec.cli.shared.rank_environment import is_main, reports_findings
 from prerl_spec.compiler.build_graph import build_graph, require_local_code_allowed, require_same_data
 from prerl_spec.compiler.compare.extension import Extension, extension
 from prerl_spec.compiler.compile import read_plan, require_met
@@ -21,18 +21,24 @@ from prerl_spec.errors import UsageError
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    """The command's options."""
+    """Adds the command's arguments to `parser`."""
     parser.add_argument("run", type=Path, metavar="RUN", help="a run folder")
-    parser.add_argument("spec", type=Path, nargs="?", metavar="SPEC", help="a spec that extends the run's")
+    parser.add_argument(
+        "spec",
+        type=Path,
+        nargs="?",
+        metavar="SPEC",
+        help="a spec that extends the run's: more steps, or further phases",
+    )
     add_processes(parser)
     add_overrides(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Goes on from the newest valid checkpoint; raises Drift (exit 4) where the spec would mean something else."""
+    """Resumes from the newest valid checkpoint. Raises Drift (exit 4) if the spec changes the meaning of the run."""
     folder: Path = arguments.run
     if not (folder / "plan.json").is_file():
-        raise UsageError(f"{folder} is no run folder: it has no plan.json", hint="name the folder of a run")
+        raise UsageError(f"{folder} is not a run folder: it has no plan.json", hint="name the folder of a run")
     before = read_plan(folder / "plan.json")
     if arguments.spec is None:
         require_local_code_allowed(before, bool(arguments.local_code))
@@ -41,33 +47,33 @@ def run(arguments: argparse.Namespace) -> int:
         graph, more = build_graph(before, (folder / "spec.toml").read_text(encoding="utf-8")), Extension(None, 0)
     else:
         compiled = compile_locked(arguments.spec, overrides(arguments), locked=False, update=False)
-        if tells_findings():
+        if reports_findings():
             print_text(compiled.warnings, compiled.sources)
         compiled.require_prerequisites()
         graph, more = compiled.graph, extension(before, compiled.plan)
     if is_finished(folder) and more == Extension(None, 0):
         if is_main():
-            print(f"{folder} is finished: nothing to do", file=sys.stderr)
+            print(f"{folder} is finished: nothing to resume", file=sys.stderr)
         return 0
 
-    def take(stack: ExitStack) -> Path:
+    def lock_folder(stack: ExitStack) -> Path:
         stack.enter_context(hold_run_folder(folder))
         if more != Extension(None, 0):
             keep_aside(folder, graph.plan, graph.spec_text)
-        print(f"going on in: {folder}", file=sys.stderr)
+        print(f"resuming: {folder}", file=sys.stderr)
         return folder
 
-    return execute(graph, take, arguments)
+    return execute(graph, lock_folder, arguments)
 
 
 def keep_aside(folder: Path, plan: object, spec_text: str) -> None:
-    """Takes the extended plan and spec as the run's, and keeps the earlier ones beside them.
+    """Replaces the run's plan and spec by the extended ones, and keeps the earlier ones as `plan-N.json`, `spec-N.toml`.
 
-    An event says so first: a run whose last event is `end` would count as finished, extended or not, if this process
-    were to die before its first step.
+    An event is written first: if this process died before its first step, a run whose last event is `end` would count
+    as finished, extended or not.
     """
     with (folder / "events.jsonl").open("a", encoding="utf-8") as events:
-        message = "the run goes on under an extended plan; the earlier one lies beside it"
+        message = "the run continues under an extended plan; the earlier plan is kept next to it"
         events.write(json.dumps({"event": "warning", "message": message, "time": round(time.time(), 3)}) + "\n")
     number = 1 + len(list(folder.glob("plan-*.json")))
     for name, text in (("plan.json", json.dumps(plan, indent=2, sort_keys=True) + "\n"), ("spec.toml", spec_text)):

@@ -1,4 +1,4 @@
-"""`prerl-spec run SPEC`: compiles, takes a run folder, and runs; the same command goes on after an interrupt."""
+"""`prerl-spec run SPEC`: compiles a spec, locks a run folder, and runs; re-running the command resumes."""
 
 import argparse
 import sys
@@ -12,7 +12,7 @@ from prerl_spec.cli.shared.diagnostics import print_text
 from prerl_spec.cli.shared.launcher import add_processes, launch, processes_to_start
 from prerl_spec.cli.shared.locked import compile_locked
 from prerl_spec.cli.shared.overrides import add_overrides, overrides
-from prerl_spec.cli.shared.rank_environment import held_folder, is_main, tells_findings
+from prerl_spec.cli.shared.rank_environment import is_main, locked_folder, reports_findings
 from prerl_spec.compiler.graph import Graph
 from prerl_spec.compiler.past_runs.run_folder import choose_run_folder, hold_run_folder
 from prerl_spec.engine.record.artefacts import note_artefacts
@@ -23,32 +23,36 @@ from prerl_spec.report.terminal.summary import run_summary
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    """The command's options."""
+    """Adds the command's arguments to `parser`."""
     parser.add_argument(
-        "spec", type=Path, metavar="SPEC|plan.json", help="the spec to run, or a plan that `plan --out` wrote"
+        "spec", type=Path, metavar="SPEC|plan.json", help="the spec to run, or a plan written by `plan --out`"
     )
-    parser.add_argument("--run-dir", type=Path, metavar="DIR", help="run in this folder, absent, empty or unfinished")
-    parser.add_argument("--new", action="store_true", help="start another run even where an unfinished one could go on")
+    parser.add_argument("--run-dir", type=Path, metavar="DIR", help="run folder: a new, empty, or unfinished one")
+    parser.add_argument("--new", action="store_true", help="start a new run instead of resuming an unfinished one")
     lock = parser.add_mutually_exclusive_group()
-    lock.add_argument("--locked", action="store_true", help="refuse a spec that means something else than SPEC.lock")
-    lock.add_argument("--update-lock", action="store_true", help="write SPEC.lock first, as `lock` does")
+    lock.add_argument("--locked", action="store_true", help="fail if the spec differs in meaning from SPEC.lock")
+    lock.add_argument("--update-lock", action="store_true", help="write SPEC.lock before running, as `lock` does")
     parser.add_argument(
-        "--debug", action="store_true", help="two prompts, one update, every token's numbers, and then breakpoint()"
+        "--debug",
+        action="store_true",
+        help="one update on two prompts; print advantage, weight and term of every token, then breakpoint()",
     )
     parser.add_argument(
-        "--profile", action="store_true", help="time a few steps of every phase, in a folder of its own, for `plan`"
+        "--profile",
+        action="store_true",
+        help="time a few steps of every phase, in a separate folder; `plan` uses the measured times",
     )
     add_processes(parser)
     add_overrides(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Runs to the end and prints scores and seconds; raises PrerlError with the exit code of what stopped it."""
+    """Runs to the end and prints scores and times. Raises PrerlError, which carries the exit code, if it is stopped."""
     _refuse_contradictions(arguments)
     compiled = compile_locked(
         arguments.spec, overrides(arguments), locked=arguments.locked, update=arguments.update_lock
     )
-    if tells_findings():
+    if reports_findings():
         print_text(compiled.warnings, compiled.sources)
     compiled.require_prerequisites()
     graph = compiled.graph
@@ -59,33 +63,33 @@ def run(arguments: argparse.Namespace) -> int:
             return launch(arguments.command_line, processes, leave_thread_count=_is_invariant(graph))
         return profile(compiled)
 
-    def take(stack: ExitStack) -> Path:
+    def lock_folder(stack: ExitStack) -> Path:
         folder, resuming = choose_run_folder(
             graph.run.output_dir, graph.run.name, graph.digest, run_dir=arguments.run_dir, new=arguments.new
         )
         stack.enter_context(hold_run_folder(folder))
-        print(f"{'going on in' if resuming else 'run folder'}: {folder}", file=sys.stderr)
+        print(f"{'resuming' if resuming else 'run folder'}: {folder}", file=sys.stderr)
         return folder
 
-    return execute(graph, take, arguments)
+    return execute(graph, lock_folder, arguments)
 
 
 def _refuse_contradictions(arguments: argparse.Namespace) -> None:
     if arguments.profile and (arguments.run_dir is not None or arguments.new or arguments.debug):
-        raise UsageError("--profile has a folder of its own, and runs no spec to its end", hint="leave the others out")
+        raise UsageError("--profile cannot be combined with --run-dir, --new or --debug", hint="drop the other options")
 
 
-def execute(graph: Graph, take: Callable[[ExitStack], Path], arguments: argparse.Namespace) -> int:
-    """Takes a folder, runs a compiled graph in it with a display, then writes its report: what `run` and `resume` share.
+def execute(graph: Graph, lock_folder: Callable[[ExitStack], Path], arguments: argparse.Namespace) -> int:
+    """Runs a compiled graph in a run folder with a progress display, then writes its report; shared by `run` and `resume`.
 
-    The main process takes the folder (and holds it while the stack is open) before anything heavy is loaded: a refusal
-    comes at once. Where several processes are to share the run, it starts them and waits.
+    The main process locks the folder (until the stack closes) before anything heavy is loaded, so that errors
+    appear at once. If several processes share the run, it starts them and waits for them.
     """
     from prerl_spec.engine.record.run_inputs import write_given
 
     processes = processes_to_start(arguments.processes, graph.distributed.processes)
-    with ExitStack() as held:
-        folder = (held_folder() or take(held)) if is_main() else None
+    with ExitStack() as stack:
+        folder = (locked_folder() or lock_folder(stack)) if is_main() else None
         if folder is not None:
             write_given(folder, graph)
         if processes > 1:

@@ -1,4 +1,4 @@
-"""`prerl-spec serve SPEC`: starts the servers that a spec's sampler draws in, and ends them on Ctrl-C or SIGTERM."""
+"""`prerl-spec serve SPEC`: starts the servers that a spec's sampler uses, and stops them on Ctrl-C or SIGTERM."""
 
 import argparse
 import os
@@ -24,7 +24,7 @@ from prerl_spec.errors import EnvironmentUnmet, PrerlError, RunFailed, UsageErro
 from prerl_spec.registry.kinds import LoadedModel, ModelSite, ServedModel, ServedSampler, ServerProcess
 
 START_SECONDS = 1800.0
-"""A large model on several GPUs, compiled for the first time."""
+"""Enough for a large model on several GPUs, compiled for the first time."""
 
 END_SECONDS = 20.0
 """From SIGTERM to SIGKILL."""
@@ -33,31 +33,31 @@ LOOK_SECONDS = 0.5
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    """The command's options."""
-    parser.add_argument("spec", type=Path, metavar="SPEC", help="the spec that a run will be given")
+    """Adds the command's arguments to `parser`."""
+    parser.add_argument("spec", type=Path, metavar="SPEC", help="the spec that will be run against the servers")
     add_overrides(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Serves until a signal comes. Raises UsageError for a spec without servers, EnvironmentUnmet where one does not
-    start, RunFailed where one ends by itself."""
+    """Serves until a signal arrives. Raises UsageError for a spec without servers, EnvironmentUnmet if a server fails to
+    start, RunFailed if one exits later."""
     compiled = compile_spec(arguments.spec, **overrides(arguments))
     print_text(compiled.warnings, compiled.sources)
     require_train("`prerl-spec serve`")
     with TemporaryDirectory(prefix="prerl-spec-") as spare:
         processes = _processes(compiled.graph, Path(spare))
-        with _stop_asked() as stop, _running(processes) as running:
+        with _stop_event() as stop, _running(processes) as running:
             if _await_health(running, stop):
                 for process in processes:
                     print(f"ready: {process.url}  (log: {process.log})", flush=True)
-                print("Ctrl-C ends them", file=sys.stderr)
+                print("press Ctrl-C to stop the servers", file=sys.stderr)
                 _await_end(running, stop)
-    print("ended", file=sys.stderr)
+    print("stopped", file=sys.stderr)
     return 0
 
 
 class Running:
-    """A started server: its process leads a group of its own, so that its workers end with it."""
+    """A started server process. It leads its own process group, so that its workers are stopped with it."""
 
     def __init__(self, process: ServerProcess) -> None:
         self.process = process
@@ -73,19 +73,19 @@ class Running:
             )
 
     def require_alive(self, error: type[PrerlError]) -> None:
-        """Raises the error, with the last words of its log, where the server has ended."""
+        """Raises `error`, quoting the end of the log, if the server has exited."""
         code = self._child.poll()
         if code is not None:
             raise error(
-                f"the server {self.process.url} ended {_ended(code, self.process.log)}",
-                hint=f"{self.process.log} says more; start it again, and the same run command goes on",
+                f"the server {self.process.url} exited {_exit_reason(code, self.process.log)}",
+                hint=f"see {self.process.log}; restart the server, then re-run the same `run` command to resume",
             )
 
     def ask_to_end(self) -> None:
         self._signal(signal.SIGTERM)
 
     def end(self, seconds: float) -> None:
-        """Waits for the end that was asked for, then forces it; workers that outlive their server end too."""
+        """Waits for the server to exit, then kills its process group, including workers that outlive it."""
         with suppress(subprocess.TimeoutExpired):
             self._child.wait(seconds)
         self._signal(signal.SIGKILL)
@@ -118,8 +118,8 @@ def _running(processes: Sequence[ServerProcess]) -> Iterator[list[Running]]:
 
 
 @contextmanager
-def _stop_asked() -> Iterator[threading.Event]:
-    """Set by SIGINT, SIGTERM, or the end of the terminal."""
+def _stop_event() -> Iterator[threading.Event]:
+    """An event that SIGINT, SIGTERM and SIGHUP set."""
     stop = threading.Event()
 
     def ask(number: int, frame: FrameType | None) -> None:
@@ -130,7 +130,7 @@ def _stop_asked() -> Iterator[threading.Event]:
 
 
 def _await_health(running: Sequence[Running], stop: threading.Event) -> bool:
-    """Whether every server answers before a signal comes."""
+    """Waits until every server responds; False if a signal arrives first."""
     deadline = time.monotonic() + START_SECONDS
     waiting = list(running)
     while waiting and not stop.wait(LOOK_SECONDS):
@@ -140,7 +140,7 @@ def _await_health(running: Sequence[Running], stop: threading.Event) -> bool:
         if waiting and time.monotonic() > deadline:
             raise EnvironmentUnmet(
                 f"the server {waiting[0].process.url} is not ready after {START_SECONDS:.0f} s",
-                hint=f"{waiting[0].process.log} says how far it came",
+                hint=f"see {waiting[0].process.log} for its progress",
             )
     return not waiting
 
@@ -152,12 +152,12 @@ def _await_end(running: Sequence[Running], stop: threading.Event) -> None:
 
 
 def _processes(graph: Graph, spare: Path) -> list[ServerProcess]:
-    """The processes of every sampler that draws in servers, one a url."""
+    """The server processes of every sampler that uses servers, one per URL."""
     named = [graph.sampler, *(phase.sampler for phase in graph.phases)]
     samplers = [n.component for n in named if n is not None and isinstance(n.component, ServedSampler)]
     if not samplers:
         raise UsageError(
-            "no sampler of this spec draws in servers", hint='write sampler = { use = "vllm_server", urls = [...] }'
+            "no sampler of this spec uses servers", hint='write sampler = { use = "vllm_server", urls = [...] }'
         )
     served = ServedModel(graph.model.component, lambda: _loaded(graph, spare))
     found: list[ServerProcess] = []
@@ -180,10 +180,10 @@ def _loaded(graph: Graph, spare: Path) -> LoadedModel:
     return graph.model.component.build(site)
 
 
-def _ended(code: int, log: Path) -> str:
-    """How a process ended: by a signal, else with a code and the last line of its log that tells of an error."""
+def _exit_reason(code: int, log: Path) -> str:
+    """How a process exited: by a signal, else with a code and the last line of its log that reports an error."""
     if code < 0:
-        return f"by signal {signal.Signals(-code).name}"
+        return f"on signal {signal.Signals(-code).name}"
     lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
     errors = [line for line in lines if "Error" in line]
-    return f"with exit code {code}: {(errors or lines or ['it said nothing'])[-1][-300:]}"
+    return f"with code {code}: {(errors or lines or ['its log is empty'])[-1][-300:]}"

@@ -1,1 +1,1 @@
-"""What several commands share: options, diagnostics as text, locks, a launcher and what its processes know. Lowest floor."""
+"""Shared by commands: options, diagnostics as text, locks, the process launcher and its environment. Lowest layer."""

@@ -1,4 +1,4 @@
-"""Diagnostics as text with carets, as JSON, and as GitHub annotations."""
+"""Renders diagnostics as text with carets, as JSON, and as GitHub annotations."""
 
 import json
 import os
@@ -18,19 +18,19 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def print_text(diagnostics: Sequence[Diagnostic], sources: Mapping[str, str], stream: TextIO | None = None) -> None:
-    """Everything that was found, for people, on stderr: in colour on a terminal, unless NO_COLOR is set."""
+    """Writes diagnostics as text to `stream` (stderr): in colour on a terminal, unless NO_COLOR is set."""
     stream = sys.stderr if stream is None else stream
     color = stream.isatty() and not os.environ.get("NO_COLOR")
     _write(stream, as_text(diagnostics, sources, color=color))
 
 
 def print_invalid(error: SpecInvalid, stream: TextIO | None = None) -> None:
-    """The diagnostics of a spec that a command could not use."""
+    """Prints the diagnostics of an invalid spec."""
     print_text(error.diagnostics, error.sources, stream)
 
 
 def as_text(diagnostics: Sequence[Diagnostic], sources: Mapping[str, str], *, color: bool = False) -> str:
-    """The first 50 as blocks, then how many there are."""
+    """The first 50 diagnostics as blocks, then the number left out."""
     lines = _Lines(sources)
     blocks = [_block(d, lines, color) for d in diagnostics[:MOST_SHOWN]]
     if len(diagnostics) > MOST_SHOWN:
@@ -39,25 +39,25 @@ def as_text(diagnostics: Sequence[Diagnostic], sources: Mapping[str, str], *, co
 
 
 def as_json(diagnostics: Sequence[Diagnostic]) -> str:
-    """One object for all files of a command."""
+    """One JSON object for all files of a command."""
     errors = sum(d.severity == "error" for d in diagnostics)
-    answer = {
+    document = {
         "format": FORMAT_VERSION,
         "valid": errors == 0,
         "error_count": errors,
         "warning_count": len(diagnostics) - errors,
         "diagnostics": [_record(d) for d in diagnostics],
     }
-    return json.dumps(answer, indent=2)
+    return json.dumps(document, indent=2)
 
 
 def as_github(diagnostics: Sequence[Diagnostic]) -> str:
-    """One workflow command a diagnostic."""
+    """One GitHub workflow command per diagnostic."""
     return "".join(_annotation(d) + "\n" for d in diagnostics)
 
 
 def print_results(text: str) -> None:
-    """Results on stdout, whatever its encoding can show."""
+    """Prints results to stdout; characters that its encoding lacks are escaped."""
     _write(sys.stdout, text if text.endswith("\n") or not text else text + "\n")
 
 
@@ -68,7 +68,7 @@ def _write(stream: TextIO, text: str) -> None:
 
 
 class _Lines:
-    """Source lines by file and number, secrets masked; of files without a given text, from disk."""
+    """Source lines by file and number, secrets masked; files missing from `sources` are read from disk."""
 
     def __init__(self, sources: Mapping[str, str]) -> None:
         self._lines = {file: text.split("\n") for file, text in sources.items()}
@@ -123,7 +123,7 @@ def _quoted(
     paint: Mapping[str, str],
     reset: str,
 ) -> list[str]:
-    """Source lines in order, each with the marks that belong under it."""
+    """Source lines in order, each followed by its marks."""
     out: list[str] = []
     last = None
     for number in sorted({s.line for s, _, _ in places}):
@@ -139,16 +139,16 @@ def _quoted(
             lead = "".join("\t" if c == "\t" else " " for c in text[: span.column - 1]).ljust(span.column - 1)
             under = mark * max(1, end - span.column)
             shade = paint["error" if mark == "^" else "place"]
-            said = f" {masked(words)}" if words else ""
-            out.append(f"{paint['place']}{' ' * width} |{reset} {lead}{shade}{under}{said}{reset}")
+            text_of_mark = f" {masked(words)}" if words else ""
+            out.append(f"{paint['place']}{' ' * width} |{reset} {lead}{shade}{under}{text_of_mark}{reset}")
     return out
 
 
 def _record(diagnostic: Diagnostic) -> dict[str, Any]:
-    """The words under the carets are a note here, unless a suggestion says the same: JSON has no carets."""
+    """JSON has no carets, so the caret text becomes a note, unless a suggestion repeats it."""
     span = diagnostic.span
-    said = ("", *(suggestion.message for suggestion in diagnostic.suggestions))
-    under_carets = [diagnostic.caret] if diagnostic.caret not in said else []
+    repeated = ("", *(suggestion.message for suggestion in diagnostic.suggestions))
+    under_carets = [diagnostic.caret] if diagnostic.caret not in repeated else []
     return {
         "severity": diagnostic.severity,
         "code": diagnostic.code,

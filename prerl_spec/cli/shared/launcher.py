@@ -1,7 +1,7 @@
-"""Several processes of one command on this machine: joined, ended together, one display, one message, one exit code.
+"""Starts one command in several processes of this machine, with one display, one error message and one exit code.
 
-What `torchrun` does, without its restarts and its own reports: the exit codes are those of a run in one process. Under
-another launcher (torchrun, Slurm's srun, MPI) nothing is started here.
+Like `torchrun`, without its restarts and its reports: the exit codes are those of a run in a single process. Under another
+launcher (torchrun, Slurm's srun, MPI) nothing is started here.
 """
 
 import argparse
@@ -19,44 +19,43 @@ from pathlib import Path
 from types import FrameType
 
 from prerl_spec.cli.shared.option_values import positive
-from prerl_spec.cli.shared.rank_environment import FOLDER, VOICES, is_one_of_several, words_file
+from prerl_spec.cli.shared.rank_environment import ERRORS, FOLDER, error_file, is_one_of_several
 from prerl_spec.cli.shared.signal_handlers import handling
 from prerl_spec.compiler.estimates.prerequisites import torch_can_use_gpus
 from prerl_spec.compiler.hardware import detect_hardware
 from prerl_spec.errors import EnvironmentUnmet, Interrupted, RunFailed, UsageError
 
 SECONDS_TO_FOLLOW = 30.0
-"""How long processes may take to end after one of them has failed; most do at once, since their connection breaks."""
+"""How long the other processes may run after one has failed; most exit at once, because their connection breaks."""
 SECONDS_BETWEEN_LOOKS = 0.05
 _DIE_WITH_PARENT = 1
 """PR_SET_PDEATHSIG of prctl(2)."""
 
 
 def add_processes(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--processes", type=positive, metavar="N", help="share the work among N processes of this machine"
-    )
+    parser.add_argument("--processes", type=positive, metavar="N", help="run in N processes on this machine")
 
 
 def processes_to_start(asked: int | None, planned: int) -> int:
-    """How many processes this one has to start: 1 where it is to do the work itself.
+    """How many processes this one must start; 1 if it does the work itself.
 
-    `asked` is --processes, `planned` the plan's. Raises UsageError for a --processes that a launcher contradicts, and
-    EnvironmentUnmet where there are fewer GPUs than processes.
+    `asked` is --processes, `planned` the plan's. Raises UsageError if --processes contradicts a launcher,
+    EnvironmentUnmet if there are fewer GPUs than processes.
     """
     if is_one_of_several():
         world = os.environ.get("WORLD_SIZE")
         if asked is not None and world is not None and str(asked) != world:
             raise UsageError(
-                f"--processes {asked}, and a launcher has started {world}", hint="leave --processes to the launcher"
+                f"--processes {asked} contradicts the launcher, which has started {world}",
+                hint="drop --processes under a launcher",
             )
         return 1
     wanted = planned if asked is None else asked
     gpus = detect_hardware().gpus if wanted > 1 and torch_can_use_gpus() else ()
     if gpus and wanted > len(gpus):
         raise EnvironmentUnmet(
-            f"{wanted} processes take a GPU each, and there {'is' if len(gpus) == 1 else 'are'} {len(gpus)}",
-            hint=f"write --processes {len(gpus)}",
+            f"{wanted} processes need one GPU each, but this machine has {len(gpus)}",
+            hint=f"use --processes {len(gpus)}",
         )
     return wanted
 
@@ -64,39 +63,39 @@ def processes_to_start(asked: int | None, planned: int) -> int:
 def launch(
     command: Sequence[str], processes: int, *, folder: Path | None = None, leave_thread_count: bool = False
 ) -> int:
-    """Runs `prerl-spec COMMAND` in so many processes; gives the exit code of what one process would have ended with.
+    """Runs `prerl-spec COMMAND` in several processes; returns the exit code that a single process would have had.
 
-    `folder` is the run folder that the caller holds. SIGINT and SIGTERM go on to every process. OMP_NUM_THREADS shares the
-    cores among the processes, unless `leave_thread_count`: those whose results may not depend on their number choose it
-    themselves. Raises RunFailed for a process that was killed.
+    `folder` is the run folder that the caller has locked. SIGINT and SIGTERM are forwarded to every process.
+    OMP_NUM_THREADS divides the cores among the processes, unless `leave_thread_count`: runs whose results must not depend
+    on the number of processes set their thread count themselves. Raises RunFailed if a process was killed.
     """
-    with tempfile.TemporaryDirectory(prefix="prerl-spec-") as voices:
-        environment = {**os.environ, **_joining(processes), VOICES: voices, "PYTHONPATH": _module_path()}
+    with tempfile.TemporaryDirectory(prefix="prerl-spec-") as errors:
+        environment = {**os.environ, **_rendezvous(processes), ERRORS: errors, "PYTHONPATH": _module_path()}
         if folder is not None:
             environment[FOLDER] = str(folder)
         if not leave_thread_count:
             environment.setdefault("OMP_NUM_THREADS", str(max(1, detect_hardware().cores // processes)))
-        group = _Group(command, processes, environment, Path(voices))
+        group = _Group(command, processes, environment, Path(errors))
         with group.forwarding_signals():
             group.wait()
         return group.verdict()
 
 
 class _Group:
-    """The processes, and what has become of them."""
+    """The worker processes and their exit states."""
 
-    def __init__(self, command: Sequence[str], processes: int, environment: Mapping[str, str], voices: Path) -> None:
-        self._voices = voices
+    def __init__(self, command: Sequence[str], processes: int, environment: Mapping[str, str], errors: Path) -> None:
+        self._errors = errors
         self._forwarded: set[int] = set()
         self._killed: set[int] = set()
         self._ended: list[int] = []
-        """Ranks in the order in which they were seen to have ended otherwise than well."""
+        """Ranks with a non-zero exit code, in the order in which they were seen to exit."""
         self._processes = [self._start(command, rank, environment) for rank in range(processes)]
 
     def _start(self, command: Sequence[str], rank: int, environment: Mapping[str, str]) -> "subprocess.Popen[bytes]":
         line = [sys.executable, "-P", "-m", "prerl_spec", *command]
         own = {**environment, "RANK": str(rank), "LOCAL_RANK": str(rank)}
-        # A session of its own: Ctrl-C in a terminal would reach the processes twice, and twice means at once.
+        # A new session: otherwise Ctrl-C in a terminal would reach the processes twice, and a second one stops at once.
         if rank == 0:
             return subprocess.Popen(line, env=own, start_new_session=True, preexec_fn=_die_with_parent)
         with self._log(rank).open("wb") as log:
@@ -112,7 +111,7 @@ class _Group:
 
     @contextmanager
     def forwarding_signals(self) -> Iterator[None]:
-        """SIGINT and SIGTERM go to every process instead of ending this one; whatever ends this one ends them."""
+        """Forwards SIGINT and SIGTERM to every process instead of exiting; on leaving the block, kills the processes left."""
         with handling((signal.SIGINT, signal.SIGTERM), self._forward):
             try:
                 yield
@@ -126,7 +125,7 @@ class _Group:
                 process.send_signal(number)
 
     def wait(self) -> None:
-        """Until all have ended; those that do not follow one that has failed are killed."""
+        """Waits until all processes have exited; after a failure, kills those that do not exit in time."""
         deadline = float("inf")
         while any(process.poll() is None for process in self._processes):
             for rank, process in enumerate(self._processes):
@@ -147,42 +146,46 @@ class _Group:
             process.wait()
 
     def verdict(self) -> int:
-        """Shows why the first process failed, if one did; its exit code."""
+        """Prints the error of the process that failed first, if any, and returns its exit code."""
         if not self._ended:
             return 0
         for rank in self._ended:
             code = self._processes[rank].returncode
             if code < 0 and rank not in self._killed:
-                raise self._death(rank, -code)
+                raise self._silent_failure(rank, -code)
         for consequence in (False, True):
-            files = {r: words_file(self._voices, r, consequence=consequence) for r in self._ended}
-            told = sorted((f.stat().st_mtime_ns, r) for r, f in files.items() if f.is_file())
-            if told:
-                rank = told[0][1]
+            files = {r: error_file(self._errors, r, consequence=consequence) for r in self._ended}
+            written = sorted((f.stat().st_mtime_ns, r) for r, f in files.items() if f.is_file())
+            if written:
+                rank = written[0][1]
                 print(files[rank].read_text(encoding="utf-8"), end="", file=sys.stderr)
                 return int(self._processes[rank].returncode)
-        raise self._death(self._ended[0], None)
+        raise self._silent_failure(self._ended[0], None)
 
-    def _death(self, rank: int, by: int | None) -> Interrupted | RunFailed:
-        """What is said of a process that had no last words."""
+    def _silent_failure(self, rank: int, by: int | None) -> Interrupted | RunFailed:
+        """The error of a process that wrote no message itself."""
         if by in self._forwarded:
-            return Interrupted("interrupted", hint="the same command goes on")
+            return Interrupted("interrupted", hint="re-run the same command to resume")
         name = f"process {rank} of {len(self._processes)}"
-        how = f"ended with {self._processes[rank].returncode}" if by is None else f"was killed by {_signal_name(by)}"
+        how = (
+            f"exited with code {self._processes[rank].returncode}"
+            if by is None
+            else f"was killed by {_signal_name(by)}"
+        )
         log = self._log(rank)
         lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-5:] if log.is_file() else []
-        reason = " (the system does that where memory runs out)" if by == signal.SIGKILL else ""
+        reason = " (possibly out of memory)" if by == signal.SIGKILL else ""
         return RunFailed(
-            "\n".join([f"{name} {how}{reason}, and the others were ended", *lines]),
-            hint="the same command goes on from the last commit",
+            "\n".join([f"{name} {how}{reason}; the other processes were stopped", *lines]),
+            hint="re-run the same command to resume from the last commit",
         )
 
     def _log(self, rank: int) -> Path:
-        return self._voices / f"{rank}.log"
+        return self._errors / f"{rank}.log"
 
 
-def _joining(processes: int) -> dict[str, str]:
-    """What torch.distributed and Accelerate read of a launcher."""
+def _rendezvous(processes: int) -> dict[str, str]:
+    """The rendezvous variables that torch.distributed and Accelerate read."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -191,12 +194,12 @@ def _joining(processes: int) -> dict[str, str]:
 
 
 def _module_path() -> str:
-    """This process's own; with -P: not that of the folder the others start in."""
+    """The module search path of this process; with -P, the workers do not add their working directory."""
     return os.pathsep.join(p or os.getcwd() for p in sys.path)
 
 
 def _die_with_parent() -> None:
-    """However the launcher ends, no process stays behind in a folder that is free for the next run."""
+    """Kills this process when the launcher exits: none may keep writing to a run folder that the next run can take."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
 

@@ -1,4 +1,4 @@
-"""How commands hold a spec against its lock: what is refused, what is only told, which commits are taken from it."""
+"""How commands check a spec against its lock: what is an error, what is only reported, which commits are pinned."""
 
 import json
 import sys
@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from prerl_spec.cli.shared.rank_environment import is_main, tells_findings
+from prerl_spec.cli.shared.rank_environment import is_main, reports_findings
 from prerl_spec.compiler.compare.lock import Lock, lock_file, make_lock, read_lock, write_lock
 from prerl_spec.compiler.compare.lock_drift import drift, mere_changes
 from prerl_spec.compiler.compare.revisions import UNKNOWN
@@ -21,17 +21,17 @@ from prerl_spec.registry.settings import settings_of
 def compile_locked(spec: Path, overrides: dict[str, Any], *, locked: bool, update: bool) -> Compiled:
     """Compiles a spec at the commits of its lock, where there is one.
 
-    With `locked` there must be one, and it must mean the same: raises UsageError, SpecInvalid (E0501). With `update` the
-    lock is written first. With neither, what has drifted is told, and the spec runs as it stands.
+    With `locked`, raises UsageError if there is no lock and SpecInvalid (E0501) if it differs in meaning. With `update`,
+    writes the lock first. With neither, drift is reported and the spec is compiled as written.
     """
     if spec.suffix == ".json":
         if locked or update:
-            raise UsageError("a plan has no lock: it is run as it stands", hint="name the spec")
+            raise UsageError("a plan file has no lock: it is run unchanged", hint="name the spec instead of the plan")
         return compile_spec(spec, **overrides)
     file = lock_file(spec)
     lock = read_lock(file)
     if lock is None and locked:
-        raise UsageError(f"--locked: {file} is not there", hint=f"prerl-spec lock {spec}")
+        raise UsageError(f"--locked: {file} does not exist", hint=f"write it with `prerl-spec lock {spec}`")
     if lock is None and not update:
         return compile_spec(spec, **overrides)
     resolved, _ = check_spec(spec, **overrides)
@@ -44,14 +44,14 @@ def compile_locked(spec: Path, overrides: dict[str, Any], *, locked: bool, updat
     if locked:
         require_same(resolved, lock, now)
     elif report_drift(resolved, lock, now):
-        _say(f"warning: {file} is not followed: `run --locked` refuses, `lock` writes what is here")
+        _print_once(f"warning: {file} is out of date: `run --locked` would fail, `lock` updates it")
     sets, found = tuple(overrides.get("sets", ())), pins(resolved, lock)
     compiled = compile_spec(spec, **{**overrides, "sets": (*sets, *found)})
     return _with_origin(compiled, {f"--set #{len(sets) + n}" for n in range(1, len(found) + 1)}, str(file))
 
 
 def _with_origin(compiled: Compiled, of_lock: set[str], file: str) -> Compiled:
-    """Says of the values that the lock has set that they are the lock's."""
+    """Names the lock file as the origin of the values that it has set."""
     if not of_lock:
         return compiled
     values = tuple(replace(v, origin=file) if v.origin in of_lock else v for v in compiled.plan.values)
@@ -60,24 +60,24 @@ def _with_origin(compiled: Compiled, of_lock: set[str], file: str) -> Compiled:
 
 
 def require_same(resolved: Resolved, locked: Lock, now: Lock) -> None:
-    """Raises SpecInvalid with every drifted field; tells what differs without changing the meaning."""
+    """Raises SpecInvalid with every drifted field; warns about differences that do not change the meaning."""
     if found := drift(resolved, locked, now):
         raise SpecInvalid(found)
     _warn(mere_changes(locked, now))
 
 
 def report_drift(resolved: Resolved, locked: Lock, now: Lock) -> bool:
-    """Shows every drifted field without refusing it; whether there was one."""
+    """Reports every drifted field without raising; returns whether there was one."""
     found = drift(resolved, locked, now)
     if not found:
         _warn(mere_changes(locked, now))
     for diagnostic in found:
-        _say(f"changed since the lock: {diagnostic.message}")
+        _print_once(f"changed since the lock: {diagnostic.message}")
     return bool(found)
 
 
 def pins(resolved: Resolved, lock: Lock) -> tuple[str, ...]:
-    """The locked commits as `--set` options, for what the spec names by a branch or tag."""
+    """The locked commits as `--set` options, for revisions that the spec names by branch or tag."""
     found: list[str] = []
     for path, built in resolved.built.items():
         if "revision" not in settings_of(type(built.component)):
@@ -91,10 +91,10 @@ def pins(resolved: Resolved, lock: Lock) -> tuple[str, ...]:
 
 def _warn(changes: Sequence[str]) -> None:
     for change in changes:
-        _say(f"warning: {change}")
+        _print_once(f"warning: {change}")
 
 
-def _say(line: str) -> None:
-    """On stderr; of several processes one speaks."""
-    if tells_findings():
+def _print_once(line: str) -> None:
+    """Prints to stderr, in one of several processes only."""
+    if reports_findings():
         print(line, file=sys.stderr)

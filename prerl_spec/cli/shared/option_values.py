@@ -1,17 +1,17 @@
-"""What stands behind an option, read from its text."""
+"""Argument types for argparse: positive integers, name lists, assignments."""
 
 import argparse
 
 
 def positive(text: str) -> int:
-    """A whole number from 1. Raises ArgumentTypeError, which argparse tells with the option."""
+    """An integer ≥ 1. Raises ArgumentTypeError, which argparse reports together with the option."""
     if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive integer")
     return int(text)
 
 
 def names(text: str) -> list[str]:
-    """Names between commas: "a, b" is ["a", "b"]."""
+    """Comma-separated names: "a, b" is ["a", "b"]."""
     return [name.strip() for name in text.split(",") if name.strip()]
 
 

@@ -1,4 +1,4 @@
-"""The options by which a command changes a spec: --set, --unset, --overlay, --local-code."""
+"""Options that override a spec: --set, --unset, --overlay, --local-code."""
 
 import argparse
 from pathlib import Path
@@ -6,16 +6,25 @@ from typing import Any
 
 
 def add_overrides(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--set", action="append", default=[], metavar="PATH=VALUE", help="set a key to a TOML value")
-    parser.add_argument("--unset", action="append", default=[], metavar="PATH", help="take a key out")
     parser.add_argument(
-        "--overlay", action="append", default=[], metavar="FILE", type=Path, help="merge a file over it"
+        "--set", action="append", default=[], metavar="PATH=VALUE", help="set a key to a TOML value (repeatable)"
     )
-    parser.add_argument("--local-code", action="store_true", help="allow the Python files of [plugins]")
+    parser.add_argument("--unset", action="append", default=[], metavar="PATH", help="remove a key (repeatable)")
+    parser.add_argument(
+        "--overlay",
+        action="append",
+        default=[],
+        metavar="FILE",
+        type=Path,
+        help="merge a TOML file over the spec (repeatable)",
+    )
+    parser.add_argument(
+        "--local-code", action="store_true", help="allow executing the Python files listed in [plugins]"
+    )
 
 
 def overrides(arguments: argparse.Namespace) -> dict[str, Any]:
-    """The options as `resolve` takes them; `--processes` stands for the key of the spec."""
+    """The keyword arguments of `resolve`; `--processes` overrides `distributed.processes`."""
     processes = getattr(arguments, "processes", None)
     return {
         "sets": (*arguments.set, *([] if processes is None else [f"distributed.processes={processes}"])),

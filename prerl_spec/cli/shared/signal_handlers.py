@@ -1,4 +1,4 @@
-"""Another answer to signals for as long as something runs."""
+"""Temporary signal handlers."""
 
 import signal
 from collections.abc import Callable, Iterator, Sequence
@@ -8,7 +8,7 @@ from types import FrameType
 
 @contextmanager
 def handling(numbers: Sequence[signal.Signals], handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
-    """Inside, these signals call `handler(number, frame)`; afterwards they do what they did before."""
+    """Within the block these signals call `handler(number, frame)`; afterwards the earlier handlers are restored."""
     before = {number: signal.signal(number, handler) for number in numbers}
     try:
         yield

@@ -1,4 +1,4 @@
-"""One line of progress on a terminal, rewritten in place; nothing where the output goes to a file."""
+"""A progress line on a terminal, rewritten in place; prints nothing if stderr is not a terminal."""
 
 import sys
 from time import monotonic
@@ -8,7 +8,7 @@ _SECONDS_BETWEEN = 0.1
 
 
 class Ticker:
-    """Use as a context manager: the line is wiped at the end."""
+    """A context manager: the line is cleared at the end."""
 
     def __init__(self, *, enabled: bool = True) -> None:
         self._screen = sys.stderr

@@ -1,1 +1,1 @@
-"""Commands about what a spec means, before anything runs: new, validate, plan, lock, fetch, show, diff, schema, explain."""
+"""Commands that work on specs without running them: new, validate, plan, lock, fetch, show, diff, schema, explain."""

@@ -1,4 +1,4 @@
-"""`diff A B` compares what two specs, plans or runs mean, value by value, each with where it was written."""
+"""`diff A B` compares the meaning of two specs, plans or runs, value by value, with the origin of each."""
 
 import argparse
 from pathlib import Path
@@ -8,17 +8,19 @@ from prerl_spec.cli.shared.overrides import add_overrides, overrides
 
 def add(parser: argparse.ArgumentParser) -> None:
     parser.description = (
-        "Tell where two specs, plans or run folders differ in meaning: settings with their defaults, data by content. "
-        "What only changes where or how fast it runs is no difference. "
-        "Exit code 0 where they mean the same, 1 where they differ, or where a spec is invalid."
+        "Show where two specs, plans or run folders differ in meaning: settings including defaults, data by content. "
+        "Settings that only change where or how fast a spec runs are not compared. "
+        "Exit code 0 if they mean the same, 1 if they differ or a spec is invalid."
     )
     parser.add_argument("before", metavar="A", type=Path, help="a spec, a plan.json or a run folder")
-    parser.add_argument("after", metavar="B", type=Path, help="another; --set and the like are applied to specs alone")
+    parser.add_argument(
+        "after", metavar="B", type=Path, help="another one; --set, --unset and --overlay apply to specs only"
+    )
     add_overrides(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """One line a difference on stdout. Raises SpecInvalid, and UsageError for a file that is neither spec nor plan."""
+    """Prints one line per difference. Raises SpecInvalid, and UsageError for a file that is neither spec nor plan."""
     from prerl_spec.cli.shared.diagnostics import print_results
     from prerl_spec.compiler.compare.comparison_side import open_side
     from prerl_spec.compiler.planning.flat_meaning import differing, shown_value

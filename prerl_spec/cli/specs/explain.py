@@ -1,4 +1,4 @@
-"""`explain CODE` prints what a diagnostic code means, with a bad and a good example; it needs nothing but its page."""
+"""`explain CODE` prints the page of a diagnostic code: its meaning, a bad and a good example."""
 
 import argparse
 import sys
@@ -19,6 +19,6 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         code = Code(arguments.code.strip().strip("[]").upper())
     except ValueError:
-        raise UsageError(f"there is no code {arguments.code}", hint=f"the codes are {', '.join(Code)}") from None
+        raise UsageError(f"unknown diagnostic code {arguments.code}", hint=f"the codes are {', '.join(Code)}") from None
     sys.stdout.write((PAGES / code.page).read_text(encoding="utf-8"))
     return 0

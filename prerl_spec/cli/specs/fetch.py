@@ -1,4 +1,4 @@
-"""`fetch SPEC` brings model, data and benchmarks into the hub's cache, for machines without a network."""
+"""`fetch SPEC` downloads model, data and benchmarks into the hub cache, for machines without a network."""
 
 import argparse
 import sys
@@ -20,15 +20,16 @@ NEVER_LOADED = tuple(pattern for pattern in WEIGHTS if pattern != "*.safetensors
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("spec", metavar="SPEC", type=Path, help="spec file; where SPEC.lock is there, at its commits")
+    parser.add_argument(
+        "spec", metavar="SPEC", type=Path, help="spec file; revisions are those of SPEC.lock, if it exists"
+    )
     add_overrides(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """One line on stdout for each thing that is then in the cache.
+    """Prints one line per item that is now cached.
 
-    Raises EnvironmentUnmet, with its name, for what cannot be had: where the hub does not answer, before anything is
-    downloaded.
+    Raises EnvironmentUnmet, naming the item, if one is unavailable; if the hub does not respond, before any download.
     """
     from prerl_spec.cli.shared.diagnostics import print_text
     from prerl_spec.cli.shared.locked import pins
@@ -44,69 +45,73 @@ def run(arguments: argparse.Namespace) -> int:
     if (lock := read_lock(lock_file(arguments.spec))) is not None:
         resolved, _ = check_spec(arguments.spec, **{**options, "sets": (*options["sets"], *pins(resolved, lock))})
     else:
-        print("note: there is no lock: names are fetched as the hub has them now", file=sys.stderr)
+        print("note: no lock file; fetching the hub's current revisions", file=sys.stderr)
     needs = hub_prerequisites(make_plan(resolved))
     if any(need.what == "dataset" for need in needs) or any(_fetching(resolved)):
-        require_train("`prerl-spec fetch` of rows")
+        require_train("`prerl-spec fetch` of data sets")
     for need in needs:
-        require_answer(need, lock)
+        require_available(need, lock)
     fetched = [*(download(need) for need in needs if need.what == "model"), *_data(resolved, needs)]
     fetched += _benchmarks(resolved)
     print("\n".join(fetched) if fetched else f"{arguments.spec} needs nothing from the hub")
     return 0
 
 
-def require_answer(need: "PrerequisitePlan", lock: "Lock | None") -> None:
-    """Raises EnvironmentUnmet where the hub does not answer, or does not have it; Drift where it has moved away from the
-    lock and the spec has no key that would hold it there (a benchmark, a tokenizer of its own)."""
+def require_available(need: "PrerequisitePlan", lock: "Lock | None") -> None:
+    """Raises EnvironmentUnmet if the hub does not respond or lacks the item; Drift if its commit differs from the lock and
+    the spec has no key to pin it with (a benchmark, a separate tokenizer)."""
     from prerl_spec.compiler.compare.revisions import UNKNOWN, asked, title
     from prerl_spec.errors import Drift, EnvironmentUnmet
 
     answer = asked(need)
     if answer.commit is None:
-        hint = need.hint if answer.reachable else "fetch where there is a network; HF_HUB_CACHE names the cache to copy"
+        hint = (
+            need.hint
+            if answer.reachable
+            else "run `fetch` on a machine with network access and copy its HF_HUB_CACHE folder here"
+        )
         raise EnvironmentUnmet(f"{title(need)} cannot be fetched: {answer.why}", hint=hint)
     locked = UNKNOWN if lock is None else lock.revisions.get(title(need), UNKNOWN)
     if need.revision is None and not locked.startswith(UNKNOWN) and locked != answer.commit:
         raise Drift(
-            f"{title(need)} was locked at {locked[:12]}, the hub has {answer.commit[:12]}, and that is what a run reads",
-            hint="prerl-spec lock writes what the hub has",
+            f"{title(need)} is locked at {locked[:12]}, but a run would read the hub's current {answer.commit[:12]}",
+            hint="update the lock with `prerl-spec lock SPEC`",
         )
 
 
 def download(need: "PrerequisitePlan") -> str:
-    """A model with its tokenizer; of one that is named without a revision, for its tokenizer, no weights."""
+    """Downloads a model with its tokenizer; one without a revision serves as a tokenizer only, so its weights are skipped."""
     from huggingface_hub import snapshot_download
 
     from prerl_spec.compiler.compare.revisions import title, transport_error
     from prerl_spec.errors import EnvironmentUnmet
 
-    passed_over = NEVER_LOADED if need.revision is not None else WEIGHTS
+    skipped = NEVER_LOADED if need.revision is not None else WEIGHTS
     try:
-        folder = snapshot_download(need.name, revision=need.revision, ignore_patterns=list(passed_over))
+        folder = snapshot_download(need.name, revision=need.revision, ignore_patterns=list(skipped))
     except (transport_error(), OSError, ValueError) as error:
         raise EnvironmentUnmet(f"{title(need)} cannot be fetched: {error}", hint=need.hint) from error
     return f"{title(need)}: {sum(file.is_file() for file in Path(folder).rglob('*'))} files in {folder}"
 
 
 def _data(resolved: "Resolved", needs: "tuple[PrerequisitePlan, ...]") -> Iterator[str]:
-    """Data sets are opened, as the run will: what is then in the cache is what it reads."""
-    asked_for = {path for need in needs if need.what == "dataset" for path in need.by}
+    """Opens the data sets as a run does, so that the cache contains exactly what the run reads."""
+    needed = {path for need in needs if need.what == "dataset" for path in need.by}
     for name in resolved.spec.data:
         built = resolved.built[join_path("data", name)]
-        if join_path("data", name) in asked_for:
+        if join_path("data", name) in needed:
             rows = built.component.open(name)  # type: ignore[attr-defined]
             yield f"data.{name}: {len(rows):,} rows, content {rows.fingerprint[:12]}"
 
 
 def _benchmarks(resolved: "Resolved") -> Iterator[str]:
-    """Evaluators that fetch know themselves what they will read."""
+    """Runs the `fetch` of every evaluator that has one."""
     for path, fetch in _fetching(resolved):
         yield from (f"{path}: {line}" for line in fetch())
 
 
 def _fetching(resolved: "Resolved") -> Iterator[tuple[str, Callable[[], Iterator[str]]]]:
-    """The evaluators that fetch, by path."""
+    """Path and `fetch` of every evaluator that downloads data."""
     for number in range(len(resolved.spec.evaluate)):
         path = f"evaluate[{number}]"
         if isinstance(component := resolved.built[path].component, Fetching):

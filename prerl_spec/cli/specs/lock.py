@@ -1,4 +1,4 @@
-"""`lock SPEC` writes SPEC.lock: what the spec means here and now; `--check` tells what has drifted since."""
+"""`lock SPEC` records the meaning of a spec in SPEC.lock; `--check` reports what has drifted since."""
 
 import argparse
 import sys
@@ -12,15 +12,17 @@ if TYPE_CHECKING:
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("spec", metavar="SPEC", type=Path, help="spec file; its lock is SPEC.lock, to be committed")
     parser.add_argument(
-        "--check", action="store_true", help="write nothing; exit with 4 where the lock means something else"
+        "spec", metavar="SPEC", type=Path, help="spec file; the lock is written to SPEC.lock, which should be committed"
+    )
+    parser.add_argument(
+        "--check", action="store_true", help="write nothing; exit with code 4 if the spec has drifted from its lock"
     )
     add_overrides(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Asks the hub for commits, except with --check. Raises SpecInvalid with E0501 for each field that has drifted."""
+    """Queries the hub for commits, except with --check. Raises SpecInvalid with one E0501 per drifted field."""
     from prerl_spec.cli.shared.diagnostics import print_results, print_text
     from prerl_spec.cli.shared.locked import report_drift, require_same
     from prerl_spec.compiler.compare.lock import lock_file, make_lock, read_lock, write_lock
@@ -35,20 +37,20 @@ def run(arguments: argparse.Namespace) -> int:
     now = make_lock(resolved, make_plan(resolved), ask=not arguments.check)
     if arguments.check:
         if locked is None:
-            raise UsageError(f"{file} is not there", hint=f"prerl-spec lock {arguments.spec}")
+            raise UsageError(f"{file} does not exist", hint=f"write it with `prerl-spec lock {arguments.spec}`")
         require_same(resolved, locked, now)
-        _tell_unpinned(locked)
+        _warn_unpinned(locked)
         print_results(f"{file}: nothing has drifted, digest {now.digest[:12]}")
         return 0
     if locked is not None:
         report_drift(resolved, locked, now)
     write_lock(file, now)
-    _tell_unpinned(now)
+    _warn_unpinned(now)
     print_results(f"{file}: {len(now.components)} components, digest {now.digest[:12]}")
     return 0
 
 
-def _tell_unpinned(lock: "Lock") -> None:
+def _warn_unpinned(lock: "Lock") -> None:
     from prerl_spec.compiler.compare.revisions import UNKNOWN
 
     for name, commit in lock.revisions.items():

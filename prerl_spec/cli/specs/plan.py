@@ -1,4 +1,4 @@
-"""`plan SPEC` shows what a run would do, before anything heavy is loaded; on any machine."""
+"""`plan SPEC` shows what a run would do, on any machine, without loading a model."""
 
 import argparse
 from pathlib import Path
@@ -12,15 +12,15 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--out",
         metavar="FILE",
         type=Path,
-        help="write the plan as JSON, too, and tell what changed against the one there",
+        help="also write the plan as JSON; if FILE exists, first print what has changed since",
     )
-    parser.add_argument("--here", action="store_true", help="exit with 3 where this machine cannot run it")
+    parser.add_argument("--here", action="store_true", help="exit with code 3 if this machine cannot run the spec")
     add_overrides(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """The page on stdout, warnings on stderr; an earlier plan in FILE is compared with, then replaced. At the commits of
-    SPEC.lock, as `run` takes them."""
+    """Prints the plan to stdout and warnings to stderr, at the commits of SPEC.lock, as `run` does; compares with an
+    earlier plan in FILE, then replaces it."""
     from prerl_spec.cli.shared.diagnostics import print_results, print_text
     from prerl_spec.cli.shared.locked import compile_locked
     from prerl_spec.compiler.compile import read_plan, require_met
@@ -38,7 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
             arguments.out.write_text(compiled.plan.text(), encoding="utf-8")
         except OSError as error:
             raise UsageError(
-                f"{arguments.out} cannot be written: {error.strerror}", hint="name another file"
+                f"{arguments.out} cannot be written: {error.strerror}", hint="choose another --out"
             ) from error
     print_results(page)
     if arguments.here:

@@ -1,4 +1,4 @@
-"""`schema` writes the JSON Schema of the spec language for editors, installed plugins included."""
+"""`schema` writes the JSON Schema of the spec language for editors, including installed plugins."""
 
 import argparse
 import json
@@ -11,13 +11,13 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--out",
         metavar="FILE",
         type=Path,
-        help="write it there, such as .prerl/spec.schema.json; a spec then begins with "
+        help="output file, such as .prerl/spec.schema.json; refer to it in the first line of a spec: "
         "`#:schema ./.prerl/spec.schema.json`",
     )
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """On stdout without --out. A plugin that cannot be imported is told on stderr; its settings are then open."""
+    """Prints to stdout without --out. Warns about plugins that cannot be imported; the schema allows any setting of them."""
     from prerl_spec.cli.shared.diagnostics import print_results
     from prerl_spec.compiler.render.schema import spec_schema
     from prerl_spec.errors import UsageError
@@ -34,5 +34,5 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.out.parent.mkdir(parents=True, exist_ok=True)
         arguments.out.write_text(text + "\n", encoding="utf-8")
     except OSError as error:
-        raise UsageError(f"{arguments.out} cannot be written: {error.strerror}", hint="name another file") from error
+        raise UsageError(f"{arguments.out} cannot be written: {error.strerror}", hint="choose another --out") from error
     return 0

@@ -1,4 +1,4 @@
-"""`show SPEC` prints the resolved spec, where its values came from, or its graph."""
+"""`show SPEC` prints the resolved spec, the origins of its values, or its graph."""
 
 import argparse
 import json
@@ -11,14 +11,14 @@ from prerl_spec.cli.shared.overrides import add_overrides, overrides
 def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("spec", metavar="SPEC", type=Path, nargs="?", help="spec file")
     what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--resolved", action="store_true", help="the composed spec, with its defaults as comments")
-    what.add_argument("--origins", action="store_true", help="each value with the place that it came from")
+    what.add_argument("--resolved", action="store_true", help="print the composed spec, with defaults as comments")
+    what.add_argument("--origins", action="store_true", help="print each value with the place where it is set")
     what.add_argument(
         "--graph",
         nargs="?",
         const="mermaid",
         metavar="mermaid|json",
-        help="the graph as a Mermaid flowchart (default) or as JSON",
+        help="print the graph as a Mermaid flowchart (default) or as JSON",
     )
     add_overrides(parser)
 
@@ -32,14 +32,14 @@ def run(arguments: argparse.Namespace) -> int:
     from prerl_spec.language.document import plain
     from prerl_spec.language.secrets import masked_line
 
-    form, spec = _form_and_spec(arguments.graph, arguments.spec)
+    form, spec = _format_and_spec(arguments.graph, arguments.spec)
     resolved, warnings = check_spec(spec, **overrides(arguments))
     print_text(warnings, resolved.sources)
     if arguments.resolved:
         print_results(masked_line(resolved_toml(resolved)))
     elif arguments.origins:
         nodes = {path: resolved.node(path) for path in resolved.origins}
-        rows = [(p, _shown(p, plain(n)), resolved.origins[p]) for p, n in nodes.items() if n is not None]
+        rows = [(p, _rendered(p, plain(n)), resolved.origins[p]) for p, n in nodes.items() if n is not None]
         print_results("\n".join(table(rows, indent=0)))
     elif form == "json":
         print_results(json.dumps(draw(resolved).as_json(), indent=2))
@@ -48,22 +48,22 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _shown(path: str, value: Any) -> str:
-    """A value as JSON, with what looks like a secret starred out."""
+def _rendered(path: str, value: Any) -> str:
+    """A value as JSON, with apparent secrets masked."""
     from prerl_spec.language.secrets import masked_value
 
     return masked_value(json.dumps(value, default=str), path.rpartition(".")[2])
 
 
-def _form_and_spec(graph: str | None, spec: Path | None) -> tuple[str | None, Path]:
-    """`--graph SPEC` means what `--graph=mermaid SPEC` does: an option with an optional value takes the next word."""
+def _format_and_spec(graph: str | None, spec: Path | None) -> tuple[str | None, Path]:
+    """Reads `--graph SPEC` as `--graph=mermaid SPEC`: argparse consumes the next word as the option's optional value."""
     from prerl_spec.errors import UsageError
 
     if graph not in (None, "mermaid", "json") and spec is None:
         assert graph is not None
         return "mermaid", Path(graph)
     if graph not in (None, "mermaid", "json"):
-        raise UsageError(f"--graph={graph} is no form", hint="choose --graph=mermaid or --graph=json")
+        raise UsageError(f"--graph={graph} is not a graph format", hint="choose --graph=mermaid or --graph=json")
     if spec is None:
-        raise UsageError("show needs a spec file", hint="prerl-spec show SPEC --graph")
+        raise UsageError("`show` needs a spec file", hint="usage: prerl-spec show SPEC --graph")
     return graph, spec

@@ -1,4 +1,4 @@
-"""`validate SPEC...` reports every mistake of one or more specs; it reads no data and imports only what they name."""
+"""`validate SPEC...` reports every error of one or more specs; reads no data and imports only named components."""
 
 import argparse
 from pathlib import Path
@@ -13,12 +13,14 @@ from prerl_spec.errors import Diagnostic, exit_code_of
 
 def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("specs", nargs="+", metavar="SPEC", type=Path, help="spec files")
-    parser.add_argument("--format", choices=("text", "json", "github"), default="text", help="how mistakes are told")
+    parser.add_argument(
+        "--format", choices=("text", "json", "github"), default="text", help="output format of the diagnostics"
+    )
     add_overrides(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Exit code 0 where nothing is wrong; warnings are nothing wrong."""
+    """Exit code 0 if there is no error; warnings do not count."""
     results: list[tuple[Path, Resolved, tuple[Diagnostic, ...]]] = []
     for file in arguments.specs:
         resolved = resolve(file, **overrides(arguments))
@@ -38,5 +40,5 @@ def run(arguments: argparse.Namespace) -> int:
 def _summary(diagnostics: tuple[Diagnostic, ...]) -> str:
     errors = sum(d.severity == "error" for d in diagnostics)
     warnings = len(diagnostics) - errors
-    said = [f"{n} {word}{'s' * (n != 1)}" for n, word in ((errors, "error"), (warnings, "warning")) if n]
-    return ", ".join(said) if errors else ", ".join(["valid", *said])
+    counts = [f"{n} {word}{'s' * (n != 1)}" for n, word in ((errors, "error"), (warnings, "warning")) if n]
+    return ", ".join(counts) if errors else ", ".join(["valid", *counts])

@@ -1,1 +1,1 @@
-"""Tasks of lm-eval: found, fetched, asked through the policy's own sampler, scored. Built on scores."""
+"""lm-eval tasks: finding, fetching, sampling from the policy, scoring. Built on `scores`."""

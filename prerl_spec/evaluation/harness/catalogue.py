@@ -1,6 +1,6 @@
-"""Finds lm-eval tasks by name: our own first, then those of the user's folders, then the installed lm-eval's.
+"""Finds lm-eval tasks by name: first our own, then those of the user's folders, then those of the installed lm-eval.
 
-lm-eval's own index of its 14,000 files takes some fifteen seconds; a task of it is found here by a scan for its name.
+lm-eval takes about fifteen seconds to index its 14,000 files; scanning for task names is faster.
 """
 
 import json
@@ -26,10 +26,10 @@ def own_tasks() -> dict[str, dict[str, Any]]:
 def load_tasks(
     names: Sequence[str], *, include: Sequence[Path], data: Mapping[str, Path], folder: Path
 ) -> dict[str, Any]:
-    """The lm-eval tasks of these names that are not our own, ready; a group gives its tasks.
+    """Loads the lm-eval tasks of these names, none of them our own; a group expands to its tasks.
 
-    `data` puts a local JSON Lines file in place of a task's hub data set (worked examples then come from the same rows,
-    never the row that is asked); the override is written to `folder`. Raises UsageError for unknown names,
+    `data` replaces a task's hub data set by a local JSON Lines file (few-shot examples then come from the same rows,
+    excluding the evaluated one); the override is written to `folder`. Raises UsageError for unknown names,
     EnvironmentUnmet for a task that cannot be built.
     """
     included, stock = check_names(names, include)
@@ -45,7 +45,7 @@ def load_tasks(
 
 
 def check_names(names: Sequence[str], include: Sequence[Path]) -> tuple[dict[str, Path], dict[str, tuple[str, Path]]]:
-    """The user's tasks, and lm-eval's where one of them is named. Raises UsageError for names that no one defines."""
+    """The user's tasks, and lm-eval's if one of them is named. Raises UsageError for undefined names."""
     own, included = own_tasks(), included_tasks(include)
     others = [name for name in names if name not in own and name not in included]
     stock = stock_files() if others else {}
@@ -55,22 +55,22 @@ def check_names(names: Sequence[str], include: Sequence[Path]) -> tuple[dict[str
 
 
 def included_tasks(include: Sequence[Path]) -> dict[str, Path]:
-    """The tasks and groups of the user's folders and their files. Raises UsageError for a folder that is not there, and
-    for a name that is one of our own: it would silently be another benchmark."""
+    """The tasks and groups of the user's folders, with their files. Raises UsageError for a missing folder, and for a name
+    of our own tasks, which would silently select another benchmark."""
     for folder in include:
         if not folder.is_dir():
-            raise UsageError(f"include: {folder} is no folder", hint="name a folder with lm-eval YAML files")
+            raise UsageError(f"include: {folder} is not a folder", hint="name a folder with lm-eval YAML files")
     found = {name: entry.yaml_path for name, entry in _index(include).items() if entry.yaml_path is not None}
     if taken := sorted(set(found) & set(own_tasks())):
         raise UsageError(
-            f"include: {found[taken[0]]} defines `{taken[0]}`, which is a benchmark of prerl-spec itself",
-            hint="give it another name",
+            f"include: {found[taken[0]]} defines `{taken[0]}`, the name of a prerl-spec benchmark",
+            hint="rename the task",
         )
     return found
 
 
 def stock_files() -> dict[str, tuple[str, Path]]:
-    """Name -> ("task" or "group", file) of everything the installed lm-eval defines by name."""
+    """Name -> ("task" or "group", file) of every named task and group of the installed lm-eval."""
     spec = find_spec("lm_eval.tasks")
     assert spec is not None, "lm-eval is a dependency"
     assert spec.origin is not None, "lm-eval's tasks are a package on disk"
@@ -82,7 +82,7 @@ def stock_files() -> dict[str, tuple[str, Path]]:
 
 
 def unknown_tasks(names: Sequence[str], known: Iterable[str]) -> UsageError:
-    """The error for names that no one defines, with the nearest ones."""
+    """The error for undefined names, with the nearest defined ones."""
     lines = []
     candidates = list(dict.fromkeys(known))
     for name in names:
@@ -91,7 +91,7 @@ def unknown_tasks(names: Sequence[str], known: Iterable[str]) -> UsageError:
             f"unknown task `{name}`" + (f": did you mean {' or '.join(f'`{n}`' for n in near)}?" if near else "")
         )
     own = ", ".join(sorted(own_tasks()))
-    return UsageError("\n".join(lines), hint=f"our own are {own}; all others are lm-eval's: `lm-eval ls tasks`")
+    return UsageError("\n".join(lines), hint=f"prerl-spec defines {own}; `lm-eval ls tasks` lists those of lm-eval")
 
 
 def _index(folders: Sequence[Path]) -> Mapping[str, Any]:
@@ -104,31 +104,31 @@ def _index(folders: Sequence[Path]) -> Mapping[str, Any]:
 
 
 def _build(name: str, asked: str, folders: Sequence[Path], *, whole_index: bool) -> dict[str, Any]:
-    """What lm-eval makes of a name or of a file; only a group of its own needs its whole index."""
+    """Builds the tasks of a name or file; only lm-eval's own groups need its whole index."""
     from lm_eval.tasks import TaskManager
 
     try:
         manager = TaskManager(include_path=[str(f) for f in folders] or None, include_defaults=whole_index)
         return dict(manager.load([asked])["tasks"])
-    # A task's YAML may run any code and fetch anything: whatever ends it, the user needs its own cause.
+    # A task's YAML may run any code and fetch anything: any exception must reach the user with its cause.
     except Exception as error:
         raise EnvironmentUnmet(
             f"task `{name}` could not be built from {asked}: {type(error).__name__}: {error}",
-            hint=f'where its data set cannot be reached, give local rows: data = {{ {name} = "rows.jsonl" }}',
+            hint=f'if its data set is unreachable, provide local rows: data = {{ {name} = "rows.jsonl" }}',
         ) from error
 
 
 def _with_local_rows(name: str, file: Path, rows: Path, folder: Path) -> Path:
-    """A YAML that includes the task's own and puts the rows in place of its data set; lm-eval merges by `include` only."""
+    """Writes a YAML that includes the task's own and overrides its data set; lm-eval merges by `include` only."""
     from lm_eval.tasks import TaskManager
 
     if not rows.is_file():
-        raise EnvironmentUnmet(f"the rows of {name} are not there: {rows}", hint="give the path of a JSON Lines file")
+        raise EnvironmentUnmet(f"the rows of {name} do not exist: {rows}", hint="write the path of a JSON Lines file")
     known = TaskManager(include_path=str(file.parent), include_defaults=False).task_index
     config = known[name].cfg if name in known else {}
     split = config.get("test_split") or config.get("validation_split")
     if not split:
-        raise UsageError(f"data: `{name}` is no single task with rows", hint="name a task, not a group")
+        raise UsageError(f"data: `{name}` is not a single task with rows", hint="name a task, not a group")
     override = {
         "include": str(file),
         "task": name,

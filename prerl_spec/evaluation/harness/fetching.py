@@ -1,4 +1,4 @@
-"""Has the rows of benchmarks read once, so that they lie in the hub's cache for a machine without a network."""
+"""Downloads the rows of benchmarks into the hub cache, for machines without a network."""
 
 import tempfile
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -11,9 +11,9 @@ from prerl_spec.evaluation.harness.rows import hub_rows
 def fetch_tasks(
     names: Sequence[str], *, include: Sequence[Path], data: Mapping[str, Path], made: Collection[str]
 ) -> Iterator[str]:
-    """A line for each task whose rows came from the hub; those with local rows and those that are `made` here need none.
+    """One line per task whose rows are on the hub; tasks with local rows (`data`) or generated rows (`made`) are skipped.
 
-    Raises UsageError for unknown names, EnvironmentUnmet for rows that cannot be had.
+    Raises UsageError for unknown names, EnvironmentUnmet for unavailable rows.
     """
     own = catalogue.own_tasks()
     wanted = [name for name in names if name not in data and name not in made]

@@ -1,7 +1,7 @@
-"""Scores the policy by tasks of lm-eval: builds them, evaluates those that are not known yet, states each score in full.
+"""Scores the policy on lm-eval tasks: builds them, evaluates those without a cached score, and records each score in full.
 
-lm-eval's `evaluate` is called rather than `simple_evaluate`, which reseeds python, numpy and torch, queries the machine with
-pip and compilers for some seconds each time, and returns nothing on a rank other than 0.
+Calls lm-eval's `evaluate` rather than `simple_evaluate`, which reseeds python, numpy and torch, spends seconds per call on
+querying pip and compilers, and returns nothing on ranks other than 0.
 """
 
 import contextlib
@@ -30,14 +30,14 @@ from prerl_spec.registry.kinds import EvaluationSite, Verifier
 from prerl_spec.types import Draw, Rendering, Score, Verdict
 
 FEWSHOT_SEED = 1234
-"""lm-eval's own default: the same worked examples as everybody else's."""
+"""lm-eval's default, for the same few-shot examples as in published scores."""
 
 
 @dataclass(frozen=True)
 class Battery:
-    """What is asked of the policy: task names, where their rows are, how questions are rendered and answers judged.
+    """A set of tasks: their names, the source of their rows, and how questions are rendered and responses judged.
 
-    `rows` make those of tasks that need no download; `num_fewshot` None leaves the number of worked examples to the task.
+    `rows` generates the rows of tasks that need no download; `num_fewshot` None means the task's own number.
     """
 
     tasks: tuple[str, ...]
@@ -51,10 +51,10 @@ class Battery:
 
 
 def score_battery(site: EvaluationSite, battery: Battery) -> list[Score]:
-    """The scores of every task, in the order in which the tasks are named.
+    """The scores of every task, in the order of `battery.tasks`.
 
-    Leaves the policy, its mode and all global random generators as they were. Raises UsageError for unknown tasks and
-    settings that a task cannot follow, EnvironmentUnmet for rows that cannot be had.
+    Leaves the policy, its mode and all global random generators unchanged. Raises UsageError for unknown tasks and
+    for settings that a task does not support, EnvironmentUnmet for unavailable rows.
     """
     lm = PolicyLM(site, battery.rendering, battery.draw.decoding, battery.draw.seed)
     cache = ScoreCache(site.folder / "cache")
@@ -73,7 +73,7 @@ def score_battery(site: EvaluationSite, battery: Battery) -> list[Score]:
 
 
 def open_tasks(lm: PolicyLM, battery: Battery) -> dict[str, Any]:
-    """The lm-eval tasks by name, ready to be asked: ours judged by the verifier, all others as their YAML says."""
+    """The lm-eval tasks by name, set up: ours are judged by the verifier, all others as their YAML defines."""
     own, data = catalogue.own_tasks(), battery.data or {}
     catalogue.included_tasks(battery.include)
     others = [name for name in battery.tasks if name not in own]
@@ -91,7 +91,7 @@ def open_tasks(lm: PolicyLM, battery: Battery) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def same_randomness_after() -> Iterator[None]:
-    """Puts the global generators of python, numpy and torch (all devices) back as they were, however the block ends."""
+    """Restores the global generators of python, numpy and torch (all devices) when the block exits."""
     python, numpy = random.getstate(), np.random.get_state()
     with torch.random.fork_rng():
         try:
@@ -112,19 +112,20 @@ def _own_task(lm: PolicyLM, battery: Battery, config: Mapping[str, Any]) -> Veri
         rows = hub_rows(name, config["dataset_path"], config["test_split"])
 
     def judge(evidence: Sequence[tuple[str, str, bool]]) -> list[Verdict]:
-        with lm.heard():
+        with lm.visible_stderr():
             return verdicts_on(lm.site, battery.verifier, evidence)
 
     return VerifiedTask(config, rows, judge, battery.draw.samples)
 
 
 def _set_up(battery: Battery, name: str, task: Any) -> None:
-    """Worked examples, their seed and the repeats; raises UsageError for what the task cannot do."""
+    """Sets few-shot examples, their seed and the repeats. Raises UsageError for settings that the task does not support."""
     samples, own = battery.draw.samples, isinstance(task, VerifiedTask)
     if battery.num_fewshot is not None:
         if own and battery.num_fewshot > 0:
             raise UsageError(
-                f"num_fewshot = {battery.num_fewshot}: `{name}` has no worked examples", hint='num_fewshot = "task"'
+                f"num_fewshot = {battery.num_fewshot}: `{name}` has no few-shot examples",
+                hint='write num_fewshot = "task"',
             )
         task.set_config("num_fewshot", battery.num_fewshot)
     elif task.get_config("num_fewshot") is None:
@@ -135,18 +136,18 @@ def _set_up(battery: Battery, name: str, task: Any) -> None:
     if task.get_config("output_type") != "generate_until":
         raise UsageError(
             f"samples = {samples}: `{name}` is scored by log-probabilities, which do not vary",
-            hint="put it into an evaluator of its own with samples = 1",
+            hint="move it to a separate evaluator with samples = 1",
         )
     if (task.get_config("repeats") or 1) > 1:
         raise UsageError(
-            f"samples = {samples}: `{name}` draws {task.get_config('repeats')} responses of its own and votes",
-            hint="put it into an evaluator of its own with samples = 1",
+            f"samples = {samples}: `{name}` itself samples {task.get_config('repeats')} responses per question and votes",
+            hint="move it to a separate evaluator with samples = 1",
         )
     task.set_config("repeats", samples)
 
 
 def _request_arguments(lm: PolicyLM) -> dict[str, Any]:
-    """How lm-eval renders: with the chat template, or as text with the system prompt in a paragraph of its own."""
+    """lm-eval's rendering arguments: chat template, or plain text with the system prompt as a separate paragraph."""
     system = lm.rendering.system or None
     if system is not None and not lm.uses_chat:
         system = f"{system}\n\n"
@@ -154,7 +155,7 @@ def _request_arguments(lm: PolicyLM) -> dict[str, Any]:
 
 
 def _conditions(lm: PolicyLM, battery: Battery, task: Any) -> dict[str, Any]:
-    """All that decides the scores of a task but for the weights: what lm-eval will ask, to the letter, and how."""
+    """Everything that determines a task's scores except the weights: the exact requests, and how they are decoded."""
     task.build_all_requests(
         limit=battery.draw.limit,
         chat_template=lm.apply_chat_template if lm.uses_chat else None,
@@ -174,19 +175,19 @@ def _conditions(lm: PolicyLM, battery: Battery, task: Any) -> dict[str, Any]:
 
 
 def _identity(lm: PolicyLM, battery: Battery, task: Any) -> Identity:
-    """The task as it is scored: its configuration (where its files lie left out), its rows, its verifier."""
+    """Identity of a task: a hash of its configuration (without file locations), its rows and its verifier."""
     config = task.dump_config()
     for place in ("dataset_path", "dataset_name", "dataset_kwargs", "repeats", "num_fewshot"):
         config.pop(place, None)
     config["metadata"] = {k: v for k, v in (config.get("metadata") or {}).items() if k != "config_source"}
     judge = [type(battery.verifier).__qualname__, battery.verifier.version, battery.verifier.settings()]
-    said = [config, list(task.eval_docs), judge if isinstance(task, VerifiedTask) else None]
+    content = [config, list(task.eval_docs), judge if isinstance(task, VerifiedTask) else None]
     first = str(task.instances[0].args[0])
     return Identity(
         task=task.task_name,
         harness=harness_version(),
         task_version="unversioned" if task.VERSION is None else str(task.VERSION),
-        task_hash=digest(said),
+        task_hash=digest(content),
         template_hash=template_hash(
             lm.site.codec, lm.rendering, task.get_config("num_fewshot"), lm.site.codec.encode(first)
         ),
@@ -194,10 +195,10 @@ def _identity(lm: PolicyLM, battery: Battery, task: Any) -> Identity:
 
 
 def _score_task(lm: PolicyLM, battery: Battery, name: str, task: Any) -> list[Score]:
-    """Runs lm-eval on one task and reads the scores out of it."""
+    """Evaluates one task with lm-eval and extracts its scores."""
     site, draw, what = lm.site, battery.draw, _identity(lm, battery, task)
     total = len(task.instances) * draw.samples
-    with lm.heard():
+    with lm.visible_stderr():
         site.progress(name, 0, total)
     results = lm_eval.evaluate(
         lm,
@@ -206,8 +207,8 @@ def _score_task(lm: PolicyLM, battery: Battery, name: str, task: Any) -> list[Sc
         bootstrap_iters=0,
         **_request_arguments(lm),
     )
-    assert results is not None, "every rank is rank 0 of its own evaluation"
-    with lm.heard():
+    assert results is not None, "lm-eval runs as rank 0 on every rank"
+    with lm.visible_stderr():
         site.progress(name, total, total)
     samples = results["samples"][name]
     file = site.folder / "samples" / f"{site.phase}-{site.global_step:06d}-{name}.jsonl"

@@ -1,7 +1,7 @@
-"""The policy as lm-eval sees it: one LM over the site's own sampler and log-probabilities, the same on every rank.
+"""Adapts the policy to lm-eval: an LM over the site's sampler and log-probabilities, identical on every rank.
 
-Prompts are sampled once for all their repeats; sharding over ranks happens behind the site's calls, so each rank asks for
-everything and gets everything. Left out: images and audio.
+The repeats of a prompt form one request. The site shards requests over ranks internally, so each rank passes all requests
+and receives all results. Images and audio are not supported.
 """
 
 import contextlib
@@ -22,9 +22,9 @@ from prerl_spec.types import Decoding, Generation, Rendering, Request
 
 
 class Response(str):
-    """The text of one response, as lm-eval handles it, which remembers how it ended.
+    """The text of one response, as lm-eval handles it, with the generation it was decoded from.
 
-    lm-eval makes gold answers of the same type for comparison: those have no generation.
+    lm-eval converts gold answers to the same type for comparison: those have no generation.
     """
 
     generation: Generation | None
@@ -36,16 +36,16 @@ class Response(str):
 
     @property
     def truncated(self) -> bool:
-        """Whether the token budget ended it."""
+        """Whether generation stopped at the token budget."""
         return self.generation is not None and self.generation.stop == "length"
 
 
 class PolicyLM(LM):  # type: ignore[misc]  # lm-eval ships no types
-    """Requests of lm-eval answered by the policy.
+    """The policy as an lm-eval model.
 
-    The evaluator's decoding decides temperature, top_p and the token budget, whatever a task's generation_kwargs say;
-    of those only `until` is kept, and its strings are cut from the text as lm-eval expects. A response's random numbers
-    depend on (seed, task, question, repeat) alone.
+    The evaluator's decoding sets temperature, top_p and the token budget; of a task's generation_kwargs only `until` is
+    used, and its strings are cut from the text as lm-eval expects. A response's random numbers depend only on
+    (seed, task, question, repeat).
     """
 
     def __init__(self, site: EvaluationSite, rendering: Rendering, decoding: Decoding, seed: int) -> None:
@@ -56,13 +56,13 @@ class PolicyLM(LM):  # type: ignore[misc]  # lm-eval ships no types
         self.seed = seed
         self.screen: TextIO = sys.stderr
 
-    def heard(self) -> contextlib.AbstractContextManager[TextIO]:
-        """Lets what we call write to the screen while lm-eval's progress bars are kept off it."""
+    def visible_stderr(self) -> contextlib.AbstractContextManager[TextIO]:
+        """Restores stderr for our own calls, while lm-eval's progress bars are suppressed."""
         return contextlib.redirect_stderr(self.screen)
 
     @property
     def uses_chat(self) -> bool:
-        """Whether questions go through the model's chat template."""
+        """Whether questions are rendered by the model's chat template."""
         return self.rendering.chat != "off" and self.site.codec.chat_template is not None
 
     @property
@@ -73,8 +73,8 @@ class PolicyLM(LM):  # type: ignore[misc]  # lm-eval ships no types
         return (self.site.codec.chat_template or "") if chat_template else ""
 
     def apply_chat_template(self, chat_history: Sequence[Mapping[str, str]], add_generation_prompt: bool = True) -> str:
-        """The conversation as text; without a generation prompt the last message is left open, to be continued."""
-        assert self.rendering.chat != "off", "lm-eval asks for a template only where chat is on"
+        """The conversation as text; without a generation prompt the last message is left open for continuation."""
+        assert self.rendering.chat != "off", "lm-eval applies the chat template only if chat is on"
         codec, arguments = self.site.codec, self.rendering.chat
         text = codec.chat_text(chat_history, generate=add_generation_prompt, **arguments)
         if add_generation_prompt:
@@ -83,7 +83,7 @@ class PolicyLM(LM):  # type: ignore[misc]  # lm-eval ships no types
         return text[: text.rindex(last) + len(last)]
 
     def generate_until(self, requests: Sequence[Instance]) -> list[Response]:
-        """One response for each request; equal instances in a row are the repeats of one question."""
+        """One response per request; the same instance repeated in a row stands for the repeats of one question."""
         asked = list({id(instance): instance for instance in requests}.values())
         repeats = {id(instance): 0 for instance in asked}
         for instance in requests:
@@ -91,15 +91,15 @@ class PolicyLM(LM):  # type: ignore[misc]  # lm-eval ships no types
         by_stop: dict[tuple[str, ...], list[Instance]] = {}
         for instance in asked:
             by_stop.setdefault(until(instance.args[1]), []).append(instance)
-        answers: dict[int, Iterator[Response]] = {}
+        responses: dict[int, Iterator[Response]] = {}
         for stop, instances in by_stop.items():
             drawn = self._generate([self._request(i, repeats[id(i)]) for i in instances], stop)
             for instance, generations in zip(instances, drawn, strict=True):
-                answers[id(instance)] = iter([self._response(g, stop) for g in generations])
-        return [next(answers[id(instance)]) for instance in requests]
+                responses[id(instance)] = iter([self._response(g, stop) for g in generations])
+        return [next(responses[id(instance)]) for instance in requests]
 
     def loglikelihood(self, requests: Sequence[Instance]) -> list[tuple[float, bool]]:
-        """log P(continuation | context) in nats, and whether greedy decoding would have written it."""
+        """log P(continuation | context) in nats, and whether greedy decoding would produce it."""
         return self._score([self._pair(*instance.args) for instance in requests])
 
     def loglikelihood_rolling(self, requests: Sequence[Instance]) -> list[float]:
@@ -125,25 +125,25 @@ class PolicyLM(LM):  # type: ignore[misc]  # lm-eval ships no types
         if len(context) + self.decoding.max_new_tokens > self.site.max_length:
             raise RunFailed(
                 f"{instance.task_name}, question {instance.doc_id}: {len(context)} tokens and max_new_tokens "
-                f"{self.decoding.max_new_tokens} exceed the {self.site.max_length} that the model takes",
-                hint="lower max_new_tokens or num_fewshot in the evaluator; questions are never cut",
+                f"{self.decoding.max_new_tokens} exceed the model's context length {self.site.max_length}",
+                hint="lower max_new_tokens or num_fewshot in the evaluator; questions are never truncated",
             )
         name = ("evaluate", self.seed, str(instance.task_name), int(instance.doc_id or 0), instance.idx)
         return Request(context, tuple(named_seed(*name, repeat) for repeat in range(num_repeats)))
 
     def _generate(self, requests: Sequence[Request], stop: tuple[str, ...]) -> list[list[Generation]]:
         stops = (*self.decoding.stop, *(s for s in stop if s not in self.decoding.stop))
-        with self.heard():
+        with self.visible_stderr():
             return self.site.generate(requests, replace(self.decoding, stop=stops))
 
     def _score(self, pairs: Sequence[tuple[tuple[int, ...], tuple[int, ...]]]) -> list[tuple[float, bool]]:
         longest = max((len(context) + len(continuation) for context, continuation in pairs), default=0)
         if longest > self.site.max_length:
             raise RunFailed(
-                f"a text of {longest} tokens is to be scored, and the model takes {self.site.max_length}",
-                hint="lower num_fewshot, or use a model with a longer context; texts are never cut",
+                f"a text of {longest} tokens exceeds the model's context length {self.site.max_length}",
+                hint="lower num_fewshot, or use a model with a longer context; texts are never truncated",
             )
-        with self.heard():
+        with self.visible_stderr():
             return self.site.continuation_logps(pairs)
 
     def _response(self, generation: Generation, stop: tuple[str, ...]) -> Response:
@@ -154,8 +154,8 @@ class PolicyLM(LM):  # type: ignore[misc]  # lm-eval ships no types
         return Response(text, generation)
 
     def _pair(self, context: str, continuation: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """The two as tokens, split where lm-eval splits: spaces at the end of the context belong to the continuation,
-        and the continuation's tokens are those of the whole text beyond the context's."""
+        """Tokens of context and continuation, split as lm-eval does: trailing spaces of the context belong to the
+        continuation, and the continuation's tokens are those of the whole text after the context's."""
         codec, special = self.site.codec, not self.uses_chat
         bare = context.rstrip()
         if not bare:
@@ -165,6 +165,6 @@ class PolicyLM(LM):  # type: ignore[misc]  # lm-eval ships no types
 
 
 def until(generation_kwargs: Mapping[str, Any]) -> tuple[str, ...]:
-    """A task's stop strings; an empty one stops nothing."""
+    """A task's stop strings, without empty ones."""
     strings = generation_kwargs.get("until") or ()
     return tuple(s for s in ([strings] if isinstance(strings, str) else strings) if s)

@@ -1,4 +1,4 @@
-"""The questions of our own benchmarks: from a local JSON Lines file, or from the hub; always `problem` and `answer`."""
+"""Rows of our own benchmarks, from a local JSON Lines file or the hub, with columns `problem` and `answer`."""
 
 import json
 from collections.abc import Callable, Iterable, Mapping
@@ -12,15 +12,17 @@ _SHOWN = 10
 
 
 def file_rows(task: str, file: Path, check_gold: Callable[[str], str | None] | None) -> list[dict[str, str]]:
-    """The rows of a JSON Lines file with a `problem` (or `question`) and an `answer`.
+    """Reads a JSON Lines file with columns `problem` (or `question`) and `answer`.
 
     Raises EnvironmentUnmet, with file and line, for a row that lacks one of them and for a gold answer that
-    `check_gold` finds unfit.
+    `check_gold` rejects.
     """
     try:
         lines = file.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise EnvironmentUnmet(f"the rows of {task} cannot be read: {file}: {error}", hint=_mend(task)) from error
+        raise EnvironmentUnmet(
+            f"the rows of {task} cannot be read: {file}: {error}", hint=_local_rows_hint(task)
+        ) from error
     rows, wrong = [], []
     for number, line in enumerate(lines, start=1):
         if not line.strip():
@@ -34,21 +36,23 @@ def file_rows(task: str, file: Path, check_gold: Callable[[str], str | None] | N
             wrong.append(f"{file}:{number}: {why}")
         rows.append(row)
     if wrong:
-        raise EnvironmentUnmet(f"{task}: {len(wrong)} rows cannot be used\n{_listed(wrong)}", hint="correct the rows")
+        raise EnvironmentUnmet(f"{task}: {len(wrong)} rows cannot be used\n{_listed(wrong)}", hint="fix these rows")
     if not rows:
-        raise EnvironmentUnmet(f"{file} holds no rows for {task}", hint=_mend(task))
+        raise EnvironmentUnmet(f"{file} contains no rows for {task}", hint=_local_rows_hint(task))
     return rows
 
 
 def hub_rows(task: str, path: str, split: str) -> list[dict[str, str]]:
-    """The rows of a hub data set. Raises EnvironmentUnmet where it cannot be reached."""
+    """Reads a hub data set. Raises EnvironmentUnmet if it is unreachable."""
     from datasets import load_dataset
     from datasets.exceptions import DatasetsError
 
     try:
         data: Iterable[Mapping[str, Any]] = load_dataset(path, split=split)
     except (OSError, ValueError, DatasetsError) as error:
-        raise EnvironmentUnmet(f"{task}: the data set {path} cannot be reached: {error}", hint=_mend(task)) from error
+        raise EnvironmentUnmet(
+            f"{task}: the data set {path} cannot be reached: {error}", hint=_local_rows_hint(task)
+        ) from error
     return [question_and_answer(row) for row in data]
 
 
@@ -65,8 +69,8 @@ def question_and_answer(row: Any) -> dict[str, str]:
     return {"problem": question, "answer": str(answer)}
 
 
-def _mend(task: str) -> str:
-    return f'give local rows: data = {{ {task} = "rows.jsonl" }}, on the command line --data {task}=rows.jsonl'
+def _local_rows_hint(task: str) -> str:
+    return f'provide local rows: data = {{ {task} = "rows.jsonl" }}, or --data {task}=rows.jsonl on the command line'
 
 
 def _listed(lines: list[str]) -> str:

@@ -1,4 +1,4 @@
-"""Scores of tasks that bring their own metrics: lm-eval's number with an interval from its per-question values."""
+"""Scores of tasks with their own metrics: lm-eval's value, with an interval from its per-question values."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -21,7 +21,7 @@ def reported_scores(
     reported: Mapping[str, Any],
     samples: Sequence[Mapping[str, Any]],
 ) -> list[Score]:
-    """One score a metric and filter, named as lm-eval names it ("exact_match,strict-match"), with lm-eval's value."""
+    """One score per metric and filter, named as in lm-eval ("exact_match,strict-match"), with lm-eval's value."""
     scores = []
     for metric, filter_name in _metrics(reported):
         item_Q = [s[metric] for s in samples if s["filter"] == filter_name and metric in s]
@@ -32,10 +32,10 @@ def reported_scores(
 
 
 def repeated_scores(site: EvaluationSite, what: Identity, draw: Draw, task: Any) -> list[Score]:
-    """avg@k, and pass@k where the metric is 0 or 1, of a task's own metrics over k responses a question.
+    """avg@k (and pass@k for 0/1 metrics) of a task's own metrics over k responses per question.
 
     The task's filters and metrics see one response at a time, exactly as in k evaluations with one response each.
-    Raises UsageError where no metric of the task is a plain mean over questions.
+    Raises UsageError if no metric of the task is a plain mean over questions.
     """
     value_QK = _values_of_each_repeat(task, draw.samples)
     scores, k = [], draw.samples
@@ -50,14 +50,14 @@ def repeated_scores(site: EvaluationSite, what: Identity, draw: Draw, task: Any)
             scores.append(score(site, what, draw, f"pass@{k},{name}", share_interval(passed), len(passed)))
     if not scores:
         raise UsageError(
-            f"samples = {k}: no metric of `{what.task}` is a mean over questions that k responses could share",
-            hint="put it into an evaluator of its own with samples = 1",
+            f"samples = {k}: no metric of `{what.task}` is a mean over questions, so avg@{k} is undefined",
+            hint="move it to a separate evaluator with samples = 1",
         )
     return scores
 
 
 def _values_of_each_repeat(task: Any, num_repeats: int) -> dict[tuple[str, str], list[list[Any]]]:
-    """(metric, filter) -> for each question the metric's value for each of its responses."""
+    """(metric, filter) -> values [question][response]."""
     all_responses = [list(instance.resps) for instance in task.instances]
     values: dict[tuple[str, str], dict[int, list[Any]]] = {}
     for repeat in range(num_repeats):
@@ -74,7 +74,7 @@ def _values_of_each_repeat(task: Any, num_repeats: int) -> dict[tuple[str, str],
 
 
 def _metrics(reported: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """The (metric, filter) pairs among lm-eval's results of a task, standard errors left out."""
+    """The (metric, filter) pairs among lm-eval's results of a task, without standard errors."""
     pairs = [tuple(key.split(",", 1)) for key, value in reported.items() if "," in key and _is_number(value)]
     return [(metric, filter_name) for metric, filter_name in pairs if not metric.endswith("_stderr")]
 
@@ -88,7 +88,7 @@ def _interval(task: Any, metric: str, item_Q: Sequence[Any]) -> Interval:
 
 
 def _bounded(value_Q: Sequence[float]) -> Interval:
-    """Shares stay within [0, 1]; any other mean has no bounds to keep to."""
+    """An interval within [0, 1] for shares, an unbounded one for any other mean."""
     if all(0 <= value <= 1 for value in value_Q):
         return share_interval(value_Q)
     _at_least_two(value_Q)
@@ -97,7 +97,7 @@ def _bounded(value_Q: Sequence[float]) -> Interval:
 
 def _at_least_two(item_Q: Sequence[Any]) -> None:
     if len(item_Q) < 2:
-        raise UsageError("one question gives no interval", hint="raise `limit`")
+        raise UsageError("an interval needs at least two questions", hint="raise `limit`")
 
 
 def _is_number(value: Any) -> bool:

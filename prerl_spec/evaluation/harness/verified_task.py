@@ -1,4 +1,4 @@
-"""A benchmark as a task of lm-eval whose responses are judged by a verifier, k responses a question, all in one batch."""
+"""A benchmark as an lm-eval task whose responses (k per question) are judged by a verifier in one batch."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -17,10 +17,10 @@ Judge = Callable[[Sequence[tuple[str, str, bool]]], list[Verdict]]
 
 
 class VerifiedTask(ConfigurableTask):  # type: ignore[misc]  # lm-eval ships no types
-    """An lm-eval YAML over given rows: lm-eval builds the requests and gathers the scores, `judge` gives the verdicts.
+    """An lm-eval task over the given rows: lm-eval builds requests and aggregates scores, `judge` returns the verdicts.
 
-    lm-eval would judge one response after the other; here its filter step hands all responses of the task to the
-    verifier's worker processes at once, and each question's `filtered_resps` are the k verdicts.
+    lm-eval would judge responses one by one; here its filter step passes all responses of the task to the verifier's
+    worker processes at once, and each question's `filtered_resps` are the k verdicts.
     """
 
     def __init__(
@@ -32,11 +32,11 @@ class VerifiedTask(ConfigurableTask):  # type: ignore[misc]  # lm-eval ships no 
         super().__init__(config={**config, "repeats": num_samples})
 
     def download(self, dataset_kwargs: dict[str, Any] | None = None, **_: Any) -> None:
-        """Nothing is fetched and no cache is written: the rows are here."""
+        """Builds the data set from the given rows, without a download or a cache."""
         self.dataset = {self.config.test_split: Dataset.from_list(self.rows)}
 
     def apply_filters(self) -> list[Instance]:
-        """The verdict on every response, in one call of the verifier."""
+        """Judges every response in one call of the verifier."""
         asked = [(response, instance) for instance in self.instances for response in instance.resps]
         verdicts = iter(self.judge([self._evidence(response, instance.doc) for response, instance in asked]))
         for instance in self.instances:

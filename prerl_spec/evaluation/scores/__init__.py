@@ -1,1 +1,1 @@
-"""A score and its statement: verdicts counted, intervals, the cache, files for people and programs. Lowest floor."""
+"""Scores with their conditions: counted verdicts, the cache, tables and JSON files. Lowest layer."""

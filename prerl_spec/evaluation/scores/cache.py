@@ -1,4 +1,4 @@
-"""Nothing is scored twice: scores kept by what they depend on, one JSON file each, written whole or not at all."""
+"""A cache of scores, keyed by everything they depend on: one JSON file each, written atomically."""
 
 import json
 from collections.abc import Sequence
@@ -14,16 +14,16 @@ from prerl_spec.whole_file import write_whole
 
 @dataclass(frozen=True)
 class ScoreCache:
-    """Scores in a folder, by the SHA-256 of everything that decides them.
+    """Scores in a folder, keyed by the SHA-256 of everything that determines them.
 
-    Every rank reads before and writes after the same evaluation, each the same content: ranks agree on what is to be
-    scored without a message.
+    Every rank reads before and writes after the same evaluation, with the same content, so ranks agree on what to score
+    without communicating.
     """
 
     folder: Path
 
     def find(self, site: EvaluationSite, what: Any) -> list[Score] | None:
-        """The scores of these weights under these conditions, as of now in the run; None where there are none yet."""
+        """The scores of these weights under these conditions, with the current step and token counts; None if not cached."""
         file = self._file(site, what)
         if not file.is_file():
             return None
@@ -39,7 +39,7 @@ class ScoreCache:
         ]
 
     def keep(self, site: EvaluationSite, what: Any, scores: Sequence[Score]) -> None:
-        """Writes the scores for later evaluations, of this run or a resumed one."""
+        """Stores the scores for later evaluations of this run or a resumed one."""
         write_whole(self._file(site, what), json.dumps([asdict(score) for score in scores], indent=1))
 
     def _file(self, site: EvaluationSite, what: Any) -> Path:

@@ -1,4 +1,4 @@
-"""A few responses of each evaluation, with their verdicts, for people to read: JSON Lines."""
+"""A few responses of each evaluation, with their verdicts, for reading, as JSON Lines."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,7 +15,7 @@ NUM_RESPONSES = 4
 def sample_line(
     question: str, gold: str, text: str, generation: Generation, verdict: Verdict | None, place: int
 ) -> dict[str, Any]:
-    """One response: what was asked and answered, how it ended, and what the verifier found (None: the task has none)."""
+    """One response: input, text, stop reason, and the verdict (None if the task has no verifier)."""
     return {
         "question": place,
         "input": question,
@@ -30,7 +30,7 @@ def sample_line(
 
 
 def task_samples(logged: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The first responses to the first questions that lm-eval has logged; nothing for a task without responses."""
+    """The first responses to the first questions in lm-eval's log; empty for a task without responses."""
     lines = []
     for sample in logged[:NUM_QUESTIONS]:
         responses, filtered = sample["resps"][0], sample["filtered_resps"][0]
@@ -53,7 +53,7 @@ def task_samples(logged: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def write_samples(file: Path, lines: Iterable[Mapping[str, Any]]) -> None:
-    """Writes the lines, whole or not at all; no file for no lines."""
+    """Writes the lines atomically; writes no file if there are none."""
     text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
     if text:
         write_whole(file, text)

@@ -1,4 +1,4 @@
-"""A score that says how it was made: the value and its interval beside n, seed, decoding, versions and token budget."""
+"""Scores with their conditions: value and interval, n, seed, decoding, versions and token budget."""
 
 import inspect
 import json
@@ -17,7 +17,7 @@ from prerl_spec.types import Decoding, Draw, Rendering, Score
 
 @dataclass(frozen=True)
 class Identity:
-    """What was asked, in which version: `Identity("math500", "lm-eval 0.4.13", "1", "9f…", "03…")`."""
+    """A task in a specific version: `Identity("math500", "lm-eval 0.4.13", "1", "9f…", "03…")`."""
 
     task: str
     harness: str
@@ -27,8 +27,8 @@ class Identity:
 
 
 def right_scores(site: EvaluationSite, what: Identity, draw: Draw, num_right_Q: Sequence[int]) -> list[Score]:
-    """avg@k and pass@k for Q questions with k responses each; for k = 1 they are equal and both are given, so that
-    "task/avg@1" and "task/pass@1" name a score alike."""
+    """avg@k and pass@k for Q questions with k responses each. For k = 1 they are equal; both are returned, so that
+    "task/avg@1" and "task/pass@1" are both valid names."""
     k = draw.samples
     intervals = {
         f"avg@{k}": share_interval([avg_at_k(c, k) for c in num_right_Q]),
@@ -63,13 +63,13 @@ def score(
 
 
 def decoding_table(decoding: Decoding) -> dict[str, Any]:
-    """A decoding as JSON has it."""
+    """A decoding as a JSON object."""
     return {**asdict(decoding), "stop": list(decoding.stop)}
 
 
 def template_hash(codec: Codec, rendering: Rendering, num_fewshot: int | None, first_input: Sequence[int]) -> str:
-    """What turned a question into the model's input: the chat template with its arguments, the system prompt, the
-    worked examples, and the first question's token ids as the proof."""
+    """Hash of how a question becomes model input: the chat template with its arguments, the system prompt, the number
+    of few-shot examples, and the token ids of the first question."""
     uses_chat = rendering.chat != "off" and codec.chat_template is not None
     return digest(
         {
@@ -83,8 +83,8 @@ def template_hash(codec: Codec, rendering: Rendering, num_fewshot: int | None, f
 
 
 def digest(value: Any) -> str:
-    """SHA-256 over a value as sorted JSON; a function counts by its source."""
-    text = json.dumps(value, sort_keys=True, ensure_ascii=False, default=_spelt_out)
+    """SHA-256 of a value as sorted JSON; a function is represented by its source."""
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False, default=_as_json)
     return sha256(text.encode()).hexdigest()
 
 
@@ -96,7 +96,7 @@ def own_version() -> str:
     return f"prerl-spec {version('prerl-spec')}"
 
 
-def _spelt_out(value: Any) -> Any:
+def _as_json(value: Any) -> Any:
     if isinstance(value, Mapping):
         return dict(value)
     if callable(value):

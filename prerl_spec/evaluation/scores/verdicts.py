@@ -1,4 +1,4 @@
-"""What the verifier says of scored responses, and when it says so little that there is no score."""
+"""Verdicts on evaluated responses, and the share of verifier faults above which there is no score."""
 
 from collections.abc import Sequence
 
@@ -13,19 +13,19 @@ MIN_FAULTS = 3
 def verdicts_on(site: EvaluationSite, verifier: Verifier, evidence: Sequence[tuple[str, str, bool]]) -> list[Verdict]:
     """The verdicts on (response, gold, truncated), in order.
 
-    Raises RunFailed where more than 5 % (and at least 3) are timeouts or errors: they say nothing about the responses,
-    and a score over them would say it for them.
+    Raises RunFailed if more than 5 % (and at least 3) are timeouts or errors: these carry no information about the
+    responses, so a score would be biased.
     """
     verdicts = site.verify(verifier, evidence)
     faults = [verdict for verdict in verdicts if verdict.outcome in (Outcome.TIMEOUT, Outcome.ERROR)]
     if len(faults) >= MIN_FAULTS and len(faults) > MAX_FAULT_SHARE * len(verdicts):
         raise RunFailed(
-            f"the verifier gave no verdict on {len(faults)} of {len(verdicts)} responses, first: {faults[0].detail}",
-            hint="hint the verifier, or raise its deadline_seconds",
+            f"the verifier returned no verdict on {len(faults)} of {len(verdicts)} responses; first: {faults[0].detail}",
+            hint="fix the verifier, or raise its deadline_seconds",
         )
     return verdicts
 
 
 def count_right(verdicts: Sequence[Verdict]) -> int:
-    """How many are right: a score of 1. A timeout or an error is none, so that a fault never raises a score."""
+    """The number of right verdicts (score 1). Timeouts and errors do not count, so a fault never raises a score."""
     return sum(verdict.score is not None and verdict.score >= 1.0 for verdict in verdicts)

@@ -1,4 +1,4 @@
-"""Scores for people, as a table, and for programs, as scores.json."""
+"""Scores as a text table and as scores.json."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ _VARYING = ("value", "low", "high")
 
 
 def score_table(scores: Sequence[Score]) -> str:
-    """One line a score: task, metric, value, 95 % interval, questions × responses."""
+    """One line per score: task, metric, value, 95 % interval, questions × responses."""
     heading = ("task", "metric", "value", "95 % interval", "questions × responses")
     rows = [
         (
@@ -32,23 +32,23 @@ def score_table(scores: Sequence[Score]) -> str:
 
 
 def write_scores(file: Path, scores: Sequence[Score]) -> None:
-    """Adds scores to an array; one that was made under the same conditions is replaced. Raises UsageError where the file
-    is there and is not such an array."""
+    """Adds scores to the array in `file`, replacing those of the same conditions. Raises UsageError if the file exists
+    but is not an array of scores."""
     rows = [asdict(score) for score in scores]
-    made_again = {_conditions(row) for row in rows}
-    kept = [row for row in _written(file) if _conditions(row) not in made_again]
+    replaced = {_conditions(row) for row in rows}
+    kept = [row for row in _existing(file) if _conditions(row) not in replaced]
     write_whole(file, json.dumps([*kept, *rows], indent=1, ensure_ascii=False) + "\n")
 
 
-def _written(file: Path) -> list[dict[str, Any]]:
+def _existing(file: Path) -> list[dict[str, Any]]:
     if not file.is_file():
         return []
     try:
         rows = json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise UsageError(f"{file} is no JSON: {error}", hint="choose another --out") from error
+        raise UsageError(f"{file} is not valid JSON: {error}", hint="choose another --out") from error
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise UsageError(f"{file} holds no array of scores", hint="choose another --out")
+        raise UsageError(f"{file} is not an array of scores", hint="choose another --out")
     return rows
 
 

@@ -1,1 +1,1 @@
-"""HTML and SVG from tables: markup, plots, intervals. Built on tables."""
+"""HTML and SVG: markup, charts, interval plots. Built on `tables`."""

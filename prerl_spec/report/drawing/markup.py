@@ -1,4 +1,4 @@
-"""HTML and SVG from nested calls: text is escaped unless it is `Html` already, so hostile responses stay text."""
+"""HTML and SVG from nested calls; text is escaped unless it is `Html`, so that responses cannot inject markup."""
 
 import base64
 import hashlib
@@ -10,7 +10,7 @@ from prerl_spec.report.formatting.printable import printable
 
 
 class Html(str):
-    """Markup that was built here: the one kind of string that is not escaped again."""
+    """Markup built by this module; the only strings that are not escaped."""
 
     __slots__ = ()
 
@@ -24,8 +24,8 @@ _VOID = frozenset({"meta", "br", "hr"})
 def tag(name: str, /, *children: Child, **attributes: Attribute) -> Html:
     """`tag("p", "a < b", class_="note")` is `<p class="note">a &lt; b</p>`.
 
-    In attribute names a trailing underscore is dropped and the others become hyphens (`stroke_width`); False and None
-    leave the attribute out, True writes its bare name. Floats are written with at most two decimals (SVG coordinates).
+    In attribute names a trailing underscore is dropped and other underscores become hyphens (`stroke_width`). False and
+    None omit the attribute, True writes its bare name. Floats are written with at most two decimals (SVG coordinates).
     """
     written = "".join(_attribute(key, value) for key, value in attributes.items())
     if name in _VOID:
@@ -34,14 +34,14 @@ def tag(name: str, /, *children: Child, **attributes: Attribute) -> Html:
 
 
 def join(children: Iterable[Child]) -> Html:
-    """The children one after the other, text escaped, None left out."""
+    """Concatenates the children: text is escaped, None is omitted."""
     return Html("".join(_child(c) for c in children))
 
 
 def document(title: str, body: Html, *, style: str, script: str) -> str:
-    """A whole page that needs nothing from outside and lets nothing run or load but this style and this script.
+    """A self-contained page whose content security policy permits this style and this script only.
 
-    The policy names both by their SHA-256: markup that slipped through an escape could neither run nor fetch.
+    The policy lists both by their SHA-256, so that markup which escaped escaping could neither run nor load anything.
     """
     policy = f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}'; base-uri 'none'"
     head = tag(

@@ -1,7 +1,7 @@
-"""Small drawings in SVG, from our own coordinates: curves over global steps, and stacked shares.
+"""SVG charts: curves over global steps, and stacked shares.
 
-Colours are classes (c0, c1, ...) that the page's style sheet fills in for light and dark; lines of one drawing also differ
-in their dashes, so that colour is never the only difference.
+Colours are CSS classes (c0, c1, ...), defined by the page's style sheet for light and dark mode. The curves of a chart also
+differ in their dashes, so that colour is never the only difference.
 """
 
 import json
@@ -17,13 +17,13 @@ from prerl_spec.report.tables.run_tables import Stretch
 WIDTH, HEIGHT = 440, 220
 LEFT, RIGHT, TOP, BOTTOM = 46, 10, 22, 24
 NUM_STYLES = 8
-"""Colours before they repeat (page.css has as many)."""
+"""Number of distinct colours (as in page.css)."""
 
 
 @dataclass(frozen=True)
 class Curve:
-    """One line of a chart: `xs` are global steps, ascending; `style` picks colour and dash; `bounds` are the values'
-    95 % intervals, where they have some."""
+    """One line of a chart: `xs` are global steps, ascending; `style` selects colour and dash; `bounds` are the 95 %
+    intervals of the values, if any."""
 
     label: str
     xs: tuple[int, ...]
@@ -32,7 +32,7 @@ class Curve:
     bounds: tuple[tuple[float, float], ...] = ()
 
     def points(self) -> list[Point]:
-        """What is drawn: thinned where there are many steps, never where there are intervals."""
+        """The points to draw: thinned if there are many steps, except for values with intervals."""
         if self.bounds:
             rows = zip(self.xs, self.ys, self.bounds, strict=True)
             return [Point(x, y, low, high) for x, y, (low, high) in rows]
@@ -41,7 +41,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class Frame:
-    """The plotting area: where a global step and a value stand, in SVG units."""
+    """The plotting area: maps global steps and values to SVG units."""
 
     x_range: tuple[float, float]
     y_range: tuple[float, float]
@@ -58,10 +58,10 @@ class Frame:
 def curve_chart(
     title: str, unit: str, curves: Sequence[Curve], stretches: Sequence[Stretch], include: Sequence[float] = ()
 ) -> Html:
-    """Lines over global steps with the phases named on top; every curve has at least one point.
+    """Curves over global steps, with phase names on top; every curve has at least one point.
 
-    Over 240 steps a curve is thinned: the line is the mean of each bin, the band behind it reaches from the least to the
-    greatest value, and the caption says so. `include` are values that the axis must show (0 for a share).
+    A curve of more than 240 steps is thinned: the line is the mean of each bin, the band spans its minimum to maximum,
+    and the caption states it. `include` lists values that the axis must show (0 for a share).
     """
     thin = [c.points() for c in curves]
     values = [v for points in thin for p in points for v in (p.low, p.high)]
@@ -72,7 +72,7 @@ def curve_chart(
         for c, points in zip(curves, thin, strict=True)
     ]
     binned = any(len(points) < len(c.xs) for c, points in zip(curves, thin, strict=True))
-    note = "line: mean of each bin; band: least to greatest" if binned else None
+    note = "line: mean of each bin; band: minimum to maximum" if binned else None
     if any(c.bounds for c in curves):
         note = "band: 95 % interval"
     hover = [_readings(c.label, [(p.x, short(p.mean)) for p in ps]) for c, ps in zip(curves, thin, strict=True)]
@@ -85,7 +85,7 @@ def curve_chart(
 def stacked_chart(
     title: str, unit: str, layers: Sequence[Curve], stretches: Sequence[Stretch], classes: Sequence[str]
 ) -> Html:
-    """Shares that sum to 1, the first at the bottom; all layers have the same steps. Thinned by means over 240 steps."""
+    """Stacked shares that sum to 1, the first at the bottom; all layers have the same steps. Above 240 steps, bin means."""
     frame = Frame(_x_range(layers), (0.0, 1.0))
     inside = [s for s in stretches if s.last >= frame.x_range[0] and s.first <= frame.x_range[1]]
     thin = [c.points() for c in layers]
@@ -94,7 +94,7 @@ def stacked_chart(
     for points, name in zip(thin, classes, strict=True):
         top = [f + p.mean for f, p in zip(floor, points, strict=True)]
         xs = [p.x for p in points]
-        # Half a step of width on both sides: a phase of one step is a bar, not a line without area.
+        # Half a step is added on both sides, so that a phase of one step is visible as a bar.
         edge = [xs[0] - 0.5, *xs, xs[-1] + 0.5]
         upper = list(zip(edge, [top[0], *top, top[-1]], strict=True))
         lower = list(zip(edge, [floor[0], *floor, floor[-1]], strict=True))
@@ -108,7 +108,7 @@ def stacked_chart(
 
 
 def legend(entries: Sequence[tuple[str, str, str]]) -> Html:
-    """(label, class, what it came to) as a line of keys; the key shows the class's colour and dash."""
+    """A legend of (label, class, values); each key shows the class's colour and dash."""
     keys = []
     for label, name, value in entries:
         mark = tag("path", d="M0 5H22", class_=f"line {name}") if name.startswith("c") else None
@@ -134,7 +134,7 @@ def _figure(title: str, unit: str, keys: Html, drawing: Html, note: str | None, 
 
 
 def _readings(label: str, values: Sequence[tuple[float, str]]) -> list[object]:
-    # Made printable before it becomes JSON: done after, a written-out `\x7f` would be no JSON any more.
+    # Escaped before JSON encoding: escaping afterwards would turn a `\x7f` into invalid JSON.
     return [printable(label), [[round(x, 1), value] for x, value in values]]
 
 
@@ -156,7 +156,7 @@ def _axes(frame: Frame) -> list[Html]:
 
 
 def _phases(frame: Frame, stretches: Sequence[Stretch]) -> list[Html]:
-    """A line where each phase begins, and the names on top, moved apart where phases are narrow."""
+    """A line at the start of each phase, and its name on top; names are moved apart if phases are narrow."""
     first, last = frame.x_range
     drawn = [
         tag("path", d=f"M{frame.x(s.first - 0.5):.1f} {TOP - 8}V{HEIGHT - BOTTOM}", class_="boundary")
@@ -166,7 +166,7 @@ def _phases(frame: Frame, stretches: Sequence[Stretch]) -> list[Html]:
     middles = [frame.x((max(s.first - 0.5, first) + min(s.last + 0.5, last)) / 2) for s in stretches]
     taken = 0.0
     for stretch, left in zip(stretches, moved_apart(middles, [_width(s.phase) for s in stretches]), strict=True):
-        # Of more names than there is room for, those that would cover another are left out.
+        # A name that would still overlap the previous one is omitted.
         if left >= taken:
             drawn.append(tag("text", stretch.phase, x=left, y=TOP - 9, class_="phase"))
             taken = left + _width(stretch.phase)
@@ -174,8 +174,8 @@ def _phases(frame: Frame, stretches: Sequence[Stretch]) -> list[Html]:
 
 
 def moved_apart(middles: Sequence[float], widths: Sequence[float], gap: float = 8.0) -> list[float]:
-    """Left ends of names that would like to stand around these middles: pushed right until none covers the one before,
-    then left until the last is inside the drawing."""
+    """Left ends of labels to be centred at these positions: moved right until none overlaps the one before, then left
+    until the last is within the chart."""
     lefts: list[float] = []
     free = float(LEFT)
     for middle, width in zip(middles, widths, strict=True):
@@ -193,12 +193,12 @@ def _width(name: str) -> float:
 
 
 def _line(frame: Frame, curve: Curve, points: Sequence[Point], stretches: Sequence[Stretch]) -> list[Html]:
-    # Few points are drawn as dots too: a single one has no line, and scores within phases are far apart.
+    # Dots mark single points, which have no line, and scores, which are far apart.
     dots = points if curve.bounds or len(points) == 1 else ()
     drawn = [tag("circle", cx=frame.x(p.x), cy=frame.y(p.mean), r=3, class_=f"dot c{curve.style}") for p in dots]
     pieces: list[list[Point]] = [[points[0]]]
     for before, after in pairwise(points):
-        # A phase without this metric lies between: the line must not pretend to know.
+        # A phase without this metric lies between: do not connect the line across it.
         if not curve.bounds and any(before.x < s.first and s.last < after.x for s in stretches):
             pieces.append([])
         pieces[-1].append(after)

@@ -1,4 +1,4 @@
-"""Scores as dots with their 95 % intervals, one row a phase (or a phase of a run), on one axis."""
+"""Interval plots: scores with their 95 % intervals, one row per phase (and run), on a common axis."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,12 +8,12 @@ from prerl_spec.report.formatting.scales import tick_labels, ticks
 
 WIDTH, ROW, TOP, BOTTOM = 440, 26, 8, 22
 LABELS, VALUES = 118, 128
-"""Room for the row's name on the left and for "0.638 [0.61, 0.67]" on the right."""
+"""Width of the row labels on the left and of "0.638 [0.61, 0.67]" on the right."""
 
 
 @dataclass(frozen=True)
 class Whisker:
-    """One row: a value between its bounds; `style` picks the colour."""
+    """One row: a value and its bounds; `style` selects the colour."""
 
     label: str
     value: float
@@ -23,7 +23,7 @@ class Whisker:
 
 
 def whisker_chart(title: str, rows: Sequence[Whisker]) -> Html:
-    """Dots and whiskers under a common axis that holds every bound; shares keep to [0, 1]."""
+    """Dots and whiskers on a common axis that includes every bound; the axis of shares stays within [0, 1]."""
     low, high = _range(rows)
     height = TOP + ROW * len(rows) + BOTTOM
 
@@ -51,9 +51,9 @@ def whisker_chart(title: str, rows: Sequence[Whisker]) -> Html:
 
 def _range(rows: Sequence[Whisker]) -> tuple[float, float]:
     low, high = min(r.low for r in rows), max(r.high for r in rows)
-    air = max((high - low) * 0.08, 0.005)
+    margin = max((high - low) * 0.08, 0.005)
     share = low >= 0 and high <= 1
-    return (max(0.0, low - air), min(1.0, high + air)) if share else (low - air, high + air)
+    return (max(0.0, low - margin), min(1.0, high + margin)) if share else (low - margin, high + margin)
 
 
 def _fitting(label: str) -> str:

@@ -1,1 +1,1 @@
-"""Values as short text: ticks, durations, strings without control characters. Lowest floor."""
+"""Values as short text: ticks, durations, strings without control characters. Lowest layer."""

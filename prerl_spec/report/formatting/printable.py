@@ -1,31 +1,31 @@
-"""Text that a model, a data set or a user wrote, made safe to show: what would steer a terminal or a page becomes visible."""
+"""Escapes control characters in text from models, data sets and users, so that it is safe to display."""
 
 import re
 
-# C0 and C1 controls but tab and newline, lone surrogates (a torn JSON escape), bidirectional overrides and isolates.
+# C0 and C1 controls except tab and newline, lone surrogates (a torn JSON escape), bidirectional overrides and isolates.
 _UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
 
 
 def printable(text: str) -> str:
-    r"""The text with unsafe code points written out: an escape character becomes the four characters `\x1b`.
+    r"""The text with unsafe code points escaped: an escape character becomes the four characters `\x1b`.
 
-    A carriage return before a newline is dropped, because that pair is a line end. The result always encodes to UTF-8.
+    A carriage return before a newline is dropped. The result can always be encoded as UTF-8.
     """
-    return _UNSAFE.sub(_written_out, text.replace("\r\n", "\n"))
+    return _UNSAFE.sub(_escaped, text.replace("\r\n", "\n"))
 
 
 def shortened(text: str, limit: int) -> str:
-    """At most `limit` characters of the text, and how many were left out: a runaway response must not fill the page."""
+    """At most `limit` characters of the text, then the number omitted: a runaway response must not fill the page."""
     if len(text) <= limit:
         return text
     return f"{text[:limit]} [... {len(text) - limit} more characters]"
 
 
 def ascii_only(text: str) -> str:
-    """The printable text in ASCII: everything else written out as Python would."""
+    """The printable text in ASCII; other characters become Python escape sequences."""
     return printable(text).encode("ascii", "backslashreplace").decode("ascii")
 
 
-def _written_out(match: re.Match[str]) -> str:
+def _escaped(match: re.Match[str]) -> str:
     code = ord(match.group())
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"

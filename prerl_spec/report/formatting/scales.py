@@ -1,4 +1,4 @@
-"""From numbers to places and words: ticks that people read easily, short numbers, honest thinning of long curves."""
+"""Axis ticks, short numbers, durations, and thinning of long curves that preserves their extremes."""
 
 import math
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Point:
-    """One place of a curve; where several steps share a place, `low` and `high` are their extremes and `mean` their mean."""
+    """One point of a curve; if it bins several steps, `low` and `high` are their extremes and `mean` their mean."""
 
     x: float
     mean: float
@@ -16,9 +16,9 @@ class Point:
 
 
 def thinned(xs: Sequence[int], ys: Sequence[float], max_points: int = 240) -> list[Point]:
-    """The curve in at most `max_points` places: equal stretches of x, each with its mean and its extremes.
+    """The curve in at most `max_points` points: bins of equal width in x, each with its mean and extremes.
 
-    A spike of one step in ten thousand stays visible, in the envelope. Short curves come back as they are.
+    A spike of one step in ten thousand stays visible in the envelope. Short curves are returned unchanged.
     """
     if len(xs) <= max_points:
         return [Point(x, y, y, y) for x, y in zip(xs, ys, strict=True)]
@@ -51,7 +51,7 @@ def ticks(low: float, high: float, about: int = 4) -> list[float]:
 
 
 def tick_labels(marks: Sequence[float]) -> list[str]:
-    """The marks in words, with as many digits as tell them apart.
+    """Labels of the ticks, with as many digits as distinguish them.
 
     >>> tick_labels([4.04, 4.045, 4.05])
     ['4.04', '4.045', '4.05']
@@ -65,16 +65,16 @@ def tick_labels(marks: Sequence[float]) -> list[str]:
 
 
 def span_of(values: Sequence[float], *, include: Sequence[float] = ()) -> tuple[float, float]:
-    """A range that holds all values with a little air; never of zero height."""
+    """A range that includes all values with a margin; never of zero height."""
     low, high = min([*values, *include]), max([*values, *include])
     if low == high:
         return (low - 1.0, high + 1.0) if low == 0 else (low - abs(low) * 0.1, high + abs(high) * 0.1)
-    air = (high - low) * 0.04
-    return (low if low in include else low - air, high if high in include else high + air)
+    margin = (high - low) * 0.04
+    return (low if low in include else low - margin, high if high in include else high + margin)
 
 
 def short(value: float) -> str:
-    """A number in at most six characters or so: 0.123, 48.1, 1240, 1.24M, 3.2e-6.
+    """A number in about six characters at most: 0.123, 48.1, 1240, 1.24M, 3.2e-6.
 
     >>> [short(v) for v in (0.0, 0.5, 0.12345, 48.12, 1240.0, 1_240_000.0, 0.0000032)]
     ['0', '0.5', '0.123', '48.1', '1240', '1.24M', '3.2e-6']
@@ -95,7 +95,7 @@ def short(value: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as people say them.
+    """Seconds in human-readable units.
 
     >>> [duration(s) for s in (0.42, 8.24, 75.0, 4000.0, 200_000.0)]
     ['0.4 s', '8.2 s', '1 m 15 s', '1 h 06 m', '2 d 07 h']

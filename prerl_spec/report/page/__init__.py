@@ -1,1 +1,1 @@
-"""report.html, section by section: overview, curves, scores, responses to read. Built on drawing."""
+"""report.html by section: overview, curves, scores, sample responses. Built on `drawing`."""

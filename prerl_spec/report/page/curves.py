@@ -1,4 +1,4 @@
-"""Which curves a report shows, and in which words; the loss comes last and only where it means something."""
+"""The charts of a report and their titles; the loss is shown for phases on documents only."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from prerl_spec.report.tables.run_tables import RunRecord, Stretch
 
 @dataclass(frozen=True)
 class Chart:
-    """One drawing: its title, unit, the metrics in it with their labels, and values that the axis must show."""
+    """One chart: title, unit, metric -> label, and values that the axis must show."""
 
     title: str
     unit: str
@@ -27,13 +27,13 @@ VERDICTS = {
     "verdict_error": "error",
 }
 NOT_DRAWN = {("loss", "loss"), ("response_length", "mean"), ("response_length", "truncated")}
-"""(probe, value): the loss says nothing about how a sampled phase goes, the others repeat what is drawn already."""
+"""(probe, value): the loss is not informative in a sampled phase, the others repeat existing charts."""
 PROBES = {
-    "thoughts": ("Thoughts", "mean count a response"),
+    "thoughts": ("Thoughts", "mean count per response"),
     "response_length": ("Response length in detail", "tokens"),
-    "logp": ("Log-probability in other views", "nats a token, 8 responses"),
+    "logp": ("Log-probability in other views", "nats per token, 8 responses"),
 }
-"""Probes of known meaning -> title and unit of their drawing."""
+"""Known probes -> title and unit of their chart."""
 _VIEWS = {"logp_conditional": "log P(y | x)", "logp_marginal": "log P(y)"}
 SAMPLED = (
     Chart("Reward", "mean over verified attempts", {"reward_mean": "reward"}),
@@ -41,10 +41,10 @@ SAMPLED = (
     Chart("Groups with signal", "share of groups", {"groups_with_signal": "with signal"}, (0.0,)),
     Chart("Response length", "tokens", {"response_length": "mean length"}, (0.0,)),
     Chart("Truncated", "share of attempts", {"truncated": "truncated"}, (0.0,)),
-    Chart("Entropy", "nats a token", {"entropy": "entropy"}),
-    Chart("Log-probability of responses", "nats a token, 8 responses", _VIEWS),
+    Chart("Entropy", "nats per token", {"entropy": "entropy"}),
+    Chart("Log-probability of responses", "nats per token, 8 responses", _VIEWS),
     Chart("Gradient norm", "before clipping", {"grad_norm": "norm"}, (0.0,)),
-    Chart("Sampler gap", "mean |trainer - sampler|, nats a token", {"sampler_gap": "gap"}, (0.0,)),
+    Chart("Sampler gap", "mean |trainer - sampler|, nats per token", {"sampler_gap": "gap"}, (0.0,)),
     Chart("Parameters moved", "share", {"parameters_moved": "moved"}),
     Chart("Learning rate", "", {"lr": "lr"}, (0.0,)),
 )
@@ -56,7 +56,7 @@ TRAINED_ON_DOCUMENTS = (
 
 
 def sampled_charts(runs: Sequence[RunRecord]) -> list[Html]:
-    """The charts of the phases that sample: of one run with its verdict shares, of several laid over one another."""
+    """Charts of the phases that sample: one run with its verdict shares, or several runs overlaid."""
     stretches = _common_stretches(runs)
     drawn: list[Html] = []
     for chart in (*SAMPLED, *_probe_charts(runs)):
@@ -68,13 +68,13 @@ def sampled_charts(runs: Sequence[RunRecord]) -> list[Html]:
 
 
 def document_charts(runs: Sequence[RunRecord]) -> list[Html]:
-    """The charts of the phases that are trained on documents."""
+    """Charts of the phases that train on documents."""
     stretches = _common_stretches(runs)
     return [c for chart in TRAINED_ON_DOCUMENTS for c in _drawn(chart, runs, stretches, samples=False)]
 
 
 def constants(runs: Sequence[RunRecord], *, samples: bool) -> str | None:
-    """Metrics of a single run that never changed, in words: a flat line would say no more."""
+    """A sentence that lists the constant metrics of a single run, in place of flat charts; None if there are none."""
     if len(runs) != 1:
         return None
     charts = (*SAMPLED, *_probe_charts(runs)) if samples else TRAINED_ON_DOCUMENTS
@@ -93,7 +93,7 @@ def _is_flat(curve: Curve) -> bool:
 
 
 def _drawn(chart: Chart, runs: Sequence[RunRecord], stretches: Sequence[Stretch], *, samples: bool) -> Iterator[Html]:
-    """One chart for one run; for several, one a metric, with a curve a run."""
+    """One chart for a single run; for several runs, one chart per metric with one curve per run."""
     if len(runs) == 1:
         metrics = enumerate(chart.metrics.items())
         curves = [_curve(runs[0], m, label, i % NUM_STYLES, samples=samples) for i, (m, label) in metrics]
@@ -127,7 +127,7 @@ def _curve(run: RunRecord, metric: str, label: str, style: int = 0, *, samples: 
 
 
 def _probe_charts(runs: Sequence[RunRecord]) -> Iterator[Chart]:
-    """Whatever else was measured while sampling: the values of one probe share a drawing, others get their own."""
+    """Charts of the other metrics of sampled phases; the values of one probe share a chart."""
     known = {m for chart in SAMPLED for m in chart.metrics} | VERDICTS.keys()
     probes: dict[str, dict[str, str]] = {}
     for metric in dict.fromkeys(m for run in runs for m in _metrics(run) if m not in known):
@@ -141,7 +141,7 @@ def _probe_charts(runs: Sequence[RunRecord]) -> Iterator[Chart]:
 
 def _probe_and_value(metric: str) -> tuple[str, str]:
     """("thoughts", "reflection") for `thoughts/thoughts_reflection`; ("logp", "prefix") for `logp_prefix`; any other
-    name is its own."""
+    name is its own probe."""
     probe, _, value = metric.rpartition("/")
     if not probe:
         probe = next((p for p in PROBES if metric.startswith(f"{p}_")), metric)
@@ -154,7 +154,7 @@ def _metrics(run: RunRecord) -> list[str]:
 
 
 def _common_stretches(runs: Sequence[RunRecord]) -> tuple[Stretch, ...]:
-    """The phases to name: those of the longest run, where every run was in them as far as it got; else none."""
+    """The phases of the longest run, if every other run went through the same ones as far as it got; else none."""
     longest = max(runs, key=lambda run: len(run.steps)).stretches
     for run in runs:
         reached = run.steps[-1].global_step if run.steps else 0

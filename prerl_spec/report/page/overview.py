@@ -1,4 +1,4 @@
-"""What was run: identity, phases, and where the time went."""
+"""The overview section of a report: identity of the run, phases, and time spent."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,14 +12,14 @@ PARTS = ("sample", "verify", "train", "other", "evaluate")
 
 
 def state_words(run: RunRecord) -> str:
-    """Whether the run is finished, and how often it was taken up again."""
+    """Whether the run is finished, and how often it was resumed."""
     state = "finished" if run.ended else "not finished"
     resumed = f", resumed {run.num_resumes} time{'s' if run.num_resumes != 1 else ''}" if run.num_resumes else ""
     return state + resumed
 
 
 def facts(run: RunRecord) -> Html:
-    """Name, model, digest, commit, machine: what identifies the run, as far as its files say it."""
+    """Name, model, digest, commit and machine, as far as the files of the run record them."""
     rows = {
         "folder": str(run.folder),
         "model": _model(run),
@@ -37,7 +37,7 @@ def facts(run: RunRecord) -> Html:
 
 
 def phase_table(run: RunRecord) -> Html:
-    """One row a phase: steps, updates that were applied, tokens, and seconds per part."""
+    """One row per phase: steps, applied updates, tokens, and time per part."""
     names = ("phase", "steps", "updates", "generated", "trained", *PARTS, "total")
     body = [_phase_row(run, seconds) for seconds in run.seconds]
     whole = _sum(run.seconds)
@@ -58,7 +58,7 @@ def phase_table(run: RunRecord) -> Html:
 
 
 def time_bars(run: RunRecord) -> Html:
-    """A bar a phase, as long as its share of the time, split by part."""
+    """One bar per phase, proportional to its time and split by part."""
     longest = max((s.total for s in run.seconds), default=0.0) or 1.0
     width, row, labels = 440, 24, 84
     drawn: list[Html] = []
@@ -71,16 +71,16 @@ def time_bars(run: RunRecord) -> Html:
                 drawn.append(tag("rect", x=x, y=y, width=long, height=16, class_=f"part p{number}"))
             x += long
         drawn.append(tag("text", duration(seconds.total), x=x + 6, y=y + 12, class_="row"))
-    words = "; ".join(f"{s.phase} {duration(s.total)}" for s in run.seconds)
+    label = "; ".join(f"{s.phase} {duration(s.total)}" for s in run.seconds)
     drawing = tag(
-        "svg", *drawn, viewBox=f"0 0 {width} {len(run.seconds) * row + 6}", role="img", aria_label=f"seconds: {words}"
+        "svg", *drawn, viewBox=f"0 0 {width} {len(run.seconds) * row + 6}", role="img", aria_label=f"seconds: {label}"
     )
     keys = legend([(part, f"p{number}", "") for number, part in enumerate(PARTS)])
-    return tag("figure", tag("figcaption", tag("strong", "Where the time went")), keys, drawing)
+    return tag("figure", tag("figcaption", tag("strong", "Time spent")), keys, drawing)
 
 
 def find(tree: Mapping[str, Any], *paths: str) -> Any:
-    """The value at the first of these dotted paths that is there, None where none is."""
+    """The value at the first of these dotted paths that exists, else None."""
     for path in paths:
         value: Any = tree
         for key in path.split("."):
@@ -121,12 +121,12 @@ def _model(run: RunRecord) -> str | None:
     count = find(run.plan, "num_parameters") or find(run.manifest, "model.parameters")
     size = f"{short(float(count))} parameters" if isinstance(count, int) else None
     added = find(run.plan, "adapter_parameters") or find(run.manifest, "model.adapter_parameters")
-    adapter = f"an adapter of {short(float(added))} parameters trained" if isinstance(added, int) else None
+    adapter = f"adapter with {short(float(added))} trained parameters" if isinstance(added, int) else None
     return ", ".join(str(part) for part in (use, name, size, adapter) if part) or None
 
 
 def _prefix(run: RunRecord) -> str | None:
-    """`auto: '<|endoftext|>' (ids [0])`, as the manifest has it."""
+    """`auto: '<|endoftext|>' (ids [0])`, from the manifest."""
     prefixes = find(run.manifest, "prefixes") or {}
     return "; ".join(f"{name}: {v.get('text')!r} (ids {v.get('ids')})" for name, v in prefixes.items()) or None
 
@@ -138,7 +138,7 @@ def _commit(run: RunRecord) -> str | None:
 
 
 def _environment(run: RunRecord) -> Mapping[str, Any]:
-    """What the run started on; `_bit_exactness` tells of changes."""
+    """The environment in which the run started; `_bit_exactness` reports later changes."""
     lineage = run.manifest.get("lineage") or [{}]
     return find(lineage[0], "environment") or {}
 
@@ -150,6 +150,6 @@ def _machine(run: RunRecord) -> str | None:
 
 
 def _bit_exactness(run: RunRecord) -> str | None:
-    """Which resumes went on in another environment: they end the promise of equal bits. None where there was none."""
+    """Resumes in a changed environment, which end the guarantee of bit-exactness; None if there were none."""
     changes = [entry.get("changed") for entry in run.manifest.get("lineage", []) if entry.get("changed")]
-    return "; ".join(f"resumed with other {', '.join(c)}" for c in changes) or None
+    return "; ".join(f"resumed with different {', '.join(c)}" for c in changes) or None

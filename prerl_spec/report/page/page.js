@@ -1,5 +1,5 @@
 "use strict";
-// Reading values off the curves: the nearest step under the pointer, in words below the drawing.
+// Shows the values at the step nearest to the pointer, as text below the chart.
 for (const figure of document.querySelectorAll("figure.chart")) {
   const curves = JSON.parse(figure.dataset.curves);
   const svg = figure.querySelector("svg[role=img]");

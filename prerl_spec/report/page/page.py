@@ -1,4 +1,4 @@
-"""report.html: one self-contained page of one run, or of several side by side."""
+"""report.html: a self-contained page for one run, or for several side by side."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -16,10 +16,10 @@ from prerl_spec.whole_file import write_whole
 
 
 def write_report(folders: Sequence[Path], out: Path | None = None) -> Path:
-    """Reads the runs, writes the page and returns its place: by default RUN/report.html, for several ./report.html.
+    """Reads the runs, writes the page and returns its path: by default RUN/report.html, for several ./report.html.
 
-    Raises UsageError for a folder that is no run, RunFailed for a score that does not state how it was made; an older
-    page then stays as it was.
+    Raises UsageError for a folder that is not a run, RunFailed for a score with missing fields; an existing page is then
+    left unchanged.
     """
     runs = [read_run(folder) for folder in folders]
     target = out or (folders[0] / "report.html" if len(folders) == 1 else Path("report.html"))
@@ -36,8 +36,8 @@ def render(runs: Sequence[RunRecord]) -> str:
         files("prerl_spec.report.page").joinpath(name).read_text("utf-8") for name in ("page.css", "page.js")
     )
     sections = [
-        _section("What was run", *(_run_card(run, alone=len(runs) == 1) for run in runs), kind=_columns(runs)),
-        _section("Scores", *(score_cards(runs) or [tag("p", "Nothing was scored yet.")]), kind="wide"),
+        _section("Overview", *(_run_card(run, alone=len(runs) == 1) for run in runs), kind=_columns(runs)),
+        _section("Scores", *(score_cards(runs) or [tag("p", "No scores yet.")]), kind="wide"),
         _section("Scores during training", *score_curves(runs)),
         _section(
             "Sampled phases",
@@ -46,21 +46,21 @@ def render(runs: Sequence[RunRecord]) -> str:
             note=_ON_CURVES + (constants(runs, samples=True) or ""),
         ),
         _section("Phases on documents", *document_charts(runs), note=constants(runs, samples=False)),
-        *(_section(_title_of(runs, run, "Samples to read"), *samples_to_read(run), kind="stack") for run in runs),
+        *(_section(_title_of(runs, run, "Sample responses"), *samples_to_read(run), kind="stack") for run in runs),
         *(_spec(runs, run) for run in runs),
     ]
     header = tag("header", tag("h1", title), tag("p", _subtitle(runs), class_="unit"))
     return document(f"{title} · prerl-spec", tag("main", header, *sections), style=style, script=script)
 
 
-_ON_CURVES = "Over global steps. The loss of a sampled phase is left out: it does not say how well the phase goes. "
+_ON_CURVES = "Over global steps. The loss of sampled phases is omitted: it does not measure their progress. "
 
 
 def _section(title: str, *children: Html, kind: str = "grid", note: str | None = None) -> Html | None:
     if not children:
         return None
-    words = tag("p", note, class_="note") if note else None
-    return tag("section", tag("h2", title), words, tag("div", *children, class_=kind))
+    paragraph = tag("p", note, class_="note") if note else None
+    return tag("section", tag("h2", title), paragraph, tag("div", *children, class_=kind))
 
 
 def _columns(runs: Sequence[RunRecord]) -> str:
@@ -84,7 +84,7 @@ def _spec(runs: Sequence[RunRecord], run: RunRecord) -> Html | None:
     if not run.spec_text:
         return None
     return tag(
-        "details", tag("summary", _title_of(runs, run, "The spec as given")), tag("pre", run.spec_text), class_="spec"
+        "details", tag("summary", _title_of(runs, run, "Spec as given")), tag("pre", run.spec_text), class_="spec"
     )
 
 
@@ -100,7 +100,7 @@ def _subtitle(runs: Sequence[RunRecord]) -> str:
 
 
 def _with_distinct_names(runs: Sequence[RunRecord]) -> list[RunRecord]:
-    """Runs of one name are named by their folders; same folder names by the whole path."""
+    """Runs that share a name are named by their folders, or by their paths if the folder names are equal too."""
     for name_of in (lambda r: r.name, lambda r: r.folder.resolve().name, lambda r: str(r.folder)):
         names = [name_of(r) for r in runs]
         if len(set(names)) == len(names):

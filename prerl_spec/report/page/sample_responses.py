@@ -1,4 +1,4 @@
-"""Responses to read: right and wrong ones from the first and the last step of each phase."""
+"""Sample responses of each outcome, from the first and the last step of each phase."""
 
 from collections.abc import Iterator
 
@@ -14,7 +14,7 @@ OUTCOMES = ("right", "wrong", "unparsable", "timeout", "error")
 
 
 def samples_to_read(run: RunRecord) -> list[Html]:
-    """A card a step, the first attempts of each outcome in it; none for a run that has not sampled."""
+    """One card per step, with the first attempts of each outcome; empty for a run that has not sampled."""
     phases = [(s.phase, s.first, s.last) for s in run.stretches if s.samples]
     return [_step_card(step) for step in first_and_last(run.folder, phases)]
 

@@ -1,4 +1,4 @@
-"""Scores with what they must be read with: n, interval, seed, decoding, versions, template and token budget."""
+"""Scores with their conditions: n, interval, seed, decoding, versions, template and token budget."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ from prerl_spec.types import Score
 
 @dataclass(frozen=True)
 class Protocol:
-    """How a score was made, all but the weights: only scores of one protocol stand in one drawing."""
+    """The conditions of a score, except the weights: only scores of the same protocol share a chart."""
 
     task: str
     questions: int
@@ -42,7 +42,7 @@ class Protocol:
         )
 
     def in_words(self) -> Html:
-        """The statement under each drawing."""
+        """The protocol as text, shown under each chart."""
         n = self.questions * self.samples_per_question
         return join(
             [
@@ -56,7 +56,7 @@ class Protocol:
 
 
 def final_scores(scores: Sequence[Score]) -> list[Score]:
-    """Of each phase, task, metric and protocol the score of the latest global step, in the order of the file."""
+    """The score of the latest global step for each phase, task, metric and protocol, in the order of the file."""
     latest: dict[object, Score] = {}
     for score in scores:
         key = (score.phase, score.metric, Protocol.of(score))
@@ -66,7 +66,7 @@ def final_scores(scores: Sequence[Score]) -> list[Score]:
 
 
 def score_cards(runs: Sequence[RunRecord]) -> list[Html]:
-    """One card a protocol: a drawing a metric, the table with token budgets, and how it was measured."""
+    """One card per protocol: one chart per metric, a table with token budgets, and the protocol."""
     final = [(i, s) for i, run in enumerate(runs) for s in final_scores(run.scores)]
     cards = []
     for protocol in dict.fromkeys(Protocol.of(s) for _, s in final):
@@ -87,7 +87,7 @@ def score_cards(runs: Sequence[RunRecord]) -> list[Html]:
 
 
 def score_curves(runs: Sequence[RunRecord]) -> list[Html]:
-    """Curves over global steps, with their intervals, for what was scored within phases too (`every`)."""
+    """Curves over global steps, with intervals, for metrics that are also scored within phases (`every`)."""
     named: dict[tuple[Protocol, str], list[Curve]] = {}
     for index, run in enumerate(runs):
         num_phases = len({s.phase for s in run.scores})
@@ -143,12 +143,12 @@ def _table(runs: Sequence[RunRecord], metrics: Sequence[str], members: Sequence[
                 *(tag("td", value) for value in budget),
             )
         )
-    caption = tag("p", "value [95 % interval]; tokens generated and trained on up to then", class_="note")
+    caption = tag("p", "value [95 % interval]; tokens generated and trained on so far", class_="note")
     return tag("div", caption, tag("div", tag("table", tag("tr", *head), *body), class_="scroll"))
 
 
 def _by_phase(members: Sequence[tuple[int, Score]]) -> list[tuple[int, Score]]:
-    """Phase after phase, the runs side by side within each: what is compared stands together."""
+    """Sorted by phase, with the runs adjacent within each phase, for comparison."""
     order = list(dict.fromkeys(s.phase for _, s in members))
     return sorted(members, key=lambda m: order.index(m[1].phase))
 

@@ -1,4 +1,4 @@
-"""How often responses reflect or change course, against the starting model, and by whose rules that was counted."""
+"""Counts of thoughts (reflection, change of approach) per phase, relative to the initial model, with the rule set."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,9 +10,9 @@ PROBE = "thoughts"
 
 
 def thoughts_cards(runs: Sequence[RunRecord]) -> list[Html]:
-    """A card for every run that counted thoughts."""
+    """One card per run that counted thoughts."""
     tables = [(run, table) for run in runs if (table := _table(run)) is not None]
-    titles = ["Thoughts against the start" + (f": {run.name}" if len(runs) > 1 else "") for run, _ in tables]
+    titles = ["Thoughts relative to the start" + (f": {run.name}" if len(runs) > 1 else "") for run, _ in tables]
     return [tag("article", tag("h3", t), table, class_="card") for t, (_, table) in zip(titles, tables, strict=True)]
 
 
@@ -30,10 +30,10 @@ def thought_rules(value: Any) -> str | None:
 
 
 def _table(run: RunRecord) -> Html | None:
-    """Thoughts a response at the end of each phase, with the ratio to the starting model, and the rule set's name.
+    """Thoughts per response at the end of each phase, with the ratio to the initial model, and the name of the rule set.
 
-    The starting model is the one before the first sampled step, whose responses are counted before its update; a probe
-    that measures more rarely compares with its own first step, and the words say so.
+    The initial model is that of the first sampled step, whose responses are counted before its update; a probe that
+    measures less often is compared with its own first measurement, which the caption states.
     """
     kinds = {
         m: m.rpartition("/")[2].removeprefix(f"{PROBE}_") for s in run.steps for m in s.metrics if m.startswith(PROBE)
@@ -48,9 +48,9 @@ def _table(run: RunRecord) -> Html | None:
         tag("tr", tag("th", name), *(tag("td", _with_ratio(s.metrics.get(m), start.metrics.get(m))) for m in kinds))
         for name, s in rows
     ]
-    rules = thought_rules(run.plan) or "not named in plan.json"
-    model = "the starting model" if start.step == 1 else "the first measured step"
-    words = f"Mean count a response, and the ratio to {model} (global step {start.global_step}). Rule set: {rules}."
+    rules = thought_rules(run.plan) or "not recorded in plan.json"
+    model = "the initial model" if start.step == 1 else "the first measured step"
+    words = f"Mean count per response, and the ratio to {model} (global step {start.global_step}). Rule set: {rules}."
     return tag(
         "div", tag("div", tag("table", head, *body, class_="loose"), class_="scroll"), tag("p", words, class_="note")
     )

@@ -1,1 +1,1 @@
-"""A run folder as typed tables: steps, phases, scores, attempts. Built on formatting."""
+"""A run folder as typed tables: steps, phases, scores, attempts. Built on `formatting`."""

@@ -1,4 +1,4 @@
-"""Attempts as the journal keeps them, for people to read: question, gold answer, response, verdict, extracted answer."""
+"""Reads attempts from the journal: question, gold answer, response, verdict, extracted answer."""
 
 import json
 import re
@@ -10,12 +10,12 @@ from typing import Any
 from prerl_spec.report.tables.run_tables import json_lines
 
 UNVERIFIED = "unverified"
-"""The outcome of an attempt that no verifier has seen yet (a run that was killed in between)."""
+"""The outcome of an attempt without a verdict yet (a run killed between sampling and verification)."""
 
 
 @dataclass(frozen=True)
 class JournalStep:
-    """One step's journal: `JournalStep("prune", 3, 653, attempts=(...))`, in the order in which they were drawn."""
+    """One step's journal: `JournalStep("prune", 3, 653, attempts=(...))`, in the order of sampling."""
 
     phase: str
     step: int
@@ -29,7 +29,7 @@ class JournalStep:
 
 @dataclass(frozen=True)
 class ShownAttempt:
-    """One attempt; `slot` and `sample` say where it stood in its step, `num_tokens` includes EOS."""
+    """One attempt; `slot` and `sample` locate it in its step, `num_tokens` includes EOS."""
 
     slot: int
     sample: int
@@ -51,7 +51,7 @@ def journal_files(run: Path) -> dict[int, Path]:
 
 
 def phase_of(file: Path) -> str | None:
-    """The phase that a journal file belongs to: its first line alone is read. None for a file torn in that line."""
+    """The phase that a journal file belongs to, from its first line; None if that line is torn."""
     with file.open(encoding="utf-8", errors="replace") as lines:
         first = lines.readline()
     try:
@@ -62,7 +62,7 @@ def phase_of(file: Path) -> str | None:
 
 
 def read_step(file: Path) -> JournalStep:
-    """One journal file; a torn last line is left out. Raises RunFailed for any other line that is no JSON."""
+    """One journal file; a torn last line is ignored. Raises RunFailed for any other line that is not valid JSON."""
     phase, step, global_step = "", 0, int(file.stem.split("-")[1])
     groups: dict[tuple[int, int], list[ShownAttempt]] = {}
     for entry in json_lines(file):

@@ -1,4 +1,4 @@
-"""A run folder as typed tables: steps, phases, scores and where the time went. Nothing is opened for writing."""
+"""Reads a run folder into typed tables: steps, phases, scores and times. Opens nothing for writing."""
 
 import json
 import math
@@ -13,9 +13,9 @@ from prerl_spec.types import Score, StepRecord
 
 @dataclass(frozen=True)
 class Stretch:
-    """The global steps that a phase took, ends included: `Stretch("prune", 651, 665, samples=True)`.
+    """The global steps of a phase, both ends included: `Stretch("prune", 651, 665, samples=True)`.
 
-    `samples` is False for a phase that was trained on documents: it has a loss and no rewards.
+    `samples` is False for a phase that trains on documents: it has a loss and no rewards.
     """
 
     phase: str
@@ -26,9 +26,9 @@ class Stretch:
 
 @dataclass(frozen=True)
 class Seconds:
-    """Where a phase's time went; `other` is what the steps took beside sampling, verifying and training.
+    """Seconds of a phase by part; `other` is the time of steps outside sampling, verification and training.
 
-    Steps that were lost and taken again count each time: the time did go. `base` has evaluation only.
+    Steps that were lost and repeated count every time. `base` has evaluation only.
     """
 
     phase: str
@@ -45,7 +45,7 @@ class Seconds:
 
 @dataclass(frozen=True)
 class RunRecord:
-    """What a run folder says: every table of the report comes from here."""
+    """The contents of a run folder, from which every table of the report is built."""
 
     folder: Path
     name: str
@@ -73,17 +73,17 @@ class RunRecord:
 
 
 def read_run(folder: Path) -> RunRecord:
-    """The record of a run, finished or not.
+    """Reads a run, finished or not.
 
-    Raises UsageError where the folder is no run folder, RunFailed where a score does not say all that it must.
+    Raises UsageError if the folder is not a run folder, RunFailed if a score has missing fields.
     """
     if not (folder / "events.jsonl").is_file():
-        raise UsageError(f"{folder} is no run folder: it has no events.jsonl", hint="name the folder of a run")
+        raise UsageError(f"{folder} is not a run folder: it has no events.jsonl", hint="name the folder of a run")
     events = list(json_lines(folder / "events.jsonl"))
     steps: dict[int, StepRecord] = {}
     for event in events:
         if event.get("event") == "resume":
-            # Steps after the checkpoint are not in the weights that went on.
+            # Steps after the checkpoint are not in the resumed weights.
             steps = {k: s for k, s in steps.items() if k <= event.get("global_step", math.inf)}
         elif event.get("event") == "step":
             step = _step(event)
@@ -105,37 +105,38 @@ def read_run(folder: Path) -> RunRecord:
 
 
 def read_scores(folder: Path) -> tuple[Score, ...]:
-    """scores.json, complete; empty where nothing was scored yet. Raises RunFailed for a score that leaves something out."""
+    """The scores of scores.json, empty if there is none yet. Raises RunFailed for a score with missing fields."""
     file = folder / "scores.json"
     if not file.is_file():
         return ()
     try:
         rows = json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise RunFailed(f"{file} is no JSON: {error}", hint="score the run again with `prerl-spec eval`") from error
+        raise RunFailed(
+            f"{file} is not valid JSON: {error}", hint="score the run again with `prerl-spec eval`"
+        ) from error
     if not isinstance(rows, list):
-        raise RunFailed(f"{file} holds no array of scores", hint="score the run again with `prerl-spec eval`")
+        raise RunFailed(f"{file} is not an array of scores", hint="score the run again with `prerl-spec eval`")
     return tuple(complete_score(row, f"{file}[{index}]") for index, row in enumerate(rows))
 
 
 def complete_score(row: Any, where: str) -> Score:
-    """The score of a row that states its n, interval, seed, decoding, versions, template and token budget.
+    """A score from a JSON object with n, interval, seed, decoding, versions, template and token budget.
 
-    Raises RunFailed naming everything that is missing, empty or not finite: a score that does not say how it was made
-    is not shown at all.
+    Raises RunFailed naming every field that is missing, empty or not finite: a score without its conditions is not shown.
     """
-    given = row if isinstance(row, Mapping) else {}
-    missing = [f.name for f in fields(Score) if _says_nothing(given.get(f.name))]
+    present = row if isinstance(row, Mapping) else {}
+    missing = [f.name for f in fields(Score) if _is_missing(present.get(f.name))]
     if missing:
         raise RunFailed(
-            f"{where}: a score must state {', '.join(missing)}",
-            hint="write what is missing, or score the run again with `prerl-spec eval`",
+            f"{where}: a score must include {', '.join(missing)}",
+            hint="add the missing fields, or score the run again with `prerl-spec eval`",
         )
-    return Score(**{f.name: given[f.name] for f in fields(Score)})
+    return Score(**{f.name: present[f.name] for f in fields(Score)})
 
 
 def seconds_of(events: Sequence[Mapping[str, Any]]) -> tuple[Seconds, ...]:
-    """Seconds per part and phase, in the order in which the phases came."""
+    """Seconds per phase and part, in the order of the phases."""
     parts: dict[str, dict[str, float]] = {}
     for event in events:
         if event.get("event") not in ("step", "evaluate"):
@@ -156,8 +157,8 @@ _PARTS = ("sample", "verify", "train", "other", "evaluate")
 
 
 def json_lines(file: Path) -> Iterator[dict[str, Any]]:
-    """The objects of a JSON Lines file. A torn last line (a killed run) is left out; any other bad line raises
-    RunFailed with its number."""
+    """The objects of a JSON Lines file. A torn last line (a killed run) is ignored; any other invalid line
+    raises RunFailed with its number."""
     lines = file.read_text(encoding="utf-8", errors="replace").split("\n")
     for number, line in enumerate(lines, start=1):
         if not line.strip():
@@ -167,7 +168,7 @@ def json_lines(file: Path) -> Iterator[dict[str, Any]]:
         except ValueError as error:
             if number == len(lines):
                 return
-            raise RunFailed(f"{file}:{number} is no JSON: {error}") from error
+            raise RunFailed(f"{file}:{number} is not valid JSON: {error}") from error
         if isinstance(value, dict):
             yield value
 
@@ -188,7 +189,7 @@ def _step(event: Mapping[str, Any]) -> StepRecord:
     )
 
 
-def _says_nothing(value: Any) -> bool:
+def _is_missing(value: Any) -> bool:
     if isinstance(value, float):
         return not math.isfinite(value)
     return value is None or value == "" or value == {}
@@ -204,5 +205,5 @@ def _json_object(file: Path) -> dict[str, Any]:
     try:
         value = json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise RunFailed(f"{file} is no JSON: {error}") from error
+        raise RunFailed(f"{file} is not valid JSON: {error}") from error
     return value if isinstance(value, dict) else {}

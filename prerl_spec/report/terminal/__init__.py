@@ -1,1 +1,1 @@
-"""A run for a terminal, in ASCII: progress, summary, profile, tables. Highest floor."""
+"""Terminal output in ASCII: progress, summary, profile, tables. Highest layer."""

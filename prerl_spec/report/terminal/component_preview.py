@@ -1,4 +1,4 @@
-"""What a verifier, reward, filter or probe makes of one stored batch, as lines for a terminal. ASCII."""
+"""Previews a verifier, reward, filter or probe on one stored batch, as ASCII lines for a terminal."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -12,10 +12,10 @@ SHOWN_GROUPS = 8
 MAX_CHARACTERS = 60
 
 
-def at_work(kind: str, component: Any, step: Step, beside: Verifier) -> Iterator[str]:
-    """Lines about the batch; none for a kind that says nothing of one. `beside` is the verifier to compare with."""
+def preview(kind: str, component: Any, step: Step, baseline: Verifier) -> Iterator[str]:
+    """The preview of a component of this kind; empty for other kinds. `baseline` is the verifier to compare with."""
     if kind == "verifier":
-        yield from verdicts(step, beside)
+        yield from verdicts(step, baseline)
     elif kind == "reward":
         yield from reward_terms(step, component)
     elif kind == "filter":
@@ -24,38 +24,40 @@ def at_work(kind: str, component: Any, step: Step, beside: Verifier) -> Iterator
         yield from measured(step, component)
 
 
-def verdicts(step: Step, beside: Verifier) -> Iterator[str]:
-    """How often each outcome, and the attempts on which the two verifiers differ; all were judged by the tried one."""
-    judged = [(g, a, a.verdict, _judge(beside, a, g)) for g in step.groups for a in g.attempts if a.verdict is not None]
+def verdicts(step: Step, baseline: Verifier) -> Iterator[str]:
+    """Counts of each outcome, and the attempts on which the verifiers differ; the batch has the tried one's verdicts."""
+    judged = [
+        (g, a, a.verdict, _judge(baseline, a, g)) for g in step.groups for a in g.attempts if a.verdict is not None
+    ]
     for outcome in Outcome:
         mine = sum(v.outcome is outcome for _, _, v, _ in judged)
         theirs = sum(v.outcome is outcome for _, _, _, v in judged)
         if mine or theirs:
             yield f"  {outcome.value:<11} {mine:>4}   math_verify {theirs:>4}"
     different = [one for one in judged if one[2].outcome is not one[3].outcome]
-    yield f"they differ on {len(different)} of {len(judged)} attempts" + (":" if different else "")
+    yield f"the verdicts differ on {len(different)} of {len(judged)} attempts" + (":" if different else "")
     for group, attempt, mine_, theirs_ in different[:SHOWN_ATTEMPTS]:
         yield f"  {mine_.outcome.value}, math_verify {theirs_.outcome.value}: gold {group.prompt.gold}, {_short(attempt)}"
 
 
 def reward_terms(step: Step, reward: Reward) -> Iterator[str]:
-    """The term of the first attempts, and whether it would say anything: a term that is the same for a whole group
-    cancels out of every group baseline."""
+    """The term of the first attempts, and in how many groups it varies: a term that is constant within a group cancels
+    out of every group baseline."""
     scored = [[(a, reward.reward(a, g)) for a in g.attempts if a.reward is not None] for g in step.groups]
     for attempt, term in [one for group in scored for one in group][:SHOWN_ATTEMPTS]:
         verdict = attempt.verdict
         yield f"  {term:>9.3f}  {verdict.outcome.value if verdict is not None else '':<11} {_short(attempt)}"
     terms = [term for group in scored for _, term in group]
     if terms:
-        telling = sum(len({term for _, term in group}) > 1 for group in scored)
+        num_varying = sum(len({term for _, term in group}) > 1 for group in scored)
         yield (
             f"from {min(terms):.3g} to {max(terms):.3g}, mean {sum(terms) / len(terms):.3g}; "
-            f"it tells attempts apart in {telling} of {len(scored)} groups"
+            f"it varies within {num_varying} of {len(scored)} groups"
         )
 
 
 def kept_groups(step: Step, selection: Filter) -> Iterator[str]:
-    """Which groups stay: those of the step did, the discarded ones did not."""
+    """Which groups are kept: those of the step and those that a filter discarded."""
     groups = [*step.groups, *step.discarded]
     for group in groups[:SHOWN_GROUPS]:
         counts = [sum(a.verdict is not None and a.verdict.outcome is o for a in group.attempts) for o in Outcome]
@@ -65,11 +67,11 @@ def kept_groups(step: Step, selection: Filter) -> Iterator[str]:
 
 
 def measured(step: Step, probe: Probe) -> Iterator[str]:
-    """Its metrics of the batch."""
+    """The probe's metrics of the batch."""
     metrics: Mapping[str, float] = probe.measure(step)
     yield from (f"  {name} {value:.4g}" for name, value in metrics.items())
     if not metrics:
-        yield "  it measures nothing of this batch"
+        yield "  no metrics for this batch"
 
 
 def _judge(verifier: Verifier, attempt: Attempt, group: Group) -> Verdict:

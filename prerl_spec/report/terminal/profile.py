@@ -1,4 +1,4 @@
-"""A calibration as tables for a terminal: where a step's seconds go, how many tokens a second, and memory beside the plan's."""
+"""A calibration as tables for a terminal: seconds per stage, tokens per second, and memory next to the plan's estimate."""
 
 from prerl_spec.compiler.past_runs.calibration import PhaseTimes, Profile
 from prerl_spec.compiler.past_runs.measured_times import measured, whole_seconds
@@ -8,18 +8,18 @@ from prerl_spec.report.terminal.summary import aligned
 
 STAGES = ("sample", "verify", "train", "other", "total")
 SPEEDS = (("generated", "sample"), ("trained", "train"))
-"""Tokens, and the stage that makes or uses them."""
+"""Token counts, and the stage that generates or uses them."""
 
 
 def profile_page(plan: Plan, found: Profile) -> str:
-    """Seconds, tokens and memory of each phase, then the evaluators, then what the whole run would take."""
+    """Seconds, tokens and memory of each phase, then the evaluators, then the estimated time of the whole run."""
     blocks = []
     if found.phases:
         planned = {p.id: p for p in plan.phases}
-        header = ["seconds a step", *STAGES, "first", "generated/s", "trained/s", "peak memory", "planned"]
+        header = ["seconds per step", *STAGES, "first", "generated/s", "trained/s", "peak memory", "planned"]
         blocks.append(aligned([header, *(_phase_row(t, planned[t.phase]) for t in found.phases)], left=1))
     if found.evaluators:
-        header = ["evaluator", "asked", "seconds", "a whole round", "rounds"]
+        header = ["evaluator", "scored", "seconds", "full evaluation", "evaluations"]
         rows = [
             [
                 t.use,
@@ -49,7 +49,7 @@ def _phase_row(times: PhaseTimes, planned: PhasePlan) -> list[str]:
 
 def _end(plan: Plan, found: Profile) -> list[str]:
     steps = max((len(t.seconds) for t in found.phases), default=0)
-    timed = f"{plural(steps, 'timed step')} a phase, the first apart; " if steps else ""
+    timed = f"{plural(steps, 'timed step')} per phase, the first listed separately; " if steps else ""
     lines = [f"{timed}{duration(found.opening)} to open model and data"]
     used = measured(plan)
     whole = None if used is None else whole_seconds(plan, used)
@@ -57,5 +57,7 @@ def _end(plan: Plan, found: Profile) -> list[str]:
         estimate = plan.estimated_seconds
         beside = "" if estimate is None else f" (estimated before: {duration(estimate)})"
         lines.append(f"the whole run: about {duration(whole)}{used.limits}{beside}")
-    lines.append(f"{found.folder}: figures, which `plan` uses from now on, and traces (Perfetto, chrome://tracing)")
+    lines.append(
+        f"{found.folder}: measured times, used by `plan` from now on, and traces (for Perfetto or chrome://tracing)"
+    )
     return lines

@@ -1,4 +1,4 @@
-"""A run as it goes: one live line on a terminal with permanent lines above it, plain lines anywhere else. ASCII."""
+"""Progress of a run: a live status line below permanent lines on a terminal, plain lines elsewhere. ASCII."""
 
 import os
 import shutil
@@ -15,16 +15,16 @@ from prerl_spec.report.formatting.scales import duration, short
 
 REDRAW_SECONDS = 0.1
 DOCUMENT_LINE_SECONDS = 10.0
-"""Supervised steps are many and fast: off a terminal they get a line this often, and one at the end."""
+"""Supervised steps are many and fast: without a terminal they are printed this often, and at the end."""
 TICK_LINE_SECONDS = 30.0
 RECENT_STEPS = 20
 STEP_STAGES = ("sample", "verify", "train")
-"""Stages of a step: too short for a time left of their own."""
+"""Stages of a step, too short for a separate estimate of the time left."""
 
 
 @dataclass
 class Stage:
-    """What goes on inside a step or an evaluation: `Stage("sample", 64, 128, begun=3.2)`."""
+    """The current stage of a step or an evaluation: `Stage("sample", 64, 128, begun=3.2)`."""
 
     name: str
     done: int
@@ -32,20 +32,22 @@ class Stage:
     begun: float
 
     def left(self, now: float) -> float | None:
-        """Seconds until it is done at the pace so far, None before there is one."""
+        """Estimated seconds until it is done, None without progress yet."""
         return (now - self.begun) / self.done * (self.total - self.done) if 0 < self.done < self.total else None
 
 
 @dataclass
 class Pace:
-    """How long steps and evaluations take, from those that were seen."""
+    """Observed durations of steps and evaluations."""
 
     steps: deque[float] = field(default_factory=lambda: deque(maxlen=RECENT_STEPS))
     evaluations: dict[int, float] = field(default_factory=dict)
 
     def left(self, graph: Graph, phase: Phase, step: int) -> float | None:
-        """Seconds until the phase is over and scored; None where the schedule knows no number of steps. An evaluator
-        that has not scored yet counts as nothing."""
+        """Estimated seconds until the phase has ended and is scored; None if its schedule has no fixed number of steps.
+
+        An evaluator that has not run yet counts as 0 s.
+        """
         steps = phase.schedule.component.max_steps
         if steps is None or not self.steps:
             return None
@@ -59,10 +61,10 @@ class Pace:
 
 
 class Progress:
-    """Listens to a run and shows it on `stream` (stderr): the engine's Listener.
+    """Displays a run on `stream` (stderr); implements the engine's Listener.
 
-    Live where the stream is a terminal that can go back to the start of a line (TERM is not "dumb"); bold only there,
-    and not where NO_COLOR is set.
+    The live line needs a terminal that supports carriage returns (TERM is not "dumb"); bold text too, unless NO_COLOR
+    is set.
     """
 
     def __init__(self, stream: TextIO | None = None, *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -80,13 +82,13 @@ class Progress:
         self._pace = Pace()
 
     def begin(self, graph: Graph) -> None:
-        """The run opens: its name and what is ahead."""
+        """Prints the name of the run and its phases."""
         self._graph = graph
         ahead = " -> ".join(f"{p.id} ({_steps_words(p)})" for p in graph.phases)
         self._line(f"{graph.run.name}: {ahead or 'evaluation only'}", bold=True)
 
     def event(self, event: Mapping[str, Any]) -> None:
-        """An event, as it was written to events.jsonl."""
+        """Displays an event, as written to events.jsonl."""
         self._stage = None
         kind = event["event"]
         if kind == "step":
@@ -96,7 +98,7 @@ class Progress:
         elif kind == "evaluate":
             self._evaluated(event)
         elif kind == "resume":
-            self._line(f"goes on after step {event['global_step']} ({event.get('from_checkpoint') or 'no checkpoint'})")
+            self._line(f"resumes after step {event['global_step']} ({event.get('from_checkpoint') or 'no checkpoint'})")
         elif kind == "warning":
             self._line(f"warning: {event['message']}")
 
@@ -112,12 +114,12 @@ class Progress:
             self._line(self._status())
 
     def end(self, message: str) -> None:
-        """The run is over, one way or another."""
+        """Prints the final message of a run, finished or not."""
         self._step = self._stage = None
         self._line(message, bold=True)
 
     def close(self) -> None:
-        """Leaves the terminal with a clean line."""
+        """Clears the live line."""
         self._wipe()
         self._stream.flush()
 
@@ -155,7 +157,7 @@ class Progress:
             self._line(f"  {event['phase']}  {score['task']}  {value}  n = {n}")
 
     def _status(self) -> str:
-        """The whole state in one line, the least important last: a narrow terminal cuts the end."""
+        """The state in one line, the least important last, because a narrow terminal cuts the end."""
         stage = self._stage
         doing = f"{stage.name.replace(':', ' ')} {stage.done}/{stage.total}" if stage is not None else ""
         if self._step is not None:
@@ -188,12 +190,12 @@ class Progress:
         return next((p for p in phases if p.id == name), None)
 
     def _line(self, text: str, *, bold: bool = False) -> None:
-        """A permanent line; the live line comes back below it."""
+        """Prints a permanent line; the live line is redrawn below it."""
         self._wipe()
         elapsed = round(self._clock() - self._begun)
         stamp = f"{elapsed // 3600}:{elapsed // 60 % 60:02d}:{elapsed % 60:02d}"
-        said = ascii_only(text).replace("\n", " ")
-        self._stream.write(f"[{stamp}] \x1b[1m{said}\x1b[0m\n" if bold and self._bold else f"[{stamp}] {said}\n")
+        line = ascii_only(text).replace("\n", " ")
+        self._stream.write(f"[{stamp}] \x1b[1m{line}\x1b[0m\n" if bold and self._bold else f"[{stamp}] {line}\n")
         self._stream.flush()
         self._lined = self._clock()
 
@@ -216,16 +218,16 @@ class Progress:
 
 
 def _place(name: str, step: int, phase: Phase | None) -> str:
-    """How many steps are done: "refine 7/45", "refine 7" where the schedule knows no number."""
+    """Completed steps: "refine 7/45", or "refine 7" without a fixed number of steps."""
     steps = phase.schedule.component.max_steps if phase is not None else None
     return f"{name} {step}" if steps is None else f"{name} {step}/{steps}"
 
 
 def _cut(text: str, room: int) -> str:
-    """At most `room` characters, cut between two parts where that is possible: half a number would be a wrong one."""
+    """At most `room` characters, cut between two parts if possible: a truncated number would be wrong."""
     return text if len(text) <= room else text[:room].rpartition("  ")[0] or text[:room]
 
 
 def _steps_words(phase: Phase) -> str:
     steps = phase.schedule.component.max_steps
-    return "until its schedule says so" if steps is None else f"{steps} step{'s' if steps != 1 else ''}"
+    return "until its schedule ends it" if steps is None else f"{steps} step{'s' if steps != 1 else ''}"

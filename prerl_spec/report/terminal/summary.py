@@ -1,4 +1,4 @@
-"""What a run came to, as a table for a terminal: scores per phase and task, seconds per part. ASCII, numbers only."""
+"""Results of a run as ASCII tables: scores per phase and task, seconds per phase and part."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,16 +12,16 @@ PARTS = ("sample", "verify", "train", "other", "evaluate", "total")
 
 
 def run_summary(folder: Path) -> str:
-    """Both tables of a run folder; raises what `read_run` raises."""
+    """Both tables of a run folder; raises the errors of `read_run`."""
     run = read_run(folder)
     tables = [scores_table(run.scores) if run.scores else "", seconds_table(run.seconds) if run.seconds else ""]
     return "\n\n".join(t for t in tables if t)
 
 
 def scores_table(scores: Sequence[Score]) -> str:
-    """A row a phase and task, a column a metric: the value and its 95 % interval, then questions x samples.
+    """One row per phase and task, one column per metric: value and 95 % interval, then questions x samples.
 
-    Of each phase the latest score counts. An empty sequence gives the header alone.
+    Only the latest score of each phase is shown. An empty sequence yields the header alone.
     """
     final = final_scores(scores)
     metrics = list(dict.fromkeys(s.metric for s in final))
@@ -30,8 +30,13 @@ def scores_table(scores: Sequence[Score]) -> str:
         cells = rows.setdefault((Protocol.of(s), s.phase), {})
         cells[s.metric] = f"{s.value:.3f} [{s.low:.3f}, {s.high:.3f}]"
     body = [
-        [made.task, phase, *(cells.get(m, "-") for m in metrics), f"{made.questions} x {made.samples_per_question}"]
-        for (made, phase), cells in rows.items()
+        [
+            protocol.task,
+            phase,
+            *(cells.get(m, "-") for m in metrics),
+            f"{protocol.questions} x {protocol.samples_per_question}",
+        ]
+        for (protocol, phase), cells in rows.items()
     ]
     tasks = list(dict.fromkeys(s.task for s in final))
     body.sort(key=lambda row: tasks.index(row[0]))
@@ -46,7 +51,7 @@ def seconds_table(seconds: Sequence[Seconds]) -> str:
 
 
 def aligned(rows: Sequence[Sequence[str]], *, left: int) -> str:
-    """The rows in columns, the first `left` of them left-aligned, the others right-aligned; a rule under the header."""
+    """Aligns rows in columns, the first `left` to the left, the others to the right, with a rule below the header."""
     written = [[ascii_only(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*written, strict=True)]
     lines = [

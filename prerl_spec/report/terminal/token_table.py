@@ -1,4 +1,4 @@
-"""What objectives say of single tokens, as a table in the terminal; and a small curve. ASCII."""
+"""ASCII tables of an objective's advantage, weight and term per token, and an ASCII curve."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -28,7 +28,7 @@ class PartOfTokens(Protocol):
 def token_table(
     step: Step, codec: Codec, parts: Sequence[PartOfTokens], samples: Sequence[int], *, max_tokens: int | None = None
 ) -> str:
-    """One block a sample, one line a trained token: what each part gives it (advantage, weight, term)."""
+    """One block per sample, one line per trained token: advantage, weight and term of each part."""
     names = "".join(f"  {p.name[:31]:^31}" for p in parts)
     head = "".join(f"  {'advantage':>9}  {'weight':>9}  {'term':>9}" for _ in parts)
     lines = [f"{'':<18}{names}", f"{'token':<18}{head}", "-" * (18 + 33 * len(parts))]
@@ -37,11 +37,11 @@ def token_table(
         group = step.groups[int(step.group_S[sample])]
         reward = "none" if attempt.reward is None else f"{attempt.reward:g}"
         verdict = attempt.stop if attempt.verdict is None else attempt.verdict.outcome.value
-        lines.append(f"{_shown(group.prompt.question or '')}  ({verdict}, reward {reward}, {attempt.stop})")
+        lines.append(f"{_escaped(group.prompt.question or '')}  ({verdict}, reward {reward}, {attempt.stop})")
         end = int(step.token_ends[sample])
         places = range(end - int(step.tokens.length_S[sample]), end)
         for place in places[:max_tokens]:
-            token = _shown(codec.decode([int(step.tokens.id_N[place])], skip_special=False))
+            token = _escaped(codec.decode([int(step.tokens.id_N[place])], skip_special=False))
             cells = "".join(
                 f"  {p.advantage_N[place]:>9.3f}  {p.weight_N[place]:>9.2e}  {p.term_N[place]:>9.3f}" for p in parts
             )
@@ -52,7 +52,7 @@ def token_table(
 
 
 def curve(values: Sequence[float], *, height: int = 8, low: float = 0.0, high: float = 1.0) -> str:
-    """One column a value between `low` and `high`, the axis on the left."""
+    """One column per value between `low` and `high`, with the axis on the left."""
     rows: list[str] = []
     span = high - low
     levels = [min(height - 1, max(0, int((v - low) / span * height))) for v in values]
@@ -66,10 +66,10 @@ def _sums(part: PartOfTokens) -> str:
     carrying = int((part.weight_N != 0).sum())
     loss = float((part.weight_N * part.term_N).sum())
     return (
-        f"{part.name}: {carrying} of {len(part.weight_N)} tokens of the batch carry weight, "
+        f"{part.name}: {carrying} of {len(part.weight_N)} tokens of the batch have non-zero weight, "
         f"sum of weight x term {loss:.4g}, divided by {part.denominator}"
     )
 
 
-def _shown(text: str) -> str:
+def _escaped(text: str) -> str:
     return ascii_only(text.replace("\n", "\\n"))

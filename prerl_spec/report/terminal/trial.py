@@ -1,11 +1,11 @@
-"""What `try` has seen, for a terminal: one batch at work, and how the reward went. ASCII."""
+"""Output of `try`: a preview on one batch, and the mean reward over training. ASCII."""
 
 import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from prerl_spec.registry.kinds import Verifier
-from prerl_spec.report.terminal.component_preview import at_work
+from prerl_spec.report.terminal.component_preview import preview
 from prerl_spec.report.terminal.token_table import curve, token_table
 
 if TYPE_CHECKING:
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 SHOWN_TOKENS = 14
 
 
-def batch_page(kind: str, phase: "Phase", trial: "Trial", samples: Sequence[int], beside: Verifier) -> str:
-    """What a component of this kind makes of the stored batch; empty for one that says nothing of single attempts.
+def batch_page(kind: str, phase: "Phase", trial: "Trial", samples: Sequence[int], baseline: Verifier) -> str:
+    """Previews a component on the stored batch; empty for kinds that do not process attempts.
 
-    An objective is shown beside `grpo` on `samples` of the batch, a verifier beside another one; the reward, filter or
+    An objective is compared with `grpo` on `samples` of the batch, a verifier with `baseline`; the reward, filter or
     probe is the first one of the phase.
     """
     batch = trial.batch
@@ -26,21 +26,21 @@ def batch_page(kind: str, phase: "Phase", trial: "Trial", samples: Sequence[int]
     size = f"{len(groups)} prompts x {len(groups[0].attempts)} attempts"
     if kind == "objective":
         table = token_table(batch, trial.codec, [*trial.tried, *trial.beside], samples, max_tokens=SHOWN_TOKENS)
-        return f"one stored batch of {size}, before any update, beside `grpo`:\n{table}"
+        return f"one stored batch of {size}, before any update, compared with `grpo`:\n{table}"
     served: Sequence[Any] = {"reward": phase.rewards, "filter": phase.filters, "probe": phase.probes}.get(kind, ())
-    lines = list(at_work(kind, served[0].component if served else None, batch, beside))
+    lines = list(preview(kind, served[0].component if served else None, batch, baseline))
     return "\n".join([f"one stored batch of {size}, before any update:", *lines]) if lines else ""
 
 
 def reward_page(rewards: Sequence[float]) -> str:
-    """The mean reward of each batch as a curve, and what may be concluded from it."""
+    """The mean reward of each batch as a curve, and what it shows."""
     third = max(1, len(rewards) // 3)
     first, last = sum(rewards[:third]) / third, sum(rewards[-third:]) / third
     return (
         f"mean reward of each of {len(rewards)} batches, an update after each:\n"
         f"{curve(rewards, low=_floor(rewards), high=_ceiling(rewards))}\n"
-        f"first third of them {first:.3f}, last third {last:.3f}.\n"
-        "One seed of a toy: this shows that gradients arrive and point somewhere, not that the idea is good."
+        f"mean of the first third {first:.3f}, of the last third {last:.3f}.\n"
+        "One seed of a toy task: this shows that gradients flow and change the policy, not that the idea is good."
     )
 
 
