@@ -1,4 +1,4 @@
-"""GRPO: log P(y|x), rewards whitened within the group (DeepSeekMath, arXiv:2402.03300)."""
+"""GRPO: policy gradient on log P(y|x) with rewards normalised within the group (DeepSeekMath, arXiv:2402.03300)."""
 
 from typing import Literal
 
@@ -15,8 +15,8 @@ from prerl_spec.sdk import Array, Conditional, Step
 class Grpo(PolicyGradient):
     """Policy gradient on log P(y|x) with A = (r − mean)/(std + 1e-6) of the prompt's group.
 
-    DeepSeek's sequence mean is the default; `token_mean` over the update and `clip_high = 0.28` are DAPO's. A penalty
-    to a reference is a term of its own: `weighted_sum` with `kl`.
+    DeepSeek's sequence mean is the default; `token_mean` over the update and `clip_high = 0.28` are DAPO's. For a KL
+    penalty to a reference model, combine it with `kl` in a `weighted_sum`.
     """
 
     advantage: Literal["group_std"] = Field(
@@ -24,8 +24,8 @@ class Grpo(PolicyGradient):
     )
     aggregation: Aggregation = Field(
         "sequence_mean",
-        description="sequence_mean: every sample counts alike; token_mean: every trained token counts alike; "
-        "constant: the sum over tokens by samples x max_new_tokens",
+        description="sequence_mean: equal weight per sample; token_mean: equal weight per trained token; "
+        "constant: sum over tokens divided by samples x max_new_tokens",
     )
 
     @property
