@@ -300,7 +300,7 @@ def test_one_layer_that_is_one_percent_off_stops_the_run(pushed: Pushed) -> None
 def test_a_tied_head_is_stale_without_the_mend(pushed: Pushed, monkeypatch: pytest.MonkeyPatch) -> None:
     """`reload_weights` of 0.32 leaves the head's packed copy on CPUs as it was, without an error."""
     model, _, sampler = pushed
-    monkeypatch.setattr(load_weights, "mend_tied_heads", lambda module: None)
+    monkeypatch.setattr(load_weights, "repack_tied_heads", lambda module: None)
     nudge(model)
     with pytest.raises(RunFailed, match="nats a token off the trainer's"):
         sampler.sync(2)

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import torch
 from prerl_components.samplers.server import connection, parallel_requests
-from prerl_components.samplers.server.api_key import key_file, leave_new_key
+from prerl_components.samplers.server.api_key import key_file, write_new_key
 from prerl_components.samplers.server.auth_middleware import KeyGuard
 from prerl_components.samplers.server.client import ServerCalls
 from prerl_components.samplers.server.connection import ServerConnection, ServerFault
@@ -355,7 +355,7 @@ def test_equal_samples_whatever_is_drawn_with_them_are_not_promised(site: Sample
 
 
 def test_a_made_up_key_is_found_by_this_user_alone(site: SamplerSite, double: Double) -> None:
-    double.key = leave_new_key(double.url)
+    double.key = write_new_key(double.url)
     assert stat.S_IMODE(os.stat(key_file(double.url)).st_mode) == 0o600
     with VllmServer(urls=(double.url,)).open(site):
         pass

@@ -1,7 +1,7 @@
-"""One vLLM server over HTTP: asked with a key and a deadline, retried where that is safe, and told about by its address.
+"""HTTP requests to one vLLM server: API key, deadline, retries where safe, and errors that name the URL.
 
-Left out: connections kept open (one costs less than a token), and proxies, which no environment variable may slip in
-between a trainer and its sampler.
+Not supported: persistent connections (opening one costs less than a token), and proxies, so that no environment variable
+can put one between a trainer and its sampler.
 """
 
 import http.client
@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 RETRY_SECONDS = (0.5, 1.0, 2.0)
-"""Pauses before the second and each later try: a server that restarts its front end is back within them."""
+"""Pauses before the second and later attempts: long enough for a server to restart its front end."""
 
 CONNECT_SECONDS = 10.0
 
@@ -21,7 +21,7 @@ TRANSIENT = frozenset({429, 500, 502, 503, 504})
 
 
 class ServerFault(Exception):
-    """A server that cannot be used: its address, what was seen there, and what to do."""
+    """A server that cannot be used: its URL, the problem, and a hint."""
 
     def __init__(self, url: str, seen: str, hint: str) -> None:
         super().__init__(f"vLLM server {url}: {seen}")
@@ -31,7 +31,7 @@ class ServerFault(Exception):
 
 
 class Refused(Exception):
-    """An answer with an error status: `status` and the server's own words."""
+    """A response with an error status: `status` and the server's message."""
 
     def __init__(self, status: int, words: str) -> None:
         super().__init__(f"{status}: {words}")
@@ -40,7 +40,7 @@ class Refused(Exception):
 
 
 class ServerConnection:
-    """The way to one server. Every method may be called by several threads at once."""
+    """A connection to one server. All methods are thread-safe."""
 
     def __init__(self, url: str, key: str | None) -> None:
         parts = urlsplit(url)
@@ -55,20 +55,20 @@ class ServerConnection:
         self._lock = threading.Lock()
 
     def get(self, path: str, *, seconds: float) -> Any:
-        """The JSON at a path, None for an empty answer. Raises ServerFault."""
+        """GETs a path and returns its JSON, None for an empty response. Raises ServerFault."""
         return self._answered("GET", path, None, seconds, retries=RETRY_SECONDS)
 
     def ask(self, path: str, body: dict[str, Any], *, seconds: float) -> Any:
-        """Posts what may be asked twice without harm, and is, where the connection breaks. Raises ServerFault; Refused
-        for a request that this server will never answer otherwise."""
+        """POSTs an idempotent request, with retries on transient errors. Raises ServerFault; Refused for a permanent
+        error status."""
         return self._answered("POST", path, body, seconds, retries=RETRY_SECONDS)
 
     def tell(self, path: str, body: dict[str, Any], *, seconds: float) -> Any:
-        """Posts once. Raises ServerFault, Refused."""
+        """POSTs once, without retries. Raises ServerFault, Refused."""
         return self._answered("POST", path, body, seconds, retries=())
 
     def cut(self) -> None:
-        """Breaks every request under way, and refuses new ones until `restore`."""
+        """Aborts all requests in flight, and rejects new ones until `restore`."""
         with self._lock:
             self._cut = True
             for connection in self._open:
@@ -90,8 +90,8 @@ class ServerConnection:
             except TimeoutError as late:
                 raise ServerFault(
                     self.url,
-                    f"no answer to {path} within {seconds:.0f} s",
-                    "look at the server's log and load; fewer or shorter samples, or more servers, take less",
+                    f"no response to {path} within {seconds:.0f} s",
+                    "check the server's log and load; use fewer or shorter samples, or more servers",
                 ) from late
             except (OSError, http.client.HTTPException, Refused) as error:
                 if isinstance(error, Refused) and error.status not in TRANSIENT:
@@ -128,42 +128,42 @@ class ServerConnection:
         if error.status in (401, 403):
             return ServerFault(
                 self.url,
-                f"it refuses the key ({error.status})",
-                'give the sampler the key that the servers were started with: `key = "${secret:NAME}"`, the same NAME in '
-                "both environments",
+                f"it rejects the key ({error.status})",
+                'use the key that the servers were started with: `key = "${secret:NAME}"`, with the same NAME in both '
+                "environments",
             )
         if error.status >= 500:
-            return ServerFault(self.url, f"it answers {error.status}: {error.words}", "its log says why; restart it")
+            return ServerFault(self.url, f"it returned {error.status}: {error.words}", "see its log, and restart it")
         return error
 
     def _gone(self, error: Exception) -> ServerFault:
         seen = (
-            "nothing listens there"
+            "nothing is listening there"
             if isinstance(error, ConnectionRefusedError)
             else f"the connection broke ({error!r})"
         )
-        return ServerFault(self.url, seen, "start it (`prerl-spec serve SPEC`); then the same command goes on")
+        return ServerFault(self.url, seen, "start it (`prerl-spec serve SPEC`), then re-run the same command to resume")
 
 
 def _parsed(content: bytes) -> Any:
     try:
         return json.loads(content)
     except ValueError:
-        raise http.client.HTTPException(f"no JSON but {content[:60]!r}") from None
+        raise http.client.HTTPException(f"not JSON: {content[:60]!r}") from None
 
 
 def _words(content: bytes) -> str:
-    """What an error answer says: vLLM's own message where it is one, else its beginning."""
+    """The message of an error response: vLLM's own if it has one, else the first 200 bytes."""
     try:
         error = json.loads(content)["error"]
         return str(error["message"] if isinstance(error, dict) else error)[:400]
     except (ValueError, KeyError, TypeError):
-        return content[:200].decode(errors="replace").strip() or "no words"
+        return content[:200].decode(errors="replace").strip() or "empty response"
 
 
 def _shut(connected: socket.socket) -> None:
     try:
         connected.shutdown(socket.SHUT_RDWR)
     except OSError:
-        # The peer was faster: it is closed already.
+        # The peer has already closed it.
         return

@@ -1,4 +1,4 @@
-"""Many samples at once from several servers: a thread a request, one deadline each, all left at once when one fails."""
+"""Parallel sampling from several servers: one thread and one deadline per request; the first failure aborts all."""
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -10,28 +10,28 @@ from prerl_components.samplers.server.client import Answer, ServerCalls
 from prerl_spec.sdk import Decoding
 
 IN_FLIGHT = 256
-"""Requests to one server at a time: as many sequences as vLLM computes together by default, so that none waits in line
+"""Concurrent requests per server: vLLM's default number of concurrent sequences, so that none waits in the server's queue
 while its deadline runs."""
 
 TICK_SECONDS = 0.5
-"""How long a signal may wait to be seen."""
+"""Maximum delay until a signal is handled."""
 
 
 class Asked(NamedTuple):
-    """One sample to draw, and where."""
+    """One sample to draw: the server and the request body."""
 
     server: ServerCalls
     body: Mapping[str, Any]
 
 
 def seconds_allowed(decoding: Decoding) -> float:
-    """The deadline of a sample: two minutes, and a quarter of a second a token."""
+    """The deadline of a sample in seconds: two minutes plus a quarter of a second per token."""
     return 120.0 + 0.25 * decoding.max_new_tokens
 
 
 def draw_all(asked: Sequence[Asked], seconds: float, progress: Callable[[int], None]) -> list[Answer]:
-    """The answers in order. `progress(done)` is called at every answer and twice a second between them, in the caller's
-    thread; what it raises ends the drawing, and so does the first ServerFault."""
+    """The samples in order. `progress(done)` is called in the caller's thread after every sample and at least twice a
+    second; an exception from it, or the first ServerFault, aborts all requests and is raised."""
     servers = {id(one.server): one.server for one in asked}
     pools = {key: ThreadPoolExecutor(IN_FLIGHT) for key in servers}
     place: dict[Future[Answer], int] = {}
@@ -48,7 +48,7 @@ def draw_all(asked: Sequence[Asked], seconds: float, progress: Callable[[int], N
                 answers[place[future]] = future.result()
             progress(len(answers))
     except BaseException:
-        # The pools wait for their threads, and those for answers that nobody wants any more.
+        # Otherwise the pools would wait for responses that are no longer needed.
         for server in servers.values():
             server.connection.cut()
         raise
