@@ -1,9 +1,9 @@
-"""Tokens a second of the embedded sampler beside `model.generate`: same weights, prompts and lengths, alternating runs.
+"""Throughput of the embedded sampler compared with `model.generate`: same weights, prompts and lengths, alternating runs.
 
     OMP_NUM_THREADS=1 python benchmarks/sampler.py [--repeats 5] [--samples 128 2048]
 
 Ours also returns the log-probability and the entropy of every token; `generate` returns tokens only. A ratio is the
-median over repetitions of (ours / theirs) within one repetition, so that a busy machine slows both.
+median over repetitions of (ours / theirs) within a repetition, so that load on the machine affects both.
 """
 
 import argparse
@@ -37,7 +37,8 @@ PROMPT_TOKENS = (16, 24)
 
 @dataclass(frozen=True)
 class Task:
-    """`eos_ids` empty: every response has the full length; else they end on their own (2 of 87 tokens: 43 on average)."""
+    """With empty `eos_ids` every response has the full length; otherwise responses end at EOS (2 of 87 tokens are EOS: 43
+    tokens on average)."""
 
     name: str
     max_new_tokens: int
@@ -65,7 +66,7 @@ def requests(num_samples: int, vocabulary: int) -> list[Request]:
 
 
 def ours(sampler: OpenSampler, asked: list[Request], task: Task) -> int:
-    """Tokens generated, ends included."""
+    """Number of generated tokens, EOS included."""
     drawn = sampler.generate(asked, Decoding(max_new_tokens=task.max_new_tokens))
     return sum(len(g.tokens) for generations in drawn for g in generations)
 
@@ -84,7 +85,7 @@ def theirs(model: Any, asked: list[Request], task: Task) -> int:
     if not task.eos_ids:
         return int(new.numel())
     ends = torch.isin(new, torch.tensor(task.eos_ids)).int()
-    # Tokens up to and with the first end: those before which no end stands.
+    # Tokens up to and including the first EOS: those with no EOS before them.
     return int((ends.cumsum(1) - ends == 0).sum())
 
 
@@ -95,7 +96,7 @@ def tokens_per_second(run: Callable[[], int]) -> float:
 
 
 def compare(model: Any, task: Task, num_samples: int, repeats: int) -> tuple[float, float, float]:
-    """Medians of ours, of theirs, and of the ratio within a repetition; the first repetition warms up."""
+    """Medians of ours, theirs, and their ratio within a repetition; a first repetition is a warm-up and not counted."""
     codec = Codec.of_tokenizer(byte_tokenizer())
     codec.eos_ids = task.eos_ids
     asked = requests(num_samples, model.config.vocab_size)

@@ -1,10 +1,10 @@
-"""Seconds from the shell to the answer of the commands that people wait for, beside a bare interpreter.
+"""Wall-clock time of interactive commands, compared with a bare interpreter.
 
     python benchmarks/startup.py [--repeats 20] [--spec specs/smoke.toml] [--check]
 
-Medians; the commands take turns, so that a busy machine slows all alike. The budgets are those of a machine whose bare
-interpreter takes 0.02 s: "at that speed" is the median divided by how much slower than that the bare interpreter was in
-the same run. `--check` exits with 1 where one is over its budget.
+Prints medians; the commands are run in turn, so that load on the machine affects all of them. The budgets are those of a
+machine whose bare interpreter starts in 0.02 s: "scaled" is the median divided by how much slower than that the bare
+interpreter was in the same run. `--check` exits with 1 if a command is over its budget.
 """
 
 import argparse
@@ -48,7 +48,7 @@ def main() -> int:
     arguments = parser.parse_args()
     asked = commands(arguments.spec)
     for line, _ in asked.values():
-        seconds(line)  # writes the bytecode, which an installed package has
+        seconds(line)  # compiles the bytecode, which an installed package already has
     taken: dict[str, list[float]] = {name: [] for name in asked}
     for _ in range(arguments.repeats):
         for name, (line, _) in asked.items():
@@ -56,7 +56,7 @@ def main() -> int:
     bare = median(taken[BARE])
     slowness = max(1.0, bare / BARE_SECONDS)
     over = False
-    print(f"{'':<22} {'median':>8} {'least':>8} {'at that speed':>14} {'budget':>8}")
+    print(f"{'':<22} {'median':>8} {'minimum':>8} {'scaled':>14} {'budget':>8}")
     for name, (_, budget) in asked.items():
         middle = median(taken[name])
         scaled = middle / slowness
