@@ -39,19 +39,19 @@ def seconds_of(spec: Path, mode: str, steps: list[int], folder: Path) -> Seconds
 
 def medians(events: list[dict[str, object]]) -> Iterator[tuple[str, float]]:
     """(name, median seconds) pairs from the events of a run."""
-    taken: dict[str, list[float]] = {}
+    durations: dict[str, list[float]] = {}
     for event in events:
         if event["event"] == "step" and event["step"] != 1:
             seconds = event["seconds"]
             assert isinstance(seconds, dict)
             for stage in STAGES:
                 if seconds[stage]:
-                    taken.setdefault(f"{event['phase']} {stage}", []).append(seconds[stage])
+                    durations.setdefault(f"{event['phase']} {stage}", []).append(seconds[stage])
         if event["event"] == "evaluate":
             spent = event["seconds"]
             assert isinstance(spent, float)
-            taken.setdefault(f"evaluation {event['evaluator']}", []).append(spent)
-    yield from ((name, median(values)) for name, values in taken.items())
+            durations.setdefault(f"evaluation {event['evaluator']}", []).append(spent)
+    yield from ((name, median(values)) for name, values in durations.items())
 
 
 def main() -> None:

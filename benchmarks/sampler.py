@@ -65,17 +65,17 @@ def requests(num_samples: int, vocabulary: int) -> list[Request]:
     ]
 
 
-def ours(sampler: OpenSampler, asked: list[Request], task: Task) -> int:
+def ours(sampler: OpenSampler, workload: list[Request], task: Task) -> int:
     """Number of generated tokens, EOS included."""
-    drawn = sampler.generate(asked, Decoding(max_new_tokens=task.max_new_tokens))
+    drawn = sampler.generate(workload, Decoding(max_new_tokens=task.max_new_tokens))
     return sum(len(g.tokens) for generations in drawn for g in generations)
 
 
-def theirs(model: Any, asked: list[Request], task: Task) -> int:
+def theirs(model: Any, workload: list[Request], task: Task) -> int:
     model.eval()
-    longest = max(len(r.context) for r in asked)
-    ids = torch.tensor([[0] * (longest - len(r.context)) + list(r.context) for r in asked])
-    mask = torch.tensor([[0] * (longest - len(r.context)) + [1] * len(r.context) for r in asked])
+    longest = max(len(r.context) for r in workload)
+    ids = torch.tensor([[0] * (longest - len(r.context)) + list(r.context) for r in workload])
+    mask = torch.tensor([[0] * (longest - len(r.context)) + [1] * len(r.context) for r in workload])
     with torch.inference_mode():
         output = model.generate(
             ids, attention_mask=mask, do_sample=True, top_k=0, top_p=1.0, temperature=1.0, num_return_sequences=GROUP,
@@ -99,12 +99,12 @@ def compare(model: Any, task: Task, num_samples: int, repeats: int) -> tuple[flo
     """Medians of ours, theirs, and their ratio within a repetition; a first repetition is a warm-up and not counted."""
     codec = Codec.of_tokenizer(byte_tokenizer())
     codec.eos_ids = task.eos_ids
-    asked = requests(num_samples, model.config.vocab_size)
+    workload = requests(num_samples, model.config.vocab_size)
     pairs = []
     with Transformers().open(SamplerSite(LoadedModel(model, None, codec, torch.float32, {}), "cpu", 512)) as sampler:
         for _ in range(repeats + 1):
-            mine = tokens_per_second(lambda: ours(sampler, asked, task))
-            pairs.append((mine, tokens_per_second(lambda: theirs(model, asked, task))))
+            mine = tokens_per_second(lambda: ours(sampler, workload, task))
+            pairs.append((mine, tokens_per_second(lambda: theirs(model, workload, task))))
     pairs = pairs[1:]
     return median(a for a, _ in pairs), median(b for _, b in pairs), median(a / b for a, b in pairs)
 

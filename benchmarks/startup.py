@@ -46,23 +46,23 @@ def main() -> int:
     parser.add_argument("--spec", type=Path, default=ROOT / "specs" / "smoke.toml")
     parser.add_argument("--check", action="store_true")
     arguments = parser.parse_args()
-    asked = commands(arguments.spec)
-    for line, _ in asked.values():
+    timed = commands(arguments.spec)
+    for line, _ in timed.values():
         seconds(line)  # compiles the bytecode, which an installed package already has
-    taken: dict[str, list[float]] = {name: [] for name in asked}
+    durations: dict[str, list[float]] = {name: [] for name in timed}
     for _ in range(arguments.repeats):
-        for name, (line, _) in asked.items():
-            taken[name].append(seconds(line))
-    bare = median(taken[BARE])
+        for name, (line, _) in timed.items():
+            durations[name].append(seconds(line))
+    bare = median(durations[BARE])
     slowness = max(1.0, bare / BARE_SECONDS)
     over = False
     print(f"{'':<22} {'median':>8} {'minimum':>8} {'scaled':>14} {'budget':>8}")
-    for name, (_, budget) in asked.items():
-        middle = median(taken[name])
+    for name, (_, budget) in timed.items():
+        middle = median(durations[name])
         scaled = middle / slowness
         over |= budget is not None and scaled > budget
         shown = "" if budget is None else f"{budget:.2f} s"
-        print(f"{name:<22} {middle:>6.3f} s {min(taken[name]):>6.3f} s {scaled:>12.3f} s {shown:>8}")
+        print(f"{name:<22} {middle:>6.3f} s {min(durations[name]):>6.3f} s {scaled:>12.3f} s {shown:>8}")
     return int(over and arguments.check)
 
 

@@ -91,9 +91,9 @@ def of_phase(event: dict[str, Any], phase: str) -> bool:
     return bool(event["event"] == "step" and event["phase"] == phase)
 
 
-def show(name: str, part: str, planned: float, taken: float) -> float:
-    off = planned / taken - 1
-    print(f"{name:>6} {part:<9} planned {planned:8.1f} s  measured {taken:8.1f} s  ({off:+.0%})", flush=True)
+def show(name: str, part: str, planned: float, actual: float) -> float:
+    off = planned / actual - 1
+    print(f"{name:>6} {part:<9} planned {planned:8.1f} s  measured {actual:8.1f} s  ({off:+.0%})", flush=True)
     return off
 
 

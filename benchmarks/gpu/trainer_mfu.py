@@ -103,14 +103,14 @@ def model_flops(policy: Policy, step: Step) -> float:
 def seconds_of_update(trainer: Trainer, step: Step, repeats: int) -> float:
     """Median seconds; the first update, which allocates the optimizer's moments and selects kernels, is not counted."""
     device = trainer.policy.device
-    taken = []
+    durations = []
     for _ in range(repeats + 1):
         _wait(device)
         begin = time.perf_counter()
         trainer.train(step)
         _wait(device)
-        taken.append(time.perf_counter() - begin)
-    return median(taken[1:])
+        durations.append(time.perf_counter() - begin)
+    return median(durations[1:])
 
 
 def _wait(device: torch.device) -> None:

@@ -81,8 +81,8 @@ class Chain:
     @cached_property
     def question(self) -> str:
         """`Q: 29 a:+8 b:*2 ?`"""
-        asked = " ".join(f"{label}:{step}" for label, step in zip(ascii_lowercase, self.steps, strict=False))
-        return f"Q: {self.start} {asked} ?"
+        steps = " ".join(f"{label}:{step}" for label, step in zip(ascii_lowercase, self.steps, strict=False))
+        return f"Q: {self.start} {steps} ?"
 
     @property
     def answer(self) -> int:

@@ -122,12 +122,12 @@ def _gold(settings: TableSettings, row: Mapping[str, Any]) -> str:
             raise BadRow(f'"{settings.answer}" contains no \\boxed{{…}}')
         return boxed
     marker = settings.extract.removeprefix("after:")
-    _, found, behind = answer.rpartition(marker)
+    _, found, rest = answer.rpartition(marker)
     if not found:
         raise BadRow(f'"{settings.answer}" does not contain {json.dumps(marker, ensure_ascii=False)}')
-    if not behind.strip():
+    if not rest.strip():
         raise BadRow(f'"{settings.answer}" is empty after its last {json.dumps(marker, ensure_ascii=False)}')
-    return behind.strip()
+    return rest.strip()
 
 
 def _render(row: Row, rendering: Rendering) -> str:
@@ -145,7 +145,7 @@ def _fingerprint(rows: Iterable[Row], rendering: Rendering) -> str:
     """SHA-256 over questions, gold answers and documents; unused columns are excluded."""
     digest = sha256()
     for row in rows:
-        asked = row.question if rendering.template is None else question_text(row, rendering)
-        used = replace(row, where="", question=asked, fields={})
+        question = row.question if rendering.template is None else question_text(row, rendering)
+        used = replace(row, where="", question=question, fields={})
         digest.update(json.dumps([used.question, used.gold, used.document]).encode())
     return digest.hexdigest()

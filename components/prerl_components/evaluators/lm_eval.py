@@ -25,7 +25,7 @@ from prerl_spec.sdk import (
     Wiring,
 )
 
-MADE_HERE: Mapping[str, Literal["easy", "hard"]] = {
+GENERATED: Mapping[str, Literal["easy", "hard"]] = {
     "arithmetic_chains_easy": "easy",
     "arithmetic_chains_hard": "hard",
 }
@@ -122,7 +122,7 @@ class LmEval(EvaluatorSettings):
     def fetch(self) -> Iterator[str]:
         """Downloads the tasks' data sets into the hub's cache; yields one line per task."""
         data = {task: Path(file) for task, file in self.data.items()}
-        return fetch_tasks(self.tasks, include=tuple(map(Path, self.include)), data=data, made=MADE_HERE)
+        return fetch_tasks(self.tasks, include=tuple(map(Path, self.include)), data=data, made=GENERATED)
 
     def score(self, site: EvaluationSite) -> list[Score]:
         """The scores of every task. Raises UsageError for an unknown task, EnvironmentUnmet for rows that cannot be
@@ -140,7 +140,7 @@ class LmEval(EvaluatorSettings):
             verifier=site.verifier or MathVerify(),
             include=tuple(Path(folder) for folder in self.include),
             data={task: Path(file) for task, file in self.data.items()},
-            rows={task: partial(task_rows, part) for task, part in MADE_HERE.items()},
+            rows={task: partial(task_rows, part) for task, part in GENERATED.items()},
             num_fewshot=None if self.num_fewshot == "task" else self.num_fewshot,
         )
         return score_battery(site, battery)

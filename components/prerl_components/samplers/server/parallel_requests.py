@@ -6,7 +6,7 @@ from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple
 
-from prerl_components.samplers.server.client import Answer, ServerCalls
+from prerl_components.samplers.server.client import ServerCalls, ServerSample
 from prerl_spec.sdk import Decoding
 
 IN_FLIGHT = 256
@@ -17,7 +17,7 @@ TICK_SECONDS = 0.5
 """Maximum delay until a signal is handled."""
 
 
-class Asked(NamedTuple):
+class SampleRequest(NamedTuple):
     """One sample to draw: the server and the request body."""
 
     server: ServerCalls
@@ -29,32 +29,32 @@ def seconds_allowed(decoding: Decoding) -> float:
     return 120.0 + 0.25 * decoding.max_new_tokens
 
 
-def draw_all(asked: Sequence[Asked], seconds: float, progress: Callable[[int], None]) -> list[Answer]:
+def draw_all(requested: Sequence[SampleRequest], seconds: float, progress: Callable[[int], None]) -> list[ServerSample]:
     """The samples in order. `progress(done)` is called in the caller's thread after every sample and at least twice a
     second; an exception from it, or the first ServerFault, aborts all requests and is raised."""
-    servers = {id(one.server): one.server for one in asked}
+    servers = {id(one.server): one.server for one in requested}
     pools = {key: ThreadPoolExecutor(IN_FLIGHT) for key in servers}
-    place: dict[Future[Answer], int] = {}
-    ended: SimpleQueue[Future[Answer]] = SimpleQueue()
-    answers: dict[int, Answer] = {}
+    index: dict[Future[ServerSample], int] = {}
+    ended: SimpleQueue[Future[ServerSample]] = SimpleQueue()
+    samples: dict[int, ServerSample] = {}
     try:
-        for number, one in enumerate(asked):
+        for number, one in enumerate(requested):
             future = pools[id(one.server)].submit(one.server.complete, one.body, seconds=seconds)
-            place[future] = number
+            index[future] = number
             future.add_done_callback(ended.put)
-        while len(answers) < len(asked):
+        while len(samples) < len(requested):
             with suppress(Empty):
                 future = ended.get(timeout=TICK_SECONDS)
-                answers[place[future]] = future.result()
-            progress(len(answers))
+                samples[index[future]] = future.result()
+            progress(len(samples))
     except BaseException:
         # Otherwise the pools would wait for responses that are no longer needed.
         for server in servers.values():
-            server.connection.cut()
+            server.connection.abort()
         raise
     finally:
         for pool in pools.values():
             pool.shutdown(cancel_futures=True)
         for server in servers.values():
             server.connection.restore()
-    return [answers[number] for number in range(len(asked))]
+    return [samples[number] for number in range(len(requested))]

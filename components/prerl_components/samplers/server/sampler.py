@@ -13,9 +13,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from prerl_components.samplers.server.api_key import key_of
-from prerl_components.samplers.server.client import Answer, ServerCalls
+from prerl_components.samplers.server.client import ServerCalls, ServerSample
 from prerl_components.samplers.server.connection import ServerConnection, ServerFault
-from prerl_components.samplers.server.parallel_requests import Asked, draw_all, seconds_allowed
+from prerl_components.samplers.server.parallel_requests import SampleRequest, draw_all, seconds_allowed
 from prerl_components.samplers.server.protocol import identity
 from prerl_components.samplers.server.weight_folder import WeightFolder
 from prerl_components.samplers.server.weight_transfer import (
@@ -64,9 +64,9 @@ class ServerSampler:
         # Servers are checked before anything is written for them.
         self._transfer = open_transfer()
         self._push()
-        asked, decoding = probe_requests(site.model.codec, self._max_length)
-        drawn = self._draw(self._servers[:1], asked, decoding, (), None)
-        texts = [Text(request.context, answers[0].tokens) for request, answers in zip(asked, drawn, strict=True)]
+        requested, decoding = probe_requests(site.model.codec, self._max_length)
+        drawn = self._draw(self._servers[:1], requested, decoding, (), None)
+        texts = [Text(request.context, samples[0].tokens) for request, samples in zip(requested, drawn, strict=True)]
         self._probe = WeightProbe(self._policy, texts, max_gap)
         self.gap = self._compare(0)
         """Mean |log P_trainer - log P_sampler| of the probe's tokens at the last push, maximum over servers, in nats."""
@@ -83,7 +83,7 @@ class ServerSampler:
         check_context_fits(requests, decoding.max_new_tokens, self._max_length)
         with _as_run_failure():
             drawn = self._draw(self._servers, requests, decoding, self._eos_ids, progress)
-        return [[self._generation(answer) for answer in answers] for answers in drawn]
+        return [[self._generation(sample) for sample in samples] for samples in drawn]
 
     def sync(self, version: int) -> None:
         """Pushes the trainer's weights and checks them. Raises RunFailed if a server's log-probabilities differ."""
@@ -94,8 +94,8 @@ class ServerSampler:
     def _longest(self, site: SamplerSite) -> int:
         """The smallest maximum length of the servers, in tokens, after checking that each serves this model."""
         config: Any = site.model.module.config
-        mine, dtype = identity(config.get_text_config()), str(self._dtype).removeprefix("torch.")
-        return min(server.require_same_model(mine, dtype).max_length for server in self._servers)
+        expected, dtype = identity(config.get_text_config()), str(self._dtype).removeprefix("torch.")
+        return min(server.require_same_model(expected, dtype).max_length for server in self._servers)
 
     def _push(self) -> None:
         self._num_pushes += 1
@@ -116,33 +116,33 @@ class ServerSampler:
         decoding: Decoding,
         eos_ids: Sequence[int],
         progress: Callable[[int, int], None] | None,
-    ) -> list[list[Answer]]:
-        asked = [
-            Asked(
+    ) -> list[list[ServerSample]]:
+        requested = [
+            SampleRequest(
                 servers[(number + self._policy.rank) % len(servers)],
                 {"prompt": list(request.context), **sampling_arguments(decoding, seed, eos_ids)},
             )
             for number, request in enumerate(requests)
             for seed in request.seeds
         ]
-        self._require_version(asked)
+        self._require_version(requested)
         drawn = draw_all(
             # Blocks of the prefix cache are reused only under the version they were computed with.
-            [Asked(one.server, {**one.body, "cache_salt": self._version}) for one in asked],
+            [SampleRequest(one.server, {**one.body, "cache_salt": self._version}) for one in requested],
             seconds_allowed(decoding),
-            lambda done: None if progress is None else progress(done, len(asked)),
+            lambda done: None if progress is None else progress(done, len(requested)),
         )
-        self._require_version(asked)
-        answers = iter(drawn)
-        return [[next(answers) for _ in request.seeds] for request in requests]
+        self._require_version(requested)
+        samples = iter(drawn)
+        return [[next(samples) for _ in request.seeds] for request in requests]
 
-    def _require_version(self, asked: Sequence[Asked]) -> None:
+    def _require_version(self, requested: Sequence[SampleRequest]) -> None:
         """Checks the servers' version, which is unique to a push: the same before and after a draw means no change."""
-        for server in {id(one.server): one.server for one in asked}.values():
+        for server in {id(one.server): one.server for one in requested}.values():
             server.require_version(self._version)
 
-    def _generation(self, answer: Answer) -> Generation:
-        return Generation(answer.tokens, answer.logps, stop_of(answer.finish_reason, answer.tokens, self._eos_ids))
+    def _generation(self, sample: ServerSample) -> Generation:
+        return Generation(sample.tokens, sample.logps, stop_of(sample.finish_reason, sample.tokens, self._eos_ids))
 
 
 @contextmanager

@@ -76,10 +76,10 @@ class EngineTransfer:
         sends = self._policy.rank == 0
         for server, engine in zip(self._servers, self._engines, strict=True):
             if sends:
-                server.forget()
+                server.clear_version()
             engine.send_weights()
             if sends:
-                server.hold(version)
+                server.set_version(version)
 
 
 class PolicySource:

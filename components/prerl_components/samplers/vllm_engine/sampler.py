@@ -93,9 +93,9 @@ class ColocatedSampler:
         return self._probe.check(scored, version)
 
     def _probe_texts(self, site: SamplerSite) -> list[Text]:
-        asked, decoding = probe_requests(site.model.codec, self._max_length)
-        drawn = draw_samples(self._llm, asked, decoding, (), adapter=self._request())
-        return [Text(request.context, own[0].tokens) for request, own in zip(asked, drawn, strict=True)]
+        requests, decoding = probe_requests(site.model.codec, self._max_length)
+        drawn = draw_samples(self._llm, requests, decoding, (), adapter=self._request())
+        return [Text(request.context, own[0].tokens) for request, own in zip(requests, drawn, strict=True)]
 
     def _request(self) -> Any:
         return None if self._adapter is None else self._adapter.request

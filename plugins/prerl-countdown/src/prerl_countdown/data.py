@@ -65,11 +65,11 @@ class GameRows:
         """Row `index`, counted from 0; raises IndexError past the last row."""
         if not 0 <= index < len(self):
             raise IndexError(f"{self._name} has {len(self)} rows, not row {index}")
-        asked = self._settings
-        game = draw_game(f"countdown/{asked.seed}/{index}", asked.part, *asked.count, asked.largest)
+        settings = self._settings
+        game = draw_game(f"countdown/{settings.seed}/{index}", settings.part, *settings.count, settings.largest)
         question = f"make {game.target} from {' '.join(map(str, game.numbers))}:"
         where, fields = f"{self._name}, row {index}", {"question": question, "answer": game.gold}
-        if asked.part == "corpus":
+        if settings.part == "corpus":
             return Row(where, question=question, document=f" {game.solution}", fields=fields)
         return Row(where, question=question, gold=game.gold, fields=fields)
 
