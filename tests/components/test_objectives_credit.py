@@ -138,7 +138,7 @@ def test_each_aggregation_divides_by_what_it_names() -> None:
     start = np.cumsum(LENGTHS) - LENGTHS
     expected = {
         "token_mean": ([1 / 9, 0, 1 / 9, 0, 0, 1 / 9, 0, 0], "tokens of the update: 9"),
-        "sequence_mean": ([1 / 6, 0, 1 / 15, 0, 0, 1 / 6, 0, 0], "samples of the update: 3, each by its own tokens"),
+        "sequence_mean": ([1 / 6, 0, 1 / 15, 0, 0, 1 / 6, 0, 0], "samples of the update: 3, each over its own tokens"),
         "constant": ([1 / 60, 0, 1 / 60, 0, 0, 1 / 60, 0, 0], "samples of the update x max_new_tokens: 3 x 20"),
     }
     for aggregation, (weight, name) in expected.items():

@@ -27,7 +27,7 @@ class Wandb(Component):
         return (Prerequisite("package", "wandb>=0.18", "pip install 'prerl-spec[wandb]'"),)
 
     def for_trial(self, folder: Path) -> Self | str:
-        return self if self.mode == "offline" else 'mode = "online" uploads to a server'
+        return self if self.mode == "offline" else "it uploads to a server"
 
     def accelerate_tracker(self, run_name: str, folder: Path) -> WandBTracker:
         """Writes into `folder/wandb`."""

@@ -138,7 +138,7 @@ class ServerConnection:
 
     def _unreachable(self, error: Exception) -> ServerFault:
         problem = (
-            "nothing is listening there"
+            "nothing listens there"
             if isinstance(error, ConnectionRefusedError)
             else f"the connection broke ({error!r})"
         )
