@@ -34,7 +34,7 @@ def commands(spec: Path) -> dict[str, tuple[list[str], float | None]]:
 
 
 def seconds(arguments: list[str]) -> float:
-    """One run of the interpreter. Raises CalledProcessError where the command fails."""
+    """One run of the interpreter. Raises CalledProcessError if the command fails."""
     begin = time.perf_counter()
     subprocess.run([sys.executable, *arguments], check=True, capture_output=True)
     return time.perf_counter() - begin

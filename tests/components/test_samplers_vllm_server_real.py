@@ -235,7 +235,9 @@ def test_what_cannot_be_served_here_is_told(monkeypatch: pytest.MonkeyPatch, tmp
     for url in ("https://127.0.0.1:8000", "http://127.0.0.1", "http://127.0.0.1:8000/path"):
         with pytest.raises(EnvironmentUnmet, match="is not of the form http://ADDRESS:PORT"):
             processes([url])
-    with pytest.raises(EnvironmentUnmet, match="`max_model_length` in the sampler.s `engine` is not an argument") as caught:
+    with pytest.raises(
+        EnvironmentUnmet, match=r"`max_model_length` in the sampler.s `engine` is not an argument"
+    ) as caught:
         processes([free_url()], {"max_model_length": 512})
     assert "max_model_len" in str(caught.value.hint)
     with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(EnvironmentUnmet, match="is in use"):

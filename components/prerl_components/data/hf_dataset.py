@@ -34,7 +34,7 @@ class HfDataset(TableSettings):
     def open(self, name: str) -> DataSet:
         """Loads the split and checks every row.
 
-        Raises EnvironmentUnmet where the hub cannot be reached, and for unreadable rows (split and row number of each).
+        Raises EnvironmentUnmet if the hub is unreachable, and for unreadable rows (split and row number of each).
         """
         from prerl_components.data.hub import open_split
 

@@ -10,7 +10,7 @@ from prerl_spec.sdk import Array, Tokens
 Aggregation = Literal["token_mean", "sequence_mean", "constant"]
 
 
-def weigh(
+def token_weights(
     aggregation: Aggregation, mask_S: npt.NDArray[np.bool_], tokens: Tokens, max_new_tokens: int
 ) -> tuple[Array, str]:
     """Weight of each token [N], and a description of its denominator.
@@ -29,7 +29,7 @@ def weigh(
         denominator = f"tokens of the update: {num_tokens}"
         weight_S[mask_S] = 1.0 / max(num_tokens, 1)
     elif aggregation == "sequence_mean":
-        denominator = f"samples of the update: {num_samples}, each over its own tokens"
+        denominator = f"samples of the update x tokens of the sample: {num_samples} x T_i"
         weight_S[mask_S] = 1.0 / (num_samples * length_s)
     else:
         assert max_new_tokens > 0, "the constant aggregation divides by max_new_tokens, and the step has none"

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from prerl_components.objectives.arithmetic.advantages import group_std
 from prerl_components.objectives.arithmetic.aggregation import Aggregation
-from prerl_components.objectives.policy_gradients.policy_gradient import Earned, PolicyGradient
+from prerl_components.objectives.policy_gradients.policy_gradient import Advantages, PolicyGradient
 from prerl_spec.sdk import Array, Conditional, Step
 
 
@@ -36,5 +36,5 @@ class Grpo(PolicyGradient):
     def min_group(self) -> int:
         return 2
 
-    def earned(self, reward_S: Array, trainable_S: npt.NDArray[np.bool_], step: Step) -> Earned:
-        return Earned(group_std(reward_S, step.group_S), trainable_S)
+    def advantages(self, reward_S: Array, trainable_S: npt.NDArray[np.bool_], step: Step) -> Advantages:
+        return Advantages(group_std(reward_S, step.group_S), trainable_S)

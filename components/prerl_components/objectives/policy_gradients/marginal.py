@@ -12,7 +12,7 @@ import numpy.typing as npt
 from pydantic import Field
 
 from prerl_components.objectives.arithmetic.advantages import centre, group_mean, minus_one
-from prerl_components.objectives.policy_gradients.policy_gradient import Earned, PolicyGradient
+from prerl_components.objectives.policy_gradients.policy_gradient import Advantages, PolicyGradient
 from prerl_components.objectives.policy_gradients.wiring_rules import settings_of_the_other_sign
 from prerl_spec.sdk import Array, Code, Conflict, Marginal, Place, Step, Wiring
 
@@ -56,7 +56,7 @@ class MarginalObjective(PolicyGradient):
         yield from super().check(wiring)
         yield from settings_of_the_other_sign(wiring, self.selects if self.center == "none" else "both")
 
-    def earned(self, reward_S: Array, trainable_S: npt.NDArray[np.bool_], step: Step) -> Earned:
+    def advantages(self, reward_S: Array, trainable_S: npt.NDArray[np.bool_], step: Step) -> Advantages:
         """The mask is the selection: N counts the tokens of samples with A < 0 (nsr), A > 0 (psr), or all (pg).
 
         Centred, a sample that was not selected enters as 0 and gets minus the group's mean: all samples are trained
@@ -66,8 +66,8 @@ class MarginalObjective(PolicyGradient):
         advantage_S = group_mean(reward_S, step.group_S) if by_mean else minus_one(reward_S)
         selected_S = trainable_S & self._selected(advantage_S)
         if self.center == "none":
-            return Earned(advantage_S, selected_S)
-        return Earned(centre(np.where(selected_S, advantage_S, 0.0), trainable_S, step.group_S), trainable_S)
+            return Advantages(advantage_S, selected_S)
+        return Advantages(centre(np.where(selected_S, advantage_S, 0.0), trainable_S, step.group_S), trainable_S)
 
     def _selected(self, advantage_S: Array) -> npt.NDArray[np.bool_]:
         if self.selects == "negative":

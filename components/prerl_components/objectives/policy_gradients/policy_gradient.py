@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from prerl_components.objectives.arithmetic.aggregation import Aggregation, weigh
+from prerl_components.objectives.arithmetic.aggregation import Aggregation, token_weights
 from prerl_components.objectives.policy_gradients.wiring_rules import (
     importance_cap_without_effect,
     ratio_settings_without_effect,
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-class Earned(NamedTuple):
+class Advantages(NamedTuple):
     """The advantage of each of the S samples, and the mask of those that the denominator counts."""
 
     advantage_S: Array
@@ -81,7 +81,7 @@ class PolicyGradient(OnePartObjective):
         """Attempts per prompt that the baseline needs."""
 
     @abstractmethod
-    def earned(self, reward_S: Array, trainable_S: npt.NDArray[np.bool_], step: Step) -> Earned:
+    def advantages(self, reward_S: Array, trainable_S: npt.NDArray[np.bool_], step: Step) -> Advantages:
         """Advantages and mask of an update's samples. Unscored samples (NaN) are never trainable."""
 
     @property
@@ -110,9 +110,9 @@ class PolicyGradient(OnePartObjective):
         """Weight = coefficient ÷ denominator over the mask, and 0 where the advantage is 0: such a sample has no
         gradient, but the denominator still counts it."""
         tokens, reward_S = step.tokens, step.reward_S
-        earned = self.earned(reward_S, self._trainable(step), step)
-        weight_N, denominator = weigh(self.aggregation, earned.mask_S, tokens, step.max_new_tokens)
-        advantage_N = earned.advantage_S[tokens.sample_N]
+        selected = self.advantages(reward_S, self._trainable(step), step)
+        weight_N, denominator = token_weights(self.aggregation, selected.mask_S, tokens, step.max_new_tokens)
+        advantage_N = selected.advantage_S[tokens.sample_N]
         weight_N = np.where(advantage_N == 0.0, 0.0, self.coefficient * weight_N)
         if not weight_N.any():
             return Credit.nothing(tokens.num_tokens, denominator)
@@ -124,7 +124,7 @@ class PolicyGradient(OnePartObjective):
 
         loss_n = clipped_surrogate(
             logp[Need(self.view, "policy")],
-            _before_update(logp, self.view),
+            _old_logp(logp, self.view),
             advantage_n,
             clip_low=self.clip_low,
             clip_high=self.clip_high,
@@ -135,7 +135,7 @@ class PolicyGradient(OnePartObjective):
         # Importance weights correct for the sampling distribution, and y was sampled given x: never log P(y) here, in
         # any view of the loss.
         return loss_n * importance_weight(
-            _before_update(logp, Conditional()),
+            _old_logp(logp, Conditional()),
             logp[Need(Conditional(), "sampler")],
             how=self.importance,
             cap=self.importance_cap,
@@ -150,7 +150,7 @@ class PolicyGradient(OnePartObjective):
         return self.unparsable == "mask" and verdict is not None and verdict.outcome is Outcome.UNPARSABLE
 
 
-def _before_update(logp: Mapping[Need, Tensor], view: View) -> Tensor:
+def _old_logp(logp: Mapping[Need, Tensor], view: View) -> Tensor:
     """log π_old in a view; with one update per batch it is not computed, and equals the detached current one."""
     old = logp.get(Need(view, "old"))
     return logp[Need(view, "policy")].detach() if old is None else old

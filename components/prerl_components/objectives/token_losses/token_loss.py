@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from prerl_components.objectives.arithmetic.aggregation import Aggregation, weigh
+from prerl_components.objectives.arithmetic.aggregation import Aggregation, token_weights
 from prerl_spec.sdk import Array, Credit, Need, OnePart, Step
 
 
@@ -29,7 +29,7 @@ class TokenLoss(OnePart):
 
     def credit(self, step: Step, known: Mapping[Need, Array]) -> Credit:
         tokens = step.tokens
-        weight_N, denominator = weigh(self.aggregation, self.mask(step), tokens, step.max_new_tokens)
+        weight_N, denominator = token_weights(self.aggregation, self.mask(step), tokens, step.max_new_tokens)
         return Credit(np.zeros(tokens.num_tokens), self.coefficient * weight_N, denominator)
 
 

@@ -74,7 +74,7 @@ def _revealing_length(module: nn.Module) -> int:
 def _largest_gap(
     module: nn.Module, device: torch.device, contexts: Sequence[Sequence[int]], new_ST: Tensor
 ) -> tuple[float, int]:
-    """Largest |difference of log-probabilities|, nats, and the cache's bytes a token.
+    """Largest |difference of log-probabilities|, nats, and the cache's bytes per token.
 
     Samples 0 and 1 continue the first prompt, sample 2 the second; sample 0 is dropped half-way.
     """

@@ -35,7 +35,7 @@ def key_of(setting: str | None, url: str) -> str | None:
     reference = _REFERENCE.fullmatch(setting)
     if reference is None:
         raise EnvironmentUnmet(
-            "the sampler's `key` is a literal in the spec, where it is masked and cannot be used",
+            "the sampler's `key` is a literal in the spec, which is masked and cannot be used",
             hint='set key = "${secret:NAME}", and set NAME in the environment',
         )
     key = os.environ.get(reference[1])

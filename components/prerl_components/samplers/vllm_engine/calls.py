@@ -29,14 +29,14 @@ def draw_samples(
     from vllm import SamplingParams
 
     prompts = [request.context for request in requests for _ in request.seeds]
-    wanted = [
+    parameters = [
         SamplingParams(
             **sampling_arguments(decoding, seed, eos_ids), detokenize=bool(decoding.stop), flat_logprobs=True
         )
         for request in requests
         for seed in request.seeds
     ]
-    drawn = iter(_run(llm, prompts, wanted, adapter, progress))
+    drawn = iter(_run(llm, prompts, parameters, adapter, progress))
     return [[_generation(next(drawn).outputs[0], eos_ids) for _ in request.seeds] for request in requests]
 
 
@@ -45,23 +45,23 @@ def score_texts(llm: Any, texts: Sequence[Text], *, adapter: Any = None) -> list
     from vllm import SamplingParams
 
     prompts = [(*text.context, *text.tokens) for text in texts]
-    wanted = [SamplingParams(max_tokens=1, temperature=0, prompt_logprobs=0, detokenize=False) for _ in texts]
+    parameters = [SamplingParams(max_tokens=1, temperature=0, prompt_logprobs=0, detokenize=False) for _ in texts]
     scored: list[list[float]] = []
-    for text, output in zip(texts, _run(llm, prompts, wanted, adapter, None), strict=True):
+    for text, output in zip(texts, _run(llm, prompts, parameters, adapter, None), strict=True):
         places = output.prompt_logprobs[len(text.context) :]
         scored.append([place[token].logprob for place, token in zip(places, text.tokens, strict=True)])
     return scored
 
 
 def _run(
-    llm: Any, prompts: Sequence[Sequence[int]], wanted: Sequence[Any], adapter: Any, progress: Progress | None
+    llm: Any, prompts: Sequence[Sequence[int]], parameters: Sequence[Any], adapter: Any, progress: Progress | None
 ) -> list[Any]:
     """The finished outputs, in order. On any exception the unfinished requests are aborted."""
     if not prompts:
         return []
     engine = llm.llm_engine
     tokens = [{"prompt_token_ids": list(prompt)} for prompt in prompts]
-    names = llm.enqueue(tokens, wanted, use_tqdm=False, lora_request=adapter)
+    names = llm.enqueue(tokens, parameters, use_tqdm=False, lora_request=adapter)
     finished: list[Any] = []
     last_report = monotonic()
     try:
