@@ -66,8 +66,7 @@ class LowRank:
             inject_adapter_in_model(self._config, module, NAME)
             self._layers: dict[str, Any] = {n: m for n, m in module.named_modules() if isinstance(m, LoraLayer)}
             for layer in self._layers.values():
-                # peft creates A and B in the base's dtype; trained weights are float32, and A's bits must not depend on
-                # the base's dtype.
+                # peft creates A and B in the base's dtype; trained weights and A's initial bits are float32.
                 layer.lora_A[NAME].float()
                 layer.lora_B[NAME].float()
                 layer.reset_lora_parameters(NAME, True)
