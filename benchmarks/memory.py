@@ -97,7 +97,7 @@ def measure(name: str) -> None:
         planned, measured = sum(phase.cost.memory_bytes.values()), peaks.peak[phase.id]
         print(
             f"{name:>6} {phase.id:<9} planned {planned / MIB:7.0f}  measured {measured / MIB:7.0f}  "
-            f"({planned / measured - 1:+.0%});  beyond imports {(planned - imported) / MIB:7.0f} "
+            f"({planned / measured - 1:+.0%});  excluding imports {(planned - imported) / MIB:7.0f} "
             f"and {(measured - imported) / MIB:7.0f} ({(planned - imported) / (measured - imported) - 1:+.0%})",
             flush=True,
         )

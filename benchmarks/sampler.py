@@ -45,7 +45,7 @@ class Task:
     eos_ids: tuple[int, ...]
 
 
-TASKS = (Task("64 tokens each", 64, ()), Task("natural ends, at most 110", 110, (1, 2)))
+TASKS = (Task("64 tokens each", 64, ()), Task("until EOS, at most 110", 110, (1, 2)))
 
 
 def build(sizes: dict[str, int]) -> Any:

@@ -75,7 +75,7 @@ def mutants(text: str, resolved: Resolved, chance: random.Random) -> Iterator[Mu
 
 
 def _settings(resolved: Resolved) -> Iterator[tuple[str, Setting, Span, Any]]:
-    """Path, setting, place and value of every plain setting of a component that is written as a value."""
+    """Path, setting, place and value of every non-slot setting of a component that has a literal value."""
     for path, built in resolved.built.items():
         table = resolved.node(path)
         for key, entry in table.entries.items() if isinstance(table, Table) else ():

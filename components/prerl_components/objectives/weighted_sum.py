@@ -56,7 +56,7 @@ class WeightedSum(Component):
                 Code.CONTRADICTION,
                 "the terms train different tokens of a document: `scope` must be the same in all of them",
                 (Place("self", "terms"),),
-                help='write scope = "response" or scope = "all" in every term',
+                help='set scope = "response" or scope = "all" in every term',
             )
 
     def needs(self) -> frozenset[Need]:

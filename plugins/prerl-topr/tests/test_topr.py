@@ -1,4 +1,4 @@
-"""TOPR by hand, against a plain loop, and against the laws of its kind."""
+"""TOPR on hand-computed cases, against a plain loop, and against the laws of its kind."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Ordinary language modelling: pre-training on documents, or supervised fine-tuning on answers."""
+"""Language modelling: pre-training on documents, or supervised fine-tuning on answers."""
 
 from __future__ import annotations
 
