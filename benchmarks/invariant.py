@@ -1,10 +1,10 @@
-"""What `determinism = "invariant"` costs: seconds a step of the default experiment, by stage, beside "fast".
+"""Cost of `determinism = "invariant"`: seconds per step of the default experiment, by stage, compared with "fast".
 
     OMP_NUM_THREADS=1 python benchmarks/invariant.py [--repeats 3] [--pretrain 150] [--steps 6] [--spec specs/quickstart.toml]
 
 Each repetition runs both modes, one after the other, from the same seed; a ratio is the median over repetitions of
-(invariant / fast) within one of them, so that a busy machine slows both. Pre-training comes first because responses of a
-model that has learnt nothing are of full length, all of them.
+(invariant / fast) within a repetition, so that load on the machine affects both. Pre-training comes first because all
+responses of an untrained model have the full length.
 """
 
 import argparse
@@ -23,11 +23,11 @@ MODES = ("fast", "invariant")
 STAGES = ("sample", "train", "total")
 
 Seconds = dict[str, float]
-"""By "phase stage"; of an evaluation by "phase evaluation N"."""
+"""Seconds by "phase stage", and of evaluations by "evaluation N"."""
 
 
 def seconds_of(spec: Path, mode: str, steps: list[int], folder: Path) -> Seconds:
-    """Median seconds of a step's stages in every phase but its first step, and of each evaluation."""
+    """Median seconds of each stage in each phase, without the first step, and of each evaluation."""
     written: dict[str, object] = {f"phases[{n}].schedule.steps": count for n, count in enumerate(steps)}
     written |= {"distributed.determinism": f'"{mode}"', "run.output_dir": f'"{folder}"', "trackers": "[]"}
     overrides = [part for path, value in written.items() for part in ("--set", f"{path}={value}")]
@@ -38,27 +38,27 @@ def seconds_of(spec: Path, mode: str, steps: list[int], folder: Path) -> Seconds
 
 
 def medians(events: list[dict[str, object]]) -> Iterator[tuple[str, float]]:
-    """Of the events of a run."""
-    taken: dict[str, list[float]] = {}
+    """(name, median seconds) pairs from the events of a run."""
+    durations: dict[str, list[float]] = {}
     for event in events:
         if event["event"] == "step" and event["step"] != 1:
             seconds = event["seconds"]
             assert isinstance(seconds, dict)
             for stage in STAGES:
                 if seconds[stage]:
-                    taken.setdefault(f"{event['phase']} {stage}", []).append(seconds[stage])
+                    durations.setdefault(f"{event['phase']} {stage}", []).append(seconds[stage])
         if event["event"] == "evaluate":
             spent = event["seconds"]
             assert isinstance(spent, float)
-            taken.setdefault(f"evaluation {event['evaluator']}", []).append(spent)
-    yield from ((name, median(values)) for name, values in taken.items())
+            durations.setdefault(f"evaluation {event['evaluator']}", []).append(spent)
+    yield from ((name, median(values)) for name, values in durations.items())
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--pretrain", type=int, default=150, help="steps of the first phase")
-    parser.add_argument("--steps", type=int, default=6, help="of every later phase")
+    parser.add_argument("--steps", type=int, default=6, help="steps of each later phase")
     parser.add_argument("--spec", type=Path, default=ROOT / "specs" / "quickstart.toml")
     arguments = parser.parse_args()
     later = len(compile_spec(arguments.spec).graph.phases) - 1

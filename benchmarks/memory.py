@@ -1,6 +1,7 @@
-"""The plan's memory against the peak of real runs on a CPU, one process each: python benchmarks/memory.py [NAME ...].
+"""The plan's memory estimate compared with the peak of real runs on a CPU: python benchmarks/memory.py [NAME ...].
 
-Prints planned and measured resident MiB of every phase, and the same beyond what importing the libraries takes.
+Each size runs in its own process. Prints planned and measured resident MiB of every phase, in total and without the memory
+used by imported libraries.
 """
 
 import subprocess
@@ -59,7 +60,7 @@ CPU = torch.device("cpu")
 
 
 class PeakOfPhases:
-    """A listener that notes a process' peak resident size in each phase."""
+    """A listener that records the process's peak resident size in each phase."""
 
     def __init__(self) -> None:
         self.peak: dict[str, int] = {}
@@ -77,7 +78,7 @@ class PeakOfPhases:
 
 
 def measure(name: str) -> None:
-    """Runs one size in this process and prints a line a phase."""
+    """Runs one size in this process and prints one line per phase."""
     import accelerate  # noqa: F401
     import transformers.models.qwen3.modeling_qwen3  # noqa: F401
 
@@ -96,7 +97,7 @@ def measure(name: str) -> None:
         planned, measured = sum(phase.cost.memory_bytes.values()), peaks.peak[phase.id]
         print(
             f"{name:>6} {phase.id:<9} planned {planned / MIB:7.0f}  measured {measured / MIB:7.0f}  "
-            f"({planned / measured - 1:+.0%});  beyond imports {(planned - imported) / MIB:7.0f} "
+            f"({planned / measured - 1:+.0%});  excluding imports {(planned - imported) / MIB:7.0f} "
             f"and {(measured - imported) / MIB:7.0f} ({(planned - imported) / (measured - imported) - 1:+.0%})",
             flush=True,
         )

@@ -1,7 +1,7 @@
-"""Two other ways of refusing a bad spec, each as well made as we could make it: pydantic models, and confection.
+"""Two alternative spec validators as baselines, built as strictly as possible: pydantic models, and confection.
 
-Both are built from this project's own settings models, which is more typing than most users would do: every setting has
-its type, its bounds and its choices. What they do not have is what they are compared for.
+Both are generated from this project's settings models, with more type information than most users would write: every
+setting has its type, bounds and choices. They lack only what the benchmark compares.
 """
 
 import inspect
@@ -23,24 +23,24 @@ from prerl_spec.registry.kind_names import KINDS
 from prerl_spec.registry.settings import Setting, settings_of
 
 Judge = Callable[[Any], str | None]
-"""A spec (its text, or a confection config) -> what the refusal says, None where it passes."""
+"""A spec (its text, or a confection config) -> the error message, None if it is accepted."""
 
 
 class AnyComponent(BaseModel):
-    """What a strict model can say of a component that anybody may add: it has a name, and settings."""
+    """The most that a strict model can require of a component from any plugin: a name, and settings."""
 
     model_config = ConfigDict(strict=True, extra="allow")
     use: str
 
 
 def pydantic_model(component: Callable[[Setting], Any]) -> Judge:
-    """The grammar as strict, closed pydantic models over tomllib; `component` types the places of components."""
+    """The grammar as strict, closed pydantic models over tomllib; `component` returns the type of a component slot."""
     phase = _with_components(PhaseSpec, component)
     spec = _with_components(Spec, component, phases=(tuple[phase, ...], ()))  # type: ignore[valid-type]
 
     def judge(text: str) -> str | None:
         try:
-            # JSON, since strict models refuse a list where a tuple belongs in anything else.
+            # Via JSON: in Python mode strict models reject a list for a tuple field.
             spec.model_validate_json(json.dumps(tomllib.loads(text), default=str))
         except (tomllib.TOMLDecodeError, ValidationError) as error:
             return str(error)
@@ -50,18 +50,18 @@ def pydantic_model(component: Callable[[Setting], Any]) -> Judge:
 
 
 def open_component(setting: Setting) -> Any:
-    """`use` with any settings: open to everybody's components."""
+    """`use` with any settings: open to components of any plugin."""
     return str | AnyComponent
 
 
 def closed_component(setting: Setting) -> Any:
-    """A discriminated union of the components that are installed today, each with its settings model."""
-    assert setting.slot is not None, "only places of components are typed so"
+    """A discriminated union of the installed components, each with its settings model."""
+    assert setting.slot is not None, "only component slots have this type"
     return _closed(setting.slot.kind, frozenset())
 
 
 def _closed(kind: Any, around: frozenset[str]) -> Any:
-    """Slots are closed as well, but for those that would hold themselves (a sum of sums)."""
+    """Nested slots are closed too, except recursive ones (a sum of sums)."""
     models = []
     classes = _classes(kind)
     if not classes or kind in around:
@@ -80,12 +80,12 @@ def _closed(kind: Any, around: frozenset[str]) -> Any:
 
 
 def _classes(kind: Any) -> dict[str, type[Component]]:
-    shelf = installed()
-    return {name: load(shelf.providers(kind, name)[0]) for name in shelf.names(kind)}
+    registry = installed()
+    return {name: load(registry.providers(kind, name)[0]) for name in registry.names(kind)}
 
 
 def _with_components(model: type[Section], component: Callable[[Setting], Any], **others: Any) -> type[BaseModel]:
-    """The section with its places of components typed anew, and some other fields."""
+    """The section with new types for its component slots and for the fields in `others`."""
     fields: dict[str, Any] = dict(others)
     for setting in settings_of(model).values():
         if setting.slot is None:
@@ -100,8 +100,8 @@ def _with_components(model: type[Section], component: Callable[[Setting], Any], 
 
 
 def confection_judge() -> Judge:
-    """Registered functions with typed arguments, for phases and sequences as well; core tables by a closed schema, held
-    against what is written (`resolve` with a schema would take unknown sections out without a word). Raises ImportError."""
+    """Registered functions with typed arguments, for phases and sequences as well; core tables by a closed schema, checked
+    separately (`resolve` with a schema would silently remove unknown sections). Raises ImportError."""
     from confection import Config, ConfigValidationError, Schema, registry
 
     def closed(name: str, annotations: Mapping[str, Any], defaults: Mapping[str, Any]) -> type:
@@ -130,7 +130,7 @@ def confection_judge() -> Judge:
             registry.resolve(written)
         except ConfigValidationError as error:
             return "\n".join(f"{' -> '.join(map(str, e.get('loc', ())))}: {e.get('msg')}" for e in error.errors or ())
-        except Exception as error:  # whatever it raises is a refusal
+        except Exception as error:  # any exception counts as a rejection
             return str(error)
         return None
 
@@ -138,7 +138,7 @@ def confection_judge() -> Judge:
 
 
 GENERAL = "general"
-"""Every value of a confection config stands in a section: here stand those at the top of a spec."""
+"""Section for a spec's top-level values: in a confection config every value belongs to a section."""
 
 
 def _is_loose(setting: Setting) -> bool:
@@ -150,7 +150,7 @@ def _defaults(settings: Mapping[str, Setting]) -> dict[str, Any]:
 
 
 def _typed(name: str, settings: Mapping[str, Setting]) -> Callable[..., Any]:
-    """A function that takes these settings, typed and with their defaults."""
+    """A function whose parameters are these settings, with their types and defaults."""
 
     def build(**given: Any) -> dict[str, Any]:
         return given
@@ -178,7 +178,7 @@ def _typed(name: str, settings: Mapping[str, Setting]) -> Callable[..., Any]:
 
 
 def _with_lists(annotation: Any) -> Any:
-    """The type with lists in the place of tuples: a config has no tuples."""
+    """The type with tuples replaced by lists: a config has no tuples."""
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         return Annotated[_with_lists(arguments[0]), *arguments[1:]]
@@ -211,7 +211,7 @@ def confection_config(resolved: Resolved) -> dict[str, Any]:
 
 
 def holder_in_config(config: dict[str, Any], path: str) -> tuple[dict[str, Any] | list[Any], Any]:
-    """What holds the value at a spec's path in its confection config, and under which key."""
+    """The container and key in the confection config of the value at a spec's path."""
     if path in config[GENERAL]:
         return config[GENERAL], path
     holder: Any = {"": config}
@@ -227,7 +227,7 @@ def holder_in_config(config: dict[str, Any], path: str) -> tuple[dict[str, Any] 
 
 
 def twice_in_config(config: dict[str, Any], key: str) -> str:
-    """A config's text with the first line of a key written twice."""
+    """A config's text with the first line of a key duplicated."""
     from confection import Config
 
     text = str(Config(config).to_str())

@@ -1,9 +1,9 @@
-"""Tokens a second of the embedded sampler beside `model.generate`: same weights, prompts and lengths, alternating runs.
+"""Throughput of the embedded sampler compared with `model.generate`: same weights, prompts and lengths, alternating runs.
 
     OMP_NUM_THREADS=1 python benchmarks/sampler.py [--repeats 5] [--samples 128 2048]
 
 Ours also returns the log-probability and the entropy of every token; `generate` returns tokens only. A ratio is the
-median over repetitions of (ours / theirs) within one repetition, so that a busy machine slows both.
+median over repetitions of (ours / theirs) within a repetition, so that load on the machine affects both.
 """
 
 import argparse
@@ -37,14 +37,15 @@ PROMPT_TOKENS = (16, 24)
 
 @dataclass(frozen=True)
 class Task:
-    """`eos_ids` empty: every response has the full length; else they end on their own (2 of 87 tokens: 43 on average)."""
+    """With empty `eos_ids` every response has the full length; otherwise responses end at EOS (2 of 87 tokens are EOS: 43
+    tokens on average)."""
 
     name: str
     max_new_tokens: int
     eos_ids: tuple[int, ...]
 
 
-TASKS = (Task("64 tokens each", 64, ()), Task("natural ends, at most 110", 110, (1, 2)))
+TASKS = (Task("64 tokens each", 64, ()), Task("until EOS, at most 110", 110, (1, 2)))
 
 
 def build(sizes: dict[str, int]) -> Any:
@@ -64,17 +65,17 @@ def requests(num_samples: int, vocabulary: int) -> list[Request]:
     ]
 
 
-def ours(sampler: OpenSampler, asked: list[Request], task: Task) -> int:
-    """Tokens generated, ends included."""
-    drawn = sampler.generate(asked, Decoding(max_new_tokens=task.max_new_tokens))
+def ours(sampler: OpenSampler, workload: list[Request], task: Task) -> int:
+    """Number of generated tokens, EOS included."""
+    drawn = sampler.generate(workload, Decoding(max_new_tokens=task.max_new_tokens))
     return sum(len(g.tokens) for generations in drawn for g in generations)
 
 
-def theirs(model: Any, asked: list[Request], task: Task) -> int:
+def theirs(model: Any, workload: list[Request], task: Task) -> int:
     model.eval()
-    longest = max(len(r.context) for r in asked)
-    ids = torch.tensor([[0] * (longest - len(r.context)) + list(r.context) for r in asked])
-    mask = torch.tensor([[0] * (longest - len(r.context)) + [1] * len(r.context) for r in asked])
+    longest = max(len(r.context) for r in workload)
+    ids = torch.tensor([[0] * (longest - len(r.context)) + list(r.context) for r in workload])
+    mask = torch.tensor([[0] * (longest - len(r.context)) + [1] * len(r.context) for r in workload])
     with torch.inference_mode():
         output = model.generate(
             ids, attention_mask=mask, do_sample=True, top_k=0, top_p=1.0, temperature=1.0, num_return_sequences=GROUP,
@@ -84,7 +85,7 @@ def theirs(model: Any, asked: list[Request], task: Task) -> int:
     if not task.eos_ids:
         return int(new.numel())
     ends = torch.isin(new, torch.tensor(task.eos_ids)).int()
-    # Tokens up to and with the first end: those before which no end stands.
+    # Tokens up to and including the first EOS: those with no EOS before them.
     return int((ends.cumsum(1) - ends == 0).sum())
 
 
@@ -95,15 +96,15 @@ def tokens_per_second(run: Callable[[], int]) -> float:
 
 
 def compare(model: Any, task: Task, num_samples: int, repeats: int) -> tuple[float, float, float]:
-    """Medians of ours, of theirs, and of the ratio within a repetition; the first repetition warms up."""
+    """Medians of ours, theirs, and their ratio within a repetition; a first repetition is a warm-up and not counted."""
     codec = Codec.of_tokenizer(byte_tokenizer())
     codec.eos_ids = task.eos_ids
-    asked = requests(num_samples, model.config.vocab_size)
+    workload = requests(num_samples, model.config.vocab_size)
     pairs = []
     with Transformers().open(SamplerSite(LoadedModel(model, None, codec, torch.float32, {}), "cpu", 512)) as sampler:
         for _ in range(repeats + 1):
-            mine = tokens_per_second(lambda: ours(sampler, asked, task))
-            pairs.append((mine, tokens_per_second(lambda: theirs(model, asked, task))))
+            mine = tokens_per_second(lambda: ours(sampler, workload, task))
+            pairs.append((mine, tokens_per_second(lambda: theirs(model, workload, task))))
     pairs = pairs[1:]
     return median(a for a, _ in pairs), median(b for _, b in pairs), median(a / b for a, b in pairs)
 

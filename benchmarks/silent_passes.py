@@ -1,12 +1,12 @@
-"""How many mistakes pass without a word: prerl-spec beside strict pydantic models over tomllib, and beside confection.
+"""How many spec mistakes go undetected by prerl-spec, by strict pydantic models over tomllib, and by confection.
 
     python -m benchmarks.silent_passes [--every N] [--seed S]
 
-The same mutants for all, from the shipped specs: every one-character typo of a key, a `use` value and a closed choice (those
-of the tests); each setting with a value of another type; each setting moved into another table; each line written twice.
-A mutant passes silently where nothing is refused. "at the word" is the share of the refusals that say where it stands: by
-line and column of the mutated word for prerl-spec, by the line number, and by its name or path, for the others.
-`pip install confection` adds its column; without it the column is left out, and said. `--every N` takes each Nth mutant.
+All tools get the same mutants of the shipped specs: every one-character typo of a key, a `use` value and a closed choice
+(as in the tests); each setting with a value of another type; each setting moved into another table; each line duplicated.
+A mutant passes silently if it is not rejected. The summary shows the share of rejections that name the place: by line and
+column of the mutated word for prerl-spec; by the line number, and by name or path, for the others.
+`pip install confection` adds its column; without it the column is omitted with a message. `--every N` uses every Nth mutant.
 """
 
 import argparse
@@ -52,7 +52,7 @@ class Mutant:
     word: str
     path: str
     change: Any
-    """What stands there now: a key, a value, or the table that a setting was moved to."""
+    """The replacement: a key, a value, or the table that the setting was moved to."""
 
 
 def mutants(text: str, resolved: Resolved, chance: random.Random) -> Iterator[Mutant]:
@@ -75,18 +75,18 @@ def mutants(text: str, resolved: Resolved, chance: random.Random) -> Iterator[Mu
 
 
 def _settings(resolved: Resolved) -> Iterator[tuple[str, Setting, Span, Any]]:
-    """Path, setting, place and value of every plain setting of a component that is written as a value."""
+    """Path, setting, place and value of every non-slot setting of a component that has a literal value."""
     for path, built in resolved.built.items():
         table = resolved.node(path)
         for key, entry in table.entries.items() if isinstance(table, Table) else ():
             setting = settings_of(type(built.component)).get(key)
             if setting is not None and setting.slot is None and isinstance(entry.value, Scalar | Array):
-                assert entry.value.span is not None, "a shipped spec is read with places"
+                assert entry.value.span is not None, "values of a shipped spec have source spans"
                 yield join_path(path, key), setting, entry.value.span, plain(entry.value)
 
 
 def _other_type(setting: Setting, value: Any) -> tuple[str, Any] | None:
-    """A value of another type, as TOML and as it is; None where every type is welcome."""
+    """A value of another type, as TOML and as a Python value; None if the setting accepts every type."""
     if isinstance(value, str):
         return None if setting.takes_number else ("7", 7)
     return None if setting.takes_text else ('"7"', "7")
@@ -95,7 +95,7 @@ def _other_type(setting: Setting, value: Any) -> tuple[str, Any] | None:
 def _replaced(kind: Kind, text: str, span: Span, new: str, word: str, path: str, change: Any) -> Mutant:
     lines = text.split("\n")
     line = lines[span.line - 1]
-    assert span.end_line == span.line, "shipped specs write no value over several lines"
+    assert span.end_line == span.line, "no value in a shipped spec spans several lines"
     lines[span.line - 1] = line[: span.column - 1] + new + line[span.end_column - 1 :]
     return Mutant(kind, "\n".join(lines), span.line, span.column, word, path, change)
 
@@ -105,7 +105,7 @@ def _at(text: str, span: Span) -> str:
 
 
 def _moved(text: str, resolved: Resolved) -> Iterator[Mutant]:
-    """Each setting on a line of its own, put under the header of the next component that does not know it."""
+    """Each setting on its own line, moved below the header of the next component that does not have it."""
     tables = [(p, b, n) for p, b in resolved.built.items() if isinstance(n := resolved.node(p), Table) and n.header]
     for path, setting, span, _ in _settings(resolved):
         lines = text.split("\n")
@@ -114,7 +114,7 @@ def _moved(text: str, resolved: Resolved) -> Iterator[Mutant]:
         for other, built, node in tables:
             if setting.key in settings_of(type(built.component)) or path.startswith(f"{other}."):
                 continue
-            assert node.header is not None, "only tables with a header are asked"
+            assert node.header is not None, "only tables with a header are listed"
             moved = lines.pop(span.line - 1)
             below = node.header.line - (node.header.line > span.line)
             lines.insert(below, moved)
@@ -132,7 +132,7 @@ def in_config(mutant: Mutant, config: dict[str, Any]) -> dict[str, Any] | str:
         into, name = holder_in_config(changed, mutant.change)
         into[name][key] = holder.pop(key)
     elif mutant.kind == "key typo":
-        assert isinstance(holder, dict), "keys stand in tables"
+        assert isinstance(holder, dict), "keys belong to tables"
         # The counterpart of a mistyped `use` is a mistyped registry behind the `@`.
         new = f"@{key[2:]}" if key.startswith("@") else mutant.change
         pairs = [(new if k == key else k, v) for k, v in holder.items()]
@@ -146,7 +146,7 @@ def in_config(mutant: Mutant, config: dict[str, Any]) -> dict[str, Any] | str:
 
 
 def prerl_judge(mutant: Mutant) -> tuple[bool, bool]:
-    """Whether it is refused, and whether a diagnostic stands exactly at the mutated word."""
+    """Whether the mutant is rejected, and whether a diagnostic points exactly at the mutated word."""
     found = [d for d in diagnose(resolve_text(mutant.text, "mutant.toml")) if d.severity == "error"]
     places = {(d.span.line, d.span.column) for d in found if d.span is not None}
     return bool(found), (mutant.line, mutant.column) in places
@@ -162,7 +162,7 @@ def main() -> int:
         confection = confection_judge()
     except ImportError:
         confection = None
-        print("confection is not installed (`pip install confection`): its column is left out", file=sys.stderr)
+        print("confection is not installed (`pip install confection`): its column is omitted", file=sys.stderr)
     counts: Counter[tuple[str, str, str]] = Counter()
 
     def count(name: str, mutant: Mutant, refusal: str | None) -> None:
@@ -178,8 +178,8 @@ def main() -> int:
         resolved = resolve_text(text, spec.name)
         config = confection_config(resolved)
         for name, judge in judges.items():
-            assert judge(text) is None, f"{name} refuses {spec.name} as it is: {judge(text)}"
-        assert confection is None or confection(config) is None, f"confection refuses {spec.name}: {confection(config)}"
+            assert judge(text) is None, f"{name} rejects the unmodified {spec.name}: {judge(text)}"
+        assert confection is None or confection(config) is None, f"confection rejects {spec.name}: {confection(config)}"
         everything = list(mutants(text, resolved, random.Random(f"{arguments.seed} {spec.stem}")))
         for mutant in everything[:: arguments.every]:
             refused, exact = prerl_judge(mutant)
@@ -195,7 +195,7 @@ def main() -> int:
 
 
 def report(counts: Counter[tuple[str, str, str]], names: list[str]) -> None:
-    """One line a kind of mistake, one column a tool: silent passes, and refusals with the line or the name."""
+    """Prints one line per kind of mistake and one column per tool: silent passes, then rejections that name the place."""
     kinds = [k for k in get_args(Kind) if counts["prerl-spec", k, "all"]]
     print(f"{'silent passes':<16} {'mutants':>8}" + "".join(f"{n:>18}" for n in names))
     for kind in [*kinds, "all"]:
@@ -210,7 +210,7 @@ def report(counts: Counter[tuple[str, str, str]], names: list[str]) -> None:
         by_line, by_name = (_sum(counts, name, "all", what, kinds) for what in ("line", "name"))
         words = "at line and column" if name == "prerl-spec" else "with the line number"
         named = "" if name == "prerl-spec" else f", {by_name / refused:.1%} with the word or its path"
-        print(f"{name}: of {refused} refusals {by_line / refused:.1%} {words}{named}")
+        print(f"{name}: of {refused} rejections {by_line / refused:.1%} {words}{named}")
 
 
 def _sum(counts: Counter[tuple[str, str, str]], name: str, kind: str, what: str, kinds: list[str]) -> int:

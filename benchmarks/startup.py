@@ -1,10 +1,10 @@
-"""Seconds from the shell to the answer of the commands that people wait for, beside a bare interpreter.
+"""Wall-clock time of interactive commands, compared with a bare interpreter.
 
     python benchmarks/startup.py [--repeats 20] [--spec specs/smoke.toml] [--check]
 
-Medians; the commands take turns, so that a busy machine slows all alike. The budgets are those of a machine whose bare
-interpreter takes 0.02 s: "at that speed" is the median divided by how much slower than that the bare interpreter was in
-the same run. `--check` exits with 1 where one is over its budget.
+Prints medians; the commands are run in turn, so that load on the machine affects all of them. The budgets are those of a
+machine whose bare interpreter starts in 0.02 s: "scaled" is the median divided by how much slower than that the bare
+interpreter was in the same run. `--check` exits with 1 if a command is over its budget.
 """
 
 import argparse
@@ -34,7 +34,7 @@ def commands(spec: Path) -> dict[str, tuple[list[str], float | None]]:
 
 
 def seconds(arguments: list[str]) -> float:
-    """One run of the interpreter. Raises CalledProcessError where the command fails."""
+    """One run of the interpreter. Raises CalledProcessError if the command fails."""
     begin = time.perf_counter()
     subprocess.run([sys.executable, *arguments], check=True, capture_output=True)
     return time.perf_counter() - begin
@@ -46,23 +46,23 @@ def main() -> int:
     parser.add_argument("--spec", type=Path, default=ROOT / "specs" / "smoke.toml")
     parser.add_argument("--check", action="store_true")
     arguments = parser.parse_args()
-    asked = commands(arguments.spec)
-    for line, _ in asked.values():
-        seconds(line)  # writes the bytecode, which an installed package has
-    taken: dict[str, list[float]] = {name: [] for name in asked}
+    timed = commands(arguments.spec)
+    for line, _ in timed.values():
+        seconds(line)  # compiles the bytecode, which an installed package already has
+    durations: dict[str, list[float]] = {name: [] for name in timed}
     for _ in range(arguments.repeats):
-        for name, (line, _) in asked.items():
-            taken[name].append(seconds(line))
-    bare = median(taken[BARE])
+        for name, (line, _) in timed.items():
+            durations[name].append(seconds(line))
+    bare = median(durations[BARE])
     slowness = max(1.0, bare / BARE_SECONDS)
     over = False
-    print(f"{'':<22} {'median':>8} {'least':>8} {'at that speed':>14} {'budget':>8}")
-    for name, (_, budget) in asked.items():
-        middle = median(taken[name])
+    print(f"{'':<22} {'median':>8} {'minimum':>8} {'scaled':>14} {'budget':>8}")
+    for name, (_, budget) in timed.items():
+        middle = median(durations[name])
         scaled = middle / slowness
         over |= budget is not None and scaled > budget
         shown = "" if budget is None else f"{budget:.2f} s"
-        print(f"{name:<22} {middle:>6.3f} s {min(taken[name]):>6.3f} s {scaled:>12.3f} s {shown:>8}")
+        print(f"{name:<22} {middle:>6.3f} s {min(durations[name]):>6.3f} s {scaled:>12.3f} s {shown:>8}")
     return int(over and arguments.check)
 
 

@@ -1,11 +1,11 @@
-"""The plan's time after a calibration against that of the whole run, one process each on a CPU:
+"""The plan's time estimate after a calibration compared with the time of the whole run, one process each on a CPU:
 
     OMP_NUM_THREADS=1 python benchmarks/time.py [NAME ...] [--steps 25] [--check]
 
-Of each size a spec is calibrated (`run --profile`), planned, and run to its end. Compared are each phase's steps, and the
-whole from the first step to the end, evaluation and checkpoints included; loading is not. The workload is stationary: the
-learning rate is too small to change how long responses are. `--check` exits with 1 where a whole is more than 25 % off.
-About 15 minutes for both sizes on a quiet core.
+For each size a spec is calibrated (`run --profile`), planned, and run to its end. Compares the steps of each phase, and the
+total from the first step to the end, with evaluation and checkpoints but without loading. The workload is stationary: the
+learning rate is too small to change response lengths. `--check` exits with 1 if a total is more than 25 % off. Takes about
+15 minutes for both sizes on an idle core.
 """
 
 import argparse
@@ -67,7 +67,7 @@ ALLOWED = 0.25
 
 
 def compare(name: str, steps: int) -> float:
-    """Prints a line a phase and one for the whole; gives how far off that was."""
+    """Prints one line per phase and one for the total; returns the total's relative error."""
     with TemporaryDirectory() as folder:
         spec = Path(folder) / "spec.toml"
         spec.write_text(SPEC.format(**SIZES[name], steps=steps, folder=folder))
@@ -75,8 +75,8 @@ def compare(name: str, steps: int) -> float:
         plan = compile_spec(spec).plan
         found = measured(plan)
         whole = None if found is None else whole_seconds(plan, found)
-        assert found is not None, "a calibration was made"
-        assert whole is not None, "every phase has its steps"
+        assert found is not None, "the plan found no calibration"
+        assert whole is not None, "a phase has no known number of steps"
         planned = {p.id: phase_seconds(p.id, steps, found) or 0.0 for p in plan.phases}
         prerl_spec("run", str(spec))
         events = [json.loads(line) for line in (Path(folder) / "time" / "events.jsonl").read_text().splitlines()]
@@ -91,14 +91,14 @@ def of_phase(event: dict[str, Any], phase: str) -> bool:
     return bool(event["event"] == "step" and event["phase"] == phase)
 
 
-def show(name: str, part: str, planned: float, taken: float) -> float:
-    off = planned / taken - 1
-    print(f"{name:>6} {part:<9} planned {planned:8.1f} s  taken {taken:8.1f} s  ({off:+.0%})", flush=True)
+def show(name: str, part: str, planned: float, actual: float) -> float:
+    off = planned / actual - 1
+    print(f"{name:>6} {part:<9} planned {planned:8.1f} s  measured {actual:8.1f} s  ({off:+.0%})", flush=True)
     return off
 
 
 def prerl_spec(*arguments: str) -> None:
-    """A command in a process of its own. Where it fails, what it said ends this one."""
+    """Runs a command in a subprocess; if it fails, exits with its stderr."""
     done = subprocess.run([sys.executable, "-m", "prerl_spec", *arguments], capture_output=True, text=True, check=False)
     if done.returncode:
         sys.exit(done.stderr)
@@ -109,7 +109,7 @@ def main() -> int:
     parser.add_argument(
         "sizes", nargs="*", metavar="NAME", help=f"of {', '.join(SIZES)}; default: {' '.join(COMPARED)}"
     )
-    parser.add_argument("--steps", type=int, default=25, help="of each phase")
+    parser.add_argument("--steps", type=int, default=25, help="steps of each phase")
     parser.add_argument("--check", action="store_true")
     arguments = parser.parse_args()
     off = [abs(compare(name, arguments.steps)) for name in arguments.sizes or COMPARED]

@@ -1,11 +1,11 @@
-"""DSRL of a model of Qwen3-0.6B's shape, from random weights, on chains of arithmetic: memory, time, tokens a second, and
+"""DSRL with a model of Qwen3-0.6B's shape, from random weights, on arithmetic chains: memory, time, tokens per second, and
 the gap between sampler and trainer in bfloat16.
 
     python benchmarks/gpu/dsrl_qwen3_shape.py [--sampler transformers|vllm] [--steps 10]
     python benchmarks/gpu/dsrl_qwen3_shape.py --tiny --cpu
 
-The public command `run` does everything, in this process, so that the device's own count of its memory can be read.
-Written for one GPU and not run on one yet; `--tiny --cpu` runs the same script with a model of two layers.
+Runs the public command `run` in this process, so that the device's memory statistics can be read. Written for one GPU and
+not run on one yet; `--tiny --cpu` runs the same script with a model of two layers.
 """
 
 import argparse
@@ -78,7 +78,7 @@ HEADER = (
 
 
 def events_of(arguments: argparse.Namespace, settings: dict[str, Any]) -> tuple[list[dict[str, Any]], float]:
-    """Every step's event, and the most memory that the process (on a GPU: the device) held, in GiB."""
+    """Every step's event, and the peak memory of the process (on a GPU: of the device), in GiB."""
     with tempfile.TemporaryDirectory() as folder:
         config = "\n".join(f"{key} = {value}" for key, value in settings["model"].items())
         file = Path(folder) / "shape.toml"
@@ -94,7 +94,7 @@ def events_of(arguments: argparse.Namespace, settings: dict[str, Any]) -> tuple[
 
 
 def row(phase: str, steps: list[dict[str, Any]], peak: float) -> tuple[object, ...]:
-    """A phase's figures: medians over its steps but the first, which pays for what is done once."""
+    """A phase's measurements: medians over its steps without the first, which includes one-time costs."""
     steps = steps[1:] or steps
 
     def seconds(stage: str) -> float:
@@ -125,15 +125,15 @@ def row(phase: str, steps: list[dict[str, Any]], peak: float) -> tuple[object, .
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tiny", action="store_true", help="a model of two layers, a few steps")
-    parser.add_argument("--cpu", action="store_true", help="on the CPU, though there may be a GPU")
+    parser.add_argument("--cpu", action="store_true", help="run on the CPU even if a GPU is available")
     parser.add_argument("--sampler", choices=["transformers", "vllm"], default="transformers")
-    parser.add_argument("--steps", type=int, default=10, help="of prune and of refine")
-    parser.add_argument("--pretrain", type=int, default=300, help="steps of pre-training before")
+    parser.add_argument("--steps", type=int, default=10, help="steps of `prune` and of `refine`")
+    parser.add_argument("--pretrain", type=int, default=300, help="steps of pre-training")
     arguments = parser.parse_args()
     if arguments.cpu:
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
     elif not torch.cuda.is_available():
-        parser.error("no GPU here; --tiny --cpu tries the script out")
+        parser.error("no GPU available; use --tiny --cpu to test the script")
     shape = TINY if arguments.tiny else QWEN3_06B
     settings: dict[str, Any] = {"model": shape, "dtype": "bfloat16", "sampler": arguments.sampler, "group": 8}
     if arguments.tiny:

@@ -1,4 +1,4 @@
-"""What a figure is worth nothing without: the machine, the versions, the settings; and how the scripts here print."""
+"""The context of a measurement (machine, versions, settings), and the output format of the scripts in this folder."""
 
 import json
 import platform
@@ -17,13 +17,13 @@ PEAK_TFLOPS = {
     "L4": 121.0,
     "A10": 125.0,
 }
-"""Dense bfloat16 with float32 sums, as the makers' data sheets state; the first name that the card's holds."""
+"""Peak TFLOP/s in dense bfloat16 with float32 accumulation, from data sheets; the first key contained in the GPU's name."""
 
 Table = Sequence[Sequence[object]]
 
 
 def machine(device: torch.device) -> dict[str, Any]:
-    """Hardware and versions."""
+    """Hardware and software versions."""
     packages = ("prerl-spec", "torch", "transformers", "accelerate")
     found: dict[str, Any] = {
         "versions": {name: _version(name) for name in packages} | {"cuda": torch.version.cuda},
@@ -43,7 +43,7 @@ def machine(device: torch.device) -> dict[str, Any]:
 
 
 def peak_flops(device: torch.device) -> float | None:
-    """What the card could do at most, in FLOP/s; None for one that is not known here, and for a CPU."""
+    """The GPU's peak FLOP/s; None for an unknown GPU, and for a CPU."""
     if device.type != "cuda":
         return None
     name = torch.cuda.get_device_name(device)
@@ -51,7 +51,7 @@ def peak_flops(device: torch.device) -> float | None:
 
 
 def show(facts: Mapping[str, Any], header: Sequence[str], rows: Table) -> None:
-    """A table for people, then one line of JSON with everything."""
+    """Prints a table, then one line of JSON with everything."""
     cells = [[*header], *([_cell(value) for value in row] for row in rows)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
     for first, *others in cells:

@@ -1,13 +1,13 @@
-"""Model FLOP utilisation of the trainer alone: updates on packed rows of a model of Qwen3-1.7B's shape, in bfloat16.
+"""Model FLOP utilisation (MFU) of the trainer alone: updates on packed rows, model of Qwen3-1.7B's shape, in bfloat16.
 
     python benchmarks/gpu/trainer_mfu.py [--tokens-per-pass 8192 16384 32768] [--peak-tflops 989]
     python benchmarks/gpu/trainer_mfu.py --tiny --cpu
 
-Model FLOPs of an update, without anything that is computed twice:
+Model FLOPs of an update, without recomputation:
     6·P·T  +  6·V·d·n  +  6·L·a·Σ len²
-P weights of the blocks, T tokens that go forward, n of them trained (only those meet the head, V×d), L layers, a heads × head
-size, len the tokens of each sample (causal attention: half the square, forward 4·a, backward twice that). Divided by the
-seconds of a whole update (packing, forward, backward, clipping, optimizer step) and by the card's stated peak.
+P weights of the blocks, T tokens of the forward pass, n of them trained (only those go through the head, V×d), L layers, a =
+heads × head size, len the tokens of each sample (causal attention: half the square, forward 4·a, backward twice that).
+Divided by the seconds of a whole update (packing, forward, backward, clipping, optimizer step) and by the GPU's stated peak.
 Written for one GPU and not run on one yet; `--tiny --cpu` runs the same script with a model of two layers.
 """
 
@@ -43,19 +43,19 @@ TINY: dict[str, Any] = {
     "intermediate_size": 64, "vocab_size": 320,
 }  # fmt: skip
 
-HEADER = ("tokens a pass", "update s", "tokens/s", "trained tokens/s", "TFLOP/s", "MFU %", "peak GiB")
+HEADER = ("tokens/pass", "update s", "tokens/s", "trained tokens/s", "TFLOP/s", "MFU %", "peak GiB")
 
 
 @dataclass(frozen=True)
 class Load:
-    """Samples of an update: a question of `context` tokens and a response of half to one and a half times `response`."""
+    """Samples of an update: questions of `context` tokens, responses of 0.5 to 1.5 times `response` tokens."""
 
     samples: int
     context: int
     response: int
 
     def step(self, vocabulary: int) -> Step:
-        """Random tokens, the same each time."""
+        """A step of random tokens, the same for each call."""
         random = np.random.Generator(np.random.Philox(0))
         groups = []
         for slot in range(self.samples):
@@ -67,7 +67,7 @@ class Load:
 
 
 def build(shape: dict[str, Any], device: torch.device, attention: str) -> Policy:
-    """Random weights in float32, forwards in bfloat16."""
+    """A policy with random float32 weights and forward passes in bfloat16."""
     torch.manual_seed(0)
     settings = {
         **shape,
@@ -84,14 +84,14 @@ def build(shape: dict[str, Any], device: torch.device, attention: str) -> Policy
 
 
 def trainer_of(policy: Policy, tokens_per_pass: int) -> Trainer:
-    """One update a step, on every token of the responses."""
+    """A trainer with one update per step, on every token of the responses."""
     ranks = Ranks.start()
     updater = Updater(Adamw(lr=1e-6), policy.parameters(), ranks)
     return Trainer(policy, updater, NextToken(), 1, tokens_per_pass, ranks, None, lambda *_: None)
 
 
 def model_flops(policy: Policy, step: Step) -> float:
-    """Of one update, by the formula above."""
+    """Model FLOPs of one update, by the formula above."""
     config = policy.module.config
     lengths = np.array([len(g.prompt.context) + len(g.attempts[0].tokens) - 1 for g in step.groups], dtype=np.float64)
     embedding = config.vocab_size * config.hidden_size
@@ -101,16 +101,16 @@ def model_flops(policy: Policy, step: Step) -> float:
 
 
 def seconds_of_update(trainer: Trainer, step: Step, repeats: int) -> float:
-    """The median; the first update, which makes the optimizer's moments and chooses kernels, is left out."""
+    """Median seconds; the first update, which allocates the optimizer's moments and selects kernels, is not counted."""
     device = trainer.policy.device
-    taken = []
+    durations = []
     for _ in range(repeats + 1):
         _wait(device)
         begin = time.perf_counter()
         trainer.train(step)
         _wait(device)
-        taken.append(time.perf_counter() - begin)
-    return median(taken[1:])
+        durations.append(time.perf_counter() - begin)
+    return median(durations[1:])
 
 
 def _wait(device: torch.device) -> None:
@@ -119,7 +119,7 @@ def _wait(device: torch.device) -> None:
 
 
 def measure(policy: Policy, step: Step, tokens_per_pass: int, repeats: int, peak: float | None) -> tuple[object, ...]:
-    """One line of the table."""
+    """One row of the table."""
     trainer = trainer_of(policy, tokens_per_pass)
     memory = None
     if policy.device.type == "cuda":
@@ -137,19 +137,21 @@ def measure(policy: Policy, step: Step, tokens_per_pass: int, repeats: int, peak
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tiny", action="store_true", help="a model of two layers, a few samples")
-    parser.add_argument("--cpu", action="store_true", help="on the CPU, though there may be a GPU")
+    parser.add_argument("--cpu", action="store_true", help="run on the CPU even if a GPU is available")
     parser.add_argument("--tokens-per-pass", type=int, nargs="+", default=[8192, 16384, 32768])
-    parser.add_argument("--samples", type=int, default=128, help="of an update")
+    parser.add_argument("--samples", type=int, default=128, help="samples per update")
     parser.add_argument("--context", type=int, default=256, help="tokens of a question")
-    parser.add_argument("--response", type=int, default=1024, help="tokens of a response, on average")
-    parser.add_argument("--attention", default="sdpa", help="as transformers calls it, such as flash_attention_2")
+    parser.add_argument("--response", type=int, default=1024, help="mean tokens of a response")
+    parser.add_argument("--attention", default="sdpa", help="attention implementation, such as flash_attention_2")
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--peak-tflops", type=float, help="of the card in dense bfloat16; default: its data sheet's")
+    parser.add_argument(
+        "--peak-tflops", type=float, help="peak of the GPU in dense bfloat16; default: from its data sheet"
+    )
     arguments = parser.parse_args()
     if arguments.cpu:
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
     elif not torch.cuda.is_available():
-        parser.error("no GPU here; --tiny --cpu tries the script out")
+        parser.error("no GPU available; use --tiny --cpu to test the script")
     device = torch.device("cpu" if arguments.cpu else "cuda")
     peak = 1e12 * arguments.peak_tflops if arguments.peak_tflops else peak_flops(device)
     load = Load(6, 5, 20) if arguments.tiny else Load(arguments.samples, arguments.context, arguments.response)

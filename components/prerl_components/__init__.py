@@ -1,1 +1,1 @@
-"""The built-in component library: one thing a file, grouped by kind."""
+"""The built-in component library: one component per file, grouped by kind."""

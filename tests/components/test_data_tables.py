@@ -43,18 +43,18 @@ def test_a_row_is_a_question_with_its_gold_answer(tmp_path: Path) -> None:
         (b'{"question": "a"', "not JSON: Expecting ',' delimiter at column 17"),
         (b'{"question": "\xff", "answer": "4"}', "not UTF-8 at byte 15 of the line"),
         (b"", "an empty line"),
-        (b"[1]", "a list, an object is needed"),
-        (b'"text"', "a text, an object is needed"),
-        (b'{"question": "a", "answer": NaN}', "not JSON: NaN is no JSON value"),
+        (b"[1]", "a list, expected an object"),
+        (b'"text"', "a string, expected an object"),
+        (b'{"question": "a", "answer": NaN}', "not JSON: NaN is not a JSON value"),
         (b"[" * 100_000, "not JSON: "),
         ({"question": "a"}, 'no key "answer"'),
-        ({"question": None, "answer": "4"}, '"question" is null, text is needed'),
-        ({"question": 7, "answer": "4"}, '"question" is a number, text is needed'),
-        ({"question": "a", "answer": True}, '"answer" is a boolean, text is needed'),
-        ({"question": "a", "answer": ["4"]}, '"answer" is a list, text is needed'),
+        ({"question": None, "answer": "4"}, '"question" is null, expected text'),
+        ({"question": 7, "answer": "4"}, '"question" is a number, expected text'),
+        ({"question": "a", "answer": True}, '"answer" is a boolean, expected text'),
+        ({"question": "a", "answer": ["4"]}, '"answer" is a list, expected text'),
         ({"question": " \n", "answer": "4"}, '"question" is empty'),
         ({"question": "a", "answer": ""}, '"answer" is empty'),
-        ({"question": "\ud800", "answer": "4"}, '"question" holds half of a surrogate pair'),
+        ({"question": "\ud800", "answer": "4"}, '"question" contains half of a surrogate pair'),
     ],
 )
 def test_an_unreadable_row_is_named_with_file_line_and_reason(tmp_path: Path, line: Any, complaint: str) -> None:
@@ -75,7 +75,7 @@ def test_ten_unreadable_rows_are_shown_and_the_others_counted(tmp_path: Path) ->
 
 def test_a_missing_column_is_told_what_there_is(tmp_path: Path) -> None:
     lines = complaints(Jsonl(path=write(tmp_path, GOOD), question="problem"))
-    assert lines[1] == 'rows.jsonl:1: no key "problem" (there is question, answer)'
+    assert lines[1] == 'rows.jsonl:1: no key "problem" (keys: question, answer)'
 
 
 @pytest.mark.parametrize("content", [b"", b"\n\n"])
@@ -125,10 +125,10 @@ def test_the_gold_answer_is_extracted(tmp_path: Path, extract: str, answer: Any,
 @pytest.mark.parametrize(
     ("extract", "answer", "complaint"),
     [
-        ("after:####", "4", 'holds no "####"'),
-        ("after:####", "4 ####", 'has nothing behind its last "####"'),
-        ("last_boxed", "4", "holds no \\boxed"),
-        ("last_boxed", "\\boxed{4", "holds no \\boxed"),
+        ("after:####", "4", 'does not contain "####"'),
+        ("after:####", "4 ####", 'is empty after its last "####"'),
+        ("last_boxed", "4", "contains no \\boxed"),
+        ("last_boxed", "\\boxed{4", "contains no \\boxed"),
     ],
 )
 def test_an_answer_without_what_is_extracted_is_unreadable(

@@ -235,7 +235,7 @@ def test_settings_that_would_break_a_promise_are_refused(settings: dict[str, Any
 def test_what_the_run_decides_is_not_handed_on(argument: str, site: ModelSite) -> None:
     model = HfCausal(name="x", load={argument: True})
     assert [r.name for r in model.prerequisites() if r.what == "setting"] == [f"load.{argument}"]
-    with pytest.raises(EnvironmentUnmet, match=f"load.{argument} is decided"):
+    with pytest.raises(EnvironmentUnmet, match=f"load.{argument} is set by other settings"):
         model.build(site)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from prerl_components.objectives.arithmetic.advantages import centre, group_mean, group_std, minus_one
-from prerl_components.objectives.arithmetic.aggregation import weigh
+from prerl_components.objectives.arithmetic.aggregation import token_weights
 from prerl_components.objectives.policy_gradients.grpo import Grpo
 from prerl_components.objectives.policy_gradients.marginal import (
     MarginalNsr,
@@ -138,11 +138,14 @@ def test_each_aggregation_divides_by_what_it_names() -> None:
     start = np.cumsum(LENGTHS) - LENGTHS
     expected = {
         "token_mean": ([1 / 9, 0, 1 / 9, 0, 0, 1 / 9, 0, 0], "tokens of the update: 9"),
-        "sequence_mean": ([1 / 6, 0, 1 / 15, 0, 0, 1 / 6, 0, 0], "samples of the update: 3, each by its own tokens"),
+        "sequence_mean": (
+            [1 / 6, 0, 1 / 15, 0, 0, 1 / 6, 0, 0],
+            "samples of the update x tokens of the sample: 3 x T_i",
+        ),
         "constant": ([1 / 60, 0, 1 / 60, 0, 0, 1 / 60, 0, 0], "samples of the update x max_new_tokens: 3 x 20"),
     }
     for aggregation, (weight, name) in expected.items():
-        weight_N, denominator = weigh(aggregation, mask_S, tokens, 20)
+        weight_N, denominator = token_weights(aggregation, mask_S, tokens, 20)
         assert_allclose(weight_N[start], weight, rtol=1e-15)
         assert denominator == name
 

@@ -364,7 +364,7 @@ class Unmasked(GPT2LMHeadModel):  # type: ignore[no-untyped-call]
 
 def test_a_model_that_sees_padding_is_refused() -> None:
     config = GPT2Config(vocab_size=259, n_embd=32, n_layer=2, n_head=2, bos_token_id=None, eos_token_id=None)
-    with pytest.raises(EnvironmentUnmet, match=r"Unmasked: log-probabilities with a key-value cache are .* nats off"):
+    with pytest.raises(EnvironmentUnmet, match=r"Unmasked: log-probabilities with a key-value cache differ by .* nats"):
         EmbeddedSampler(SamplerSite(loaded_as(Unmasked(config)), "cpu", 64))
     EmbeddedSampler(SamplerSite(loaded_as(GPT2LMHeadModel(config)), "cpu", 64))
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import torch
 from prerl_components.samplers.server import connection, parallel_requests
-from prerl_components.samplers.server.api_key import key_file, leave_new_key
+from prerl_components.samplers.server.api_key import key_file, write_new_key
 from prerl_components.samplers.server.auth_middleware import KeyGuard
 from prerl_components.samplers.server.client import ServerCalls
 from prerl_components.samplers.server.connection import ServerConnection, ServerFault
@@ -213,10 +213,10 @@ def test_a_server_that_is_not_there_is_named(site: SamplerSite, double: Double) 
 @pytest.mark.parametrize(
     ("what", "words"),
     [
-        ({"key": "another"}, "refuses the key"),
+        ({"key": "another"}, "rejects the key"),
         ({"has_extension": False}, "without prerl-spec's worker extension"),
-        ({"logprobs_mode": "raw_logprobs"}, "logprobs_mode raw_logprobs, here processed_logprobs"),
-        ({"model": tiny_loaded("llama")}, "model_type llama, here qwen3"),
+        ({"logprobs_mode": "raw_logprobs"}, "logprobs_mode raw_logprobs, trainer processed_logprobs"),
+        ({"model": tiny_loaded("llama")}, "model_type llama, trainer qwen3"),
         ({"spoils": "bare"}, "no token ids"),
         ({"spoils": "nan"}, "not finite"),
     ],
@@ -248,7 +248,7 @@ def test_a_server_that_dies_between_two_steps_ends_the_run_with_its_address(site
         error = failed(opened, "nothing listens there")
     assert error.exit_code == 5
     assert double.url in error.message
-    assert "the same command goes on" in str(error.hint)
+    assert "re-run the same command to resume" in str(error.hint)
 
 
 def test_a_server_that_dies_while_it_draws_ends_the_run_at_once(site: SamplerSite, double: Double) -> None:
@@ -266,13 +266,13 @@ def test_a_broken_connection_and_a_busy_server_are_asked_again_for_the_same_samp
         double.broken, double.busy = 2, 2
         assert opened.generate(REQUESTS, DECODING) == expected
         double.busy = 100
-        failed(opened, "it answers 503: busy")
+        failed(opened, "it returned 503: busy")
 
 
 def test_no_sample_of_a_restarted_server_is_used(site: SamplerSite, double: Double) -> None:
     with declared(double).open(site) as opened:
         double.forgets_after = len(double.drawn) + 6
-        error = failed(opened, "no weights of any trainer: it was restarted")
+        error = failed(opened, "no pushed weights")
     assert "weights-000001" in error.message
 
 
@@ -299,7 +299,7 @@ def test_a_server_that_is_too_slow_meets_a_deadline(
 def test_weights_that_arrive_wrong_stop_the_run_with_both_values(site: SamplerSite, double: Double) -> None:
     with declared(double).open(site) as opened:
         double.noise = 0.01
-        with pytest.raises(RunFailed, match=r"nats a token off the trainer's, and 0.0001 are allowed"):
+        with pytest.raises(RunFailed, match=r"nats per token; the limit is 0.0001"):
             opened.sync(1)
     with serving(noise=0.01) as other:
         with declared(other, max_gap=1.0).open(site) as opened:
@@ -355,18 +355,18 @@ def test_equal_samples_whatever_is_drawn_with_them_are_not_promised(site: Sample
 
 
 def test_a_made_up_key_is_found_by_this_user_alone(site: SamplerSite, double: Double) -> None:
-    double.key = leave_new_key(double.url)
+    double.key = write_new_key(double.url)
     assert stat.S_IMODE(os.stat(key_file(double.url)).st_mode) == 0o600
     with VllmServer(urls=(double.url,)).open(site):
         pass
     key_file(double.url).unlink()
-    assert "refuses the key" in refused(site, VllmServer(urls=(double.url,))).message
+    assert "rejects the key" in refused(site, VllmServer(urls=(double.url,))).message
 
 
 def test_a_key_that_is_no_secret_or_not_set_is_told(
     site: SamplerSite, double: Double, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert "stands in the spec itself" in refused(site, declared(double, key="kept")).message
+    assert "is a literal in the spec" in refused(site, declared(double, key="kept")).message
     monkeypatch.delenv("THE_KEY")
     assert "the secret THE_KEY is not set" in refused(site, declared(double)).message
 

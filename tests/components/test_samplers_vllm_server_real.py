@@ -233,12 +233,14 @@ def test_what_cannot_be_served_here_is_told(monkeypatch: pytest.MonkeyPatch, tmp
     ):
         processes(["http://192.0.2.7:80"])
     for url in ("https://127.0.0.1:8000", "http://127.0.0.1", "http://127.0.0.1:8000/path"):
-        with pytest.raises(EnvironmentUnmet, match="nothing that a server here can answer at"):
+        with pytest.raises(EnvironmentUnmet, match="is not of the form http://ADDRESS:PORT"):
             processes([url])
-    with pytest.raises(EnvironmentUnmet, match="no argument `max_model_length`") as caught:
+    with pytest.raises(
+        EnvironmentUnmet, match=r"`max_model_length` in the sampler.s `engine` is not an argument"
+    ) as caught:
         processes([free_url()], {"max_model_length": 512})
     assert "max_model_len" in str(caught.value.hint)
-    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(EnvironmentUnmet, match="is taken"):
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(EnvironmentUnmet, match="is in use"):
         processes([f"http://127.0.0.1:{taken.getsockname()[1]}"])
 
 
@@ -279,7 +281,7 @@ def test_a_killed_server_ends_the_run_and_the_same_command_goes_on(another: Serv
     _, said = process.communicate(timeout=120)
     assert process.returncode == 5, said
     assert f"vLLM server {served.url}: " in said
-    assert "the same command goes on" in said
+    assert "re-run the same command to resume" in said
     before = steps_of(tmp_path / "run")
     kept = {f: f.read_bytes() for f in (tmp_path / "run" / "checkpoints").rglob("*") if f.is_file()}
     assert kept

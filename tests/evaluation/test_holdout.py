@@ -74,7 +74,7 @@ def test_the_nearest_verifier_judges(tmp_path: Path) -> None:
         assert scored(scene, Holdout(data="sums"), verifier=even, data_verifier={"sums": boxed})["avg@1"] == 0
         own = Holdout(data="sums", verifier=even)
         assert scored(scene, own, verifier=boxed, data_verifier={"sums": boxed})["avg@1"] > 0
-        with pytest.raises(EnvironmentUnmet, match=r"nothing verifies the answers of data\.sums"):
+        with pytest.raises(EnvironmentUnmet, match=r"no verifier is configured for data\.sums"):
             scored(scene, Holdout(data="sums"), verifier=None)
 
 

@@ -10,7 +10,7 @@ import lm_eval
 import numpy as np
 import pytest
 import torch
-from prerl_components.evaluators.lm_eval import MADE_HERE, ON_THE_HUB, LmEval
+from prerl_components.evaluators.lm_eval import GENERATED, ON_THE_HUB, LmEval
 
 from prerl_spec.errors import EnvironmentUnmet, RunFailed, UsageError
 from prerl_spec.evaluation.harness import catalogue
@@ -190,8 +190,8 @@ def test_responses_do_not_depend_on_how_many_are_asked(tmp_path: Path, rows: Pat
 
 def test_arithmetic_tasks_make_their_rows(tmp_path: Path) -> None:
     with tiny_scene(tmp_path) as scene:
-        scores = LmEval(tasks=tuple(MADE_HERE), limit=3).score(scene.site)
-        assert [(s.task, s.questions) for s in scores[::2]] == [(task, 3) for task in MADE_HERE]
+        scores = LmEval(tasks=tuple(GENERATED), limit=3).score(scene.site)
+        assert [(s.task, s.questions) for s in scores[::2]] == [(task, 3) for task in GENERATED]
         contexts = [scene.site.codec.decode(r.context) for r in scene.heard.requests]
     assert all(text.startswith("Q: ") and text.endswith(" ?") for text in contexts)
     assert max(text.count(":") for text in contexts[:3]) < min(text.count(":") for text in contexts[3:])
@@ -280,7 +280,7 @@ def test_local_rows_replace_a_tasks_data_set(tmp_path: Path, rows: Path) -> None
 def test_our_tasks_and_their_declaration_name_the_same_data(tmp_path: Path) -> None:
     own = catalogue.own_tasks()
     assert {name: config["dataset_path"] for name, config in own.items() if "dataset_path" in config} == ON_THE_HUB
-    assert set(own) == {*ON_THE_HUB, *MADE_HERE}
+    assert set(own) == {*ON_THE_HUB, *GENERATED}
 
 
 def test_an_unknown_task_is_told_with_its_neighbours(tmp_path: Path) -> None:

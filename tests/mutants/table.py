@@ -574,8 +574,8 @@ MUTANTS = (
     Mutant(
         "c17",
         f"{OBJECTIVES}/policy_gradients/policy_gradient.py",
-        "            _before_update(logp, Conditional()),\n",
-        "            _before_update(logp, self.view),\n",
+        "            _old_logp(logp, Conditional()),\n",
+        "            _old_logp(logp, self.view),\n",
         "the importance weight of a marginal loss is taken in its own view",
         (*TERMS, *REFERENCE),
     ),

@@ -7,7 +7,7 @@ LEFT_OUT = {
     "evaluator lm_eval": "there are no laws for evaluators",
     "sampler vllm": "it needs the package",
     "sampler vllm_server": "server",
-    "tracker wandb": "mode = 'online': it sends to a server",
+    "tracker wandb": "mode = 'online': it uploads to a server",
 }
 """Component -> why its laws, or those of one of its settings, are not tried on a machine like this one."""
 

@@ -1,1 +1,1 @@
-"""What is trained instead of the whole model."""
+"""Adapters: small sets of trainable parameters on a frozen model."""

@@ -1,4 +1,4 @@
-"""Low-rank adapters on a frozen model: the declaration; peft makes the layers."""
+"""Low-rank adapters on a frozen model: the declaration; peft builds the layers."""
 
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 class Lora(Component):
     """Low-rank adaptation (arXiv:2106.09685): W + (alpha/rank)·B·A with W frozen, A drawn from the run's seed, B = 0.
 
-    A and B are float32. W is held in the model's compute dtype: no update has to fit into it.
+    A and B are float32. W is kept in the model's compute dtype, since it receives no updates.
     """
 
     kind: ClassVar[Literal["adapter"]] = "adapter"
@@ -24,35 +24,35 @@ class Lora(Component):
     targets: Literal["all-linear"] | Annotated[tuple[str, ...], Field(min_length=1)] = Field(
         default="all-linear",
         examples=[("q_proj",)],
-        description="Names of the linear layers that get an adapter; all: but the output head.",
+        description='Names of the linear layers to adapt; "all-linear": every linear layer except the LM head.',
     )
     dropout: float = Field(
         default=0.0,
         ge=0,
         lt=1,
-        description="Share of the adapter's inputs left out of an update on documents; off where responses are sampled.",
+        description="Dropout probability of the adapter's input channels; applied when training on documents only.",
     )
     merge: bool = Field(
         default=False,
-        description="Give samplers with weights of their own W + (alpha/rank)·B·A in place of W and the adapter.",
+        description="Push merged weights W + (alpha/rank)·B·A to samplers that keep a separate copy of the weights.",
     )
 
     def check(self, wiring: Wiring) -> Iterable[Conflict]:
-        """A setting has an effect somewhere in the run."""
+        """Reports settings that have no effect anywhere in the run."""
         if self.dropout and wiring.objectives and all(getattr(o, "uses_rollouts", False) for o in wiring.objectives):
             yield Conflict(
                 Code.NO_EFFECT,
-                "dropout has no effect: no phase trains on documents, and a response must be scored by the distribution "
-                "that drew it",
+                "dropout has no effect: no phase trains on documents, and a sampled response must be scored under the "
+                "distribution it was sampled from",
                 (Place("self", "dropout"),),
-                help="leave dropout out",
+                help="remove dropout",
             )
         if self.merge and wiring.objectives and not any(getattr(s, "own_weights", False) for s in wiring.samplers):
             yield Conflict(
                 Code.NO_EFFECT,
-                "merge has no effect: no sampler of the run keeps weights of its own",
+                "merge has no effect: no sampler of the run keeps a separate copy of the weights",
                 (Place("self", "merge"),),
-                help="leave merge out; a phase's last checkpoint holds a merged model in any case",
+                help="remove merge; the last checkpoint of a phase contains a merged model in any case",
             )
 
     def prerequisites(self) -> tuple[Prerequisite, ...]:
@@ -68,8 +68,8 @@ class Lora(Component):
         )
 
     def attach(self, module: "torch.nn.Module", base: str, revision: str | None, seed: int) -> AttachedAdapter:
-        """Freezes the module and puts the layers into it, in place; `base` and `revision` are what the adapter's files
-        call the model. Raises SpecInvalid for a target that is the name of no linear layer."""
+        """Freezes the module and injects the adapter layers in place; `base` and `revision` identify the base model in
+        adapter_config.json. Raises SpecInvalid for a target that names no linear layer."""
         from prerl_components.adapters.low_rank import LowRank
 
         return LowRank(

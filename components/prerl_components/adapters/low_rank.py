@@ -1,4 +1,4 @@
-"""peft's low-rank layers inside a model of transformers that stays what it is: same class, same `base_model`, same head."""
+"""Injects peft's low-rank layers into a transformers model without changing its class, `base_model` or output head."""
 
 import hashlib
 import json
@@ -20,14 +20,14 @@ from prerl_components.models.seeded import private_random
 from prerl_spec.sdk import AdaptedWeight, Code, Diagnostic, SpecInvalid
 
 NAME = "default"
-"""peft's own name for the adapter where there is one."""
+"""peft's name for a model's only adapter."""
 
 IN_FILES = "base_model.model."
-"""Stands before every name in adapter_model.safetensors: peft saves from a model that it wraps twice."""
+"""Prefix of every name in adapter_model.safetensors: peft saves from a model that it wraps twice."""
 
 LINEAR = (nn.Linear, Conv1D)
 
-# peft types alpha as an integer, which the method does not ask for.
+# peft types alpha as an integer, which the method does not require.
 LORA_CONFIG: Any = LoraConfig
 
 
@@ -47,7 +47,7 @@ class LowRank:
         revision: str | None,
         seed: int,
     ) -> None:
-        """`targets` are names of linear layers, or peft's "all-linear". Raises SpecInvalid for a name that none has."""
+        """`targets` are names of linear layers, or peft's "all-linear". Raises SpecInvalid for an unknown name."""
         layers = linear_layers(module)
         check_targets(targets, layers)
         self.merge = merge
@@ -66,7 +66,7 @@ class LowRank:
             inject_adapter_in_model(self._config, module, NAME)
             self._layers: dict[str, Any] = {n: m for n, m in module.named_modules() if isinstance(m, LoraLayer)}
             for layer in self._layers.values():
-                # peft gives A and B the base's dtype; trained weights are float32, and A's bits do not hang on the base.
+                # peft creates A and B in the base's dtype; trained weights and A's initial bits are float32.
                 layer.lora_A[NAME].float()
                 layer.lora_B[NAME].float()
                 layer.reset_lora_parameters(NAME, True)
@@ -75,12 +75,12 @@ class LowRank:
         self._seed = seed
 
     def parameters(self) -> dict[str, nn.Parameter]:
-        """A and B of every layer, by their names in the module."""
+        """A and B of every layer, by parameter name in the module."""
         return {n: p for n, p in self._module.named_parameters() if f".{NAME}." in n}
 
     @contextmanager
     def off(self) -> Iterator[None]:
-        """Inside, the module is the base alone. Gradients of earlier forwards must have been taken."""
+        """Disables the adapter inside the context. Backward passes of earlier forwards must have finished."""
         for layer in self._layers.values():
             layer.enable_adapters(False)
         try:
@@ -91,8 +91,8 @@ class LowRank:
 
     @contextmanager
     def dropping(self, update: int) -> Iterator[None]:
-        """Inside, every layer's A reads its input without a share of `dropout` of its channels, the rest scaled by
-        1/(1 − dropout); which ones follows from the run's seed and `update`."""
+        """Inside the context, each layer's A sees its input with a fraction `dropout` of the channels zeroed and the rest
+        scaled by 1/(1 − dropout); the mask is a function of the run's seed and `update`."""
         if not self._dropout:
             yield
             return
@@ -108,7 +108,7 @@ class LowRank:
                 layer.lora_dropout[NAME].scale_d = None
 
     def weights(self) -> Iterator[AdaptedWeight]:
-        """Every weight of the base under its name without an adapter, tied ones once."""
+        """Every weight of the base model under its name in the model without an adapter, tied weights once."""
         own = {id(p) for p in self.parameters().values()}
         for name, parameter in self._module.named_parameters():
             if id(parameter) not in own:
@@ -119,25 +119,25 @@ class LowRank:
                 )
 
     def save(self, folder: Path, tensors: Mapping[str, Tensor]) -> None:
-        """adapter_config.json and adapter_model.safetensors, as peft's and transformers' from_pretrained want them;
-        `tensors` are the values of `parameters()`, whole."""
+        """Writes adapter_config.json and adapter_model.safetensors, loadable by peft's and transformers' from_pretrained;
+        `tensors` are the unsharded values of `parameters()`."""
         folder.mkdir(parents=True, exist_ok=True)
-        told = self._config.to_dict()
-        # peft keeps the names as a set, whose order is another in each process.
-        told = {k: sorted(v) if isinstance(v, set) else v for k, v in told.items()} | {"inference_mode": True}
-        (folder / "adapter_config.json").write_text(json.dumps(told, indent=2, sort_keys=True), encoding="utf-8")
+        config = self._config.to_dict()
+        # peft keeps the names as a set, whose order differs between processes.
+        config = {k: sorted(v) if isinstance(v, set) else v for k, v in config.items()} | {"inference_mode": True}
+        (folder / "adapter_config.json").write_text(json.dumps(config, indent=2, sort_keys=True), encoding="utf-8")
         in_file = {in_files(name): value.detach().cpu().contiguous() for name, value in tensors.items()}
         save_file(in_file, folder / "adapter_model.safetensors", metadata={"format": "pt"})
 
     def read(self, folder: Path) -> dict[str, Tensor]:
-        """The tensors of an adapter that `save` wrote, by their names in the module."""
+        """Reads the tensors of an adapter written by `save`, by parameter name in the module."""
         saved = load_file(folder / "adapter_model.safetensors")
         return {name: saved[in_files(name)] for name in self.parameters()}
 
 
 class ChannelDropout(nn.Module):
-    """x ⊙ m with one mask m for all tokens of an update (arXiv:1512.05287 does so over the steps of a sequence): no split
-    of an update into passes or over ranks, and no second forward in a backward pass, sees another mask."""
+    """x ⊙ m with one mask m for all tokens of an update (arXiv:1512.05287 shares it over the steps of a sequence), so that
+    splitting an update into passes or over ranks, and recomputation in the backward pass, all see the same mask."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -148,7 +148,7 @@ class ChannelDropout(nn.Module):
 
 
 def update(layer: Any, whole: Callable[[Tensor], Tensor]) -> Tensor:
-    """(alpha/rank)·B·A in float32, shaped as the layer's weight."""
+    """(alpha/rank)·B·A in float32, with the shape of the layer's weight."""
     a_rd, b_or = (whole(side[NAME].weight.detach()).float() for side in (layer.lora_A, layer.lora_B))
     change: Tensor = layer.scaling[NAME] * (b_or @ a_rd)
     return change.T if layer.fan_in_fan_out else change
@@ -160,15 +160,15 @@ def in_files(name: str) -> str:
 
 
 def linear_layers(module: nn.Module) -> dict[str, nn.Module]:
-    """Every linear layer by name, the output head left out: tied to the embeddings it could not change alone."""
+    """Every linear layer by name except the output head, which cannot change alone when tied to the embeddings."""
     untyped: Any = module
     head = untyped.get_output_embeddings()
     return {n: m for n, m in module.named_modules() if isinstance(m, LINEAR) and m is not head}
 
 
 def check_targets(targets: str | tuple[str, ...], layers: Mapping[str, nn.Module]) -> None:
-    """Raises SpecInvalid for each target that is neither the name of a linear layer nor the end of one, with all that
-    exist. peft itself says nothing as long as one of them is there."""
+    """Raises SpecInvalid for each target that is neither the name of a linear layer nor a suffix of one, and lists the
+    existing names. peft itself reports nothing as long as one target matches."""
     if isinstance(targets, str):
         return
     names = sorted({name.rpartition(".")[2] for name in layers})
@@ -179,10 +179,10 @@ def check_targets(targets: str | tuple[str, ...], layers: Mapping[str, nn.Module
             mistakes.append(
                 Diagnostic(
                     Code.NOT_A_CHOICE,
-                    f"model.adapter.targets: no linear layer of the model is called `{target}`",
+                    f"model.adapter.targets: no linear layer of the model is named `{target}`",
                     path=f"model.adapter.targets[{index}]",
                     help=f"did you mean `{nearest}`?" if nearest else None,
-                    notes=(f"there are {', '.join(names)}; the output head takes no adapter",),
+                    notes=(f"the linear layers are {', '.join(names)}; the output head cannot be adapted",),
                 )
             )
     if mistakes:
@@ -190,7 +190,7 @@ def check_targets(targets: str | tuple[str, ...], layers: Mapping[str, nn.Module
 
 
 def absorb(module: nn.Module) -> None:
-    """Adds an adapter that came with a checkpoint to the weights, in place: what is left is a plain model."""
+    """Merges an adapter loaded with a checkpoint into the weights, in place, leaving a plain model."""
     layers: list[tuple[str, Any]] = [(n, m) for n, m in module.named_modules() if isinstance(m, LoraLayer)]
     for name, layer in layers:
         layer.merge()

@@ -1,1 +1,1 @@
-"""Where questions and documents come from."""
+"""Data sets: questions with gold answers, and documents."""

@@ -1,4 +1,4 @@
-"""A tiny reasoning task that makes its own rows: chains of two-digit arithmetic, with a corpus that errs on purpose."""
+"""A tiny synthetic reasoning task: chains of two-digit arithmetic, with a corpus that contains deliberate mistakes."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
@@ -14,18 +14,18 @@ from prerl_spec.sdk import Component, DataSet
 class ArithmeticChains(Component):
     """Question `Q: 29 a:+8 b:*2 ?`, response ` a:29+8=37. so b:37*2=74. answer \\boxed{74}`.
 
-    `corpus` are documents for pre-training, with a systematic mistake that leaves reinforcement something to learn;
-    `prompts` are questions with gold answers; `easy` and `hard` are held out. No chain is in two parts, whatever the
-    seeds and steps. The data set brings its own tokenizer.
+    `corpus` holds documents for pre-training, with a systematic mistake that RL can correct; `prompts` holds questions
+    with gold answers; `easy` and `hard` are held out. No chain occurs in two parts, for any seeds and steps. The data
+    set provides its own tokenizer.
     """
 
     kind: ClassVar[Literal["data"]] = "data"
     verifier: ClassVar[None] = None
 
-    part: Literal["prompts", "corpus", "easy", "hard"] = Field(default="prompts", description="Which rows to make.")
-    seed: int = Field(default=0, ge=0, description="Another seed, other rows of the same part.")
+    part: Literal["prompts", "corpus", "easy", "hard"] = Field(default="prompts", description="Which rows to generate.")
+    seed: int = Field(default=0, ge=0, description="Seed of the row generator; the parts stay disjoint.")
     steps: tuple[PositiveInt, PositiveInt] = Field(
-        default=(3, 5), description="Least and most steps of a chain; unwritten: [3, 5], in hard [6, 7]."
+        default=(3, 5), description="Minimum and maximum steps of a chain. Default: [3, 5]; for hard, [6, 7]."
     )
 
     @model_validator(mode="before")
@@ -40,11 +40,11 @@ class ArithmeticChains(Component):
     def _is_a_range(cls, steps: tuple[int, int]) -> tuple[int, int]:
         least, most = steps
         if not least <= most <= MAX_STEPS:
-            raise ValueError(f"least and most must satisfy least <= most <= {MAX_STEPS}")
+            raise ValueError(f"[minimum, maximum] must satisfy minimum <= maximum <= {MAX_STEPS}")
         return steps
 
     def open(self, name: str) -> DataSet:
-        """The rows, made when they are asked for; nothing can fail."""
+        """The rows, generated on access; never raises."""
         return ChainRows(self.part, self.seed, self.steps, name)
 
     def tokenizer_files(self) -> Mapping[str, str]:

@@ -1,7 +1,7 @@
-"""Documents to pre-train on: responses as a careless pupil writes them, wrong in a systematic way.
+"""Pre-training documents: responses with systematic mistakes.
 
 Half of the carries are forgotten, so that greedy decoding is wrong where sampling is sometimes right: with random slips
-alone the likeliest response is right already, and reinforcement has nothing to teach but sharpness.
+alone the most likely response is already right, and RL could only sharpen the distribution.
 """
 
 from dataclasses import dataclass
@@ -11,29 +11,29 @@ from typing import Literal
 from prerl_components.data.chains import LARGEST, OPERANDS, OPERATIONS, Chain, Draws, Step, stays_in_range
 
 FORGOTTEN_CARRY = 0.5
-"""Of the steps with a carry or borrow: the result is off by ten."""
+"""Fraction of the steps with a carry or borrow whose result is off by ten."""
 SLIP = 0.025
 WRONG_OPERATION = 0.025
 WRONG_OPERAND = 0.02
 SKIPPED = 0.02
 REDONE = 0.25
-"""Of the mistakes: ` wait`, and the step again."""
+"""Fraction of the mistakes followed by ` wait` and the corrected step."""
 CHECKED = 0.05
-"""Of the right steps: ` check … ok`."""
+"""Fraction of the right steps followed by ` check … ok`."""
 JOINED = 0.5
-"""Of the steps after the first: introduced by one of JOINTS."""
+"""Fraction of the steps after the first that are introduced by one of JOINTS."""
 JOINTS = (" then", " so", " next")
 RESPONSE_ONLY = 0.25
-"""Of the documents: without their question, so that P(y) is in distribution."""
+"""Fraction of the documents without their question, so that P(y) is in distribution."""
 LONGER = 0.06
-"""Of the documents: one to three steps more than asked for."""
+"""Fraction of the documents with one to three steps more than the configured maximum."""
 
 Mistake = Literal["carry", "slip", "operation", "operand", "skip"]
 
 
 @dataclass(frozen=True)
 class Line:
-    """One step as it is written: `29+8` = 27, and which mistake that is."""
+    """One written step: `29+8` = 27, and which mistake it contains."""
 
     step: Step
     result: int
@@ -41,7 +41,7 @@ class Line:
 
 
 def write_response(chain: Chain, draws: Draws) -> str:
-    """A response to the chain, mistakes and all; the boxed answer is where the written steps lead."""
+    """A response to the chain, mistakes included; the boxed answer is the result of the written steps."""
     value, text = chain.start, ""
     for place, step in enumerate(chain.steps):
         label, rest = ascii_lowercase[place], chain.steps[place + 1 :]
@@ -60,7 +60,7 @@ def write_response(chain: Chain, draws: Draws) -> str:
 
 
 def _write_line(draws: Draws, value: int, step: Step, rest: tuple[Step, ...]) -> Line:
-    """The step, right or wrong; a mistake that would lead the rest of the chain out of 0 … 99 is not made."""
+    """The step, right or wrong; a mistake that would take the rest of the chain out of 0 … 99 is not used."""
     right = Line(step, step.applied(value))
     line = _mistaken(draws, value, right) or right
     in_range = 0 <= line.result <= LARGEST and stays_in_range(line.result, rest)

@@ -1,7 +1,7 @@
-"""The tokenizer that `arithmetic_chains` brings: single digits, whole words, whole labels.
+"""The tokenizer of `arithmetic_chains`: single digits, whole words, whole labels.
 
-BPE over the pieces `\\d| ?[A-Za-z]+:?|[^A-Za-z\\d]`. Its merges are spelled out word by word instead of being learned:
-no corpus to read, the same ids on every machine and with every version of `tokenizers`.
+BPE over the pieces `\\d| ?[A-Za-z]+:?|[^A-Za-z\\d]`. Its merges are listed word by word instead of being learned: no
+training corpus, and the same ids on every machine and with every version of `tokenizers`.
 """
 
 import json
@@ -22,11 +22,11 @@ WORDS = (
     *(f" {label}:" for label in ascii_lowercase[:8]),
     *(" then", " so", " next", " wait", " check", " ok", " answer", "boxed"),
 )
-"""Labels i … z, for chains of more than eight steps, are spelled out in three tokens."""
+"""Labels i … z, for chains of more than eight steps, are encoded as three tokens."""
 
 
 def tokenizer_files() -> Mapping[str, str]:
-    """tokenizer.json and tokenizer_config.json, as transformers saves and loads them."""
+    """tokenizer.json and tokenizer_config.json, in the format of transformers."""
     return dict(_files())
 
 

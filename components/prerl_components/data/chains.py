@@ -1,6 +1,6 @@
-"""Chains of two-digit arithmetic: how one is drawn, asked, answered, and which part of the data it belongs to.
+"""Chains of two-digit arithmetic: how one is drawn, its question and answer, and the part of the data it belongs to.
 
-Every value on the way lies in 0 … 99; operands are 2 … 9, factors 2 or 3.
+Every intermediate value is in 0 … 99; operands are 2 … 9, factors 2 or 3.
 """
 
 from collections.abc import Sequence
@@ -20,8 +20,8 @@ LARGEST = 99
 MAX_STEPS = 26
 """Steps are labelled a … z."""
 
-# Sixteenths of all chains. A chain belongs to one part by its own hash, so no seed and no number of steps can make a
-# held-out question turn up among the prompts or in the corpus.
+# Sixteenths of all chains. A chain's part is a function of its hash, so no seed and no number of steps can put a held-out
+# question among the prompts or into the corpus.
 SHARES: dict[Part, range] = {
     "corpus": range(10),
     "prompts": range(10, 14),
@@ -33,7 +33,7 @@ T = TypeVar("T")
 
 
 class Draws:
-    """Random choices that are the same in every version of Python: of `random`, only `random()` is promised to be."""
+    """Random choices that are the same in every version of Python: `random` guarantees this for `random()` only."""
 
     def __init__(self, *key: object) -> None:
         self._random = Random("/".join(map(str, key)))
@@ -42,7 +42,7 @@ class Draws:
         return self._random.random() < probability
 
     def between(self, least: int, most: int) -> int:
-        """A whole number, both ends included."""
+        """A random integer in [least, most], both ends included."""
         return least + int(self._random.random() * (most - least + 1))
 
     def one_of(self, choices: Sequence[T]) -> T:
@@ -73,7 +73,7 @@ class Step(NamedTuple):
 
 @dataclass(frozen=True)
 class Chain:
-    """A start and what happens to it: `Chain(29, (Step("+", 8), Step("*", 2)))`."""
+    """A start value and the steps applied to it: `Chain(29, (Step("+", 8), Step("*", 2)))`."""
 
     start: int
     steps: tuple[Step, ...]
@@ -81,8 +81,8 @@ class Chain:
     @cached_property
     def question(self) -> str:
         """`Q: 29 a:+8 b:*2 ?`"""
-        asked = " ".join(f"{label}:{step}" for label, step in zip(ascii_lowercase, self.steps, strict=False))
-        return f"Q: {self.start} {asked} ?"
+        steps = " ".join(f"{label}:{step}" for label, step in zip(ascii_lowercase, self.steps, strict=False))
+        return f"Q: {self.start} {steps} ?"
 
     @property
     def answer(self) -> int:
@@ -93,7 +93,7 @@ class Chain:
 
     @property
     def response(self) -> str:
-        """The right response without embellishment: ` a:29+8=37. b:37*2=74. answer \\boxed{74}`."""
+        """The right response in its shortest form: ` a:29+8=37. b:37*2=74. answer \\boxed{74}`."""
         value, lines = self.start, []
         for label, step in zip(ascii_lowercase, self.steps, strict=False):
             lines.append(f" {label}:{value}{step}={step.applied(value)}.")
@@ -102,13 +102,13 @@ class Chain:
 
     @property
     def part(self) -> Part:
-        """The one part of the data that this chain belongs to."""
+        """The only part of the data that this chain belongs to."""
         sixteenth = blake2b(self.question.encode(), digest_size=8).digest()[0] % 16
         return next(part for part, share in SHARES.items() if sixteenth in share)
 
 
 def stays_in_range(value: int, steps: Sequence[Step]) -> bool:
-    """Whether every value from here on lies in 0 … 99."""
+    """Whether every value after each of these steps is in 0 … 99."""
     for step in steps:
         value = step.applied(value)
         if not 0 <= value <= LARGEST:
@@ -117,7 +117,7 @@ def stays_in_range(value: int, steps: Sequence[Step]) -> bool:
 
 
 def draw_chain(draws: Draws, part: Part, num_steps: int) -> Chain:
-    """A chain of this part: drawn until one belongs there, 16 times on average for a held-out part."""
+    """Rejection-samples a chain of this part: 16 draws on average for a held-out part."""
     while True:
         start = draws.between(0, LARGEST)
         chain = Chain(start, _draw_steps(draws, start, num_steps))

@@ -1,4 +1,4 @@
-"""Rows of a data set on the Hugging Face hub, or of a local folder in one of the hub's formats."""
+"""Rows of a data set on the Hugging Face Hub, or of a local folder in one of the Hub's formats."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,7 +16,7 @@ class HfDataset(TableSettings):
     library_bytes: ClassVar[Mapping[str, int]] = {"datasets": 82 << 20}
 
     path: str = Field(min_length=1, description="Name on the hub, or a local folder.")
-    name: str | None = Field(default=None, description="Configuration of the data set; unwritten: its only one.")
+    name: str | None = Field(default=None, description="Configuration of the data set. Default: its only one.")
     split: str = Field(default="train", min_length=1, description="Split, such as train or test[:200].")
     revision: str = Field(default="main", min_length=1, description="Branch, tag or commit on the hub.")
 
@@ -27,14 +27,14 @@ class HfDataset(TableSettings):
         return (Prerequisite("dataset", self.path, hint, self.revision),)
 
     def for_trial(self, folder: Path) -> Self:
-        """A local folder in place of the hub's."""
+        """The same settings on a local folder with generated rows."""
         self.write_trial_rows(folder / "train.jsonl")
         return self.model_copy(update={"path": str(folder), "name": None, "split": "train"})
 
     def open(self, name: str) -> DataSet:
         """Loads the split and checks every row.
 
-        Raises EnvironmentUnmet where the hub cannot be reached, and for unreadable rows (split and row number of each).
+        Raises EnvironmentUnmet if the hub is unreachable, and for unreadable rows (split and row number of each).
         """
         from prerl_components.data.hub import open_split
 

@@ -1,4 +1,4 @@
-"""Reads a JSONL file line by line, without stopping at the first line that is none."""
+"""Reads a JSONL file line by line, without stopping at the first invalid line."""
 
 import json
 from collections.abc import Iterator
@@ -19,13 +19,13 @@ def open_jsonl(table: TableSettings, path: Path, name: str) -> TableRows:
         content = path.read_bytes()
     except OSError as error:
         raise EnvironmentUnmet(
-            f"data `{name}`: cannot read {path}: {error.strerror}", hint="put the file there, or write another `path`"
+            f"data `{name}`: cannot read {path}: {error.strerror}", hint="create the file, or change `path`"
         ) from error
     return collect(table, name, str(path), _lines(content, path.name))
 
 
 def _lines(content: bytes, file: str) -> Iterator[tuple[str, Any]]:
-    """(place, value or BadRow) of each line; only a line feed ends a line, as in `wc -l`."""
+    """Yields (place, value or BadRow) for each line; only a line feed ends a line, as in `wc -l`."""
     lines = content.removeprefix(b"\xef\xbb\xbf").split(b"\n")
     while lines and not lines[-1].strip():
         lines.pop()
@@ -47,4 +47,4 @@ def _value(line: bytes) -> Any:
 
 
 def _refuse(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is no JSON value")
+    raise ValueError(f"{constant} is not a JSON value")

@@ -1,4 +1,4 @@
-"""Rows from a local file, one JSON object a line."""
+"""Rows from a local file, one JSON object per line."""
 
 from pathlib import Path
 from typing import Annotated, Self
@@ -13,10 +13,10 @@ from prerl_spec.sdk import DataSet, Prerequisite, SpecPath
 class Jsonl(TableSettings):
     """Questions with gold answers, or documents, from a JSONL file."""
 
-    path: Annotated[str, SpecPath()] = Field(min_length=1, description="The file, relative to the spec that names it.")
+    path: Annotated[str, SpecPath()] = Field(min_length=1, description="Path of the file, relative to the spec.")
 
     def prerequisites(self) -> tuple[Prerequisite, ...]:
-        return (Prerequisite("file", self.path, "put the file there, or write another `path`"),)
+        return (Prerequisite("file", self.path, "create the file, or change `path`"),)
 
     def for_trial(self, folder: Path) -> Self:
         self.write_trial_rows(folder / "rows.jsonl")

@@ -1,4 +1,4 @@
-"""A table's rows, read strictly: each is a question with a gold answer, or a document, or an error with its place."""
+"""Strict reading of a table's rows: each is a question with a gold answer, a document, or an error with its place."""
 
 import json
 import math
@@ -17,12 +17,12 @@ KINDS = {dict: "a table", list: "a list", bool: "a boolean", int: "a number", fl
 
 
 class BadRow(Exception):
-    """Why a row cannot be read; never leaves this module's callers."""
+    """The reason why a row cannot be read; caught by this module's callers."""
 
 
 @dataclass(frozen=True)
 class TableRows:
-    """A DataSet whose rows lie in memory; `dropped` counts those that could not be read and were left out."""
+    """A DataSet whose rows are held in memory; `dropped` counts the unreadable rows that were skipped."""
 
     rows: tuple[Row, ...]
     rendering: Rendering
@@ -40,9 +40,9 @@ class TableRows:
 
 
 def collect(settings: TableSettings, name: str, source: str, items: Iterable[tuple[str, Any]]) -> TableRows:
-    """All rows of a source, from (place, value) pairs; a value may be a BadRow that the reader met.
+    """All rows of a source, from (place, value) pairs; a value may be a BadRow found by the reader.
 
-    Raises EnvironmentUnmet that lists the unreadable rows, or says that there is none to read.
+    Raises EnvironmentUnmet with a list of the unreadable rows, or if the source has no rows.
     """
     rows: list[Row] = []
     bad: list[str] = []
@@ -56,7 +56,7 @@ def collect(settings: TableSettings, name: str, source: str, items: Iterable[tup
         count = "1 unreadable row" if len(bad) == 1 else f"{len(bad)} unreadable rows"
         raise EnvironmentUnmet(
             "\n  ".join([f"data `{name}`: {count} in {source}", *bad[:MAX_SHOWN], *more]),
-            hint='hint these rows, or leave them out with on_bad_row = "drop"',
+            hint='fix these rows, or skip them with on_bad_row = "drop"',
         )
     if not rows:
         dropped = f": all {len(bad)} were unreadable, the first {bad[0]}" if bad else ""
@@ -73,11 +73,11 @@ def collect(settings: TableSettings, name: str, source: str, items: Iterable[tup
 
 
 def read_row(settings: TableSettings, where: str, value: Any) -> Row:
-    """One row as the settings' columns say. Raises BadRow."""
+    """One row, read from the columns named in the settings. Raises BadRow."""
     if isinstance(value, BadRow):
         raise value
     if not isinstance(value, Mapping):
-        raise BadRow(f"{KINDS.get(type(value), 'a text')}, an object is needed")
+        raise BadRow(f"{KINDS.get(type(value), 'a string')}, expected an object")
     is_document = settings.document != "off"
     may_lack_question = is_document or settings.template is not None
     row = Row(
@@ -96,16 +96,16 @@ def read_row(settings: TableSettings, where: str, value: Any) -> Row:
 
 def _text(row: Mapping[str, Any], column: str) -> str:
     if column not in row:
-        raise BadRow(f'no key "{column}"' + (f" (there is {', '.join(map(str, row))})" if row else ""))
+        raise BadRow(f'no key "{column}"' + (f" (keys: {', '.join(map(str, row))})" if row else ""))
     value = row[column]
     if not isinstance(value, str):
-        raise BadRow(f'"{column}" is {KINDS.get(type(value), type(value).__name__)}, text is needed')
+        raise BadRow(f'"{column}" is {KINDS.get(type(value), type(value).__name__)}, expected text')
     if not value.strip():
         raise BadRow(f'"{column}" is empty')
     try:
         value.encode()
     except UnicodeEncodeError as error:
-        raise BadRow(f'"{column}" holds half of a surrogate pair at character {error.start}') from error
+        raise BadRow(f'"{column}" contains half of a surrogate pair at character {error.start}') from error
     return value
 
 
@@ -119,15 +119,15 @@ def _gold(settings: TableSettings, row: Mapping[str, Any]) -> str:
     if settings.extract == "last_boxed":
         boxed = last_boxed(answer)
         if not boxed:
-            raise BadRow(f'"{settings.answer}" holds no \\boxed{{…}}')
+            raise BadRow(f'"{settings.answer}" contains no \\boxed{{…}}')
         return boxed
     marker = settings.extract.removeprefix("after:")
-    _, found, behind = answer.rpartition(marker)
+    _, found, rest = answer.rpartition(marker)
     if not found:
-        raise BadRow(f'"{settings.answer}" holds no {json.dumps(marker, ensure_ascii=False)}')
-    if not behind.strip():
-        raise BadRow(f'"{settings.answer}" has nothing behind its last {json.dumps(marker, ensure_ascii=False)}')
-    return behind.strip()
+        raise BadRow(f'"{settings.answer}" does not contain {json.dumps(marker, ensure_ascii=False)}')
+    if not rest.strip():
+        raise BadRow(f'"{settings.answer}" is empty after its last {json.dumps(marker, ensure_ascii=False)}')
+    return rest.strip()
 
 
 def _render(row: Row, rendering: Rendering) -> str:
@@ -137,15 +137,15 @@ def _render(row: Row, rendering: Rendering) -> str:
         causes = [d.message for d in getattr(error, "diagnostics", ())]
         raise BadRow("; ".join(causes) or error.message) from error
     if not text.strip():
-        raise BadRow("the template gives an empty question")
+        raise BadRow("the template renders an empty question")
     return text
 
 
 def _fingerprint(rows: Iterable[Row], rendering: Rendering) -> str:
-    """SHA-256 over what is asked, answered and trained on; columns that nothing reads don't count."""
+    """SHA-256 over questions, gold answers and documents; unused columns are excluded."""
     digest = sha256()
     for row in rows:
-        asked = row.question if rendering.template is None else question_text(row, rendering)
-        said = replace(row, where="", question=asked, fields={})
-        digest.update(json.dumps([said.question, said.gold, said.document]).encode())
+        question = row.question if rendering.template is None else question_text(row, rendering)
+        used = replace(row, where="", question=question, fields={})
+        digest.update(json.dumps([used.question, used.gold, used.document]).encode())
     return digest.hexdigest()

@@ -1,4 +1,4 @@
-"""The settings that every table of rows shares: which columns mean what, how a row is rendered, what a bad row does."""
+"""Settings shared by all tables of rows: the columns, how a row is rendered, and how bad rows are handled."""
 
 import json
 from pathlib import Path
@@ -10,7 +10,7 @@ from prerl_spec.sdk import Component, HandedOn, Rendering, Slot, template_fault
 
 
 class TableSettings(Component):
-    """Columns of a row and how it becomes the model's input."""
+    """The columns of a row and how the row is rendered as model input."""
 
     kind: ClassVar[Literal["data"]] = "data"
 
@@ -19,28 +19,28 @@ class TableSettings(Component):
     document: str = Field(
         default="off",
         min_length=1,
-        description='Column with a text to train on, or "off". A question in the row is then its context; '
+        description='Column with a document to train on, or "off". A question in the row becomes its context; '
         "EOS is appended.",
     )
     extract: str = Field(
         default="whole",
         pattern=r"^(whole|last_boxed|after:[\s\S]+)$",
-        description='What of the answer column is gold: "whole", "after:TEXT" (behind the last TEXT), or "last_boxed".',
+        description='Part of the answer column that is gold: "whole", "after:TEXT" (after the last TEXT), "last_boxed".',
     )
     template: str | None = Field(
-        default=None, description="Jinja template over the row's columns; unwritten: the question as it stands."
+        default=None, description="Jinja template over the row's columns. Default: the question verbatim."
     )
-    system: str | None = Field(default=None, description="System prompt; unwritten: none.")
+    system: str | None = Field(default=None, description="System prompt. Default: none.")
     chat: Annotated[dict[str, Any] | Literal["off"], HandedOn()] = Field(
         default_factory=dict, description='Arguments of the tokenizer\'s chat template, or "off" for base models.'
     )
     max_prompt_tokens: int | None = Field(
-        default=None, ge=1, description="Longest prompt in tokens; unwritten: what the model's context leaves."
+        default=None, ge=1, description="Maximum prompt length in tokens. Default: limited by the model's context only."
     )
-    over_long: Literal["error", "drop"] = Field(default="error", description="What a longer prompt does.")
-    on_bad_row: Literal["error", "drop"] = Field(default="error", description="What an unreadable row does.")
+    over_long: Literal["error", "drop"] = Field(default="error", description="What to do with a longer prompt.")
+    on_bad_row: Literal["error", "drop"] = Field(default="error", description="What to do with an unreadable row.")
     verifier: Annotated[SerializeAsAny[Component] | None, Slot("verifier")] = Field(
-        default=None, description="The data set's own verifier; unwritten: that of the phase."
+        default=None, description="Verifier for this data set. Default: that of the phase."
     )
 
     @field_validator("template")
@@ -51,7 +51,7 @@ class TableSettings(Component):
         return template
 
     def write_trial_rows(self, file: Path) -> None:
-        """Three rows with the columns that these settings name, as JSON lines."""
+        """Writes three rows with the columns named in these settings, as JSON Lines."""
         marker = self.extract.removeprefix("after:") if self.extract.startswith("after:") else ""
         rows = [
             {
@@ -68,5 +68,5 @@ class TableSettings(Component):
         return Rendering(chat=self.chat, system=self.system, template=self.template)
 
     def tokenizer_files(self) -> None:
-        """A table of rows brings no tokenizer."""
+        """None: a table of rows provides no tokenizer."""
         return None

@@ -1,1 +1,1 @@
-"""How a checkpoint is scored."""
+"""Evaluators: how a checkpoint is scored."""

@@ -1,4 +1,4 @@
-"""`holdout`: our own verifier on a data set of the spec, cheap enough to be drawn as a curve."""
+"""`holdout`: the spec's verifier on a data set of the spec, cheap enough to run during training."""
 
 from typing import Annotated, cast
 
@@ -21,7 +21,7 @@ class Holdout(EvaluatorSettings):
 
     data: Annotated[str, DataName()] = Field(description="Name of a data set of the spec: `[data.NAME]`.")
     verifier: Annotated[SerializeAsAny[Component] | None, Slot("verifier")] = Field(
-        default=None, description="Unwritten: the data set's own, else that of the phase."
+        default=None, description="Verifier to score with. Default: the data set's own, else that of the phase."
     )
 
     def consumes(self) -> frozenset[str]:
@@ -35,13 +35,13 @@ class Holdout(EvaluatorSettings):
         return (self.data,)
 
     def score(self, site: EvaluationSite) -> list[Score]:
-        """avg@k and pass@k. Raises EnvironmentUnmet where nothing says how answers are judged."""
+        """avg@k and pass@k. Raises EnvironmentUnmet if no verifier is configured."""
         from prerl_spec.evaluation.holdout import score_holdout
 
         verifier = self.own_verifier or site.data_verifier.get(self.data) or site.verifier
         if verifier is None:
             raise EnvironmentUnmet(
-                f"holdout: nothing verifies the answers of data.{self.data}",
-                hint='write verifier = "math_verify" in the spec, or in this evaluator',
+                f"holdout: no verifier is configured for data.{self.data}",
+                hint='add verifier = "math_verify" to the spec, or to this evaluator',
             )
         return score_holdout(site, self.data, self.draw(site), verifier)

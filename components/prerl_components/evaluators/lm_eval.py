@@ -1,4 +1,4 @@
-"""`lm_eval`: benchmarks of EleutherAI's harness, and our own written as its tasks, through the policy's own sampler."""
+"""`lm_eval`: benchmarks of EleutherAI's harness and built-in tasks in its format, sampled with the policy's sampler."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
@@ -25,11 +25,11 @@ from prerl_spec.sdk import (
     Wiring,
 )
 
-MADE_HERE: Mapping[str, Literal["easy", "hard"]] = {
+GENERATED: Mapping[str, Literal["easy", "hard"]] = {
     "arithmetic_chains_easy": "easy",
     "arithmetic_chains_hard": "hard",
 }
-"""Tasks that make their own rows, and the part of `arithmetic_chains` that they are."""
+"""Built-in tasks with generated rows -> the part of `arithmetic_chains` that they use."""
 
 ON_THE_HUB: Mapping[str, str] = {
     "math500": "HuggingFaceH4/MATH-500",
@@ -37,7 +37,7 @@ ON_THE_HUB: Mapping[str, str] = {
     "aime25": "math-ai/aime25",
     "amc23": "math-ai/amc23",
 }
-"""Our tasks that are downloaded, as their YAML says."""
+"""Built-in tasks with downloaded rows -> the hub data set named in their YAML."""
 
 NUM_QUESTIONS: Mapping[str, int] = {
     "arithmetic_chains_easy": 512,
@@ -47,31 +47,29 @@ NUM_QUESTIONS: Mapping[str, int] = {
     "aime25": 30,
     "amc23": 40,
 }
-"""Rows of our own tasks."""
+"""Number of rows of each built-in task."""
 
 
 class LmEval(EvaluatorSettings):
-    """Scores by lm-eval tasks: arithmetic_chains_easy, arithmetic_chains_hard, math500, aime24, aime25, amc23, those of
-    `include`, and every task of the installed lm-eval."""
+    """Scores on lm-eval tasks: arithmetic_chains_easy, arithmetic_chains_hard, math500, aime24, aime25, amc23, those in
+    the `include` folders, and every task of the installed lm-eval."""
 
     library_bytes: ClassVar[Mapping[str, int]] = {"datasets": 82 << 20, "lm_eval": 19 << 20}
 
     tasks: tuple[str, ...] = Field(min_length=1, description="Names of lm-eval tasks.")
     include: tuple[Annotated[str, SpecPath()], ...] = Field(
-        default=(), description="Folders of lm-eval YAML files whose tasks may be named as well."
+        default=(), description="Folders with further task definitions (lm-eval YAML files)."
     )
     data: Mapping[str, Annotated[str, SpecPath()]] = Field(
-        default_factory=dict, description="Local rows in place of a task's hub data set: task name = JSONL file."
+        default_factory=dict, description="Local rows instead of a task's hub data set: task name = JSONL file."
     )
-    system: str | None = Field(
-        default=None, description="System prompt. Unwritten: that of the first phase's data set."
-    )
+    system: str | None = Field(default=None, description="System prompt. Default: that of the first phase's data set.")
     chat: Annotated[Literal["off"] | dict[str, Any] | None, HandedOn()] = Field(
         default=None,
-        description='Arguments of the chat template, or "off". Unwritten: those of the first phase\'s data set.',
+        description='Arguments of the chat template, or "off". Default: those of the first phase\'s data set.',
     )
     num_fewshot: Literal["task"] | Annotated[int, Field(ge=0)] = Field(
-        default="task", description='Worked examples before each question; "task": as many as the task says.'
+        default="task", description='Few-shot examples before each question; "task": as defined by the task.'
     )
 
     @field_validator("tasks")
@@ -87,25 +85,23 @@ class LmEval(EvaluatorSettings):
             if task not in self.tasks:
                 yield Conflict(
                     Code.CONTRADICTION,
-                    f"`data` gives rows for `{task}`, which `tasks` does not name",
+                    f"`data` provides rows for `{task}`, which is not in `tasks`",
                     (Place("self", "data"), Place("self", "tasks")),
                 )
 
     def prerequisites(self) -> tuple[Prerequisite, ...]:
-        """Local rows and folders, and the data sets of our own tasks; what a stock task fetches, only lm-eval knows."""
-        files = [Prerequisite("file", path, "write the path of a JSON Lines file") for path in self.data.values()]
-        folders = [Prerequisite("file", path, "write the path of a folder of YAML files") for path in self.include]
+        """Local files and folders, and the data sets of built-in tasks; only lm-eval knows what its tasks download."""
+        files = [Prerequisite("file", path, "set the path of a JSON Lines file") for path in self.data.values()]
+        folders = [Prerequisite("file", path, "set the path of a folder of YAML files") for path in self.include]
         fetched = [
-            Prerequisite(
-                "dataset", ON_THE_HUB[task], f'connect to the hub, or write data = {{ {task} = "rows.jsonl" }}'
-            )
+            Prerequisite("dataset", ON_THE_HUB[task], f'connect to the hub, or set data = {{ {task} = "rows.jsonl" }}')
             for task in self.tasks
             if task in ON_THE_HUB and task not in self.data
         ]
         return (*files, *folders, *fetched)
 
     def count_questions(self) -> int | None:
-        """Questions of a round; None where only reading a task tells, that of a stranger without `limit`."""
+        """Questions per evaluation; None without a `limit` if a task's size is unknown until it is loaded."""
         sizes = [self._rows_of(task) for task in self.tasks]
         if self.limit == "off":
             return None if None in sizes else sum(n for n in sizes if n is not None)
@@ -120,17 +116,17 @@ class LmEval(EvaluatorSettings):
             return None
 
     def prepare(self) -> None:
-        """Raises UsageError for a task that nobody defines: before any training, not at the first score."""
+        """Raises UsageError for an unknown task: before any training, not at the first evaluation."""
         check_names(self.tasks, tuple(Path(folder) for folder in self.include))
 
     def fetch(self) -> Iterator[str]:
-        """Reads what the tasks download, so that it lies in the hub's cache: a line for each."""
+        """Downloads the tasks' data sets into the hub's cache; yields one line per task."""
         data = {task: Path(file) for task, file in self.data.items()}
-        return fetch_tasks(self.tasks, include=tuple(map(Path, self.include)), data=data, made=MADE_HERE)
+        return fetch_tasks(self.tasks, include=tuple(map(Path, self.include)), data=data, made=GENERATED)
 
     def score(self, site: EvaluationSite) -> list[Score]:
-        """The scores of every task. Raises UsageError for a task that nobody defines, EnvironmentUnmet for rows that
-        cannot be had."""
+        """The scores of every task. Raises UsageError for an unknown task, EnvironmentUnmet for rows that cannot be
+        loaded."""
         from prerl_spec.evaluation.harness.harness import Battery, score_battery
 
         rendering = Rendering(
@@ -144,7 +140,7 @@ class LmEval(EvaluatorSettings):
             verifier=site.verifier or MathVerify(),
             include=tuple(Path(folder) for folder in self.include),
             data={task: Path(file) for task, file in self.data.items()},
-            rows={task: partial(task_rows, part) for task, part in MADE_HERE.items()},
+            rows={task: partial(task_rows, part) for task, part in GENERATED.items()},
             num_fewshot=None if self.num_fewshot == "task" else self.num_fewshot,
         )
         return score_battery(site, battery)

@@ -1,1 +1,1 @@
-"""Which groups stay in a step."""
+"""Filters: which groups stay in a batch."""

@@ -1,4 +1,4 @@
-"""Dynamic sampling: only prompts that are neither too easy nor too hard stay (DAPO, arXiv:2503.14476)."""
+"""Dynamic sampling: drops groups that are all right or all wrong (DAPO, arXiv:2503.14476)."""
 
 from pydantic import Field
 
@@ -11,7 +11,7 @@ class MixedGroups(Component):
     kind = "filter"
 
     refill_rounds: int = Field(
-        0, ge=0, description="how many times dropped groups are replaced by fresh prompts; 0: the step just shrinks"
+        0, ge=0, description="how many times dropped groups are replaced by fresh prompts; 0: the batch shrinks"
     )
 
     def consumes(self) -> frozenset[str]:

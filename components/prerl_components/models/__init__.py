@@ -1,1 +1,1 @@
-"""What is trained."""
+"""Models: causal language models of transformers, pretrained or from random weights."""

@@ -1,4 +1,4 @@
-"""A causal language model of transformers that starts from random weights."""
+"""A causal language model of transformers with randomly initialised weights."""
 
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
@@ -19,26 +19,26 @@ SMALLEST = {
     "max_position_embeddings": 64,
     "tie_word_embeddings": True,
 }
-"""A model to look at: what `plugin check` builds."""
+"""The smallest useful configuration: what `plugin check` builds."""
 
 
 class FromScratch(Component):
-    """Any architecture that transformers knows; the weights follow from the run's seed."""
+    """Any causal architecture of transformers; the weights are a function of the run's seed."""
 
     kind: ClassVar[Literal["model"]] = "model"
 
     config: Annotated[dict[str, Any], HandedOn()] = Field(
         examples=[SMALLEST],
-        description="Configuration of transformers, `model_type` included; vocab_size and the ids of special tokens "
-        "come from the tokenizer where unwritten.",
+        description="Configuration of transformers, including `model_type`; vocab_size and the ids of special tokens "
+        "default to the tokenizer's.",
     )
     tokenizer: Annotated[str, DataName("data:")] = Field(
         min_length=1,
         examples=["data:corpus"],
-        description='Folder or hub name with tokenizer files, or "data:NAME" for the one that data set NAME brings.',
+        description='Folder or hub name with tokenizer files, or "data:NAME" for the tokenizer of data set NAME.',
     )
     dtype: Literal["float32", "bfloat16", "float16"] = Field(
-        default="float32", description="What forwards compute in; weights and moments are float32."
+        default="float32", description="Compute dtype of forward passes; weights and moments are float32."
     )
 
     @field_validator("config")
@@ -50,17 +50,17 @@ class FromScratch(Component):
 
     @property
     def tokenizer_data(self) -> str | None:
-        """The data set that brings the tokenizer, None where it is a folder or a hub name."""
+        """Name of the data set that provides the tokenizer; None for a folder or a hub name."""
         return self.tokenizer.removeprefix(FROM_DATA) if self.tokenizer.startswith(FROM_DATA) else None
 
     def prerequisites(self) -> tuple[Prerequisite, ...]:
         if self.tokenizer_data is not None or Path(self.tokenizer).is_dir():
             return ()
-        hint = "connect to the hub, or save the tokenizer in a folder and write that as `tokenizer`"
+        hint = "connect to the hub, or save the tokenizer in a folder and set `tokenizer` to it"
         return (Prerequisite("model", self.tokenizer, hint),)
 
     def build(self, site: ModelSite) -> LoadedModel:
-        """Initialises the weights. Raises SpecInvalid for a configuration that transformers does not know, and
+        """Initialises the weights. Raises SpecInvalid for a configuration that transformers rejects, and
         EnvironmentUnmet, with the name, for a tokenizer that cannot be loaded."""
         from prerl_components.models.initialising import initialise
 

@@ -22,13 +22,13 @@ DECIDED = frozenset(
         *("config", "state_dict", "device_map", "output_loading_info", "use_safetensors", "weights_only"),
     )
 )
-"""Arguments of `from_pretrained` that are decided by other settings, or by the promises of a run."""
+"""Arguments of `from_pretrained` that are set by other settings, or fixed by the guarantees of a run."""
 
 
 class HfCausal(Component):
-    """Weights are float32 whatever the checkpoint holds; `dtype` is what forwards compute in.
+    """A pretrained model with float32 weights for any checkpoint dtype; `dtype` is the compute dtype of forward passes.
 
-    With an `adapter` the weights are frozen, and held in `dtype` as well.
+    With an `adapter` the weights are frozen and kept in `dtype` as well.
     """
 
     kind: ClassVar[Literal["model"]] = "model"
@@ -36,12 +36,12 @@ class HfCausal(Component):
     name: str = Field(min_length=1, description="A folder with a saved model, or a name on the hub.")
     revision: str = Field(default="main", min_length=1, description="Branch, tag or commit on the hub.")
     dtype: Literal["float32", "bfloat16", "float16"] = Field(
-        default="float32", description="What forwards compute in; weights and moments are float32."
+        default="float32", description="Compute dtype of forward passes; weights and moments are float32."
     )
     attention: str = Field(default="sdpa", min_length=1, description="Attention implementation of transformers.")
-    tokenizer: str = Field(default="", description="Folder or hub name of the tokenizer; unwritten: `name`.")
+    tokenizer: str = Field(default="", description="Folder or hub name of the tokenizer. Default: `name`.")
     adapter: Annotated[SerializeAsAny[Component] | None, Slot("adapter")] = Field(
-        default=None, description="An adapter to train in place of the weights; unwritten: none."
+        default=None, description="Adapter to train instead of the weights. Default: none."
     )
     load: Annotated[dict[str, Any], HandedOn()] = Field(
         default_factory=dict, description="Further arguments of from_pretrained."
@@ -49,7 +49,7 @@ class HfCausal(Component):
     remote_code: str = Field(
         default="off",
         pattern=r"^(off|[0-9a-f]{40})$",
-        description='Commit whose code may be run, or "off": 40 hex digits, never a branch.',
+        description='Commit whose model code may be run (40 hex digits, never a branch), or "off".',
     )
 
     @model_validator(mode="before")
@@ -61,36 +61,36 @@ class HfCausal(Component):
 
     @property
     def overruling(self) -> tuple[Prerequisite, ...]:
-        """Entries of `load` that this model does not let anyone hand on."""
+        """Entries of `load` that cannot be set there, as prerequisites that are never met."""
         return decided_elsewhere("load", self.load, DECIDED)
 
     def prerequisites(self) -> tuple[Prerequisite, ...]:
         names = dict.fromkeys([self.name, self.tokenizer])
-        hint = "connect to the hub, or save the model in a folder and write that as `name`"
+        hint = "connect to the hub, or save the model in a folder and set `name` to it"
         hub = [
             Prerequisite("model", name, hint, self.revision if name == self.name else None)
             for name in names
             if not Path(name).is_dir()
         ]
         kernels = Prerequisite(
-            "gpu", f'attention = "{self.attention}"', 'write attention = "sdpa", or run where there is a GPU'
+            "gpu", f'attention = "{self.attention}"', 'set attention = "sdpa", or run on a machine with a GPU'
         )
         flash = (kernels,) if self.attention.startswith("flash_attention") else ()
         return (*hub, *flash, *self.overruling)
 
     def for_trial(self, folder: Path) -> Self:
-        """A small model of random weights, saved in the folder."""
+        """The same settings on a small model with random weights, saved in the folder."""
         from prerl_components.models.trial_model import save_trial_model
 
         save_trial_model(folder)
         return self.model_copy(update={"name": str(folder), "tokenizer": str(folder)})
 
     def build(self, site: ModelSite) -> LoadedModel:
-        """Loads weights and tokenizer. Raises EnvironmentUnmet, with the name, for what cannot be loaded."""
+        """Loads weights and tokenizer. Raises EnvironmentUnmet, with the name, if one of them cannot be loaded."""
         from prerl_components.models.loading import load_pretrained
 
         for need in self.overruling:
-            raise EnvironmentUnmet(f"{need.name} is decided by other settings", hint=need.hint)
+            raise EnvironmentUnmet(f"{need.name} is set by other settings", hint=need.hint)
         return load_pretrained(
             self.name,
             revision=self.revision,

@@ -1,4 +1,4 @@
-"""Whether the hub answers, asked once and quickly: its client retries for half a minute a file before it gives up."""
+"""A quick check whether the hub is reachable: its client retries each file for half a minute before it gives up."""
 
 import socket
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ SECONDS_ALLOWED = 5.0
 
 
 def hub_answers() -> bool:
-    """Whether a connection to the hub opens. Behind a proxy only the client itself can tell, so the answer is yes."""
+    """Whether a connection to the hub can be opened. Behind a proxy only the client itself can know: returns True."""
     if constants.HF_HUB_OFFLINE:
         return False
     if getproxies():
@@ -28,7 +28,7 @@ def hub_answers() -> bool:
 
 @contextmanager
 def cache_alone_where_unreachable() -> Iterator[None]:
-    """Inside, what the hub's client is asked for comes from its cache at once where the hub does not answer.
+    """Makes the hub's client use its cache only, inside the context, if the hub is unreachable.
 
     The same as HF_HUB_OFFLINE=1 in the environment, which the client reads at import only.
     """

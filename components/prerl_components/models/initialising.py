@@ -1,4 +1,4 @@
-"""Builds a model from a configuration alone; its weights follow from the run's seed and nothing else."""
+"""Builds a model from a configuration; its weights are a function of the run's seed alone."""
 
 import inspect
 from collections.abc import Iterable, Mapping
@@ -15,17 +15,17 @@ from prerl_components.models.loading import AUTO_MODEL, complete, load_tokenizer
 from prerl_components.models.seeded import private_random
 from prerl_spec.sdk import Code, Codec, Diagnostic, LoadedModel, ModelSite, SpecInvalid
 
-# What configurations take without naming it: older spellings of rope_parameters.
+# Keys that configurations accept without declaring them: older spellings of rope_parameters.
 ALSO_TAKEN = frozenset({"model_type", "rope_theta", "rope_scaling", "attn_implementation"})
 
 SPECIAL_IDS = ("bos_token_id", "eos_token_id", "pad_token_id")
 
 
 def initialise(config_table: Mapping[str, Any], tokenizer_name: str, dtype: str, site: ModelSite) -> LoadedModel:
-    """A model with fresh float32 weights, in the tokenizer's vocabulary where the configuration names none.
+    """A model with random float32 weights; the vocabulary size defaults to the tokenizer's.
 
-    `tokenizer_name` is a folder or a hub name. Raises SpecInvalid for a configuration that transformers does not take or
-    that cannot run, EnvironmentUnmet for a tokenizer that cannot be loaded.
+    `tokenizer_name` is a folder or a hub name. Raises SpecInvalid for a configuration that transformers rejects or that
+    cannot run a forward pass, EnvironmentUnmet for a tokenizer that cannot be loaded.
     """
     tokenizer = load_tokenizer(tokenizer_name)
     codec = Codec.of_tokenizer(tokenizer)
@@ -34,7 +34,7 @@ def initialise(config_table: Mapping[str, Any], tokenizer_name: str, dtype: str,
         with private_random(site.seed):
             module = AUTO_MODEL.from_config(config, dtype=torch.float32)
             module.generation_config = GenerationConfig.from_model_config(config)
-            # A shape that does not fit (heads that do not divide, a window of 0) shows at the first forward only.
+            # Inconsistent shapes (heads that do not divide, a window of 0) raise at the first forward only.
             with torch.no_grad():
                 module.eval()(input_ids=torch.zeros((1, 2), dtype=torch.long), use_cache=False)
     except (RuntimeError, ValueError, IndexError, TypeError, KeyError, AttributeError, ZeroDivisionError) as error:
@@ -44,11 +44,11 @@ def initialise(config_table: Mapping[str, Any], tokenizer_name: str, dtype: str,
 
 
 def build_config(table: Mapping[str, Any], codec: Codec) -> PretrainedConfig:
-    """The configuration of transformers that the table spells. Raises SpecInvalid with every key at fault."""
+    """The transformers configuration described by the table. Raises SpecInvalid listing every invalid key."""
     model_type = table["model_type"]
     if model_type not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
         nearest = _nearest(model_type, MODEL_FOR_CAUSAL_LM_MAPPING_NAMES)
-        message = f"transformers knows no causal language model of type `{model_type}`"
+        message = f"transformers has no causal language model of type `{model_type}`"
         raise SpecInvalid([_mistake(Code.NOT_A_CHOICE, "model_type", message, nearest)])
     kind = CONFIG_MAPPING[model_type]
     known = known_keys(kind)
@@ -67,7 +67,7 @@ def build_config(table: Mapping[str, Any], codec: Codec) -> PretrainedConfig:
     except (StrictDataclassError, TypeError, ValueError, KeyError, ZeroDivisionError) as error:
         reason = " ".join(line.strip() for line in str(error).splitlines())
         raise SpecInvalid(
-            [_mistake(Code.CONSTRAINT_BROKEN, "", f"{kind.__name__} refuses the table: {reason}")]
+            [_mistake(Code.CONSTRAINT_BROKEN, "", f"{kind.__name__} rejects the table: {reason}")]
         ) from error
     if config.vocab_size < codec.vocab_size:
         message = f"vocab_size = {config.vocab_size}, but the tokenizer has {codec.vocab_size} tokens"
@@ -76,7 +76,7 @@ def build_config(table: Mapping[str, Any], codec: Codec) -> PretrainedConfig:
 
 
 def known_keys(kind: type[PretrainedConfig]) -> frozenset[str]:
-    """Every key that the configuration class takes by name; empty where it does not say."""
+    """Every key that the configuration class accepts by name; empty if it declares none."""
     named = {n for n, p in inspect.signature(kind).parameters.items() if p.kind is not inspect.Parameter.VAR_KEYWORD}
     if not named:
         return frozenset()

@@ -1,4 +1,4 @@
-"""Loads a model and a tokenizer of transformers: float32 weights, no pickles, no code but what a commit names."""
+"""Loads a model and a tokenizer of transformers: float32 weights, no pickles, remote code only from a pinned commit."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -14,12 +14,12 @@ from prerl_components.models.hub_access import cache_alone_where_unreachable
 from prerl_components.models.seeded import private_random
 from prerl_spec.sdk import AttachedAdapter, Codec, EnvironmentUnmet, LoadedModel, ModelSite, eos_ids_of
 
-# transformers leaves these untyped, or types `from_pretrained` as returning the module alone.
+# Untyped in transformers, or `from_pretrained` is typed as returning only the module.
 AUTO_MODEL: Any = AutoModelForCausalLM
 BARS: Any = logging
 
 SMALLEST_VOCABULARY = 10
-"""Where tokenizer files are missing, transformers makes a tokenizer of special tokens alone, and says nothing."""
+"""If tokenizer files are missing, transformers silently creates a tokenizer with special tokens only."""
 
 COMPUTE = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -36,11 +36,11 @@ def load_pretrained(
     adapter: Any,
     site: ModelSite,
 ) -> LoadedModel:
-    """The checkpoint as it stands, in float32 on the site's device; a base that an adapter leaves alone, in `dtype`.
+    """The checkpoint in float32 on the site's device; with an adapter, the frozen base in `dtype`.
 
-    `remote_code` is a commit or "off"; `further` are arguments of from_pretrained that nothing else decides; `adapter` is
-    a component of that kind, or None. Raises EnvironmentUnmet for what cannot be loaded, for a checkpoint that lacks
-    weights of its architecture, and for one without safetensors.
+    `remote_code` is a commit or "off"; `further` are arguments of from_pretrained that no other setting controls;
+    `adapter` is an adapter component, or None. Raises EnvironmentUnmet if model or tokenizer cannot be loaded, for a
+    checkpoint that lacks weights of its architecture, and for one without safetensors.
     """
     try:
         with _from(name), private_random(site.seed), no_progress_bars():
@@ -59,11 +59,11 @@ def load_pretrained(
         raise _unloadable("model", name, revision, error) from error
     if missing := sorted(found["missing_keys"]):
         raise EnvironmentUnmet(
-            f"model {name} lacks {len(missing)} weights of {type(module).__name__}, the first {missing[0]}",
-            hint="a checkpoint of the whole causal language model is needed",
+            f"model {name} lacks {len(missing)} weights of {type(module).__name__}, the first is {missing[0]}",
+            hint="use a checkpoint of the complete causal language model",
         )
     if getattr(module, "_hf_peft_config_loaded", False):
-        # peft takes seconds to import, and most checkpoints hold no adapter.
+        # peft takes seconds to import, and most checkpoints contain no adapter.
         from prerl_components.adapters.low_rank import absorb
 
         absorb(module)
@@ -84,7 +84,7 @@ def load_pretrained(
 
 
 def load_tokenizer(name: str, revision: str = "main", *, remote_code: str = "off") -> Any:
-    """A fast tokenizer from a folder or the hub. Raises EnvironmentUnmet, with the name, where there is none."""
+    """A fast tokenizer from a folder or the hub. Raises EnvironmentUnmet, with the name, if it cannot be loaded."""
     try:
         with _from(name):
             tokenizer = AutoTokenizer.from_pretrained(
@@ -109,22 +109,22 @@ def complete(
     source: dict[str, Any],
     adapter: AttachedAdapter | None = None,
 ) -> LoadedModel:
-    """The model on its device with its codec. Raises EnvironmentUnmet where tokens have no embedding, or weights are
+    """The model on its device with its codec. Raises EnvironmentUnmet if tokens have no embedding, or if weights are
     neither float32 nor a frozen base in `dtype` (a quantised checkpoint)."""
     generation: Any = module.generation_config
     codec = Codec.of_tokenizer(tokenizer, eos_ids_of({"eos_token_id": generation.eos_token_id}))
     embeddings = module.get_input_embeddings().num_embeddings  # type: ignore[operator]
     if embeddings < codec.vocab_size:
         raise EnvironmentUnmet(
-            f"the tokenizer has {codec.vocab_size} tokens, the model embeds {embeddings}",
-            hint="use the tokenizer that the model was made with, or raise vocab_size",
+            f"the tokenizer has {codec.vocab_size} tokens, the model has {embeddings} embeddings",
+            hint="use the tokenizer that the model was trained with, or raise vocab_size",
         )
     wanted = {torch.float32} if adapter is None else {torch.float32, COMPUTE[dtype]}
     kinds = sorted(str(kind) for kind in {p.dtype for p in module.parameters()} - wanted)
     if kinds:
         raise EnvironmentUnmet(
-            f"{source['name']} holds {', '.join(kinds)} weights after loading, trained weights are float32",
-            hint="use the checkpoint that is not quantised",
+            f"{source['name']} has {', '.join(kinds)} weights after loading; trained weights must be float32",
+            hint="use a checkpoint that is not quantised",
         )
     trained = [] if adapter is None else list(adapter.parameters().values())
     added = sum(p.numel() for p in trained)
@@ -139,7 +139,7 @@ def complete(
 
 @contextmanager
 def no_progress_bars() -> Iterator[None]:
-    """transformers' bars would write over the run's own display."""
+    """Hides transformers' progress bars, which would overwrite the run's own display."""
     shown = BARS.is_progress_bar_enabled()
     BARS.disable_progress_bar()
     try:
@@ -158,16 +158,16 @@ def _unloadable(what: str, name: str, revision: str, error: Exception) -> Enviro
     if Path(name).is_dir():
         return EnvironmentUnmet(
             f"{what} in {name} cannot be loaded: {lines[0]}",
-            hint="the folder needs config.json, *.safetensors and tokenizer files, as save_pretrained writes them",
+            hint="the folder needs config.json, *.safetensors and tokenizer files, as written by save_pretrained",
         )
     return EnvironmentUnmet(
         f"{what} {name} (at {revision}) cannot be loaded: {lines[0]}",
-        hint="check the name; without a connection to the hub, have it in the hub's cache beforehand, or write a local "
-        "folder that save_pretrained made",
+        hint="check the name; without a connection to the hub, download it to the hub's cache beforehand, or use a local "
+        "folder written by save_pretrained",
     )
 
 
 def _commit(module: Any) -> str | None:
-    """The hub's commit that the weights came from, None for a local folder."""
+    """The hub commit of the weights, None for a local folder."""
     commit = getattr(module.config, "_commit_hash", None)
     return commit if isinstance(commit, str) else None

@@ -1,4 +1,4 @@
-"""Random weights that follow from a seed alone, whatever was drawn in the process before."""
+"""Random weights that depend on a seed alone, not on earlier draws in the process."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,7 +8,7 @@ import torch
 
 @contextmanager
 def private_random(seed: int) -> Iterator[None]:
-    """Weights are drawn on the CPU from this seed; torch's global generator is afterwards as it was."""
+    """Seeds torch's global CPU generator inside the context and restores its state afterwards."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         yield

@@ -1,4 +1,4 @@
-"""A saved model for `plugin check`: random weights and the tokenizer of the arithmetic chains, in milliseconds."""
+"""Saves a tiny model for `plugin check`: random weights and the tokenizer of `arithmetic_chains`, in milliseconds."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from prerl_spec.sdk import ModelSite
 
 
 def save_trial_model(folder: Path) -> None:
-    """Writes a folder that `from_pretrained` loads."""
+    """Writes a folder that `from_pretrained` can load."""
     for name, text in tokenizer_files().items():
         (folder / name).write_text(text, encoding="utf-8")
     site = ModelSite(seed=0, device="cpu", tokenizer_folder=lambda name: folder)

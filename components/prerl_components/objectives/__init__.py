@@ -1,1 +1,1 @@
-"""What is differentiated: arithmetic < policy_gradients, token_losses; `weighted_sum` adds up any of them."""
+"""Objectives: arithmetic < policy_gradients, token_losses; `weighted_sum` combines any of them."""

@@ -1,4 +1,4 @@
-"""Several objectives at once: each keeps its own weights, views and denominator."""
+"""A sum of objectives: each term keeps its own weights, views and denominator."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from prerl_spec.sdk import Code, Component, Conflict, Need, Objective, Place, Sl
 class WeightedSum(Component):
     """L = Σ_k L_k over its terms; the coefficient of each term is its weight.
 
-    A sum is its parts: the engine asks these, never the sum, for credit and terms.
+    The engine calls `credit` and `terms` on the parts, never on the sum.
     """
 
     kind = "objective"
 
     terms: Annotated[tuple[Component, ...], Slot("objective", many=True)] = Field(
-        min_length=1, description="objectives, each with its own coefficient"
+        min_length=1, description="the objectives to add, each with its own coefficient"
     )
 
     @property
@@ -42,21 +42,21 @@ class WeightedSum(Component):
         return frozenset[str]().union(*(term.consumes() for term in self.terms))
 
     def check(self, wiring: Wiring) -> Iterable[Conflict]:
-        """Its own rules; those of its terms are checked where they stand."""
+        """The rules between terms; each term's own rules are checked at its own place."""
         kinds = {part.uses_rollouts for part in self.parts()}
         if len(kinds) > 1:
             yield Conflict(
                 Code.CONTRADICTION,
-                "one step cannot both sample and read documents: `next_token` stands beside objectives that sample",
+                "one step cannot use both rollouts and documents: `next_token` is combined with objectives on rollouts",
                 (Place("self", "terms"),),
-                help="give `next_token` a phase of its own",
+                help="move `next_token` to a separate phase",
             )
         if not any(kinds) and len({part.scope for part in self.parts()}) > 1:
             yield Conflict(
                 Code.CONTRADICTION,
                 "the terms train different tokens of a document: `scope` must be the same in all of them",
                 (Place("self", "terms"),),
-                help='write scope = "response" or scope = "all" in every term',
+                help='set scope = "response" or scope = "all" in every term',
             )
 
     def needs(self) -> frozenset[Need]:
@@ -66,6 +66,6 @@ class WeightedSum(Component):
         return frozenset[Need]().union(*(part.reads() for part in self.parts()))
 
     def parts(self) -> tuple[Objective, ...]:
-        """The terms; a sum among them gives its own."""
+        """The terms, with nested sums flattened."""
         terms: tuple[Any, ...] = self.terms
         return tuple(part for term in terms for part in term.parts())

@@ -1,4 +1,4 @@
-"""AdamW, torch's own (arXiv:1711.05101)."""
+"""AdamW (arXiv:1711.05101), from torch."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 class Adamw(LearningRate):
-    """Adam with decoupled weight decay on every parameter; the moments have the weights' dtype, float32."""
+    """Adam with decoupled weight decay on every parameter; moments are float32, as the weights."""
 
-    betas: tuple[Beta, Beta] = Field((0.9, 0.999), description="decay of the first and second moment")
-    eps: float = Field(1e-8, gt=0, description="added to the root of the second moment")
+    betas: tuple[Beta, Beta] = Field((0.9, 0.999), description="decay rates of the first and second moment")
+    eps: float = Field(1e-8, gt=0, description="added to the square root of the second moment")
 
     def build(self, named_parameters: Iterable[tuple[str, torch.nn.Parameter]]) -> list[torch.optim.Optimizer]:
         import torch

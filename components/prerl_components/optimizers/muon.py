@@ -1,4 +1,4 @@
-"""Muon for the matrices of a transformer's blocks, AdamW for everything else: both torch's own."""
+"""Muon for the matrices of a transformer's blocks, AdamW for all other parameters; both from torch."""
 
 from __future__ import annotations
 
@@ -18,20 +18,22 @@ _IN_A_NUMBERED_BLOCK = re.compile(r"(^|\.)\d+\.")
 
 
 class Muon(LearningRate):
-    """Momentum whose matrix is orthogonalised by Newton–Schulz steps (https://kellerjordan.github.io/posts/muon).
+    """Momentum orthogonalised by Newton–Schulz iterations (https://kellerjordan.github.io/posts/muon).
 
-    Its step has the size of lr whatever the gradient's, so lr is far larger than AdamW's (0.02 against 3e-3). Hidden
-    matrices are the 2-D weights inside a numbered block (`layers.0.`, `h.0.`); embeddings, head, norms, biases and
-    positions are AdamW's.
+    The size of an update depends on lr only, not on the gradient's, so lr is far larger than AdamW's (0.02 against
+    3e-3). Hidden matrices are the 2-D weights inside a numbered block (`layers.0.`, `h.0.`); embeddings, head, norms,
+    biases and positions are updated by AdamW.
     """
 
     momentum: float = Field(0.95, ge=0, lt=1, description="Nesterov momentum of the hidden matrices")
-    adamw_lr: float | None = Field(None, gt=0, description="learning rate of embeddings, head and norms; unwritten: lr")
-    betas: tuple[Beta, Beta] = Field((0.9, 0.999), description="AdamW's, for embeddings, head and norms")
-    eps: float = Field(1e-8, gt=0, description="AdamW's, for embeddings, head and norms")
+    adamw_lr: float | None = Field(
+        None, gt=0, description="AdamW's learning rate for embeddings, head and norms; default: lr"
+    )
+    betas: tuple[Beta, Beta] = Field((0.9, 0.999), description="AdamW's betas for embeddings, head and norms")
+    eps: float = Field(1e-8, gt=0, description="AdamW's eps for embeddings, head and norms")
 
     def build(self, named_parameters: Iterable[tuple[str, torch.nn.Parameter]]) -> list[torch.optim.Optimizer]:
-        """Muon, then AdamW. Raises EnvironmentUnmet for a model without a matrix in a numbered block."""
+        """[Muon, AdamW]. Raises EnvironmentUnmet for a model without a matrix in a numbered block."""
         import torch
 
         hidden: list[torch.nn.Parameter] = []

@@ -1,1 +1,1 @@
-"""What is measured on the way."""
+"""Probes: metrics of a batch of rollouts, measured before the update."""

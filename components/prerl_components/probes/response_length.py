@@ -1,4 +1,4 @@
-"""How long responses are, and how many were cut: the first thing that goes wrong in a long NSR warm-up."""
+"""Response lengths and truncation: the first metric to degrade in a long NSR warm-up."""
 
 from collections.abc import Mapping
 
@@ -9,14 +9,14 @@ from prerl_spec.sdk import Component, Outcome, Step
 
 
 class ResponseLength(Component):
-    """Tokens a response (EOS included): mean, median, 95th percentile, longest; by verdict; share that was cut."""
+    """Tokens per response (EOS included): mean, median, 95th percentile, maximum; mean per verdict; share truncated."""
 
     kind = "probe"
 
     every: int = Field(1, ge=1, description="steps between measurements")
 
     def measure(self, step: Step) -> Mapping[str, float]:
-        """Metrics of the step; an empty step has none, a verdict that did not occur has none."""
+        """The step's metrics; none for an empty step, or for a verdict that did not occur."""
         if not step.samples:
             return {}
         length_S = np.array([len(a.tokens) for a in step.samples], dtype=np.float64)

@@ -1,4 +1,4 @@
-"""How often a response reflects, changes course, or just goes on: counted by SEAL's rules (arXiv:2504.07986)."""
+"""Counts reflection, transition and execution thoughts in responses by SEAL's rules (arXiv:2504.07986)."""
 
 import re
 from collections.abc import Mapping
@@ -31,15 +31,15 @@ _LINE_OR_SENTENCE_END = re.compile(r"\n|(?<=[.!?])\s+")
 def split_thoughts(response: str) -> list[str]:
     """The thoughts of a response: its paragraphs.
 
-    SEAL splits at blank lines. A response without one would be a single thought, however long: it is split at line
-    breaks and after sentences instead.
+    SEAL splits at blank lines. A response without blank lines would be a single thought of any length, so it is split
+    at line breaks and after sentences instead.
     """
     pieces = (_BLANK_LINE if _BLANK_LINE.search(response.strip()) else _LINE_OR_SENTENCE_END).split(response)
     return [piece.strip() for piece in pieces if piece.strip()]
 
 
 def kind_of(thought: str) -> Thought:
-    """Reflection is tested first, then transition; everything else is execution."""
+    """The kind of a thought: reflection is tested first, then transition; everything else is execution."""
     text = thought.lower()
     if text.startswith("wait") or any(mark in text for mark in _REFLECTION):
         return "reflection"
@@ -49,18 +49,18 @@ def kind_of(thought: str) -> Thought:
 
 
 class Thoughts(Component):
-    """Mean number of reflection, transition and execution thoughts a response.
+    """Mean number of reflection, transition and execution thoughts per response.
 
-    The rules of the paper that this project follows were not published; SEAL's are the likely ones.
+    The rules of arXiv:2604.14142 were not published; they are probably SEAL's.
     """
 
     kind = "probe"
 
-    rules: Literal["seal"] = Field("seal", description="how thoughts are told apart; seal: key phrases, by paragraph")
+    rules: Literal["seal"] = Field("seal", description="how thoughts are classified; seal: key phrases, per paragraph")
     every: int = Field(1, ge=1, description="steps between measurements")
 
     def measure(self, step: Step) -> Mapping[str, float]:
-        """`thoughts_reflection`, `thoughts_transition`, `thoughts_execution`; an empty step has none."""
+        """`thoughts_reflection`, `thoughts_transition`, `thoughts_execution`; none for an empty step."""
         if not step.samples:
             return {}
         found = [kind_of(thought) for attempt in step.samples for thought in split_thoughts(attempt.text)]

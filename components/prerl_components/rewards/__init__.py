@@ -1,1 +1,1 @@
-"""What is added to a verdict. None is built in."""
+"""Reward terms added to a verifier's score; none is built in."""

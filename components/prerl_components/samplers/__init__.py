@@ -1,1 +1,1 @@
-"""How responses are drawn: a declaration a file here, what it opens in the rooms: shared < embedded, vllm_engine < server."""
+"""Samplers: one declaration per file; implementations in the subpackages, shared < embedded, vllm_engine < server."""

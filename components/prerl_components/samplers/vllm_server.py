@@ -1,4 +1,4 @@
-"""vLLM servers that run elsewhere: asked over HTTP, given new weights through a folder that both sides see."""
+"""Separate vLLM servers: sampled from over HTTP, with new weights pushed through a shared folder."""
 
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
@@ -39,33 +39,33 @@ DECIDED = frozenset(
         *("generation_config", "override_generation_config", "served_model_name"),
     )
 )
-"""Arguments of the engine that are decided by other settings, or by the promises of a run."""
+"""Arguments of the engine that are set by other settings, or fixed by the guarantees of a run."""
 
 
 class VllmServer(SamplerSettings):
-    """Samples with running vLLM servers (`prerl-spec serve` starts them); vLLM is needed where they run, not here."""
+    """Samples from running vLLM servers (started by `prerl-spec serve`); the trainer itself does not need vLLM."""
 
     own_weights: ClassVar[bool] = True
 
     urls: tuple[Annotated[str, Field(pattern=r"^https?://")], ...] = Field(
         min_length=1,
         examples=[("http://127.0.0.1:8000",)],
-        description="addresses of the servers: http://127.0.0.1:8000",
+        description="URLs of the servers, such as http://127.0.0.1:8000",
     )
     push_dir: str | None = Field(
-        None, description="folder that trainer and servers see, where new weights are written; else the run folder"
+        None, description="folder shared by trainer and servers, for new weights; default: the run folder"
     )
-    key: Annotated[str | None, Secret()] = Field(None, description="key that the servers ask for")
+    key: Annotated[str | None, Secret()] = Field(None, description="API key of the servers")
     engine: Annotated[dict[str, Any], HandedOn()] = Field(
-        default_factory=dict, description="arguments of `vllm serve`, handed on as they stand by `prerl-spec serve`"
+        default_factory=dict, description="arguments of `vllm serve`, passed through unchanged by `prerl-spec serve`"
     )
     max_gap: float = Field(
-        0.1, gt=0, description="mean |log-probability of trainer - of sampler|, in nats, that stops the run"
+        0.1, gt=0, description="maximum mean |log P_trainer - log P_sampler|, in nats; above it the run fails"
     )
 
     @property
     def device_share(self) -> float:
-        """Of the trainer's GPUs, none."""
+        """0: the servers use none of the trainer's GPU memory."""
         return 0.0
 
     def prerequisites(self) -> tuple[Prerequisite, ...]:
@@ -73,29 +73,30 @@ class VllmServer(SamplerSettings):
         return (*servers, *decided_elsewhere("engine", self.engine, DECIDED))
 
     def check(self, wiring: Wiring) -> Iterable[Conflict]:
-        """The shared rules, and no temperature that vLLM would change without a word."""
+        """The rules of all samplers, and no temperature that vLLM would silently change."""
         yield from super().check(wiring)
         if (fault := temperature_fault(self.temperature)) is not None:
             yield Conflict(Code.CONTRADICTION, fault, (Place("self", "temperature"), Place("self", "use")))
 
     def for_trial(self, folder: Path) -> str:
-        """Whatever listens at its urls was started for something else."""
-        return "it needs a server that `prerl-spec serve` has started for it"
+        """The reason why it cannot be tried: its servers, if running, belong to another run."""
+        return "it needs a server started by `prerl-spec serve`"
 
     def open(self, site: SamplerSite) -> AbstractContextManager[OpenSampler]:
-        """Gives every server the weights as they stand and compares log-probabilities.
+        """Pushes the current weights to every server and compares log-probabilities.
 
-        Raises EnvironmentUnmet for a server that is not there, not ours, or serves another model.
+        Raises EnvironmentUnmet for a server that is unreachable, was not started by `prerl-spec serve`, or serves another
+        model.
         """
         from prerl_components.samplers.server.sampler import open_servers
 
         return open_servers(self.urls, self.key, self.push_dir, self.engine, self.max_gap, site)
 
     def servers(self, model: ServedModel, urls: Sequence[str]) -> tuple[ServerProcess, ...]:
-        """What `prerl-spec serve` starts on this machine, a process a url.
+        """The processes that `prerl-spec serve` starts on this machine, one per URL.
 
-        Raises EnvironmentUnmet for an address that is not of this machine or taken, and for an argument of `engine` that
-        vLLM does not have.
+        Raises EnvironmentUnmet if no address belongs to this machine or one is in use, and for an argument of `engine`
+        that vLLM does not have.
         """
         from prerl_components.samplers.server.launch import server_processes
 

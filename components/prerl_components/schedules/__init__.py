@@ -1,1 +1,1 @@
-"""When a phase is over and what the next one inherits."""
+"""Schedules: when a phase ends and what the next one inherits."""

@@ -1,4 +1,4 @@
-"""A phase of a known number of steps."""
+"""A phase with a fixed number of steps."""
 
 from collections.abc import Mapping
 
@@ -8,9 +8,9 @@ from prerl_spec.sdk import Handover, StepRecord
 
 
 class FixedSteps(Handover):
-    """Over after exactly `steps` steps, applied or not."""
+    """Ends the phase after exactly `steps` steps, including steps without an applied update."""
 
-    steps: int = Field(ge=1, description="steps of the phase: exactly so many")
+    steps: int = Field(ge=1, description="exact number of steps of the phase")
 
     @property
     def max_steps(self) -> int:

@@ -1,4 +1,4 @@
-"""Policy reincarnation: a short warm-up, after which another objective goes on from the same weights."""
+"""Policy reincarnation: a short warm-up, after which another objective continues from the same weights."""
 
 from collections.abc import Iterable, Mapping
 
@@ -8,15 +8,15 @@ from prerl_spec.sdk import Code, Conflict, Handover, Place, StepRecord, Wiring
 
 
 class ReincarnateAfter(Handover):
-    """Over after exactly `steps` steps, or with the step in which `tokens` generated tokens are reached.
+    """Ends the phase after exactly `steps` steps, or with the step that reaches `tokens` generated tokens.
 
-    DSRL (arXiv:2604.14142) switches after 10–25 updates, 20 by default; the authors' code, testing `step < 20` from 1,
-    takes 19.
+    DSRL (arXiv:2604.14142) switches after 10–25 updates, 20 by default; the authors' code tests `step < 20` from 1 and
+    so runs 19.
     """
 
-    steps: int = Field(20, ge=1, description="steps of the warm-up: exactly so many")
+    steps: int = Field(20, ge=1, description="exact number of steps of the warm-up")
     tokens: int | None = Field(
-        None, ge=1, description="instead of steps: generated tokens, discarded groups included, after which it is over"
+        None, ge=1, description="token budget instead of steps: generated tokens, including those of dropped groups"
     )
 
     @property
@@ -31,9 +31,9 @@ class ReincarnateAfter(Handover):
         if self.tokens is not None and "steps" in wiring.written:
             yield Conflict(
                 Code.CONTRADICTION,
-                "`steps` and `tokens` both say when the phase is over",
+                "`steps` and `tokens` are both set: only one of them can end the phase",
                 (Place("self", "steps"), Place("self", "tokens")),
-                help="write one of them",
+                help="set one of them",
             )
 
         if (
@@ -43,9 +43,9 @@ class ReincarnateAfter(Handover):
         ):
             yield Conflict(
                 Code.CONTRADICTION,
-                "a phase that samples nothing generates no tokens, and would never be over",
+                "a phase without rollouts generates no tokens, so a budget of `tokens` would never end it",
                 (Place("objective", "use"), Place("self", "tokens")),
-                help="write `steps`",
+                help="set `steps` instead",
             )
 
     def initial(self) -> Mapping[str, float]:

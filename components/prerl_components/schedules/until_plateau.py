@@ -1,4 +1,4 @@
-"""A phase that ends when a metric stops rising."""
+"""A phase that ends when a metric stops improving."""
 
 from collections.abc import Mapping
 
@@ -8,29 +8,29 @@ from prerl_spec.sdk import Handover, RunFailed, StepRecord
 
 
 class UntilPlateau(Handover):
-    """Over when `metric` has not risen for `patience` steps, or after `steps`.
+    """Ends the phase when `metric` has not reached a new maximum for `patience` steps, or after `steps`.
 
-    Judged on steps that measure the metric only: a score taken every 10 steps is not called flat in between.
+    Only tested at steps that measure the metric: a score measured every 10 steps cannot end the phase in between.
     """
 
     metric: str = Field(
         min_length=1,
         examples=["reward_mean"],
-        description='a key of the step metrics ("reward_mean") or "task/metric"; higher is better',
+        description='a step metric ("reward_mean") or a score ("task/metric"); higher is better',
     )
-    patience: int = Field(ge=1, description="steps without a new best")
-    steps: int = Field(ge=1, description="steps of the phase at most")
+    patience: int = Field(ge=1, description="steps without a new best value before the phase ends")
+    steps: int = Field(ge=1, description="maximum number of steps of the phase")
 
     @property
     def max_steps(self) -> int:
         return self.steps
 
     def initial(self) -> Mapping[str, float]:
-        """`best_step` 0: not measured yet."""
+        """The state before the first step; `best_step` is 0 until the metric has been measured."""
         return {"steps": 0, "best": 0.0, "best_step": 0}
 
     def after(self, record: StepRecord, state: Mapping[str, float]) -> tuple[Mapping[str, float], bool]:
-        """Raises RunFailed where the first `patience` steps never measured the metric."""
+        """Raises RunFailed if the metric was not measured in the first `patience` steps."""
         steps, best, best_step = state["steps"] + 1, state["best"], state["best_step"]
         value = record.metrics.get(self.metric, record.scores.get(self.metric))
         if value is not None and (best_step == 0 or value > best):
@@ -39,7 +39,7 @@ class UntilPlateau(Handover):
             known = ", ".join(sorted({*record.metrics, *record.scores}))
             raise RunFailed(
                 f"phase {record.phase}: the metric {self.metric!r} was not measured in {self.patience} steps",
-                hint=f"a step measures: {known}; or make patience longer than the evaluator's `every`",
+                hint=f"use one of the step's metrics ({known}), or set patience above the evaluator's `every`",
             )
         flat = value is not None and steps - best_step >= self.patience
         return {"steps": steps, "best": best, "best_step": best_step}, flat or steps >= self.steps

@@ -1,1 +1,1 @@
-"""Where metrics go."""
+"""Trackers: where metrics are logged besides the run folder."""

@@ -1,1 +1,1 @@
-"""How responses are judged."""
+"""Verifiers: how responses are judged."""

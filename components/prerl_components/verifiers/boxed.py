@@ -5,19 +5,19 @@ _THINKING_ENDS = "</think>"
 
 
 def boxed_answer(response: str) -> str | None:
-    """The content of the last `\\boxed{…}` behind any `</think>`, None where there is none or it is not closed."""
+    """The content of the last `\\boxed{…}` after any `</think>`; None if there is none or it is not closed."""
     return last_boxed(without_thinking(response))
 
 
 def without_thinking(response: str) -> str:
-    """What stands behind the last `</think>`; all of it where there is none."""
+    """The text after the last `</think>`; the whole response if there is none."""
     return response.rpartition(_THINKING_ENDS)[2]
 
 
 def last_boxed(text: str) -> str | None:
-    """The content of the last `\\boxed{…}`, stripped; None where there is none, or where the last one is not closed.
+    """The content of the last `\\boxed{…}`, stripped; None if there is none, or if the last one is not closed.
 
-    `\\{` and `\\}` are characters, not braces: `\\boxed{\\{1\\}}` holds `\\{1\\}`.
+    `\\{` and `\\}` are characters, not braces: the content of `\\boxed{\\{1\\}}` is `\\{1\\}`.
     """
     box = text.rfind(_BOX)
     if box < 0:
@@ -30,7 +30,7 @@ def last_boxed(text: str) -> str | None:
 
 
 def braced(text: str, start: int) -> str | None:
-    """What stands between the brace at `start` and its partner; None where there is no brace or no partner."""
+    """The text between the brace at `start` and the matching brace; None if either is missing."""
     if text[start : start + 1] != "{":
         return None
     depth, place = 0, start

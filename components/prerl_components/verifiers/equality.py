@@ -1,8 +1,8 @@
-"""Whether an answer equals the gold answer: by text, by whole numbers, then by Math-Verify, strictly or as it comes.
+"""Compares an answer with the gold answer: as text, as integers, then with Math-Verify, strictly or leniently.
 
-Strict means that only the box counts and that it must say what the gold answer says: `7=5` is not 5, 50 % is not 50,
-2·10⁻⁷ is not 10⁻⁷. Math-Verify's own timeouts are off: they need the process's only alarm, count whole seconds and turn
-a slow right answer into a wrong one. The engine's worker processes have deadlines instead.
+Strict means that only the box counts and that it must equal the gold answer: `7=5` is not 5, 50 % is not 50, 2·10⁻⁷ is
+not 10⁻⁷. Math-Verify's own timeouts are disabled: they use the process's only alarm, have a resolution of one second and
+turn a slow right answer into a wrong one. The engine's worker processes have deadlines instead.
 """
 
 import logging
@@ -19,13 +19,13 @@ from prerl_components.verifiers.boxed import boxed_answer, without_thinking
 from prerl_components.verifiers.gate import refusal, too_many_boxes
 from prerl_spec.sdk import Outcome, Verdict
 
-# It warns once that timeouts are off.
+# Math-Verify warns once that its timeouts are disabled.
 logging.getLogger("math_verify").setLevel(logging.ERROR)
 
 BOX_ONLY = (LatexExtractionConfig(boxed_match_priority=0, try_extract_without_anchor=False),)
 
 LENIENT_TAIL = 4000
-"""Characters of the end of a response that the lenient mode reads."""
+"""Number of characters at the end of a response that the lenient mode reads."""
 
 RELATIVE_TOLERANCE = 1e-5
 """Math-Verify rounds to six decimals, which makes all small numbers equal."""
@@ -36,14 +36,14 @@ _LONE_BACKSLASH = re.compile(r"(?<!\\)\\(?=[-\d])")
 
 
 class Parsed(NamedTuple):
-    """An expression of sympy and whether a percent sign stood behind it."""
+    """A sympy expression and whether a percent sign followed it."""
 
     expression: Any
     is_percent: bool
 
 
 def judge(response: str, gold: str, *, lenient: bool) -> Verdict:
-    """The verdict on a finished response. Raises MemoryError only: then nothing was found out."""
+    """The verdict on a finished response. Raises only MemoryError: then there is no verdict."""
     if (reason := too_many_boxes(response)) is not None:
         return Verdict(Outcome.UNPARSABLE, 0.0, detail=reason)
     if lenient:
@@ -60,7 +60,7 @@ def judge(response: str, gold: str, *, lenient: bool) -> Verdict:
 
 
 def equal(answer: str, gold: str) -> bool | None:
-    """Whether the content of a box says the same as the gold answer; None where it does not parse."""
+    """Whether the content of a box equals the gold answer; None if it does not parse."""
     answer, gold = answer.strip(), gold.strip()
     if answer == gold:
         return True
@@ -75,16 +75,16 @@ def equal(answer: str, gold: str) -> bool | None:
 
 
 def whole_number(text: str) -> int | None:
-    """The integer that the text writes, thousands separators allowed; None for anything else."""
+    """The integer denoted by the text, thousands separators allowed; None for anything else."""
     return int(re.sub(r"[^-+\d]", "", text)) if _INTEGER.fullmatch(text) else None
 
 
 @lru_cache(maxsize=4096)
 def parsed(text: str) -> Parsed | None:
-    """What the content of a box means; None where it does not parse."""
+    """The parsed content of a box; None if it does not parse."""
     bare = _PERCENT.sub("", text)
     if "\\begin" in bare:
-        # Rows of a matrix end in two backslashes; the MATH set lost one of each. Nothing else is meant by \1 or \-.
+        # Rows of a matrix end in two backslashes; the MATH data set lost one of each. \1 and \- have no other meaning.
         bare = _LONE_BACKSLASH.sub(r"\\\\", bare)
     found = _quietly(
         parse,
@@ -98,7 +98,7 @@ def parsed(text: str) -> Parsed | None:
 
 
 def check_gold(gold: str) -> str | None:
-    """Why nothing can be verified against this gold answer, None when it can."""
+    """The reason why this gold answer cannot be verified against, None if it can."""
     if (reason := refusal(gold)) is not None:
         return reason
     if whole_number(gold.strip()) is not None or parsed(gold.strip()) is not None:
@@ -107,7 +107,7 @@ def check_gold(gold: str) -> str | None:
 
 
 def _claims(found: Any, gold: Any) -> Iterator[Any]:
-    """What must equal the gold answer: the answer, and of an equation (`x=5`, `2+3=5`) also each side that is a number."""
+    """All that must equal the gold answer: the answer and, for an equation (`x=5`, `2+3=5`), each numeric side."""
     yield found
     if not isinstance(found, Basic) or isinstance(gold, (Eq, And)):
         return
@@ -118,7 +118,7 @@ def _claims(found: Any, gold: Any) -> Iterator[Any]:
 
 
 def _same(gold: Any, answer: Any) -> bool:
-    """Math-Verify's opinion, gold first: it is not symmetric. Two small numbers must also be close to each other."""
+    """Math-Verify's comparison (not symmetric: gold comes first); small numbers must also be relatively close."""
     same = _quietly(verify, gold, answer, timeout_seconds=None, raise_on_error=True)
     return bool(same) and not _far_apart(gold, answer)
 
@@ -139,13 +139,13 @@ def _judge_lenient(response: str, gold: str) -> Verdict:
         return Verdict(Outcome.UNPARSABLE, 0.0, detail="nothing in the response parses")
     golds = _quietly(parse, f"${gold}$", parsing_timeout=None, raise_on_error=True)
     right = _quietly(verify, golds or [gold], answers, timeout_seconds=None, raise_on_error=True)
-    shown = str(answers[-1])
-    return Verdict(Outcome.RIGHT, 1.0, answer=shown) if right else Verdict(Outcome.WRONG, 0.0, answer=shown)
+    last = str(answers[-1])
+    return Verdict(Outcome.RIGHT, 1.0, answer=last) if right else Verdict(Outcome.WRONG, 0.0, answer=last)
 
 
 def _quietly(function: Any, *arguments: Any, **named: Any) -> Any:
-    """The result, or None where sympy gives up on such an expression in one of its many ways: a finding about the
-    answer, the same every time. Running out of memory is none."""
+    """The result, or None if sympy raises on such an expression: a deterministic finding about the answer. A
+    MemoryError is not one, and is raised."""
     try:
         return function(*arguments, **named)
     except MemoryError:

@@ -1,4 +1,4 @@
-"""The answer as text: right where it is the gold answer, letter by letter."""
+"""String comparison of the answer with the gold answer."""
 
 from typing import ClassVar, Literal
 
@@ -9,15 +9,15 @@ from prerl_spec.sdk import BinaryVerifier, Outcome, Verdict
 
 
 class ExactMatch(BinaryVerifier):
-    """Compares text; white space around it does not count."""
+    """Right if the answer equals the gold answer as a string, ignoring surrounding whitespace."""
 
     right_example: ClassVar[tuple[str, str]] = ("\\boxed{A}", "A")
     wrong_example: ClassVar[tuple[str, str]] = ("\\boxed{B}", "A")
 
     extract: Literal["last_boxed", "whole"] = Field(
-        default="last_boxed", description="What of the response is its answer."
+        default="last_boxed", description="Part of the response that is its answer."
     )
-    ignore_case: bool = Field(default=False, description="Whether A and a are the same.")
+    ignore_case: bool = Field(default=False, description="Whether to ignore upper and lower case.")
 
     def judge(self, response: str, gold: str) -> Verdict:
         answer = response.strip() if self.extract == "whole" else boxed_answer(response)

@@ -1,7 +1,7 @@
-"""What an answer must be like before any parser sees it: the same text passes or fails everywhere, on any machine.
+"""Limits on an answer before any parser sees it: deterministic, the same on every machine.
 
-A parser or a simplifier can be kept busy for hours by forty characters. Behind this gate a timeout is rare, so that it
-can count as a fault of the verifier; what the gate refuses is unparsable, a finding about the answer.
+Forty characters can keep a parser or a simplifier busy for hours. With these limits a timeout is rare, so that it can
+count as a fault of the verifier; an answer over a limit is unparsable, which is a finding about the answer.
 """
 
 import math
@@ -14,13 +14,13 @@ MAX_CHARACTERS = 400
 """The longest gold answer of the MATH training set has 139."""
 MAX_NESTING = 12
 MAX_DIGITS = 60
-"""In one number."""
+"""Digits of one number."""
 MAX_POWERS = 12
 MAX_EXPONENT_DIGITS = 4
 MAX_TOWER = 3
-"""Exponents of exponents."""
+"""Depth of nested exponents."""
 MAX_BOXES = 64
-"""In one response: a response that boxes more is stuck in a loop."""
+"""Boxes in one response: a response with more is stuck in a loop."""
 
 _LONG_NUMBER = re.compile(rf"\d{{{MAX_DIGITS + 1}}}")
 _NUMBER = re.compile(r"\d+")
@@ -30,7 +30,7 @@ _HUGE_FACTORIAL = re.compile(r"(\d{4}|!)\s*[)}]*\s*!")
 
 
 def refusal(answer: str) -> str | None:
-    """Why the answer is not looked at, None when it may pass."""
+    """The reason why the answer is rejected, None if it is within all limits."""
     if not answer.strip():
         return "the answer is empty"
     if len(answer) > MAX_CHARACTERS:
@@ -42,7 +42,7 @@ def refusal(answer: str) -> str | None:
     if answer.count("^") > MAX_POWERS:
         return f"more than {MAX_POWERS} exponents"
     if tower(answer) > MAX_TOWER:
-        return f"exponents of exponents, more than {MAX_TOWER} high"
+        return f"exponents nested deeper than {MAX_TOWER}"
     if any(_is_huge(exponent) for exponent in exponents(answer)):
         return f"an exponent of more than {MAX_EXPONENT_DIGITS} digits"
     if _HUGE_FACTORIAL.search(answer):
@@ -51,7 +51,7 @@ def refusal(answer: str) -> str | None:
 
 
 def exponents(text: str) -> Iterator[str]:
-    """The operand of each `^`: what stands in braces, or everything up to the next sign that ends a number."""
+    """The operand of each `^`: the content of its braces, or the text up to the next character that ends a number."""
     for caret in re.finditer(r"\^\s*", text):
         content = braced(text, caret.end())
         if content is None:
@@ -61,12 +61,12 @@ def exponents(text: str) -> Iterator[str]:
 
 
 def tower(text: str) -> int:
-    """How many exponents stand on one another: 1 in `x^2`, 2 in `e^{x^2}`."""
+    """The depth of nested exponents: 1 in `x^2`, 2 in `e^{x^2}`."""
     return max((1 + tower(exponent) for exponent in exponents(text)), default=0)
 
 
 def _is_huge(exponent: str) -> bool:
-    """Whether an exponent holds a number, or a power of two numbers, of too many digits."""
+    """Whether an exponent contains a number, or a power of two numbers, with too many digits."""
     if any(len(number) > MAX_EXPONENT_DIGITS for number in _NUMBER.findall(exponent)):
         return True
     powers = ((int(base), int(power)) for base, power in _POWER.findall(exponent))
@@ -74,7 +74,7 @@ def _is_huge(exponent: str) -> bool:
 
 
 def nesting(text: str) -> int:
-    """The deepest nesting of brackets; closing ones too many do not count."""
+    """The maximum nesting depth of brackets; unmatched closing brackets are ignored."""
     depth = deepest = 0
     for character in text:
         if character in "{([":
@@ -86,6 +86,6 @@ def nesting(text: str) -> int:
 
 
 def too_many_boxes(response: str) -> str | None:
-    """Why the response is not looked at, None when it may pass."""
+    """The reason why the response is rejected, None if it is within the limit."""
     boxes = response.count("\\boxed")
     return f"{boxes} boxes, more than {MAX_BOXES}" if boxes > MAX_BOXES else None

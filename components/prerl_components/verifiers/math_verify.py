@@ -1,4 +1,4 @@
-"""Mathematical equality of the boxed answer with the gold answer, by Math-Verify behind a gate of our own."""
+"""Mathematical equality of the boxed answer with the gold answer, by Math-Verify with limits on the input."""
 
 from typing import ClassVar, Literal
 
@@ -8,20 +8,22 @@ from prerl_spec.sdk import Component, Verdict
 
 
 class MathVerify(Component):
-    """Right where the content of the last `\\boxed{}` equals the gold answer; no box, or one that does not parse, is
-    unparsable.
+    """Right if the content of the last `\\boxed{}` equals the gold answer; unparsable without a box, or with one that
+    does not parse.
 
-    "lenient" takes Math-Verify as it comes: answers outside a box, 50 for 50 %, the end of an equation.
+    "lenient" uses Math-Verify unmodified: answers outside a box, 50 for 50 %, the last side of an equation.
     """
 
     kind: ClassVar[Literal["verifier"]] = "verifier"
     right_example: ClassVar[tuple[str, str]] = ("\\boxed{\\frac{1}{2}}", "0.5")
     wrong_example: ClassVar[tuple[str, str]] = ("\\boxed{\\frac{1}{2}}", "2")
 
-    extract: Literal["last_boxed", "lenient"] = Field(default="last_boxed", description="Where the answer is read.")
-    deadline_seconds: float = Field(default=10.0, gt=0, description="Time allowed for one verdict.")
-    workers: int = Field(default=1, ge=1, description="Worker processes.")
-    memory_mb: int = Field(default=2048, ge=1, description="Address space of a worker, in MiB.")
+    extract: Literal["last_boxed", "lenient"] = Field(
+        default="last_boxed", description="Where the answer is extracted."
+    )
+    deadline_seconds: float = Field(default=10.0, gt=0, description="Timeout of one verdict, in seconds.")
+    workers: int = Field(default=1, ge=1, description="Number of worker processes.")
+    memory_mb: int = Field(default=2048, ge=1, description="Address-space limit of a worker, in MiB.")
 
     @property
     def num_workers(self) -> int:
@@ -39,7 +41,7 @@ class MathVerify(Component):
         return frozenset({"reward[binary]"})
 
     def warm_up(self) -> None:
-        """Imports sympy and builds the LaTeX parser: a second or two that the first deadline must not pay."""
+        """Imports sympy and builds the LaTeX parser: one or two seconds that must not count against the first deadline."""
         from prerl_components.verifiers import equality
 
         equality.judge(r"\boxed{\frac{1}{2}}", "0.5", lenient=self.extract == "lenient")
@@ -50,7 +52,7 @@ class MathVerify(Component):
         return equality.judge(response, gold, lenient=self.extract == "lenient")
 
     def check_gold(self, gold: str) -> str | None:
-        """Why a gold answer cannot be verified against: over the gate's limits, or not parsed."""
+        """The reason why a gold answer cannot be verified against (over a limit, or not parsable), None if it can."""
         from prerl_components.verifiers import equality
 
         return equality.check_gold(gold)

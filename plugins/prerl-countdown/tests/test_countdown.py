@@ -1,4 +1,4 @@
-"""Games that can be solved, in one part each; verdicts that are exact; the laws of both kinds."""
+"""Games are solvable and in one part each; verdicts are exact; both components obey the laws of their kinds."""
 
 import pytest
 from prerl_spec.sdk import Outcome
@@ -35,7 +35,7 @@ def test_every_solution_reaches_its_target_with_its_numbers() -> None:
         assert Expression().judge(game.solution, game.gold).outcome is Outcome.RIGHT
 
 
-def test_no_game_is_in_two_parts_whatever_the_seeds() -> None:
+def test_no_game_is_in_two_parts_for_any_seeds() -> None:
     seen: dict[Part, set[tuple[int, tuple[int, ...]]]] = {part: set() for part in SHARES}
     for part, games in seen.items():
         for seed in range(400):
@@ -65,7 +65,7 @@ def test_verdicts(response: str, outcome: Outcome) -> None:
     assert Expression().judge(response, GOLD).outcome is outcome
 
 
-def test_numbers_may_be_left_out_where_the_spec_says_so() -> None:
+def test_numbers_may_be_unused_with_numbers_any() -> None:
     assert Expression(numbers="any").judge("3*8", GOLD).outcome is Outcome.RIGHT
     assert Expression(numbers="any").judge("8*8-8*5", GOLD).outcome is Outcome.WRONG
 
@@ -77,7 +77,7 @@ def test_a_malformed_gold_answer_is_refused_before_any_training(gold: str) -> No
         read_gold(gold)
 
 
-def test_the_tokenizer_takes_every_question_and_solution_apart_and_together() -> None:
+def test_the_tokenizer_round_trips_every_question_and_solution() -> None:
     tokenizer = Tokenizer.from_str(tokenizer_files()["tokenizer.json"])
     rows = Games(part="corpus").open("corpus")
     for index in range(50):
@@ -90,6 +90,6 @@ def test_the_tokenizer_takes_every_question_and_solution_apart_and_together() ->
         assert tokenizer.decode(ids) == text
 
 
-def test_a_count_that_is_no_range_is_refused() -> None:
+def test_a_count_that_is_not_a_range_is_refused() -> None:
     with pytest.raises(ValidationError):
         Games(count=(4, 3))

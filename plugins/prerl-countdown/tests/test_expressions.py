@@ -1,4 +1,4 @@
-"""The parser: exact, closed to anything that is not arithmetic, and never long at work."""
+"""The parser is exact, rejects everything but arithmetic, and is always fast."""
 
 import random
 from fractions import Fraction
@@ -21,7 +21,7 @@ from prerl_countdown.expressions import MAX_NESTING, Unreadable, work_out
         ("1/3", Fraction(1, 3), (1, 3)),
     ],
 )
-def test_expressions_are_worked_out_exactly(text: str, value: Fraction, numbers: tuple[int, ...]) -> None:
+def test_expressions_are_evaluated_exactly(text: str, value: Fraction, numbers: tuple[int, ...]) -> None:
     worked = work_out(text)
     assert worked.value == value
     assert worked.numbers == numbers
@@ -62,12 +62,12 @@ def test_anything_else_is_unreadable(text: str) -> None:
 @pytest.mark.parametrize(
     "text", ["(" * 150, "1+" * 150, "9" * 20, "(" * (MAX_NESTING + 1) + "1" + ")" * (MAX_NESTING + 1)]
 )
-def test_what_could_keep_a_worker_busy_is_unreadable(text: str) -> None:
+def test_an_expression_that_could_be_slow_is_unreadable(text: str) -> None:
     with pytest.raises(Unreadable):
         work_out(text)
 
 
-def test_random_expressions_agree_with_fractions_put_together_by_hand() -> None:
+def test_random_expressions_agree_with_fractions_computed_by_hand() -> None:
     draws = random.Random(4)
 
     def made(depth: int) -> tuple[str, Fraction | None]:

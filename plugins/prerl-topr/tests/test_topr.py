@@ -1,4 +1,4 @@
-"""TOPR by hand, against a plain loop, and against the laws of its kind."""
+"""TOPR on hand-computed cases, against a plain loop, and against the laws of its kind."""
 
 import math
 
@@ -30,7 +30,7 @@ def test_right_responses_keep_their_gradient_however_unlikely_they_have_become()
     assert logp.grad.tolist() == [-1.0, -1.0]
 
 
-def test_a_wrong_response_is_weighed_with_the_ratio_of_all_its_tokens() -> None:
+def test_a_wrong_response_is_weighted_by_the_ratio_of_all_its_tokens() -> None:
     # log π − log μ = (−0.5) + (−0.25) for the first response, +3 (tapered to 1) for the second.
     logp = torch.tensor([-1.5, -1.25, -1.0], requires_grad=True)
     old = torch.tensor([-1.0, -1.0, -4.0])
@@ -40,7 +40,7 @@ def test_a_wrong_response_is_weighed_with_the_ratio_of_all_its_tokens() -> None:
     assert logp.grad.tolist() == pytest.approx([math.exp(-0.75), math.exp(-0.75), 1.0])
 
 
-def test_a_response_that_became_a_thousand_nats_likelier_stays_finite() -> None:
+def test_a_response_that_became_a_thousand_nats_more_likely_stays_finite() -> None:
     loss = tapered_loss(torch.tensor([0.0]), torch.tensor([-1000.0]), -torch.ones(1), torch.tensor([0]), taper=1.0)
     assert torch.isfinite(loss).all()
 
@@ -69,12 +69,12 @@ def test_a_reward_at_the_baseline_teaches_nothing() -> None:
     assert not Topr(baseline=0.0).credit(made_step([[0.5, 0.5]]), {}).weight_N.any()
 
 
-def test_a_baseline_outside_of_the_rewards_is_refused() -> None:
+def test_a_baseline_outside_the_range_of_rewards_is_refused() -> None:
     with pytest.raises(ValidationError):
         Topr(baseline=1.0)
 
 
-def test_a_taper_without_effect_is_said() -> None:
+def test_a_taper_without_effect_is_reported() -> None:
     wiring = Wiring(written=frozenset({"taper"}), updates_per_batch=1)
     assert [c.places for c in Topr(taper=1.0).check(wiring)] == [(Place("self", "taper"),)]
     assert not list(Topr(taper=1.0).check(Wiring(written=frozenset({"taper"}), updates_per_batch=2)))

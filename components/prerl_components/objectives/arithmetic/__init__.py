@@ -1,1 +1,1 @@
-"""Pure functions over flat vectors: advantages, weights and denominators, surrogates, divergences. Lowest floor."""
+"""Pure functions over flat vectors: advantages, weights and denominators, surrogates, divergences. Lowest layer."""

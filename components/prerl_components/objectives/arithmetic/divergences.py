@@ -12,9 +12,9 @@ LOG_RATIO_LIMIT = 20.0
 def kl_estimate(logp_n: Tensor, reference_logp_n: Tensor, estimator: Literal["k3", "k1", "k2"]) -> Tensor:
     """[n] with d = log π_ref − log π (http://joschu.net/blog/kl-approx.html):
 
-    k1: −d            unbiased, of either sign; its gradient as a loss is that of log π, with mean zero on samples of π
-    k2: d²/2          biased, low variance; its gradient as a loss is an unbiased one of KL(π ‖ ref)
-    k3: e^d − 1 − d   unbiased and never negative: GRPO's (arXiv:2402.03300, eq. 4)
+    k1: −d            unbiased, of either sign; its gradient as a loss is ∇log π, with mean zero on samples of π
+    k2: d²/2          biased, low variance; its gradient as a loss is an unbiased estimate of ∇KL(π ‖ ref)
+    k3: e^d − 1 − d   unbiased and never negative, as in GRPO (arXiv:2402.03300, eq. 4)
     """
     d_n = torch.clamp(reference_logp_n - logp_n, -LOG_RATIO_LIMIT, LOG_RATIO_LIMIT)
     if estimator == "k1":

@@ -1,4 +1,4 @@
-"""The per-token losses of policy gradients, in torch: inputs [n] are log-probabilities in nats, outputs [n] losses."""
+"""Per-token policy-gradient losses in torch: inputs [n] are log-probabilities in nats, outputs [n] are losses."""
 
 from typing import Literal
 
@@ -10,7 +10,7 @@ LOG_RATIO_LIMIT = 20.0
 
 
 def ratio(logp_n: Tensor, old_logp_n: Tensor) -> Tensor:
-    """ρ = exp(clamp(logp − old_logp, ±20)); with old = detached current it is 1, with the gradient of logp."""
+    """ρ = exp(clamp(logp − old_logp, ±20)); if old is the detached current, ρ = 1 with the gradient of logp."""
     return torch.exp(torch.clamp(logp_n - old_logp_n, -LOG_RATIO_LIMIT, LOG_RATIO_LIMIT))
 
 
@@ -38,7 +38,7 @@ def clipped_surrogate(
 def importance_weight(
     trainer_logp_n: Tensor, sampler_logp_n: Tensor, *, how: Literal["truncate", "mask"], cap: float
 ) -> Tensor:
-    """Stop-gradient weight per token for samples that another engine drew; w = π_trainer/π_sampler, both given x.
+    """Stop-gradient importance weight per token for samples from another engine; w = π_trainer/π_sampler, both given x.
 
     truncate: min(w, C); mask: w where w ≤ C, else 0. Truncated importance sampling, C = 2 by default.
     """

@@ -1,1 +1,1 @@
-"""Objectives with an advantage, and what they share. Built on arithmetic."""
+"""Objectives with an advantage, and their common base class. Built on arithmetic."""

@@ -1,4 +1,4 @@
-"""GRPO: log P(y|x), rewards whitened within the group (DeepSeekMath, arXiv:2402.03300)."""
+"""GRPO: policy gradient on log P(y|x) with rewards normalised within the group (DeepSeekMath, arXiv:2402.03300)."""
 
 from typing import Literal
 
@@ -8,15 +8,15 @@ from pydantic import Field
 
 from prerl_components.objectives.arithmetic.advantages import group_std
 from prerl_components.objectives.arithmetic.aggregation import Aggregation
-from prerl_components.objectives.policy_gradients.policy_gradient import Earned, PolicyGradient
+from prerl_components.objectives.policy_gradients.policy_gradient import Advantages, PolicyGradient
 from prerl_spec.sdk import Array, Conditional, Step
 
 
 class Grpo(PolicyGradient):
     """Policy gradient on log P(y|x) with A = (r − mean)/(std + 1e-6) of the prompt's group.
 
-    DeepSeek's sequence mean is the default; `token_mean` over the update and `clip_high = 0.28` are DAPO's. A penalty
-    to a reference is a term of its own: `weighted_sum` with `kl`.
+    DeepSeek's sequence mean is the default; `token_mean` over the update and `clip_high = 0.28` are DAPO's. For a KL
+    penalty to a reference model, combine it with `kl` in a `weighted_sum`.
     """
 
     advantage: Literal["group_std"] = Field(
@@ -24,8 +24,8 @@ class Grpo(PolicyGradient):
     )
     aggregation: Aggregation = Field(
         "sequence_mean",
-        description="sequence_mean: every sample counts alike; token_mean: every trained token counts alike; "
-        "constant: the sum over tokens by samples x max_new_tokens",
+        description="sequence_mean: equal weight per sample; token_mean: equal weight per trained token; "
+        "constant: sum over tokens divided by samples x max_new_tokens",
     )
 
     @property
@@ -36,5 +36,5 @@ class Grpo(PolicyGradient):
     def min_group(self) -> int:
         return 2
 
-    def earned(self, reward_S: Array, trainable_S: npt.NDArray[np.bool_], step: Step) -> Earned:
-        return Earned(group_std(reward_S, step.group_S), trainable_S)
+    def advantages(self, reward_S: Array, trainable_S: npt.NDArray[np.bool_], step: Step) -> Advantages:
+        return Advantages(group_std(reward_S, step.group_S), trainable_S)

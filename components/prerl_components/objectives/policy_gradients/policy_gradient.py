@@ -1,6 +1,6 @@
-"""What every policy-gradient objective shares: ratios, clips, importance weights, and weights over scored samples.
+"""The base class of policy-gradient objectives: ratios, clips, importance weights, and weights over scored samples.
 
-A concrete objective says in which view responses are scored and what each sample earns. There is no critic here.
+A subclass defines the view in which responses are scored and the advantages. There is no critic.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from prerl_components.objectives.arithmetic.aggregation import Aggregation, weigh
+from prerl_components.objectives.arithmetic.aggregation import Aggregation, token_weights
 from prerl_components.objectives.policy_gradients.wiring_rules import (
     importance_cap_without_effect,
     ratio_settings_without_effect,
@@ -37,51 +37,51 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-class Earned(NamedTuple):
-    """What each of the S samples earns, and which of them the denominator counts."""
+class Advantages(NamedTuple):
+    """The advantage of each of the S samples, and the mask of those that the denominator counts."""
 
     advantage_S: Array
     mask_S: npt.NDArray[np.bool_]
 
 
 class PolicyGradient(OnePartObjective):
-    """L_t = max(−ρA, −clip(ρ, 1−ε₋, 1+ε₊)A) with ρ = π/π_old in the objective's view, times its weight, summed."""
+    """L = Σ_t w_t · max(−ρA, −clip(ρ, 1−ε₋, 1+ε₊)A) with ρ = π/π_old in the objective's view."""
 
-    coefficient: float = Field(1.0, gt=0, description="multiplies the whole loss of this objective")
+    coefficient: float = Field(1.0, gt=0, description="factor of this objective's loss")
     aggregation: Aggregation = Field(
         "token_mean",
-        description="token_mean: every trained token counts alike; sequence_mean: every sample counts alike; "
-        "constant: the sum over tokens by samples x max_new_tokens",
+        description="token_mean: equal weight per trained token; sequence_mean: equal weight per sample; "
+        "constant: sum over tokens divided by samples x max_new_tokens",
     )
-    clip_low: float = Field(0.2, ge=0, description="ε₋: below 1 − ε₋ the ratio of a sample with A < 0 gains no more")
-    clip_high: float = Field(0.2, ge=0, description="ε₊: above 1 + ε₊ the ratio of a sample with A > 0 gains no more")
+    clip_low: float = Field(0.2, ge=0, description="PPO lower clip ε₋: for A < 0, ratios below 1 − ε₋ get no gradient")
+    clip_high: float = Field(0.2, ge=0, description="PPO upper clip ε₊: for A > 0, ratios above 1 + ε₊ get no gradient")
     dual_clip: Literal["off"] | Annotated[float, Field(gt=1)] = Field(
-        "off", description="c: bounds the loss of a sample with A < 0 by −A·c"
+        "off", description="dual clip c: for A < 0, the loss is at most −A·c"
     )
     importance: Literal["off", "truncate", "mask"] = Field(
         "off",
-        description="correct for the gap between sampler and trainer by token weights π/π_sampler: cut at "
-        "importance_cap, or set to 0 above it",
+        description="importance weights π/π_sampler per token, correcting the gap between sampler and trainer: "
+        "truncate caps them at importance_cap, mask sets those above it to 0",
     )
-    importance_cap: float = Field(2.0, gt=0, description="C: the largest importance weight")
+    importance_cap: float = Field(2.0, gt=0, description="maximum importance weight C")
     unparsable: Literal["wrong", "mask"] = Field(
         "wrong",
-        description="train a response without a readable answer as a wrong one, or mask it: it then carries no "
-        "weight but still counts in its group's mean",
+        description="train a response without a parsable answer as wrong, or mask it: zero weight, but it still "
+        "counts in its group's mean",
     )
 
     @property
     @abstractmethod
     def view(self) -> View:
-        """What stands before the response whose log-probability is differentiated."""
+        """The context in which the response's log-probability is differentiated."""
 
     @property
     @abstractmethod
     def min_group(self) -> int:
-        """Attempts a prompt that the baseline needs."""
+        """Attempts per prompt that the baseline needs."""
 
     @abstractmethod
-    def earned(self, reward_S: Array, trainable_S: npt.NDArray[np.bool_], step: Step) -> Earned:
+    def advantages(self, reward_S: Array, trainable_S: npt.NDArray[np.bool_], step: Step) -> Advantages:
         """Advantages and mask of an update's samples. Unscored samples (NaN) are never trainable."""
 
     @property
@@ -100,31 +100,31 @@ class PolicyGradient(OnePartObjective):
         yield from importance_cap_without_effect(wiring, self.importance != "off")
 
     def needs(self) -> frozenset[Need]:
-        """Its view, now and before the batch's first update; for importance weights also how y was drawn, given x."""
+        """Current and old log-probabilities of its view; for importance weights also old and sampler's, given x."""
         own = {Need(self.view, "policy"), Need(self.view, "old")}
         if self.importance == "off":
             return frozenset(own)
         return frozenset(own | {Need(Conditional(), "old"), Need(Conditional(), "sampler")})
 
     def credit(self, step: Step, known: Mapping[Need, Array]) -> Credit:
-        """Weight = coefficient ÷ denominator over the mask, and 0 where the advantage is 0: such a sample has nothing
-        to teach, but the denominator still counts it."""
+        """Weight = coefficient ÷ denominator over the mask, and 0 where the advantage is 0: such a sample has no
+        gradient, but the denominator still counts it."""
         tokens, reward_S = step.tokens, step.reward_S
-        earned = self.earned(reward_S, self._trainable(step), step)
-        weight_N, denominator = weigh(self.aggregation, earned.mask_S, tokens, step.max_new_tokens)
-        advantage_N = earned.advantage_S[tokens.sample_N]
+        selected = self.advantages(reward_S, self._trainable(step), step)
+        weight_N, denominator = token_weights(self.aggregation, selected.mask_S, tokens, step.max_new_tokens)
+        advantage_N = selected.advantage_S[tokens.sample_N]
         weight_N = np.where(advantage_N == 0.0, 0.0, self.coefficient * weight_N)
         if not weight_N.any():
             return Credit.nothing(tokens.num_tokens, denominator)
         return Credit(advantage_N, weight_N, denominator)
 
     def terms(self, logp: Mapping[Need, Tensor], advantage_n: Tensor, tokens: Tokens) -> Tensor:
-        """[n] clipped losses, times importance weights where they are on."""
+        """[n] clipped losses, times importance weights if enabled."""
         from prerl_components.objectives.arithmetic.surrogates import clipped_surrogate, importance_weight
 
         loss_n = clipped_surrogate(
             logp[Need(self.view, "policy")],
-            _before_update(logp, self.view),
+            _old_logp(logp, self.view),
             advantage_n,
             clip_low=self.clip_low,
             clip_high=self.clip_high,
@@ -132,9 +132,10 @@ class PolicyGradient(OnePartObjective):
         )
         if self.importance == "off":
             return loss_n
-        # The weights undo how y was drawn, and y was drawn given x: never log P(y), whatever the loss's view.
+        # Importance weights correct for the sampling distribution, and y was sampled given x: never log P(y) here, in
+        # any view of the loss.
         return loss_n * importance_weight(
-            _before_update(logp, Conditional()),
+            _old_logp(logp, Conditional()),
             logp[Need(Conditional(), "sampler")],
             how=self.importance,
             cap=self.importance_cap,
@@ -149,7 +150,7 @@ class PolicyGradient(OnePartObjective):
         return self.unparsable == "mask" and verdict is not None and verdict.outcome is Outcome.UNPARSABLE
 
 
-def _before_update(logp: Mapping[Need, Tensor], view: View) -> Tensor:
-    """log π_old in a view; with one update a batch nobody recomputes it, and it is the detached current one."""
+def _old_logp(logp: Mapping[Need, Tensor], view: View) -> Tensor:
+    """log π_old in a view; with one update per batch it is not computed, and equals the detached current one."""
     old = logp.get(Need(view, "old"))
     return logp[Need(view, "policy")].detach() if old is None else old

@@ -1,4 +1,4 @@
-"""Settings of an objective that its phase leaves without effect, told before anything heavy is imported."""
+"""Reports an objective's settings that have no effect in its phase, before anything heavy is imported."""
 
 from collections.abc import Iterator
 from typing import Literal
@@ -7,25 +7,25 @@ from prerl_spec.sdk import Code, Conflict, Place, Wiring
 
 
 def ratio_settings_without_effect(wiring: Wiring) -> Iterator[Conflict]:
-    """With one update a batch ρ = 1 everywhere: no clip ever acts."""
+    """With one update per batch ρ = 1 everywhere: no clip ever acts."""
     if wiring.updates_per_batch > 1:
         return
     for setting in ("clip_low", "clip_high", "dual_clip"):
         if setting in wiring.written:
             yield Conflict(
                 Code.NO_EFFECT,
-                f"`{setting}` has no effect with one update a batch: the ratio to the old policy is always 1",
+                f"`{setting}` has no effect with one update per batch: the ratio to the old policy is always 1",
                 (Place("self", setting),),
-                help="set updates_per_batch above 1 to make it act, or leave it out",
+                help=f"set updates_per_batch above 1, or remove {setting}",
             )
 
 
 def settings_of_the_other_sign(wiring: Wiring, trains: Literal["both", "negative", "positive"]) -> Iterator[Conflict]:
-    """What only acts on samples of a sign that is never trained, more than one update a batch given.
+    """Settings that only act on samples of a sign that is never trained, with more than one update per batch.
 
-    A < 0: the loss |A|·max(ρ, clip(ρ, 1−ε₋, 1+ε₊)) is |A|·ρ above 1 + ε₊, whatever ε₊. A > 0: −A·min(ρ, clip(ρ)) is
-    −A·ρ below 1 − ε₋, and the dual clip asks for A < 0. An unparsable response has reward 0, the least that a verifier
-    gives, so its A is never above 0; with further reward terms it may be.
+    A < 0: the loss |A|·max(ρ, clip(ρ, 1−ε₋, 1+ε₊)) is |A|·ρ above 1 + ε₊, for any ε₊. A > 0: −A·min(ρ, clip(ρ)) is
+    −A·ρ below 1 − ε₋, and the dual clip needs A < 0. An unparsable response has reward 0, the lowest score of a
+    verifier, so its A is never positive; with further reward terms it can be.
     """
     idle: dict[str, tuple[str, ...]] = {"both": (), "negative": ("clip_high",), "positive": ("clip_low", "dual_clip")}
     settings = idle[trains] if wiring.updates_per_batch > 1 else ()
@@ -35,18 +35,18 @@ def settings_of_the_other_sign(wiring: Wiring, trains: Literal["both", "negative
         if setting in wiring.written:
             yield Conflict(
                 Code.NO_EFFECT,
-                f"`{setting}` has no effect: only samples of {trains} advantage are trained",
+                f"`{setting}` has no effect: only samples with {trains} advantage are trained",
                 (Place("self", setting),),
-                help='leave it out, or set center = "group", which trains both signs',
+                help=f'remove {setting}, or set center = "group", which trains both signs',
             )
 
 
 def importance_cap_without_effect(wiring: Wiring, importance_on: bool) -> Iterator[Conflict]:
-    """A cap on weights that are not taken."""
+    """A cap has no effect without importance weights."""
     if not importance_on and "importance_cap" in wiring.written:
         yield Conflict(
             Code.NO_EFFECT,
             '`importance_cap` has no effect with importance = "off"',
             (Place("self", "importance_cap"),),
-            help='set importance = "truncate" or "mask", or leave the cap out',
+            help='set importance = "truncate" or "mask", or remove importance_cap',
         )

@@ -1,1 +1,1 @@
-"""Losses without an advantage: documents, and the terms of `weighted_sum`. Built on arithmetic."""
+"""Losses without an advantage: language modelling, and terms of `weighted_sum`. Built on arithmetic."""

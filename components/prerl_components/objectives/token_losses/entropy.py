@@ -1,4 +1,4 @@
-"""A bonus for uncertainty, as a term of `weighted_sum`."""
+"""The entropy bonus, as a term of `weighted_sum`."""
 
 from __future__ import annotations
 

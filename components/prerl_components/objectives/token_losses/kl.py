@@ -1,4 +1,4 @@
-"""The penalty for leaving a reference model, as a term of `weighted_sum`."""
+"""The KL penalty to the reference model, as a term of `weighted_sum`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ordinary language modelling: pre-training on documents, or supervised fine-tuning on answers."""
+"""Language modelling: pre-training on documents, or supervised fine-tuning on answers."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _LOGP = Need(Conditional(), "policy")
 
 
 class NextToken(TokenLoss):
-    """−log π(y_t | context, y_<t) on the tokens of documents; nothing is sampled, nothing is rewarded."""
+    """−log π(y_t | context, y_<t) on the tokens of documents, without rollouts or rewards."""
 
     uses_rollouts: ClassVar[bool] = False
 
     scope: Literal["response", "all"] = Field(
-        "response", description="train the document after its question only, or the question as well"
+        "response", description="response: train the document after its question; all: train the question as well"
     )
 
     def check(self, wiring: Wiring) -> Iterable[Conflict]:
@@ -33,7 +33,7 @@ class NextToken(TokenLoss):
                 Code.CONTRADICTION,
                 'aggregation "constant" divides by the sampler\'s max_new_tokens, and documents are not sampled',
                 (Place("self", "use"), Place("self", "aggregation")),
-                help='take aggregation = "token_mean" or "sequence_mean"',
+                help='use aggregation = "token_mean" or "sequence_mean"',
             )
 
     def needs(self) -> frozenset[Need]:

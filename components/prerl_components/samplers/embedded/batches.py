@@ -1,5 +1,5 @@
-"""Which samples are decoded together: shortest prompts first, as many as memory and speed allow; or, where a
-sample must not depend on what is drawn with it, in tiles of fixed shapes."""
+"""Groups samples into decoding batches: shortest prompts first, as many as memory and speed allow; or, if a sample must
+not depend on the others in its batch, tiles of fixed shapes."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -11,16 +11,16 @@ from prerl_components.samplers.embedded.kv_loop import Batch
 from prerl_spec.sdk import Request
 
 MAX_ROWS = 1024
-"""Rows of a batch at most."""
+"""Maximum rows of a batch."""
 TILE_ROWS = 64
-"""Rows of a tile at most: more are faster where there are enough samples, and wasted on padding where there are not."""
+"""Maximum rows of a tile: more are faster with enough samples, and wasted on padding with fewer."""
 TILE_COLUMNS = 16
-"""Widths of tiles are multiples of this."""
+"""Tile widths are multiples of this."""
 
 
 @dataclass(frozen=True)
 class Budget:
-    """What one batch may hold: rows, tokens in the cache (rows x length), tokens of a prefill (prompts x longest)."""
+    """Limits of one batch: rows, tokens in the cache (rows x length), tokens of a prefill (prompts x longest prompt)."""
 
     rows: int
     cache_tokens: int
@@ -41,7 +41,7 @@ class Budget:
 
 
 def _memory_bytes(device: torch.device) -> int:
-    """All of a GPU; of the host at most 32 GiB, since other ranks share it."""
+    """Total memory of a GPU; at most 32 GiB of the host's, since other ranks share it."""
     if device.type == "cuda":
         return int(torch.cuda.get_device_properties(device).total_memory)
     return min(32 << 30, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
@@ -50,9 +50,9 @@ def _memory_bytes(device: torch.device) -> int:
 def plan_batches(
     requests: Sequence[Request], max_new_tokens: int, budget: Budget
 ) -> Iterator[tuple[Batch, list[tuple[int, int]]]]:
-    """Batches and, for each of their samples, (number of the request, number of the seed in it).
+    """Yields batches and, for each of their samples, (index of the request, index of the seed in it).
 
-    Equal contexts stand together and are prefilled once. Every batch holds at least one row, whatever the budget.
+    Equal contexts are adjacent and prefilled once. Every batch has at least one row, for any budget.
     """
     order = sorted(range(len(requests)), key=lambda i: (len(requests[i].context), requests[i].context))
     waiting = [(i, k) for i in order for k in range(len(requests[i].seeds))]
@@ -80,10 +80,10 @@ def plan_batches(
 def plan_tiles(
     requests: Sequence[Request], max_new_tokens: int, budget: Budget
 ) -> Iterator[tuple[Batch, list[tuple[int, int]]]]:
-    """The same in tiles whose shape follows from the length of a prompt: prompts of up to 16, 32, 48 … tokens, padded to
-    that, in a number of rows that the budget alone decides; an open place is filled with a copy of the tile's first sample.
+    """The same in tiles whose shape is a function of the prompt length: prompts padded to 16, 32, 48 … tokens, with a number
+    of rows that depends on the budget only; unused rows are filled with copies of the tile's first sample.
 
-    The kernels and the order of every sum then are the same for a sample whatever else is drawn.
+    A sample's kernels and the order of its sums are then independent of the other samples.
     """
     by_width: dict[int, list[tuple[int, int]]] = {}
     for i, request in enumerate(requests):
@@ -101,7 +101,7 @@ def plan_tiles(
 
 
 def tile_rows(width: int, max_new_tokens: int, budget: Budget) -> int:
-    """How many rows a tile of prompts of this width has."""
+    """Number of rows of a tile with prompts of this width."""
     return max(
         1,
         min(TILE_ROWS, budget.rows, budget.cache_tokens // (width + max_new_tokens), budget.prefill_tokens // width),
@@ -111,7 +111,7 @@ def tile_rows(width: int, max_new_tokens: int, budget: Budget) -> int:
 def plan_alone(
     requests: Sequence[Request], max_new_tokens: int, budget: Budget
 ) -> Iterator[tuple[Batch, list[tuple[int, int]]]]:
-    """The same, each request in batches of its own, for models whose rows depend on where they stand in a tile."""
+    """The same with separate batches per request, for models whose rows depend on their position in a tile."""
     for i, request in enumerate(requests):
         for batch, places in plan_batches([request], max_new_tokens, budget):
             yield replace(batch, width=len(request.context)), [(i, k) for _, k in places]

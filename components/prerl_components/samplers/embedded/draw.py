@@ -1,4 +1,4 @@
-"""From logits to a token: the distribution that is sampled from, its entropy, and an inverse-CDF draw.
+"""Sampling a token from logits: the decoding distribution, its entropy, and an inverse-CDF draw.
 
 Axes: R rows, V vocabulary, K tokens of a block.
 """
@@ -13,15 +13,15 @@ from torch import Tensor
 from prerl_spec.sdk import Decoding
 
 BLOCK = 64
-"""Uniforms drawn at a time from each sample's stream."""
+"""Number of uniforms drawn at once from each sample's stream."""
 
 MAX_ELEMENTS = 1 << 24
-"""Entries of [R, V] that are worked on at once: the draw holds a few arrays of this size beside the logits."""
+"""Maximum entries of [R, V] processed at once: the draw allocates a few arrays of this size besides the logits."""
 
 
 class UniformStreams:
-    """One stream of uniforms in [0, 1) a sample: a counter-based generator (Philox4x64-10, Salmon et al., SC 2011)
-    keyed by the sample's seed, so that the t-th number depends on the seed and t only, in whatever batch it is drawn."""
+    """One stream of uniforms in [0, 1) per sample: a counter-based generator (Philox4x64-10, Salmon et al., SC 2011)
+    keyed by the sample's seed, so that the t-th number depends on the seed and t only, in any batch."""
 
     def __init__(self, seeds: Sequence[int]) -> None:
         self._generators = [np.random.Generator(np.random.Philox(key=seed % (1 << 128))) for seed in seeds]
@@ -40,11 +40,11 @@ class Drawn(NamedTuple):
 
 
 def log_distribution(logits_RV: Tensor, decoding: Decoding) -> Tensor:
-    """[R, V] float32 log-probabilities of the distribution that is sampled from; -inf outside the kept tokens.
+    """[R, V] float32 log-probabilities of the decoding distribution; -inf outside the kept tokens.
 
-    log softmax(z / T) over the top_k likeliest tokens (all that tie with the k-th are kept), then over the smallest
-    set of likeliest tokens that holds top_p of the rest (Holtzman et al., arXiv:1904.09751), renormalised. At
-    temperature 0 it is the plain log softmax(z): what greedy decoding picks from.
+    log softmax(z / T) over the top_k most likely tokens (ties with the k-th are kept), then over the smallest set of most
+    likely tokens with at least top_p of the remaining mass (Holtzman et al., arXiv:1904.09751), renormalised. At
+    temperature 0 it is log softmax(z), from which greedy decoding takes the argmax.
     """
     z_RV = logits_RV.float()
     if decoding.temperature == 0:
@@ -65,9 +65,9 @@ def log_distribution(logits_RV: Tensor, decoding: Decoding) -> Tensor:
 
 
 def draw(logits_RV: Tensor, decoding: Decoding, uniform_R: Tensor | None) -> Drawn:
-    """A token a row: the first whose cumulative probability exceeds the row's uniform; the likeliest without uniforms.
+    """One token per row: the first whose cumulative probability exceeds the row's uniform; the argmax without uniforms.
 
-    Never a token of probability 0. Rows with non-finite logits give a NaN log-probability and some token.
+    Never a token of probability 0. Rows with non-finite logits get a NaN log-probability and an arbitrary token.
     """
     num_rows = max(1, MAX_ELEMENTS // logits_RV.shape[-1])
     parts = [
@@ -87,8 +87,8 @@ def _draw(logits_RV: Tensor, decoding: Decoding, uniform_R: Tensor | None) -> Dr
         # largest uniform is 1 - 2^-53, so its product with the total stays below the total.
         cdf_RV = p_RV.cumsum(dim=-1, dtype=torch.float64)
         token_R1 = torch.searchsorted(cdf_RV, uniform_R[:, None] * cdf_RV[:, -1:], right=True)
-        # Rows of NaN have no such token.
+        # In rows of NaN there is no such token.
         token_R1 = token_R1.clamp_max(logp_RV.shape[-1] - 1)
-    # 0 * -inf is NaN; 0 * the least float32 is 0.
+    # 0 * -inf is NaN; 0 * the lowest finite float32 is 0.
     entropy_R = -(p_RV * logp_RV.clamp_min(torch.finfo(torch.float32).min)).sum(dim=-1)
     return Drawn(token_R1[:, 0], logp_RV.gather(1, token_R1)[:, 0], entropy_R)

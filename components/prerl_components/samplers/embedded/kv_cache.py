@@ -1,6 +1,6 @@
-"""A key-value cache with room to grow: a decoded token is written in place instead of copying everything before it.
+"""A key-value cache with spare capacity: a decoded token is written in place instead of copying all earlier ones.
 
-Layers that are not plain attention (linear attention, indexers) stay as transformers makes them.
+Layers other than plain attention (linear attention, indexers) keep transformers' own cache layers.
 """
 
 from typing import Any
@@ -9,15 +9,15 @@ from torch import Tensor
 from transformers.cache_utils import Cache, DynamicCache, DynamicLayer, DynamicSlidingWindowLayer
 
 MIN_ROOM = 64
-"""Tokens that a buffer is made longer by, at least: a growth copies the whole layer."""
+"""Minimum growth of a buffer, in tokens: growing it copies the whole layer."""
 
 
 class RoomyLayer(DynamicLayer):  # type: ignore[no-untyped-call]
     """Keys and values [rows, heads, tokens, head_dim] as views of longer buffers.
 
     `DynamicLayer` concatenates at every token, which took 22 % of the time of a decoded token at 128 rows of the
-    default experiment's model, 45 % at 1024. Here a prefill is kept as it comes, and the first token after it, or a
-    `reorder_cache`, moves it into a buffer with room for half as many tokens again.
+    default experiment's model, 45 % at 1024. Here a prefill is stored without a copy, and the first token after it, or a
+    `reorder_cache`, moves it into a buffer with capacity for half as many tokens again.
     """
 
     _key_buffer: Tensor
@@ -39,14 +39,14 @@ class RoomyLayer(DynamicLayer):  # type: ignore[no-untyped-call]
         return self._show(end)
 
     def reorder_cache(self, beam_idx: Tensor) -> None:
-        """Row i becomes a copy of row `beam_idx[i]`; rows may be repeated or left out."""
+        """Row i becomes a copy of row `beam_idx[i]`; rows may be repeated or omitted."""
         used = self.get_seq_length()
         self._key_buffer = _with_room(self._key_buffer[:, :, :used].index_select(0, beam_idx))
         self._value_buffer = _with_room(self._value_buffer[:, :, :used].index_select(0, beam_idx))
         self._show(used)
 
     def bytes_per_token(self) -> int:
-        """What one token of one row takes, in bytes."""
+        """Size of one token of one row, in bytes."""
         return sum(b.element_size() * b.shape[1] * b.shape[3] for b in (self._key_buffer, self._value_buffer))
 
     def _show(self, used: int) -> tuple[Tensor, Tensor]:

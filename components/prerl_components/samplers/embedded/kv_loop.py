@@ -1,6 +1,6 @@
-"""The decoding loop of one batch: draw a token for each row, end rows, drop ended rows, advance the rest.
+"""The decoding loop of one batch: sample a token for each row, mark ended rows, drop them, advance the rest.
 
-Axes: S samples of the batch, R rows still in the cache, T tokens that a response may have, V vocabulary.
+Axes: S samples of the batch, R rows still in the cache, T = max_new_tokens, V vocabulary.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -16,17 +16,17 @@ from prerl_components.samplers.embedded.stop_texts import StopTexts
 from prerl_spec.sdk import Decoding, Generation, RunFailed
 
 DROP_SHARE = 0.125
-"""Share of ended rows from which dropping them is worth a copy of the cache."""
+"""Fraction of ended rows above which dropping them pays for the copy of the cache."""
 
 Stop = Literal["eos", "stop", "length"]
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Prompts to continue, and for each sample the number of its prompt and its seed.
+    """Prompts to continue, and for each sample the index of its prompt and its seed.
 
-    With a `width` the batch keeps its shape to the end: prompts are padded to so many tokens, and ended rows stay. The last
-    `fillers` samples are there for the shape only, and are thrown away.
+    With a `width` the batch keeps its shape to the end: prompts are padded to `width` tokens, and ended rows are kept. The
+    last `fillers` samples only fill up the shape and are discarded.
     """
 
     contexts: tuple[tuple[int, ...], ...]
@@ -37,7 +37,7 @@ class Batch:
 
 
 class Responses:
-    """What has been drawn: [S, T] tokens, log-probabilities and entropies, and where and why each sample ended."""
+    """Sampled so far: [S, T] tokens, log-probabilities and entropies, and each sample's length and stop reason."""
 
     def __init__(self, num_samples: int, max_new_tokens: int, device: torch.device) -> None:
         shape = (num_samples, max_new_tokens)
@@ -48,13 +48,13 @@ class Responses:
         self.stop_S: list[Stop] = ["length"] * num_samples
 
     def write(self, t: int, sample_R: Tensor, drawn: Drawn) -> None:
-        """The t-th token of these samples; what is written beyond a sample's end is never read."""
+        """Stores the t-th token of these samples; entries beyond a sample's end are never read."""
         self.token_ST[sample_R, t] = drawn.token_R
         self.logp_ST[sample_R, t] = drawn.logp_R
         self.entropy_ST[sample_R, t] = drawn.entropy_R
 
     def generations(self) -> list[Generation]:
-        """One a sample, in order."""
+        """One Generation per sample, in order."""
         longest = max(self.length_S)
         written = (self.token_ST, self.logp_ST, self.entropy_ST)
         token_ST, logp_ST, entropy_ST = (values_ST[:, :longest].tolist() for values_ST in written)
@@ -65,8 +65,8 @@ class Responses:
 
 
 class BatchLoop:
-    """Continues every sample of a batch to its end. `sample_R` and `alive_R` say, for each row that is still in the
-    cache, which sample it is and whether it goes on."""
+    """Decodes every sample of a batch to its end. For each row still in the cache, `sample_R` is its sample and `alive_R`
+    whether it is unfinished."""
 
     def __init__(
         self,
@@ -94,9 +94,9 @@ class BatchLoop:
         self._num_alive = num_samples
 
     def run(self, ended: Callable[[int], None]) -> list[Generation]:
-        """One generation a sample, in the batch's order; `ended(n)` is told when n more samples have ended.
+        """One generation per sample, in the batch's order; calls `ended(n)` when n more samples have ended.
 
-        Raises RunFailed where the model's logits are not finite.
+        Raises RunFailed if the model's logits are not finite.
         """
         logits_RV = self._prefill()
         for t in range(self._decoding.max_new_tokens):
@@ -112,7 +112,7 @@ class BatchLoop:
         return self._responses.generations()[: self._num_wanted]
 
     def _prefill(self) -> Tensor:
-        """[R, V] logits of every sample's first token: each prompt is computed once, then copied to its samples."""
+        """[R, V] logits of every sample's first token: each prompt is prefilled once, then copied to its samples."""
         logits_PV = self._rows.prefill(self._batch.contexts, self._decoding.max_new_tokens, self._batch.width)
         prompt_R = torch.tensor(self._batch.prompt_S, device=self._device)
         self._rows.select(prompt_R)
@@ -126,18 +126,18 @@ class BatchLoop:
         return self._uniform_RK[:, t % BLOCK]
 
     def _end_rows(self, t: int, drawn: Drawn) -> int:
-        """Notes which rows end with their t-th token, and why; returns how many of them are wanted."""
+        """Records which rows end with their t-th token, and why; returns how many of them are not fillers."""
         is_eos_R = torch.isin(drawn.token_R, self._eos_ids)
-        # One look at the device a token: a row whose logits were not finite shows up among the ended ones.
+        # One device synchronisation per token: rows with non-finite logits are found together with the ended ones.
         suspects: list[int] = (is_eos_R | drawn.logp_R.isnan()).nonzero()[:, 0].tolist()
         found: dict[int, Stop] = dict.fromkeys(suspects, "eos")
         if suspects and bool(drawn.logp_R[suspects].isnan().any()):
             raise RunFailed(
                 f"the model's logits are not finite at token {t + 1} of a response",
-                hint="look at the last steps' grad_norm and lr: the weights have probably diverged",
+                hint="check grad_norm and lr of the last steps: the weights have probably diverged",
             )
         if self._stops is not None:
-            for row in self._rows_that_said(self._stops, t, drawn.token_R):
+            for row in self._rows_at_stop(self._stops, t, drawn.token_R):
                 found.setdefault(row, "stop")
         new = [row for row in found if self._alive_R[row]]
         for row in new:
@@ -148,10 +148,10 @@ class BatchLoop:
         return self._wanted(new)
 
     def _wanted(self, rows: Iterable[int]) -> int:
-        """How many of these rows are no fillers."""
+        """How many of these rows are not fillers."""
         return sum(self._sample_R[row] < self._num_wanted for row in rows)
 
-    def _rows_that_said(self, stops: StopTexts, t: int, token_R: Tensor) -> Iterator[int]:
+    def _rows_at_stop(self, stops: StopTexts, t: int, token_R: Tensor) -> Iterator[int]:
         """Rows whose t-th token completes a stop string."""
         first = max(0, t + 1 - stops.num_tokens)
         for row, token in enumerate(token_R.tolist()):
@@ -161,9 +161,9 @@ class BatchLoop:
                     yield row
 
     def _drop_rows(self, token_R: Tensor) -> Tensor:
-        """Leaves out the ended rows once they are a share worth it; returns the tokens of the rows that stay.
+        """Drops the ended rows once they exceed DROP_SHARE; returns the tokens of the remaining rows.
 
-        Never where the batch must keep its shape: when a row ends, the last bits of the others would change with it.
+        Never for a batch that must keep its shape: dropping a row would change the last bits of the others.
         """
         if self._batch.width is not None or len(self._alive_R) - self._num_alive < DROP_SHARE * len(self._alive_R):
             return token_R

@@ -1,4 +1,4 @@
-"""Prompts in a key-value cache: each prefilled once, copied to the rows that continue it, advanced token by token.
+"""Prompts in a key-value cache: each prefilled once, copied to its rows, and advanced token by token.
 
 Axes: P prompts, R rows (samples being continued), L tokens of the longest prompt, V vocabulary.
 """
@@ -13,10 +13,9 @@ from prerl_components.samplers.embedded.kv_cache import RoomyLayer, roomy_cache
 
 
 class KvRows:
-    """A batch of rows that a causal language model continues through its own forward.
+    """A batch of rows that a causal language model continues through its own forward pass.
 
-    Prompts of different lengths stand at the right end of L columns, with positions counted from their first token and
-    the padding before it masked out.
+    Prompts are left-padded to L columns, with positions counted from their first token and the padding masked out.
     """
 
     def __init__(self, module: nn.Module, device: torch.device) -> None:
@@ -24,8 +23,8 @@ class KvRows:
         self._device = device
         config: Any = module.config
         self._cache, attends_to_all = roomy_cache(config)
-        # Where all layers share one mask and take it as it is, a view of ours spares the model building its own from
-        # the padding at each token (0.15 ms of Python at three layers).
+        # If all layers share one mask and use it unchanged, passing a view of ours saves the model from building its own
+        # from the padding at each token (0.15 ms of Python at three layers).
         self._ready_mask = attends_to_all and config._attn_implementation == "sdpa"
         self._seen_RT: Tensor | None = None
         self._position_R = torch.zeros(0, dtype=torch.long, device=device)
@@ -33,7 +32,8 @@ class KvRows:
     def prefill(self, contexts: Sequence[Sequence[int]], num_new: int, width: int | None = None) -> Tensor:
         """[P, V] logits of the first new token of each prompt; up to `num_new` tokens will be appended.
 
-        `width` is how many columns there are, where the longest prompt should not decide that, nor equal lengths the mask.
+        `width` fixes the number of columns, and a mask is then used for equal lengths too; by default it is the longest
+        prompt's length.
         """
         lengths = torch.tensor([len(context) for context in contexts], device=self._device)
         longest = width or max(len(context) for context in contexts)
@@ -48,7 +48,7 @@ class KvRows:
         return self._forward(ids_PL, position_PL, mask)
 
     def select(self, rows: Tensor) -> None:
-        """Row i becomes a copy of the present row `rows[i]`; rows may be repeated or left out."""
+        """Row i becomes a copy of the current row `rows[i]`; rows may be repeated or omitted."""
         self._cache.reorder_cache(rows)  # type: ignore[arg-type]
         self._position_R = self._position_R.index_select(0, rows)
         if self._seen_RT is not None:
@@ -65,7 +65,7 @@ class KvRows:
         return logits_RV
 
     def bytes_per_token(self) -> int:
-        """What one token of one row takes in the cache, in bytes; known after the prefill."""
+        """Size of one token of one row in the cache, in bytes; known after the prefill."""
         return sum(layer.bytes_per_token() for layer in self._cache.layers if isinstance(layer, RoomyLayer))
 
     def _forward(self, ids: Tensor, positions: Tensor, mask: Tensor | None) -> Tensor:

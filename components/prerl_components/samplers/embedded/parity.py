@@ -1,4 +1,4 @@
-"""Whether decoding with a key-value cache gives a model's own log-probabilities: asked once, before a run relies on it."""
+"""Checks once, before sampling, that decoding with a key-value cache reproduces a plain forward's log-probabilities."""
 
 from collections.abc import Sequence
 
@@ -10,16 +10,16 @@ from prerl_components.samplers.embedded.kv_rows import KvRows
 from prerl_spec.sdk import EnvironmentUnmet
 
 TOLERANCE = 1e-3
-"""Nats, in float32: rounding stays near 1e-6, a row that sees its neighbours or the padding is off by 1e-2 and more."""
+"""In nats, for float32: rounding stays near 1e-6; a row that attends to other rows or padding is off by at least 1e-2."""
 
 HALF_TOLERANCE = 0.3
-"""Nats, for kernels that compute in 16 bits only."""
+"""In nats, for kernels that compute in 16 bits only."""
 
 NUM_NEW = 4
 """Tokens appended to each prompt; a row is dropped after half of them."""
 
 WIDEST_WINDOW = 64
-"""Sliding windows up to this are left by the prompts of the check."""
+"""The check's prompts exceed sliding windows up to this length."""
 
 
 def check_parity(
@@ -27,8 +27,8 @@ def check_parity(
 ) -> int:
     """Compares rows that were prefilled together, copied, dropped and advanced with one plain forward each.
 
-    Both with padding (unequal prompts) and without. Returns what one token of one row takes in the cache, in bytes.
-    Raises EnvironmentUnmet for a model that cannot be decoded like this.
+    Both with padding (unequal prompts) and without. Returns the size of one token of one row in the cache, in bytes.
+    Raises EnvironmentUnmet for a model that cannot be decoded with a key-value cache.
     """
     longest = max(1, min(max_length - NUM_NEW, _revealing_length(module)))
     random = np.random.default_rng(0)
@@ -40,20 +40,20 @@ def check_parity(
         except (TypeError, AttributeError, NotImplementedError, ValueError, RuntimeError, IndexError) as error:
             raise EnvironmentUnmet(
                 f"{type(module).__name__} cannot be decoded with a key-value cache: {error}",
-                hint="use a decoder-only model of transformers whose attention layers keep keys and values",
+                hint="use a decoder-only transformers model whose attention layers cache keys and values",
             ) from error
         if not gap <= tolerance:
             raise EnvironmentUnmet(
-                f"{type(module).__name__}: log-probabilities with a key-value cache are {gap:.2g} nats off those of a "
-                f"plain forward ({tolerance:g} allowed)",
-                hint='try another attention of the model, such as "eager", or use another model',
+                f"{type(module).__name__}: log-probabilities with a key-value cache differ by {gap:.2g} nats from those of "
+                f"a plain forward ({tolerance:g} allowed)",
+                hint='try another `attention` of the model, such as "eager", or use another model',
             )
     return size
 
 
 def rows_agree(module: nn.Module, device: torch.device, *, vocabulary: int, width: int, num_rows: int) -> bool:
-    """Whether equal rows of a tile have equal logits, bit for bit, wherever they stand in it: a kernel may treat the rows
-    at an edge in another way than the rest."""
+    """Whether equal rows of a tile have bitwise equal logits at every position: a kernel may treat the rows at an edge
+    differently from the rest."""
     random = np.random.default_rng(0)
     context = random.integers(0, vocabulary, max(1, width - 3)).tolist()
     rows = KvRows(module, device)
@@ -74,7 +74,7 @@ def _revealing_length(module: nn.Module) -> int:
 def _largest_gap(
     module: nn.Module, device: torch.device, contexts: Sequence[Sequence[int]], new_ST: Tensor
 ) -> tuple[float, int]:
-    """Largest |difference of log-probabilities|, nats, and the cache's bytes a token.
+    """Largest |difference of log-probabilities|, nats, and the cache's bytes per token.
 
     Samples 0 and 1 continue the first prompt, sample 2 the second; sample 0 is dropped half-way.
     """
@@ -99,7 +99,7 @@ def _largest_gap(
 
 
 def _plain_logps(module: nn.Module, device: torch.device, context: Sequence[int], new_T: Tensor) -> Tensor:
-    """[NUM_NEW + 1, V]: after the context and after each new token, from one forward without a cache."""
+    """[NUM_NEW + 1, V] log-probabilities after the context and after each new token, from one forward without a cache."""
     ids = torch.cat([torch.tensor(context, device=device), new_T])[None]
     positions = torch.arange(ids.shape[1], device=device)[None]
     output = module(input_ids=ids, position_ids=positions, use_cache=False)

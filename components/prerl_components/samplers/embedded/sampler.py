@@ -1,4 +1,4 @@
-"""The embedded sampler, opened: the trainer's module in evaluation mode for as long as it draws."""
+"""The opened embedded sampler: decodes with the trainer's module in evaluation mode."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -23,11 +23,11 @@ from prerl_components.samplers.shared.context_limit import check_context_fits
 from prerl_spec.sdk import Decoding, Generation, OpenSampler, Request, SamplerSite
 
 Plan = Callable[[Sequence[Request], int, Budget], Iterator[tuple[Batch, list[tuple[int, int]]]]]
-"""(requests, max_new_tokens, budget) -> batches, and whose samples each holds."""
+"""(requests, max_new_tokens, budget) -> batches, each with its samples' (request, seed) indices."""
 
 
 class EmbeddedSampler:
-    """Draws from the module that is trained, as it stands."""
+    """Samples from the module being trained, with its current weights."""
 
     def __init__(self, site: SamplerSite) -> None:
         self._module = site.model.module
@@ -37,7 +37,7 @@ class EmbeddedSampler:
         self._max_length = site.max_length
         module: Any = self._module
         vocabulary, hidden = module.get_input_embeddings().weight.shape
-        # float32 shows a wrong row best; flash attention has no float32 kernel.
+        # Wrong rows are easiest to detect in float32; flash attention has no float32 kernel.
         in_float32 = module.dtype == torch.float32 and not module.config._attn_implementation.startswith("flash")
         with torch.inference_mode(), evaluation_mode(self._module), self._autocast(enabled=not in_float32):
             size = check_parity(
@@ -53,11 +53,11 @@ class EmbeddedSampler:
     def generate(
         self, requests: Sequence[Request], decoding: Decoding, progress: Callable[[int, int], None] | None = None
     ) -> list[list[Generation]]:
-        """One list a request, one Generation a seed, in order.
+        """One list per request, one Generation per seed, in order.
 
-        A sample depends on the weights, its context, the decoding and its own seed: what else is drawn with it moves
-        logits by rounding only, and not even that at an invariant site. Raises RunFailed for a context that leaves no
-        room, and for logits that are not finite.
+        A sample depends on the weights, its context, the decoding and its own seed: other samples in its batch change its
+        logits by rounding only, and not at all with determinism "invariant". Raises RunFailed for a context that leaves no
+        room for max_new_tokens, and for non-finite logits.
         """
         check_context_fits(requests, decoding.max_new_tokens, self._max_length)
         stops = StopTexts(self._codec, decoding.stop) if decoding.stop else None
@@ -78,10 +78,10 @@ class EmbeddedSampler:
         return [[drawn[i, k] for k in range(len(request.seeds))] for i, request in enumerate(requests)]
 
     def sync(self, version: int) -> None:
-        """Nothing to do: the weights are the trainer's own."""
+        """Does nothing: the weights are the trainer's own."""
 
     def _invariant_plan(self, vocabulary: int) -> Plan:
-        """Tiles, where it does not matter where in a tile a row stands; else each request alone."""
+        """Tiles, if a row's position in a tile does not affect its logits; otherwise separate batches per request."""
         with torch.inference_mode(), evaluation_mode(self._module), self._autocast():
             agree = rows_agree(
                 self._module,
@@ -99,7 +99,7 @@ class EmbeddedSampler:
 
 @contextmanager
 def evaluation_mode(module: nn.Module) -> Iterator[None]:
-    """Dropout off inside; every submodule's own mode is put back after."""
+    """Evaluation mode inside the context; restores every submodule's own mode afterwards."""
     training = [part for part in module.modules() if part.training]
     module.eval()
     try:
@@ -111,5 +111,5 @@ def evaluation_mode(module: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def open_embedded(site: SamplerSite) -> Iterator[OpenSampler]:
-    """Raises EnvironmentUnmet for a model that cannot be decoded with a key-value cache."""
+    """Opens the sampler. Raises EnvironmentUnmet for a model that cannot be decoded with a key-value cache."""
     yield EmbeddedSampler(site)

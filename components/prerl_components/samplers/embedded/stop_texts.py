@@ -1,17 +1,17 @@
-"""When a response has said one of its stop strings."""
+"""Detects stop strings at the end of a response."""
 
 from collections.abc import Sequence
 
 from prerl_spec.sdk import Codec
 
 SPARE_TOKENS = 8
-"""Tokens looked at beyond one a byte: special tokens and halves of characters may add no text."""
+"""Tokens decoded beyond one per byte: special tokens and parts of characters may add no text."""
 
 
 class StopTexts:
-    """Looks for the stop strings in the text of a response's last tokens, special tokens spelled out.
+    """Searches the text of a response's last tokens, special tokens included, for stop strings.
 
-    The prompt is not looked at: a stop string that begins there does not count.
+    The prompt is not searched: a stop string that begins there does not count.
     """
 
     def __init__(self, codec: Codec, texts: Sequence[str]) -> None:
@@ -22,7 +22,7 @@ class StopTexts:
         self.num_tokens = max((len(text.encode()) for text in texts), default=0) + SPARE_TOKENS
 
     def may_end_with(self, token: int) -> bool:
-        """Whether the token could be the last one of a stop string: cheap, it saves decoding most tails."""
+        """Whether the token could be the last one of a stop string: a cheap test that saves decoding most tails."""
         known = self._may_end.get(token)
         if known is None:
             # Twice, since some decoders drop the space before the first token; � may be half of any character.
@@ -31,6 +31,6 @@ class StopTexts:
         return known
 
     def in_tail(self, tokens: Sequence[int]) -> bool:
-        """Whether the text of the last `num_tokens` tokens of a response holds a stop string."""
+        """Whether the text of the last `num_tokens` tokens of a response contains a stop string."""
         text = self._codec.decode(tokens[-self.num_tokens :], skip_special=False)
         return any(stop in text for stop in self._texts)

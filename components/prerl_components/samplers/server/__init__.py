@@ -1,1 +1,1 @@
-"""The sampler `vllm_server`: client, protocol, weight transfer, and what runs inside the server. Highest floor."""
+"""The sampler `vllm_server`: client, protocol, weight transfer, and the server-side extension. Highest layer."""

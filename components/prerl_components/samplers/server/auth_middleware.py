@@ -1,7 +1,7 @@
-"""The server's door, put there by `--middleware`: every path but the health check asks for the key.
+"""Authentication for the server, installed with `--middleware`: every path except the health check requires the key.
 
-vLLM's own key guards `/v1` alone; its development paths, by which weights are replaced and methods of a worker called,
-would stand open to every user of the machine.
+vLLM's own key protects `/v1` only; its development paths, which replace weights and call worker methods, would be open to
+every user of the machine.
 """
 
 import os
@@ -19,7 +19,7 @@ OPEN_PATHS = ("/health",)
 
 
 class KeyGuard:
-    """ASGI middleware; where the environment has no key, nothing gets through."""
+    """ASGI middleware; without a key in the environment it rejects every request."""
 
     def __init__(self, app: Callable[[Scope, Receive, Send], Awaitable[None]]) -> None:
         self._app = app
@@ -32,7 +32,7 @@ class KeyGuard:
         elif scope["type"] == "http":
             headers = [(b"content-type", b"application/json")]
             await send({"type": "http.response.start", "status": 401, "headers": headers})
-            await send({"type": "http.response.body", "body": b'{"error": "the key is missing, or another one"}'})
+            await send({"type": "http.response.body", "body": b'{"error": "the API key is missing or wrong"}'})
         else:
             await send({"type": "websocket.close", "code": 1008})
 

@@ -1,11 +1,11 @@
-"""One server as the sampler uses it: which weights it holds, new ones, samples, and scores of a text."""
+"""Client of one vLLM server: its state and weight version, weight pushes, samples, and log-probabilities of texts."""
 
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from prerl_components.samplers.server.connection import Refused, ServerConnection, ServerFault
+from prerl_components.samplers.server.connection import HttpError, ServerConnection, ServerFault
 from prerl_components.samplers.server.protocol import LOGPROBS_MODE, PROTOCOL, ServerState
 from prerl_components.samplers.shared.weight_probe import Text
 
@@ -13,11 +13,11 @@ CALL_SECONDS = 60.0
 LOAD_SECONDS = 1800.0
 """A push may wait for a network file system."""
 
-RESTART = "start it with `prerl-spec serve SPEC`, which starts it with what the trainer needs"
+RESTART = "start it with `prerl-spec serve SPEC`, which sets the options that the trainer needs"
 
 
-class Answer(NamedTuple):
-    """One sample as a server gives it."""
+class ServerSample(NamedTuple):
+    """One sample as returned by a server."""
 
     tokens: tuple[int, ...]
     logps: tuple[float, ...]
@@ -25,101 +25,101 @@ class Answer(NamedTuple):
 
 
 class ServerCalls:
-    """The calls to one server. Every method raises ServerFault, with the address, what was seen and what to do."""
+    """The calls to one server. Every method raises ServerFault, with the URL, the problem and a hint."""
 
     def __init__(self, connection: ServerConnection) -> None:
         self.connection = connection
         self.url = connection.url
 
     def state(self) -> ServerState:
-        """What every worker of the server says alike."""
+        """The state of the server's workers. Raises ServerFault if they differ."""
         try:
-            answer = self.connection.ask("/collective_rpc", {"method": "prerl_state"}, seconds=CALL_SECONDS)
-        except Refused as error:
-            raise self._foreign(f"it has no /collective_rpc ({error.status})") from error
+            response = self.connection.post_idempotent(
+                "/collective_rpc", {"method": "prerl_state"}, seconds=CALL_SECONDS
+            )
+        except HttpError as error:
+            raise self._incompatible(f"it has no /collective_rpc ({error.status})") from error
         except ServerFault as fault:
-            if "prerl_state" in fault.seen:
-                raise self._foreign("it runs without prerl-spec's worker extension") from fault
+            if "prerl_state" in fault.problem:
+                raise self._incompatible("it runs without prerl-spec's worker extension") from fault
             raise
-        return self._one_state(answer)
+        return self._one_state(response)
 
-    def require_same_model(self, mine: Mapping[str, Any], dtype: str) -> ServerState:
-        """Compares with the trainer's model, and the server's way to compute with what training needs."""
+    def require_same_model(self, expected: Mapping[str, Any], dtype: str) -> ServerState:
+        """Raises ServerFault if the server's model, dtype, logprobs_mode or protocol differ from the trainer's."""
         state = self.state()
         found = {
-            **{name: (value, state.model[name]) for name, value in mine.items() if name in state.model},
+            **{name: (value, state.model[name]) for name, value in expected.items() if name in state.model},
             "dtype": (dtype, state.dtype),
             "logprobs_mode": (LOGPROBS_MODE, state.logprobs_mode),
             "protocol": (PROTOCOL, state.protocol),
         }
-        wrong = [f"{name} {theirs}, here {ours}" for name, (ours, theirs) in found.items() if ours != theirs]
+        wrong = [f"{name} {actual}, trainer {wanted}" for name, (wanted, actual) in found.items() if wanted != actual]
         if wrong:
-            raise ServerFault(
-                self.url, f"it serves something else than the trainer's model: {'; '.join(wrong)}", RESTART
-            )
+            raise ServerFault(self.url, f"its model differs from the trainer's: {'; '.join(wrong)}", RESTART)
         return state
 
     def require_version(self, version: str) -> None:
-        """Refuses a server that holds other weights than those of this version."""
+        """Raises ServerFault if the server holds other weights than this version."""
         held = self.state().version
         if held != version:
-            words = "no weights of any trainer: it was restarted" if held is None else f"the weights {held}"
+            found = "no pushed weights (it was restarted)" if held is None else f"the weights {held}"
             raise ServerFault(
                 self.url,
-                f"it holds {words}; the trainer's are {version}",
-                "no sample of it is used; the same command goes on and pushes its own weights. One server serves one run "
-                "at a time",
+                f"it holds {found}; the trainer's are {version}",
+                "its samples are discarded; re-run the same command to resume, which pushes the weights again. A server "
+                "can serve only one run at a time",
             )
 
     def load(self, folder: Path, version: str) -> None:
-        """Has the server take the weights of a folder, and drop what it has cached from others."""
+        """Makes the server load the weights of a folder and reset its prefix cache."""
         body = {"method": "prerl_load", "args": [str(folder), version], "timeout": LOAD_SECONDS}
         try:
-            answer = self.connection.tell("/collective_rpc", body, seconds=LOAD_SECONDS)
-            self.connection.tell("/reset_prefix_cache", {}, seconds=CALL_SECONDS)
-        except Refused as error:
-            raise self._foreign(f"it takes no weights ({error})") from error
-        held = self._one_state(answer).version
+            response = self.connection.post("/collective_rpc", body, seconds=LOAD_SECONDS)
+            self.connection.post("/reset_prefix_cache", {}, seconds=CALL_SECONDS)
+        except HttpError as error:
+            raise self._incompatible(f"it does not accept weights ({error})") from error
+        held = self._one_state(response).version
         if held != version:
-            raise ServerFault(self.url, f"it was given the weights {version} and holds {held}", RESTART)
+            raise ServerFault(self.url, f"after the push of {version} it holds {held}", RESTART)
 
-    def forget(self) -> None:
-        """Before weights come another way: what it holds from now on counts as nobody's."""
+    def clear_version(self) -> None:
+        """Clears the server's version before a push by a transfer engine: its weights then match no version."""
         self._version_call("prerl_forget", [])
 
-    def hold(self, version: str) -> None:
-        """After weights came another way: they are this version. What was cached from others is dropped."""
+    def set_version(self, version: str) -> None:
+        """Sets the server's version after a push by a transfer engine, and resets its prefix cache."""
         self._version_call("prerl_hold", [version])
         self.transfer("reset_prefix_cache", {})
 
     def transfer(self, path: str, body: dict[str, Any]) -> None:
-        """A call of vLLM's own transfer protocol, once."""
+        """A call of vLLM's own transfer protocol, without retries."""
         try:
-            self.connection.tell(f"/{path}", body, seconds=LOAD_SECONDS)
-        except Refused as error:
-            raise self._foreign(f"it takes no weights ({error})") from error
+            self.connection.post(f"/{path}", body, seconds=LOAD_SECONDS)
+        except HttpError as error:
+            raise self._incompatible(f"it does not accept weights ({error})") from error
 
     def num_workers(self) -> int:
-        """How many processes the server computes in."""
-        answer = self.connection.ask("/collective_rpc", {"method": "prerl_state"}, seconds=CALL_SECONDS)
-        self._one_state(answer)
-        return len(answer["results"])
+        """The number of the server's worker processes."""
+        response = self.connection.post_idempotent("/collective_rpc", {"method": "prerl_state"}, seconds=CALL_SECONDS)
+        self._one_state(response)
+        return len(response["results"])
 
-    def complete(self, body: Mapping[str, Any], *, seconds: float) -> Answer:
-        """One sample. Asked again where the connection breaks: the same seed on the same weights is the same sample."""
+    def complete(self, body: Mapping[str, Any], *, seconds: float) -> ServerSample:
+        """One sample. Retried on a broken connection: the same seed on the same weights gives the same sample."""
         choice = self._completion(
             {**body, "n": 1, "return_token_ids": True, "return_tokens_as_token_ids": True}, seconds=seconds
         )
         tokens, logps = choice.get("token_ids"), (choice.get("logprobs") or {}).get("token_logprobs")
         if not isinstance(tokens, list) or not isinstance(logps, list) or len(tokens) != len(logps):
-            raise self._foreign("its answers hold no token ids with their log-probabilities")
+            raise self._incompatible("its responses contain no token ids with log-probabilities")
         if not all(isinstance(p, float | int) and math.isfinite(p) for p in logps):
             raise ServerFault(
                 self.url,
-                "log-probabilities are not finite",
-                "look at the last steps' grad_norm and lr: the weights have probably diverged",
+                "its log-probabilities are not finite",
+                "check grad_norm and lr of the last steps: the weights have probably diverged",
             )
-        return Answer(tuple(tokens), tuple(map(float, logps)), choice.get("finish_reason"))
+        return ServerSample(tuple(tokens), tuple(map(float, logps)), choice.get("finish_reason"))
 
     def score(self, texts: Sequence[Text]) -> list[list[float]]:
         """log P(token | context, earlier tokens) of each token of each text, at temperature 1, in nats."""
@@ -127,9 +127,9 @@ class ServerCalls:
 
     def _version_call(self, method: str, arguments: list[str]) -> None:
         try:
-            self.connection.tell("/collective_rpc", {"method": method, "args": arguments}, seconds=CALL_SECONDS)
-        except Refused as error:
-            raise self._foreign(f"it does not say which weights it holds ({error})") from error
+            self.connection.post("/collective_rpc", {"method": method, "args": arguments}, seconds=CALL_SECONDS)
+        except HttpError as error:
+            raise self._incompatible(f"it does not report its weight version ({error})") from error
 
     def _scored(self, text: Text) -> list[float]:
         body = {"prompt": [*text.context, *text.tokens], "max_tokens": 1, "prompt_logprobs": 0, "temperature": 1.0}
@@ -138,27 +138,27 @@ class ServerCalls:
             places = choice["prompt_logprobs"][len(text.context) :]
             return [float(place[str(t)]["logprob"]) for place, t in zip(places, text.tokens, strict=True)]
         except (KeyError, TypeError, ValueError):
-            raise self._foreign("it does not score a prompt's tokens") from None
+            raise self._incompatible("it does not return prompt_logprobs") from None
 
     def _completion(self, body: dict[str, Any], *, seconds: float) -> dict[str, Any]:
         try:
-            answer = self.connection.ask("/v1/completions", body, seconds=seconds)
-        except Refused as error:
-            raise ServerFault(self.url, f"it refuses a request ({error})", RESTART) from error
+            response = self.connection.post_idempotent("/v1/completions", body, seconds=seconds)
+        except HttpError as error:
+            raise ServerFault(self.url, f"it rejects a request ({error})", RESTART) from error
         try:
-            choice: dict[str, Any] = answer["choices"][0]
+            choice: dict[str, Any] = response["choices"][0]
         except (KeyError, TypeError, IndexError):
-            raise self._foreign("its answers are not those of vLLM") from None
+            raise self._incompatible("its responses are not in vLLM's format") from None
         return choice
 
-    def _one_state(self, answer: Any) -> ServerState:
+    def _one_state(self, response: Any) -> ServerState:
         try:
-            states = [ServerState(**worker) for worker in answer["results"]]
+            states = [ServerState(**worker) for worker in response["results"]]
         except (KeyError, TypeError):
-            raise self._foreign("its workers do not say which weights they hold") from None
+            raise self._incompatible("its workers do not report their weight version") from None
         if not states or any(state != states[0] for state in states):
             raise ServerFault(self.url, f"its {len(states)} workers do not hold the same weights", RESTART)
         return states[0]
 
-    def _foreign(self, seen: str) -> ServerFault:
-        return ServerFault(self.url, f"{seen}: no server that prerl-spec started", RESTART)
+    def _incompatible(self, problem: str) -> ServerFault:
+        return ServerFault(self.url, f"{problem}: it was not started by `prerl-spec serve`", RESTART)

@@ -1,4 +1,4 @@
-"""The vLLM servers of a spec as processes: their command lines, environments and places on this machine."""
+"""The vLLM servers of a spec as processes: command lines, environments, ports and GPUs."""
 
 import json
 import os
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from prerl_components.samplers.server.api_key import key_file, key_of, leave_new_key, server_folder
+from prerl_components.samplers.server.api_key import key_file, key_of, server_folder, write_new_key
 from prerl_components.samplers.server.protocol import EXTENSION, GUARD, KEY_VARIABLE, LOGPROBS_MODE
 from prerl_components.samplers.shared.weight_files import write_shell
 from prerl_components.samplers.vllm_engine.engine import check_arguments, cpu_arguments
@@ -23,20 +23,20 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 def server_processes(
     urls: Sequence[str], key: str | None, engine: Mapping[str, Any], model: ServedModel
 ) -> tuple[ServerProcess, ...]:
-    """One process for each url whose address this machine has; the rest are for `prerl-spec serve` on other machines.
+    """One process for each URL with an address of this machine; the rest are for `prerl-spec serve` on other machines.
 
-    Raises EnvironmentUnmet where no address is of this machine or one is taken, for an argument that vLLM does not have,
-    and where the processes ask for more GPUs than there are.
+    Raises EnvironmentUnmet if no address belongs to this machine or one is in use, for an argument that vLLM does not
+    have, and if the processes need more GPUs than are visible.
     """
     here = [url for url in urls if _is_free_here(url)]
     if not here:
         raise EnvironmentUnmet(
             f"none of the urls is an address of this machine: {', '.join(urls)}",
-            hint="run `prerl-spec serve` on the machines that have them",
+            hint="run `prerl-spec serve` on the machines with these addresses",
         )
     folder = server_folder(here[0])
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    # Importing vLLM says things to whoever listens.
+    # Importing vLLM prints messages.
     with output_to(folder / "serve.log"):
         check_arguments(engine)
         gpus = _dealt_gpus(len(here), engine)
@@ -49,16 +49,16 @@ def _process(url: str, key: str | None, arguments: Sequence[str], devices: str |
     notes = []
     left: tuple[Path, ...] = ()
     if (secret := key_of(key, url) if key is not None else None) is None:
-        secret, left = leave_new_key(url), (key_file(url),)
-        notes.append(f"the key lies in {key_file(url)}: runs of this user find it there")
+        secret, left = write_new_key(url), (key_file(url),)
+        notes.append(f"the key is in {key_file(url)}, where runs of this user find it")
     if host not in LOOPBACK:
         notes.append(
-            f"{host} is reached from other machines: whoever has the key can read the model and replace its weights, and "
-            "key and samples travel unencrypted. Use it in a network that you trust"
+            f"{host} may be reachable from other machines: anyone with the key can read the model and replace its weights, "
+            "and key and samples are sent unencrypted. Use it only in a trusted network"
         )
     environment = {
         KEY_VARIABLE: secret,
-        # /collective_rpc, by which weights are replaced; the guard asks for the key there too.
+        # Enables /collective_rpc, which replaces weights; KeyGuard requires the key there too.
         "VLLM_SERVER_DEV_MODE": "1",
         "VLLM_NO_USAGE_STATS": "1",
         **({} if devices is None else {"CUDA_VISIBLE_DEVICES": devices}),
@@ -68,7 +68,7 @@ def _process(url: str, key: str | None, arguments: Sequence[str], devices: str |
 
 
 def _program() -> tuple[str, ...]:
-    """`vllm serve`; its CPU distribution has another name, at which that command fails."""
+    """The command of `vllm serve`, which fails in the CPU distribution because of its other name."""
     try:
         metadata.version("vllm")
     except metadata.PackageNotFoundError:
@@ -77,7 +77,7 @@ def _program() -> tuple[str, ...]:
 
 
 def _model_arguments(model: ServedModel, folder: Path) -> Iterator[str]:
-    """A published model by its name, any other by the files that this writes; weights come with the first push."""
+    """A published model by name, any other by files written here; weights come with the first push."""
     declared: Any = model.declared
     if isinstance(name := getattr(declared, "name", None), str):
         yield from ("--model", name)
@@ -98,7 +98,7 @@ def _fixed_arguments(engine: Mapping[str, Any]) -> Iterator[str]:
     yield from ("--worker-extension-cls", EXTENSION, "--middleware", GUARD)
     yield from ("--logprobs-mode", LOGPROBS_MODE, "--generation-config", "vllm", "--disable-uvicorn-access-log")
     defaults = cpu_arguments(engine) if current_platform.is_cpu() else {}
-    # How long a sequence may be is the model's to say here, and vLLM fits the size of a forward to it.
+    # The maximum sequence length is the model's here, and vLLM derives the tokens per forward from it.
     defaults.pop("max_num_batched_tokens", None)
     for name, value in {**defaults, **engine}.items():
         option = name.replace("_", "-")
@@ -111,7 +111,7 @@ def _fixed_arguments(engine: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _dealt_gpus(num_servers: int, engine: Mapping[str, Any]) -> list[str | None]:
-    """CUDA_VISIBLE_DEVICES of each server, None where there is no GPU: a server shares none with another."""
+    """CUDA_VISIBLE_DEVICES of each server, disjoint; None on a machine without GPUs."""
     import torch
 
     if not torch.cuda.is_available():
@@ -120,8 +120,8 @@ def _dealt_gpus(num_servers: int, engine: Mapping[str, Any]) -> list[str | None]
     visible = os.environ.get("CUDA_VISIBLE_DEVICES", ",".join(map(str, range(torch.cuda.device_count())))).split(",")
     if len(visible) < num_servers * each:
         raise EnvironmentUnmet(
-            f"{num_servers} servers with {each} GPUs each, {len(visible)} are visible",
-            hint="fewer urls, or another CUDA_VISIBLE_DEVICES",
+            f"{num_servers} servers with {each} GPUs each: only {len(visible)} GPUs are visible",
+            hint="use fewer `urls`, or change CUDA_VISIBLE_DEVICES",
         )
     return [",".join(visible[i * each : (i + 1) * each]) for i in range(num_servers)]
 
@@ -130,14 +130,14 @@ def _place(url: str) -> tuple[str, int]:
     parts = urlsplit(url)
     if parts.scheme != "http" or parts.port is None or parts.path.rstrip("/"):
         raise EnvironmentUnmet(
-            f"{url} is nothing that a server here can answer at by itself",
-            hint="write http://ADDRESS:PORT; encryption and paths are a proxy's, behind which you start vLLM yourself",
+            f"{url} is not of the form http://ADDRESS:PORT, which a server started here can bind",
+            hint="use http://ADDRESS:PORT; for https or a path, start vLLM yourself behind a proxy",
         )
     return parts.hostname or "", parts.port
 
 
 def _is_free_here(url: str) -> bool:
-    """Whether the address is this machine's. Raises EnvironmentUnmet where it is, and somebody listens there."""
+    """Whether the address belongs to this machine. Raises EnvironmentUnmet if it does and the port is in use."""
     host, port = _place(url)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
@@ -151,6 +151,6 @@ def _is_free_here(url: str) -> bool:
             probe.bind((host, port))
         except OSError as error:
             raise EnvironmentUnmet(
-                f"{url} is taken: {error.strerror}", hint="end what listens there, or write another port in `urls`"
+                f"{url} is in use: {error.strerror}", hint="stop the process there, or use another port in `urls`"
             ) from error
     return True

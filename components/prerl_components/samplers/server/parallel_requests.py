@@ -1,4 +1,4 @@
-"""Many samples at once from several servers: a thread a request, one deadline each, all left at once when one fails."""
+"""Parallel sampling from several servers: one thread and one deadline per request; the first failure aborts all."""
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -6,55 +6,55 @@ from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple
 
-from prerl_components.samplers.server.client import Answer, ServerCalls
+from prerl_components.samplers.server.client import ServerCalls, ServerSample
 from prerl_spec.sdk import Decoding
 
 IN_FLIGHT = 256
-"""Requests to one server at a time: as many sequences as vLLM computes together by default, so that none waits in line
+"""Concurrent requests per server: vLLM's default number of concurrent sequences, so that none waits in the server's queue
 while its deadline runs."""
 
 TICK_SECONDS = 0.5
-"""How long a signal may wait to be seen."""
+"""Maximum delay until a signal is handled."""
 
 
-class Asked(NamedTuple):
-    """One sample to draw, and where."""
+class SampleRequest(NamedTuple):
+    """One sample to draw: the server and the request body."""
 
     server: ServerCalls
     body: Mapping[str, Any]
 
 
 def seconds_allowed(decoding: Decoding) -> float:
-    """The deadline of a sample: two minutes, and a quarter of a second a token."""
+    """The deadline of a sample in seconds: two minutes plus a quarter of a second per token."""
     return 120.0 + 0.25 * decoding.max_new_tokens
 
 
-def draw_all(asked: Sequence[Asked], seconds: float, progress: Callable[[int], None]) -> list[Answer]:
-    """The answers in order. `progress(done)` is called at every answer and twice a second between them, in the caller's
-    thread; what it raises ends the drawing, and so does the first ServerFault."""
-    servers = {id(one.server): one.server for one in asked}
+def draw_all(requested: Sequence[SampleRequest], seconds: float, progress: Callable[[int], None]) -> list[ServerSample]:
+    """The samples in order. `progress(done)` is called in the caller's thread after every sample and at least twice a
+    second; an exception from it, or the first ServerFault, aborts all requests and is raised."""
+    servers = {id(one.server): one.server for one in requested}
     pools = {key: ThreadPoolExecutor(IN_FLIGHT) for key in servers}
-    place: dict[Future[Answer], int] = {}
-    ended: SimpleQueue[Future[Answer]] = SimpleQueue()
-    answers: dict[int, Answer] = {}
+    index: dict[Future[ServerSample], int] = {}
+    ended: SimpleQueue[Future[ServerSample]] = SimpleQueue()
+    samples: dict[int, ServerSample] = {}
     try:
-        for number, one in enumerate(asked):
+        for number, one in enumerate(requested):
             future = pools[id(one.server)].submit(one.server.complete, one.body, seconds=seconds)
-            place[future] = number
+            index[future] = number
             future.add_done_callback(ended.put)
-        while len(answers) < len(asked):
+        while len(samples) < len(requested):
             with suppress(Empty):
                 future = ended.get(timeout=TICK_SECONDS)
-                answers[place[future]] = future.result()
-            progress(len(answers))
+                samples[index[future]] = future.result()
+            progress(len(samples))
     except BaseException:
-        # The pools wait for their threads, and those for answers that nobody wants any more.
+        # Otherwise the pools would wait for responses that are no longer needed.
         for server in servers.values():
-            server.connection.cut()
+            server.connection.abort()
         raise
     finally:
         for pool in pools.values():
             pool.shutdown(cancel_futures=True)
         for server in servers.values():
             server.connection.restore()
-    return [answers[number] for number in range(len(asked))]
+    return [samples[number] for number in range(len(requested))]

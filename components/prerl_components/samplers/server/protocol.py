@@ -1,17 +1,17 @@
-"""What trainer and server must agree on: names, and what a server says of itself. Nothing heavy, for both sides."""
+"""The protocol between trainer and server: names, and the state a server reports. Imports nothing heavy."""
 
 from typing import Any, NamedTuple
 
 PROTOCOL = 1
-"""Raised when a trainer of one version could misunderstand a server of another."""
+"""Incremented when a trainer and a server of different versions would be incompatible."""
 
 EXTENSION = "prerl_components.samplers.server.worker_extension.ServerExtension"
 GUARD = "prerl_components.samplers.server.auth_middleware.KeyGuard"
 KEY_VARIABLE = "VLLM_API_KEY"
-"""Where the server finds its key: never on a command line, which every user of the machine can read."""
+"""Environment variable of the server's key: never a command-line argument, which every user of the machine can read."""
 
 LOGPROBS_MODE = "processed_logprobs"
-"""Log-probabilities of the distribution that was drawn from; vLLM's default is that before temperature and truncation."""
+"""Log-probabilities of the decoding distribution; vLLM's default is before temperature and truncation."""
 
 IDENTITY = (
     "model_type",
@@ -23,13 +23,13 @@ IDENTITY = (
     "intermediate_size",
     "tie_word_embeddings",
 )
-"""Fields of a model's config that tell it from another of its family."""
+"""Config fields that distinguish a model from others of its family."""
 
 
 class ServerState(NamedTuple):
-    """What one worker says: `ServerState(1, "3f2a-000012", "float32", "processed_logprobs", 256, {"hidden_size": 96})`.
+    """A worker's state: `ServerState(1, "3f2a-000012", "float32", "processed_logprobs", 256, {"hidden_size": 96})`.
 
-    `version` is None for weights that no trainer has pushed.
+    `version` is None until a trainer has pushed weights.
     """
 
     protocol: int
@@ -41,5 +41,5 @@ class ServerState(NamedTuple):
 
 
 def identity(config: Any) -> dict[str, Any]:
-    """Those fields of a transformers config that stand in it."""
+    """The IDENTITY fields that are present in a transformers config."""
     return {name: getattr(config, name) for name in IDENTITY if hasattr(config, name)}

@@ -1,7 +1,7 @@
-"""The sampler `vllm_server`, opened: running servers that get the weights through a folder and draw over HTTP.
+"""The opened sampler `vllm_server`: running servers that load weights from a folder and sample over HTTP.
 
-The first process pushes, all draw: a prompt's samples come from one server, prompts are dealt round. No sample is handed
-on before its server has said, after drawing it, that it still holds the trainer's weights.
+The first process pushes weights, all processes sample: a prompt's samples come from one server, prompts are assigned
+round-robin. Samples are returned only after their servers have reported that they still hold the trainer's weights.
 """
 
 import hashlib
@@ -13,9 +13,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from prerl_components.samplers.server.api_key import key_of
-from prerl_components.samplers.server.client import Answer, ServerCalls
+from prerl_components.samplers.server.client import ServerCalls, ServerSample
 from prerl_components.samplers.server.connection import ServerConnection, ServerFault
-from prerl_components.samplers.server.parallel_requests import Asked, draw_all, seconds_allowed
+from prerl_components.samplers.server.parallel_requests import SampleRequest, draw_all, seconds_allowed
 from prerl_components.samplers.server.protocol import identity
 from prerl_components.samplers.server.weight_folder import WeightFolder
 from prerl_components.samplers.server.weight_transfer import (
@@ -43,7 +43,7 @@ from prerl_spec.sdk import (
 
 
 class ServerSampler:
-    """Draws from servers whose weights `sync` replaces. Every method is a collective call."""
+    """Samples from servers whose weights `sync` replaces. Every method is a collective call."""
 
     def __init__(
         self,
@@ -61,48 +61,48 @@ class ServerSampler:
         self._num_pushes = 0
         self._version = ""
         self._max_length = min(site.max_length, self._longest(site))
-        # A server that is not ours is found out before anything is written for it.
+        # Servers are checked before anything is written for them.
         self._transfer = open_transfer()
         self._push()
-        asked, decoding = probe_requests(site.model.codec, self._max_length)
-        drawn = self._draw(self._servers[:1], asked, decoding, (), None)
-        texts = [Text(request.context, answers[0].tokens) for request, answers in zip(asked, drawn, strict=True)]
+        requested, decoding = probe_requests(site.model.codec, self._max_length)
+        drawn = self._draw(self._servers[:1], requested, decoding, (), None)
+        texts = [Text(request.context, samples[0].tokens) for request, samples in zip(requested, drawn, strict=True)]
         self._probe = WeightProbe(self._policy, texts, max_gap)
         self.gap = self._compare(0)
-        """Of the last push, the largest over servers: mean |log P_trainer - log P_sampler| of the probe's tokens, nats."""
+        """Mean |log P_trainer - log P_sampler| of the probe's tokens at the last push, maximum over servers, in nats."""
 
     def generate(
         self, requests: Sequence[Request], decoding: Decoding, progress: Callable[[int, int], None] | None = None
     ) -> list[list[Generation]]:
-        """One list a request, one Generation a seed, in order; entropies are not known.
+        """One list per request, one Generation per seed, in order; without entropies.
 
-        A sample depends on the weights, its context, the decoding and its own seed: what else is drawn with it moves
-        logits by rounding only. Raises RunFailed for a context that leaves no room, and for a server that is gone, too
-        slow or holds other weights: nothing of the call is then used.
+        A sample depends on the weights, its context, the decoding and its own seed: other samples in its batch change its
+        logits by rounding only. Raises RunFailed for a context that leaves no room for max_new_tokens, and for a server
+        that is gone, too slow or holds other weights: no sample of the call is then used.
         """
         check_context_fits(requests, decoding.max_new_tokens, self._max_length)
-        with _translated():
+        with _as_run_failure():
             drawn = self._draw(self._servers, requests, decoding, self._eos_ids, progress)
-        return [[self._generation(answer) for answer in answers] for answers in drawn]
+        return [[self._generation(sample) for sample in samples] for samples in drawn]
 
     def sync(self, version: int) -> None:
-        """Pushes the trainer's weights and compares. Raises RunFailed where a server then has not the trainer's."""
-        with _translated():
+        """Pushes the trainer's weights and checks them. Raises RunFailed if a server's log-probabilities differ."""
+        with _as_run_failure():
             self._push()
             self.gap = self._compare(version)
 
     def _longest(self, site: SamplerSite) -> int:
-        """What every server takes, in tokens, once each is known to serve this model."""
+        """The smallest maximum length of the servers, in tokens, after checking that each serves this model."""
         config: Any = site.model.module.config
-        mine, dtype = identity(config.get_text_config()), str(self._dtype).removeprefix("torch.")
-        return min(server.require_same_model(mine, dtype).max_length for server in self._servers)
+        expected, dtype = identity(config.get_text_config()), str(self._dtype).removeprefix("torch.")
+        return min(server.require_same_model(expected, dtype).max_length for server in self._servers)
 
     def _push(self) -> None:
         self._num_pushes += 1
         version = f"weights-{self._num_pushes:06d}-{self._session}"
         self._transfer.push(version)
         self._policy.barrier()
-        # The other processes learn the name from the servers; that these agree is checked with every draw.
+        # The other processes get the version from a server; that all servers agree is checked with every draw.
         self._version = version if self._policy.rank == 0 else str(self._servers[0].state().version)
 
     def _compare(self, version: int) -> float:
@@ -116,33 +116,33 @@ class ServerSampler:
         decoding: Decoding,
         eos_ids: Sequence[int],
         progress: Callable[[int, int], None] | None,
-    ) -> list[list[Answer]]:
-        asked = [
-            Asked(
+    ) -> list[list[ServerSample]]:
+        requested = [
+            SampleRequest(
                 servers[(number + self._policy.rank) % len(servers)],
                 {"prompt": list(request.context), **sampling_arguments(decoding, seed, eos_ids)},
             )
             for number, request in enumerate(requests)
             for seed in request.seeds
         ]
-        self._require_version(asked)
+        self._require_version(requested)
         drawn = draw_all(
-            # A block of the prefix cache is found under the version that it was computed with alone.
-            [Asked(one.server, {**one.body, "cache_salt": self._version}) for one in asked],
+            # Blocks of the prefix cache are reused only under the version they were computed with.
+            [SampleRequest(one.server, {**one.body, "cache_salt": self._version}) for one in requested],
             seconds_allowed(decoding),
-            lambda done: None if progress is None else progress(done, len(asked)),
+            lambda done: None if progress is None else progress(done, len(requested)),
         )
-        self._require_version(asked)
-        answers = iter(drawn)
-        return [[next(answers) for _ in request.seeds] for request in requests]
+        self._require_version(requested)
+        samples = iter(drawn)
+        return [[next(samples) for _ in request.seeds] for request in requests]
 
-    def _require_version(self, asked: Sequence[Asked]) -> None:
-        """Of a push's name, which no other push has: who holds it before a draw and after held it all the time."""
-        for server in {id(one.server): one.server for one in asked}.values():
+    def _require_version(self, requested: Sequence[SampleRequest]) -> None:
+        """Checks the servers' version, which is unique to a push: the same before and after a draw means no change."""
+        for server in {id(one.server): one.server for one in requested}.values():
             server.require_version(self._version)
 
-    def _generation(self, answer: Answer) -> Generation:
-        return Generation(answer.tokens, answer.logps, stop_of(answer.finish_reason, answer.tokens, self._eos_ids))
+    def _generation(self, sample: ServerSample) -> Generation:
+        return Generation(sample.tokens, sample.logps, stop_of(sample.finish_reason, sample.tokens, self._eos_ids))
 
 
 @contextmanager
@@ -155,9 +155,9 @@ def open_servers(
     site: SamplerSite,
     open_engine: OpenEngine = open_vllm_engine,
 ) -> Iterator[OpenSampler]:
-    """Pushes the weights as they stand and compares. Raises EnvironmentUnmet for a server that cannot be used."""
+    """Pushes the current weights and checks them. Raises EnvironmentUnmet for a server that cannot be used."""
     policy: PolicyAccess = site.policy or FrozenAccess(site.model)
-    _refuse_what_is_not_there(policy, site)
+    _check_supported(policy, site)
     servers = [ServerCalls(ServerConnection(url, key_of(key, url))) for url in urls]
     backend, dtype = transfer_backend(engine), site.model.compute_dtype
     with TemporaryDirectory(prefix="prerl-spec-") as spare:
@@ -178,21 +178,22 @@ def open_servers(
             weights.clear()
 
 
-def _refuse_what_is_not_there(policy: PolicyAccess, site: SamplerSite) -> None:
+def _check_supported(policy: PolicyAccess, site: SamplerSite) -> None:
     if site.invariant:
         raise EnvironmentUnmet(
-            'determinism = "invariant" asks for samples that do not depend on what is drawn with them: vLLM has none here',
-            hint='write sampler = "transformers", or determinism = "fast"',
+            'determinism = "invariant" needs samples that do not depend on the others in their batch: `vllm_server` does '
+            "not support it",
+            hint='use sampler = "transformers", or determinism = "fast"',
         )
     if policy.has_adapter:
         raise EnvironmentUnmet(
-            "servers take whole weights: an adapter cannot be pushed to them as an adapter",
-            hint='write merge = true in the adapter, or sampler = "vllm"',
+            "`vllm_server` pushes full weights: it does not support unmerged adapters",
+            hint='set merge = true in the adapter, or use sampler = "vllm"',
         )
 
 
 def _own_folder(push_dir: str | None, run_folder: Path | None, spare: Path) -> Path:
-    """A folder of this run's own: in its run folder, or below push_dir under a name that no other run has."""
+    """A folder used by this run only: in its run folder, or below push_dir under a name unique to the run."""
     own = run_folder.resolve() if run_folder is not None else spare
     if push_dir is None:
         return own / "push"
@@ -200,8 +201,8 @@ def _own_folder(push_dir: str | None, run_folder: Path | None, spare: Path) -> P
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
-    """A server's fault in the middle of a run."""
+def _as_run_failure() -> Iterator[None]:
+    """Raises RunFailed in place of ServerFault."""
     try:
         yield
     except ServerFault as fault:

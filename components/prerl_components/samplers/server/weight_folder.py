@@ -1,4 +1,4 @@
-"""Versions of the weights as folders that trainer and servers see: each whole under its name, or not there."""
+"""Weight versions as folders shared by trainer and servers: each appears atomically under its name."""
 
 import os
 import shutil
@@ -14,10 +14,10 @@ from prerl_spec.sdk import RunFailed
 
 
 class WeightFolder:
-    """One folder with a folder a version below it; one process `writes`, the others only take part in gathering.
+    """A folder with one subfolder per version; one process `writes`, the others only take part in gathering.
 
-    Versions are named `weights-…`. The folder is one run's own: those that an earlier process of it left there go when it
-    is opened.
+    Versions are named `weights-…`. The folder belongs to one run; versions left by an earlier process of the run are
+    removed on opening.
     """
 
     def __init__(self, root: Path, *, writes: bool) -> None:
@@ -25,12 +25,12 @@ class WeightFolder:
         self._writes = writes
         self.clear()
         if writes:
-            self._translated(lambda: root.mkdir(parents=True, exist_ok=True))
+            self._as_run_failure(lambda: root.mkdir(parents=True, exist_ok=True))
 
     def write(self, version: str, tensors: Iterable[tuple[str, Tensor]], dtype: torch.dtype) -> Path:
-        """Writes a version, in the dtype that it is computed with; gives its folder. A collective call.
+        """Writes a version in the servers' compute dtype and returns its folder. A collective call.
 
-        Raises RunFailed where it cannot be written.
+        Raises RunFailed if it cannot be written.
         """
         whole, partial = self._root / version, self._root / f".tmp-{version}"
         cast = ((name, tensor.to(dtype)) for name, tensor in tensors)
@@ -46,7 +46,7 @@ class WeightFolder:
             partial.rename(whole)
             _to_disk(self._root)
 
-        self._translated(write)
+        self._as_run_failure(write)
         return whole
 
     def keep_only(self, version: str) -> None:
@@ -56,23 +56,23 @@ class WeightFolder:
                 shutil.rmtree(old, ignore_errors=True)
 
     def clear(self) -> None:
-        """Removes every version, whole or not."""
+        """Removes every version, complete or partial."""
         if not self._writes:
             return
         for old in self._versions():
             shutil.rmtree(old, ignore_errors=True)
 
     def _versions(self) -> Iterator[Path]:
-        # By name: a folder that the spec names may hold what is not ours.
+        # By name: a push_dir of the spec may contain other files.
         return (old for pattern in ("weights-*", ".tmp-weights-*") for old in list(self._root.glob(pattern)))
 
-    def _translated(self, work: Callable[[], None]) -> None:
+    def _as_run_failure(self, work: Callable[[], None]) -> None:
         try:
             work()
         except (OSError, SafetensorError) as error:
             raise RunFailed(
                 f"the weights for the servers cannot be written to {self._root}: {error}",
-                hint="make room there, or name another folder that trainer and servers see as the sampler's push_dir",
+                hint="free disk space there, or set the sampler's push_dir to another folder shared with the servers",
             ) from error
 
 

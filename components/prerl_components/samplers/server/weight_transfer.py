@@ -1,8 +1,7 @@
-"""How new weights get to the servers: through a folder, or by vLLM's own transfer engines where the spec's `engine` names
-one. Either way a server says afterwards which weights it holds.
+"""Weight transfer to the servers: through a folder, or by one of vLLM's transfer engines if the spec's `engine` names one.
+Either way a server reports afterwards which version it holds.
 
-The engines (`ipc`, `nccl`) need GPUs: their protocol is tested against an engine that plays their part, they themselves
-are not.
+The engines (`ipc`, `nccl`) need GPUs: their protocol is tested with a stand-in engine, they themselves are untested.
 """
 
 import socket
@@ -22,15 +21,15 @@ BACKENDS = ("ipc", "nccl")
 
 
 class WeightTransfer(Protocol):
-    """A way to the servers. Every method is a collective call of the trainer's processes."""
+    """A way of pushing weights to the servers. Every method is a collective call of the trainer's processes."""
 
     def push(self, version: str) -> None:
-        """Has every server hold the policy's weights as this version. Raises ServerFault, RunFailed."""
+        """Pushes the policy's weights to every server as this version. Raises ServerFault, RunFailed."""
         ...
 
 
 class FileTransfer:
-    """The first process writes the weights into a folder that the servers see, and shows it to them."""
+    """The first process writes the weights into a shared folder and makes the servers load it."""
 
     def __init__(
         self, servers: Sequence[ServerCalls], policy: PolicyAccess, weights: WeightFolder, dtype: torch.dtype
@@ -49,7 +48,7 @@ class FileTransfer:
 
 
 class TrainerEngine(Protocol):
-    """The trainer's end of vLLM's transfer (`vllm.distributed.weight_transfer`), one for each server."""
+    """The trainer's side of vLLM's weight transfer (`vllm.distributed.weight_transfer`), one per server."""
 
     def send_weights(self) -> None: ...
 
@@ -58,7 +57,7 @@ OpenEngine = Callable[[str, ServerCalls, "PolicySource"], TrainerEngine]
 
 
 class EngineTransfer:
-    """vLLM's engines carry the tensors from device to device; nothing is written."""
+    """vLLM's transfer engines copy the tensors from device to device, without files."""
 
     def __init__(
         self,
@@ -77,15 +76,15 @@ class EngineTransfer:
         sends = self._policy.rank == 0
         for server, engine in zip(self._servers, self._engines, strict=True):
             if sends:
-                server.forget()
+                server.clear_version()
             engine.send_weights()
             if sends:
-                server.hold(version)
+                server.set_version(version)
 
 
 class PolicySource:
-    """The policy as vLLM's engines iterate it (its `WeightSource`): names, dtypes and shapes first, then tensors, each time
-    anew."""
+    """The policy as a source for vLLM's transfer engines (see `WeightSource`): names, dtype and shapes, then the current
+    tensors on each iteration."""
 
     def __init__(self, policy: PolicyAccess, dtype: torch.dtype) -> None:
         self.rank = policy.rank
@@ -94,7 +93,7 @@ class PolicySource:
         self._shapes: list[tuple[str, tuple[int, ...]]] | None = None
 
     def shapes(self) -> list[tuple[str, tuple[int, ...]]]:
-        """Of every tensor, gathered once: they never change."""
+        """(name, shape) of every tensor; gathered once, since shapes never change."""
         if self._shapes is None:
             self._shapes = [(name, tuple(tensor.shape)) for name, tensor in self._policy.tensors()]
         return self._shapes
@@ -105,22 +104,22 @@ class PolicySource:
 
 
 def transfer_backend(engine: Mapping[str, Any]) -> str | None:
-    """The backend that the spec's `engine` names, None for the way through a folder. Raises EnvironmentUnmet for another
-    than `ipc` and `nccl`."""
+    """The transfer backend in the spec's `engine`, None for transfer through a folder. Raises EnvironmentUnmet for a
+    backend other than `ipc` and `nccl`."""
     config = engine.get("weight_transfer_config")
     if config is None:
         return None
     backend = config.get("backend") if isinstance(config, dict) else config
     if backend not in BACKENDS:
         raise EnvironmentUnmet(
-            f"weight_transfer_config names {backend!r}: weights go by ipc or nccl, or through a folder",
-            hint='take weight_transfer_config out of the sampler\'s `engine`, or write { backend = "nccl" }',
+            f"the backend of weight_transfer_config is {backend!r}; it must be ipc or nccl",
+            hint='set { backend = "nccl" }, or remove weight_transfer_config from the sampler\'s `engine`',
         )
     return str(backend)
 
 
 def open_vllm_engine(backend: str, server: ServerCalls, source: PolicySource) -> TrainerEngine:
-    """vLLM's own trainer engine towards one server, as 0.32 has it. Raises EnvironmentUnmet where vLLM is not installed."""
+    """vLLM's trainer-side engine for one server (API of 0.32). Raises EnvironmentUnmet if vLLM is not installed."""
     try:
         from vllm.distributed.weight_transfer.base import ParamMeta, WeightSource
         from vllm.distributed.weight_transfer.clients import HTTPVLLMWeightSyncClient
@@ -128,12 +127,12 @@ def open_vllm_engine(backend: str, server: ServerCalls, source: PolicySource) ->
         from vllm.distributed.weight_transfer.nccl_engine import NCCLTrainerInitInfo, NCCLTrainerWeightTransferEngine
     except ImportError as error:
         raise EnvironmentUnmet(
-            f"weights go by {backend}, whose trainer's end is a part of vLLM: {error}",
-            hint="pip install 'prerl-spec[vllm]', or take weight_transfer_config out of the sampler's `engine`",
+            f"weight transfer by {backend} needs vLLM in the trainer's environment: {error}",
+            hint="pip install 'prerl-spec[vllm]', or remove weight_transfer_config from the sampler's `engine`",
         ) from error
 
     class Client(HTTPVLLMWeightSyncClient):  # type: ignore[misc]
-        """vLLM's client, with our key and our errors."""
+        """vLLM's client with our API key and errors."""
 
         def _post(self, path: str, json: dict[str, Any] | None = None) -> None:
             server.transfer(path, json or {})
@@ -162,7 +161,7 @@ def _meeting_place(url: str) -> tuple[str, int]:
     """An address of this machine that the server can reach, and a free port."""
     parts = urlsplit(url)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as route:
-        # Connecting a datagram socket sends nothing: it only looks the route up.
+        # Connecting a datagram socket sends nothing; it only looks up the route.
         route.connect((parts.hostname or "", parts.port or 80))
         address = str(route.getsockname()[0])
     with socket.create_server((address, 0)) as free:

@@ -1,6 +1,6 @@
-"""What runs inside the server, mixed into each of vLLM's workers by `--worker-extension-cls`.
+"""The server-side extension, mixed into each of vLLM's workers by `--worker-extension-cls`.
 
-Called through the server's /collective_rpc, which hands text in and dictionaries out.
+Called through the server's /collective_rpc, which passes strings in and dictionaries out.
 """
 
 from collections.abc import Iterator
@@ -15,13 +15,13 @@ from prerl_components.samplers.vllm_engine.load_weights import load_into_worker
 
 
 class ServerExtension:
-    """Loads weights from a folder, and knows which ones it holds: none that count until the first were loaded."""
+    """Loads weights from a folder and keeps their version; the version is None until the first load."""
 
     vllm_config: Any
     prerl_version: str | None = None
 
     def prerl_state(self) -> dict[str, Any]:
-        """Which weights this worker holds, and what it computes with."""
+        """This worker's ServerState as a dictionary: weight version, dtype, model."""
         model = self.vllm_config.model_config
         return ServerState(
             protocol=PROTOCOL,
@@ -33,9 +33,9 @@ class ServerExtension:
         )._asdict()
 
     def prerl_load(self, folder: str, version: str) -> dict[str, Any]:
-        """Takes the weights of a folder in place of its own; the prefix cache of the old ones is the caller's to drop.
+        """Replaces the weights by those of a folder; the caller must reset the prefix cache.
 
-        Raises what the engine raises, and then holds no weights that count.
+        Propagates the engine's exceptions; the version is then None.
         """
         self.prerl_forget()
         load_into_worker(self, stored_tensors(Path(folder)))
@@ -43,19 +43,19 @@ class ServerExtension:
         return self.prerl_state()
 
     def prerl_forget(self) -> None:
-        """What it holds from now on counts as nobody's weights."""
+        """Clears the version: the weights then match no version of a trainer."""
         self.prerl_version = None
 
     def prerl_hold(self, version: str) -> None:
-        """The weights that came, by whatever way, are this version."""
+        """Sets the version of the weights just loaded or transferred."""
         self.prerl_version = version
 
 
 def stored_tensors(folder: Path) -> Iterator[tuple[str, Tensor]]:
-    """Every tensor of a folder's safetensors files, one at a time. Raises FileNotFoundError where there is none."""
+    """Every tensor of a folder's safetensors files, one at a time. Raises FileNotFoundError if there are no files."""
     files = sorted(folder.glob("*.safetensors"))
     if not files:
-        raise FileNotFoundError(f"no weights in {folder}: does this machine see the trainer's push_dir?")
+        raise FileNotFoundError(f"no weights in {folder}: is the trainer's push_dir mounted on this machine?")
     for file in files:
         with safe_open(file, framework="pt") as shard:
             names: list[str] = list(shard.keys())

@@ -1,1 +1,1 @@
-"""What samplers share: the context limit, weights as files and their check, a draw in vLLM's words. Lowest floor."""
+"""Shared by samplers: the context limit, weight files and their check, vLLM's sampling parameters. Lowest layer."""

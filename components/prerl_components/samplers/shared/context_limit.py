@@ -1,4 +1,4 @@
-"""Whether every response fits behind its prompt: asked before anything is drawn."""
+"""Checks, before anything is sampled, that prompt and response fit into the model's context."""
 
 from collections.abc import Iterable
 
@@ -6,12 +6,12 @@ from prerl_spec.sdk import Request, RunFailed
 
 
 def check_context_fits(requests: Iterable[Request], max_new_tokens: int, max_length: int) -> None:
-    """Raises RunFailed, with both numbers, for a context that leaves no room for `max_new_tokens`."""
+    """Raises RunFailed, with both numbers, if prompt tokens + `max_new_tokens` exceed `max_length`."""
     for request in requests:
-        assert request.context, "a request without context: there is nothing to continue"
+        assert request.context, "a request needs at least one context token"
         if len(request.context) + max_new_tokens > max_length:
             raise RunFailed(
                 f"a prompt of {len(request.context)} tokens and max_new_tokens {max_new_tokens} exceed the "
-                f"{max_length} tokens that the model takes",
+                f"{max_length} tokens of the model's context",
                 hint="lower max_new_tokens, or the data set's max_prompt_tokens",
             )

@@ -1,4 +1,4 @@
-"""A model that nobody trains, seen as a policy: for samplers with weights of their own in an evaluation."""
+"""`PolicyAccess` to a frozen model: lets samplers with their own copy of the weights run in an evaluation."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -21,7 +21,7 @@ class FrozenAccess:
         self._loaded = loaded
 
     def tensors(self) -> Iterator[tuple[str, Tensor]]:
-        """Every parameter under its name in a transformers checkpoint, tied ones once; with what an adapter adds."""
+        """Every parameter under its name in a transformers checkpoint, tied ones once, with the adapter merged."""
         if self._loaded.adapter is None:
             for name, parameter in self._loaded.module.named_parameters():
                 yield name, parameter.detach()
@@ -31,7 +31,7 @@ class FrozenAccess:
             yield name, tensor if change is None else tensor + change(torch.Tensor.detach)
 
     def save_adapter(self, folder: Path) -> None:
-        raise AssertionError("a model that nobody trains has no adapter")
+        raise AssertionError("a frozen model pushes merged weights: has_adapter is False")
 
     @torch.no_grad()
     def logprobs(self, context: Sequence[int], tokens: Sequence[int]) -> list[float]:
@@ -50,4 +50,4 @@ class FrozenAccess:
         return [float(p) for p in chosen[:, 0].tolist()]
 
     def barrier(self) -> None:
-        """Nobody to wait for."""
+        """Returns at once: there is only one process."""

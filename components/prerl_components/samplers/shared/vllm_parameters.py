@@ -1,4 +1,4 @@
-"""How a draw is asked of vLLM and its answer read, the same in process and over HTTP. No vllm here."""
+"""Translates decoding settings to vLLM's and reads its results, for both vLLM samplers; does not import vllm."""
 
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -6,42 +6,45 @@ from typing import Any, Literal
 from prerl_spec.sdk import Decoding, RunFailed
 
 LOWEST_TEMPERATURE = 0.01
-"""vLLM draws at 0.01 where less is asked for, and tells nobody but its log."""
+"""vLLM samples at 0.01 if a lower temperature is requested, and reports it only in its log."""
 
 HIGHEST_TEMPERATURE = 2.0
 
 ENGINE_SHARE = 0.5
-"""`gpu_memory_utilization` where a spec says none: the rest is the trainer's, to which vLLM's own 0.92 leaves too little."""
+"""Default of `gpu_memory_utilization`: the rest is the trainer's; vLLM's own default of 0.92 leaves it too little."""
 
 
 def temperature_fault(temperature: float) -> str | None:
-    """Why vLLM cannot draw at this temperature, None where it can."""
+    """The reason why vLLM cannot sample at this temperature, None if it can."""
     if temperature == 0 or LOWEST_TEMPERATURE <= temperature <= HIGHEST_TEMPERATURE:
         return None
-    return f"vLLM draws at temperature 0 and from {LOWEST_TEMPERATURE:g} to {HIGHEST_TEMPERATURE:g}, not at {temperature:g}"
+    return (
+        f"vLLM samples at temperature 0 and from {LOWEST_TEMPERATURE:g} to {HIGHEST_TEMPERATURE:g}, "
+        f"not at {temperature:g}"
+    )
 
 
 def sampling_arguments(decoding: Decoding, seed: int, eos_ids: Sequence[int]) -> dict[str, Any]:
-    """Arguments of `vllm.SamplingParams`, and names of a /v1/completions body, for one sample.
+    """Arguments of `vllm.SamplingParams`, which are also keys of a /v1/completions body, for one sample.
 
-    Only our own EOS ids and stop strings end a sample: what a model's generation config says is left out. The tokens of
-    either belong to it. Raises RunFailed for a temperature that vLLM would change.
+    Only our EOS ids and stop strings end a sample, and their tokens are part of it; the model's generation config is
+    ignored. Raises RunFailed for a temperature that vLLM would change.
     """
     if (fault := temperature_fault(decoding.temperature)) is not None:
-        raise RunFailed(fault, hint='write such a temperature, or sampler = "transformers"')
+        raise RunFailed(fault, hint='set such a temperature, or use sampler = "transformers"')
     return {
         "temperature": float(decoding.temperature),
         "top_p": float(decoding.top_p),
         "top_k": decoding.top_k,
         "max_tokens": decoding.max_new_tokens,
-        # Engines keep seeds in signed 64 bits, and -1 means none.
+        # Engines keep seeds in signed 64 bits, and -1 means no seed.
         "seed": seed % (1 << 63),
         "logprobs": 0,
         "ignore_eos": True,
         "stop_token_ids": list(eos_ids),
         "stop": list(decoding.stop),
         "include_stop_str_in_output": True,
-        # Stop strings are looked for in the text with special tokens spelled out.
+        # Stop strings are matched in the text with special tokens included.
         "skip_special_tokens": False,
     }
 
@@ -49,9 +52,9 @@ def sampling_arguments(decoding: Decoding, seed: int, eos_ids: Sequence[int]) ->
 def stop_of(
     finish_reason: str | None, tokens: Sequence[int], eos_ids: Sequence[int]
 ) -> Literal["eos", "stop", "length"]:
-    """Why a sample ended. vLLM says "stop" for an EOS id and for a stop string alike; where one token is both, it is EOS.
+    """Why a sample ended. vLLM reports "stop" for both an EOS id and a stop string; a token that is both counts as EOS.
 
-    Raises RunFailed for a sample that vLLM gave up.
+    Raises RunFailed for a sample that vLLM aborted.
     """
     if finish_reason == "stop":
         return "eos" if tokens and tokens[-1] in eos_ids else "stop"
@@ -59,5 +62,5 @@ def stop_of(
         return "length"
     raise RunFailed(
         f"vLLM ended a sample after {len(tokens)} tokens with finish_reason {finish_reason!r}",
-        hint="look at vLLM's log in the run folder",
+        hint="see vLLM's log in the run folder",
     )

@@ -1,5 +1,5 @@
-"""The policy's weights as files that an inference engine reads: written shard by shard, so that no rank holds them whole
-beside its own."""
+"""Writes the policy's weights as files for an inference engine, shard by shard, so that no rank holds a second full copy
+of the weights."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -14,9 +14,9 @@ SHARD_BYTES = 2 << 30
 
 
 def write_weights(folder: Path, tensors: Iterable[tuple[str, Tensor]], *, writes: bool) -> list[Path]:
-    """`model-00001.safetensors` …, of at most 2 GiB (or one tensor) each; no index, since readers take every file.
+    """Writes `model-00001.safetensors` …, at most 2 GiB (or one tensor) each; no index, since readers load every file.
 
-    Every rank walks through the tensors (gathering one is a collective call); the one that `writes` keeps them.
+    Every rank iterates over the tensors (gathering one is a collective call); only the rank that `writes` stores them.
     """
     files: list[Path] = []
     shard: dict[str, Tensor] = {}
@@ -41,9 +41,9 @@ def write_weights(folder: Path, tensors: Iterable[tuple[str, Tensor]], *, writes
 
 
 def write_shell(folder: Path, loaded: LoadedModel) -> None:
-    """What an engine reads beside weights: config.json with the architecture's name, and the tokenizer."""
+    """Writes all that an engine reads besides the weights: config.json with the architecture's name, and the tokenizer."""
     module: Any = loaded.module
-    # fully_shard turns a module's class into a subclass of its own, which no engine knows.
+    # fully_shard replaces a module's class by a generated subclass, which no engine knows.
     names = [kind.__name__ for kind in type(module).__mro__ if not kind.__name__.startswith("FSDP")]
     config = type(module.config).from_dict({**module.config.to_dict(), "architectures": names[:1]})
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,6 @@
-"""Whether a sampler with weights of its own has the trainer's: the log-probabilities of fixed texts, from both, after each
-push.
+"""Checks after each weight push that sampler and trainer have the same weights, by their log-probabilities of fixed texts.
 
-A push can go wrong without an error: a packed copy that is not packed anew, a tied head, a layer under another name.
+A push can fail without an error: a packed copy that is not repacked, a tied head, a layer under another name.
 """
 
 from collections.abc import Sequence
@@ -12,10 +11,10 @@ import numpy as np
 from prerl_spec.sdk import Codec, Decoding, PolicyAccess, Request, RunFailed
 
 FLOOR = 1e-4
-"""Nats: rounding of two float32 kernels stays near 1e-6."""
+"""Lower bound of the limit, in nats: rounding differences of two float32 kernels stay near 1e-6."""
 
 GROWTH = 10
-"""How many times the first gap a later one may be."""
+"""Maximum ratio of a later gap to the first one."""
 
 QUESTIONS = (
     "What is 17 + 25?",
@@ -23,20 +22,20 @@ QUESTIONS = (
     "Let x be the number of apples in the box. Then",
     "The answer is",
 )
-"""Beginnings that the sampler continues once, with weights just pushed; the texts stay for as long as it is open."""
+"""Prompts that the sampler completes once after the first push; the texts are fixed while the sampler is open."""
 
 DECODING = Decoding(temperature=1.0, max_new_tokens=24)
 
 
 class Text(NamedTuple):
-    """Token ids that stand before, and the ids that are scored."""
+    """Context token ids, and the token ids that are scored."""
 
     context: tuple[int, ...]
     tokens: tuple[int, ...]
 
 
 def probe_requests(codec: Codec, max_length: int) -> tuple[list[Request], Decoding]:
-    """What the sampler is to continue for the probe's texts: tokens it would draw itself, since unlikely ones exaggerate
+    """The requests that produce the probe's texts: tokens that the sampler itself draws, since unlikely tokens exaggerate
     16-bit rounding."""
     room = max(1, max_length // 2)
     contexts = [(codec.encode(question, special=True) or (0,))[:room] for question in QUESTIONS]
@@ -47,7 +46,7 @@ def probe_requests(codec: Codec, max_length: int) -> tuple[list[Request], Decodi
 
 
 class WeightProbe:
-    """Compares with the trainer after every push; the first comparison sets what later ones are measured by."""
+    """Compares sampler and trainer after every push; the first comparison sets the limit of later ones."""
 
     def __init__(self, policy: PolicyAccess, texts: Sequence[Text], max_gap: float) -> None:
         self.texts = tuple(texts)
@@ -58,8 +57,8 @@ class WeightProbe:
     def check(self, sampler_logps: Sequence[Sequence[float]], version: int) -> float:
         """The mean |log P_trainer − log P_sampler| over all tokens of the texts, nats, at temperature 1. A collective call.
 
-        `sampler_logps` has a list a text, one number a token. Raises RunFailed above min(max_gap, max(10 × the first
-        gap, 1e-4)), and for a gap that is not a number.
+        `sampler_logps` has one list per text, one number per token. Raises RunFailed above min(max_gap, max(10 × the
+        first gap, 1e-4)), and for a NaN gap.
         """
         trainer = [self._policy.logprobs(text.context, text.tokens) for text in self.texts]
         pairs = zip(trainer, sampler_logps, strict=True)
@@ -68,10 +67,10 @@ class WeightProbe:
         limit = min(self._max_gap, max(GROWTH * first, FLOOR))
         if not gap <= limit:
             raise RunFailed(
-                f"after update {version} the sampler's log-probabilities are {gap:.3g} nats a token off the trainer's, and "
-                f"{limit:.3g} are allowed (at the first push they were {first:.3g} off; max_gap is {self._max_gap:g})",
-                hint="its weights are not the trainer's, and samples from them must not train: the last checkpoint stands. "
-                'Try it with sampler = "transformers"; where only 16-bit rounding is to blame, raise max_gap',
+                f"after update {version} the sampler's log-probabilities differ from the trainer's by {gap:.3g} nats per "
+                f"token; the limit is {limit:.3g} (first push: {first:.3g}; max_gap: {self._max_gap:g})",
+                hint="the sampler does not have the trainer's weights, so its samples are not trained on; the last "
+                'checkpoint is unaffected. Try sampler = "transformers"; if only 16-bit rounding is the cause, raise max_gap',
             )
         self._first = first
         return gap

@@ -1,1 +1,1 @@
-"""The sampler `vllm`: an engine in the trainer's process, and weights pushed into it. Built on shared."""
+"""The sampler `vllm`: an engine in the trainer's process, and weight pushes into it. Built on shared."""

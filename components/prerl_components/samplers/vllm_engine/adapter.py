@@ -1,4 +1,4 @@
-"""An adapter handed to vLLM as an adapter, through a folder: the base that it lies on never changes."""
+"""Pushes an adapter to vLLM as a LoRA adapter, through a folder; the base weights never change."""
 
 import json
 import shutil
@@ -10,22 +10,22 @@ from safetensors import safe_open
 from prerl_spec.sdk import EnvironmentUnmet, PolicyAccess
 
 RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
-"""What vLLM takes as `max_lora_rank`."""
+"""Values that vLLM accepts as `max_lora_rank`."""
 
 
 class PushedAdapter:
-    """The newest adapter under a name and a number of its own: vLLM keeps what it knows under an old one."""
+    """The latest adapter, with a new name and id for each push: vLLM caches adapters by id."""
 
     def __init__(self, policy: PolicyAccess, folder: Path) -> None:
         self._policy = policy
         self._folder = folder
         self._number = 0
         self.request: Any = None
-        """The `LoRARequest` that samples are drawn with, None before the first push."""
+        """The `LoRARequest` to sample with, None before the first push."""
         self.arguments = self._arguments()
 
     def push(self, llm: Any) -> None:
-        """A collective call: rank 0 writes, every rank's engine reads, then the folder goes."""
+        """Writes the adapter on rank 0, loads it into every rank's engine, removes the folder. A collective call."""
         from vllm.lora.request import LoRARequest
 
         self._number += 1
@@ -48,8 +48,8 @@ class PushedAdapter:
             shutil.rmtree(where)
 
     def _arguments(self) -> dict[str, Any]:
-        """What the engine must be told before it starts: the largest rank of a layer, and which layers have one (around
-        all others, the head among them, vLLM would put layers too)."""
+        """Engine arguments needed at start: the largest rank of a layer, and the names of the adapted layers (otherwise
+        vLLM would wrap all others too, including the head)."""
         where = self._save()
         config = json.loads((where / "adapter_config.json").read_text(encoding="utf-8"))
         with safe_open(where / "adapter_model.safetensors", framework="pt") as tensors:
@@ -69,7 +69,7 @@ def _allowed(rank: int) -> int:
     fitting = [r for r in RANKS if r >= rank]
     if not fitting:
         raise EnvironmentUnmet(
-            f"an adapter of rank {rank}: vLLM takes at most {RANKS[-1]}",
-            hint='write a lower rank, merge = true, or sampler = "transformers"',
+            f"the adapter has rank {rank}, vLLM supports at most {RANKS[-1]}",
+            hint='set a lower rank, merge = true, or sampler = "transformers"',
         )
     return fitting[0]

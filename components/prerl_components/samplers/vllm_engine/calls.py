@@ -1,4 +1,4 @@
-"""What is asked of a running `vllm.LLM`: samples with their log-probabilities, and the scores of given texts."""
+"""Calls to a running `vllm.LLM`: samples with their log-probabilities, and log-probabilities of given texts."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -12,7 +12,7 @@ from prerl_spec.sdk import Decoding, Generation, Request, RunFailed
 Progress = Callable[[int, int], None]
 
 TICK_SECONDS = 0.5
-"""How long a signal may wait to be seen while no sample ends."""
+"""Maximum delay until a signal is handled while no sample ends."""
 
 
 def draw_samples(
@@ -24,53 +24,53 @@ def draw_samples(
     adapter: Any = None,
     progress: Progress | None = None,
 ) -> list[list[Generation]]:
-    """One list a request, one Generation a seed, in order. Samples of one prompt are requests of their own, each with its
-    own seed; the prefix cache computes their prompt once."""
+    """One list per request, one Generation per seed, in order. Each sample is a separate vLLM request with its own seed;
+    the prefix cache computes a shared prompt once."""
     from vllm import SamplingParams
 
     prompts = [request.context for request in requests for _ in request.seeds]
-    wanted = [
+    parameters = [
         SamplingParams(
             **sampling_arguments(decoding, seed, eos_ids), detokenize=bool(decoding.stop), flat_logprobs=True
         )
         for request in requests
         for seed in request.seeds
     ]
-    drawn = iter(_run(llm, prompts, wanted, adapter, progress))
+    drawn = iter(_run(llm, prompts, parameters, adapter, progress))
     return [[_generation(next(drawn).outputs[0], eos_ids) for _ in request.seeds] for request in requests]
 
 
 def score_texts(llm: Any, texts: Sequence[Text], *, adapter: Any = None) -> list[list[float]]:
-    """log P(token | what stands before) of each text's tokens at temperature 1, in nats."""
+    """log P(token | context, earlier tokens) of each text's tokens at temperature 1, in nats."""
     from vllm import SamplingParams
 
     prompts = [(*text.context, *text.tokens) for text in texts]
-    wanted = [SamplingParams(max_tokens=1, temperature=0, prompt_logprobs=0, detokenize=False) for _ in texts]
+    parameters = [SamplingParams(max_tokens=1, temperature=0, prompt_logprobs=0, detokenize=False) for _ in texts]
     scored: list[list[float]] = []
-    for text, output in zip(texts, _run(llm, prompts, wanted, adapter, None), strict=True):
+    for text, output in zip(texts, _run(llm, prompts, parameters, adapter, None), strict=True):
         places = output.prompt_logprobs[len(text.context) :]
         scored.append([place[token].logprob for place, token in zip(places, text.tokens, strict=True)])
     return scored
 
 
 def _run(
-    llm: Any, prompts: Sequence[Sequence[int]], wanted: Sequence[Any], adapter: Any, progress: Progress | None
+    llm: Any, prompts: Sequence[Sequence[int]], parameters: Sequence[Any], adapter: Any, progress: Progress | None
 ) -> list[Any]:
-    """The finished outputs, in order. Whatever ends it early takes its requests out of the engine."""
+    """The finished outputs, in order. On any exception the unfinished requests are aborted."""
     if not prompts:
         return []
     engine = llm.llm_engine
     tokens = [{"prompt_token_ids": list(prompt)} for prompt in prompts]
-    names = llm.enqueue(tokens, wanted, use_tqdm=False, lora_request=adapter)
+    names = llm.enqueue(tokens, parameters, use_tqdm=False, lora_request=adapter)
     finished: list[Any] = []
-    told = monotonic()
+    last_report = monotonic()
     try:
         while engine.has_unfinished_requests():
             new = [output for output in engine.step() if output.finished]
             finished += new
-            if progress is not None and (new or monotonic() - told > TICK_SECONDS):
+            if progress is not None and (new or monotonic() - last_report > TICK_SECONDS):
                 progress(len(finished), len(prompts))
-                told = monotonic()
+                last_report = monotonic()
     except BaseException:
         engine.abort_request(names, internal=True)
         raise
@@ -79,15 +79,15 @@ def _run(
 
 def _generation(output: Any, eos_ids: Sequence[int]) -> Generation:
     tokens = tuple(output.token_ids)
-    # With logprobs=0 the sampled token alone stands at each place.
+    # With logprobs=0 each position has the sampled token only.
     logps = tuple(output.logprobs.logprobs[: len(tokens)])
     assert tuple(output.logprobs.token_ids[: len(tokens)]) == tokens, (
-        "log-probabilities of other tokens than the sampled"
+        "vLLM returned log-probabilities of other tokens than the sampled ones"
     )
     if not all(map(math.isfinite, logps)):
         raise RunFailed(
             f"the model's logits are not finite at token {next(t for t, p in enumerate(logps, 1) if not math.isfinite(p))} "
             "of a response",
-            hint="look at the last steps' grad_norm and lr: the weights have probably diverged",
+            hint="check grad_norm and lr of the last steps: the weights have probably diverged",
         )
     return Generation(tokens, logps, stop_of(output.finish_reason, tokens, eos_ids))

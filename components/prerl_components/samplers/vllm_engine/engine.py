@@ -1,4 +1,4 @@
-"""A vLLM engine in this process: opened quietly with arguments that it knows, and closed so that another can follow."""
+"""A vLLM engine in this process: opened with checked arguments and redirected output, closed so that another can start."""
 
 import gc
 import os
@@ -20,14 +20,14 @@ from prerl_components.samplers.vllm_engine.process_state import (
 from prerl_spec.sdk import EnvironmentUnmet, PrerlError
 
 CPU_CACHE_BYTES = 1 << 30
-"""Key-value cache on CPUs, where vLLM would otherwise take nine tenths of the memory."""
+"""Size of the key-value cache on CPUs, where vLLM would otherwise use nine tenths of the memory."""
 
 CPU_BATCHED_TOKENS = 4096
-"""Tokens of a forward on CPUs, as vLLM's own default; prompts are not cut, so the longest must fit."""
+"""Tokens per forward on CPUs, vLLM's own default; prompts are not chunked, so the longest must fit."""
 
 
 def check_arguments(engine: Mapping[str, Any]) -> None:
-    """Raises EnvironmentUnmet for an argument that the installed vLLM does not have, with the nearest that it has."""
+    """Raises EnvironmentUnmet for an argument that the installed vLLM does not have, and suggests the nearest one."""
     from vllm import EngineArgs, __version__
 
     known = [field.name for field in fields(EngineArgs) if not field.name.startswith("_")]
@@ -35,19 +35,18 @@ def check_arguments(engine: Mapping[str, Any]) -> None:
         if name not in known:
             near = get_close_matches(name, known, n=1)
             raise EnvironmentUnmet(
-                f"vLLM {__version__} has no argument `{name}`, which the sampler's `engine` names",
-                hint=f"did you mean `{near[0]}`?" if near else "vLLM's documentation of EngineArgs lists them",
+                f"`{name}` in the sampler's `engine` is not an argument of vLLM {__version__}",
+                hint=f"did you mean `{near[0]}`?" if near else "see EngineArgs in vLLM's documentation",
             )
 
 
 @contextmanager
 def running_engine(arguments: Mapping[str, Any], log: Path) -> Iterator[Any]:
-    """A `vllm.LLM` of these arguments; what it says goes to `log`. Every global random generator is left as it was.
+    """A `vllm.LLM` with these arguments; its output goes to `log`. The state of global random generators is preserved.
 
-    Raises EnvironmentUnmet where vLLM refuses: an unknown argument, a model or a value that it does not take, too little
-    memory.
+    Raises EnvironmentUnmet if vLLM does not start: an unknown argument, an unsupported model or value, too little memory.
     """
-    # Weights are handed over as tensors, which needs the engine in this very process.
+    # Weights are pushed as tensors, which requires the engine to run in this process.
     os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
     os.environ.setdefault("VLLM_CONFIGURE_LOGGING", "0")
     os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
@@ -68,17 +67,17 @@ def _open(arguments: Mapping[str, Any], log: Path) -> Any:
 
     check_arguments(arguments)
     defaults = cpu_arguments(arguments) if current_platform.is_cpu() else {}
-    with as_run_failure("vLLM does not open", log):
+    with as_run_failure("vLLM cannot start", log):
         return LLM(**{**defaults, **arguments})
 
 
 def cpu_arguments(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """What vLLM is told on CPUs, unless a spec says otherwise."""
+    """Default engine arguments on CPUs; the spec's `engine` overrides them."""
     return {
         # Compiling takes minutes.
         "enforce_eager": True,
         "kv_cache_memory_bytes": CPU_CACHE_BYTES,
-        # A sample with a seed whose prompt is cut in two fails there (0.32: "CPU Generator does not use offset").
+        # A seeded sample whose prompt is chunked fails on CPUs (0.32: "CPU Generator does not use offset").
         "enable_chunked_prefill": False,
         "max_num_batched_tokens": max(CPU_BATCHED_TOKENS, int(arguments.get("max_model_len") or 0)),
     }
@@ -89,21 +88,21 @@ def _close(llm: Any, *, alone: bool) -> None:
     if alone:
         core.shutdown()
     else:
-        # The whole shutdown, which a finalizer would call too, takes down the process group: the trainer's, or another
+        # The full shutdown, which a finalizer would call too, destroys the process group: the trainer's, or another
         # engine's.
         if (finalizer := getattr(core, "_finalizer", None)) is not None:
             finalizer.detach()
         core.engine_core.model_executor.shutdown()
-    # The engine's start froze the garbage collector's oldest objects: its weights would never be found again.
+    # The engine's start froze the garbage collector's oldest generation: without this its weights would never be freed.
     gc.unfreeze()
     gc.collect()
 
 
 @contextmanager
 def as_run_failure(what: str, log: Path) -> Iterator[None]:
-    """Raises EnvironmentUnmet in place of what vLLM raises as it starts, with its own words.
+    """Converts any exception of vLLM's start into EnvironmentUnmet with vLLM's message.
 
-    Its parts raise whatever they raise: pydantic's errors, ValueError, RuntimeError, AssertionError, OSError.
+    vLLM raises pydantic's errors, ValueError, RuntimeError, AssertionError and OSError among others.
     """
     try:
         yield
@@ -113,5 +112,5 @@ def as_run_failure(what: str, log: Path) -> Iterator[None]:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         raise EnvironmentUnmet(
             f"{what}: {type(error).__name__}: {' '.join(lines[:3])[:400]}",
-            hint=f"{log} says more; arguments in the sampler's `engine` are handed on to vLLM",
+            hint=f"see {log} for details; arguments in the sampler's `engine` are passed through to vLLM",
         ) from error

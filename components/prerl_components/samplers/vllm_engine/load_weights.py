@@ -1,7 +1,6 @@
-"""New weights into a running vLLM engine: the one place that knows how its versions and devices want them.
+"""Loads new weights into a running vLLM engine: the only place that depends on vLLM's version and device.
 
-These functions run inside a worker, whether it lives in the trainer's process or in a server's (there through
-`worker_extension_cls`).
+These functions run inside a worker, in the trainer's process or in a server's (there through `worker_extension_cls`).
 """
 
 from collections.abc import Iterable
@@ -11,27 +10,27 @@ from torch import Tensor, nn
 
 
 def load_into_worker(worker: Any, tensors: Iterable[tuple[str, Tensor]]) -> None:
-    """Replaces a worker's weights by these, given one at a time under the names of a transformers checkpoint.
+    """Replaces a worker's weights by `tensors`, (name in a transformers checkpoint, tensor) pairs.
 
-    Whoever calls it must reset the prefix cache after: what it holds was computed by the old weights.
+    The caller must reset the prefix cache afterwards: its blocks were computed with the old weights.
     """
     from vllm.platforms import current_platform
 
     model = worker.model_runner.get_model()
     if current_platform.is_cpu() or worker.vllm_config.quant_config is not None:
-        # The kernels' weights are packed copies there: writing into the parameters would change nothing that is used.
+        # The kernels use packed copies of the weights: writing into the parameters would have no effect.
         worker.reload_weights(weights_iterator=tensors)
-        mend_tied_heads(model)
+        repack_tied_heads(model)
     else:
-        # Untested: written from vLLM's sources and from what other trainers do, not run on a GPU.
+        # Untested: written from vLLM's sources and other trainers' code, not run on a GPU.
         model.load_weights(tensors)
 
 
-def mend_tied_heads(model: nn.Module) -> None:
-    """Packs the head's weights anew on CPUs.
+def repack_tied_heads(model: nn.Module) -> None:
+    """Repacks the head's weights on CPUs.
 
-    A tied head has no weights of its own in the checkpoint, so `reload_weights` (0.32) leaves its packed copy as it was:
-    responses would come from the new layers and the old head, without an error.
+    A tied head has no entry in the checkpoint, so `reload_weights` (0.32) does not update its packed copy: responses would
+    be computed with the new layers and the old head, without an error.
     """
     from vllm.model_executor.layers.utils import dispatch_cpu_unquantized_gemm
     from vllm.model_executor.layers.vocab_parallel_embedding import ParallelLMHead

@@ -1,4 +1,4 @@
-"""What a large library changes in its process when it opens, put back: random generators, threads, output streams."""
+"""Restores process state that vLLM changes when it starts: random generators, thread settings, output streams, logging."""
 
 import logging
 import os
@@ -15,7 +15,7 @@ import torch
 
 @contextmanager
 def random_state_kept() -> Iterator[None]:
-    """Python's, numpy's and torch's global generators are after it as they were before."""
+    """Restores the state of Python's, numpy's and torch's global generators on exit."""
     python, arrays = random.getstate(), np.random.get_state()
     devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
     try:
@@ -28,7 +28,7 @@ def random_state_kept() -> Iterator[None]:
 
 @contextmanager
 def thread_setting_kept() -> Iterator[None]:
-    """`torch.set_num_threads` works after it: vLLM's CPU worker puts a function in its place that does nothing."""
+    """Restores `torch.set_num_threads` on exit: vLLM's CPU worker replaces it with a function that does nothing."""
     kept = torch.set_num_threads
     try:
         yield
@@ -38,7 +38,7 @@ def thread_setting_kept() -> Iterator[None]:
 
 @contextmanager
 def output_to(file: Path) -> Iterator[None]:
-    """What native code and prints write to the standard streams goes to the end of `file`; Python's warnings nowhere."""
+    """Appends all output on stdout and stderr, native code's included, to `file`; suppresses Python's warnings."""
     sys.stdout.flush()
     sys.stderr.flush()
     kept = os.dup(1), os.dup(2)
@@ -60,7 +60,7 @@ def output_to(file: Path) -> Iterator[None]:
 
 @contextmanager
 def logged_to(name: str, file: Path) -> Iterator[None]:
-    """The library's logger writes to the end of `file`, from INFO on, and nowhere else."""
+    """The logger `name` appends records from INFO on to `file`, and writes nowhere else."""
     logger = logging.getLogger(name)
     kept = list(logger.handlers), logger.level, logger.propagate
     handler = logging.FileHandler(file, encoding="utf-8")

@@ -1,6 +1,6 @@
-"""The sampler `vllm`, opened: an engine beside the trainer, in its process, that gets the weights after every update.
+"""The opened sampler `vllm`: an engine in the trainer's process that receives the weights after every update.
 
-With several processes each has an engine of its own (tensor parallelism 1) and draws for its own prompts.
+With several processes each has its own engine (tensor parallelism 1) and samples for its own prompts.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -25,11 +25,11 @@ from prerl_spec.sdk import Decoding, Generation, OpenSampler, PolicyAccess, Requ
 
 
 class ColocatedSampler:
-    """Draws with an engine whose weights `sync` replaces. `gap` is the mean |log P_trainer - log P_sampler| of a token of the
-    probe's texts at the last push, in nats.
+    """Samples with an engine whose weights `sync` replaces. `gap` is the mean |log P_trainer - log P_sampler| per token of
+    the probe's texts at the last push, in nats.
 
-    Where the engine can sleep (on GPUs) it does so whenever it does not draw: its cache and its weights then leave the
-    memory to the trainer.
+    An engine with sleep mode (on GPUs) sleeps whenever it does not sample: its cache and weights then release the device's
+    memory for the trainer.
     """
 
     def __init__(
@@ -51,10 +51,11 @@ class ColocatedSampler:
     def generate(
         self, requests: Sequence[Request], decoding: Decoding, progress: Callable[[int, int], None] | None = None
     ) -> list[list[Generation]]:
-        """One list a request, one Generation a seed, in order; entropies are not known.
+        """One list per request, one Generation per seed, in order; without entropies.
 
-        A sample depends on the weights, its context, the decoding and its own seed: what else is drawn with it moves
-        logits by rounding only. Raises RunFailed for a context that leaves no room, and for logits that are not finite.
+        A sample depends on the weights, its context, the decoding and its own seed: other samples in its batch change its
+        logits by rounding only. Raises RunFailed for a context that leaves no room for max_new_tokens, and for non-finite
+        logits.
         """
         check_context_fits(requests, decoding.max_new_tokens, self._max_length)
         with random_state_kept():
@@ -67,14 +68,14 @@ class ColocatedSampler:
                 self._sleep()
 
     def sync(self, version: int) -> None:
-        """Pushes the trainer's weights and compares. Raises RunFailed where the engine then is not the trainer's."""
+        """Pushes the trainer's weights and checks them. Raises RunFailed if the engine's log-probabilities differ."""
         with random_state_kept():
             self._push()
             self.gap = self._compare(version)
             self._sleep()
 
     def _push(self) -> None:
-        """In this order: the cache wakes after the push, so that both need not fit beside a gathered tensor."""
+        """Pushes before the cache wakes up, so that weights and cache need not fit besides a gathered tensor."""
         if self._is_asleep:
             self._llm.wake_up(["weights"])
         if self._adapter is None:
@@ -84,7 +85,7 @@ class ColocatedSampler:
         if self._is_asleep:
             self._llm.wake_up(["kv_cache"])
             self._is_asleep = False
-        # What it holds was computed by the weights before.
+        # Its blocks were computed with the previous weights.
         assert self._llm.reset_prefix_cache(), "blocks of the prefix cache are in use between two calls"
 
     def _compare(self, version: int) -> float:
@@ -92,9 +93,9 @@ class ColocatedSampler:
         return self._probe.check(scored, version)
 
     def _probe_texts(self, site: SamplerSite) -> list[Text]:
-        asked, decoding = probe_requests(site.model.codec, self._max_length)
-        drawn = draw_samples(self._llm, asked, decoding, (), adapter=self._request())
-        return [Text(request.context, own[0].tokens) for request, own in zip(asked, drawn, strict=True)]
+        requests, decoding = probe_requests(site.model.codec, self._max_length)
+        drawn = draw_samples(self._llm, requests, decoding, (), adapter=self._request())
+        return [Text(request.context, own[0].tokens) for request, own in zip(requests, drawn, strict=True)]
 
     def _request(self) -> Any:
         return None if self._adapter is None else self._adapter.request
@@ -105,22 +106,22 @@ class ColocatedSampler:
             self._is_asleep = False
 
     def _sleep(self) -> None:
-        """Level 1 keeps the weights in host memory; after level 2 they would be garbage until the next push."""
+        """Sleeps at level 1, which keeps the weights in host memory; level 2 would discard them until the next push."""
         if self._sleeps:
             self._llm.sleep(level=1)
             self._is_asleep = True
 
 
 def engine_arguments(site: SamplerSite, folder: Path, adapter: PushedAdapter | None) -> dict[str, Any]:
-    """What a run decides of its engine. Weights come by the first push; only the base of an adapter is read from files."""
+    """The engine arguments fixed by a run. Weights come with the first push; only an adapter's base is read from files."""
     arguments: dict[str, Any] = {
         "model": str(folder),
         "load_format": "dummy" if adapter is None else "safetensors",
         "dtype": str(site.model.compute_dtype).removeprefix("torch."),
-        # The distribution that is drawn from, and no defaults from a checkpoint's generation config.
+        # Log-probabilities of the decoding distribution, and no defaults from a checkpoint's generation config.
         "logprobs_mode": "processed_logprobs",
         "generation_config": "vllm",
-        # Nothing is drawn from it: each sample has a seed of its own.
+        # Unused: each sample has its own seed.
         "seed": 0,
         "max_model_len": site.max_length,
         "enable_prefix_caching": True,
@@ -130,15 +131,15 @@ def engine_arguments(site: SamplerSite, folder: Path, adapter: PushedAdapter | N
     if site.device.startswith("cuda"):
         arguments |= {"enable_sleep_mode": True, "gpu_memory_utilization": ENGINE_SHARE}
     if torch.distributed.is_initialized() and torch.distributed.get_world_size() > 1:
-        # Takes the launcher's rank and device; any other would put every rank's engine on the first GPU.
+        # Uses the launcher's rank and device; any other backend would put every rank's engine on the first GPU.
         arguments["distributed_executor_backend"] = "external_launcher"
     return arguments if adapter is None else {**arguments, **adapter.arguments}
 
 
 @contextmanager
 def open_colocated(site: SamplerSite, engine: Mapping[str, Any], max_gap: float) -> Iterator[OpenSampler]:
-    """Raises EnvironmentUnmet where vLLM does not take the model or an argument, RunFailed where its log-probabilities are
-    not the model's."""
+    """Opens the sampler. Raises EnvironmentUnmet if vLLM does not support the model or an argument, RunFailed if its
+    log-probabilities differ from the model's."""
     policy = site.policy if site.policy is not None else FrozenAccess(site.model)
     with ExitStack() as stack:
         root = site.folder or Path(stack.enter_context(TemporaryDirectory(prefix="prerl-vllm-")))

@@ -1,8 +1,8 @@
-"""Arithmetic expressions read by a small parser of their own and worked out exactly; nothing is ever evaluated as code.
+"""A small parser that evaluates arithmetic expressions in exact fractions; nothing is ever executed as code.
 
 expression = term (("+" | "-") term)*      term = factor (("*" | "/") factor)*      factor = number | "(" expression ")"
 
-There is no sign: a game's numbers are positive, and −3 is 0 − 3 that nobody was dealt.
+There is no unary minus: a game's numbers are positive, and −3 would use a number that was not dealt.
 """
 
 from dataclasses import dataclass
@@ -11,18 +11,18 @@ from fractions import Fraction
 MAX_CHARACTERS = 200
 MAX_NESTING = 32
 MAX_DIGITS = 9
-"""In one number: with MAX_CHARACTERS it bounds every numerator and denominator, so that no answer keeps a worker busy."""
+"""Digits of one number: with MAX_CHARACTERS this bounds numerators and denominators, so that evaluation is fast."""
 
 _SAME = str.maketrans({"×": "*", "·": "*", "÷": "/", "−": "-", "[": "(", "]": ")"})
 
 
 class Unreadable(Exception):
-    """Why a text is no expression: "a number or a bracket is missing at character 4"."""
+    """The reason why a text is not an expression: "a number or a bracket is missing at character 4"."""
 
 
 @dataclass(frozen=True)
 class Worked:
-    """An expression worked out: its exact value (None where it divides by zero) and the numbers that it uses, in order."""
+    """An evaluated expression: its exact value (None on division by zero) and its numbers, in order."""
 
     value: Fraction | None
     numbers: tuple[int, ...]
@@ -35,12 +35,12 @@ def work_out(text: str) -> Worked:
     reader = _Reader(text.translate(_SAME))
     value = reader.expression(0)
     if reader.next:
-        raise Unreadable(f"{reader.next!r} at character {reader.place + 1} belongs to nothing")
+        raise Unreadable(f"unexpected {reader.next!r} at character {reader.place + 1}")
     return Worked(value, tuple(reader.numbers))
 
 
 class _Reader:
-    """Recursive descent; a value is None as soon as something was divided by zero."""
+    """A recursive-descent parser; a value is None after a division by zero."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -49,7 +49,7 @@ class _Reader:
 
     @property
     def next(self) -> str:
-        """The character that is read next, white space skipped; empty at the end."""
+        """The next character after whitespace; empty at the end."""
         while self._text[self.place : self.place + 1].isspace():
             self.place += 1
         return self._text[self.place : self.place + 1]

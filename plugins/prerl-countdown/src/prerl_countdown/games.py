@@ -1,4 +1,4 @@
-"""Games: how one is drawn, asked, written as a gold answer, and which part of the data it belongs to."""
+"""Games: how one is drawn, its gold answer, and the part of the data it belongs to."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,12 +9,12 @@ from typing import Literal
 Part = Literal["prompts", "corpus", "heldout"]
 
 SHARES: dict[Part, range] = {"corpus": range(8), "prompts": range(8, 14), "heldout": range(14, 16)}
-"""Sixteenths of all games. A game belongs to one part by its own hash, so no seed brings a held-out one into training."""
+"""Sixteenths of all games. A game's part is a function of its hash, so no seed puts a held-out game into training."""
 
 
 @dataclass(frozen=True)
 class Game:
-    """Numbers, a target, and one way there: `Game((3, 5, 8), 16, "(5-3)*8")`."""
+    """Numbers, a target, and one solution: `Game((3, 5, 8), 16, "(5-3)*8")`."""
 
     numbers: tuple[int, ...]
     target: int
@@ -41,14 +41,14 @@ def read_gold(gold: str) -> tuple[int, tuple[int, ...]]:
     target, _, numbers = gold.partition(" from ")
     dealt = numbers.split()
     if not dealt or not all(n.isascii() and n.isdigit() and len(n) <= 9 for n in (target.strip(), *dealt)):
-        raise BadGold(f'a gold answer reads "16 from 3 5 8", not {gold!r}')
+        raise BadGold(f'{gold!r} is not a gold answer of the form "16 from 3 5 8"')
     return int(target), tuple(map(int, dealt))
 
 
 def draw_game(seed: str, part: Part, least: int, most: int, largest: int) -> Game:
-    """A game of this part with `least` to `most` numbers from 1 to `largest`, solvable by the way it is made.
+    """A game of this part with `least` to `most` numbers from 1 to `largest`, solvable by construction.
 
-    Only `random()` is drawn from: of Python's generator nothing else is promised to be the same in every version.
+    Uses only `random()`: Python guarantees the same numbers in every version for no other method.
     """
     random = Random(seed)
     while True:
@@ -63,9 +63,9 @@ def draw_game(seed: str, part: Part, least: int, most: int, largest: int) -> Gam
 
 
 def _combined(dealt: Sequence[int], random: Random) -> tuple[int, str]:
-    """All numbers joined by drawn operations in a drawn order: the value, and how it is written.
+    """All numbers combined by random operations in a random order: the value, and its expression.
 
-    No value on the way is negative or a fraction: where the drawn operation would lead there, the two are added.
+    No intermediate value is negative or a fraction: where the drawn operation would produce one, the two are added.
     """
     pieces = [(number, str(number)) for number in dealt]
     while len(pieces) > 1:

@@ -1,4 +1,4 @@
-"""A tokenizer with one token a character that a game needs, as files that transformers loads."""
+"""A character tokenizer for games, as files that transformers loads."""
 
 import json
 from collections.abc import Mapping

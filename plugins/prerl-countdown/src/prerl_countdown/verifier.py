@@ -1,4 +1,4 @@
-"""The verifier: right where the expression is exactly the target and uses the numbers that were dealt."""
+"""The verifier: right if the expression equals the target exactly and uses the numbers of the game."""
 
 from collections import Counter
 from typing import ClassVar, Literal
@@ -13,7 +13,7 @@ OPENING, CLOSING = "<answer>", "</answer>"
 
 
 class Expression(BinaryVerifier):
-    """Reads an arithmetic expression in exact fractions, never as code: 8/(3-8/3) is 24, not 23.999."""
+    """Evaluates an arithmetic expression in exact fractions, never as code: 8/(3-8/3) is 24, not 23.999."""
 
     seconds_allowed: ClassVar[float] = 5.0
     right_example: ClassVar[tuple[str, str]] = ("<answer>(5-3)*8</answer>", "16 from 3 5 8")
@@ -21,14 +21,14 @@ class Expression(BinaryVerifier):
 
     extract: Literal["answer_tag", "whole"] = Field(
         default="answer_tag",
-        description="answer_tag: the last <answer>…</answer>, else the whole response; whole: all of it.",
+        description="answer_tag: the last <answer>…</answer>, else the whole response; whole: the whole response.",
     )
     numbers: Literal["all", "any"] = Field(
-        default="all", description="all: every number dealt exactly once; any: each at most once."
+        default="all", description="all: use every number of the game exactly once; any: use each at most once."
     )
 
     def judge(self, response: str, gold: str) -> Verdict:
-        """Unparsable where there is no expression to read; wrong numbers, another value and a division by zero are wrong."""
+        """Unparsable if there is no expression; wrong for wrong numbers, another value or a division by zero."""
         target, dealt = read_gold(gold)
         answer = self._answer(response)
         try:

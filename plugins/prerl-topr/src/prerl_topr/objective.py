@@ -1,4 +1,4 @@
-"""TOPR: REINFORCE off policy, stable because wrong responses are tapered and right ones are not (arXiv:2503.14286)."""
+"""TOPR: off-policy REINFORCE, stabilised by tapering the ratios of wrong responses only (arXiv:2503.14286)."""
 
 from __future__ import annotations
 
@@ -29,19 +29,17 @@ BEFORE = Need(Conditional(), "old")
 
 
 class Topr(OnePartObjective):
-    """Tapered Off-Policy REINFORCE: right responses whole, wrong ones times min(π/μ, taper) of the response.
+    """Tapered Off-Policy REINFORCE: right responses have weight 1, wrong ones min(π/μ, taper) of the response.
 
     A = R − c with R = 2r − 1 in [−1, 1] and c the baseline; the loss is (1/S) Σ_i α_i · −A_i · log π(y_i | x_i) over
-    the S scored responses of an update, a sum over tokens without a length in it.
+    the S scored responses of an update, a sum over tokens without length normalisation.
     """
 
-    coefficient: float = Field(1.0, gt=0, description="multiplies the whole loss of this objective")
+    coefficient: float = Field(1.0, gt=0, description="factor of this objective's loss")
     baseline: float = Field(
-        0.0, gt=-1, lt=1, description="c: subtracted from R; its sign moves weight between right and wrong responses"
+        0.0, gt=-1, lt=1, description="baseline c subtracted from R; below 0 right responses weigh more, above 0 wrong"
     )
-    taper: float = Field(
-        1.0, gt=0, description="b: the largest ratio π/μ that a response with R − c < 0 is weighed with"
-    )
+    taper: float = Field(1.0, gt=0, description="b: maximum ratio π/μ for responses with R − c < 0")
 
     @property
     def uses_ratio(self) -> bool:
@@ -51,20 +49,20 @@ class Topr(OnePartObjective):
         return frozenset({"reward[scalar]"})
 
     def check(self, wiring: Wiring) -> Iterable[Conflict]:
-        """A taper of 1 or more cuts no ratio that is always 1."""
+        """A taper of 1 or more has no effect on ratios that are always 1."""
         if wiring.updates_per_batch == 1 and "taper" in wiring.written and self.taper >= 1:
             yield Conflict(
                 Code.NO_EFFECT,
-                "`taper` has no effect with one update a batch: the ratio to the old policy is always 1",
+                "`taper` has no effect with one update per batch: the ratio to the old policy is always 1",
                 (Place("self", "taper"),),
-                help="set updates_per_batch above 1 to make it act, or leave it out",
+                help="set updates_per_batch above 1, or remove taper",
             )
 
     def needs(self) -> frozenset[Need]:
         return frozenset({CURRENT, BEFORE})
 
     def credit(self, step: Step, known: Mapping[Need, Array]) -> Credit:
-        """A = R − c and weight coefficient/S for every token of a scored response; none where A = 0."""
+        """A = R − c and weight coefficient/S for every token of a scored response; weight 0 where A = 0."""
         tokens = step.tokens
         scored_S = ~np.isnan(step.reward_S) & (tokens.length_S > 0)
         advantage_S = np.where(scored_S, 2.0 * step.reward_S - 1.0 - self.baseline, 0.0)
