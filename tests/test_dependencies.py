@@ -4,7 +4,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from packaging.requirements import Prerequisite as Specifier
+from packaging.requirements import Requirement as Specifier
 from packaging.version import Version
 
 from prerl_spec.registry.entry_points import installed, load
