@@ -14,14 +14,13 @@ SDK = ROOT / "prerl_spec" / "sdk.py"
 PAGE = ROOT / "docs" / "reference.md"
 HEAD = """# Reference: `prerl_spec.sdk`
 
-Component API {api}: every name that component authors import. Written by `docs/write_reference.py`; edit the docstrings.
-[objectives.md](objectives.md) and [components.md](components.md) show them at work, [vocabulary.md](vocabulary.md) defines
-the terms and the axis letters.
-"""
+Component API {api}: every name that component authors import, and the Protocol of every kind. `docs/write_reference.py` writes
+this page from the docstrings: edit those. [objectives.md](objectives.md) and [components.md](components.md) show the names at
+work, [vocabulary.md](vocabulary.md) defines the terms and the axis letters."""
 SECTIONS = {
     "prerl_spec.registry.component": "Declaring a component",
     "prerl_spec.registry": "Bases of a kind: subclass them in place of `Component`",
-    "prerl_spec.registry.kinds": "Protocols, and what the engine hands to a component",
+    "prerl_spec.registry.kinds": "One Protocol a kind, and what the engine hands to a component",
     "prerl_spec.needs": "Vectors and credit",
     "prerl_spec.views": "Views",
     "prerl_spec.types": "Prompts, attempts, steps, scores",
@@ -32,9 +31,14 @@ SECTIONS = {
 """Module, or room for all its other modules -> the heading of its names; in the order of the page."""
 
 
+KINDS = "prerl_spec.registry.kinds"
+"""Its Protocols are shown whole, imported by authors or not: they are what the engine asks of each kind."""
+
+
 def page() -> str:
     """The whole page, as it should stand in docs/reference.md."""
     modules = _modules_of_names()
+    modules |= {node.name: KINDS for node in _tree(KINDS).body if isinstance(node, ast.ClassDef)}
     parts = [HEAD.format(api=_api())]
     for section, title in SECTIONS.items():
         parts.append(f"\n## {title}\n")

@@ -7,7 +7,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from packaging.requirements import Prerequisite as Specifier
+from packaging.requirements import Requirement as Specifier
 
 from prerl_spec.cli.shared.locked import compile_locked
 from prerl_spec.compiler.compare.lock import lock_file

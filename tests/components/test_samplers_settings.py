@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 import pytest
-from packaging.requirements import Prerequisite as Specifier
+from packaging.requirements import Requirement as Specifier
 from prerl_components.objectives.policy_gradients.grpo import Grpo
 from prerl_components.objectives.token_losses.next_token import NextToken
 from prerl_components.samplers.transformers import Transformers
