@@ -29,8 +29,16 @@ LEFT_BY_A_RUN = {
     "runs/quickstart/report.html",
     "RUN/eval",
 }
-NOT_OURS = {"AutoModelForCausalLM.from_pretrained", "Annotated", "Qwen/Qwen3-0.6B", "my_objective.py"}
-"""Names of other libraries and of a reader's own files."""
+NOT_OURS = {
+    "PRERL_VLLM_ENV",
+    "prerl_spec.NAME",
+    "AutoModelForCausalLM.from_pretrained",
+    "Annotated",
+    "Qwen/Qwen3-0.6B",
+    "my_objective.py",
+    "Code.NAME",
+}
+"""Names of other libraries, of variables of the shell, of a reader's own files, and placeholders."""
 
 
 def text_of(page: str) -> str:
