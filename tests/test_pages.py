@@ -1,0 +1,142 @@
+"""Pages for people keep up with the tree: every link, path and name that they mention exists."""
+
+import ast
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PAGES = ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "docs/vocabulary.md")
+SOURCES = ("prerl_spec", "components/prerl_components", "tests", "docs", ".ci", "plugins")
+
+LINK = re.compile(r"\]\((?!https?:)([^)#\s]+)(?:#[\w-]*)?\)")
+FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
+CODE = re.compile(r"`([^`\n]+)`")
+PATH = re.compile(r"[\w./*-]*/[\w./*-]*|[\w.*-]+\.(?:py|md|toml|txt|yml|yaml|cff)")
+NAME = re.compile(r"(?P<owner>[A-Z]\w*[a-z]\w*)(?:\.(?P<member>\w+))?(?:\(.*\))?")
+CALL = re.compile(r"(?P<name>[a-z_]\w*)\([^)]*\)")
+CONSTANT = re.compile(r"[A-Z][A-Z_]{3,}")
+MODULE = re.compile(r"(?:prerl_spec|prerl_components|tests)(?:\.\w+)+")
+
+LEFT_BY_A_RUN = {
+    "spec.toml",
+    "journal/",
+    "checkpoints/",
+    "checkpoints/step-…/",
+    "runs/quickstart/report.html",
+    "RUN/eval",
+}
+NOT_OURS = {
+    "PRERL_VLLM_ENV",
+    "prerl_spec.NAME",
+    "AutoModelForCausalLM.from_pretrained",
+    "Annotated",
+    "Qwen/Qwen3-0.6B",
+    "my_objective.py",
+    "Code.NAME",
+}
+"""Names of other libraries, of variables of the shell, of a reader's own files, and placeholders."""
+
+
+def text_of(page: str) -> str:
+    """A page without its code blocks, which other tests run."""
+    return FENCE.sub("", (ROOT / page).read_text(encoding="utf-8"))
+
+
+@cache
+def defined() -> tuple[dict[str, set[str]], dict[str, set[str]], set[str], set[str]]:
+    """Classes with their own members, classes with their bases, functions and methods, module constants and aliases."""
+    members: dict[str, set[str]] = {}
+    bases: dict[str, set[str]] = {}
+    functions: set[str] = set()
+    assigned: set[str] = set()
+    for file in (file for room in SOURCES for file in (ROOT / room).rglob("*.py")):
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+        assigned.update(_assigned(tree.body))
+        for node in ast.walk(tree):
+            if isinstance(node, ast.FunctionDef):
+                functions.add(node.name)
+            elif isinstance(node, ast.ClassDef):
+                own = {child.name for child in node.body if isinstance(child, ast.FunctionDef)}
+                members.setdefault(node.name, set()).update(own, _assigned(node.body))
+                bases.setdefault(node.name, set()).update(
+                    ast.unparse(b).split("[")[0].split(".")[-1] for b in node.bases
+                )
+    return members, bases, functions, assigned
+
+
+def _assigned(body: list[ast.stmt]) -> Iterator[str]:
+    for node in body:
+        targets = (
+            node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+        )
+        yield from (target.id for target in targets if isinstance(target, ast.Name))
+
+
+def has_member(owner: str, member: str) -> bool:
+    members, bases, _, _ = defined()
+    return member in members.get(owner, set()) or any(has_member(base, member) for base in bases.get(owner, set()))
+
+
+def what_is_missing(words: str) -> str | None:
+    """Why the words between two backticks mean nothing in this tree; None where they do, or mean nothing of ours."""
+    members, _, functions, assigned = defined()
+    if words in LEFT_BY_A_RUN | NOT_OURS or (" " in words and not CALL.fullmatch(words)):
+        return None
+    if MODULE.fullmatch(words):
+        file = ROOT / ("components" if words.startswith("prerl_components") else "") / words.replace(".", "/")
+        return None if file.is_dir() or file.with_suffix(".py").is_file() else "there is no such module"
+    if PATH.fullmatch(words):
+        return None if list(ROOT.glob(words.rstrip("/"))) or (ROOT / words).exists() else "there is no such path"
+    if CONSTANT.fullmatch(words):
+        return None if words in assigned else "no module assigns it"
+    if found := NAME.fullmatch(words):
+        if found["owner"] not in members and found["owner"] not in assigned:
+            return "there is no such class"
+        if found["member"] and not has_member(found["owner"], found["member"]):
+            return f"{found['owner']} has no {found['member']}"
+    if (found := CALL.fullmatch(words)) and found["name"] not in functions:
+        return "there is no such function"
+    return None
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_link_of_a_page_leads_somewhere(page: str) -> None:
+    links = LINK.findall(text_of(page))
+    assert links
+    assert [link for link in links if not ((ROOT / page).parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_path_and_name_of_a_page_is_there(page: str) -> None:
+    missing = {words: why for words in CODE.findall(text_of(page)) if (why := what_is_missing(words)) is not None}
+    assert missing == {}
+
+
+@pytest.mark.parametrize(
+    ("words", "is_there"),
+    [
+        ("prerl_spec/codes.py", True),
+        ("prerl_spec/gone.py", False),
+        ("specs/*.toml", True),
+        ("prerl_spec.compiler.rules", True),
+        ("prerl_spec.compiler.gone", False),
+        ("RunLoop.go", True),
+        ("RunLoop.gone", False),
+        ("Grpo.prerequisites", True),
+        ("OpenShelf", False),
+        ("consumes()", True),
+        ("requirements()", False),
+        ("COMMANDS", True),
+        ("SHELVES", False),
+    ],
+)
+def test_the_check_itself_tells_what_is_there_from_what_is_not(words: str, is_there: bool) -> None:
+    assert (what_is_missing(words) is None) is is_there
+
+
+def test_the_architecture_fits_a_page() -> None:
+    assert len((ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8").splitlines()) <= 120
