@@ -19,21 +19,12 @@ from prerl_spec.registry.component import (
     decided_elsewhere,
 )
 from prerl_spec.registry.evaluator_settings import EvaluatorSettings
-from prerl_spec.registry.kinds import (
-    AdaptedWeight,
-    AttachedAdapter,
-    DataSet,
-    EvaluationSite,
-    LoadedModel,
-    ModelSite,
-    Objective,
-    OpenSampler,
-    PolicyAccess,
-    SamplerSite,
-    ServedModel,
-    ServerProcess,
-    Verifier,
-)
+from prerl_spec.registry.kinds.data import DataSet
+from prerl_spec.registry.kinds.evaluator import EvaluationSite
+from prerl_spec.registry.kinds.judging import Verifier
+from prerl_spec.registry.kinds.model import AdaptedWeight, AttachedAdapter, LoadedModel, ModelSite
+from prerl_spec.registry.kinds.objective import Objective
+from prerl_spec.registry.kinds.sampler import OpenSampler, PolicyAccess, SamplerSite, ServedModel, ServerProcess
 from prerl_spec.registry.objective_base import OnePart, OnePartObjective
 from prerl_spec.registry.row_list import RowList
 from prerl_spec.registry.sampler_settings import SamplerSettings

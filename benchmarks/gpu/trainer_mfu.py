@@ -29,7 +29,7 @@ from prerl_spec.engine.policy.policy import Policy
 from prerl_spec.engine.processes.ranks import Ranks
 from prerl_spec.engine.training.trainer import Trainer
 from prerl_spec.engine.training.updater import Updater
-from prerl_spec.registry.kinds import LoadedModel
+from prerl_spec.registry.kinds.model import LoadedModel
 from prerl_spec.testing.tiny import byte_tokenizer
 from prerl_spec.text import Codec
 from prerl_spec.types import Attempt, Group, Prompt, Segment, Step

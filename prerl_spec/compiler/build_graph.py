@@ -13,7 +13,7 @@ from prerl_spec.errors import Drift, EnvironmentUnmet
 from prerl_spec.registry.component import Component
 from prerl_spec.registry.entry_points import Entry, PluginFault, Registry, installed, load
 from prerl_spec.registry.kind_protocols import BASES, missing_members
-from prerl_spec.registry.kinds import Sampler
+from prerl_spec.registry.kinds.sampler import Sampler
 from prerl_spec.registry.local import local_entries
 
 

@@ -5,20 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
 
-from prerl_spec.registry.kinds import (
-    Data,
-    Evaluator,
-    Filter,
-    Model,
-    Objective,
-    Optimizer,
-    Probe,
-    Reward,
-    Sampler,
-    Schedule,
-    Tracker,
-    Verifier,
-)
+from prerl_spec.registry.kinds.data import Data
+from prerl_spec.registry.kinds.evaluator import Evaluator
+from prerl_spec.registry.kinds.judging import Filter, Reward, Verifier
+from prerl_spec.registry.kinds.model import Model
+from prerl_spec.registry.kinds.objective import Objective
+from prerl_spec.registry.kinds.sampler import Sampler
+from prerl_spec.registry.kinds.schedule import Optimizer, Schedule
+from prerl_spec.registry.kinds.watching import Probe, Tracker
 
 C_co = TypeVar("C_co", covariant=True)
 

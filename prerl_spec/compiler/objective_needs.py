@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from prerl_spec.needs import Need, View
-from prerl_spec.registry.kinds import Objective
+from prerl_spec.registry.kinds.objective import Objective
 
 
 @dataclass(frozen=True)

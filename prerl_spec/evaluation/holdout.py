@@ -8,7 +8,8 @@ from prerl_spec.evaluation.scores.cache import ScoreCache
 from prerl_spec.evaluation.scores.samples import NUM_QUESTIONS, NUM_RESPONSES, sample_line, write_samples
 from prerl_spec.evaluation.scores.scores import Identity, digest, own_version, right_scores, template_hash
 from prerl_spec.evaluation.scores.verdicts import count_right, verdicts_on
-from prerl_spec.registry.kinds import EvaluationSite, Verifier
+from prerl_spec.registry.kinds.evaluator import EvaluationSite
+from prerl_spec.registry.kinds.judging import Verifier
 from prerl_spec.text import render
 from prerl_spec.types import Draw, Generation, Prompt, Request, Score
 

@@ -10,7 +10,8 @@ from prerl_spec.engine.policy.open_policy import open_policy
 from prerl_spec.engine.processes.ranks import joined_ranks
 from prerl_spec.engine.run.evaluation_site import EvaluationPoint, EvaluationSetup, SharedCalls, build_site
 from prerl_spec.evaluation.targets import Target, component
-from prerl_spec.registry.kinds import Evaluator, SamplerSite
+from prerl_spec.registry.kinds.evaluator import Evaluator
+from prerl_spec.registry.kinds.sampler import SamplerSite
 from prerl_spec.types import Score
 
 

@@ -16,7 +16,7 @@ from prerl_spec.engine.record import checkpoint
 from prerl_spec.errors import EnvironmentUnmet, UsageError
 from prerl_spec.registry import entry_points
 from prerl_spec.registry.component import Kind
-from prerl_spec.registry.kinds import Verifier
+from prerl_spec.registry.kinds.judging import Verifier
 from prerl_spec.types import Rendering
 
 BEFORE_THE_FIRST = -1

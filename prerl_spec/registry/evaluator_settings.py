@@ -8,7 +8,8 @@ from pydantic import Field
 
 from prerl_spec.codes import Code
 from prerl_spec.registry.component import Component, Conflict, Place, Wiring
-from prerl_spec.registry.kinds import EvaluationSite, Verifier
+from prerl_spec.registry.kinds.evaluator import EvaluationSite
+from prerl_spec.registry.kinds.judging import Verifier
 from prerl_spec.types import Draw
 
 Moment = Literal["base", "phases", "end"]

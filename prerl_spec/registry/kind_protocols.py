@@ -7,21 +7,14 @@ from typing import Any
 from prerl_spec.needs import View
 from prerl_spec.registry.component import Component
 from prerl_spec.registry.kind_names import Kind
-from prerl_spec.registry.kinds import (
-    Adapter,
-    Data,
-    Evaluator,
-    Filter,
-    Model,
-    Objective,
-    Optimizer,
-    Probe,
-    Reward,
-    Sampler,
-    Schedule,
-    Tracker,
-    Verifier,
-)
+from prerl_spec.registry.kinds.data import Data
+from prerl_spec.registry.kinds.evaluator import Evaluator
+from prerl_spec.registry.kinds.judging import Filter, Reward, Verifier
+from prerl_spec.registry.kinds.model import Adapter, Model
+from prerl_spec.registry.kinds.objective import Objective
+from prerl_spec.registry.kinds.sampler import Sampler
+from prerl_spec.registry.kinds.schedule import Optimizer, Schedule
+from prerl_spec.registry.kinds.watching import Probe, Tracker
 
 PROTOCOLS: Mapping[Kind, type] = {
     "model": Model,

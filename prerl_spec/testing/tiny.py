@@ -18,7 +18,7 @@ from transformers import (
     Qwen3Config,
 )
 
-from prerl_spec.registry.kinds import LoadedModel
+from prerl_spec.registry.kinds.model import LoadedModel
 from prerl_spec.text import Codec
 
 Shape = Literal["qwen3", "llama", "gpt2", "opt"]

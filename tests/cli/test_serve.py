@@ -145,7 +145,7 @@ def test_a_signal_ends_every_server_and_what_it_started(tmp_path: Path, number: 
 
 def test_a_server_that_does_not_listen_to_sigterm_is_killed(tmp_path: Path) -> None:
     from prerl_spec.cli.runs.serve import Running
-    from prerl_spec.registry.kinds import ServerProcess
+    from prerl_spec.registry.kinds.sampler import ServerProcess
 
     code = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(99)"
     running = Running(ServerProcess("http://127.0.0.1:1", (sys.executable, "-c", code), {}, tmp_path / "log"))

@@ -17,7 +17,7 @@ from prerl_spec.engine.policy.policy import Policy
 from prerl_spec.engine.policy.weights import adapted_tensors, save_transformers, whole_weights
 from prerl_spec.engine.processes.ranks import Ranks
 from prerl_spec.errors import SpecInvalid
-from prerl_spec.registry.kinds import AttachedAdapter, LoadedModel, ModelSite
+from prerl_spec.registry.kinds.model import AttachedAdapter, LoadedModel, ModelSite
 from prerl_spec.testing.tiny import SHAPES, Shape, save_tiny
 from tests.compiler.specs import found_in, under
 

@@ -23,7 +23,7 @@ from prerl_spec.engine.policy.weights import load_transformers, save_transformer
 from prerl_spec.engine.processes.ranks import Ranks
 from prerl_spec.engine.training.trainer import Trainer
 from prerl_spec.engine.training.updater import Updater
-from prerl_spec.registry.kinds import LoadedModel, ModelSite
+from prerl_spec.registry.kinds.model import LoadedModel, ModelSite
 from prerl_spec.testing.tiny import save_tiny, tiny_config, tiny_loaded
 from tests.engine.steps import gradient_of, make_trainer, random_step, tiny_policy
 

@@ -29,7 +29,7 @@ from prerl_spec.engine.processes.ranks import Ranks
 from prerl_spec.engine.training.token_terms import token_terms
 from prerl_spec.errors import Drift, Interrupted
 from prerl_spec.evaluation.targets import find_target
-from prerl_spec.registry.kinds import AttachedAdapter, LoadedModel, ModelSite
+from prerl_spec.registry.kinds.model import AttachedAdapter, LoadedModel, ModelSite
 from prerl_spec.testing.tiny import save_tiny, tiny_loaded
 from prerl_spec.types import Step
 from tests.engine.runs import SPEC, Heard, start, steps_of

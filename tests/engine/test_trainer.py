@@ -10,7 +10,7 @@ from transformers import AutoModelForCausalLM
 from prerl_spec.engine.policy.policy import Policy
 from prerl_spec.errors import RunFailed
 from prerl_spec.needs import Need
-from prerl_spec.registry.kinds import LoadedModel
+from prerl_spec.registry.kinds.model import LoadedModel
 from prerl_spec.testing.tiny import byte_tokenizer, tiny_config
 from prerl_spec.text import Codec
 from prerl_spec.types import Tokens

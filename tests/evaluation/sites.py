@@ -21,7 +21,9 @@ from prerl_spec.engine.processes.ranks import Ranks
 from prerl_spec.engine.run.evaluation_site import EvaluationPoint, EvaluationSetup, SharedCalls, build_site
 from prerl_spec.engine.run.position import Position
 from prerl_spec.registry.component import Component
-from prerl_spec.registry.kinds import DataSet, EvaluationSite, OpenSampler, SamplerSite
+from prerl_spec.registry.kinds.data import DataSet
+from prerl_spec.registry.kinds.evaluator import EvaluationSite
+from prerl_spec.registry.kinds.sampler import OpenSampler, SamplerSite
 from prerl_spec.testing.tiny import Shape, tiny_loaded
 from prerl_spec.types import Decoding, Generation, Outcome, Rendering, Request, Verdict
 

@@ -19,7 +19,8 @@ from prerl_spec.engine.processes.ranks import Ranks
 from prerl_spec.engine.training.updater import Updater
 from prerl_spec.errors import PrerlError
 from prerl_spec.needs import Need
-from prerl_spec.registry.kinds import ModelSite, SamplerSite
+from prerl_spec.registry.kinds.model import ModelSite
+from prerl_spec.registry.kinds.sampler import SamplerSite
 from prerl_spec.testing.steps import made_documents, made_step
 from prerl_spec.testing.tiny import byte_tokenizer, save_tiny, tiny_loaded
 from prerl_spec.text import Codec, render

@@ -15,7 +15,7 @@ from prerl_spec.compiler.hardware import Hardware
 from prerl_spec.compiler.plan import Plan
 from prerl_spec.compiler.planning.planner import make_plan
 from prerl_spec.errors import EnvironmentUnmet
-from prerl_spec.registry.kinds import ModelSite
+from prerl_spec.registry.kinds.model import ModelSite
 from tests.compiler.specs import bent, written
 from tests.engine.runs import SPEC, start, steps_of
 from tests.settings.behaviour import OBSERVERS, write_tables

@@ -12,7 +12,7 @@ from prerl_components.data.arithmetic_chains import ArithmeticChains
 from prerl_components.models.hf_causal import HfCausal
 from prerl_components.samplers.transformers import Transformers
 
-from prerl_spec.registry.kinds import ModelSite
+from prerl_spec.registry.kinds.model import ModelSite
 from prerl_spec.sdk import Decoding, Generation, LoadedModel, Request, SamplerSite
 from prerl_spec.testing.laws import check_data, check_model, check_sampler
 from prerl_spec.testing.tiny import save_tiny, tiny_loaded

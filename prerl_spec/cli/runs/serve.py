@@ -21,7 +21,8 @@ from prerl_spec.compiler.estimates.prerequisites import require_train
 from prerl_spec.compiler.estimates.server_health import server_state
 from prerl_spec.compiler.graph import Graph
 from prerl_spec.errors import EnvironmentUnmet, PrerlError, RunFailed, UsageError
-from prerl_spec.registry.kinds import LoadedModel, ModelSite, ServedModel, ServedSampler, ServerProcess
+from prerl_spec.registry.kinds.model import LoadedModel, ModelSite
+from prerl_spec.registry.kinds.sampler import ServedModel, ServedSampler, ServerProcess
 
 START_SECONDS = 1800.0
 """Enough for a large model on several GPUs, compiled for the first time."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from prerl_spec.cli.shared.overrides import add_overrides, overrides
 from prerl_spec.language.document import join_path
-from prerl_spec.registry.kinds import Fetching
+from prerl_spec.registry.kinds.evaluator import Fetching
 
 if TYPE_CHECKING:
     from prerl_spec.compiler.compare.lock import Lock

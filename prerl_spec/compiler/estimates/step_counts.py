@@ -6,7 +6,7 @@ from prerl_spec.compiler.hardware import Hardware
 from prerl_spec.compiler.objective_needs import Needs, every_need
 from prerl_spec.compiler.plan import Forward
 from prerl_spec.needs import Need, View
-from prerl_spec.registry.kinds import Objective
+from prerl_spec.registry.kinds.objective import Objective
 
 CPU_TOKENS_PER_PASS = 1024
 GPU_TOKENS_PER_PASS = (16384, 8192, 4096, 2048, 1024)

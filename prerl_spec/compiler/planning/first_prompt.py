@@ -5,7 +5,7 @@ from statistics import fmean
 
 from prerl_spec.compiler.plan import Example, ViewPlan
 from prerl_spec.needs import View
-from prerl_spec.registry.kinds import DataSet
+from prerl_spec.registry.kinds.data import DataSet
 from prerl_spec.text import Codec, render
 from prerl_spec.types import Attempt, Prompt, Rendering
 

@@ -17,7 +17,7 @@ from prerl_spec.compiler.rules.phase_roles import PhaseRoles, Served, nested
 from prerl_spec.compiler.rules.port_rules import fits, own_ports, phase_supplies
 from prerl_spec.errors import EnvironmentUnmet, SpecInvalid
 from prerl_spec.language.spec import DistributedSpec
-from prerl_spec.registry.kinds import DataSet
+from prerl_spec.registry.kinds.data import DataSet
 from prerl_spec.text import Codec
 
 FULL = 0.9

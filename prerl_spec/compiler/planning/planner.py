@@ -33,7 +33,7 @@ from prerl_spec.compiler.rules.wire import outside_phases
 from prerl_spec.language.document import join_path
 from prerl_spec.language.spec import DistributedSpec
 from prerl_spec.registry.component import Prerequisite
-from prerl_spec.registry.kinds import DataSet
+from prerl_spec.registry.kinds.data import DataSet
 from prerl_spec.text import Codec
 
 

@@ -10,7 +10,7 @@ from prerl_spec.compiler.rules.phase_roles import PhaseRoles
 from prerl_spec.compiler.rules.rule_diagnostic import use_place
 from prerl_spec.errors import Diagnostic, Label
 from prerl_spec.language.document import join_path
-from prerl_spec.registry.kinds import DataSet
+from prerl_spec.registry.kinds.data import DataSet
 from prerl_spec.types import Row
 
 

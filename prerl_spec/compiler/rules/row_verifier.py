@@ -1,7 +1,7 @@
 """The data sets that a run reads, and the verifier that scores the rows of each."""
 
 from prerl_spec.compiler.graph import Graph
-from prerl_spec.registry.kinds import Verifier
+from prerl_spec.registry.kinds.judging import Verifier
 
 
 def data_in_use(graph: Graph) -> tuple[str, ...]:

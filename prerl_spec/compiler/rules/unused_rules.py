@@ -13,7 +13,7 @@ from prerl_spec.compiler.rules.name_rules import named_data
 from prerl_spec.compiler.rules.phase_roles import PhaseRoles, Served, nested
 from prerl_spec.errors import Diagnostic, Span
 from prerl_spec.language.document import join_path
-from prerl_spec.registry.kinds import Objective
+from prerl_spec.registry.kinds.objective import Objective
 
 
 def unused(resolved: Resolved, phases: Sequence[PhaseRoles]) -> Iterator[Diagnostic]:

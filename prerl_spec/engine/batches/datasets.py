@@ -7,7 +7,8 @@ from functools import partial
 from prerl_spec.compiler.graph import Graph
 from prerl_spec.compiler.rules.row_verifier import data_in_use, row_verifier
 from prerl_spec.errors import EnvironmentUnmet
-from prerl_spec.registry.kinds import DataSet, Verifier
+from prerl_spec.registry.kinds.data import DataSet
+from prerl_spec.registry.kinds.judging import Verifier
 from prerl_spec.text import Codec, render
 from prerl_spec.types import Prompt, Row
 

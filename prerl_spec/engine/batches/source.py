@@ -14,7 +14,8 @@ from prerl_spec.engine.batches.verifier_pool import Judge
 from prerl_spec.engine.processes.ranks import Ranks
 from prerl_spec.engine.processes.seeds import named_seed
 from prerl_spec.errors import RunFailed
-from prerl_spec.registry.kinds import OpenSampler, Sampler, Verifier
+from prerl_spec.registry.kinds.judging import Verifier
+from prerl_spec.registry.kinds.sampler import OpenSampler, Sampler
 from prerl_spec.text import Codec
 from prerl_spec.types import Attempt, Decoding, Generation, Group, Outcome, Request, Segment, Step, Verdict
 

@@ -16,7 +16,7 @@ from typing import Any, Self
 from prerl_spec.engine.batches.verify_process import SECONDS_TO_START, WorkerProcess, active
 from prerl_spec.engine.batches.verify_worker import frame
 from prerl_spec.errors import EnvironmentUnmet, RunFailed
-from prerl_spec.registry.kinds import Verifier
+from prerl_spec.registry.kinds.judging import Verifier
 from prerl_spec.types import Outcome, Verdict
 
 Item = tuple[str, str, bool]

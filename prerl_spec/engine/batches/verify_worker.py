@@ -17,7 +17,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from prerl_spec.registry.kinds import Verifier, WarmedUp
+from prerl_spec.registry.kinds.judging import Verifier, WarmedUp
 from prerl_spec.types import Verdict
 
 MAX_TEXT = 2000

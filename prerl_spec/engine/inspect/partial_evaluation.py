@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from time import perf_counter
 
 from prerl_spec.engine.policy.continuation_logps import Pair
-from prerl_spec.registry.kinds import EvaluationSite
+from prerl_spec.registry.kinds.evaluator import EvaluationSite
 from prerl_spec.types import Decoding, Generation, Request
 
 SCORED_PAIRS = 256

@@ -8,7 +8,7 @@ import torch
 
 from prerl_spec.engine.policy.weights import tensors_hash
 from prerl_spec.errors import Drift
-from prerl_spec.registry.kinds import LoadedModel
+from prerl_spec.registry.kinds.model import LoadedModel
 
 
 def with_base(loaded: LoadedModel, compute_dtype: torch.dtype) -> LoadedModel:

@@ -9,7 +9,8 @@ from prerl_spec.engine.policy.frozen_base import with_base
 from prerl_spec.engine.policy.policy import Policy
 from prerl_spec.engine.policy.tokenizer_files import tokenizer_files, write_tokenizer
 from prerl_spec.engine.processes.ranks import Ranks
-from prerl_spec.registry.kinds import Data, Model, ModelSite
+from prerl_spec.registry.kinds.data import Data
+from prerl_spec.registry.kinds.model import Model, ModelSite
 
 
 def open_policy(

@@ -20,7 +20,7 @@ from prerl_spec.engine.policy.sharding import Shards
 from prerl_spec.engine.processes.ranks import Ranks
 from prerl_spec.errors import RunFailed
 from prerl_spec.needs import Layout, Need, View
-from prerl_spec.registry.kinds import LoadedModel
+from prerl_spec.registry.kinds.model import LoadedModel
 from prerl_spec.types import Segment
 
 PARITY_NATS = 1e-3

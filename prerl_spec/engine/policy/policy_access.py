@@ -14,7 +14,7 @@ from prerl_spec.engine.policy.sharding import on_main
 from prerl_spec.engine.policy.weights import adapted_tensors, whole_tensors
 from prerl_spec.engine.processes.ranks import Ranks
 from prerl_spec.needs import Layout
-from prerl_spec.registry.kinds import OpenSampler, SamplerSite
+from prerl_spec.registry.kinds.sampler import OpenSampler, SamplerSite
 from prerl_spec.types import Decoding, Generation, Request, Segment
 
 

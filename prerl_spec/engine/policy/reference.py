@@ -12,7 +12,7 @@ from prerl_spec.compiler.objective_needs import reads_from
 from prerl_spec.engine.policy.forward import Scoring
 from prerl_spec.engine.policy.policy import Policy
 from prerl_spec.engine.policy.sharding import placed_like
-from prerl_spec.registry.kinds import AttachedAdapter
+from prerl_spec.registry.kinds.model import AttachedAdapter
 
 
 class Reference(Protocol):

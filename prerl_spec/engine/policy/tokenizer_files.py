@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from prerl_spec.errors import EnvironmentUnmet
-from prerl_spec.registry.kinds import Data
+from prerl_spec.registry.kinds.data import Data
 from prerl_spec.whole_file import write_whole
 
 

@@ -12,7 +12,7 @@ from transformers import AutoModelForCausalLM
 from prerl_spec.engine.policy.sharding import on_main, placed_like, whole
 from prerl_spec.engine.processes.ranks import Ranks
 from prerl_spec.errors import RunFailed
-from prerl_spec.registry.kinds import AttachedAdapter, LoadedModel
+from prerl_spec.registry.kinds.model import AttachedAdapter, LoadedModel
 
 ADAPTER = "adapter"
 """Folder of the adapter beside a merged model."""

@@ -7,7 +7,7 @@ from accelerate import Accelerator
 
 from prerl_spec.compiler.graph import Named
 from prerl_spec.errors import EnvironmentUnmet
-from prerl_spec.registry.kinds import Tracker
+from prerl_spec.registry.kinds.watching import Tracker
 from prerl_spec.types import Score, StepRecord
 
 

@@ -14,7 +14,10 @@ from prerl_spec.engine.policy.continuation_logps import Pair, continuation_logps
 from prerl_spec.engine.policy.policy import Policy
 from prerl_spec.engine.policy.weights import weights_hash
 from prerl_spec.engine.processes.ranks import Ranks
-from prerl_spec.registry.kinds import DataSet, EvaluationSite, OpenSampler, Verifier
+from prerl_spec.registry.kinds.data import DataSet
+from prerl_spec.registry.kinds.evaluator import EvaluationSite
+from prerl_spec.registry.kinds.judging import Verifier
+from prerl_spec.registry.kinds.sampler import OpenSampler
 from prerl_spec.types import Decoding, Generation, Rendering, Request, Verdict
 
 

@@ -13,7 +13,7 @@ from prerl_spec.engine.record.tracking import Trackers
 from prerl_spec.engine.run.evaluation_site import EvaluationPoint, EvaluationSetup, SharedCalls, build_site
 from prerl_spec.engine.run.position import Position
 from prerl_spec.engine.run.session import Session
-from prerl_spec.registry.kinds import EvaluationSite, Evaluator
+from prerl_spec.registry.kinds.evaluator import EvaluationSite, Evaluator
 from prerl_spec.types import Rendering, Score
 from prerl_spec.whole_file import write_whole
 

@@ -8,7 +8,7 @@ from prerl_spec.compiler.graph import Named
 from prerl_spec.engine.policy.policy import Policy
 from prerl_spec.engine.policy.policy_access import LivePolicy, open_over_whole_weights
 from prerl_spec.engine.processes.ranks import Ranks
-from prerl_spec.registry.kinds import OpenSampler, Sampler, SamplerSite
+from prerl_spec.registry.kinds.sampler import OpenSampler, Sampler, SamplerSite
 
 PER_CALL = frozenset({"group_size", "temperature", "top_p", "top_k", "max_new_tokens", "stop"})
 """Sampler settings that are passed with each call."""

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from prerl_spec.engine.training.gradient_free_logprobs import GradientFree
 from prerl_spec.errors import RunFailed
 from prerl_spec.needs import Credit, Need, View
-from prerl_spec.registry.kinds import Objective
+from prerl_spec.registry.kinds.objective import Objective
 from prerl_spec.types import Step
 
 

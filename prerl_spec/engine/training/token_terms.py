@@ -15,7 +15,7 @@ from prerl_spec.engine.processes.ranks import Ranks
 from prerl_spec.engine.training.gradient_free_logprobs import GradientFree
 from prerl_spec.engine.training.minibatch import split_batch
 from prerl_spec.needs import Credit, Need
-from prerl_spec.registry.kinds import Objective
+from prerl_spec.registry.kinds.objective import Objective
 from prerl_spec.types import Array, Step
 
 

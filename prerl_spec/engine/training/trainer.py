@@ -23,7 +23,7 @@ from prerl_spec.engine.training.minibatch import Minibatch, PartCredit, samples_
 from prerl_spec.engine.training.updater import Updater, UpdateRecord
 from prerl_spec.errors import RunFailed
 from prerl_spec.needs import Need
-from prerl_spec.registry.kinds import Objective
+from prerl_spec.registry.kinds.objective import Objective
 from prerl_spec.types import Array, Step
 
 

@@ -17,7 +17,7 @@ from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
 
 from prerl_spec.engine.processes.seeds import named_seed
 from prerl_spec.errors import RunFailed
-from prerl_spec.registry.kinds import EvaluationSite
+from prerl_spec.registry.kinds.evaluator import EvaluationSite
 from prerl_spec.types import Decoding, Generation, Rendering, Request
 
 

@@ -7,7 +7,7 @@ from lm_eval.api.metrics import mean
 
 from prerl_spec.errors import UsageError
 from prerl_spec.evaluation.scores.scores import Identity, score
-from prerl_spec.registry.kinds import EvaluationSite
+from prerl_spec.registry.kinds.evaluator import EvaluationSite
 from prerl_spec.statistics.intervals import Interval, jackknife_interval, mean_interval, share_interval
 from prerl_spec.statistics.pass_at_k import pass_at_k
 from prerl_spec.types import Draw, Score

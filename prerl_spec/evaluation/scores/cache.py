@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from prerl_spec.evaluation.scores.scores import digest
-from prerl_spec.registry.kinds import EvaluationSite
+from prerl_spec.registry.kinds.evaluator import EvaluationSite
 from prerl_spec.types import Score
 from prerl_spec.whole_file import write_whole
 

@@ -8,7 +8,7 @@ from hashlib import sha256
 from importlib.metadata import version
 from typing import Any
 
-from prerl_spec.registry.kinds import EvaluationSite
+from prerl_spec.registry.kinds.evaluator import EvaluationSite
 from prerl_spec.statistics.intervals import Interval, share_interval
 from prerl_spec.statistics.pass_at_k import avg_at_k, pass_at_k
 from prerl_spec.text import Codec

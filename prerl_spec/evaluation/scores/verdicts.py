@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from prerl_spec.errors import RunFailed
-from prerl_spec.registry.kinds import EvaluationSite, Verifier
+from prerl_spec.registry.kinds.evaluator import EvaluationSite
+from prerl_spec.registry.kinds.judging import Verifier
 from prerl_spec.types import Outcome, Verdict
 
 MAX_FAULT_SHARE = 0.05

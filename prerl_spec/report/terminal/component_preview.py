@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from prerl_spec.registry.kinds import Filter, Probe, Reward, Verifier
+from prerl_spec.registry.kinds.judging import Filter, Reward, Verifier
+from prerl_spec.registry.kinds.watching import Probe
 from prerl_spec.report.formatting.printable import ascii_only
 from prerl_spec.types import Attempt, Group, Outcome, Step, Verdict
 

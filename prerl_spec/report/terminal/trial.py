@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from prerl_spec.registry.kinds import Verifier
+from prerl_spec.registry.kinds.judging import Verifier
 from prerl_spec.report.terminal.component_preview import preview
 from prerl_spec.report.terminal.token_table import curve, token_table
 

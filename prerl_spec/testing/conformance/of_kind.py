@@ -11,7 +11,7 @@ from prerl_spec.compiler.estimates.prerequisites import check_prerequisites
 from prerl_spec.compiler.hardware import detect_hardware
 from prerl_spec.errors import RunFailed
 from prerl_spec.registry.component import Component
-from prerl_spec.registry.kinds import ModelSite
+from prerl_spec.registry.kinds.model import ModelSite
 from prerl_spec.testing import laws
 from prerl_spec.testing.tiny import byte_tokenizer, tiny_loaded
 from prerl_spec.text import Codec

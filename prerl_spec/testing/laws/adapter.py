@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from prerl_spec.registry.component import Component
-from prerl_spec.registry.kinds import Adapter, AttachedAdapter
+from prerl_spec.registry.kinds.model import Adapter, AttachedAdapter
 from prerl_spec.testing.laws.component import check_component
 from prerl_spec.testing.tiny import tiny_model
 

@@ -4,7 +4,7 @@ import math
 from typing import Any
 
 from prerl_spec.registry.component import Component
-from prerl_spec.registry.kinds import Filter, Reward, Verifier
+from prerl_spec.registry.kinds.judging import Filter, Reward, Verifier
 from prerl_spec.testing.laws.component import check_component
 from prerl_spec.testing.steps import made_step
 from prerl_spec.types import Group, Outcome

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from prerl_spec.needs import Credit, Need
 from prerl_spec.registry.component import Component
-from prerl_spec.registry.kinds import Objective
+from prerl_spec.registry.kinds.objective import Objective
 from prerl_spec.testing.laws.component import check_component
 from prerl_spec.testing.steps import Result, made_documents, made_step
 from prerl_spec.types import Array, Outcome, Step

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from prerl_spec.registry.component import Component
-from prerl_spec.registry.kinds import Optimizer
+from prerl_spec.registry.kinds.schedule import Optimizer
 from prerl_spec.testing.laws.component import check_component
 from prerl_spec.testing.tiny import tiny_model
 

@@ -5,7 +5,8 @@ from typing import Any
 import torch
 
 from prerl_spec.registry.component import Component
-from prerl_spec.registry.kinds import LoadedModel, OpenSampler, Sampler, SamplerSite
+from prerl_spec.registry.kinds.model import LoadedModel
+from prerl_spec.registry.kinds.sampler import OpenSampler, Sampler, SamplerSite
 from prerl_spec.testing.laws.component import check_component
 from prerl_spec.types import Decoding, Generation, Request
 

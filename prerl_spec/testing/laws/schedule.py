@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from prerl_spec.registry.component import Component
-from prerl_spec.registry.kinds import Schedule
+from prerl_spec.registry.kinds.schedule import Schedule
 from prerl_spec.testing.laws.component import check_component
 from prerl_spec.types import StepRecord
 

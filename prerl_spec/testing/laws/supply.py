@@ -5,7 +5,8 @@ from typing import Any
 import torch
 
 from prerl_spec.registry.component import Component
-from prerl_spec.registry.kinds import Data, Model, ModelSite
+from prerl_spec.registry.kinds.data import Data
+from prerl_spec.registry.kinds.model import Model, ModelSite
 from prerl_spec.testing.laws.component import check_component
 
 

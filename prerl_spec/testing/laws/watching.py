@@ -9,7 +9,7 @@ from accelerate.tracking import GeneralTracker
 
 from prerl_spec.needs import Layout, View
 from prerl_spec.registry.component import Component
-from prerl_spec.registry.kinds import Probe, Tracker
+from prerl_spec.registry.kinds.watching import Probe, Tracker
 from prerl_spec.testing.laws.component import check_component
 from prerl_spec.testing.steps import made_documents, made_step
 from prerl_spec.text import Codec

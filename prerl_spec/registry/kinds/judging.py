@@ -1,0 +1,53 @@
+"""Verifiers, rewards and filters: what is asked about a sampled response."""
+
+from __future__ import annotations
+
+from typing import Protocol, runtime_checkable
+
+from prerl_spec.registry.kinds.declared import Declared
+from prerl_spec.types import Attempt, Group, Verdict
+
+
+class Verifier(Declared, Protocol):
+    """Judges responses in a worker process of the engine's pool, to which its settings are sent as JSON, never as a pickle.
+
+    `plugin check` tests it with `right_example` and `wrong_example`, pairs (response, gold answer).
+    """
+
+    @property
+    def num_workers(self) -> int: ...
+    @property
+    def seconds_allowed(self) -> float: ...
+    @property
+    def memory_bytes(self) -> int: ...
+    def judge(self, response: str, gold: str) -> Verdict:
+        """The verdict on a finished response (a truncated one is unparsable before any verifier sees it). Runs in the
+        main thread of a worker process; raising is an `error` verdict. Pure: same inputs, same verdict."""
+        ...
+
+    def check_gold(self, gold: str) -> str | None:
+        """The reason why this gold answer cannot be used, or None. Cheap: it runs when data is opened."""
+        ...
+
+
+@runtime_checkable
+class WarmedUp(Protocol):
+    """A verifier whose first verdict would be slow without a warm-up."""
+
+    def warm_up(self) -> None:
+        """Runs imports and first calls, once in each worker process, before its first deadline."""
+        ...
+
+
+class Reward(Declared, Protocol):
+    def reward(self, attempt: Attempt, group: Group) -> float:
+        """A term that is added to the verdict's score. Called for verified attempts only."""
+        ...
+
+
+class Filter(Declared, Protocol):
+    @property
+    def refill_rounds(self) -> int: ...
+    def keep(self, group: Group) -> bool:
+        """Whether the group stays in the step; dropped groups are replaced in at most `refill_rounds` rounds."""
+        ...
