@@ -181,7 +181,7 @@ def forget_the_tokenizer(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "words"),
     [
-        (remove_a_weight, "lacks 1 weights of Qwen3ForCausalLM, the first model.norm.weight"),
+        (remove_a_weight, "lacks 1 weights of Qwen3ForCausalLM, the first is model.norm.weight"),
         (only_a_pickle, "safetensors"),
         (corrupt, "cannot be loaded"),
         (forget_the_tokenizer, "tokenizer in"),

@@ -123,7 +123,7 @@ def test_weights_go_through_the_folder_that_both_sides_see(site: SamplerSite, do
 
 def test_weights_are_pushed_in_the_dtype_that_computes(site: SamplerSite, double: Double) -> None:
     half = replace(site, model=replace(site.model, compute_dtype=torch.bfloat16))
-    with pytest.raises(EnvironmentUnmet, match="dtype float32, here bfloat16"), declared(double).open(half):
+    with pytest.raises(EnvironmentUnmet, match="dtype float32, trainer bfloat16"), declared(double).open(half):
         pass
 
 
@@ -293,7 +293,7 @@ def test_a_server_that_is_too_slow_meets_a_deadline(
         monkeypatch.setattr(parallel_requests, "seconds_allowed", lambda decoding: 0.1)
         monkeypatch.setattr("prerl_components.samplers.server.sampler.seconds_allowed", lambda decoding: 0.1)
         double.slow = 1.0
-        failed(opened, "no answer to /v1/completions within 0 s")
+        failed(opened, "no response to /v1/completions within 0 s")
 
 
 def test_weights_that_arrive_wrong_stop_the_run_with_both_values(site: SamplerSite, double: Double) -> None:
@@ -305,7 +305,7 @@ def test_weights_that_arrive_wrong_stop_the_run_with_both_values(site: SamplerSi
         with declared(other, max_gap=1.0).open(site) as opened:
             assert isinstance(opened, ServerSampler)
             assert 1e-3 < opened.gap < 1.0, "the first gap is held against max_gap alone"
-        with pytest.raises(RunFailed, match=r"max_gap is 0\.001"), declared(other, max_gap=0.001).open(site):
+        with pytest.raises(RunFailed, match=r"max_gap: 0\.001"), declared(other, max_gap=0.001).open(site):
             pass
 
 
