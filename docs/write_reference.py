@@ -38,7 +38,9 @@ KINDS = "prerl_spec.registry.kinds"
 def page() -> str:
     """The whole page, as it should stand in docs/reference.md."""
     modules = _modules_of_names()
-    modules |= {node.name: KINDS for node in _tree(KINDS).body if isinstance(node, ast.ClassDef)}
+    for file in sorted((ROOT / KINDS.replace(".", "/")).glob("*.py")):
+        module = f"{KINDS}.{file.stem}"
+        modules |= {node.name: module for node in _tree(module).body if isinstance(node, ast.ClassDef)}
     parts = [HEAD.format(api=_api())]
     for section, title in SECTIONS.items():
         parts.append(f"\n## {title}\n")

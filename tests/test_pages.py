@@ -124,7 +124,7 @@ def test_every_path_and_name_of_a_page_is_there(page: str) -> None:
         ("specs/*.toml", True),
         ("prerl_spec.compiler.rules", True),
         ("prerl_spec.compiler.gone", False),
-        ("RunLoop.go", True),
+        ("RunLoop.run", True),
         ("RunLoop.gone", False),
         ("Grpo.prerequisites", True),
         ("OpenShelf", False),

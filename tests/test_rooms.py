@@ -38,6 +38,21 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("inspect",),
     ),
     "prerl_spec.evaluation": (("scores",), ("harness",), ("holdout", "targets"), ("score_target",)),
+    "prerl_spec.registry": (
+        ("kind_names", "kinds", "row_list"),
+        ("component",),
+        (
+            "binary_verifier",
+            "entry_points",
+            "evaluator_settings",
+            "kind_protocols",
+            "objective_base",
+            "sampler_settings",
+            "schedule_base",
+            "settings",
+        ),
+        ("local", "plugin_contract"),
+    ),
     "prerl_spec.report": (("formatting",), ("tables",), ("drawing",), ("page",), ("terminal",)),
     "prerl_spec.testing": (("steps", "tiny"), ("laws",), ("conformance",)),
 }

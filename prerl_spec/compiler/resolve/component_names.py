@@ -91,7 +91,7 @@ class _Walk:
                 message = f"`{setting.key}` is a table of named components"
                 self.into.fail(Code.TABLE_OR_LIST, path, message, key, caret=f"write `[{setting.key}.train]`")
             else:
-                message = f"`{setting.key}` wants a table of named components, not {seen_as(node)}"
+                message = f"`{setting.key}` must be a table of named components, not {seen_as(node)}"
                 self.into.fail(Code.WRONG_TYPE, path, message, _span(node, key), caret=f"write `[{setting.key}.train]`")
         elif not setting.slot.many:
             self.reference(kind, node, path, key)
@@ -124,7 +124,7 @@ class _Walk:
                 suggestions=(Suggestion(f"write `{listed}`", listed),),
             )
         else:
-            message = f"`{setting.key}` wants a list of components, not {seen_as(node)}"
+            message = f"`{setting.key}` must be a list of components, not {seen_as(node)}"
             caret = f"write `{header}`, or `{setting.key} = [...]`"
             self.into.fail(Code.WRONG_TYPE, path, message, _span(node, key), caret=caret)
 
@@ -154,7 +154,7 @@ class _Walk:
         elif use is None:
             self.no_use(kind, node, path, anchor)
         elif not isinstance(use, Scalar) or not isinstance(use.value, str):
-            message = f"`use` wants a name, not {seen_as(use)}"
+            message = f"`use` must be a name, not {seen_as(use)}"
             self.into.fail(Code.MALFORMED_COMPONENT, join_path(path, "use"), message, _span(use, anchor), poison=path)
         else:
             self.named(kind, use, node, path, anchor)
@@ -295,7 +295,7 @@ class _Walk:
         return entries[0]
 
     def from_no_text(self, origin: Scalar | Array | Table, path: str) -> None:
-        message = f"`from` wants a text, not {seen_as(origin)}"
+        message = f"`from` must be a text, not {seen_as(origin)}"
         self.into.fail(Code.WRONG_TYPE, join_path(path, "from"), message, origin.span, poison=path)
 
     def unknown(self, kind: Kind, name: str, use: Scalar, where: str, path: str) -> None:

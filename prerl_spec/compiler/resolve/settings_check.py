@@ -119,7 +119,7 @@ class Check(Findings):
         if isinstance(node, Array) and node.of_headers:
             self.one_table(setting, entry, path)
         else:
-            self.wrong_type(path, f"`{setting.key}` wants a table", node, entry)
+            self.wrong_type(path, f"`{setting.key}` must be a table", node, entry)
         return None
 
     def one_table(self, setting: Setting, entry: Entry, path: str) -> None:
@@ -141,7 +141,7 @@ class Check(Findings):
             return None
         if not isinstance(node, Array):
             caret = f"write `[[{setting.key}]]`, which begins each table of the list"
-            self.wrong_type(path, f"`{setting.key}` wants a list of tables", node, entry, caret)
+            self.wrong_type(path, f"`{setting.key}` must be a list of tables", node, entry, caret)
             return None
         found = []
         for index, item in enumerate(node.items):
