@@ -11,8 +11,8 @@ STAGES = {
     "plugins": "plugins as wheels, and a new one of every kind, in a fresh environment",
     "vllm": "the tests that need vLLM, on its CPU build",
     "wheel": "the wheel alone runs smoke, no checkout on the path",
-    "oldest": "by hand: smoke and the component tests on the oldest versions allowed",
-    "mutants": "by hand: every planted fault is seen by its tests",
+    "oldest": "weekly: smoke and the component tests on the oldest versions allowed",
+    "mutants": "weekly: every planted fault is seen by its tests",
 }
 
 nox.options.default_venv_backend = "none"

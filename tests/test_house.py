@@ -12,11 +12,13 @@ CORE = ROOT / "prerl_spec"
 SHELF = ROOT / "components" / "prerl_components"
 
 FLOORS = (
+    "whole_file",
     "statistics",
     "codes",
     "errors",
     "types",
     "text",
+    "needs",
     "language",
     "registry",
     "views",
@@ -65,6 +67,11 @@ def _room(file: Path) -> str:
 def _core_room(module: str) -> str | None:
     parts = module.split(".")
     return parts[1] if parts[0] == "prerl_spec" and len(parts) > 1 else None
+
+
+def test_every_top_level_module_has_its_floor() -> None:
+    rooms = {_room(file) for file in _python_files(CORE)} - {"__init__", "__main__", "sdk", "testing"}
+    assert rooms == set(FLOORS)
 
 
 @pytest.mark.parametrize("file", _python_files(CORE), ids=lambda f: str(f.relative_to(ROOT)))

@@ -42,7 +42,7 @@ class Secret(NamedTuple):
     """Marks a setting where `${secret:NAME}` is allowed."""
 
 
-class HandedOn(NamedTuple):
+class PassedThrough(NamedTuple):
     """Marks a table that is passed to another library verbatim: "not interpreted"."""
 
 

@@ -17,7 +17,7 @@ from pydantic_core import ErrorDetails, PydanticUndefined
 from prerl_spec.codes import Code
 from prerl_spec.language.document import Array, Scalar, Table
 from prerl_spec.language.spec import Part, Section
-from prerl_spec.registry.component import HandedOn, Kind, Secret, Slot, SpecPath
+from prerl_spec.registry.component import Kind, PassedThrough, Secret, Slot, SpecPath
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Setting:
 
     @property
     def handed_on(self) -> bool:
-        return HandedOn in self.marks
+        return PassedThrough in self.marks
 
     @property
     def takes_table(self) -> bool:
@@ -110,7 +110,7 @@ def settings_of(model: type[BaseModel]) -> Mapping[str, Setting]:
             slot=slots[0] if slots else None,
             named=any(p.form == "named" for p in parts),
             section=next(_sections(annotation), None),
-            marks=frozenset(type(m) for m in _marks(annotation) if isinstance(m, SpecPath | Secret | HandedOn)),
+            marks=frozenset(type(m) for m in _marks(annotation) if isinstance(m, SpecPath | Secret | PassedThrough)),
             choices=tuple(dict.fromkeys(_choices(annotation))),
         )
     return found

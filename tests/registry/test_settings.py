@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import pytest
 from pydantic import Field
 
-from prerl_spec.registry.component import Component, HandedOn, Secret, Slot, SpecPath
+from prerl_spec.registry.component import Component, PassedThrough, Secret, Slot, SpecPath
 from prerl_spec.registry.settings import Refusal, settings_of, validate
 
 
@@ -25,7 +25,7 @@ class Example(Component):
     target: str = Field("whole", pattern=r"^(whole|after:.+)$")
     path: Annotated[str, SpecPath()] = ""
     token: Annotated[str, Secret()] = ""
-    extra: Annotated[dict[str, Any], HandedOn()] = Field(default_factory=dict)
+    extra: Annotated[dict[str, Any], PassedThrough()] = Field(default_factory=dict)
     inner: Annotated[Component | None, Slot("verifier")] = None
 
 

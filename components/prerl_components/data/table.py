@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, SerializeAsAny, field_validator
 
-from prerl_spec.sdk import Component, HandedOn, Rendering, Slot, template_fault
+from prerl_spec.sdk import Component, PassedThrough, Rendering, Slot, template_fault
 
 
 class TableSettings(Component):
@@ -31,7 +31,7 @@ class TableSettings(Component):
         default=None, description="Jinja template over the row's columns. Default: the question verbatim."
     )
     system: str | None = Field(default=None, description="System prompt. Default: none.")
-    chat: Annotated[dict[str, Any] | Literal["off"], HandedOn()] = Field(
+    chat: Annotated[dict[str, Any] | Literal["off"], PassedThrough()] = Field(
         default_factory=dict, description='Arguments of the tokenizer\'s chat template, or "off" for base models.'
     )
     max_prompt_tokens: int | None = Field(

@@ -16,7 +16,7 @@ from prerl_spec.sdk import (
     Conflict,
     EvaluationSite,
     EvaluatorSettings,
-    HandedOn,
+    PassedThrough,
     Place,
     Prerequisite,
     Rendering,
@@ -64,7 +64,7 @@ class LmEval(EvaluatorSettings):
         default_factory=dict, description="Local rows instead of a task's hub data set: task name = JSONL file."
     )
     system: str | None = Field(default=None, description="System prompt. Default: that of the first phase's data set.")
-    chat: Annotated[Literal["off"] | dict[str, Any] | None, HandedOn()] = Field(
+    chat: Annotated[Literal["off"] | dict[str, Any] | None, PassedThrough()] = Field(
         default=None,
         description='Arguments of the chat template, or "off". Default: those of the first phase\'s data set.',
     )

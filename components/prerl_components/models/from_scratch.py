@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
-from prerl_spec.sdk import Component, DataName, HandedOn, LoadedModel, ModelSite, Prerequisite
+from prerl_spec.sdk import Component, DataName, LoadedModel, ModelSite, PassedThrough, Prerequisite
 
 FROM_DATA = "data:"
 SMALLEST = {
@@ -27,7 +27,7 @@ class FromScratch(Component):
 
     kind: ClassVar[Literal["model"]] = "model"
 
-    config: Annotated[dict[str, Any], HandedOn()] = Field(
+    config: Annotated[dict[str, Any], PassedThrough()] = Field(
         examples=[SMALLEST],
         description="Configuration of transformers, including `model_type`; vocab_size and the ids of special tokens "
         "default to the tokenizer's.",

@@ -8,9 +8,9 @@ from pydantic import Field, SerializeAsAny, model_validator
 from prerl_spec.sdk import (
     Component,
     EnvironmentUnmet,
-    HandedOn,
     LoadedModel,
     ModelSite,
+    PassedThrough,
     Prerequisite,
     Slot,
     decided_elsewhere,
@@ -43,7 +43,7 @@ class HfCausal(Component):
     adapter: Annotated[SerializeAsAny[Component] | None, Slot("adapter")] = Field(
         default=None, description="Adapter to train instead of the weights. Default: none."
     )
-    load: Annotated[dict[str, Any], HandedOn()] = Field(
+    load: Annotated[dict[str, Any], PassedThrough()] = Field(
         default_factory=dict, description="Further arguments of from_pretrained."
     )
     remote_code: str = Field(

@@ -10,8 +10,8 @@ from prerl_components.samplers.shared.vllm_parameters import ENGINE_SHARE, tempe
 from prerl_spec.sdk import (
     Code,
     Conflict,
-    HandedOn,
     OpenSampler,
+    PassedThrough,
     Place,
     Prerequisite,
     SamplerSettings,
@@ -51,7 +51,7 @@ class Vllm(SamplerSettings):
 
     own_weights: ClassVar[bool] = True
 
-    engine: Annotated[dict[str, Any], HandedOn()] = Field(
+    engine: Annotated[dict[str, Any], PassedThrough()] = Field(
         default_factory=dict, description="arguments of vllm.LLM, passed through unchanged"
     )
     max_gap: float = Field(

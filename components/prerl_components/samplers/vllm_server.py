@@ -11,8 +11,8 @@ from prerl_components.samplers.shared.vllm_parameters import temperature_fault
 from prerl_spec.sdk import (
     Code,
     Conflict,
-    HandedOn,
     OpenSampler,
+    PassedThrough,
     Place,
     Prerequisite,
     SamplerSettings,
@@ -56,7 +56,7 @@ class VllmServer(SamplerSettings):
         None, description="folder shared by trainer and servers, for new weights; default: the run folder"
     )
     key: Annotated[str | None, Secret()] = Field(None, description="API key of the servers")
-    engine: Annotated[dict[str, Any], HandedOn()] = Field(
+    engine: Annotated[dict[str, Any], PassedThrough()] = Field(
         default_factory=dict, description="arguments of `vllm serve`, passed through unchanged by `prerl-spec serve`"
     )
     max_gap: float = Field(

@@ -62,7 +62,7 @@ def _with_origin(compiled: Compiled, of_lock: set[str], file: str) -> Compiled:
 def require_same(resolved: Resolved, locked: Lock, now: Lock) -> None:
     """Raises SpecInvalid with every drifted field; warns about differences that do not change the meaning."""
     if found := drift(resolved, locked, now):
-        raise SpecInvalid(found)
+        raise SpecInvalid(found, resolved.sources)
     _warn(mere_changes(locked, now))
 
 

@@ -32,8 +32,12 @@ def _carried_moments(phase: PhasePlan, following: PhasePlan) -> Iterator[str]:
     if before is None or after is None or before == after or "betas" not in phase.optimizer.settings:
         return
     yield (
-        f"moments carry into `{following.id}` while the coefficient goes from {before:g} to {after:g}: its first steps are "
-        + ("larger than the steady size (1.9 to 1.6 times it, measured for 0.01 to 1)" if after > before else "smaller")
+        f"moments carry into `{following.id}` while the coefficient goes from {before:g} to {after:g}: its first updates are "
+        + (
+            "1.6 to 1.9 times their later size (measured from 0.01 to 1)"
+            if after > before
+            else "smaller than later ones"
+        )
     )
 
 

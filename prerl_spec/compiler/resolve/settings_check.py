@@ -389,7 +389,7 @@ class Check(Findings):
                 "phases",
                 "missing table `[[phases]]`",
                 self.start,
-                help="or write `[[evaluate]]`, to evaluate without training",
+                help="write `[[phases]]` to train, or `[[evaluate]]` to evaluate only",
             )
 
 

@@ -16,7 +16,7 @@ SHARD_BYTES = 2 << 30
 def write_weights(folder: Path, tensors: Iterable[tuple[str, Tensor]], *, writes: bool) -> list[Path]:
     """Writes `model-00001.safetensors` …, at most 2 GiB (or one tensor) each; no index, since readers load every file.
 
-    Every rank iterates over the tensors (gathering one is a collective call); only the rank that `writes` stores them.
+    Every rank iterates over the tensors (gathering one is a collective call); only a rank with `writes=True` stores them.
     """
     files: list[Path] = []
     shard: dict[str, Tensor] = {}
