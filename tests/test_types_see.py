@@ -33,11 +33,17 @@ MISTAKES = {
         "named.component.has_weights",
         '"Sampler" has no attribute "has_weights"',
     ),
-    "a credit asked for the pass instead of the step": (
+    "a credit asked for the vectors instead of the step": (
         "engine/training/minibatch.py",
-        "part.credit(step, vectors.read(part.reads(), samples))",
-        "part.credit(samples, vectors.read(part.reads(), samples))",
-        'Argument 1 to "credit" of "Objective" has incompatible type "range"',
+        "part.credit(step, known)",
+        "part.credit(known, known)",
+        'Argument 1 to "credit" of "Objective" has incompatible type "Mapping',
+    ),
+    "a misspelt method of an optimizer": (
+        "engine/training/updater.py",
+        "optimizer.build(named_parameters)",
+        "optimizer.biuld(named_parameters)",
+        '"Optimizer" has no attribute "biuld"',
     ),
     "a probe that is asked for its steps": (
         "engine/run/phase_runner.py",

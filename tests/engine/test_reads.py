@@ -8,12 +8,15 @@ import pytest
 import torch
 
 from prerl_spec.compiler.estimates.step_counts import forwards
+from prerl_spec.engine.processes.ranks import Ranks
+from prerl_spec.engine.training.gradient_free_logprobs import GradientFree
+from prerl_spec.errors import RunFailed
 from prerl_spec.needs import Credit, Layout, Need
 from prerl_spec.sdk import ContextView, OnePartObjective
 from prerl_spec.text import Codec
 from prerl_spec.types import Array, Attempt, Prompt, Segment, Step
 from prerl_spec.views import Conditional, Marginal
-from tests.engine.steps import gradient_of, make_trainer, random_step, tiny_policy
+from tests.engine.steps import gradient_of, make_trainer, random_step, tiny_policy, with_rewards
 
 LOGP = Need(Conditional())
 OLD = Need(Marginal(), "old")
@@ -141,7 +144,40 @@ class Bare(Hinted):
 
 @pytest.mark.parametrize(("view", "message"), [(Shortened(), "trained tokens that differ"), (Bare(), "no context")])
 def test_a_view_that_lays_out_what_cannot_be_scored_ends_the_step_with_its_name(view: Hinted, message: str) -> None:
-    from prerl_spec.errors import RunFailed
-
     with pytest.raises(RunFailed, match=f"the view `hinted` lays out {message}"):
         make_trainer(tiny_policy(), Through(view=view)).train(random_step(2, 2, longest=8))
+
+
+class Forgetful(Reader):
+    """Its credit reads a vector that it does not name."""
+
+    def reads(self) -> frozenset[Need]:
+        return frozenset({SAMPLER})
+
+    def credit(self, step: Step, known: Mapping[Need, Array]) -> Credit:
+        return Credit(known[OLD], known[OLD], "nothing")
+
+
+def test_a_credit_that_reads_what_it_does_not_name_ends_the_step_with_words() -> None:
+    with pytest.raises(
+        RunFailed, match=r"Forgetful.credit reads the `old` vector of the view `marginal`, which its `reads"
+    ):
+        make_trainer(tiny_policy(), Forgetful()).train(random_step(2, 2, longest=8))
+
+
+def test_a_vector_that_shares_the_forward_of_a_computed_one_is_computed_when_it_is_asked_for() -> None:
+    policy, batch = tiny_policy(), random_step(2, 2, longest=8)
+    vectors = GradientFree(batch, policy, Ranks.start(), None, 256)
+    entropy = OLD._replace(entropy=True)
+    vectors.compute({OLD: range(4)})
+    vectors.compute({OLD: [0, 1], entropy: [0, 1]})
+    found = vectors.read([OLD, entropy], range(2))
+    assert np.isfinite(found[entropy]).all()
+    assert (found[entropy] > 0).all()
+    assert np.isfinite(vectors.read([OLD], range(4))[OLD]).all()
+
+
+def test_an_update_without_weight_counts_as_planned_and_not_as_applied() -> None:
+    batch = with_rewards(random_step(2, 2, longest=8), 0.0)
+    trained = make_trainer(tiny_policy(), Reader(), updates_per_batch=2).train(batch)
+    assert (trained.num_updates, trained.updates, trained.trained_tokens) == (2, (), 0)

@@ -1,6 +1,6 @@
 """A causal language model of transformers with randomly initialised weights."""
 
-from pathlib import Path
+import os
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
@@ -54,7 +54,7 @@ class FromScratch(Component):
         return self.tokenizer.removeprefix(FROM_DATA) if self.tokenizer.startswith(FROM_DATA) else None
 
     def prerequisites(self) -> tuple[Prerequisite, ...]:
-        if self.tokenizer_data is not None or Path(self.tokenizer).is_dir():
+        if self.tokenizer_data is not None or os.path.isdir(self.tokenizer):
             return ()
         hint = "connect to the hub, or save the tokenizer in a folder and set `tokenizer` to it"
         return (Prerequisite("model", self.tokenizer, hint),)

@@ -1,5 +1,6 @@
 """A causal language model of transformers, from a local folder or the hub."""
 
+import os
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -70,7 +71,7 @@ class HfCausal(Component):
         hub = [
             Prerequisite("model", name, hint, self.revision if name == self.name else None)
             for name in names
-            if not Path(name).is_dir()
+            if not os.path.isdir(name)
         ]
         kernels = Prerequisite(
             "gpu", f'attention = "{self.attention}"', 'set attention = "sdpa", or run on a machine with a GPU'

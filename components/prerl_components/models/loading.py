@@ -1,5 +1,6 @@
 """Loads a model and a tokenizer of transformers: float32 weights, no pickles, remote code only from a pinned commit."""
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
@@ -72,7 +73,7 @@ def load_pretrained(
     source = {"name": name, "revision": _commit(module)}
     if adapter is None:
         return complete(module, fast_tokenizer, dtype, site, source)
-    base = str(Path(name).resolve()) if Path(name).is_dir() else name
+    base = str(Path(name).resolve()) if os.path.isdir(name) else name
     return complete(
         module,
         fast_tokenizer,
@@ -150,12 +151,12 @@ def no_progress_bars() -> Iterator[None]:
 
 
 def _from(name: str) -> AbstractContextManager[None]:
-    return nullcontext() if Path(name).is_dir() else cache_alone_where_unreachable()
+    return nullcontext() if os.path.isdir(name) else cache_alone_where_unreachable()
 
 
 def _unloadable(what: str, name: str, revision: str, error: Exception) -> EnvironmentUnmet:
     lines = str(error).strip().splitlines() or [type(error).__name__]
-    if Path(name).is_dir():
+    if os.path.isdir(name):
         return EnvironmentUnmet(
             f"{what} in {name} cannot be loaded: {lines[0]}",
             hint="the folder needs config.json, *.safetensors and tokenizer files, as written by save_pretrained",

@@ -113,9 +113,9 @@ def _train(file: Path, entry: Entry, seed: int, settings: Mapping[str, Any]) -> 
     from prerl_spec.engine.inspect.try_component import try_out
     from prerl_spec.engine.training.token_terms import samples_worth_seeing
     from prerl_spec.report.terminal.trial import batch_page, reward_page
-    from prerl_spec.testing.conformance.branches import as_it_stands
+    from prerl_spec.testing.conformance.branches import example_settings
 
-    whole = {**as_it_stands(load(entry)), **settings}
+    whole = {**example_settings(load(entry)), **settings}
     with tempfile.TemporaryDirectory(prefix="prerl-try-") as folder:
         spec = Path(folder) / "try.toml"
         spec.write_text(trial_spec(file, entry.kind, entry.name, whole, seed=seed), encoding="utf-8")

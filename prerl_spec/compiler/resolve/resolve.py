@@ -21,7 +21,7 @@ from prerl_spec.language.overrides import as_override_mistake, override
 from prerl_spec.language.secrets import exposed_secrets
 from prerl_spec.language.spec import Spec
 from prerl_spec.language.toml import read, read_text
-from prerl_spec.registry.entry_points import Entry as ShelfEntry
+from prerl_spec.registry.entry_points import Entry as RegistryEntry
 from prerl_spec.registry.entry_points import PluginFault, Registry, installed
 from prerl_spec.registry.local import NAMESPACE, local_entries
 from prerl_spec.registry.settings import settings_of
@@ -143,11 +143,11 @@ def new_in_arm(name: str, found: Sequence[Diagnostic], known: Sequence[Diagnosti
 
 def _local_files(
     root: Table, folders: Mapping[str, Path], local_code: bool
-) -> tuple[dict[Path, list[ShelfEntry]], list[Diagnostic]]:
+) -> tuple[dict[Path, list[RegistryEntry]], list[Diagnostic]]:
     """The components of `[plugins] files` by file, and a diagnostic for each file not allowed, missing or failing."""
     plugins = root.get("plugins")
     files = plugins.get("files") if isinstance(plugins, Table) else None
-    found: dict[Path, list[ShelfEntry]] = {}
+    found: dict[Path, list[RegistryEntry]] = {}
     faults: list[Diagnostic] = []
     for index, item in enumerate(files.items if isinstance(files, Array) else []):
         if not isinstance(item, Scalar) or not isinstance(item.value, str):

@@ -13,7 +13,7 @@ from prerl_spec.engine.training.gradient_free_logprobs import GradientFree
 from prerl_spec.errors import RunFailed
 from prerl_spec.needs import Credit, Need, View
 from prerl_spec.registry.kinds.objective import Objective
-from prerl_spec.types import Step
+from prerl_spec.types import Array, Step
 
 
 class PartCredit(NamedTuple):
@@ -80,9 +80,8 @@ def split_batch(
     found = []
     for index, (step, (first, end)) in enumerate(zip(steps, bounds, strict=True)):
         samples = range(first, end)
-        credits = [(part, part.credit(step, vectors.read(part.reads(), samples))) for part in objective.parts()]
-        checked = tuple(PartCredit(part, _checked(part, credit, step)) for part, credit in credits)
-        found.append(Minibatch(index, step, samples, checked))
+        credits = tuple(PartCredit(p, _credit(p, step, vectors.read(p.reads(), samples))) for p in objective.parts())
+        found.append(Minibatch(index, step, samples, credits))
     return tuple(found)
 
 
@@ -96,7 +95,18 @@ def samples_to_score(needs: Iterable[Need], minibatches: Sequence[Minibatch]) ->
     return wanted
 
 
-def _checked(part: Objective, credit: Credit, step: Step) -> Credit:
+def _credit(part: Objective, step: Step, known: Mapping[Need, Array]) -> Credit:
+    try:
+        credit = part.credit(step, known)
+    except KeyError as error:
+        if not isinstance(error.args[0], Need):
+            raise
+        need = error.args[0]
+        raise RunFailed(
+            f"{type(part).__name__}.credit reads the `{need.of}` vector of the view `{need.view.name}`, which its `reads()` "
+            "does not name",
+            hint="add this Need to the objective's `reads()`",
+        ) from error
     size = step.tokens.num_tokens
     shapes = (credit.advantage_N.shape, credit.weight_N.shape)
     if shapes != ((size,), (size,)) or not np.isfinite([credit.advantage_N, credit.weight_N]).all():

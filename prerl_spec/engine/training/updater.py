@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,6 +10,7 @@ from prerl_spec.engine.policy.sharding import is_sharded, mine, placed_like
 from prerl_spec.engine.processes.ranks import Ranks
 from prerl_spec.engine.processes.work_split import LaneTree
 from prerl_spec.errors import RunFailed
+from prerl_spec.registry.kinds.schedule import Optimizer
 
 _WATCHED_ENTRIES = 1 << 20
 
@@ -26,14 +26,16 @@ class UpdateRecord:
 class Updater:
     """The optimizers of a phase over the policy's parameters."""
 
-    def __init__(self, optimizer: Any, named_parameters: list[tuple[str, torch.nn.Parameter]], ranks: Ranks) -> None:
-        self.max_grad_norm: float = optimizer.max_grad_norm
+    def __init__(
+        self, optimizer: Optimizer, named_parameters: list[tuple[str, torch.nn.Parameter]], ranks: Ranks
+    ) -> None:
+        self.max_grad_norm = optimizer.max_grad_norm
         self._declaration = optimizer
         self._ranks = ranks
         self._named = named_parameters
         self._sharded = any(is_sharded(p) for _, p in named_parameters)
         self._lanes = LaneTree() if ranks.invariant else None
-        self._optimizers: list[torch.optim.Optimizer] = optimizer.build(named_parameters)
+        self._optimizers = optimizer.build(named_parameters)
         self._initial_lrs = [[float(g["lr"]) for g in o.param_groups] for o in self._optimizers]
         held = {id(p) for o in self._optimizers for g in o.param_groups for p in g["params"]}
         assert held == {id(p) for _, p in named_parameters}, (

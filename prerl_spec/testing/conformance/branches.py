@@ -34,7 +34,7 @@ class Unguessable(Exception):
     """No valid value was found for a branch: its author has to name one."""
 
 
-def as_it_stands(cls: type[Component]) -> dict[str, Any]:
+def example_settings(cls: type[Component]) -> dict[str, Any]:
     """Valid values of the required settings. Raises Unguessable."""
     base: dict[str, Any] = {}
     for key, info in cls.model_fields.items():
@@ -54,7 +54,7 @@ def every_branch(cls: type[Component]) -> Iterator[Tried]:
 
     Raises Unguessable, or ValidationError if the required settings contradict each other.
     """
-    base = as_it_stands(cls)
+    base = example_settings(cls)
     yield Tried(cls.model_validate(base))
     for key, info in cls.model_fields.items():
         for branch in _branches(info.annotation):
@@ -143,7 +143,7 @@ def _of_slot(info: FieldInfo) -> Iterator[Component]:
                 if not any(
                     isinstance(m, Slot) for f in cls.model_fields.values() if f.is_required() for m in f.metadata
                 ):
-                    yield cls.model_validate(as_it_stands(cls))
+                    yield cls.model_validate(example_settings(cls))
             except (PluginFault, Unguessable, ValidationError):
                 continue
 

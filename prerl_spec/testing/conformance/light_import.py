@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 from prerl_spec.registry.component import Component, Wiring
 from prerl_spec.registry.entry_points import Entry, PluginFault, load
-from prerl_spec.testing.conformance.branches import Unguessable, as_it_stands
+from prerl_spec.testing.conformance.branches import Unguessable, example_settings
 from prerl_spec.testing.conformance.findings import Finding
 
 HEAVY = ("torch", "transformers", "datasets", "lm_eval", "vllm", "accelerate", "peft", "math_verify", "scipy", "sympy")
@@ -60,7 +60,7 @@ def check_light_import(entries: Sequence[Entry]) -> list[Finding]:
 def _declare(cls: type[Component]) -> None:
     """Makes the calls of `validate` and `plan` on a component. Raises ImportError if one needs a heavy package."""
     try:
-        component: Any = cls.model_validate(as_it_stands(cls))
+        component: Any = cls.model_validate(example_settings(cls))
     except (Unguessable, ValidationError):
         return  # reported by the check of its settings
     for declaration in (component.consumes, component.provides, component.prerequisites):

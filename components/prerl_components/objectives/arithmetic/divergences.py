@@ -5,8 +5,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-LOG_RATIO_LIMIT = 20.0
-"""Log-ratios are clamped to ±20 before exp, so that one token cannot overflow the sum."""
+from prerl_components.objectives.arithmetic.surrogates import LOG_RATIO_LIMIT
 
 
 def kl_estimate(logp_n: Tensor, reference_logp_n: Tensor, estimator: Literal["k3", "k1", "k2"]) -> Tensor:
