@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 
 from prerl_spec.compiler.compile import compile_spec
+from prerl_spec.compiler.estimates.local_files import model_config
+from prerl_spec.compiler.estimates.unknown import NotKnown
 from prerl_spec.errors import Drift, EnvironmentUnmet, SpecInvalid
 
 OBJECTIVE = """
@@ -86,3 +88,8 @@ def test_the_folder_of_a_spec_is_no_part_of_its_meaning(spec: Path, tmp_path: Pa
         (elsewhere / name).write_bytes((tmp_path / name).read_bytes())
     digests = {compile_spec(file, local_code=True).plan.digest for file in (spec, elsewhere / "spec.toml")}
     assert len(digests) == 1
+
+
+def test_a_name_that_no_file_system_takes_is_not_a_folder() -> None:
+    with pytest.raises(NotKnown, match="not on this machine"):
+        model_config({"name": "x" * 5000}, None)

@@ -1,5 +1,6 @@
 """Resolves hub revisions to commits: by a request to the hub where that is allowed, else from the local cache."""
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
@@ -20,7 +21,7 @@ def hub_prerequisites(plan: Plan) -> tuple[PrerequisitePlan, ...]:
 def local_models(plan: Plan) -> dict[str, str]:
     """Local folders of the model and its tokenizer, as written in the spec -> SHA-256 of their content."""
     names = (plan.model.settings.get(key) for key in ("name", "tokenizer"))
-    return {n: fingerprint(Path(n)) for n in names if isinstance(n, str) and n and Path(n).is_dir()}
+    return {n: fingerprint(Path(n)) for n in names if isinstance(n, str) and n and os.path.isdir(n)}
 
 
 def commits(needs: Iterable[PrerequisitePlan], *, ask: bool) -> dict[str, str]:

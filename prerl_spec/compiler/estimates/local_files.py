@@ -5,6 +5,7 @@ for a component without these settings the plan reads "unknown".
 """
 
 import json
+import os
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -40,7 +41,7 @@ def cached_commit(name: str, revision: str | None = None, *, kind: str = "model"
     wanted = revision or "main"
     folder = Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=name, repo_type=kind)
     reference = folder / "refs" / wanted
-    if reference.is_file():
+    if os.path.isfile(reference):
         return reference.read_text(encoding="utf-8").strip()
     snapshots = [snapshot.name for snapshot in folder.glob("snapshots/*")]
     if wanted in snapshots:
@@ -60,8 +61,8 @@ def model_config(settings: Mapping[str, Any], vocab_size: int | None) -> Mapping
     if not isinstance(name, str):
         raise NotKnown("the model component has no setting for its configuration")
     folder = Path(name)
-    file = folder / "config.json" if folder.is_dir() else cached_file(name, "config.json", _revision(settings))
-    if file is None or not file.is_file():
+    file = folder / "config.json" if os.path.isdir(folder) else cached_file(name, "config.json", _revision(settings))
+    if file is None or not os.path.isfile(file):
         raise NotKnown(f"config.json of {name} is not on this machine")
     loaded = json.loads(file.read_text(encoding="utf-8"))
     assert isinstance(loaded, dict), f"{file} is not a JSON object"
@@ -76,7 +77,7 @@ def model_codec(settings: Mapping[str, Any], tokenizers: Mapping[str, Mapping[st
     if source.startswith(FROM_DATA):
         return _codec_of_files(source.removeprefix(FROM_DATA), tokenizers)
     folder = Path(source)
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         revision = _revision(settings) if source == settings.get("name") else None
         file = cached_file(source, "tokenizer.json", revision)
         if file is None:

@@ -3,7 +3,6 @@
 import os
 from collections.abc import Iterable, Iterator
 from importlib import metadata
-from pathlib import Path
 
 from packaging.requirements import Requirement as Specifier
 
@@ -86,7 +85,7 @@ def _look(need: Prerequisite, hardware: Hardware) -> tuple[bool | None, str]:
         case "package":
             return package_state(need.name)
         case "file":
-            exists = Path(need.name).exists()
+            exists = os.path.exists(need.name)
             return exists, "found" if exists else "not found"
         case "gpu":
             return _gpu_state(hardware)
