@@ -263,7 +263,7 @@ def test_two_processes_share_a_server_and_one_of_them_pushes(served: Served, tmp
     assert max(e["metrics"]["sampler_gap"] for e in steps) < 1e-4
 
 
-def test_a_killed_server_ends_the_run_and_the_same_command_goes_on(another: Served, tmp_path: Path) -> None:
+def test_a_killed_server_ends_the_run_and_a_rerun_resumes(another: Served, tmp_path: Path) -> None:
     served = another
     command = [sys.executable, "-m", "prerl_spec", "run", str(served.spec), "--run-dir", "run"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}

@@ -61,7 +61,7 @@ def test_mistakes_and_taken_folders_are_told_before_anything_is_started(
     assert "is not empty and not a run folder" in capfd.readouterr().err
 
 
-def test_a_killed_process_ends_the_others_and_the_same_command_goes_on(tmp_path: Path) -> None:
+def test_a_killed_process_ends_the_others_and_a_rerun_resumes(tmp_path: Path) -> None:
     (tmp_path / "spec.toml").write_text(LONG + SHARDED)
     line = [sys.executable, "-m", "prerl_spec", "run", "spec.toml", "--run-dir", "run"]
     with started(line, tmp_path) as (process, errors):
@@ -77,7 +77,7 @@ def test_a_killed_process_ends_the_others_and_the_same_command_goes_on(tmp_path:
         wait_for_step(tmp_path / "run", committed + 3)
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 75
-    assert errors.read_text().splitlines()[-2:] == ["error: interrupted", "  = help: the same command goes on"]
+    assert errors.read_text().splitlines()[-2:] == ["error: interrupted", "  = help: re-run the same command to resume"]
     assert {e["from_checkpoint"] for e in events(tmp_path / "run", "resume")} == {f"step-{committed:06d}"}
     last = steps_of(tmp_path / "run")[-1]["global_step"]
     assert (tmp_path / "run" / "checkpoints" / f"step-{last:06d}").is_dir(), "the step in progress was committed"
