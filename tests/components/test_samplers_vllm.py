@@ -314,7 +314,7 @@ def test_weights_that_are_not_finite_end_the_run() -> None:
     with opened(SamplerSite(model, "cpu", 512)) as sampler:
         with torch.no_grad():
             next(model.module.parameters()).fill_(torch.nan)
-        with pytest.raises(RunFailed, match="are nan nats a token off"):
+        with pytest.raises(RunFailed, match="by nan nats per token"):
             sampler.sync(1)
         with pytest.raises(RunFailed, match="not finite at token 1"):
             sampler.generate(requests(num=1), Decoding(max_new_tokens=5))
@@ -358,7 +358,7 @@ def test_a_gap_above_max_gap_stops_at_the_first_push() -> None:
     policy = Noisy(model)
     policy.layer, policy.share = "layers.1", 0.5
     site = SamplerSite(model, "cpu", 512, policy=policy)
-    with pytest.raises(RunFailed, match=r"max_gap is 0\.01"), opened(site, max_gap=0.01):
+    with pytest.raises(RunFailed, match=r"max_gap: 0\.01"), opened(site, max_gap=0.01):
         raise AssertionError("opened with weights that are not the trainer's")
 
 
