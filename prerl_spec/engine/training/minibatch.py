@@ -99,9 +99,9 @@ def _credit(part: Objective, step: Step, known: Mapping[Need, Array]) -> Credit:
     try:
         credit = part.credit(step, known)
     except KeyError as error:
-        if not isinstance(error.args[0], Need):
+        need = error.args[0] if error.args else None
+        if not isinstance(need, Need):
             raise
-        need = error.args[0]
         raise RunFailed(
             f"{type(part).__name__}.credit reads the `{need.of}` vector of the view `{need.view.name}`, which its `reads()` "
             "does not name",
