@@ -1,19 +1,24 @@
 """Verified steps made by hand for the engine's tests: random responses of ragged lengths, real trainers of tiny models."""
 
 import contextlib
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 
+from prerl_spec.engine.policy.packing import Pass, pack_shares
 from prerl_spec.engine.policy.policy import Policy
 from prerl_spec.engine.policy.reference import Reference
 from prerl_spec.engine.policy.sharding import whole
 from prerl_spec.engine.processes.ranks import Ranks
+from prerl_spec.engine.processes.work_split import Division
 from prerl_spec.engine.training.trainer import Trainer
 from prerl_spec.engine.training.updater import Updater, UpdateRecord
+from prerl_spec.needs import View
 from prerl_spec.testing.tiny import Shape, tiny_loaded
+from prerl_spec.text import Codec
 from prerl_spec.types import Attempt, Group, Outcome, Prompt, Segment, Step, Verdict
 
 
@@ -83,3 +88,18 @@ def gradient_of(trainer: Trainer, step: Step) -> torch.Tensor:
         trainer.train(step)
     trainer.updater.apply = original  # type: ignore[method-assign]
     return caught[0]
+
+
+def pack(
+    step: Step,
+    samples_of_view: Mapping[View, Sequence[int]],
+    codec: Codec,
+    *,
+    tokens_per_pass: int,
+    alone: bool = False,
+    rank: int = 0,
+    size: int = 1,
+) -> list[Pass]:
+    """The passes of one of `size` ranks that have a share each."""
+    division = Division.by_rank(rank, size)
+    return pack_shares(step, samples_of_view, codec, division, tokens_per_pass=tokens_per_pass, alone=alone)[rank]

@@ -5,12 +5,12 @@ import pytest
 import torch
 from prerl_components.objectives.policy_gradients.marginal import MarginalPg
 
-from prerl_spec.engine.policy.packing import pack, plan_passes
+from prerl_spec.engine.policy.packing import plan_passes
 from prerl_spec.needs import Need
 from prerl_spec.testing.tiny import Shape
 from prerl_spec.types import Attempt, Group, Prompt, Segment, Step
 from prerl_spec.views import Conditional, Marginal
-from tests.engine.steps import gradient_of, make_trainer, random_step, tiny_policy
+from tests.engine.steps import gradient_of, make_trainer, pack, random_step, tiny_policy
 
 
 def _logprobs(shape: Shape, step: Step, *, budget: int, alone: bool) -> np.ndarray:

@@ -120,21 +120,6 @@ def build_rows(layouts: Sequence[Layout], token_starts: Sequence[int], row_token
     )
 
 
-def pack(
-    step: Step,
-    samples_of_view: Mapping[View, Sequence[int]],
-    codec: Codec,
-    *,
-    tokens_per_pass: int,
-    alone: bool = False,
-    rank: int = 0,
-    size: int = 1,
-) -> list[Pass]:
-    """The passes of rank `rank` out of `size`, over the samples wanted in each view."""
-    division = Division.by_rank(rank, size)
-    return pack_shares(step, samples_of_view, codec, division, tokens_per_pass=tokens_per_pass, alone=alone)[rank]
-
-
 def pack_shares(
     step: Step,
     samples_of_view: Mapping[View, Sequence[int]],
