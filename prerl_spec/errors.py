@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from prerl_spec.codes import Code, Severity
 
@@ -115,6 +116,19 @@ class RunFailed(PrerlError):
     """The run could not continue: non-finite values, verifier faults, a gap between sampler and trainer (exit 5)."""
 
     exit_code = 5
+
+
+class Damaged(RunFailed):
+    """A file of a run is not what was written (exit 5): `file` is its path, the message names the place in it. `has_check`
+    is False for a file that has no checksum at all: another program, or an earlier version, has written it."""
+
+    def __init__(self, message: str, *, file: Path, hint: str | None = None, has_check: bool = True) -> None:
+        super().__init__(
+            message,
+            hint=hint or "`prerl-spec fsck RUN` lists every damaged file of a run and what can be done about it",
+        )
+        self.file = file
+        self.has_check = has_check
 
 
 class PeerLost(RunFailed):

@@ -12,13 +12,13 @@ CORE = ROOT / "prerl_spec"
 SHELF = ROOT / "components" / "prerl_components"
 
 FLOORS = (
-    "whole_file",
     "statistics",
     "codes",
     "errors",
     "types",
     "text",
     "needs",
+    "storage",
     "language",
     "registry",
     "views",

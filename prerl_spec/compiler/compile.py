@@ -1,6 +1,5 @@
 """Entry points of the compiler: check a spec, or compile a spec or a plan file into plan and graph."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +11,13 @@ from prerl_spec.compiler.estimates.prerequisites import check_again
 from prerl_spec.compiler.graph import Graph
 from prerl_spec.compiler.hardware import detect_hardware
 from prerl_spec.compiler.plan import Plan
+from prerl_spec.compiler.planning.digest import digest_of_plan
 from prerl_spec.compiler.planning.planner import make_plan
 from prerl_spec.compiler.resolve.resolve import resolve
 from prerl_spec.compiler.resolve.resolved import Resolved
 from prerl_spec.compiler.rules.wire import diagnose
-from prerl_spec.errors import Diagnostic, EnvironmentUnmet, SpecInvalid, UsageError
+from prerl_spec.errors import Damaged, Diagnostic, EnvironmentUnmet, SpecInvalid, UsageError
+from prerl_spec.storage.sealed import read_object
 
 
 @dataclass(frozen=True)
@@ -74,15 +75,29 @@ def compile_spec(
 
 
 def read_plan(file: Path) -> Plan:
-    """Reads a plan file. Raises UsageError for a file that is not a plan of this version."""
+    """Reads a plan file and computes its digest anew. Raises UsageError for a file that is not a plan of this version,
+    Damaged for a plan that was changed."""
     try:
-        return Plan.from_json(json.loads(file.read_text(encoding="utf-8")))
+        plan = Plan.from_json(read_object(file))
     except OSError as error:
         raise UsageError(f"{file} cannot be read: {error.strerror}", hint="name a plan or a spec") from error
+    except Damaged as error:
+        if error.has_check:
+            raise
+        raise _not_a_plan(file) from error
     except (ValueError, ValidationError) as error:
-        raise UsageError(
-            f"{file} is not a plan file of this version", hint="prerl-spec plan SPEC --out plan.json"
-        ) from error
+        raise _not_a_plan(file) from error
+    if digest_of_plan(plan) != plan.digest:
+        raise Damaged(
+            f"{file}: its digest is not that of its content",
+            file=file,
+            hint=f"it was changed, or written by another version (by {plan.prerl_spec}): plan again",
+        )
+    return plan
+
+
+def _not_a_plan(file: Path) -> UsageError:
+    return UsageError(f"{file} is not a plan file of this version", hint="prerl-spec plan SPEC --out plan.json")
 
 
 def _compile_plan(plan: Plan, local_code: bool) -> Compiled:

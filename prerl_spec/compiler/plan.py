@@ -3,7 +3,6 @@
 Plain frozen dataclasses. A value that cannot be known before the run is `unknown` with a reason, never a guess.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -12,6 +11,7 @@ from typing import Any, Literal
 from pydantic import TypeAdapter
 
 from prerl_spec.compiler.hardware import Hardware
+from prerl_spec.storage.sealed import object_text
 
 FORMAT = 1
 
@@ -257,8 +257,8 @@ class Plan:
         return _adapter().validate_python(dict(value))
 
     def text(self) -> str:
-        """The content of plan.json: sorted keys, one final newline."""
-        return json.dumps(self.as_json(), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+        """The content of plan.json, with its seal."""
+        return object_text(self.as_json())
 
 
 @cache

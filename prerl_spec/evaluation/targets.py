@@ -3,7 +3,6 @@
 Runs and specs provide system prompt, decoding and verifier, so that later scores are comparable with those of the run.
 """
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from prerl_spec.errors import EnvironmentUnmet, UsageError
 from prerl_spec.registry import entry_points
 from prerl_spec.registry.component import Kind
 from prerl_spec.registry.kinds.judging import Verifier
+from prerl_spec.storage.sealed import read_object
 from prerl_spec.types import Rendering
 
 BEFORE_THE_FIRST = -1
@@ -88,7 +88,7 @@ def _run(folder: Path, local_code: bool) -> Target:
         raise UsageError(
             f"{folder} has no valid checkpoint yet", hint="wait for the first checkpoint, or name a model folder"
         )
-    plan = json.loads((folder / "plan.json").read_text(encoding="utf-8"))
+    plan = read_object(folder / "plan.json")
     phases, state = plan["phases"], saved.state
     # Between two phases the saved position is already the next phase, before its first step.
     index = state["phase"] - 1 if state["phase"] > 0 and state["step"] == 0 else state["phase"]

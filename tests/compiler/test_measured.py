@@ -16,6 +16,7 @@ from prerl_spec.compiler.past_runs.measured_times import measured, whole_seconds
 from prerl_spec.compiler.plan import Plan
 from prerl_spec.compiler.render.render_plan import render_plan
 from tests.compiler.specs import TINY, written
+from tests.run_files import write_events, write_object
 
 
 @pytest.fixture
@@ -44,8 +45,10 @@ def note_run(
         "gpu": GPU,
         "world_size": processes,
     }
-    (folder / "manifest.json").write_text(json.dumps({"lineage": [{"environment": here}]}))
-    (folder / "events.jsonl").write_text("".join(json.dumps(e) + "\n" for e in events) + '{"event": "st')
+    write_object(folder / "manifest.json", {"lineage": [{"environment": here}]})
+    write_events(folder / "events.jsonl", events)
+    with (folder / "events.jsonl").open("a") as file:
+        file.write('{"event": "st')
     return folder
 
 

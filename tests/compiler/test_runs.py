@@ -1,6 +1,5 @@
 """Which folder a run takes."""
 
-import json
 import os
 import signal
 import subprocess
@@ -11,14 +10,15 @@ import pytest
 
 from prerl_spec.compiler.past_runs.run_folder import choose_run_folder, hold_run_folder, is_finished, is_live
 from prerl_spec.errors import UsageError
+from tests.run_files import write_events, write_object
 
 DIGEST = "a" * 64
 
 
 def started(folder: Path, *events: str, digest: str = DIGEST) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "plan.json").write_text(json.dumps({"digest": digest}))
-    (folder / "events.jsonl").write_text("".join(json.dumps({"event": e}) + "\n" for e in events))
+    write_object(folder / "plan.json", {"digest": digest})
+    write_events(folder / "events.jsonl", [{"event": e} for e in events])
     return folder
 
 

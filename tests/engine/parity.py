@@ -61,6 +61,7 @@ def start(
     *,
     corpus_steps: tuple[int, int] = (1, 1),
     filters: tuple[Component, ...] = (),
+    checkpoint_every: int | None = None,
 ) -> Path:
     """Runs these phases in the folder, or goes on with them, every one that samples behind these filters; returns the run
     folder."""
@@ -70,6 +71,8 @@ def start(
     assert corpus.format([1, 1]) in HEAD
     file.write_text(HEAD.replace(corpus.format([1, 1]), corpus.format(list(corpus_steps))) + phases)
     graph = compile_spec(file).graph
+    if checkpoint_every is not None:
+        graph = replace(graph, checkpoint=replace(graph.checkpoint, every=checkpoint_every))
     judge = Named("parity", verifier or Parity())
     named = tuple(Named(type(f).__name__, f) for f in filters)
     graph = replace(

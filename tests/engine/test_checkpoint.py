@@ -9,7 +9,7 @@ import torch
 from prerl_spec.engine.policy.weights import load_transformers, save_transformers, weights_hash, whole_weights
 from prerl_spec.engine.processes.ranks import Ranks
 from prerl_spec.engine.record import checkpoint
-from prerl_spec.errors import RunFailed
+from prerl_spec.errors import Damaged, RunFailed
 from prerl_spec.testing.tiny import tiny_loaded
 from tests.engine.disk_order import DiskOrder
 
@@ -65,22 +65,43 @@ def test_a_file_that_the_manifest_forgot_is_found(tmp_path: Path) -> None:
     file = _commit(tmp_path, 1) / "MANIFEST.json"
     manifest = json.loads(file.read_text())
     del manifest["files"]["trainer/optimizer.safetensors"]
-    file.write_text(json.dumps(manifest))
-    assert checkpoint.problems(file.parent) == ["MANIFEST.json differs from its seal"]
-    assert checkpoint.newest(tmp_path) is None
+    file.write_text(json.dumps(manifest, indent=1) + "\n")
+    (found,) = checkpoint.problems(file.parent)
+    assert found.endswith("MANIFEST.json: the content differs from its seal")
+    with pytest.raises(Damaged, match="no checkpoint is valid: checkpoint step-000001 is damaged"):
+        checkpoint.newest(tmp_path)
+
+
+def test_a_newer_damaged_checkpoint_is_told_and_folders_of_other_names_are_left_alone(tmp_path: Path) -> None:
+    _commit(tmp_path, 1)
+    (_commit(tmp_path, 2) / "model.bin").unlink()
+    for name in ("step-foo", "step-000001 (copy)", "step-7", "step-0000009"):
+        (tmp_path / name).mkdir()
+    saved = checkpoint.newest(tmp_path)
+    assert saved is not None
+    assert saved.global_step == 1
+    assert saved.passed_over == ("checkpoint step-000002 is damaged (model.bin is missing or differs)",)
+    checkpoint.retain(tmp_path, keep=1, forever=frozenset())
+    assert {f.name for f in tmp_path.iterdir()} == {
+        "step-000002",
+        "step-foo",
+        "step-000001 (copy)",
+        "step-7",
+        "step-0000009",
+    }
 
 
 def test_what_the_disk_altered_is_found_before_the_run_relies_on_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _commit(tmp_path, 1)
-    rename = Path.rename
+    rename = Path.replace
 
     def rotting(source: Path, target: Path) -> Path:
         (source / "model.bin").write_bytes(b"other bytes")
         return rename(source, target)
 
-    monkeypatch.setattr(Path, "rename", rotting)
+    monkeypatch.setattr(Path, "replace", rotting)
     with pytest.raises(
         RunFailed, match=r"checkpoint step-000002 failed its read-back check: model\.bin is missing or differs"
     ):

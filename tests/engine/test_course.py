@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 
+from prerl_spec.engine.record.events import read_events
 from prerl_spec.engine.run.position import Position
 from prerl_spec.errors import Interrupted, RunFailed
 from tests.engine import runs
@@ -79,15 +80,12 @@ def test_a_score_counts_for_a_plateau_once_when_it_is_new_and_after_a_kill_too(t
             if stage == "train" and self.events[-1].get("global_step") == 6 and self.events[-1]["event"] == "evaluate":
                 raise Killed
 
-    def forget_checkpoints() -> None:
-        for file in (tmp_path / "killed" / "runs" / "small" / "checkpoints").glob("*/MANIFEST.json"):
-            file.unlink()
-
     with pytest.raises(Killed):
-        start(tmp_path / "killed", CURVE, Dies())
-    forget_checkpoints()
+        start(tmp_path / "killed", CURVE, Dies(), checkpoint_every=50)
     again = start(tmp_path / "killed", CURVE)
-    assert [e["global_step"] for e in steps_of(again)] == [*range(1, 7), *range(1, 8)]
+    assert [e["global_step"] for e in steps_of(again)] == list(range(1, 8))
+    repeated = [e["global_step"] for e in read_events(again / "events.jsonl") if e["event"] == "repeat"]
+    assert repeated == list(range(1, 7)), "every step stands in the file once, and what was taken again is told"
 
 
 @pytest.mark.parametrize(("how", "step"), [("resync", 3), ("keep", 2)])

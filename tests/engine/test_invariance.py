@@ -20,6 +20,7 @@ from tests.engine.parity import HEAD
 from tests.engine.runs import start, steps_of
 from tests.engine.steps import gradient_of, make_trainer, random_step, tiny_policy
 from tests.engine.test_ranks import launch
+from tests.run_files import groups_of
 
 INVARIANT = 'distributed = { determinism = "invariant" }\n'
 PHASES = """
@@ -66,16 +67,12 @@ def outcome(folder: Path, processes: int) -> dict[str, Any]:
         run = folder / "runs" / "small"
     last = run / "checkpoints" / "step-000007"
     scores = json.loads((run / "scores.json").read_text())
+    steps = sorted(int(file.stem.removeprefix("step-")) for file in (run / "journal").glob("step-*.journal"))
     return {
         "tensors": {f.name: hashlib.sha256(f.read_bytes()).hexdigest() for f in sorted(last.rglob("*.safetensors"))},
         "metrics": [step["metrics"] for step in steps_of(run)],
         "scores": [(s["phase"], s["task"], s["metric"], s["value"], s["low"], s["high"]) for s in scores],
-        "journal": [
-            line
-            for file in sorted((run / "journal").glob("step-*.jsonl"))
-            for line in map(json.loads, file.read_text().splitlines())
-            if line["kind"] == "group"
-        ],
+        "journal": [list(groups_of(run, step).items()) for step in steps],
     }
 
 

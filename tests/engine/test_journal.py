@@ -7,9 +7,12 @@ from pathlib import Path
 import pytest
 
 from prerl_spec.engine.batches.journal import Journal
+from prerl_spec.storage.frames import encoded
+from prerl_spec.storage.journal_frames import step_frame
 from prerl_spec.types import Attempt, Group, Outcome, Prompt, Segment, Verdict
 from tests.engine.disk_order import DiskOrder
 from tests.engine.steps import random_step
+from tests.run_files import ends_of_frames
 
 VERDICTS = [Verdict(Outcome.RIGHT, 1.0, "4"), Verdict(Outcome.TIMEOUT, None, None, "10 s")]
 
@@ -22,7 +25,7 @@ def _drawn(slot: int = 0) -> Group:
 
 
 def test_groups_and_verdicts_come_back_exactly(tmp_path: Path) -> None:
-    from prerl_spec.engine.batches.journal import with_verdicts
+    from prerl_spec.storage.journal_frames import with_verdicts
 
     journal = Journal(tmp_path / "journal", writes=True)
     notes = journal.open_step("prune", 1, 1)
@@ -35,10 +38,10 @@ def test_groups_and_verdicts_come_back_exactly(tmp_path: Path) -> None:
 def test_what_was_drawn_and_judged_is_on_the_disk_before_anybody_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from prerl_spec.engine.batches.journal import with_verdicts
+    from prerl_spec.storage.journal_frames import with_verdicts
 
     notes = Journal(tmp_path / "journal", writes=True).open_step("prune", 1, 1)
-    file = tmp_path / "journal" / "step-000001.jsonl"
+    file = tmp_path / "journal" / "step-000001.journal"
     disk = DiskOrder(monkeypatch)
     for write in (
         lambda: notes.record_generations([_drawn()]),
@@ -50,24 +53,25 @@ def test_what_was_drawn_and_judged_is_on_the_disk_before_anybody_goes_on(
     assert disk.synced == []
 
 
-def test_a_line_torn_by_a_kill_is_left_out_and_what_came_before_is_kept(tmp_path: Path) -> None:
+def test_a_frame_torn_by_a_kill_is_left_out_and_what_came_before_is_kept(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "journal", writes=True)
     journal.open_step("prune", 1, 1).record_generations([_drawn(0), _drawn(1)])
-    file = tmp_path / "journal" / "step-000001.jsonl"
-    whole = file.read_bytes()
-    for cut in range(whole.index(b"\n") + 1, len(whole)):
+    file = tmp_path / "journal" / "step-000001.journal"
+    whole, ends = file.read_bytes(), ends_of_frames(file)
+    for cut in range(ends[0], len(whole)):
         file.write_bytes(whole[:cut])
         kept = journal.open_step("prune", 1, 1).groups
-        assert list(kept) == [(0, i) for i in range(whole[:cut].count(b"\n") - 1)]
-        assert file.read_bytes().endswith(b"\n")
+        complete = [end for end in ends if end <= cut]
+        assert list(kept) == [(0, i) for i in range(len(complete) - 1)]
+        assert file.read_bytes() == whole[: complete[-1]]
 
 
-def test_a_full_disk_while_a_torn_line_is_cut_off_loses_no_verdict(tmp_path: Path) -> None:
+def test_a_full_disk_while_a_torn_frame_is_cut_off_loses_no_verdict(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "journal", writes=True)
     journal.open_step("prune", 1, 1).record_generations([_drawn()])
-    file = tmp_path / "journal" / "step-000001.jsonl"
+    file = tmp_path / "journal" / "step-000001.journal"
     whole = file.read_bytes()
-    file.write_bytes(whole + b'{"kind": "verd')
+    file.write_bytes(whole + encoded(step_frame({}), 2)[:30])
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (16, hard))
     try:

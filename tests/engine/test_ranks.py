@@ -1,11 +1,9 @@
 """More processes change who computes what, never the gradient."""
 
-import json
 import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -14,6 +12,7 @@ from prerl_spec.engine.processes.ranks import Ranks
 from prerl_spec.errors import EnvironmentUnmet
 from tests.engine.gradient_worker import gradients
 from tests.engine.runs import SPEC, start, weights_at
+from tests.run_files import groups_of
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -53,11 +52,11 @@ def test_a_spec_under_two_processes_draws_disjoint_prompts_and_stays_in_step(tmp
     torchrun("prerl_spec", "run", "spec.toml", cwd=tmp_path)
     both, alone = tmp_path / "runs" / "small", start(tmp_path / "alone")
     for step in (4, 5, 6, 7, 8):
-        groups = _groups(both, step)
-        assert sorted(groups) == [0, 1, 2, 3]
-        assert len({g["row"] for g in groups.values()}) == 4, "no prompt twice in a step"
+        groups = groups_of(both, step)
+        assert sorted(groups) == [(0, slot) for slot in range(4)]
+        assert len({g.prompt.row for g in groups.values()}) == 4, "no prompt twice in a step"
     # The first sampled step comes from weights that two processes have trained for three steps.
-    drawn, expected = (_tokens(_groups(f, 4)) for f in (both, alone))
+    drawn, expected = (_tokens(f, 4) for f in (both, alone))
     assert drawn == expected
     one, two = weights_at(alone, 3), weights_at(both, 3)
     for name, tensor in one.items():
@@ -65,13 +64,8 @@ def test_a_spec_under_two_processes_draws_disjoint_prompts_and_stays_in_step(tmp
         torch.testing.assert_close(two[name], tensor, atol=1e-5, rtol=0)
 
 
-def _groups(folder: Path, step: int) -> dict[int, Any]:
-    lines = (folder / "journal" / f"step-{step:06d}.jsonl").read_text().splitlines()
-    return {e["slot"]: e for e in map(json.loads, lines) if e["kind"] == "group"}
-
-
-def _tokens(groups: dict[int, Any]) -> list[list[int]]:
-    return [s["tokens"] for slot in sorted(groups) for a in groups[slot]["attempts"] for s in a["segments"]]
+def _tokens(folder: Path, step: int) -> list[tuple[int, ...]]:
+    return [a.tokens for _, group in sorted(groups_of(folder, step).items()) for a in group.attempts]
 
 
 def test_a_spec_that_asks_for_more_processes_than_were_launched_is_refused() -> None:

@@ -5,6 +5,7 @@ import json
 import os
 import signal
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from prerl_spec.errors import Interrupted, UsageError
 from tests.engine.runs import SPEC, Heard, start, steps_of, weights_at
+from tests.run_files import frames_of, groups_of, write_frames
 
 
 @pytest.fixture(scope="module")
@@ -72,9 +74,9 @@ def test_stock_lm_eval_loads_a_checkpoint_unchanged(whole: Path) -> None:
 
 def test_the_journal_holds_tokens_then_verdicts_of_every_step(whole: Path) -> None:
     for step in (4, 5, 6, 7, 8):
-        entries = [json.loads(line) for line in (whole / "journal" / f"step-{step:06d}.jsonl").read_text().splitlines()]
-        assert [e["kind"] for e in entries] == ["step", *["group"] * 4, *["verdicts"] * 4]
-        tokens = sum(len(s["tokens"]) for e in entries[1:5] for a in e["attempts"] for s in a["segments"])
+        kinds = [frame.kind.name for frame in frames_of(whole, step)]
+        assert kinds == ["STEP", *["GROUP"] * 4, *["VERDICTS"] * 4]
+        tokens = sum(len(a.tokens) for group in groups_of(whole, step).values() for a in group.attempts)
         assert tokens == steps_of(whole)[step - 1]["tokens"]["generated"]
 
 
@@ -142,11 +144,9 @@ def test_journalled_verdicts_are_trained_on_and_never_asked_for_again(whole: Pat
 
     with pytest.raises(Killed):
         start(tmp_path, listener=Dies())
-    file = tmp_path / "runs" / "small" / "journal" / "step-000005.jsonl"
-    lines = file.read_text().splitlines()
-    changed = json.loads(lines[-1])
-    changed["rewards"] = [1.0] * 4
-    file.write_text("\n".join([*lines[:-1], json.dumps(changed)]) + "\n")
+    *before, last = frames_of(tmp_path / "runs" / "small", 5)
+    changed = replace(last, header={**last.header, "rewards": [1.0] * 4})
+    write_frames(tmp_path / "runs" / "small" / "journal" / "step-000005.journal", [*before, changed])
     heard = Heard()
     start(tmp_path, listener=heard)
     replayed = next(e for e in heard.events if e["event"] == "step" and e["global_step"] == 5)

@@ -1,6 +1,5 @@
 """Where batches come from: refills, faults of the verifier, and what a journal's replay decides."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,9 +8,11 @@ import pytest
 import torch
 
 from prerl_spec.errors import RunFailed
+from prerl_spec.storage.frames import FrameKind
 from tests.engine import parity
 from tests.engine.parity import EverySecond, Parity
 from tests.engine.runs import Heard, steps_of, weights_at
+from tests.run_files import frames_of, groups_of
 
 REFILLED = """
 [[phases]]
@@ -43,14 +44,10 @@ def same_end(one: Path, other: Path, step: int) -> bool:
     return all(torch.equal(weights_at(other, step)[n], t) for n, t in weights_at(one, step).items())
 
 
-def entries(run: Path, step: int) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (run / "journal" / f"step-{step:06d}.jsonl").read_text().splitlines()]
-
-
 def test_dropped_groups_are_replaced_in_rounds_and_counted(refilled: Path) -> None:
-    drawn = [e for e in entries(refilled, 2) if e["kind"] == "group"]
-    assert [(e["refill"], e["slot"]) for e in drawn] == [(0, 0), (0, 1), (0, 2), (0, 3), (1, 4), (1, 5), (2, 8)]
-    assert len({(e["data"], e["row"]) for e in drawn}) == len(drawn)
+    drawn = groups_of(refilled, 2)
+    assert list(drawn) == [(0, 0), (0, 1), (0, 2), (0, 3), (1, 4), (1, 5), (2, 8)]
+    assert len({(g.prompt.data, g.prompt.row) for g in drawn.values()}) == len(drawn)
     assert steps_of(refilled)[1]["metrics"]["groups_discarded"] == 3
 
 
@@ -58,8 +55,7 @@ def test_dropped_groups_are_replaced_in_rounds_and_counted(refilled: Path) -> No
 def test_a_step_with_refills_is_replayed_to_the_same_bits(refilled: Path, tmp_path: Path, stage: str) -> None:
     class Dies(Heard):
         def tick(self, at: str, done: int, total: int) -> None:
-            file = tmp_path / "runs" / "small" / "journal" / "step-000002.jsonl"
-            if at == stage and file.exists() and '"refill": 1' in file.read_text():
+            if at == stage and any(refill == 1 for refill, _ in groups_of(tmp_path / "runs" / "small", 2)):
                 raise Killed
 
     with pytest.raises(Killed):
@@ -82,8 +78,8 @@ def test_a_broken_verifier_stops_the_run_and_a_mended_one_judges_the_same_respon
     with pytest.raises(RunFailed, match="verifications ended in a timeout or an error"):
         start(tmp_path, REFILLED, None, verifier)
     run = tmp_path / "runs" / "small"
-    assert [e["global_step"] for e in steps_of(run)] == [1, 1], "the step was not trained on"
-    assert [e["kind"] for e in entries(run, 2)].count("refused") == 2
+    assert [e["global_step"] for e in steps_of(run)] == [1], "the step was not trained on"
+    assert [frame.kind for frame in frames_of(run, 2)].count(FrameKind.REJECTION) == 2
     switch.unlink()
     start(tmp_path, REFILLED, None, verifier)
     assert same_end(refilled, run, 3)

@@ -16,6 +16,7 @@ pytest.importorskip("vllm")
 
 from tests.engine.runs import SPEC, steps_of
 from tests.engine.test_ranks import torchrun
+from tests.run_files import groups_of
 
 pytestmark = pytest.mark.vllm
 
@@ -58,7 +59,7 @@ def step_number(file: Path) -> int:
 def test_a_killed_run_goes_on_and_no_committed_step_is_lost_altered_or_repeated(tmp_path: Path) -> None:
     run = tmp_path / "runs" / "small"
     process = launch(tmp_path)
-    wait_for(run / "journal" / "step-000007.jsonl", '"group"')
+    wait_for(run / "journal" / "step-000007.journal", "logps")
     process.send_signal(signal.SIGKILL)
     process.wait()
     committed = max(step_number(f) for f in (run / "checkpoints").glob("step-*"))
@@ -94,7 +95,5 @@ def test_two_processes_have_an_engine_each_and_draw_what_one_draws(tmp_path: Pat
     assert drawn(both, 4) == drawn(tmp_path / "alone" / "runs" / "small", 4)
 
 
-def drawn(run: Path, step: int) -> dict[int, list[list[int]]]:
-    lines = (run / "journal" / f"step-{step:06d}.jsonl").read_text().splitlines()
-    groups = [e for e in map(json.loads, lines) if e["kind"] == "group"]
-    return {g["slot"]: [s["tokens"] for a in g["attempts"] for s in a["segments"]] for g in groups}
+def drawn(run: Path, step: int) -> dict[int, list[tuple[int, ...]]]:
+    return {slot: [a.tokens for a in group.attempts] for (_, slot), group in groups_of(run, step).items()}

@@ -30,7 +30,12 @@ LOGPROBS = "prerl_spec/engine/policy/logprobs.py"
 SOURCE = "prerl_spec/engine/batches/source.py"
 CURSOR = "prerl_spec/engine/batches/cursor.py"
 JOURNAL = "prerl_spec/engine/batches/journal.py"
-LINES = "prerl_spec/engine/record/json_lines.py"
+DISK = "prerl_spec/storage/disk.py"
+FRAMES = "prerl_spec/storage/frames.py"
+CHAINED = "prerl_spec/storage/chained_lines.py"
+SEALED = "prerl_spec/storage/sealed.py"
+ENTRIES = "prerl_spec/storage/journal_frames.py"
+EVENTS = "prerl_spec/engine/record/events.py"
 CHECKPOINT = "prerl_spec/engine/record/checkpoint.py"
 VERIFICATION = "prerl_spec/engine/batches/verifier_pool.py"
 NEEDS = "prerl_spec/compiler/objective_needs.py"
@@ -369,28 +374,33 @@ MUTANTS = (
     ),
     # --- the disk ---------------------------------------------------------------------------------------------------------
     Mutant(
-        "j01", LINES, "os.fsync(handle.fileno())", "pass", "a verdict is trained on before it is on the disk", NOTED
+        "j01",
+        DISK,
+        "    sync(file)\n    if is_new:",
+        "    if is_new:",
+        "a verdict is trained on before it is synced",
+        NOTED,
     ),
     Mutant(
         "j10",
-        LINES,
-        'file.read_bytes().split(b"\\n")[:-1]',
-        'file.read_bytes().split(b"\\n")',
-        "a torn line is read as if it were whole",
+        FRAMES,
+        "if end > len(content):",
+        "if False:",
+        "a torn frame is read as if it were whole",
         NOTED,
     ),
     Mutant(
         "j11",
         JOURNAL,
-        "            cut_torn_line(file)\n            if not kept:",
-        "            if not kept:",
-        "a new line is written behind a torn one",
+        "            cut_torn_frame(file, entries.file)\n",
+        "",
+        "a new frame is written behind a torn one",
         NOTED,
     ),
     Mutant(
         "j12",
-        JOURNAL,
-        "self.groups = {key: _unjudged(group) for key, group in self.groups.items()}",
+        ENTRIES,
+        "groups = {key: without_verdicts(group) for key, group in groups.items()}",
         "pass",
         "refused verdicts count in the next start",
         ROLLOUTS,
@@ -404,9 +414,9 @@ MUTANTS = (
         NOTED,
     ),
     Mutant(
-        "k02", CHECKPOINT, "os.fsync(descriptor)", "pass", "a folder is renamed before its bytes are on the disk", KEPT
+        "k02", CHECKPOINT, "        disk.sync(file)\n", "", "a folder is renamed before its bytes are on the disk", KEPT
     ),
-    Mutant("k03", CHECKPOINT, "if not sealed:", "if False:", "a manifest that forgot a file is whole", KEPT),
+    Mutant("k03", SEALED, "value[SEAL] != _seal(plain)", "False", "a manifest that forgot a file is whole", KEPT),
     Mutant(
         "k06",
         CHECKPOINT,
@@ -418,24 +428,24 @@ MUTANTS = (
     Mutant(
         "k10",
         CHECKPOINT,
-        "for folder in reversed(_in_order(root)):",
-        "for folder in _in_order(root):",
+        "for folder in reversed(folders(root)):",
+        "for folder in folders(root):",
         "oldest first",
         KEPT,
     ),
     Mutant(
         "k11",
         CHECKPOINT,
-        "len(folders) - keep)",
-        "len(folders) - keep - 1)",
+        "len(kept) - keep)",
+        "len(kept) - keep - 1)",
         "one checkpoint more than asked for is kept",
         KEPT,
     ),
     Mutant(
         "k12",
         CHECKPOINT,
-        'sorted(root.glob("step-*"), key=lambda folder: int(folder.name.removeprefix("step-")))',
-        'sorted(root.glob("step-*"))',
+        "sorted(named, key=step_of)",
+        "sorted(named)",
         "step 999,999 is newer than step 1,000,000",
         KEPT,
     ),

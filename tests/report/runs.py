@@ -1,11 +1,14 @@
 """A made-up run folder of three phases in the shape that the engine writes, with curves like those of a real one."""
 
-import json
 import math
 import random
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from prerl_spec.storage.journal_frames import group_frame, step_file, step_frame, verdicts_frame, with_verdicts
+from prerl_spec.types import Attempt, Group, Outcome, Prompt, Segment, Verdict
+from tests.run_files import write_events, write_frames, write_object, write_scores
 
 HOSTILE = (
     '</pre></script><img src=x onerror="document.title=1"><script>document.title="owned"</script>\x1b[31m\u202egnp'
@@ -18,18 +21,14 @@ def write_run(folder: Path, *, seed: int = 0, name: str = "quickstart") -> Path:
     folder.mkdir(parents=True)
     draw = random.Random(seed)
     (folder / "spec.toml").write_text(f'spec = 1\nrun.name = "{name}"\n', encoding="utf-8")
-    write_json(folder / "plan.json", plan(name, seed))
-    write_json(folder / "manifest.json", manifest())
+    write_object(folder / "plan.json", plan(name, seed))
+    write_object(folder / "manifest.json", manifest())
     lines = list(events(draw))
-    (folder / "events.jsonl").write_text("".join(json.dumps(e) + "\n" for e in lines), encoding="utf-8")
-    write_json(folder / "scores.json", [s for e in lines if e["event"] == "evaluate" for s in e["scores"]])
+    write_events(folder / "events.jsonl", lines)
+    write_scores(folder / "scores.json", [s for e in lines if e["event"] == "evaluate" for s in e["scores"]])
     for step in (61, 75, 76, 120):
         write_journal(folder, step, draw)
     return folder
-
-
-def write_json(file: Path, value: Any) -> None:
-    file.write_text(json.dumps(value), encoding="utf-8")
 
 
 def plan(name: str, seed: int) -> dict[str, Any]:
@@ -174,36 +173,20 @@ def score(
 def write_journal(folder: Path, global_step: int, draw: random.Random) -> Path:
     """Two groups of four: the first holds a response that would like to be markup."""
     phase, first = next((p, f) for p, f, last in PHASES if f <= global_step <= last)
-    entries: list[dict[str, Any]] = [
-        {"kind": "step", "phase": phase, "step": global_step - first + 1, "global_step": global_step, "unknown": True}
-    ]
+    header = {"phase": phase, "step": global_step - first + 1, "global_step": global_step, "unknown": True}
     texts = [f" a:29+8=37. so b:37+9=46. then c:46*2=92. answer \\boxed{{{n}}}" for n in (92, 82, 92)]
+    groups = []
     for slot, last_text in enumerate((HOSTILE, " a:29+8=27. wait a:29+8=37. so")):
-        entries.append(
-            {
-                "kind": "group",
-                "refill": 0,
-                "slot": slot,
-                "data": "train",
-                "row": draw.randrange(100),
-                "question": f"Q: 29 a:+8 b:+9 c:*2 ? <b>{slot}</b>",
-                "gold": "92",
-                "context": [1, 2, 3],
-                "attempts": [
-                    {"text": t, "stop": "eos", "segments": [{"tokens": [5] * 47, "author": "policy", "trained": True}]}
-                    for t in (*texts, last_text)
-                ],
-            }
-        )
-    for slot in (0, 1):
-        outcomes = ("right", "wrong", "right", "unparsable")
-        verdicts = [
-            {"outcome": o, "score": float(o == "right"), "answer": a, "detail": "" if a else "no \\boxed{} in it"}
-            for o, a in zip(outcomes, ("92", "82", "92", None), strict=True)
-        ]
-        rewards = [v["score"] for v in verdicts]
-        entries.append({"kind": "verdicts", "refill": 0, "slot": slot, "verdicts": verdicts, "rewards": rewards})
-    file = folder / "journal" / f"step-{global_step:06d}.jsonl"
-    file.parent.mkdir(exist_ok=True)
-    file.write_text("".join(json.dumps(e) + "\n" for e in entries), encoding="utf-8")
+        question = f"Q: 29 a:+8 b:+9 c:*2 ? <b>{slot}</b>"
+        prompt = Prompt("train", draw.randrange(100), question, "92", (1, 2, 3))
+        attempts = tuple(Attempt((Segment((5,) * 47),), text, "eos") for text in (*texts, last_text))
+        groups.append(Group(slot, prompt, attempts))
+    outcomes = ("right", "wrong", "right", "unparsable")
+    verdicts = [
+        Verdict(Outcome(o), float(o == "right"), a, "" if a else "no \\boxed{} in it")
+        for o, a in zip(outcomes, ("92", "82", "92", None), strict=True)
+    ]
+    judged = [with_verdicts(group, verdicts, [v.score for v in verdicts]) for group in groups]
+    file = step_file(folder / "journal", global_step)
+    write_frames(file, [step_frame(header), *map(group_frame, groups), *map(verdicts_frame, judged)])
     return file

@@ -1,22 +1,22 @@
 """What a run folder says, read back: resumes, torn lines, seconds, and scores that must state how they were made."""
 
-import json
 from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
-from prerl_spec.errors import RunFailed, UsageError
+from prerl_spec.errors import Damaged, RunFailed, UsageError
 from prerl_spec.report.page.page import write_report
 from prerl_spec.report.tables.run_tables import Stretch, read_run
+from prerl_spec.storage.chained_lines import append_lines, read_lines
 from prerl_spec.types import Score
-from tests.report.runs import score, write_json
+from tests.report.runs import score
+from tests.run_files import write_scores
 
 
-def append(folder: Path, *events: dict[str, object] | str) -> None:
-    lines = [e if isinstance(e, str) else json.dumps(e) + "\n" for e in events]
-    with (folder / "events.jsonl").open("a", encoding="utf-8") as file:
-        file.writelines(lines)
+def append(folder: Path, *events: dict[str, object]) -> None:
+    file = folder / "events.jsonl"
+    append_lines(file, events, read_lines(file).head)
 
 
 def a_step(global_step: int, reward: float) -> dict[str, object]:
@@ -59,14 +59,29 @@ def test_lost_steps_still_count_in_the_seconds(run_folder: Path) -> None:
 
 
 def test_a_torn_last_line_is_left_out(run_folder: Path) -> None:
-    append(run_folder, '{"event": "step", "phase": "ref')
+    with (run_folder / "events.jsonl").open("a") as file:
+        file.write('{"event": "step", "phase": "ref')
     assert len(read_run(run_folder).steps) == 120
 
 
-def test_a_broken_line_in_the_middle_is_named(run_folder: Path) -> None:
-    append(run_folder, "{broken\n", a_step(121, 0.5))
-    with pytest.raises(RunFailed, match=r"events\.jsonl:\d+ is not valid JSON"):
+def test_a_changed_value_in_the_middle_is_named(run_folder: Path) -> None:
+    file = run_folder / "events.jsonl"
+    lines = file.read_bytes().splitlines(keepends=True)
+    lines[40] = lines[40].replace(b'"applied": 1', b'"applied": 0')
+    file.write_bytes(b"".join(lines))
+    with pytest.raises(Damaged, match=r"events\.jsonl:41: the line is damaged: it fails its checksum"):
         read_run(run_folder)
+
+
+def test_a_step_taken_again_to_the_same_result_is_in_the_curves_and_its_seconds_count(run_folder: Path) -> None:
+    before = read_run(run_folder)
+    seconds = {"sample": 1.0, "verify": 0.5, "train": 2.0, "total": 4.0}
+    resume: dict[str, object] = {"event": "resume", "global_step": 100}
+    append(run_folder, resume, {"event": "repeat", "global_step": 101, "seconds": seconds})
+    after = read_run(run_folder)
+    assert after.steps == before.steps[:101]
+    spent = {s.phase: s.total for s in after.seconds}["refine"] - {s.phase: s.total for s in before.seconds}["refine"]
+    assert spent == pytest.approx(4.0)
 
 
 def test_values_that_are_not_finite_do_not_reach_a_curve(run_folder: Path) -> None:
@@ -86,12 +101,12 @@ def test_a_score_that_leaves_something_out_is_not_rendered(run_folder: Path, nam
     row[name] = nothing
     if nothing == "absent":
         del row[name]
-    write_json(run_folder / "scores.json", [row])
+    write_scores(run_folder / "scores.json", [row])
     with pytest.raises(RunFailed, match=rf"scores\.json\[0\]: a score must include {name}"):
         write_report([run_folder])
     assert not (run_folder / "report.html").exists()
 
 
 def test_a_score_before_any_token_is_complete(run_folder: Path) -> None:
-    write_json(run_folder / "scores.json", [score("base", 0, "math500", "avg@1", 0.0, 0, 0)])
+    write_scores(run_folder / "scores.json", [score("base", 0, "math500", "avg@1", 0.0, 0, 0)])
     assert read_run(run_folder).scores[0].generated_tokens == 0

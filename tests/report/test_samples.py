@@ -9,6 +9,7 @@ import pytest
 
 from prerl_spec.cli.results import samples
 from prerl_spec.errors import UsageError
+from tests.run_files import ends_of_frames
 
 
 def shown(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
@@ -60,9 +61,8 @@ def test_what_is_not_there_is_said_with_what_is(
 def test_a_step_killed_before_its_verdicts_shows_unverified_attempts(
     run_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    file = run_folder / "journal" / "step-000120.jsonl"
-    lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
-    file.write_text("".join(lines[:3]) + lines[3][:40], encoding="utf-8")
+    file = run_folder / "journal" / "step-000120.journal"
+    file.write_bytes(file.read_bytes()[: ends_of_frames(file)[2] + 40])
     text = shown(capsys, str(run_folder))
     assert "8 unverified" in text
 

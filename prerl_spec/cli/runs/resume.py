@@ -1,11 +1,11 @@
 """`prerl-spec resume RUN [SPEC]`: resumes a run; with a SPEC, under a spec that extends the run's."""
 
 import argparse
-import json
 import sys
-import time
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 from prerl_spec.cli.runs.run import execute
 from prerl_spec.cli.shared.diagnostics import print_text
@@ -17,7 +17,10 @@ from prerl_spec.compiler.build_graph import build_graph, require_local_code_allo
 from prerl_spec.compiler.compare.extension import Extension, extension
 from prerl_spec.compiler.compile import read_plan, require_met
 from prerl_spec.compiler.past_runs.run_folder import hold_run_folder, is_finished
+from prerl_spec.engine.record.events import append_event
 from prerl_spec.errors import UsageError
+from prerl_spec.storage.disk import write_whole
+from prerl_spec.storage.sealed import object_text
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -66,18 +69,17 @@ def run(arguments: argparse.Namespace) -> int:
     return execute(graph, lock_folder, arguments)
 
 
-def keep_aside(folder: Path, plan: object, spec_text: str) -> None:
+def keep_aside(folder: Path, plan: Mapping[str, Any], spec_text: str) -> None:
     """Replaces the run's plan and spec by the extended ones, and keeps the earlier ones as `plan-N.json`, `spec-N.toml`.
 
     An event is written first: if this process died before its first step, a run whose last event is `end` would count
     as finished, extended or not.
     """
-    with (folder / "events.jsonl").open("a", encoding="utf-8") as events:
-        message = "the run continues under an extended plan; the earlier plan is kept next to it"
-        events.write(json.dumps({"event": "warning", "message": message, "time": round(time.time(), 3)}) + "\n")
+    message = "the run continues under an extended plan; the earlier plan is kept next to it"
+    append_event(folder / "events.jsonl", "warning", message=message)
     number = 1 + len(list(folder.glob("plan-*.json")))
-    for name, text in (("plan.json", json.dumps(plan, indent=2, sort_keys=True) + "\n"), ("spec.toml", spec_text)):
+    for name, text in (("plan.json", object_text(plan)), ("spec.toml", spec_text)):
         file = folder / name
         stem, suffix = name.split(".")
-        file.rename(folder / f"{stem}-{number}.{suffix}")
-        file.write_text(text, encoding="utf-8")
+        write_whole(folder / f"{stem}-{number}.{suffix}", file.read_bytes())
+        write_whole(file, text)

@@ -21,7 +21,7 @@ from prerl_spec.compiler.plan import Plan
 from prerl_spec.compiler.planning.flat_meaning import by_id, leaves
 from prerl_spec.compiler.resolve.resolved import Built, Resolved
 from prerl_spec.errors import UsageError
-from prerl_spec.whole_file import write_whole
+from prerl_spec.storage.disk import write_whole
 
 FORMAT = 1
 COMMON = ("prerl-spec", "torch", "transformers", "tokenizers", "datasets", "lm-eval", "math-verify", "numpy")

@@ -4,10 +4,9 @@ Three steps are enough; the first includes one-time costs and is counted once. N
 depend on earlier runs.
 """
 
-import json
 import os
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean, median
@@ -16,6 +15,9 @@ from typing import Any
 from prerl_spec.compiler.past_runs.calibration import pace, read_profile
 from prerl_spec.compiler.past_runs.run_folder import PROFILE, digest_of, numbered
 from prerl_spec.compiler.plan import Plan
+from prerl_spec.errors import Damaged
+from prerl_spec.storage.chained_lines import read_lines
+from prerl_spec.storage.sealed import read_object
 
 LEAST_STEPS = 3
 
@@ -87,11 +89,19 @@ def _newest_first(output_dir: Path, name: str) -> list[Path]:
 
 
 def _of_run(plan: Plan, folder: Path, now: Mapping[str, Any]) -> Measured | None:
+    """None for a damaged run as well: its times are not used, and `fsck` names what is damaged."""
+    try:
+        return _of_whole_run(plan, folder, now)
+    except Damaged:
+        return None
+
+
+def _of_whole_run(plan: Plan, folder: Path, now: Mapping[str, Any]) -> Measured | None:
     if digest_of(folder) != plan.digest or not _is_of_this_machine(folder, plan):
         return None
-    if pace(json.loads((folder / "plan.json").read_text(encoding="utf-8"))) != now:
+    if pace(read_object(folder / "plan.json")) != now:
         return None
-    events = list(_events(folder))
+    events = read_lines(folder / "events.jsonl").entries
     enough: dict[str, list[float]] = {}
     for phase in plan.phases:
         seconds = [e["seconds"]["total"] for e in events if e["event"] == "step" and e["phase"] == phase.id]
@@ -121,7 +131,7 @@ def _of_profile(plan: Plan, folder: Path, now: Mapping[str, Any]) -> Measured | 
     )
 
 
-def _evaluation_seconds(events: list[dict[str, Any]]) -> dict[int, float]:
+def _evaluation_seconds(events: Sequence[Mapping[str, Any]]) -> dict[int, float]:
     found: dict[int, list[float]] = {}
     for event in events:
         if event["event"] == "evaluate":
@@ -129,19 +139,10 @@ def _evaluation_seconds(events: list[dict[str, Any]]) -> dict[int, float]:
     return {index: fmean(seconds) for index, seconds in found.items()}
 
 
-def _events(folder: Path) -> Iterator[dict[str, Any]]:
-    """The events of all complete lines of events.jsonl."""
-    try:
-        lines = (folder / "events.jsonl").read_text(encoding="utf-8").split("\n")[:-1]
-    except FileNotFoundError:
-        return
-    yield from map(json.loads, lines)
-
-
 def _is_of_this_machine(folder: Path, plan: Plan) -> bool:
     """Whether the run last ran on this kind of machine with the planned processes: other times do not apply."""
     try:
-        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+        manifest = read_object(folder / "manifest.json")
     except FileNotFoundError:
         return False
     last = manifest["lineage"][-1]["environment"]

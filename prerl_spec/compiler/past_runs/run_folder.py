@@ -3,14 +3,15 @@
 A run is finished when its last event is `end`, and live while a process holds its `run.lock`.
 """
 
-import json
 import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from prerl_spec.errors import EnvironmentUnmet, UsageError
+from prerl_spec.errors import Damaged, EnvironmentUnmet, UsageError
+from prerl_spec.storage.chained_lines import last_line
+from prerl_spec.storage.sealed import read_object
 
 try:
     import fcntl
@@ -21,7 +22,6 @@ except ModuleNotFoundError:
 LOCK = "run.lock"
 PROFILE = ".profile"
 """Suffix of the name of a calibration folder; run folders never have it."""
-_TAIL_BYTES = 1 << 20
 
 
 def choose_run_folder(
@@ -90,23 +90,21 @@ def is_live(folder: Path) -> bool:
 
 
 def is_finished(folder: Path) -> bool:
-    """Whether the last complete event of the run is `end`."""
-    try:
-        with (folder / "events.jsonl").open("rb") as file:
-            file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL_BYTES))
-            lines = file.read().split(b"\n")[:-1]
-    except FileNotFoundError:
-        return False
-    return bool(lines) and _json_object(lines[-1]).get("event") == "end"
+    """Whether the last complete event of the run is `end`. Raises Damaged if that event was changed."""
+    last = last_line(folder / "events.jsonl")
+    return last is not None and last.get("event") == "end"
 
 
 def digest_of(folder: Path) -> str | None:
-    """The plan digest of the run in the folder, None if it is not a run folder."""
+    """The plan digest of the run in the folder, None if it is not a run folder of this version. Raises Damaged."""
     try:
-        content = (folder / "plan.json").read_bytes()
+        digest = read_object(folder / "plan.json").get("digest")
     except (FileNotFoundError, NotADirectoryError):
         return None
-    digest = _json_object(content).get("digest")
+    except Damaged as error:
+        if error.has_check:
+            raise
+        return None
     return digest if isinstance(digest, str) else None
 
 
@@ -163,11 +161,3 @@ def _lowest_free(output_dir: Path, name: str) -> Path:
             number += 1
         else:
             return folder
-
-
-def _json_object(content: bytes) -> dict[str, object]:
-    try:
-        loaded = json.loads(content)
-    except ValueError:
-        return {}
-    return loaded if isinstance(loaded, dict) else {}

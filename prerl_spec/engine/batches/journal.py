@@ -1,65 +1,75 @@
 """The journal: each step's rollouts and verdicts, written before training, so that a resumed run repeats no decision.
 
-One file per sampling step, `journal/step-000017.jsonl`, one entry per line; appended, synced, never rewritten. A
-supervised phase records only the rows of each step, in `journal/documents-PHASE.jsonl`.
+One file per sampling step, `journal/step-000017.journal`, of frames (storage/frames.py); appended, synced, never rewritten.
+A supervised phase records only the rows of each step, in `journal/documents-PHASE.journal`.
 """
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from prerl_spec.engine.record.json_lines import append_lines, cut_torn_line, whole_lines
-from prerl_spec.types import Attempt, Group, Outcome, Prompt, Segment, Verdict
+from prerl_spec.engine.processes.disk_errors import translate_disk_errors
+from prerl_spec.errors import Damaged
+from prerl_spec.storage.frames import Frame, append_frames, cut_torn_frame, read_frames
+from prerl_spec.storage.journal_frames import (
+    SUFFIX,
+    documents_frame,
+    documents_of,
+    group_frame,
+    read_step_entries,
+    rejection_frame,
+    step_file,
+    step_frame,
+    verdicts_frame,
+)
+from prerl_spec.types import Group, Prompt
 
 
 class Journal:
-    """The journal of a run; every rank reads it, the main rank writes it."""
+    """The journal of a run; every rank reads it, the main rank writes it. Raises Damaged."""
 
     def __init__(self, folder: Path, *, writes: bool) -> None:
         self.folder = folder
         self._writes = writes
+        self._documents: dict[str, _DocumentsFile] = {}
+        if old := sorted(folder.glob("*.jsonl")):
+            raise Damaged(
+                f"{old[0]} was written by an earlier version of prerl-spec, whose journals have no checksums",
+                file=old[0],
+                hint="finish the run with the version that started it, or start a new run",
+            )
         if writes:
             folder.mkdir(exist_ok=True)
-            for file in folder.glob("documents-*.jsonl"):
-                cut_torn_line(file)
 
     def open_step(self, phase: str, step: int, global_step: int) -> "StepJournal":
         """The journal of one step, with the entries that an interrupted process has written."""
-        file = self.folder / f"step-{global_step:06d}.jsonl"
-        return StepJournal(file, {"phase": phase, "step": step, "global_step": global_step}, writes=self._writes)
+        header = {"phase": phase, "step": step, "global_step": global_step}
+        return StepJournal(step_file(self.folder, global_step), header, writes=self._writes)
 
     def documents(self, phase: str, global_step: int, rows: Sequence[tuple[str, int]]) -> None:
-        """Records the documents (data set, row) that a supervised step trains on."""
-        if self._writes:
-            append_lines(self.folder / f"documents-{phase}.jsonl", [{"global_step": global_step, "rows": rows}])
+        """Records the documents (data set, row) that a supervised step trains on; once, if the step is repeated."""
+        if not self._writes:
+            return
+        if phase not in self._documents:
+            self._documents[phase] = _DocumentsFile(self.folder / f"documents-{phase}{SUFFIX}")
+        self._documents[phase].record(global_step, list(rows))
 
 
 class StepJournal:
     """The file of one step; `groups` are its recorded groups by (refill round, slot), with verdicts if recorded."""
 
     def __init__(self, file: Path, header: Mapping[str, Any], *, writes: bool) -> None:
-        self.groups: dict[tuple[int, int], Group] = {}
+        entries = read_step_entries(file)
+        if entries.header and dict(entries.header) != dict(header):
+            raise Damaged(f"{file} is the journal of {dict(entries.header)}, not of {dict(header)}", file=file)
+        self.groups = dict(entries.groups)
         self._file = file
         self._writes = writes
-        kept = whole_lines(file)
-        for line in kept:
-            self._read(json.loads(line))
+        self._count = len(entries.file.frames)
         if writes:
-            cut_torn_line(file)
-            if not kept:
-                self._append([{"kind": "step", **header}])
-
-    def _read(self, entry: Mapping[str, Any]) -> None:
-        if entry["kind"] == "group":
-            self.groups[(entry["refill"], entry["slot"])] = _group(entry)
-        elif entry["kind"] == "verdicts":
-            key = (entry["refill"], entry["slot"])
-            verdicts = [Verdict(**{**v, "outcome": Outcome(v["outcome"])}) for v in entry["verdicts"]]
-            self.groups[key] = with_verdicts(self.groups[key], verdicts, entry["rewards"])
-        elif entry["kind"] == "refused":
-            self.groups = {key: _unjudged(group) for key, group in self.groups.items()}
+            cut_torn_frame(file, entries.file)
+            if not entries.file.frames:
+                self._append([step_frame(header)])
 
     def same_prompts(self, refill: int, prompts: Iterable[tuple[int, Prompt]]) -> dict[int, Group]:
         """The recorded groups of these prompts, by slot. Verdicts determine how many prompts a refill draws, so after
@@ -69,71 +79,37 @@ class StepJournal:
 
     def record_generations(self, groups: Sequence[Group]) -> None:
         """Records the tokens of these groups, before they are verified."""
-        self._append([_entry(g) for g in groups])
+        self._append([group_frame(g) for g in groups])
 
     def record_verdicts(self, groups: Sequence[Group]) -> None:
         """Records the verdicts and rewards of these groups, before they are trained on."""
-        self._append(
-            [
-                {
-                    "kind": "verdicts",
-                    "refill": g.refill,
-                    "slot": g.slot,
-                    "verdicts": [asdict(a.verdict) for a in g.attempts if a.verdict is not None],
-                    "rewards": [a.reward for a in g.attempts],
-                }
-                for g in groups
-            ]
-        )
+        self._append([verdicts_frame(g) for g in groups])
 
     def record_rejection(self, reason: str) -> None:
         """Records that the run stopped on the verdicts so far; a resumed run ignores them."""
-        self._append([{"kind": "refused", "reason": reason}])
+        self._append([rejection_frame(reason)])
 
-    def _append(self, entries: Sequence[Mapping[str, Any]]) -> None:
-        if self._writes and entries:
-            append_lines(self._file, entries)
-
-
-def with_verdicts(group: Group, verdicts: Sequence[Verdict], rewards: Sequence[float | None]) -> Group:
-    """The group with a verdict and a reward for each attempt."""
-    judged = zip(group.attempts, verdicts, rewards, strict=True)
-    return replace(group, attempts=tuple(replace(a, verdict=v, reward=r) for a, v, r in judged))
+    def _append(self, frames: Sequence[Frame]) -> None:
+        if self._writes and frames:
+            with translate_disk_errors(self._file.name):
+                append_frames(self._file, frames, first=self._count)
+            self._count += len(frames)
 
 
-def _unjudged(group: Group) -> Group:
-    return replace(group, attempts=tuple(replace(a, verdict=None, reward=None) for a in group.attempts))
+class _DocumentsFile:
+    """The rows of a supervised phase, one frame a step."""
 
+    def __init__(self, file: Path) -> None:
+        found = read_frames(file)
+        cut_torn_frame(file, found)
+        self._file = file
+        self._count = len(found.frames)
+        self._rows = dict(map(documents_of, found.frames))
 
-def _entry(group: Group) -> dict[str, Any]:
-    prompt = group.prompt
-    return {
-        "kind": "group",
-        "refill": group.refill,
-        "slot": group.slot,
-        "data": prompt.data,
-        "row": prompt.row,
-        "question": prompt.question,
-        "gold": prompt.gold,
-        "context": prompt.context,
-        "attempts": [
-            {"text": a.text, "stop": a.stop, "segments": [asdict(s) for s in a.segments]} for a in group.attempts
-        ],
-    }
-
-
-def _group(entry: Mapping[str, Any]) -> Group:
-    prompt = Prompt(entry["data"], entry["row"], entry["question"], entry["gold"], tuple(entry["context"]))
-    attempts = tuple(Attempt(tuple(map(_segment, a["segments"])), a["text"], a["stop"]) for a in entry["attempts"])
-    return Group(entry["slot"], prompt, attempts, entry["refill"])
-
-
-def _segment(entry: Mapping[str, Any]) -> Segment:
-    logps, entropies = entry["logps"], entry["entropies"]
-    return Segment(
-        tuple(entry["tokens"]),
-        entry["author"],
-        entry["trained"],
-        None if logps is None else tuple(logps),
-        None if entropies is None else tuple(entropies),
-    )
+    def record(self, global_step: int, rows: list[tuple[str, int]]) -> None:
+        if self._rows.get(global_step) == rows:
+            return
+        with translate_disk_errors(self._file.name):
+            append_frames(self._file, [documents_frame(global_step, rows)], first=self._count)
+        self._count += 1
+        self._rows[global_step] = rows

@@ -9,13 +9,14 @@ import numpy as np
 from prerl_spec.compiler.graph import Phase
 from prerl_spec.engine.batches.cursor import Cursor, draw_places, shares
 from prerl_spec.engine.batches.datasets import OpenDataSet
-from prerl_spec.engine.batches.journal import Journal, StepJournal, with_verdicts
+from prerl_spec.engine.batches.journal import Journal, StepJournal
 from prerl_spec.engine.batches.verifier_pool import Judge
 from prerl_spec.engine.processes.ranks import Ranks
 from prerl_spec.engine.processes.seeds import named_seed
 from prerl_spec.errors import RunFailed
 from prerl_spec.registry.kinds.judging import Verifier
 from prerl_spec.registry.kinds.sampler import OpenSampler, Sampler
+from prerl_spec.storage.journal_frames import with_verdicts
 from prerl_spec.text import Codec
 from prerl_spec.types import Attempt, Decoding, Generation, Group, Outcome, Request, Segment, Step, Verdict
 

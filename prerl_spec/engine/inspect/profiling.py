@@ -23,7 +23,7 @@ from prerl_spec.engine.run.run import opened
 from prerl_spec.engine.run.run_loop import RunLoop
 from prerl_spec.engine.run.session import Session
 from prerl_spec.registry.kinds.evaluator import Evaluator
-from prerl_spec.whole_file import write_whole
+from prerl_spec.storage.disk import write_whole
 
 TIMED_STEPS = 3
 LEAST_RESPONSES = 64

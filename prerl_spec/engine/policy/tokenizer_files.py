@@ -5,7 +5,7 @@ from pathlib import Path
 
 from prerl_spec.errors import EnvironmentUnmet
 from prerl_spec.registry.kinds.data import Data
-from prerl_spec.whole_file import write_whole
+from prerl_spec.storage.disk import write_whole
 
 
 def tokenizer_files(name: str, data: Data) -> Mapping[str, str]:

@@ -3,12 +3,12 @@
 A checkpoint is represented by its own MANIFEST.json, which lists its files. Journal and events are left out: they grow.
 """
 
-import json
+from collections.abc import Mapping
 from hashlib import file_digest
 from pathlib import Path
 from typing import Any
 
-from prerl_spec.whole_file import write_whole
+from prerl_spec.storage.sealed import read_object, write_object
 
 MANIFEST = "manifest.json"
 KEPT = (
@@ -36,17 +36,15 @@ def note_artefacts(folder: Path) -> None:
 
 
 def read_manifest(folder: Path) -> dict[str, Any] | None:
-    """The manifest of a run, None if there is none."""
+    """The manifest of a run, None if there is none. Raises Damaged."""
     try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        return read_object(folder / MANIFEST)
     except FileNotFoundError:
         return None
-    assert isinstance(manifest, dict), "a manifest is a JSON object"
-    return manifest
 
 
-def replace_manifest(folder: Path, manifest: dict[str, Any]) -> None:
-    write_whole(folder / MANIFEST, json.dumps(manifest, indent=1, default=str))
+def replace_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
+    write_object(folder / MANIFEST, manifest)
 
 
 def _sha256(file: Path) -> str:

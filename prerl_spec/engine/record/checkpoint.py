@@ -8,7 +8,7 @@ alone.
 
 import hashlib
 import json
-import os
+import re
 import secrets
 import shutil
 from collections.abc import Callable, Mapping
@@ -19,9 +19,12 @@ from typing import Any
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from prerl_spec.errors import RunFailed
+from prerl_spec.errors import Damaged, RunFailed
+from prerl_spec.storage import disk
+from prerl_spec.storage.sealed import object_text, read_object
 
 MANIFEST = "MANIFEST.json"
+_NAME = re.compile(r"step-(\d{6}|[1-9]\d{6,})")
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,8 @@ class Saved:
     folder: Path
     global_step: int
     state: Mapping[str, Any]
+    passed_over: tuple[str, ...] = ()
+    """The newer checkpoints that are damaged, each with what is wrong with it."""
 
     def tensors(self, name: str) -> dict[str, Tensor]:
         """The trainer's tensors of one file ("optimizer", "reference"), empty if there is none."""
@@ -54,7 +59,9 @@ def commit(
     target = root / folder_name(global_step)
     if target.is_dir() and problems(target) == []:
         return target
-    root.mkdir(exist_ok=True)
+    if not root.is_dir():
+        root.mkdir()
+        disk.sync_folder(root.parent)
     work = root / f".tmp-{global_step}-{secrets.token_hex(4)}"
     try:
         trainer = work / "trainer"
@@ -63,13 +70,13 @@ def commit(
         for name, group in tensors.items():
             if group:
                 save_file({k: v.detach().cpu().contiguous() for k, v in group.items()}, trainer / f"{name}.safetensors")
-        (trainer / "state.json").write_text(json.dumps(state, sort_keys=True, indent=1), encoding="utf-8")
+        disk.write(trainer / "state.json", json.dumps(state, sort_keys=True, indent=1).encode())
         _seal(work)
         if target.exists():
             # An invalid folder of that name is renamed, not removed: it may help to find the cause.
-            target.rename(root / f".bad-{global_step}-{secrets.token_hex(4)}")
-        work.rename(target)
-        _sync(root)
+            disk.rename(target, root / f".bad-{global_step}-{secrets.token_hex(4)}")
+        disk.rename(work, target)
+        disk.sync_folder(root)
     except BaseException:
         shutil.rmtree(work, ignore_errors=True)
         raise
@@ -82,21 +89,31 @@ def commit(
 
 
 def newest(root: Path) -> Saved | None:
-    """The newest checkpoint whose hashes match, None if there is none; damaged ones are skipped."""
-    for folder in reversed(_in_order(root)):
-        if not problems(folder):
+    """The newest checkpoint whose hashes match, None if there is no checkpoint. Raises Damaged if all are damaged: a
+    restart from step 0 would be a silent loss."""
+    passed_over: list[str] = []
+    for folder in reversed(folders(root)):
+        found = problems(folder)
+        if not found:
             state = json.loads((folder / "trainer" / "state.json").read_text(encoding="utf-8"))
-            return Saved(folder, int(state["global_step"]), state)
+            return Saved(folder, int(state["global_step"]), state, tuple(passed_over))
+        passed_over.append(f"checkpoint {folder.name} is damaged ({found[0]})")
+    if passed_over:
+        raise Damaged(
+            f"{root}: no checkpoint is valid: {'; '.join(passed_over)}",
+            file=root,
+            hint="restore one from a copy, or start a new run with --new",
+        )
     return None
 
 
 def retain(root: Path, keep: int, forever: frozenset[int]) -> None:
     """Removes all but the `keep` newest checkpoints and those of the steps in `forever` (phase ends), and leftover
     temporary folders."""
-    folders = _in_order(root)
-    for folder in folders[: max(0, len(folders) - keep)]:
-        if int(folder.name.removeprefix("step-")) not in forever:
-            shutil.rmtree(folder)
+    kept = folders(root)
+    for folder in kept[: max(0, len(kept) - keep)]:
+        if step_of(folder) not in forever:
+            disk.remove(folder)
     for leftover in root.glob(".tmp-*"):
         shutil.rmtree(leftover, ignore_errors=True)
 
@@ -104,19 +121,22 @@ def retain(root: Path, keep: int, forever: frozenset[int]) -> None:
 def problems(folder: Path) -> list[str]:
     """The faults of a checkpoint, empty if every byte is unchanged since it was written."""
     try:
-        manifest = json.loads((folder / MANIFEST).read_bytes())
-        listed = manifest["files"]
-        sealed = manifest["seal"] == _seal_of(listed)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        return [f"{MANIFEST}: {error!r}"]
-    if not sealed:
-        return [f"{MANIFEST} differs from its seal"]
+        listed = read_object(folder / MANIFEST)["files"]
+    except FileNotFoundError:
+        return [f"{MANIFEST} is missing"]
+    except (OSError, Damaged) as error:
+        return [f"{MANIFEST} cannot be used: {error}"]
     return [f"{name} is missing or differs" for name, entry in listed.items() if _entry(folder / name) != entry]
 
 
-def _in_order(root: Path) -> list[Path]:
-    """The committed folders by step: their names have six digits or more."""
-    return sorted(root.glob("step-*"), key=lambda folder: int(folder.name.removeprefix("step-")))
+def folders(root: Path) -> list[Path]:
+    """The committed folders by step. A folder of any other name, such as a copy, is no checkpoint and is left alone."""
+    named = [folder for folder in root.glob("step-*") if _NAME.fullmatch(folder.name) and folder.is_dir()]
+    return sorted(named, key=step_of)
+
+
+def step_of(folder: Path) -> int:
+    return int(folder.name.removeprefix("step-"))
 
 
 def folder_name(global_step: int) -> str:
@@ -128,23 +148,13 @@ def _seal(folder: Path) -> None:
     files = sorted(f for f in folder.rglob("*") if f.is_file())
     listed = {}
     for file in files:
-        _sync(file)
+        disk.sync(file)
         listed[file.relative_to(folder).as_posix()] = _entry(file)
     manifest = folder / MANIFEST
-    manifest.write_text(
-        json.dumps({"format": 1, "seal": _seal_of(listed), "files": listed}, indent=1), encoding="utf-8"
-    )
-    _sync(manifest)
+    disk.write(manifest, object_text({"format": 1, "files": listed}).encode())
+    disk.sync(manifest)
     for inner in [*(d for d in folder.rglob("*") if d.is_dir()), folder]:
-        _sync(inner)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        disk.sync_folder(inner)
 
 
 def _entry(file: Path) -> dict[str, Any] | None:
@@ -155,8 +165,3 @@ def _entry(file: Path) -> dict[str, Any] | None:
             return {"size": handle.tell(), "sha256": digest}
     except OSError:
         return None
-
-
-def _seal_of(listed: Mapping[str, Any]) -> str:
-    """SHA-256 over the list of files, so that damage to the manifest itself is found as well."""
-    return hashlib.sha256(json.dumps(listed, sort_keys=True).encode()).hexdigest()

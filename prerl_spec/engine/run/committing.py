@@ -1,6 +1,7 @@
 """Checkpoints a run's state every `checkpoint.every` steps and at each phase end, in step on all ranks."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from typing import Any
 
 from prerl_spec.engine.policy.reference import Reference
@@ -55,7 +56,7 @@ class Commits:
                 root,
                 position.global_step,
                 save_model=lambda where: save_transformers(loaded, where, weights),
-                state=position.to_json(),
+                state={**position.to_json(), "events": asdict(self._events.head)},
                 tensors={"optimizer": moments, "reference": reference},
             ),
             f"the checkpoint of step {position.global_step}",

@@ -1,6 +1,5 @@
 """When evaluators score, and where their scores go: scores.json, events, trackers."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from time import perf_counter
@@ -14,8 +13,9 @@ from prerl_spec.engine.run.evaluation_site import EvaluationPoint, EvaluationSet
 from prerl_spec.engine.run.position import Position
 from prerl_spec.engine.run.session import Session
 from prerl_spec.registry.kinds.evaluator import EvaluationSite, Evaluator
+from prerl_spec.storage.disk import write_whole
+from prerl_spec.storage.sealed import array_text
 from prerl_spec.types import Rendering, Score
-from prerl_spec.whole_file import write_whole
 
 Moment = Literal["base", "phases", "end"]
 
@@ -110,7 +110,7 @@ class Evaluations:
                     event["evaluator"],
                 )
                 entries[key] = score
-        write_whole(self._session.folder / "scores.json", json.dumps(list(entries.values()), indent=1))
+        write_whole(self._session.folder / "scores.json", array_text(list(entries.values())))
 
 
 def _setup(session: Session) -> EvaluationSetup:

@@ -1,7 +1,7 @@
 """The position of a run between two steps: its whole state but for tensors, as JSON."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from prerl_spec.engine.batches.cursor import Cursor
@@ -35,7 +35,9 @@ class Position:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Position":
-        return cls(**{**data, "cursor": Cursor.from_json(data["cursor"])})
+        """The inverse of `to_json`; further keys of a checkpoint's state are ignored."""
+        known = {f.name: data[f.name] for f in fields(cls)}
+        return cls(**{**known, "cursor": Cursor.from_json(data["cursor"])})
 
     def after_step(
         self,

@@ -8,10 +8,10 @@ from torch import Tensor
 from prerl_spec.engine.policy.reference import Reference
 from prerl_spec.engine.policy.weights import load_transformers
 from prerl_spec.engine.record import checkpoint
-from prerl_spec.engine.record.events import EventLog
+from prerl_spec.engine.record.events import EventLog, EventsHead
 from prerl_spec.engine.run.position import Position
 from prerl_spec.engine.run.session import Session
-from prerl_spec.errors import EnvironmentUnmet
+from prerl_spec.errors import Damaged, EnvironmentUnmet
 
 
 @dataclass(frozen=True)
@@ -26,12 +26,17 @@ class Restored:
 def restore(session: Session, reference: Reference | None, events: EventLog) -> Restored | None:
     """Loads the newest valid checkpoint into policy and reference model, in place; None if there is none.
 
-    A phase that has used up its steps is reopened if the spec has been extended since. Raises RunFailed for the
-    checkpoint of another model, EnvironmentUnmet if the checkpoint that holds the reference model is missing.
+    A phase that has used up its steps is reopened if the spec has been extended since. Raises Damaged if no checkpoint is
+    valid or the events are not those that it was written after, RunFailed for the checkpoint of another model,
+    EnvironmentUnmet if the checkpoint that holds the reference model is missing.
     """
     saved = checkpoint.newest(session.folder / "checkpoints")
     if saved is None:
+        _require_no_commit_so_far(session, events)
         return None
+    events.require(EventsHead(**saved.state["events"]), saved.folder.name)
+    for passed_over in saved.passed_over:
+        events.write("warning", message=f"{passed_over}: resuming from {saved.folder.name}")
     load_transformers(session.policy.loaded, saved.folder)
     at = Position.from_json(saved.state)
     if reference is not None:
@@ -41,6 +46,21 @@ def restore(session: Session, reference: Reference | None, events: EventLog) -> 
             _restore_reference_from_phase_end(session, reference, events, saved, at.phase)
     steps = session.graph.phases[at.phase].schedule.component.max_steps
     return Restored(at.reopened(steps), saved.tensors("optimizer"), saved.folder.name)
+
+
+def _require_no_commit_so_far(session: Session, events: EventLog) -> None:
+    """Without any checkpoint a run starts at step 0: raises Damaged if its events tell of one."""
+    every = session.graph.checkpoint.every
+    steps = [e["global_step"] for e in events.past if e["event"] == "step"]
+    last = max(steps, default=0)
+    committed = [k for k in steps if k % every == 0 and k < last] + [step for _, step in events.phase_ends()]
+    if committed:
+        folder = session.folder / "checkpoints"
+        raise Damaged(
+            f"{folder} holds no checkpoint, and the run had committed step {max(committed)}",
+            file=folder,
+            hint="restore the folder from a copy, or start a new run with --new",
+        )
 
 
 def _restore_reference_from_phase_end(

@@ -74,8 +74,7 @@ class RunLoop:
         record, cursor = runner.step(at, self.evaluations.measured(at))
         state, over = schedule.after(record, at.schedule if at.schedule is not None else schedule.initial())
         self.position = at.after_step(record, cursor, state, over, schedule.max_steps)
-        self.events.write(
-            "step",
+        self.events.write_step(
             phase=record.phase,
             step=record.step,
             global_step=record.global_step,

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from prerl_spec.errors import EnvironmentUnmet, UsageError
-from prerl_spec.whole_file import write_whole
+from prerl_spec.storage.disk import write_whole
 
 OWN_FOLDER = Path(__file__).parent / "tasks"
 _NAMED = re.compile(rb"^(task|group):[ \t]*[\"']?([\w./-]+)[\"']?[ \t]*(?:#.*)?$", re.MULTILINE)

@@ -1,15 +1,15 @@
 """A cache of scores, keyed by everything they depend on: one JSON file each, written atomically."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from prerl_spec.errors import Damaged
 from prerl_spec.evaluation.scores.scores import digest
 from prerl_spec.registry.kinds.evaluator import EvaluationSite
+from prerl_spec.storage.sealed import read_object, write_object
 from prerl_spec.types import Score
-from prerl_spec.whole_file import write_whole
 
 
 @dataclass(frozen=True)
@@ -23,9 +23,11 @@ class ScoreCache:
     folder: Path
 
     def find(self, site: EvaluationSite, what: Any) -> list[Score] | None:
-        """The scores of these weights under these conditions, with the current step and token counts; None if not cached."""
-        file = self._file(site, what)
-        if not file.is_file():
+        """The scores of these weights under these conditions, with the current step and token counts; None if not cached
+        or damaged: they are then scored again."""
+        try:
+            rows = read_object(self._file(site, what))["scores"]
+        except (FileNotFoundError, Damaged):
             return None
         return [
             replace(
@@ -35,12 +37,12 @@ class ScoreCache:
                 generated_tokens=site.generated_tokens,
                 trained_tokens=site.trained_tokens,
             )
-            for row in json.loads(file.read_text(encoding="utf-8"))
+            for row in rows
         ]
 
     def keep(self, site: EvaluationSite, what: Any, scores: Sequence[Score]) -> None:
         """Stores the scores for later evaluations of this run or a resumed one."""
-        write_whole(self._file(site, what), json.dumps([asdict(score) for score in scores], indent=1))
+        write_object(self._file(site, what), {"scores": [asdict(score) for score in scores]})
 
     def _file(self, site: EvaluationSite, what: Any) -> Path:
         return self.folder / f"{digest({'weights': site.weights_hash, 'what': what})}.json"

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from prerl_spec.storage.disk import write_whole
 from prerl_spec.types import Generation, Verdict
-from prerl_spec.whole_file import write_whole
 
 NUM_QUESTIONS = 8
 NUM_RESPONSES = 4

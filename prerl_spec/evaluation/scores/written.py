@@ -6,9 +6,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from prerl_spec.errors import UsageError
+from prerl_spec.errors import Damaged, UsageError
+from prerl_spec.storage.disk import write_whole
+from prerl_spec.storage.sealed import array_text, read_array
 from prerl_spec.types import Score
-from prerl_spec.whole_file import write_whole
 
 _VARYING = ("value", "low", "high")
 
@@ -37,19 +38,16 @@ def write_scores(file: Path, scores: Sequence[Score]) -> None:
     rows = [asdict(score) for score in scores]
     replaced = {_conditions(row) for row in rows}
     kept = [row for row in _existing(file) if _conditions(row) not in replaced]
-    write_whole(file, json.dumps([*kept, *rows], indent=1, ensure_ascii=False) + "\n")
+    write_whole(file, array_text([*kept, *rows]))
 
 
 def _existing(file: Path) -> list[dict[str, Any]]:
     if not file.is_file():
         return []
     try:
-        rows = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise UsageError(f"{file} is not valid JSON: {error}", hint="choose another --out") from error
-    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise UsageError(f"{file} is not an array of scores", hint="choose another --out")
-    return rows
+        return read_array(file)
+    except Damaged as error:
+        raise UsageError(f"{error.message}", hint="choose another --out") from error
 
 
 def _conditions(row: Mapping[str, Any]) -> str:

@@ -12,7 +12,7 @@ from prerl_spec.report.page.sample_responses import samples_to_read
 from prerl_spec.report.page.scores import score_cards, score_curves
 from prerl_spec.report.page.thoughts import thoughts_cards
 from prerl_spec.report.tables.run_tables import RunRecord, read_run
-from prerl_spec.whole_file import write_whole
+from prerl_spec.storage.disk import write_whole
 
 
 def write_report(folders: Sequence[Path], out: Path | None = None) -> Path:

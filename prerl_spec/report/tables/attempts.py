@@ -1,13 +1,13 @@
 """Reads attempts from the journal: question, gold answer, response, verdict, extracted answer."""
 
-import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from prerl_spec.report.tables.run_tables import json_lines
+from prerl_spec.storage.frames import first_frame
+from prerl_spec.storage.journal_frames import SUFFIX, read_step_entries
+from prerl_spec.types import Attempt, Group
 
 UNVERIFIED = "unverified"
 """The outcome of an attempt without a verdict yet (a run killed between sampling and verification)."""
@@ -46,35 +46,31 @@ class ShownAttempt:
 
 def journal_files(run: Path) -> dict[int, Path]:
     """The journal's files by global step, ascending; empty for a run that has not sampled yet."""
-    numbered = ((_NAME.fullmatch(file.name), file) for file in (run / "journal").glob("step-*.jsonl"))
+    numbered = ((_NAME.fullmatch(file.name), file) for file in (run / "journal").glob(f"step-*{SUFFIX}"))
     return dict(sorted((int(match.group(1)), file) for match, file in numbered if match))
 
 
 def phase_of(file: Path) -> str | None:
-    """The phase that a journal file belongs to, from its first line; None if that line is torn."""
-    with file.open(encoding="utf-8", errors="replace") as lines:
-        first = lines.readline()
-    try:
-        header = json.loads(first)
-    except ValueError:
-        return None
-    return str(header["phase"]) if isinstance(header, dict) and "phase" in header else None
+    """The phase that a journal file belongs to; None if its first frame is torn. Raises Damaged."""
+    first = first_frame(file)
+    return None if first is None else str(first.header["phase"])
 
 
 def read_step(file: Path) -> JournalStep:
-    """One journal file; a torn last line is ignored. Raises RunFailed for any other line that is not valid JSON."""
-    phase, step, global_step = "", 0, int(file.stem.split("-")[1])
-    groups: dict[tuple[int, int], list[ShownAttempt]] = {}
-    for entry in json_lines(file):
-        key = (int(entry.get("refill", 0)), int(entry.get("slot", 0)))
-        if entry.get("kind") == "group":
-            groups[key] = list(_attempts(entry, key[1]))
-        elif entry.get("kind") == "verdicts":
-            groups[key] = list(_judged(groups.get(key, []), entry))
-        elif "phase" in entry:
-            phase, step = str(entry["phase"]), int(entry.get("step", 0))
-            global_step = int(entry.get("global_step", global_step))
-    return JournalStep(phase, step, global_step, tuple(a for group in groups.values() for a in group))
+    """One journal file; a torn last frame is ignored. Raises Damaged."""
+    entries = read_step_entries(file)
+    attempts = (
+        _shown(group, sample, attempt)
+        for group in entries.groups.values()
+        for sample, attempt in enumerate(group.attempts)
+    )
+    header = entries.header
+    return JournalStep(
+        phase=str(header.get("phase", "")),
+        step=int(header.get("step", 0)),
+        global_step=int(header.get("global_step", _NAME.fullmatch(file.name)[1])),  # type: ignore[index]
+        attempts=tuple(attempts),
+    )
 
 
 def first_and_last(run: Path, phases: Iterable[tuple[str, int, int]]) -> list[JournalStep]:
@@ -97,31 +93,21 @@ def _verified(files: Mapping[int, Path], order: list[int]) -> JournalStep | None
     return None
 
 
-def _attempts(entry: Mapping[str, Any], slot: int) -> Iterator[ShownAttempt]:
-    for sample, attempt in enumerate(entry.get("attempts", [])):
-        segments = attempt.get("segments") or [{"tokens": attempt.get("tokens", [])}]
-        yield ShownAttempt(
-            slot=slot,
-            sample=sample,
-            question=entry.get("question"),
-            gold=entry.get("gold"),
-            text=str(attempt.get("text", "")),
-            stop=str(attempt.get("stop", "")),
-            num_tokens=sum(len(s.get("tokens", [])) for s in segments),
-        )
+def _shown(group: Group, sample: int, attempt: Attempt) -> ShownAttempt:
+    shown = ShownAttempt(
+        slot=group.slot,
+        sample=sample,
+        question=group.prompt.question,
+        gold=group.prompt.gold,
+        text=attempt.text,
+        stop=attempt.stop,
+        num_tokens=len(attempt.tokens),
+        reward=attempt.reward,
+    )
+    verdict = attempt.verdict
+    if verdict is None:
+        return shown
+    return replace(shown, outcome=str(verdict.outcome), answer=verdict.answer, detail=verdict.detail)
 
 
-def _judged(attempts: list[ShownAttempt], entry: Mapping[str, Any]) -> Iterator[ShownAttempt]:
-    verdicts = entry.get("verdicts", [])
-    rewards = entry.get("rewards") or [None] * len(verdicts)
-    for attempt, verdict, reward in zip(attempts, verdicts, rewards, strict=False):
-        yield replace(
-            attempt,
-            outcome=str(verdict.get("outcome", UNVERIFIED)),
-            answer=verdict.get("answer"),
-            detail=str(verdict.get("detail") or ""),
-            reward=reward,
-        )
-
-
-_NAME = re.compile(r"step-(\d+)\.jsonl")
+_NAME = re.compile(rf"step-(\d+){re.escape(SUFFIX)}")

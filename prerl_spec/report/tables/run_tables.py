@@ -1,13 +1,14 @@
 """Reads a run folder into typed tables: steps, phases, scores and times. Opens nothing for writing."""
 
-import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from prerl_spec.errors import RunFailed, UsageError
+from prerl_spec.storage.chained_lines import read_lines
+from prerl_spec.storage.sealed import read_array, read_object
 from prerl_spec.types import Score, StepRecord
 
 
@@ -75,20 +76,23 @@ class RunRecord:
 def read_run(folder: Path) -> RunRecord:
     """Reads a run, finished or not.
 
-    Raises UsageError if the folder is not a run folder, RunFailed if a score has missing fields.
+    Raises UsageError if the folder is not a run folder, Damaged, RunFailed if a score has missing fields.
     """
     if not (folder / "events.jsonl").is_file():
         raise UsageError(f"{folder} is not a run folder: it has no events.jsonl", hint="name the folder of a run")
-    events = list(json_lines(folder / "events.jsonl"))
+    events = read_lines(folder / "events.jsonl").entries
     steps: dict[int, StepRecord] = {}
+    taken: dict[int, StepRecord] = {}
     for event in events:
         if event.get("event") == "resume":
             # Steps after the checkpoint are not in the resumed weights.
             steps = {k: s for k, s in steps.items() if k <= event.get("global_step", math.inf)}
         elif event.get("event") == "step":
             step = _step(event)
-            steps[step.global_step] = step
-    plan = _json_object(folder / "plan.json")
+            steps[step.global_step] = taken[step.global_step] = step
+        elif event.get("event") == "repeat":
+            steps[event["global_step"]] = taken[event["global_step"]]
+    plan = _sealed(folder / "plan.json")
     return RunRecord(
         folder=folder,
         name=str(plan.get("name") or folder.resolve().name),
@@ -99,24 +103,17 @@ def read_run(folder: Path) -> RunRecord:
         num_resumes=sum(e.get("event") == "resume" for e in events),
         ended=bool(events) and events[-1].get("event") == "end",
         plan=plan,
-        manifest=_json_object(folder / "manifest.json"),
+        manifest=_sealed(folder / "manifest.json"),
         spec_text=_text(folder / "spec.toml"),
     )
 
 
 def read_scores(folder: Path) -> tuple[Score, ...]:
-    """The scores of scores.json, empty if there is none yet. Raises RunFailed for a score with missing fields."""
+    """The scores of scores.json, empty if there is none yet. Raises Damaged, and RunFailed for a score with missing fields."""
     file = folder / "scores.json"
     if not file.is_file():
         return ()
-    try:
-        rows = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise RunFailed(
-            f"{file} is not valid JSON: {error}", hint="score the run again with `prerl-spec eval`"
-        ) from error
-    if not isinstance(rows, list):
-        raise RunFailed(f"{file} is not an array of scores", hint="score the run again with `prerl-spec eval`")
+    rows = read_array(file)
     return tuple(complete_score(row, f"{file}[{index}]") for index, row in enumerate(rows))
 
 
@@ -138,10 +135,14 @@ def complete_score(row: Any, where: str) -> Score:
 def seconds_of(events: Sequence[Mapping[str, Any]]) -> tuple[Seconds, ...]:
     """Seconds per phase and part, in the order of the phases."""
     parts: dict[str, dict[str, float]] = {}
+    phase_of: dict[int, str] = {}
     for event in events:
-        if event.get("event") not in ("step", "evaluate"):
+        if event.get("event") not in ("step", "repeat", "evaluate"):
             continue
-        spent = parts.setdefault(str(event.get("phase", "base")), dict.fromkeys(_PARTS, 0.0))
+        if event["event"] == "step":
+            phase_of[event["global_step"]] = str(event["phase"])
+        phase = phase_of[event["global_step"]] if event["event"] == "repeat" else str(event.get("phase", "base"))
+        spent = parts.setdefault(phase, dict.fromkeys(_PARTS, 0.0))
         seconds = event.get("seconds", 0.0)
         if event["event"] == "evaluate":
             spent["evaluate"] += float(seconds)
@@ -154,23 +155,6 @@ def seconds_of(events: Sequence[Mapping[str, Any]]) -> tuple[Seconds, ...]:
 
 
 _PARTS = ("sample", "verify", "train", "other", "evaluate")
-
-
-def json_lines(file: Path) -> Iterator[dict[str, Any]]:
-    """The objects of a JSON Lines file. A torn last line (a killed run) is ignored; any other invalid line
-    raises RunFailed with its number."""
-    lines = file.read_text(encoding="utf-8", errors="replace").split("\n")
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            value = json.loads(line)
-        except ValueError as error:
-            if number == len(lines):
-                return
-            raise RunFailed(f"{file}:{number} is not valid JSON: {error}") from error
-        if isinstance(value, dict):
-            yield value
 
 
 def _step(event: Mapping[str, Any]) -> StepRecord:
@@ -199,11 +183,5 @@ def _text(file: Path) -> str:
     return file.read_text(encoding="utf-8", errors="replace") if file.is_file() else ""
 
 
-def _json_object(file: Path) -> dict[str, Any]:
-    if not file.is_file():
-        return {}
-    try:
-        value = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise RunFailed(f"{file} is not valid JSON: {error}") from error
-    return value if isinstance(value, dict) else {}
+def _sealed(file: Path) -> dict[str, Any]:
+    return read_object(file) if file.is_file() else {}
