@@ -36,6 +36,7 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("batches", "training"),
         ("run",),
         ("inspect",),
+        ("torture",),
     ),
     "prerl_spec.evaluation": (("scores",), ("harness",), ("holdout", "targets"), ("score_target",)),
     "prerl_spec.registry": (

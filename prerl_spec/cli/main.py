@@ -22,6 +22,9 @@ COMMANDS = {
     "fetch": "download the model, data and benchmarks of a spec, for use offline",
     "run": "run a spec, resuming an unfinished run of the same plan",
     "resume": "resume a run from its folder",
+    "replay": "take a run's steps again from a checkpoint and compare them with its record",
+    "fsck": "check every byte of a run folder",
+    "torture": "kill, crash and damage runs of a spec, and compare them with an undisturbed one",
     "eval": "score a run, a model folder or a hub model",
     "report": "write the HTML report of a run",
     "samples": "print sampled responses with their verdicts",
@@ -38,8 +41,8 @@ COMMANDS = {
 
 ROOMS = {
     "specs": ("new", "validate", "plan", "lock", "fetch", "show", "diff", "schema", "explain"),
-    "runs": ("run", "resume", "eval", "serve"),
-    "results": ("report", "samples"),
+    "runs": ("run", "resume", "replay", "torture", "eval", "serve"),
+    "results": ("report", "samples", "fsck"),
     "authors": ("components", "try", "plugin"),
     "environment": ("doctor",),
 }

@@ -10,12 +10,12 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from prerl_spec.errors import Damaged
 from prerl_spec.storage import disk
+from prerl_spec.storage.checks import sha256_start
 
 START = "0" * 16
 """The chain before the first line."""
@@ -90,8 +90,8 @@ def append_lines(file: Path, entries: Iterable[Mapping[str, Any]], head: str) ->
 def chained(entry: Mapping[str, Any], head: str) -> tuple[bytes, str]:
     """The line of an entry after the chain `head`, and the chain after it."""
     body = json.dumps(entry).encode("ascii")
-    check = check_of(body)
-    head = check_of(head.encode() + check.encode())
+    check = sha256_start(body)
+    head = sha256_start(head.encode() + check.encode())
     return body[:-1] + f', "check": "{check}", "chain": "{head}"}}\n'.encode(), head
 
 
@@ -99,11 +99,6 @@ def cut_torn_line(file: Path, found: Lines) -> None:
     """Truncates the file to its complete lines, in place: these are never rewritten, so no crash can lose them."""
     if found.torn:
         disk.truncate(file, found.size)
-
-
-def check_of(content: bytes) -> str:
-    """The first 64 bits of SHA-256, in hexadecimal."""
-    return sha256(content).hexdigest()[:16]
 
 
 def _checked(file: Path, number: int, line: bytes, chain: str) -> tuple[dict[str, Any], str]:
@@ -117,7 +112,7 @@ def _checked(file: Path, number: int, line: bytes, chain: str) -> tuple[dict[str
             )
         raise _damaged(file, number, "it fails its checksum")
     found = line[-18:-2].decode()
-    expected = check_of(chain.encode() + check_of(body).encode())
+    expected = sha256_start(chain.encode() + sha256_start(body).encode())
     if found != expected:
         raise _damaged(file, number, "it does not follow the line before it: lines are missing, or inserted")
     entry = json.loads(body)
@@ -129,7 +124,7 @@ def _body(line: bytes) -> bytes | None:
     """The object without `check` and `chain`, None if it fails its check."""
     found = _SUFFIX.fullmatch(line[-_SUFFIX_BYTES:])
     body = line[:-_SUFFIX_BYTES] + b"}"
-    return body if found and check_of(body) == found[1].decode() else None
+    return body if found and sha256_start(body) == found[1].decode() else None
 
 
 def _is_object(line: bytes) -> bool:

@@ -43,6 +43,7 @@ class FrameKind(IntEnum):
     REJECTION = 4
     DOCUMENTS = 5
     RESPONSES = 6
+    OPERATION = 7
 
 
 _KINDS = frozenset(FrameKind)

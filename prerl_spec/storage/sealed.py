@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from prerl_spec.errors import Damaged
-from prerl_spec.storage.chained_lines import START, check_of
+from prerl_spec.storage.chained_lines import START
+from prerl_spec.storage.checks import sha256_start
 from prerl_spec.storage.disk import write_whole
 
 SEAL = "seal"
@@ -42,7 +43,7 @@ def array_text(entries: Sequence[Mapping[str, Any]]) -> str:
     head, written = START, []
     for entry in entries:
         check = _check(entry)
-        head = check_of(head.encode() + check.encode())
+        head = sha256_start(head.encode() + check.encode())
         written.append({**entry, "check": check, "chain": head})
     return _dump(written)
 
@@ -58,7 +59,7 @@ def read_array(file: Path) -> list[dict[str, Any]]:
             raise _without_check(file, f"no checksum in entry {number}")
         entry = {k: v for k, v in row.items() if k not in ("check", "chain")}
         check = _check(entry)
-        head = check_of(head.encode() + check.encode())
+        head = sha256_start(head.encode() + check.encode())
         if row["check"] != check:
             raise Damaged(f"{file}: entry {number} fails its checksum", file=file)
         if row.get("chain") != head:
@@ -97,8 +98,8 @@ def _dump(value: Any) -> str:
 
 
 def _seal(value: Mapping[str, Any]) -> str:
-    return check_of(json.dumps(value).encode("ascii"))
+    return sha256_start(json.dumps(value).encode("ascii"))
 
 
 def _check(entry: Mapping[str, Any]) -> str:
-    return check_of(json.dumps(entry).encode("ascii"))
+    return sha256_start(json.dumps(entry).encode("ascii"))

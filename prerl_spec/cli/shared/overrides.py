@@ -18,6 +18,10 @@ def add_overrides(parser: argparse.ArgumentParser) -> None:
         type=Path,
         help="merge a TOML file over the spec (repeatable)",
     )
+    add_local_code(parser)
+
+
+def add_local_code(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--local-code", action="store_true", help="allow executing the Python files listed in [plugins]"
     )

@@ -10,6 +10,7 @@ from typing import Any
 
 from prerl_spec.engine.processes.disk_errors import translate_disk_errors
 from prerl_spec.errors import Damaged
+from prerl_spec.storage.checks import sha256_start
 from prerl_spec.storage.frames import Frame, append_frames, cut_torn_frame, read_frames
 from prerl_spec.storage.journal_frames import (
     SUFFIX,
@@ -45,6 +46,11 @@ class Journal:
         """The journal of one step, with the entries that an interrupted process has written."""
         header = {"phase": phase, "step": step, "global_step": global_step}
         return StepJournal(step_file(self.folder, global_step), header, writes=self._writes)
+
+    def check(self, global_step: int) -> str | None:
+        """A hash of the step's file, on the rank that writes; None for a step that samples nothing."""
+        file = step_file(self.folder, global_step)
+        return sha256_start(file.read_bytes()) if self._writes and file.is_file() else None
 
     def documents(self, phase: str, global_step: int, rows: Sequence[tuple[str, int]]) -> None:
         """Records the documents (data set, row) that a supervised step trains on; once, if the step is repeated."""

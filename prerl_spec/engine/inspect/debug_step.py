@@ -51,5 +51,5 @@ def debug_step(graph: Graph, folder: Path, look: Callable[[Seen], None]) -> None
         opened = PhaseRunner(phase, session, Journal(folder / "journal", writes=True), {}, reference)
         step = opened.batch(Position())
         parts = token_terms(phase.objective.component, step, session.policy, ranks, reference=reference)
-        record, _ = opened.step(Position(), {})
+        record = opened.step(Position(), {}).record
         look(Seen(step, parts, record, session.policy))

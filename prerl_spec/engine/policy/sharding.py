@@ -21,6 +21,11 @@ from prerl_spec.engine.processes.ranks import Ranks
 from prerl_spec.errors import EnvironmentUnmet
 
 
+def local(tensor: Tensor) -> Tensor:
+    """This rank's shard of a sharded tensor; any other tensor as it is."""
+    return tensor.to_local() if isinstance(tensor, DTensor) else tensor
+
+
 class Shards:
     """The sharded weights of one model: `root` is the module around it that callers call."""
 

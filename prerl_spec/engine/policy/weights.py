@@ -9,10 +9,12 @@ from typing import Any, NamedTuple
 import torch
 from transformers import AutoModelForCausalLM
 
-from prerl_spec.engine.policy.sharding import on_main, placed_like, whole
+from prerl_spec.engine.policy.policy import Policy
+from prerl_spec.engine.policy.sharding import local, on_main, placed_like, whole
 from prerl_spec.engine.processes.ranks import Ranks
 from prerl_spec.errors import RunFailed
 from prerl_spec.registry.kinds.model import AttachedAdapter, LoadedModel
+from prerl_spec.storage.checks import sha256_start
 
 ADAPTER = "adapter"
 """Folder of the adapter beside a merged model."""
@@ -90,6 +92,25 @@ def adapted_tensors(adapter: AttachedAdapter, *, merged: bool) -> Iterator[tuple
     for name, weight, change in adapter.weights():
         tensor = whole(weight.detach()).float()
         yield name, tensor + change(whole) if merged and change is not None else tensor
+
+
+@torch.no_grad()
+def bits_check(policy: Policy, ranks: Ranks) -> str:
+    """64 bits over the bits of the trained weights, as a step's event keeps them; a collective call.
+
+    Of each parameter the sum of its values read as integers: exact, so it depends neither on the order of the sum, nor on
+    the device, nor on how the weights are sharded; one pass over memory.
+    """
+    parts = [_bits(local(parameter.detach())) for _, parameter in policy.parameters()]
+    sums = torch.stack(parts) if parts else torch.zeros(0, dtype=torch.int64)
+    if policy.is_sharded:
+        sums = ranks.sum(sums)
+    return sha256_start(sums.cpu().numpy().tobytes())
+
+
+def _bits(tensor: torch.Tensor) -> torch.Tensor:
+    integers = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}[tensor.element_size()]
+    return tensor.contiguous().view(integers).sum(dtype=torch.int64)
 
 
 @torch.no_grad()

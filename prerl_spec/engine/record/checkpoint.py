@@ -88,11 +88,15 @@ def commit(
     return target
 
 
-def newest(root: Path) -> Saved | None:
-    """The newest checkpoint whose hashes match, None if there is no checkpoint. Raises Damaged if all are damaged: a
-    restart from step 0 would be a silent loss."""
+def newest(root: Path, *, at_most: int | None = None) -> Saved | None:
+    """The newest checkpoint (of a step up to `at_most`) whose hashes match, None if there is no checkpoint.
+
+    Raises Damaged if all are damaged: a restart from step 0 would be a silent loss.
+    """
     passed_over: list[str] = []
     for folder in reversed(folders(root)):
+        if at_most is not None and step_of(folder) > at_most:
+            continue
         found = problems(folder)
         if not found:
             state = json.loads((folder / "trainer" / "state.json").read_text(encoding="utf-8"))

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -81,6 +81,12 @@ class EventLog:
         entry = self._append(event, fields)
         self.listener.event(entry)
 
+    def write_once(self, event: str, **fields: Any) -> None:
+        """Writes an event unless an earlier process has written the same before it was stopped."""
+        same = {"event": event, **fields}.items()
+        if not any(same <= past.items() for past in self.past if past["event"] == event):
+            self.write(event, **fields)
+
     def write_step(self, **fields: Any) -> None:
         """Writes a step's event; for a step that is already there with the same result a `repeat` with its seconds."""
         before = self._steps.get(fields["global_step"])
@@ -109,6 +115,16 @@ class EventLog:
 def append_event(file: Path, event: str, **fields: Any) -> None:
     """Appends one event while no run is open. Raises Damaged, RunFailed."""
     EventLog(file, Silence(), writes=True).write(event, **fields)
+
+
+def scores_of(events: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The rows of scores.json: all scores so far, a later one in place of an earlier one of the same key."""
+    rows: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for event in events:
+        for score in event["scores"] if event["event"] == "evaluate" else ():
+            key = tuple(score[name] for name in ("phase", "global_step", "task", "metric", "seed"))
+            rows[*key, event["evaluator"]] = score
+    return list(rows.values())
 
 
 def _result(step: Mapping[str, Any]) -> dict[str, Any]:

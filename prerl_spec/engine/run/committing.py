@@ -62,6 +62,7 @@ class Commits:
             f"the checkpoint of step {position.global_step}",
         )
         self._committed = position.global_step
+        self._events.write_once("checkpoint", global_step=position.global_step)
         if self._ranks.is_main:
             ends = {step for _, step in self._events.phase_ends()}
             kept = ends | {position.global_step} if position.over else ends

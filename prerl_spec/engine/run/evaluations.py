@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from prerl_spec.compiler.graph import Named, Phase, evaluation_sampler, evaluation_verifier
 from prerl_spec.engine.batches.source import decoding_of
-from prerl_spec.engine.record.events import EventLog
+from prerl_spec.engine.record.events import EventLog, scores_of
 from prerl_spec.engine.record.tracking import Trackers
 from prerl_spec.engine.run.evaluation_site import EvaluationPoint, EvaluationSetup, SharedCalls, build_site
 from prerl_spec.engine.run.position import Position
@@ -97,20 +97,7 @@ class Evaluations:
         self._measured.setdefault(global_step, {}).update(values)
 
     def _write_scores(self) -> None:
-        """Writes all scores so far, replacing the file atomically; a later score replaces one with the same key."""
-        entries: dict[tuple[Any, ...], Any] = {}
-        for event in self._past():
-            for score in event["scores"]:
-                key = (
-                    score["phase"],
-                    score["global_step"],
-                    score["task"],
-                    score["metric"],
-                    score["seed"],
-                    event["evaluator"],
-                )
-                entries[key] = score
-        write_whole(self._session.folder / "scores.json", array_text(list(entries.values())))
+        write_whole(self._session.folder / "scores.json", array_text(scores_of(self._events.past)))
 
 
 def _setup(session: Session) -> EvaluationSetup:

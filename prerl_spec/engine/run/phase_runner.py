@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import NamedTuple
 
 from torch import Tensor
 
@@ -13,12 +14,22 @@ from prerl_spec.engine.batches.cursor import Cursor
 from prerl_spec.engine.batches.journal import Journal
 from prerl_spec.engine.batches.source import Documents, Rollouts, Source
 from prerl_spec.engine.policy.reference import Reference
+from prerl_spec.engine.policy.weights import bits_check
 from prerl_spec.engine.run.position import Position
 from prerl_spec.engine.run.session import Session
 from prerl_spec.engine.training.metrics import probe, sampled_metrics, trained_metrics
 from prerl_spec.engine.training.trainer import Trained, Trainer
 from prerl_spec.engine.training.updater import Updater
 from prerl_spec.types import Step, StepRecord
+
+
+class Taken(NamedTuple):
+    """A step that was taken: its record, the data cursor after it, and hashes by which it can be recognised: of its
+    journal (None for documents), of the credit, and of the trained weights after it."""
+
+    record: StepRecord
+    cursor: Cursor
+    hashes: Mapping[str, str | None]
 
 
 class PhaseRunner:
@@ -51,9 +62,9 @@ class PhaseRunner:
             session.stages.tick,
         )
 
-    def step(self, at: Position, scores: Mapping[str, float]) -> tuple[StepRecord, Cursor]:
-        """Takes the step after a position; returns its record and the data cursor after it. `scores` are copied into
-        the record, for schedules that monitor one. Raises Interrupted before anything is trained, RunFailed."""
+    def step(self, at: Position, scores: Mapping[str, float]) -> Taken:
+        """Takes the step after a position. `scores` are copied into the record, for schedules that monitor one. Raises
+        Interrupted before anything is trained, RunFailed."""
         clock = self.new_clock()
         with clock("total"):
             step, cursor = self._source.collect(at.step + 1, at.global_step + 1, at.cursor, clock)
@@ -64,7 +75,12 @@ class PhaseRunner:
                 trained = self._trainer.train(step)
             self._session.samplers.weights_changed(at.updates + len(trained.updates), self.phase.sampler)
         metrics = {**before, **trained_metrics(trained, len(step.groups), lr)}
-        return _record(self.phase, step, trained, clock, metrics, scores), cursor
+        hashes = {
+            "journal": self._journal.check(step.global_step),
+            "credit": trained.credit,
+            "weights": bits_check(self._session.policy, self._session.ranks),
+        }
+        return Taken(_record(self.phase, step, trained, clock, metrics, scores), cursor, hashes)
 
     def batch(self, at: Position) -> Step:
         """The batch of the next step, without training on it; `step` then reads it back from the journal."""

@@ -23,16 +23,20 @@ class Restored:
     folder_name: str
 
 
-def restore(session: Session, reference: Reference | None, events: EventLog) -> Restored | None:
-    """Loads the newest valid checkpoint into policy and reference model, in place; None if there is none.
+def restore(
+    session: Session, reference: Reference | None, events: EventLog, *, at_most: int | None = None
+) -> Restored | None:
+    """Loads the newest valid checkpoint (of a step up to `at_most`) into policy and reference model, in place; None if
+    there is none.
 
     A phase that has used up its steps is reopened if the spec has been extended since. Raises Damaged if no checkpoint is
     valid or the events are not those that it was written after, RunFailed for the checkpoint of another model,
     EnvironmentUnmet if the checkpoint that holds the reference model is missing.
     """
-    saved = checkpoint.newest(session.folder / "checkpoints")
+    saved = checkpoint.newest(session.folder / "checkpoints", at_most=at_most)
     if saved is None:
-        _require_no_commit_so_far(session, events)
+        if at_most is None:
+            _require_no_commit_so_far(session, events)
         return None
     events.require(EventsHead(**saved.state["events"]), saved.folder.name)
     for passed_over in saved.passed_over:
@@ -50,10 +54,7 @@ def restore(session: Session, reference: Reference | None, events: EventLog) -> 
 
 def _require_no_commit_so_far(session: Session, events: EventLog) -> None:
     """Without any checkpoint a run starts at step 0: raises Damaged if its events tell of one."""
-    every = session.graph.checkpoint.every
-    steps = [e["global_step"] for e in events.past if e["event"] == "step"]
-    last = max(steps, default=0)
-    committed = [k for k in steps if k % every == 0 and k < last] + [step for _, step in events.phase_ends()]
+    committed = [e["global_step"] for e in events.past if e["event"] == "checkpoint"]
     if committed:
         folder = session.folder / "checkpoints"
         raise Damaged(

@@ -26,13 +26,13 @@ from prerl_spec.errors import Interrupted
 class RunLoop:
     """Runs the phases in order and holds what is carried from step to step and from phase to phase."""
 
-    def __init__(self, session: Session, events: EventLog, trackers: Trackers) -> None:
+    def __init__(self, session: Session, events: EventLog, trackers: Trackers, *, writes: bool = True) -> None:
         self.session = session
         self.graph = session.graph
         self.ranks = session.ranks
         self.events = events
         self.trackers = trackers
-        self.journal = Journal(session.folder / "journal", writes=session.ranks.is_main)
+        self.journal = Journal(session.folder / "journal", writes=writes and session.ranks.is_main)
         self.evaluations = Evaluations(session, events, trackers)
         self.reference = session.freeze_reference_and_shard()
         self.commits = Commits(session, events, self.reference, self._moments)
@@ -71,7 +71,7 @@ class RunLoop:
     def _step(self, runner: PhaseRunner) -> None:
         """Takes one step, advances the position, and writes the step's event and metrics."""
         at, schedule = self.position, runner.phase.schedule.component
-        record, cursor = runner.step(at, self.evaluations.measured(at))
+        record, cursor, hashes = runner.step(at, self.evaluations.measured(at))
         state, over = schedule.after(record, at.schedule if at.schedule is not None else schedule.initial())
         self.position = at.after_step(record, cursor, state, over, schedule.max_steps)
         self.events.write_step(
@@ -83,6 +83,7 @@ class RunLoop:
             metrics=dict(record.metrics),
             tokens={"generated": record.generated_tokens, "trained": record.trained_tokens},
             seconds=dict(record.seconds),
+            hashes=dict(hashes),
         )
         self.trackers.log_step(record)
 
@@ -121,15 +122,13 @@ class RunLoop:
         self._inherited = {}
         if self.position.step == 0:
             steps = phase.schedule.component.max_steps
-            self.events.write(
+            self.events.write_once(
                 "phase", phase=phase.id, state="begin", global_step=self.position.global_step, steps=steps
             )
         return runner
 
     def _record_phase_end(self, phase: Phase) -> None:
-        """Writes the event once: an earlier process may have written it before it was stopped."""
-        if (phase.id, self.position.global_step) not in self.events.phase_ends():
-            self.events.write("phase", phase=phase.id, state="end", global_step=self.position.global_step)
+        self.events.write_once("phase", phase=phase.id, state="end", global_step=self.position.global_step)
 
     def _record_artefacts(self) -> None:
         self.ranks.main_does(lambda: note_artefacts(self.session.folder), "manifest.json")

@@ -1,0 +1,57 @@
+"""`prerl-spec replay RUN --step K`: takes journalled steps again and compares them with what the run recorded."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from prerl_spec.cli.shared.launcher import add_processes, launch, processes_to_start
+from prerl_spec.cli.shared.overrides import add_local_code
+from prerl_spec.cli.shared.rank_environment import is_main
+from prerl_spec.compiler.build_graph import build_graph, require_local_code_allowed, require_same_data
+from prerl_spec.compiler.compile import read_plan, require_met
+from prerl_spec.errors import UsageError
+from prerl_spec.report.terminal.progress import Progress
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's arguments to `parser`."""
+    parser.add_argument("run", type=Path, metavar="RUN", help="a run folder")
+    parser.add_argument("--step", type=int, required=True, metavar="K", help="the global step to take again")
+    add_processes(parser)
+    add_local_code(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Prints what is equal, step by step; returns 5 if anything differs. Changes nothing in the run folder."""
+    from prerl_spec.engine.inspect.replay import replay
+
+    folder: Path = arguments.run
+    if not (folder / "plan.json").is_file():
+        raise UsageError(f"{folder} is not a run folder: it has no plan.json", hint="name the folder of a run")
+    plan = read_plan(folder / "plan.json")
+    require_local_code_allowed(plan, bool(arguments.local_code))
+    require_met(plan)
+    require_same_data(plan)
+    graph = build_graph(plan, plan.spec_text)
+    if (processes := processes_to_start(arguments.processes, graph.distributed.processes)) > 1:
+        invariant = graph.distributed.determinism == "invariant"
+        return launch(arguments.command_line, processes, leave_thread_count=invariant)
+    progress = Progress()
+    try:
+        found = replay(graph, folder if is_main() else None, arguments.step, progress)
+    finally:
+        progress.close()
+    if not is_main():
+        return 0 if found.is_equal else 5
+    print(f"from {found.start or 'the initial model'}")
+    for step in found.steps:
+        words = ", ".join(f"{what} {'equal' if same else 'DIFFERENT'}" for what, same in step.equal.items())
+        print(f"step {step.global_step} ({step.phase}): {words}")
+    if found.is_equal:
+        return 0
+    print(
+        "a difference means another environment (threads, versions, hardware), a changed component, or damage: "
+        "`prerl-spec fsck RUN` checks every byte",
+        file=sys.stderr,
+    )
+    return 5

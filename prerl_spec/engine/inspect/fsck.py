@@ -1,0 +1,203 @@
+"""Checks every byte of a run folder that the run reads again, and mends what can be mended without guessing."""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from prerl_spec.compiler.compile import read_plan
+from prerl_spec.engine.record import checkpoint
+from prerl_spec.engine.record.artefacts import MANIFEST, artefacts, read_manifest
+from prerl_spec.engine.record.events import scores_of
+from prerl_spec.errors import Damaged, PrerlError
+from prerl_spec.storage import disk
+from prerl_spec.storage.chained_lines import cut_torn_line, read_lines
+from prerl_spec.storage.frames import cut_torn_frame, read_frames
+from prerl_spec.storage.journal_frames import SUFFIX, read_step_entries, step_file
+from prerl_spec.storage.sealed import array_text, read_array, read_object
+
+State = Literal["ok", "torn", "damaged"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The state of one file or checkpoint: `Finding("journal/step-000007.journal", "damaged", "frame 3 …", "…")`.
+
+    `remedy` says what can be done about it; `mend`, where it is not None, does it.
+    """
+
+    path: str
+    state: State
+    detail: str = ""
+    remedy: str = ""
+    mend: Callable[[], None] | None = None
+
+
+def check_run(folder: Path) -> list[Finding]:
+    """One finding for each file that the run reads again; nothing is changed."""
+    return [
+        _plan(folder),
+        _manifest(folder),
+        _events(folder),
+        _scores(folder),
+        *_journal(folder),
+        *_checkpoints(folder),
+        *_evaluation(folder),
+        *_artefacts(folder),
+    ]
+
+
+def _plan(folder: Path) -> Finding:
+    try:
+        read_plan(folder / "plan.json")
+    except PrerlError as error:
+        remedy = (
+            "restore it from a copy; or write it again with `prerl-spec plan RUN/spec.toml --out RUN/plan.json` and the "
+            "options of the run: `resume` refuses a plan of another digest than the manifest's"
+        )
+        return Finding("plan.json", "damaged", error.message, remedy)
+    return Finding("plan.json", "ok")
+
+
+def _manifest(folder: Path) -> Finding:
+    try:
+        if read_manifest(folder) is not None or not (folder / "events.jsonl").exists():
+            return Finding(MANIFEST, "ok")
+        detail = "missing"
+    except Damaged as error:
+        detail = error.message
+    remedy = "the next `resume` writes a new one: it is renamed to manifest.json.bad, and its lineage is lost"
+    return Finding(MANIFEST, "damaged", detail, remedy, mend=lambda: _aside(folder / MANIFEST))
+
+
+def _events(folder: Path) -> Finding:
+    file = folder / "events.jsonl"
+    try:
+        found = read_lines(file)
+        saved = checkpoint.newest(folder / "checkpoints") if (folder / "checkpoints").is_dir() else None
+    except Damaged as error:
+        if error.file != file:
+            return Finding("events.jsonl", "ok")
+        return Finding(
+            "events.jsonl", "damaged", error.message, "restore it from a copy: nothing else holds all events"
+        )
+    if saved is not None:
+        count, chain = saved.state["events"]["count"], saved.state["events"]["chain"]
+        if len(found.chains) < count or (count and found.chains[count - 1] != chain):
+            detail = f"not the {count} events that {saved.folder.name} was written after"
+            return Finding("events.jsonl", "damaged", detail, "restore it from a copy: nothing else holds all events")
+    if found.torn:
+        return Finding(
+            "events.jsonl",
+            "torn",
+            "a kill has cut its last line",
+            "dropped when the run resumes",
+            mend=lambda: cut_torn_line(file, found),
+        )
+    return Finding("events.jsonl", "ok")
+
+
+def _scores(folder: Path) -> Finding:
+    file = folder / "scores.json"
+    try:
+        recorded = scores_of(read_lines(folder / "events.jsonl").entries)
+    except Damaged:
+        recorded = None
+    try:
+        found = read_array(file) if file.is_file() else []
+        if recorded is None or json.loads(json.dumps(recorded)) == found:
+            return Finding("scores.json", "ok")
+        detail = "not the scores of events.jsonl"
+    except Damaged as error:
+        detail = error.message
+    if recorded is None:
+        return Finding("scores.json", "damaged", detail, "restore it or events.jsonl from a copy")
+    text = array_text(recorded)
+    return Finding(
+        "scores.json", "damaged", detail, "written again from events.jsonl", mend=lambda: disk.write_whole(file, text)
+    )
+
+
+def _journal(folder: Path) -> Iterator[Finding]:
+    try:
+        events = read_lines(folder / "events.jsonl").entries
+    except Damaged:
+        events = ()
+    hashes = {e["global_step"]: e["hashes"]["journal"] for e in events if e["event"] == "step"}
+    root = folder / "journal"
+    for file in sorted(root.glob(f"*{SUFFIX}")):
+        yield _journal_file(folder, file)
+    for step, expected in hashes.items():
+        file = step_file(root, step)
+        if expected is not None and not file.is_file():
+            detail = f"missing, and step {step} was trained on it"
+            remedy = "`samples`, `report` and `replay` lack this step; a resume from before it samples it again"
+            yield Finding(f"journal/{file.name}", "damaged", detail, remedy)
+
+
+def _journal_file(folder: Path, file: Path) -> Finding:
+    name = f"journal/{file.name}"
+    try:
+        if file.name.startswith("step-"):
+            read_step_entries(file)
+        found = read_frames(file)
+    except Damaged as error:
+        remedy = (
+            "renamed to end in .bad: a resume from before this step samples it again from the same seeds (bit for bit with "
+            "the sampler `transformers`) and verifies it again"
+        )
+        return Finding(name, "damaged", error.message, remedy, mend=lambda: _aside(file))
+    if found.torn:
+        remedy = "dropped when the run resumes"
+        return Finding(name, "torn", "a kill has cut its last frame", remedy, mend=lambda: cut_torn_frame(file, found))
+    return Finding(name, "ok")
+
+
+def _checkpoints(folder: Path) -> Iterator[Finding]:
+    root = folder / "checkpoints"
+    for saved in checkpoint.folders(root):
+        name = f"checkpoints/{saved.name}"
+        if found := checkpoint.problems(saved):
+            remedy = "renamed to end in .bad: a resume starts from an older checkpoint and repeats the steps after it"
+            yield Finding(name, "damaged", "; ".join(found), remedy, mend=lambda saved=saved: _aside(saved))  # type: ignore[misc]
+        else:
+            yield Finding(name, "ok")
+
+
+def _evaluation(folder: Path) -> Iterator[Finding]:
+    for file in sorted((folder / "evaluation" / "cache").glob("*.json")):
+        name = f"evaluation/cache/{file.name}"
+        try:
+            read_object(file)
+        except Damaged as error:
+            remedy = "removed: scored again where it is needed"
+            yield Finding(name, "damaged", error.message, remedy, mend=lambda file=file: disk.remove(file))  # type: ignore[misc]
+        else:
+            yield Finding(name, "ok")
+
+
+def _artefacts(folder: Path) -> Iterator[Finding]:
+    """Files that are written once and only read by people: by their hash in the manifest."""
+    try:
+        listed = (read_manifest(folder) or {}).get("artefacts", {})
+    except Damaged:
+        return
+    now = artefacts(folder)
+    for name, expected in listed.items():
+        if name in ("plan.json", "scores.json") or name.startswith("checkpoints/"):
+            continue
+        if now.get(name) == expected:
+            yield Finding(name, "ok")
+        elif name == "report.html":
+            yield Finding(
+                name, "damaged", "differs from its hash in manifest.json", "`prerl-spec report RUN` writes it"
+            )
+        else:
+            detail = "missing, or differs from its hash in manifest.json"
+            yield Finding(name, "damaged", detail, "a copy for people, which nothing reads: restore it from a copy")
+
+
+def _aside(path: Path) -> None:
+    disk.rename(path, path.with_name(f"{path.name}.bad"))
+    disk.sync_folder(path.parent)
