@@ -17,7 +17,7 @@ from prerl_spec.compiler.build_graph import build_graph, require_local_code_allo
 from prerl_spec.compiler.compare.extension import Extension, extension
 from prerl_spec.compiler.compile import read_plan, require_met
 from prerl_spec.compiler.past_runs.run_folder import hold_run_folder, is_finished
-from prerl_spec.engine.record.events import append_event
+from prerl_spec.engine.record.events import append_event, read_events
 from prerl_spec.errors import UsageError
 from prerl_spec.storage.disk import write_whole
 from prerl_spec.storage.sealed import object_text
@@ -54,6 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
             print_text(compiled.warnings, compiled.sources)
         compiled.require_prerequisites()
         graph, more = compiled.graph, extension(before, compiled.plan)
+    read_events(folder / "events.jsonl")
     if is_finished(folder) and more == Extension(None, 0):
         if is_main():
             print(f"{folder} is finished: nothing to resume", file=sys.stderr)

@@ -13,6 +13,7 @@ from prerl_spec.engine.record.events import scores_of
 from prerl_spec.errors import Damaged, PrerlError
 from prerl_spec.storage import disk
 from prerl_spec.storage.chained_lines import cut_torn_line, read_lines
+from prerl_spec.storage.checks import sha256_start
 from prerl_spec.storage.frames import cut_torn_frame, read_frames
 from prerl_spec.storage.journal_frames import SUFFIX, read_step_entries, step_file
 from prerl_spec.storage.sealed import array_text, read_array, read_object
@@ -126,22 +127,25 @@ def _journal(folder: Path) -> Iterator[Finding]:
         events = ()
     hashes = {e["global_step"]: e["hashes"]["journal"] for e in events if e["event"] == "step"}
     root = folder / "journal"
+    trained_on = {step_file(root, step): check for step, check in hashes.items() if check is not None}
     for file in sorted(root.glob(f"*{SUFFIX}")):
-        yield _journal_file(folder, file)
-    for step, expected in hashes.items():
-        file = step_file(root, step)
-        if expected is not None and not file.is_file():
+        yield _journal_file(file, trained_on.get(file))
+    for step, file in ((step, step_file(root, step)) for step in hashes):
+        if file in trained_on and not file.is_file():
             detail = f"missing, and step {step} was trained on it"
             remedy = "`samples`, `report` and `replay` lack this step; a resume from before it samples it again"
             yield Finding(f"journal/{file.name}", "damaged", detail, remedy)
 
 
-def _journal_file(folder: Path, file: Path) -> Finding:
+def _journal_file(file: Path, trained_on: str | None) -> Finding:
+    """`trained_on` is the hash of the file that a step was trained on, where it was."""
     name = f"journal/{file.name}"
     try:
         if file.name.startswith("step-"):
             read_step_entries(file)
         found = read_frames(file)
+        if trained_on is not None and sha256_start(file.read_bytes()) != trained_on:
+            raise Damaged(f"{file}: not what its step was trained on", file=file)
     except Damaged as error:
         remedy = (
             "renamed to end in .bad: a resume from before this step samples it again from the same seeds (bit for bit with "

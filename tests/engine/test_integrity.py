@@ -1,0 +1,297 @@
+"""Damage in a run folder: every reader names it before it uses the file, `fsck` sees it, and says or does what can be done."""
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from prerl_spec.cli.main import main
+from prerl_spec.compiler.compile import compile_spec
+from prerl_spec.engine.inspect.fsck import check_run
+from prerl_spec.engine.torture.outcome import outcome
+from tests.engine.runs import Heard, start, steps_of
+from tests.run_files import frames_of, write_frames
+
+SPEC = (Path(__file__).parents[1] / "torture.toml").read_text(encoding="utf-8")
+UNREAD = ("spec.toml", "run.lock", "report.html", "tokenizers/", "trackers/", "evaluation/samples/")
+"""What a run writes and never reads again; run.lock is empty."""
+
+
+class Killed(BaseException):
+    pass
+
+
+class DiesInStep4(Heard):
+    def tick(self, stage: str, done: int, total: int) -> None:
+        if stage == "train" and any(e["event"] == "step" and e["global_step"] == 3 for e in self.events):
+            raise Killed
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return start(tmp_path_factory.mktemp("whole"), SPEC)
+
+
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("stopped")
+    with pytest.raises(Killed):
+        start(folder, SPEC, DiesInStep4())
+    return folder / "runs" / "tortured"
+
+
+@pytest.fixture
+def finished(whole: Path, tmp_path: Path) -> Path:
+    """A copy of a finished run."""
+    return Path(shutil.copytree(whole, tmp_path / "runs" / "tortured"))
+
+
+@pytest.fixture
+def unfinished(stopped: Path, tmp_path: Path) -> Path:
+    """A copy of a run that was killed in the training of step 4: sampled, judged, not applied."""
+    return Path(shutil.copytree(stopped, tmp_path / "runs" / "tortured"))
+
+
+def flip(file: Path, at: int, mask: int = 1) -> None:
+    content = bytearray(file.read_bytes())
+    content[at] ^= mask
+    file.write_bytes(content)
+
+
+def replace_digit(file: Path, before: bytes, after: bytes) -> None:
+    content = file.read_bytes()
+    assert before in content
+    file.write_bytes(content.replace(before, after, 1))
+
+
+def damaged(run: Path) -> list[str]:
+    return [finding.path for finding in check_run(run) if finding.state == "damaged"]
+
+
+def test_fsck_reads_every_file_that_is_not_for_people_alone(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    findings = {finding.path: finding.state for finding in check_run(finished)}
+    assert set(findings.values()) == {"ok"}
+    files = {f.relative_to(finished).as_posix() for f in finished.rglob("*") if f.is_file()}
+    unread = {f for f in files if f.startswith(UNREAD)}
+    inside = {f for f in files if f.startswith("checkpoints/")}
+    assert files - unread - inside <= set(findings)
+    assert {"/".join(f.split("/")[:2]) for f in inside} <= set(findings)
+    assert main(["fsck", str(finished)]) == 0
+    assert f"{len(findings)} checked: {len(findings)} ok" in capsys.readouterr().out
+
+
+COMMANDS = (
+    (
+        "plan.json",
+        b'"seed": 0',
+        b'"seed": 2',
+        (
+            ["resume"],
+            ["report"],
+            ["eval", "--tasks", "arithmetic_chains_easy"],
+            ["diff", "RUN"],
+            ["replay", "--step", "2"],
+        ),
+    ),
+    ("events.jsonl", b'"applied": 1', b'"applied": 0', (["resume"], ["report"], ["replay", "--step", "2"])),
+    ("scores.json", b'"value": 0.0', b'"value": 0.9', (["report"],)),
+    ("manifest.json", b'"seed": 0', b'"seed": 2', (["report"],)),
+    (
+        "journal/step-000003.journal",
+        b"prune",
+        b"prunf",
+        (["report"], ["samples", "--step", "3"], ["replay", "--step", "3"]),
+    ),
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "before", "after", "commands"), COMMANDS, ids=lambda value: value if isinstance(value, str) else ""
+)
+def test_a_changed_digit_is_named_by_every_reader_and_costs_nothing(
+    finished: Path,
+    name: str,
+    before: bytes,
+    after: bytes,
+    commands: tuple[list[str], ...],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    replace_digit(finished / name, before, after)
+    content = (finished / name).read_bytes()
+    assert name in damaged(finished)
+    for command, *rest in commands:
+        words = [str(finished) if word == "RUN" else word for word in rest]
+        assert main([command, str(finished), *words]) == 5, command
+        said = capsys.readouterr().err
+        assert name.split("/")[-1] in said
+        assert "fsck" in said or "help:" in said
+        assert "internal error" not in said
+    assert (finished / name).read_bytes() == content
+
+
+def resumed(run: Path) -> int:
+    return main(["run", str(run.parents[1] / "spec.toml")])
+
+
+@pytest.fixture
+def spec(tmp_path: Path) -> Path:
+    (tmp_path / "spec.toml").write_text(SPEC)
+    return tmp_path / "spec.toml"
+
+
+def test_an_unchanged_run_goes_on_to_the_same_outcome(
+    unfinished: Path, spec: Path, whole: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(spec.parent)
+    assert resumed(unfinished) == 0
+    assert outcome(unfinished.parent, "tortured") == outcome(whole.parent, "tortured")
+
+
+@pytest.mark.parametrize(
+    ("name", "at", "said"),
+    [
+        ("journal/step-000004.journal", -9, "step-000004.journal: frame 4 at byte"),
+        ("journal/documents-pretrain.journal", 40, ""),
+        ("events.jsonl", 200, "events.jsonl:"),
+        ("events.jsonl", -1, "its line end was changed"),
+        ("plan.json", 2000, "plan.json: "),
+        ("manifest.json", 2000, "manifest.json: "),
+    ],
+)
+def test_a_flip_in_what_a_resume_reads_stops_it_before_anything_is_trained(
+    unfinished: Path, spec: Path, name: str, at: int, said: str, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.chdir(spec.parent)
+    flip(unfinished / name, at, 4)
+    assert name in damaged(unfinished)
+    if not said:
+        return  # the documents of a finished phase are read by `fsck` alone
+    before = (unfinished / "events.jsonl").read_bytes()
+    assert resumed(unfinished) == 5
+    assert said in capsys.readouterr().err
+    after = (unfinished / "events.jsonl").read_bytes()
+    assert after.startswith(before)
+    assert b'"event": "step"' not in after[len(before) :]
+    assert [f.name for f in unfinished.parent.iterdir()] == ["tortured"], "no other run was started instead"
+
+
+def test_a_damaged_checkpoint_is_passed_over_in_words_and_the_outcome_is_the_same(
+    unfinished: Path, spec: Path, whole: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(spec.parent)
+    flip(unfinished / "checkpoints" / "step-000003" / "model.safetensors", 2000)
+    assert resumed(unfinished) == 0
+    assert "checkpoint step-000003 is damaged (model.safetensors is missing or differs)" in capsys.readouterr().err
+    assert outcome(unfinished.parent, "tortured") == outcome(whole.parent, "tortured")
+    assert [e["global_step"] for e in steps_of(unfinished)] == [1, 2, 3, 4], "every step stands in the log once"
+
+
+@pytest.mark.parametrize("how", ["damaged", "removed"])
+def test_a_run_without_its_checkpoints_never_starts_again_silently(
+    unfinished: Path, spec: Path, how: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(spec.parent)
+    for folder in (unfinished / "checkpoints").iterdir():
+        if how == "removed":
+            shutil.rmtree(folder)
+        else:
+            (folder / "trainer" / "state.json").unlink()
+    assert resumed(unfinished) == 5
+    said = capsys.readouterr().err
+    assert (
+        "no checkpoint is valid" if how == "damaged" else "holds no checkpoint, and the run had committed step 3"
+    ) in said
+
+
+@pytest.mark.parametrize("kept", [0, 3])
+def test_lost_events_are_missed_by_the_checkpoint(
+    unfinished: Path, spec: Path, kept: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(spec.parent)
+    file = unfinished / "events.jsonl"
+    lines = file.read_bytes().splitlines(keepends=True)
+    file.write_bytes(b"".join(lines[:kept]))
+    if not kept:
+        file.unlink()
+    assert "events.jsonl" in damaged(unfinished)
+    assert resumed(unfinished) == 5
+    assert "that step-000003 was written after are missing" in capsys.readouterr().err
+
+
+def test_mend_does_what_can_be_done_and_leaves_the_rest(
+    unfinished: Path, spec: Path, whole: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(spec.parent)
+    scores = (unfinished / "scores.json").read_bytes()
+    replace_digit(unfinished / "scores.json", b'"value": 0.0', b'"value": 0.9')
+    flip(unfinished / "journal" / "step-000004.journal", -9)
+    flip(unfinished / "checkpoints" / "step-000003" / "config.json", 20)
+    with (unfinished / "events.jsonl").open("ab") as file:
+        file.write(b'{"event": "st')
+    assert main(["fsck", str(unfinished)]) == 5
+    assert "--mend` does what can be done" in capsys.readouterr().out
+    assert main(["fsck", str(unfinished), "--mend"]) == 0
+    assert (unfinished / "scores.json").read_bytes() == scores
+    assert damaged(unfinished) == []
+    assert resumed(unfinished) == 0
+    assert outcome(unfinished.parent, "tortured") == outcome(whole.parent, "tortured")
+
+
+def test_replay_takes_every_step_again_and_finds_it_equal(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = {f: f.read_bytes() for f in finished.rglob("*") if f.is_file()}
+    assert main(["replay", str(finished), "--step", "4"]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("from step-000003\nstep 4 (refine): tokens equal, credit equal, loss equal, weights equal")
+    shutil.rmtree(finished / "checkpoints" / "step-000001")
+    assert main(["replay", str(finished), "--step", "2"]) == 0
+    assert "from the initial model\nstep 1 (pretrain): " in capsys.readouterr().out
+    after = {f: f.read_bytes() for f in finished.rglob("*") if f.is_file()}
+    assert after.items() <= before.items(), "nothing is written"
+    assert main(["replay", str(finished), "--step", "9"]) == 2
+
+
+def test_replay_finds_another_credit_and_refuses_another_journal(
+    finished: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = finished / "journal" / "step-000004.journal"
+    *frames, last = frames_of(finished, 4)
+    write_frames(file, [*frames, replace(last, header={**last.header, "rewards": [0.25, 0.75]})])
+    assert main(["replay", str(finished), "--step", "4"]) == 5
+    assert "is not the journal that the step was trained on" in capsys.readouterr().err
+    assert "journal/step-000004.journal" in damaged(finished), "though every frame has its checksum"
+
+
+def test_a_folder_that_looks_like_a_checkpoint_does_not_keep_a_run_from_resuming(
+    unfinished: Path, spec: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(spec.parent)
+    shutil.copytree(unfinished / "checkpoints" / "step-000003", unfinished / "checkpoints" / "step-000010 (copy)")
+    (unfinished / "checkpoints" / "step-foo").mkdir()
+    assert resumed(unfinished) == 0
+
+
+def test_runs_of_the_earlier_form_are_refused_in_words(
+    unfinished: Path, spec: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(spec.parent)
+    (unfinished / "journal" / "step-000004.jsonl").write_text('{"kind": "step"}\n')
+    assert resumed(unfinished) == 5
+    said = capsys.readouterr().err
+    assert "written by an earlier version of prerl-spec" in said
+    assert "finish the run with the version that started it" in said
+
+
+def test_a_plan_file_whose_content_was_changed_is_refused(tmp_path: Path, spec: Path) -> None:
+    from prerl_spec.errors import Damaged
+
+    file = tmp_path / "plan.json"
+    file.write_text(compile_spec(spec).plan.text())
+    content: Mapping[str, Any] = json.loads(file.read_text())
+    file.write_text(json.dumps({**content, "seed": 2}, indent=1) + "\n")
+    with pytest.raises(Damaged, match=r"plan\.json: the content differs from its seal"):
+        compile_spec(file)
