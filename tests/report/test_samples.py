@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from prerl_spec.cli.main import main
 from prerl_spec.cli.results import samples
 from prerl_spec.errors import UsageError
 from tests.run_files import ends_of_frames
@@ -75,3 +76,25 @@ def test_neither_command_nor_display_loads_torch(module: str) -> None:
         f"import sys, {module}; sys.exit(bool({{'torch', 'transformers', 'datasets', 'lm_eval'}} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0
+
+
+def test_an_export_opens_with_datasets_and_holds_what_the_journal_holds(
+    run_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from datasets import load_dataset
+
+    out = tmp_path / "attempts.parquet"
+    assert main(["samples", str(run_folder), "--export", str(out)]) == 0
+    assert "32 attempts of 4 steps" in capsys.readouterr().out
+    rows = load_dataset("parquet", data_files=str(out), split="train", cache_dir=str(tmp_path / "cache"))
+    assert len(rows) == 32
+    assert [row["global_step"] for row in rows][::8] == [61, 75, 76, 120]
+    assert rows[1] | {"response": ""} == rows[1] | {
+        "verdict": "wrong",
+        "reward": 0.0,
+        "tokens": [5] * 47,
+        "response": "",
+    }
+    assert rows[1]["logps"] is None
+    assert main(["samples", str(run_folder), "--export", str(out), "--phase", "prune", "--verdict", "right"]) == 0
+    assert "8 attempts of 2 steps" in capsys.readouterr().out

@@ -21,11 +21,19 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--step", type=int, metavar="K", help="global step to show; default: the last one sampled")
     parser.add_argument("--phase", metavar="ID", help="show the last step of this phase")
     parser.add_argument("--verdict", choices=VERDICTS, help="show only attempts with this verdict")
+    parser.add_argument(
+        "--export",
+        type=Path,
+        metavar="FILE.parquet",
+        help="write the attempts with tokens and log-probabilities to a Parquet file instead: of every step, or as chosen",
+    )
     parser.add_argument("--limit", type=positive, default=8, metavar="N", help="number of attempts to show; default: 8")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Prints the attempts of one step to stdout."""
+    """Prints the attempts of one step to stdout, or exports those of all steps."""
+    if options.export is not None:
+        return _export(options)
     step = _chosen_step(options.run, options.step, options.phase)
     attempts = step.with_outcome(options.verdict)
     shown = attempts[: options.limit]
@@ -35,6 +43,23 @@ def run(options: argparse.Namespace) -> int:
         print(f"\n{_block(attempt)}")
     if len(shown) < len(attempts):
         print(f"\n... {len(attempts) - len(shown)} more: --limit {len(attempts)}")
+    return 0
+
+
+def _export(options: argparse.Namespace) -> int:
+    from prerl_spec.report.tables.export import write_parquet
+
+    files = journal_files(options.run)
+    if options.step is not None or not files:
+        files = {options.step: files[_chosen_step(options.run, options.step, None).global_step]}
+    steps = [file for file in files.values() if options.phase in (None, phase_of(file))]
+    try:
+        count = write_parquet(options.export, steps, options.verdict)
+    except OSError as error:
+        raise UsageError(
+            f"{options.export} cannot be written: {error.strerror}", hint="choose another --export"
+        ) from error
+    print(f"{count} attempts of {len(steps)} steps: {options.export}")
     return 0
 
 
