@@ -10,6 +10,7 @@ STAGES = {
     "light": "the install without extras, on each Python from 3.11 to 3.13 that is there",
     "plugins": "plugins as wheels, and a new one of every kind, in a fresh environment",
     "vllm": "the tests that need vLLM, on its CPU build",
+    "torture": "a tiny run crashed before every storage operation, killed at random, its files damaged",
     "wheel": "the wheel alone runs smoke, no checkout on the path",
     "oldest": "weekly: smoke and the component tests on the oldest versions allowed",
     "mutants": "weekly: every planted fault is seen by its tests",

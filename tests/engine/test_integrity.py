@@ -13,6 +13,7 @@ from prerl_spec.cli.main import main
 from prerl_spec.compiler.compile import compile_spec
 from prerl_spec.engine.inspect.fsck import check_run
 from prerl_spec.engine.torture.outcome import outcome
+from prerl_spec.errors import Damaged
 from tests.engine.runs import Heard, start, steps_of
 from tests.run_files import frames_of, write_frames
 
@@ -287,11 +288,17 @@ def test_runs_of_the_earlier_form_are_refused_in_words(
 
 
 def test_a_plan_file_whose_content_was_changed_is_refused(tmp_path: Path, spec: Path) -> None:
-    from prerl_spec.errors import Damaged
-
     file = tmp_path / "plan.json"
     file.write_text(compile_spec(spec).plan.text())
     content: Mapping[str, Any] = json.loads(file.read_text())
     file.write_text(json.dumps({**content, "seed": 2}, indent=1) + "\n")
     with pytest.raises(Damaged, match=r"plan\.json: the content differs from its seal"):
+        compile_spec(file)
+
+
+def test_a_plan_whose_digest_is_not_that_of_its_content_is_refused(tmp_path: Path, spec: Path) -> None:
+    file = tmp_path / "plan.json"
+    plan = compile_spec(spec).plan
+    file.write_text(replace(plan, seed=2).text())
+    with pytest.raises(Damaged, match="its digest is not that of its content"):
         compile_spec(file)

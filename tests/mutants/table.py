@@ -60,6 +60,10 @@ ROWS = ("tests/engine/test_packing.py",)
 TILES = ("tests/engine/test_logprobs.py",)
 KEPT = ("tests/engine/test_checkpoint.py",)
 NOTED = ("tests/engine/test_journal.py",)
+STORED = ("tests/storage/test_disk.py",)
+FRAMED = ("tests/storage/test_frames.py",)
+CHECKED = ("tests/storage/test_checked_json.py",)
+INTEGRITY = ("tests/engine/test_integrity.py",)
 ORDER = ("tests/engine/test_cursor.py",)
 CREDIT = ("tests/components/test_objectives_credit.py",)
 TERMS = ("tests/components/test_objectives_terms.py",)
@@ -456,6 +460,85 @@ MUTANTS = (
         "        if target.exists():",
         "a checkpoint without a manifest",
         KEPT,
+    ),
+    Mutant("w01", DISK, "        sync(partial)\n", "", "a renamed file's bytes are not on the disk", STORED),
+    Mutant(
+        "w02", DISK, "    sync_folder(file.parent)\n    if new", "    if new", "a renamed file's name is lost", STORED
+    ),
+    Mutant(
+        "w03", DISK, "    if is_new:\n        sync_folder(file.parent)", "    pass", "a new journal is lost", STORED
+    ),
+    Mutant(
+        "w04",
+        DISK,
+        "        sync(partial)\n        rename(partial, file)",
+        "        rename(partial, file)\n        sync(file)",
+        "a file has its name before its bytes",
+        STORED,
+    ),
+    Mutant(
+        "w05", FRAMES, "if google_crc32c.value(payload) != check:", "if False:", "a changed token is trained on", FRAMED
+    ),
+    Mutant("w06", FRAMES, "if found != number:", "if False:", "a missing frame goes unnoticed", FRAMED),
+    Mutant(
+        "w07",
+        CHAINED,
+        "body if found and sha256_start(body) == found[1].decode() else None",
+        "body",
+        "a changed value in an event counts",
+        CHECKED,
+    ),
+    Mutant("w08", CHAINED, "if found != expected:", "if False:", "a missing event goes unnoticed", CHECKED),
+    Mutant("w09", SEALED, " or _text(file) != _dump(value)", "", "a changed space goes unnoticed", CHECKED),
+    Mutant("w10", SEALED, 'if row["check"] != check:', "if False:", "a changed score counts", CHECKED),
+    Mutant(
+        "w11",
+        "prerl_spec/engine/run/restoring.py",
+        '    events.require(EventsHead(**saved.state["events"]), saved.folder.name)\n',
+        "",
+        "a run goes on without its earlier events",
+        INTEGRITY,
+    ),
+    Mutant(
+        "w12",
+        "prerl_spec/engine/run/restoring.py",
+        "            _require_no_commit_so_far(session, events)\n",
+        "            pass\n",
+        "a run whose checkpoints are gone starts again silently",
+        INTEGRITY,
+    ),
+    Mutant(
+        "w13",
+        CHECKPOINT,
+        "    if passed_over:\n",
+        "    if False:\n",
+        "a run whose checkpoints are all damaged starts again silently",
+        KEPT,
+    ),
+    Mutant("w14", CHECKPOINT, "        disk.sync_folder(root)\n    except", "    except", "a new name is lost", KEPT),
+    Mutant(
+        "w15",
+        "prerl_spec/compiler/past_runs/run_folder.py",
+        "            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)\n        except",
+        "            pass\n        except",
+        "two processes write to one run",
+        ("tests/compiler/test_runs.py",),
+    ),
+    Mutant(
+        "w16",
+        EVENTS,
+        "if before is not None and _result(before) == _result(fields):",
+        "if False:",
+        "a step stands in the log twice",
+        INTEGRITY,
+    ),
+    Mutant(
+        "w17",
+        "prerl_spec/compiler/compile.py",
+        "if digest_of_plan(plan) != plan.digest:",
+        "if False:",
+        "a plan of another version's digest is run",
+        INTEGRITY,
     ),
     # --- objectives --------------------------------------------------------------------------------------------------------
     Mutant(
