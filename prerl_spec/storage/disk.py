@@ -7,11 +7,11 @@ its folder is synced. `observed` is the seam for tests: they see each operation 
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-Kind = Literal["write", "append", "sync", "rename", "truncate", "remove", "sync_folder"]
+Kind = Literal["make_folder", "write", "append", "sync", "rename", "truncate", "remove", "sync_folder"]
 
 
 class Operation(NamedTuple):
@@ -45,8 +45,7 @@ def write_whole(file: Path, content: str | bytes) -> None:
 
     Creates its folder if missing. Several processes may write the same content concurrently. Raises OSError.
     """
-    new_folder = not file.parent.is_dir()
-    file.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(file.parent)
     partial = file.with_name(f".{file.name}.{os.getpid()}")
     try:
         write(partial, content.encode("utf-8") if isinstance(content, str) else content)
@@ -56,8 +55,21 @@ def write_whole(file: Path, content: str | bytes) -> None:
         partial.unlink(missing_ok=True)
         raise
     sync_folder(file.parent)
-    if new_folder:
-        sync_folder(file.parent.parent)
+
+
+def make_folder(folder: Path) -> None:
+    """Creates a folder and its parents durably, where they are missing. Raises OSError."""
+    if not folder.is_dir():
+        make_folder(folder.parent)
+        with suppress(FileExistsError):
+            make_new_folder(folder)
+
+
+def make_new_folder(folder: Path) -> None:
+    """Creates a folder durably. Raises FileExistsError if there is anything of that name, OSError."""
+    _announce(Operation("make_folder", folder))
+    folder.mkdir()
+    sync_folder(folder.parent)
 
 
 def write(file: Path, data: bytes) -> None:

@@ -463,7 +463,12 @@ MUTANTS = (
     ),
     Mutant("w01", DISK, "        sync(partial)\n", "", "a renamed file's bytes are not on the disk", STORED),
     Mutant(
-        "w02", DISK, "    sync_folder(file.parent)\n    if new", "    if new", "a renamed file's name is lost", STORED
+        "w02",
+        DISK,
+        "    sync_folder(file.parent)\n\n\ndef make",
+        "\n\ndef make",
+        "a renamed file's name is lost",
+        STORED,
     ),
     Mutant(
         "w03", DISK, "    if is_new:\n        sync_folder(file.parent)", "    pass", "a new journal is lost", STORED

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from prerl_spec.errors import Damaged, EnvironmentUnmet, UsageError
 from prerl_spec.storage.chained_lines import last_line
+from prerl_spec.storage.disk import make_folder, make_new_folder
 from prerl_spec.storage.sealed import read_object
 
 try:
@@ -115,7 +116,7 @@ def _given_folder(folder: Path, digest: str, new: bool) -> tuple[Path, bool]:
     if folder.exists() and is_live(folder):
         raise UsageError(f"the run in {folder} is live", hint="wait for it, or name another folder")
     if not contents:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         return folder, False
     if new:
         raise UsageError(f"--new: {folder} is not empty", hint="name a folder that is absent or empty")
@@ -151,12 +152,12 @@ def _highest_unfinished(output_dir: Path, name: str, digest: str) -> Path | None
 def _lowest_free(output_dir: Path, name: str) -> Path:
     if output_dir.exists() and not output_dir.is_dir():
         raise UsageError(f"run.output_dir {output_dir} is a file", hint="name a folder")
-    output_dir.mkdir(parents=True, exist_ok=True)
+    make_folder(output_dir)
     number = 1
     while True:
         folder = output_dir / (name if number == 1 else f"{name}-{number}")
         try:
-            folder.mkdir()
+            make_new_folder(folder)
         except FileExistsError:
             number += 1
         else:

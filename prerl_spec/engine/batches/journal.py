@@ -11,6 +11,7 @@ from typing import Any
 from prerl_spec.engine.processes.disk_errors import translate_disk_errors
 from prerl_spec.errors import Damaged
 from prerl_spec.storage.checks import sha256_start
+from prerl_spec.storage.disk import make_folder
 from prerl_spec.storage.frames import Frame, append_frames, cut_torn_frame, read_frames
 from prerl_spec.storage.journal_frames import (
     SUFFIX,
@@ -40,7 +41,8 @@ class Journal:
                 hint="finish the run with the version that started it, or start a new run",
             )
         if writes:
-            folder.mkdir(exist_ok=True)
+            with translate_disk_errors(folder.name):
+                make_folder(folder)
 
     def open_step(self, phase: str, step: int, global_step: int) -> "StepJournal":
         """The journal of one step, with the entries that an interrupted process has written."""

@@ -59,9 +59,7 @@ def commit(
     target = root / folder_name(global_step)
     if target.is_dir() and problems(target) == []:
         return target
-    if not root.is_dir():
-        root.mkdir()
-        disk.sync_folder(root.parent)
+    disk.make_folder(root)
     work = root / f".tmp-{global_step}-{secrets.token_hex(4)}"
     try:
         trainer = work / "trainer"

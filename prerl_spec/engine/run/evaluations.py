@@ -71,7 +71,7 @@ class Evaluations:
             scores=entries,
         )
         self._trackers.log_scores(scores)
-        self._session.ranks.main_does(self._write_scores, "scores.json")
+        self.write_scores()
         self._session.stages.stop_if_signalled()
 
     def site(self, phase: str, position: Position) -> EvaluationSite:
@@ -95,6 +95,11 @@ class Evaluations:
     def _remember(self, global_step: int, scores: Sequence[Mapping[str, Any]]) -> None:
         values = {f"{s['task']}/{s['metric']}": float(s["value"]) for s in scores}
         self._measured.setdefault(global_step, {}).update(values)
+
+    def write_scores(self) -> None:
+        """Writes all scores so far to scores.json; a collective call. At a resume as well: a run may have been killed
+        between the event of an evaluation and this."""
+        self._session.ranks.main_does(self._write_scores, "scores.json")
 
     def _write_scores(self) -> None:
         write_whole(self._session.folder / "scores.json", array_text(scores_of(self._events.past)))

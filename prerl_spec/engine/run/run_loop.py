@@ -108,6 +108,7 @@ class RunLoop:
             self.commits.restored(restored.position)
         self.ranks.main_does(lambda: write_manifest(self.session), "manifest.json")
         if self.events.past:
+            self.evaluations.write_scores()
             self.events.write(
                 "resume",
                 global_step=self.position.global_step,

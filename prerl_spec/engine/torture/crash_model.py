@@ -74,6 +74,8 @@ class CrashModel:
         if operation.kind == "sync_folder":
             folder = self._folder(path)
             folder.durable, folder.pending = dict(folder.names), []
+        elif operation.kind == "make_folder":
+            self._folder(path)
         elif operation.kind == "rename":
             assert operation.target is not None
             assert operation.target.parent == operation.path.parent, "renamed within its folder"

@@ -1,17 +1,20 @@
 """Kills, crashes and damages runs of a spec on purpose, and compares each with an undisturbed run."""
 
 import shutil
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
 from prerl_spec.compiler.graph import Graph
 from prerl_spec.engine.inspect.fsck import check_run
+from prerl_spec.engine.record.checkpoint import problems
 from prerl_spec.engine.torture.crash_model import CrashModel, Step
 from prerl_spec.engine.torture.forked_run import Ended, run_forked
 from prerl_spec.engine.torture.outcome import outcome
 from prerl_spec.errors import PrerlError, RunFailed
+from prerl_spec.storage.chained_lines import read_lines
 from prerl_spec.storage.disk import Operation
 from prerl_spec.storage.frames import Frame, FrameKind, encoded, read_frames
 
@@ -61,9 +64,13 @@ class Torture:
     def crash(self, number: int, variant: int = 0) -> Trial:
         """The machine stops before storage operation `number`; what was not synced survives in a random subset."""
         folder = self._fresh(f"crash-{number}-{variant}")
-        CrashModel(self._steps[:number]).write_crashed(folder, self._random("crash", number, variant))
+        done = self._steps[:number]
+        CrashModel(done).write_crashed(folder, self._random("crash", number, variant))
         before = "the end" if number == len(self._steps) else _words(self._steps[number].operation)
-        return self._finish(f"crash {number}: before {before}", folder)
+        what = f"crash {number}: before {before}"
+        if lost := _lost(done, folder):
+            return Trial(what, False, f"{lost}, which was committed")
+        return self._finish(what, folder)
 
     def flips(self, count: int) -> Iterator[tuple[str, bool]]:
         """Flips single bits in copies of the finished run's files, one at a time: (file, whether `fsck` saw it)."""
@@ -136,6 +143,39 @@ def _step(frame: Frame) -> Step:
     target = Path(header["target"]) if header["target"] else None
     operation = Operation(header["kind"], Path(header["path"]), header["data"], header["size"], target)
     return Step(operation, header["seen"] if operation.kind == "sync" else None)
+
+
+def _lost(done: Sequence[Step], folder: Path) -> str | None:
+    """What these operations had made durable and the crashed folder lacks: a checkpoint, or a line of the log."""
+    lines: Counter[Path] = Counter()
+    written: Counter[Path] = Counter()
+    checkpoints: set[Path] = set()
+    renamed: set[Path] = set()
+    for operation, _ in done:
+        path = operation.path
+        if operation.kind == "append" and path.name == "events.jsonl":
+            written[path] += 1
+        elif operation.kind == "sync" and path in written:
+            lines[path] = written[path]
+        elif operation.kind == "rename" and operation.target is not None and operation.target.name.startswith("step-"):
+            renamed.add(operation.target)
+        elif operation.kind == "sync_folder":
+            checkpoints |= {target for target in renamed if target.parent == path}
+        elif operation.kind == "remove":
+            checkpoints.discard(path)
+    for path, count in lines.items():
+        if len(read_lines(folder / path).entries) < count and _is_named(done, path):
+            return f"a line of {path} is lost"
+    for path in sorted(checkpoints):
+        if problems(folder / path):
+            return f"{path} is lost"
+    return None
+
+
+def _is_named(done: Sequence[Step], path: Path) -> bool:
+    """Whether the folder was synced after the file got its name."""
+    first = next(n for n, (operation, _) in enumerate(done) if operation.path == path)
+    return any(o.kind == "sync_folder" and o.path == path.parent for o, _ in done[first:])
 
 
 def _words(operation: Operation) -> str:
