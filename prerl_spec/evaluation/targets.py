@@ -12,7 +12,7 @@ from typing import Any
 from prerl_spec.compiler.build_graph import registry_of, require_local_code_allowed
 from prerl_spec.compiler.compile import compile_spec, read_plan
 from prerl_spec.engine.record import checkpoint
-from prerl_spec.errors import EnvironmentUnmet, UsageError
+from prerl_spec.errors import Damaged, EnvironmentUnmet, UsageError
 from prerl_spec.registry import entry_points
 from prerl_spec.registry.component import Kind
 from prerl_spec.registry.kinds.judging import Verifier
@@ -48,6 +48,8 @@ class Target:
     """Whether its scores must not depend on the number of processes."""
     data: Mapping[str, Any] = field(default_factory=dict)
     """Data sets of the spec; one of them may provide the model's tokenizer."""
+    passed_over: tuple[str, ...] = ()
+    """The run's newer checkpoints that are damaged, each with what is wrong with it."""
 
 
 def find_target(text: str, *, local_code: bool = False) -> Target:
@@ -58,6 +60,7 @@ def find_target(text: str, *, local_code: bool = False) -> Target:
         if (path / "checkpoints").is_dir() or (path / "plan.json").is_file():
             return _run(path, local_code)
         if (path / "config.json").is_file():
+            _refuse_changed_checkpoint(path)
             return _folder(path)
         raise UsageError(f"{path} is neither a run folder nor a model folder", hint="name a folder with config.json")
     if path.is_file() or path.suffix == ".toml":
@@ -82,6 +85,18 @@ def component(kind: Kind, use: str, settings: Mapping[str, Any], on: entry_point
     return declaration.model_validate(dict(settings))
 
 
+def _refuse_changed_checkpoint(folder: Path) -> None:
+    """Raises Damaged for a copy of a checkpoint in which a file was changed; files that were left out are not missed."""
+    if not (folder / checkpoint.MANIFEST).is_file():
+        return
+    if changed := checkpoint.problems(folder, whole=False):
+        raise Damaged(
+            f"{folder} is a checkpoint, and {changed[0]}",
+            file=folder,
+            hint=f"restore the file; remove {checkpoint.MANIFEST} if you changed it on purpose",
+        )
+
+
 def _run(folder: Path, local_code: bool) -> Target:
     saved = checkpoint.newest(folder / "checkpoints")
     if saved is None:
@@ -100,6 +115,7 @@ def _run(folder: Path, local_code: bool) -> Target:
         global_step=saved.global_step,
         generated_tokens=state["generated_tokens"],
         trained_tokens=state["trained_tokens"],
+        passed_over=saved.passed_over,
         **conditions_of(plan, index, _registry(folder / "plan.json", plan, local_code)),
     )
 

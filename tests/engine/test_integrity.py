@@ -14,6 +14,7 @@ from prerl_spec.compiler.compile import compile_spec
 from prerl_spec.engine.inspect.fsck import check_run
 from prerl_spec.engine.torture.outcome import outcome
 from prerl_spec.errors import Damaged
+from prerl_spec.evaluation.targets import find_target
 from tests.engine.runs import Heard, start, steps_of
 from tests.run_files import frames_of, write_frames
 
@@ -304,3 +305,17 @@ def test_a_plan_whose_digest_is_not_that_of_its_content_is_refused(tmp_path: Pat
     file.write_text(replace(plan, seed=2).text())
     with pytest.raises(Damaged, match="its digest is not that of its content"):
         compile_spec(file)
+
+
+def test_eval_tells_which_checkpoint_it_passes_over_and_refuses_a_changed_one(
+    finished: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    newest = finished / "checkpoints" / "step-000004"
+    flip(newest / "model.safetensors", 2000)
+    assert find_target(str(finished)).passed_over == (
+        "checkpoint step-000004 is damaged (model.safetensors is missing or differs)",
+    )
+    assert main(["eval", str(newest), "--tasks", "arithmetic_chains_easy", "--limit", "1"]) == 5
+    assert "step-000004 is a checkpoint, and model.safetensors is missing or differs" in capsys.readouterr().err
+    shutil.rmtree(finished / "checkpoints" / "step-000003" / "trainer")
+    assert find_target(str(finished / "checkpoints" / "step-000003")).name == "step-000003"

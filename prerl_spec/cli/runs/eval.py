@@ -1,13 +1,14 @@
 """`prerl-spec eval TARGET --tasks A,B`: scores a run, a model folder or a hub model on lm-eval tasks, without a spec."""
 
 import argparse
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from prerl_spec.cli.shared.launcher import add_processes, launch, processes_to_start
 from prerl_spec.cli.shared.option_values import assignment, names, positive
-from prerl_spec.cli.shared.rank_environment import is_main
+from prerl_spec.cli.shared.rank_environment import is_main, reports_findings
 from prerl_spec.cli.shared.ticker import Ticker
 
 
@@ -64,6 +65,9 @@ def run(arguments: argparse.Namespace) -> int:
     evaluator = _evaluator(arguments)
     check_names(evaluator.tasks, [Path(folder) for folder in evaluator.include])
     target = find_target(arguments.target, local_code=arguments.local_code)
+    if reports_findings():
+        for damaged in target.passed_over:
+            print(f"warning: {damaged}: scoring step {target.global_step}", file=sys.stderr)
     if arguments.invariant:
         target = replace(target, invariant=True)
     out = arguments.out if arguments.out is not None else target.out

@@ -120,15 +120,17 @@ def retain(root: Path, keep: int, forever: frozenset[int]) -> None:
         shutil.rmtree(leftover, ignore_errors=True)
 
 
-def problems(folder: Path) -> list[str]:
-    """The faults of a checkpoint, empty if every byte is unchanged since it was written."""
+def problems(folder: Path, *, whole: bool = True) -> list[str]:
+    """The faults of a checkpoint, empty if every byte is unchanged since it was written; without `whole` files may be
+    missing."""
     try:
         listed = read_object(folder / MANIFEST)["files"]
     except FileNotFoundError:
         return [f"{MANIFEST} is missing"]
     except (OSError, Damaged) as error:
         return [f"{MANIFEST} cannot be used: {error}"]
-    return [f"{name} is missing or differs" for name, entry in listed.items() if _entry(folder / name) != entry]
+    found = {name: _entry(folder / name) for name in listed if whole or (folder / name).is_file()}
+    return [f"{name} is missing or differs" for name, entry in found.items() if entry != listed[name]]
 
 
 def folders(root: Path) -> list[Path]:
