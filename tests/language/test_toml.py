@@ -289,3 +289,21 @@ def test_a_byte_order_mark_stands_once_and_at_the_start(data: bytes, wanted: lis
 def test_a_malformed_number_suggests_the_one_that_was_meant(word: str, meant: str | None) -> None:
     (found,) = read_text(f"a = {word}\n", "a.toml").diagnostics
     assert [found.code, *(s.replacement for s in found.suggestions)] == ["E0106", *([meant] if meant else [])]
+
+
+@pytest.mark.parametrize(
+    ("text", "form"),
+    [
+        ("[phases]\n[[phases]]\n", "`phases` is a list: write `[[phases]]` in both places"),
+        ("[[phases]]\n[phases]\n", "`phases` is a list: write `[[phases]]` in both places"),
+        ("[filters]\n[[filters]]\n", "`filters` is a list: write `[[filters]]` in both places"),
+        ("[run]\n[[run]]\n", "`run` is one table: write `[run]`"),
+        ("[[run]]\n[run]\n", "`run` is one table: write `[run]`"),
+        ("[sampler]\n[[sampler]]\n", "`sampler` is one table: write `[sampler]`"),
+        ("[mine]\n[[mine]]\n", "write `[mine]` or `[[mine]]` in both places"),
+        ("[[phases]]\n[phases.data]\n[[phases.data]]\n", "write `[data]` or `[[data]]` in both places"),
+    ],
+)
+def test_a_header_of_the_other_form_is_told_which_one_the_language_has(text: str, form: str) -> None:
+    (found,) = read_text(text, "a.toml").diagnostics
+    assert (found.code, found.caret) == ("E0208", form)
