@@ -45,6 +45,42 @@ MISTAKES = {
         "optimizer.biuld(named_parameters)",
         '"Optimizer" has no attribute "biuld"',
     ),
+    "a misspelt setting of a schedule, where a phase is planned": (
+        "compiler/planning/phase_plan.py",
+        "roles.schedule.planned.optimizer",
+        "roles.schedule.planned.optimiser",
+        '"Schedule" has no attribute "optimiser"',
+    ),
+    "a sampler's setting asked of an evaluator, where its tokens are planned": (
+        "compiler/planning/evaluation_plan.py",
+        "questions * evaluator.samples",
+        "questions * evaluator.group_size",
+        '"Evaluator" has no attribute "group_size"',
+    ),
+    "a misspelt member of the own verifier of data, where rows are checked": (
+        "compiler/planning/row_rules.py",
+        'verifier.check_gold("")',
+        'verifier.check_answer("")',
+        'has no attribute "check_answer"',
+    ),
+    "a misspelt member of a model, where a run is planned": (
+        "compiler/planning/planner.py",
+        "served_model(resolved).planned.dtype",
+        "served_model(resolved).planned.d_type",
+        '"Model" has no attribute "d_type"',
+    ),
+    "a rule between components that reads a misspelt member": (
+        "compiler/rules/phase_rules.py",
+        "schedule.max_steps is not None",
+        "schedule.max_step is not None",
+        '"Schedule" has no attribute "max_step"',
+    ),
+    "a component's own rule that reads a misspelt member of its neighbour": (
+        "registry/sampler_settings.py",
+        "wiring.objective.uses_rollouts",
+        "wiring.objective.samples",
+        '"Objective" has no attribute "samples"',
+    ),
     "a probe that is asked for its steps": (
         "engine/run/phase_runner.py",
         "named.component.every == 0",

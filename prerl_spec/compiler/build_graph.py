@@ -12,7 +12,7 @@ from prerl_spec.compiler.plan import ComponentPlan, PhasePlan, Plan
 from prerl_spec.errors import Drift, EnvironmentUnmet
 from prerl_spec.registry.component import Component
 from prerl_spec.registry.entry_points import Entry, PluginFault, Registry, installed, load
-from prerl_spec.registry.kind_protocols import BASES, missing_members
+from prerl_spec.registry.kind_protocols import require_members
 from prerl_spec.registry.kinds.sampler import Sampler
 from prerl_spec.registry.local import local_entries
 
@@ -20,21 +20,14 @@ from prerl_spec.registry.local import local_entries
 def build_graph(plan: Plan, spec_text: str) -> Graph:
     """The graph that a plan describes.
 
-    Raises EnvironmentUnmet for a component that is not installed, Drift for one of another behaviour version.
+    Raises EnvironmentUnmet for a component that is not installed or lacks a member of its kind, Drift for one of another
+    behaviour version.
     """
     registry = registry_of(plan)
 
     def named(component: ComponentPlan) -> Named[Any]:
-        """Typed by its kind's Protocol. Raises EnvironmentUnmet for a component that lacks a member of the Protocol."""
-        declared = rebuild_component(component, registry)
-        if missing := missing_members(declared):
-            base = BASES.get(declared.kind)
-            raise EnvironmentUnmet(
-                f"{Code.PLUGIN_DECLARATION}: the {declared.kind} `{component.use}` of {component.distribution} lacks "
-                f"{', '.join(f'`{name}`' for name in missing)}",
-                hint="update it" if base is None else f"update it: `{base}` of prerl_spec.sdk provides default members",
-            )
-        return Named(component.use, declared)
+        """Typed by its kind's Protocol."""
+        return Named(component.use, rebuild_component(component, registry))
 
     def optional(component: ComponentPlan | None) -> Named[Any] | None:
         return None if component is None else named(component)
@@ -133,7 +126,8 @@ def default_sampler(plan: Plan, registry: Registry) -> Named[Sampler] | None:
 def rebuild_component(planned: ComponentPlan, registry: Registry) -> Component:
     """The component of a plan, with its planned settings.
 
-    Raises EnvironmentUnmet where it is not installed or cannot be imported, Drift for another behaviour version.
+    Raises EnvironmentUnmet where it, or a component in its slots, is not installed, cannot be imported or lacks a
+    member of its kind, Drift for another behaviour version.
     """
     name = planned.use.partition("@")[0]
     entries = [e for e in registry.providers(planned.kind, name) if e.distribution == planned.distribution]  # type: ignore[arg-type]
@@ -158,7 +152,9 @@ def rebuild_component(planned: ComponentPlan, registry: Registry) -> Component:
         else rebuild_component(inner, registry)
         for slot, inner in planned.slots.items()
     }
-    return component.model_validate({**planned.settings, **slots})
+    built = component.model_validate({**planned.settings, **slots})
+    require_members(built, planned.use, planned.distribution)
+    return built
 
 
 def require_same_data(plan: Plan) -> None:

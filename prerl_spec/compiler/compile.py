@@ -108,9 +108,11 @@ def _compile_plan(plan: Plan, local_code: bool) -> Compiled:
 
 def require_met(plan: Plan) -> None:
     """Checks every prerequisite again on this machine; raises EnvironmentUnmet listing the unmet ones with hints."""
-    unmet = [need for need in check_again(plan.prerequisites, detect_hardware()) if need.met is False]
+    unmet = [
+        prerequisite for prerequisite in check_again(plan.prerequisites, detect_hardware()) if prerequisite.met is False
+    ]
     if not unmet:
         return
     lines = [f"{n.what} {n.name} (for {', '.join(n.by)}): {n.found}\n    = help: {n.hint}" for n in unmet]
-    count = "a need is" if len(lines) == 1 else f"{len(lines)} needs are"
+    count = "a prerequisite is" if len(lines) == 1 else f"{len(lines)} prerequisites are"
     raise EnvironmentUnmet("\n  ".join([f"{count} not met on this machine", *lines]))

@@ -143,18 +143,31 @@ def from_plain(value: Any, span: Span | None = None) -> Node:
 
 def walk(node: Node, path: str = "") -> Iterator[tuple[str, Node]]:
     """Every node with its path, the node itself first, in written order."""
-    yield path, node
-    if isinstance(node, Table):
-        for key, entry in node.entries.items():
-            yield from walk(entry.value, join_path(path, key))
-    elif isinstance(node, Array):
-        for index, item in enumerate(node.items):
-            yield from walk(item, join_path(path, index))
+    left = [(path, node)]
+    while left:
+        where, one = left.pop()
+        yield where, one
+        if isinstance(one, Table):
+            left += [(join_path(where, key), entry.value) for key, entry in reversed(one.entries.items())]
+        elif isinstance(one, Array):
+            left += [(join_path(where, index), one.items[index]) for index in reversed(range(len(one.items)))]
+
+
+def parts(node: Node) -> Iterator[Node]:
+    """The nodes of `walk`, without the cost of their paths."""
+    left = [node]
+    while left:
+        one = left.pop()
+        yield one
+        if isinstance(one, Table):
+            left += [entry.value for entry in reversed(one.entries.values())]
+        elif isinstance(one, Array):
+            left += reversed(one.items)
 
 
 def holds_invalid(node: Node) -> bool:
     """Whether this node or anything under it could not be parsed."""
-    return any(isinstance(n, Invalid) for _, n in walk(node))
+    return any(isinstance(part, Invalid) for part in parts(node))
 
 
 def copied(node: Node) -> Node:

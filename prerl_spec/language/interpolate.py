@@ -8,7 +8,19 @@ from dataclasses import dataclass, field, replace
 from prerl_spec.codes import Code
 from prerl_spec.errors import Diagnostic, Label, Span, Suggestion
 from prerl_spec.language.compose import find
-from prerl_spec.language.document import Array, Entry, Invalid, Node, Scalar, Table, copied, join_path, split_path, walk
+from prerl_spec.language.document import (
+    Array,
+    Entry,
+    Invalid,
+    Node,
+    Scalar,
+    Table,
+    copied,
+    join_path,
+    parts,
+    split_path,
+    walk,
+)
 from prerl_spec.language.spec import is_component_place
 from prerl_spec.language.suggest import nearest, one_of
 
@@ -21,8 +33,8 @@ LONGEST_CHAIN = 50
 """Most references that may follow one another in a chain."""
 MOST_INTERPOLATED = 2**20
 """Most bytes that all references together may insert: a few lines that double each other would fill any memory."""
-_COPY = 16
-"""Least bytes counted for each value of a copied table or list."""
+_COPY = 64
+"""Least bytes counted for each value of a copied table or list, which takes memory and time whatever its text."""
 MOST_SUGGESTED = 50
 """Most undefined references that get a suggestion: each is compared with every known name."""
 _VARIABLE = re.compile(r"vars\.[A-Za-z0-9_-]+")
@@ -64,7 +76,7 @@ def interpolate(
 
 def _used_in(file: Table) -> Iterator[str]:
     """The variables that a file refers to."""
-    for _, node in walk(file):
+    for node in parts(file):
         if isinstance(node, Scalar) and isinstance(node.value, str) and "${" in node.value:
             yield from (_first_two(m[1]) for m in _PIECE.finditer(node.value) if m[1])
 
@@ -293,7 +305,7 @@ def _size(value: object) -> int:
 
 def _sizes(node: Node) -> Iterator[int]:
     """Bytes of each value in or under a node, at least `_COPY` each: an empty value also costs memory to copy."""
-    for _, part in walk(node):
+    for part in parts(node):
         yield max(_COPY, _size(part.value) if isinstance(part, Scalar) else 0)
 
 
@@ -331,7 +343,7 @@ def _put(holder: Table | Array, key: str | int, node: Node) -> None:
 
 def _placed(node: Node, span: Span | None) -> Node:
     """A copied tree with every span set to that of the reference."""
-    for _, part in walk(node):
+    for part in parts(node):
         if not isinstance(part, Invalid):
             part.via = part.via or part.span
         if isinstance(part, Scalar):

@@ -3,6 +3,7 @@
 The grammar of tables and statements is in `toml.py`.
 """
 
+import json
 import re
 import tomllib
 from bisect import bisect_right
@@ -29,6 +30,11 @@ _BODY = {
 }
 """Every valid string body, by its opening quotes. Possessive, so that a string of megabytes is scanned once."""
 _MORE_QUOTES = {quote: re.compile(f"{quote}{{0,2}}") for quote in ('"', "'")}
+_FOLD = re.compile(r"\\[ \t]*\n[ \t\n]*")
+_SMALL_U, _LARGE_U = re.compile(r"\\U0000(.{4})"), re.compile(r"\\U00(.{6})")
+"""A code point that JSON writes as `\\uXXXX`, and one above, of which it would write a surrogate pair."""
+_PAIR = "\ud800"
+"""Stands for an escaped backslash while a body is decoded: no escape and no UTF-8 file yields it."""
 _TO_DECODE = re.compile(r"\\(?:u(.{4})|U(.{8})|([ \t]*\n[ \t\n]*)|(.))")
 _SHORT_ESCAPES = {"b": "\b", "t": "\t", "n": "\n", "f": "\f", "r": "\r", '"': '"', "\\": "\\"}
 _NUMBER_LIKE = re.compile(r"[+-]?\.?\d|[+-]|\.")
@@ -38,7 +44,11 @@ _DATE = re.compile(r"\d{4}-\d{2}-\d{2}[ ]\d{2}:\d{2}")
 
 
 LONG = 10_000
-"""Length in characters from which a string takes the faster path, and a bare word is rejected."""
+"""Length in characters from which a bare word is rejected."""
+LONG_STRING = 1_000
+"""Length in characters from which a string is decoded as a whole, and not read a second time by tomllib."""
+_STAND_IN = "\ufdd0{}"
+"""What stands for a long string in the text that tomllib reads: U+FDD0 is not a character of any text."""
 DEEPEST = 64
 """Most levels of nesting, and most segments of a key; no real spec comes near."""
 
@@ -71,7 +81,9 @@ class Lexer:
         self.file = file
         self.at = 0
         self.is_too_deep = False
-        self._plain_strings: list[tuple[int, int, int]] = []
+        self._long_strings: list[tuple[int, int, str]] = []
+        """Start and end, with the quotes, and the value, of those before the first fault: later ones may be misread."""
+        self.has_faults = False
         self._starts = [0, *(m.end() for m in re.finditer("\n", text))]
 
     def span(self, start: int, end: int) -> Span:
@@ -162,21 +174,22 @@ class Lexer:
         fence = quote * 3 if self.text.startswith(quote * 3, self.at) else quote
         self.at += len(fence)
         body = self._body(start, fence)
-        if quote == '"' and len(body) >= LONG and "\\" not in body and "'''" not in body:
-            self._plain_strings.append((start, self.at, len(fence)))
-        return body if quote == "'" else unescaped(body)
+        value = body if quote == "'" else unescaped(body)
+        if len(body) >= LONG_STRING and not self.has_faults:
+            self._long_strings.append((start, self.at, value))
+        return value
 
-    def in_single_quotes(self) -> str | None:
-        """A text with the same values that tomllib parses faster, or None where there are no long strings.
+    def shortened(self) -> tuple[str, dict[str, str]] | None:
+        """The text with a short string in place of each long one, and what each stands for; None if none is long.
 
-        tomllib scans double-quoted strings character by character: long ones without escapes are put in triple single
-        quotes.
+        tomllib decodes escapes one by one and scans double-quoted strings character by character.
         """
-        pieces, behind = [], 0
-        for start, stop, fence in self._plain_strings:
-            pieces += [self.text[behind:start], "'''", self.text[start + fence : stop - fence], "'''"]
-            behind = stop
-        return "".join([*pieces, self.text[behind:]]) if pieces else None
+        pieces, behind, meant = [], 0, {}
+        for number, (start, stop, value) in enumerate(self._long_strings):
+            stand_in = _STAND_IN.format(number)
+            pieces += [self.text[behind:start], f"'{stand_in}'"]
+            behind, meant[stand_in] = stop, value
+        return ("".join([*pieces, self.text[behind:]]), meant) if meant else None
 
     def _body(self, start: int, fence: str) -> str:
         """The body between the quotes, read in one match; line ends become `\\n`, and one directly after opening triple
@@ -262,8 +275,21 @@ class Lexer:
 
 
 def unescaped(body: str) -> str:
-    """A double-quoted string's body with its escapes decoded and its folded lines joined."""
-    return _TO_DECODE.sub(_decoded, body) if "\\" in body else body
+    """A double-quoted string's valid body with its escapes decoded and its folded lines joined."""
+    if "\\" not in body:
+        return body
+    return _TO_DECODE.sub(_decoded, body) if len(body) < LONG_STRING or _PAIR in body else _decoded_at_once(body)
+
+
+def _decoded_at_once(body: str) -> str:
+    """The same for a long body, without a call for each escape: what JSON does not know is put in its words."""
+    single = body.replace("\\\\", _PAIR)  # from here on every backslash begins an escape that is not of a backslash
+    single = _FOLD.sub("", single).replace('\\"', '"').replace('"', '\\"')
+    if "\\U" in single:
+        single = _LARGE_U.sub(lambda m: chr(int(m[1], 16)), _SMALL_U.sub(r"\\u\1", single))
+    value = json.loads('"' + single.replace(_PAIR, "\\\\") + '"', strict=False)
+    assert isinstance(value, str), "the text between two quotes is a string"
+    return value
 
 
 def _decoded(escape: re.Match[str]) -> str:

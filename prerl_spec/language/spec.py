@@ -2,7 +2,7 @@
 
 import re
 from functools import cache
-from typing import Annotated, Any, Literal, NamedTuple, get_args
+from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -201,6 +201,14 @@ def places_of(kind: str) -> tuple[str, ...]:
         for part in info.metadata
         if isinstance(part, Part) and part.kind == kind
     )
+
+
+def holds_list(key: str) -> bool | None:
+    """Whether a key of the top level holds a list; None for one that the grammar does not know."""
+    info = Spec.model_fields.get(key)
+    if info is None:
+        return None
+    return any(get_origin(form) is tuple for form in (info.annotation, *get_args(info.annotation)))
 
 
 def header_of(path: str) -> str:

@@ -3,6 +3,7 @@
 from prerl_spec.codes import Code
 from prerl_spec.errors import Diagnostic, Label, Span
 from prerl_spec.language.document import Array, Entry, Invalid, Node, Table
+from prerl_spec.language.spec import holds_list
 
 Key = tuple[str, Span]
 
@@ -97,7 +98,7 @@ class Tables:
             self.here = Table(span=header, header=header, name=last_span, form="header")
             table.entries[last] = Entry(last, last_span, self.here)
         else:
-            self._reopen(there, last_span, header)
+            self._reopen(there, last_span, header, self._form(table, last))
 
     def _open_item(self, table: Table, entry: Entry | None, key: str, span: Span, header: Span) -> None:
         item = Table(span=header, header=header, name=span, form="header")
@@ -109,12 +110,23 @@ class Tables:
             self.here, self._adrift = item, None
         elif isinstance(entry.value, Table) and entry.value.form != "inline":
             message = f"`[[{key}]]` is a list of tables, but `[{key}]` is a table"
-            self._twice(Code.TABLE_OR_LIST, span, entry, message, f"write `[{key}]` or `[[{key}]]` in both places")
+            self._twice(Code.TABLE_OR_LIST, span, entry, message, self._form(table, key))
             entry.value = Invalid(entry.value.span)  # unknown which one was meant, and which table owns later keys
         elif not isinstance(entry.value, Invalid):
             self._twice(Code.DUPLICATE_KEY, span, entry, f"`{key}` already has a value")
 
-    def _reopen(self, entry: Entry, span: Span, header: Span) -> None:
+    def _form(self, holder: Table, key: str) -> str:
+        """What to write where a key has a header of each form."""
+        is_list = holds_list(key) if holder is self.root else None
+        if is_list is None:
+            return f"write `[{key}]` or `[[{key}]]` in both places"
+        return (
+            f"`{key}` is a list: write `[[{key}]]` in both places"
+            if is_list
+            else f"`{key}` is one table: write `[{key}]`"
+        )
+
+    def _reopen(self, entry: Entry, span: Span, header: Span, form: str) -> None:
         """A header whose table already exists: valid if only its children are defined so far."""
         node = entry.value
         if isinstance(node, Table) and node.form == "implicit":
@@ -126,7 +138,7 @@ class Tables:
             self.here, self._repeated = node, True
         elif isinstance(node, Array) and node.of_headers:
             message = f"`[{entry.key}]` is a table, but `[[{entry.key}]]` is a list of tables"
-            self._twice(Code.TABLE_OR_LIST, span, entry, message, f"write `[[{entry.key}]]`")
+            self._twice(Code.TABLE_OR_LIST, span, entry, message, form)
             self._adrift = node
         elif not isinstance(node, Invalid):
             self._twice(Code.DUPLICATE_KEY, span, entry, f"`{entry.key}` already has a value")

@@ -7,11 +7,13 @@ and the tree has no spans; if it rejects what this parser accepts, its error is 
 import math
 import re
 import tomllib
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from prerl_spec.codes import Code
 from prerl_spec.errors import Diagnostic, Span, Suggestion
-from prerl_spec.language.document import Array, Document, Entry, Invalid, Node, Scalar, Table, from_plain, plain, walk
+from prerl_spec.language.document import Array, Document, Entry, Invalid, Node, Scalar, Table, from_plain, parts, plain
 from prerl_spec.language.encoding import decode
 from prerl_spec.language.lexing import DEEPEST, Fault, Lexer
 from prerl_spec.language.recovery import STATEMENT, closing_brackets, next_header, next_statement
@@ -45,7 +47,7 @@ def _spoil(node: Node, places: list[Span]) -> None:
                 return Invalid(span)
         return value
 
-    for _, part in walk(node) if places else ():
+    for part in parts(node) if places else ():
         if isinstance(part, Table):
             part.entries = {k: Entry(k, e.span, spoilt(e.value)) for k, e in part.entries.items()}
         elif isinstance(part, Array):
@@ -61,7 +63,7 @@ def _document(text: str, file: str) -> Document:
     reader = _Reader(text, file)
     reader.statements()
     document = Document(file, text, reader.tables.root, reader.tables.diagnostics, reader.has_gaps)
-    if reader.is_too_deep or _is_confirmed(document, reader.in_single_quotes()):
+    if reader.is_too_deep or _is_settled(document, reader.shortened()):
         return document
     try:
         values = tomllib.loads(text)
@@ -80,14 +82,19 @@ def _document(text: str, file: str) -> Document:
     return document
 
 
-def _is_confirmed(document: Document, faster: str | None) -> bool:
-    """Whether tomllib reads the document's values from the faster text; False if that is unknown."""
-    if faster is None or document.diagnostics:
+def _is_settled(document: Document, shortened: tuple[str, dict[str, str]] | None) -> bool:
+    """Whether tomllib judges the shortened text as the document was judged: the same values, or mistakes as well.
+
+    False if that is unknown: then it has to read the whole text.
+    """
+    if shortened is None:
         return False
+    text, meant = shortened
     try:
-        return _same(plain(document.root), tomllib.loads(faster))
+        values = tomllib.loads(text)
     except (ValueError, RecursionError):
-        return False
+        return bool(document.diagnostics)
+    return not document.diagnostics and _same(plain(document.root), values, meant)
 
 
 def read_value(text: str, file: str, start: int = 0) -> Node:
@@ -321,6 +328,7 @@ class _Reader(Lexer):
     # --- after an error ---------------------------------------------------------------------------------------------
 
     def _report(self, fault: Fault) -> None:
+        self.has_faults = True
         suggestions = (Suggestion(fault.caret, fault.suggestion),) if fault.suggestion is not None else ()
         span = self.span(fault.start, max(fault.end, fault.start + 1))
         if span.end_line > span.line:  # a fault at the line's end is shown after its last character
@@ -355,14 +363,19 @@ def _tomllib_error(error: tomllib.TOMLDecodeError, file: str) -> Diagnostic:
     return Diagnostic(Code.TOML_SYNTAX, message, Span(file, line, column, line, column + 1))
 
 
-def _same(ours: Any, theirs: Any) -> bool:
-    """Equality that distinguishes 1 from true and from 1.0, and treats nan as equal to itself."""
+def _same(ours: Any, theirs: Any, meant: Mapping[str, str] = MappingProxyType({})) -> bool:
+    """Equality that distinguishes 1 from true and from 1.0, and treats nan as equal to itself.
+
+    `meant` has the strings that some of theirs stand for.
+    """
     if type(ours) is not type(theirs):
         return False
     if isinstance(ours, dict):
-        return ours.keys() == theirs.keys() and all(_same(v, theirs[k]) for k, v in ours.items())
+        return ours.keys() == theirs.keys() and all(_same(v, theirs[k], meant) for k, v in ours.items())
     if isinstance(ours, list):
-        return len(ours) == len(theirs) and all(_same(a, b) for a, b in zip(ours, theirs, strict=True))
+        return len(ours) == len(theirs) and all(_same(a, b, meant) for a, b in zip(ours, theirs, strict=True))
+    if isinstance(ours, str):
+        return bool(ours == meant.get(theirs, theirs))
     if isinstance(ours, float) and math.isnan(ours):
         return math.isnan(theirs)
     return bool(ours == theirs)

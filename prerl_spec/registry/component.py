@@ -9,6 +9,11 @@ from pydantic import BaseModel, ConfigDict, model_validator
 
 from prerl_spec.codes import Code
 from prerl_spec.registry.kind_names import Kind as Kind
+from prerl_spec.registry.kinds.judging import Verifier
+from prerl_spec.registry.kinds.model import Model
+from prerl_spec.registry.kinds.objective import Objective
+from prerl_spec.registry.kinds.sampler import Sampler
+from prerl_spec.registry.kinds.schedule import Optimizer, Schedule
 
 Fact = Literal["min_group", "sampler_logprobs", "max_steps"]
 """Facts that compiler rules check: of an objective, the attempts that its baseline needs and whether it reads the
@@ -90,23 +95,26 @@ class Conflict(NamedTuple):
 
 @dataclass(frozen=True)
 class Wiring:
-    """What a component's rules can read of its phase: validated declarations, nothing heavy."""
+    """What a component's rules can read of its phase: validated declarations, nothing heavy.
+
+    A neighbour is None if the phase has none, or if it is invalid or lacks a member of its kind.
+    """
 
     written: frozenset[str]
     """Names of the component's own settings that the spec writes (the rest are defaults)."""
     phase: str | None = None
     updates_per_batch: int = 1
     is_last_phase: bool = False
-    model: "Component | None" = None
-    sampler: "Component | None" = None
-    verifier: "Component | None" = None
-    optimizer: "Component | None" = None
-    objective: "Component | None" = None
-    schedule: "Component | None" = None
-    next_optimizer: "Component | None" = None
-    objectives: "tuple[Component, ...]" = ()
+    model: Model | None = None
+    sampler: Sampler | None = None
+    verifier: Verifier | None = None
+    optimizer: Optimizer | None = None
+    objective: Objective | None = None
+    schedule: Schedule | None = None
+    next_optimizer: Optimizer | None = None
+    objectives: tuple[Objective, ...] = ()
     """Of every phase, for a component that serves the whole run (a model, an adapter); empty if one is invalid."""
-    samplers: "tuple[Component, ...]" = ()
+    samplers: tuple[Sampler, ...] = ()
     """The same for the samplers of phases that have one."""
     has_rewards: bool = False
     """Whether reward terms are added to the verifier's score."""

@@ -4,6 +4,8 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
+from prerl_spec.codes import Code
+from prerl_spec.errors import EnvironmentUnmet
 from prerl_spec.needs import View
 from prerl_spec.registry.component import Component
 from prerl_spec.registry.kind_names import Kind
@@ -42,6 +44,7 @@ BASES: Mapping[Kind, str] = {
 }
 """What authors may subclass in place of Component."""
 
+_ABSENT = object()
 OF_PARTS = ("needs", "reads", "credit", "terms")
 """Members of an objective that the engine uses on its parts only."""
 
@@ -54,9 +57,24 @@ def members(kind: Kind) -> tuple[str, ...]:
 
 
 def missing_members(component: Component) -> list[str]:
-    """Members of its kind's Protocol that a component lacks; a sum of objectives needs no `OF_PARTS`."""
-    left_out = OF_PARTS if parts_of(component) else ()
-    return [name for name in members(component.kind) if name not in left_out and not hasattr(component, name)]
+    """Members of its kind's Protocol that a component lacks; a sum of objectives needs no `OF_PARTS`.
+
+    Looked up without running properties: those of a plugin may raise anything.
+    """
+    absent = [name for name in members(component.kind) if inspect.getattr_static(component, name, _ABSENT) is _ABSENT]
+    return [name for name in absent if name not in OF_PARTS or not parts_of(component)]
+
+
+def require_members(component: Component, use: str, distribution: str) -> None:
+    """Raises EnvironmentUnmet (E0305) for a component that lacks a member of its kind's Protocol."""
+    if not (missing := missing_members(component)):
+        return
+    base = BASES.get(component.kind)
+    raise EnvironmentUnmet(
+        f"{Code.PLUGIN_DECLARATION}: the {component.kind} `{use}` of {distribution} lacks "
+        f"{', '.join(f'`{name}`' for name in missing)}",
+        hint="update it" if base is None else f"update it: `{base}` of prerl_spec.sdk provides default members",
+    )
 
 
 def parts_of(component: Any) -> tuple[Component, ...]:

@@ -41,7 +41,7 @@ class SamplerSettings(Component):
 
     def check(self, wiring: Wiring) -> Iterable[Conflict]:
         """A greedy sampler cannot serve a phase that trains on its samples."""
-        if self.temperature == 0 and getattr(wiring.objective, "uses_rollouts", False):
+        if self.temperature == 0 and wiring.objective is not None and wiring.objective.uses_rollouts:
             yield Conflict(
                 Code.CONTRADICTION,
                 "temperature 0 in a phase that trains on its samples: its log-probabilities are those of the tempered "

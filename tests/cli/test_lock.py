@@ -219,11 +219,9 @@ def test_a_component_whose_code_has_changed_is_drift(
 
 
 LOCAL = """
-from prerl_spec.sdk import Component
+from prerl_spec.sdk import BinaryVerifier
 
-class MyJudge(Component):
-    kind = "verifier"
-    def provides(self): return frozenset({"reward[binary]"})
+class MyJudge(BinaryVerifier):
     def judge(self, response, gold): return response == gold
 """
 

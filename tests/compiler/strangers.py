@@ -1,19 +1,24 @@
 """A stranger's components, for wiring that no built-in needs: ports of their own, rewards, rules left to the compiler."""
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from prerl_components.objectives.policy_gradients.grpo import Grpo
 
 from prerl_spec.registry.entry_points import Entry, Registry, installed
 from prerl_spec.sdk import (
+    Array,
     Attempt,
     BinaryVerifier,
     Component,
     Conditional,
+    Credit,
     Group,
     Need,
     OnePartObjective,
     Outcome,
+    Step,
+    Tokens,
     Verdict,
 )
 
@@ -47,6 +52,12 @@ class Weighed(OnePartObjective):
 
     def needs(self) -> frozenset[Need]:
         return frozenset({Need(Conditional(), "policy"), Need(Conditional(), "sampler")})
+
+    def credit(self, step: Step, known: Mapping[Need, Array]) -> Credit:
+        return Credit.nothing(step.tokens.num_tokens, "nothing")
+
+    def terms(self, logp: Mapping[Need, Any], advantage_n: Any, tokens: Tokens) -> Any:
+        return -logp[Need(Conditional(), "policy")]
 
 
 class Signal(Component):

@@ -1,5 +1,6 @@
 """Reading TOML with places: tomllib's values, the exact place of each, and a way on behind every mistake."""
 
+import random
 import re
 import tomllib
 
@@ -7,8 +8,9 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from prerl_spec.language import lexing
 from prerl_spec.language.document import Array, Invalid, Scalar, Table, plain, walk
-from prerl_spec.language.lexing import LONG
+from prerl_spec.language.lexing import LONG_STRING
 from prerl_spec.language.recovery import closing_brackets
 from prerl_spec.language.toml import read, read_text
 from tests.language.toml_documents import DOCUMENT
@@ -160,8 +162,8 @@ def test_nesting_that_no_spec_has_is_refused_before_it_hurts() -> None:
         assert [d.code for d in read_text(text, "a.toml").diagnostics] == ["E0101"]
 
 
-LETTERS = "x" * LONG
-BODIES = ["", "it's ", '""\n"', "\n", "\\n", "\\\n   ", "é𝒳", "''' "]
+LETTERS = "x" * LONG_STRING
+BODIES = ["", "it's ", '""\n"', "\n", "\\n", "\\\n   ", "é𝒳", "''' ", "\\x"]
 
 
 @pytest.mark.parametrize("fence", ['"', "'", '"""', "'''"])
@@ -187,6 +189,58 @@ def test_a_long_string_is_never_walked_by_tomllib(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(tomllib, "loads", watched)
     assert read_text(f'a = "it\'s {LETTERS}"\nb = """{LETTERS}"""\n', "a.toml").diagnostics == []
     assert walked == []
+
+
+ESCAPES = [
+    "\\n",
+    "\\t",
+    "\\b",
+    '\\"',
+    "\\\\",
+    "\\u0041",
+    "\\u005C",
+    "\\u0022",
+    "\\u0000",
+    "\\U0001F600",
+    "\\U0010ffff",
+    "\\U0000005c",
+]
+PARTS = [*ESCAPES, "n", "u0041", "U0001F600", "'", "/", "é", "😀", "\t", "${x}"]
+OF_LINES = ["\\\n", "\\ \t\n \n  ", "\n", '"', '""', "\r\n"]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_body_decoded_at_once_is_what_tomllib_reads(seed: int) -> None:
+    chance = random.Random(seed)
+    for fence, parts in (('"', PARTS), ('"""', PARTS + OF_LINES)):
+        body = "".join(chance.choices(parts, k=LONG_STRING)).replace('"""', '""x') + "x"
+        document = read_text(f"a = {fence}{body}{fence}\n", "a.toml")
+        assert document.diagnostics == []
+        assert plain(document.root) == tomllib.loads(f"a = {fence}{body}{fence}\n")
+
+
+def test_no_escape_of_a_long_string_costs_a_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither here nor in tomllib, also where the spec has a mistake behind the string."""
+    decoded: list[str] = []
+    monkeypatch.setattr(lexing, "_decoded", lambda escape: decoded.append(escape[0]) or "")
+    loads = tomllib.loads
+    longest: list[int] = []
+    monkeypatch.setattr(tomllib, "loads", lambda text: longest.append(len(text)) or loads(text))
+    for escape in ESCAPES:
+        for behind in ("b = 1", "b = null"):
+            read_text(f'a = "{escape * LONG_STRING}"\n{behind}\n', "a.toml")
+    assert decoded == []
+    assert max(longest) < 100
+
+
+def test_a_string_behind_a_fault_is_not_trusted_to_be_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What looks like a string there may be text of an earlier one: tomllib judges the text itself."""
+    loads = tomllib.loads
+    judged: list[str] = []
+    monkeypatch.setattr(tomllib, "loads", lambda text: judged.append(text) or loads(text))
+    text = f'a = "\\q"\nb = "{LETTERS}"\n'
+    assert [d.code for d in read_text(text, "a.toml").diagnostics] == ["E0101"]
+    assert judged[-1] == text
 
 
 def test_brackets_that_never_close_are_looked_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -235,3 +289,21 @@ def test_a_byte_order_mark_stands_once_and_at_the_start(data: bytes, wanted: lis
 def test_a_malformed_number_suggests_the_one_that_was_meant(word: str, meant: str | None) -> None:
     (found,) = read_text(f"a = {word}\n", "a.toml").diagnostics
     assert [found.code, *(s.replacement for s in found.suggestions)] == ["E0106", *([meant] if meant else [])]
+
+
+@pytest.mark.parametrize(
+    ("text", "form"),
+    [
+        ("[phases]\n[[phases]]\n", "`phases` is a list: write `[[phases]]` in both places"),
+        ("[[phases]]\n[phases]\n", "`phases` is a list: write `[[phases]]` in both places"),
+        ("[filters]\n[[filters]]\n", "`filters` is a list: write `[[filters]]` in both places"),
+        ("[run]\n[[run]]\n", "`run` is one table: write `[run]`"),
+        ("[[run]]\n[run]\n", "`run` is one table: write `[run]`"),
+        ("[sampler]\n[[sampler]]\n", "`sampler` is one table: write `[sampler]`"),
+        ("[mine]\n[[mine]]\n", "write `[mine]` or `[[mine]]` in both places"),
+        ("[[phases]]\n[phases.data]\n[[phases.data]]\n", "write `[data]` or `[[data]]` in both places"),
+    ],
+)
+def test_a_header_of_the_other_form_is_told_which_one_the_language_has(text: str, form: str) -> None:
+    (found,) = read_text(text, "a.toml").diagnostics
+    assert (found.code, found.caret) == ("E0208", form)

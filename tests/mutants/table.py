@@ -43,6 +43,7 @@ PORTS = "prerl_spec/compiler/rules/port_rules.py"
 DIGEST = "prerl_spec/compiler/planning/digest.py"
 SETTINGS = "prerl_spec/registry/settings.py"
 SHELF = "prerl_spec/registry/entry_points.py"
+COMPLETE = ("tests/registry/test_complete_components.py",)
 TYPES = "prerl_spec/types.py"
 PASSK = "prerl_spec/statistics/pass_at_k.py"
 INTERVALS = "prerl_spec/statistics/intervals.py"
@@ -957,5 +958,53 @@ MUTANTS = (
         "if name not in found or not (is_running and",
         "of two distributions of a name the wrong one counts",
         METADATA,
+    ),
+    Mutant(
+        "t14",
+        "prerl_spec/compiler/planning/planner.py",
+        "    resolved.require_members()\n",
+        "",
+        "a component that no run accepts is planned",
+        COMPLETE,
+    ),
+    Mutant(
+        "t15",
+        "prerl_spec/compiler/build_graph.py",
+        "    require_members(built, planned.use, planned.distribution)\n",
+        "",
+        "a plan file runs with a component that lacks a member",
+        COMPLETE,
+    ),
+    Mutant(
+        "t16",
+        "prerl_spec/compiler/rules/served.py",
+        "if self.built is None or not self.built.is_complete:",
+        "if self.built is None:",
+        "a rule reads a member that a component lacks",
+        COMPLETE,
+    ),
+    Mutant(
+        "t17",
+        "prerl_spec/language/lexing.py",
+        "if len(body) >= LONG_STRING and not self.has_faults:",
+        "if len(body) >= LONG_STRING:",
+        "what looks like a long string behind a fault is kept from tomllib",
+        ("tests/language/test_toml.py",),
+    ),
+    Mutant(
+        "t18",
+        "prerl_spec/language/lexing.py",
+        'single = body.replace("\\\\\\\\", _PAIR)',
+        "single = body",
+        "in a long string an escaped backslash begins another escape",
+        ("tests/language/test_toml.py",),
+    ),
+    Mutant(
+        "t19",
+        "prerl_spec/language/interpolate.py",
+        "_COPY = 64",
+        "_COPY = 1",
+        "lists that double each other are counted by their text alone",
+        ("tests/language/test_interpolate.py",),
     ),
 )

@@ -39,7 +39,7 @@ class Lora(Component):
 
     def check(self, wiring: Wiring) -> Iterable[Conflict]:
         """Reports settings that have no effect anywhere in the run."""
-        if self.dropout and wiring.objectives and all(getattr(o, "uses_rollouts", False) for o in wiring.objectives):
+        if self.dropout and wiring.objectives and all(o.uses_rollouts for o in wiring.objectives):
             yield Conflict(
                 Code.NO_EFFECT,
                 "dropout has no effect: no phase trains on documents, and a sampled response must be scored under the "
@@ -47,7 +47,7 @@ class Lora(Component):
                 (Place("self", "dropout"),),
                 help="remove dropout",
             )
-        if self.merge and wiring.objectives and not any(getattr(s, "own_weights", False) for s in wiring.samplers):
+        if self.merge and wiring.objectives and not any(s.own_weights for s in wiring.samplers):
             yield Conflict(
                 Code.NO_EFFECT,
                 "merge has no effect: no sampler of the run keeps a separate copy of the weights",

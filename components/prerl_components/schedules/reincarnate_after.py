@@ -36,11 +36,7 @@ class ReincarnateAfter(Handover):
                 help="set one of them",
             )
 
-        if (
-            self.tokens is not None
-            and wiring.objective is not None
-            and not getattr(wiring.objective, "uses_rollouts", True)
-        ):
+        if self.tokens is not None and wiring.objective is not None and not wiring.objective.uses_rollouts:
             yield Conflict(
                 Code.CONTRADICTION,
                 "a phase without rollouts generates no tokens, so a budget of `tokens` would never end it",

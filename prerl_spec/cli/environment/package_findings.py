@@ -51,9 +51,9 @@ def _is_in_train(one: Specifier) -> bool:
 def _optional_packages() -> Iterator[Finding]:
     for kind, use in OPTIONAL:
         for provider in installed().providers(kind, use):
-            for need in load(provider)().prerequisites():
-                if need.what == "package":
-                    yield _package(f"{kind} {use}", need.name, need.hint, optional=True)
+            for prerequisite in load(provider)().prerequisites():
+                if prerequisite.what == "package":
+                    yield _package(f"{kind} {use}", prerequisite.name, prerequisite.hint, optional=True)
 
 
 def engine_findings() -> Iterator[Finding]:

@@ -82,9 +82,11 @@ def pins(resolved: Resolved, lock: Lock) -> tuple[str, ...]:
     for path, built in resolved.built.items():
         if "revision" not in settings_of(type(built.component)):
             continue
-        for need in built.component.prerequisites():
-            commit = lock.revisions.get(f"{need.what} {need.name}@{need.revision or 'main'}", UNKNOWN)
-            if need.revision is not None and not commit.startswith(UNKNOWN) and commit != need.revision:
+        for prerequisite in built.component.prerequisites():
+            commit = lock.revisions.get(
+                f"{prerequisite.what} {prerequisite.name}@{prerequisite.revision or 'main'}", UNKNOWN
+            )
+            if prerequisite.revision is not None and not commit.startswith(UNKNOWN) and commit != prerequisite.revision:
                 found.append(f"{path}.revision={json.dumps(commit)}")
     return tuple(found)
 

@@ -46,57 +46,60 @@ def run(arguments: argparse.Namespace) -> int:
         resolved, _ = check_spec(arguments.spec, **{**options, "sets": (*options["sets"], *pins(resolved, lock))})
     else:
         print("note: no lock file; fetching the hub's current revisions", file=sys.stderr)
-    needs = hub_prerequisites(make_plan(resolved))
-    if any(need.what == "dataset" for need in needs) or any(_fetching(resolved)):
+    on_hub = hub_prerequisites(make_plan(resolved))
+    if any(prerequisite.what == "dataset" for prerequisite in on_hub) or any(_fetching(resolved)):
         require_train("`prerl-spec fetch` of data sets")
-    for need in needs:
-        require_available(need, lock)
-    fetched = [*(download(need) for need in needs if need.what == "model"), *_data(resolved, needs)]
+    for prerequisite in on_hub:
+        require_available(prerequisite, lock)
+    fetched = [
+        *(download(prerequisite) for prerequisite in on_hub if prerequisite.what == "model"),
+        *_data(resolved, on_hub),
+    ]
     fetched += _benchmarks(resolved)
     print("\n".join(fetched) if fetched else f"{arguments.spec} needs nothing from the hub")
     return 0
 
 
-def require_available(need: "PrerequisitePlan", lock: "Lock | None") -> None:
+def require_available(prerequisite: "PrerequisitePlan", lock: "Lock | None") -> None:
     """Raises EnvironmentUnmet if the hub does not respond or lacks the item; Drift if its commit differs from the lock and
     the spec has no key to pin it with (a benchmark, a separate tokenizer)."""
     from prerl_spec.compiler.compare.revisions import UNKNOWN, asked, title
     from prerl_spec.errors import Drift, EnvironmentUnmet
 
-    answer = asked(need)
+    answer = asked(prerequisite)
     if answer.commit is None:
         hint = (
-            need.hint
+            prerequisite.hint
             if answer.reachable
             else "run `fetch` on a machine with network access and copy its HF_HUB_CACHE folder here"
         )
-        raise EnvironmentUnmet(f"{title(need)} cannot be fetched: {answer.why}", hint=hint)
-    locked = UNKNOWN if lock is None else lock.revisions.get(title(need), UNKNOWN)
-    if need.revision is None and not locked.startswith(UNKNOWN) and locked != answer.commit:
+        raise EnvironmentUnmet(f"{title(prerequisite)} cannot be fetched: {answer.why}", hint=hint)
+    locked = UNKNOWN if lock is None else lock.revisions.get(title(prerequisite), UNKNOWN)
+    if prerequisite.revision is None and not locked.startswith(UNKNOWN) and locked != answer.commit:
         raise Drift(
-            f"{title(need)} is locked at {locked[:12]}, but a run would read the hub's current {answer.commit[:12]}",
+            f"{title(prerequisite)} is locked at {locked[:12]}, but a run would read the hub's current {answer.commit[:12]}",
             hint="update the lock with `prerl-spec lock SPEC`",
         )
 
 
-def download(need: "PrerequisitePlan") -> str:
+def download(prerequisite: "PrerequisitePlan") -> str:
     """Downloads a model with its tokenizer; one without a revision serves as a tokenizer only, so its weights are skipped."""
     from huggingface_hub import snapshot_download
 
     from prerl_spec.compiler.compare.revisions import title, transport_error
     from prerl_spec.errors import EnvironmentUnmet
 
-    skipped = NEVER_LOADED if need.revision is not None else WEIGHTS
+    skipped = NEVER_LOADED if prerequisite.revision is not None else WEIGHTS
     try:
-        folder = snapshot_download(need.name, revision=need.revision, ignore_patterns=list(skipped))
+        folder = snapshot_download(prerequisite.name, revision=prerequisite.revision, ignore_patterns=list(skipped))
     except (transport_error(), OSError, ValueError) as error:
-        raise EnvironmentUnmet(f"{title(need)} cannot be fetched: {error}", hint=need.hint) from error
-    return f"{title(need)}: {sum(file.is_file() for file in Path(folder).rglob('*'))} files in {folder}"
+        raise EnvironmentUnmet(f"{title(prerequisite)} cannot be fetched: {error}", hint=prerequisite.hint) from error
+    return f"{title(prerequisite)}: {sum(file.is_file() for file in Path(folder).rglob('*'))} files in {folder}"
 
 
-def _data(resolved: "Resolved", needs: "tuple[PrerequisitePlan, ...]") -> Iterator[str]:
+def _data(resolved: "Resolved", on_hub: "tuple[PrerequisitePlan, ...]") -> Iterator[str]:
     """Opens the data sets as a run does, so that the cache contains exactly what the run reads."""
-    needed = {path for need in needs if need.what == "dataset" for path in need.by}
+    needed = {path for prerequisite in on_hub if prerequisite.what == "dataset" for path in prerequisite.by}
     for name in resolved.spec.data:
         built = resolved.built[join_path("data", name)]
         if join_path("data", name) in needed:

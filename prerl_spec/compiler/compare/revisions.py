@@ -15,7 +15,7 @@ SECONDS_ALLOWED = 10.0
 
 def hub_prerequisites(plan: Plan) -> tuple[PrerequisitePlan, ...]:
     """The models and data sets that the plan loads from the hub."""
-    return tuple(need for need in plan.prerequisites if need.what in ("model", "dataset"))
+    return tuple(prerequisite for prerequisite in plan.prerequisites if prerequisite.what in ("model", "dataset"))
 
 
 def local_models(plan: Plan) -> dict[str, str]:
@@ -24,23 +24,23 @@ def local_models(plan: Plan) -> dict[str, str]:
     return {n: fingerprint(Path(n)) for n in names if isinstance(n, str) and n and os.path.isdir(n)}
 
 
-def commits(needs: Iterable[PrerequisitePlan], *, ask: bool) -> dict[str, str]:
+def commits(prerequisites: Iterable[PrerequisitePlan], *, ask: bool) -> dict[str, str]:
     """`kind name@revision` -> commit, or "unknown: why". Without `ask`, or if the hub cannot be reached, only the local
     cache is read."""
     reachable, why = ask, "the hub was not queried"
     found: dict[str, str] = {}
-    for need in needs:
+    for prerequisite in prerequisites:
         commit = None
         if reachable:
-            commit, why, reachable = asked(need)
-        commit = commit or cached_commit(need.name, need.revision, kind=need.what)
-        found[title(need)] = commit or f"{UNKNOWN}{why}, and it is not in the local hub cache"
+            commit, why, reachable = asked(prerequisite)
+        commit = commit or cached_commit(prerequisite.name, prerequisite.revision, kind=prerequisite.what)
+        found[title(prerequisite)] = commit or f"{UNKNOWN}{why}, and it is not in the local hub cache"
     return found
 
 
-def title(need: PrerequisitePlan) -> str:
+def title(prerequisite: PrerequisitePlan) -> str:
     """Name of a prerequisite in messages: "model Qwen/Qwen3-0.6B@main"."""
-    return f"{need.what} {need.name}@{need.revision or 'main'}"
+    return f"{prerequisite.what} {prerequisite.name}@{prerequisite.revision or 'main'}"
 
 
 class HubReply(NamedTuple):
@@ -51,13 +51,15 @@ class HubReply(NamedTuple):
     reachable: bool
 
 
-def asked(need: PrerequisitePlan) -> HubReply:
+def asked(prerequisite: PrerequisitePlan) -> HubReply:
     """Queries the hub for a commit, with a timeout of SECONDS_ALLOWED."""
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
 
     try:
-        info = HfApi().repo_info(need.name, repo_type=need.what, revision=need.revision, timeout=SECONDS_ALLOWED)
+        info = HfApi().repo_info(
+            prerequisite.name, repo_type=prerequisite.what, revision=prerequisite.revision, timeout=SECONDS_ALLOWED
+        )
     except HFValidationError:
         return HubReply(None, "it is not a valid hub name", True)
     except OfflineModeIsEnabled:

@@ -57,42 +57,46 @@ def check_prerequisites(
     by: dict[Prerequisite, list[str]] = {}
     for path, prerequisite in required:
         by.setdefault(prerequisite, []).append(path)
-    return tuple(_checked(need, tuple(dict.fromkeys(paths)), hardware) for need, paths in by.items())
+    return tuple(_checked(prerequisite, tuple(dict.fromkeys(paths)), hardware) for prerequisite, paths in by.items())
 
 
-def check_again(needs: Iterable[PrerequisitePlan], hardware: Hardware) -> tuple[PrerequisitePlan, ...]:
+def check_again(planned: Iterable[PrerequisitePlan], hardware: Hardware) -> tuple[PrerequisitePlan, ...]:
     """Checks the prerequisites of a plan again, here and now: it may have been computed elsewhere or earlier."""
-    return tuple(_checked_now(Prerequisite(n.what, n.name, n.hint, n.revision), n.by, hardware) for n in needs)
+    return tuple(_checked_now(Prerequisite(n.what, n.name, n.hint, n.revision), n.by, hardware) for n in planned)
 
 
-def _checked_now(need: Prerequisite, by: tuple[str, ...], hardware: Hardware) -> PrerequisitePlan:
-    if need.what == "server":
+def _checked_now(prerequisite: Prerequisite, by: tuple[str, ...], hardware: Hardware) -> PrerequisitePlan:
+    if prerequisite.what == "server":
         # Not when planning: a plan may be for another machine, and contacts no server.
         from prerl_spec.compiler.estimates.server_health import server_state
 
-        met, found = server_state(need.name)
-        return PrerequisitePlan(need.what, need.name, need.revision, by, met, found, need.hint)
-    return _checked(need, by, hardware)
+        met, found = server_state(prerequisite.name)
+        return PrerequisitePlan(
+            prerequisite.what, prerequisite.name, prerequisite.revision, by, met, found, prerequisite.hint
+        )
+    return _checked(prerequisite, by, hardware)
 
 
-def _checked(need: Prerequisite, by: tuple[str, ...], hardware: Hardware) -> PrerequisitePlan:
-    met, found = _look(need, hardware)
-    return PrerequisitePlan(need.what, need.name, need.revision, by, met, found, need.hint)
+def _checked(prerequisite: Prerequisite, by: tuple[str, ...], hardware: Hardware) -> PrerequisitePlan:
+    met, found = _look(prerequisite, hardware)
+    return PrerequisitePlan(
+        prerequisite.what, prerequisite.name, prerequisite.revision, by, met, found, prerequisite.hint
+    )
 
 
-def _look(need: Prerequisite, hardware: Hardware) -> tuple[bool | None, str]:
-    match need.what:
+def _look(prerequisite: Prerequisite, hardware: Hardware) -> tuple[bool | None, str]:
+    match prerequisite.what:
         case "package":
-            return package_state(need.name)
+            return package_state(prerequisite.name)
         case "file":
-            exists = os.path.exists(need.name)
+            exists = os.path.exists(prerequisite.name)
             return exists, "found" if exists else "not found"
         case "gpu":
             return _gpu_state(hardware)
         case "model" | "dataset":
-            return _hub_state(need)
+            return _hub_state(prerequisite)
         case "secret":
-            is_set = bool(os.environ.get(need.name))
+            is_set = bool(os.environ.get(prerequisite.name))
             return is_set, "set" if is_set else "not set"
         case "server":
             return None, "checked when a run starts"
@@ -162,12 +166,12 @@ def _gpu_state(hardware: Hardware) -> tuple[bool | None, str]:
     return True, f"{len(hardware.gpus)} x {hardware.gpus[0].name}"
 
 
-def _hub_state(need: Prerequisite) -> tuple[bool | None, str]:
-    if need.what == "dataset":
-        is_cached = cached_commit(need.name, need.revision, kind="dataset") is not None
+def _hub_state(prerequisite: Prerequisite) -> tuple[bool | None, str]:
+    if prerequisite.what == "dataset":
+        is_cached = cached_commit(prerequisite.name, prerequisite.revision, kind="dataset") is not None
     else:
         files = ("config.json", "tokenizer.json")
-        is_cached = any(cached_file(need.name, file, need.revision) is not None for file in files)
+        is_cached = any(cached_file(prerequisite.name, file, prerequisite.revision) is not None for file in files)
     if is_cached:
         return True, "in the local hub cache"
     if os.environ.get("HF_HUB_OFFLINE", "").lower() not in _FALSE:

@@ -13,8 +13,9 @@ from prerl_spec.compiler.planning.component_plan import written_out
 from prerl_spec.compiler.planning.first_prompt import example_of
 from prerl_spec.compiler.planning.row_rules import unfit_rows
 from prerl_spec.compiler.resolve.resolved import Built, Resolved
-from prerl_spec.compiler.rules.phase_roles import PhaseRoles, Served, nested
+from prerl_spec.compiler.rules.phase_roles import PhaseRoles
 from prerl_spec.compiler.rules.port_rules import fits, own_ports, phase_supplies
+from prerl_spec.compiler.rules.served import Served, nested, served_adapter, served_model
 from prerl_spec.errors import EnvironmentUnmet, SpecInvalid
 from prerl_spec.language.spec import DistributedSpec
 from prerl_spec.registry.kinds.data import DataSet
@@ -105,24 +106,24 @@ def carries_optimizer(roles: PhaseRoles, following: PhaseRoles | None) -> bool |
     """Whether the next phase inherits the moments: the schedule's setting, else whether both use the same optimizer."""
     if following is None:
         return None
-    written = getattr(roles.schedule.component, "optimizer", None)
+    written = roles.schedule.planned.optimizer
     if written is not None:
-        return bool(written == "carry")
+        return written == "carry"
     ours, theirs = _built(roles.optimizer), _built(following.optimizer)
     return (ours.use, ours.distribution) == (theirs.use, theirs.distribution)
 
 
 def _counts(roles: PhaseRoles) -> _Counts:
-    sampler = roles.sampler.component if roles.uses_rollouts and roles.sampler is not None else None
+    sampler = roles.sampler.planned if roles.uses_rollouts and roles.sampler is not None else None
     units = roles.spec.prompts_per_step if roles.uses_rollouts else roles.spec.documents_per_step
     assert units is not None, "`wire` reports a phase without a step size"
     return _Counts(
         units=units,
         group_size=sampler.group_size if sampler is not None else 1,
         updates_per_batch=roles.spec.updates_per_batch,
-        steps=roles.schedule.component.max_steps,
+        steps=roles.schedule.planned.max_steps,
         max_new_tokens=sampler.max_new_tokens if sampler is not None else 0,
-        refill_rounds=max((f.component.refill_rounds for f in roles.filters if roles.uses_rollouts), default=0),
+        refill_rounds=max((f.planned.refill_rounds for f in roles.filters if roles.uses_rollouts), default=0),
     )
 
 
@@ -142,7 +143,7 @@ def _example(around: PlanContext, roles: PhaseRoles) -> Example | Unknown:
     if isinstance(around.codec, Unknown):
         return around.codec
     try:
-        views = views_of(roles.objective.component)
+        views = views_of(roles.objective.planned)
         return example_of(name, data, around.codec, views, documents=not roles.uses_rollouts)
     except EnvironmentUnmet as unmet:
         return Unknown(unmet.message)
@@ -153,7 +154,7 @@ def _forwards(roles: PhaseRoles, counts: _Counts, example: Example | None) -> tu
     if example is not None:
         contexts["conditional"] = round(example.mean_context_tokens)
     return forwards(
-        roles.objective.component,
+        roles.objective.planned,
         samples=counts.attempts,
         updates_per_batch=counts.updates_per_batch,
         contexts=contexts,
@@ -203,7 +204,7 @@ def _cost(
         return sum(f.samples * ((f.context_tokens or 0) + response) for f in planned if f.gradient is gradient)
 
     distributed = around.resolved.spec.distributed
-    dtype = distributed.precision or getattr(around.resolved.built["model"].component, "dtype", "float32")
+    dtype = distributed.precision or served_model(around.resolved).planned.dtype
     work = Workload(
         trained=tokens(True),
         scored=tokens(False),
@@ -223,7 +224,7 @@ def _cost(
         spread=Spread(
             sharded=distributed.strategy == "fsdp2",
             recomputed=distributed.activation_checkpointing,
-            engine_share=getattr(roles.sampler.component, "device_share", None) if roles.sampler is not None else None,
+            engine_share=None if roles.sampler is None else roles.sampler.planned.device_share,
         ),
         libraries=sum(_imported(around.resolved).values()),
     )
@@ -236,8 +237,8 @@ def _imported(resolved: Resolved) -> dict[str, int]:
 
 def adapter_parameters(resolved: Resolved, shape: Shape) -> int | None:
     """Trainable parameters of the adapter, None if there is none."""
-    adapter = getattr(resolved.built["model"].component, "adapter", None)
-    return None if adapter is None else shape.num_layers * int(adapter.num_parameters(shape.linear))
+    adapter = served_adapter(resolved)
+    return None if adapter is None else shape.num_layers * adapter.planned.num_parameters(shape.linear)
 
 
 def _passes(
@@ -282,15 +283,15 @@ def _ports(resolved: Resolved, roles: PhaseRoles) -> list[Ports]:
     return list(dict.fromkeys(found))
 
 
-def _whole(served: Served | None) -> ComponentPlan:
+def _whole(served: Served[object] | None) -> ComponentPlan:
     return written_out(_built(served))
 
 
-def _built(served: Served | None) -> Built:
+def _built(served: Served[object] | None) -> Built:
     built = None if served is None else served.built
     assert built is not None, "only a spec without errors is planned"
     return built
 
 
-def _at_work(roles: PhaseRoles, served: Served | None) -> ComponentPlan | None:
+def _at_work(roles: PhaseRoles, served: Served[object] | None) -> ComponentPlan | None:
     return None if served is None or not roles.uses_rollouts else _whole(served)

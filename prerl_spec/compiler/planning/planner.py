@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from prerl_spec import __version__
 from prerl_spec.compiler.estimates.estimate import Shape, sampling_seconds, shape_of
@@ -27,21 +26,25 @@ from prerl_spec.compiler.planning.phase_plan import PlanContext, adapter_paramet
 from prerl_spec.compiler.planning.values import values
 from prerl_spec.compiler.resolve.resolved import Resolved
 from prerl_spec.compiler.rules.invariance_rules import invariance_parts
-from prerl_spec.compiler.rules.phase_roles import PhaseRoles, Served, nested, phase_roles, with_following
+from prerl_spec.compiler.rules.phase_roles import PhaseRoles, phase_roles, with_following
+from prerl_spec.compiler.rules.served import Served, nested, served_data, served_model
 from prerl_spec.compiler.rules.unused_rules import unused_components, unused_data
 from prerl_spec.compiler.rules.wire import outside_phases
 from prerl_spec.language.document import join_path
 from prerl_spec.language.spec import DistributedSpec
 from prerl_spec.registry.component import Prerequisite
 from prerl_spec.registry.kinds.data import DataSet
+from prerl_spec.registry.kinds.declared import Declared
 from prerl_spec.text import Codec
 
 
 def make_plan(resolved: Resolved, hardware: Hardware | None = None) -> Plan:
     """The plan of a spec without errors.
 
-    Reads local data sets: raises EnvironmentUnmet for unreadable rows, SpecInvalid for a template that fails.
+    Raises EnvironmentUnmet for a component that lacks a member of its kind (E0305), as a run does. Reads local data sets:
+    raises EnvironmentUnmet for unreadable rows, SpecInvalid for a template that fails.
     """
+    resolved.require_members()
     here = hardware or detect_hardware()
     spec, phases = resolved.spec, phase_roles(resolved)
     opened = {name: _open(resolved, name) for name in spec.data}
@@ -52,10 +55,8 @@ def make_plan(resolved: Resolved, hardware: Hardware | None = None) -> Plan:
     context = PlanContext(resolved, here, rows, unread, codec, shape)
     planned = _with_notes([phase_plan(context, roles, following) for roles, following in with_following(phases)])
     data = {name: _data_plan(resolved, name, found) for name, found in opened.items()}
-    evaluators = tuple(
-        evaluator_plan(resolved, phases, planned, data, f"evaluate[{n}]") for n in range(len(spec.evaluate))
-    )
-    precision = spec.distributed.precision or getattr(resolved.built["model"].component, "dtype", None)
+    evaluators = tuple(evaluator_plan(resolved, phases, planned, data, number) for number in range(len(spec.evaluate)))
+    precision = spec.distributed.precision or served_model(resolved).planned.dtype
     plan = Plan(
         name=spec.run.name,
         seed=spec.run.seed,
@@ -98,9 +99,10 @@ class _Opened:
 
 def _open(resolved: Resolved, name: str) -> _Opened:
     """Opens a data set whose prerequisites are met locally; a data set on the hub is only read by the run."""
-    component: Any = resolved.built[join_path("data", name)].component
+    component = served_data(resolved, name).planned
     tokenizer = component.tokenizer_files()
-    states = check_prerequisites(((name, r) for r in component.prerequisites()), Hardware(1, None))
+    required = resolved.built[join_path("data", name)].component.prerequisites()
+    states = check_prerequisites(((name, r) for r in required), Hardware(1, None))
     missing = [n for n in states if n.what in ("dataset", "model") or not n.met]
     if missing:
         first = missing[0]
@@ -115,7 +117,7 @@ def _open(resolved: Resolved, name: str) -> _Opened:
 
 
 def _codec(resolved: Resolved, opened: Mapping[str, _Opened]) -> Codec | Unknown:
-    settings = resolved.built["model"].component.settings()
+    settings = served_model(resolved).planned.settings()
     try:
         return model_codec(settings, {name: found.tokenizer for name, found in opened.items()})
     except NotKnown as cause:
@@ -123,7 +125,7 @@ def _codec(resolved: Resolved, opened: Mapping[str, _Opened]) -> Codec | Unknown
 
 
 def _shape(resolved: Resolved, codec: Codec | Unknown) -> Shape | Unknown:
-    settings = resolved.built["model"].component.settings()
+    settings = served_model(resolved).planned.settings()
     try:
         return shape_of(model_config(settings, codec.vocab_size if isinstance(codec, Codec) else None))
     except NotKnown as cause:
@@ -150,7 +152,7 @@ def _required(resolved: Resolved, phases: tuple[PhaseRoles, ...]) -> Iterator[tu
     """Prerequisites of every component that the run uses, and the secrets that the spec names, each with its path."""
     unused = {*unused_components(resolved, phases), *(join_path("data", n) for n in unused_data(resolved, phases))}
     serving = [s for roles in phases for s in roles.serving]
-    top = [Served(role, resolved.built.get(role)) for role in ("sampler", "verifier")]
+    top = [Served[Declared](role, resolved.built.get(role)) for role in ("sampler", "verifier")]
     seen: set[str] = set()
     for served in [*outside_phases(resolved), *top, *serving]:
         for path, built in nested(served):

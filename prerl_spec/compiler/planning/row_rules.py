@@ -8,9 +8,11 @@ from prerl_spec.compiler.planning.first_prompt import LOOKED_AT
 from prerl_spec.compiler.resolve.resolved import Resolved
 from prerl_spec.compiler.rules.phase_roles import PhaseRoles
 from prerl_spec.compiler.rules.rule_diagnostic import use_place
+from prerl_spec.compiler.rules.served import served_data
 from prerl_spec.errors import Diagnostic, Label
 from prerl_spec.language.document import join_path
 from prerl_spec.registry.kinds.data import DataSet
+from prerl_spec.registry.kinds.judging import Verifier
 from prerl_spec.types import Row
 
 
@@ -39,17 +41,17 @@ def _lacking(resolved: Resolved, roles: PhaseRoles, name: str, data: DataSet) ->
     rows = list(islice(map(data.row, range(len(data))), LOOKED_AT))
     if not roles.uses_rollouts:
         return None if any(r.document for r in rows) else f"trains on documents, and data set `{name}` has none"
-    own = resolved.built[join_path("data", name)].slots.get("verifier")
-    verifier = getattr(own, "component", None) or getattr(roles.verifier, "component", None)
+    verifier = served_data(resolved, name).planned.verifier
+    if verifier is None and roles.verifier is not None:
+        verifier = roles.verifier.planned
     if any(_can_be_judged(row, verifier) for row in rows):
         return None
     return f"verifies answers, and data set `{name}` has no gold answers"
 
 
-def _can_be_judged(row: Row, verifier: object) -> bool:
+def _can_be_judged(row: Row, verifier: Verifier | None) -> bool:
     """Whether there is a gold answer, or the verifier needs none."""
-    check_gold = getattr(verifier, "check_gold", None)
-    return row.gold is not None or check_gold is None or check_gold("") is None
+    return row.gold is not None or verifier is None or verifier.check_gold("") is None
 
 
 def _too_few(resolved: Resolved, roles: PhaseRoles, opened: Mapping[str, DataSet | None]) -> Iterator[Diagnostic]:
@@ -57,8 +59,8 @@ def _too_few(resolved: Resolved, roles: PhaseRoles, opened: Mapping[str, DataSet
     name = next(iter(roles.data))
     data = opened[name]
     unit = "prompts_per_step" if roles.uses_rollouts else "documents_per_step"
-    wanted = getattr(roles.spec, unit)
-    if len(roles.data) > 1 or data is None or len(data) >= wanted:
+    wanted = roles.spec.prompts_per_step if roles.uses_rollouts else roles.spec.documents_per_step
+    if len(roles.data) > 1 or data is None or wanted is None or len(data) >= wanted:
         return
     key = f"{roles.path}.{unit}"
     message = f"{roles.title} needs {wanted} rows per step, and data set `{name}` has {len(data)}"

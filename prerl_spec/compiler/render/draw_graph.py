@@ -6,8 +6,9 @@ from typing import Any
 
 from prerl_spec.compiler.planning.phase_plan import carries_optimizer
 from prerl_spec.compiler.resolve.resolved import Resolved
-from prerl_spec.compiler.rules.phase_roles import PhaseRoles, Served, phase_roles
+from prerl_spec.compiler.rules.phase_roles import PhaseRoles, phase_roles
 from prerl_spec.compiler.rules.port_rules import fits
+from prerl_spec.compiler.rules.served import Served
 from prerl_spec.language.document import join_path
 
 
@@ -53,7 +54,8 @@ class Drawing:
 
 
 def draw(resolved: Resolved) -> Drawing:
-    """The graph of a spec without errors."""
+    """The graph of a spec without errors. Raises EnvironmentUnmet for a component that lacks a member of its kind."""
+    resolved.require_members()
     nodes = [Node("model", "model", resolved.built["model"].use)]
     nodes += [
         Node(_data_id(name), "data", f"{name}: {_use(resolved, join_path('data', name))}")
@@ -76,7 +78,7 @@ def draw(resolved: Resolved) -> Drawing:
 def _phase(roles: PhaseRoles) -> tuple[list[Node], list[Edge]]:
     """The nodes that a batch passes in order, and the flow from each to the next."""
     phase = roles.spec.id
-    stations: list[tuple[str, Served, str]] = []
+    stations: list[tuple[str, Served[object], str]] = []
     if roles.uses_rollouts:
         assert roles.sampler is not None, "`wire` reports a phase with rollouts and no sampler"
         stations.append(("sampler", roles.sampler, "attempts"))
@@ -104,8 +106,9 @@ def _hand_overs(phases: tuple[PhaseRoles, ...]) -> list[Edge]:
     return edges
 
 
-def _reward_port(verifier: Served) -> str:
-    provided = [p for p in verifier.component.provides() if fits(p, "reward")]
+def _reward_port(verifier: Served[object]) -> str:
+    assert verifier.built is not None, "only a spec without errors is drawn"
+    provided = [p for p in verifier.built.component.provides() if fits(p, "reward")]
     return provided[0] if provided else "verdicts"
 
 
@@ -118,7 +121,7 @@ def _use(resolved: Resolved, path: str) -> str:
     return resolved.built[path].use
 
 
-def _name(served: Served) -> str:
+def _name(served: Served[object]) -> str:
     assert served.built is not None, "only a spec without errors is drawn"
     return served.built.use
 

@@ -24,7 +24,7 @@ def render_plan(plan: Plan, found: Measured | None = None) -> str:
         *(render_phase(p, after, i + 1, total, found) for i, (p, after) in enumerate(with_following(plan.phases))),
         _evaluation(plan),
         _changes(plan),
-        _needs(plan.prerequisites),
+        _prerequisites(plan.prerequisites),
         _sum(plan, found),
     ]
     return "\n\n".join(block for block in blocks if block) + "\n"
@@ -134,27 +134,30 @@ def _json(value: object) -> str:
     return text if len(text) <= 48 else f"{text[:45]}..."
 
 
-def _needs(needs: Iterable[PrerequisitePlan]) -> str:
+def _prerequisites(planned: Iterable[PrerequisitePlan]) -> str:
     # The prerequisite of every run is listed only if it is unmet.
-    needs = [need for need in needs if need.name != TRAIN or not need.met]
-    if not needs:
-        return "needs: nothing beyond what is installed"
+    listed = [prerequisite for prerequisite in planned if prerequisite.name != TRAIN or not prerequisite.met]
+    if not listed:
+        return "prerequisites: nothing beyond what is installed"
     words = {True: "met", False: "NOT MET", None: "unknown"}
-    out = ["needs"]
-    for need in needs:
-        at = "" if need.revision in (None, "main") else f" at {need.revision}"
-        out += line(words[need.met], f"{need.what} {need.name}{at}, for {', '.join(need.by)}: {need.found}")
-        if need.met is not True:
-            out += line("", f"= help: {need.hint}")
-    if any(need.what in ("model", "dataset") and need.met is False for need in needs):
+    out = ["prerequisites"]
+    for prerequisite in listed:
+        at = "" if prerequisite.revision in (None, "main") else f" at {prerequisite.revision}"
+        out += line(
+            words[prerequisite.met],
+            f"{prerequisite.what} {prerequisite.name}{at}, for {', '.join(prerequisite.by)}: {prerequisite.found}",
+        )
+        if prerequisite.met is not True:
+            out += line("", f"= help: {prerequisite.hint}")
+    if any(prerequisite.what in ("model", "dataset") and prerequisite.met is False for prerequisite in listed):
         out += line("", "`prerl-spec fetch SPEC` downloads models and data")
     return "\n".join(out)
 
 
 def _sum(plan: Plan, found: Measured | None) -> str:
     unmet = len(plan.unmet)
-    ready = "a run can start here" if not unmet else f"a run cannot start here: {plural(unmet, 'need')} not met"
-    if not unmet and any(need.met is None for need in plan.prerequisites):
+    ready = "a run can start here" if not unmet else f"a run cannot start here: {plural(unmet, 'prerequisite')} not met"
+    if not unmet and any(prerequisite.met is None for prerequisite in plan.prerequisites):
         ready += " if what is unknown above is met"
     return "\n".join(line("", f"{_whole_time(plan, found)}; {ready}", indent=0, column=0))
 

@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 from prerl_spec.errors import Diagnostic, Label, Span
 from prerl_spec.language.document import Array, Entry, Invalid, Node, Table, split_path
 from prerl_spec.language.spec import Spec
 from prerl_spec.registry.component import Component, Kind
+from prerl_spec.registry.kind_protocols import missing_members, require_members
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,11 @@ class Built:
     slots: "Mapping[str, Built | tuple[Built, ...]]"
     entry_value: str
     """module:Class"""
+
+    @cached_property
+    def is_complete(self) -> bool:
+        """Whether the component has every member of its kind's Protocol."""
+        return not missing_members(self.component)
 
 
 @dataclass(frozen=True)
@@ -57,6 +64,11 @@ class Resolved:
     """Absolute path of each executed `[plugins]` file -> SHA-256 of its content."""
     arms: "Mapping[str, Resolved]" = field(default_factory=dict, repr=False)
     """The resolved spec of each study arm, by the arm's name."""
+
+    def require_members(self) -> None:
+        """Raises EnvironmentUnmet (E0305) for the first component that lacks a member of its kind's Protocol."""
+        for built in self.built.values():
+            require_members(built.component, built.use, built.distribution)
 
     def node(self, path: str) -> Node | None:
         """The node written at a path; None for a default."""

@@ -24,6 +24,7 @@ from prerl_spec.language.document import (
     Table,
     holds_invalid,
     join_path,
+    parts,
     plain,
     walk,
 )
@@ -86,7 +87,7 @@ class Check(Findings):
             elif holds_invalid(entry.value):
                 self.poisoned.add(where)
             elif not self.stray(setting, entry, where):
-                values[setting.attribute] = self.plain(setting, entry.value, where)
+                values[setting.attribute] = self.plain(setting, entry.value)
         self.missing(table, settings, misspelt, path, anchor)
         plain_keys = {s.attribute for s in settings.values() if s.slot is None and s.section is None}
         return self.held(model, table, values, plain_keys, path)
@@ -223,7 +224,7 @@ class Check(Findings):
                 self.poisoned.add(where)
                 holds = False
             else:
-                values[key] = self.plain(setting, entry.value, where)
+                values[key] = self.plain(setting, entry.value)
         holds = not self.missing(declared.table, settings, misspelt, path, declared.anchor) and holds and not misspelt
         known = {k: v for k, v in values.items() if v is not None}
         try:
@@ -290,9 +291,9 @@ class Check(Findings):
                 self.fail(Code.CONSTRAINT_BROKEN, where, f"`{setting.key}` must be finite, not {part.value}", part.span)
         return any(where in self.poisoned for where, _ in strays)
 
-    def plain(self, setting: Setting, node: Node, path: str) -> Any:
+    def plain(self, setting: Setting, node: Node) -> Any:
         """The value in the model's form: lists as tuples, absolute paths, environment variables as TOML values."""
-        for _, part in walk(node, path):
+        for part in parts(node):
             if isinstance(part, Scalar) and part.reference == "env" and not setting.takes_text:
                 part.value = _as_toml(str(part.value))
         value = self._absolute(node) if setting.is_path else plain(node)

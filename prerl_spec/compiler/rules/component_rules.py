@@ -2,15 +2,19 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 from prerl_spec.codes import Code
 from prerl_spec.compiler.resolve.resolved import Built, Resolved
-from prerl_spec.compiler.rules.phase_roles import PhaseRoles, Served, nested
+from prerl_spec.compiler.rules.phase_roles import PhaseRoles
 from prerl_spec.compiler.rules.rule_diagnostic import at_last_written, setting_places, use_place
+from prerl_spec.compiler.rules.served import Served, nested, served_model
 from prerl_spec.errors import Diagnostic
-from prerl_spec.registry.component import Component, Place, Wiring
+from prerl_spec.registry.component import Place, Wiring
 from prerl_spec.registry.entry_points import PluginFault
 from prerl_spec.registry.plugin_contract import conflicts
+
+T = TypeVar("T")
 
 
 def phase_conflicts(resolved: Resolved, roles: PhaseRoles, following: PhaseRoles | None) -> Iterator[Diagnostic]:
@@ -22,17 +26,17 @@ def phase_conflicts(resolved: Resolved, roles: PhaseRoles, following: PhaseRoles
             yield from _checked(resolved, path, built, wiring, owners)
 
 
-def lone_conflicts(resolved: Resolved, served: Served, phases: Sequence[PhaseRoles]) -> Iterator[Diagnostic]:
+def lone_conflicts(resolved: Resolved, served: Served[object], phases: Sequence[PhaseRoles]) -> Iterator[Diagnostic]:
     """Violated rules of a component outside phases: a model, a data set, an evaluator, a tracker."""
-    model = resolved.built.get("model")
-    objectives = [roles.objective.component for roles in phases]
-    samplers = [roles.sampler.component for roles in phases if roles.uses_rollouts and roles.sampler is not None]
-    whole = None not in (*objectives, *samplers)
+    drawing = [roles.sampler for roles in phases if roles.uses_rollouts and roles.sampler is not None]
+    objectives = _all_of([roles.objective for roles in phases])
+    samplers = _all_of(drawing)
+    whole = objectives is not None and samplers is not None
     wiring = Wiring(
         written=frozenset(),
-        model=None if model is None else model.component,
-        objectives=tuple(objectives) if whole else (),
-        samplers=tuple(samplers) if whole else (),
+        model=served_model(resolved).component,
+        objectives=tuple(objectives or ()) if whole else (),
+        samplers=tuple(samplers or ()) if whole else (),
     )
     for path, built in nested(served):
         yield from _checked(resolved, path, built, wiring, {"model": "model"})
@@ -85,7 +89,7 @@ def _owners(roles: PhaseRoles, following: PhaseRoles | None) -> dict[str, str]:
     """Owner in a Place -> path in the spec."""
     owners = {"model": "model", "phase": roles.path, "objective": roles.objective.path, "schedule": roles.schedule.path}
     for role in ("sampler", "verifier", "optimizer"):
-        served: Served | None = getattr(roles, role)
+        served: Served[object] | None = getattr(roles, role)
         if served is not None:
             owners[role] = served.path
     if following is not None and following.optimizer is not None:
@@ -94,26 +98,31 @@ def _owners(roles: PhaseRoles, following: PhaseRoles | None) -> dict[str, str]:
 
 
 def _wiring(resolved: Resolved, roles: PhaseRoles, following: PhaseRoles | None) -> Wiring:
-    model = resolved.built.get("model")
-
-    def component(served: Served | None) -> Component | None:
-        found: Component | None = None if served is None else served.component
-        return found
-
-    optimizer = component(roles.optimizer)
-    next_optimizer = None if following is None else component(following.optimizer)
+    optimizer = _component(roles.optimizer)
+    next_optimizer = None if following is None else _component(following.optimizer)
     return Wiring(
         written=frozenset(),
         phase=roles.spec.id,
         updates_per_batch=roles.spec.updates_per_batch,
         is_last_phase=following is None,
-        model=None if model is None else model.component,
-        sampler=component(roles.sampler),
-        verifier=component(roles.verifier),
+        model=served_model(resolved).component,
+        sampler=_component(roles.sampler),
+        verifier=_component(roles.verifier),
         optimizer=optimizer,
-        objective=component(roles.objective),
-        schedule=component(roles.schedule),
+        objective=roles.objective.component,
+        schedule=roles.schedule.component,
         # An invalid or missing next optimizer has its own diagnostic; rules of this phase must not report it again.
         next_optimizer=optimizer if following is not None and next_optimizer is None else next_optimizer,
         has_rewards=bool(roles.rewards),
     )
+
+
+def _component(served: Served[T] | None) -> T | None:
+    return None if served is None else served.component
+
+
+def _all_of(several: Sequence[Served[T]]) -> list[T] | None:
+    """The components; None if one of them is invalid."""
+    found = [served.component for served in several]
+    whole = [component for component in found if component is not None]
+    return whole if len(whole) == len(found) else None

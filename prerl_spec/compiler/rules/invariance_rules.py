@@ -3,8 +3,10 @@
 from collections.abc import Iterator, Sequence
 
 from prerl_spec.compiler.resolve.resolved import Resolved
-from prerl_spec.compiler.rules.phase_roles import PhaseRoles, Served
+from prerl_spec.compiler.rules.phase_roles import PhaseRoles
+from prerl_spec.compiler.rules.served import Served
 from prerl_spec.registry.component import Prerequisite
+from prerl_spec.registry.kinds.sampler import Sampler
 
 INVARIANT_ATTEMPTS = "attempts[invariant]"
 """Port of a batch-invariant sampler: its samples are bit-identical for any composition of the batch."""
@@ -25,10 +27,9 @@ def invariance_parts(resolved: Resolved, phases: Sequence[PhaseRoles]) -> Iterat
             yield sampler.path, Prerequisite("part", f"invariant samples of `{sampler.built.use}`", hint)
 
 
-def _samplers(resolved: Resolved, phases: Sequence[PhaseRoles]) -> list[Served]:
+def _samplers(resolved: Resolved, phases: Sequence[PhaseRoles]) -> list[Served[Sampler]]:
     """The samplers of phases with rollouts, and the top-level one if there are evaluators."""
     drawing = [roles.sampler for roles in phases if roles.uses_rollouts and roles.sampler is not None]
-    top = (
-        [Served("sampler", resolved.built["sampler"])] if resolved.spec.evaluate and "sampler" in resolved.built else []
-    )
-    return [*drawing, *top]
+    if resolved.spec.evaluate and "sampler" in resolved.built:
+        return [*drawing, Served("sampler", resolved.built["sampler"])]
+    return drawing

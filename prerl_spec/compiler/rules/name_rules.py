@@ -1,12 +1,11 @@
 """Checks names that refer to phases (`after`) and data sets (`data`, settings marked DataName): E0602, E0604."""
 
 from collections.abc import Iterator
-from typing import Any
 
 from prerl_spec.codes import Code
 from prerl_spec.compiler.resolve.resolved import Built, Resolved
-from prerl_spec.compiler.rules.phase_roles import Served, nested
 from prerl_spec.compiler.rules.rule_diagnostic import use_place
+from prerl_spec.compiler.rules.served import Served, nested, served_data
 from prerl_spec.errors import Diagnostic, Label, Suggestion
 from prerl_spec.language.document import join_path
 from prerl_spec.language.suggest import nearest, one_of
@@ -75,7 +74,7 @@ def phase_data(resolved: Resolved) -> Iterator[Diagnostic]:
                 yield _unknown(resolved, join_path(path, name), name, "data set", known, at_key=True)
 
 
-def data_named_by(resolved: Resolved, served: Served) -> Iterator[Diagnostic]:
+def data_named_by(resolved: Resolved, served: Served[object]) -> Iterator[Diagnostic]:
     """Every data set that a component's settings name must be defined in the spec."""
     for path, built in nested(served):
         for setting, name in named_data(built):
@@ -98,9 +97,14 @@ def tokenizer_from_data(resolved: Resolved) -> Iterator[Diagnostic]:
     if model is None:
         return
     for setting, name in named_data(model):
-        data = resolved.built.get(join_path("data", name))
-        declaration: Any = None if data is None else data.component
-        if data is not None and setting == "tokenizer" and declaration.tokenizer_files() is None:
+        served = served_data(resolved, name)
+        data, declaration = served.built, served.component
+        if (
+            data is not None
+            and declaration is not None
+            and setting == "tokenizer"
+            and declaration.tokenizer_files() is None
+        ):
             place = use_place(resolved, "model")
             yield Diagnostic(
                 Code.UNMET_REQUIREMENT,

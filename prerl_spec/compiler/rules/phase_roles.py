@@ -5,25 +5,19 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any, Literal, TypeVar
 
-from prerl_spec.compiler.resolve.resolved import Built, Resolved
+from prerl_spec.compiler.resolve.resolved import Resolved
+from prerl_spec.compiler.rules.served import Served
 from prerl_spec.language.spec import PhaseSpec
+from prerl_spec.registry.kinds.declared import Declared
+from prerl_spec.registry.kinds.judging import Filter, Reward, Verifier
+from prerl_spec.registry.kinds.objective import Objective
+from prerl_spec.registry.kinds.sampler import Sampler
+from prerl_spec.registry.kinds.schedule import Optimizer, Schedule
+from prerl_spec.registry.kinds.watching import Probe
 
 T = TypeVar("T")
 Role = Literal["sampler", "verifier", "optimizer"]
 ManyRole = Literal["rewards", "filters", "probes"]
-
-
-@dataclass(frozen=True)
-class Served:
-    """A component in a role: `Served("phases[0].objective", built)`; `built` is None if it is invalid."""
-
-    path: str
-    built: Built | None
-
-    @property
-    def component(self) -> Any:
-        """The component, None if it is invalid."""
-        return None if self.built is None else self.built.component
 
 
 @dataclass(frozen=True)
@@ -32,14 +26,14 @@ class PhaseRoles:
 
     path: str
     spec: PhaseSpec
-    objective: Served
-    schedule: Served
-    sampler: Served | None
-    verifier: Served | None
-    optimizer: Served | None
-    rewards: tuple[Served, ...]
-    filters: tuple[Served, ...]
-    probes: tuple[Served, ...]
+    objective: Served[Objective]
+    schedule: Served[Schedule]
+    sampler: Served[Sampler] | None
+    verifier: Served[Verifier] | None
+    optimizer: Served[Optimizer] | None
+    rewards: tuple[Served[Reward], ...]
+    filters: tuple[Served[Filter], ...]
+    probes: tuple[Served[Probe], ...]
     data: Mapping[str, float]
     """Data set -> share, summing to 1."""
 
@@ -52,10 +46,10 @@ class PhaseRoles:
     def uses_rollouts(self) -> bool | None:
         """Whether its objective trains on rollouts of the policy; None if the objective is invalid."""
         objective = self.objective.component
-        return None if objective is None else bool(objective.uses_rollouts)
+        return None if objective is None else objective.uses_rollouts
 
     @property
-    def serving(self) -> tuple[Served, ...]:
+    def serving(self) -> tuple[Served[Declared], ...]:
         """All components of the phase, in a fixed order."""
         single = (self.sampler, self.verifier, self.optimizer)
         several = (*self.rewards, *self.filters, *self.probes)
@@ -108,15 +102,16 @@ def shares(data: str | Mapping[str, float]) -> dict[str, float]:
 def _roles_of(resolved: Resolved, index: int, phase: PhaseSpec) -> PhaseRoles:
     path = f"phases[{index}]"
 
-    def served(at: str) -> Served:
+    def served(at: str) -> Served[Any]:
+        """Typed by the role that it is assigned to: `resolve` finds components of that kind only."""
         return Served(at, resolved.built.get(at))
 
-    def one(role: Role) -> Served | None:
+    def one(role: Role) -> Served[Any] | None:
         if getattr(phase, role) is not None:
             return served(f"{path}.{role}")
         return served(role) if getattr(resolved.spec, role) is not None else None
 
-    def many(role: ManyRole) -> tuple[Served, ...]:
+    def many(role: ManyRole) -> tuple[Served[Any], ...]:
         own = getattr(phase, role)
         found = own if own is not None else getattr(resolved.spec, role)
         prefix = "" if own is None else f"{path}."
@@ -135,19 +130,3 @@ def _roles_of(resolved: Resolved, index: int, phase: PhaseSpec) -> PhaseRoles:
         probes=many("probes"),
         data=shares(phase.data),
     )
-
-
-def nested(served: Served) -> Iterator[tuple[str, Built]]:
-    """The component and, depth first, all components in its slots, each with its path."""
-    if served.built is not None:
-        yield from _with_slots(served.path, served.built)
-
-
-def _with_slots(path: str, built: Built) -> Iterator[tuple[str, Built]]:
-    yield path, built
-    for setting, inner in built.slots.items():
-        if isinstance(inner, Built):
-            yield from _with_slots(f"{path}.{setting}", inner)
-        else:
-            for number, one in enumerate(inner or ()):
-                yield from _with_slots(f"{path}.{setting}[{number}]", one)

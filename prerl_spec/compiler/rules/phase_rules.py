@@ -1,14 +1,15 @@
 """Rules of a phase that belong to no single component: step size, updates, ratios, learning rate (E0204, E0701)."""
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
 
 from prerl_spec.codes import Code
 from prerl_spec.compiler.objective_needs import reads_from
 from prerl_spec.compiler.resolve.resolved import Resolved
-from prerl_spec.compiler.rules.phase_roles import PhaseRoles, Served, nested
+from prerl_spec.compiler.rules.phase_roles import PhaseRoles
 from prerl_spec.compiler.rules.rule_diagnostic import at_last_written, place_behind, setting_places, use_place
+from prerl_spec.compiler.rules.served import Served, nested
 from prerl_spec.errors import Diagnostic
+from prerl_spec.registry.kinds.objective import Objective
 
 
 def step_size(resolved: Resolved, roles: PhaseRoles) -> Iterator[Diagnostic]:
@@ -58,8 +59,8 @@ def group_baseline(resolved: Resolved, roles: PhaseRoles) -> Iterator[Diagnostic
     if roles.sampler is None or roles.sampler.component is None or not roles.uses_rollouts:
         return
     sampler = roles.sampler.component
-    for part in _parts_that(lambda o: bool(o.min_group > sampler.group_size), roles.objective):
-        least = part.component.min_group
+    for part in _parts_that(lambda o: o.min_group > sampler.group_size, roles.objective):
+        least = part.planned.min_group
         yield at_last_written(
             resolved,
             Code.CONTRADICTION,
@@ -78,22 +79,18 @@ def truncated_sampling(resolved: Resolved, roles: PhaseRoles) -> Iterator[Diagno
     if roles.sampler is None or roles.sampler.component is None or not roles.uses_rollouts:
         return
     sampler = roles.sampler.component
-    off = {"top_p": 1.0, "top_k": 0}
-    truncating = [
-        (f"{roles.sampler.path}.{key}", getattr(sampler, key))
-        for key in off
-        if getattr(sampler, key, off[key]) != off[key]
-    ]
+    found = (("top_p", sampler.top_p, 1.0), ("top_k", sampler.top_k, 0))
+    truncating = [(f"{roles.sampler.path}.{key}", value) for key, value, off in found if value != off]
     updated_often = roles.spec.updates_per_batch > 1
 
-    def uses_ratios(objective: Any) -> bool:
-        return bool(updated_often and objective.uses_ratio) or reads_from(objective, "sampler")
+    def uses_ratios(objective: Objective) -> bool:
+        return (updated_often and objective.uses_ratio) or reads_from(objective, "sampler")
 
     for part in _parts_that(uses_ratios, roles.objective) if truncating else ():
         ratios: list[tuple[str, object]] = []
-        if updated_often and part.component.uses_ratio:
+        if updated_often and part.planned.uses_ratio:
             ratios.append((f"{roles.path}.updates_per_batch", roles.spec.updates_per_batch))
-        if reads_from(part.component, "sampler"):
+        if reads_from(part.planned, "sampler"):
             ratios.append(place_behind(resolved, part, "sampler_logprobs"))
         yield at_last_written(
             resolved,
@@ -143,7 +140,7 @@ def steps_that_are_not_known(resolved: Resolved, roles: PhaseRoles) -> Iterator[
 def inherited_moments(resolved: Resolved, roles: PhaseRoles, following: PhaseRoles | None) -> Iterator[Diagnostic]:
     """optimizer = "carry" needs the same optimizer in the next phase."""
     schedule = roles.schedule.component
-    if schedule is None or following is None or getattr(schedule, "optimizer", None) != "carry":
+    if schedule is None or following is None or schedule.optimizer != "carry":
         return
     ours, theirs = roles.optimizer, following.optimizer
     if ours is None or theirs is None or ours.built is None or theirs.built is None:
@@ -158,16 +155,19 @@ def inherited_moments(resolved: Resolved, roles: PhaseRoles, following: PhaseRol
         )
 
 
-def _parts_that(holds: Callable[[Any], bool], objective: Served) -> list[Served]:
+def _parts_that(holds: Callable[[Objective], bool], objective: Served[Objective]) -> list[Served[Objective]]:
     """The parts of an objective for which the predicate holds, each at its path: terms of a sum, else the objective."""
-    if objective.built is None or not holds(objective.component):
+    if objective.component is None or not holds(objective.component):
         return []
-    inside = [Served(path, built) for path, built in nested(objective) if built.kind == "objective"]
-    parts = [term for term in inside if any(part is term.component for part in term.component.parts())]
-    return [part for part in parts if holds(part.component)] or [objective]
+    inside = [Served[Objective](path, built) for path, built in nested(objective) if built.kind == "objective"]
+    return [term for term in inside if _is_part(term.component) and holds(term.planned)] or [objective]
 
 
-def _names(places: Sequence[tuple[str, object]], objective: Served) -> str:
+def _is_part(term: Objective | None) -> bool:
+    return term is not None and any(part is term for part in term.parts())
+
+
+def _names(places: Sequence[tuple[str, object]], objective: Served[Objective]) -> str:
     """The names of the settings; the objective's name where no setting is known to decide the fact."""
     use = "" if objective.built is None else objective.built.use
     return " and ".join(f"`{use if value is None else path.rpartition('.')[2]}`" for path, value in places)

@@ -6,15 +6,18 @@ vice versa; a required bare `x` accepts any detail.
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, overload
 
 from prerl_spec.codes import Code
 from prerl_spec.compiler.resolve.resolved import Built, Resolved
 from prerl_spec.compiler.rules.name_rules import named_data
-from prerl_spec.compiler.rules.phase_roles import PhaseRoles, Served, nested
+from prerl_spec.compiler.rules.phase_roles import PhaseRoles
 from prerl_spec.compiler.rules.rule_diagnostic import use_place
+from prerl_spec.compiler.rules.served import Served, nested
 from prerl_spec.errors import Diagnostic, Label
 from prerl_spec.language.document import join_path
+from prerl_spec.registry.kinds.judging import Verifier
+from prerl_spec.registry.kinds.sampler import Sampler
 
 ENGINE_PORTS = frozenset({"checkpoint"})
 """Ports that the engine provides in every run."""
@@ -85,10 +88,11 @@ def unmatched_ports(resolved: Resolved, roles: PhaseRoles) -> Iterator[Diagnosti
             yield from match(resolved, path, built, supplies)
 
 
-def _serves_others(roles: PhaseRoles, served: Served) -> bool:
+def _serves_others(roles: PhaseRoles, served: Served[object]) -> bool:
     """Whether a top-level component is not used by this phase: documents are not verified, rewarded or filtered."""
     is_own = served.path.startswith(f"{roles.path}.")
-    return not roles.uses_rollouts and not is_own and served.component.kind in ("verifier", "reward", "filter")
+    kind = None if served.built is None else served.built.kind
+    return not roles.uses_rollouts and not is_own and kind in ("verifier", "reward", "filter")
 
 
 def own_ports(built: Built) -> list[str]:
@@ -97,21 +101,20 @@ def own_ports(built: Built) -> list[str]:
     return sorted(built.component.consumes().difference(*(b.component.consumes() for b in inner)))
 
 
-def outside_ports(resolved: Resolved, served: Served, phases: Sequence[PhaseRoles]) -> Iterator[Diagnostic]:
+def outside_ports(resolved: Resolved, served: Served[object], phases: Sequence[PhaseRoles]) -> Iterator[Diagnostic]:
     """The same for a component outside phases, which sees the model, the data sets, a sampler and a verifier.
 
     Its verifier is its own, else that of the data set it names, else that of the run.
     """
-    if served.built is None or not served.component.consumes():
+    if served.built is None or not served.built.component.consumes():
         return
-    serving = [top_or_first(resolved, phases, role) for role in ("sampler", "verifier")]
-    if any(is_broken(s) for s in serving) or {"model", "sampler", "verifier"} & resolved.poisoned:
+    sampler, verifier = top_or_first(resolved, phases, "sampler"), top_or_first(resolved, phases, "verifier")
+    if is_broken(sampler) or is_broken(verifier) or {"model", "sampler", "verifier"} & resolved.poisoned:
         return
     named = [resolved.built.get(join_path("data", name)) for _, name in named_data(served.built)]
     if None in named:
         return
     own = [b for d in (served.built, *named) if d is not None and isinstance(b := d.slots.get("verifier"), Built)]
-    sampler, verifier = serving
     supplies = [_supply("model", resolved.built["model"])]
     supplies.append(Supply("sampler", "transformers", SAMPLER_PORTS) if sampler is None else _served_supply(sampler))
     if own:
@@ -121,16 +124,24 @@ def outside_ports(resolved: Resolved, served: Served, phases: Sequence[PhaseRole
     yield from match(resolved, served.path, served.built, supplies)
 
 
+@overload
+def top_or_first(
+    resolved: Resolved, phases: Sequence[PhaseRoles], role: Literal["sampler"]
+) -> Served[Sampler] | None: ...
+@overload
+def top_or_first(
+    resolved: Resolved, phases: Sequence[PhaseRoles], role: Literal["verifier"]
+) -> Served[Verifier] | None: ...
 def top_or_first(
     resolved: Resolved, phases: Sequence[PhaseRoles], role: Literal["sampler", "verifier"]
-) -> Served | None:
+) -> Served[Any] | None:
     """The component that evaluators use before a phase has ended: the top-level one, else the first of any phase."""
     if getattr(resolved.spec, role) is not None:
         return Served(role, resolved.built.get(role))
     return next((s for roles in phases if (s := getattr(roles, role)) is not None), None)
 
 
-def _served_supply(served: Served) -> Supply:
+def _served_supply(served: Served[object]) -> Supply:
     assert served.built is not None
     return _supply(served.path, served.built)
 
@@ -230,6 +241,6 @@ def _same_name(port: str, other: str) -> bool:
     return port.partition("[")[0] == other.partition("[")[0]
 
 
-def is_broken(served: Served | None) -> bool:
+def is_broken(served: Served[object] | None) -> bool:
     """Whether the spec configures a component here that could not be built."""
     return served is not None and served.built is None

@@ -5,7 +5,7 @@ from typing import Any
 
 from prerl_spec.codes import Code
 from prerl_spec.compiler.resolve.resolved import Resolved
-from prerl_spec.compiler.rules.phase_roles import Served
+from prerl_spec.compiler.rules.served import Served
 from prerl_spec.errors import Diagnostic, Label
 from prerl_spec.registry.component import Fact
 
@@ -27,12 +27,12 @@ def setting_places(resolved: Resolved, owner: str, component: Any, setting: str)
         yield use_place(resolved, owner), None
 
 
-def place_behind(resolved: Resolved, served: Served, fact: Fact) -> tuple[str, Any]:
+def place_behind(resolved: Resolved, served: Served[object], fact: Fact) -> tuple[str, Any]:
     """The setting that decides a fact about a component, if the spec writes it; else the component's name."""
     assert served.built is not None, f"the component at {served.path} is invalid: no rule may read it"
     setting = served.built.component.setting_behind(fact)
     if setting in served.built.written:
-        return f"{served.path}.{setting}", getattr(served.component, setting)
+        return f"{served.path}.{setting}", getattr(served.built.component, setting)
     return use_place(resolved, served.path), None
 
 

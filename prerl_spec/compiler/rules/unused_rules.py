@@ -10,7 +10,8 @@ from prerl_spec.codes import Code
 from prerl_spec.compiler.objective_needs import reads_from
 from prerl_spec.compiler.resolve.resolved import Resolved
 from prerl_spec.compiler.rules.name_rules import named_data
-from prerl_spec.compiler.rules.phase_roles import PhaseRoles, Served, nested
+from prerl_spec.compiler.rules.phase_roles import PhaseRoles
+from prerl_spec.compiler.rules.served import Served, nested
 from prerl_spec.errors import Diagnostic, Span
 from prerl_spec.language.document import join_path
 from prerl_spec.registry.kinds.objective import Objective
@@ -51,7 +52,7 @@ def unused_components(resolved: Resolved, phases: Sequence[PhaseRoles]) -> list[
     return [role for role in roles if getattr(spec, role) and role not in serving]
 
 
-def _at_work(resolved: Resolved, own_roles: PhaseRoles) -> Iterator[Served]:
+def _at_work(resolved: Resolved, own_roles: PhaseRoles) -> Iterator[Served[object]]:
     """The components that a phase actually uses: documents need no sampler, verifier, reward or filter."""
     for served in own_roles.serving:
         kind = None if served.built is None else served.built.kind

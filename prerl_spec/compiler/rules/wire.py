@@ -9,9 +9,10 @@ from itertools import zip_longest
 from prerl_spec.compiler.resolve.resolve import new_in_arm
 from prerl_spec.compiler.resolve.resolved import Resolved, in_file_order
 from prerl_spec.compiler.rules import component_rules, name_rules, phase_rules, port_rules, unused_rules
-from prerl_spec.compiler.rules.phase_roles import PhaseRoles, Served, phase_roles
+from prerl_spec.compiler.rules.phase_roles import PhaseRoles, phase_roles
+from prerl_spec.compiler.rules.served import Served, served_data, served_model
 from prerl_spec.errors import Diagnostic
-from prerl_spec.language.document import join_path
+from prerl_spec.registry.kinds.declared import Declared
 
 
 def wire(resolved: Resolved) -> tuple[Diagnostic, ...]:
@@ -45,11 +46,11 @@ def diagnose(resolved: Resolved) -> tuple[Diagnostic, ...]:
     return in_file_order([*resolved.diagnostics, *own, *of_arms], list(resolved.sources))
 
 
-def outside_phases(resolved: Resolved) -> Iterator[Served]:
+def outside_phases(resolved: Resolved) -> Iterator[Served[Declared]]:
     """Components outside phases: model, data sets, evaluators and trackers."""
-    yield Served("model", resolved.built.get("model"))
+    yield served_model(resolved)
     for name in resolved.spec.data:
-        yield Served(join_path("data", name), resolved.built.get(join_path("data", name)))
+        yield served_data(resolved, name)
     for key in ("evaluate", "trackers"):
         for number in range(len(getattr(resolved.spec, key))):
             yield Served(f"{key}[{number}]", resolved.built.get(f"{key}[{number}]"))

@@ -1,0 +1,95 @@
+"""A component that lacks a member of its kind: validated, and refused by a plan in the words of a run."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from prerl_spec.cli.main import main
+from prerl_spec.compiler.build_graph import build_graph
+from prerl_spec.compiler.planning.planner import make_plan
+from prerl_spec.compiler.render.draw_graph import draw
+from prerl_spec.compiler.resolve.resolve import resolve_text
+from prerl_spec.compiler.rules.wire import diagnose
+from prerl_spec.errors import EnvironmentUnmet
+from prerl_spec.registry import kind_protocols
+from prerl_spec.registry.component import Component
+from prerl_spec.registry.entry_points import installed, load
+from tests.compiler.specs import bent
+from tests.registry.distributions import component, install
+
+FIXED = 'schedule = { use = "fixed_steps", steps = 9 }'
+LACKING = {
+    "schedule": (
+        FIXED,
+        'schedule = "acme.lacking"',
+        "`optimizer`, `lr_schedule`, `reference`, `data`, `max_steps`, `initial`, `after`",
+    ),
+    "optimizer": ('use = "muon", lr = 0.02', 'use = "acme.lacking"', "`lr`, `max_grad_norm`, `build`, `lr_factor`"),
+    "verifier": (
+        'use = "holdout"',
+        'use = "holdout"\nverifier = "acme.lacking"',
+        "`num_workers`, `seconds_allowed`, `memory_bytes`, `judge`, `check_gold`",
+    ),
+    "probe": ("spec = 1", 'spec = 1\nprobes = ["acme.lacking"]', "`every`, `measure`"),
+    "tracker": ("spec = 1", 'spec = 1\ntrackers = ["acme.lacking"]', "`accelerate_tracker`"),
+    "filter": ("spec = 1", 'spec = 1\nfilters = ["acme.lacking"]', "`refill_rounds`, `keep`"),
+}
+
+
+def changed(kind: str) -> str:
+    """The spec with a component of that kind which lacks members."""
+    before, after, _ = LACKING[kind]
+    return bent((before, after))
+
+
+@pytest.mark.parametrize("kind", LACKING)
+def test_a_component_that_lacks_members_is_valid_and_not_planned(kind: str, site: Path) -> None:
+    body = "    def provides(self): return frozenset({'reward[binary]'})" if kind == "verifier" else "    pass"
+    install(site, "acme", {f"{kind}:acme.lacking": "acme:Lacking"}, component("Lacking", kind, body))
+    resolved = resolve_text(changed(kind))
+    assert [d.code for d in diagnose(resolved) if d.severity == "error"] == []
+    said = f"E0305: the {kind} `acme.lacking` of acme lacks {LACKING[kind][2]}"
+    for refused in (make_plan, draw):
+        with pytest.raises(EnvironmentUnmet) as unmet:
+            refused(resolved)
+        assert unmet.value.message == said
+
+
+def test_a_plan_file_of_such_a_component_is_refused_in_the_same_words(site: Path) -> None:
+    """Also where the component is in a slot of another one."""
+    judge = "    def judge(self, response, gold): ..."
+    module = component("Lacking", "verifier", judge).replace("Component", "BinaryVerifier")
+    install(site, "acme", {"verifier:acme.lacking": "acme:Lacking"}, module)
+    plan = make_plan(resolve_text(changed("verifier")))
+    build_graph(plan, plan.spec_text)
+    del sys.modules["acme"].Lacking.judge
+    with pytest.raises(EnvironmentUnmet, match=r"E0305: the verifier `acme\.lacking` of acme lacks `judge`$"):
+        build_graph(plan, plan.spec_text)
+
+
+def test_plan_says_what_run_would_say(tmp_path: Path, site: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    install(site, "acme", {"schedule:acme.lacking": "acme:Lacking"}, component("Lacking", "schedule", "    pass"))
+    (tmp_path / "spec.toml").write_text(changed("schedule"))
+    assert main(["validate", str(tmp_path / "spec.toml")]) == 0
+    capsys.readouterr()
+    said = []
+    for command in ("plan", "run"):
+        assert main([command, str(tmp_path / "spec.toml")]) == 3
+        said.append(capsys.readouterr().err)
+    assert said[0] == said[1]
+    assert "E0305: the schedule `acme.lacking` of acme lacks `optimizer`" in said[0]
+    assert "`Handover` of prerl_spec.sdk provides default members" in said[0]
+
+
+def test_members_are_looked_up_without_running_them() -> None:
+    sampler: Any = load(installed().providers("sampler", "transformers")[0])
+
+    class Failing(sampler):  # type: ignore[misc]
+        @property
+        def device_share(self) -> float:
+            raise RuntimeError("no device")
+
+    failing: Component = Failing()
+    assert kind_protocols.missing_members(failing) == []
