@@ -114,5 +114,5 @@ def require_met(plan: Plan) -> None:
     if not unmet:
         return
     lines = [f"{n.what} {n.name} (for {', '.join(n.by)}): {n.found}\n    = help: {n.hint}" for n in unmet]
-    count = "a prerequisite is" if len(lines) == 1 else f"{len(lines)} prerequisites are"
+    count = "a need is" if len(lines) == 1 else f"{len(lines)} needs are"
     raise EnvironmentUnmet("\n  ".join([f"{count} not met on this machine", *lines]))

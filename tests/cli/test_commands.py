@@ -146,12 +146,12 @@ def test_components_are_listed_by_kind_and_for_programs(capsys: pytest.CaptureFi
     assert {row["name"] for row in json.loads(capsys.readouterr().out)} >= {"adamw", "muon"}
 
 
-def test_a_component_shows_its_settings_ports_and_prerequisites(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_component_shows_its_settings_ports_and_needs(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["components", "show", "vllm"]) == 0
     shown = capsys.readouterr().out
     assert "group_size         integer >= 1" in shown
-    assert "provides      attempts, logprobs[sampling]" in shown
-    assert "prerequisites package vllm" in shown
+    assert "provides  attempts, logprobs[sampling]" in shown
+    assert "needs     package vllm" in shown
 
 
 def test_an_unknown_component_is_a_usage_error_with_the_nearest_name(capsys: pytest.CaptureFixture[str]) -> None:

@@ -326,7 +326,7 @@ def test_the_page_says_what_is_decided(tmp_path: Path, unbent: Plan) -> None:
         "32 documents x (15 + its own) tokens: with gradient",
         'the response is scored after "<bos>" (id 0)',
         "grpo <- reward[scalar] <- exact_match",
-        "prerequisites: nothing beyond what is installed",
+        "needs: nothing beyond what is installed",
     ):
         assert said in page
     assert max(len(row) for row in page.split("\n") if "spec.toml" not in row) <= 110

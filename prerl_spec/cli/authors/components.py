@@ -74,7 +74,7 @@ def _show(registry: "Registry", name: str, kind: str | None) -> None:
     for line in _settings(component):
         print(line)
     for heading, lines in _declared(component).items():
-        print(f"{heading:<13} {', '.join(lines)}")
+        print(f"{heading:<9} {', '.join(lines)}")
 
 
 def _find(registry: "Registry", name: str, kind: str | None) -> "Entry":
@@ -143,6 +143,6 @@ def _declared(component: "type[Component]") -> dict[str, list[str]]:
     declared = {
         "consumes": sorted(built.consumes()),
         "provides": sorted(built.provides()),
-        "prerequisites": [f"{r.what} {r.name} ({r.hint})" for r in built.prerequisites()],
+        "needs": [f"{r.what} {r.name} ({r.hint})" for r in built.prerequisites()],
     }
     return {heading: lines for heading, lines in declared.items() if lines}

@@ -138,9 +138,9 @@ def _prerequisites(planned: Iterable[PrerequisitePlan]) -> str:
     # The prerequisite of every run is listed only if it is unmet.
     listed = [prerequisite for prerequisite in planned if prerequisite.name != TRAIN or not prerequisite.met]
     if not listed:
-        return "prerequisites: nothing beyond what is installed"
+        return "needs: nothing beyond what is installed"
     words = {True: "met", False: "NOT MET", None: "unknown"}
-    out = ["prerequisites"]
+    out = ["needs"]
     for prerequisite in listed:
         at = "" if prerequisite.revision in (None, "main") else f" at {prerequisite.revision}"
         out += line(
@@ -156,7 +156,7 @@ def _prerequisites(planned: Iterable[PrerequisitePlan]) -> str:
 
 def _sum(plan: Plan, found: Measured | None) -> str:
     unmet = len(plan.unmet)
-    ready = "a run can start here" if not unmet else f"a run cannot start here: {plural(unmet, 'prerequisite')} not met"
+    ready = "a run can start here" if not unmet else f"a run cannot start here: {plural(unmet, 'need')} not met"
     if not unmet and any(prerequisite.met is None for prerequisite in plan.prerequisites):
         ready += " if what is unknown above is met"
     return "\n".join(line("", f"{_whole_time(plan, found)}; {ready}", indent=0, column=0))
