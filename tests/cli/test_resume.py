@@ -10,7 +10,7 @@ import torch
 from prerl_spec.cli.main import main
 from prerl_spec.cli.runs.resume import keep_aside
 from prerl_spec.compiler.compile import compile_spec
-from prerl_spec.engine.record.events import append_event
+from prerl_spec.engine.record.events import EventLog, Silence
 from tests.engine.runs import SPEC, steps_of, weights_at
 
 SHORT = SPEC.replace("steps = 2 }\n", "steps = 1 }\n")
@@ -65,7 +65,7 @@ def test_an_extension_that_was_cut_short_goes_on_without_its_spec(finished: Path
     later = compile_spec(spec)
     keep_aside(run, later.graph.plan, SPEC)
     if begun:
-        append_event(run / "events.jsonl", "resume", global_step=7)
+        EventLog(run / "events.jsonl", Silence(), writes=True).write("resume", global_step=7)
     assert command(finished, "resume", str(run)) == 0
     assert [e["global_step"] for e in steps_of(run)] == list(range(1, 9))
 

@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+import time
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -17,8 +18,8 @@ from prerl_spec.compiler.build_graph import build_graph, require_local_code_allo
 from prerl_spec.compiler.compare.extension import Extension, extension
 from prerl_spec.compiler.compile import read_plan, require_met
 from prerl_spec.compiler.past_runs.run_folder import hold_run_folder, is_finished
-from prerl_spec.engine.record.events import append_event, read_events
 from prerl_spec.errors import UsageError
+from prerl_spec.storage.chained_lines import append_lines, cut_torn_line, read_lines
 from prerl_spec.storage.disk import write_whole
 from prerl_spec.storage.sealed import object_text
 
@@ -54,7 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
             print_text(compiled.warnings, compiled.sources)
         compiled.require_prerequisites()
         graph, more = compiled.graph, extension(before, compiled.plan)
-    read_events(folder / "events.jsonl")
+    read_lines(folder / "events.jsonl")
     if is_finished(folder) and more == Extension(None, 0):
         if is_main():
             print(f"{folder} is finished: nothing to resume", file=sys.stderr)
@@ -77,7 +78,10 @@ def keep_aside(folder: Path, plan: Mapping[str, Any], spec_text: str) -> None:
     as finished, extended or not.
     """
     message = "the run continues under an extended plan; the earlier plan is kept next to it"
-    append_event(folder / "events.jsonl", "warning", message=message)
+    events = folder / "events.jsonl"
+    found = read_lines(events)
+    cut_torn_line(events, found)
+    append_lines(events, [{"event": "warning", "message": message, "time": round(time.time(), 3)}], found.head)
     number = 1 + len(list(folder.glob("plan-*.json")))
     for name, text in (("plan.json", object_text(plan)), ("spec.toml", spec_text)):
         file = folder / name

@@ -112,11 +112,6 @@ class EventLog:
         return [(e["phase"], e["global_step"]) for e in ends]
 
 
-def append_event(file: Path, event: str, **fields: Any) -> None:
-    """Appends one event while no run is open. Raises Damaged, RunFailed."""
-    EventLog(file, Silence(), writes=True).write(event, **fields)
-
-
 def scores_of(events: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """The rows of scores.json: all scores so far, a later one in place of an earlier one of the same key."""
     rows: dict[tuple[Any, ...], dict[str, Any]] = {}
