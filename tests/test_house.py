@@ -16,6 +16,8 @@ FLOORS = (
     "statistics",
     "codes",
     "errors",
+    "situations",
+    "broken_metadata",
     "types",
     "text",
     "needs",

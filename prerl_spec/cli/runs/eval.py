@@ -60,6 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
     require_train("`prerl-spec eval`")
     from prerl_spec.evaluation.harness.catalogue import check_names
     from prerl_spec.evaluation.targets import find_target
+    from prerl_spec.situations import require_writable
 
     evaluator = _evaluator(arguments)
     check_names(evaluator.tasks, [Path(folder) for folder in evaluator.include])
@@ -67,6 +68,8 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.invariant:
         target = replace(target, invariant=True)
     out = arguments.out if arguments.out is not None else target.out
+    if is_main():
+        require_writable(out, "choose another folder with --out")
     if (processes := processes_to_start(arguments.processes, 1)) > 1:
         return launch(arguments.command_line, processes, leave_thread_count=target.invariant)
     from prerl_spec.evaluation.score_target import score_target

@@ -18,6 +18,7 @@ from prerl_spec.compiler.compare.extension import Extension, extension
 from prerl_spec.compiler.compile import read_plan, require_met
 from prerl_spec.compiler.past_runs.run_folder import hold_run_folder, is_finished
 from prerl_spec.errors import UsageError
+from prerl_spec.situations import writing
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -59,7 +60,8 @@ def run(arguments: argparse.Namespace) -> int:
     def lock_folder(stack: ExitStack) -> Path:
         stack.enter_context(hold_run_folder(folder))
         if more != Extension(None, 0):
-            keep_aside(folder, graph.plan, graph.spec_text)
+            with writing(folder, "make the run folder writable"):
+                keep_aside(folder, graph.plan, graph.spec_text)
         print(f"resuming: {folder}", file=sys.stderr)
         return folder
 

@@ -23,6 +23,7 @@ from prerl_spec.compiler.graph import Graph
 from prerl_spec.errors import EnvironmentUnmet, PrerlError, RunFailed, UsageError
 from prerl_spec.registry.kinds.model import LoadedModel, ModelSite
 from prerl_spec.registry.kinds.sampler import ServedModel, ServedSampler, ServerProcess
+from prerl_spec.situations import writing
 
 START_SECONDS = 1800.0
 """Enough for a large model on several GPUs, compiled for the first time."""
@@ -62,8 +63,10 @@ class Running:
 
     def __init__(self, process: ServerProcess) -> None:
         self.process = process
-        process.log.parent.mkdir(parents=True, exist_ok=True)
-        with process.log.open("ab") as log:
+        with writing(process.log, "set push_dir to a folder that can be written"):
+            process.log.parent.mkdir(parents=True, exist_ok=True)
+            log = process.log.open("ab")
+        with log:
             self._child = subprocess.Popen(
                 process.command,
                 env={**os.environ, **process.environment},

@@ -5,6 +5,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from prerl_spec.errors import UsageError
+from prerl_spec.situations import not_written
 
 PACKAGED = Path(__file__).parent / "templates"
 """Where a wheel installs `specs/` (pyproject.toml); in a checkout only the folder `specs/` itself exists."""
@@ -32,9 +33,7 @@ def run(arguments: argparse.Namespace) -> int:
     except FileExistsError as error:
         raise UsageError(f"{file} already exists and is left unchanged", hint="choose another file name") from error
     except OSError as error:
-        raise UsageError(
-            f"{file} cannot be written: {error.strerror}", hint="choose a file in a writable folder"
-        ) from error
+        raise not_written(file, error, "choose a file in a writable folder") from error
     print(f"{file}: written from template {arguments.template}; next: prerl-spec plan {file}")
     return 0
 

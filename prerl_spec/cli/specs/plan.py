@@ -26,7 +26,7 @@ def run(arguments: argparse.Namespace) -> int:
     from prerl_spec.compiler.compile import read_plan, require_met
     from prerl_spec.compiler.past_runs.measured_times import measured
     from prerl_spec.compiler.render.render_plan import render_differences, render_plan
-    from prerl_spec.errors import UsageError
+    from prerl_spec.situations import writing
 
     compiled = compile_locked(arguments.spec, overrides(arguments), locked=False, update=False)
     print_text(compiled.warnings, compiled.sources)
@@ -34,12 +34,8 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.out is not None:
         if arguments.out.exists():
             page += f"\n{render_differences(read_plan(arguments.out), compiled.plan, str(arguments.out))}"
-        try:
+        with writing(arguments.out, "choose another --out"):
             arguments.out.write_text(compiled.plan.text(), encoding="utf-8")
-        except OSError as error:
-            raise UsageError(
-                f"{arguments.out} cannot be written: {error.strerror}", hint="choose another --out"
-            ) from error
     print_results(page)
     if arguments.here:
         require_met(compiled.plan)

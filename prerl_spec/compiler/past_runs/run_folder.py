@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from prerl_spec.errors import EnvironmentUnmet, UsageError
+from prerl_spec.situations import not_written, writing
 
 try:
     import fcntl
@@ -22,6 +23,7 @@ LOCK = "run.lock"
 PROFILE = ".profile"
 """Suffix of the name of a calibration folder; run folders never have it."""
 _TAIL_BYTES = 1 << 20
+_ANOTHER_FOLDER = "set run.output_dir, or --run-dir, to a folder that can be written"
 
 
 def choose_run_folder(
@@ -58,7 +60,8 @@ def hold_run_folder(folder: Path) -> Iterator[None]:
             "a run locks its folder with flock, which this system lacks",
             hint="run on Linux or macOS; `validate` and `plan` work on this system",
         )
-    descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+    with writing(folder / LOCK, "make the run folder writable, or copy it to a place where it is"):
+        descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -77,8 +80,9 @@ def is_live(folder: Path) -> bool:
     if fcntl is None:
         return False
     try:
-        descriptor = os.open(folder / LOCK, os.O_RDWR)
-    except FileNotFoundError:
+        # Locking needs no right to write: a run on a read-only file system can still be reported.
+        descriptor = os.open(folder / LOCK, os.O_RDONLY)
+    except (FileNotFoundError, NotADirectoryError):
         return False
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -117,7 +121,8 @@ def _given_folder(folder: Path, digest: str, new: bool) -> tuple[Path, bool]:
     if folder.exists() and is_live(folder):
         raise UsageError(f"the run in {folder} is live", hint="wait for it, or name another folder")
     if not contents:
-        folder.mkdir(parents=True, exist_ok=True)
+        with writing(folder, _ANOTHER_FOLDER):
+            folder.mkdir(parents=True, exist_ok=True)
         return folder, False
     if new:
         raise UsageError(f"--new: {folder} is not empty", hint="name a folder that is absent or empty")
@@ -153,7 +158,8 @@ def _highest_unfinished(output_dir: Path, name: str, digest: str) -> Path | None
 def _lowest_free(output_dir: Path, name: str) -> Path:
     if output_dir.exists() and not output_dir.is_dir():
         raise UsageError(f"run.output_dir {output_dir} is a file", hint="name a folder")
-    output_dir.mkdir(parents=True, exist_ok=True)
+    with writing(output_dir, _ANOTHER_FOLDER):
+        output_dir.mkdir(parents=True, exist_ok=True)
     number = 1
     while True:
         folder = output_dir / (name if number == 1 else f"{name}-{number}")
@@ -161,6 +167,8 @@ def _lowest_free(output_dir: Path, name: str) -> Path:
             folder.mkdir()
         except FileExistsError:
             number += 1
+        except OSError as error:
+            raise not_written(folder, error, _ANOTHER_FOLDER) from error
         else:
             return folder
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from prerl_spec.errors import UsageError
+from prerl_spec.situations import writing
 from prerl_spec.types import Score
 from prerl_spec.whole_file import write_whole
 
@@ -37,7 +38,8 @@ def write_scores(file: Path, scores: Sequence[Score]) -> None:
     rows = [asdict(score) for score in scores]
     replaced = {_conditions(row) for row in rows}
     kept = [row for row in _existing(file) if _conditions(row) not in replaced]
-    write_whole(file, json.dumps([*kept, *rows], indent=1, ensure_ascii=False) + "\n")
+    with writing(file, "choose another --out"):
+        write_whole(file, json.dumps([*kept, *rows], indent=1, ensure_ascii=False) + "\n")
 
 
 def _existing(file: Path) -> list[dict[str, Any]]:

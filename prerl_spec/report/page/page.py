@@ -12,6 +12,7 @@ from prerl_spec.report.page.sample_responses import samples_to_read
 from prerl_spec.report.page.scores import score_cards, score_curves
 from prerl_spec.report.page.thoughts import thoughts_cards
 from prerl_spec.report.tables.run_tables import RunRecord, read_run
+from prerl_spec.situations import writing
 from prerl_spec.whole_file import write_whole
 
 
@@ -24,7 +25,8 @@ def write_report(folders: Sequence[Path], out: Path | None = None) -> Path:
     runs = [read_run(folder) for folder in folders]
     target = out or (folders[0] / "report.html" if len(folders) == 1 else Path("report.html"))
     page = render(runs)
-    write_whole(target, page)
+    with writing(target, "choose another place with --out FILE"):
+        write_whole(target, page)
     return target
 
 
