@@ -51,6 +51,9 @@ ROOMS = {
 
 ROOM_OF = {name: room for room, names in ROOMS.items() for name in names}
 
+WITHOUT_PACKAGES = ("explain",)
+"""Commands that read no metadata of installed packages."""
+
 INTERRUPTED = 75
 INTERNAL = 5
 USAGE = 2
@@ -113,10 +116,11 @@ def _dispatch(arguments: list[str], given: list[str]) -> int:
 def _run_command(parser: argparse.ArgumentParser, name: str, rest: list[str], given: list[str]) -> int:
     if name not in COMMANDS:
         return _unknown_command(name)
-    # Before any library lists entry points: `--help` alone needs no metadata.
-    from prerl_spec.broken_metadata import tolerate_broken_entry_points
+    if name not in WITHOUT_PACKAGES:
+        # Before any library lists entry points; it imports importlib.metadata.
+        from prerl_spec.broken_metadata import tolerate_broken_entry_points
 
-    tolerate_broken_entry_points()
+        tolerate_broken_entry_points()
     module = importlib.import_module(f"prerl_spec.cli.{ROOM_OF[name]}.{name}")
     command = argparse.ArgumentParser(
         prog=f"{parser.prog} {name}", description=f"{COMMANDS[name][0].upper()}{COMMANDS[name][1:]}."
