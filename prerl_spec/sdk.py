@@ -2,6 +2,7 @@
 
 from prerl_spec.codes import Code
 from prerl_spec.errors import Diagnostic, EnvironmentUnmet, PrerlError, RunFailed, SpecInvalid
+from prerl_spec.json_lines import UnreadableLine, count_json_lines, read_json_lines, text_fault
 from prerl_spec.needs import Credit, Layout, Need, View
 from prerl_spec.registry.binary_verifier import BinaryVerifier
 from prerl_spec.registry.component import (
@@ -111,12 +112,16 @@ __all__ = [
     "Step",
     "StepRecord",
     "Tokens",
+    "UnreadableLine",
     "Verdict",
     "Verifier",
     "View",
     "Wiring",
+    "count_json_lines",
     "decided_elsewhere",
     "eos_ids_of",
     "question_text",
+    "read_json_lines",
     "template_fault",
+    "text_fault",
 ]

@@ -112,7 +112,7 @@ def situation_of(error: BaseException) -> PrerlError | None:
         )
     if isinstance(error, UnicodeEncodeError) and any("\ud800" <= c <= "\udfff" for c in error.object):
         return EnvironmentUnmet(
-            f"{_ascii(error.object)} contains half of a surrogate pair at character {error.start}, which is not text",
+            f"{_around(error.object, error.start)} contains half of a surrogate pair, which is not text",
             hint="write it in UTF-8: a name, a path or an environment variable in another encoding is read like this",
         )
     if isinstance(error, OSError) and error.errno is not None:
@@ -147,6 +147,7 @@ def _first_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
 
 
-def _ascii(text: str) -> str:
-    shown = ascii(text)
-    return shown if len(shown) <= 100 else f"{shown[:97]}..."
+def _around(text: str, index: int) -> str:
+    """The word that contains the character, escaped."""
+    start = max(index - 40, 1 + max(text.rfind(blank, 0, index) for blank in " \n"))
+    return ascii(text[start : index + 20].split("\n")[0])

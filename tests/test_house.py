@@ -17,6 +17,7 @@ FLOORS = (
     "codes",
     "errors",
     "situations",
+    "json_lines",
     "broken_metadata",
     "types",
     "text",
