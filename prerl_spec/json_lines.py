@@ -17,6 +17,10 @@ class UnreadableLine:
     reason: str
 
 
+BLANK = UnreadableLine("an empty line")
+"""A blank line between others."""
+
+
 def read_json_lines(file: Path) -> Iterator[tuple[str, Any]]:
     """Yields (place, value or UnreadableLine) for each line: ("rows.jsonl:3", {"answer": "7"}).
 
@@ -28,8 +32,8 @@ def read_json_lines(file: Path) -> Iterator[tuple[str, Any]]:
 
 
 def count_json_lines(file: Path) -> int:
-    """The number of lines that `read_json_lines` yields. Raises OSError."""
-    return len(_lines(file))
+    """The number of lines that are not blank. Raises OSError."""
+    return sum(bool(line.strip()) for line in _lines(file))
 
 
 def text_fault(text: str) -> str | None:
@@ -50,7 +54,7 @@ def _lines(file: Path) -> list[bytes]:
 
 def _value(line: bytes) -> Any:
     if not line.strip():
-        return UnreadableLine("an empty line")
+        return BLANK
     try:
         return json.loads(line.decode(), parse_constant=_refuse, parse_float=_finite)
     except UnicodeDecodeError as error:

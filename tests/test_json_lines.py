@@ -59,7 +59,6 @@ def test_a_line_ends_at_a_line_feed_alone(read: Any, content: bytes, questions: 
         (b'{"problem": "x", "answer": 1e999}', "not JSON: 1e999 is larger than any float64"),
         (b'{"problem": "\xff", "answer": "1"}', "not UTF-8 at byte 14 of the line"),
         (b'{"problem": "x", "answer": "1"', "not JSON: "),
-        (b"", "an empty line"),
         (b"[" * 100_000, "not JSON: "),
     ],
 )

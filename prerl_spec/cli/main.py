@@ -16,6 +16,7 @@ from prerl_spec import __version__
 # Here, not where an error is printed: nothing can be imported once memory has run out.
 from prerl_spec.cli.shared.rank_environment import error_stream
 from prerl_spec.errors import PeerLost, PrerlError, SpecInvalid
+from prerl_spec.language.secrets import without_tokens
 from prerl_spec.situations import situation_of
 
 COMMANDS = {
@@ -158,9 +159,9 @@ def _unknown_command(name: str) -> int:
 
 def _print_error(message: str, hint: str | None, code: str | None = None, *, consequence: bool = False) -> None:
     with error_stream(consequence=consequence) as stream:
-        print(f"error[{code}]: {message}" if code else f"error: {message}", file=stream)
+        print(without_tokens(f"error[{code}]: {message}" if code else f"error: {message}"), file=stream)
         if hint is not None:
-            print(f"  = help: {hint}", file=stream)
+            print(without_tokens(f"  = help: {hint}"), file=stream)
 
 
 def _print_traceback(error: BaseException) -> None:

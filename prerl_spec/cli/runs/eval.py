@@ -1,12 +1,13 @@
 """`prerl-spec eval TARGET --tasks A,B`: scores a run, a model folder or a hub model on lm-eval tasks, without a spec."""
 
 import argparse
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from prerl_spec.cli.shared.launcher import add_processes, launch, processes_to_start
-from prerl_spec.cli.shared.option_values import assignment, names, positive
+from prerl_spec.cli.shared.option_values import assignment, file_path, names, positive
 from prerl_spec.cli.shared.rank_environment import is_main
 from prerl_spec.cli.shared.ticker import Ticker
 
@@ -50,7 +51,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--local-code", action="store_true", help="allow executing the Python files listed in [plugins]"
     )
-    parser.add_argument("--out", type=Path, metavar="DIR", help="output folder; default: RUN/eval, else ./eval-NAME")
+    parser.add_argument(
+        "--out", type=file_path, metavar="DIR", help="output folder; default: RUN/eval, else ./eval-NAME"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -93,7 +96,7 @@ def _evaluator(arguments: argparse.Namespace) -> Any:
 
     sampling = ("samples", "limit", "temperature", "top_p", "max_new_tokens", "seed")
     settings = {name: getattr(arguments, name) for name in ("tasks", *sampling, "num_fewshot", "system", "chat")}
-    settings["include"] = arguments.include
+    settings["include"] = arguments.include and [os.path.expanduser(folder) for folder in arguments.include]
     settings["data"] = dict(arguments.data) if arguments.data else None
     try:
         evaluator = component("evaluator", "lm_eval", {k: v for k, v in settings.items() if v is not None})

@@ -11,6 +11,7 @@ from prerl_spec.cli.runs.run import execute
 from prerl_spec.cli.shared.diagnostics import print_text
 from prerl_spec.cli.shared.launcher import add_processes
 from prerl_spec.cli.shared.locked import compile_locked
+from prerl_spec.cli.shared.option_values import file_path
 from prerl_spec.cli.shared.overrides import add_overrides, overrides
 from prerl_spec.cli.shared.rank_environment import is_main, reports_findings
 from prerl_spec.compiler.build_graph import build_graph, require_local_code_allowed, require_same_data
@@ -23,10 +24,10 @@ from prerl_spec.situations import writing
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments to `parser`."""
-    parser.add_argument("run", type=Path, metavar="RUN", help="a run folder")
+    parser.add_argument("run", type=file_path, metavar="RUN", help="a run folder")
     parser.add_argument(
         "spec",
-        type=Path,
+        type=file_path,
         nargs="?",
         metavar="SPEC",
         help="a spec that extends the run's: more steps, or further phases",

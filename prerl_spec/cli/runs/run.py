@@ -11,6 +11,7 @@ from prerl_spec.cli.runs.profile import profile
 from prerl_spec.cli.shared.diagnostics import print_text
 from prerl_spec.cli.shared.launcher import add_processes, launch, processes_to_start
 from prerl_spec.cli.shared.locked import compile_locked
+from prerl_spec.cli.shared.option_values import file_path
 from prerl_spec.cli.shared.overrides import add_overrides, overrides
 from prerl_spec.cli.shared.rank_environment import is_main, locked_folder, reports_findings
 from prerl_spec.compiler.graph import Graph
@@ -25,9 +26,9 @@ from prerl_spec.report.terminal.summary import run_summary
 def add(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments to `parser`."""
     parser.add_argument(
-        "spec", type=Path, metavar="SPEC|plan.json", help="the spec to run, or a plan written by `plan --out`"
+        "spec", type=file_path, metavar="SPEC|plan.json", help="the spec to run, or a plan written by `plan --out`"
     )
-    parser.add_argument("--run-dir", type=Path, metavar="DIR", help="run folder: a new, empty, or unfinished one")
+    parser.add_argument("--run-dir", type=file_path, metavar="DIR", help="run folder: a new, empty, or unfinished one")
     parser.add_argument("--new", action="store_true", help="start a new run instead of resuming an unfinished one")
     lock = parser.add_mutually_exclusive_group()
     lock.add_argument("--locked", action="store_true", help="fail if the spec differs in meaning from SPEC.lock")

@@ -14,6 +14,7 @@ from tempfile import TemporaryDirectory
 from types import FrameType
 
 from prerl_spec.cli.shared.diagnostics import print_text
+from prerl_spec.cli.shared.option_values import file_path
 from prerl_spec.cli.shared.overrides import add_overrides, overrides
 from prerl_spec.cli.shared.signal_handlers import handling
 from prerl_spec.compiler.compile import compile_spec
@@ -36,7 +37,7 @@ LOOK_SECONDS = 0.5
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments to `parser`."""
-    parser.add_argument("spec", type=Path, metavar="SPEC", help="the spec that will be run against the servers")
+    parser.add_argument("spec", type=file_path, metavar="SPEC", help="the spec that will be run against the servers")
     add_overrides(parser)
 
 

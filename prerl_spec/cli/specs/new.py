@@ -4,6 +4,7 @@ import argparse
 from difflib import get_close_matches
 from pathlib import Path
 
+from prerl_spec.cli.shared.option_values import file_path
 from prerl_spec.errors import UsageError
 from prerl_spec.situations import not_written
 
@@ -14,7 +15,7 @@ CHECKED_OUT = Path(__file__).parents[3] / "specs"
 
 def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "file", metavar="FILE", type=Path, help="the spec to write; an existing file is never overwritten"
+        "file", metavar="FILE", type=file_path, help="the spec to write; an existing file is never overwritten"
     )
     parser.add_argument("--template", required=True, metavar="NAME", help=f"one of: {', '.join(templates())}")
 

@@ -1,17 +1,17 @@
 """`plan SPEC` shows what a run would do, on any machine, without loading a model."""
 
 import argparse
-from pathlib import Path
 
+from prerl_spec.cli.shared.option_values import file_path
 from prerl_spec.cli.shared.overrides import add_overrides, overrides
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("spec", metavar="SPEC", type=Path, help="spec file")
+    parser.add_argument("spec", metavar="SPEC", type=file_path, help="spec file")
     parser.add_argument(
         "--out",
         metavar="FILE",
-        type=Path,
+        type=file_path,
         help="also write the plan as JSON; if FILE exists, first print what has changed since",
     )
     parser.add_argument("--here", action="store_true", help="exit with code 3 if this machine cannot run the spec")

@@ -3,14 +3,15 @@
 import argparse
 import json
 import sys
-from pathlib import Path
+
+from prerl_spec.cli.shared.option_values import file_path
 
 
 def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out",
         metavar="FILE",
-        type=Path,
+        type=file_path,
         help="output file, such as .prerl/spec.schema.json; refer to it in the first line of a spec: "
         "`#:schema ./.prerl/spec.schema.json`",
     )

@@ -1,5 +1,6 @@
 """Computes the plan of a resolved spec: all defaults, counts and estimates, without heavy imports."""
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -59,7 +60,7 @@ def make_plan(resolved: Resolved, hardware: Hardware | None = None) -> Plan:
     plan = Plan(
         name=spec.run.name,
         seed=spec.run.seed,
-        output_dir=spec.run.output_dir,
+        output_dir=os.path.expanduser(spec.run.output_dir),
         digest="",
         prerl_spec=__version__,
         spec_file=str(resolved.file),

@@ -15,6 +15,7 @@ from prerl_spec.engine.policy.frozen_base import refuse_another_base
 from prerl_spec.engine.record.artefacts import read_manifest, replace_manifest
 from prerl_spec.engine.record.git_state import git_state
 from prerl_spec.engine.run.session import Session
+from prerl_spec.language.secrets import masked_json
 
 _PACKAGES = (
     "prerl-spec",
@@ -83,7 +84,7 @@ def _what_runs(session: Session) -> dict[str, Any]:
             name: {"rows": len(s.rows), "fingerprint": s.data.fingerprint} for name, s in session.datasets.items()
         },
         "values": graph.plan.get("values", []),
-        "plan": {key: value for key, value in graph.plan.items() if key != "values"},
+        "plan": masked_json({key: value for key, value in graph.plan.items() if key != "values"}),
     }
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from prerl_spec.errors import EnvironmentUnmet
-from prerl_spec.json_lines import UnreadableLine, read_json_lines, text_fault
+from prerl_spec.json_lines import BLANK, UnreadableLine, read_json_lines, text_fault
 
 _NO_OBJECT = "not a JSON object"
 QUESTION_COLUMNS = ("problem", "question")
@@ -51,9 +51,11 @@ def require_readable(task: str, file: Path) -> None:
 
 
 def _read(task: str, file: Path) -> Iterator[tuple[str, Any]]:
+    """The lines that are not blank, each with its place."""
     try:
         for where, value in read_json_lines(file):
-            yield str(file.parent / where), value
+            if value is not BLANK:
+                yield str(file.parent / where), value
     except OSError as error:
         raise EnvironmentUnmet(
             f"the rows of {task} cannot be read: {file}: {error.strerror}", hint=_local_rows_hint(task)

@@ -5,6 +5,7 @@ from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 
+from prerl_spec.language.secrets import masked_line
 from prerl_spec.report.drawing.markup import Html, document, tag
 from prerl_spec.report.page.curves import constants, document_charts, sampled_charts
 from prerl_spec.report.page.overview import facts, phase_table, state_words, time_bars
@@ -86,7 +87,10 @@ def _spec(runs: Sequence[RunRecord], run: RunRecord) -> Html | None:
     if not run.spec_text:
         return None
     return tag(
-        "details", tag("summary", _title_of(runs, run, "Spec as given")), tag("pre", run.spec_text), class_="spec"
+        "details",
+        tag("summary", _title_of(runs, run, "Spec as given")),
+        tag("pre", masked_line(run.spec_text)),
+        class_="spec",
     )
 
 
