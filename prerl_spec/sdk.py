@@ -23,7 +23,7 @@ from prerl_spec.registry.evaluator_settings import EvaluatorSettings
 from prerl_spec.registry.kinds.data import DataSet
 from prerl_spec.registry.kinds.evaluator import EvaluationSite
 from prerl_spec.registry.kinds.judging import Verifier
-from prerl_spec.registry.kinds.model import AdaptedWeight, AttachedAdapter, LoadedModel, ModelSite
+from prerl_spec.registry.kinds.model import AdaptedWeight, AttachedAdapter, LoadedModel, ModelSite, padded_embeddings
 from prerl_spec.registry.kinds.objective import Objective
 from prerl_spec.registry.kinds.sampler import OpenSampler, PolicyAccess, SamplerSite, ServedModel, ServerProcess
 from prerl_spec.registry.objective_base import OnePart, OnePartObjective
@@ -120,6 +120,7 @@ __all__ = [
     "count_json_lines",
     "decided_elsewhere",
     "eos_ids_of",
+    "padded_embeddings",
     "question_text",
     "read_json_lines",
     "template_fault",
