@@ -15,7 +15,9 @@ from prerl_spec.cli.shared.option_values import file_path
 from prerl_spec.cli.shared.overrides import add_overrides, overrides
 from prerl_spec.cli.shared.rank_environment import is_main, locked_folder, reports_findings
 from prerl_spec.compiler.graph import Graph
+from prerl_spec.compiler.past_runs.model_files import require_same_model_files
 from prerl_spec.compiler.past_runs.run_folder import choose_run_folder, hold_run_folder
+from prerl_spec.compiler.plan import Plan
 from prerl_spec.engine.record.artefacts import note_artefacts
 from prerl_spec.errors import UsageError
 from prerl_spec.report.page.page import write_report
@@ -92,6 +94,8 @@ def execute(graph: Graph, lock_folder: Callable[[ExitStack], Path], arguments: a
     with ExitStack() as stack:
         folder = (locked_folder() or lock_folder(stack)) if is_main() else None
         if folder is not None:
+            if locked_folder() is None:
+                require_same_model_files(folder, Plan.from_json(graph.plan))
             write_given(folder, graph)
         if processes > 1:
             return launch(arguments.command_line, processes, folder=folder, leave_thread_count=_is_invariant(graph))

@@ -18,6 +18,7 @@ from prerl_spec.compiler.estimates.prerequisites import (
 )
 from prerl_spec.compiler.estimates.unknown import NotKnown, Unknown, known
 from prerl_spec.compiler.hardware import Hardware, detect_hardware
+from prerl_spec.compiler.past_runs.model_files import model_folders
 from prerl_spec.compiler.plan import ComponentPlan, DataPlan, EvaluatorPlan, PhasePlan, Plan
 from prerl_spec.compiler.planning.changes import changes
 from prerl_spec.compiler.planning.component_plan import written_out
@@ -86,6 +87,7 @@ def make_plan(resolved: Resolved, hardware: Hardware | None = None) -> Plan:
         adapter_parameters=adapter_parameters(resolved, shape) if isinstance(shape, Shape) else None,
         values=values(resolved),
     )
+    plan = replace(plan, notes=(*plan.notes, *_local_models(plan)))
     return replace(plan, digest=digest_of_plan(plan))
 
 
@@ -182,6 +184,12 @@ def _seconds(around: PlanContext, phases: Sequence[PhasePlan], evaluators: Seque
 def _determinism(asked: DistributedSpec) -> Iterator[str]:
     if asked.determinism == "invariant":
         yield from lane_notes(asked.processes)
+
+
+def _local_models(plan: Plan) -> Iterator[str]:
+    for folder, weights in model_folders(plan).items():
+        what = "weights, tokenizer and chat template" if weights else "tokenizer and chat template"
+        yield f"{what} in {folder} are hashed when the run starts; a resume with other content is refused"
 
 
 def _notes(codec: Codec | Unknown, shape: Shape | Unknown, *, study: bool) -> Iterator[str]:
