@@ -168,7 +168,7 @@ class EvaluatorPlan:
 class PrerequisitePlan:
     """A prerequisite of running the plan. `met` is None if only the run itself can determine it."""
 
-    what: Literal["package", "model", "dataset", "file", "gpu", "secret", "server", "part", "setting"]
+    what: Literal["package", "model", "dataset", "file", "gpu", "secret", "server", "part", "setting", "disk"]
     name: str
     revision: str | None
     by: tuple[str, ...]

@@ -44,14 +44,14 @@ def run(arguments: argparse.Namespace) -> int:
     before = read_plan(folder / "plan.json")
     if arguments.spec is None:
         require_local_code_allowed(before, bool(arguments.local_code))
-        require_met(before)
+        require_met(before, folder)
         require_same_data(before)
         graph, more = build_graph(before, (folder / "spec.toml").read_text(encoding="utf-8")), Extension(None, 0)
     else:
         compiled = compile_locked(arguments.spec, overrides(arguments), locked=False, update=False)
         if reports_findings():
             print_text(compiled.warnings, compiled.sources)
-        compiled.require_prerequisites()
+        compiled.require_prerequisites(folder)
         graph, more = compiled.graph, extension(before, compiled.plan)
     if is_finished(folder) and more == Extension(None, 0):
         if is_main():

@@ -18,6 +18,7 @@ from prerl_spec.compiler.graph import Graph
 from prerl_spec.compiler.past_runs.model_files import require_same_model_files
 from prerl_spec.compiler.past_runs.run_folder import choose_run_folder, hold_run_folder
 from prerl_spec.compiler.plan import Plan
+from prerl_spec.compiler.planning.disk import HINT, disk_warning
 from prerl_spec.engine.record.artefacts import note_artefacts
 from prerl_spec.errors import UsageError
 from prerl_spec.report.page.page import write_report
@@ -57,7 +58,9 @@ def run(arguments: argparse.Namespace) -> int:
     )
     if reports_findings():
         print_text(compiled.warnings, compiled.sources)
-    compiled.require_prerequisites()
+        if (full := disk_warning(compiled.plan, arguments.run_dir)) is not None:
+            print(f"warning: {full}\n  = help: {HINT}", file=sys.stderr)
+    compiled.require_prerequisites(arguments.run_dir)
     graph = compiled.graph
     if arguments.debug:
         return debug(graph)

@@ -37,7 +37,7 @@ def choose_run_folder(
     """
     if run_dir is not None:
         return _given_folder(run_dir, digest, new)
-    if not new and (found := _highest_unfinished(output_dir, name, digest)) is not None:
+    if not new and (found := unfinished_run(output_dir, name, digest)) is not None:
         if is_live(found):
             raise UsageError(f"the run in {found} is live", hint="wait for it, or start another with --new")
         return found, True
@@ -148,7 +148,8 @@ def numbered(output_dir: Path, name: str) -> dict[int, Path]:
     return {int(match[1] or 1): entry for match, entry in matches if match is not None}
 
 
-def _highest_unfinished(output_dir: Path, name: str, digest: str) -> Path | None:
+def unfinished_run(output_dir: Path, name: str, digest: str) -> Path | None:
+    """The highest-numbered unfinished run of this digest, which `run` resumes; None if there is none."""
     for _, folder in sorted(numbered(output_dir, name).items(), reverse=True):
         if digest_of(folder) == digest and not is_finished(folder):
             return folder
