@@ -36,7 +36,7 @@ def test_a_file_that_is_no_spec_is_refused_and_never_quoted(
     arm = f'\n[study]\nseeds = [0, 1, 2]\n[study.arms]\nb = "{name}"\n'
     spec = tmp_path / "spec.toml"
     spec.write_text(f'extends = ["{name}"]\n{text}' if way == "extends" else text + arm, encoding="utf-8")
-    for form in ("text", "json", "github"):
+    for form in ("text", "json", "github") if way == "extends" else ("text",):
         assert cli.main(["validate", str(spec), "--format", form]) == 1
         told = "".join(capsys.readouterr())
         assert "E0401" in told
