@@ -25,6 +25,7 @@ SECTIONS = {
     "prerl_spec.views": "Views",
     "prerl_spec.types": "Prompts, attempts, steps, scores",
     "prerl_spec.text": "Text and tokens",
+    "prerl_spec.json_lines": "JSON Lines files",
     "prerl_spec.errors": "Errors and diagnostics",
     "prerl_spec.codes": "Diagnostic codes",
 }

@@ -2,6 +2,7 @@
 
 from prerl_spec.codes import Code
 from prerl_spec.errors import Diagnostic, EnvironmentUnmet, PrerlError, RunFailed, SpecInvalid
+from prerl_spec.json_lines import UnreadableLine, count_json_lines, read_json_lines, text_fault
 from prerl_spec.needs import Credit, Layout, Need, View
 from prerl_spec.registry.binary_verifier import BinaryVerifier
 from prerl_spec.registry.component import (
@@ -22,7 +23,7 @@ from prerl_spec.registry.evaluator_settings import EvaluatorSettings
 from prerl_spec.registry.kinds.data import DataSet
 from prerl_spec.registry.kinds.evaluator import EvaluationSite
 from prerl_spec.registry.kinds.judging import Verifier
-from prerl_spec.registry.kinds.model import AdaptedWeight, AttachedAdapter, LoadedModel, ModelSite
+from prerl_spec.registry.kinds.model import AdaptedWeight, AttachedAdapter, LoadedModel, ModelSite, padded_embeddings
 from prerl_spec.registry.kinds.objective import Objective
 from prerl_spec.registry.kinds.sampler import OpenSampler, PolicyAccess, SamplerSite, ServedModel, ServerProcess
 from prerl_spec.registry.objective_base import OnePart, OnePartObjective
@@ -111,12 +112,17 @@ __all__ = [
     "Step",
     "StepRecord",
     "Tokens",
+    "UnreadableLine",
     "Verdict",
     "Verifier",
     "View",
     "Wiring",
+    "count_json_lines",
     "decided_elsewhere",
     "eos_ids_of",
+    "padded_embeddings",
     "question_text",
+    "read_json_lines",
     "template_fault",
+    "text_fault",
 ]

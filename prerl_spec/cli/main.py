@@ -12,7 +12,12 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 
 from prerl_spec import __version__
+
+# Here, not where an error is printed: nothing can be imported once memory has run out.
+from prerl_spec.cli.shared.rank_environment import error_stream
 from prerl_spec.errors import PeerLost, PrerlError, SpecInvalid
+from prerl_spec.language.secrets import without_tokens
+from prerl_spec.situations import situation_of
 
 COMMANDS = {
     "new": "write a spec from a template",
@@ -50,6 +55,9 @@ ROOMS = {
 
 ROOM_OF = {name: room for room, names in ROOMS.items() for name in names}
 
+WITHOUT_PACKAGES = ("explain",)
+"""Commands that read no metadata of installed packages."""
+
 INTERRUPTED = 75
 INTERNAL = 5
 USAGE = 2
@@ -73,7 +81,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         return INTERRUPTED
     except SpecInvalid as error:
         from prerl_spec.cli.shared.diagnostics import print_invalid
-        from prerl_spec.cli.shared.rank_environment import error_stream
 
         with error_stream() as stream:
             print_invalid(error, stream)
@@ -89,8 +96,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         hint = "prerl-spec doctor" if has_train() else PIP_TRAIN
         _print_error(f"the package that provides `{error.name}` is not installed", hint)
         return 3
-    except Exception as error:  # the outermost frame: any other exception is a bug of ours and is reported as one
-        return _internal_error(error, with_traceback)
+    except (
+        Exception
+    ) as error:  # the outermost frame: what is not the machine's doing is a bug of ours, and reported as one
+        situation = situation_of(error)
+        if situation is None:
+            return _internal_error(error, with_traceback)
+        if with_traceback:
+            _print_traceback(error)
+        _print_error(situation.message, situation.hint)
+        return situation.exit_code
 
 
 def _dispatch(arguments: list[str], given: list[str]) -> int:
@@ -105,6 +120,11 @@ def _dispatch(arguments: list[str], given: list[str]) -> int:
 def _run_command(parser: argparse.ArgumentParser, name: str, rest: list[str], given: list[str]) -> int:
     if name not in COMMANDS:
         return _unknown_command(name)
+    if name not in WITHOUT_PACKAGES:
+        # Before any library lists entry points; it imports importlib.metadata.
+        from prerl_spec.broken_metadata import tolerate_broken_entry_points
+
+        tolerate_broken_entry_points()
     module = importlib.import_module(f"prerl_spec.cli.{ROOM_OF[name]}.{name}")
     command = argparse.ArgumentParser(
         prog=f"{parser.prog} {name}", description=f"{COMMANDS[name][0].upper()}{COMMANDS[name][1:]}."
@@ -141,12 +161,16 @@ def _unknown_command(name: str) -> int:
 
 
 def _print_error(message: str, hint: str | None, code: str | None = None, *, consequence: bool = False) -> None:
-    from prerl_spec.cli.shared.rank_environment import error_stream
-
     with error_stream(consequence=consequence) as stream:
-        print(f"error[{code}]: {message}" if code else f"error: {message}", file=stream)
+        print(without_tokens(f"error[{code}]: {message}" if code else f"error: {message}"), file=stream)
         if hint is not None:
-            print(f"  = help: {hint}", file=stream)
+            print(without_tokens(f"  = help: {hint}"), file=stream)
+
+
+def _print_traceback(error: BaseException) -> None:
+    import traceback
+
+    print("".join(traceback.format_exception(error)), file=sys.stderr, end="")
 
 
 def _internal_error(error: BaseException, with_traceback: bool) -> int:
@@ -154,17 +178,24 @@ def _internal_error(error: BaseException, with_traceback: bool) -> int:
     import tempfile
     import traceback
 
-    text = "".join(traceback.format_exception(error))
     last_line = traceback.format_exception_only(error)[-1].strip()
+    where = None
     if with_traceback:
-        print(text, file=sys.stderr, end="")
-        where = None
+        _print_traceback(error)
     else:
-        with tempfile.NamedTemporaryFile(
-            "w", prefix="prerl-spec-", suffix=".traceback", delete=False, encoding="utf-8"
-        ) as file:
-            file.write(text)
-        where = f"the traceback was written to {file.name}; please report it together with the spec"
+        try:
+            with tempfile.NamedTemporaryFile(
+                "w",
+                prefix="prerl-spec-",
+                suffix=".traceback",
+                delete=False,
+                encoding="utf-8",
+                errors="backslashreplace",
+            ) as file:
+                file.write("".join(traceback.format_exception(error)))
+            where = f"the traceback was written to {file.name}; please report it together with the spec"
+        except OSError:  # no folder for temporary files: the traceback must not be lost with it
+            _print_traceback(error)
     _print_error(f"internal error (a bug in prerl-spec): {last_line}", where)
     return INTERNAL
 

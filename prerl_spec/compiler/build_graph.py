@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from prerl_spec.codes import Code
+from prerl_spec.compiler.content_hash import ABSENT, fingerprint, paths_in
 from prerl_spec.compiler.graph import Checkpointing, Distributed, Graph, Named, Phase, RunSettings
 from prerl_spec.compiler.plan import ComponentPlan, PhasePlan, Plan
 from prerl_spec.errors import Drift, EnvironmentUnmet
@@ -157,9 +158,25 @@ def rebuild_component(planned: ComponentPlan, registry: Registry) -> Component:
     return built
 
 
+def _named_files(plan: Plan) -> Iterator[tuple[str, str]]:
+    """Each file or folder that a component outside the data sets names, and its SHA-256 in the plan."""
+    for component in plan.components():
+        for setting, hashes in component.files.items():
+            yield from zip(paths_in(component.settings[setting]), hashes, strict=True)
+
+
 def require_same_data(plan: Plan) -> None:
-    """Raises Drift for a local data set whose rows have changed since the plan was computed."""
+    """Raises Drift for a local data set whose rows have changed since the plan was computed, and for local files that
+    evaluators read: rows of benchmarks, folders of tasks."""
     registry = registry_of(plan)
+    for where, planned in _named_files(plan):
+        now = fingerprint(Path(where))
+        # What is absent, here or where the plan was made, is a prerequisite.
+        if now != planned and ABSENT not in (now, planned):
+            raise Drift(
+                f"{where} has changed since the plan was made: content {now[:12]}, planned {planned[:12]}",
+                hint="restore the planned files, or plan again",
+            )
     for name, data in plan.data.items():
         if data.fingerprint is None:
             continue

@@ -12,6 +12,7 @@ from prerl_spec.compiler.graph import Graph
 from prerl_spec.compiler.hardware import detect_hardware
 from prerl_spec.compiler.plan import Plan
 from prerl_spec.compiler.planning.digest import digest_of_plan
+from prerl_spec.compiler.planning.disk import disk_need
 from prerl_spec.compiler.planning.planner import make_plan
 from prerl_spec.compiler.resolve.resolve import resolve
 from prerl_spec.compiler.resolve.resolved import Resolved
@@ -29,9 +30,10 @@ class Compiled:
     warnings: tuple[Diagnostic, ...]
     sources: Mapping[str, str]
 
-    def require_prerequisites(self) -> None:
-        """Raises EnvironmentUnmet with every prerequisite known to be unmet on this machine, each with a hint."""
-        require_met(self.plan)
+    def require_prerequisites(self, folder: Path | None = None) -> None:
+        """Raises EnvironmentUnmet with every prerequisite known to be unmet on this machine, each with a hint. `folder` is
+        the run folder, where it is not below the plan's output folder."""
+        require_met(self.plan, folder)
 
 
 def check_spec(
@@ -106,11 +108,13 @@ def _compile_plan(plan: Plan, local_code: bool) -> Compiled:
     return Compiled(plan, build_graph(plan, plan.spec_text), (), {})
 
 
-def require_met(plan: Plan) -> None:
+def require_met(plan: Plan, folder: Path | None = None) -> None:
     """Checks every prerequisite again on this machine; raises EnvironmentUnmet listing the unmet ones with hints."""
     unmet = [
         prerequisite for prerequisite in check_again(plan.prerequisites, detect_hardware()) if prerequisite.met is False
     ]
+    if (disk := disk_need(plan, folder)) is not None:
+        unmet.append(disk)
     if not unmet:
         return
     lines = [f"{n.what} {n.name} (for {', '.join(n.by)}): {n.found}\n    = help: {n.hint}" for n in unmet]

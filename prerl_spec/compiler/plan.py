@@ -3,7 +3,7 @@
 Plain frozen dataclasses. A value that cannot be known before the run is `unknown` with a reason, never a guess.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Literal
@@ -168,7 +168,7 @@ class EvaluatorPlan:
 class PrerequisitePlan:
     """A prerequisite of running the plan. `met` is None if only the run itself can determine it."""
 
-    what: Literal["package", "model", "dataset", "file", "gpu", "secret", "server", "part", "setting"]
+    what: Literal["package", "model", "dataset", "file", "gpu", "secret", "server", "part", "setting", "disk"]
     name: str
     revision: str | None
     by: tuple[str, ...]
@@ -244,6 +244,18 @@ class Plan:
     def unmet(self) -> tuple[PrerequisitePlan, ...]:
         """Prerequisites known to be unmet on the planning machine: a run there exits with code 3."""
         return tuple(n for n in self.prerequisites if n.met is False)
+
+    def components(self) -> Iterator[ComponentPlan]:
+        """Every component outside the data sets, those in slots included."""
+        parts = [self.model, self.sampler, self.verifier, *self.trackers, *(e.component for e in self.evaluators)]
+        for phase in self.phases:
+            parts += [phase.objective, phase.schedule, phase.optimizer, phase.sampler, phase.verifier]
+            parts += [*phase.rewards, *phase.filters, *phase.probes]
+        while parts:
+            if (part := parts.pop()) is not None:
+                yield part
+                for inner in part.slots.values():
+                    parts += inner if isinstance(inner, tuple) else (inner,)
 
     def as_json(self) -> dict[str, Any]:
         """The plan as JSON-serializable values, every field included."""

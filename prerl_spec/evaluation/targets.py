@@ -11,6 +11,7 @@ from typing import Any
 
 from prerl_spec.compiler.build_graph import registry_of, require_local_code_allowed
 from prerl_spec.compiler.compile import compile_spec, read_plan
+from prerl_spec.compiler.past_runs.model_files import require_same_model_files
 from prerl_spec.engine.record import checkpoint
 from prerl_spec.errors import Damaged, EnvironmentUnmet, UsageError
 from prerl_spec.registry import entry_points
@@ -103,6 +104,9 @@ def _run(folder: Path, local_code: bool) -> Target:
         raise UsageError(
             f"{folder} has no valid checkpoint yet", hint="wait for the first checkpoint, or name a model folder"
         )
+    if (saved.folder / "adapter_config.json").is_file():
+        # Without the base's weights: they are loaded from where the run loaded them.
+        require_same_model_files(folder, read_plan(folder / "plan.json"))
     plan = read_object(folder / "plan.json")
     phases, state = plan["phases"], saved.state
     # Between two phases the saved position is already the next phase, before its first step.

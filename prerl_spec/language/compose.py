@@ -21,10 +21,12 @@ from prerl_spec.language.document import (
     split_path,
     walk,
 )
+from prerl_spec.language.spec import Spec
 from prerl_spec.language.suggest import nearest, one_of
 from prerl_spec.language.toml import read
 
 MERGED_BY_ID = "phases"
+SUFFIX = ".toml"
 DEEPEST_CHAIN = 50
 """Most files that may extend one another in a chain."""
 MOST_MERGED = 1000
@@ -155,8 +157,9 @@ def _parent(
         composition.lost_parent = composition.lost_parent or path == "extends"
         composition.diagnostics.append(Diagnostic(Code.EXTENDS, message, text.span, path, help=help))
 
-    name = os.path.normpath(Path(child.file).parent / written) if written else child.file
-    file = composition.folders[child.file] / written
+    place = os.path.expanduser(written)
+    name = os.path.normpath(Path(child.file).parent / place) if written else child.file
+    file = composition.folders[child.file] / place
     try:
         if "\0" in written or not written or file.is_dir():
             fail(f'"{written}" is not a file', "paths are relative to the file that names them")
@@ -181,9 +184,30 @@ def _parent(
     if known is not None:
         return known
     document = read(data, name)
+    if (why := _no_spec(document)) is not None:
+        fail(f'"{written}" is not a spec file: {why}', "name a TOML file in the language of specs")
+        return None
     composition.documents.append(document)
     composition.folders[name] = file.parent
     return document
+
+
+def _no_spec(document: Document) -> str | None:
+    """Why a file is no spec at all, as far as can be said without its content; None for one that may be meant as a spec.
+
+    The author of a spec chooses the file, and may be a stranger whose change is checked on a machine with secrets: errors
+    quote what they point at, and messages name what they found. So a file of another kind is refused as a whole.
+    """
+    is_named_as_spec = document.file.endswith(SUFFIX)
+    broken = next((d for d in document.diagnostics if d.severity == "error"), None)
+    if broken is not None and not is_named_as_spec:
+        return f"it is not TOML{'' if broken.span is None else f', at line {broken.span.line}'}"
+    strange = [key for key in document.root.entries if key not in Spec.model_fields]
+    if len(strange) == len(document.root.entries) and strange:
+        return "it has no table or key of a spec"
+    if strange and not is_named_as_spec:
+        return "it has tables or keys that no spec has"
+    return None
 
 
 def _first(chain: tuple[Link, ...], file: Path) -> int:

@@ -121,10 +121,19 @@ def _entries(distribution: metadata.Distribution) -> list[Entry]:
         return []
     groups: dict[str, Kind] = {f"prerl_spec.{kind}": kind for kind in KINDS}
     return [
-        Entry(groups[p.group], p.name, p.value, name, str(version))
+        Entry(groups[p.group], p.name, _target(p), name, str(version))
         for p in points
         if p.group in groups and NAME.fullmatch(p.name)
     ]
+
+
+def _target(point: metadata.EntryPoint) -> str:
+    """ "module:attribute" of an entry point, without the blanks and extras that its syntax allows; a value that is not of
+    this syntax unchanged."""
+    try:
+        return f"{point.module}:{point.attr}" if point.attr else point.module
+    except AttributeError:  # the standard library's pattern does not match
+        return point.value
 
 
 def normalized(distribution: str) -> str:

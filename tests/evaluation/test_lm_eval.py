@@ -300,7 +300,7 @@ def test_a_task_of_ours_cannot_be_replaced_unseen(tmp_path: Path, rows: Path) ->
 @pytest.mark.parametrize(
     ("line", "why"),
     [
-        ("{", "rows.jsonl:7: Expecting"),
+        ("{", "rows.jsonl:7: not JSON: Expecting"),
         ('["a"]', "rows.jsonl:7: not a JSON object"),
         ('{"answer": "4"}', 'rows.jsonl:7: no text in "problem"'),
         ('{"problem": "2+2", "answer": ""}', 'rows.jsonl:7: no text or number in "answer"'),

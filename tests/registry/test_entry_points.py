@@ -1,5 +1,6 @@
 """The shelf: names from metadata alone, built-ins that nobody can shadow, and strangers that break only their own specs."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,8 @@ from prerl_spec.registry.component import Component
 from prerl_spec.registry.entry_points import PluginFault, installed, load
 from tests.language.cases import BASE
 from tests.registry.distributions import component, install
+
+SMOKE = Path(__file__).parents[2] / "specs" / "smoke.toml"
 
 
 def with_filter(reference: str) -> str:
@@ -50,6 +53,32 @@ def test_a_plugin_that_cannot_be_imported_shows_its_own_cause(site: Path) -> Non
 def test_whatever_a_module_does_when_imported_is_one_diagnostic(site: Path, module: str) -> None:
     install(site, "acme", {"filter:acme.careful": "acme:Careful"}, module)
     assert codes(with_filter('use = "acme.careful"')) == ["E0304"]
+
+
+@pytest.mark.parametrize("value", ["acme : Careful", "acme:Careful [fast, gpu]", "acme :Careful[fast]"])
+def test_a_value_may_have_blanks_and_extras(value: str, site: Path) -> None:
+    install(site, "acme", {"filter:acme.careful": value}, component("Careful"))
+    assert codes(with_filter('use = "acme.careful"')) == []
+    assert [e.value for e in installed().providers("filter", "acme.careful")] == ["acme:Careful"]
+
+
+def test_a_stranger_with_unreadable_entry_points_breaks_no_command(site: Path) -> None:
+    strangers = {"malformed": b"[console_scripts]\nnonsense\n", "binary": b"[console_scripts]\na = \xff:b\n"}
+    for name, content in strangers.items():
+        install(site, name, {})
+        (site / f"{name}-0.1.dist-info" / "entry_points.txt").write_bytes(content)
+    # What pydantic does at the first model, and torch at its import.
+    code = (
+        "from importlib.metadata import entry_points\n"
+        "from prerl_spec.cli.main import main\n"
+        f"assert main(['validate', {str(SMOKE)!r}]) == 0\n"
+        "assert list(entry_points(group='prerl_spec.filter'))\n"
+        "main(['doctor'])"
+    )
+    paths = os.pathsep.join([str(site), *filter(None, sys.path)])
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, env={**os.environ, "PYTHONPATH": paths})
+    assert done.returncode == 0, done.stderr.decode()
+    assert all(f"{name}-0.1.dist-info" in done.stdout.decode() for name in strangers)
 
 
 def test_what_a_plugin_prints_is_kept_out_of_results(site: Path, capsys: pytest.CaptureFixture[str]) -> None:

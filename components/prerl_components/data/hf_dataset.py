@@ -1,10 +1,11 @@
 """Rows of a data set on the Hugging Face Hub, or of a local folder in one of the Hub's formats."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar, Self
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from prerl_components.data.table import TableSettings
 from prerl_spec.sdk import DataSet, Prerequisite
@@ -19,6 +20,11 @@ class HfDataset(TableSettings):
     name: str | None = Field(default=None, description="Configuration of the data set. Default: its only one.")
     split: str = Field(default="train", min_length=1, description="Split, such as train or test[:200].")
     revision: str = Field(default="main", min_length=1, description="Branch, tag or commit on the hub.")
+
+    @field_validator("path")
+    @classmethod
+    def _from_home(cls, place: str) -> str:
+        return os.path.expanduser(place)
 
     def prerequisites(self) -> tuple[Prerequisite, ...]:
         if Path(self.path).exists():

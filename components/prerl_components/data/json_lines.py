@@ -1,13 +1,10 @@
-"""Reads a JSONL file line by line, without stopping at the first invalid line."""
+"""The rows of a JSONL file as a data set."""
 
-import json
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NoReturn
 
 from prerl_components.data.rows import BadRow, TableRows, collect
 from prerl_components.data.table import TableSettings
-from prerl_spec.sdk import EnvironmentUnmet
+from prerl_spec.sdk import EnvironmentUnmet, UnreadableLine, read_json_lines
 
 
 def open_jsonl(table: TableSettings, path: Path, name: str) -> TableRows:
@@ -16,35 +13,10 @@ def open_jsonl(table: TableSettings, path: Path, name: str) -> TableRows:
     Raises EnvironmentUnmet for a file or rows that cannot be read.
     """
     try:
-        content = path.read_bytes()
+        lines = list(read_json_lines(path))
     except OSError as error:
         raise EnvironmentUnmet(
             f"data `{name}`: cannot read {path}: {error.strerror}", hint="create the file, or change `path`"
         ) from error
-    return collect(table, name, str(path), _lines(content, path.name))
-
-
-def _lines(content: bytes, file: str) -> Iterator[tuple[str, Any]]:
-    """Yields (place, value or BadRow) for each line; only a line feed ends a line, as in `wc -l`."""
-    lines = content.removeprefix(b"\xef\xbb\xbf").split(b"\n")
-    while lines and not lines[-1].strip():
-        lines.pop()
-    for number, line in enumerate(lines, start=1):
-        yield f"{file}:{number}", _value(line)
-
-
-def _value(line: bytes) -> Any:
-    if not line.strip():
-        return BadRow("an empty line")
-    try:
-        return json.loads(line.decode(), parse_constant=_refuse)
-    except UnicodeDecodeError as error:
-        return BadRow(f"not UTF-8 at byte {error.start + 1} of the line")
-    except json.JSONDecodeError as error:
-        return BadRow(f"not JSON: {error.msg} at column {error.colno}")
-    except (ValueError, RecursionError) as error:
-        return BadRow(f"not JSON: {error}")
-
-
-def _refuse(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is not a JSON value")
+    items = [(where, BadRow(value.reason) if isinstance(value, UnreadableLine) else value) for where, value in lines]
+    return collect(table, name, str(path), items)

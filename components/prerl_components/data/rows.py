@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from prerl_components.data.table import TableSettings
 from prerl_components.verifiers.boxed import last_boxed
-from prerl_spec.sdk import EnvironmentUnmet, PrerlError, Rendering, Row, question_text
+from prerl_spec.sdk import EnvironmentUnmet, PrerlError, Rendering, Row, question_text, text_fault
 
 MAX_SHOWN = 10
 
@@ -102,10 +102,8 @@ def _text(row: Mapping[str, Any], column: str) -> str:
         raise BadRow(f'"{column}" is {KINDS.get(type(value), type(value).__name__)}, expected text')
     if not value.strip():
         raise BadRow(f'"{column}" is empty')
-    try:
-        value.encode()
-    except UnicodeEncodeError as error:
-        raise BadRow(f'"{column}" contains half of a surrogate pair at character {error.start}') from error
+    if (fault := text_fault(value)) is not None:
+        raise BadRow(f'"{column}" {fault}')
     return value
 
 
@@ -138,6 +136,8 @@ def _render(row: Row, rendering: Rendering) -> str:
         raise BadRow("; ".join(causes) or error.message) from error
     if not text.strip():
         raise BadRow("the template renders an empty question")
+    if (fault := text_fault(text)) is not None:
+        raise BadRow(f"the question that the template renders {fault}")
     return text
 
 

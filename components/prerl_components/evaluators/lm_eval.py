@@ -23,6 +23,7 @@ from prerl_spec.sdk import (
     Score,
     SpecPath,
     Wiring,
+    count_json_lines,
 )
 
 GENERATED: Mapping[str, Literal["easy", "hard"]] = {
@@ -111,8 +112,8 @@ class LmEval(EvaluatorSettings):
         if task not in self.data:
             return NUM_QUESTIONS.get(task)
         try:
-            return sum(bool(line.strip()) for line in Path(self.data[task]).read_text(encoding="utf-8").splitlines())
-        except (OSError, UnicodeDecodeError):
+            return count_json_lines(Path(self.data[task]))
+        except OSError:
             return None
 
     def prepare(self) -> None:

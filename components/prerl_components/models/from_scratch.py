@@ -48,6 +48,11 @@ class FromScratch(Component):
             raise ValueError('needs model_type, an architecture of transformers such as "qwen3"')
         return config
 
+    @field_validator("tokenizer")
+    @classmethod
+    def _from_home(cls, place: str) -> str:
+        return os.path.expanduser(place)
+
     @property
     def tokenizer_data(self) -> str | None:
         """Name of the data set that provides the tokenizer; None for a folder or a hub name."""

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, SerializeAsAny, model_validator
+from pydantic import Field, SerializeAsAny, field_validator, model_validator
 
 from prerl_spec.sdk import (
     Component,
@@ -59,6 +59,11 @@ class HfCausal(Component):
         if isinstance(values, dict) and "tokenizer" not in values and isinstance(values.get("name"), str):
             return {**values, "tokenizer": values["name"]}
         return values
+
+    @field_validator("name", "tokenizer")
+    @classmethod
+    def _from_home(cls, place: str) -> str:
+        return os.path.expanduser(place)
 
     @property
     def overruling(self) -> tuple[Prerequisite, ...]:

@@ -13,7 +13,7 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_N
 
 from prerl_components.models.loading import AUTO_MODEL, complete, load_tokenizer
 from prerl_components.models.seeded import private_random
-from prerl_spec.sdk import Code, Codec, Diagnostic, LoadedModel, ModelSite, SpecInvalid
+from prerl_spec.sdk import Code, Codec, Diagnostic, LoadedModel, ModelSite, SpecInvalid, padded_embeddings
 
 # Keys that configurations accept without declaring them: older spellings of rope_parameters.
 ALSO_TAKEN = frozenset({"model_type", "rope_theta", "rope_scaling", "attn_implementation"})
@@ -33,6 +33,7 @@ def initialise(config_table: Mapping[str, Any], tokenizer_name: str, dtype: str,
     try:
         with private_random(site.seed):
             module = AUTO_MODEL.from_config(config, dtype=torch.float32)
+            draw_padding_rows(module)
             module.generation_config = GenerationConfig.from_model_config(config)
             # Inconsistent shapes (heads that do not divide, a window of 0) raise at the first forward only.
             with torch.no_grad():
@@ -41,6 +42,21 @@ def initialise(config_table: Mapping[str, Any], tokenizer_name: str, dtype: str,
         raise SpecInvalid([_mistake(Code.CONSTRAINT_BROKEN, "", f"the model cannot be built: {error}")]) from error
     source = {"name": config.model_type, "revision": None, "seed": site.seed}
     return complete(module, tokenizer, dtype, site, source)
+
+
+@torch.no_grad()
+def draw_padding_rows(module: Any) -> None:
+    """Draws the embedding rows of padding, which transformers sets to zero, as the model draws the other rows.
+
+    After all other weights, so that no other weight depends on it. The row is that of a token like any other: a policy may
+    sample it, and a prefix may name it.
+    """
+    for embedding in padded_embeddings(module):
+        row = embedding.weight[embedding.padding_idx]
+        if not row.any():
+            one = torch.nn.Embedding(1, embedding.embedding_dim, dtype=embedding.weight.dtype)
+            module._init_weights(one)
+            row.copy_(one.weight[0])
 
 
 def build_config(table: Mapping[str, Any], codec: Codec) -> PretrainedConfig:

@@ -1,11 +1,13 @@
 """Separate vLLM servers: sampled from over HTTP, with new weights pushed through a shared folder."""
 
+import os
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
+from urllib.parse import urlsplit
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from prerl_components.samplers.shared.vllm_parameters import temperature_fault
 from prerl_spec.sdk import (
@@ -62,6 +64,20 @@ class VllmServer(SamplerSettings):
     max_gap: float = Field(
         0.1, gt=0, description="maximum mean |log P_trainer - log P_sampler|, in nats; above it the run fails"
     )
+
+    @field_validator("push_dir")
+    @classmethod
+    def _from_home(cls, place: str | None) -> str | None:
+        return None if place is None else os.path.expanduser(place)
+
+    @field_validator("urls")
+    @classmethod
+    def _addresses_alone(cls, urls: tuple[str, ...]) -> tuple[str, ...]:
+        # Neither would be sent: a connection uses scheme, host, port and path. And a plan shows URLs.
+        for parts in map(urlsplit, urls):
+            if "@" in parts.netloc or parts.query or parts.fragment:
+                raise ValueError('takes no user, password, query or fragment: write `key = "${secret:NAME}"`')
+        return urls
 
     @property
     def device_share(self) -> float:

@@ -1,11 +1,13 @@
 """Scaffolds a plugin distribution for `plugin new`: one component of a kind, from the templates in `plugin_template/`."""
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from prerl_spec.errors import UsageError
+from prerl_spec.situations import writing
 
 TEMPLATES = Path(__file__).parent / "plugin_template"
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
@@ -118,7 +120,7 @@ def write_plugin(name: str, parent: Path, kind: str = "objective") -> Written:
             f"`{name}` is not a valid plugin name", hint="use lower-case words joined by hyphens: prerl-acme"
         )
     folder = parent / name
-    if folder.exists():
+    if os.path.lexists(folder):
         raise UsageError(f"{folder} already exists", hint="choose another name, or another folder with --in")
     placeholders = _placeholders(name, kind)
     files: list[Path] = []
@@ -127,11 +129,9 @@ def write_plugin(name: str, parent: Path, kind: str = "objective") -> Written:
         for key, value in placeholders.items():
             text = text.replace(f"@{key}@", value)
         file = folder / place.format(**placeholders)
-        try:
+        with writing(file, "choose another folder with --in"):
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(text, encoding="utf-8")
-        except OSError as error:
-            raise UsageError(f"{file} cannot be written: {error.strerror}", hint="choose another folder") from error
         files.append(file)
     return Written(folder, tuple(files), placeholders["use"], STARTS[kind])
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from prerl_spec.cli.authors.new_plugin import STARTS, write_plugin
+from prerl_spec.cli.shared.option_values import file_path
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -14,7 +15,12 @@ def add(parser: argparse.ArgumentParser) -> None:
     new.add_argument("name", metavar="NAME", help="name of the distribution, such as prerl-acme")
     new.add_argument("--kind", choices=STARTS, default="objective", metavar="KIND", help=f"one of: {', '.join(STARTS)}")
     new.add_argument(
-        "--in", dest="folder", type=Path, default=Path(), metavar="DIR", help="parent folder; default: the current one"
+        "--in",
+        dest="folder",
+        type=file_path,
+        default=Path(),
+        metavar="DIR",
+        help="parent folder; default: the current one",
     )
     check = actions.add_parser(
         "check", help="check an installed distribution against the laws of its components' kinds"

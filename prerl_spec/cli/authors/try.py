@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from prerl_spec.cli.shared.option_values import file_path
 from prerl_spec.compiler.estimates.prerequisites import require_train
 from prerl_spec.engine.inspect.trial_spec import SERVING, trial_spec
 from prerl_spec.errors import EnvironmentUnmet, UsageError
@@ -24,7 +25,7 @@ LINE_EVERY = 5
 def add(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments to `parser`."""
     parser.add_argument(
-        "file", type=Path, metavar="FILE.py", help="a Python file that defines a component; it is executed"
+        "file", type=file_path, metavar="FILE.py", help="a Python file that defines a component; it is executed"
     )
     parser.add_argument("--name", metavar="NAME", help="the component to try, if the file defines several")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of the component")

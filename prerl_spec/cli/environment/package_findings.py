@@ -5,6 +5,7 @@ from importlib import metadata
 
 from packaging.requirements import Requirement as Specifier
 
+from prerl_spec.broken_metadata import broken_entry_points
 from prerl_spec.cli.environment.machine_findings import Finding
 from prerl_spec.compiler.estimates.prerequisites import NOT_INSTALLED, PIP_TRAIN, TRAIN, is_installed, package_state
 from prerl_spec.registry.entry_points import installed, load
@@ -36,6 +37,13 @@ def package_findings() -> Iterator[Finding]:
             yield _package(one.name, f"{one.name}{one.specifier}", f"pip install '{one.name}{one.specifier}'")
     yield from _optional_packages()
     yield from engine_findings()
+    yield from _broken_metadata()
+
+
+def _broken_metadata() -> Iterator[Finding]:
+    """Strangers whose entry points cannot be read: ignored by every command, but not by pip or by other programs."""
+    for folder, why in broken_entry_points():
+        yield Finding("entry points", f"{folder}: {why}", "reinstall or remove this distribution", optional=True)
 
 
 def _train() -> Finding:

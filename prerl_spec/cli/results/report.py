@@ -1,8 +1,8 @@
 """`prerl-spec report RUN...`: writes the HTML report of one run, or of several side by side."""
 
 import argparse
-from pathlib import Path
 
+from prerl_spec.cli.shared.option_values import file_path
 from prerl_spec.compiler.past_runs.run_folder import is_live
 from prerl_spec.engine.record.artefacts import note_artefacts
 from prerl_spec.report.page.page import write_report
@@ -11,11 +11,11 @@ from prerl_spec.report.page.page import write_report
 def add(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments to `parser`."""
     parser.add_argument(
-        "runs", nargs="+", type=Path, metavar="RUN", help="a run folder; several are compared side by side"
+        "runs", nargs="+", type=file_path, metavar="RUN", help="a run folder; several are compared side by side"
     )
     parser.add_argument(
         "--out",
-        type=Path,
+        type=file_path,
         metavar="FILE",
         help="output file; default: RUN/report.html, or ./report.html for several runs",
     )

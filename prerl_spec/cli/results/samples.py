@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
-from prerl_spec.cli.shared.option_values import positive
+from prerl_spec.cli.shared.option_values import file_path, positive
 from prerl_spec.errors import UsageError
 from prerl_spec.report.formatting.printable import printable
 from prerl_spec.report.formatting.scales import short
@@ -17,7 +17,7 @@ VERDICTS = ("right", "wrong", "unparsable", "timeout", "error", UNVERIFIED)
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments to `parser`."""
-    parser.add_argument("run", type=Path, metavar="RUN", help="a run folder")
+    parser.add_argument("run", type=file_path, metavar="RUN", help="a run folder")
     parser.add_argument("--step", type=int, metavar="K", help="global step to show; default: the last one sampled")
     parser.add_argument("--phase", metavar="ID", help="show the last step of this phase")
     parser.add_argument("--verdict", choices=VERDICTS, help="show only attempts with this verdict")

@@ -1,13 +1,14 @@
 """`prerl-spec eval TARGET --tasks A,B`: scores a run, a model folder or a hub model on lm-eval tasks, without a spec."""
 
 import argparse
+import os
 import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from prerl_spec.cli.shared.launcher import add_processes, launch, processes_to_start
-from prerl_spec.cli.shared.option_values import assignment, names, positive
+from prerl_spec.cli.shared.option_values import assignment, file_path, names, positive
 from prerl_spec.cli.shared.rank_environment import is_main, reports_findings
 from prerl_spec.cli.shared.ticker import Ticker
 
@@ -51,7 +52,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--local-code", action="store_true", help="allow executing the Python files listed in [plugins]"
     )
-    parser.add_argument("--out", type=Path, metavar="DIR", help="output folder; default: RUN/eval, else ./eval-NAME")
+    parser.add_argument(
+        "--out", type=file_path, metavar="DIR", help="output folder; default: RUN/eval, else ./eval-NAME"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -61,6 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
     require_train("`prerl-spec eval`")
     from prerl_spec.evaluation.harness.catalogue import check_names
     from prerl_spec.evaluation.targets import find_target
+    from prerl_spec.situations import require_writable
 
     evaluator = _evaluator(arguments)
     check_names(evaluator.tasks, [Path(folder) for folder in evaluator.include])
@@ -71,6 +75,8 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.invariant:
         target = replace(target, invariant=True)
     out = arguments.out if arguments.out is not None else target.out
+    if is_main():
+        require_writable(out, "choose another folder with --out")
     if (processes := processes_to_start(arguments.processes, 1)) > 1:
         return launch(arguments.command_line, processes, leave_thread_count=target.invariant)
     from prerl_spec.evaluation.score_target import score_target
@@ -94,7 +100,7 @@ def _evaluator(arguments: argparse.Namespace) -> Any:
 
     sampling = ("samples", "limit", "temperature", "top_p", "max_new_tokens", "seed")
     settings = {name: getattr(arguments, name) for name in ("tasks", *sampling, "num_fewshot", "system", "chat")}
-    settings["include"] = arguments.include
+    settings["include"] = arguments.include and [os.path.expanduser(folder) for folder in arguments.include]
     settings["data"] = dict(arguments.data) if arguments.data else None
     try:
         evaluator = component("evaluator", "lm_eval", {k: v for k, v in settings.items() if v is not None})

@@ -12,6 +12,7 @@ from prerl_spec.cli.runs.run import execute
 from prerl_spec.cli.shared.diagnostics import print_text
 from prerl_spec.cli.shared.launcher import add_processes
 from prerl_spec.cli.shared.locked import compile_locked
+from prerl_spec.cli.shared.option_values import file_path
 from prerl_spec.cli.shared.overrides import add_overrides, overrides
 from prerl_spec.cli.shared.rank_environment import is_main, reports_findings
 from prerl_spec.compiler.build_graph import build_graph, require_local_code_allowed, require_same_data
@@ -19,6 +20,7 @@ from prerl_spec.compiler.compare.extension import Extension, extension
 from prerl_spec.compiler.compile import read_plan, require_met
 from prerl_spec.compiler.past_runs.run_folder import hold_run_folder, is_finished
 from prerl_spec.errors import UsageError
+from prerl_spec.situations import writing
 from prerl_spec.storage.chained_lines import append_lines, cut_torn_line, read_lines
 from prerl_spec.storage.disk import write_whole
 from prerl_spec.storage.sealed import object_text
@@ -26,10 +28,10 @@ from prerl_spec.storage.sealed import object_text
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments to `parser`."""
-    parser.add_argument("run", type=Path, metavar="RUN", help="a run folder")
+    parser.add_argument("run", type=file_path, metavar="RUN", help="a run folder")
     parser.add_argument(
         "spec",
-        type=Path,
+        type=file_path,
         nargs="?",
         metavar="SPEC",
         help="a spec that extends the run's: more steps, or further phases",
@@ -46,14 +48,14 @@ def run(arguments: argparse.Namespace) -> int:
     before = read_plan(folder / "plan.json")
     if arguments.spec is None:
         require_local_code_allowed(before, bool(arguments.local_code))
-        require_met(before)
+        require_met(before, folder)
         require_same_data(before)
         graph, more = build_graph(before, (folder / "spec.toml").read_text(encoding="utf-8")), Extension(None, 0)
     else:
         compiled = compile_locked(arguments.spec, overrides(arguments), locked=False, update=False)
         if reports_findings():
             print_text(compiled.warnings, compiled.sources)
-        compiled.require_prerequisites()
+        compiled.require_prerequisites(folder)
         graph, more = compiled.graph, extension(before, compiled.plan)
     read_lines(folder / "events.jsonl")
     if is_finished(folder) and more == Extension(None, 0):
@@ -64,7 +66,8 @@ def run(arguments: argparse.Namespace) -> int:
     def lock_folder(stack: ExitStack) -> Path:
         stack.enter_context(hold_run_folder(folder))
         if more != Extension(None, 0):
-            keep_aside(folder, graph.plan, graph.spec_text)
+            with writing(folder, "make the run folder writable"):
+                keep_aside(folder, graph.plan, graph.spec_text)
         print(f"resuming: {folder}", file=sys.stderr)
         return folder
 

@@ -11,10 +11,14 @@ from prerl_spec.cli.runs.profile import profile
 from prerl_spec.cli.shared.diagnostics import print_text
 from prerl_spec.cli.shared.launcher import add_processes, launch, processes_to_start
 from prerl_spec.cli.shared.locked import compile_locked
+from prerl_spec.cli.shared.option_values import file_path
 from prerl_spec.cli.shared.overrides import add_overrides, overrides
 from prerl_spec.cli.shared.rank_environment import is_main, locked_folder, reports_findings
 from prerl_spec.compiler.graph import Graph
+from prerl_spec.compiler.past_runs.model_files import require_same_model_files
 from prerl_spec.compiler.past_runs.run_folder import choose_run_folder, hold_run_folder
+from prerl_spec.compiler.plan import Plan
+from prerl_spec.compiler.planning.disk import HINT, disk_warning
 from prerl_spec.engine.record.artefacts import note_artefacts
 from prerl_spec.errors import UsageError
 from prerl_spec.report.page.page import write_report
@@ -25,9 +29,9 @@ from prerl_spec.report.terminal.summary import run_summary
 def add(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments to `parser`."""
     parser.add_argument(
-        "spec", type=Path, metavar="SPEC|plan.json", help="the spec to run, or a plan written by `plan --out`"
+        "spec", type=file_path, metavar="SPEC|plan.json", help="the spec to run, or a plan written by `plan --out`"
     )
-    parser.add_argument("--run-dir", type=Path, metavar="DIR", help="run folder: a new, empty, or unfinished one")
+    parser.add_argument("--run-dir", type=file_path, metavar="DIR", help="run folder: a new, empty, or unfinished one")
     parser.add_argument("--new", action="store_true", help="start a new run instead of resuming an unfinished one")
     lock = parser.add_mutually_exclusive_group()
     lock.add_argument("--locked", action="store_true", help="fail if the spec differs in meaning from SPEC.lock")
@@ -54,7 +58,9 @@ def run(arguments: argparse.Namespace) -> int:
     )
     if reports_findings():
         print_text(compiled.warnings, compiled.sources)
-    compiled.require_prerequisites()
+        if (full := disk_warning(compiled.plan, arguments.run_dir)) is not None:
+            print(f"warning: {full}\n  = help: {HINT}", file=sys.stderr)
+    compiled.require_prerequisites(arguments.run_dir)
     graph = compiled.graph
     if arguments.debug:
         return debug(graph)
@@ -91,6 +97,8 @@ def execute(graph: Graph, lock_folder: Callable[[ExitStack], Path], arguments: a
     with ExitStack() as stack:
         folder = (locked_folder() or lock_folder(stack)) if is_main() else None
         if folder is not None:
+            if locked_folder() is None:
+                require_same_model_files(folder, Plan.from_json(graph.plan))
             write_given(folder, graph)
         if processes > 1:
             return launch(arguments.command_line, processes, folder=folder, leave_thread_count=_is_invariant(graph))

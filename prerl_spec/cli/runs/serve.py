@@ -14,6 +14,7 @@ from tempfile import TemporaryDirectory
 from types import FrameType
 
 from prerl_spec.cli.shared.diagnostics import print_text
+from prerl_spec.cli.shared.option_values import file_path
 from prerl_spec.cli.shared.overrides import add_overrides, overrides
 from prerl_spec.cli.shared.signal_handlers import handling
 from prerl_spec.compiler.compile import compile_spec
@@ -23,6 +24,7 @@ from prerl_spec.compiler.graph import Graph
 from prerl_spec.errors import EnvironmentUnmet, PrerlError, RunFailed, UsageError
 from prerl_spec.registry.kinds.model import LoadedModel, ModelSite
 from prerl_spec.registry.kinds.sampler import ServedModel, ServedSampler, ServerProcess
+from prerl_spec.situations import writing
 
 START_SECONDS = 1800.0
 """Enough for a large model on several GPUs, compiled for the first time."""
@@ -35,7 +37,7 @@ LOOK_SECONDS = 0.5
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments to `parser`."""
-    parser.add_argument("spec", type=Path, metavar="SPEC", help="the spec that will be run against the servers")
+    parser.add_argument("spec", type=file_path, metavar="SPEC", help="the spec that will be run against the servers")
     add_overrides(parser)
 
 
@@ -62,8 +64,10 @@ class Running:
 
     def __init__(self, process: ServerProcess) -> None:
         self.process = process
-        process.log.parent.mkdir(parents=True, exist_ok=True)
-        with process.log.open("ab") as log:
+        with writing(process.log, "set push_dir to a folder that can be written"):
+            process.log.parent.mkdir(parents=True, exist_ok=True)
+            log = process.log.open("ab")
+        with log:
             self._child = subprocess.Popen(
                 process.command,
                 env={**os.environ, **process.environment},

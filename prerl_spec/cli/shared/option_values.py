@@ -1,6 +1,13 @@
-"""Argument types for argparse: positive integers, name lists, assignments."""
+"""Argument types for argparse: paths, positive integers, name lists, assignments."""
 
 import argparse
+import os
+from pathlib import Path
+
+
+def file_path(text: str) -> Path:
+    """A path; a leading `~` is the home folder also where no shell has replaced it, as in `--out=~/x`."""
+    return Path(os.path.expanduser(text))
 
 
 def positive(text: str) -> int:
@@ -20,4 +27,4 @@ def assignment(text: str) -> tuple[str, str]:
     name, sign, file = text.partition("=")
     if not (name and sign and file):
         raise argparse.ArgumentTypeError(f"{text!r} is not TASK=FILE")
-    return name, file
+    return name, os.path.expanduser(file)

@@ -1,8 +1,9 @@
 """Options that override a spec: --set, --unset, --overlay, --local-code."""
 
 import argparse
-from pathlib import Path
 from typing import Any
+
+from prerl_spec.cli.shared.option_values import file_path
 
 
 def add_overrides(parser: argparse.ArgumentParser) -> None:
@@ -15,7 +16,7 @@ def add_overrides(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="FILE",
-        type=Path,
+        type=file_path,
         help="merge a TOML file over the spec (repeatable)",
     )
     add_local_code(parser)

@@ -1,8 +1,8 @@
 """`diff A B` compares the meaning of two specs, plans or runs, value by value, with the origin of each."""
 
 import argparse
-from pathlib import Path
 
+from prerl_spec.cli.shared.option_values import file_path
 from prerl_spec.cli.shared.overrides import add_overrides, overrides
 
 
@@ -12,9 +12,9 @@ def add(parser: argparse.ArgumentParser) -> None:
         "Settings that only change where or how fast a spec runs are not compared. "
         "Exit code 0 if they mean the same, 1 if they differ or a spec is invalid."
     )
-    parser.add_argument("before", metavar="A", type=Path, help="a spec, a plan.json or a run folder")
+    parser.add_argument("before", metavar="A", type=file_path, help="a spec, a plan.json or a run folder")
     parser.add_argument(
-        "after", metavar="B", type=Path, help="another one; --set, --unset and --overlay apply to specs only"
+        "after", metavar="B", type=file_path, help="another one; --set, --unset and --overlay apply to specs only"
     )
     add_overrides(parser)
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from prerl_spec.cli.shared.option_values import file_path
 from prerl_spec.cli.shared.overrides import add_overrides, overrides
 from prerl_spec.language.document import join_path
 from prerl_spec.registry.kinds.evaluator import Fetching
@@ -21,7 +22,7 @@ NEVER_LOADED = tuple(pattern for pattern in WEIGHTS if pattern != "*.safetensors
 
 def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "spec", metavar="SPEC", type=Path, help="spec file; revisions are those of SPEC.lock, if it exists"
+        "spec", metavar="SPEC", type=file_path, help="spec file; revisions are those of SPEC.lock, if it exists"
     )
     add_overrides(parser)
 

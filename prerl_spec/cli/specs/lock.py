@@ -2,9 +2,9 @@
 
 import argparse
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from prerl_spec.cli.shared.option_values import file_path
 from prerl_spec.cli.shared.overrides import add_overrides, overrides
 
 if TYPE_CHECKING:
@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 
 def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "spec", metavar="SPEC", type=Path, help="spec file; the lock is written to SPEC.lock, which should be committed"
+        "spec",
+        metavar="SPEC",
+        type=file_path,
+        help="spec file; the lock is written to SPEC.lock, which should be committed",
     )
     parser.add_argument(
         "--check", action="store_true", help="write nothing; exit with code 4 if the spec has drifted from its lock"

@@ -4,7 +4,9 @@ import argparse
 from difflib import get_close_matches
 from pathlib import Path
 
+from prerl_spec.cli.shared.option_values import file_path
 from prerl_spec.errors import UsageError
+from prerl_spec.situations import not_written
 
 PACKAGED = Path(__file__).parent / "templates"
 """Where a wheel installs `specs/` (pyproject.toml); in a checkout only the folder `specs/` itself exists."""
@@ -13,7 +15,7 @@ CHECKED_OUT = Path(__file__).parents[3] / "specs"
 
 def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "file", metavar="FILE", type=Path, help="the spec to write; an existing file is never overwritten"
+        "file", metavar="FILE", type=file_path, help="the spec to write; an existing file is never overwritten"
     )
     parser.add_argument("--template", required=True, metavar="NAME", help=f"one of: {', '.join(templates())}")
 
@@ -32,9 +34,7 @@ def run(arguments: argparse.Namespace) -> int:
     except FileExistsError as error:
         raise UsageError(f"{file} already exists and is left unchanged", hint="choose another file name") from error
     except OSError as error:
-        raise UsageError(
-            f"{file} cannot be written: {error.strerror}", hint="choose a file in a writable folder"
-        ) from error
+        raise not_written(file, error, "choose a file in a writable folder") from error
     print(f"{file}: written from template {arguments.template}; next: prerl-spec plan {file}")
     return 0
 

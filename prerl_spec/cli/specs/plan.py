@@ -1,17 +1,17 @@
 """`plan SPEC` shows what a run would do, on any machine, without loading a model."""
 
 import argparse
-from pathlib import Path
 
+from prerl_spec.cli.shared.option_values import file_path
 from prerl_spec.cli.shared.overrides import add_overrides, overrides
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("spec", metavar="SPEC", type=Path, help="spec file")
+    parser.add_argument("spec", metavar="SPEC", type=file_path, help="spec file")
     parser.add_argument(
         "--out",
         metavar="FILE",
-        type=Path,
+        type=file_path,
         help="also write the plan as JSON; if FILE exists, first print what has changed since",
     )
     parser.add_argument("--here", action="store_true", help="exit with code 3 if this machine cannot run the spec")
@@ -26,7 +26,7 @@ def run(arguments: argparse.Namespace) -> int:
     from prerl_spec.compiler.compile import read_plan, require_met
     from prerl_spec.compiler.past_runs.measured_times import measured
     from prerl_spec.compiler.render.render_plan import render_differences, render_plan
-    from prerl_spec.errors import UsageError
+    from prerl_spec.situations import writing
 
     compiled = compile_locked(arguments.spec, overrides(arguments), locked=False, update=False)
     print_text(compiled.warnings, compiled.sources)
@@ -34,12 +34,8 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.out is not None:
         if arguments.out.exists():
             page += f"\n{render_differences(read_plan(arguments.out), compiled.plan, str(arguments.out))}"
-        try:
+        with writing(arguments.out, "choose another --out"):
             arguments.out.write_text(compiled.plan.text(), encoding="utf-8")
-        except OSError as error:
-            raise UsageError(
-                f"{arguments.out} cannot be written: {error.strerror}", hint="choose another --out"
-            ) from error
     print_results(page)
     if arguments.here:
         require_met(compiled.plan)

@@ -3,14 +3,15 @@
 import argparse
 import json
 import sys
-from pathlib import Path
+
+from prerl_spec.cli.shared.option_values import file_path
 
 
 def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out",
         metavar="FILE",
-        type=Path,
+        type=file_path,
         help="output file, such as .prerl/spec.schema.json; refer to it in the first line of a spec: "
         "`#:schema ./.prerl/spec.schema.json`",
     )
@@ -20,8 +21,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Prints to stdout without --out. Warns about plugins that cannot be imported; the schema allows any setting of them."""
     from prerl_spec.cli.shared.diagnostics import print_results
     from prerl_spec.compiler.render.schema import spec_schema
-    from prerl_spec.errors import UsageError
     from prerl_spec.registry.entry_points import installed
+    from prerl_spec.situations import writing
 
     schema, faults = spec_schema(installed())
     for fault in faults:
@@ -30,9 +31,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.out is None:
         print_results(text)
         return 0
-    try:
+    with writing(arguments.out, "choose another --out"):
         arguments.out.parent.mkdir(parents=True, exist_ok=True)
         arguments.out.write_text(text + "\n", encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"{arguments.out} cannot be written: {error.strerror}", hint="choose another --out") from error
     return 0

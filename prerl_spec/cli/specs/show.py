@@ -5,11 +5,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+from prerl_spec.cli.shared.option_values import file_path
 from prerl_spec.cli.shared.overrides import add_overrides, overrides
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("spec", metavar="SPEC", type=Path, nargs="?", help="spec file")
+    parser.add_argument("spec", metavar="SPEC", type=file_path, nargs="?", help="spec file")
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--resolved", action="store_true", help="print the composed spec, with defaults as comments")
     what.add_argument("--origins", action="store_true", help="print each value with the place where it is set")

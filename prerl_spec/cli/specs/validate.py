@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from prerl_spec.cli.shared.diagnostics import as_github, as_json, print_results, print_text
+from prerl_spec.cli.shared.option_values import file_path
 from prerl_spec.cli.shared.overrides import add_overrides, overrides
 from prerl_spec.compiler.resolve.resolve import resolve
 from prerl_spec.compiler.resolve.resolved import Resolved
@@ -12,7 +13,7 @@ from prerl_spec.errors import Diagnostic, exit_code_of
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("specs", nargs="+", metavar="SPEC", type=Path, help="spec files")
+    parser.add_argument("specs", nargs="+", metavar="SPEC", type=file_path, help="spec files")
     parser.add_argument(
         "--format", choices=("text", "json", "github"), default="text", help="output format of the diagnostics"
     )

@@ -21,6 +21,7 @@ from prerl_spec.compiler.plan import Plan
 from prerl_spec.compiler.planning.flat_meaning import by_id, leaves
 from prerl_spec.compiler.resolve.resolved import Built, Resolved
 from prerl_spec.errors import UsageError
+from prerl_spec.situations import writing
 from prerl_spec.storage.disk import write_whole
 
 FORMAT = 1
@@ -102,11 +103,9 @@ def read_lock(file: Path) -> Lock | None:
 
 
 def write_lock(file: Path, lock: Lock) -> None:
-    """Writes a lock file atomically. Raises UsageError if it cannot be written."""
-    try:
+    """Writes a lock file atomically. Raises UsageError or EnvironmentUnmet if it cannot be written."""
+    with writing(file, "make its folder writable"):
         write_whole(file, lock.text())
-    except OSError as error:
-        raise UsageError(f"{file} cannot be written: {error.strerror}", hint="make its folder writable") from error
 
 
 def _locked(built: Built) -> LockedComponent:

@@ -5,9 +5,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+from prerl_spec.compiler.content_hash import fingerprint
 from prerl_spec.compiler.estimates.local_files import cached_commit
 from prerl_spec.compiler.plan import Plan, PrerequisitePlan
-from prerl_spec.compiler.planning.digest import fingerprint
 
 UNKNOWN = "unknown: "
 SECONDS_ALLOWED = 10.0

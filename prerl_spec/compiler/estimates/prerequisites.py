@@ -62,7 +62,11 @@ def check_prerequisites(
 
 def check_again(planned: Iterable[PrerequisitePlan], hardware: Hardware) -> tuple[PrerequisitePlan, ...]:
     """Checks the prerequisites of a plan again, here and now: it may have been computed elsewhere or earlier."""
-    return tuple(_checked_now(Prerequisite(n.what, n.name, n.hint, n.revision), n.by, hardware) for n in planned)
+    return tuple(
+        _checked_now(Prerequisite(n.what, n.name, n.hint, n.revision), n.by, hardware)
+        for n in planned
+        if n.what != "disk"  # measured anew by compile.require_met: it depends on the run folder
+    )
 
 
 def _checked_now(prerequisite: Prerequisite, by: tuple[str, ...], hardware: Hardware) -> PrerequisitePlan:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from prerl_spec.errors import Damaged, EnvironmentUnmet, UsageError
+from prerl_spec.situations import not_written, writing
 from prerl_spec.storage.chained_lines import last_line
 from prerl_spec.storage.disk import make_folder, make_new_folder
 from prerl_spec.storage.sealed import read_object
@@ -23,6 +24,7 @@ except ModuleNotFoundError:
 LOCK = "run.lock"
 PROFILE = ".profile"
 """Suffix of the name of a calibration folder; run folders never have it."""
+_ANOTHER_FOLDER = "set run.output_dir, or --run-dir, to a folder that can be written"
 
 
 def choose_run_folder(
@@ -36,7 +38,7 @@ def choose_run_folder(
     """
     if run_dir is not None:
         return _given_folder(run_dir, digest, new)
-    if not new and (found := _highest_unfinished(output_dir, name, digest)) is not None:
+    if not new and (found := unfinished_run(output_dir, name, digest)) is not None:
         if is_live(found):
             raise UsageError(f"the run in {found} is live", hint="wait for it, or start another with --new")
         return found, True
@@ -59,7 +61,8 @@ def hold_run_folder(folder: Path) -> Iterator[None]:
             "a run locks its folder with flock, which this system lacks",
             hint="run on Linux or macOS; `validate` and `plan` work on this system",
         )
-    descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+    with writing(folder / LOCK, "make the run folder writable, or copy it to a place where it is"):
+        descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -78,8 +81,9 @@ def is_live(folder: Path) -> bool:
     if fcntl is None:
         return False
     try:
-        descriptor = os.open(folder / LOCK, os.O_RDWR)
-    except FileNotFoundError:
+        # Locking needs no right to write: a run on a read-only file system can still be reported.
+        descriptor = os.open(folder / LOCK, os.O_RDONLY)
+    except (FileNotFoundError, NotADirectoryError):
         return False
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -116,7 +120,8 @@ def _given_folder(folder: Path, digest: str, new: bool) -> tuple[Path, bool]:
     if folder.exists() and is_live(folder):
         raise UsageError(f"the run in {folder} is live", hint="wait for it, or name another folder")
     if not contents:
-        make_folder(folder)
+        with writing(folder, _ANOTHER_FOLDER):
+            make_folder(folder)
         return folder, False
     if new:
         raise UsageError(f"--new: {folder} is not empty", hint="name a folder that is absent or empty")
@@ -142,7 +147,8 @@ def numbered(output_dir: Path, name: str) -> dict[int, Path]:
     return {int(match[1] or 1): entry for match, entry in matches if match is not None}
 
 
-def _highest_unfinished(output_dir: Path, name: str, digest: str) -> Path | None:
+def unfinished_run(output_dir: Path, name: str, digest: str) -> Path | None:
+    """The highest-numbered unfinished run of this digest, which `run` resumes; None if there is none."""
     for _, folder in sorted(numbered(output_dir, name).items(), reverse=True):
         if digest_of(folder) == digest and not is_finished(folder):
             return folder
@@ -152,7 +158,8 @@ def _highest_unfinished(output_dir: Path, name: str, digest: str) -> Path | None
 def _lowest_free(output_dir: Path, name: str) -> Path:
     if output_dir.exists() and not output_dir.is_dir():
         raise UsageError(f"run.output_dir {output_dir} is a file", hint="name a folder")
-    make_folder(output_dir)
+    with writing(output_dir, _ANOTHER_FOLDER):
+        make_folder(output_dir)
     number = 1
     while True:
         folder = output_dir / (name if number == 1 else f"{name}-{number}")
@@ -160,5 +167,7 @@ def _lowest_free(output_dir: Path, name: str) -> Path:
             make_new_folder(folder)
         except FileExistsError:
             number += 1
+        except OSError as error:
+            raise not_written(folder, error, _ANOTHER_FOLDER) from error
         else:
             return folder

@@ -3,12 +3,10 @@
 A secret is stored as its reference, `${secret:NAME}`; a literal value is masked.
 """
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
+from prerl_spec.compiler.content_hash import fingerprint, paths_in
 from prerl_spec.compiler.plan import ComponentPlan
-from prerl_spec.compiler.planning.digest import fingerprint
 from prerl_spec.compiler.resolve.resolved import Built
 from prerl_spec.registry.settings import settings_of
 
@@ -35,17 +33,8 @@ def written_out(built: Built) -> ComponentPlan:
         },
         handed_on=tuple(key for key, setting in settings.items() if setting.handed_on),
         files={
-            key: tuple(fingerprint(Path(p)) for p in _paths(values[key]))
+            key: tuple(fingerprint(Path(p)) for p in paths_in(values[key]))
             for key, setting in settings.items()
             if setting.is_path and values.get(key)
         },
     )
-
-
-def _paths(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict):
-        yield from (p for inner in value.values() for p in _paths(inner))
-    elif isinstance(value, list | tuple):
-        yield from (p for inner in value for p in _paths(inner))

@@ -11,8 +11,6 @@ from typing import Any
 
 from prerl_spec.compiler.plan import ComponentPlan, DataPlan, PhasePlan, Plan
 
-ABSENT = "absent"
-
 
 def digest_of_plan(plan: Plan) -> str:
     """SHA-256 over `meaning(plan)` as JSON with sorted keys."""
@@ -34,18 +32,6 @@ def meaning(plan: Plan) -> dict[str, Any]:
         "distributed": {key: plan.distributed[key] for key in ("determinism", "precision")},
         "plugins": {Path(file).name: content for file, content in plan.plugin_files.items()},
     }
-
-
-def fingerprint(path: Path) -> str:
-    """SHA-256 of a file's bytes, or of a folder's relative names and bytes; "absent" for a missing path."""
-    if path.is_file():
-        return sha256(path.read_bytes()).hexdigest()
-    if not path.is_dir():
-        return ABSENT
-    whole = sha256()
-    for file in sorted(p for p in path.rglob("*") if p.is_file()):
-        whole.update(f"{file.relative_to(path).as_posix()}\0{fingerprint(file)}\n".encode())
-    return whole.hexdigest()
 
 
 def _component(component: ComponentPlan) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Computes the plan of a resolved spec: all defaults, counts and estimates, without heavy imports."""
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -16,6 +17,7 @@ from prerl_spec.compiler.estimates.prerequisites import (
 )
 from prerl_spec.compiler.estimates.unknown import NotKnown, Unknown, known
 from prerl_spec.compiler.hardware import Hardware, detect_hardware
+from prerl_spec.compiler.past_runs.model_files import model_folders
 from prerl_spec.compiler.plan import ComponentPlan, DataPlan, EvaluatorPlan, PhasePlan, Plan
 from prerl_spec.compiler.planning.changes import changes
 from prerl_spec.compiler.planning.component_plan import written_out
@@ -60,7 +62,7 @@ def make_plan(resolved: Resolved, hardware: Hardware | None = None) -> Plan:
     plan = Plan(
         name=spec.run.name,
         seed=spec.run.seed,
-        output_dir=spec.run.output_dir,
+        output_dir=os.path.expanduser(spec.run.output_dir),
         digest="",
         prerl_spec=__version__,
         spec_file=str(resolved.file),
@@ -86,6 +88,7 @@ def make_plan(resolved: Resolved, hardware: Hardware | None = None) -> Plan:
         adapter_parameters=adapter_parameters(resolved, shape) if isinstance(shape, Shape) else None,
         values=values(resolved),
     )
+    plan = replace(plan, notes=(*plan.notes, *_local_models(plan)))
     return replace(plan, digest=digest_of_plan(plan))
 
 
@@ -183,6 +186,12 @@ def _seconds(around: PlanContext, phases: Sequence[PhasePlan], evaluators: Seque
 def _determinism(asked: DistributedSpec) -> Iterator[str]:
     if asked.determinism == "invariant":
         yield from lane_notes(asked.processes)
+
+
+def _local_models(plan: Plan) -> Iterator[str]:
+    for folder, weights in model_folders(plan).items():
+        what = "weights, tokenizer and chat template" if weights else "tokenizer and chat template"
+        yield f"{what} in {folder} are hashed when the run starts; a resume with other content is refused"
 
 
 def _notes(codec: Codec | Unknown, shape: Shape | Unknown, *, study: bool) -> Iterator[str]:

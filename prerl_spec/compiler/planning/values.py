@@ -13,7 +13,7 @@ from prerl_spec.compiler.planning.component_plan import MASK, written_out
 from prerl_spec.compiler.resolve.resolved import COMPOSED, Built, Resolved
 from prerl_spec.errors import Span
 from prerl_spec.language.document import Scalar, join_path
-from prerl_spec.language.secrets import looks_secret, masked
+from prerl_spec.language.secrets import looks_secret, masked, masked_json
 from prerl_spec.language.spec import Spec
 from prerl_spec.registry.settings import settings_of
 
@@ -94,7 +94,9 @@ def _place(span: Span) -> str:
 
 def _shown(value: Any, key: str) -> Any:
     """The value, masked if it looks like a secret."""
-    return masked(value) if isinstance(value, str) and looks_secret(value, key) else value
+    if isinstance(value, str):
+        return masked(value) if looks_secret(value, key) else value
+    return masked_json(value)
 
 
 def _plain(value: Any) -> Any:

@@ -4,15 +4,15 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from prerl_spec.compiler.estimates.disk_bytes import checkpoint_bytes
 from prerl_spec.compiler.estimates.prerequisites import TRAIN
 from prerl_spec.compiler.past_runs.measured_times import Measured, whole_seconds
 from prerl_spec.compiler.plan import ComponentPlan, DataPlan, EvaluatorPlan, Plan, PrerequisitePlan
+from prerl_spec.compiler.planning.disk import disk_bytes, disk_need, disk_warning, free_bytes
 from prerl_spec.compiler.planning.flat_meaning import differing, leaves, shown_value
 from prerl_spec.compiler.render.human_units import count, duration, line, plural, size, table
 from prerl_spec.compiler.render.render_phase import render_phase, settings_text
 from prerl_spec.compiler.rules.phase_roles import with_following
-
-CHECKPOINT_BYTES_PER_PARAMETER = 12
 
 
 def render_plan(plan: Plan, found: Measured | None = None) -> str:
@@ -24,7 +24,7 @@ def render_plan(plan: Plan, found: Measured | None = None) -> str:
         *(render_phase(p, after, i + 1, total, found) for i, (p, after) in enumerate(with_following(plan.phases))),
         _evaluation(plan),
         _changes(plan),
-        _prerequisites(plan.prerequisites),
+        _prerequisites((*plan.prerequisites, *_disk_need(plan))),
         _sum(plan, found),
     ]
     return "\n\n".join(block for block in blocks if block) + "\n"
@@ -51,6 +51,7 @@ def _head(plan: Plan) -> str:
     out += line("machine", f"{plan.hardware.words}; {_distribution(plan.distributed)}")
     if plan.phases:
         out += line("checkpoints", _checkpoints(plan))
+        out += _disk(plan)
     for note in plan.notes:
         out += line("note", note)
     return "\n".join(out)
@@ -75,10 +76,30 @@ def _checkpoints(plan: Plan) -> str:
     """When checkpoints are written and their disk space: float32 weights and two moments each."""
     every, keep = plan.checkpoint["every"], plan.checkpoint["keep"]
     when = f"every {plural(every, 'step')} and at each phase's end; the newest {keep} and those of phase ends are kept"
-    if plan.num_parameters is None or plan.model.slots.get("adapter") is not None:
+    trained = plan.num_parameters if plan.model.slots.get("adapter") is None else plan.adapter_parameters
+    need = disk_bytes(plan)
+    if trained is None or need.checkpoints is None:
         return when
-    each = plan.num_parameters * CHECKPOINT_BYTES_PER_PARAMETER
-    return f"{when}: {size(each)} each, at most {size(each * (keep + len(plan.phases)))} of disk"
+    return f"{when}: {size(checkpoint_bytes(trained))} each, at most {size(need.checkpoints)} of disk"
+
+
+def _disk(plan: Plan) -> list[str]:
+    """The journal's growth and the disk of the whole run, beside what is free where it is written."""
+    need = disk_bytes(plan)
+    lines: list[str] = []
+    if grows := ", ".join(f"{size(each)} a step in {phase}" for phase, each in need.journal_steps.items() if each):
+        whole = (
+            "unknown in all: a phase ends by a token budget" if need.journal is None else f"{size(need.journal)} in all"
+        )
+        lines += line("journal", f"at most {grows}, {whole}; every step is kept, for samples, report and replay")
+    free = free_bytes(plan)
+    here = "" if free is None else f"; {size(free)} free in {plan.output_dir}"
+    most = f"at most {size(need.known)}" if need.is_known else f"{size(need.known)} and what is unknown"
+    certain = "" if need.checkpoints_certain is None else f", {size(need.checkpoints_certain)} of it in any case"
+    lines += line("disk", f"{most}{certain}{here}")
+    if (full := disk_warning(plan)) is not None:
+        lines += line("warning", full)
+    return lines
 
 
 def _data(plan: Plan) -> str:
@@ -154,8 +175,13 @@ def _prerequisites(planned: Iterable[PrerequisitePlan]) -> str:
     return "\n".join(out)
 
 
+def _disk_need(plan: Plan) -> tuple[PrerequisitePlan, ...]:
+    need = disk_need(plan)
+    return () if need is None else (need,)
+
+
 def _sum(plan: Plan, found: Measured | None) -> str:
-    unmet = len(plan.unmet)
+    unmet = len(plan.unmet) + len(_disk_need(plan))
     ready = "a run can start here" if not unmet else f"a run cannot start here: {plural(unmet, 'need')} not met"
     if not unmet and any(prerequisite.met is None for prerequisite in plan.prerequisites):
         ready += " if what is unknown above is met"

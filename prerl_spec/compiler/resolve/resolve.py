@@ -3,6 +3,7 @@
 Every stage collects all errors; failed paths are poisoned, and only checks that depend on them are skipped.
 """
 
+import os
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 from pathlib import Path
@@ -157,7 +158,7 @@ def _local_files(
                 message = f"`{item.value}` is Python code, which this command may not run"
                 raise PluginFault(Code.PLUGIN_IMPORT_FAILED, message, help="--local-code allows it")
             folder = folders[item.span.file] if item.span else Path()
-            file = (folder / item.value).absolute()
+            file = (folder / os.path.expanduser(item.value)).absolute()
             found[file] = local_entries(file)
         except PluginFault as fault:
             path = f"plugins.files[{index}]"

@@ -302,7 +302,7 @@ class Check(Findings):
     def _absolute(self, node: Node) -> Any:
         if isinstance(node, Scalar) and isinstance(node.value, str) and node.value and node.span:
             folder = self.folders.get(node.span.file, Path())
-            return os.path.normpath(folder.absolute() / Path(node.value).expanduser())
+            return os.path.normpath(folder.absolute() / os.path.expanduser(node.value))
         if isinstance(node, Array):
             return [self._absolute(item) for item in node.items]
         if isinstance(node, Table):

@@ -17,6 +17,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
+from prerl_spec.broken_metadata import tolerate_broken_entry_points
 from prerl_spec.registry.kinds.judging import Verifier, WarmedUp
 from prerl_spec.types import Verdict
 
@@ -34,6 +35,7 @@ def frame(message: Mapping[str, Any]) -> bytes:
 
 def main() -> None:
     """Rebuilds the verifier that the first frame describes, sends `ready`, then verifies until the socket closes."""
+    tolerate_broken_entry_points()
     connection = socket.socket(fileno=int(sys.argv[1]))
     # Child processes of a verifier must not inherit the socket.
     connection.set_inheritable(False)
@@ -42,7 +44,7 @@ def main() -> None:
     if opening is None:
         return
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_AS, (opening["memory_bytes"], opening["memory_bytes"]))
+    _limit_memory(opening["memory_bytes"])
     try:
         verifier = _rebuild(opening)
     except Exception as error:  # any error of an import or a warm-up is reported to the trainer
@@ -51,6 +53,13 @@ def main() -> None:
     connection.sendall(frame({"ready": True}))
     while (request := _receive(connection)) is not None:
         connection.sendall(frame({"id": request["id"], **_judge(verifier, request["response"], request["gold"])}))
+
+
+def _limit_memory(wanted: int) -> None:
+    """Limits the address space; a hard limit that is lower (`ulimit -v`) stays, since nobody but root can raise it."""
+    hard = resource.getrlimit(resource.RLIMIT_AS)[1]
+    limit = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 
 
 def _rebuild(opening: Mapping[str, Any]) -> Verifier:

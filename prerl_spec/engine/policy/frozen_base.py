@@ -1,4 +1,4 @@
-"""The frozen base model of an adapter: its dtype, and the check that a resumed run uses the same weights."""
+"""The model that a run began with: an adapter's frozen base and its dtype, and checks that a resumed run loads the same."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -37,4 +37,15 @@ def refuse_another_base(loaded: LoadedModel, manifest: Mapping[str, Any]) -> Non
         raise Drift(
             f"the frozen weights of {loaded.source['name']} differ from those that this run's adapter was trained on",
             hint="restore the model folder, or set `revision` to the original commit; or start a new run",
+        )
+
+
+def refuse_another_commit(loaded: LoadedModel, manifest: Mapping[str, Any]) -> None:
+    """Raises Drift if the hub's branch has moved since the first start: tokenizer, chat template and initial weights would
+    be those of another commit."""
+    was, now = manifest["model"].get("revision"), loaded.source.get("revision")
+    if was is not None and now is not None and was != now:
+        raise Drift(
+            f"{loaded.source['name']} is at commit {str(now)[:12]}, this run began with {str(was)[:12]}",
+            hint=f'set revision = "{was}", or start a new run',
         )

@@ -11,10 +11,13 @@ import torch
 
 import prerl_spec
 from prerl_spec.compiler.hardware import detect_hardware
-from prerl_spec.engine.policy.frozen_base import refuse_another_base
+from prerl_spec.compiler.past_runs.model_files import FILES, hash_model_files
+from prerl_spec.compiler.plan import Plan
+from prerl_spec.engine.policy.frozen_base import refuse_another_base, refuse_another_commit
 from prerl_spec.engine.record.artefacts import read_manifest, replace_manifest
 from prerl_spec.engine.record.git_state import git_state
 from prerl_spec.engine.run.session import Session
+from prerl_spec.language.secrets import masked_json
 
 _PACKAGES = (
     "prerl-spec",
@@ -50,10 +53,14 @@ def write_manifest(session: Session) -> None:
     """Writes the manifest at the first start; a later start appends to its lineage."""
     manifest = read_manifest(session.folder)
     now, changed = environment(session), list[str]()
+    files = hash_model_files(Plan.from_json(session.graph.plan))
     if manifest is None:
-        manifest = {**_what_runs(session), "lineage": []}
+        manifest = {**_what_runs(session), FILES: files, "lineage": []}
     else:
         refuse_another_base(session.policy.loaded, manifest)
+        refuse_another_commit(session.policy.loaded, manifest)
+        # An extended plan may name further models; those of the first start were compared before anything was loaded.
+        manifest[FILES] = {**files, **manifest.get(FILES, {})}
         last = manifest["lineage"][-1]["environment"]
         changed = sorted(key for key in now if now[key] != last.get(key))
     manifest["lineage"].append(
@@ -83,7 +90,7 @@ def _what_runs(session: Session) -> dict[str, Any]:
             name: {"rows": len(s.rows), "fingerprint": s.data.fingerprint} for name, s in session.datasets.items()
         },
         "values": graph.plan.get("values", []),
-        "plan": {key: value for key, value in graph.plan.items() if key != "values"},
+        "plan": masked_json({key: value for key, value in graph.plan.items() if key != "values"}),
     }
 
 

@@ -13,6 +13,7 @@ from prerl_spec.engine.record.events import EventLog, Listener, Silence
 from prerl_spec.engine.record.tracking import Trackers
 from prerl_spec.engine.run.run_loop import RunLoop
 from prerl_spec.engine.run.session import Session, open_session
+from prerl_spec.situations import as_run_failure
 
 
 def run(graph: Graph, claimed: Path | None, listener: Listener) -> Path:
@@ -42,4 +43,6 @@ def opened(graph: Graph, claimed: Path | None, listener: Listener) -> Iterator[t
         main_only: Listener = listener if ranks.is_main else Silence()
         main_only.begin(graph)
         with open_session(graph, folder, ranks, main_only, signals) as session:
-            yield session, EventLog(folder / "events.jsonl", main_only, writes=ranks.is_main)
+            log = EventLog(folder / "events.jsonl", main_only, writes=ranks.is_main)
+            with as_run_failure():
+                yield session, log

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from prerl_spec.errors import EnvironmentUnmet, UsageError
+from prerl_spec.evaluation.harness.rows import require_readable
 from prerl_spec.storage.disk import write_whole
 
 OWN_FOLDER = Path(__file__).parent / "tasks"
@@ -124,6 +125,7 @@ def _with_local_rows(name: str, file: Path, rows: Path, folder: Path) -> Path:
 
     if not rows.is_file():
         raise EnvironmentUnmet(f"the rows of {name} do not exist: {rows}", hint="write the path of a JSON Lines file")
+    require_readable(name, rows)
     known = TaskManager(include_path=str(file.parent), include_defaults=False).task_index
     config = known[name].cfg if name in known else {}
     split = config.get("test_split") or config.get("validation_split")

@@ -1,12 +1,15 @@
 """Rows of our own benchmarks, from a local JSON Lines file or the hub, with columns `problem` and `answer`."""
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from prerl_spec.errors import EnvironmentUnmet
+from prerl_spec.json_lines import BLANK, UnreadableLine, read_json_lines, text_fault
 
+_NO_OBJECT = "not a JSON object"
 QUESTION_COLUMNS = ("problem", "question")
 _SHOWN = 10
 
@@ -14,32 +17,55 @@ _SHOWN = 10
 def file_rows(task: str, file: Path, check_gold: Callable[[str], str | None] | None) -> list[dict[str, str]]:
     """Reads a JSON Lines file with columns `problem` (or `question`) and `answer`.
 
-    Raises EnvironmentUnmet, with file and line, for a row that lacks one of them and for a gold answer that
-    `check_gold` rejects.
+    Raises EnvironmentUnmet, with file and line, for a line that is not JSON (see `read_json_lines`), a row that
+    lacks one of them, and a gold answer that `check_gold` rejects.
     """
-    try:
-        lines = file.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise EnvironmentUnmet(
-            f"the rows of {task} cannot be read: {file}: {error}", hint=_local_rows_hint(task)
-        ) from error
-    rows, wrong = [], []
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
+    rows, wrong = list[dict[str, str]](), list[str]()
+    for where, value in _read(task, file):
         try:
-            row = question_and_answer(json.loads(line))
+            row = question_and_answer(value)
         except ValueError as error:
-            wrong.append(f"{file}:{number}: {error}")
+            wrong.append(f"{where}: {error}")
             continue
         if check_gold is not None and (why := check_gold(row["answer"])) is not None:
-            wrong.append(f"{file}:{number}: {why}")
+            wrong.append(f"{where}: {why}")
         rows.append(row)
-    if wrong:
-        raise EnvironmentUnmet(f"{task}: {len(wrong)} rows cannot be used\n{_listed(wrong)}", hint="fix these rows")
+    _refuse(task, wrong)
     if not rows:
         raise EnvironmentUnmet(f"{file} contains no rows for {task}", hint=_local_rows_hint(task))
     return rows
+
+
+def require_readable(task: str, file: Path) -> None:
+    """Raises EnvironmentUnmet, with file and line, for a JSON Lines file whose columns a task of lm-eval reads itself."""
+    wrong = list[str]()
+    for where, value in _read(task, file):
+        if isinstance(value, UnreadableLine):
+            wrong.append(f"{where}: {value.reason}")
+        elif not isinstance(value, Mapping):
+            wrong.append(f"{where}: {_NO_OBJECT}")
+        else:
+            columns = ((name, text_fault(text)) for name, text in value.items() if isinstance(text, str))
+            wrong += [f'{where}: "{name}" {fault}' for name, fault in columns if fault is not None]
+    _refuse(task, wrong)
+
+
+def _read(task: str, file: Path) -> Iterator[tuple[str, Any]]:
+    """The lines that are not blank, each with its place."""
+    try:
+        for where, value in read_json_lines(file):
+            if value is not BLANK:
+                yield str(file.parent / where), value
+    except OSError as error:
+        raise EnvironmentUnmet(
+            f"the rows of {task} cannot be read: {file}: {error.strerror}", hint=_local_rows_hint(task)
+        ) from error
+
+
+def _refuse(task: str, wrong: list[str]) -> None:
+    if wrong:
+        count = "1 row" if len(wrong) == 1 else f"{len(wrong)} rows"
+        raise EnvironmentUnmet(f"{task}: {count} cannot be used\n{_listed(wrong)}", hint="fix these rows")
 
 
 def hub_rows(task: str, path: str, split: str) -> list[dict[str, str]]:
@@ -53,19 +79,37 @@ def hub_rows(task: str, path: str, split: str) -> list[dict[str, str]]:
         raise EnvironmentUnmet(
             f"{task}: the data set {path} cannot be reached: {error}", hint=_local_rows_hint(task)
         ) from error
-    return [question_and_answer(row) for row in data]
+    rows, wrong = list[dict[str, str]](), list[str]()
+    for number, row in enumerate(data):
+        try:
+            rows.append(question_and_answer(row))
+        except ValueError as error:
+            wrong.append(f"{path}, row {number} of {split}: {error}")
+    if wrong:
+        raise EnvironmentUnmet(
+            f"{task}: {len(wrong)} rows of the hub's data set cannot be used\n{_listed(wrong)}",
+            hint=_local_rows_hint(task),
+        )
+    return rows
 
 
 def question_and_answer(row: Any) -> dict[str, str]:
-    """The two columns that a verified task reads, as text. Raises ValueError where one is missing or empty."""
+    """The two columns that a verified task reads, as text. Raises ValueError where one is missing, empty or no text."""
+    if isinstance(row, UnreadableLine):
+        raise ValueError(row.reason)
     if not isinstance(row, Mapping):
-        raise ValueError("not a JSON object")
+        raise ValueError(_NO_OBJECT)
     question = next((row[column] for column in QUESTION_COLUMNS if column in row), None)
     answer = row.get("answer")
     if not isinstance(question, str) or not question.strip():
         raise ValueError('no text in "problem" (or "question")')
     if isinstance(answer, bool) or not isinstance(answer, str | int | float) or not str(answer).strip():
         raise ValueError('no text or number in "answer"')
+    if isinstance(answer, float) and not math.isfinite(answer):
+        raise ValueError(f'"answer" is {answer}, expected text or a number')
+    for text in (question, str(answer)):
+        if (fault := text_fault(text)) is not None:
+            raise ValueError(f"{json.dumps(text)} {fault}")
     return {"problem": question, "answer": str(answer)}
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from prerl_spec.errors import Damaged, UsageError
+from prerl_spec.situations import writing
 from prerl_spec.storage.disk import write_whole
 from prerl_spec.storage.sealed import array_text, read_array
 from prerl_spec.types import Score
@@ -38,7 +39,8 @@ def write_scores(file: Path, scores: Sequence[Score]) -> None:
     rows = [asdict(score) for score in scores]
     replaced = {_conditions(row) for row in rows}
     kept = [row for row in _existing(file) if _conditions(row) not in replaced]
-    write_whole(file, array_text([*kept, *rows]))
+    with writing(file, "choose another --out"):
+        write_whole(file, array_text([*kept, *rows]))
 
 
 def _existing(file: Path) -> list[dict[str, Any]]:

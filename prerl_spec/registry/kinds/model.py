@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 
 from prerl_spec.registry.kinds.declared import Declared
 
@@ -93,7 +93,10 @@ class Adapter(Declared, Protocol):
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A causal language model of transformers with fp32 weights, its tokenizer, and the source of both."""
+    """A causal language model of transformers with fp32 weights, its tokenizer, and the source of both.
+
+    Every row of its input embedding gets its gradient, whatever the model's `pad_token_id`.
+    """
 
     module: torch.nn.Module
     tokenizer: Any
@@ -103,6 +106,26 @@ class LoadedModel:
     """For the manifest: name, resolved revision, configuration class, parameters."""
     adapter: AttachedAdapter | None = None
     """What is trained instead of the module's own weights, which then are frozen and in `compute_dtype`."""
+
+    def __post_init__(self) -> None:
+        # transformers gives the embedding of tokens the row of `pad_token_id` as `padding_idx`: torch then leaves out the
+        # gradient through that token as an input. In many models that token is EOS too, and stands in contexts.
+        for embedding in padded_embeddings(self.module):
+            embedding.padding_idx = None
+
+
+def padded_embeddings(module: torch.nn.Module) -> Iterator[torch.nn.Embedding]:
+    """The embeddings of a module with a row that gets no gradient as an input, on any token (per-layer embeddings too).
+
+    Not those whose own forward reads `padding_idx`, as embeddings that count positions from it do.
+    """
+    for part in module.modules():
+        if getattr(part, "padding_idx", None) is None or not hasattr(part, "num_embeddings"):
+            continue
+        of_torch = type(part).__module__.startswith("torch.")
+        code = getattr(type(part).forward, "__code__", None)
+        if of_torch or code is None or "padding_idx" not in code.co_names:
+            yield cast("torch.nn.Embedding", part)
 
 
 class Model(Declared, Protocol):

@@ -5,6 +5,7 @@ from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 
+from prerl_spec.language.secrets import masked_line
 from prerl_spec.report.drawing.markup import Html, document, tag
 from prerl_spec.report.page.curves import constants, document_charts, sampled_charts
 from prerl_spec.report.page.overview import facts, phase_table, state_words, time_bars
@@ -12,6 +13,7 @@ from prerl_spec.report.page.sample_responses import samples_to_read
 from prerl_spec.report.page.scores import score_cards, score_curves
 from prerl_spec.report.page.thoughts import thoughts_cards
 from prerl_spec.report.tables.run_tables import RunRecord, read_run
+from prerl_spec.situations import writing
 from prerl_spec.storage.disk import write_whole
 
 
@@ -24,7 +26,8 @@ def write_report(folders: Sequence[Path], out: Path | None = None) -> Path:
     runs = [read_run(folder) for folder in folders]
     target = out or (folders[0] / "report.html" if len(folders) == 1 else Path("report.html"))
     page = render(runs)
-    write_whole(target, page)
+    with writing(target, "choose another place with --out FILE"):
+        write_whole(target, page)
     return target
 
 
@@ -84,7 +87,10 @@ def _spec(runs: Sequence[RunRecord], run: RunRecord) -> Html | None:
     if not run.spec_text:
         return None
     return tag(
-        "details", tag("summary", _title_of(runs, run, "Spec as given")), tag("pre", run.spec_text), class_="spec"
+        "details",
+        tag("summary", _title_of(runs, run, "Spec as given")),
+        tag("pre", masked_line(run.spec_text)),
+        class_="spec",
     )
 
 
