@@ -3,6 +3,7 @@
 import json
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ import pytest
 from prerl_spec.cli import main as cli
 from prerl_spec.compiler.compile import compile_spec
 from prerl_spec.compiler.past_runs.model_files import CACHED_BYTES, FILES, hash_model_files, model_folders
-from prerl_spec.testing.tiny import byte_tokenizer, save_tiny
+from prerl_spec.engine.policy.frozen_base import refuse_another_commit
+from prerl_spec.errors import Drift
+from prerl_spec.testing.tiny import byte_tokenizer, save_tiny, tiny_loaded
 
 TEMPLATE = "chat_template.jinja"
 
@@ -146,3 +149,11 @@ def test_rows_of_a_benchmark_that_changed_stop_a_resume(spec: Path, capsys: pyte
     rows.write_text('{"problem": "1+1?", "answer": "3"}\n')
     assert cli.main(["resume", str(folder)]) == 4
     assert f"{rows} has changed since the plan was made" in capsys.readouterr().err
+
+
+def test_a_branch_of_the_hub_that_has_moved_stops_a_resume() -> None:
+    loaded = replace(tiny_loaded(), source={"name": "acme/tiny", "revision": "b" * 40})
+    refuse_another_commit(loaded, {"model": {"name": "acme/tiny", "revision": "b" * 40}})
+    refuse_another_commit(loaded, {"model": {"name": "acme/tiny", "revision": None}})
+    with pytest.raises(Drift, match="acme/tiny is at commit bbbbbbbbbbbb, this run began with aaaaaaaaaaaa"):
+        refuse_another_commit(loaded, {"model": {"name": "acme/tiny", "revision": "a" * 40}})

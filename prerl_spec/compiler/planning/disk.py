@@ -62,7 +62,10 @@ def free_bytes(plan: Plan, folder: Path | None = None) -> int | None:
         place = (own or output_dir).absolute()
         while not place.exists():
             place = place.parent
-        return shutil.disk_usage(place).free + (0 if own is None else _bytes_below(own))
+        usage = shutil.disk_usage(place)
+        if usage.total == 0:  # /proc and its like: what cannot be written there is told where it is written
+            return None
+        return usage.free + (0 if own is None else _bytes_below(own))
     except OSError:
         return None
 
