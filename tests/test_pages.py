@@ -37,6 +37,7 @@ NOT_OURS = {
     "Qwen/Qwen3-0.6B",
     "my_objective.py",
     "Code.NAME",
+    "XDG_CACHE_HOME",
 }
 """Names of other libraries, of variables of the shell, of a reader's own files, and placeholders."""
 

@@ -15,6 +15,7 @@ from prerl_spec.compiler.past_runs.model_files import CACHED_BYTES, FILES, hash_
 from prerl_spec.engine.policy.frozen_base import refuse_another_commit
 from prerl_spec.errors import Drift
 from prerl_spec.testing.tiny import byte_tokenizer, save_tiny, tiny_loaded
+from tests.run_files import write_object
 
 TEMPLATE = "chat_template.jinja"
 
@@ -54,7 +55,7 @@ def begun(spec: Path) -> Path:
     folder.mkdir(parents=True)
     (folder / "plan.json").write_text(plan.text(), encoding="utf-8")
     (folder / "spec.toml").write_text(plan.spec_text, encoding="utf-8")
-    (folder / "manifest.json").write_text(json.dumps({FILES: hash_model_files(plan)}))
+    write_object(folder / "manifest.json", {FILES: hash_model_files(plan)})
     return folder
 
 
