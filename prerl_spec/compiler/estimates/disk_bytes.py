@@ -7,9 +7,8 @@ CHECKPOINT_BYTES_PER_PARAMETER = 12
 WEIGHT_BYTES = 4
 """Of a merged copy: an adapter's phase ends hold the whole model as well."""
 
-TOKEN_BYTES = 4
-LOGP_BYTES = 8
-"""Of a log-probability: 4 where float32 is exact."""
+TOKEN_BYTES = 4 + 4 + 4
+"""An id, a log-probability and an entropy: float32 is exact for those of the built-in samplers (storage/journal_frames.py)."""
 TEXT_BYTES_PER_TOKEN = 4
 """UTF-8 text of a token: about 4 in English, less in digits."""
 RESPONSE_BYTES = 300
@@ -39,7 +38,7 @@ class DiskBytes:
 
 def journal_step_bytes(responses: int, tokens: int) -> int:
     """Bytes of a step's journal at most: `responses` of `tokens` tokens each, refills included."""
-    return responses * (RESPONSE_BYTES + tokens * (TOKEN_BYTES + LOGP_BYTES + TEXT_BYTES_PER_TOKEN))
+    return responses * (RESPONSE_BYTES + tokens * (TOKEN_BYTES + TEXT_BYTES_PER_TOKEN))
 
 
 def checkpoint_bytes(trained: int) -> int:
