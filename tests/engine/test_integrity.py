@@ -15,8 +15,9 @@ from prerl_spec.engine.inspect.fsck import check_run
 from prerl_spec.engine.torture.outcome import outcome
 from prerl_spec.errors import Damaged
 from prerl_spec.evaluation.targets import find_target
+from prerl_spec.storage.sealed import read_object
 from tests.engine.runs import Heard, start, steps_of
-from tests.run_files import frames_of, write_frames
+from tests.run_files import frames_of, write_frames, write_object
 
 SPEC = (Path(__file__).parents[1] / "torture.toml").read_text(encoding="utf-8")
 UNREAD = ("spec.toml", "run.lock", "report.html", "tokenizers/", "trackers/", "evaluation/samples/")
@@ -319,3 +320,15 @@ def test_eval_tells_which_checkpoint_it_passes_over_and_refuses_a_changed_one(
     assert "step-000004 is a checkpoint, and model.safetensors is missing or differs" in capsys.readouterr().err
     shutil.rmtree(finished / "checkpoints" / "step-000003" / "trainer")
     assert find_target(str(finished / "checkpoints" / "step-000003")).name == "step-000003"
+
+
+def test_a_run_in_another_format_is_refused_with_the_version_that_wrote_it(
+    unfinished: Path, spec: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(spec.parent)
+    manifest = read_object(unfinished / "manifest.json")
+    write_object(unfinished / "manifest.json", {**manifest, "formats": {**manifest["formats"], "journal": 7}})
+    assert resumed(unfinished) == 3
+    said = capsys.readouterr().err
+    assert "was written in other formats: journal 7 (here 1)" in said
+    assert "pip install prerl-spec==" in said

@@ -18,6 +18,7 @@ from prerl_spec.engine.record.artefacts import read_manifest, replace_manifest
 from prerl_spec.engine.record.git_state import git_state
 from prerl_spec.engine.run.session import Session
 from prerl_spec.language.secrets import masked_json
+from prerl_spec.storage.formats import FORMATS, require_same_formats
 
 _PACKAGES = (
     "prerl-spec",
@@ -57,6 +58,7 @@ def write_manifest(session: Session) -> None:
     if manifest is None:
         manifest = {**_what_runs(session), FILES: files, "lineage": []}
     else:
+        require_same_formats(manifest, str(session.folder))
         refuse_another_base(session.policy.loaded, manifest)
         refuse_another_commit(session.policy.loaded, manifest)
         # An extended plan may name further models; those of the first start were compared before anything was loaded.
@@ -72,7 +74,7 @@ def write_manifest(session: Session) -> None:
 def _what_runs(session: Session) -> dict[str, Any]:
     graph, policy, loaded = session.graph, session.policy, session.policy.loaded
     return {
-        "format": 1,
+        "formats": FORMATS,
         "name": graph.run.name,
         "seed": graph.run.seed,
         "seeds": _seeds(session),
