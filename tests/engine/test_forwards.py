@@ -74,7 +74,7 @@ def counted(folder: Path, session: Session, spec: Compiled, **changed: object) -
     steps: list[Count] = []
     for _ in range(2):
         before = Counter(session.policy.forwards)
-        record, cursor = opened.step(position, {})
+        record, cursor, _ = opened.step(position, {})
         position = position.after_step(record, cursor, {}, False)
         steps.append(Counter(session.policy.forwards) - before)
     return steps
