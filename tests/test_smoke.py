@@ -21,7 +21,7 @@ def test_the_whole_path_leaves_scores_of_every_phase_and_a_report(
     assert main(["run", str(SPEC), "--run-dir", str(run)]) == 0
     said = capsys.readouterr()
     scores = json.loads((run / "scores.json").read_text())
-    assert all(set(s) == FIELDS for s in scores)
+    assert all(set(s) == {*FIELDS, "check", "chain"} for s in scores)
     chains = [s for s in scores if s["task"] == "arithmetic_chains_easy"]
     assert [(s["phase"], s["metric"]) for s in chains] == [
         (phase, metric) for phase in ("base", "pretrain", "prune", "refine") for metric in ("avg@2", "pass@2")

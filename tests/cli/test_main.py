@@ -68,7 +68,7 @@ def test_a_bug_of_ours_shows_its_traceback_when_asked(
 @pytest.mark.parametrize(
     ("argv", "said"),
     [
-        (["torture", "a.toml"], "unknown command `torture`"),
+        (["microscope", "a.toml"], "unknown command `microscope`"),
         (["vaildate"], "did you mean `validate`?"),
         (["zzz"], "choose from"),
         ([], "usage"),
