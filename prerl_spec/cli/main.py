@@ -13,6 +13,8 @@ from difflib import get_close_matches
 
 from prerl_spec import __version__
 from prerl_spec.errors import PeerLost, PrerlError, SpecInvalid
+from prerl_spec.process.error_output import error_stream, print_error
+from prerl_spec.process.stop_signals import RESUME, Stopped, arrived, ended_by_signals
 
 COMMANDS = {
     "new": "write a spec from a template",
@@ -53,7 +55,18 @@ USAGE = 2
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one command and returns its exit code; argparse exits with 2 on an unknown option."""
+    """Runs one command and returns its exit code; argparse exits with 2 on an unknown option.
+
+    From the first line on, SIGTERM, SIGHUP and SIGUSR1 end it like Ctrl-C: with words and the code of an interrupt.
+    """
+    try:
+        with ended_by_signals():
+            return _reporting_errors(argv)
+    except Stopped:
+        return INTERRUPTED  # while an error was being printed
+
+
+def _reporting_errors(argv: Sequence[str] | None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     with_traceback = "--traceback" in arguments
     if isinstance(sys.stdout, io.TextIOWrapper):
@@ -65,29 +78,30 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The reader of our output has closed the pipe; the interpreter must not fail again when it flushes stdout.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except KeyboardInterrupt:
-        _print_error("interrupted", "re-run the same command to resume")
-        return INTERRUPTED
+    except KeyboardInterrupt as stopped:
+        return _interrupted(stopped.words if isinstance(stopped, Stopped) else "interrupted")
     except SpecInvalid as error:
         from prerl_spec.cli.shared.diagnostics import print_invalid
-        from prerl_spec.cli.shared.rank_environment import error_stream
 
         with error_stream() as stream:
             print_invalid(error, stream)
         return error.exit_code
     except PrerlError as error:
-        _print_error(error.message, error.hint, error.code, consequence=isinstance(error, PeerLost))
+        print_error(error.message, error.hint, error.code, consequence=isinstance(error, PeerLost))
         return error.exit_code
     except ModuleNotFoundError as error:
+        if arrived():
+            return _interrupted()
         if error.name is None or error.name.split(".")[0] in ("prerl_spec", "prerl_components"):
             return _internal_error(error, with_traceback)
         from prerl_spec.compiler.estimates.prerequisites import PIP_TRAIN, has_train
 
         hint = "prerl-spec doctor" if has_train() else PIP_TRAIN
-        _print_error(f"the package that provides `{error.name}` is not installed", hint)
+        print_error(f"the package that provides `{error.name}` is not installed", hint)
         return 3
     except Exception as error:  # the outermost frame: any other exception is a bug of ours and is reported as one
-        return _internal_error(error, with_traceback)
+        # Half an import, say: libraries turn a Ctrl-C into errors of their own.
+        return _interrupted() if arrived() else _internal_error(error, with_traceback)
 
 
 def _dispatch(arguments: list[str], given: list[str]) -> int:
@@ -131,19 +145,15 @@ def _top_parser() -> argparse.ArgumentParser:
 
 def _unknown_command(name: str) -> int:
     near = get_close_matches(name, COMMANDS, n=1)
-    _print_error(
+    print_error(
         f"unknown command `{name}`", f"did you mean `{near[0]}`?" if near else f"choose from: {', '.join(COMMANDS)}"
     )
     return USAGE
 
 
-def _print_error(message: str, hint: str | None, code: str | None = None, *, consequence: bool = False) -> None:
-    from prerl_spec.cli.shared.rank_environment import error_stream
-
-    with error_stream(consequence=consequence) as stream:
-        print(f"error[{code}]: {message}" if code else f"error: {message}", file=stream)
-        if hint is not None:
-            print(f"  = help: {hint}", file=stream)
+def _interrupted(words: str = "interrupted") -> int:
+    print_error(words, RESUME)
+    return INTERRUPTED
 
 
 def _internal_error(error: BaseException, with_traceback: bool) -> int:
@@ -162,7 +172,7 @@ def _internal_error(error: BaseException, with_traceback: bool) -> int:
         ) as file:
             file.write(text)
         where = f"the traceback was written to {file.name}; please report it together with the spec"
-    _print_error(f"internal error (a bug in prerl-spec): {last_line}", where)
+    print_error(f"internal error (a bug in prerl-spec): {last_line}", where)
     return INTERNAL
 
 

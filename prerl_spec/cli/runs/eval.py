@@ -7,8 +7,8 @@ from typing import Any
 
 from prerl_spec.cli.shared.launcher import add_processes, launch, processes_to_start
 from prerl_spec.cli.shared.option_values import assignment, names, positive
-from prerl_spec.cli.shared.rank_environment import is_main
 from prerl_spec.cli.shared.ticker import Ticker
+from prerl_spec.process.rank_environment import is_main
 
 
 def add(parser: argparse.ArgumentParser) -> None:

@@ -10,9 +10,11 @@ from prerl_spec.compiler.graph import Named, Phase, evaluation_sampler, evaluati
 from prerl_spec.engine.batches.source import decoding_of
 from prerl_spec.engine.record.events import EventLog
 from prerl_spec.engine.record.tracking import Trackers
-from prerl_spec.engine.run.evaluation_site import EvaluationPoint, EvaluationSetup, SharedCalls, build_site
+from prerl_spec.engine.run.evaluation_site import EvaluationPoint, EvaluationSetup, build_site
+from prerl_spec.engine.run.kept_rounds import forget_rounds
 from prerl_spec.engine.run.position import Position
 from prerl_spec.engine.run.session import Session
+from prerl_spec.engine.run.shared_calls import SharedCalls, sampling_conditions
 from prerl_spec.registry.kinds.evaluator import EvaluationSite, Evaluator
 from prerl_spec.types import Rendering, Score
 from prerl_spec.whole_file import write_whole
@@ -71,18 +73,27 @@ class Evaluations:
             scores=entries,
         )
         self._trackers.log_scores(scores)
-        self._session.ranks.main_does(self._write_scores, "scores.json")
+        self._session.ranks.main_does(self._finish, "scores.json")
         self._session.stages.stop_if_signalled()
 
-    def site(self, phase: str, position: Position) -> EvaluationSite:
-        """The evaluation site at a position, after the phase with that id (or "base")."""
+    def site(self, phase: str, position: Position, *, keep: bool = True) -> EvaluationSite:
+        """The evaluation site at a position, after the phase with that id (or "base"). With `keep`, an interrupted
+        evaluation continues where it stopped."""
         session = self._session
         graph = session.graph
         sampler = evaluation_sampler(graph, phase)
         verifier = evaluation_verifier(graph, phase)
         opened = session.samplers.sampler(sampler)
         return build_site(
-            SharedCalls(session.policy, opened, session.ranks, session.verifiers.judge, session.stages.tick),
+            SharedCalls(
+                session.policy,
+                opened,
+                session.ranks,
+                session.verifiers.judge,
+                session.stages.tick,
+                alone=session.stages.alone,
+                conditions=sampling_conditions(sampler, session.ranks) if keep else None,
+            ),
             self._setup,
             EvaluationPoint(
                 phase, position, decoding_of(sampler.component), None if verifier is None else verifier.component
@@ -95,6 +106,10 @@ class Evaluations:
     def _remember(self, global_step: int, scores: Sequence[Mapping[str, Any]]) -> None:
         values = {f"{s['task']}/{s['metric']}": float(s["value"]) for s in scores}
         self._measured.setdefault(global_step, {}).update(values)
+
+    def _finish(self) -> None:
+        self._write_scores()
+        forget_rounds(self._setup.folder)
 
     def _write_scores(self) -> None:
         """Writes all scores so far, replacing the file atomically; a later score replaces one with the same key."""

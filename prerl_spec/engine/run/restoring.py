@@ -30,6 +30,7 @@ def restore(session: Session, reference: Reference | None, events: EventLog) -> 
     checkpoint of another model, EnvironmentUnmet if the checkpoint that holds the reference model is missing.
     """
     saved = checkpoint.newest(session.folder / "checkpoints")
+    _require_same_on_all_ranks(session, saved, events)
     if saved is None:
         return None
     load_transformers(session.policy.loaded, saved.folder)
@@ -41,6 +42,19 @@ def restore(session: Session, reference: Reference | None, events: EventLog) -> 
             _restore_reference_from_phase_end(session, reference, events, saved, at.phase)
     steps = session.graph.phases[at.phase].schedule.component.max_steps
     return Restored(at.reopened(steps), saved.tensors("optimizer"), saved.folder.name)
+
+
+def _require_same_on_all_ranks(session: Session, saved: checkpoint.Saved | None, events: EventLog) -> None:
+    """Raises EnvironmentUnmet, on every rank, if the ranks have read another checkpoint or other events: they would go on
+    from different steps, and wait for each other for ever."""
+    ranks = session.ranks
+    found = f"{'no checkpoint' if saved is None else saved.folder.name} and {len(events.past)} events"
+    by_rank = ranks.gather([found])
+    if other := [rank for rank, words in enumerate(by_rank) if words != by_rank[0]]:
+        raise EnvironmentUnmet(
+            f"process 0 finds {by_rank[0]} in {session.folder}, process {other[0]} finds {by_rank[other[0]]}",
+            hint="check the file system that the nodes share, then re-run the same command to resume",
+        )
 
 
 def _restore_reference_from_phase_end(
