@@ -169,11 +169,16 @@ class _Group:
                 if process.poll() not in (None, 0) and rank not in self._ended:
                     self._ended.append(rank)
                     self._deadline = min(self._deadline, time.monotonic() + SECONDS_TO_FOLLOW)
-            if time.monotonic() > self._deadline:
+            if time.monotonic() > self._deadline or (self._ended and self._rest_is_stopped()):
                 self._kill()
             self._tell_what_is_waited_for()
             time.sleep(SECONDS_BETWEEN_LOOKS)
         self._ended += [r for r, p in enumerate(self._processes) if p.returncode and r not in self._ended]
+
+    def _rest_is_stopped(self) -> bool:
+        """Whether none of the processes that still run could follow those that have ended."""
+        left = [process for process in self._processes if process.poll() is None]
+        return bool(left) and all(_is_stopped(process.pid) for process in left)
 
     def _tell_what_is_waited_for(self) -> None:
         """Once, some time after a signal: nothing else would show that it has arrived."""

@@ -118,6 +118,7 @@ class Heartbeat:
         self._failure: Mapping[str, int] | None = None
         """The first failure that any process has published: {"stale": RANK} or {"lost": RANK}."""
         self._to_publish: Mapping[str, int] | None = None
+        self.is_started = False
         self._threads = [
             threading.Thread(target=work, name=f"heartbeat-{work.__name__}", daemon=True)
             for work in (self._talk, self._watch)
@@ -125,6 +126,7 @@ class Heartbeat:
         store.add(self._key(rank), 1)
 
     def start(self) -> None:
+        self.is_started = True
         for thread in self._threads:
             thread.start()
 
