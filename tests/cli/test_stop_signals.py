@@ -181,9 +181,7 @@ def test_a_second_signal_ends_a_process_that_cannot_be_reached(tmp_path: Path) -
         "        ctypes.CDLL(None).pthread_mutex_lock(ctypes.byref(lock := ctypes.create_string_buffer(64))) or "
         "ctypes.CDLL(None).pthread_mutex_lock(ctypes.byref(lock))\n"
     )
-    process = subprocess.Popen(
-        [sys.executable, str(script)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    process = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
     for _ in range(2):

@@ -36,9 +36,7 @@ class Process:
         self.signals = Signals()
         self.ended = Ended()
         store = TCPStore("127.0.0.1", port, is_master=False, wait_for_workers=False, timeout=timedelta(seconds=5))
-        self.beat = Heartbeat(
-            store, rank, size, self.signals, life=life, stale_seconds=SECONDS, end=self.ended
-        )
+        self.beat = Heartbeat(store, rank, size, self.signals, life=life, stale_seconds=SECONDS, end=self.ended)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import time
 from pathlib import Path
 
@@ -16,8 +17,6 @@ TWO = ["--processes", "2"]
 
 
 def line(*more: str) -> list[str]:
-    import sys
-
     return [sys.executable, "-m", "prerl_spec", "run", "spec.toml", "--run-dir", "run", *more]
 
 
@@ -88,3 +87,37 @@ def test_a_signal_to_one_process_stops_all_at_the_same_step(tmp_path: Path, numb
     last = steps_of(tmp_path / "run")[-1]["global_step"]
     assert (tmp_path / "run" / "checkpoints" / f"step-{last:06d}").is_dir()
     assert not events(tmp_path / "run", "end")
+
+
+SCORED = (
+    SPEC.partition("[[phases]]")[0].replace("max_position_embeddings = 64", "max_position_embeddings = 160")
+    + '[[evaluate]]\nuse = "holdout"\ndata = "train"\nlimit = 384\nsamples = 16\nmax_new_tokens = 100\n'
+)
+
+
+def test_an_evaluation_stops_within_seconds_and_its_scores_have_the_bits_of_an_undisturbed_one(tmp_path: Path) -> None:
+    (tmp_path / "spec.toml").write_text(SCORED)
+    unfinished = tmp_path / "run" / "evaluation" / "unfinished"
+    with started(line(*TWO), tmp_path) as (process, errors):
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline and len(list(unfinished.glob("generations-*"))) < 2:
+            time.sleep(0.05)
+        os.kill(ranks_of(process)[1], signal.SIGTERM)
+        begin = time.monotonic()
+        assert process.wait(60) == 75, errors.read_text()
+        assert time.monotonic() - begin < 8
+    kept = {file.name: file.stat().st_mtime_ns for file in unfinished.iterdir()}
+    assert 2 <= len(kept) < 6
+    assert not (tmp_path / "run" / "scores.json").exists()
+    with started(line(*TWO), tmp_path) as (process, errors):
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline and len(list(unfinished.glob("generations-*"))) < 6:
+            time.sleep(0.02)
+        assert kept.items() <= {file.name: file.stat().st_mtime_ns for file in unfinished.iterdir()}.items()
+        assert process.wait(120) == 0, errors.read_text()
+    assert not unfinished.exists()
+    undisturbed = [sys.executable, "-m", "prerl_spec", "run", "spec.toml", "--run-dir", "undisturbed", *TWO]
+    with started(undisturbed, tmp_path) as (process, errors):
+        assert process.wait(120) == 0, errors.read_text()
+    scores = [(tmp_path / where / "scores.json").read_text() for where in ("run", "undisturbed")]
+    assert scores[0] == scores[1]

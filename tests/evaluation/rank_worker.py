@@ -32,9 +32,7 @@ def interrupted_and_resumed(scene: Scene, folder: Path, ranks: Ranks) -> dict[st
 
         def calls(where: str, tick: object = None) -> SharedCalls:
             stages = Stages(report if tick else lambda *_: None, signals, ranks)
-            found = SharedCalls(
-                scene.policy, scene.heard, ranks, judge, stages.tick, alone=stages.alone, conditions={}
-            )
+            found = SharedCalls(scene.policy, scene.heard, ranks, judge, stages.tick, alone=stages.alone, conditions={})
             found.keep_rounds(folder / where / UNFINISHED, "weights")
             return found
 

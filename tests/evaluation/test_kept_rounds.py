@@ -107,7 +107,10 @@ def test_a_verifiers_fault_is_not_kept(tmp_path: Path) -> None:
     """The hint is to mend the verifier and run the command again."""
     faults = [Verdict(Outcome.ERROR, None, detail="out of order")]
     with tiny_scene(tmp_path) as scene:
-        assert calls(scene, tmp_path, judging=lambda v, e: faults * len(e)).verify(EvenLength(), [("x", "", False)]) == faults
+        assert (
+            calls(scene, tmp_path, judging=lambda v, e: faults * len(e)).verify(EvenLength(), [("x", "", False)])
+            == faults
+        )
         assert calls(scene, tmp_path).verify(EvenLength(), [("xx", "", False)])[0].outcome == Outcome.RIGHT
         assert calls(scene, tmp_path).verify(EvenLength(), [("x", "", False)])[0].outcome == Outcome.WRONG
 
