@@ -6,14 +6,13 @@ A command's module is imported only when that command runs, so that `--help` loa
 import argparse
 import importlib
 import io
-import os
 import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
 
 from prerl_spec import __version__
 from prerl_spec.errors import PeerLost, PrerlError, SpecInvalid
-from prerl_spec.process.error_output import error_stream, print_error
+from prerl_spec.process.error_output import error_stream, lead_nowhere, print_error
 from prerl_spec.process.stop_signals import RESUME, Stopped, arrived, ended_by_signals
 
 COMMANDS = {
@@ -76,7 +75,7 @@ def _reporting_errors(argv: Sequence[str] | None) -> int:
         return _dispatch([a for a in arguments if a != "--traceback"], ["--traceback"] if with_traceback else [])
     except BrokenPipeError:
         # The reader of our output has closed the pipe; the interpreter must not fail again when it flushes stdout.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        lead_nowhere(sys.stdout.fileno())
         return 0
     except KeyboardInterrupt as stopped:
         return _interrupted(stopped.words if isinstance(stopped, Stopped) else "interrupted")

@@ -38,6 +38,14 @@ def print_error(message: str, hint: str | None, code: str | None = None, *, cons
             print(f"  = help: {hint}", file=stream)
 
 
+def lead_nowhere(descriptor: int) -> None:
+    """Replaces a file descriptor by the null device, where its terminal or the reader of its pipe is gone: what is still
+    buffered must not fail again, here or when the interpreter ends."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, descriptor)
+    os.close(null)
+
+
 def end_process(error: PrerlError, *, consequence: bool = False) -> NoReturn:
     """Writes the error and ends this process at once with its exit code; may be called in any thread.
 

@@ -16,7 +16,7 @@ from types import FrameType
 from typing import Any
 
 from prerl_spec.errors import Interrupted
-from prerl_spec.process.error_output import end_process
+from prerl_spec.process.error_output import end_process, lead_nowhere
 
 STOPPING: tuple[signal.Signals, ...] = tuple(
     # Windows has neither SIGHUP nor SIGUSR1.
@@ -55,12 +55,15 @@ def on_stop(
     """Within the block a stop signal calls `handler(number, frame)` in the main thread, as soon as that is between two
     instructions, and `noticed(number)` in another thread at once. Afterwards the earlier handlers are back.
 
-    Signals that the process was started to ignore (nohup) stay ignored. Does nothing in a thread other than the main one.
+    Signals that the process was started to ignore (nohup) stay ignored; but for SIGINT, with which scripts start all their
+    background jobs. Does nothing in a thread other than the main one.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {n: signal.getsignal(n) for n in STOPPING if signal.getsignal(n) not in (signal.SIG_IGN, None)}
+    # None: a handler of another language's code, which could not be put back.
+    now = {n: handler for n in STOPPING if (handler := signal.getsignal(n)) is not None}
+    before = {n: handler for n, handler in now.items() if n == signal.SIGINT or handler != signal.SIG_IGN}
     with _read_in_a_thread(noticed):
         _in_use.append(before)
         try:
@@ -97,9 +100,12 @@ def ended_by_signals() -> Iterator[None]:
         yield
 
 
-def arrived() -> bool:
-    """Whether a stop signal has come since `ended_by_signals` was entered, also one whose exception was lost."""
-    return bool(_arrived)
+def arrived() -> int | None:
+    """The stop signal that has come since `ended_by_signals` was entered, also if its exception was lost; else None.
+
+    For what takes over the signals: a lost one would otherwise never be acted on.
+    """
+    return _arrived[0] if _arrived else None
 
 
 def end_later(words: str, *, only_if: Callable[[], bool] = lambda: True, seconds: float = SECONDS_TO_END) -> None:
@@ -123,9 +129,7 @@ def leave_closed_terminal() -> None:
         except OSError:
             continue
         if gone:
-            null = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(null, descriptor)
-            os.close(null)
+            lead_nowhere(descriptor)
 
 
 @contextmanager

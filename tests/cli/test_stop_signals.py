@@ -87,7 +87,7 @@ def test_an_exception_that_was_lost_does_not_lose_the_signal() -> None:
         with suppress(Stopped):
             os.kill(os.getpid(), signal.SIGUSR1)
             time.sleep(5)
-        assert stop_signals.arrived()
+        assert stop_signals.arrived() == signal.SIGUSR1
         from prerl_spec.engine.processes.signals import Signals
 
         with Signals() as signals:

@@ -8,15 +8,17 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from prerl_spec.cli.main import main
+from prerl_spec.cli.shared import launcher
 from prerl_spec.cli.shared.launcher import launch, processes_to_start
-from prerl_spec.errors import UsageError
+from prerl_spec.errors import Interrupted, UsageError
+from prerl_spec.process.stop_signals import Stopped, ended_by_signals
 from prerl_spec.testing.tiny import save_tiny
 from tests.engine.runs import SPEC, steps_of
 
@@ -270,3 +272,27 @@ def whole_steps(run: Path) -> list[dict[str, Any]]:
 
 def events(run: Path, kind: str) -> list[dict[str, Any]]:
     return [e for e in map(json.loads, (run / "events.jsonl").read_text().splitlines()) if e["event"] == kind]
+
+
+@pytest.mark.parametrize("lost", [True, False])
+def test_a_signal_that_arrives_while_processes_are_started_is_passed_on(
+    lost: bool, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Its exception is lost in a callback of the fork; the processes then hear of it when all have been started."""
+    start = launcher._Group._start
+
+    def signalled(*given: Any) -> "subprocess.Popen[bytes]":
+        if lost:
+            with suppress(Stopped):
+                os.kill(os.getpid(), signal.SIGUSR1)
+                time.sleep(5)
+        return start(*given)
+
+    monkeypatch.setattr(launcher._Group, "_start", signalled)
+    with ended_by_signals():
+        code = 0
+        try:
+            code = launch(["explain", "E0301"], 2)
+        except Interrupted as stopped:
+            code = stopped.exit_code
+    assert code == (75 if lost else 0)

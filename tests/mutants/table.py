@@ -900,8 +900,8 @@ MUTANTS = (
     Mutant(
         "stop05",
         STOPPING,
-        "not in (signal.SIG_IGN, None)}",
-        "is not None}",
+        " if n == signal.SIGINT or handler != signal.SIG_IGN}",
+        "}",
         "a closed terminal ends a command that was started with nohup",
         ("tests/cli/test_stop_signals.py",),
     ),

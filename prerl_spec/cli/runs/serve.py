@@ -20,7 +20,7 @@ from prerl_spec.compiler.estimates.prerequisites import require_train
 from prerl_spec.compiler.estimates.server_health import server_state
 from prerl_spec.compiler.graph import Graph
 from prerl_spec.errors import EnvironmentUnmet, PrerlError, RunFailed, UsageError
-from prerl_spec.process.stop_signals import SECONDS_APART, leave_closed_terminal, on_stop
+from prerl_spec.process.stop_signals import SECONDS_APART, arrived, leave_closed_terminal, on_stop
 from prerl_spec.registry.kinds.model import LoadedModel, ModelSite
 from prerl_spec.registry.kinds.sampler import ServedModel, ServedSampler, ServerProcess
 
@@ -136,6 +136,8 @@ def _stop_events() -> Iterator[tuple[threading.Event, threading.Event]]:
             at_once.set()
 
     with on_stop(ask):
+        if arrived():
+            stop.set()
         yield stop, at_once
 
 

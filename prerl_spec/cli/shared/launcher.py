@@ -29,6 +29,7 @@ from prerl_spec.process.stop_signals import (
     SECONDS_APART,
     SECONDS_TO_END,
     TWICE,
+    arrived,
     leave_closed_terminal,
     on_stop,
 )
@@ -144,6 +145,8 @@ class _Group:
         """Forwards stop signals to every process instead of exiting; on leaving the block, kills the processes left."""
         with on_stop(self._forward):
             try:
+                if (number := arrived()) is not None:
+                    self._forward(number, None)
                 yield
             finally:
                 self._kill()

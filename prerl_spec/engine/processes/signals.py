@@ -36,7 +36,7 @@ class Signals:
 
     def __enter__(self) -> "Signals":
         self._open.enter_context(on_stop(self._on_signal, self._notice))
-        self.raised = self.raised or arrived()
+        self.raised = self.raised or arrived() is not None
         return self
 
     def __exit__(
