@@ -62,8 +62,8 @@ def on_stop(
         yield
         return
     # None: a handler of another language's code, which could not be put back.
-    now = {n: handler for n in STOPPING if (handler := signal.getsignal(n)) is not None}
-    before = {n: handler for n, handler in now.items() if n == signal.SIGINT or handler != signal.SIG_IGN}
+    now = {n: found for n in STOPPING if (found := signal.getsignal(n)) is not None}
+    before = {n: found for n, found in now.items() if n == signal.SIGINT or found != signal.SIG_IGN}
     with _read_in_a_thread(noticed):
         _in_use.append(before)
         try:

@@ -109,7 +109,7 @@ def test_time_in_which_the_watcher_itself_stood_still_does_not_count(monkeypatch
             process.beat.start()
         time.sleep(SECONDS / 2)
         jumped = 1000.0
-        assert not together[0].ended.is_there.wait(SECONDS / 2)
+        assert not together[0].ended.is_there.wait(1.5 * SECONDS)
 
 
 def test_a_store_that_does_not_answer_is_process_0(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -900,7 +900,7 @@ MUTANTS = (
     Mutant(
         "stop05",
         STOPPING,
-        " if n == signal.SIGINT or handler != signal.SIG_IGN}",
+        " if n == signal.SIGINT or found != signal.SIG_IGN}",
         "}",
         "a closed terminal ends a command that was started with nohup",
         ("tests/cli/test_stop_signals.py",),
