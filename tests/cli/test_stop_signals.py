@@ -70,15 +70,13 @@ def test_a_signal_during_start_up_ends_with_words(tmp_path: Path, number: int, s
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_signals_that_the_process_was_started_to_ignore_stay_ignored(tmp_path: Path) -> None:
-    process = begun(
-        [sys.executable, "-m", "prerl_spec", "explain", "E0301"],
-        tmp_path,
-        stdout=subprocess.DEVNULL,
-        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN),
-    )
+    (tmp_path / "spec.toml").write_text(SPEC)
+    process = begun(RUN, tmp_path, preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
+    assert signal.SIGHUP not in caught(process.pid), "as under nohup"
     process.send_signal(signal.SIGHUP)
-    process.communicate(timeout=30)
-    assert process.returncode == 0, "as under nohup"
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=30)
+    assert said.startswith("error: interrupted by SIGTERM")
 
 
 def test_an_exception_that_was_lost_does_not_lose_the_signal() -> None:

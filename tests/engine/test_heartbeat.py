@@ -32,17 +32,17 @@ class Ended:
 class Process:
     """A rank with its connection to the store; it works from `start` to `leave`."""
 
-    def __init__(self, port: int, rank: int, size: int, life: str) -> None:
+    def __init__(self, port: int, rank: int, size: int, life: str, seconds: float) -> None:
         self.signals = Signals()
         self.ended = Ended()
         store = TCPStore("127.0.0.1", port, is_master=False, wait_for_workers=False, timeout=timedelta(seconds=5))
-        self.beat = Heartbeat(store, rank, size, self.signals, life=life, stale_seconds=SECONDS, end=self.ended)
+        self.beat = Heartbeat(store, rank, size, self.signals, life=life, stale_seconds=seconds, end=self.ended)
 
 
 @contextmanager
-def processes(life: str, size: int = 2) -> Iterator[list[Process]]:
+def processes(life: str, size: int = 2, seconds: float = SECONDS) -> Iterator[list[Process]]:
     master = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
-    together = [Process(master.port, rank, size, life) for rank in range(size)]
+    together = [Process(master.port, rank, size, life, seconds) for rank in range(size)]
     try:
         yield together
     finally:
@@ -100,16 +100,16 @@ def test_a_process_that_has_left_is_not_missed_and_one_that_failed_ends_the_othe
 
 
 def test_time_in_which_the_watcher_itself_stood_still_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As after a SIGSTOP of the whole job, or a machine that slept: the clock jumps, the others are heard again."""
+    """As after a SIGSTOP of the whole job, or a machine that slept: the clock has jumped, nothing has been heard yet."""
     clock = time.monotonic
     jumped = 0.0
     monkeypatch.setattr(heartbeat.time, "monotonic", lambda: clock() + jumped)
-    with processes("asleep") as together:
-        for process in together:
-            process.beat.start()
-        time.sleep(SECONDS / 2)
+    with processes("asleep", seconds=5 * SECONDS) as (watcher, _):
+        watcher.beat.start()
+        time.sleep(1.5 * SECONDS)
         jumped = 1000.0
-        assert not together[0].ended.is_there.wait(1.5 * SECONDS)
+        # Three beats to tell the others, and one to notice, are 2.5 of these SECONDS.
+        assert not watcher.ended.is_there.wait(2.6 * SECONDS)
 
 
 def test_a_store_that_does_not_answer_is_process_0(monkeypatch: pytest.MonkeyPatch) -> None:
