@@ -18,6 +18,7 @@ FLOORS = (
     "situations",
     "json_lines",
     "broken_metadata",
+    "process",
     "types",
     "text",
     "needs",
@@ -34,7 +35,20 @@ FLOORS = (
 """From the ground up: a room imports from its own floor and those below. `sdk` is the authors' door, `testing` their kit."""
 SIDE_BY_SIDE = {"evaluation": "report", "report": "evaluation"}
 HEAVY = {"torch", "transformers", "datasets", "vllm", "lm_eval", "accelerate", "peft", "math_verify", "safetensors"}
-LIGHT_ROOMS = ("codes", "errors", "types", "text", "sdk", "views", "language", "registry", "compiler", "report", "cli")
+LIGHT_ROOMS = (
+    "codes",
+    "errors",
+    "process",
+    "types",
+    "text",
+    "sdk",
+    "views",
+    "language",
+    "registry",
+    "compiler",
+    "report",
+    "cli",
+)
 
 
 def _python_files(root: Path) -> list[Path]:

@@ -6,17 +6,17 @@ A command's module is imported only when that command runs, so that `--help` loa
 import argparse
 import importlib
 import io
-import os
 import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
 
 from prerl_spec import __version__
 
-# Here, not where an error is printed: nothing can be imported once memory has run out.
-from prerl_spec.cli.shared.rank_environment import error_stream
+# error_output and situations here, not where an error is printed: nothing can be imported once memory has run out.
 from prerl_spec.errors import PeerLost, PrerlError, SpecInvalid
 from prerl_spec.language.secrets import without_tokens
+from prerl_spec.process.error_output import error_stream, lead_nowhere, print_error
+from prerl_spec.process.stop_signals import RESUME, Stopped, arrived, ended_by_signals
 from prerl_spec.situations import situation_of
 
 COMMANDS = {
@@ -64,7 +64,18 @@ USAGE = 2
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one command and returns its exit code; argparse exits with 2 on an unknown option."""
+    """Runs one command and returns its exit code; argparse exits with 2 on an unknown option.
+
+    From the first line on, SIGTERM, SIGHUP and SIGUSR1 end it like Ctrl-C: with words and the code of an interrupt.
+    """
+    try:
+        with ended_by_signals():
+            return _reporting_errors(argv)
+    except Stopped:
+        return INTERRUPTED  # while an error was being printed
+
+
+def _reporting_errors(argv: Sequence[str] | None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     with_traceback = "--traceback" in arguments
     if isinstance(sys.stdout, io.TextIOWrapper):
@@ -74,11 +85,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _dispatch([a for a in arguments if a != "--traceback"], ["--traceback"] if with_traceback else [])
     except BrokenPipeError:
         # The reader of our output has closed the pipe; the interpreter must not fail again when it flushes stdout.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        lead_nowhere(sys.stdout.fileno())
         return 0
-    except KeyboardInterrupt:
-        _print_error("interrupted", "re-run the same command to resume")
-        return INTERRUPTED
+    except KeyboardInterrupt as stopped:
+        return _interrupted(stopped.words if isinstance(stopped, Stopped) else "interrupted")
     except SpecInvalid as error:
         from prerl_spec.cli.shared.diagnostics import print_invalid
 
@@ -89,6 +99,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         _print_error(error.message, error.hint, error.code, consequence=isinstance(error, PeerLost))
         return error.exit_code
     except ModuleNotFoundError as error:
+        if arrived():
+            return _interrupted()
         if error.name is None or error.name.split(".")[0] in ("prerl_spec", "prerl_components"):
             return _internal_error(error, with_traceback)
         from prerl_spec.compiler.estimates.prerequisites import PIP_TRAIN, has_train
@@ -96,9 +108,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         hint = "prerl-spec doctor" if has_train() else PIP_TRAIN
         _print_error(f"the package that provides `{error.name}` is not installed", hint)
         return 3
-    except (
-        Exception
-    ) as error:  # the outermost frame: what is not the machine's doing is a bug of ours, and reported as one
+    except Exception as error:  # the outermost frame: what is not the machine's doing is a bug of ours, reported as one
+        if arrived():  # half an import, say: libraries turn a Ctrl-C into errors of their own
+            return _interrupted()
         situation = situation_of(error)
         if situation is None:
             return _internal_error(error, with_traceback)
@@ -161,16 +173,18 @@ def _unknown_command(name: str) -> int:
 
 
 def _print_error(message: str, hint: str | None, code: str | None = None, *, consequence: bool = False) -> None:
-    with error_stream(consequence=consequence) as stream:
-        print(without_tokens(f"error[{code}]: {message}" if code else f"error: {message}"), file=stream)
-        if hint is not None:
-            print(without_tokens(f"  = help: {hint}"), file=stream)
+    print_error(without_tokens(message), None if hint is None else without_tokens(hint), code, consequence=consequence)
 
 
 def _print_traceback(error: BaseException) -> None:
     import traceback
 
     print("".join(traceback.format_exception(error)), file=sys.stderr, end="")
+
+
+def _interrupted(words: str = "interrupted") -> int:
+    _print_error(words, RESUME)
+    return INTERRUPTED
 
 
 def _internal_error(error: BaseException, with_traceback: bool) -> int:

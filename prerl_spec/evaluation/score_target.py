@@ -2,13 +2,21 @@
 
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
+from prerl_spec.compiler.graph import Named
 from prerl_spec.engine.batches.source import decoding_of
 from prerl_spec.engine.batches.verifier_pools import VerifierPools
 from prerl_spec.engine.policy.open_policy import open_policy
+from prerl_spec.engine.processes.heartbeat import heartbeat
 from prerl_spec.engine.processes.ranks import joined_ranks
-from prerl_spec.engine.run.evaluation_site import EvaluationPoint, EvaluationSetup, SharedCalls, build_site
+from prerl_spec.engine.processes.shared_folder import require_shared
+from prerl_spec.engine.processes.signals import Signals
+from prerl_spec.engine.run.evaluation_site import EvaluationPoint, EvaluationSetup, build_site
+from prerl_spec.engine.run.kept_rounds import forget_rounds
+from prerl_spec.engine.run.shared_calls import SharedCalls, sampling_conditions
+from prerl_spec.engine.run.stages import Stages
 from prerl_spec.evaluation.targets import Target, component
 from prerl_spec.registry.kinds.evaluator import Evaluator
 from prerl_spec.registry.kinds.sampler import SamplerSite
@@ -22,14 +30,28 @@ def score_target(
 
     `tick(stage, done, total)` shows progress. Raises UsageError, EnvironmentUnmet and RunFailed as the evaluator does.
     """
-    with joined_ranks(invariant=target.invariant) as ranks, ExitStack() as stack:
+    with joined_ranks(invariant=target.invariant) as ranks, Signals() as signals, ExitStack() as stack:
+        stack.enter_context(heartbeat(ranks, signals))
+        require_shared(folder, ranks)
+        stages = Stages(tick, signals, ranks)
         policy = open_policy(target.model, target.data, ranks, folder, seed=target.seed)
         sampler = component("sampler", "transformers", target.sampling)
         site = SamplerSite(policy.loaded, str(ranks.device), policy.max_length, invariant=target.invariant)
         drawing = stack.enter_context(sampler.open(site))
         evaluation = build_site(
-            SharedCalls(policy, drawing, ranks, VerifierPools(stack).judge, tick),
+            SharedCalls(
+                policy,
+                drawing,
+                ranks,
+                VerifierPools(stack, partial(stages.tick, "verify")).judge,
+                stages.tick,
+                alone=stages.alone,
+                conditions=sampling_conditions(Named("transformers", sampler), ranks),
+            ),
             EvaluationSetup(folder, target.seed, target.rendering),
             EvaluationPoint(target.phase, target, decoding_of(sampler), target.verifier),
         )
-        return evaluator.score(evaluation)
+        stages.stop_if_signalled()
+        scores: list[Score] = evaluator.score(evaluation)
+        ranks.main_does(lambda: forget_rounds(folder), "the scores")
+        return scores

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -143,7 +144,8 @@ def test_a_signal_ends_every_server_and_what_it_started(tmp_path: Path, number: 
     assert "hush" not in out + said
 
 
-def test_a_server_that_does_not_listen_to_sigterm_is_killed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("twice", [False, True])
+def test_a_server_that_does_not_listen_to_sigterm_is_killed(tmp_path: Path, twice: bool) -> None:
     from prerl_spec.cli.runs.serve import Running
     from prerl_spec.registry.kinds.sampler import ServerProcess
 
@@ -154,7 +156,9 @@ def test_a_server_that_does_not_listen_to_sigterm_is_killed(tmp_path: Path) -> N
         time.sleep(0.02)
     running.ask_to_end()
     begin = time.monotonic()
-    running.end(0.3)
+    at_once = threading.Event()
+    threading.Timer(0.3, at_once.set if twice else lambda: None).start()
+    running.end(begin + (60.0 if twice else 0.3), at_once)
     assert 0.2 < time.monotonic() - begin < 5
 
 

@@ -1,5 +1,6 @@
 """Which folder a run takes."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from prerl_spec.compiler.past_runs.run_folder import choose_run_folder, hold_run_folder, is_finished, is_live
-from prerl_spec.errors import UsageError
+from prerl_spec.errors import EnvironmentUnmet, UsageError
 from tests.run_files import write_events, write_object
 
 DIGEST = "a" * 64
@@ -123,3 +124,21 @@ def test_anything_else_in_a_given_folder_is_refused(tmp_path: Path) -> None:
             choose_run_folder(tmp_path, "a", DIGEST, run_dir=folder)
     with pytest.raises(UsageError, match="not empty"):
         choose_run_folder(tmp_path, "a", DIGEST, run_dir=started(tmp_path / "here", "step"), new=True)
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS])
+def test_a_file_system_without_locks_is_refused_in_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def flock(descriptor: int, how: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("prerl_spec.compiler.past_runs.run_folder.fcntl.flock", flock)
+    with (
+        pytest.raises(EnvironmentUnmet, match=r"the file system of .* has no locks") as caught,
+        hold_run_folder(tmp_path),
+    ):
+        pass
+    assert caught.value.exit_code == 3
+    with pytest.raises(EnvironmentUnmet, match="has no locks"):
+        is_live(tmp_path)

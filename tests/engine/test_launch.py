@@ -8,15 +8,17 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from prerl_spec.cli.main import main
+from prerl_spec.cli.shared import launcher
 from prerl_spec.cli.shared.launcher import launch, processes_to_start
-from prerl_spec.errors import UsageError
+from prerl_spec.errors import Interrupted, UsageError
+from prerl_spec.process.stop_signals import Stopped, ended_by_signals
 from prerl_spec.testing.tiny import save_tiny
 from tests.engine.runs import SPEC, steps_of
 
@@ -46,6 +48,23 @@ def test_a_launcher_that_is_at_work_already_starts_them_all(monkeypatch: pytest.
     assert processes_to_start(None, 2) == 1
     with pytest.raises(UsageError, match="--processes 2 contradicts the launcher, which has started 4"):
         processes_to_start(2, 4)
+
+
+def test_tasks_of_srun_that_know_nothing_of_each_other_are_refused_before_there_is_a_folder(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "spec.toml").write_text(SPEC)
+    monkeypatch.setenv("SLURM_STEP_NUM_TASKS", "1")
+    assert processes_to_start(None, 1) == 1
+    monkeypatch.setenv("SLURM_STEP_NUM_TASKS", "2")
+    assert main(["run", "spec.toml"]) == 3
+    said = capfd.readouterr().err
+    assert "srun has started 2 tasks, but RANK is not set: each would be a run of its own" in said
+    assert "examples/slurm/run.sbatch" in said
+    assert not (tmp_path / "runs").exists()
+    monkeypatch.setenv("RANK", "0")
+    assert processes_to_start(None, 1) == 1
 
 
 def test_mistakes_and_taken_folders_are_told_before_anything_is_started(
@@ -123,12 +142,41 @@ def test_the_slurm_file_requeues_an_interrupted_run_and_the_same_line_goes_on(tm
     for interrupted_at in (4, 7):
         with started(line, tmp_path, slurm) as (process, errors):
             wait_for_step(tmp_path / "run", interrupted_at)
-            os.kill(int((tmp_path / "srun.pid").read_text()), signal.SIGTERM)
+            process.send_signal(signal.SIGTERM)
             assert process.wait(60) == 75, errors.read_text()
     assert (tmp_path / "requeued").read_text().split() == [slurm["SLURM_JOB_ID"]] * 2
     assert len(events(tmp_path / "run", "resume")) == 1
     steps = [s["global_step"] for s in steps_of(tmp_path / "run")]
     assert steps == list(range(1, len(steps) + 1)), "no step was lost or repeated"
+
+
+def test_the_slurm_file_passes_a_signal_on_once_and_requeues_after_75_only(tmp_path: Path) -> None:
+    """The real file with a command that takes its time to end: the signal must not end the file before it."""
+    slurm = {**environment(), **emulated_slurm(tmp_path), "SLURM_CPUS_PER_TASK": "3"}
+    command = tmp_path / "tools" / "prerl-spec"
+    command.write_text(
+        "#!/bin/bash\n"
+        'trap "echo TERM >> heard; sleep 0.3; exit $3" TERM\n'
+        'echo "$RANK $LOCAL_RANK $WORLD_SIZE $MASTER_ADDR $OMP_NUM_THREADS $*" >> started\n'
+        "for i in {1..500}; do sleep 0.02; done\n"
+    )
+    for code, requeued in (("75", 1), ("5", 0)):
+        for name in ("heard", "started", "requeued"):
+            (tmp_path / name).unlink(missing_ok=True)
+        with started(["bash", str(SBATCH), "spec.toml", code], tmp_path, slurm) as (process, errors):
+            deadline = time.monotonic() + 10
+            while time.monotonic() < deadline and not (
+                (tmp_path / "started").exists() and len((tmp_path / "started").read_text().splitlines()) == 2
+            ):
+                time.sleep(0.01)
+            time.sleep(0.1)  # until both have their traps
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(20) == int(code), errors.read_text()
+        assert (tmp_path / "heard").read_text().split() == ["TERM", "TERM"], "each task once"
+        tasks = sorted((tmp_path / "started").read_text().splitlines())
+        assert tasks == [f"{rank} {rank} 2 127.0.0.1 3 run spec.toml {code}" for rank in (0, 1)]
+        assert (tmp_path / "srun.line").read_text().split()[:2] == ["--wait=300", "--cpus-per-task=3"]
+        assert (tmp_path / "requeued").exists() == bool(requeued)
 
 
 @pytest.mark.vllm
@@ -152,7 +200,7 @@ def emulated_slurm(folder: Path) -> dict[str, str]:
     tools.mkdir()
     (tools / "srun").write_text(
         "#!/bin/bash\n"
-        "echo $$ > srun.pid; shift; tasks=()\n"
+        'echo "$@" > srun.line; while [[ $1 = --* ]]; do shift; done; tasks=()\n'
         'for i in 0 1; do SLURM_PROCID=$i SLURM_LOCALID=$i "$@" & tasks+=($!); done\n'
         "trap 'kill -TERM ${tasks[@]}' TERM; code=0\n"
         "for task in ${tasks[@]}; do\n"
@@ -224,3 +272,27 @@ def whole_steps(run: Path) -> list[dict[str, Any]]:
 
 def events(run: Path, kind: str) -> list[dict[str, Any]]:
     return [e for e in map(json.loads, (run / "events.jsonl").read_text().splitlines()) if e["event"] == kind]
+
+
+@pytest.mark.parametrize("lost", [True, False])
+def test_a_signal_that_arrives_while_processes_are_started_is_passed_on(
+    lost: bool, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Its exception is lost in a callback of the fork; the processes then hear of it when all have been started."""
+    start = launcher._Group._start
+
+    def signalled(*given: Any) -> "subprocess.Popen[bytes]":
+        if lost:
+            with suppress(Stopped):
+                os.kill(os.getpid(), signal.SIGUSR1)
+                time.sleep(5)
+        return start(*given)
+
+    monkeypatch.setattr(launcher._Group, "_start", signalled)
+    with ended_by_signals():
+        code = 0
+        try:
+            code = launch(["explain", "E0301"], 2)
+        except Interrupted as stopped:
+            code = stopped.exit_code
+    assert code == (75 if lost else 0)

@@ -79,7 +79,16 @@ class Desk:
         dataset = OpenDataSet(name, data, None, range(len(data)), CODEC)
         journal = Journal(self.folder / "journal", writes=True)
         source = Rollouts(
-            self.phase, {name: dataset}, CODEC, 3, journal, Ranks.start(), self.sampler, self.judge, lambda *_: None
+            self.phase,
+            {name: dataset},
+            CODEC,
+            3,
+            journal,
+            Ranks.start(),
+            self.sampler,
+            self.judge,
+            lambda *_: None,
+            nullcontext,
         )
         return source.collect(global_step, global_step, cursor or Cursor.start(), lambda stage: nullcontext())
 

@@ -7,11 +7,54 @@ from pathlib import Path
 
 from prerl_components.evaluators.lm_eval import LmEval
 
+from prerl_spec.engine.processes.heartbeat import heartbeat
 from prerl_spec.engine.processes.ranks import Ranks
-from tests.evaluation.sites import invariant_logps, tiny_scene
+from prerl_spec.engine.processes.signals import Signals
+from prerl_spec.engine.run import kept_rounds
+from prerl_spec.engine.run.kept_rounds import UNFINISHED
+from prerl_spec.engine.run.shared_calls import SharedCalls
+from prerl_spec.engine.run.stages import Stages
+from prerl_spec.errors import Interrupted
+from prerl_spec.types import Decoding, Request
+from tests.evaluation.sites import Scene, invariant_logps, judge, tiny_scene
+
+
+def interrupted_and_resumed(scene: Scene, folder: Path, ranks: Ranks) -> dict[str, object]:
+    """What the ranks sample, undisturbed and with an interrupt of rank 1 after its second round."""
+    requests = [Request(tuple(range(3, 5 + i % 4)), (2 * i, 2 * i + 1)) for i in range(24)]
+    decoding = Decoding(max_new_tokens=6)
+    kept_rounds.rounds_of.__defaults__ = (4,)
+    with Signals() as signals, heartbeat(ranks, signals):
+
+        def report(stage: str, done: int, total: int) -> None:
+            if ranks.rank == 1 and done > 8:
+                signals.stop()
+
+        def calls(where: str, tick: object = None) -> SharedCalls:
+            stages = Stages(report if tick else lambda *_: None, signals, ranks)
+            found = SharedCalls(scene.policy, scene.heard, ranks, judge, stages.tick, alone=stages.alone, conditions={})
+            found.keep_rounds(folder / where / UNFINISHED, "weights")
+            return found
+
+        whole = calls("undisturbed").generate(requests, decoding)
+        before = len(scene.heard.requests)
+        try:
+            calls("kept", tick=True).generate(requests, decoding)
+            interrupted = False
+        except Interrupted:
+            interrupted = True
+        signals.raised = False
+        ranks.barrier()
+    first = len(scene.heard.requests) - before
+    with Signals() as signals:
+        again = calls("kept").generate(requests, decoding)
+    second = len(scene.heard.requests) - before - first
+    return {"interrupted": interrupted, "equal": again == whole, "asked": [first, second]}
+
 
 folder, rows = Path(sys.argv[1]), sys.argv[2]
-rank = Ranks.start().rank
+ranks = Ranks.start()
+rank = ranks.rank
 with tiny_scene(folder / f"rank-{rank}") as scene:
     scores = LmEval(tasks=("math500",), data={"math500": rows}, samples=3).score(scene.site)
     pairs = [(scene.site.codec.encode("2 + 2 ="), scene.site.codec.encode(str(number))) for number in range(5)]
@@ -20,5 +63,6 @@ with tiny_scene(folder / f"rank-{rank}") as scene:
         "questions": [list(request.context) for request in scene.heard.requests],
         "logps": scene.site.continuation_logps(pairs),
         "invariant logps": invariant_logps(scene),
+        "stopped": interrupted_and_resumed(scene, folder, ranks),
     }
 (folder / f"{rank}.json").write_text(json.dumps(found), encoding="utf-8")

@@ -18,8 +18,9 @@ from prerl_spec.engine.policy import continuation_logps
 from prerl_spec.engine.policy.policy import Policy
 from prerl_spec.engine.policy.weights import weights_hash
 from prerl_spec.engine.processes.ranks import Ranks
-from prerl_spec.engine.run.evaluation_site import EvaluationPoint, EvaluationSetup, SharedCalls, build_site
+from prerl_spec.engine.run.evaluation_site import EvaluationPoint, EvaluationSetup, build_site
 from prerl_spec.engine.run.position import Position
+from prerl_spec.engine.run.shared_calls import SharedCalls
 from prerl_spec.registry.component import Component
 from prerl_spec.registry.kinds.data import DataSet
 from prerl_spec.registry.kinds.evaluator import EvaluationSite

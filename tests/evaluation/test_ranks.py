@@ -32,3 +32,11 @@ def test_two_processes_share_the_questions_and_agree_with_one(tmp_path: Path) ->
     assert first["invariant logps"] == alone, "bit for bit: the same pairs share a forward"
     assert first["questions"] == asked[0::2]
     assert second["questions"] == asked[1::2]
+
+    for stopped in (first["stopped"], second["stopped"]):
+        assert stopped["interrupted"], "a signal to one process stops all of them, within a call"
+        assert stopped["equal"], "bit for bit"
+    # 12 requests a rank, two in a round: rank 1 was stopped in its third at the latest, and did not sample two again.
+    asked = second["stopped"]["asked"]
+    assert asked[0] < 12
+    assert asked[1] <= 12 - 4

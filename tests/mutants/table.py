@@ -41,6 +41,11 @@ VERIFICATION = "prerl_spec/engine/batches/verifier_pool.py"
 NEEDS = "prerl_spec/compiler/objective_needs.py"
 PORTS = "prerl_spec/compiler/rules/port_rules.py"
 DIGEST = "prerl_spec/compiler/planning/digest.py"
+HEARTBEAT = "prerl_spec/engine/processes/heartbeat.py"
+ROUNDS = "prerl_spec/engine/run/kept_rounds.py"
+STAGES = "prerl_spec/engine/run/stages.py"
+STOPPING = "prerl_spec/process/stop_signals.py"
+RUN_FOLDER = "prerl_spec/compiler/past_runs/run_folder.py"
 SETTINGS = "prerl_spec/registry/settings.py"
 SHELF = "prerl_spec/registry/entry_points.py"
 COMPLETE = ("tests/registry/test_complete_components.py",)
@@ -1046,5 +1051,53 @@ MUTANTS = (
         "    if (why := None) is not None:\n",
         "an error quotes any file that a spec names as its parent",
         ("tests/cli/test_nothing_leaks.py",),
+    ),
+    Mutant(
+        "stop01",
+        HEARTBEAT,
+        "min(now - before, 2 * self._every), now",
+        "now - before, now",
+        "a job that was suspended and continued is taken for one with stopped processes",
+        ("tests/engine/test_heartbeat.py",),
+    ),
+    Mutant(
+        "stop02",
+        HEARTBEAT,
+        "self._signals.stop()",
+        "pass",
+        "a signal stops the process that receives it only",
+        ("tests/engine/test_heartbeat.py",),
+    ),
+    Mutant(
+        "stop03",
+        ROUNDS,
+        "return body if head == _MAGIC + _check(name, body) else None",
+        "return body",
+        "a damaged round of an evaluation is trusted",
+        ("tests/evaluation/test_kept_rounds.py",),
+    ),
+    Mutant(
+        "stop04",
+        STAGES,
+        "and self._is_alone and",
+        "and self._ranks.size == 1 and",
+        "several processes stop between two evaluations only",
+        ("tests/evaluation/test_ranks.py",),
+    ),
+    Mutant(
+        "stop05",
+        STOPPING,
+        " if n == signal.SIGINT or found != signal.SIG_IGN}",
+        "}",
+        "a closed terminal ends a command that was started with nohup",
+        ("tests/cli/test_stop_signals.py",),
+    ),
+    Mutant(
+        "stop06",
+        RUN_FOLDER,
+        "if error.errno not in _NO_LOCKS:",
+        "if True:",
+        "a file system without locks is called a bug of ours",
+        ("tests/compiler/test_runs.py",),
     ),
 )

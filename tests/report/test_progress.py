@@ -1,6 +1,7 @@
 """The display: one live line on a terminal, at most one line a step elsewhere, and an honest time left."""
 
 import io
+import os
 import random
 import re
 from collections.abc import Iterator
@@ -216,3 +217,15 @@ def test_it_says_nothing_but_ascii() -> None:
     stream = io.StringIO()
     Progress(stream, clock=Clock()).event({"event": "warning", "message": "π \x1b[2J"})
     assert stream.getvalue() == "[0:00:00] warning: \\u03c0 \\x1b[2J\n"
+
+
+@pytest.mark.parametrize("of_a_terminal", [True, False])
+def test_a_display_that_is_gone_does_not_end_the_run(of_a_terminal: bool) -> None:
+    theirs, ours = os.openpty() if of_a_terminal else os.pipe()
+    with os.fdopen(ours, "w") as stream:
+        progress = Progress(stream, clock=iter(range(0, 10**6, 60)).__next__)
+        os.close(theirs)
+        for step in range(1, 4):
+            progress.event({"event": "warning", "message": "the reader has gone"})
+            progress.tick("sample", step, 8)
+        progress.close()

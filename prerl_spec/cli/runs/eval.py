@@ -9,8 +9,8 @@ from typing import Any
 
 from prerl_spec.cli.shared.launcher import add_processes, launch, processes_to_start
 from prerl_spec.cli.shared.option_values import assignment, file_path, names, positive
-from prerl_spec.cli.shared.rank_environment import is_main, reports_findings
 from prerl_spec.cli.shared.ticker import Ticker
+from prerl_spec.process.rank_environment import is_main, reports_findings
 
 
 def add(parser: argparse.ArgumentParser) -> None:

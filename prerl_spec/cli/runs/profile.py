@@ -3,10 +3,10 @@
 from contextlib import ExitStack
 from pathlib import Path
 
-from prerl_spec.cli.shared.rank_environment import is_main
 from prerl_spec.compiler.compile import Compiled
 from prerl_spec.compiler.past_runs.run_folder import hold_run_folder, new_profile_folder
 from prerl_spec.errors import Interrupted
+from prerl_spec.process.rank_environment import is_main
 from prerl_spec.report.terminal.profile import profile_page
 from prerl_spec.report.terminal.progress import Progress
 

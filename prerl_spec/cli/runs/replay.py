@@ -6,10 +6,10 @@ from pathlib import Path
 
 from prerl_spec.cli.shared.launcher import add_processes, launch, processes_to_start
 from prerl_spec.cli.shared.overrides import add_local_code
-from prerl_spec.cli.shared.rank_environment import is_main
 from prerl_spec.compiler.build_graph import build_graph, require_local_code_allowed, require_same_data
 from prerl_spec.compiler.compile import read_plan, require_met
 from prerl_spec.errors import UsageError
+from prerl_spec.process.rank_environment import is_main
 from prerl_spec.report.terminal.progress import Progress
 
 

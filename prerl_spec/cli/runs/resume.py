@@ -14,12 +14,12 @@ from prerl_spec.cli.shared.launcher import add_processes
 from prerl_spec.cli.shared.locked import compile_locked
 from prerl_spec.cli.shared.option_values import file_path
 from prerl_spec.cli.shared.overrides import add_overrides, overrides
-from prerl_spec.cli.shared.rank_environment import is_main, reports_findings
 from prerl_spec.compiler.build_graph import build_graph, require_local_code_allowed, require_same_data
 from prerl_spec.compiler.compare.extension import Extension, extension
 from prerl_spec.compiler.compile import read_plan, require_met
 from prerl_spec.compiler.past_runs.run_folder import hold_run_folder, is_finished
 from prerl_spec.errors import UsageError
+from prerl_spec.process.rank_environment import is_main, reports_findings
 from prerl_spec.situations import writing
 from prerl_spec.storage.chained_lines import append_lines, cut_torn_line, read_lines
 from prerl_spec.storage.disk import write_whole

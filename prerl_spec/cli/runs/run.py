@@ -13,14 +13,14 @@ from prerl_spec.cli.shared.launcher import add_processes, launch, processes_to_s
 from prerl_spec.cli.shared.locked import compile_locked
 from prerl_spec.cli.shared.option_values import file_path
 from prerl_spec.cli.shared.overrides import add_overrides, overrides
-from prerl_spec.cli.shared.rank_environment import is_main, locked_folder, reports_findings
 from prerl_spec.compiler.graph import Graph
 from prerl_spec.compiler.past_runs.model_files import require_same_model_files
-from prerl_spec.compiler.past_runs.run_folder import choose_run_folder, hold_run_folder
+from prerl_spec.compiler.past_runs.run_folder import choose_run_folder, hold_run_folder, is_finished
 from prerl_spec.compiler.plan import Plan
 from prerl_spec.compiler.planning.disk import HINT, disk_warning
 from prerl_spec.engine.record.artefacts import note_artefacts
-from prerl_spec.errors import UsageError
+from prerl_spec.errors import Interrupted, UsageError
+from prerl_spec.process.rank_environment import is_main, locked_folder, reports_findings
 from prerl_spec.report.page.page import write_report
 from prerl_spec.report.terminal.progress import Progress
 from prerl_spec.report.terminal.summary import run_summary
@@ -100,22 +100,41 @@ def execute(graph: Graph, lock_folder: Callable[[ExitStack], Path], arguments: a
             if locked_folder() is None:
                 require_same_model_files(folder, Plan.from_json(graph.plan))
             write_given(folder, graph)
-        if processes > 1:
-            return launch(arguments.command_line, processes, folder=folder, leave_thread_count=_is_invariant(graph))
-
-        from prerl_spec.engine.run.run import run as run_graph
-
-        progress = Progress()
         try:
-            folder = run_graph(graph, folder, progress)
-        finally:
-            progress.close()
-        if is_main():
-            page = write_report([folder], None)
-            note_artefacts(folder)
-            print(run_summary(folder))
-            print(f"\nreport: {page}\ncheckpoints: {folder / 'checkpoints'}")
+            if processes > 1:
+                invariant = _is_invariant(graph)
+                code = launch(arguments.command_line, processes, folder=folder, leave_thread_count=invariant)
+                return 0 if code == Interrupted.exit_code and _is_over(folder) else code
+            _run_here(graph, folder)
+        except (Interrupted, KeyboardInterrupt):
+            if not _is_over(folder):
+                raise
     return 0
+
+
+def _run_here(graph: Graph, folder: Path | None) -> None:
+    """Runs as the only process, or as one of several."""
+    from prerl_spec.engine.run.run import run as run_graph
+
+    progress = Progress()
+    try:
+        folder = run_graph(graph, folder, progress)
+    finally:
+        progress.close()
+    if is_main():
+        page = write_report([folder], None)
+        note_artefacts(folder)
+        print(run_summary(folder))
+        print(f"\nreport: {page}\ncheckpoints: {folder / 'checkpoints'}")
+
+
+def _is_over(folder: Path | None) -> bool:
+    """Whether an interrupted run had nothing left to do; says so. It must not count as interrupted: the same command,
+    which a scheduler runs again then, would begin another run."""
+    if folder is None or not is_finished(folder):
+        return False
+    print(f"interrupted after the end of the run; its report: prerl-spec report {folder}", file=sys.stderr)
+    return True
 
 
 def _is_invariant(graph: Graph) -> bool:

@@ -1,4 +1,4 @@
-"""`prerl-spec serve SPEC`: starts the servers that a spec's sampler uses, and stops them on Ctrl-C or SIGTERM."""
+"""`prerl-spec serve SPEC`: starts the servers that a spec's sampler uses, and stops them on a stop signal."""
 
 import argparse
 import os
@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import FrameType
@@ -16,12 +16,12 @@ from types import FrameType
 from prerl_spec.cli.shared.diagnostics import print_text
 from prerl_spec.cli.shared.option_values import file_path
 from prerl_spec.cli.shared.overrides import add_overrides, overrides
-from prerl_spec.cli.shared.signal_handlers import handling
 from prerl_spec.compiler.compile import compile_spec
 from prerl_spec.compiler.estimates.prerequisites import require_train
 from prerl_spec.compiler.estimates.server_health import server_state
 from prerl_spec.compiler.graph import Graph
 from prerl_spec.errors import EnvironmentUnmet, PrerlError, RunFailed, UsageError
+from prerl_spec.process.stop_signals import SECONDS_APART, arrived, leave_closed_terminal, on_stop
 from prerl_spec.registry.kinds.model import LoadedModel, ModelSite
 from prerl_spec.registry.kinds.sampler import ServedModel, ServedSampler, ServerProcess
 from prerl_spec.situations import writing
@@ -33,6 +33,7 @@ END_SECONDS = 20.0
 """From SIGTERM to SIGKILL."""
 
 LOOK_SECONDS = 0.5
+SECONDS_BETWEEN_POLLS = 0.05
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -49,7 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
     require_train("`prerl-spec serve`")
     with TemporaryDirectory(prefix="prerl-spec-") as spare:
         processes = _processes(compiled.graph, Path(spare))
-        with _stop_event() as stop, _running(processes) as running:
+        with _stop_events() as (stop, at_once), _running(processes, at_once) as running:
             if _await_health(running, stop):
                 for process in processes:
                     print(f"ready: {process.url}  (log: {process.log})", flush=True)
@@ -89,10 +90,11 @@ class Running:
     def ask_to_end(self) -> None:
         self._signal(signal.SIGTERM)
 
-    def end(self, seconds: float) -> None:
-        """Waits for the server to exit, then kills its process group, including workers that outlive it."""
-        with suppress(subprocess.TimeoutExpired):
-            self._child.wait(seconds)
+    def end(self, deadline: float, at_once: threading.Event) -> None:
+        """Waits for the server to exit, until the deadline or the event; then kills its process group, including workers
+        that outlive it."""
+        while self._child.poll() is None and time.monotonic() < deadline and not at_once.wait(SECONDS_BETWEEN_POLLS):
+            pass
         self._signal(signal.SIGKILL)
         self._child.wait()
         for file in self.process.left:
@@ -106,7 +108,7 @@ class Running:
 
 
 @contextmanager
-def _running(processes: Sequence[ServerProcess]) -> Iterator[list[Running]]:
+def _running(processes: Sequence[ServerProcess], at_once: threading.Event) -> Iterator[list[Running]]:
     running: list[Running] = []
     try:
         for process in processes:
@@ -119,19 +121,28 @@ def _running(processes: Sequence[ServerProcess]) -> Iterator[list[Running]]:
             one.ask_to_end()
         deadline = time.monotonic() + END_SECONDS
         for one in running:
-            one.end(max(0.0, deadline - time.monotonic()))
+            one.end(deadline, at_once)
 
 
 @contextmanager
-def _stop_event() -> Iterator[threading.Event]:
-    """An event that SIGINT, SIGTERM and SIGHUP set."""
-    stop = threading.Event()
+def _stop_events() -> Iterator[tuple[threading.Event, threading.Event]]:
+    """Two events: the first stop signal sets one, a second both."""
+    stop, at_once = threading.Event(), threading.Event()
+    first = 0.0
 
     def ask(number: int, frame: FrameType | None) -> None:
-        stop.set()
+        nonlocal first
+        leave_closed_terminal()
+        if not stop.is_set():
+            first = time.monotonic()
+            stop.set()
+        elif time.monotonic() - first >= SECONDS_APART:
+            at_once.set()
 
-    with handling((signal.SIGINT, signal.SIGTERM, signal.SIGHUP), ask):
-        yield stop
+    with on_stop(ask):
+        if arrived():
+            stop.set()
+        yield stop, at_once
 
 
 def _await_health(running: Sequence[Running], stop: threading.Event) -> bool:

@@ -19,15 +19,26 @@ from pathlib import Path
 from types import FrameType
 
 from prerl_spec.cli.shared.option_values import positive
-from prerl_spec.cli.shared.rank_environment import ERRORS, FOLDER, error_file, is_one_of_several
-from prerl_spec.cli.shared.signal_handlers import handling
 from prerl_spec.compiler.estimates.prerequisites import torch_can_use_gpus
 from prerl_spec.compiler.hardware import detect_hardware
 from prerl_spec.errors import EnvironmentUnmet, Interrupted, RunFailed, UsageError
+from prerl_spec.process.error_output import error_file
+from prerl_spec.process.rank_environment import ERRORS, FOLDER, is_one_of_several
+from prerl_spec.process.stop_signals import (
+    RESUME,
+    SECONDS_APART,
+    SECONDS_TO_END,
+    TWICE,
+    arrived,
+    leave_closed_terminal,
+    on_stop,
+)
 
 SECONDS_TO_FOLLOW = 30.0
 """How long the other processes may run after one has failed; most exit at once, because their connection breaks."""
 SECONDS_BETWEEN_LOOKS = 0.05
+SECONDS_UNTIL_TOLD = 10.0
+"""How long after a signal it is said what the processes are waited for."""
 _DIE_WITH_PARENT = 1
 """PR_SET_PDEATHSIG of prctl(2)."""
 
@@ -40,7 +51,7 @@ def processes_to_start(asked: int | None, planned: int) -> int:
     """How many processes this one must start; 1 if it does the work itself.
 
     `asked` is --processes, `planned` the plan's. Raises UsageError if --processes contradicts a launcher,
-    EnvironmentUnmet if there are fewer GPUs than processes.
+    EnvironmentUnmet if there are fewer GPUs than processes, or if srun has started several that know nothing of each other.
     """
     if is_one_of_several():
         world = os.environ.get("WORLD_SIZE")
@@ -50,6 +61,7 @@ def processes_to_start(asked: int | None, planned: int) -> int:
                 hint="drop --processes under a launcher",
             )
         return 1
+    _refuse_unconnected_tasks()
     wanted = planned if asked is None else asked
     gpus = detect_hardware().gpus if wanted > 1 and torch_can_use_gpus() else ()
     if gpus and wanted > len(gpus):
@@ -60,14 +72,28 @@ def processes_to_start(asked: int | None, planned: int) -> int:
     return wanted
 
 
+def _refuse_unconnected_tasks() -> None:
+    """Each task of srun would make a run of its own."""
+    tasks = os.environ.get("SLURM_STEP_NUM_TASKS", "1")
+    if tasks.isdecimal() and int(tasks) > 1:
+        raise EnvironmentUnmet(
+            f"srun has started {tasks} tasks, but RANK is not set: each would be a run of its own",
+            hint="set RANK, LOCAL_RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT in each task, as "
+            "examples/slurm/run.sbatch does, or use srun --ntasks=1 with --processes",
+        )
+
+
 def launch(
     command: Sequence[str], processes: int, *, folder: Path | None = None, leave_thread_count: bool = False
 ) -> int:
     """Runs `prerl-spec COMMAND` in several processes; returns the exit code that a single process would have had.
 
-    `folder` is the run folder that the caller has locked. SIGINT and SIGTERM are forwarded to every process.
+    `folder` is the run folder that the caller has locked. Stop signals are forwarded to every process; after a second one
+    they have SECONDS_TO_END to exit, and are then killed, stopped ones too.
     OMP_NUM_THREADS divides the cores among the processes, unless `leave_thread_count`: runs whose results must not depend
-    on the number of processes set their thread count themselves. Raises RunFailed if a process was killed.
+    on the number of processes set their thread count themselves.
+
+    Raises RunFailed if a process was killed, Interrupted if that was done here after a second signal.
     """
     with tempfile.TemporaryDirectory(prefix="prerl-spec-") as errors:
         environment = {**os.environ, **_rendezvous(processes), ERRORS: errors, "PYTHONPATH": _module_path()}
@@ -87,6 +113,11 @@ class _Group:
     def __init__(self, command: Sequence[str], processes: int, environment: Mapping[str, str], errors: Path) -> None:
         self._errors = errors
         self._forwarded: set[int] = set()
+        self._signalled: float | None = None
+        """When the first signal arrived."""
+        self._signalled_twice = False
+        self._deadline = float("inf")
+        self._is_told = False
         self._killed: set[int] = set()
         self._ended: list[int] = []
         """Ranks with a non-zero exit code, in the order in which they were seen to exit."""
@@ -111,31 +142,60 @@ class _Group:
 
     @contextmanager
     def forwarding_signals(self) -> Iterator[None]:
-        """Forwards SIGINT and SIGTERM to every process instead of exiting; on leaving the block, kills the processes left."""
-        with handling((signal.SIGINT, signal.SIGTERM), self._forward):
+        """Forwards stop signals to every process instead of exiting; on leaving the block, kills the processes left."""
+        with on_stop(self._forward):
             try:
+                if (number := arrived()) is not None:
+                    self._forward(number, None)
                 yield
             finally:
                 self._kill()
 
     def _forward(self, number: int, frame: FrameType | None) -> None:
+        leave_closed_terminal()
+        now = time.monotonic()
+        if self._signalled is None:
+            self._signalled = now
+        elif now - self._signalled >= SECONDS_APART and not self._signalled_twice:
+            self._signalled_twice = True
+            self._deadline = min(self._deadline, now + SECONDS_TO_END + 1.0)
         self._forwarded.add(number)
         for process in self._processes:
             if process.poll() is None:
                 process.send_signal(number)
 
     def wait(self) -> None:
-        """Waits until all processes have exited; after a failure, kills those that do not exit in time."""
-        deadline = float("inf")
+        """Waits until all processes have exited; after a failure or a second signal, kills those that do not exit in
+        time."""
         while any(process.poll() is None for process in self._processes):
             for rank, process in enumerate(self._processes):
                 if process.poll() not in (None, 0) and rank not in self._ended:
                     self._ended.append(rank)
-                    deadline = min(deadline, time.monotonic() + SECONDS_TO_FOLLOW)
-            if time.monotonic() > deadline:
+                    self._deadline = min(self._deadline, time.monotonic() + SECONDS_TO_FOLLOW)
+            if time.monotonic() > self._deadline or (self._ended and self._rest_is_stopped()):
                 self._kill()
+            self._tell_what_is_waited_for()
             time.sleep(SECONDS_BETWEEN_LOOKS)
         self._ended += [r for r, p in enumerate(self._processes) if p.returncode and r not in self._ended]
+
+    def _rest_is_stopped(self) -> bool:
+        """Whether none of the processes that still run could follow those that have ended."""
+        left = [process for process in self._processes if process.poll() is None]
+        return bool(left) and all(_is_stopped(process.pid) for process in left)
+
+    def _tell_what_is_waited_for(self) -> None:
+        """Once, some time after a signal: nothing else would show that it has arrived."""
+        if self._is_told or self._signalled is None or time.monotonic() - self._signalled < SECONDS_UNTIL_TOLD:
+            return
+        self._is_told = True
+        left = [r for r, p in enumerate(self._processes) if p.poll() is None]
+        stopped = [r for r in left if _is_stopped(self._processes[r].pid)]
+        what = (
+            f"process {stopped[0]} of {len(self._processes)} is stopped and cannot follow"
+            if stopped
+            else (f"waiting for {len(left)} of {len(self._processes)} processes to finish and commit what they are at")
+        )
+        print(f"interrupting: {what}; a second signal ends all of them", file=sys.stderr, flush=True)
 
     def _kill(self) -> None:
         for rank, process in enumerate(self._processes):
@@ -153,7 +213,8 @@ class _Group:
             code = self._processes[rank].returncode
             if code < 0 and rank not in self._killed:
                 raise self._silent_failure(rank, -code)
-        for consequence in (False, True):
+        # After a second signal only a cause is worth telling: the others lost their connection to those that ended first.
+        for consequence in (False,) if self._signalled_twice else (False, True):
             files = {r: error_file(self._errors, r, consequence=consequence) for r in self._ended}
             written = sorted((f.stat().st_mtime_ns, r) for r, f in files.items() if f.is_file())
             if written:
@@ -164,8 +225,10 @@ class _Group:
 
     def _silent_failure(self, rank: int, by: int | None) -> Interrupted | RunFailed:
         """The error of a process that wrote no message itself."""
+        if self._signalled_twice:
+            return Interrupted(TWICE, hint=RESUME)
         if by in self._forwarded:
-            return Interrupted("interrupted", hint="re-run the same command to resume")
+            return Interrupted("interrupted", hint=RESUME)
         name = f"process {rank} of {len(self._processes)}"
         how = (
             f"exited with code {self._processes[rank].returncode}"
@@ -202,6 +265,15 @@ def _die_with_parent() -> None:
     """Kills this process when the launcher exits: none may keep writing to a run folder that the next run can take."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
+
+
+def _is_stopped(pid: int) -> bool:
+    """Whether a process has been stopped, by SIGSTOP or a debugger; False where there is no /proc."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+    except OSError:
+        return False
+    return fields[0] in ("T", "t")
 
 
 def _signal_name(number: int) -> str:

@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from prerl_spec.cli.shared.rank_environment import is_main, reports_findings
 from prerl_spec.compiler.compare.lock import Lock, lock_file, make_lock, read_lock, write_lock
 from prerl_spec.compiler.compare.lock_drift import drift, mere_changes
 from prerl_spec.compiler.compare.revisions import UNKNOWN
@@ -15,6 +14,7 @@ from prerl_spec.compiler.compile import Compiled, check_spec, compile_spec
 from prerl_spec.compiler.planning.planner import make_plan
 from prerl_spec.compiler.resolve.resolved import Resolved
 from prerl_spec.errors import SpecInvalid, UsageError
+from prerl_spec.process.rank_environment import is_main, reports_findings
 from prerl_spec.registry.settings import settings_of
 
 

@@ -4,6 +4,8 @@ import sys
 from time import monotonic
 from types import TracebackType
 
+from prerl_spec.process.error_output import lead_nowhere
+
 _SECONDS_BETWEEN = 0.1
 
 
@@ -22,11 +24,19 @@ class Ticker:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._shown:
-            print("\r\x1b[K", end="", file=self._screen, flush=True)
+            self._print("\r\x1b[K")
 
     def tick(self, stage: str, done: int, total: int) -> None:
         """Shows how far a stage is: "evaluate:math500", 12, 128."""
         now = monotonic()
         if self._shown and (done == total or now - self._last > _SECONDS_BETWEEN):
             self._last = now
-            print(f"\r\x1b[K{stage.replace(':', ' ')} {done}/{total}", end="", file=self._screen, flush=True)
+            self._print(f"\r\x1b[K{stage.replace(':', ' ')} {done}/{total}")
+
+    def _print(self, text: str) -> None:
+        try:
+            print(text, end="", file=self._screen, flush=True)
+        except OSError:
+            # The terminal has been closed: the work goes on without a display.
+            self._shown = False
+            lead_nowhere(self._screen.fileno())

@@ -3,6 +3,7 @@
 A run is finished when its last event is `end`, and live while a process holds its `run.lock`.
 """
 
+import errno
 import os
 import re
 from collections.abc import Iterator
@@ -25,6 +26,7 @@ LOCK = "run.lock"
 PROFILE = ".profile"
 """Suffix of the name of a calibration folder; run folders never have it."""
 _ANOTHER_FOLDER = "set run.output_dir, or --run-dir, to a folder that can be written"
+_NO_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
 
 
 def choose_run_folder(
@@ -54,7 +56,7 @@ def new_profile_folder(output_dir: Path, name: str) -> Path:
 def hold_run_folder(folder: Path) -> Iterator[None]:
     """Holds the lock of the run folder; the kernel releases it when the process ends, for whatever reason.
 
-    Raises UsageError if another process holds the lock, EnvironmentUnmet on a system without flock.
+    Raises UsageError if another process holds the lock, EnvironmentUnmet on a system or a file system without flock.
     """
     if fcntl is None:
         raise EnvironmentUnmet(
@@ -64,13 +66,11 @@ def hold_run_folder(folder: Path) -> Iterator[None]:
     with writing(folder / LOCK, "make the run folder writable, or copy it to a place where it is"):
         descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not _locks(descriptor, folder):
             raise UsageError(
                 f"the run in {folder} is live: another process holds {LOCK}",
                 hint="wait for it, or start another with --new",
-            ) from None
+            )
         yield
     finally:
         os.close(descriptor)
@@ -86,12 +86,26 @@ def is_live(folder: Path) -> bool:
     except (FileNotFoundError, NotADirectoryError):
         return False
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
+        return not _locks(descriptor, folder)
     finally:
         os.close(descriptor)
-    return False
+
+
+def _locks(descriptor: int, folder: Path) -> bool:
+    """Whether the lock could be taken. Raises EnvironmentUnmet on a file system without flock."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+        raise EnvironmentUnmet(
+            f"the file system of {folder} has no locks ({error.strerror}): two runs in one folder could not be told apart",
+            hint="put the run on another file system (run.output_dir or --run-dir); NFS needs its lock service, Lustre "
+            "`-o flock`",
+        ) from error
+    return True
 
 
 def is_finished(folder: Path) -> bool:

@@ -1,6 +1,7 @@
 """Collects a phase's batches: rows → prompts → attempts → journal → verdicts → journal → rewards → filters → Step."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -85,6 +86,8 @@ class Rollouts:
     sampler: OpenSampler
     judge: Judge
     tick: Callable[[str, int, int], None]
+    alone: Callable[[], AbstractContextManager[None]]
+    """Around what this rank does by itself: if a signal stops it at a tick, all ranks stop together afterwards."""
 
     def collect(self, step: int, global_step: int, cursor: Cursor, timed: Timed) -> tuple[Step, Cursor]:
         """Samples, verifies and filters, with at most `refill_rounds` refills. Raises RunFailed if too many
@@ -146,7 +149,7 @@ class Rollouts:
             for i in mine
         ]
         requests = [Request(prompts[i].context, s) for i, s in zip(mine, seeds, strict=True)]
-        with timed("sample"):
+        with timed("sample"), self.alone():
             results = self.sampler.generate(
                 requests, decoding_of(sampler), lambda done, total: self.tick("sample", done, total)
             )
@@ -162,7 +165,9 @@ class Rollouts:
         unverified = [g for g in groups if g.attempts and g.attempts[0].verdict is None]
         mine = [g for g in unverified if g.slot % self.ranks.size == self.ranks.rank]
         with timed("verify"):
-            verified = self.ranks.gather(self._verify(mine))
+            with self.alone():
+                own = self._verify(mine)
+            verified = self.ranks.gather(own)
         verified.sort(key=lambda g: g.slot)
         journal.record_verdicts(verified)
         by_slot = {g.slot: g for g in verified}

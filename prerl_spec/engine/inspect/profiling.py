@@ -128,7 +128,9 @@ class Calibration(RunLoop):
     def _evaluate(self, named: Named[Evaluator]) -> None:
         last = self.graph.phases[-1].id if self.graph.phases else "base"
         sampled = [_attempts(phase) for phase in self.graph.phases]
-        partial = PartialEvaluation(self.evaluations.site(last, self.position), max([LEAST_RESPONSES, *sampled]))
+        partial = PartialEvaluation(
+            self.evaluations.site(last, self.position, keep=False), max([LEAST_RESPONSES, *sampled])
+        )
         begin = perf_counter()
         named.component.score(partial.opened())
         seconds = perf_counter() - begin

@@ -9,9 +9,11 @@ from prerl_spec.compiler.graph import Named, Phase, evaluation_sampler, evaluati
 from prerl_spec.engine.batches.source import decoding_of
 from prerl_spec.engine.record.events import EventLog, scores_of
 from prerl_spec.engine.record.tracking import Trackers
-from prerl_spec.engine.run.evaluation_site import EvaluationPoint, EvaluationSetup, SharedCalls, build_site
+from prerl_spec.engine.run.evaluation_site import EvaluationPoint, EvaluationSetup, build_site
+from prerl_spec.engine.run.kept_rounds import forget_rounds
 from prerl_spec.engine.run.position import Position
 from prerl_spec.engine.run.session import Session
+from prerl_spec.engine.run.shared_calls import SharedCalls, sampling_conditions
 from prerl_spec.registry.kinds.evaluator import EvaluationSite, Evaluator
 from prerl_spec.storage.disk import write_whole
 from prerl_spec.storage.sealed import array_text
@@ -71,18 +73,27 @@ class Evaluations:
             scores=entries,
         )
         self._trackers.log_scores(scores)
-        self.write_scores()
+        self._session.ranks.main_does(self._finish, "scores.json")
         self._session.stages.stop_if_signalled()
 
-    def site(self, phase: str, position: Position) -> EvaluationSite:
-        """The evaluation site at a position, after the phase with that id (or "base")."""
+    def site(self, phase: str, position: Position, *, keep: bool = True) -> EvaluationSite:
+        """The evaluation site at a position, after the phase with that id (or "base"). With `keep`, an interrupted
+        evaluation continues where it stopped."""
         session = self._session
         graph = session.graph
         sampler = evaluation_sampler(graph, phase)
         verifier = evaluation_verifier(graph, phase)
         opened = session.samplers.sampler(sampler)
         return build_site(
-            SharedCalls(session.policy, opened, session.ranks, session.verifiers.judge, session.stages.tick),
+            SharedCalls(
+                session.policy,
+                opened,
+                session.ranks,
+                session.verifiers.judge,
+                session.stages.tick,
+                alone=session.stages.alone,
+                conditions=sampling_conditions(sampler, session.ranks) if keep else None,
+            ),
             self._setup,
             EvaluationPoint(
                 phase, position, decoding_of(sampler.component), None if verifier is None else verifier.component
@@ -100,6 +111,10 @@ class Evaluations:
         """Writes all scores so far to scores.json; a collective call. At a resume as well: a run may have been killed
         between the event of an evaluation and this."""
         self._session.ranks.main_does(self._write_scores, "scores.json")
+
+    def _finish(self) -> None:
+        self._write_scores()
+        forget_rounds(self._setup.folder)
 
     def _write_scores(self) -> None:
         write_whole(self._session.folder / "scores.json", array_text(scores_of(self._events.past)))

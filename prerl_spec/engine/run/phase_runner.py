@@ -127,6 +127,7 @@ class PhaseRunner:
             session.samplers.sampler(phase.sampler),
             session.verifiers.judge,
             session.stages.tick,
+            session.stages.alone,
         )
 
 

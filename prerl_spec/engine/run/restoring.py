@@ -34,6 +34,7 @@ def restore(
     EnvironmentUnmet if the checkpoint that holds the reference model is missing.
     """
     saved = checkpoint.newest(session.folder / "checkpoints", at_most=at_most)
+    _require_same_on_all_ranks(session, saved, events)
     if saved is None:
         if at_most is None:
             _require_no_commit_so_far(session, events)
@@ -61,6 +62,19 @@ def _require_no_commit_so_far(session: Session, events: EventLog) -> None:
             f"{folder} holds no checkpoint, and the run had committed step {max(committed)}",
             file=folder,
             hint="restore the folder from a copy, or start a new run with --new",
+        )
+
+
+def _require_same_on_all_ranks(session: Session, saved: checkpoint.Saved | None, events: EventLog) -> None:
+    """Raises EnvironmentUnmet, on every rank, if the ranks have read another checkpoint or other events: they would go on
+    from different steps, and wait for each other for ever."""
+    ranks = session.ranks
+    found = f"{'no checkpoint' if saved is None else saved.folder.name} and {len(events.past)} events"
+    by_rank = ranks.gather([found])
+    if other := [rank for rank, words in enumerate(by_rank) if words != by_rank[0]]:
+        raise EnvironmentUnmet(
+            f"process 0 finds {by_rank[0]} in {session.folder}, process {other[0]} finds {by_rank[other[0]]}",
+            hint="check the file system that the nodes share, then re-run the same command to resume",
         )
 
 

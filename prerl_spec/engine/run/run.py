@@ -7,7 +7,9 @@ from pathlib import Path
 from transformers.utils.logging import disable_progress_bar
 
 from prerl_spec.compiler.graph import Graph
+from prerl_spec.engine.processes.heartbeat import heartbeat
 from prerl_spec.engine.processes.ranks import joined_ranks
+from prerl_spec.engine.processes.shared_folder import require_shared
 from prerl_spec.engine.processes.signals import Signals
 from prerl_spec.engine.record.events import EventLog, Listener, Silence
 from prerl_spec.engine.record.tracking import Trackers
@@ -37,9 +39,10 @@ def opened(graph: Graph, claimed: Path | None, listener: Listener) -> Iterator[t
     quiet()
     distributed = graph.distributed
     joined = joined_ranks(distributed.processes, invariant=distributed.determinism == "invariant")
-    with joined as ranks, Signals() as signals:
+    with joined as ranks, Signals() as signals, heartbeat(ranks, signals):
         assert (claimed is not None) == ranks.is_main, "the main rank alone claims the folder"
         folder = ranks.gather([claimed] if claimed is not None else [])[0]
+        require_shared(folder, ranks)
         main_only: Listener = listener if ranks.is_main else Silence()
         main_only.begin(graph)
         with open_session(graph, folder, ranks, main_only, signals) as session:

@@ -59,14 +59,16 @@ def open_session(graph: Graph, folder: Path, ranks: Ranks, listener: Listener, s
     """
     for named in graph.evaluators:
         named.component.prepare()
-    stages = Stages(listener, signals, ranks)
+    stages = Stages(listener.tick, signals, ranks)
     data = {name: named.component for name, named in graph.data.items()}
     precision = graph.distributed.precision
     policy = open_policy(graph.model.component, data, ranks, folder, seed=graph.run.seed, precision=precision)
     if graph.distributed.activation_checkpointing:
         recompute_activations(policy.module)
     prefixes = resolve_prefixes(graph.phases, policy.codec)
-    datasets = open_datasets(graph, policy.codec, policy.max_length, stages.tick)
+    stages.stop_if_signalled()
+    with stages.alone():
+        datasets = open_datasets(graph, policy.codec, policy.max_length, stages.tick)
     invariant = graph.distributed.determinism == "invariant"
     with ExitStack() as stack:
         samplers = OpenSamplers(stack, policy, ranks, folder, invariant=invariant)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, TextIO
 
 from prerl_spec.compiler.graph import Graph, Phase
+from prerl_spec.process.error_output import lead_nowhere
 from prerl_spec.report.formatting.printable import ascii_only
 from prerl_spec.report.formatting.scales import duration, short
 
@@ -121,7 +122,7 @@ class Progress:
     def close(self) -> None:
         """Clears the live line."""
         self._wipe()
-        self._stream.flush()
+        self._print("")
 
     def _stepped(self, event: Mapping[str, Any]) -> None:
         self._step = event
@@ -195,8 +196,7 @@ class Progress:
         elapsed = round(self._clock() - self._begun)
         stamp = f"{elapsed // 3600}:{elapsed // 60 % 60:02d}:{elapsed % 60:02d}"
         line = ascii_only(text).replace("\n", " ")
-        self._stream.write(f"[{stamp}] \x1b[1m{line}\x1b[0m\n" if bold and self._bold else f"[{stamp}] {line}\n")
-        self._stream.flush()
+        self._print(f"[{stamp}] \x1b[1m{line}\x1b[0m\n" if bold and self._bold else f"[{stamp}] {line}\n")
         self._lined = self._clock()
 
     def _redraw(self) -> None:
@@ -207,14 +207,22 @@ class Progress:
         # One column is left free: many terminals wrap when the last one is filled.
         room = shutil.get_terminal_size().columns - 1
         text = _cut(ascii_only(self._status()), room)
-        self._stream.write("\r" + text.ljust(self._drawn))
-        self._stream.flush()
+        self._print("\r" + text.ljust(self._drawn))
         self._drawn = len(text)
 
     def _wipe(self) -> None:
         if self._drawn:
-            self._stream.write("\r" + " " * self._drawn + "\r")
+            self._print("\r" + " " * self._drawn + "\r", flush=False)
             self._drawn = 0
+
+    def _print(self, text: str, *, flush: bool = True) -> None:
+        """Writes to the stream. Once its terminal or the reader of its pipe is gone, the run goes on without a display."""
+        try:
+            self._stream.write(text)
+            if flush:
+                self._stream.flush()
+        except OSError:
+            lead_nowhere(self._stream.fileno())
 
 
 def _place(name: str, step: int, phase: Phase | None) -> str:

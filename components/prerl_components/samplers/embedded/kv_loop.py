@@ -94,7 +94,7 @@ class BatchLoop:
         self._num_alive = num_samples
 
     def run(self, ended: Callable[[int], None]) -> list[Generation]:
-        """One generation per sample, in the batch's order; calls `ended(n)` when n more samples have ended.
+        """One generation per sample, in the batch's order; calls `ended(n)` after each token, n more samples having ended.
 
         Raises RunFailed if the model's logits are not finite.
         """
@@ -102,8 +102,7 @@ class BatchLoop:
         for t in range(self._decoding.max_new_tokens):
             drawn = draw(logits_RV, self._decoding, self._uniforms(t))
             self._responses.write(t, self._sample_index_R, drawn)
-            if num_ended := self._end_rows(t, drawn):
-                ended(num_ended)
+            ended(self._end_rows(t, drawn))
             if self._num_alive == 0 or t + 1 == self._decoding.max_new_tokens:
                 break
             logits_RV = self._rows.advance(self._drop_rows(drawn.token_R))

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from time import monotonic
 from typing import Any
 
 import torch
@@ -21,6 +22,9 @@ from prerl_components.samplers.embedded.parity import HALF_TOLERANCE, NUM_NEW, T
 from prerl_components.samplers.embedded.stop_texts import StopTexts
 from prerl_components.samplers.shared.context_limit import check_context_fits
 from prerl_spec.sdk import Decoding, Generation, OpenSampler, Request, SamplerSite
+
+TICK_SECONDS = 0.5
+"""Progress is reported at least this often, also while no sample ends: a run can be interrupted then."""
 
 Plan = Callable[[Sequence[Request], int, Budget], Iterator[tuple[Batch, list[tuple[int, int]]]]]
 """(requests, max_new_tokens, budget) -> batches, each with its samples' (request, seed) indices."""
@@ -62,12 +66,13 @@ class EmbeddedSampler:
         check_context_fits(requests, decoding.max_new_tokens, self._max_length)
         stops = StopTexts(self._codec, decoding.stop) if decoding.stop else None
         drawn: dict[tuple[int, int], Generation] = {}
-        total, done = sum(len(request.seeds) for request in requests), 0
+        total, done, last_report = sum(len(request.seeds) for request in requests), 0, monotonic()
 
         def ended(num_samples: int) -> None:
-            nonlocal done
+            nonlocal done, last_report
             done += num_samples
-            if progress is not None and num_samples:
+            if progress is not None and (num_samples or monotonic() - last_report > TICK_SECONDS):
+                last_report = monotonic()
                 progress(done, total)
 
         with torch.inference_mode(), evaluation_mode(self._module), self._autocast():

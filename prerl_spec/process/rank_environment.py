@@ -1,11 +1,7 @@
 """The rank of this process and what its launcher passes on, read from the environment before torch is loaded."""
 
 import os
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO
 
 RANK_VARIABLES = ("RANK", "PMI_RANK", "OMPI_COMM_WORLD_RANK", "MV2_COMM_WORLD_RANK")
 """The variables that Accelerate reads: torchrun's, and those of MPI launchers."""
@@ -38,18 +34,3 @@ def reports_findings() -> bool:
 def locked_folder() -> Path | None:
     """The run folder that `launch` has locked, None without a launcher."""
     return Path(os.environ[FOLDER]) if FOLDER in os.environ else None
-
-
-@contextmanager
-def error_stream(*, consequence: bool = False) -> Iterator[TextIO]:
-    """Where to write the error of a command: stderr, or a file that `launch` reads. A `consequence` is printed only if no
-    process reports a cause."""
-    if ERRORS not in os.environ:
-        yield sys.stderr
-        return
-    with error_file(Path(os.environ[ERRORS]), rank(), consequence=consequence).open("a", encoding="utf-8") as file:
-        yield file
-
-
-def error_file(folder: Path, of_rank: int, *, consequence: bool) -> Path:
-    return folder / f"{of_rank}.{'consequence' if consequence else 'cause'}"

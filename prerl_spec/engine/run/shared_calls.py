@@ -1,0 +1,173 @@
+"""An evaluator's access to the live policy: sampling, log-probabilities and verdicts, distributed over the ranks.
+
+Nothing here changes the policy: it is in evaluation mode throughout a run, no gradient is computed, and every sample
+has its own random stream. What a rank has finished is kept on disk in rounds until the evaluation is over.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+from prerl_spec.compiler.compare.code_hash import code_hash
+from prerl_spec.compiler.graph import Named
+from prerl_spec.engine.batches.verifier_pool import Item, Judge
+from prerl_spec.engine.policy.continuation_logps import Pair, continuation_logps, plan_batches
+from prerl_spec.engine.policy.policy import Policy
+from prerl_spec.engine.processes.ranks import Ranks
+from prerl_spec.engine.run.kept_rounds import KeptRounds, Round, rounds_of
+from prerl_spec.registry.kinds.judging import Verifier
+from prerl_spec.registry.kinds.sampler import OpenSampler, Sampler
+from prerl_spec.types import Decoding, Generation, Outcome, Request, Verdict
+
+T = TypeVar("T")
+
+
+def sampling_conditions(sampler: Named[Sampler], ranks: Ranks) -> dict[str, Any]:
+    """What a sample depends on besides the weights, its request and the decoding."""
+    return {"sampler": sampler.use, "settings": sampler.component.settings(), "invariant": ranks.invariant}
+
+
+class SharedCalls:
+    """Collective calls: each rank passes all items, computes its share, and receives all results.
+
+    `judge` uses worker processes of this rank; `tick(stage, done, total)` reports progress as "evaluate:TASK". What a rank
+    computes by itself happens inside `alone()`, after which all ranks stop together if a tick has stopped one of them.
+    With `conditions`, which say how the sampler samples, finished rounds are kept on disk until the evaluation is over.
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        sampler: OpenSampler,
+        ranks: Ranks,
+        judge: Judge,
+        tick: Callable[[str, int, int], None],
+        *,
+        alone: Callable[[], AbstractContextManager[None]] = nullcontext,
+        conditions: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.policy = policy
+        self._sampler = sampler
+        self._ranks = ranks
+        self._judge = judge
+        self._tick = tick
+        self._alone = alone
+        self._conditions = conditions
+        self._kept: KeptRounds | None = None
+        self._stage = "evaluate"
+
+    def keep_rounds(self, folder: Path, weights: str) -> None:
+        """Keeps the rounds of these weights in the folder, unless the calls have no `conditions`."""
+        if self._conditions is not None:
+            what = {**self._conditions, "weights": weights, "max_length": self.policy.max_length}
+            self._kept = KeptRounds(folder, what)
+
+    def progress(self, what: str, done: int, total: int) -> None:
+        self._stage = f"evaluate:{what}"
+        self._tick(self._stage, done, total)
+
+    def generate(self, requests: Sequence[Request], decoding: Decoding) -> list[list[Generation]]:
+        mine = [requests[i] for i in self._ranks.mine(len(requests))]
+        rounds, total = rounds_of(mine, _num_samples), sum(map(_num_samples, mine))
+        drawn: list[list[Generation]] = []
+        if self.policy.is_sharded:
+            drawn = self._generate_in_step(rounds, decoding, total)
+        else:
+            with self._alone():
+                for part in rounds:
+                    file = None if self._kept is None else self._kept.generations(part, decoding)
+                    counted = self._counted(drawn, total)
+                    sampled = _once(file, partial(self._sampler.generate, part, decoding, counted))
+                    drawn.extend(sampled)
+        return self._ranks.gather_dealt(drawn, len(requests))
+
+    def _generate_in_step(
+        self, rounds: Sequence[Sequence[Request]], decoding: Decoding, total: int
+    ) -> list[list[Generation]]:
+        """With sharded weights sampling begins with a collective call: every rank takes part in a round that any rank
+        has not kept, if only without requests."""
+        drawn: list[list[Generation]] = []
+        for number in range(max(self._ranks.gather([len(rounds)]))):
+            part = rounds[number] if number < len(rounds) else []
+            file = None if self._kept is None or not part else self._kept.generations(part, decoding)
+            found = [] if not part else None if file is None else file.find()
+            if self._ranks.any(found is None):
+                with self._alone():
+                    asked = part if found is None else []
+                    sampled = self._sampler.generate(asked, decoding, self._counted(drawn, total))
+                    if found is None and file is not None:
+                        file.keep(sampled)
+                found = sampled if found is None else found
+            drawn.extend(found or [])
+        return drawn
+
+    def continuation_logps(self, pairs: Sequence[Pair]) -> list[tuple[float, bool]]:
+        """With determinism "invariant" whole batches are distributed, not pairs: the pairs that share a forward are then
+        the same on any number of ranks."""
+        one_by_one = not self.policy.plain_head
+        if self._ranks.invariant:
+            planned = plan_batches(pairs, one_by_one=one_by_one)
+            mine = [planned[i] for i in self._ranks.mine(len(planned))]
+        else:
+            places = self._ranks.mine(len(pairs))
+            planned = plan_batches([pairs[i] for i in places], one_by_one=one_by_one)
+            mine = [[places[i] for i in batch] for batch in planned]
+        total, found = sum(map(len, mine)), dict[int, tuple[float, bool]]()
+        with self._alone(), self.policy.whole_weights():
+            for part in rounds_of(mine, len):
+                batches = [[pairs[i] for i in batch] for batch in part]
+                file = None if self._kept is None else self._kept.logps(batches)
+                scored = _once(file, partial(self._score_batches, batches, len(found), total))
+                for batch, one in zip(part, scored, strict=True):
+                    found.update(zip(batch, one, strict=True))
+        by_pair = dict(self._ranks.gather(list(found.items())))
+        return [by_pair[i] for i in range(len(pairs))]
+
+    def _score_batches(
+        self, batches: Sequence[Sequence[Pair]], done: int, total: int
+    ) -> list[list[tuple[float, bool]]]:
+        scored: list[list[tuple[float, bool]]] = []
+        for batch in batches:
+            self._tick(self._stage, done + sum(map(len, scored)), total)
+            scored.append(continuation_logps(self.policy, batch))
+        return scored
+
+    def verify(self, verifier: Verifier, evidence: Sequence[Item]) -> list[Verdict]:
+        mine = [evidence[i] for i in self._ranks.mine(len(evidence))]
+        verdicts: list[Verdict] = []
+        with self._alone():
+            for part in rounds_of(mine, lambda item: 1):
+                file = None if self._kept is None else self._kept.verdicts(_identity(verifier), part)
+                # After a fault the verifier is mended and the command run again: the fault must not be found then.
+                judged = _once(file, partial(self._judge, verifier, part), unless=_has_fault)
+                verdicts.extend(judged)
+        return self._ranks.gather_dealt(verdicts, len(evidence))
+
+    def _counted(self, before: Sequence[Sequence[Generation]], total: int) -> Callable[[int, int], None]:
+        num_before = sum(map(len, before))
+        return lambda done, _: self._tick(self._stage, num_before + done, total)
+
+
+def _once(file: Round[T] | None, compute: Callable[[], T], unless: Callable[[T], bool] = lambda result: False) -> T:
+    """The result of a round: the one that was kept, or computed now and kept, unless `unless(result)`."""
+    found = None if file is None else file.find()
+    if found is None:
+        found = compute()
+        if file is not None and not unless(found):
+            file.keep(found)
+    return found
+
+
+def _num_samples(request: Request) -> int:
+    return len(request.seeds)
+
+
+def _identity(verifier: Verifier) -> dict[str, Any]:
+    kind: Any = type(verifier)
+    return {"use": f"{kind.__module__}:{kind.__qualname__}", "settings": verifier.settings(), "code": code_hash(kind)}
+
+
+def _has_fault(verdicts: list[Verdict]) -> bool:
+    return any(verdict.outcome in (Outcome.TIMEOUT, Outcome.ERROR) for verdict in verdicts)
