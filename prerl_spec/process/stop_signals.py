@@ -64,16 +64,21 @@ def on_stop(
     # None: a handler of another language's code, which could not be put back.
     now = {n: found for n in STOPPING if (found := signal.getsignal(n)) is not None}
     before = {n: found for n, found in now.items() if n == signal.SIGINT or found != signal.SIG_IGN}
-    with _read_in_a_thread(noticed):
-        _in_use.append(before)
-        try:
-            for number in before:
-                signal.signal(number, handler)
-            yield
-        finally:
-            for number, earlier in before.items():
-                signal.signal(number, earlier)
-            _in_use.pop()
+    try:
+        with _read_in_a_thread(noticed):
+            _in_use.append(before)
+            try:
+                for number in before:
+                    signal.signal(number, handler)
+                yield
+            finally:
+                for number, earlier in before.items():
+                    signal.signal(number, earlier)
+                _in_use.pop()
+    finally:
+        # Once the thread has ended, which may still have started one.
+        if not _in_use:
+            _cancel_ends()
 
 
 @contextmanager
@@ -108,16 +113,23 @@ def arrived() -> int | None:
     return _arrived[0] if _arrived else None
 
 
-def end_later(words: str, *, only_if: Callable[[], bool] = lambda: True, seconds: float = SECONDS_TO_END) -> None:
-    """Ends the process with the exit code of an interrupt in a while, if it still runs then and `only_if()` holds."""
+def end_later(words: str, *, only_if: Callable[[], bool] = lambda: True) -> None:
+    """Ends the process with the exit code of an interrupt in a while, unless the outermost `on_stop` has been left by then
+    (the command has ended, in a process that may go on to something else) or `only_if()` does not hold."""
 
     def end() -> None:
         if only_if():
             end_process(Interrupted(words, hint=RESUME))
 
-    timer = threading.Timer(seconds, end)
+    timer = threading.Timer(SECONDS_TO_END, end)
     timer.daemon = True
+    _ends.append(timer)
     timer.start()
+
+
+def _cancel_ends() -> None:
+    while _ends:
+        _ends.pop().cancel()
 
 
 def leave_closed_terminal() -> None:
@@ -166,6 +178,8 @@ def _read_in_a_thread(noticed: Callable[[int], None]) -> Iterator[None]:
 _END = 0
 """No signal has this number."""
 _arrived: list[int] = []
+_ends: list[threading.Timer] = []
+"""What `end_later` has started and may still have to end this process."""
 _in_use: list[Mapping[signal.Signals, Any]] = []
 """For each `on_stop` that is entered, the handlers before it."""
 

@@ -17,6 +17,7 @@ from prerl_spec.errors import Interrupted
 from prerl_spec.process import stop_signals
 from prerl_spec.process.stop_signals import STOPPING, Stopped, ended_by_signals, on_stop
 from tests.engine.runs import SPEC
+from tests.run_files import write_events
 
 RUN = [sys.executable, "-m", "prerl_spec", "run", "spec.toml"]
 
@@ -114,7 +115,7 @@ def test_a_signal_after_the_end_of_a_run_does_not_count_as_an_interrupt(
     folder = tmp_path / "runs" / "small"
 
     def finished(graph: object, claimed: Path, listener: object) -> Path:
-        (folder / "events.jsonl").write_text('{"event": "end"}\n')
+        write_events(folder / "events.jsonl", [{"event": "end"}])
         return folder
 
     def signalled(folders: object, out: object) -> Path:
@@ -126,6 +127,20 @@ def test_a_signal_after_the_end_of_a_run_does_not_count_as_an_interrupt(
     monkeypatch.setattr("prerl_spec.cli.runs.run.write_report", signalled)
     assert main(["run", "spec.toml"]) == 0
     assert "interrupted after the end of the run; its report: prerl-spec report runs/small" in capsys.readouterr().err
+
+
+def test_a_command_that_has_ended_does_not_end_the_process_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program may call `main` again: no timer of the first call may strike the second."""
+    monkeypatch.setattr(stop_signals, "SECONDS_TO_END", 0.2)
+    ended: list[object] = []
+    monkeypatch.setattr(stop_signals, "end_process", lambda error: ended.append(error))
+    for _ in range(2):
+        with suppress(Stopped), ended_by_signals():
+            os.kill(os.getpid(), signal.SIGUSR1)
+            time.sleep(5)
+    with ended_by_signals():
+        time.sleep(0.5)
+    assert ended == []
 
 
 def test_a_library_that_turns_an_interrupt_into_an_error_of_its_own_is_no_bug_of_ours(
