@@ -1,15 +1,15 @@
-"""A verifier by which even a model that has learnt nothing is sometimes right, and runs that are judged by it."""
+"""Runs that are judged by the parity of their characters."""
 
 from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar, Literal
 
 from prerl_spec.compiler.compile import compile_spec
 from prerl_spec.compiler.graph import Named
 from prerl_spec.compiler.past_runs.run_folder import choose_run_folder, hold_run_folder
 from prerl_spec.engine.record.run_inputs import write_given
 from prerl_spec.engine.run.run import run
-from prerl_spec.sdk import Component, Group, Outcome, Verdict
+from prerl_spec.sdk import Component
+from tests.engine.parity_parts import Parity
 from tests.engine.runs import SPEC, Heard
 
 HEAD = (
@@ -20,37 +20,6 @@ HEAD = (
     .replace("max_new_tokens = 12", 'max_new_tokens = 16\nstop = ["0", "1", "2", "3", "4"]')
 )
 """Digits end a response: most are finished, and judged. Of `easy` 512 rows are checked at each start, not 8,192."""
-
-
-class Parity(Component):
-    """Right where the response's characters sum to an even number; an error while the file `broken` is there."""
-
-    kind: ClassVar[Literal["verifier"]] = "verifier"
-
-    broken: str = ""
-    num_workers: int = 1
-    seconds_allowed: float = 5.0
-    memory_bytes: int = 2**36  # a worker imports this module, and with it torch: its CUDA build alone maps some GiB
-
-    def judge(self, response: str, gold: str) -> Verdict:
-        if self.broken and Path(self.broken).exists():
-            raise OSError(f"{self.broken} is there")
-        right = sum(map(ord, response)) % 2 == 0
-        return Verdict(Outcome.RIGHT if right else Outcome.WRONG, float(right), answer=response)
-
-    def check_gold(self, gold: str) -> str | None:
-        return None
-
-
-class EverySecond(Component):
-    """A filter that keeps every second group, and all of the last round: steps of four groups take three rounds."""
-
-    kind: ClassVar[Literal["filter"]] = "filter"
-
-    refill_rounds: int = 2
-
-    def keep(self, group: Group) -> bool:
-        return group.refill == self.refill_rounds or group.slot % 2 == 0
 
 
 def start(

@@ -10,7 +10,7 @@ import torch
 from prerl_spec.errors import RunFailed
 from prerl_spec.storage.frames import FrameKind
 from tests.engine import parity
-from tests.engine.parity import EverySecond, Parity
+from tests.engine.parity_parts import EverySecond, Parity
 from tests.engine.runs import Heard, steps_of, weights_at
 from tests.run_files import frames_of, groups_of
 
