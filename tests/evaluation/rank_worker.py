@@ -8,7 +8,7 @@ from pathlib import Path
 from prerl_components.evaluators.lm_eval import LmEval
 
 from prerl_spec.engine.processes.heartbeat import heartbeat
-from prerl_spec.engine.processes.ranks import Ranks
+from prerl_spec.engine.processes.ranks import Ranks, joined_ranks
 from prerl_spec.engine.processes.signals import Signals
 from prerl_spec.engine.run import kept_rounds
 from prerl_spec.engine.run.kept_rounds import UNFINISHED
@@ -53,9 +53,8 @@ def interrupted_and_resumed(scene: Scene, folder: Path, ranks: Ranks) -> dict[st
 
 
 folder, rows = Path(sys.argv[1]), sys.argv[2]
-ranks = Ranks.start()
-rank = ranks.rank
-with tiny_scene(folder / f"rank-{rank}") as scene:
+with joined_ranks() as ranks, tiny_scene(folder / f"rank-{ranks.rank}") as scene:
+    rank = ranks.rank
     scores = LmEval(tasks=("math500",), data={"math500": rows}, samples=3).score(scene.site)
     pairs = [(scene.site.codec.encode("2 + 2 ="), scene.site.codec.encode(str(number))) for number in range(5)]
     found = {

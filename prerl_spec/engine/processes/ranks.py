@@ -162,6 +162,9 @@ def joined_ranks(processes: int = 1, *, invariant: bool = False) -> Iterator[Ran
     ranks = Ranks.start(processes, invariant=invariant)
     with ranks.translate_peer_loss(), fixed_threads() if invariant else nullcontext():
         yield ranks
+        if ranks.size > 1:
+            # Left to the interpreter's end, its threads may be destroyed while they run, which aborts the process.
+            torch.distributed.destroy_process_group()
 
 
 def _is_of_connection(error: RuntimeError) -> bool:
