@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from prerl_spec.engine.batches.journal import Journal
-from prerl_spec.storage.frames import encoded
-from prerl_spec.storage.journal_frames import step_frame
+from prerl_spec.errors import Damaged
+from prerl_spec.storage.frames import encoded, read_frames
+from prerl_spec.storage.journal_frames import documents_frame, documents_of, step_frame
 from prerl_spec.types import Attempt, Group, Outcome, Prompt, Segment, Verdict
 from tests.engine.disk_order import DiskOrder
 from tests.engine.steps import random_step
@@ -102,3 +103,23 @@ def test_only_the_main_rank_writes(tmp_path: Path) -> None:
     (tmp_path / "journal").mkdir()
     Journal(tmp_path / "journal", writes=False).open_step("prune", 1, 1).record_generations(list(random_step().groups))
     assert list((tmp_path / "journal").iterdir()) == []
+
+
+def test_the_journal_of_another_step_is_refused(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "journal", writes=True)
+    journal.open_step("prune", 1, 1).record_generations([_drawn()])
+    (tmp_path / "journal" / "step-000001.journal").rename(tmp_path / "journal" / "step-000002.journal")
+    with pytest.raises(Damaged, match=r"step-000002\.journal is the journal of .*'global_step': 1.*, not of"):
+        journal.open_step("prune", 2, 2)
+
+
+def test_documents_are_recorded_once_and_behind_a_torn_frame(tmp_path: Path) -> None:
+    rows = [("corpus", 3), ("other", 2**40)]
+    file = tmp_path / "journal" / "documents-warm.journal"
+    for _ in range(2):
+        journal = Journal(tmp_path / "journal", writes=True)
+        journal.documents("warm", 1, rows)
+        journal.documents("warm", 2, rows[:1])
+        whole = file.read_bytes()
+        file.write_bytes(whole + encoded(documents_frame(3, rows), 2)[:30])
+    assert [documents_of(frame) for frame in read_frames(file).frames] == [(1, rows), (2, rows[:1])]
