@@ -2,6 +2,7 @@
 
 import ast
 import re
+import shlex
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -9,7 +10,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PAGES = ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "docs/vocabulary.md")
+PAGES = ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "docs/vocabulary.md", "docs/guarantees.md")
+LINKED = (*PAGES, "docs/formats.md", "docs/processes.md")
+"""Pages whose links are checked; the last two name files of a run, not of this tree."""
 SOURCES = ("prerl_spec", "components/prerl_components", "tests", "docs", ".ci", "plugins")
 
 LINK = re.compile(r"\]\((?!https?:)([^)#\s]+)(?:#[\w-]*)?\)")
@@ -104,7 +107,7 @@ def what_is_missing(words: str) -> str | None:
     return None
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", LINKED)
 def test_every_link_of_a_page_leads_somewhere(page: str) -> None:
     links = LINK.findall(text_of(page))
     assert links
@@ -115,6 +118,16 @@ def test_every_link_of_a_page_leads_somewhere(page: str) -> None:
 def test_every_path_and_name_of_a_page_is_there(page: str) -> None:
     missing = {words: why for words in CODE.findall(text_of(page)) if (why := what_is_missing(words)) is not None}
     assert missing == {}
+
+
+@pytest.mark.parametrize("command", re.findall(r"`pytest ([^`]+)`", text_of("docs/guarantees.md")))
+def test_every_proof_of_a_guarantee_selects_tests_in_each_file_that_it_names(command: str) -> None:
+    words = shlex.split(command)
+    words, expression = (words[:-2], words[-1]) if "-k" in words else (words, "")
+    for path in words:
+        assert (ROOT / path).exists(), path
+        text = "".join(f.read_text(encoding="utf-8") for f in [ROOT / path, *(ROOT / path).glob("*.py")] if f.is_file())
+        assert re.search(rf"def test_\w*({expression.replace(' or ', '|')})", text), path
 
 
 @pytest.mark.parametrize(
