@@ -1,4 +1,4 @@
-"""`prerl-spec fsck RUN`: checks every byte of a run folder, and mends what can be mended without guessing."""
+"""`prerl-spec fsck RUN`: checks every byte of a run folder, and repairs what can be repaired without guessing."""
 
 import argparse
 from pathlib import Path
@@ -11,9 +11,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments to `parser`."""
     parser.add_argument("run", type=Path, metavar="RUN", help="a run folder")
     parser.add_argument(
-        "--mend",
+        "--repair",
         action="store_true",
-        help="do what the findings say can be done; damaged files are renamed, not removed",
+        help="repair what can be repaired without a copy; damaged files are renamed to end in .bad, not removed",
     )
 
 
@@ -24,21 +24,23 @@ def run(arguments: argparse.Namespace) -> int:
     folder: Path = arguments.run
     if not (folder / "plan.json").is_file() and not (folder / "events.jsonl").is_file():
         raise UsageError(f"{folder} is not a run folder: it has no plan.json", hint="name the folder of a run")
-    if arguments.mend and is_live(folder):
-        raise UsageError(f"the run in {folder} is live", hint="wait for it, or interrupt it, before mending")
+    if arguments.repair and is_live(folder):
+        raise UsageError(f"the run in {folder} is live", hint="wait for its end, or interrupt it, and repair it then")
     findings = check_run(folder)
-    left = 0
+    left = num_repaired = 0
     for finding in findings:
         if finding.state == "ok":
             continue
-        mended = arguments.mend and finding.mend is not None
+        repaired = arguments.repair and finding.repair is not None
         print(f"{finding.path}: {finding.state}: {finding.detail}")
-        print(f"  {'mended' if mended else 'can be done' if finding.mend else 'to do'}: {finding.remedy}")
-        if mended and finding.mend is not None:
-            finding.mend()
-        left += finding.state == "damaged" and not mended
+        print(f"  {'repaired' if repaired else 'with --repair' if finding.repair else 'help'}: {finding.remedy}")
+        if repaired and finding.repair is not None:
+            finding.repair()
+            num_repaired += 1
+        left += finding.state == "damaged" and not repaired
     of = {state: sum(f.state == state for f in findings) for state in ("ok", "torn", "damaged")}
-    print(f"{len(findings)} checked: {of['ok']} ok, {of['torn']} torn by a kill, {of['damaged']} damaged")
-    if left and not arguments.mend and any(f.mend for f in findings if f.state == "damaged"):
-        print(f"`prerl-spec fsck {folder} --mend` does what can be done")
+    note = f"; {num_repaired} of these repaired" if num_repaired else ""
+    print(f"{len(findings)} checked: {of['ok']} ok, {of['torn']} torn by a kill, {of['damaged']} damaged{note}")
+    if left and not arguments.repair and any(f.repair for f in findings if f.state == "damaged"):
+        print(f"`prerl-spec fsck {folder} --repair` does what can be done without a copy")
     return 5 if left else 0

@@ -1,4 +1,4 @@
-"""Checks every byte of a run folder that the run reads again, and mends what can be mended without guessing."""
+"""Checks every byte of a run folder that the run reads again, and repairs what can be repaired without guessing."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -20,19 +20,21 @@ from prerl_spec.storage.sealed import array_text, read_array, read_object
 
 State = Literal["ok", "torn", "damaged"]
 
+_NEW_MANIFEST = "a resume of an unfinished run writes a new one, without the record (lineage) of earlier starts"
+
 
 @dataclass(frozen=True)
 class Finding:
     """The state of one file or checkpoint: `Finding("journal/step-000007.journal", "damaged", "frame 3 …", "…")`.
 
-    `remedy` says what can be done about it; `mend`, where it is not None, does it.
+    `remedy` says what can be done about it; `repair`, where it is not None, does it.
     """
 
     path: str
     state: State
     detail: str = ""
     remedy: str = ""
-    mend: Callable[[], None] | None = None
+    repair: Callable[[], None] | None = None
 
 
 def check_run(folder: Path) -> list[Finding]:
@@ -54,8 +56,8 @@ def _plan(folder: Path) -> Finding:
         read_plan(folder / "plan.json")
     except PrerlError as error:
         remedy = (
-            "restore it from a copy; or write it again with `prerl-spec plan RUN/spec.toml --out RUN/plan.json` and the "
-            "options of the run: `resume` refuses a plan of another digest than the manifest's"
+            "restore it from a copy, or write it anew with `prerl-spec plan RUN/spec.toml --out RUN/plan.json` and the "
+            "options that the run was started with; `resume` refuses a plan whose digest is not the manifest's"
         )
         return Finding("plan.json", "damaged", error.message, remedy)
     return Finding("plan.json", "ok")
@@ -65,11 +67,10 @@ def _manifest(folder: Path) -> Finding:
     try:
         if read_manifest(folder) is not None or not (folder / "events.jsonl").exists():
             return Finding(MANIFEST, "ok")
-        detail = "missing"
     except Damaged as error:
-        detail = error.message
-    remedy = "the next `resume` writes a new one: it is renamed to manifest.json.bad, and its lineage is lost"
-    return Finding(MANIFEST, "damaged", detail, remedy, mend=lambda: _aside(folder / MANIFEST))
+        remedy = f"renamed to {MANIFEST}.bad; {_NEW_MANIFEST}"
+        return Finding(MANIFEST, "damaged", error.message, remedy, repair=lambda: _aside(folder / MANIFEST))
+    return Finding(MANIFEST, "damaged", "missing", _NEW_MANIFEST)
 
 
 def _events(folder: Path) -> Finding:
@@ -86,15 +87,15 @@ def _events(folder: Path) -> Finding:
     if saved is not None:
         count, chain = saved.state["events"]["count"], saved.state["events"]["chain"]
         if len(found.chains) < count or (count and found.chains[count - 1] != chain):
-            detail = f"not the {count} events that {saved.folder.name} was written after"
+            detail = f"its first {count} events are not those that {saved.folder.name} was written after"
             return Finding("events.jsonl", "damaged", detail, "restore it from a copy: nothing else holds all events")
     if found.torn:
         return Finding(
             "events.jsonl",
             "torn",
-            "a kill has cut its last line",
-            "dropped when the run resumes",
-            mend=lambda: cut_torn_line(file, found),
+            "its last line is incomplete: the run was killed while it was written",
+            "the incomplete line is cut off, as a resume does",
+            repair=lambda: cut_torn_line(file, found),
         )
     return Finding("events.jsonl", "ok")
 
@@ -116,7 +117,7 @@ def _scores(folder: Path) -> Finding:
         return Finding("scores.json", "damaged", detail, "restore it or events.jsonl from a copy")
     text = array_text(recorded)
     return Finding(
-        "scores.json", "damaged", detail, "written again from events.jsonl", mend=lambda: disk.write_whole(file, text)
+        "scores.json", "damaged", detail, "written anew from events.jsonl", repair=lambda: disk.write_whole(file, text)
     )
 
 
@@ -148,13 +149,14 @@ def _journal_file(file: Path, trained_on: str | None) -> Finding:
             raise Damaged(f"{file}: not what its step was trained on", file=file)
     except Damaged as error:
         remedy = (
-            "renamed to end in .bad: a resume from before this step samples it again from the same seeds (bit for bit with "
-            "the sampler `transformers`) and verifies it again"
+            f"renamed to {file.name}.bad; a resume from before this step samples it again from the same seeds (the same bits "
+            "with the sampler `transformers`) and verifies it again"
         )
-        return Finding(name, "damaged", error.message, remedy, mend=lambda: _aside(file))
+        return Finding(name, "damaged", error.message, remedy, repair=lambda: _aside(file))
     if found.torn:
-        remedy = "dropped when the run resumes"
-        return Finding(name, "torn", "a kill has cut its last frame", remedy, mend=lambda: cut_torn_frame(file, found))
+        detail = "its last frame is incomplete: the run was killed while it was written"
+        remedy = "the incomplete frame is cut off, as a resume does"
+        return Finding(name, "torn", detail, remedy, repair=lambda: cut_torn_frame(file, found))
     return Finding(name, "ok")
 
 
@@ -163,8 +165,11 @@ def _checkpoints(folder: Path) -> Iterator[Finding]:
     for saved in checkpoint.folders(root):
         name = f"checkpoints/{saved.name}"
         if found := checkpoint.problems(saved):
-            remedy = "renamed to end in .bad: a resume starts from an older checkpoint and repeats the steps after it"
-            yield Finding(name, "damaged", "; ".join(found), remedy, mend=lambda saved=saved: _aside(saved))  # type: ignore[misc]
+            remedy = (
+                f"renamed to {saved.name}.bad; a resume of an unfinished run starts from an older checkpoint and repeats "
+                "the steps after it"
+            )
+            yield Finding(name, "damaged", "; ".join(found), remedy, repair=lambda saved=saved: _aside(saved))  # type: ignore[misc]
         else:
             yield Finding(name, "ok")
 
@@ -175,8 +180,8 @@ def _evaluation(folder: Path) -> Iterator[Finding]:
         try:
             read_object(file)
         except Damaged as error:
-            remedy = "removed: scored again where it is needed"
-            yield Finding(name, "damaged", error.message, remedy, mend=lambda file=file: disk.remove(file))  # type: ignore[misc]
+            remedy = "removed; scored again where it is needed"
+            yield Finding(name, "damaged", error.message, remedy, repair=lambda file=file: disk.remove(file))  # type: ignore[misc]
         else:
             yield Finding(name, "ok")
 
@@ -195,11 +200,11 @@ def _artefacts(folder: Path) -> Iterator[Finding]:
             yield Finding(name, "ok")
         elif name == "report.html":
             yield Finding(
-                name, "damaged", "differs from its hash in manifest.json", "`prerl-spec report RUN` writes it"
+                name, "damaged", "differs from its hash in manifest.json", "`prerl-spec report RUN` writes it anew"
             )
         else:
             detail = "missing, or differs from its hash in manifest.json"
-            yield Finding(name, "damaged", detail, "a copy for people, which nothing reads: restore it from a copy")
+            yield Finding(name, "damaged", detail, "nothing reads it again: restore it from a copy, if you want it")
 
 
 def _aside(path: Path) -> None:
