@@ -27,7 +27,7 @@ COMMANDS = {
     "fetch": "download the model, data and benchmarks of a spec, for use offline",
     "run": "run a spec, resuming an unfinished run of the same plan",
     "resume": "resume a run from its folder",
-    "replay": "take a run's steps again from a checkpoint and compare them with its record",
+    "replay": "recompute steps of a run from a checkpoint and compare them with its record",
     "fsck": "check every byte of a run folder",
     "torture": "kill, crash and damage runs of a spec, and compare them with an undisturbed one",
     "eval": "score a run, a model folder or a hub model",

@@ -228,7 +228,7 @@ def test_lost_events_are_missed_by_the_checkpoint(
     assert "that step-000003 was written after are missing" in capsys.readouterr().err
 
 
-def test_mend_does_what_can_be_done_and_leaves_the_rest(
+def test_repair_does_what_can_be_done_and_leaves_the_rest(
     unfinished: Path, spec: Path, whole: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(spec.parent)
@@ -239,19 +239,36 @@ def test_mend_does_what_can_be_done_and_leaves_the_rest(
     with (unfinished / "events.jsonl").open("ab") as file:
         file.write(b'{"event": "st')
     assert main(["fsck", str(unfinished)]) == 5
-    assert "--mend` does what can be done" in capsys.readouterr().out
-    assert main(["fsck", str(unfinished), "--mend"]) == 0
+    assert "--repair` does what can be done" in capsys.readouterr().out
+    assert main(["fsck", str(unfinished), "--repair"]) == 0
     assert (unfinished / "scores.json").read_bytes() == scores
     assert damaged(unfinished) == []
     assert resumed(unfinished) == 0
     assert outcome(unfinished.parent, "tortured") == outcome(whole.parent, "tortured")
 
 
+def test_a_missing_manifest_is_damage_that_fsck_leaves(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    replace_digit(finished / "manifest.json", b'"seed": 0', b'"seed": 2')
+    assert main(["fsck", str(finished), "--repair"]) == 0
+    assert "1 damaged; 1 of these repaired" in capsys.readouterr().out
+    assert main(["fsck", str(finished), "--repair"]) == 5
+    assert "manifest.json: damaged: missing\n  help: " in capsys.readouterr().out
+
+
+def test_torture_keeps_its_runs_in_an_empty_folder_alone(
+    finished: Path, spec: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["torture", str(spec), "--flips", "1", "--keep", str(finished)]) == 2
+    assert "is not an empty folder" in capsys.readouterr().err
+
+
 def test_replay_takes_every_step_again_and_finds_it_equal(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = {f: f.read_bytes() for f in finished.rglob("*") if f.is_file()}
     assert main(["replay", str(finished), "--step", "4"]) == 0
     said = capsys.readouterr().out
-    assert said.startswith("from step-000003\nstep 4 (refine): tokens equal, credit equal, loss equal, weights equal")
+    assert said.startswith(
+        "from checkpoint step-000003\nstep 4 (refine): tokens equal, credit equal, loss equal, weights equal"
+    )
     shutil.rmtree(finished / "checkpoints" / "step-000001")
     assert main(["replay", str(finished), "--step", "2"]) == 0
     assert "from the initial model\nstep 1 (pretrain): " in capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""`prerl-spec replay RUN --step K`: takes journalled steps again and compares them with what the run recorded."""
+"""`prerl-spec replay RUN --step K`: recomputes steps from the journal and compares them with what the run recorded."""
 
 import argparse
 import sys
@@ -16,7 +16,13 @@ from prerl_spec.report.terminal.progress import Progress
 def add(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments to `parser`."""
     parser.add_argument("run", type=Path, metavar="RUN", help="a run folder")
-    parser.add_argument("--step", type=int, required=True, metavar="K", help="the global step to take again")
+    parser.add_argument(
+        "--step",
+        type=int,
+        required=True,
+        metavar="K",
+        help="global step to recompute, with those between the checkpoint before it and it",
+    )
     add_processes(parser)
     add_local_code(parser)
 
@@ -43,7 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
         progress.close()
     if not is_main():
         return 0 if found.is_equal else 5
-    print(f"from {found.start or 'the initial model'}")
+    print(f"from {f'checkpoint {found.start}' if found.start else 'the initial model'}")
     for step in found.steps:
         words = ", ".join(f"{what} {'equal' if same else 'DIFFERENT'}" for what, same in step.equal.items())
         print(f"step {step.global_step} ({step.phase}): {words}")

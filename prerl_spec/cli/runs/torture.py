@@ -19,12 +19,26 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--crashes",
         action="store_true",
-        help="stop the machine before each storage operation: what is not synced is lost in a random subset",
+        help="simulate a machine crash before each storage operation: a random subset of what is not synced is lost",
     )
-    parser.add_argument("--flips", type=positive, metavar="N", help="flip N single bits in a finished run's files")
-    parser.add_argument("--part", default="1/1", metavar="I/K", help="of the crashes, every K-th from the I-th on")
-    parser.add_argument("--seed", type=int, default=0, metavar="S", help="seed of the random times; default: 0")
-    parser.add_argument("--keep", type=Path, metavar="DIR", help="keep the runs that differ below DIR")
+    parser.add_argument(
+        "--flips",
+        type=positive,
+        metavar="N",
+        help="flip N single bits in a finished run's files, one at a time: `fsck` must find each",
+    )
+    parser.add_argument(
+        "--part", default="1/1", metavar="I/K", help="of the crashes, only every K-th, from the I-th on"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, metavar="S", help="seed of the random times, subsets and bits; default: 0"
+    )
+    parser.add_argument(
+        "--keep",
+        type=Path,
+        metavar="DIR",
+        help="work in DIR, a new or empty folder, and keep the runs that differ there",
+    )
     add_overrides(parser)
 
 
@@ -39,6 +53,8 @@ def run(arguments: argparse.Namespace) -> int:
     if compiled.graph.distributed.processes > 1:
         raise UsageError("torture runs one process", hint="--set distributed.processes=1")
     part, parts = _part(arguments.part)
+    if arguments.keep and arguments.keep.exists() and not _is_empty(arguments.keep):
+        raise UsageError(f"--keep {arguments.keep} is not an empty folder", hint="name a new or an empty folder")
 
     def count(trials: Iterable[Trial]) -> int:
         """Prints and returns the number of runs that differ."""
@@ -80,6 +96,10 @@ def _flips(found: Iterable[tuple[str, bool]]) -> int:
     tried = [noticed for noticed_each in seen.values() for noticed in noticed_each]
     print(f"{sum(tried)}/{len(tried)} flips found")
     return len(tried) - sum(tried)
+
+
+def _is_empty(folder: Path) -> bool:
+    return folder.is_dir() and not any(folder.iterdir())
 
 
 def _part(text: str) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""Takes journalled steps again, from a kept checkpoint, and compares each with what the run recorded. Changes nothing."""
+"""Recomputes steps from the journal and a kept checkpoint, and compares each with what the run recorded. Changes nothing."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from prerl_spec.storage.journal_frames import read_step_entries, step_file
 
 @dataclass(frozen=True)
 class Replayed:
-    """A step taken again: what was compared ("journal", "credit", "loss", "weights") -> whether it is equal."""
+    """A recomputed step: what was compared ("tokens", "credit", "loss", "weights") -> whether it is equal."""
 
     global_step: int
     phase: str
@@ -28,7 +28,7 @@ class Replayed:
 
 @dataclass(frozen=True)
 class Replay:
-    """The steps taken again, in order, and the name of the checkpoint they start from (None: the initial model)."""
+    """The recomputed steps, in order, and the name of the checkpoint they start from (None: the initial model)."""
 
     start: str | None
     steps: tuple[Replayed, ...]
@@ -39,8 +39,8 @@ class Replay:
 
 
 def replay(graph: Graph, claimed: Path | None, step: int, listener: Listener) -> Replay:
-    """Takes the steps after the nearest kept checkpoint again, up to global step `step`. `claimed` is the run folder, None
-    on ranks other than the main one.
+    """Recomputes the steps from the newest kept checkpoint before global step `step` up to that step. `claimed` is the run
+    folder, None on ranks other than the main one.
 
     Raises UsageError for a step that the run has not taken, Damaged for one whose journal is missing or incomplete.
     """
@@ -79,7 +79,7 @@ class ReplayLoop(RunLoop):
         super().__init__(session, events, Trackers((), session.folder, session.graph.run.name), writes=False)
 
     def up_to(self, step: int) -> Replay:
-        """Restores the newest checkpoint before `step` and takes the steps up to it."""
+        """Restores the newest checkpoint before `step` and recomputes the steps up to it."""
         restored = restore(self.session, self.reference, self.events, at_most=step - 1)
         if restored is not None:
             self.position, self._inherited = restored.position, restored.moments
@@ -105,7 +105,7 @@ class ReplayLoop(RunLoop):
         if recorded is not None and file.is_file() and sha256_start(file.read_bytes()) != recorded:
             raise Damaged(f"{file} is not the journal that the step was trained on", file=file)
         if not groups or any(a.verdict is None for group in groups for a in group.attempts):
-            raise Damaged(f"{file}: the step cannot be taken again without its responses and verdicts", file=file)
+            raise Damaged(f"{file}: the step cannot be recomputed without its responses and verdicts", file=file)
 
 
 def _compared(recorded: Mapping[str, Any], again: Mapping[str, Any]) -> Replayed:
