@@ -130,6 +130,17 @@ def test_every_proof_of_a_guarantee_selects_tests_in_each_file_that_it_names(com
         assert re.search(rf"def test_\w*({expression.replace(' or ', '|')})", text), path
 
 
+def test_every_fault_of_the_table_names_a_test_a_file_of_tests_or_a_command() -> None:
+    page = (ROOT / "docs/faults.md").read_text(encoding="utf-8")
+    cells = re.findall(r"^\| \d+ \|.*\| ([^|]+) \|$", page, re.MULTILINE)
+    assert len(cells) >= 60
+    _, _, functions, _ = defined()
+    tests = {name for name in functions if name.startswith("test_")} | {f.stem for f in ROOT.glob("tests/*/test_*.py")}
+    words = [word for cell in cells for word in cell.replace(" (slow)", "").split(", ") if not word.startswith("`")]
+    missing = [w for w in words if not any(w in test for test in tests) and not (ROOT / w).is_file()]
+    assert missing == []
+
+
 @pytest.mark.parametrize(
     ("words", "is_there"),
     [

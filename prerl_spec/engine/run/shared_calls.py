@@ -140,7 +140,7 @@ class SharedCalls:
         with self._alone():
             for part in rounds_of(mine, lambda item: 1):
                 file = None if self._kept is None else self._kept.verdicts(_identity(verifier), part)
-                # After a fault the verifier is mended and the command run again: the fault must not be found then.
+                # After a fault the verifier is fixed and the command run again: the fault must not be read back then.
                 judged = _once(file, partial(self._judge, verifier, part), unless=_has_fault)
                 verdicts.extend(judged)
         return self._ranks.gather_dealt(verdicts, len(evidence))
