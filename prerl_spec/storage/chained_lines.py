@@ -15,10 +15,8 @@ from typing import Any
 
 from prerl_spec.errors import Damaged
 from prerl_spec.storage import disk
-from prerl_spec.storage.checks import sha256_start
+from prerl_spec.storage.checks import START, next_chain, sha256_start
 
-START = "0" * 16
-"""The chain before the first line."""
 _TAIL_BYTES = 1 << 20
 _SUFFIX = re.compile(rb', "check": "([0-9a-f]{16})", "chain": "([0-9a-f]{16})"\}')
 _SUFFIX_BYTES = len(', "check": "0123456789abcdef", "chain": "0123456789abcdef"}')
@@ -91,7 +89,7 @@ def chained(entry: Mapping[str, Any], head: str) -> tuple[bytes, str]:
     """The line of an entry after the chain `head`, and the chain after it."""
     body = json.dumps(entry).encode("ascii")
     check = sha256_start(body)
-    head = sha256_start(head.encode() + check.encode())
+    head = next_chain(head, check)
     return body[:-1] + f', "check": "{check}", "chain": "{head}"}}\n'.encode(), head
 
 
@@ -112,7 +110,7 @@ def _checked(file: Path, number: int, line: bytes, chain: str) -> tuple[dict[str
             )
         raise _damaged(file, number, "it fails its checksum")
     found = line[-18:-2].decode()
-    expected = sha256_start(chain.encode() + sha256_start(body).encode())
+    expected = next_chain(chain, sha256_start(body))
     if found != expected:
         raise _damaged(file, number, "it does not follow the line before it: lines are missing, or inserted")
     entry = json.loads(body)

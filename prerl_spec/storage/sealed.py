@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from prerl_spec.errors import Damaged
-from prerl_spec.storage.chained_lines import START
-from prerl_spec.storage.checks import sha256_start
+from prerl_spec.storage.checks import START, check_of, next_chain
 from prerl_spec.storage.disk import write_whole
 
 SEAL = "seal"
@@ -24,7 +23,7 @@ def write_object(file: Path, value: Mapping[str, Any]) -> None:
 def object_text(value: Mapping[str, Any]) -> str:
     """The sealed text of an object, indented, keys in their order."""
     plain = json.loads(json.dumps({k: v for k, v in value.items() if k != SEAL}, default=str))
-    return _dump({**plain, SEAL: _seal(plain)})
+    return _dump({**plain, SEAL: check_of(plain)})
 
 
 def read_object(file: Path) -> dict[str, Any]:
@@ -33,7 +32,7 @@ def read_object(file: Path) -> dict[str, Any]:
     if not isinstance(value, dict) or SEAL not in value:
         raise _without_check(file, "no seal")
     plain = {k: v for k, v in value.items() if k != SEAL}
-    if value[SEAL] != _seal(plain) or _text(file) != _dump(value):
+    if value[SEAL] != check_of(plain) or _text(file) != _dump(value):
         raise Damaged(f"{file}: the content differs from its seal", file=file)
     return plain
 
@@ -42,8 +41,8 @@ def array_text(entries: Sequence[Mapping[str, Any]]) -> str:
     """An array of objects, each with `check` and `chain` as its last keys."""
     head, written = START, []
     for entry in entries:
-        check = _check(entry)
-        head = sha256_start(head.encode() + check.encode())
+        check = check_of(entry)
+        head = next_chain(head, check)
         written.append({**entry, "check": check, "chain": head})
     return _dump(written)
 
@@ -58,8 +57,8 @@ def read_array(file: Path) -> list[dict[str, Any]]:
         if not isinstance(row, dict) or "check" not in row:
             raise _without_check(file, f"no checksum in entry {number}")
         entry = {k: v for k, v in row.items() if k not in ("check", "chain")}
-        check = _check(entry)
-        head = sha256_start(head.encode() + check.encode())
+        check = check_of(entry)
+        head = next_chain(head, check)
         if row["check"] != check:
             raise Damaged(f"{file}: entry {number} fails its checksum", file=file)
         if row.get("chain") != head:
@@ -81,7 +80,7 @@ def _without_check(file: Path, what: str) -> Damaged:
     return Damaged(
         f"{file} has {what}: another program, or an earlier version of prerl-spec, has written it",
         file=file,
-        hint="use the version that wrote it",
+        hint="restore it from a copy, or use the version that wrote it",
         has_check=False,
     )
 
@@ -95,11 +94,3 @@ def _text(file: Path) -> str:
 
 def _dump(value: Any) -> str:
     return json.dumps(value, indent=1) + "\n"
-
-
-def _seal(value: Mapping[str, Any]) -> str:
-    return sha256_start(json.dumps(value).encode("ascii"))
-
-
-def _check(entry: Mapping[str, Any]) -> str:
-    return sha256_start(json.dumps(entry).encode("ascii"))

@@ -426,7 +426,7 @@ MUTANTS = (
     Mutant(
         "k02", CHECKPOINT, "        disk.sync(file)\n", "", "a folder is renamed before its bytes are on the disk", KEPT
     ),
-    Mutant("k03", SEALED, "value[SEAL] != _seal(plain)", "False", "a manifest that forgot a file is whole", KEPT),
+    Mutant("k03", SEALED, "value[SEAL] != check_of(plain)", "False", "a manifest that forgot a file is whole", KEPT),
     Mutant(
         "k06",
         CHECKPOINT,

@@ -10,7 +10,8 @@ from typing import Any, Protocol
 from prerl_spec.compiler.graph import Graph
 from prerl_spec.engine.processes.disk_errors import translate_disk_errors
 from prerl_spec.errors import Damaged
-from prerl_spec.storage.chained_lines import START, append_lines, cut_torn_line, read_lines
+from prerl_spec.storage.chained_lines import append_lines, cut_torn_line, read_lines
+from prerl_spec.storage.checks import START
 
 
 class Listener(Protocol):
