@@ -95,7 +95,7 @@ def _disk(plan: Plan) -> list[str]:
     free = free_bytes(plan)
     here = "" if free is None else f"; {size(free)} free in {plan.output_dir}"
     most = f"at most {size(need.known)}" if need.is_known else f"{size(need.known)} and what is unknown"
-    certain = "" if need.checkpoints_certain is None else f", {size(need.checkpoints_certain)} of it in any case"
+    certain = "" if need.checkpoints_certain is None else f", at least {size(need.checkpoints_certain)} (checkpoints)"
     lines += line("disk", f"{most}{certain}{here}")
     if (full := disk_warning(plan)) is not None:
         lines += line("warning", full)
