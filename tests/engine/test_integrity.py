@@ -247,6 +247,14 @@ def test_repair_does_what_can_be_done_and_leaves_the_rest(
     assert outcome(unfinished.parent, "tortured") == outcome(whole.parent, "tortured")
 
 
+def test_what_was_set_aside_before_is_not_replaced(finished: Path) -> None:
+    saved = finished / "checkpoints" / "step-000003"
+    shutil.copytree(saved, saved.with_name("step-000003.bad"))
+    flip(saved / "config.json", 20)
+    assert main(["fsck", str(finished), "--repair"]) == 0
+    assert saved.with_name("step-000003.2.bad").is_dir()
+
+
 def test_a_missing_manifest_is_damage_that_fsck_leaves(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
     replace_digit(finished / "manifest.json", b'"seed": 0', b'"seed": 2')
     assert main(["fsck", str(finished), "--repair"]) == 0

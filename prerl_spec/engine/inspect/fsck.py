@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import chain, count
 from pathlib import Path
 from typing import Literal
 
@@ -85,9 +86,9 @@ def _events(folder: Path) -> Finding:
             "events.jsonl", "damaged", error.message, "restore it from a copy: nothing else holds all events"
         )
     if saved is not None:
-        count, chain = saved.state["events"]["count"], saved.state["events"]["chain"]
-        if len(found.chains) < count or (count and found.chains[count - 1] != chain):
-            detail = f"its first {count} events are not those that {saved.folder.name} was written after"
+        num_events, head = saved.state["events"]["count"], saved.state["events"]["chain"]
+        if len(found.chains) < num_events or (num_events and found.chains[num_events - 1] != head):
+            detail = f"its first {num_events} events are not those that {saved.folder.name} was written after"
             return Finding("events.jsonl", "damaged", detail, "restore it from a copy: nothing else holds all events")
     if found.torn:
         return Finding(
@@ -208,5 +209,8 @@ def _artefacts(folder: Path) -> Iterator[Finding]:
 
 
 def _aside(path: Path) -> None:
-    disk.rename(path, path.with_name(f"{path.name}.bad"))
+    """Renames a damaged file or folder to the first free name of NAME.bad, NAME.2.bad, …"""
+    endings = chain([".bad"], (f".{number}.bad" for number in count(2)))
+    names = (path.with_name(path.name + ending) for ending in endings)
+    disk.rename(path, next(name for name in names if not name.exists()))
     disk.sync_folder(path.parent)
