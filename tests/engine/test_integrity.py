@@ -357,3 +357,29 @@ def test_a_run_in_another_format_is_refused_with_the_version_that_wrote_it(
     said = capsys.readouterr().err
     assert "was written in other formats: journal 7 (here 1)" in said
     assert "pip install prerl-spec==" in said
+
+
+@pytest.mark.parametrize("how", ["damaged", "repaired"])
+def test_a_finished_run_repeats_the_steps_of_a_final_checkpoint_that_is_damaged_or_gone(
+    finished: Path, whole: Path, how: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flip(finished / "checkpoints" / "step-000004" / "model.safetensors", 2000)
+    if how == "repaired":
+        assert main(["fsck", str(finished), "--repair"]) == 0
+        assert damaged(finished) == ["checkpoints/step-000004"], "missing, and nothing but a resume brings it back"
+    assert main(["resume", str(finished)]) == 0
+    assert "its final checkpoint is damaged or gone: repeating the steps after step-000003" in capsys.readouterr().err
+    assert outcome(finished.parent, "tortured") == outcome(whole.parent, "tortured")
+    assert damaged(finished) == []
+    assert main(["resume", str(finished)]) == 0
+    assert "nothing to resume" in capsys.readouterr().err
+
+
+def test_the_plan_of_another_run_is_refused(
+    unfinished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = tmp_path / "other.toml"
+    other.write_text(SPEC.replace('name = "tortured"', 'name = "tortured", seed = 7'))
+    (unfinished / "plan.json").write_text(compile_spec(other).plan.text())
+    assert main(["resume", str(unfinished)]) == 4
+    assert "and the run was started with" in capsys.readouterr().err

@@ -59,9 +59,11 @@ def run(arguments: argparse.Namespace) -> int:
         graph, more = compiled.graph, extension(before, compiled.plan)
     read_lines(folder / "events.jsonl")
     if is_finished(folder) and more == Extension(None, 0):
+        lost = _lost_end(folder)
         if is_main():
-            print(f"{folder} is finished: nothing to resume", file=sys.stderr)
-        return 0
+            print(lost or f"{folder} is finished: nothing to resume", file=sys.stderr)
+        if lost is None:
+            return 0
 
     def lock_folder(stack: ExitStack) -> Path:
         stack.enter_context(hold_run_folder(folder))
@@ -72,6 +74,19 @@ def run(arguments: argparse.Namespace) -> int:
         return folder
 
     return execute(graph, lock_folder, arguments)
+
+
+def _lost_end(folder: Path) -> str | None:
+    """Why a finished run has to repeat its last steps: its final checkpoint is damaged or gone; None if it is there.
+    Raises Damaged if no checkpoint is valid."""
+    from prerl_spec.engine.record import checkpoint
+
+    step = read_lines(folder / "events.jsonl").entries[-1]["global_step"]
+    saved = checkpoint.newest(folder / "checkpoints") if step else None
+    if not step or (saved is not None and saved.global_step == step):
+        return None
+    since = f"after {saved.folder.name}" if saved is not None else "from the start"
+    return f"{folder} is finished, but its final checkpoint is damaged or gone: repeating the steps {since}"
 
 
 def keep_aside(folder: Path, plan: Mapping[str, Any], spec_text: str) -> None:

@@ -13,7 +13,7 @@ from prerl_spec.engine.record.artefacts import MANIFEST, artefacts, read_manifes
 from prerl_spec.engine.record.events import scores_of
 from prerl_spec.errors import Damaged, PrerlError
 from prerl_spec.storage import disk
-from prerl_spec.storage.chained_lines import cut_torn_line, read_lines
+from prerl_spec.storage.chained_lines import cut_torn_line, last_line, read_lines
 from prerl_spec.storage.checks import sha256_start
 from prerl_spec.storage.frames import cut_torn_frame, read_frames
 from prerl_spec.storage.journal_frames import SUFFIX, read_step_entries, step_file
@@ -78,13 +78,14 @@ def _events(folder: Path) -> Finding:
     file = folder / "events.jsonl"
     try:
         found = read_lines(file)
-        saved = checkpoint.newest(folder / "checkpoints") if (folder / "checkpoints").is_dir() else None
     except Damaged as error:
-        if error.file != file:
-            return Finding("events.jsonl", "ok")
         return Finding(
             "events.jsonl", "damaged", error.message, "restore it from a copy: nothing else holds all events"
         )
+    try:
+        saved = checkpoint.newest(folder / "checkpoints")
+    except Damaged:
+        saved = None  # every checkpoint is a finding of its own
     if saved is not None:
         num_events, head = saved.state["events"]["count"], saved.state["events"]["chain"]
         if len(found.chains) < num_events or (num_events and found.chains[num_events - 1] != head):
@@ -150,8 +151,10 @@ def _journal_file(file: Path, trained_on: str | None) -> Finding:
             raise Damaged(f"{file}: not what its step was trained on", file=file)
     except Damaged as error:
         remedy = (
-            f"renamed to {file.name}.bad; a resume from before this step samples it again from the same seeds (the same bits "
-            "with the sampler `transformers`) and verifies it again"
+            f"renamed to {file.name}.bad; a record that nothing but `fsck` reads"
+            if not file.name.startswith("step-")
+            else f"renamed to {file.name}.bad; a resume from before this step samples it again from the same seeds (the "
+            "same bits with the sampler `transformers`) and verifies it again"
         )
         return Finding(name, "damaged", error.message, remedy, repair=lambda: _aside(file))
     if found.torn:
@@ -167,12 +170,20 @@ def _checkpoints(folder: Path) -> Iterator[Finding]:
         name = f"checkpoints/{saved.name}"
         if found := checkpoint.problems(saved):
             remedy = (
-                f"renamed to {saved.name}.bad; a resume of an unfinished run starts from an older checkpoint and repeats "
-                "the steps after it"
+                f"renamed to {saved.name}.bad; `prerl-spec resume RUN` starts from an older checkpoint and repeats the steps "
+                "after it"
             )
             yield Finding(name, "damaged", "; ".join(found), remedy, repair=lambda saved=saved: _aside(saved))  # type: ignore[misc]
         else:
             yield Finding(name, "ok")
+    try:
+        last = last_line(folder / "events.jsonl") or {}
+    except Damaged:
+        return
+    final = root / checkpoint.folder_name(last.get("global_step", 0))
+    if last.get("event") == "end" and last["global_step"] and not final.is_dir():
+        remedy = "`prerl-spec resume RUN` repeats the steps after the newest checkpoint that is there"
+        yield Finding(f"checkpoints/{final.name}", "damaged", "missing, and the run has finished with it", remedy)
 
 
 def _evaluation(folder: Path) -> Iterator[Finding]:

@@ -2,6 +2,7 @@
 
 import os
 import platform
+from collections.abc import Mapping
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -17,8 +18,10 @@ from prerl_spec.engine.policy.frozen_base import refuse_another_base, refuse_ano
 from prerl_spec.engine.record.artefacts import read_manifest, replace_manifest
 from prerl_spec.engine.record.git_state import git_state
 from prerl_spec.engine.run.session import Session
+from prerl_spec.errors import Drift
 from prerl_spec.language.secrets import masked_json
 from prerl_spec.storage.formats import FORMATS, require_same_formats
+from prerl_spec.storage.sealed import read_object
 
 _PACKAGES = (
     "prerl-spec",
@@ -59,6 +62,7 @@ def write_manifest(session: Session) -> None:
         manifest = {**_what_runs(session), FILES: files, "lineage": []}
     else:
         require_same_formats(manifest, str(session.folder))
+        _refuse_another_plan(session, manifest)
         refuse_another_base(session.policy.loaded, manifest)
         refuse_another_commit(session.policy.loaded, manifest)
         # An extended plan may name further models; those of the first start were compared before anything was loaded.
@@ -66,9 +70,27 @@ def write_manifest(session: Session) -> None:
         last = manifest["lineage"][-1]["environment"]
         changed = sorted(key for key in now if now[key] != last.get(key))
     manifest["lineage"].append(
-        {"environment": now, "hardware": asdict(detect_hardware()), "changed": changed, "bit_exact": not changed}
+        {
+            "digest": session.graph.digest,
+            "environment": now,
+            "hardware": asdict(detect_hardware()),
+            "changed": changed,
+            "bit_exact": not changed,
+        }
     )
     replace_manifest(session.folder, manifest)
+
+
+def _refuse_another_plan(session: Session, manifest: Mapping[str, Any]) -> None:
+    """Raises Drift if plan.json is neither the plan that the run went on with last nor one that has extended it."""
+    before = manifest["lineage"][-1]["digest"] if manifest["lineage"] else manifest["digest"]
+    extended = (read_object(file)["digest"] for file in session.folder.glob("plan-*.json"))
+    if before != session.graph.digest and before not in extended:
+        raise Drift(
+            f"{session.folder / 'plan.json'} has the digest {session.graph.digest[:12]}, and the run was started with "
+            f"{before[:12]}",
+            hint="restore the run's own plan.json, or start a new run",
+        )
 
 
 def _what_runs(session: Session) -> dict[str, Any]:
