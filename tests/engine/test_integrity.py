@@ -332,3 +332,8 @@ def test_a_run_in_another_format_is_refused_with_the_version_that_wrote_it(
     said = capsys.readouterr().err
     assert "was written in other formats: journal 7 (here 1)" in said
     assert "pip install prerl-spec==" in said
+
+
+def test_a_resume_does_not_read_the_copy_of_the_spec(unfinished: Path) -> None:
+    (unfinished / "spec.toml").write_bytes(b"\xff")
+    assert main(["resume", str(unfinished)]) == 0
