@@ -383,3 +383,8 @@ def test_the_plan_of_another_run_is_refused(
     (unfinished / "plan.json").write_text(compile_spec(other).plan.text())
     assert main(["resume", str(unfinished)]) == 4
     assert "and the run was started with" in capsys.readouterr().err
+
+
+def test_a_resume_does_not_read_the_copy_of_the_spec(unfinished: Path) -> None:
+    (unfinished / "spec.toml").write_bytes(b"\xff")
+    assert main(["resume", str(unfinished)]) == 0

@@ -50,7 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
         require_local_code_allowed(before, bool(arguments.local_code))
         require_met(before, folder)
         require_same_data(before)
-        graph, more = build_graph(before, (folder / "spec.toml").read_text(encoding="utf-8")), Extension(None, 0)
+        graph, more = build_graph(before, before.spec_text), Extension(None, 0)
     else:
         compiled = compile_locked(arguments.spec, overrides(arguments), locked=False, update=False)
         if reports_findings():
