@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from prerl_spec.storage.chained_lines import START, append_lines
+from prerl_spec.storage.chained_lines import START, append_lines, read_lines
 from prerl_spec.storage.disk import write_whole
 from prerl_spec.storage.frames import Frame, append_frames, encoded, read_frames
 from prerl_spec.storage.journal_frames import read_step_entries, step_file
@@ -22,6 +22,21 @@ def write_events(file: Path, events: Iterable[Mapping[str, Any]]) -> None:
 
 def write_scores(file: Path, scores: Sequence[Mapping[str, Any]]) -> None:
     write_whole(file, array_text(scores))
+
+
+def score_again(folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Replaces the scores of a run, in its events and in scores.json."""
+    events = [e for e in read_lines(folder / "events.jsonl").entries if e["event"] != "evaluate"]
+    evaluate = {
+        "event": "evaluate",
+        "phase": "base",
+        "global_step": 0,
+        "evaluator": 0,
+        "use": "lm_eval",
+        "seconds": 0.0,
+    }
+    write_events(folder / "events.jsonl", [{**evaluate, "scores": list(rows)}, *events])
+    write_scores(folder / "scores.json", rows)
 
 
 def groups_of(run: Path, step: int) -> dict[tuple[int, int], Group]:

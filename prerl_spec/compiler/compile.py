@@ -10,6 +10,7 @@ from prerl_spec.compiler.build_graph import build_graph, require_local_code_allo
 from prerl_spec.compiler.estimates.prerequisites import check_again
 from prerl_spec.compiler.graph import Graph
 from prerl_spec.compiler.hardware import detect_hardware
+from prerl_spec.compiler.past_runs.run_folder import has_begun
 from prerl_spec.compiler.plan import Plan
 from prerl_spec.compiler.planning.digest import digest_of_plan
 from prerl_spec.compiler.planning.disk import disk_need
@@ -84,7 +85,7 @@ def read_plan(file: Path) -> Plan:
     except OSError as error:
         raise UsageError(f"{file} cannot be read: {error.strerror}", hint="name a plan or a spec") from error
     except Damaged as error:
-        if error.has_check:
+        if error.has_check or has_begun(file.parent):
             raise
         raise _not_a_plan(file) from error
     except (ValueError, ValidationError) as error:

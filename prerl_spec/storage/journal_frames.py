@@ -54,6 +54,8 @@ def read_step_entries(file: Path) -> StepEntries:
             groups = {key: without_verdicts(group) for key, group in groups.items()}
         else:
             raise Damaged(f"{file}: frame {number} is of kind {frame.kind.name}, not of a step", file=file)
+    if header and file != step_file(file.parent, header["global_step"]):
+        raise Damaged(f"{file} is the journal of step {header['global_step']}", file=file)
     return StepEntries(header, groups, found)
 
 

@@ -2,8 +2,10 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +17,10 @@ from prerl_spec.engine.inspect.fsck import check_run
 from prerl_spec.engine.torture.outcome import outcome
 from prerl_spec.errors import Damaged
 from prerl_spec.evaluation.targets import find_target
+from prerl_spec.report.tables.run_tables import read_run
 from prerl_spec.storage.sealed import read_object
 from tests.engine.runs import Heard, start, steps_of
-from tests.run_files import frames_of, write_frames, write_object
+from tests.run_files import frames_of, write_frames, write_object, write_scores
 
 SPEC = (Path(__file__).parents[1] / "torture.toml").read_text(encoding="utf-8")
 UNREAD = ("spec.toml", "run.lock", "report.html", "tokenizers/", "trackers/", "evaluation/samples/")
@@ -242,8 +245,9 @@ def test_repair_does_what_can_be_done_and_leaves_the_rest(
     assert "--repair` does what can be done" in capsys.readouterr().out
     assert main(["fsck", str(unfinished), "--repair"]) == 0
     assert (unfinished / "scores.json").read_bytes() == scores
-    assert damaged(unfinished) == []
+    assert damaged(unfinished) == ["checkpoints/step-000003"], "missing now, until the run repeats it"
     assert resumed(unfinished) == 0
+    assert damaged(unfinished) == []
     assert outcome(unfinished.parent, "tortured") == outcome(whole.parent, "tortured")
 
 
@@ -388,3 +392,112 @@ def test_the_plan_of_another_run_is_refused(
 def test_a_resume_does_not_read_the_copy_of_the_spec(unfinished: Path) -> None:
     (unfinished / "spec.toml").write_bytes(b"\xff")
     assert main(["resume", str(unfinished)]) == 0
+
+
+@pytest.mark.parametrize("how", ["seal", "cut", "empty", "deleted"])
+def test_a_plan_that_cannot_be_read_starts_no_other_run(
+    unfinished: Path, spec: Path, how: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(spec.parent)
+    file = unfinished / "plan.json"
+    content = file.read_bytes()
+    changed = {"seal": content.replace(b'"seal"', b'"sdal"'), "cut": content[: len(content) // 2], "empty": b""}
+    if how == "deleted":
+        file.unlink()
+    else:
+        file.write_bytes(changed[how])
+    for command in (["run", str(spec)], ["resume", str(unfinished)], ["diff", str(unfinished), str(unfinished)]):
+        assert main(command) == 5, command
+        assert "plan.json" in capsys.readouterr().err
+    assert [f.name for f in unfinished.parent.iterdir()] == ["tortured"]
+
+
+def test_a_report_does_not_approve_of_damage(finished: Path) -> None:
+    for name in ("spec.toml", "tokenizers/corpus/tokenizer.json"):
+        flip(finished / name, 5)
+    assert main(["report", str(finished)]) == 0
+    assert damaged(finished) == ["spec.toml", "tokenizers/corpus/tokenizer.json"]
+
+
+def test_a_report_has_the_scores_of_the_events_and_refuses_any_other(
+    finished: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = read_run(finished).scores
+    (finished / "scores.json").unlink()
+    assert read_run(finished).scores == rows, "the events hold them"
+    write_scores(finished / "scores.json", [{**asdict(rows[0]), "value": 0.9}])
+    assert main(["report", str(finished)]) == 5
+    assert "scores.json: entry 0 is not a score of events.jsonl" in capsys.readouterr().err
+
+
+def test_a_checkpoint_under_the_name_of_another_step_is_damaged(
+    unfinished: Path, spec: Path, whole: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(spec.parent)
+    shutil.copytree(unfinished / "checkpoints" / "step-000001", unfinished / "checkpoints" / "step-000009")
+    (unfinished / "checkpoints" / "step-000003" / "adapter_config.json").write_text("{}")
+    assert damaged(unfinished) == ["checkpoints/step-000003", "checkpoints/step-000009"]
+    assert resumed(unfinished) == 0
+    said = capsys.readouterr().err
+    assert "checkpoint step-000009 is damaged (it is the checkpoint of step 1)" in said
+    assert "checkpoint step-000003 is damaged (adapter_config.json was added)" in said
+    assert outcome(unfinished.parent, "tortured") == outcome(whole.parent, "tortured")
+
+
+def test_a_step_is_not_taken_again_with_other_verdicts(
+    unfinished: Path, spec: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(spec.parent)
+    shutil.rmtree(unfinished / "checkpoints" / "step-000003")
+    (unfinished / "checkpoints" / "step-000003.bad").mkdir()
+    *frames, last = frames_of(unfinished, 3)
+    file = unfinished / "journal" / "step-000003.journal"
+    write_frames(file, [*frames, replace(last, header={**last.header, "rewards": [0.25, 0.75]})])
+    assert resumed(unfinished) == 5
+    assert "step-000003.journal: not what its step was trained on" in capsys.readouterr().err
+    file.unlink()
+    assert resumed(unfinished) == 5
+    assert "step-000003.journal is missing, and its step was trained on it" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("cut", [1, 3])
+def test_a_finished_run_misses_its_last_events(finished: Path, cut: int, capsys: pytest.CaptureFixture[str]) -> None:
+    scores = (finished / "scores.json").read_bytes()
+    file = finished / "events.jsonl"
+    file.write_bytes(b"".join(file.read_bytes().splitlines(keepends=True)[:-cut]))
+    assert main(["report", str(finished)]) == 5
+    assert "events that manifest.json was written after" in capsys.readouterr().err
+    assert main(["fsck", str(finished), "--repair"]) == 5
+    assert (finished / "scores.json").read_bytes() == scores, "not written from events that are incomplete"
+
+
+def test_fsck_misses_deleted_checkpoints_and_sets_none_aside_where_none_is_valid(
+    unfinished: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for step in (1, 2):
+        shutil.rmtree(unfinished / "checkpoints" / f"step-{step:06d}", ignore_errors=True)
+    assert damaged(unfinished) == ["checkpoints/step-000001"], "the end of a phase is always kept"
+    (unfinished / "checkpoints" / "step-000003" / "MANIFEST.json").unlink()
+    assert main(["fsck", str(unfinished), "--repair"]) == 5
+    assert (unfinished / "checkpoints" / "step-000003").is_dir()
+    assert "restore a checkpoint from a copy: none is valid" in capsys.readouterr().out
+
+
+def test_a_manifest_that_is_gone_is_missed(
+    unfinished: Path, spec: Path, whole: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(spec.parent)
+    (unfinished / "manifest.json").unlink()
+    assert resumed(unfinished) == 5
+    assert "manifest.json is missing, and the run has begun" in capsys.readouterr().err
+    assert main(["fsck", str(unfinished), "--repair"]) == 0
+    assert resumed(unfinished) == 0
+    assert outcome(unfinished.parent, "tortured") == outcome(whole.parent, "tortured")
+
+
+def test_two_starts_at_the_same_moment_are_one_run(spec: Path) -> None:
+    command = [sys.executable, "-m", "prerl_spec", "run", "spec.toml"]
+    starts = [subprocess.Popen(command, cwd=spec.parent, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    said = [start.communicate(timeout=120)[1] for start in starts]
+    assert sorted(start.returncode for start in starts) == [0, 2], said
+    assert [f.name for f in (spec.parent / "runs").iterdir()] == ["tortured"]

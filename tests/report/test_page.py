@@ -13,7 +13,7 @@ from prerl_spec.report.drawing.plots import LEFT, WIDTH, Curve, curve_chart, mov
 from prerl_spec.report.page.page import render, write_report
 from prerl_spec.report.tables.run_tables import Stretch, read_run
 from tests.report.runs import HOSTILE, score, write_run
-from tests.run_files import write_scores
+from tests.run_files import score_again
 
 VOID = {"meta", "br", "hr"}
 
@@ -61,7 +61,7 @@ def test_a_hostile_response_stays_text(page: str) -> None:
 def test_hostile_names_stay_text_too(tmp_path: Path) -> None:
     folder = write_run(tmp_path / "run", name=HOSTILE)
     row = score("base", 0, HOSTILE, HOSTILE, 0.5, 0, 0) | {"harness": HOSTILE, "decoding": {HOSTILE: HOSTILE}}
-    write_scores(folder / "scores.json", [row])
+    score_again(folder, [row])
     elements = Elements(render([read_run(folder)]))
     assert "img" not in elements.names()
     assert sum(name == "script" for name, _ in elements.found) == 1
@@ -178,7 +178,7 @@ def test_what_was_scored_within_phases_becomes_a_curve_and_the_phase_keeps_its_l
     values = {0: 0.1, 70: 0.3, 75: 0.35, 90: 0.5, 120: 0.6}
     phases = {0: "base", 70: "prune", 75: "prune", 90: "refine", 120: "refine"}
     rows = [score(phases[step], step, "heldout", "avg@4", value, step, step) for step, value in values.items()]
-    write_scores(run_folder / "scores.json", rows)
+    score_again(run_folder, rows)
     page = render([read_run(run_folder)])
     curve = page[page.index("<strong>heldout: avg@4") :]
     curve = curve[: curve.index("</figure>")]

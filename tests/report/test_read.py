@@ -11,7 +11,7 @@ from prerl_spec.report.tables.run_tables import Stretch, read_run
 from prerl_spec.storage.chained_lines import append_lines, read_lines
 from prerl_spec.types import Score
 from tests.report.runs import score
-from tests.run_files import write_scores
+from tests.run_files import score_again
 
 
 def append(folder: Path, *events: dict[str, object]) -> None:
@@ -101,12 +101,12 @@ def test_a_score_that_leaves_something_out_is_not_rendered(run_folder: Path, nam
     row[name] = nothing
     if nothing == "absent":
         del row[name]
-    write_scores(run_folder / "scores.json", [row])
+    score_again(run_folder, [row])
     with pytest.raises(RunFailed, match=rf"scores\.json\[0\]: a score must include {name}"):
         write_report([run_folder])
     assert not (run_folder / "report.html").exists()
 
 
 def test_a_score_before_any_token_is_complete(run_folder: Path) -> None:
-    write_scores(run_folder / "scores.json", [score("base", 0, "math500", "avg@1", 0.0, 0, 0)])
+    score_again(run_folder, [score("base", 0, "math500", "avg@1", 0.0, 0, 0)])
     assert read_run(run_folder).scores[0].generated_tokens == 0

@@ -96,5 +96,9 @@ def test_an_export_opens_with_datasets_and_holds_what_the_journal_holds(
         "response": "",
     }
     assert rows[1]["logps"] is None
+    assert main(["samples", str(run_folder), "--export", str(out)]) == 2
+    assert "attempts.parquet exists" in capsys.readouterr().err
+    assert main(["samples", str(run_folder), "--export", str(tmp_path / "x.parquet"), "--phase", "nix"]) == 2
+    out = tmp_path / "right.parquet"
     assert main(["samples", str(run_folder), "--export", str(out), "--phase", "prune", "--verdict", "right"]) == 0
     assert "8 attempts of 2 steps" in capsys.readouterr().out

@@ -4,7 +4,7 @@ import argparse
 
 from prerl_spec.cli.shared.option_values import file_path
 from prerl_spec.compiler.past_runs.run_folder import is_live
-from prerl_spec.engine.record.artefacts import note_artefacts
+from prerl_spec.engine.record.artefacts import REPORT, note_report
 from prerl_spec.report.page.page import write_report
 
 
@@ -24,7 +24,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Writes the report and prints its path."""
     page = write_report(options.runs, options.out)
-    if not is_live(page.parent):
-        note_artefacts(page.parent)
+    if page.name == REPORT and not is_live(page.parent):
+        note_report(page.parent)
     print(page)
     return 0

@@ -49,9 +49,13 @@ def run(options: argparse.Namespace) -> int:
 def _export(options: argparse.Namespace) -> int:
     from prerl_spec.report.tables.export import write_parquet
 
+    if options.export.exists():
+        raise UsageError(f"{options.export} exists", hint="name a file that does not exist: nothing is overwritten")
     files = journal_files(options.run)
-    if options.step is not None or not files:
-        files = {options.step: files[_chosen_step(options.run, options.step, None).global_step]}
+    if options.step is not None or options.phase is not None or not files:
+        _chosen_step(options.run, options.step, options.phase)
+    if options.step is not None:
+        files = {options.step: files[options.step]}
     steps = [file for file in files.values() if options.phase in (None, phase_of(file))]
     try:
         count = write_parquet(options.export, steps, options.verdict)

@@ -8,7 +8,7 @@ from prerl_spec.cli.shared.launcher import add_processes, launch, processes_to_s
 from prerl_spec.cli.shared.overrides import add_local_code
 from prerl_spec.compiler.build_graph import build_graph, require_local_code_allowed, require_same_data
 from prerl_spec.compiler.compile import read_plan, require_met
-from prerl_spec.errors import UsageError
+from prerl_spec.compiler.past_runs.run_folder import require_run_folder
 from prerl_spec.process.rank_environment import is_main
 from prerl_spec.report.terminal.progress import Progress
 
@@ -32,8 +32,7 @@ def run(arguments: argparse.Namespace) -> int:
     from prerl_spec.engine.inspect.replay import replay
 
     folder: Path = arguments.run
-    if not (folder / "plan.json").is_file():
-        raise UsageError(f"{folder} is not a run folder: it has no plan.json", hint="name the folder of a run")
+    require_run_folder(folder)
     plan = read_plan(folder / "plan.json")
     require_local_code_allowed(plan, bool(arguments.local_code))
     require_met(plan)

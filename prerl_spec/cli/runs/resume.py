@@ -17,12 +17,12 @@ from prerl_spec.cli.shared.overrides import add_overrides, overrides
 from prerl_spec.compiler.build_graph import build_graph, require_local_code_allowed, require_same_data
 from prerl_spec.compiler.compare.extension import Extension, extension
 from prerl_spec.compiler.compile import read_plan, require_met
-from prerl_spec.compiler.past_runs.run_folder import hold_run_folder, is_finished
-from prerl_spec.errors import UsageError
+from prerl_spec.compiler.past_runs.run_folder import hold_run_folder, is_finished, require_run_folder
 from prerl_spec.process.rank_environment import is_main, reports_findings
 from prerl_spec.situations import writing
 from prerl_spec.storage.chained_lines import append_lines, cut_torn_line, read_lines
 from prerl_spec.storage.disk import write_whole
+from prerl_spec.storage.run_events import read_run_events
 from prerl_spec.storage.sealed import object_text
 
 
@@ -43,8 +43,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Resumes from the newest valid checkpoint. Raises Drift (exit 4) if the spec changes the meaning of the run."""
     folder: Path = arguments.run
-    if not (folder / "plan.json").is_file():
-        raise UsageError(f"{folder} is not a run folder: it has no plan.json", hint="name the folder of a run")
+    require_run_folder(folder)
     before = read_plan(folder / "plan.json")
     if arguments.spec is None:
         require_local_code_allowed(before, bool(arguments.local_code))
@@ -57,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
             print_text(compiled.warnings, compiled.sources)
         compiled.require_prerequisites(folder)
         graph, more = compiled.graph, extension(before, compiled.plan)
-    read_lines(folder / "events.jsonl")
+    read_run_events(folder)
     if is_finished(folder) and more == Extension(None, 0):
         lost = _lost_end(folder)
         if is_main():

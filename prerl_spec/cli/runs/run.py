@@ -15,7 +15,7 @@ from prerl_spec.cli.shared.option_values import file_path
 from prerl_spec.cli.shared.overrides import add_overrides, overrides
 from prerl_spec.compiler.graph import Graph
 from prerl_spec.compiler.past_runs.model_files import require_same_model_files
-from prerl_spec.compiler.past_runs.run_folder import choose_run_folder, hold_run_folder, is_finished
+from prerl_spec.compiler.past_runs.run_folder import choose_run_folder, hold_run_folder, is_finished, one_at_a_time
 from prerl_spec.compiler.plan import Plan
 from prerl_spec.compiler.planning.disk import HINT, disk_warning
 from prerl_spec.engine.record.artefacts import note_artefacts
@@ -70,6 +70,15 @@ def run(arguments: argparse.Namespace) -> int:
         return profile(compiled)
 
     def lock_folder(stack: ExitStack) -> Path:
+        from prerl_spec.engine.record.run_inputs import write_given
+
+        place = Path(graph.run.output_dir) if arguments.run_dir is None else arguments.run_dir.parent
+        with one_at_a_time(place):
+            folder = choose(stack)
+            write_given(folder, graph)
+        return folder
+
+    def choose(stack: ExitStack) -> Path:
         folder, resuming = choose_run_folder(
             graph.run.output_dir, graph.run.name, graph.digest, run_dir=arguments.run_dir, new=arguments.new
         )

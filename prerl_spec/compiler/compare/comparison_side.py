@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from prerl_spec.compiler.compile import check_spec, read_plan
+from prerl_spec.compiler.past_runs.run_folder import require_run_folder
 from prerl_spec.compiler.plan import Plan
 from prerl_spec.compiler.planning.flat_meaning import by_id, leaves
 from prerl_spec.compiler.planning.planner import make_plan
-from prerl_spec.errors import UsageError
 
 FOUND_OUT = ("rows", "phases")
 """Leaves without a key in the spec: the content of a data set's rows, the order of the phases."""
@@ -39,8 +39,7 @@ def open_side(where: Path, overrides: Mapping[str, Any]) -> Side:
     Raises SpecInvalid for a spec with errors, UsageError for a path that is none of these.
     """
     if where.is_dir():
-        if not (where / "plan.json").is_file():
-            raise UsageError(f"{where} is not a run folder: it has no plan.json", hint="name a spec, a plan or a run")
+        require_run_folder(where)
         return _of_plan(read_plan(where / "plan.json"))
     if where.suffix == ".json":
         return _of_plan(read_plan(where))

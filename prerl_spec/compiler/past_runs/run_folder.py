@@ -7,7 +7,7 @@ import errno
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from prerl_spec.errors import Damaged, EnvironmentUnmet, UsageError
@@ -23,6 +23,7 @@ except ModuleNotFoundError:
     fcntl = None  # type: ignore[assignment]
 
 LOCK = "run.lock"
+BEGUN = ("manifest.json", "events.jsonl", "checkpoints", "journal")
 PROFILE = ".profile"
 """Suffix of the name of a calibration folder; run folders never have it."""
 _ANOTHER_FOLDER = "set run.output_dir, or --run-dir, to a folder that can be written"
@@ -50,6 +51,24 @@ def choose_run_folder(
 def new_profile_folder(output_dir: Path, name: str) -> Path:
     """A new folder for a calibration, created: the lowest free of `name.profile`, `name.profile-2` …"""
     return _lowest_free(output_dir, f"{name}{PROFILE}")
+
+
+@contextmanager
+def one_at_a_time(folder: Path) -> Iterator[None]:
+    """Within the block no other process is in such a block for the same folder: between the choice of a run folder and its
+    plan, a second start of the same spec would take another folder. Without effect on a file system without locks."""
+    if fcntl is None:
+        yield
+        return
+    with writing(folder, _ANOTHER_FOLDER):
+        make_folder(folder)
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager
@@ -114,14 +133,35 @@ def is_finished(folder: Path) -> bool:
     return last is not None and last.get("event") == "end"
 
 
+def has_begun(folder: Path) -> bool:
+    """Whether a run has written to the folder what follows its plan: such a folder is a run whatever its plan.json is."""
+    return any((folder / name).exists() for name in BEGUN)
+
+
+def require_run_folder(folder: Path) -> None:
+    """Raises UsageError if the folder is not a run folder, Damaged for a run that has begun and lacks its plan."""
+    if (folder / "plan.json").is_file():
+        return
+    if has_begun(folder):
+        raise _without_plan(folder)
+    raise UsageError(f"{folder} is not a run folder: it has no plan.json", hint="name the folder of a run")
+
+
+def _without_plan(folder: Path) -> Damaged:
+    return Damaged(f"{folder / 'plan.json'} is missing, and the run has begun", file=folder / "plan.json")
+
+
 def digest_of(folder: Path) -> str | None:
-    """The plan digest of the run in the folder, None if it is not a run folder of this version. Raises Damaged."""
+    """The plan digest of the run in the folder, None if it is not a run folder. Raises Damaged for a run that has begun
+    and whose plan is missing or was changed."""
     try:
         digest = read_object(folder / "plan.json").get("digest")
-    except (FileNotFoundError, NotADirectoryError):
+    except (FileNotFoundError, NotADirectoryError) as error:
+        if has_begun(folder):
+            raise _without_plan(folder) from error
         return None
     except Damaged as error:
-        if error.has_check:
+        if error.has_check or has_begun(folder):
             raise
         return None
     return digest if isinstance(digest, str) else None

@@ -30,11 +30,13 @@ from prerl_spec.types import Group, Prompt
 class Journal:
     """The journal of a run; every rank reads it, the main rank writes it. Raises Damaged."""
 
-    def __init__(self, folder: Path, *, writes: bool) -> None:
+    def __init__(self, folder: Path, *, writes: bool, trained_on: Mapping[int, str] | None = None) -> None:
+        """`trained_on` holds the hash (`check`) of each journal file that the run's events say a step was trained on."""
         self.folder = folder
+        self._trained_on = trained_on or {}
         self._writes = writes
         self._documents: dict[str, _DocumentsFile] = {}
-        if old := sorted(folder.glob("*.jsonl")):
+        if old := sorted([*folder.glob("step-*.jsonl"), *folder.glob("documents-*.jsonl")]):
             raise Damaged(
                 f"{old[0]} was written by an earlier version of prerl-spec, whose journals have no checksums",
                 file=old[0],
@@ -47,7 +49,19 @@ class Journal:
     def open_step(self, phase: str, step: int, global_step: int) -> "StepJournal":
         """The journal of one step, with the entries that an interrupted process has written."""
         header = {"phase": phase, "step": step, "global_step": global_step}
-        return StepJournal(step_file(self.folder, global_step), header, writes=self._writes)
+        file = step_file(self.folder, global_step)
+        self._require_what_was_trained_on(file, self._trained_on.get(global_step))
+        return StepJournal(file, header, writes=self._writes)
+
+    def _require_what_was_trained_on(self, file: Path, check: str | None) -> None:
+        """Raises Damaged if a step is about to be taken again with other verdicts. One whose journal was put aside, as
+        NAME.bad, is sampled again."""
+        if check is None or any(file.parent.glob(f"{file.name}*.bad")):
+            return
+        if not file.is_file():
+            raise Damaged(f"{file} is missing, and its step was trained on it", file=file)
+        if sha256_start(file.read_bytes()) != check:
+            raise Damaged(f"{file}: not what its step was trained on", file=file)
 
     def check(self, global_step: int) -> str | None:
         """A hash of the step's file, on the rank that writes; None for a step that samples nothing."""

@@ -1,22 +1,23 @@
 """Checks every byte of a run folder that the run reads again, and repairs what can be repaired without guessing."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain, count
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from prerl_spec.compiler.compile import read_plan
 from prerl_spec.engine.record import checkpoint
-from prerl_spec.engine.record.artefacts import MANIFEST, artefacts, read_manifest
-from prerl_spec.engine.record.events import scores_of
+from prerl_spec.engine.record.artefacts import artefacts, read_manifest
 from prerl_spec.errors import Damaged, PrerlError
 from prerl_spec.storage import disk
-from prerl_spec.storage.chained_lines import cut_torn_line, last_line, read_lines
+from prerl_spec.storage.chained_lines import cut_torn_line, read_lines
 from prerl_spec.storage.checks import sha256_start
 from prerl_spec.storage.frames import cut_torn_frame, read_frames
 from prerl_spec.storage.journal_frames import SUFFIX, read_step_entries, step_file
+from prerl_spec.storage.run_events import HEAD, MANIFEST, begins_with, scores_of
 from prerl_spec.storage.sealed import array_text, read_array, read_object
 
 State = Literal["ok", "torn", "damaged"]
@@ -71,26 +72,28 @@ def _manifest(folder: Path) -> Finding:
     except Damaged as error:
         remedy = f"renamed to {MANIFEST}.bad; {_NEW_MANIFEST}"
         return Finding(MANIFEST, "damaged", error.message, remedy, repair=lambda: _aside(folder / MANIFEST))
-    return Finding(MANIFEST, "damaged", "missing", _NEW_MANIFEST)
+    if _has_bad(folder / MANIFEST):
+        return Finding(MANIFEST, "damaged", "missing", _NEW_MANIFEST)
+    lost = folder / f"{MANIFEST}.bad"
+    remedy = f"noted as lost in {lost.name}; {_NEW_MANIFEST}"
+    return Finding(MANIFEST, "damaged", "missing", remedy, repair=lambda: disk.write_whole(lost, ""))
+
+
+def _has_bad(file: Path) -> bool:
+    return any(file.parent.glob(f"{file.name}*.bad"))
 
 
 def _events(folder: Path) -> Finding:
     file = folder / "events.jsonl"
+    remedy = "restore it from a copy: nothing else holds all events"
     try:
         found = read_lines(file)
     except Damaged as error:
-        return Finding(
-            "events.jsonl", "damaged", error.message, "restore it from a copy: nothing else holds all events"
-        )
-    try:
-        saved = checkpoint.newest(folder / "checkpoints")
-    except Damaged:
-        saved = None  # every checkpoint is a finding of its own
-    if saved is not None:
-        num_events, head = saved.state["events"]["count"], saved.state["events"]["chain"]
-        if len(found.chains) < num_events or (num_events and found.chains[num_events - 1] != head):
-            detail = f"its first {num_events} events are not those that {saved.folder.name} was written after"
-            return Finding("events.jsonl", "damaged", detail, "restore it from a copy: nothing else holds all events")
+        return Finding("events.jsonl", "damaged", error.message, remedy)
+    for holder, head in _heads(folder):
+        if not begins_with(found, head):
+            detail = f"its first {head['count']} events are not those that {holder} was written after"
+            return Finding("events.jsonl", "damaged", detail, remedy)
     if found.torn:
         return Finding(
             "events.jsonl",
@@ -102,12 +105,22 @@ def _events(folder: Path) -> Finding:
     return Finding("events.jsonl", "ok")
 
 
+def _heads(folder: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Who holds a head of the events, and the head."""
+    with suppress(Damaged):  # each of them is a finding of its own
+        if (saved := checkpoint.newest(folder / "checkpoints")) is not None:
+            yield saved.folder.name, saved.state[HEAD]
+    with suppress(Damaged):
+        manifest = read_manifest(folder)
+        if manifest is not None and HEAD in manifest:
+            yield MANIFEST, manifest[HEAD]
+
+
 def _scores(folder: Path) -> Finding:
     file = folder / "scores.json"
-    try:
+    recorded = None
+    if _events(folder).state != "damaged":
         recorded = scores_of(read_lines(folder / "events.jsonl").entries)
-    except Damaged:
-        recorded = None
     try:
         found = read_array(file) if file.is_file() else []
         if recorded is None or json.loads(json.dumps(recorded)) == found:
@@ -166,24 +179,31 @@ def _journal_file(file: Path, trained_on: str | None) -> Finding:
 
 def _checkpoints(folder: Path) -> Iterator[Finding]:
     root = folder / "checkpoints"
-    for saved in checkpoint.folders(root):
+    found = {saved: checkpoint.problems(saved) for saved in checkpoint.folders(root)}
+    for saved, problems in found.items():
         name = f"checkpoints/{saved.name}"
-        if found := checkpoint.problems(saved):
-            remedy = (
-                f"renamed to {saved.name}.bad; `prerl-spec resume RUN` starts from an older checkpoint and repeats the steps "
-                "after it"
-            )
-            yield Finding(name, "damaged", "; ".join(found), remedy, repair=lambda saved=saved: _aside(saved))  # type: ignore[misc]
-        else:
+        if not problems:
             yield Finding(name, "ok")
+        elif all(found.values()):
+            yield Finding(name, "damaged", "; ".join(problems), "restore a checkpoint from a copy: none is valid")
+        else:
+            remedy = f"renamed to {saved.name}.bad; `prerl-spec resume RUN` repeats the steps after an older checkpoint"
+            yield Finding(name, "damaged", "; ".join(problems), remedy, repair=lambda saved=saved: _aside(saved))  # type: ignore[misc]
+    for step in sorted(_kept_steps(folder)):
+        if not (missing := root / checkpoint.folder_name(step)).is_dir():
+            remedy = "restore it from a copy; `prerl-spec resume RUN` repeats the steps after the newest that is there"
+            yield Finding(f"checkpoints/{missing.name}", "damaged", "missing, and the run had committed it", remedy)
+
+
+def _kept_steps(folder: Path) -> set[int]:
+    """The steps whose checkpoints are never removed: phase ends, and the newest."""
     try:
-        last = last_line(folder / "events.jsonl") or {}
+        events = read_lines(folder / "events.jsonl").entries
     except Damaged:
-        return
-    final = root / checkpoint.folder_name(last.get("global_step", 0))
-    if last.get("event") == "end" and last["global_step"] and not final.is_dir():
-        remedy = "`prerl-spec resume RUN` repeats the steps after the newest checkpoint that is there"
-        yield Finding(f"checkpoints/{final.name}", "damaged", "missing, and the run has finished with it", remedy)
+        return set()
+    committed = [e["global_step"] for e in events if e["event"] == "checkpoint"]
+    ends = {e["global_step"] for e in events if e["event"] == "phase" and e["state"] == "end"}
+    return {*ends.intersection(committed), *committed[-1:]}
 
 
 def _evaluation(folder: Path) -> Iterator[Finding]:

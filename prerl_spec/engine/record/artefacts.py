@@ -8,14 +8,17 @@ from hashlib import file_digest
 from pathlib import Path
 from typing import Any
 
+from prerl_spec.storage.run_events import HEAD, MANIFEST, head_of, read_run_events
 from prerl_spec.storage.sealed import read_object, write_object
 
-MANIFEST = "manifest.json"
+REPORT = "report.html"
+ONCE = ("plan.json", "spec.toml", "tokenizers/")
+"""Written once, plan and spec again where a run is extended."""
 KEPT = (
     "plan.json",
     "spec.toml",
     "scores.json",
-    "report.html",
+    REPORT,
     "tokenizers/*/*",
     "checkpoints/step-*/MANIFEST.json",
 )
@@ -29,10 +32,25 @@ def artefacts(folder: Path) -> dict[str, str]:
 
 
 def note_artefacts(folder: Path) -> None:
-    """Writes the hashes into the manifest; a no-op if the run has no manifest yet."""
+    """Writes the hashes and the head of the events into the manifest; a no-op if the run has no manifest yet.
+
+    A hash of what is written once stays as it was first recorded: hashing it again would approve of damage.
+    """
+    manifest = read_manifest(folder)
+    if manifest is None:
+        return
+    now, before = artefacts(folder), manifest.get("artefacts", {})
+    once = {name: found for name, found in before.items() if name.startswith(ONCE)}
+    head = head_of(read_run_events(folder))
+    replace_manifest(folder, {**manifest, "artefacts": {**now, **once}, HEAD: head})
+
+
+def note_report(folder: Path) -> None:
+    """Writes the hash of report.html alone, which `report` has written anew."""
     manifest = read_manifest(folder)
     if manifest is not None:
-        replace_manifest(folder, {**manifest, "artefacts": artefacts(folder)})
+        hashes = {**manifest.get("artefacts", {}), REPORT: _sha256(folder / REPORT)}
+        replace_manifest(folder, {**manifest, "artefacts": hashes})
 
 
 def read_manifest(folder: Path) -> dict[str, Any] | None:

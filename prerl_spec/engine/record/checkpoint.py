@@ -24,6 +24,8 @@ from prerl_spec.storage import disk
 from prerl_spec.storage.sealed import object_text, read_object
 
 MANIFEST = "MANIFEST.json"
+LOADED = (".json", ".safetensors", ".jinja", ".model", ".bin", ".py")
+"""Suffixes of what transformers and peft load from a folder."""
 _NAME = re.compile(r"step-(\d{6}|[1-9]\d{6,})")
 
 
@@ -97,7 +99,7 @@ def newest(root: Path, *, at_most: int | None = None) -> Saved | None:
             continue
         found = problems(folder)
         if not found:
-            state = json.loads((folder / "trainer" / "state.json").read_text(encoding="utf-8"))
+            state = _state(folder)
             return Saved(folder, int(state["global_step"]), state, tuple(passed_over))
         passed_over.append(f"checkpoint {folder.name} is damaged ({found[0]})")
     if passed_over:
@@ -130,7 +132,23 @@ def problems(folder: Path, *, whole: bool = True) -> list[str]:
     except (OSError, Damaged) as error:
         return [f"{MANIFEST} cannot be used: {error}"]
     found = {name: _entry(folder / name) for name in listed if whole or (folder / name).is_file()}
-    return [f"{name} is missing or differs" for name, entry in found.items() if entry != listed[name]]
+    differing = [f"{name} is missing or differs" for name, entry in found.items() if entry != listed[name]]
+    if differing or not whole:
+        return differing
+    if folder.name != folder_name(step := _state(folder)["global_step"]):
+        return [f"it is the checkpoint of step {step}"]
+    return [f"{name} was added" for name in sorted(_loaded(folder) - set(listed) - {MANIFEST})]
+
+
+def _state(folder: Path) -> dict[str, Any]:
+    state = json.loads((folder / "trainer" / "state.json").read_text(encoding="utf-8"))
+    assert isinstance(state, dict)
+    return state
+
+
+def _loaded(folder: Path) -> set[str]:
+    """The files of a folder that a loader may read: an adapter_config.json, say, makes another model of it."""
+    return {f.relative_to(folder).as_posix() for f in folder.rglob("*") if f.suffix in LOADED and f.is_file()}
 
 
 def folders(root: Path) -> list[Path]:

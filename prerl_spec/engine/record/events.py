@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -107,20 +107,14 @@ class EventLog:
                 self._chains.append(append_lines(self.file, [entry], self.head.chain))
         return entry
 
+    def step_hashes(self) -> dict[int, dict[str, Any]]:
+        """The hashes of each step that the log held when it was opened, by global step."""
+        return {step: event["hashes"] for step, event in self._steps.items()}
+
     def phase_ends(self) -> list[tuple[str, int]]:
         """(phase, global step) of every phase end so far, in order of occurrence."""
         ends = [e for e in self.past if e["event"] == "phase" and e["state"] == "end"]
         return [(e["phase"], e["global_step"]) for e in ends]
-
-
-def scores_of(events: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The rows of scores.json: all scores so far, a later one in place of an earlier one of the same key."""
-    rows: dict[tuple[Any, ...], dict[str, Any]] = {}
-    for event in events:
-        for score in event["scores"] if event["event"] == "evaluate" else ():
-            key = tuple(score[name] for name in ("phase", "global_step", "task", "metric", "seed"))
-            rows[*key, event["evaluator"]] = score
-    return list(rows.values())
 
 
 def _result(step: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from prerl_spec.compiler.graph import Named, Phase, evaluation_sampler, evaluation_verifier
 from prerl_spec.engine.batches.source import decoding_of
-from prerl_spec.engine.record.events import EventLog, scores_of
+from prerl_spec.engine.record.events import EventLog
 from prerl_spec.engine.record.tracking import Trackers
 from prerl_spec.engine.run.evaluation_site import EvaluationPoint, EvaluationSetup, build_site
 from prerl_spec.engine.run.kept_rounds import forget_rounds
@@ -16,6 +16,7 @@ from prerl_spec.engine.run.session import Session
 from prerl_spec.engine.run.shared_calls import SharedCalls, sampling_conditions
 from prerl_spec.registry.kinds.evaluator import EvaluationSite, Evaluator
 from prerl_spec.storage.disk import write_whole
+from prerl_spec.storage.run_events import scores_of
 from prerl_spec.storage.sealed import array_text
 from prerl_spec.types import Rendering, Score
 

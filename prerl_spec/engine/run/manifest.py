@@ -18,9 +18,11 @@ from prerl_spec.engine.policy.frozen_base import refuse_another_base, refuse_ano
 from prerl_spec.engine.record.artefacts import read_manifest, replace_manifest
 from prerl_spec.engine.record.git_state import git_state
 from prerl_spec.engine.run.session import Session
-from prerl_spec.errors import Drift
+from prerl_spec.errors import Damaged, Drift
 from prerl_spec.language.secrets import masked_json
+from prerl_spec.storage.chained_lines import read_lines
 from prerl_spec.storage.formats import FORMATS, require_same_formats
+from prerl_spec.storage.run_events import EVENTS, MANIFEST
 from prerl_spec.storage.sealed import read_object
 
 _PACKAGES = (
@@ -59,6 +61,7 @@ def write_manifest(session: Session) -> None:
     now, changed = environment(session), list[str]()
     files = hash_model_files(Plan.from_json(session.graph.plan))
     if manifest is None:
+        _require_first_start(session.folder)
         manifest = {**_what_runs(session), FILES: files, "lineage": []}
     else:
         require_same_formats(manifest, str(session.folder))
@@ -69,6 +72,11 @@ def write_manifest(session: Session) -> None:
         manifest[FILES] = {**files, **manifest.get(FILES, {})}
         last = manifest["lineage"][-1]["environment"]
         changed = sorted(key for key in now if now[key] != last.get(key))
+    if manifest["lineage"] and manifest["lineage"][-1]["digest"] != session.graph.digest:
+        # Extended: plan and spec were written again.
+        manifest["artefacts"] = {
+            k: v for k, v in manifest.get("artefacts", {}).items() if k not in ("plan.json", "spec.toml")
+        }
     manifest["lineage"].append(
         {
             "digest": session.graph.digest,
@@ -79,6 +87,13 @@ def write_manifest(session: Session) -> None:
         }
     )
     replace_manifest(session.folder, manifest)
+
+
+def _require_first_start(folder: Path) -> None:
+    """Raises Damaged if a run that has written events lacks its manifest, unless that was put aside as damaged."""
+    file = folder / MANIFEST
+    if read_lines(folder / EVENTS).entries and not any(folder.glob(f"{MANIFEST}*.bad")):
+        raise Damaged(f"{file} is missing, and the run has begun", file=file)
 
 
 def _refuse_another_plan(session: Session, manifest: Mapping[str, Any]) -> None:

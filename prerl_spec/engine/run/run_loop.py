@@ -32,7 +32,11 @@ class RunLoop:
         self.ranks = session.ranks
         self.events = events
         self.trackers = trackers
-        self.journal = Journal(session.folder / "journal", writes=writes and session.ranks.is_main)
+        self.journal = Journal(
+            session.folder / "journal",
+            writes=writes and session.ranks.is_main,
+            trained_on={k: hashes["journal"] for k, hashes in events.step_hashes().items() if hashes["journal"]},
+        )
         self.evaluations = Evaluations(session, events, trackers)
         self.reference = session.freeze_reference_and_shard()
         self.commits = Commits(session, events, self.reference, self._moments)
@@ -61,12 +65,12 @@ class RunLoop:
                 self._record_artefacts()
                 self._enter_next_phase(phase)
             self.evaluations.score_at("end", self.position)
-            self._record_artefacts()
         except Interrupted:
             if not self.session.signals.at_once:
                 self.commits.commit(self.position)
             raise
         self.events.write("end", global_step=self.position.global_step)
+        self._record_artefacts()
 
     def _step(self, runner: PhaseRunner) -> None:
         """Takes one step, advances the position, and writes the step's event and metrics."""

@@ -7,7 +7,8 @@ from typing import Any
 
 from prerl_spec.compiler.past_runs.run_folder import numbered
 from prerl_spec.engine.record import checkpoint
-from prerl_spec.engine.record.events import read_events, scores_of
+from prerl_spec.engine.record.events import read_events
+from prerl_spec.storage.run_events import scores_of
 from prerl_spec.storage.sealed import read_array
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from prerl_spec.errors import RunFailed, UsageError
-from prerl_spec.storage.chained_lines import read_lines
+from prerl_spec.storage.run_events import read_run_events, require_known_scores, scores_of
 from prerl_spec.storage.sealed import read_array, read_object
 from prerl_spec.types import Score, StepRecord
 
@@ -80,7 +80,7 @@ def read_run(folder: Path) -> RunRecord:
     """
     if not (folder / "events.jsonl").is_file():
         raise UsageError(f"{folder} is not a run folder: it has no events.jsonl", hint="name the folder of a run")
-    events = read_lines(folder / "events.jsonl").entries
+    events = read_run_events(folder).entries
     steps: dict[int, StepRecord] = {}
     taken: dict[int, StepRecord] = {}
     for event in events:
@@ -97,7 +97,7 @@ def read_run(folder: Path) -> RunRecord:
         folder=folder,
         name=str(plan.get("name") or folder.resolve().name),
         steps=tuple(steps[k] for k in sorted(steps)),
-        scores=read_scores(folder),
+        scores=read_scores(folder, events),
         seconds=seconds_of(events),
         warnings=tuple(dict.fromkeys(str(e.get("message", "")) for e in events if e.get("event") == "warning")),
         num_resumes=sum(e.get("event") == "resume" for e in events),
@@ -108,13 +108,13 @@ def read_run(folder: Path) -> RunRecord:
     )
 
 
-def read_scores(folder: Path) -> tuple[Score, ...]:
-    """The scores of scores.json, empty if there is none yet. Raises Damaged, and RunFailed for a score with missing fields."""
+def read_scores(folder: Path, events: Sequence[Mapping[str, Any]]) -> tuple[Score, ...]:
+    """The scores of the events, which scores.json repeats. Raises Damaged where the file says anything else, and
+    RunFailed for a score with missing fields."""
     file = folder / "scores.json"
-    if not file.is_file():
-        return ()
-    rows = read_array(file)
-    return tuple(complete_score(row, f"{file}[{index}]") for index, row in enumerate(rows))
+    if file.is_file():
+        require_known_scores(file, read_array(file), events)
+    return tuple(complete_score(row, f"{file}[{index}]") for index, row in enumerate(scores_of(events)))
 
 
 def complete_score(row: Any, where: str) -> Score:
