@@ -26,6 +26,7 @@ LOCK = "run.lock"
 BEGUN = ("manifest.json", "events.jsonl", "checkpoints", "journal")
 PROFILE = ".profile"
 """Suffix of the name of a calibration folder; run folders never have it."""
+_CALIBRATION = re.compile(rf"{re.escape(PROFILE)}(-[0-9]+)?$")
 _ANOTHER_FOLDER = "set run.output_dir, or --run-dir, to a folder that can be written"
 _NO_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
 
@@ -134,8 +135,9 @@ def is_finished(folder: Path) -> bool:
 
 
 def has_begun(folder: Path) -> bool:
-    """Whether a run has written to the folder what follows its plan: such a folder is a run whatever its plan.json is."""
-    return any((folder / name).exists() for name in BEGUN)
+    """Whether a run has written to the folder what follows its plan: such a folder is a run whatever its plan.json is. A
+    calibration has no plan."""
+    return not _CALIBRATION.search(folder.name) and any((folder / name).exists() for name in BEGUN)
 
 
 def require_run_folder(folder: Path) -> None:
