@@ -501,3 +501,18 @@ def test_two_starts_at_the_same_moment_are_one_run(spec: Path) -> None:
     said = [start.communicate(timeout=120)[1] for start in starts]
     assert sorted(start.returncode for start in starts) == [0, 2], said
     assert [f.name for f in (spec.parent / "runs").iterdir()] == ["tortured"]
+
+
+def test_far_from_a_checkpoint_the_credit_alone_is_recomputed(
+    finished: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("prerl_spec.engine.inspect.replay_credit.NEAR", 0)
+    assert main(["replay", str(finished), "--step", "4"]) == 0
+    said = capsys.readouterr().out
+    assert said == (
+        "the nearest checkpoint is 1 steps away: the credit alone; --far recomputes all 1 steps\n"
+        "step 4 (refine): credit equal\n"
+    )
+    assert main(["replay", str(finished), "--step", "4", "--far"]) == 0
+    assert "weights equal" in capsys.readouterr().out
+    assert main(["replay", str(finished), "--step", "1"]) == 2, "documents have no journal of responses"

@@ -4,15 +4,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from prerl_spec.engine.training.gradient_free_logprobs import GradientFree
 from prerl_spec.errors import RunFailed
 from prerl_spec.needs import Credit, Need, View
 from prerl_spec.registry.kinds.objective import Objective
+from prerl_spec.storage.checks import sha256_start
 from prerl_spec.types import Array, Step
 
 
@@ -68,9 +68,15 @@ class Minibatch:
         return {view: sorted(samples) for view, samples in sorted(wanted.items(), key=lambda item: item[0].name)}
 
 
-def split_batch(
-    batch: Step, objective: Objective, vectors: GradientFree, updates_per_batch: int
-) -> tuple[Minibatch, ...]:
+class Vectors(Protocol):
+    """What credit reads: one vector over the trained tokens for each Need."""
+
+    def read(self, needs: Iterable[Need], samples: range) -> Mapping[Need, Array]:
+        """The vectors of consecutive samples of the batch."""
+        ...
+
+
+def split_batch(batch: Step, objective: Objective, vectors: Vectors, updates_per_batch: int) -> tuple[Minibatch, ...]:
     """Splits a batch into minibatches of whole groups and computes their credit, reading from `vectors`.
 
     Raises RunFailed if a part's credit is not one finite number for each trained token.
@@ -83,6 +89,12 @@ def split_batch(
         credits = tuple(PartCredit(p, _credit(p, step, vectors.read(p.reads(), samples))) for p in objective.parts())
         found.append(Minibatch(index, step, samples, credits))
     return tuple(found)
+
+
+def credit_check(minibatches: Sequence[Minibatch]) -> str:
+    """A hash of all advantages and weights of a batch, as float64."""
+    credits = [credit for minibatch in minibatches for _, credit in minibatch.credits]
+    return sha256_start(b"".join(v.astype("<f8").tobytes() for c in credits for v in (c.advantage_N, c.weight_N)))
 
 
 def samples_to_score(needs: Iterable[Need], minibatches: Sequence[Minibatch]) -> Mapping[Need, set[int]]:

@@ -19,12 +19,11 @@ from prerl_spec.engine.policy.reference import Reference
 from prerl_spec.engine.processes.ranks import Ranks
 from prerl_spec.engine.processes.seeds import named_seed
 from prerl_spec.engine.training.gradient_free_logprobs import GradientFree
-from prerl_spec.engine.training.minibatch import Minibatch, PartCredit, samples_to_score, split_batch
+from prerl_spec.engine.training.minibatch import Minibatch, PartCredit, credit_check, samples_to_score, split_batch
 from prerl_spec.engine.training.updater import Updater, UpdateRecord
 from prerl_spec.errors import RunFailed
-from prerl_spec.needs import Credit, Need
+from prerl_spec.needs import Need
 from prerl_spec.registry.kinds.objective import Objective
-from prerl_spec.storage.checks import sha256_start
 from prerl_spec.types import Array, Step
 
 
@@ -75,7 +74,7 @@ class Trainer:
             loss=sum(losses) / max(1, len(losses)),
             trained_tokens=sum(m.num_weighted_tokens for m in minibatches),
             groups_with_signal=sum(m.num_groups_with_signal for m in minibatches),
-            credit=_check([credit for minibatch in minibatches for _, credit in minibatch.credits]),
+            credit=credit_check(minibatches),
         )
 
     def _accumulate(self, minibatch: Minibatch, needs: Needs, known: Mapping[Need, Array]) -> float:
@@ -124,10 +123,6 @@ class Trainer:
         if adapter is None or self.objective.uses_rollouts:
             return nullcontext()
         return adapter.dropping(named_seed(minibatch.step.phase, minibatch.step.global_step, minibatch.index))
-
-
-def _check(credits: Sequence[Credit]) -> str:
-    return sha256_start(b"".join(v.astype("<f8").tobytes() for c in credits for v in (c.advantage_N, c.weight_N)))
 
 
 def pass_loss(one: Pass, credits: Sequence[PartCredit], vectors: Mapping[Need, Tensor], device: torch.device) -> Tensor:
