@@ -37,7 +37,7 @@ def launch(folder: Path, text: str = VLLM) -> "subprocess.Popen[str]":
 
 def wait_for(file: Path, word: str, seconds: float = 240) -> None:
     deadline = time.monotonic() + seconds
-    while not (file.exists() and word in file.read_text()):
+    while not (file.exists() and word.encode() in file.read_bytes()):
         assert time.monotonic() < deadline, f"{file} never said {word}"
         time.sleep(0.02)
 
