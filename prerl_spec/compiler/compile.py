@@ -10,7 +10,7 @@ from prerl_spec.compiler.build_graph import build_graph, require_local_code_allo
 from prerl_spec.compiler.estimates.prerequisites import check_again
 from prerl_spec.compiler.graph import Graph
 from prerl_spec.compiler.hardware import detect_hardware
-from prerl_spec.compiler.past_runs.run_folder import has_begun
+from prerl_spec.compiler.past_runs.run_folder import has_begun, require_run_folder
 from prerl_spec.compiler.plan import Plan
 from prerl_spec.compiler.planning.digest import digest_of_plan
 from prerl_spec.compiler.planning.disk import disk_need
@@ -96,6 +96,19 @@ def read_plan(file: Path) -> Plan:
             file=file,
             hint=f"it was changed, or written by another version (by {plan.prerl_spec}): plan again",
         )
+    return plan
+
+
+def read_run_plan(folder: Path, *, local_code: bool) -> Plan:
+    """The plan of a run, ready to be built here: its Python files allowed, its needs met, its data unchanged.
+
+    Raises UsageError for a folder that is no run, EnvironmentUnmet, Drift, Damaged.
+    """
+    require_run_folder(folder)
+    plan = read_plan(folder / "plan.json")
+    require_local_code_allowed(plan, local_code)
+    require_met(plan, folder)
+    require_same_data(plan)
     return plan
 
 

@@ -3,13 +3,14 @@
 import argparse
 from pathlib import Path
 
-from prerl_spec.compiler.past_runs.run_folder import is_live
+from prerl_spec.cli.shared.option_values import file_path
+from prerl_spec.compiler.past_runs.run_folder import has_begun, is_live
 from prerl_spec.errors import UsageError
 
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments to `parser`."""
-    parser.add_argument("run", type=Path, metavar="RUN", help="a run folder")
+    parser.add_argument("run", type=file_path, metavar="RUN", help="a run folder")
     parser.add_argument(
         "--repair",
         action="store_true",
@@ -22,7 +23,7 @@ def run(arguments: argparse.Namespace) -> int:
     from prerl_spec.engine.inspect.fsck import check_run
 
     folder: Path = arguments.run
-    if not (folder / "plan.json").is_file() and not (folder / "events.jsonl").is_file():
+    if not (folder / "plan.json").is_file() and not has_begun(folder):
         raise UsageError(f"{folder} is not a run folder: it has no plan.json", hint="name the folder of a run")
     if arguments.repair and is_live(folder):
         raise UsageError(f"the run in {folder} is live", hint="wait for its end, or interrupt it, and repair it then")

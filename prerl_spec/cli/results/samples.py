@@ -23,7 +23,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--verdict", choices=VERDICTS, help="show only attempts with this verdict")
     parser.add_argument(
         "--export",
-        type=Path,
+        type=file_path,
         metavar="FILE.parquet",
         help="write the attempts with tokens and log-probabilities to a Parquet file instead: of every step, or as chosen",
     )

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prerl_spec.cli.shared.launcher import add_processes, launch, processes_to_start
+from prerl_spec.cli.shared.option_values import file_path
 from prerl_spec.cli.shared.overrides import add_local_code
-from prerl_spec.compiler.build_graph import build_graph, require_local_code_allowed, require_same_data
-from prerl_spec.compiler.compile import read_plan, require_met
-from prerl_spec.compiler.past_runs.run_folder import require_run_folder
+from prerl_spec.compiler.build_graph import build_graph
+from prerl_spec.compiler.compile import read_run_plan
+from prerl_spec.compiler.past_runs.model_files import require_same_model_files
 from prerl_spec.process.rank_environment import is_main
 from prerl_spec.report.terminal.progress import Progress
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments to `parser`."""
-    parser.add_argument("run", type=Path, metavar="RUN", help="a run folder")
+    parser.add_argument("run", type=file_path, metavar="RUN", help="a run folder")
     parser.add_argument(
         "--step",
         type=int,
@@ -43,11 +44,8 @@ def run(arguments: argparse.Namespace) -> int:
     from prerl_spec.engine.inspect.replay_credit import NEAR, replay_credit, steps_away
 
     folder: Path = arguments.run
-    require_run_folder(folder)
-    plan = read_plan(folder / "plan.json")
-    require_local_code_allowed(plan, bool(arguments.local_code))
-    require_met(plan)
-    require_same_data(plan)
+    plan = read_run_plan(folder, local_code=bool(arguments.local_code))
+    require_same_model_files(folder, plan)
     graph = build_graph(plan, plan.spec_text)
     if not arguments.far and (away := steps_away(folder, arguments.step)) > NEAR:
         print(f"the nearest checkpoint is {away} steps away: the credit alone; --far recomputes all {away} steps")

@@ -14,9 +14,9 @@ from prerl_spec.cli.shared.launcher import add_processes
 from prerl_spec.cli.shared.locked import compile_locked
 from prerl_spec.cli.shared.option_values import file_path
 from prerl_spec.cli.shared.overrides import add_overrides, overrides
-from prerl_spec.compiler.build_graph import build_graph, require_local_code_allowed, require_same_data
+from prerl_spec.compiler.build_graph import build_graph
 from prerl_spec.compiler.compare.extension import Extension, extension
-from prerl_spec.compiler.compile import read_plan, require_met
+from prerl_spec.compiler.compile import read_plan, read_run_plan
 from prerl_spec.compiler.past_runs.run_folder import hold_run_folder, is_finished, require_run_folder
 from prerl_spec.process.rank_environment import is_main, reports_findings
 from prerl_spec.situations import writing
@@ -43,14 +43,12 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Resumes from the newest valid checkpoint. Raises Drift (exit 4) if the spec changes the meaning of the run."""
     folder: Path = arguments.run
-    require_run_folder(folder)
-    before = read_plan(folder / "plan.json")
     if arguments.spec is None:
-        require_local_code_allowed(before, bool(arguments.local_code))
-        require_met(before, folder)
-        require_same_data(before)
+        before = read_run_plan(folder, local_code=bool(arguments.local_code))
         graph, more = build_graph(before, before.spec_text), Extension(None, 0)
     else:
+        require_run_folder(folder)
+        before = read_plan(folder / "plan.json")
         compiled = compile_locked(arguments.spec, overrides(arguments), locked=False, update=False)
         if reports_findings():
             print_text(compiled.warnings, compiled.sources)

@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from prerl_spec.cli.shared.option_values import positive
+from prerl_spec.cli.shared.option_values import file_path, positive
 from prerl_spec.cli.shared.overrides import add_overrides, overrides
 from prerl_spec.compiler.compile import compile_spec
 from prerl_spec.errors import UsageError
@@ -14,7 +14,7 @@ from prerl_spec.errors import UsageError
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments to `parser`."""
-    parser.add_argument("spec", type=Path, metavar="SPEC", help="a spec whose run takes seconds, for one process")
+    parser.add_argument("spec", type=file_path, metavar="SPEC", help="a spec whose run takes seconds, for one process")
     parser.add_argument("--kills", type=positive, metavar="N", help="kill N runs with SIGKILL at random times")
     parser.add_argument(
         "--crashes",
@@ -35,7 +35,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--keep",
-        type=Path,
+        type=file_path,
         metavar="DIR",
         help="work in DIR, a new or empty folder, and keep the runs that differ there",
     )

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain, count
 from pathlib import Path
 from typing import Any, Literal
@@ -188,7 +189,7 @@ def _checkpoints(folder: Path) -> Iterator[Finding]:
             yield Finding(name, "damaged", "; ".join(problems), "restore a checkpoint from a copy: none is valid")
         else:
             remedy = f"renamed to {saved.name}.bad; `prerl-spec resume RUN` repeats the steps after an older checkpoint"
-            yield Finding(name, "damaged", "; ".join(problems), remedy, repair=lambda saved=saved: _aside(saved))  # type: ignore[misc]
+            yield Finding(name, "damaged", "; ".join(problems), remedy, repair=partial(_aside, saved))
     for step in sorted(_kept_steps(folder)):
         if not (missing := root / checkpoint.folder_name(step)).is_dir():
             remedy = "restore it from a copy; `prerl-spec resume RUN` repeats the steps after the newest that is there"
@@ -213,7 +214,7 @@ def _evaluation(folder: Path) -> Iterator[Finding]:
             read_object(file)
         except Damaged as error:
             remedy = "removed; scored again where it is needed"
-            yield Finding(name, "damaged", error.message, remedy, repair=lambda file=file: disk.remove(file))  # type: ignore[misc]
+            yield Finding(name, "damaged", error.message, remedy, repair=partial(disk.remove, file))
         else:
             yield Finding(name, "ok")
 

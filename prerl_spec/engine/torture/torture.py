@@ -61,11 +61,11 @@ class Torture:
         first = run_forked(self._graph, folder, kill_after=moment)
         return self._finish(f"kill {number}: SIGKILL after {moment:.2f} s (exit {first.code})", folder)
 
-    def crash(self, number: int, variant: int = 0) -> Trial:
+    def crash(self, number: int) -> Trial:
         """The machine stops before storage operation `number`; what was not synced survives in a random subset."""
-        folder = self._fresh(f"crash-{number}-{variant}")
+        folder = self._fresh(f"crash-{number}")
         done = self._steps[:number]
-        CrashModel(done).write_crashed(folder, self._random("crash", number, variant))
+        CrashModel(done).write_crashed(folder, self._random("crash", number))
         before = "the end" if number == len(self._steps) else _words(self._steps[number].operation)
         what = f"crash {number}: before {before}"
         if lost := _lost(done, folder):

@@ -68,7 +68,7 @@ def read_step(file: Path) -> JournalStep:
     return JournalStep(
         phase=str(header.get("phase", "")),
         step=int(header.get("step", 0)),
-        global_step=int(header.get("global_step", _NAME.fullmatch(file.name)[1])),  # type: ignore[index]
+        global_step=int(header.get("global_step", file.stem.removeprefix("step-"))),
         attempts=tuple(attempts),
     )
 
