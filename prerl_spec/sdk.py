@@ -3,7 +3,7 @@
 from prerl_spec.codes import Code
 from prerl_spec.errors import Diagnostic, EnvironmentUnmet, PrerlError, RunFailed, SpecInvalid
 from prerl_spec.json_lines import UnreadableLine, count_json_lines, read_json_lines, text_fault
-from prerl_spec.needs import Credit, Layout, Need, View
+from prerl_spec.needs import Credit, Layout, Need, Teacher, View
 from prerl_spec.registry.binary_verifier import BinaryVerifier
 from prerl_spec.registry.component import (
     API,
@@ -111,6 +111,7 @@ __all__ = [
     "SpecPath",
     "Step",
     "StepRecord",
+    "Teacher",
     "Tokens",
     "UnreadableLine",
     "Verdict",

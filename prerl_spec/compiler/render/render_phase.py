@@ -64,9 +64,13 @@ def settings_text(component: ComponentPlan) -> str:
         for key, value in component.settings.items()
         if value is not None
     ]
-    nested = [t for inner in component.slots.values() for t in (inner if isinstance(inner, tuple) else (inner,))]
     own = f"{component.use}: {', '.join(parts)}" if parts else component.use
-    return "; ".join([own, *(settings_text(t) for t in nested)])
+    nested = [
+        f"{slot} {settings_text(part)}" if part.kind == "model" else settings_text(part)
+        for slot, inner in component.slots.items()
+        for part in (inner if isinstance(inner, tuple) else (inner,))
+    ]
+    return "; ".join([own, *nested])
 
 
 def _step(phase: PhasePlan) -> str:
@@ -99,7 +103,7 @@ def _forward(forward: Forward, phase: PhasePlan) -> str:
         "old": "old log-probabilities",
         "reference": "reference model",
         "probe": "metrics before the update",
-    }[forward.of]
+    }.get(forward.of, forward.of)
     if not phase.uses_rollouts:
         return f"{forward.view:<12} {plural(forward.samples, 'document')} x ({context} + its own) tokens: {what}"
     bound = "" if forward.of == "probe" else "at most "

@@ -70,7 +70,8 @@ def _has_verifier(resolved: Resolved, data: str) -> bool:
 
 def _reference(resolved: Resolved, phases: Sequence[PhaseRoles]) -> Iterator[Diagnostic]:
     """`reference = "initial"` in a spec whose objectives use no reference model."""
-    objectives = [built.component for own_roles in phases for _, built in nested(own_roles.objective)]
+    inside = [built for own_roles in phases for _, built in nested(own_roles.objective)]
+    objectives = [built.component for built in inside if built.kind == "objective"]
     wanted = any(reads_from(cast(Objective, o), "reference") for o in objectives)
     if resolved.spec.reference == "initial" and not wanted:
         yield Diagnostic(

@@ -66,6 +66,7 @@ def _of_phase(resolved: Resolved, roles: PhaseRoles, following: PhaseRoles | Non
     yield from phase_rules.steps_that_are_not_known(resolved, roles)
     yield from phase_rules.inherited_moments(resolved, roles, following)
     yield from port_rules.unmatched_ports(resolved, roles)
+    yield from name_rules.data_named_by(resolved, roles.objective)
 
 
 def _each_once(found: Iterable[Diagnostic]) -> Iterator[Diagnostic]:

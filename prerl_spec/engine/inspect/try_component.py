@@ -47,7 +47,9 @@ def try_out(graph: Graph, folder: Path, on_step: OnStep) -> Trial:
         opened = PhaseRunner(tried, session, journal, {}, reference)
         batch = opened.batch(at)
         mine, theirs = (
-            token_terms(phase.objective.component, batch, session.policy, ranks, reference=reference)
+            token_terms(
+                phase.objective.component, batch, session.policy, ranks, reference=reference, teachers=session.teachers
+            )
             for phase in (tried, beside)
         )
         _, records = _steps(opened, at, on_step)

@@ -60,6 +60,7 @@ class PhaseRunner:
             session.ranks,
             reference,
             session.stages.tick,
+            session.teachers,
         )
 
     def step(self, at: Position, scores: Mapping[str, float]) -> Taken:
@@ -116,7 +117,7 @@ class PhaseRunner:
         session, phase, seed = self._session, self.phase, self._session.graph.run.seed
         codec = session.policy.codec
         if phase.sampler is None:
-            return Documents(phase, session.datasets, codec, seed, self._journal, session.policy.max_length)
+            return Documents(phase, session.datasets, codec, seed, self._journal, session.max_length)
         return Rollouts(
             phase,
             session.datasets,

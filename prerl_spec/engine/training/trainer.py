@@ -6,7 +6,7 @@ The same for every algorithm. Components decide the rest: credit and loss terms 
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from prerl_spec.compiler.objective_needs import Needs
 from prerl_spec.engine.policy.packing import Pass, pack_shares
 from prerl_spec.engine.policy.policy import Policy
 from prerl_spec.engine.policy.reference import Reference
+from prerl_spec.engine.policy.teachers import Teachers
 from prerl_spec.engine.processes.ranks import Ranks
 from prerl_spec.engine.processes.seeds import named_seed
 from prerl_spec.engine.training.gradient_free_logprobs import GradientFree
@@ -52,13 +53,14 @@ class Trainer:
     ranks: Ranks
     reference: Reference | None
     tick: Callable[[str, int, int], None]
+    teachers: Teachers = field(default_factory=Teachers)
 
     def train(self, batch: Step) -> Trained:
         """Takes the batch's updates. All weights are computed before any forward with gradient, and all old
         log-probabilities before the first update; an update with only zero weights is skipped, weight decay and
         momentum included."""
         needs = Needs.of(self.objective, self.updates_per_batch)
-        vectors = GradientFree(batch, self.policy, self.ranks, self.reference, self.tokens_per_pass)
+        vectors = GradientFree(batch, self.policy, self.ranks, self.reference, self.tokens_per_pass, self.teachers)
         vectors.compute(dict.fromkeys(needs.credit, range(len(batch.samples))))
         minibatches = split_batch(batch, self.objective, vectors, self.updates_per_batch)
         vectors.compute(samples_to_score(needs.terms, minibatches))

@@ -1,0 +1,66 @@
+"""On-policy distillation: the policy's own responses, every token scored by a teacher."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field, SerializeAsAny
+
+from prerl_components.objectives.arithmetic.aggregation import Aggregation
+from prerl_components.objectives.token_losses.token_loss import SampledTokenLoss
+from prerl_spec.sdk import Code, Component, Conditional, Conflict, Need, Place, Slot, Teacher, Tokens, Wiring
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_LOGP = Need(Conditional())
+_OLD = Need(Conditional(), "old")
+
+
+class Distill(SampledTokenLoss):
+    """−sg(A_t)·ρ_t with A_t = log π_T(y_t | x, y_<t) − log π(y_t | x, y_<t): its gradient is an unbiased estimate of that of
+    the reverse KL(π ‖ π_T) of each token, over responses that the policy has sampled.
+
+    Thinking Machines' on-policy distillation (Lu, 2025; tinker-cookbook's advantage −(log π − log π_T), without a discount),
+    the reverse KL of GKD (arXiv:2306.13649, β = 1 of TRL's) on sampled tokens instead of the whole vocabulary. With one
+    update a batch ρ = 1. A is taken against the current policy, and costs no forward of it. Both are the tempered
+    distributions that the sampler draws from. The teacher's tokens must be those of the policy, id for id.
+    """
+
+    teacher: Annotated[SerializeAsAny[Component], Slot("model")] = Field(
+        description="the model to learn from, frozen, with the policy's vocabulary"
+    )
+    aggregation: Aggregation = Field(
+        "token_mean",
+        description="token_mean: equal weight per trained token; sequence_mean: equal weight per sample; "
+        "constant: sum over tokens divided by samples x max_new_tokens",
+    )
+
+    @property
+    def uses_ratio(self) -> bool:
+        return True
+
+    @property
+    def scored_by(self) -> Need:
+        """The teacher's log-probabilities."""
+        return Need(Conditional(), Teacher.of(self.teacher))
+
+    def check(self, wiring: Wiring) -> Iterable[Conflict]:
+        if getattr(self.teacher, "adapter", None) is not None:
+            yield Conflict(
+                Code.NO_EFFECT,
+                "the adapter of `teacher` has no effect: a new adapter adds nothing, and a teacher is not trained",
+                (Place("self", "teacher"),),
+                help="remove it, or name a merged model",
+            )
+
+    def needs(self) -> frozenset[Need]:
+        return frozenset({_LOGP, _OLD, self.scored_by})
+
+    def terms(self, logp: Mapping[Need, Tensor], advantage_n: Tensor, tokens: Tokens) -> Tensor:
+        """[n] losses in nats; with one update a batch their mean estimates the reverse KL."""
+        from prerl_components.objectives.arithmetic.distillation import reverse_kl_loss
+
+        old_n = logp.get(_OLD, logp[_LOGP].detach())
+        return reverse_kl_loss(logp[_LOGP], old_n, logp[self.scored_by])
