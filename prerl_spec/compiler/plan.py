@@ -170,7 +170,9 @@ class EvaluatorPlan:
 class PrerequisitePlan:
     """A prerequisite of running the plan. `met` is None if only the run itself can determine it."""
 
-    what: Literal["package", "model", "dataset", "file", "gpu", "secret", "server", "part", "setting", "disk", "tokenizer"]
+    what: Literal[
+        "package", "model", "dataset", "file", "gpu", "secret", "server", "part", "setting", "disk", "tokenizer"
+    ]
     name: str
     revision: str | None
     by: tuple[str, ...]

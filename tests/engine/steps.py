@@ -12,7 +12,7 @@ from prerl_spec.engine.policy.packing import Pass, pack_shares
 from prerl_spec.engine.policy.policy import Policy
 from prerl_spec.engine.policy.reference import Reference
 from prerl_spec.engine.policy.sharding import whole
-from prerl_spec.engine.policy.teachers import Teachers
+from prerl_spec.engine.policy.teachers import NO_TEACHERS, Teachers
 from prerl_spec.engine.processes.ranks import Ranks
 from prerl_spec.engine.processes.work_split import Division
 from prerl_spec.engine.training.trainer import Trainer
@@ -64,7 +64,7 @@ def make_trainer(
     tokens_per_pass: int = 256,
     ranks: Ranks | None = None,
     reference: Reference | None = None,
-    teachers: Teachers = Teachers(),
+    teachers: Teachers = NO_TEACHERS,
 ) -> Trainer:
     from prerl_components.optimizers.adamw import Adamw
 

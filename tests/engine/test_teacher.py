@@ -145,7 +145,10 @@ def test_nothing_of_a_teacher_is_trained_and_it_computes_as_it_declares(models: 
 
 
 def test_a_teacher_of_another_vocabulary_is_refused_with_the_first_token_that_differs(models: Path) -> None:
-    with pytest.raises(EnvironmentUnmet, match=r"the teacher .*foreign has another vocabulary .*: its token \d+ is 'b', not 'a'; 2 ids differ"):
+    with pytest.raises(
+        EnvironmentUnmet,
+        match=r"the teacher .*foreign has another vocabulary .*: its token \d+ is 'b', not 'a'; 2 ids differ",
+    ):
         opened(distill(models, "foreign"), tiny_policy())
 
 
@@ -160,7 +163,7 @@ def test_a_teachers_branch_of_the_hub_that_has_moved_stops_a_resume() -> None:
     now = {"only.objective.teacher": {"name": "acme/big", "revision": "b" * 40}}
     refuse_other_teachers(now, now)
     refuse_other_teachers(now, {})
-    with pytest.raises(Drift, match="the teacher acme/big at only.objective.teacher is at commit bbbbbbbbbbbb"):
+    with pytest.raises(Drift, match=r"the teacher acme/big at only\.objective\.teacher is at commit bbbbbbbbbbbb"):
         refuse_other_teachers(now, {"only.objective.teacher": {"name": "acme/big", "revision": "a" * 40}})
 
 

@@ -38,6 +38,9 @@ class Teachers:
             policy.shard(ranks, fsdp)
 
 
+NO_TEACHERS = Teachers()
+
+
 def open_teachers(
     objectives: Iterable[Objective], policy: Policy, tokenizer_folder: Callable[[str], Path], *, seed: int
 ) -> Teachers:

@@ -11,7 +11,7 @@ from prerl_spec.compiler.objective_needs import Needs
 from prerl_spec.engine.policy.batch_logprobs import batch_logprobs
 from prerl_spec.engine.policy.policy import Policy
 from prerl_spec.engine.policy.reference import Reference
-from prerl_spec.engine.policy.teachers import Teachers
+from prerl_spec.engine.policy.teachers import NO_TEACHERS, Teachers
 from prerl_spec.engine.processes.ranks import Ranks
 from prerl_spec.engine.training.gradient_free_logprobs import GradientFree
 from prerl_spec.engine.training.minibatch import split_batch
@@ -38,7 +38,7 @@ def token_terms(
     ranks: Ranks,
     *,
     reference: Reference | None = None,
-    teachers: Teachers = Teachers(),
+    teachers: Teachers = NO_TEACHERS,
     tokens_per_pass: int = 8192,
 ) -> list[PartTerms]:
     """The terms of each part, on one process, with one update per batch (the ratio to the old policy is 1).
