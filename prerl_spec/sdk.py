@@ -3,7 +3,7 @@
 from prerl_spec.codes import Code
 from prerl_spec.errors import Diagnostic, EnvironmentUnmet, PrerlError, RunFailed, SpecInvalid
 from prerl_spec.json_lines import UnreadableLine, count_json_lines, read_json_lines, text_fault
-from prerl_spec.needs import Credit, Layout, Need, Teacher, View
+from prerl_spec.needs import Batch, Credit, Layout, Need, State, Teacher, View
 from prerl_spec.registry.binary_verifier import BinaryVerifier
 from prerl_spec.registry.component import (
     API,
@@ -27,6 +27,15 @@ from prerl_spec.registry.kinds.model import AdaptedWeight, AttachedAdapter, Load
 from prerl_spec.registry.kinds.objective import Objective
 from prerl_spec.registry.kinds.sampler import OpenSampler, PolicyAccess, SamplerSite, ServedModel, ServerProcess
 from prerl_spec.registry.objective_base import OnePart, OnePartObjective
+from prerl_spec.registry.part_bases import (
+    Advantage,
+    Coefficient,
+    Correction,
+    Ramp,
+    Selection,
+    Surrogate,
+    coefficient_at,
+)
 from prerl_spec.registry.row_list import RowList
 from prerl_spec.registry.sampler_settings import SamplerSettings
 from prerl_spec.registry.schedule_base import Handover
@@ -55,16 +64,20 @@ from prerl_spec.views import Conditional, ContextView, Marginal, Prefix
 __all__ = [
     "API",
     "AdaptedWeight",
+    "Advantage",
     "Array",
     "AttachedAdapter",
     "Attempt",
+    "Batch",
     "BinaryVerifier",
     "Code",
     "Codec",
+    "Coefficient",
     "Component",
     "Conditional",
     "Conflict",
     "ContextView",
+    "Correction",
     "Credit",
     "DataName",
     "DataSet",
@@ -94,6 +107,7 @@ __all__ = [
     "Prerequisite",
     "PrerlError",
     "Prompt",
+    "Ramp",
     "Rendering",
     "Request",
     "Row",
@@ -104,13 +118,16 @@ __all__ = [
     "Score",
     "Secret",
     "Segment",
+    "Selection",
     "ServedModel",
     "ServerProcess",
     "Slot",
     "SpecInvalid",
     "SpecPath",
+    "State",
     "Step",
     "StepRecord",
+    "Surrogate",
     "Teacher",
     "Tokens",
     "UnreadableLine",
@@ -118,6 +135,7 @@ __all__ = [
     "Verifier",
     "View",
     "Wiring",
+    "coefficient_at",
     "count_json_lines",
     "decided_elsewhere",
     "eos_ids_of",

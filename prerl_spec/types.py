@@ -161,6 +161,11 @@ class Step:
     max_new_tokens: int = 0
     discarded: tuple[Group, ...] = field(default=(), repr=False)
 
+    @property
+    def index(self) -> int:
+        """The number of earlier steps of the phase, from 0: the argument of a ramp. (`step` counts from 1.)"""
+        return self.step - 1
+
     @cached_property
     def samples(self) -> tuple[Attempt, ...]:
         """The S attempts, group after group."""

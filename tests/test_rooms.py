@@ -47,6 +47,7 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
             "entry_points",
             "evaluator_settings",
             "kind_protocols",
+            "nested_components",
             "objective_base",
             "sampler_settings",
             "schedule_base",

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 from prerl_components.models.hf_causal import HfCausal
-from prerl_components.objectives.policy_gradients.grpo import Grpo
+from prerl_components.objectives.presets.group_relative import Grpo
 from prerl_components.objectives.token_losses.distill import Distill
 from prerl_components.objectives.weighted_sum import WeightedSum
 from prerl_components.optimizers.adamw import Adamw

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from prerl_spec.needs import Credit, Need
+from prerl_spec.needs import Batch, Credit, Need
 from prerl_spec.registry.component import Component
 from prerl_spec.registry.kinds.objective import Objective
 from prerl_spec.testing.laws.component import check_component
@@ -52,7 +52,7 @@ def _check_part(part: Objective) -> None:
     _check_terms(part, step)
     _check_permutation(part, step)
     _check_degenerate(part)
-    if "coefficient" in getattr(type(part), "model_fields", {}):
+    if isinstance(getattr(part, "coefficient", None), int | float):
         _check_coefficient(part, step)
     if part.uses_rollouts:
         _check_unscored(part, step)
@@ -73,7 +73,8 @@ def random_vectors(needs: Iterable[Need], num_tokens: int, *, seed: int = 0) -> 
 
 def credit_of(part: Objective, step: Step, vectors: Vectors) -> Credit:
     """The part's credit for these vectors, of which it receives only those that `reads()` names."""
-    return part.credit(step, {need: vectors[need] for need in part.reads()})
+    (credit,) = part.credits(Batch(step, {need: vectors[need] for need in part.reads()}), [step])
+    return credit
 
 
 def gradients(

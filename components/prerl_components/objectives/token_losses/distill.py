@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field, SerializeAsAny
 
-from prerl_components.objectives.arithmetic.aggregation import Aggregation
+from prerl_components.objectives.aggregation import AGGREGATION_WORDS, Aggregation
 from prerl_components.objectives.token_losses.token_loss import SampledTokenLoss
 from prerl_spec.sdk import Code, Component, Conditional, Conflict, Need, Place, Slot, Teacher, Tokens, Wiring
 
@@ -31,11 +31,7 @@ class Distill(SampledTokenLoss):
     teacher: Annotated[SerializeAsAny[Component], Slot("model")] = Field(
         description="the model to learn from, frozen, with the policy's vocabulary"
     )
-    aggregation: Aggregation = Field(
-        "token_mean",
-        description="token_mean: equal weight per trained token; sequence_mean: equal weight per sample; "
-        "constant: sum over tokens divided by samples x max_new_tokens",
-    )
+    aggregation: Aggregation = Field("token_mean", description=AGGREGATION_WORDS)
 
     @property
     def uses_ratio(self) -> bool:
@@ -60,7 +56,11 @@ class Distill(SampledTokenLoss):
 
     def terms(self, logp: Mapping[Need, Tensor], advantage_n: Tensor, tokens: Tokens) -> Tensor:
         """[n] losses in nats; with one update a batch their mean estimates the reverse KL."""
-        from prerl_components.objectives.arithmetic.distillation import reverse_kl_loss
+        from prerl_components.objectives.token_losses.distillation import reverse_kl_loss
 
         old_n = logp.get(_OLD, logp[_LOGP].detach())
         return reverse_kl_loss(logp[_LOGP], old_n, logp[self.scored_by])
+
+    def measures(self, logp: Mapping[Need, Tensor], advantage_n: Tensor, tokens: Tokens) -> Mapping[str, Tensor]:
+        """[n] log π − log π_T: its mean estimates the reverse KL in nats."""
+        return {"teacher_kl": logp[_LOGP] - logp[self.scored_by]}

@@ -26,6 +26,6 @@ class Kl(SampledTokenLoss):
 
     def terms(self, logp: Mapping[Need, Tensor], advantage_n: Tensor, tokens: Tokens) -> Tensor:
         """[n] estimates, differentiated through log π."""
-        from prerl_components.objectives.arithmetic.divergences import kl_estimate
+        from prerl_components.objectives.token_losses.divergences import kl_estimate
 
         return kl_estimate(logp[Need(Conditional(), "policy")], logp[Need(Conditional(), "reference")], self.estimator)

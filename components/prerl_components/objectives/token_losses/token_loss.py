@@ -9,19 +9,15 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from prerl_components.objectives.arithmetic.aggregation import Aggregation, token_weights
-from prerl_spec.sdk import Array, Credit, Need, OnePart, Step
+from prerl_components.objectives.aggregation import AGGREGATION_WORDS, Aggregation, token_weights
+from prerl_spec.sdk import Array, Coefficient, Credit, Need, OnePart, Step, coefficient_at
 
 
 class TokenLoss(OnePart):
     """A per-token loss without rewards: its weights are coefficient ÷ denominator on every token in its mask."""
 
-    coefficient: float = Field(1.0, gt=0, description="factor of this objective's loss")
-    aggregation: Aggregation = Field(
-        "token_mean",
-        description="token_mean: equal weight per trained token; sequence_mean: equal weight per sample; "
-        "constant: sum over tokens divided by samples x max_new_tokens",
-    )
+    coefficient: Coefficient = Field(1.0, description="factor of this objective's loss: a number, or a ramp")
+    aggregation: Aggregation = Field("token_mean", description=AGGREGATION_WORDS)
 
     def mask(self, step: Step) -> npt.NDArray[np.bool_]:
         """[S] which samples count: by default the scored ones, since timeouts and errors are never trained on."""
@@ -29,8 +25,10 @@ class TokenLoss(OnePart):
 
     def credit(self, step: Step, known: Mapping[Need, Array]) -> Credit:
         tokens = step.tokens
-        weight_N, denominator = token_weights(self.aggregation, self.mask(step), tokens, step.max_new_tokens)
-        return Credit(np.zeros(tokens.num_tokens), self.coefficient * weight_N, denominator)
+        mask_N = self.mask(step)[tokens.sample_N]
+        weight_N, denominator = token_weights(self.aggregation, mask_N, tokens, step.max_new_tokens)
+        coefficient = coefficient_at(self.coefficient, step.index)
+        return Credit(np.zeros(tokens.num_tokens), coefficient * weight_N, denominator)
 
 
 class SampledTokenLoss(TokenLoss):

@@ -7,19 +7,24 @@ Responses are still sampled given their question; only the differentiated log-pr
 from collections.abc import Iterable
 from typing import ClassVar, Literal
 
-import numpy as np
-import numpy.typing as npt
 from pydantic import Field
 
-from prerl_components.objectives.arithmetic.advantages import centre, group_mean, minus_one
-from prerl_components.objectives.policy_gradients.policy_gradient import Advantages, PolicyGradient
-from prerl_components.objectives.policy_gradients.wiring_rules import settings_of_the_other_sign
-from prerl_spec.sdk import Array, Code, Conflict, Marginal, Place, Step, Wiring
+from prerl_components.advantages.group_mean import GroupMean
+from prerl_components.advantages.minus_one import MinusOne
+from prerl_components.objectives.point import Point
+from prerl_components.objectives.presets.flat import ClippedPreset
+from prerl_components.objectives.wiring_rules import settings_of_the_other_sign
+from prerl_spec.sdk import Code, Conflict, Marginal, Place, Wiring
+
+PAPER = "arXiv:2604.14142"
 
 
-class MarginalObjective(PolicyGradient):
+class MarginalObjective(ClippedPreset):
     """∇J = E_{x, y~π(·|x)} [Σ_t ∇log π(y_t | b, y_<t) · A]: arXiv:2604.14142, with A = r − mean_group(r) by default."""
 
+    version = 2
+    """With center = "group" the coefficients on log P(y) sum to zero in a group for every aggregation (version 1: for
+    token_mean and constant)."""
     selects: ClassVar[Literal["both", "negative", "positive"]]
     """Sign of A of the samples that are trained; whole samples are selected, as in the authors' mask."""
 
@@ -29,8 +34,8 @@ class MarginalObjective(PolicyGradient):
     )
     center: Literal["none", "group"] = Field(
         "none",
-        description="group: after selection, subtract the group's mean weight, so that weights of both signs sum to "
-        "zero in each group",
+        description="group: after selection, subtract the group's weighted mean advantage, so that the coefficients on "
+        "log P(y) sum to zero in each group",
     )
     prefix: str = Field(
         "auto",
@@ -39,13 +44,22 @@ class MarginalObjective(PolicyGradient):
         "template, else BOS, else EOS",
     )
 
-    @property
-    def view(self) -> Marginal:
-        return Marginal(prefix=self.prefix)
-
-    @property
-    def min_group(self) -> int:
-        return 2 if self.advantage == "group_mean" or self.center == "group" else 1
+    def point(self) -> Point:
+        """Centred, a sample that was not selected enters as 0 and gets minus the group's mean: all samples are trained
+        and all count. With 0/1 rewards k of G right and equal weights, centred nsr gives right ones k(G−k)/G², wrong
+        ones −k²/G²."""
+        return Point(
+            view=Marginal(prefix=self.prefix),
+            advantage=GroupMean() if self.advantage == "group_mean" else MinusOne(),
+            surrogate=self.clip,
+            positive=0.0 if self.selects == "negative" else 1.0,
+            negative=0.0 if self.selects == "positive" else 1.0,
+            correction=self.correction,
+            aggregation=self.aggregation,
+            coefficient=self.coefficient,
+            unparsable=self.unparsable,
+            center=self.center == "group",
+        )
 
     def setting_behind(self, fact: str) -> str:
         if fact == "min_group":
@@ -56,29 +70,12 @@ class MarginalObjective(PolicyGradient):
         yield from super().check(wiring)
         yield from settings_of_the_other_sign(wiring, self.selects if self.center == "none" else "both")
 
-    def advantages(self, reward_S: Array, trainable_S: npt.NDArray[np.bool_], step: Step) -> Advantages:
-        """The mask is the selection: N counts the tokens of samples with A < 0 (nsr), A > 0 (psr), or all (pg).
-
-        Centred, a sample that was not selected enters as 0 and gets minus the group's mean: all samples are trained
-        and all count. With 0/1 rewards k of G right, centred nsr gives right ones k(G−k)/G², wrong ones −k²/G².
-        """
-        by_mean = self.advantage == "group_mean"
-        advantage_S = group_mean(reward_S, step.group_S) if by_mean else minus_one(reward_S)
-        selected_S = trainable_S & self._selected(advantage_S)
-        if self.center == "none":
-            return Advantages(advantage_S, selected_S)
-        return Advantages(centre(np.where(selected_S, advantage_S, 0.0), trainable_S, step.group_S), trainable_S)
-
-    def _selected(self, advantage_S: Array) -> npt.NDArray[np.bool_]:
-        if self.selects == "negative":
-            return advantage_S < 0
-        if self.selects == "positive":
-            return advantage_S > 0
-        return np.ones(advantage_S.shape, dtype=bool)
-
 
 class MarginalPg(MarginalObjective):
     """PreRL: both signs, on log P(y)."""
+
+    formula: ClassVar[str] = "Σ_t −min(ρA, clip(ρ, 1−ε₋, 1+ε₊)A)/N on log π(y_t | b, y_<t), A = r − m"
+    source: ClassVar[str] = f"PreRL, {PAPER}"
 
     selects = "both"
 
@@ -86,11 +83,20 @@ class MarginalPg(MarginalObjective):
 class MarginalNsr(MarginalObjective):
     """NSR-PreRL, the warm-up of DSRL: samples of negative advantage only, on log P(y)."""
 
+    formula: ClassVar[str] = "Σ_t 1[A < 0] · −min(ρA, clip(ρ, 1−ε₋, 1+ε₊)A)/N₋ on log π(y_t | b, y_<t), A = r − m"
+    source: ClassVar[str] = f"NSR-PreRL, {PAPER}"
+    unlike: ClassVar[tuple[str, ...]] = (
+        "coefficient is 1.0 where the paper's warm-up has 0.01 (and the authors' code a dual clip of 10)",
+    )
+
     selects = "negative"
 
 
 class MarginalPsr(MarginalObjective):
     """PSR-PreRL: samples of positive advantage only, on log P(y)."""
+
+    formula: ClassVar[str] = "Σ_t 1[A > 0] · −min(ρA, clip(ρ, 1−ε₋, 1+ε₊)A)/N₊ on log π(y_t | b, y_<t), A = r − m"
+    source: ClassVar[str] = f"PSR-PreRL, {PAPER}"
 
     selects = "positive"
 

@@ -1,16 +1,16 @@
 """Reports an objective's settings that have no effect in its phase, before anything heavy is imported."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 from prerl_spec.sdk import Code, Conflict, Place, Wiring
 
 
-def ratio_settings_without_effect(wiring: Wiring) -> Iterator[Conflict]:
-    """With one update per batch ρ = 1 everywhere: no clip ever acts."""
+def ratio_settings_without_effect(wiring: Wiring, settings: Sequence[str]) -> Iterator[Conflict]:
+    """With one update per batch ρ = 1 everywhere: no bound on it ever acts."""
     if wiring.updates_per_batch > 1:
         return
-    for setting in ("clip_low", "clip_high", "dual_clip"):
+    for setting in settings:
         if setting in wiring.written:
             yield Conflict(
                 Code.NO_EFFECT,

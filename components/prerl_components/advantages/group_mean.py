@@ -1,0 +1,25 @@
+"""Rewards minus the group's mean."""
+
+from typing import ClassVar
+
+import numpy as np
+
+from prerl_components.advantages.grouping import from_mean, scored_groups
+from prerl_spec.sdk import Advantage, Array, Batch
+
+
+class GroupMean(Advantage):
+    """A_i = r_i − m, m the mean of the group's scored rewards: k right of G earn 1 − k/G each, wrong ones −k/G."""
+
+    formula: ClassVar[str] = "r − m"
+    source: ClassVar[str] = "Dr. GRPO, arXiv:2503.20783; the pre-train space advantage of arXiv:2604.14142"
+    baseline = "group"
+    shift = True
+    scale = 1
+
+    def advantage(self, batch: Batch) -> Array:
+        """[S]; 0 in groups with fewer than two scored samples."""
+        advantage_S = np.zeros(len(batch.step.samples))
+        for mine, reward_s in scored_groups(batch.step):
+            advantage_S[mine] = from_mean(reward_s)
+        return advantage_S

@@ -1,0 +1,81 @@
+"""Presets with rewards compared within the group, on log P(y|x): GRPO and its neighbours."""
+
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from prerl_components.advantages.group_mean import GroupMean
+from prerl_components.advantages.group_std import GroupStd
+from prerl_components.objectives.aggregation import AGGREGATION_WORDS, Aggregation
+from prerl_components.objectives.point import Point
+from prerl_components.objectives.presets.flat import ClippedPreset
+from prerl_spec.sdk import Advantage, Conditional
+
+_GROUP_STD = "(r − mean)/(std + 1e-6) over the scored attempts of a group, unbiased std"
+_GROUP_MEAN = "r − mean over the scored attempts of a group"
+
+
+class GroupRelative(ClippedPreset):
+    """A clipped surrogate on log P(y|x), with an advantage relative to the group."""
+
+    def advantage_part(self) -> Advantage:
+        """The advantage that the preset's `advantage` names."""
+        raise NotImplementedError
+
+    def point(self) -> Point:
+        return Point(
+            view=Conditional(),
+            advantage=self.advantage_part(),
+            surrogate=self.clip,
+            correction=self.correction,
+            aggregation=self.aggregation,
+            coefficient=self.coefficient,
+            unparsable=self.unparsable,
+        )
+
+
+class Grpo(GroupRelative):
+    """Policy gradient on log P(y|x) with A = (r − mean)/(std + 1e-6) of the prompt's group.
+
+    DeepSeek's sequence mean is the default. For a KL penalty to a reference model, combine it with `kl` in a
+    `weighted_sum`.
+    """
+
+    formula: ClassVar[str] = "mean_i mean_t −min(ρA, clip(ρ, 1−ε₋, 1+ε₊)A), A = (r − m)/(σ + 1e-6)"
+    source: ClassVar[str] = "DeepSeekMath, arXiv:2402.03300, eq. 3"
+
+    advantage: Literal["group_std"] = Field("group_std", description=_GROUP_STD)
+    aggregation: Aggregation = Field("sequence_mean", description=AGGREGATION_WORDS)
+
+    def advantage_part(self) -> Advantage:
+        return GroupStd()
+
+
+class DrGrpo(GroupRelative):
+    """GRPO without its two biases: no division by the group's std, and a constant denominator in place of the length."""
+
+    formula: ClassVar[str] = "Σ_i Σ_t −min(ρA, clip(ρ, 1−ε₋, 1+ε₊)A)/(S·L), A = r − m, L = max_new_tokens"
+    source: ClassVar[str] = "Dr. GRPO, arXiv:2503.20783"
+
+    advantage: Literal["group_mean"] = Field("group_mean", description=_GROUP_MEAN)
+    aggregation: Aggregation = Field("constant", description=AGGREGATION_WORDS)
+
+    def advantage_part(self) -> Advantage:
+        return GroupMean()
+
+
+class Dapo(GroupRelative):
+    """GRPO with a token mean over the update and a higher upper clip.
+
+    The rest of DAPO is other components: `mixed_groups` with refill_rounds, `overlong_penalty`, unparsable = "mask":
+    `prerl-spec new FILE --template dapo` writes them.
+    """
+
+    formula: ClassVar[str] = "Σ_i Σ_t −min(ρA, clip(ρ, 1−0.2, 1+0.28)A)/N, A = (r − m)/(σ + 1e-6)"
+    source: ClassVar[str] = "DAPO, arXiv:2503.14476, eq. 8"
+
+    advantage: Literal["group_std"] = Field("group_std", description=_GROUP_STD)
+    clip_high: float = Field(0.28, ge=0, description="upper clip ε₊: for A > 0, ratios above 1 + ε₊ get no gradient")
+
+    def advantage_part(self) -> Advantage:
+        return GroupStd()

@@ -1,0 +1,115 @@
+"""Base classes of the parts of a policy-gradient objective: subclass one and define its one function."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, cast
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+
+from prerl_spec.needs import Batch, Need, View
+from prerl_spec.registry.component import Component, Slot
+from prerl_spec.registry.kinds import objective_parts
+from prerl_spec.types import Array, Tokens
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Advantage(Component):
+    """What a sample, or a token, has earned: subclasses define `advantage(batch)`.
+
+    The class data state the laws that it obeys: `baseline` ("group", "batch": equal rewards there earn exactly 0),
+    `shift` (a constant added to every reward changes nothing), `scale` (the power of a factor on every reward).
+    """
+
+    kind = "advantage"
+    per: ClassVar[Literal["sample", "token"]] = "sample"
+    baseline: ClassVar[Literal["group", "batch", "none"]] = "none"
+    shift: ClassVar[bool] = False
+    scale: ClassVar[Literal[0, 1] | None] = None
+
+    @property
+    def min_group(self) -> int:
+        return 2 if self.baseline == "group" else 1
+
+    def reads(self) -> frozenset[Need]:
+        return frozenset()
+
+    @abstractmethod
+    def advantage(self, batch: Batch) -> Array:
+        """[S] (or [N] with per = "token"), computed once a step; 0 for samples without a reward."""
+
+
+class Selection(Component):
+    """Which tokens keep their weight: subclasses define `keep(batch, advantage_N)`."""
+
+    kind = "selection"
+    in_denominator: ClassVar[bool] = False
+
+    def reads(self) -> frozenset[Need]:
+        return frozenset()
+
+    @abstractmethod
+    def keep(self, batch: Batch, advantage_N: Array) -> npt.NDArray[np.bool_]:
+        """[N], True for the tokens that keep their weight."""
+
+
+class Surrogate(Component):
+    """A per-token policy-gradient loss: subclasses define `loss`, and `bounded` if a bound can act."""
+
+    kind = "surrogate"
+    uses_ratio: ClassVar[bool] = True
+
+    def needs(self, view: View) -> frozenset[Need]:
+        return frozenset()
+
+    @abstractmethod
+    def loss(
+        self, logp_n: Tensor, old_n: Tensor, advantage_n: Tensor, tokens: Tokens, more: Mapping[Need, Tensor]
+    ) -> Tensor:
+        """[n] losses of whole samples."""
+
+    def bounded(
+        self, logp_n: Tensor, old_n: Tensor, advantage_n: Tensor, tokens: Tokens, more: Mapping[Need, Tensor]
+    ) -> Tensor:
+        """[n] bool: the tokens where a bound acts; by default none."""
+        return advantage_n != advantage_n
+
+
+class Correction(Component):
+    """Stop-gradient weights against the sampler: subclasses define `ratio` and `weight`."""
+
+    kind = "correction"
+
+    @abstractmethod
+    def ratio(self, trainer_n: Tensor, sampler_n: Tensor, tokens: Tokens) -> Tensor:
+        """[n] w = π_trainer/π_sampler at the correction's level, before any bound."""
+
+    @abstractmethod
+    def weight(self, trainer_n: Tensor, sampler_n: Tensor, advantage_n: Tensor, tokens: Tokens) -> Tensor:
+        """[n] factors on the losses of whole samples."""
+
+
+class Ramp(Component):
+    """A coefficient that changes with the phase's steps: subclasses define `at(step)`, pure, with step from 0."""
+
+    kind = "ramp"
+
+    @abstractmethod
+    def at(self, step: int) -> float:
+        """Its value, at least 0."""
+
+
+Coefficient = Annotated[float, Field(gt=0)] | Annotated[Component, Slot("ramp")]
+"""The type of a coefficient setting: a number above 0, or a ramp. Read it with `coefficient_at`."""
+
+
+def coefficient_at(coefficient: float | Component, step: int) -> float:
+    """The value of a coefficient in a step of the phase (from 0: `Step.index`)."""
+    if isinstance(coefficient, Component):
+        return float(cast(objective_parts.Ramp, coefficient).at(step))
+    return coefficient
