@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field, SerializeAsAny
 
 from prerl_components.objectives.aggregation import AGGREGATION_WORDS, Aggregation
+from prerl_components.objectives.point import old_logp
 from prerl_components.objectives.token_losses.token_loss import SampledTokenLoss
 from prerl_spec.sdk import Code, Component, Conditional, Conflict, Need, Place, Slot, Teacher, Tokens, Wiring
 
@@ -22,11 +23,22 @@ class Distill(SampledTokenLoss):
     """−sg(A_t)·ρ_t with A_t = log π_T(y_t | x, y_<t) − log π(y_t | x, y_<t): its gradient is an unbiased estimate of that of
     the reverse KL(π ‖ π_T) of each token, over responses that the policy has sampled.
 
-    Thinking Machines' on-policy distillation (Lu, 2025; tinker-cookbook's advantage −(log π − log π_T), without a discount),
-    the reverse KL of GKD (arXiv:2306.13649, β = 1 of TRL's) on sampled tokens instead of the whole vocabulary. With one
-    update a batch ρ = 1. A is taken against the current policy, and costs no forward of it. Both are the tempered
-    distributions that the sampler draws from. The teacher's tokens must be those of the policy, id for id.
+    With one update a batch ρ = 1. A is taken against the current policy, and costs no forward of it; both distributions
+    are tempered as the sampler's. The teacher's tokens must be those of the policy, id for id.
     """
+
+    version = 1
+    formula: ClassVar[str] = "−sg(A_t)·ρ_t, A_t = log π_T − log π: the reverse KL(π ‖ π_T) of a token, on sampled tokens"
+    source: ClassVar[str] = (
+        "Thinking Machines, On-Policy Distillation (2025), tinker-cookbook's advantage −(log π − log π_T) without a "
+        "discount; GKD, arXiv:2306.13649, with its reverse KL on sampled tokens instead of the whole vocabulary"
+    )
+    peers: ClassVar[Mapping[str, str]] = {
+        "tinker-cookbook": "kl_penalty_coef = 1, kl_discount_factor = 0 (A against the sampler's log-probabilities)",
+        "TRL": "GKDTrainer with beta = 1, lmbda = 1 (over the whole vocabulary)",
+        "prime-rl": "teacher_tau (beside adv_tau, the policy gradient's factor)",
+        "slime": "--use-opd, --opd-kl-coef (subtracted from any advantage)",
+    }
 
     teacher: Annotated[SerializeAsAny[Component], Slot("model")] = Field(
         description="the model to learn from, frozen, with the policy's vocabulary"
@@ -58,8 +70,7 @@ class Distill(SampledTokenLoss):
         """[n] losses in nats; with one update a batch their mean estimates the reverse KL."""
         from prerl_components.objectives.token_losses.distillation import reverse_kl_loss
 
-        old_n = logp.get(_OLD, logp[_LOGP].detach())
-        return reverse_kl_loss(logp[_LOGP], old_n, logp[self.scored_by])
+        return reverse_kl_loss(logp[_LOGP], old_logp(logp, Conditional()), logp[self.scored_by])
 
     def measures(self, logp: Mapping[Need, Tensor], advantage_n: Tensor, tokens: Tokens) -> Mapping[str, Tensor]:
         """[n] log π − log π_T: its mean estimates the reverse KL in nats."""
