@@ -26,6 +26,7 @@ from prerl_spec.registry.kinds.judging import Verifier
 from prerl_spec.registry.kinds.model import AdaptedWeight, AttachedAdapter, LoadedModel, ModelSite, padded_embeddings
 from prerl_spec.registry.kinds.objective import Objective
 from prerl_spec.registry.kinds.sampler import OpenSampler, PolicyAccess, SamplerSite, ServedModel, ServerProcess
+from prerl_spec.registry.kinds.stateful import Stateful
 from prerl_spec.registry.objective_base import OnePart, OnePartObjective
 from prerl_spec.registry.part_bases import (
     Advantage,
@@ -126,6 +127,7 @@ __all__ = [
     "SpecInvalid",
     "SpecPath",
     "State",
+    "Stateful",
     "Step",
     "StepRecord",
     "Surrogate",

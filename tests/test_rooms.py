@@ -53,6 +53,7 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
             "schedule_base",
             "settings",
         ),
+        ("component_state",),
         ("local", "plugin_contract"),
     ),
     "prerl_spec.report": (("formatting",), ("tables",), ("drawing",), ("page",), ("terminal",)),

@@ -51,9 +51,12 @@ def batch_of(step: Step, reads: Iterable[Need], read: Read, inner: Mapping[str, 
     return Batch(step, read(reads), inner.get("", {}), inner)
 
 
-def first_batch(part: Objective, step: Step, read: Read) -> Batch:
-    """A phase's first batch as a part of an objective sees it."""
-    return batch_of(step, part.reads(), read, states_of_parts(part, initial_states(part))[0])
+def first_batch(component: Any, step: Step, read: Read) -> Batch:
+    """A phase's first batch as a component sees it: a part of an objective, or an advantage by itself."""
+    places = [_Place(0, path.removeprefix("."), path, inner) for path, inner in nested_components(component, "")]
+    stateful = [place for place in places if isinstance(place.component, Stateful)]
+    inner = {place.slot: _checked(place, "initial", place.component.initial()) for place in stateful}
+    return batch_of(step, component.reads(), read, inner)
 
 
 def states_after(objective: Objective, step: Step, read: Read, record: StepRecord, states: States) -> dict[str, State]:
@@ -77,26 +80,31 @@ def states_after(objective: Objective, step: Step, read: Read, record: StepRecor
 
 
 def to_json(states: States) -> dict[str, dict[str, Any]]:
-    return {path: {k: list(v) if isinstance(v, tuple) else v for k, v in state.items()} for path, state in states.items()}
+    return {
+        path: {k: list(v) if isinstance(v, tuple) else v for k, v in state.items()} for path, state in states.items()
+    }
 
 
 def from_json(states: Mapping[str, Mapping[str, Any]]) -> dict[str, State]:
     """The inverse of `to_json`."""
-    return {path: {k: tuple(v) if isinstance(v, list) else v for k, v in state.items()} for path, state in states.items()}
+    return {
+        path: {k: tuple(v) if isinstance(v, list) else v for k, v in state.items()} for path, state in states.items()
+    }
 
 
 def _below(by_slot: Mapping[str, State], slot: str) -> dict[str, State]:
     """The states of a component in a slot and of those in its own slots, by slot of that component."""
     if not slot:
         return dict(by_slot)
-    return {name.removeprefix(slot).removeprefix("."): s for name, s in by_slot.items() if f"{name}.".startswith(f"{slot}.")}
+    return {
+        name.removeprefix(slot).removeprefix("."): s for name, s in by_slot.items() if f"{name}.".startswith(f"{slot}.")
+    }
 
 
 def _places(objective: Objective) -> Iterator[_Place]:
     for number, (path, part) in enumerate(_parts(objective)):
         for inner_path, component in nested_components(part, path):
-            # A component that is the setting of no stateful kind may have methods of these names, as a schedule has.
-            if isinstance(component, Stateful) and component.kind != "schedule":
+            if isinstance(component, Stateful):
                 slot = inner_path.removeprefix(path).removeprefix(".")
                 yield _Place(number, slot, inner_path, component)
 

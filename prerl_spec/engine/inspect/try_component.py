@@ -61,8 +61,8 @@ def _steps(opened: PhaseRunner, at: Position, on_step: OnStep) -> tuple[Position
     assert steps is not None, "a trial's phases have a fixed number of steps"
     records: list[StepRecord] = []
     for _ in range(steps):
-        record, cursor, _ = opened.step(at, {})
-        at = at.after_step(record, cursor, {}, False)
+        record, cursor, components, _ = opened.step(at, {})
+        at = at.after_step(record, cursor, components, {}, False)
         records.append(record)
         on_step(record, steps)
     return at, records

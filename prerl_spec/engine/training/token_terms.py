@@ -16,6 +16,7 @@ from prerl_spec.engine.processes.ranks import Ranks
 from prerl_spec.engine.training.gradient_free_logprobs import GradientFree
 from prerl_spec.engine.training.minibatch import split_batch
 from prerl_spec.needs import Credit, Need
+from prerl_spec.registry.component_state import initial_states, states_of_parts
 from prerl_spec.registry.kinds.objective import Objective
 from prerl_spec.types import Array, Step
 
@@ -41,7 +42,8 @@ def token_terms(
     teachers: Teachers = NO_TEACHERS,
     tokens_per_pass: int = 8192,
 ) -> list[PartTerms]:
-    """The terms of each part, on one process, with one update per batch (the ratio to the old policy is 1).
+    """The terms of each part, on one process, with one update per batch (the ratio to the old policy is 1), at a phase's
+    start (components have their initial state).
 
     Unlike in training, zero-weight samples are scored as well: their term is what they would add with nonzero weight.
     """
@@ -49,7 +51,8 @@ def token_terms(
     all_samples = range(len(step.samples))
     gradient_free = GradientFree(step, policy, ranks, reference, tokens_per_pass, teachers)
     gradient_free.compute(dict.fromkeys((*needs.credit, *needs.terms), all_samples))
-    (whole,) = split_batch(step, objective, gradient_free, 1)
+    states = states_of_parts(objective, initial_states(objective))
+    (whole,) = split_batch(step, objective, gradient_free, 1, states)
     vectors = gradient_free.read(needs.terms, all_samples)
     for view in needs.differentiated:
         asked = [need for need in needs.policy if need.view == view]
