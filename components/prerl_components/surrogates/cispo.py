@@ -34,7 +34,9 @@ class Cispo(Surrogate):
     gradient = "stopped"
     unbounded = ("ratio", "ratio")
 
-    cap: float = Field(5.0, ge=1, description="C: largest weight ρ of a token's gradient; not 1 + ε but the ratio itself")
+    cap: float = Field(
+        5.0, ge=1, description="C: largest weight ρ of a token's gradient; not 1 + ε but the ratio itself"
+    )
 
     def loss(
         self, logp_n: Tensor, old_n: Tensor, advantage_n: Tensor, tokens: Tokens, more: Mapping[Need, Tensor]

@@ -96,11 +96,8 @@ def _check_whole_samples(correction: Correction, inputs: Inputs) -> None:
 def _check_agreement(correction: Correction, inputs: Inputs) -> None:
     assert (_ratio(correction, inputs) == 1).all(), "ratio() is not 1 where trainer and sampler agree"
     cls = type(correction)
-    named: Any = correction
-    if any(field.is_required() for field in getattr(cls, "model_fields", {}).values()):
-        defaults = named
-    else:
-        defaults = cls()
+    has_defaults = not any(field.is_required() for field in getattr(cls, "model_fields", {}).values())
+    defaults: Any = cls() if has_defaults else correction
     assert (_weight(defaults, inputs) == 1).all(), (
         "weight() is not 1 where trainer and sampler agree, with default settings"
     )

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -88,9 +89,9 @@ def _loss(surrogate: Surrogate, inputs: Inputs, logp_n: Tensor | None = None) ->
     return surrogate.loss(logp_n, old_n, advantage_n, tokens, more)
 
 
-def _bounded(surrogate: Surrogate, inputs: Inputs) -> Array:
+def _bounded(surrogate: Surrogate, inputs: Inputs) -> npt.NDArray[np.bool_]:
     logp_n, old_n, advantage_n, tokens, more = inputs.tensors()
-    bounded: Array = surrogate.bounded(logp_n, old_n, advantage_n, tokens, more).numpy()
+    bounded: npt.NDArray[np.bool_] = surrogate.bounded(logp_n, old_n, advantage_n, tokens, more).numpy()
     return bounded
 
 
