@@ -45,9 +45,11 @@ class Inputs:
         return Inputs(self.logp_n[index], self.old_n[index], self.advantage_n[index], tokens, more), index
 
     def tensors(self, logp_n: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor, Tokens, dict[Need, Tensor]]:
+        """The arguments of `loss` and `bounded`, in the precision of `logp_n`."""
         logp_n = torch.tensor(self.logp_n) if logp_n is None else logp_n
-        more = {need: torch.tensor(vector) for need, vector in self.more.items()}
-        return logp_n, torch.tensor(self.old_n), torch.tensor(self.advantage_n), self.tokens, more
+        old_n, advantage_n = (torch.tensor(v).to(logp_n) for v in (self.old_n, self.advantage_n))
+        more = {need: torch.tensor(vector).to(logp_n) for need, vector in self.more.items()}
+        return logp_n, old_n, advantage_n, self.tokens, more
 
 
 def check_surrogate(surrogate: Component) -> None:
@@ -98,9 +100,7 @@ def _bounded(surrogate: Surrogate, inputs: Inputs) -> npt.NDArray[np.bool_]:
 def _gradient(surrogate: Surrogate, inputs: Inputs) -> Array:
     """[n] ∂(Σ loss)/∂logp."""
     leaf = torch.tensor(inputs.logp_n, requires_grad=True)
-    total = _loss(surrogate, inputs, leaf).sum()
-    assert total.requires_grad, "loss() carries no gradient"
-    (gradient,) = torch.autograd.grad(total, leaf)
+    (gradient,) = torch.autograd.grad(_loss(surrogate, inputs, leaf).sum(), leaf)
     return gradient.numpy()
 
 
@@ -110,13 +110,18 @@ def _check_values(surrogate: Surrogate, inputs: Inputs) -> None:
     num_tokens = inputs.tokens.num_tokens
     assert first.shape == (num_tokens,), f"loss() returns shape {tuple(first.shape)}: one loss per token is wanted"
     assert torch.equal(first, again), "loss() returns another result when called again: it must be pure"
-    largest = np.abs(inputs.logp_n - inputs.old_n).max()
-    where = f"where log π − log π_old is up to {largest:.2g}"
-    assert torch.isfinite(first).all(), f"loss() returns a value that is not finite, {where}"
-    assert np.isfinite(_gradient(surrogate, inputs)).all(), f"the gradient of loss() is not finite, {where}"
     bounded = _bounded(surrogate, inputs)
     assert bounded.shape == (num_tokens,), f"bounded() returns shape {bounded.shape}: one truth per token is wanted"
     assert bounded.dtype == np.bool_, f"bounded() returns {bounded.dtype}, not bool"
+    largest = np.abs(inputs.logp_n - inputs.old_n).max()
+    for precision in (torch.float64, torch.float32):
+        where = f"in {precision} where log π − log π_old is up to {largest:.2g}"
+        leaf = torch.tensor(inputs.logp_n, dtype=precision, requires_grad=True)
+        loss_n = _loss(surrogate, inputs, leaf)
+        assert torch.isfinite(loss_n).all(), f"loss() returns a value that is not finite, {where}"
+        assert loss_n.requires_grad, "loss() carries no gradient"
+        (gradient,) = torch.autograd.grad(loss_n.sum(), leaf)
+        assert torch.isfinite(gradient).all(), f"the gradient of loss() is not finite, {where}"
 
 
 def _check_alone(surrogate: Surrogate, inputs: Inputs) -> None:
