@@ -1,11 +1,14 @@
 """Presets with rewards compared within the group, on log P(y|x): GRPO and its neighbours."""
 
+from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from prerl_components.advantages.batch_std import BatchStd
 from prerl_components.advantages.group_mean import GroupMean
 from prerl_components.advantages.group_std import GroupStd
+from prerl_components.advantages.max_rl import MaxRl as MaxRlAdvantage
 from prerl_components.objectives.aggregation import AGGREGATION_WORDS, Aggregation
 from prerl_components.objectives.point import Point
 from prerl_components.objectives.presets.flat import ClippedPreset
@@ -43,6 +46,12 @@ class Grpo(GroupRelative):
 
     formula: ClassVar[str] = "mean_i mean_t −min(ρA, clip(ρ, 1−ε₋, 1+ε₊)A), A = (r − m)/(σ + 1e-6)"
     source: ClassVar[str] = "DeepSeekMath, arXiv:2402.03300, eq. 3"
+    peers: ClassVar[Mapping[str, str]] = {"TRL": 'loss_type = "grpo"', "verl": "adv_estimator = grpo"}
+    unlike: ClassVar[tuple[str, ...]] = (
+        "the paper adds 0.04·KL to a reference model; here, as in TRL 1.16 and verl 0.9.1, there is none",
+        "TRL 1.16's default loss_type is a token mean, and it adds 1e-4 to the std; here the paper's sequence mean, 1e-6",
+        "verl 0.9.1's defaults are a token mean and a dual clip of 3; here the paper's sequence mean, dual_clip off",
+    )
 
     advantage: Literal["group_std"] = Field("group_std", description=_GROUP_STD)
     aggregation: Aggregation = Field("sequence_mean", description=AGGREGATION_WORDS)
@@ -55,7 +64,14 @@ class DrGrpo(GroupRelative):
     """GRPO without its two biases: no division by the group's std, and a constant denominator in place of the length."""
 
     formula: ClassVar[str] = "Σ_i Σ_t −min(ρA, clip(ρ, 1−ε₋, 1+ε₊)A)/(S·L), A = r − m, L = max_new_tokens"
-    source: ClassVar[str] = "Dr. GRPO, arXiv:2503.20783"
+    source: ClassVar[str] = "Dr. GRPO, arXiv:2503.20783, §3.2"
+    peers: ClassVar[Mapping[str, str]] = {
+        "TRL": 'loss_type = "dr_grpo", scale_rewards = "none"',
+        "verl": 'norm_adv_by_std_in_grpo = False, loss_agg_mode = "seq-mean-token-sum-norm"',
+    }
+    unlike: ClassVar[tuple[str, ...]] = (
+        'TRL 1.16\'s loss_type = "dr_grpo" still divides by the group\'s std unless scale_rewards = "none"',
+    )
 
     advantage: Literal["group_mean"] = Field("group_mean", description=_GROUP_MEAN)
     aggregation: Aggregation = Field("constant", description=AGGREGATION_WORDS)
@@ -73,9 +89,34 @@ class Dapo(GroupRelative):
 
     formula: ClassVar[str] = "Σ_i Σ_t −min(ρA, clip(ρ, 1−0.2, 1+0.28)A)/N, A = (r − m)/(σ + 1e-6)"
     source: ClassVar[str] = "DAPO, arXiv:2503.14476, eq. 8"
+    peers: ClassVar[Mapping[str, str]] = {"TRL": 'loss_type = "dapo", epsilon_high = 0.28', "verl": "recipe dapo"}
+    unlike: ClassVar[tuple[str, ...]] = (
+        "TRL 1.16's epsilon_high is epsilon, 0.2, unless it is set; here 0.28, the paper's",
+    )
 
     advantage: Literal["group_std"] = Field("group_std", description=_GROUP_STD)
     clip_high: float = Field(0.28, ge=0, description="upper clip ε₊: for A > 0, ratios above 1 + ε₊ get no gradient")
 
     def advantage_part(self) -> Advantage:
         return GroupStd()
+
+
+class LitePpo(GroupRelative):
+    """GRPO with the std of the batch's rewards in place of the group's, and a token mean over the update."""
+
+    formula: ClassVar[str] = "Σ_i Σ_t −min(ρA, clip(ρ, 1−ε₋, 1+ε₊)A)/N, A = (r − m)/(σ_batch + 1e-6)"
+    source: ClassVar[str] = "Lite PPO, arXiv:2508.08221 v3, §5"
+
+    def advantage_part(self) -> Advantage:
+        return BatchStd()
+
+
+class MaxRl(GroupRelative):
+    """Maximum likelihood in place of expected reward: hard groups weigh more, by 1/m; for 0/1 rewards."""
+
+    formula: ClassVar[str] = "Σ_i Σ_t −min(ρA, clip(ρ, 1−ε₋, 1+ε₊)A)/N, A = (r − m)/m, 0 where m ≤ 0"
+    source: ClassVar[str] = "MaxRL, arXiv:2602.02710 v3, Algorithm 1; clip and token mean as in its authors' runs"
+    peers: ClassVar[Mapping[str, str]] = {"SkyRL": "advantage_estimator = maxrl"}
+
+    def advantage_part(self) -> Advantage:
+        return MaxRlAdvantage()
