@@ -1,7 +1,7 @@
 """The lead of the group's best sample: the policy gradient of the maximum reward of a group."""
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -21,6 +21,7 @@ class BestOfGroup(Advantage):
     baseline_over = "group"
     shift = True
     scale = 1
+    sign: ClassVar[Literal["both", "positive", "negative"]] = "positive"
 
     def advantage(self, batch: Batch) -> Array:
         """[S]; 0 in groups with fewer than two scored samples, and where the best reward is earned twice."""
