@@ -22,12 +22,12 @@ _DENOMINATOR = (
 class SignWeighted(ClippedPreset):
     """A = +1 for right samples and −1 for wrong ones, each sign with a weight of its own; no group is needed."""
 
-    trains: ClassVar[Literal["both", "negative", "positive"]] = "both"
+    selects: ClassVar[Literal["both", "negative", "positive"]] = "both"
 
     @property
     def factors(self) -> tuple[float, float]:
         """The factors on positive and on negative advantages."""
-        return (0.0 if self.trains == "negative" else 1.0, 0.0 if self.trains == "positive" else 1.0)
+        return (0.0 if self.selects == "negative" else 1.0, 0.0 if self.selects == "positive" else 1.0)
 
     def advantage_part(self) -> Advantage:
         """The advantage of the preset."""
@@ -50,7 +50,7 @@ class SignWeighted(ClippedPreset):
     def check(self, wiring: Wiring) -> Iterable[Conflict]:
         yield from super().check(wiring)
         instead = "use `w_reinforce`, which trains both signs"
-        yield from settings_of_the_other_sign(wiring, self.trains, by_score=True, instead=instead)
+        yield from settings_of_the_other_sign(wiring, self.selects, by_score=True, instead=instead)
 
 
 class Nsr(SignWeighted):
@@ -59,7 +59,7 @@ class Nsr(SignWeighted):
     formula: ClassVar[str] = "Σ_t 1[wrong] · max(ρ, 1−ε₋)/N₋"
     source: ClassVar[str] = f"NSR, {_PAPER}, §2, eqs 2–4; clip and token mean as in its authors' code"
     unlike: ClassVar[tuple[str, ...]] = (_DENOMINATOR,)
-    trains = "negative"
+    selects = "negative"
 
 
 class Psr(SignWeighted):
@@ -68,7 +68,7 @@ class Psr(SignWeighted):
     formula: ClassVar[str] = "Σ_t 1[right] · −min(ρ, 1+ε₊)/N₊"
     source: ClassVar[str] = f"PSR, {_PAPER}, §2, eqs 2–4; clip and token mean as in its authors' code"
     unlike: ClassVar[tuple[str, ...]] = (_DENOMINATOR,)
-    trains = "positive"
+    selects = "positive"
 
 
 class WReinforce(SignWeighted):
@@ -90,7 +90,7 @@ class CwNsr(SignWeighted):
     formula: ClassVar[str] = "Σ_t 1[wrong] · c·max(ρ, 1−ε₋)/N₋, c = max(exp(mean_t log π_old), floor)"
     source: ClassVar[str] = "CW-NSR, arXiv:2605.07137; checked against its authors' code"
     unlike: ClassVar[tuple[str, ...]] = (_DENOMINATOR,)
-    trains = "negative"
+    selects = "negative"
 
     floor: float = Field(0.05, ge=0, le=1, description="least weight of a wrong sample")
 
