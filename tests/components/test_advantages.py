@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from prerl_components.advantages.batch_std import BatchStd
 from prerl_components.advantages.batch_whitened import BatchWhitened
 from prerl_components.advantages.best_of_group import BestOfGroup
 from prerl_components.advantages.confidence_weighted import ConfidenceWeighted
+from prerl_components.advantages.gdpo import Gdpo
 from prerl_components.advantages.group_mean import GroupMean
 from prerl_components.advantages.group_std import GroupStd
 from prerl_components.advantages.leave_one_out import LeaveOneOut
@@ -19,6 +21,7 @@ from prerl_components.advantages.minus_one import MinusOne
 from prerl_components.advantages.nonzero_scaled import NonzeroScaled
 from prerl_components.advantages.reward import Reward
 from prerl_components.advantages.signed import Signed
+from pydantic import ValidationError
 
 from prerl_spec.sdk import Advantage, Array, Batch, Conditional, Need, Outcome, Step
 from prerl_spec.testing.laws import check_advantage
@@ -106,6 +109,15 @@ def batch_std(rewards: Rewards, lengths: Lengths) -> list[float]:
     return [value / (std + 1e-6) for value in by_group(group_mean)(rewards, lengths)]
 
 
+def gdpo(rewards: Rewards, lengths: Lengths) -> list[float]:
+    """With one part: GRPO's advantages, divided by their std over the samples that are compared."""
+    value = by_group(group_std)(rewards, lengths)
+    compared = [sum(r is not None for r in group) > 1 for group in rewards]
+    counts = [c and r is not None for group, c in zip(rewards, compared, strict=True) for r in group]
+    std = unbiased_std([v for v, c in zip(value, counts, strict=True) if c])
+    return [v / (std + 1e-6) for v in value]
+
+
 def batch_whitened(rewards: Rewards, lengths: Lengths) -> list[float]:
     flat = list(zip((r for g in rewards for r in g), (n for g in lengths for n in g), strict=True))
     return whitened([None if r is None else (r, n) for r, n in flat])
@@ -144,6 +156,7 @@ REFERENCES: list[tuple[Advantage, Callable[[Rewards, Lengths], list[float]]]] = 
     (BestOfGroup(), by_group(best_of_group)),
     (NonzeroScaled(), nonzero_scaled),
     (BatchStd(), batch_std),
+    (Gdpo(), gdpo),
     (BatchWhitened(), batch_whitened),
     (BatchWhitened(baseline=True), batch_whitened_with_baseline),
 ]
@@ -225,6 +238,46 @@ def test_an_empty_response_has_no_confidence_to_scale_by() -> None:
     assert_allclose(ConfidenceWeighted().advantage(Batch(step, {OLD: np.log([0.5])})), [-1, -0.5], rtol=1e-15)
 
 
+def with_parts(parts_PG: Sequence[Sequence[tuple[float, float] | None]]) -> Step:
+    """A step whose rewards are the sum of a score and a format bonus; None is a timeout."""
+    step = made_step([[TIMEOUT if p is None else p[0] for p in parts] for parts in parts_PG])
+    named = [[None if p is None else {"verdict": p[0], "format": p[1]} for p in parts] for parts in parts_PG]
+    groups = tuple(
+        replace(g, attempts=tuple(a if p is None else replace(a, parts=p, reward=sum(p.values())) for a, p in pairs))
+        for g, pairs in (
+            (g, list(zip(g.attempts, parts, strict=True))) for g, parts in zip(step.groups, named, strict=True)
+        )
+    )
+    return replace(step, groups=groups, part_names=("verdict", "format"))
+
+
+def test_gdpo_normalises_each_reward_before_it_adds_them() -> None:
+    """The two parts are each other's opposite: of equal weight they cancel, without a rounding error that is divided by a
+    std near 0; of unequal weight the heavier one decides, however large the other one is."""
+    opposite = with_parts([[(1.0, 0.0), (0.0, 1.0), (0.0, 1.0), None]])
+    assert not Gdpo().advantage(Batch(opposite)).any()
+    step = with_parts([[(1.0, 0.0), (0.0, 10.0), (0.0, 10.0), None]])
+    std = math.sqrt(1 / 3)
+    for weights in ({"format": 0.5}, {"verdict": 2.0}):
+        value = Gdpo(weights=weights).advantage(Batch(step))
+        assert_allclose(value, [2 / 3 / std, -1 / 3 / std, -1 / 3 / std, 0], rtol=1e-5)  # 1e-6 is added to each std
+
+
+def test_gdpo_sees_parts_where_their_sums_are_equal() -> None:
+    step = with_parts([[(1.0, 0.0), (0.5, 0.5), (0.9, 0.1)], [(1.0, 0.5), (1.0, 0.5)]])
+    assert not GroupStd().advantage(Batch(step)).any()
+    value = Gdpo(weights={"format": 0.1}).advantage(Batch(step))
+    assert value[0] > value[2] > 0 > value[1]
+    assert_array_equal(value[3:], 0.0)
+
+
+def test_gdpo_asks_for_the_parts_that_it_names() -> None:
+    assert Gdpo().consumes() == frozenset()
+    assert Gdpo(weights={"format": 2.0, "verdict": 1.0}).consumes() == {"reward_part[format]", "reward_part[verdict]"}
+    with pytest.raises(ValidationError):
+        Gdpo(weights={"format": 0.0})
+
+
 PARTS = [part for part, _ in REFERENCES]
 OF_GROUPS = [part for part in PARTS if part.baseline_over == "group"]
 LONE: list[list[list[Result]]] = [
@@ -272,7 +325,7 @@ def test_rounding_chooses_no_sign() -> None:
 
 @pytest.mark.parametrize(
     "part",
-    [*PARTS, ConfidenceWeighted(), ConfidenceWeighted(floor=0.5)],
+    [*PARTS, Gdpo(weights={"format": 0.5}), ConfidenceWeighted(), ConfidenceWeighted(floor=0.5)],
     ids=lambda p: f"{type(p).__name__} {p.settings()}",
 )
 def test_every_advantage_obeys_the_laws(part: Advantage) -> None:

@@ -260,6 +260,32 @@ class ByPlace(PerToken):
         return value_N * np.linspace(1, 2, len(value_N))
 
 
+class OfAPart(Safe):
+    """The part of one reward term, the group's mean taken off."""
+
+    def consumes(self) -> frozenset[str]:
+        return frozenset({"reward_part[style]"})
+
+    def advantage(self, batch: Batch) -> Array:
+        value_S = np.zeros(len(batch.step.samples))
+        for mine, _ in batch.step.scored_groups():
+            value_S[mine] = minus_mean(batch.step.parts_S["style"][mine])
+        return value_S
+
+
+class OfAPartInSecret(OfAPart):
+    """Does not say which part it reads."""
+
+    def consumes(self) -> frozenset[str]:
+        return frozenset()
+
+
+def test_a_part_of_the_reward_that_an_advantage_consumes_is_there() -> None:
+    check_advantage(OfAPart())
+    with pytest.raises(AssertionError, match=r"reads 'style'.*`reward_part\[NAME\]`"):
+        check_advantage(OfAPartInSecret())
+
+
 def test_advantages_per_token_obey_the_same_laws() -> None:
     check_advantage(PerToken())
     with pytest.raises(AssertionError, match="order of attempts"):

@@ -44,6 +44,11 @@ class Advantage(Declared, Protocol):
         """The power with which advantages follow a positive factor on every reward; None if neither."""
         ...
 
+    @property
+    def sign(self) -> Literal["both", "positive", "negative"]:
+        """The sign that its advantages can have, for a verifier's scores in [0, 1] without further reward terms."""
+        ...
+
     def reads(self) -> frozenset[Need]:
         """The vectors that `advantage` reads, without gradient: each costs a forward of all samples."""
         ...

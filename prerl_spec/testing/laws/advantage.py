@@ -51,7 +51,7 @@ def check_advantage(component: Component) -> None:
     assert all(need.of != "policy" for need in part.reads()), (
         "reads() names a Need of the policy: advantages come before the forward with gradient, and read `old`"
     )
-    step = made_step(_MIXED)
+    step = step_for(part, _MIXED)
     _check_values(part, step)
     _check_order(part, step)
     _check_unscored(part, step)
@@ -59,6 +59,21 @@ def check_advantage(component: Component) -> None:
     _check_equal_rewards(part)
     _check_rewards_moved(part, step)
     _check_sign(part, step)
+
+
+def step_for(part: Advantage, results_PG: Sequence[Sequence[Result]], *, lengths: Sequence[int] | None = None) -> Step:
+    """A step with these results, in which every part of the reward that `consumes()` names is as large as the score."""
+    step = made_step(results_PG, lengths=lengths)
+    named: Any = part
+    ports = sorted(port for port in named.consumes() if port.startswith("reward_part["))
+    names = dict.fromkeys([*step.part_names, *(port.removeprefix("reward_part[").rstrip("]") for port in ports)])
+
+    def one(attempt: Attempt) -> Attempt:
+        if attempt.reward is None:
+            return attempt
+        return replace(attempt, parts=dict.fromkeys(names, attempt.reward), reward=len(names) * attempt.reward)
+
+    return replace(_each(step, one), part_names=tuple(names))
 
 
 def known_for(part: Advantage, step: Step) -> dict[Need, Array]:
@@ -75,7 +90,9 @@ def earned(part: Advantage, step: Step, known: dict[Need, Array] | None = None) 
         with np.errstate(divide="raise", invalid="raise"):
             value = part.advantage(Batch(step, known))
     except KeyError as error:
-        raise AssertionError(f"advantage() reads {error}, which reads() does not name") from error
+        raise AssertionError(
+            f"advantage() reads {error}, which reads() does not name (nor consumes(), as `reward_part[NAME]`)"
+        ) from error
     except (FloatingPointError, ZeroDivisionError) as error:
         raise AssertionError(
             f"advantage() fails on {counts}: {error}; there is nothing to divide by: return 0"
@@ -133,20 +150,22 @@ def _check_unscored(part: Advantage, step: Step) -> None:
 def _check_degenerate(part: Advantage) -> None:
     """Finite, never 0/0; a group with one scored sample has no baseline of its own."""
     for results in _DEGENERATE:
-        value = earned(part, made_step(results))
+        value = earned(part, step_for(part, results))
         if part.baseline_over == "group" and all(sum(not isinstance(r, Outcome) for r in g) < 2 for g in results):
             assert not value.any(), (
                 f"a group with fewer than two scored samples earns {np.abs(value).max()}: with baseline_over = "
                 '"group" there is nothing to compare, and it must earn 0'
             )
-    earned(part, made_step([[1.0, 0.0]], lengths=[0, 0]))
+    earned(part, step_for(part, [[1.0, 0.0]], lengths=[0, 0]))
 
 
 def _check_equal_rewards(part: Advantage) -> None:
     """Equal rewards earn exactly 0 within the samples of the declared baseline, and only there."""
     safe = "`minus_mean` and `without_rounding` of prerl_spec.sdk yield exactly 0"
-    in_groups = [made_step([[low] * 3, [high] * 7, [1.0, 0.3, 0.0]]) for low, high in ((0, 1), (0.1, 0.7), (1, 0.3))]
-    in_batch = [made_step([[reward] * 3, [reward] * 7]) for reward in (0.0, 0.1, 0.7, 1.0)]
+    in_groups = [
+        step_for(part, [[low] * 3, [high] * 7, [1.0, 0.3, 0.0]]) for low, high in ((0, 1), (0.1, 0.7), (1, 0.3))
+    ]
+    in_batch = [step_for(part, [[reward] * 3, [reward] * 7]) for reward in (0.0, 0.1, 0.7, 1.0)]
     of_groups = max(_largest_in_two_groups(part, step) for step in in_groups)
     of_batch = max(_largest_in_two_groups(part, step) for step in in_batch)
     for size, where in ((of_groups, "a group"), (of_batch, "a batch")):
@@ -205,12 +224,19 @@ def _check_sign(part: Advantage, step: Step) -> None:
 
 
 def _rewarded(step: Step, changed: Callable[[float], float]) -> Step:
-    """The step with other rewards; the verifier's scores stay."""
+    """The step with other rewards, each of their parts changed alike; the verifier's scores stay."""
 
     def one(attempt: Attempt) -> Attempt:
-        return attempt if attempt.reward is None else replace(attempt, reward=changed(attempt.reward))
+        if attempt.reward is None:
+            return attempt
+        parts = {name: changed(value) for name, value in attempt.parts.items()}
+        return replace(attempt, parts=parts, reward=sum(parts.values()))
 
-    return replace(step, groups=tuple(replace(g, attempts=tuple(map(one, g.attempts))) for g in step.groups))
+    return _each(step, one)
+
+
+def _each(step: Step, changed: Callable[[Attempt], Attempt]) -> Step:
+    return replace(step, groups=tuple(replace(g, attempts=tuple(map(changed, g.attempts))) for g in step.groups))
 
 
 def _largest_gap(part: Advantage, step: Step, other: Step, *, factor: float = 1.0) -> float:
@@ -220,7 +246,7 @@ def _largest_gap(part: Advantage, step: Step, other: Step, *, factor: float = 1.
     gap, size = 0.0, max(1e-300, np.abs(value).max(initial=0.0))
     for mine, its in _pairs(step, other, part.per):
         gap = max(gap, float(np.abs(value[mine] - there[its]).max(initial=0.0)))
-    return gap / size
+    return float(gap / size)
 
 
 def _pairs(step: Step, other: Step, per: str) -> Iterator[tuple[Index, Index]]:

@@ -47,11 +47,12 @@ class Grpo(GroupRelative):
     formula: ClassVar[str] = "mean_i mean_t −min(ρA, clip(ρ, 1−ε₋, 1+ε₊)A), A = (r − m)/(σ + 1e-6)"
     source: ClassVar[str] = "DeepSeekMath, arXiv:2402.03300, eq. 3"
     peers: ClassVar[Mapping[str, str]] = {"TRL": 'loss_type = "grpo"', "verl": "adv_estimator = grpo"}
-    unlike: ClassVar[tuple[str, ...]] = (
-        "the paper adds 0.04·KL to a reference model; here, as in TRL 1.16 and verl 0.9.1, there is none",
-        "TRL 1.16's default loss_type is a token mean, and it adds 1e-4 to the std; here the paper's sequence mean, 1e-6",
-        "verl 0.9.1's defaults are a token mean and a dual clip of 3; here the paper's sequence mean, dual_clip off",
-    )
+    unlike: ClassVar[Mapping[str, str]] = {
+        "aggregation": "aggregation is sequence_mean, the paper's; TRL 1.16 and verl 0.9.1 average over tokens by default",
+        "advantage": "1e-6 is added to the group's std, as in verl; TRL 1.16 adds 1e-4",
+        "dual_clip": "dual_clip is off, verl 0.9.1 has 3",
+        "kl": "no KL penalty, as in TRL 1.16 and verl 0.9.1 by default; the paper has one: add `kl` in a weighted_sum",
+    }
 
     advantage: Literal["group_std"] = Field("group_std", description=_GROUP_STD)
     aggregation: Aggregation = Field("sequence_mean", description=AGGREGATION_WORDS)
@@ -69,9 +70,10 @@ class DrGrpo(GroupRelative):
         "TRL": 'loss_type = "dr_grpo", scale_rewards = "none"',
         "verl": 'norm_adv_by_std_in_grpo = False, loss_agg_mode = "seq-mean-token-sum-norm"',
     }
-    unlike: ClassVar[tuple[str, ...]] = (
-        'TRL 1.16\'s loss_type = "dr_grpo" still divides by the group\'s std unless scale_rewards = "none"',
-    )
+    unlike: ClassVar[Mapping[str, str]] = {
+        "advantage": 'not divided by the group\'s std; TRL 1.16 does with loss_type = "dr_grpo", unless scale_rewards = "none"',
+        "dual_clip": "dual_clip is off, verl 0.9.1 has 3",
+    }
 
     advantage: Literal["group_mean"] = Field("group_mean", description=_GROUP_MEAN)
     aggregation: Aggregation = Field("constant", description=AGGREGATION_WORDS)
@@ -90,9 +92,10 @@ class Dapo(GroupRelative):
     formula: ClassVar[str] = "Σ_i Σ_t −min(ρA, clip(ρ, 1−0.2, 1+0.28)A)/N, A = (r − m)/(σ + 1e-6)"
     source: ClassVar[str] = "DAPO, arXiv:2503.14476, eq. 8"
     peers: ClassVar[Mapping[str, str]] = {"TRL": 'loss_type = "dapo", epsilon_high = 0.28', "verl": "recipe dapo"}
-    unlike: ClassVar[tuple[str, ...]] = (
-        "TRL 1.16's epsilon_high is epsilon, 0.2, unless it is set; here 0.28, the paper's",
-    )
+    unlike: ClassVar[Mapping[str, str]] = {
+        "clip_high": "clip_high is 0.28, the paper's; TRL 1.16 and verl 0.9.1 have 0.2 unless it is set",
+        "dual_clip": "dual_clip is off, verl 0.9.1 has 3",
+    }
 
     advantage: Literal["group_std"] = Field("group_std", description=_GROUP_STD)
     clip_high: float = Field(0.28, ge=0, description="upper clip ε₊: for A > 0, ratios above 1 + ε₊ get no gradient")

@@ -36,10 +36,10 @@ class PpoClip(ClippedWithoutCritic):
 
     formula: ClassVar[str] = "Σ_i Σ_t −min(ρr, clip(ρ, 1−ε₋, 1+ε₊)r)/N"
     source: ClassVar[str] = "PPO, arXiv:1707.06347, eq. 7"
-    unlike: ClassVar[tuple[str, ...]] = (
-        "PPO, and TRL's and verl's, learn a critic for the advantage of each token; here it is the response's reward",
-        "verl 0.9.1 always has a dual clip of 3; here it is off",
-    )
+    unlike: ClassVar[Mapping[str, str]] = {
+        "advantage": "the advantage of a token is the response's reward; PPO, and TRL's and verl's, learn a critic for it",
+        "dual_clip": "dual_clip is off, verl 0.9.1 has 3",
+    }
 
     def advantage_part(self) -> Advantage:
         return RewardAdvantage()
@@ -57,10 +57,10 @@ class ReinforcePp(ClippedWithoutCritic):
         "OpenRLHF": "reinforce, reinforce_baseline",
         "verl": "adv_estimator = reinforce_plus_plus, reinforce_plus_plus_baseline",
     }
-    unlike: ClassVar[tuple[str, ...]] = (
-        "the paper takes a KL penalty off the reward of each token; here there is none, and a response has one advantage",
-        "verl 0.9.1 always has a dual clip of 3; here it is off",
-    )
+    unlike: ClassVar[Mapping[str, str]] = {
+        "kl": "no KL penalty; the paper takes one off the reward of each token",
+        "dual_clip": "dual_clip is off, verl 0.9.1 has 3",
+    }
 
     baseline: bool = Field(
         False, description="subtract the group's mean reward first: REINFORCE++-baseline, which needs a group"

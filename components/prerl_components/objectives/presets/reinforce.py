@@ -50,12 +50,11 @@ class Rloo(WithoutRatio):
     formula: ClassVar[str] = "Σ_i Σ_t −A·log π/(S·L), A = r_i − mean_{j≠i} r_j, L = max_new_tokens"
     source: ClassVar[str] = "RLOO, arXiv:2402.14740"
     peers: ClassVar[Mapping[str, str]] = {"TRL": "RLOOTrainer", "verl": "adv_estimator = rloo"}
-    unlike: ClassVar[tuple[str, ...]] = (
-        "TRL 1.16's RLOOTrainer clips the ratio of the whole response at 0.2 and takes 0.05·KL off the reward; here "
-        "neither, as in the paper's estimator",
-        "verl 0.9.1 uses `rloo` with PPO's clip, a dual clip of 3 and a token mean; here without a ratio, a response's "
-        "tokens summed and divided by max_new_tokens",
-    )
+    unlike: ClassVar[Mapping[str, str]] = {
+        "surrogate": "no ratio, as in the paper; TRL 1.16 clips the ratio of the whole response, verl 0.9.1 that of each token",
+        "aggregation": "aggregation is constant, a response's tokens summed, as in the paper; verl 0.9.1 averages over tokens",
+        "kl": "no KL penalty; TRL 1.16 takes 0.05·KL off the reward",
+    }
     advantage_part = LeaveOneOut
 
     aggregation: Aggregation = Field("constant", description=AGGREGATION_WORDS)
@@ -70,10 +69,9 @@ class Gpg(WithoutRatio):
     formula: ClassVar[str] = "Σ_i Σ_t −α·(r − m)·log π/N, α = samples / samples in groups with signal"
     source: ClassVar[str] = "GPG, arXiv:2504.02546 v4, eqs 5–8"
     peers: ClassVar[Mapping[str, str]] = {"verl": "adv_estimator = gpg, loss_mode = gpg"}
-    unlike: ClassVar[tuple[str, ...]] = (
-        "verl 0.9.1's `gpg` scales by samples / samples of reward ≠ 0; here α is the paper's, samples / samples in "
-        "groups with signal",
-    )
+    unlike: ClassVar[Mapping[str, str]] = {
+        "advantage": "α is samples / samples in groups with signal, the paper's; verl 0.9.1 has samples / those of reward ≠ 0",
+    }
     advantage_part = NonzeroScaled
 
 

@@ -1,6 +1,6 @@
 """Presets that weigh right and wrong samples apart, on log P(y|x): the decomposition of RLVR by sign."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import ClassVar, Literal
 
 from pydantic import Field
@@ -13,10 +13,9 @@ from prerl_components.objectives.wiring_rules import settings_of_the_other_sign
 from prerl_spec.sdk import Advantage, Conditional, Conflict, Wiring
 
 _PAPER = "arXiv:2506.01347"
-_DENOMINATOR = (
-    "samples of the other sign leave the denominator; the authors' code divides by the tokens of all samples: a factor "
-    "per update, not a direction"
-)
+_DENOMINATOR = {
+    "denominator": "only the tokens of trained samples count in the denominator; in the authors' code all samples' do"
+}
 
 
 class SignWeighted(ClippedPreset):
@@ -58,7 +57,7 @@ class Nsr(SignWeighted):
 
     formula: ClassVar[str] = "Σ_t 1[wrong] · max(ρ, 1−ε₋)/N₋"
     source: ClassVar[str] = f"NSR, {_PAPER}, §2, eqs 2–4; clip and token mean as in its authors' code"
-    unlike: ClassVar[tuple[str, ...]] = (_DENOMINATOR,)
+    unlike: ClassVar[Mapping[str, str]] = _DENOMINATOR
     selects = "negative"
 
 
@@ -67,7 +66,7 @@ class Psr(SignWeighted):
 
     formula: ClassVar[str] = "Σ_t 1[right] · −min(ρ, 1+ε₊)/N₊"
     source: ClassVar[str] = f"PSR, {_PAPER}, §2, eqs 2–4; clip and token mean as in its authors' code"
-    unlike: ClassVar[tuple[str, ...]] = (_DENOMINATOR,)
+    unlike: ClassVar[Mapping[str, str]] = _DENOMINATOR
     selects = "positive"
 
 
@@ -89,7 +88,7 @@ class CwNsr(SignWeighted):
 
     formula: ClassVar[str] = "Σ_t 1[wrong] · c·max(ρ, 1−ε₋)/N₋, c = max(exp(mean_t log π_old), floor)"
     source: ClassVar[str] = "CW-NSR, arXiv:2605.07137; checked against its authors' code"
-    unlike: ClassVar[tuple[str, ...]] = (_DENOMINATOR,)
+    unlike: ClassVar[Mapping[str, str]] = _DENOMINATOR
     selects = "negative"
 
     floor: float = Field(0.05, ge=0, le=1, description="least weight of a wrong sample")

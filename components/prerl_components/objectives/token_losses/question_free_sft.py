@@ -24,9 +24,9 @@ class QuestionFreeSft(DocumentLoss):
 
     formula: ClassVar[str] = "mean_i mean_t −log π(y_t | b, y_<t)"
     source: ClassVar[str] = "question-free fine-tuning (QFFT), arXiv:2506.12860 v1, eq. 2"
-    unlike: ClassVar[tuple[str, ...]] = (
-        "the paper leaves the whole prompt out; here a response follows `prefix`, since its first token needs a context",
-    )
+    unlike: ClassVar[Mapping[str, str]] = {
+        "prefix": "the paper leaves the whole prompt out; here a response follows `prefix`: its first token needs a context",
+    }
 
     aggregation: Aggregation = Field("sequence_mean", description=AGGREGATION_WORDS)
     prefix: str = Field(
