@@ -31,7 +31,7 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("compare",),
     ),
     "prerl_spec.engine": (
-        ("processes",),
+        ("author_faults", "processes"),
         ("policy", "record"),
         ("batches", "training"),
         ("run",),
@@ -49,6 +49,7 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
             "kind_protocols",
             "nested_components",
             "objective_base",
+            "reward_base",
             "sampler_settings",
             "schedule_base",
             "settings",

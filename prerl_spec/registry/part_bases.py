@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 class Advantage(Component):
     """What a sample, or a token, has earned: subclasses define `advantage(batch)`.
 
-    The class data state the laws that it obeys: `baseline` ("group", "batch": equal rewards there earn exactly 0),
+    The class data state the laws that it obeys: `baseline_over` ("group", "batch": equal rewards there earn exactly 0),
     `shift` (a constant added to every reward changes nothing), `scale` (the power of a factor on every reward).
     """
 
     kind = "advantage"
     per: ClassVar[Literal["sample", "token"]] = "sample"
-    baseline: ClassVar[Literal["group", "batch", "none"]] = "none"
+    baseline_over: ClassVar[Literal["group", "batch", "none"]] = "none"
     shift: ClassVar[bool] = False
     scale: ClassVar[Literal[0, 1] | None] = None
     sign: ClassVar[Literal["both", "positive", "negative"]] = "both"
@@ -37,7 +37,7 @@ class Advantage(Component):
 
     @property
     def min_group(self) -> int:
-        return 2 if self.baseline == "group" else 1
+        return 2 if self.baseline_over == "group" else 1
 
     def reads(self) -> frozenset[Need]:
         return frozenset()
@@ -62,10 +62,19 @@ class Selection(Component):
 
 
 class Surrogate(Component):
-    """A per-token policy-gradient loss: subclasses define `loss`, and `bounded` if a bound can act."""
+    """A per-token policy-gradient loss: subclasses define `loss`, and `bounded` if a bound can act.
+
+    The class data state the laws that it obeys: `on_policy` (at ρ = 1 the gradient is "reinforce"'s −A ∇log π, or some
+    "other"), `gradient` ("stopped" where a factor is a stop-gradient, so that the gradient is not the derivative of the
+    value) and `unbounded`: what −A ∇log π is multiplied by where no bound acts, for A > 0 and for A < 0 ("one"; "ratio",
+    ρ of the token; "sequence" and "geometric", the product of the response's and its T-th root), None for anything else.
+    """
 
     kind = "surrogate"
     uses_ratio: ClassVar[bool] = True
+    on_policy: ClassVar[Literal["reinforce", "other"]] = "reinforce"
+    gradient: ClassVar[Literal["exact", "stopped"]] = "exact"
+    unbounded: ClassVar[tuple[objective_parts.Factor, objective_parts.Factor] | None] = None
     ratio_settings: ClassVar[tuple[str, ...]] = ()
     """Settings that act only where ρ differs from 1."""
 

@@ -15,6 +15,9 @@ from prerl_spec.types import Array, Tokens
 if TYPE_CHECKING:
     from torch import Tensor
 
+Factor = Literal["one", "ratio", "sequence", "geometric"]
+"""What multiplies −A ∇log π: 1, ρ of the token, the product of ρ over its response, or the T-th root of that."""
+
 
 class Advantage(Declared, Protocol):
     """Turns the rewards of a step into advantages, once, before the step is split into updates."""
@@ -30,18 +33,23 @@ class Advantage(Declared, Protocol):
         ...
 
     @property
-    def baseline(self) -> Literal["group", "batch", "none"]:
-        """Over which samples the baseline is taken: equal rewards there earn exactly 0. "none": no baseline."""
+    def baseline_over(self) -> Literal["group", "batch", "none"]:
+        """The samples over which the baseline is taken: equal rewards there earn exactly 0. "none": no baseline."""
         ...
 
     @property
     def shift(self) -> bool:
-        """Whether adding a constant to every reward leaves the advantages unchanged."""
+        """Whether adding a constant to every reward (not to the verifier's score) leaves the advantages unchanged."""
         ...
 
     @property
     def scale(self) -> Literal[0, 1] | None:
         """The power with which advantages follow a positive factor on every reward; None if neither."""
+        ...
+
+    @property
+    def sign(self) -> Literal["both", "positive", "negative"]:
+        """The sign that its advantages can have, for a verifier's scores in [0, 1] without further reward terms."""
         ...
 
     def reads(self) -> frozenset[Need]:
@@ -73,6 +81,21 @@ class Surrogate(Declared, Protocol):
     @property
     def uses_ratio(self) -> bool:
         """Whether it reads `old_n`."""
+        ...
+
+    @property
+    def on_policy(self) -> Literal["reinforce", "other"]:
+        """Whether the gradient at ρ = 1 is that of REINFORCE, −A ∇log π."""
+        ...
+
+    @property
+    def gradient(self) -> Literal["exact", "stopped"]:
+        """Whether a factor is a stop-gradient, so that the gradient is not the derivative of the value."""
+        ...
+
+    @property
+    def unbounded(self) -> tuple[Factor, Factor] | None:
+        """What multiplies −A ∇log π where no bound acts, for A > 0 and for A < 0; None: another function of ρ."""
         ...
 
     def needs(self, view: View) -> frozenset[Need]:

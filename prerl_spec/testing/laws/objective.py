@@ -1,6 +1,7 @@
 """The laws of objectives: weights before forwards, gradients that no packing changes, no gradient without a signal."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from prerl_spec.registry.kinds.objective import Objective
 from prerl_spec.testing.laws.component import check_component
 from prerl_spec.testing.laws.stateful import check_states
 from prerl_spec.testing.steps import Result, made_documents, made_step
-from prerl_spec.types import Array, Outcome, Step
+from prerl_spec.types import Array, Index, Outcome, Step
 
 TOLERANCE = 1e-12
 """In float64: sums of a few dozen terms of size 1, in another order."""
@@ -49,7 +50,12 @@ def _check_part(part: Objective) -> None:
     assert part.parts() == (part,), "parts() of a part must be (part,)"
     assert part.min_group >= 1, f"min_group is {part.min_group}"
     assert part.scope in ("response", "all"), f"scope is {part.scope!r}"
-    assert any(n.of == "policy" for n in part.needs()), "no Need of the policy: nothing would be differentiated"
+    if not getattr(part, "trains", True):
+        _check_null(part)
+        return
+    assert any(n.of == "policy" for n in part.needs()), (
+        "no Need of the policy: nothing would be differentiated; an objective that never trains declares trains = False"
+    )
     assert all(n.of != "policy" for n in part.reads()), (
         "reads() names a Need of the policy: credit comes before the forward with gradient, and reads `old`"
     )
@@ -64,6 +70,13 @@ def _check_part(part: Objective) -> None:
         _check_unscored(part, step)
         if part.min_group > 1:
             _check_constant_rewards(part)
+
+
+def _check_null(part: Objective) -> None:
+    """What declares that it never trains has weight 0 on every token, and asks for no forward."""
+    assert not part.needs(), f"trains is False, and needs() asks for {sorted(map(str, part.needs()))}"
+    assert not _credit(part, _mixed_step(part)).weight_N.any(), "trains is False, and a token carries weight"
+    _check_degenerate(part)
 
 
 def _mixed_step(objective: Objective) -> Step:
@@ -166,18 +179,18 @@ def _differentiated(need: Need, vectors: Mapping[Need, Any]) -> bool:
     return need._replace(of="policy") in vectors
 
 
+def reordered(step: Step) -> tuple[Step, Index]:
+    """The step with its groups, and the attempts of each, in reverse; and where each token of `step` stands there."""
+    flipped = replace(
+        step, groups=tuple(replace(g, attempts=g.attempts[::-1]) for g in reversed(step.groups)), discarded=()
+    )
+    _, index = flipped.tokens.of_samples(list(range(len(step.samples)))[::-1])
+    return flipped, index
+
+
 def _check_permutation(part: Objective, step: Step) -> None:
     """Reordering groups and attempts does not change a token's advantage and weight."""
-    flipped = Step(
-        step.phase,
-        step.step,
-        step.global_step,
-        tuple(type(g)(g.slot, g.prompt, g.attempts[::-1], g.refill) for g in reversed(step.groups)),
-        step.temperature,
-        step.max_new_tokens,
-    )
-    num_samples = len(step.samples)
-    _, index = flipped.tokens.of_samples(list(range(num_samples))[::-1])
+    flipped, index = reordered(step)
     vectors = random_vectors(part.reads(), step.tokens.num_tokens)
     moved = {need: np.empty_like(vector) for need, vector in vectors.items()}
     for need, vector in vectors.items():
