@@ -87,6 +87,21 @@ def test_a_reward_is_the_sum_of_its_parts_and_a_timeout_has_none() -> None:
         assert attempt.reward == score + sum(terms)
 
 
+def test_a_reward_is_asked_about_scored_attempts_only() -> None:
+    asked: list[Attempt] = []
+
+    class Asked(Component):
+        kind: ClassVar = "reward"
+
+        def reward(self, attempt: Attempt, group: Group) -> float:
+            assert [a.reward for a in group.attempts] == [1.0, 0.1, None], "as yet the score alone"
+            asked.append(attempt)
+            return 2.0
+
+    judged((Named("asked", Asked()), Named("asked_again", Asked())))
+    assert [a.verdict.outcome for a in asked if a.verdict] == [Outcome.RIGHT, Outcome.WRONG] * 2
+
+
 def test_without_rewards_the_verdict_is_the_reward() -> None:
     assert [a.parts for a in judged(()).attempts] == [{"verdict": 1.0}, {"verdict": 0.1}, {}]
 
