@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import datasets
-import numpy as np
 import torch
 from prerl_components.data.arithmetic_chains import ArithmeticChains
 
@@ -18,20 +17,15 @@ from prerl_spec.engine.policy.policy_access import LivePolicy
 from prerl_spec.engine.processes.ranks import Ranks
 from prerl_spec.engine.training.updater import Updater
 from prerl_spec.errors import PrerlError
-from prerl_spec.needs import Need, Teacher
 from prerl_spec.registry.kinds.model import ModelSite
 from prerl_spec.registry.kinds.sampler import SamplerSite
 from prerl_spec.registry.reward_base import part_name
-from prerl_spec.testing.steps import made_documents, made_step
-from prerl_spec.testing.tiny import byte_tokenizer, save_tiny, tiny_loaded
-from prerl_spec.text import Codec, render
-from prerl_spec.types import Outcome, Prompt, Request, StepRecord
+from prerl_spec.testing.tiny import save_tiny, tiny_loaded
+from prerl_spec.text import render
+from prerl_spec.types import Request, StepRecord
 from tests.evaluation.sites import tiny_scene, write_rows
+from tests.settings.behaviour_of_parts import CODEC, OBSERVERS_OF_PARTS, PROMPT, STEP
 
-STEP = made_step([[1.0, 0.0, Outcome.UNPARSABLE, 0.0], [1.0, 1.0, 0.0, 0.0], [0.0] * 4, [Outcome.UNPARSABLE, 1.0]])
-DOCUMENTS = made_documents([3, 5, 2])
-CODEC = Codec.of_tokenizer(byte_tokenizer())
-PROMPT = Prompt("train", 0, "2+2?", "4", (1, 2, 3))
 RESPONSES = [("\\boxed{ab}", "AB"), ("ab", "ab"), ("the answer is 50", "50"), ("\\boxed{50}", "50")]
 COUNTING = """
 task: {name}
@@ -47,27 +41,6 @@ metric_list:
   - {{metric: exact_match, aggregation: mean, higher_is_better: true}}
 metadata: {{version: {version}}}
 """
-
-
-def of_objective(objective: Any, folder: Path) -> Any:
-    """Weights and weighted terms on a made step whose ratios are far from 1, so that every clip acts."""
-    step = STEP if objective.uses_rollouts else DOCUMENTS
-    said: list[Any] = [objective.uses_rollouts, objective.scope, objective.min_group, sorted(objective.consumes())]
-    for part in objective.parts():
-        credit = part.credit(step, {})
-        logp = {need: _vector(need, step.tokens.num_tokens) for need in part.needs()}
-        terms = part.terms(logp, torch.from_numpy(credit.advantage_N), step.tokens)
-        contexts = [need.view.context(PROMPT, CODEC) for need in sorted(part.needs(), key=repr)]
-        said += [credit.weight_N.tolist(), (credit.weight_N * terms.numpy()).tolist(), contexts]
-    return said
-
-
-def _vector(need: Need, size: int) -> torch.Tensor:
-    if isinstance(need.of, Teacher):
-        seed = int(need.of.key, 16)
-    else:
-        seed = ("policy", "old", "reference", "sampler").index(need.of) + 10 * need.entropy
-    return torch.from_numpy(np.random.default_rng(seed).uniform(-3, 0, size=size))
 
 
 def of_optimizer(optimizer: Any, folder: Path) -> Any:
@@ -209,7 +182,7 @@ def of_nothing(component: Any, folder: Path) -> Any:
 
 
 OBSERVERS: dict[str, Callable[[Any, Path], Any]] = {
-    "objective": of_objective,
+    **OBSERVERS_OF_PARTS,
     "optimizer": of_optimizer,
     "schedule": of_schedule,
     "sampler": of_sampler,
