@@ -27,8 +27,8 @@ RESULTS: Sequence[Sequence[Result]] = [
 ]
 
 
-RIGHT, WRONG = (100, 102), (110, 112)
-"""Ranges of two token ids each, of right and of wrong responses."""
+RIGHT, WRONG = (100, 101), (110, 112)
+"""Ranges of token ids, of right and of wrong responses."""
 
 
 def step_near(policy: Policy, *, gap: float = 0.7) -> Step:
@@ -36,8 +36,8 @@ def step_near(policy: Policy, *, gap: float = 0.7) -> Step:
     return _with_recorded(made_step(RESULTS, lengths=[3, 8, 5, 1, 4, 6, 2, 7, 3, 5, 4, 8]), policy, gap)
 
 
-def learnable_step(policy: Policy, *, gap: float = 0.7) -> Step:
-    """Eight groups whose right responses have tokens of their own: what one update teaches moves those of the next."""
+def learnable_step(policy: Policy, *, gap: float = 1.5) -> Step:
+    """Eight groups whose right responses have a token of their own: what one update teaches moves those of the next."""
     random = np.random.default_rng(5)
 
     def ids(attempt: Attempt) -> tuple[int, ...]:
@@ -65,8 +65,8 @@ def _with_recorded(step: Step, policy: Policy, gap: float) -> Step:
 class Recording(Updater):
     """Keeps the summed gradient of every update, and calls back before it is applied."""
 
-    def __init__(self, policy: Policy, ranks: Ranks, before: Callable[[int], None], *, lr: float) -> None:
-        super().__init__(Adamw(lr=lr, max_grad_norm=1e9), policy.parameters(), ranks)
+    def __init__(self, policy: Policy, ranks: Ranks, before: Callable[[int], None], optimizer: Adamw) -> None:
+        super().__init__(optimizer, policy.parameters(), ranks)
         self.gradients: list[torch.Tensor] = []
         self._before = before
 
@@ -83,7 +83,7 @@ def trained(
     step: Step,
     *,
     updates: int,
-    lr: float,
+    optimizer: Adamw,
     tokens_per_pass: int = 256,
     ranks: Ranks | None = None,
     before: Callable[[int], None] = lambda update: None,
@@ -92,6 +92,6 @@ def trained(
 ) -> tuple[Trained, list[torch.Tensor]]:
     """Trains on a step; the result, and the summed gradient of each applied update."""
     ranks = ranks or Ranks.start()
-    updater = Recording(policy, ranks, before, lr=lr)
+    updater = Recording(policy, ranks, before, optimizer)
     trainer = Trainer(policy, updater, objective, updates, tokens_per_pass, ranks, reference, lambda *_: None, teachers)
     return trainer.train(step), updater.gradients

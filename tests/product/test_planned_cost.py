@@ -1,7 +1,9 @@
 """What the plan says a step of each objective costs is what the engine sends forward, one and two updates a batch."""
 
+import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,12 +14,15 @@ from prerl_spec.compiler.compile import Compiled, compile_spec
 from prerl_spec.compiler.graph import Named, Phase
 from prerl_spec.compiler.plan import PhasePlan
 from prerl_spec.engine.batches.journal import Journal
+from prerl_spec.engine.batches.verifier_pool import Item
+from prerl_spec.engine.batches.verifier_pools import VerifierPools
 from prerl_spec.engine.policy.reference import reference_of
 from prerl_spec.engine.processes.ranks import Ranks
 from prerl_spec.engine.processes.signals import Signals
 from prerl_spec.engine.run.phase_runner import PhaseRunner
 from prerl_spec.engine.run.position import Position
 from prerl_spec.engine.run.session import Session, open_session
+from prerl_spec.registry.kinds.judging import Verifier
 from prerl_spec.sdk import Attempt, Component, Group, Outcome, Verdict
 from tests.engine.runs import SPEC, Heard
 from tests.product.built_ins import built_ins, examples, table_of
@@ -30,27 +35,19 @@ Count = Counter[tuple[str, str]]
 
 
 class Ranked(Component):
-    """Twice the square of the attempt's place in its group: rewards 0, 2, 8, 18, so that no attempt is like its group."""
+    """e to the power of the attempt's place in its group: no attempt is like its group, or earns nothing."""
 
     kind = "reward"
 
     def reward(self, attempt: Attempt, group: Group) -> float:
-        return 2.0 * next(i * i for i, a in enumerate(group.attempts) if a is attempt)
+        return next(math.exp(i) for i, a in enumerate(group.attempts) if a is attempt)
 
 
-class Lenient(Component):
-    """Everything is right."""
+class Lenient(VerifierPools):
+    """Everything is right, also what was cut off: the real pools call that unparsable."""
 
-    kind = "verifier"
-    num_workers: int = 1
-    seconds_allowed: float = 10.0
-    memory_bytes: int = 2**30
-
-    def judge(self, response: str, gold: str) -> Verdict:
-        return Verdict(Outcome.RIGHT, 1.0)
-
-    def check_gold(self, gold: str) -> str | None:
-        return None
+    def judge(self, verifier: Verifier, items: Sequence[Item]) -> list[Verdict]:
+        return [Verdict(Outcome.RIGHT, 1.0) for _ in items]
 
 
 class Measured(NamedTuple):
@@ -68,7 +65,7 @@ def spec_text() -> str:
         for updates in UPDATES:
             units = ROLLOUTS if declared.uses_rollouts else DOCUMENTS
             text += (
-                f'\n[[phases]]\nid = "{use}-{updates}"\n{units}updates_per_batch = {updates}\n'
+                f'\n[[phases]]\nid = "{use}_{updates}"\n{units}updates_per_batch = {updates}\n'
                 f'objective = {table_of(use, settings)}\nschedule = {{ use = "fixed_steps", steps = 1 }}\n'
             )
     return text
@@ -92,25 +89,24 @@ def session(folder: Path, compiled: Compiled) -> Iterator[Session]:
         yield opened
 
 
-def situations(phase: Phase) -> Iterator[Phase]:
-    """The phase with rewards that give each sample a weight: for those that compare, those that train right ones, and
+def situations(phase: Phase, session: Session) -> Iterator[tuple[Phase, Session]]:
+    """Rewards that give each sample a weight: for objectives that compare, for those that train right samples, and for
     those that train wrong ones."""
-    if phase.verifier is None:
-        yield phase
-        return
-    yield replace(phase, rewards=(Named("ranked", Ranked()),))
-    yield replace(phase, verifier=replace(phase.verifier, component=Lenient()))
-    yield phase
+    if phase.verifier is not None:
+        yield replace(phase, rewards=(Named("ranked", Ranked()),)), session
+        with ExitStack() as stack:
+            yield phase, replace(session, verifiers=Lenient(stack))
+    yield phase, session
 
 
-def measured(folder: Path, session: Session, phase: Phase) -> Measured:
+def measured(folder: Path, phase: Phase, session: Session) -> Measured:
     """What a step of the phase sends forward."""
-    models = [session.policy, *session.teachers.policies.values()]
-    before = sum((Counter(model.forwards) for model in models), Counter())
-    runner = PhaseRunner(phase, session, Journal(folder / "journal", writes=True), {}, reference_of(session.policy))
+    # Teachers count with the policy.
+    before = Counter(session.policy.forwards)
+    runner = PhaseRunner(phase, session, Journal(folder, writes=True), {}, reference_of(session.policy))
     record, *_ = runner.step(Position(), {})
-    after = sum((Counter(model.forwards) for model in models), Counter())
-    return Measured(after - before, record.trained_tokens == record.generated_tokens)
+    is_whole = record.trained_tokens == record.generated_tokens or phase.verifier is None
+    return Measured(Counter(session.policy.forwards) - before, is_whole)
 
 
 def planned(phase: PhasePlan) -> Count:
@@ -132,15 +128,17 @@ def selects_within_a_group(objective: Any) -> bool:
 @pytest.mark.parametrize("updates", UPDATES)
 @pytest.mark.parametrize("use", built_ins("objective"))
 def test_a_step_of_each_objective_sends_forward_what_the_plan_says(
-    folder: Path, session: Session, compiled: Compiled, use: str, updates: int
+    tmp_path: Path, session: Session, compiled: Compiled, use: str, updates: int
 ) -> None:
-    (phase,) = [p for p in session.graph.phases if p.id == f"{use}-{updates}"]
+    (phase,) = [p for p in session.graph.phases if p.id == f"{use}_{updates}"]
     (plan,) = [p for p in compiled.plan.phases if p.id == phase.id]
     objective: Any = phase.objective.component
-    for situation in situations(phase):
-        seen = measured(folder, session, situation)
+    for number, situation in enumerate(situations(phase, session)):
+        seen = measured(tmp_path / str(number), *situation)
         if seen.is_whole:
             assert seen.forwards == planned(plan)
             return
         assert seen.forwards <= planned(plan)
-    assert selects_within_a_group(objective) or not objective.trains, "no rewards gave every sample a weight"
+    assert selects_within_a_group(objective) or not getattr(objective, "trains", True), (
+        "no rewards gave every sample a weight"
+    )
