@@ -139,6 +139,11 @@ def test_fipo_leaves_wrong_tokens_beyond_the_dual_clip_out_of_the_future_but_not
     assert right.tolist() == pytest.approx([20.0 ** (2 ** (-1 / 32)), 20.0])
 
 
+def test_fipo_bounds_the_loss_of_a_wrong_token_by_the_dual_clip() -> None:
+    assert gradient(Fipo(dual_clip=3.0), [math.log(2.9), math.log(3.1)], -1.0)[1] == 0.0
+    assert gradient(Fipo(dual_clip=3.2), [math.log(2.9), math.log(3.1)], -1.0)[1] == pytest.approx(3.1 * 1.2)
+
+
 def test_fipo_resets_the_factor_of_unsafe_wrong_tokens() -> None:
     fipo = Fipo(safety=3.0, low=0.5, high=2.0)
     old_n = torch.zeros(1, dtype=torch.float64)

@@ -50,5 +50,5 @@ class Luspo(Surrogate):
     def _mean_ratio(logp_n: Tensor, old_n: Tensor, tokens: Tokens) -> Tensor:
         from prerl_zoo.ratios import log_ratio, response_lengths, response_sums
 
-        log_rho_n = log_ratio(logp_n, old_n).detach()
+        log_rho_n = log_ratio(logp_n, old_n)
         return (response_sums(log_rho_n, tokens) / response_lengths(log_rho_n, tokens)).exp()

@@ -34,10 +34,10 @@ class Vespo(Surrogate):
         """[n] −sg[φ]·A·log π."""
         import torch
 
-        from prerl_zoo.ratios import LOG_RATIO_LIMIT, response_sums
+        from prerl_zoo.ratios import response_sums
 
-        # φ is 0 in every dtype long before the limit is reached from below; above it, exp would overflow.
-        log_w_n = response_sums((logp_n - old_n).detach(), tokens).clamp(max=LOG_RATIO_LIMIT)
+        # Not clamped: where W overflows, 1 − W is −inf and φ is 0, as it should be.
+        log_w_n = response_sums((logp_n - old_n).detach(), tokens)
         right_n = self.power_right * log_w_n + self.decay_right * (1 - log_w_n.exp())
         wrong_n = self.power_wrong * log_w_n + self.decay_wrong * (1 - log_w_n.exp())
         return -torch.where(advantage_n < 0, wrong_n, right_n).exp() * advantage_n * logp_n
