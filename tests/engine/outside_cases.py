@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from prerl_components.objectives.policy_gradients.grpo import Grpo
-from prerl_components.objectives.policy_gradients.marginal import MarginalNsr, MarginalPg, MarginalPsr
+from prerl_components.objectives.presets.group_relative import Grpo
+from prerl_components.objectives.presets.pretrain_space import MarginalNsr, MarginalPg, MarginalPsr
 from prerl_components.objectives.token_losses.entropy import Entropy
 from prerl_components.objectives.token_losses.kl import Kl
 from prerl_components.objectives.token_losses.next_token import NextToken

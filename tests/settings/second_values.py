@@ -6,7 +6,7 @@ A component that is not listed, or a setting without a value here, fails the tes
 from typing import Any, NamedTuple
 
 from prerl_components.adapters.lora import Lora
-from prerl_components.objectives.policy_gradients.grpo import Grpo
+from prerl_components.objectives.presets.group_relative import Grpo
 from prerl_components.objectives.token_losses.entropy import Entropy
 from prerl_components.objectives.token_losses.kl import Kl
 from prerl_components.verifiers.exact_match import ExactMatch

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 from prerl_components.filters.mixed_groups import MixedGroups
-from prerl_components.objectives.policy_gradients.grpo import Grpo
-from prerl_components.objectives.policy_gradients.marginal import MarginalNsr
+from prerl_components.objectives.presets.group_relative import Grpo
+from prerl_components.objectives.presets.pretrain_space import MarginalNsr
 from prerl_components.objectives.token_losses.next_token import NextToken
 from prerl_components.optimizers.adamw import Adamw
 from prerl_components.probes.response_length import ResponseLength
