@@ -22,10 +22,10 @@ class Dro(Surrogate):
 
     formula: ClassVar[str] = "−A·log π_t + (β/2)·L²/|y|, L = Σ_t log ρ_t over the response"
     source: ClassVar[str] = "DRO, arXiv:2405.19107, the policy's loss divided by τ = β; τ = 1 was its best of .1, 1, 5"
-    unlike: ClassVar[tuple[str, ...]] = (
-        "verl `dro` and Tinker square each token's log-ratio by itself; verl's dro_beta has no default, Tinker's example "
-        "has .05",
-    )
+    peers: ClassVar[Mapping[str, str]] = {"verl": "policy_loss.loss_mode = dro", "Tinker": "dro"}
+    unlike: ClassVar[Mapping[str, str]] = {
+        "beta": "verl and Tinker square the log-ratio of each token by itself, so that their β means another size"
+    }
     ratio_settings: ClassVar[tuple[str, ...]] = ("beta",)
 
     beta: float = Field(1.0, gt=0, description="β: weight of the square")

@@ -24,10 +24,8 @@ class Fipo(Surrogate):
         "f_t = sg[clip(exp Σ_{k≥t} γ^(k−t) M_k log ρ_k, low, high)]"
     )
     source: ClassVar[str] = "FIPO, arXiv:2603.19835, eqs 4-8; settings of its 32B model, table 2"
-    unlike: ClassVar[tuple[str, ...]] = (
-        "ms-swift and the authors' code leave tokens with ρ > c out of F for either sign of A, and bound f by [.8, 1] "
-        "where the paper resets it to 1: the same for low = 1",
-    )
+    peers: ClassVar[Mapping[str, str]] = {"ms-swift": "loss_type = fipo"}
+    unlike: ClassVar[Mapping[str, str]] = {"safety": "ms-swift has 4; the paper's 7B model 3, with low = 0.8"}
     ratio_settings: ClassVar[tuple[str, ...]] = (
         "clip_low",
         "clip_high",

@@ -22,9 +22,11 @@ class Gmpo(Surrogate):
 
     formula: ClassVar[str] = "−A·exp(mean_t g_t), g_t = sgn(A)·min(sgn(A)·log ρ_t, sgn(A)·clamp(log ρ_t, −δ₋, δ₊))"
     source: ClassVar[str] = "GMPO, arXiv:2507.20673, eq. 4 and algorithm 1"
-    unlike: ClassVar[tuple[str, ...]] = (
-        "verl `geo_mean` takes clip_ratio_low and clip_ratio_high, .2 unless set; TRL's GMPOTrainer has the paper's .4",
-    )
+    peers: ClassVar[Mapping[str, str]] = {"verl": "policy_loss.loss_mode = geo_mean", "TRL": "GMPOTrainer"}
+    unlike: ClassVar[Mapping[str, str]] = {
+        "clip_low": "verl's geo_mean has .2 unless it is set",
+        "clip_high": "verl's geo_mean has .2 unless it is set",
+    }
     ratio_settings: ClassVar[tuple[str, ...]] = ("clip_low", "clip_high")
 
     clip_low: float = Field(0.4, ge=0, description="δ₋: for A < 0, log-ratios below −δ₋ get no gradient")

@@ -21,6 +21,7 @@ class Vespo(Surrogate):
 
     formula: ClassVar[str] = "−sg[φ]·A·log π, φ = W^c₁·exp(c₂(1−W)), W = Π_t ρ_t over the response"
     source: ClassVar[str] = "VESPO, arXiv:2602.10693, eq. 20; c₁ and c₂ of section 4.1, as in TRL"
+    peers: ClassVar[Mapping[str, str]] = {"TRL": "loss_type = vespo"}
     ratio_settings: ClassVar[tuple[str, ...]] = ("power_right", "decay_right", "power_wrong", "decay_wrong")
 
     power_right: float = Field(2.0, gt=0, description="c₁ for A ≥ 0: how fast φ falls below W = 1")
