@@ -93,8 +93,8 @@ class NeedsOld(MarginalNsr):
     """Cannot do without recomputed old log-probabilities."""
 
     def terms(self, logp: Mapping[Need, Tensor], advantage_n: Tensor, tokens: Tokens) -> Tensor:
-        old = logp.get(Need(self.view, "old"), torch.zeros_like(advantage_n))
-        return super().terms({**logp, Need(self.view, "old"): old}, advantage_n, tokens)
+        old = Need(self.point().view, "old")
+        return super().terms({**logp, old: logp.get(old, torch.zeros_like(advantage_n))}, advantage_n, tokens)
 
 
 class Remembers(NextToken):
