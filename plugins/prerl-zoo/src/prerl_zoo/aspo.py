@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from prerl_spec.sdk import Need, Surrogate, Tokens
 from pydantic import Field
@@ -21,6 +21,7 @@ class Aspo(Surrogate):
 
     formula: ClassVar[str] = "−sg[w]·A·log π; A > 0: w = min(1/ρ, c)·1[ρ ≤ 1+ε₊]; A < 0: w = min(ρ, c)·1[ρ ≥ 1−ε₋]"
     source: ClassVar[str] = "ASPO, arXiv:2510.06062v2, section 6 and eq. 3; c = 3 from the authors' code"
+    gradient: ClassVar[Literal["exact", "stopped"]] = "stopped"
     ratio_settings: ClassVar[tuple[str, ...]] = ("clip_low", "clip_high", "dual_clip")
 
     clip_low: float = Field(0.2, ge=0, description="ε₋: for A < 0, ratios below 1 − ε₋ get no gradient")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from prerl_spec.sdk import Need, Surrogate, Tokens
 from pydantic import Field
@@ -22,6 +22,8 @@ class CeGppo(Surrogate):
         "−w·ρ/sg[ρ]·A, w = β₁(1−ε₋) if ρ < 1−ε₋ and A < 0; β₂(1+ε₊) if ρ > 1+ε₊ and A > 0; otherwise ρ"
     )
     source: ClassVar[str] = "CE-GPPO, arXiv:2509.20712, eqs 8-10; β of table 1"
+    gradient: ClassVar[Literal["exact", "stopped"]] = "stopped"
+    unbounded: ClassVar[tuple[Literal["ratio"], Literal["ratio"]]] = ("ratio", "ratio")
     ratio_settings: ClassVar[tuple[str, ...]] = ("clip_low", "clip_high", "beta_low", "beta_high")
 
     clip_low: float = Field(0.2, ge=0, lt=1, description="ε₋: for A < 0, ratios below 1 − ε₋ have weight β₁(1 − ε₋)")
@@ -37,13 +39,12 @@ class CeGppo(Surrogate):
 
         from prerl_zoo.ratios import log_ratio, times_gradient
 
-        log_rho_n = log_ratio(logp_n, old_n)
-        rho_n = log_rho_n.exp()
+        rho_n = log_ratio(logp_n, old_n).detach().exp()
         below_n = (advantage_n < 0) & (rho_n < 1 - self.clip_low)
         above_n = (advantage_n > 0) & (rho_n > 1 + self.clip_high)
         weight_n = torch.where(below_n, self.beta_low * (1 - self.clip_low), rho_n)
         weight_n = torch.where(above_n, self.beta_high * (1 + self.clip_high), weight_n)
-        return -advantage_n * times_gradient(weight_n, log_rho_n)
+        return -advantage_n * times_gradient(weight_n, logp_n)
 
     def bounded(
         self, logp_n: Tensor, old_n: Tensor, advantage_n: Tensor, tokens: Tokens, more: Mapping[Need, Tensor]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from prerl_spec.sdk import Need, Surrogate, Tokens
 from pydantic import Field
@@ -26,6 +26,7 @@ class Fipo(Surrogate):
     source: ClassVar[str] = "FIPO, arXiv:2603.19835, eqs 4-8; settings of its 32B model, table 2"
     peers: ClassVar[Mapping[str, str]] = {"ms-swift": "loss_type = fipo"}
     unlike: ClassVar[Mapping[str, str]] = {"safety": "ms-swift has 4; the paper's 7B model 3, with low = 0.8"}
+    gradient: ClassVar[Literal["exact", "stopped"]] = "stopped"
     ratio_settings: ClassVar[tuple[str, ...]] = (
         "clip_low",
         "clip_high",

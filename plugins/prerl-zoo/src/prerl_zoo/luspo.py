@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from prerl_spec.sdk import Need, Surrogate, Tokens
 from pydantic import Field
@@ -23,6 +23,7 @@ class Luspo(Surrogate):
     formula: ClassVar[str] = "−|y|·min(sA, clip(s, 1−ε₋, 1+ε₊)A), s = exp(mean_t log ρ_t)"
     source: ClassVar[str] = "LUSPO, arXiv:2602.05261, eq. 7; clips of section 5.1"
     peers: ClassVar[Mapping[str, str]] = {"TRL": "loss_type = luspo"}
+    on_policy: ClassVar[Literal["reinforce", "other"]] = "other"
     ratio_settings: ClassVar[tuple[str, ...]] = ("clip_low", "clip_high")
 
     clip_low: float = Field(2e-3, ge=0, description="ε₋: for A < 0, responses with s below 1 − ε₋ get no gradient")

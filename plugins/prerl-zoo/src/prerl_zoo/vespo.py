@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from prerl_spec.sdk import Need, Surrogate, Tokens
 from pydantic import Field
@@ -22,6 +22,7 @@ class Vespo(Surrogate):
     formula: ClassVar[str] = "−sg[φ]·A·log π, φ = W^c₁·exp(c₂(1−W)), W = Π_t ρ_t over the response"
     source: ClassVar[str] = "VESPO, arXiv:2602.10693, eq. 20; c₁ and c₂ of section 4.1, as in TRL"
     peers: ClassVar[Mapping[str, str]] = {"TRL": "loss_type = vespo"}
+    gradient: ClassVar[Literal["exact", "stopped"]] = "stopped"
     ratio_settings: ClassVar[tuple[str, ...]] = ("power_right", "decay_right", "power_wrong", "decay_wrong")
 
     power_right: float = Field(2.0, gt=0, description="c₁ for A ≥ 0: how fast φ falls below W = 1")
