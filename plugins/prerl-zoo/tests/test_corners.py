@@ -98,6 +98,11 @@ def test_ce_gppo_keeps_of_a_clipped_token_what_beta_says() -> None:
     assert gradient(CeGppo(), [inside, above, below], -1.0) == pytest.approx([1.1, 5.0, 0.6])
 
 
+def test_ce_gppo_keeps_a_gradient_however_far_the_ratio_is() -> None:
+    assert gradient(CeGppo(), [30.0], 1.0) == pytest.approx([-1.2])
+    assert gradient(CeGppo(), [-30.0], -1.0) == pytest.approx([0.6])
+
+
 def test_ce_gppo_without_betas_is_ppo() -> None:
     ppo = CeGppo(beta_low=0.0, beta_high=0.0)
     assert gradient(ppo, [math.log(5.0)], 1.0) == [0.0]

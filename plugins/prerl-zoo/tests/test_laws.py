@@ -1,4 +1,4 @@
-"""The laws of objectives, for `policy_gradient` with each surrogate in it, and masked tokens."""
+"""The laws of surrogates, those of objectives for `policy_gradient` with each in it, and masked tokens."""
 
 from typing import Literal
 
@@ -8,7 +8,7 @@ import torch
 from prerl_components.advantages.group_std import GroupStd
 from prerl_components.objectives.policy_gradient import PolicyGradient
 from prerl_spec.sdk import Surrogate
-from prerl_spec.testing.laws import check_component, check_objective
+from prerl_spec.testing.laws import check_objective, check_surrogate
 from prerl_spec.testing.steps import made_step
 
 from prerl_zoo.aspo import Aspo
@@ -46,8 +46,8 @@ def test_a_policy_gradient_with_it_obeys_the_laws_of_objectives(
 
 
 @pytest.mark.parametrize("surrogate", SURROGATES, ids=repr)
-def test_it_obeys_the_laws_of_components(surrogate: Surrogate) -> None:
-    check_component(surrogate)
+def test_it_obeys_the_laws_of_surrogates(surrogate: Surrogate) -> None:
+    check_surrogate(surrogate)
 
 
 @pytest.mark.parametrize("surrogate", SURROGATES, ids=repr)
