@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from prerl_spec.compiler.hardware import Hardware
 from prerl_spec.compiler.objective_needs import Needs, every_need
 from prerl_spec.compiler.plan import Forward
-from prerl_spec.needs import Need, View
+from prerl_spec.needs import Need, Teacher, View
 from prerl_spec.registry.kinds.objective import Objective
 
 CPU_TOKENS_PER_PASS = 1024
@@ -32,7 +32,15 @@ def forwards(
     needs = Needs.of(objective, updates_per_batch)
     run = [n for n in (*needs.policy, *needs.without_gradient) if n.of != "sampler"]
     found = [
-        Forward(view.name, of, of == "policy", samples, contexts.get(view.name), Need(view, of, entropy=True) in run)
+        Forward(
+            view.name,
+            str(of),
+            of == "policy",
+            samples,
+            contexts.get(view.name),
+            Need(view, of, entropy=True) in run,
+            of.key if isinstance(of, Teacher) else None,
+        )
         for view, of in dict.fromkeys((n.view, n.of) for n in run)
     ]
     if probed:

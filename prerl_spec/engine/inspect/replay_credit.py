@@ -10,6 +10,7 @@ from prerl_spec.engine.record import checkpoint
 from prerl_spec.engine.training.minibatch import credit_check, split_batch
 from prerl_spec.errors import UsageError
 from prerl_spec.needs import Need
+from prerl_spec.registry.component_state import initial_states
 from prerl_spec.storage.journal_frames import read_step_entries, step_file
 from prerl_spec.storage.run_events import read_run_events
 from prerl_spec.types import Array, Step
@@ -28,7 +29,7 @@ def replay_credit(graph: Graph, folder: Path, step: int) -> Replayed:
     """Compares the credit (advantages and weights) of a step's journal with the hash in its event.
 
     Raises UsageError for a step that the run has not sampled, and for an objective whose credit reads log-probabilities,
-    which need the model; Damaged.
+    which need the model, or has a state; Damaged.
     """
     recorded = {e["global_step"]: e for e in read_run_events(folder).entries if e["event"] == "step"}
     entries = read_step_entries(step_file(folder / "journal", step))
@@ -38,6 +39,11 @@ def replay_credit(graph: Graph, folder: Path, step: int) -> Replayed:
     if Needs.of(phase.objective.component, phase.updates_per_batch).credit:
         raise UsageError(
             f"the credit of {phase.objective.use} reads log-probabilities, which need the model", hint="write --far"
+        )
+    if initial_states(phase.objective.component):
+        raise UsageError(
+            f"the credit of {phase.objective.use} depends on what a component remembers, which checkpoints hold",
+            hint="write --far",
         )
     assert phase.sampler is not None
     sampler = phase.sampler.component
