@@ -724,8 +724,8 @@ MUTANTS = (
     Mutant(
         "c20",
         f"{OBJECTIVES}/point.py",
-        "selected_N = np.where(counted_N, advantage_N, 0.0)",
-        "selected_N = advantage_N",
+        "centred(advantage_N, weight_N, step)",
+        "centred(earned_N, weight_N, step)",
         "centring forgets the selection",
         CREDIT,
     ),
