@@ -21,7 +21,6 @@ class Mutant:
 
 
 PHASE = "prerl_spec/engine/training/trainer.py"
-PASS_LOSS = "prerl_spec/engine/training/pass_loss.py"
 OBSERVING = "prerl_spec/engine/training/gradient_free_logprobs.py"
 UPDATING = "prerl_spec/engine/training/updater.py"
 PACKING = "prerl_spec/engine/policy/packing.py"
@@ -55,11 +54,11 @@ COMPLETE = ("tests/registry/test_complete_components.py",)
 TYPES = "prerl_spec/types.py"
 PASSK = "prerl_spec/statistics/pass_at_k.py"
 INTERVALS = "prerl_spec/statistics/intervals.py"
-OBJECTIVES = "components/prerl_components/objectives"
-ADVANTAGES = "components/prerl_components/advantages"
-CORRECTIONS = "components/prerl_components/corrections"
-SELECTIONS = "components/prerl_components/selections"
-SURROGATES = "components/prerl_components/surrogates"
+COMPONENTS = "components/prerl_components"
+OBJECTIVES = f"{COMPONENTS}/objectives"
+CORRECTIONS = f"{COMPONENTS}/corrections"
+SELECTIONS = f"{COMPONENTS}/selections"
+SURROGATES = f"{COMPONENTS}/surrogates"
 SAMPLERS = "components/prerl_components/samplers"
 SCHEDULES = "components/prerl_components/schedules"
 FILTERS = "components/prerl_components/filters"
@@ -180,9 +179,9 @@ MUTANTS = (
     ),
     Mutant(
         "p23",
-        PASS_LOSS,
-        "(seen.weight_n[weighted] * terms[weighted]).sum()",
-        "(seen.weight_n[weighted] * terms[weighted]).mean()",
+        "prerl_spec/engine/training/pass_loss.py",
+        "* terms[weighted]).sum()",
+        "* terms[weighted]).mean()",
         "a pass is averaged: what shares a pass changes the gradient",
         REFERENCE,
     ),
@@ -571,7 +570,7 @@ MUTANTS = (
     # --- objectives --------------------------------------------------------------------------------------------------------
     Mutant(
         "c01",
-        f"{SURROGATES}/clipping.py",
+        f"{COMPONENTS}/surrogates/clipping.py",
         "torch.maximum(-advantage_n * rho_n,",
         "torch.minimum(-advantage_n * rho_n,",
         "the clip cuts losses and not gains",
@@ -579,7 +578,7 @@ MUTANTS = (
     ),
     Mutant(
         "c02",
-        f"{SURROGATES}/clipping.py",
+        f"{COMPONENTS}/surrogates/clipping.py",
         "1.0 - clip_low, 1.0 + clip_high)",
         "1.0 - clip_low, 1.0 + clip_low)",
         "clip_high has no effect",
@@ -587,7 +586,7 @@ MUTANTS = (
     ),
     Mutant(
         "c03",
-        f"{SURROGATES}/clipping.py",
+        f"{COMPONENTS}/surrogates/clipping.py",
         "torch.where(advantage_n < 0, torch.minimum(",
         "torch.where(advantage_n > 0, torch.minimum(",
         "the dual clip bounds the wrong sign",
@@ -595,15 +594,15 @@ MUTANTS = (
     ),
     Mutant(
         "c04",
-        f"{CORRECTIONS}/levels.py",
+        f"{COMPONENTS}/corrections/levels.py",
         "trainer_n, sampler_n = trainer_n.detach(), sampler_n.detach()",
         "trainer_n, sampler_n = trainer_n, sampler_n.detach()",
         "importance weights are differentiated",
-        (*TERMS, *CORRECTED),
+        TERMS,
     ),
     Mutant(
         "c05",
-        f"{CORRECTIONS}/levels.py",
+        f"{COMPONENTS}/corrections/levels.py",
         "return ratio(trainer_n, sampler_n)",
         "return ratio(sampler_n, trainer_n)",
         "importance weights are upside down",
@@ -611,31 +610,26 @@ MUTANTS = (
     ),
     Mutant(
         "c06",
-        f"{CORRECTIONS}/mask.py",
-        "w_n <= self.cap,",
-        "w_n >= self.cap,",
+        f"{COMPONENTS}/corrections/mask.py",
+        "w_n.where(w_n <= self.cap,",
+        "w_n.where(w_n >= self.cap,",
         "the mask keeps what it should drop",
         TERMS,
     ),
     Mutant(
         "c07",
-        f"{ADVANTAGES}/group_std.py",
+        f"{COMPONENTS}/advantages/group_std.py",
         "np.std(reward_s, ddof=1)",
         "np.std(reward_s, ddof=0)",
         "the group's standard deviation is the biased one",
         (*CREDIT, *REFERENCE),
     ),
     Mutant(
-        "c08",
-        f"{ADVANTAGES}/std_eps.py",
-        "STD_EPS = 1e-6",
-        "STD_EPS = 1e-4",
-        "another whitening",
-        CREDIT,
+        "c08", f"{COMPONENTS}/advantages/std_eps.py", "STD_EPS = 1e-6", "STD_EPS = 1e-4", "another whitening", CREDIT
     ),
     Mutant(
         "c09",
-        f"{ADVANTAGES}/minus_one.py",
+        f"{COMPONENTS}/advantages/minus_one.py",
         "0.0, reward_S - 1.0)",
         "0.0, reward_S)",
         "right answers earn, wrong ones do not",
@@ -660,8 +654,8 @@ MUTANTS = (
     Mutant(
         "c12",
         f"{OBJECTIVES}/aggregation.py",
-        "1.0 / np.maximum(num_samples * length_S, 1)",
-        "1.0 / np.maximum(tokens.num_samples * length_S, 1)",
+        "np.maximum(num_samples * length_S, 1)",
+        "np.maximum(tokens.num_samples * length_S, 1)",
         "samples outside the mask count in the denominator",
         CREDIT,
     ),
@@ -677,15 +671,15 @@ MUTANTS = (
         "c14",
         f"{OBJECTIVES}/aggregation.py",
         "int((length_S > 0).sum())",
-        "int((length_S >= 0).sum())",
+        "tokens.num_samples",
         "an empty response is a sample",
         CREDIT,
     ),
     Mutant(
         "c15",
         f"{OBJECTIVES}/point.py",
-        "np.where(kept_N & (advantage_N != 0.0), coefficient * weight_N, 0.0)",
-        "coefficient * weight_N",
+        "kept_N & (advantage_N != 0.0)",
+        "kept_N",
         "samples with nothing to teach go forward and carry weight",
         CREDIT,
     ),
@@ -700,8 +694,8 @@ MUTANTS = (
     Mutant(
         "c17",
         f"{OBJECTIVES}/point.py",
-        "        trainer_n = old_logp(logp, Conditional())\n",
-        "        trainer_n = old_logp(logp, self.view)\n",
+        "trainer_n = old_logp(logp, Conditional())\n        return",
+        "trainer_n = old_logp(logp, self.view)\n        return",
         "the importance weight of a marginal loss is taken in its own view",
         (*TERMS, *REFERENCE),
     ),

@@ -114,7 +114,7 @@ class Point:
         trainable_N = trainable_S[tokens.sample_N]
         counted_N = trainable_N & self._selected(earned_N)
         if self.center:
-            # The advantages of samples that were not selected are 0 already: their sign's factor is.
+            # A sample that was not selected has advantage 0 by now, and enters the mean with it.
             weight_N, _ = token_weights(self.aggregation, trainable_N, tokens, step.max_new_tokens)
             advantage_N, counted_N = centred(advantage_N, weight_N, step), trainable_N
         kept_N = counted_N
