@@ -41,8 +41,9 @@ def main() -> None:
         shown = dict(trl_case.settings) | ({"use_vllm": True} if trl_case.vllm else {})
         records += [{"peer": "trl", "settings": shown} | record for record in trl_cases.run(trl_case, batches)]
     for verl_case in verl_cases.CASES:
-        shown = verl_case.settings | ({"loss_mode": verl_case.loss} if verl_case.loss else {})
-        records += [{"peer": "verl", "settings": shown} | record for record in verl_cases.run(verl_case, batches)]
+        records += [
+            {"peer": "verl", "settings": verl_case.settings} | record for record in verl_cases.run(verl_case, batches)
+        ]
     lines = ",\n".join(json.dumps(rounded(record)) for record in records)
     text = f'{{"peers": {json.dumps(peers, indent=1)},\n"records": [\n{lines}\n]}}\n'
     Path(sys.argv[2]).write_text(text, encoding="utf-8")

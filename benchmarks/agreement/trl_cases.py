@@ -44,12 +44,12 @@ class TrlCase:
 
 def centred(**settings: Any) -> Mapping[str, Any]:
     """Advantages without the division by the standard deviation, to which TRL adds 1e-4 where the others add 1e-6."""
-    return MappingProxyType({"scale_rewards": "none", **settings})
+    return MappingProxyType({**settings, "scale_rewards": "none"})
 
 
 def corrected(name: str, **settings: Any) -> TrlCase:
-    defaults = {"vllm_importance_sampling_clip_max": 2.0, "loss_type": "dapo"}
-    return TrlCase(name, centred(**{**defaults, **settings}), vllm=True)
+    defaults = {"loss_type": "dapo", "vllm_importance_sampling_clip_max": 2.0}
+    return TrlCase(name, centred(**defaults | settings), vllm=True)
 
 
 CASES = (

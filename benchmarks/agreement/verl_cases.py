@@ -43,7 +43,9 @@ class VerlCase:
     @property
     def settings(self) -> dict[str, Any]:
         """What the table shows."""
-        shown: dict[str, Any] = {"adv_estimator": self.estimator, **self.actor, **self.policy_loss, **self.correction}
+        shown: dict[str, Any] = {} if self.kl and not self.loss else {"adv_estimator": self.estimator}
+        shown |= {"loss_mode": self.loss} if self.loss else {}
+        shown |= {**self.actor, **self.policy_loss, **self.correction}
         if not self.norm_by_std:
             shown["norm_adv_by_std_in_grpo"] = False
         if self.kl:
@@ -70,7 +72,6 @@ def corrected(name: str, **correction: Any) -> VerlCase:
 
 CASES = (
     VerlCase("verl.defaults", "vanilla"),
-    aggregated("token-mean"),
     aggregated("token-sum"),
     aggregated("seq-mean-token-mean"),
     aggregated("seq-mean-token-sum"),

@@ -1,0 +1,117 @@
+"""The stored batches as steps of ours, and the engine's own arithmetic on them: split, credit, weights × terms."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from prerl_spec.engine.policy.packing import Pass
+from prerl_spec.engine.training.minibatch import Minibatch, split_batch
+from prerl_spec.engine.training.trainer import pass_loss
+from prerl_spec.sdk import Array, Attempt, Conditional, Group, Need, Outcome, Prompt, Segment, Step, Verdict
+
+FOLDER = Path(__file__).parent
+EOS, WORD = 2, 4
+VECTORS = {
+    Need(Conditional(), "policy"): "current_N",
+    Need(Conditional(), "old"): "old_N",
+    Need(Conditional(), "old", entropy=True): "entropy_N",
+    Need(Conditional(), "reference"): "reference_N",
+    Need(Conditional(), "sampler"): "sampler_N",
+}
+"""The old policy's entropies are the stored ones: the peers take those of the current policy."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What an objective makes of a batch: loss, gradient [N] by the current log-probabilities, advantages [S]."""
+
+    loss: float
+    gradient_N: Array
+    advantage_S: Array
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A stored batch: `vectors` are served as the engine serves those that it has computed."""
+
+    step: Step
+    vectors: Mapping[Need, Array]
+
+    def read(self, needs: Iterable[Need], samples: range) -> dict[Need, Array]:
+        assert samples == range(len(self.step.samples))
+        return {need: self.vectors[need] for need in needs}
+
+
+@cache
+def stored_batches() -> Mapping[str, Mapping[str, Any]]:
+    return {batch["name"]: batch for batch in json.loads((FOLDER / "batches.json").read_text(encoding="utf-8"))}
+
+
+def stored(name: str, rewards: Mapping[str, float] | None = None) -> Stored:
+    """The batch of this name. `rewards` (part -> weight) makes each reward the weighted sum of its parts."""
+    batch = stored_batches()[name]
+    parts = rewards or {"score": 1.0}
+    starts = np.cumsum([0, *batch["length_S"]])
+    attempts = []
+    for sample, length in enumerate(batch["length_S"]):
+        values = {part: batch["parts_S"][part][sample] for part in parts}
+        logps = batch["sampler_N"][starts[sample] : starts[sample] + length]
+        attempts.append(attempt(values, parts, length, batch["truncated_S"][sample], logps))
+    size = batch["group_size"]
+    groups = [
+        Group(
+            slot, Prompt("stored", slot, "prompt", "1", context=(3,)), tuple(attempts[slot * size : (slot + 1) * size])
+        )
+        for slot in range(len(attempts) // size)
+    ]
+    step = Step("phase", 1, 1, tuple(groups), max_new_tokens=batch["max_new_tokens"])
+    return Stored(step, {need: np.array(batch[key]) for need, key in VECTORS.items()})
+
+
+def attempt(
+    values: Mapping[str, float | None],
+    weights: Mapping[str, float],
+    length: int,
+    truncated: bool,
+    logps: Sequence[float],
+) -> Attempt:
+    """A response of tokens that mean nothing. One that was cut off is unparsable; one without a reward timed out."""
+    tokens = (WORD,) * length if truncated else (*(WORD,) * (length - 1), EOS)
+    score = values["score"]
+    outcome = Outcome.UNPARSABLE if truncated else Outcome.WRONG if score is not None and score < 1 else Outcome.RIGHT
+    known = {part: value for part, value in values.items() if value is not None}
+    return Attempt(
+        segments=(Segment(tokens, logps=tuple(logps)),),
+        text="",
+        stop="length" if truncated else "eos",
+        verdict=Verdict(Outcome.TIMEOUT if score is None else outcome, score),
+        reward=None if score is None else sum(weights[part] * value for part, value in known.items()),
+    )
+
+
+def run(objective: Any, batch: Stored) -> Result:
+    """One update of the whole batch in one pass, as the engine computes it, in float32."""
+    (minibatch,) = split_batch(batch.step, objective, batch, 1)
+    tokens = batch.step.tokens
+    whole = Pass(tuple(range(tokens.num_samples)), tokens, np.arange(tokens.num_tokens), {})
+    vectors = {need: torch.from_numpy(vector).float() for need, vector in batch.vectors.items()}
+    leaf = vectors[Need(Conditional(), "policy")].requires_grad_()
+    loss = pass_loss(whole, minibatch.credits, vectors, torch.device("cpu"))
+    gradient_N = np.zeros(tokens.num_tokens)
+    if loss.requires_grad:
+        (gradient,) = torch.autograd.grad(loss, leaf)
+        gradient_N = gradient.double().numpy()
+    return Result(loss.item(), gradient_N, advantages(minibatch))
+
+
+def advantages(minibatch: Minibatch) -> Array:
+    """[S] those of the first part, which are equal over the tokens of a sample."""
+    first = np.cumsum([0, *minibatch.step.tokens.length_S[:-1]])
+    advantage_N: Array = minibatch.credits[0].credit.advantage_N
+    return np.asarray(advantage_N[first])
