@@ -35,6 +35,7 @@ from prerl_spec.registry.part_bases import (
     Selection,
     Surrogate,
     coefficient_at,
+    ratio_settings_without_effect,
 )
 from prerl_spec.registry.row_list import RowList
 from prerl_spec.registry.sampler_settings import SamplerSettings
@@ -140,6 +141,7 @@ __all__ = [
     "eos_ids_of",
     "padded_embeddings",
     "question_text",
+    "ratio_settings_without_effect",
     "read_json_lines",
     "template_fault",
     "text_fault",

@@ -193,6 +193,10 @@ class Component(BaseModel):
         """
         return self
 
+    def expansion(self) -> Mapping[str, str]:
+        """What its settings stand for, beyond what they say: shown by plan, diff and `components show`, in no digest."""
+        return {}
+
     def settings(self) -> dict[str, Any]:
         """Every setting, defaults included, as JSON-able values; a nested component becomes its own table."""
         return self.model_dump(mode="json", serialize_as_any=True)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, cast
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
+from prerl_spec.codes import Code
 from prerl_spec.needs import Batch, Need, View
-from prerl_spec.registry.component import Component, Slot
+from prerl_spec.registry.component import Component, Conflict, Place, Slot, Wiring
 from prerl_spec.registry.kinds import objective_parts
 from prerl_spec.types import Array, Tokens
 
@@ -31,6 +32,8 @@ class Advantage(Component):
     baseline: ClassVar[Literal["group", "batch", "none"]] = "none"
     shift: ClassVar[bool] = False
     scale: ClassVar[Literal[0, 1] | None] = None
+    sign: ClassVar[Literal["both", "positive", "negative"]] = "both"
+    """The sign that its advantages can have, for a verifier's scores in [0, 1] without further reward terms."""
 
     @property
     def min_group(self) -> int:
@@ -63,6 +66,11 @@ class Surrogate(Component):
 
     kind = "surrogate"
     uses_ratio: ClassVar[bool] = True
+    ratio_settings: ClassVar[tuple[str, ...]] = ()
+    """Settings that act only where ρ differs from 1."""
+
+    def check(self, wiring: Wiring) -> Iterable[Conflict]:
+        yield from ratio_settings_without_effect(wiring, self.ratio_settings)
 
     def needs(self, view: View) -> frozenset[Need]:
         return frozenset()
@@ -85,6 +93,9 @@ class Correction(Component):
 
     kind = "correction"
 
+    def consumes(self) -> frozenset[str]:
+        return frozenset({"logprobs[sampling]"})
+
     @abstractmethod
     def ratio(self, trainer_n: Tensor, sampler_n: Tensor, tokens: Tokens) -> Tensor:
         """[n] w = π_trainer/π_sampler at the correction's level, before any bound."""
@@ -102,6 +113,20 @@ class Ramp(Component):
     @abstractmethod
     def at(self, step: int) -> float:
         """Its value, at least 0."""
+
+
+def ratio_settings_without_effect(wiring: Wiring, settings: Iterable[str]) -> Iterator[Conflict]:
+    """With one update per batch ρ = 1 everywhere: no bound on it ever acts (W0702 for each that is written)."""
+    if wiring.updates_per_batch > 1:
+        return
+    for setting in settings:
+        if setting in wiring.written:
+            yield Conflict(
+                Code.NO_EFFECT,
+                f"`{setting}` has no effect with one update per batch: the ratio to the old policy is always 1",
+                (Place("self", setting),),
+                help=f"set updates_per_batch above 1, or remove {setting}",
+            )
 
 
 Coefficient = Annotated[float, Field(gt=0)] | Annotated[Component, Slot("ramp")]

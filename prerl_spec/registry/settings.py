@@ -15,7 +15,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails, PydanticUndefined
 
 from prerl_spec.codes import Code
-from prerl_spec.language.document import Array, Scalar, Table
+from prerl_spec.language.document import Array, Node, Scalar, Table
 from prerl_spec.language.spec import Part, Section
 from prerl_spec.registry.component import Kind, PassedThrough, Secret, Slot, SpecPath
 
@@ -78,6 +78,22 @@ class Setting:
         return any(a is bool for a in _branches(self.annotation))
 
     @property
+    def takes_value(self) -> bool:
+        """Whether a slot accepts a value in place of a component: a fixed word, or a number."""
+        return self.slot is not None and bool(self.choices or self.takes_number)
+
+    def holds_component(self, node: Node) -> bool:
+        """Whether what is written here is to be read as a component. Where a number is the other possibility, a component
+        is always a table; where a fixed word is, any other text names a component."""
+        if self.slot is None:
+            return False
+        if not self.takes_value or isinstance(node, Table) or (isinstance(node, Array) and node.of_headers):
+            return True
+        if self.takes_number:
+            return False
+        return not (isinstance(node, Scalar) and node.value in self.choices)
+
+    @property
     def only_choices(self) -> bool:
         """Whether only fixed words are accepted."""
         return all(get_origin(a) is Literal for a in _branches(self.annotation))
@@ -86,6 +102,8 @@ class Setting:
     def wanted(self) -> str:
         """The accepted types, in words: "a number or `off`"."""
         words = [_in_words(a) for a in _branches(self.annotation)]
+        if self.slot is not None:
+            words = [f"a {self.slot.kind}" if word == "a component" else word for word in words]
         return " or ".join(dict.fromkeys(w for w in words if w)) or "another value"
 
 

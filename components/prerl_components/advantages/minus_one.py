@@ -1,6 +1,6 @@
 """Rewards minus one: −1 for every wrong sample."""
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -12,6 +12,7 @@ class MinusOne(Advantage):
 
     formula: ClassVar[str] = "r − 1"
     source: ClassVar[str] = "the negative samples of arXiv:2506.01347"
+    sign: ClassVar[Literal["both", "positive", "negative"]] = "negative"
 
     def advantage(self, batch: Batch) -> Array:
         """[S]."""

@@ -1,6 +1,6 @@
 """The reward itself, without a baseline."""
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -13,6 +13,7 @@ class Reward(Advantage):
     formula: ClassVar[str] = "r"
     source: ClassVar[str] = "REINFORCE, Williams 1992"
     scale = 1
+    sign: ClassVar[Literal["both", "positive", "negative"]] = "positive"
 
     def advantage(self, batch: Batch) -> Array:
         """[S]."""

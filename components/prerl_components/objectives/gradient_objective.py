@@ -7,10 +7,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from prerl_components.objectives.point import Point
-from prerl_components.objectives.wiring_rules import (
+from prerl_spec.sdk import (
+    Array,
+    Batch,
+    Conflict,
+    Credit,
+    Need,
+    OnePartObjective,
+    Step,
+    Tokens,
+    Wiring,
     ratio_settings_without_effect,
 )
-from prerl_spec.sdk import Array, Batch, Conflict, Credit, Need, OnePartObjective, Step, Tokens, Wiring
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -38,6 +46,10 @@ class GradientObjective(OnePartObjective):
         point = self.point()
         sampler = {"logprobs[sampling]"} if point.correction is not None else set()
         return frozenset({"reward[scalar]"} | sampler).union(point.advantage.consumes())
+
+    def expansion(self) -> Mapping[str, str]:
+        """The point of the product, part by part."""
+        return self.point().in_words()
 
     def check(self, wiring: Wiring) -> Iterable[Conflict]:
         yield from ratio_settings_without_effect(wiring, self.ratio_settings)

@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -61,6 +63,20 @@ class Point:
     coefficient: float | Component = 1.0
     unparsable: Unparsable = "wrong"
     center: bool = False
+
+    def in_words(self) -> dict[str, str]:
+        """The parts by name, those that change nothing left out."""
+        sign = {"positive": self.positive, "negative": self.negative}
+        found = {"view": _named(self.view), "advantage": _named(self.advantage)}
+        found |= {name: f"{factor:g}" for name, factor in sign.items() if factor != 1}
+        if self.center:
+            found["center"] = "group"
+        if self.selection:
+            found["selection"] = " and ".join(map(_named, self.selection))
+        found["surrogate"] = _named(self.surrogate)
+        if self.correction is not None:
+            found["correction"] = _named(self.correction)
+        return {**found, "aggregation": self.aggregation}
 
     @property
     def min_group(self) -> int:
@@ -165,6 +181,13 @@ class Point:
     def _masks(self, attempt: Attempt) -> bool:
         verdict = attempt.verdict
         return self.unparsable == "mask" and verdict is not None and verdict.outcome is Outcome.UNPARSABLE
+
+
+def _named(part: Any) -> str:
+    """A part as a spec would name it, with its settings."""
+    name = re.sub(r"(?<!^)(?=[A-Z])", "_", type(part).__name__).lower()
+    settings = ", ".join(f"{key} = {json.dumps(value)}" for key, value in part.settings().items())
+    return f"{name} ({settings})" if settings else name
 
 
 def old_logp(logp: Mapping[Need, Tensor], view: View) -> Tensor:

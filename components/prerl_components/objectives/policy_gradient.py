@@ -78,3 +78,28 @@ class PolicyGradient(GradientObjective):
                 (Place("self", "positive"), Place("self", "negative")),
                 help="set one of them above 0",
             )
+        yield from self._signs(wiring)
+
+    def _signs(self, wiring: Wiring) -> Iterable[Conflict]:
+        """Parts that the choice of signs leaves without effect, or without a sample."""
+        parts: Any = self
+        only = "negative" if self.positive == 0 else "positive" if self.negative == 0 else None
+        if only is None or (self.positive == 0 and self.negative == 0):
+            return
+        off = "positive" if only == "negative" else "negative"
+        if parts.advantage.sign == off and not wiring.has_rewards:
+            yield Conflict(
+                Code.CONTRADICTION,
+                f"the advantage is never {only} and {off} = 0: no sample is left to train on",
+                (Place("self", "advantage"), Place("self", off)),
+                help=f"set {off} above 0, or use an advantage of both signs",
+            )
+        idle = {"negative": ("clip_high",), "positive": ("clip_low", "dual_clip")}[only]
+        for setting in idle if wiring.updates_per_batch > 1 and isinstance(self.surrogate, Clip) else ():
+            if setting in self.surrogate.model_fields_set:
+                yield Conflict(
+                    Code.NO_EFFECT,
+                    f"`{setting}` has no effect: only samples with {only} advantage are trained",
+                    (Place("self", f"surrogate.{setting}"),),
+                    help=f"remove {setting}",
+                )

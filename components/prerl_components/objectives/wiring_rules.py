@@ -1,23 +1,9 @@
 """Reports an objective's settings that have no effect in its phase, before anything heavy is imported."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Literal
 
 from prerl_spec.sdk import Code, Conflict, Place, Wiring
-
-
-def ratio_settings_without_effect(wiring: Wiring, settings: Sequence[str]) -> Iterator[Conflict]:
-    """With one update per batch ρ = 1 everywhere: no bound on it ever acts."""
-    if wiring.updates_per_batch > 1:
-        return
-    for setting in settings:
-        if setting in wiring.written:
-            yield Conflict(
-                Code.NO_EFFECT,
-                f"`{setting}` has no effect with one update per batch: the ratio to the old policy is always 1",
-                (Place("self", setting),),
-                help=f"set updates_per_batch above 1, or remove {setting}",
-            )
 
 
 def settings_of_the_other_sign(wiring: Wiring, trains: Literal["both", "negative", "positive"]) -> Iterator[Conflict]:

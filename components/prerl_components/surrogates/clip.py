@@ -23,6 +23,7 @@ class Clip(Surrogate):
     source: ClassVar[str] = (
         "PPO, arXiv:1707.06347, eq. 7; clip-higher: arXiv:2503.14476; dual clip: arXiv:1912.09729, eq. 5"
     )
+    ratio_settings: ClassVar[tuple[str, ...]] = ("clip_low", "clip_high", "dual_clip")
 
     clip_low: float = Field(0.2, ge=0, description="PPO lower clip ε₋: for A < 0, ratios below 1 − ε₋ get no gradient")
     clip_high: float = Field(0.2, ge=0, description="PPO upper clip ε₊: for A > 0, ratios above 1 + ε₊ get no gradient")

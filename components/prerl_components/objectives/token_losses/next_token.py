@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
+from prerl_components.objectives.aggregation import AGGREGATION_WORDS, Aggregation
 from prerl_components.objectives.token_losses.token_loss import TokenLoss
 from prerl_spec.sdk import Code, Conditional, Conflict, Need, Place, Step, Tokens, Wiring
 
@@ -23,9 +24,14 @@ class NextToken(TokenLoss):
 
     uses_rollouts: ClassVar[bool] = False
 
+    aggregation: Aggregation = Field("token_mean", description=AGGREGATION_WORDS)
     scope: Literal["response", "all"] = Field(
         "response", description="response: train the document after its question; all: train the question as well"
     )
+
+    @property
+    def averages(self) -> Aggregation:
+        return self.aggregation
 
     def check(self, wiring: Wiring) -> Iterable[Conflict]:
         if self.aggregation == "constant":
