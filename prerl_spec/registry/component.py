@@ -150,8 +150,9 @@ class Component(BaseModel):
     """Where the formula is from: a paper with its equation, or public code."""
     peers: ClassVar[Mapping[str, str]] = {}
     """What other frameworks call it: framework -> name there."""
-    unlike: ClassVar[tuple[str, ...]] = ()
-    """Where its defaults differ from the paper's, or from those of the same name in other frameworks: plan shows them."""
+    unlike: ClassVar[Mapping[str, str]] = {}
+    """Setting -> where its default differs from the paper's, or from that of the same name in other frameworks: plan says
+    so where the default is in force."""
     library_bytes: ClassVar[Mapping[str, int]] = {}
     """Bytes that importing a library adds to a training process, beyond torch and transformers; plan counts each once."""
 

@@ -116,7 +116,8 @@ class WeightedSum(Component):
     def parts(self) -> tuple[Objective, ...]:
         """The terms, with nested sums flattened and every aggregation decided."""
         beside: Aggregation = next(iter(self._aggregations()), "token_mean")
-        return tuple(t.beside(beside) if isinstance(t, SampledTokenLoss) else t for t in self._flat())
+        flat: tuple[Any, ...] = self._flat()
+        return tuple(t.beside(beside) if isinstance(t, SampledTokenLoss) else t for t in flat)
 
     def _flat(self) -> tuple[Any, ...]:
         """The terms, with nested sums flattened."""

@@ -36,6 +36,9 @@ def written_out(built: Built) -> ComponentPlan:
             slot: tuple(written_out(b) for b in inner) if isinstance(inner, tuple) else written_out(inner)
             for slot, inner in built.slots.items()
         },
+        expansion=dict(built.component.expansion()),
+        bounds_ratio=bool(getattr(built.component, "ratio_settings", ())),
+        unlike=tuple(words for setting, words in built.component.unlike.items() if setting not in built.written),
         handed_on=tuple(key for key, setting in settings.items() if setting.handed_on),
         files={
             key: tuple(fingerprint(Path(p)) for p in paths_in(values[key]))

@@ -39,6 +39,7 @@ def trained_metrics(trained: Trained, num_groups: int, lr: float) -> dict[str, f
     """Loss, learning rate and update statistics; norms and shares are means over applied updates, else 0."""
     records = trained.updates
     return {
+        **trained.measures,
         "loss": trained.loss,
         "lr": lr,
         "grad_norm": float(np.mean([r.grad_norm for r in records])) if records else 0.0,
@@ -71,7 +72,11 @@ def probe(
             metrics["entropy"] = float(entropies[0][seen_N].mean())
             sampler_N = np.array([p for a in step.samples for s in a.segments if s.trained for p in (s.logps or ())])
             if sampler_N.shape == logp_N.shape:
-                metrics["sampler_gap"] = float(np.abs(logp_N - sampler_N)[seen_N].mean())
+                gap_N = (logp_N - sampler_N)[seen_N]
+                metrics["sampler_gap"] = float(np.abs(gap_N).mean())
+                # KL(sampler || trainer) on tokens of the sampler, k3 with w = trainer/sampler: w − 1 − log w.
+                bounded_N = np.clip(gap_N, -20, 20)
+                metrics["kl_sampler_trainer"] = float((np.expm1(bounded_N) - bounded_N).mean())
     return metrics
 
 

@@ -4,7 +4,7 @@
 Responses are still sampled given their question; only the differentiated log-probability changes.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import ClassVar, Literal
 
 from pydantic import Field
@@ -85,9 +85,10 @@ class MarginalNsr(MarginalObjective):
 
     formula: ClassVar[str] = "Σ_t 1[A < 0] · −min(ρA, clip(ρ, 1−ε₋, 1+ε₊)A)/N₋ on log π(y_t | b, y_<t), A = r − m"
     source: ClassVar[str] = f"NSR-PreRL, {PAPER}"
-    unlike: ClassVar[tuple[str, ...]] = (
-        "coefficient is 1.0 where the paper's warm-up has 0.01 (and the authors' code a dual clip of 10)",
-    )
+    unlike: ClassVar[Mapping[str, str]] = {
+        "coefficient": "coefficient is 1.0, the paper's warm-up has 0.01",
+        "dual_clip": "dual_clip is off, the authors' code has 10",
+    }
 
     selects = "negative"
 
