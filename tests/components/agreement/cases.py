@@ -74,8 +74,14 @@ TRL: Mapping[str, Ours | str] = {
         gradient_of(MEAN, Clip(), "sequence_mean", unparsable="mask"),
         "TRL's mean over responses divides by the masked ones as well; no paper has the pair (DAPO masks under a token mean)",
     ),
-    "trl.grpo.kl.plain_k3": Ours(
-        summed(gradient_of(MEAN, Clip(), "sequence_mean"), Kl(coefficient=0.04, aggregation="sequence_mean"))
+    "trl.grpo.kl.plain_k3": Ours(summed(gradient_of(MEAN, Clip(), "sequence_mean"), Kl(coefficient=0.04))),
+    "trl.grpo.kl": Ours(summed(gradient_of(MEAN, Clip(), "sequence_mean"), Kl(coefficient=0.04, gradient="ratio"))),
+    "trl.dapo.kl": Ours(summed(gradient_of(MEAN, Clip()), Kl(coefficient=0.04, gradient="ratio"))),
+    "trl.grpo.token_truncate.kl": Ours(
+        summed(
+            gradient_of(MEAN, Clip(), "sequence_mean", correction=Truncate(cap=2.0)),
+            Kl(coefficient=0.04, gradient="ratio"),
+        )
     ),
     "trl.dapo.token_truncate": Ours(gradient_of(MEAN, Clip(), correction=Truncate(cap=2.0))),
     "trl.dapo.token_mask": Ours(gradient_of(MEAN, Clip(), correction=Mask(cap=1.5))),
@@ -101,9 +107,7 @@ VERL: Mapping[str, Ours | str] = {
     "verl.kl.k3": Ours(Kl(), K3_BOUND, on=("far",), compared=("loss", "gradient")),
     "verl.kl.k3.sequences": Ours(Kl(aggregation="sequence_mean"), K3_BOUND, on=("far",), compared=("loss", "gradient")),
     "verl.kl.k3_straight_through": Ours(Kl(estimator="k2"), compared=("gradient",)),
-    "verl.vanilla.kl": Ours(
-        summed(Grpo(dual_clip=3.0), Kl(coefficient=0.04, aggregation="sequence_mean")), K3_BOUND, on=("far",)
-    ),
+    "verl.vanilla.kl": Ours(summed(Grpo(dual_clip=3.0), Kl(coefficient=0.04)), K3_BOUND, on=("far",)),
     "verl.vanilla.token_truncate": Ours(gradient_of(MEAN, DUAL, correction=Truncate(cap=1.25))),
     "verl.vanilla.sequence_truncate": Ours(gradient_of(MEAN, DUAL, correction=Truncate(level="sequence", cap=2.0))),
     "verl.vanilla.token_truncate.normalised": "not offered: weights divided by their mean over the batch",
@@ -125,14 +129,11 @@ PENDING = (
     "trl.luspo",
     "trl.vespo",
     "trl.gmpo",
-    "trl.grpo.kl",
-    "trl.dapo.kl",
     "trl.dapo.top_entropy",
     "trl.dapo.top_entropy.kl",
     "trl.dapo.off_policy_mask",
     "trl.dapo.off_policy_mask.sampler",
     "trl.dapo.token_band",
-    "trl.grpo.token_truncate.kl",
     "trl.advantage.batch",
     "trl.advantage.gdpo",
     "trl.advantage.rloo",

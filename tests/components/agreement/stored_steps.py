@@ -12,7 +12,7 @@ import torch
 
 from prerl_spec.engine.policy.packing import Pass
 from prerl_spec.engine.training.minibatch import Minibatch, split_batch
-from prerl_spec.engine.training.trainer import pass_loss
+from prerl_spec.engine.training.pass_loss import part_inputs, pass_loss
 from prerl_spec.sdk import Array, Attempt, Conditional, Group, Need, Outcome, Prompt, Segment, Step, Verdict
 
 FOLDER = Path(__file__).parent
@@ -102,7 +102,8 @@ def run(objective: Any, batch: Stored) -> Result:
     whole = Pass(tuple(range(tokens.num_samples)), tokens, np.arange(tokens.num_tokens), {})
     vectors = {need: torch.from_numpy(vector).float() for need, vector in batch.vectors.items()}
     leaf = vectors[Need(Conditional(), "policy")].requires_grad_()
-    loss = pass_loss(whole, minibatch.credits, vectors, torch.device("cpu"))
+    device = torch.device("cpu")
+    loss = pass_loss(list(part_inputs(whole, minibatch.credits, vectors, device)), device)
     gradient_N = np.zeros(tokens.num_tokens)
     if loss.requires_grad:
         (gradient,) = torch.autograd.grad(loss, leaf)
