@@ -51,9 +51,11 @@ class Stored:
         """[N] out of [S, T]."""
         return [float(v) for row, length in zip(values, self.length_S, strict=True) for v in row[:length]]
 
-    def leaf(self) -> torch.Tensor:
-        """[N] the current log-probabilities, with respect to which each loss is differentiated."""
-        return torch.tensor(self.current_N, dtype=torch.float32, requires_grad=True)
+    def leaves(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """[N] the current log-probabilities and entropies, with respect to which each loss is differentiated."""
+        return tuple(
+            torch.tensor(values, dtype=torch.float32, requires_grad=True) for values in (self.current_N, self.entropy_N)
+        )
 
     def split(self, values_N: Sequence[float]) -> list[list[float]]:
         """One list a response."""
@@ -69,6 +71,13 @@ class Stored:
             [FIRST_TOKEN] * length if cut else [FIRST_TOKEN] * (length - 1) + [EOS]
             for length, cut in zip(self.length_S, self.truncated_S, strict=True)
         ]
+
+
+def loss_and_gradients(loss: torch.Tensor, leaves: tuple[torch.Tensor, torch.Tensor]) -> dict[str, Any]:
+    """What is stored of a loss; the gradient by entropies only where it is not zero."""
+    by_logp, by_entropy = torch.autograd.grad(loss, leaves, allow_unused=True, materialize_grads=True)
+    found = {"loss": loss.item(), "gradient_N": by_logp.tolist()}
+    return found | ({"entropy_gradient_N": by_entropy.tolist()} if by_entropy.any() else {})
 
 
 def read_batches(path: Path) -> list[Stored]:

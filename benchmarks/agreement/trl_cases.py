@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 from datasets import Dataset
-from stored import EOS, PAD, PROMPT, Stored
+from stored import EOS, PAD, PROMPT, Stored, loss_and_gradients
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 from trl import GRPOConfig, GRPOTrainer, RLOOConfig, RLOOTrainer
@@ -75,6 +75,7 @@ CASES = (
     TrlCase("trl.grpo.kl", centred(loss_type="grpo", beta=0.04)),
     TrlCase("trl.grpo.kl.plain_k3", centred(loss_type="grpo", beta=0.04, use_bias_correction_kl=False)),
     TrlCase("trl.dapo.kl", centred(loss_type="dapo", beta=0.04)),
+    TrlCase("trl.grpo.entropy", centred(loss_type="grpo", entropy_coef=0.01)),
     TrlCase("trl.dapo.top_entropy", centred(loss_type="dapo", top_entropy_quantile=0.2)),
     TrlCase("trl.dapo.top_entropy.kl", centred(loss_type="dapo", top_entropy_quantile=0.5, beta=0.04)),
     TrlCase("trl.dapo.off_policy_mask", centred(loss_type="dapo", off_policy_mask_threshold=0.02)),
@@ -117,7 +118,7 @@ class Answers:
     """What the overridden methods hand over: set before each batch."""
 
     batch: Stored
-    leaf: torch.Tensor
+    leaves: tuple[torch.Tensor, torch.Tensor]
     sampler: bool
 
     def _generate_single_turn(
@@ -129,9 +130,9 @@ class Answers:
         self, model: Any, *_: Any, **__: Any
     ) -> tuple[torch.Tensor, torch.Tensor, None]:
         if torch.is_grad_enabled():
-            values: Any = self.leaf
-        else:
-            values = self.batch.reference_N if model is getattr(self, "ref_model", None) else self.batch.old_N
+            current, entropy = self.leaves
+            return self.batch.padded(current), self.batch.padded(entropy), None
+        values = self.batch.reference_N if model is getattr(self, "ref_model", None) else self.batch.old_N
         return self.batch.padded(values), self.batch.padded(self.batch.entropy_N), None
 
 
@@ -219,7 +220,7 @@ def run(case: TrlCase, batches: list[Stored]) -> list[dict[str, Any]]:
         for batch in batches:
             if batch.name == "unscored" and not case.unscored:
                 continue
-            trainer.batch, trainer.leaf = batch, batch.leaf()
+            trainer.batch, trainer.leaves = batch, batch.leaves()
             rows = [
                 {"prompt": "prompt", **{part: batch.parts_S[part][s] for part in case.rewards}}
                 for s in range(batch.num_samples)
@@ -231,8 +232,6 @@ def run(case: TrlCase, batches: list[Stored]) -> list[dict[str, Any]]:
                 "advantage_S": inputs["advantages"].tolist(),
             }
             if ".advantage." not in case.name:
-                loss = trainer._compute_loss(trainer.model, inputs)
-                (gradient,) = torch.autograd.grad(loss, trainer.leaf)
-                record |= {"loss": loss.item(), "gradient_N": gradient.tolist()}
+                record |= loss_and_gradients(trainer._compute_loss(trainer.model, inputs), trainer.leaves)
             records.append(record)
     return records

@@ -2,7 +2,7 @@
 
 They are put together as verl's driver and actor do it (`ray_trainer.fit`, `workers/utils/losses.ppo_loss`): the correction
 first, which may take tokens out of the response mask; then the advantages on that mask; then the policy loss with the numbers
-of the whole batch as denominators; then the KL loss under the same aggregation.
+of the whole batch as denominators; then the KL loss and the entropy bonus under the same aggregation.
 """
 
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from stored import Stored
+from stored import Stored, loss_and_gradients
 from verl.trainer.config import AlgoConfig
 from verl.trainer.ppo.core_algos import agg_loss, get_adv_estimator_fn, get_policy_loss_fn, kl_penalty
 from verl.trainer.ppo.rollout_corr_helper import compute_rollout_correction_and_rejection_mask
@@ -99,6 +99,7 @@ CASES = (
     VerlCase("verl.kl.k3.sequences", kl="k3", actor={"loss_agg_mode": SEQUENCES}),
     VerlCase("verl.kl.k3_straight_through", kl="k3+"),
     VerlCase("verl.vanilla.kl", "vanilla", kl="low_var_kl", actor={"kl_loss_coef": 0.04, "loss_agg_mode": SEQUENCES}),
+    VerlCase("verl.vanilla.entropy", "vanilla", actor={"entropy_coeff": 0.01, "loss_agg_mode": SEQUENCES}),
     corrected("token_truncate", rollout_is="token", rollout_is_threshold=1.25),
     corrected("sequence_truncate", rollout_is="sequence", rollout_is_threshold=2.0),
     corrected("token_band", rollout_is="token", rollout_is_threshold="0.8_1.5"),
@@ -182,8 +183,8 @@ def run(case: VerlCase, batches: list[Stored]) -> list[dict[str, Any]]:
 
 
 def one(case: VerlCase, batch: Stored) -> dict[str, Any]:
-    leaf = batch.leaf()
-    current, mask = batch.padded(leaf), batch.mask
+    leaves = batch.leaves()
+    (current, entropy), mask = map(batch.padded, leaves), batch.mask
     old, sampler = batch.padded(batch.old_N), batch.padded(batch.sampler_N)
     weights = None
     if case.correction and not case.bypass:
@@ -210,8 +211,9 @@ def one(case: VerlCase, batch: Stored) -> dict[str, Any]:
         penalty = kl_penalty(current, batch.padded(batch.reference_N), case.kl)
         term = agg_loss(penalty, mask, config.loss_agg_mode, **config.global_batch_info)
         loss = term if case.loss is None else loss + term * config.kl_loss_coef
-    (gradient,) = torch.autograd.grad(loss, leaf)
-    return record | {"loss": loss.item(), "gradient_N": gradient.tolist()}
+    if config.entropy_coeff:
+        loss = loss - config.entropy_coeff * agg_loss(entropy, mask, config.loss_agg_mode, **config.global_batch_info)
+    return record | loss_and_gradients(loss, leaves)
 
 
 def per_sample(advantage: torch.Tensor, mask: torch.Tensor) -> list[float]:

@@ -15,6 +15,7 @@ from prerl_components.corrections.truncate import Truncate
 from prerl_components.objectives.aggregation import Aggregation
 from prerl_components.objectives.policy_gradient import PolicyGradient
 from prerl_components.objectives.presets.group_relative import Dapo, DrGrpo, Grpo
+from prerl_components.objectives.token_losses.entropy import Entropy
 from prerl_components.objectives.token_losses.kl import Kl
 from prerl_components.objectives.weighted_sum import WeightedSum
 from prerl_components.surrogates.clip import Clip
@@ -83,6 +84,9 @@ TRL: Mapping[str, Ours | str] = {
             Kl(coefficient=0.04, gradient="ratio"),
         )
     ),
+    "trl.grpo.entropy": Ours(
+        summed(gradient_of(MEAN, Clip(), "sequence_mean"), Entropy(coefficient=0.01, aggregation="token_mean"))
+    ),
     "trl.dapo.token_truncate": Ours(gradient_of(MEAN, Clip(), correction=Truncate(cap=2.0))),
     "trl.dapo.token_mask": Ours(gradient_of(MEAN, Clip(), correction=Mask(cap=1.5))),
     "trl.dapo.sequence_truncate": Ours(gradient_of(MEAN, Clip(), correction=Truncate(level="sequence", cap=2.0))),
@@ -108,6 +112,7 @@ VERL: Mapping[str, Ours | str] = {
     "verl.kl.k3.sequences": Ours(Kl(aggregation="sequence_mean"), K3_BOUND, on=("far",), compared=("loss", "gradient")),
     "verl.kl.k3_straight_through": Ours(Kl(estimator="k2"), compared=("gradient",)),
     "verl.vanilla.kl": Ours(summed(Grpo(dual_clip=3.0), Kl(coefficient=0.04)), K3_BOUND, on=("far",)),
+    "verl.vanilla.entropy": Ours(summed(Grpo(dual_clip=3.0), Entropy(coefficient=0.01))),
     "verl.vanilla.token_truncate": Ours(gradient_of(MEAN, DUAL, correction=Truncate(cap=1.25))),
     "verl.vanilla.sequence_truncate": Ours(gradient_of(MEAN, DUAL, correction=Truncate(level="sequence", cap=2.0))),
     "verl.vanilla.token_truncate.normalised": "not offered: weights divided by their mean over the batch",

@@ -59,6 +59,10 @@ def _of_record(ours: Ours, record: Mapping[str, Any]) -> Mapping[Part, float]:
     if "loss" in record:
         found["loss"] = _apart([result.loss], [record["loss"]])
         found["gradient"] = _apart(result.gradient_N, record["gradient_N"])
+        if "entropy_gradient_N" in record:
+            found["gradient"] = max(found["gradient"], _apart(result.entropy_gradient_N, record["entropy_gradient_N"]))
+        else:
+            assert not result.entropy_gradient_N.any()
     return {part: found[part] for part in ours.compared if part in found}
 
 

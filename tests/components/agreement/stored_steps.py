@@ -19,20 +19,22 @@ FOLDER = Path(__file__).parent
 EOS, WORD = 2, 4
 VECTORS = {
     Need(Conditional(), "policy"): "current_N",
+    Need(Conditional(), "policy", entropy=True): "entropy_N",
     Need(Conditional(), "old"): "old_N",
     Need(Conditional(), "old", entropy=True): "entropy_N",
     Need(Conditional(), "reference"): "reference_N",
     Need(Conditional(), "sampler"): "sampler_N",
 }
-"""The old policy's entropies are the stored ones: the peers take those of the current policy."""
+"""The stored entropies are the current policy's; those of the old policy are taken to be the same."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """What an objective makes of a batch: loss, gradient [N] by the current log-probabilities, advantages [S]."""
+    """What an objective makes of a batch: loss, gradients [N] by current log-probabilities and entropies, advantages [S]."""
 
     loss: float
     gradient_N: Array
+    entropy_gradient_N: Array
     advantage_S: Array
 
 
@@ -101,14 +103,14 @@ def run(objective: Any, batch: Stored) -> Result:
     tokens = batch.step.tokens
     whole = Pass(tuple(range(tokens.num_samples)), tokens, np.arange(tokens.num_tokens), {})
     vectors = {need: torch.from_numpy(vector).float() for need, vector in batch.vectors.items()}
-    leaf = vectors[Need(Conditional(), "policy")].requires_grad_()
+    leaves = [vectors[need].requires_grad_() for need in vectors if need.of == "policy"]
     device = torch.device("cpu")
     loss = pass_loss(list(part_inputs(whole, minibatch.credits, vectors, device)), device)
-    gradient_N = np.zeros(tokens.num_tokens)
+    by_logp, by_entropy = (np.zeros(tokens.num_tokens) for _ in leaves)
     if loss.requires_grad:
-        (gradient,) = torch.autograd.grad(loss, leaf)
-        gradient_N = gradient.double().numpy()
-    return Result(loss.item(), gradient_N, advantages(minibatch))
+        found = torch.autograd.grad(loss, leaves, allow_unused=True, materialize_grads=True)
+        by_logp, by_entropy = (gradient.double().numpy() for gradient in found)
+    return Result(loss.item(), by_logp, by_entropy, advantages(minibatch))
 
 
 def advantages(minibatch: Minibatch) -> Array:
