@@ -78,10 +78,10 @@ CASES = (
     TrlCase("trl.grpo.entropy", centred(loss_type="grpo", entropy_coef=0.01)),
     TrlCase("trl.dapo.top_entropy", centred(loss_type="dapo", top_entropy_quantile=0.2)),
     TrlCase("trl.dapo.top_entropy.kl", centred(loss_type="dapo", top_entropy_quantile=0.5, beta=0.04)),
-    TrlCase("trl.dapo.off_policy_mask", centred(loss_type="dapo", off_policy_mask_threshold=0.02)),
+    TrlCase("trl.dapo.off_policy_mask", centred(loss_type="dapo", off_policy_mask_threshold=0.1)),
     TrlCase(
         "trl.dapo.off_policy_mask.sampler",
-        centred(loss_type="dapo", off_policy_mask_threshold=0.02),
+        centred(loss_type="dapo", off_policy_mask_threshold=0.1),
         sampler_known=True,
     ),
     corrected("trl.dapo.token_truncate", vllm_importance_sampling_mode="token_truncate"),
