@@ -8,6 +8,7 @@ four responses of 1 to 12 tokens; in one group all rewards are equal, and one re
 - `near`: log-ratios of ±0.2 nats, rewards 0 and 1: what an update or two away from the sampler looks like;
 - `far`: log-ratios of ±0.8, so that three of four tokens lie outside the default bounds; a sampler that is off by ±0.5;
 - `graded`: rewards between 0 and 1 in two parts;
+- `first`: as `near`, at the first update of a batch: the current log-probabilities are the old ones. For a few cases;
 - `unscored`: as `near`, with one response in a group of mixed rewards that has no reward (a timeout). Advantages only.
 """
 
@@ -40,6 +41,7 @@ RECIPES = (
     Recipe("near", seed=3, update=0.2, sampler=0.1, reference=0.3),
     Recipe("far", seed=5, update=0.8, sampler=0.5, reference=0.8),
     Recipe("graded", seed=7, update=0.4, sampler=0.2, reference=0.4, graded=True),
+    Recipe("first", seed=9, update=0.0, sampler=0.4, reference=0.3),
     Recipe("unscored", seed=3, update=0.2, sampler=0.1, reference=0.3, unscored=True),
 )
 RIGHT = ((1.0, 0.0, 0.0, 1.0), (1.0, 1.0, 1.0, 1.0), (0.0, 0.0, 1.0, 0.0))

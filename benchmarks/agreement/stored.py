@@ -80,6 +80,10 @@ def loss_and_gradients(loss: torch.Tensor, leaves: tuple[torch.Tensor, torch.Ten
     return found | ({"entropy_gradient_N": by_entropy.tolist()} if by_entropy.any() else {})
 
 
+USUAL = ("near", "far", "graded")
+"""The batches on which every case runs."""
+
+
 def read_batches(path: Path) -> list[Stored]:
     batches: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
     return [Stored(**batch) for batch in batches]

@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 from datasets import Dataset
-from stored import EOS, PAD, PROMPT, Stored, loss_and_gradients
+from stored import EOS, PAD, PROMPT, USUAL, Stored, loss_and_gradients
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 from trl import GRPOConfig, GRPOTrainer, RLOOConfig, RLOOTrainer
@@ -39,7 +39,7 @@ class TrlCase:
     sampler_known: bool = False
     rewards: tuple[str, ...] = ("score",)
     trainer: str = "grpo"
-    unscored: bool = False
+    also: tuple[str, ...] = ()
 
 
 def centred(**settings: Any) -> Mapping[str, Any]:
@@ -83,6 +83,7 @@ CASES = (
         "trl.dapo.off_policy_mask.sampler",
         centred(loss_type="dapo", off_policy_mask_threshold=0.1),
         sampler_known=True,
+        also=("first",),
     ),
     corrected("trl.dapo.token_truncate", vllm_importance_sampling_mode="token_truncate"),
     corrected("trl.dapo.token_mask", vllm_importance_sampling_mode="token_mask", vllm_importance_sampling_clip_max=1.5),
@@ -97,18 +98,18 @@ CASES = (
     corrected(
         "trl.grpo.token_truncate.kl", loss_type="grpo", vllm_importance_sampling_mode="token_truncate", beta=0.04
     ),
-    TrlCase("trl.advantage.group", unscored=True),
-    TrlCase("trl.advantage.batch", {"scale_rewards": "batch"}, unscored=True),
-    TrlCase("trl.advantage.none", {"scale_rewards": "none"}, unscored=True),
+    TrlCase("trl.advantage.group", also=("unscored",)),
+    TrlCase("trl.advantage.batch", {"scale_rewards": "batch"}, also=("unscored",)),
+    TrlCase("trl.advantage.none", {"scale_rewards": "none"}, also=("unscored",)),
     TrlCase("trl.advantage.sum_of_parts", {"reward_weights": [1.0, 0.5]}, rewards=("score", "format")),
     TrlCase(
         "trl.advantage.gdpo",
         {"multi_objective_aggregation": "normalize_then_sum", "reward_weights": [1.0, 0.5]},
         rewards=("score", "format"),
     ),
-    TrlCase("trl.advantage.rloo", {"beta": 0.0}, trainer="rloo", unscored=True),
+    TrlCase("trl.advantage.rloo", {"beta": 0.0}, trainer="rloo", also=("unscored",)),
     TrlCase(
-        "trl.advantage.rloo.normalised", {"beta": 0.0, "normalize_advantages": True}, trainer="rloo", unscored=True
+        "trl.advantage.rloo.normalised", {"beta": 0.0, "normalize_advantages": True}, trainer="rloo", also=("unscored",)
     ),
 )
 """`trl.advantage.…` is compared in its advantages alone, the others in loss and gradient as well."""
@@ -218,7 +219,7 @@ def run(case: TrlCase, batches: list[Stored]) -> list[dict[str, Any]]:
         trainer = trainer_for(case, batches[0], folder)
         trainer.model.train()
         for batch in batches:
-            if batch.name == "unscored" and not case.unscored:
+            if batch.name not in (*USUAL, *case.also):
                 continue
             trainer.batch, trainer.leaves = batch, batch.leaves()
             rows = [

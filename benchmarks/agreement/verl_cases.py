@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from stored import Stored, loss_and_gradients
+from stored import USUAL, Stored, loss_and_gradients
 from verl.trainer.config import AlgoConfig
 from verl.trainer.ppo.core_algos import agg_loss, get_adv_estimator_fn, get_policy_loss_fn, kl_penalty
 from verl.trainer.ppo.rollout_corr_helper import compute_rollout_correction_and_rejection_mask
@@ -178,8 +178,8 @@ def advantages(case: VerlCase, batch: Stored, mask: torch.Tensor) -> torch.Tenso
 
 
 def run(case: VerlCase, batches: list[Stored]) -> list[dict[str, Any]]:
-    """The case on each batch without missing rewards, with verl's advantages, loss and gradient."""
-    return [one(case, batch) for batch in batches if None not in batch.reward_S]
+    """The case on each batch, with verl's advantages, loss and gradient."""
+    return [one(case, batch) for batch in batches if batch.name in USUAL]
 
 
 def one(case: VerlCase, batch: Stored) -> dict[str, Any]:
