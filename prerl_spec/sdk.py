@@ -37,6 +37,7 @@ from prerl_spec.registry.part_bases import (
     coefficient_at,
     ratio_settings_without_effect,
 )
+from prerl_spec.registry.reward_base import RewardTerm
 from prerl_spec.registry.row_list import RowList
 from prerl_spec.registry.sampler_settings import SamplerSettings
 from prerl_spec.registry.schedule_base import Handover
@@ -111,6 +112,7 @@ __all__ = [
     "Ramp",
     "Rendering",
     "Request",
+    "RewardTerm",
     "Row",
     "RowList",
     "RunFailed",

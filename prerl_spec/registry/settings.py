@@ -114,8 +114,8 @@ def settings_of(model: type[BaseModel]) -> Mapping[str, Setting]:
     for attribute, info in model.model_fields.items():
         key = info.alias or attribute
         annotation = _annotation(info)
-        slots = [m for m in _marks(annotation) if isinstance(m, Slot)]
-        parts = [m for m in _marks(annotation) if isinstance(m, Part)]
+        slots = [m for m in marks_of(annotation) if isinstance(m, Slot)]
+        parts = [m for m in marks_of(annotation) if isinstance(m, Part)]
         if parts:
             slots = [Slot(cast(Kind, parts[0].kind), many=parts[0].form == "list")]
         default = info.get_default(call_default_factory=True) if not info.is_required() else None
@@ -128,7 +128,7 @@ def settings_of(model: type[BaseModel]) -> Mapping[str, Setting]:
             slot=slots[0] if slots else None,
             named=any(p.form == "named" for p in parts),
             section=next(_sections(annotation), None),
-            marks=frozenset(type(m) for m in _marks(annotation) if isinstance(m, SpecPath | Secret | PassedThrough)),
+            marks=frozenset(type(m) for m in marks_of(annotation) if isinstance(m, SpecPath | Secret | PassedThrough)),
             choices=tuple(dict.fromkeys(_choices(annotation))),
         )
     return found
@@ -300,11 +300,11 @@ def _annotation(info: FieldInfo) -> Any:
     return annotation
 
 
-def _marks(annotation: Any) -> Iterator[Any]:
+def marks_of(annotation: Any) -> Iterator[Any]:
     """Every piece of metadata anywhere in an annotation."""
     yield from getattr(annotation, "__metadata__", ())
     for argument in get_args(annotation) if get_origin(annotation) is not Literal else ():
-        yield from _marks(argument)
+        yield from marks_of(argument)
 
 
 def _sections(annotation: Any) -> Iterator[type[BaseModel]]:
