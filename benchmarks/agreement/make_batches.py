@@ -41,7 +41,7 @@ RECIPES = (
     Recipe("near", seed=3, update=0.2, sampler=0.1, reference=0.3),
     Recipe("far", seed=5, update=0.8, sampler=0.5, reference=0.8),
     Recipe("graded", seed=7, update=0.4, sampler=0.2, reference=0.4, graded=True),
-    Recipe("first", seed=9, update=0.0, sampler=0.4, reference=0.3),
+    Recipe("first", seed=11, update=0.0, sampler=0.4, reference=0.3),
     Recipe("unscored", seed=3, update=0.2, sampler=0.1, reference=0.3, unscored=True),
 )
 RIGHT = ((1.0, 0.0, 0.0, 1.0), (1.0, 1.0, 1.0, 1.0), (0.0, 0.0, 1.0, 0.0))
