@@ -10,7 +10,9 @@ from typing import Any, Literal
 
 from prerl_components.advantages.group_mean import GroupMean
 from prerl_components.advantages.group_std import GroupStd
+from prerl_components.corrections.band import Band
 from prerl_components.corrections.mask import Mask
+from prerl_components.corrections.sequence_mask import SequenceMask
 from prerl_components.corrections.truncate import Truncate
 from prerl_components.objectives.aggregation import Aggregation
 from prerl_components.objectives.policy_gradient import PolicyGradient
@@ -18,8 +20,14 @@ from prerl_components.objectives.presets.group_relative import Dapo, DrGrpo, Grp
 from prerl_components.objectives.token_losses.entropy import Entropy
 from prerl_components.objectives.token_losses.kl import Kl
 from prerl_components.objectives.weighted_sum import WeightedSum
+from prerl_components.selections.cov_mask import CovMask
+from prerl_components.selections.top_entropy import TopEntropy
+from prerl_components.surrogates.cispo import Cispo
 from prerl_components.surrogates.clip import Clip
+from prerl_components.surrogates.dppo import Dppo
+from prerl_components.surrogates.gspo import Gspo
 from prerl_components.surrogates.plain import Plain
+from prerl_components.surrogates.sapo import Sapo
 
 Part = Literal["loss", "gradient", "advantage"]
 
@@ -62,6 +70,15 @@ REJECTION = (
     "`mask` or `band` here weighs them by w, and the denominator stays, as in TRL and in IcePop"
 )
 
+TOP_ENTROPY = (
+    "TRL ranks the tokens of all responses and still divides by all; here only tokens with A ≠ 0 are ranked and counted"
+)
+OFF_POLICY = (
+    "TRL measures from the current policy, as DeepSeek-V3.2's eq. 9; here from the policy before the batch, the same at its "
+    "first update"
+)
+ZOO = "in plugins/prerl-zoo, which is tested by laws"
+
 TRL: Mapping[str, Ours | str] = {
     "trl.defaults": Ours(Dapo(clip_high=0.2), STD_EPSILON),
     "trl.grpo": Ours(gradient_of(MEAN, Clip(), "sequence_mean")),
@@ -75,6 +92,24 @@ TRL: Mapping[str, Ours | str] = {
         gradient_of(MEAN, Clip(), "sequence_mean", unparsable="mask"),
         "TRL's mean over responses divides by the masked ones as well; no paper has the pair (DAPO masks under a token mean)",
     ),
+    "trl.cispo": Ours(gradient_of(MEAN, Cispo(cap=5.0))),
+    "trl.cispo.tight_cap": Ours(gradient_of(MEAN, Cispo(cap=1.25))),
+    "trl.sapo": Ours(gradient_of(MEAN, Sapo(), "sequence_mean")),
+    "trl.gspo": Ours(gradient_of(MEAN, Gspo(), "sequence_mean")),
+    "trl.gspo.wide": Ours(gradient_of(MEAN, Gspo(clip_low=0.2, clip_high=0.2), "sequence_mean")),
+    "trl.luspo": ZOO,
+    "trl.vespo": ZOO,
+    "trl.gmpo": ZOO,
+    "trl.dapo.top_entropy": Ours(gradient_of(MEAN, Clip(), selection=(TopEntropy(share=0.2),)), TOP_ENTROPY),
+    "trl.dapo.top_entropy.kl": Ours(
+        summed(gradient_of(MEAN, Clip(), selection=(TopEntropy(share=0.5),)), Kl(coefficient=0.04, gradient="ratio")),
+        TOP_ENTROPY,
+    ),
+    "trl.dapo.off_policy_mask": "not offered: without a sampler's log-probabilities TRL measures how far the policy has moved in the batch",
+    "trl.dapo.off_policy_mask.sampler": Ours(
+        gradient_of(MEAN, Clip(), correction=SequenceMask(delta=0.1)), OFF_POLICY, on=("near", "far", "graded")
+    ),
+    "trl.dapo.token_band": Ours(gradient_of(MEAN, Clip(), correction=Band(low=0.8, high=1.5))),
     "trl.grpo.kl.plain_k3": Ours(summed(gradient_of(MEAN, Clip(), "sequence_mean"), Kl(coefficient=0.04))),
     "trl.grpo.kl": Ours(summed(gradient_of(MEAN, Clip(), "sequence_mean"), Kl(coefficient=0.04, gradient="ratio"))),
     "trl.dapo.kl": Ours(summed(gradient_of(MEAN, Clip()), Kl(coefficient=0.04, gradient="ratio"))),
@@ -106,6 +141,24 @@ VERL: Mapping[str, Ours | str] = {
     "verl.vanilla.dual_clip": Ours(gradient_of(STD, Clip(dual_clip=1.5))),
     "verl.vanilla.clip_higher": Ours(Dapo(dual_clip=3.0)),
     "verl.plain": Ours(gradient_of(MEAN, Plain())),
+    "verl.gspo": Ours(gradient_of(STD, Gspo(), "sequence_mean")),
+    "verl.gspo.wide": Ours(gradient_of(STD, Gspo(clip_low=0.2, clip_high=0.2), "sequence_mean")),
+    "verl.sapo": Ours(gradient_of(STD, Sapo(), "sequence_mean")),
+    "verl.cispo": Ours(
+        gradient_of(STD, Cispo(cap=1.2)), "verl's floor of 0.8 under the ratio; MiniMax-M1 and TRL have none"
+    ),
+    "verl.cispo.cap_only": Ours(gradient_of(STD, Cispo(cap=5.0))),
+    "verl.dppo_tv": Ours(gradient_of(STD, Dppo(threshold=0.1, cap=20.0))),
+    "verl.dppo_tv.defaults": Ours(gradient_of(STD, Dppo(threshold=0.2, cap=3.0))),
+    "verl.dppo_kl": Ours(gradient_of(STD, Dppo(distance="kl", threshold=0.05, cap=20.0))),
+    "verl.geo_mean": ZOO,
+    "verl.dro": ZOO,
+    "verl.clip_cov": Ours(
+        gradient_of(STD, Clip(), selection=(CovMask(share=0.9, low=0.5, high=5.0),)),
+        "verl ranks by the current policy and by means over all tokens, tokens that the clip already bounds left out; here by "
+        "the policy before the batch, over the tokens with A ≠ 0",
+    ),
+    "verl.kl_cov": "not offered: it adds |log π − log π_old| to the loss of the selected tokens, and has no clip",
     "verl.kl.k1": Ours(Kl(estimator="k1"), compared=("loss", "gradient")),
     "verl.kl.k2": Ours(Kl(estimator="k2"), compared=("loss", "gradient")),
     "verl.kl.k3": Ours(Kl(), K3_BOUND, on=("far",), compared=("loss", "gradient")),
@@ -115,6 +168,8 @@ VERL: Mapping[str, Ours | str] = {
     "verl.vanilla.entropy": Ours(summed(Grpo(dual_clip=3.0), Entropy(coefficient=0.01))),
     "verl.vanilla.token_truncate": Ours(gradient_of(MEAN, DUAL, correction=Truncate(cap=1.25))),
     "verl.vanilla.sequence_truncate": Ours(gradient_of(MEAN, DUAL, correction=Truncate(level="sequence", cap=2.0))),
+    "verl.vanilla.token_band": Ours(gradient_of(MEAN, DUAL, correction=Band(low=0.8, high=1.5))),
+    "verl.vanilla.sequence_band": Ours(gradient_of(MEAN, DUAL, correction=Band(level="sequence", low=0.5, high=2.0))),
     "verl.vanilla.token_truncate.normalised": "not offered: weights divided by their mean over the batch",
     "verl.vanilla.reject_tokens": REJECTION,
     "verl.vanilla.reject_sequences": REJECTION,
@@ -126,45 +181,18 @@ VERL: Mapping[str, Ours | str] = {
 }
 
 PENDING = (
-    "trl.cispo",
-    "trl.cispo.tight_cap",
-    "trl.sapo",
-    "trl.gspo",
-    "trl.gspo.wide",
-    "trl.luspo",
-    "trl.vespo",
-    "trl.gmpo",
-    "trl.dapo.top_entropy",
-    "trl.dapo.top_entropy.kl",
-    "trl.dapo.off_policy_mask",
-    "trl.dapo.off_policy_mask.sampler",
-    "trl.dapo.token_band",
     "trl.advantage.batch",
-    "trl.advantage.gdpo",
     "trl.advantage.rloo",
-    "verl.gspo",
-    "verl.gspo.wide",
-    "verl.sapo",
-    "verl.gpg",
-    "verl.cispo",
-    "verl.cispo.cap_only",
-    "verl.dppo_tv",
-    "verl.dppo_tv.defaults",
-    "verl.dppo_kl",
-    "verl.geo_mean",
-    "verl.dro",
-    "verl.clip_cov",
-    "verl.kl_cov",
-    "verl.vanilla.token_band",
-    "verl.vanilla.sequence_band",
     "verl.advantage.rloo",
     "verl.advantage.rloo_vectorized",
     "verl.advantage.reinforce_plus_plus",
     "verl.advantage.reinforce_plus_plus_baseline",
     "verl.advantage.opo",
-    "verl.advantage.grpo_passk",
     "verl.advantage.grpo_passk.centred",
     "verl.advantage.gpg",
+    "verl.advantage.grpo_passk",
+    "verl.gpg",
+    "trl.advantage.gdpo",
     "verl.advantage.gdpo",
 )
 """The peers' numbers are stored; the component here is not built yet."""
