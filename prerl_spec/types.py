@@ -6,7 +6,7 @@ update (sample after sample), n trained tokens of one pass. Log-probabilities ar
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
@@ -190,6 +190,23 @@ class Step:
     def reward_S(self) -> Array:
         """[S], NaN where there is no reward (timeout, error, a document)."""
         return np.array([np.nan if a.reward is None else a.reward for a in self.samples], dtype=np.float64)
+
+    def scored_groups(self) -> Iterator[tuple[Index, Array]]:
+        """For each group, the indices in S of its scored samples, and their rewards. Groups with fewer than two of them
+        are left out: they have nothing to compare."""
+        scored_S = ~np.isnan(self.reward_S)
+        for group in range(len(self.groups)):
+            mine = np.flatnonzero((self.group_S == group) & scored_S)
+            if len(mine) > 1:
+                yield mine, self.reward_S[mine]
+
+    @cached_property
+    def parts_S(self) -> Mapping[str, Array]:
+        """Each part of the rewards by name, [S]: NaN where there is no reward, like `reward_S`, which is their sum."""
+        return {
+            name: np.array([a.parts.get(name, np.nan) for a in self.samples], dtype=np.float64)
+            for name in self.part_names
+        }
 
     @cached_property
     def parts_S(self) -> Mapping[str, Array]:

@@ -18,7 +18,7 @@ from prerl_spec.text import Codec
 
 NUM_ROWS = 20
 OF_THEIR_OWN = (
-    *("adapter", "objective", "selection", "surrogate", "correction"),
+    *("adapter", "objective", "advantage", "selection", "surrogate", "correction", "ramp"),
     *("optimizer", "filter", "reward", "probe"),
 )
 """Kinds whose laws need nothing but the component."""

@@ -5,11 +5,13 @@ def test_my_objective_obeys_the_laws() -> None:
 """
 
 from prerl_spec.testing.laws.adapter import check_adapter
+from prerl_spec.testing.laws.advantage import check_advantage
 from prerl_spec.testing.laws.component import check_component
 from prerl_spec.testing.laws.correction import check_correction
 from prerl_spec.testing.laws.judging import check_filter, check_reward, check_verifier
 from prerl_spec.testing.laws.objective import check_objective
 from prerl_spec.testing.laws.optimizer import check_optimizer
+from prerl_spec.testing.laws.ramp import check_ramp
 from prerl_spec.testing.laws.sampler import check_sampler
 from prerl_spec.testing.laws.schedule import check_schedule
 from prerl_spec.testing.laws.selection import check_selection
@@ -19,6 +21,7 @@ from prerl_spec.testing.laws.watching import check_probe, check_tracker, check_v
 
 __all__ = [
     "check_adapter",
+    "check_advantage",
     "check_component",
     "check_correction",
     "check_data",
@@ -27,6 +30,7 @@ __all__ = [
     "check_objective",
     "check_optimizer",
     "check_probe",
+    "check_ramp",
     "check_reward",
     "check_sampler",
     "check_schedule",
