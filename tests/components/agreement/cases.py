@@ -8,8 +8,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from prerl_components.advantages.batch_std import BatchStd
+from prerl_components.advantages.batch_whitened import BatchWhitened
+from prerl_components.advantages.best_of_group import BestOfGroup
 from prerl_components.advantages.group_mean import GroupMean
 from prerl_components.advantages.group_std import GroupStd
+from prerl_components.advantages.leave_one_out import LeaveOneOut
+from prerl_components.advantages.length_weighted import LengthWeighted
+from prerl_components.advantages.nonzero_scaled import NonzeroScaled
 from prerl_components.corrections.band import Band
 from prerl_components.corrections.mask import Mask
 from prerl_components.corrections.sequence_mask import SequenceMask
@@ -17,6 +23,7 @@ from prerl_components.corrections.truncate import Truncate
 from prerl_components.objectives.aggregation import Aggregation
 from prerl_components.objectives.policy_gradient import PolicyGradient
 from prerl_components.objectives.presets.group_relative import Dapo, DrGrpo, Grpo
+from prerl_components.objectives.presets.reinforce import Gpg
 from prerl_components.objectives.token_losses.entropy import Entropy
 from prerl_components.objectives.token_losses.kl import Kl
 from prerl_components.objectives.weighted_sum import WeightedSum
@@ -77,6 +84,7 @@ OFF_POLICY = (
     "TRL measures from the current policy, as DeepSeek-V3.2's eq. 9; here from the policy before the batch, the same at its "
     "first update"
 )
+GPG_ALPHA = "verl's α is samples ÷ samples of reward ≠ 0; GPG's is samples ÷ samples in groups with signal, as here"
 ZOO = "in plugins/prerl-zoo, which is tested by laws"
 
 TRL: Mapping[str, Ours | str] = {
@@ -105,11 +113,14 @@ TRL: Mapping[str, Ours | str] = {
         summed(gradient_of(MEAN, Clip(), selection=(TopEntropy(share=0.5),)), Kl(coefficient=0.04, gradient="ratio")),
         TOP_ENTROPY,
     ),
-    "trl.dapo.off_policy_mask": "not offered: without a sampler's log-probabilities TRL measures how far the policy has moved in the batch",
+    "trl.dapo.off_policy_mask": "not offered: without a sampler TRL measures how far the policy has moved",
     "trl.dapo.off_policy_mask.sampler": Ours(
         gradient_of(MEAN, Clip(), correction=SequenceMask(delta=0.1)), OFF_POLICY, on=("near", "far", "graded")
     ),
     "trl.dapo.token_band": Ours(gradient_of(MEAN, Clip(), correction=Band(low=0.8, high=1.5))),
+    "trl.advantage.batch": earns(BatchStd(), STD_EPSILON),
+    "trl.advantage.rloo": earns(LeaveOneOut()),
+    "trl.advantage.gdpo": "not built yet",
     "trl.grpo.kl.plain_k3": Ours(summed(gradient_of(MEAN, Clip(), "sequence_mean"), Kl(coefficient=0.04))),
     "trl.grpo.kl": Ours(summed(gradient_of(MEAN, Clip(), "sequence_mean"), Kl(coefficient=0.04, gradient="ratio"))),
     "trl.dapo.kl": Ours(summed(gradient_of(MEAN, Clip()), Kl(coefficient=0.04, gradient="ratio"))),
@@ -144,6 +155,7 @@ VERL: Mapping[str, Ours | str] = {
     "verl.gspo": Ours(gradient_of(STD, Gspo(), "sequence_mean")),
     "verl.gspo.wide": Ours(gradient_of(STD, Gspo(clip_low=0.2, clip_high=0.2), "sequence_mean")),
     "verl.sapo": Ours(gradient_of(STD, Sapo(), "sequence_mean")),
+    "verl.gpg": Ours(Gpg(), GPG_ALPHA),
     "verl.cispo": Ours(
         gradient_of(STD, Cispo(cap=1.2)), "verl's floor of 0.8 under the ratio; MiniMax-M1 and TRL have none"
     ),
@@ -158,7 +170,7 @@ VERL: Mapping[str, Ours | str] = {
         "verl ranks by the current policy and by means over all tokens, tokens that the clip already bounds left out; here by "
         "the policy before the batch, over the tokens with A ≠ 0",
     ),
-    "verl.kl_cov": "not offered: it adds |log π − log π_old| to the loss of the selected tokens, and has no clip",
+    "verl.kl_cov": "not offered: a loss |log π − log π_old| on the selected tokens, and no clip",
     "verl.kl.k1": Ours(Kl(estimator="k1"), compared=("loss", "gradient")),
     "verl.kl.k2": Ours(Kl(estimator="k2"), compared=("loss", "gradient")),
     "verl.kl.k3": Ours(Kl(), K3_BOUND, on=("far",), compared=("loss", "gradient")),
@@ -178,23 +190,17 @@ VERL: Mapping[str, Ours | str] = {
     "verl.advantage.grpo": earns(STD),
     "verl.advantage.grpo.centred": earns(MEAN),
     "verl.advantage.grpo_vectorized": earns(STD),
+    "verl.advantage.rloo": earns(LeaveOneOut()),
+    "verl.advantage.rloo_vectorized": earns(LeaveOneOut()),
+    "verl.advantage.reinforce_plus_plus": earns(BatchWhitened()),
+    "verl.advantage.reinforce_plus_plus_baseline": earns(BatchWhitened(baseline=True)),
+    "verl.advantage.opo": earns(LengthWeighted()),
+    "verl.advantage.grpo_passk": earns(
+        BestOfGroup(), "verl divides by the group's standard deviation unless told otherwise; the paper does not"
+    ),
+    "verl.advantage.grpo_passk.centred": earns(BestOfGroup()),
+    "verl.advantage.gpg": earns(NonzeroScaled(), GPG_ALPHA),
+    "verl.advantage.gdpo": "not built yet",
 }
 
-PENDING = (
-    "trl.advantage.batch",
-    "trl.advantage.rloo",
-    "verl.advantage.rloo",
-    "verl.advantage.rloo_vectorized",
-    "verl.advantage.reinforce_plus_plus",
-    "verl.advantage.reinforce_plus_plus_baseline",
-    "verl.advantage.opo",
-    "verl.advantage.grpo_passk.centred",
-    "verl.advantage.gpg",
-    "verl.advantage.grpo_passk",
-    "verl.gpg",
-    "trl.advantage.gdpo",
-    "verl.advantage.gdpo",
-)
-"""The peers' numbers are stored; the component here is not built yet."""
-
-CASES: Mapping[str, Ours | str] = {**TRL, **VERL, **dict.fromkeys(PENDING, "not built yet")}
+CASES: Mapping[str, Ours | str] = {**TRL, **VERL}
