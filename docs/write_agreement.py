@@ -111,6 +111,8 @@ def literal(value: Any) -> str:
     """A value as TOML has it, components with the settings that are not their defaults."""
     if isinstance(value, Component):
         return component(value)
+    if isinstance(value, Mapping):
+        return f"{{ {', '.join(f'{key} = {literal(found)}' for key, found in value.items())} }}"
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(literal, value))}]"
     if isinstance(value, bool):

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from prerl_components.advantages.batch_std import BatchStd
 from prerl_components.advantages.batch_whitened import BatchWhitened
 from prerl_components.advantages.best_of_group import BestOfGroup
+from prerl_components.advantages.gdpo import Gdpo
 from prerl_components.advantages.group_mean import GroupMean
 from prerl_components.advantages.group_std import GroupStd
 from prerl_components.advantages.leave_one_out import LeaveOneOut
@@ -70,7 +71,7 @@ MEAN, STD = GroupMean(), GroupStd()
 DUAL = Clip(dual_clip=3.0)
 """verl's `vanilla`: its dual clip of 3 is always on."""
 TWO_PARTS = {"score": 1.0, "format": 0.5}
-STD_EPSILON = "TRL adds 1e-4 to the standard deviation; DeepSeek's formula has none, verl's and ours is 1e-6"
+STD_EPSILON = "TRL adds 1e-4 to the standard deviation; the papers nothing, verl 1e-6, as here"
 K3_BOUND = "verl cuts k3 at 10, without a gradient beyond; Schulman's estimator has no bound"
 REJECTION = (
     "verl takes rejected tokens out of the response mask, hence out of every denominator, and weighs the others 1; a "
@@ -120,7 +121,7 @@ TRL: Mapping[str, Ours | str] = {
     "trl.dapo.token_band": Ours(gradient_of(MEAN, Clip(), correction=Band(low=0.8, high=1.5))),
     "trl.advantage.batch": earns(BatchStd(), STD_EPSILON),
     "trl.advantage.rloo": earns(LeaveOneOut()),
-    "trl.advantage.gdpo": "not built yet",
+    "trl.advantage.gdpo": earns(Gdpo(weights={"format": 0.5}), STD_EPSILON, rewards={"score": 1.0, "format": 1.0}),
     "trl.grpo.kl.plain_k3": Ours(summed(gradient_of(MEAN, Clip(), "sequence_mean"), Kl(coefficient=0.04))),
     "trl.grpo.kl": Ours(summed(gradient_of(MEAN, Clip(), "sequence_mean"), Kl(coefficient=0.04, gradient="ratio"))),
     "trl.dapo.kl": Ours(summed(gradient_of(MEAN, Clip()), Kl(coefficient=0.04, gradient="ratio"))),
@@ -200,7 +201,11 @@ VERL: Mapping[str, Ours | str] = {
     ),
     "verl.advantage.grpo_passk.centred": earns(BestOfGroup()),
     "verl.advantage.gpg": earns(NonzeroScaled(), GPG_ALPHA),
-    "verl.advantage.gdpo": "not built yet",
+    "verl.advantage.gdpo": earns(
+        Gdpo(weights={"format": 0.5}),
+        "verl whitens over tokens, so that a group of equal rewards earns something; the paper and TRL, over samples",
+        rewards={"score": 1.0, "format": 1.0},
+    ),
 }
 
 CASES: Mapping[str, Ours | str] = {**TRL, **VERL}

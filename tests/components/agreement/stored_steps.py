@@ -17,6 +17,8 @@ from prerl_spec.sdk import Array, Attempt, Conditional, Group, Need, Outcome, Pr
 
 FOLDER = Path(__file__).parent
 EOS, WORD = 2, 4
+PART_NAMES = {"score": "verdict"}
+"""What the verifier gives is called `verdict` here."""
 VECTORS = {
     Need(Conditional(), "policy"): "current_N",
     Need(Conditional(), "policy", entropy=True): "entropy_N",
@@ -72,7 +74,8 @@ def stored(name: str, rewards: Mapping[str, float] | None = None) -> Stored:
         )
         for slot in range(len(attempts) // size)
     ]
-    step = Step("phase", 1, 1, tuple(groups), max_new_tokens=batch["max_new_tokens"])
+    names = tuple(PART_NAMES.get(part, part) for part in parts)
+    step = Step("phase", 1, 1, tuple(groups), max_new_tokens=batch["max_new_tokens"], part_names=names)
     return Stored(step, {need: np.array(batch[key]) for need, key in VECTORS.items()})
 
 
@@ -87,13 +90,14 @@ def attempt(
     tokens = (WORD,) * length if truncated else (*(WORD,) * (length - 1), EOS)
     score = values["score"]
     outcome = Outcome.UNPARSABLE if truncated else Outcome.WRONG if score is not None and score < 1 else Outcome.RIGHT
-    known = {part: value for part, value in values.items() if value is not None}
+    parts = {PART_NAMES.get(part, part): weights[part] * value for part, value in values.items() if value is not None}
     return Attempt(
         segments=(Segment(tokens, logps=tuple(logps)),),
         text="",
         stop="length" if truncated else "eos",
         verdict=Verdict(Outcome.TIMEOUT if score is None else outcome, score),
-        reward=None if score is None else sum(weights[part] * value for part, value in known.items()),
+        reward=None if score is None else sum(parts.values()),
+        parts={} if score is None else parts,
     )
 
 
