@@ -39,6 +39,7 @@ def main() -> None:
     records: list[dict[str, Any]] = []
     for trl_case in trl_cases.CASES:
         shown = dict(trl_case.settings) | ({"use_vllm": True} if trl_case.vllm else {})
+        shown |= {"steps_per_generation": trl_case.updates} if trl_case.updates > 1 else {}
         records += [{"peer": "trl", "settings": shown} | record for record in trl_cases.run(trl_case, batches)]
     for verl_case in verl_cases.CASES:
         records += [

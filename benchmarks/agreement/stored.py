@@ -57,6 +57,11 @@ class Stored:
             torch.tensor(values, dtype=torch.float32, requires_grad=True) for values in (self.current_N, self.entropy_N)
         )
 
+    def rows_of_updates(self, updates: int) -> list[slice]:
+        """The responses of each update, in order."""
+        size = self.num_samples // updates
+        return [slice(update * size, (update + 1) * size) for update in range(updates)]
+
     def split(self, values_N: Sequence[float]) -> list[list[float]]:
         """One list a response."""
         lists, start = [], 0
@@ -80,6 +85,8 @@ def loss_and_gradients(loss: torch.Tensor, leaves: tuple[torch.Tensor, torch.Ten
     return found | ({"entropy_gradient_N": by_entropy.tolist()} if by_entropy.any() else {})
 
 
+UPDATES = 3
+"""Where a batch is trained in several updates, each has one of its groups; stored are the sums over the updates."""
 USUAL = ("near", "far", "graded")
 """The batches on which every case runs."""
 

@@ -15,11 +15,12 @@ from typing import Any
 
 import torch
 from datasets import Dataset
-from stored import EOS, PAD, PROMPT, USUAL, Stored, loss_and_gradients
+from stored import EOS, PAD, PROMPT, UPDATES, USUAL, Stored, loss_and_gradients
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 from trl import GRPOConfig, GRPOTrainer, RLOOConfig, RLOOTrainer
 from trl.experimental.gmpo import GMPOConfig, GMPOTrainer
+from trl.trainer.utils import split_tensor_dict
 
 SOURCES = (
     "trl/trainer/grpo_trainer.py",
@@ -40,6 +41,7 @@ class TrlCase:
     rewards: tuple[str, ...] = ("score",)
     trainer: str = "grpo"
     also: tuple[str, ...] = ()
+    updates: int = 1
 
 
 def centred(**settings: Any) -> Mapping[str, Any]:
@@ -85,6 +87,8 @@ CASES = (
         sampler_known=True,
         also=("first",),
     ),
+    TrlCase("trl.grpo.updates", centred(loss_type="grpo"), updates=UPDATES),
+    TrlCase("trl.dapo.updates", centred(loss_type="dapo"), updates=UPDATES),
     corrected("trl.dapo.token_truncate", vllm_importance_sampling_mode="token_truncate"),
     corrected("trl.dapo.token_mask", vllm_importance_sampling_mode="token_mask", vllm_importance_sampling_clip_max=1.5),
     corrected(
@@ -120,6 +124,7 @@ class Answers:
 
     batch: Stored
     leaves: tuple[torch.Tensor, torch.Tensor]
+    rows: slice
     sampler: bool
 
     def _generate_single_turn(
@@ -131,8 +136,8 @@ class Answers:
         self, model: Any, *_: Any, **__: Any
     ) -> tuple[torch.Tensor, torch.Tensor, None]:
         if torch.is_grad_enabled():
-            current, entropy = self.leaves
-            return self.batch.padded(current), self.batch.padded(entropy), None
+            current, entropy = (self.batch.padded(leaf)[self.rows] for leaf in self.leaves)
+            return current, entropy, None
         values = self.batch.reference_N if model is getattr(self, "ref_model", None) else self.batch.old_N
         return self.batch.padded(values), self.batch.padded(self.batch.entropy_N), None
 
@@ -185,16 +190,17 @@ def reward_function(part: str) -> Any:
 
 def trainer_for(case: TrlCase, batch: Stored, folder: Path) -> Any:
     kind, config = TRAINERS[case.trainer]
-    aligned = {"num_iterations": 2} if case.trainer != "rloo" else {}
+    # With one iteration over one update TRL takes the current log-probabilities for the old ones.
+    several = {"steps_per_generation": case.updates} if case.updates > 1 else {"num_iterations": 2}
     arguments = config(
         output_dir=str(folder / "out"),
         use_cpu=True,
         bf16=False,
         report_to=[],
-        per_device_train_batch_size=batch.num_samples,
+        per_device_train_batch_size=batch.num_samples // case.updates,
         num_generations=batch.group_size,
         max_completion_length=batch.max_new_tokens,
-        **aligned,
+        **({} if case.trainer == "rloo" else several),
         **case.settings,
     )
     trainer = kind(
@@ -208,6 +214,15 @@ def trainer_for(case: TrlCase, batch: Stored, folder: Path) -> Any:
     trainer.use_vllm = case.vllm
     trainer.sampler = case.vllm or case.sampler_known
     return trainer
+
+
+def sum_over_updates(trainer: Any, inputs: dict[str, Any], updates: int) -> torch.Tensor:
+    """The loss of each update, at the same weights, added up. TRL shuffles the responses first, which is left out."""
+    loss = torch.zeros(())
+    rows = trainer.batch.rows_of_updates(updates)
+    for trainer.rows, part in zip(rows, split_tensor_dict(inputs, updates), strict=True):
+        loss = loss + trainer._compute_loss(trainer.model, part)
+    return loss
 
 
 def run(case: TrlCase, batches: list[Stored]) -> list[dict[str, Any]]:
@@ -233,6 +248,6 @@ def run(case: TrlCase, batches: list[Stored]) -> list[dict[str, Any]]:
                 "advantage_S": inputs["advantages"].tolist(),
             }
             if ".advantage." not in case.name:
-                record |= loss_and_gradients(trainer._compute_loss(trainer.model, inputs), trainer.leaves)
+                record |= loss_and_gradients(sum_over_updates(trainer, inputs, case.updates), trainer.leaves)
             records.append(record)
     return records

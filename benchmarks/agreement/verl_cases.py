@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from stored import USUAL, Stored, loss_and_gradients
+from stored import UPDATES, USUAL, Stored, loss_and_gradients
 from verl.trainer.config import AlgoConfig
 from verl.trainer.ppo.core_algos import agg_loss, get_adv_estimator_fn, get_policy_loss_fn, kl_penalty
 from verl.trainer.ppo.rollout_corr_helper import compute_rollout_correction_and_rejection_mask
@@ -38,6 +38,7 @@ class VerlCase:
     norm_by_std: bool = True
     kl: str | None = None
     bypass: bool = False
+    updates: int = 1
     rewards: Mapping[str, float] = field(default_factory=dict)
 
     @property
@@ -50,6 +51,8 @@ class VerlCase:
             shown["norm_adv_by_std_in_grpo"] = False
         if self.kl:
             shown["kl_loss_type"] = self.kl
+        if self.updates > 1:
+            shown |= {"ppo_mini_batch_size": "a third of train_batch_size"}
         if self.rewards:
             shown |= {"gdpo_reward_keys": list(self.rewards), "gdpo_reward_weights": list(self.rewards.values())}
         return shown
@@ -100,6 +103,7 @@ CASES = (
     VerlCase("verl.kl.k3_straight_through", kl="k3+"),
     VerlCase("verl.vanilla.kl", "vanilla", kl="low_var_kl", actor={"kl_loss_coef": 0.04, "loss_agg_mode": SEQUENCES}),
     VerlCase("verl.vanilla.entropy", "vanilla", actor={"entropy_coeff": 0.01, "loss_agg_mode": SEQUENCES}),
+    VerlCase("verl.vanilla.updates", "vanilla", updates=UPDATES),
     corrected("token_truncate", rollout_is="token", rollout_is_threshold=1.25),
     corrected("sequence_truncate", rollout_is="sequence", rollout_is_threshold=2.0),
     corrected("token_band", rollout_is="token", rollout_is_threshold="0.8_1.5"),
@@ -133,7 +137,7 @@ CASES = (
 """`verl.advantage.…` is compared in its advantages alone; `verl.kl.…` is the KL loss alone, at coefficient 1."""
 
 
-def actor_config(case: VerlCase, batch: Stored, num_tokens: float) -> Any:
+def actor_config(case: VerlCase, batch: Stored, num_samples: int, num_tokens: float) -> Any:
     correction = {"rollout_correction": dict(case.correction)} if case.bypass else {}
     config = ActorConfig(
         strategy="fsdp",
@@ -146,7 +150,7 @@ def actor_config(case: VerlCase, batch: Stored, num_tokens: float) -> Any:
     config.global_batch_info.update(
         dp_size=1,
         batch_num_tokens=num_tokens,
-        global_batch_size=batch.num_samples,
+        global_batch_size=num_samples,
         loss_scale_factor=config.loss_scale_factor,
     )
     return config
@@ -183,10 +187,8 @@ def run(case: VerlCase, batches: list[Stored]) -> list[dict[str, Any]]:
 
 
 def one(case: VerlCase, batch: Stored) -> dict[str, Any]:
-    leaves = batch.leaves()
-    (current, entropy), mask = map(batch.padded, leaves), batch.mask
+    mask, weights = batch.mask, None
     old, sampler = batch.padded(batch.old_N), batch.padded(batch.sampler_N)
-    weights = None
     if case.correction and not case.bypass:
         packed, mask, _ = compute_rollout_correction_and_rejection_mask(old, sampler, mask, **case.correction)
         weights = None if packed is None else packed.batch["rollout_is_weights"]
@@ -194,26 +196,38 @@ def one(case: VerlCase, batch: Stored) -> dict[str, Any]:
     record: dict[str, Any] = {"case": case.name, "batch": batch.name, "advantage_S": per_sample(advantage, mask)}
     if case.loss is None and case.kl is None:
         return record
-    config = actor_config(case, batch, mask.sum().item())
+    leaves = batch.leaves()
+    current, entropy = map(batch.padded, leaves)
+    reference, loss = batch.padded(batch.reference_N), torch.zeros(())
+    for rows in batch.rows_of_updates(case.updates):
+        data = {
+            "log_prob": current[rows],
+            "old_log_prob": (sampler if case.bypass else old)[rows],
+            "advantages": advantage[rows],
+            "response_mask": mask[rows],
+            "rollout_is_weights": None if weights is None else weights[rows],
+        }
+        loss = loss + of_update(case, batch, data, reference[rows], entropy[rows])
+    return record | loss_and_gradients(loss, leaves)
+
+
+def of_update(
+    case: VerlCase, batch: Stored, data: dict[str, Any], reference: torch.Tensor, entropy: torch.Tensor
+) -> torch.Tensor:
+    """As `ppo_loss`: the policy loss, the entropy bonus and the KL loss, with the update's own numbers as denominators."""
+    mask = data["response_mask"]
+    config = actor_config(case, batch, len(mask), mask.sum().item())
     loss = torch.zeros(())
     if case.loss is not None:
         torch.manual_seed(0)
-        loss, _ = get_policy_loss_fn(case.loss)(
-            old_log_prob=sampler if case.bypass else old,
-            log_prob=current,
-            advantages=advantage,
-            response_mask=mask,
-            loss_agg_mode=config.loss_agg_mode,
-            config=config,
-            rollout_is_weights=weights,
-        )
-    if case.kl is not None:
-        penalty = kl_penalty(current, batch.padded(batch.reference_N), case.kl)
-        term = agg_loss(penalty, mask, config.loss_agg_mode, **config.global_batch_info)
-        loss = term if case.loss is None else loss + term * config.kl_loss_coef
+        loss, _ = get_policy_loss_fn(case.loss)(**data, loss_agg_mode=config.loss_agg_mode, config=config)
     if config.entropy_coeff:
         loss = loss - config.entropy_coeff * agg_loss(entropy, mask, config.loss_agg_mode, **config.global_batch_info)
-    return record | loss_and_gradients(loss, leaves)
+    if case.kl is not None:
+        penalty = kl_penalty(data["log_prob"], reference, case.kl)
+        term = agg_loss(penalty, mask, config.loss_agg_mode, **config.global_batch_info)
+        loss = term if case.loss is None else loss + term * config.kl_loss_coef
+    return loss
 
 
 def per_sample(advantage: torch.Tensor, mask: torch.Tensor) -> list[float]:

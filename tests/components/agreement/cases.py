@@ -47,6 +47,7 @@ class Ours:
     objective: Any
     differs: str = ""
     on: tuple[str, ...] = ()
+    updates: int = 1
     rewards: Mapping[str, float] = field(default_factory=lambda: {"score": 1.0})
     compared: tuple[Part, ...] = ("loss", "gradient", "advantage")
 
@@ -134,6 +135,13 @@ TRL: Mapping[str, Ours | str] = {
     "trl.grpo.entropy": Ours(
         summed(gradient_of(MEAN, Clip(), "sequence_mean"), Entropy(coefficient=0.01, aggregation="token_mean"))
     ),
+    "trl.grpo.updates": Ours(gradient_of(MEAN, Clip(), "sequence_mean"), updates=3),
+    "trl.dapo.updates": Ours(
+        gradient_of(MEAN, Clip()),
+        "TRL divides by a third of the tokens of all three updates; here, in verl and in DAPO's formula an update divides by "
+        "its own",
+        updates=3,
+    ),
     "trl.dapo.token_truncate": Ours(gradient_of(MEAN, Clip(), correction=Truncate(cap=2.0))),
     "trl.dapo.token_mask": Ours(gradient_of(MEAN, Clip(), correction=Mask(cap=1.5))),
     "trl.dapo.sequence_truncate": Ours(gradient_of(MEAN, Clip(), correction=Truncate(level="sequence", cap=2.0))),
@@ -179,6 +187,7 @@ VERL: Mapping[str, Ours | str] = {
     "verl.kl.k3_straight_through": Ours(Kl(estimator="k2"), compared=("gradient",)),
     "verl.vanilla.kl": Ours(summed(Grpo(dual_clip=3.0), Kl(coefficient=0.04)), K3_BOUND, on=("far",)),
     "verl.vanilla.entropy": Ours(summed(Grpo(dual_clip=3.0), Entropy(coefficient=0.01))),
+    "verl.vanilla.updates": Ours(gradient_of(STD, DUAL), updates=3),
     "verl.vanilla.token_truncate": Ours(gradient_of(MEAN, DUAL, correction=Truncate(cap=1.25))),
     "verl.vanilla.sequence_truncate": Ours(gradient_of(MEAN, DUAL, correction=Truncate(level="sequence", cap=2.0))),
     "verl.vanilla.token_band": Ours(gradient_of(MEAN, DUAL, correction=Band(low=0.8, high=1.5))),

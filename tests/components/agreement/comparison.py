@@ -54,7 +54,7 @@ def differences(case: str, ours: Ours) -> tuple[Difference | None, Difference | 
 
 
 def _of_record(ours: Ours, record: Mapping[str, Any]) -> Mapping[Part, float]:
-    result = run(ours.objective, stored(record["batch"], ours.rewards))
+    result = run(ours.objective, stored(record["batch"], ours.rewards), ours.updates)
     found: dict[Part, float] = {"advantage": _apart(result.advantage_S, record["advantage_S"])}
     if "loss" in record:
         found["loss"] = _apart([result.loss], [record["loss"]])

@@ -16,6 +16,7 @@ from prerl_spec.engine.training.pass_loss import part_inputs, pass_loss
 from prerl_spec.sdk import Array, Attempt, Conditional, Group, Need, Outcome, Prompt, Segment, Step, Verdict
 
 FOLDER = Path(__file__).parent
+CPU = torch.device("cpu")
 EOS, WORD = 2, 4
 PART_NAMES = {"score": "verdict"}
 """What the verifier gives is called `verdict` here."""
@@ -101,20 +102,24 @@ def attempt(
     )
 
 
-def run(objective: Any, batch: Stored) -> Result:
-    """One update of the whole batch in one pass, as the engine computes it, in float32."""
-    (minibatch,) = split_batch(batch.step, objective, batch, 1)
+def run(objective: Any, batch: Stored, updates: int = 1) -> Result:
+    """Each update in one pass, as the engine computes it, in float32: their sum, at the same weights."""
     tokens = batch.step.tokens
-    whole = Pass(tuple(range(tokens.num_samples)), tokens, np.arange(tokens.num_tokens), {})
     vectors = {need: torch.from_numpy(vector).float() for need, vector in batch.vectors.items()}
     leaves = [vectors[need].requires_grad_() for need in vectors if need.of == "policy"]
-    device = torch.device("cpu")
-    loss = pass_loss(list(part_inputs(whole, minibatch.credits, vectors, device)), device)
+    loss, first, advantage_S = torch.zeros(()), 0, []
+    for minibatch in split_batch(batch.step, objective, batch, updates):
+        own = minibatch.step.tokens
+        whole = Pass(tuple(range(own.num_samples)), own, np.arange(own.num_tokens), {})
+        mine = {need: vector[first : first + own.num_tokens] for need, vector in vectors.items()}
+        loss = loss + pass_loss(list(part_inputs(whole, minibatch.credits, mine, CPU)), CPU)
+        first += own.num_tokens
+        advantage_S.append(advantages(minibatch))
     by_logp, by_entropy = (np.zeros(tokens.num_tokens) for _ in leaves)
     if loss.requires_grad:
         found = torch.autograd.grad(loss, leaves, allow_unused=True, materialize_grads=True)
         by_logp, by_entropy = (gradient.double().numpy() for gradient in found)
-    return Result(loss.item(), by_logp, by_entropy, advantages(minibatch))
+    return Result(loss.item(), by_logp, by_entropy, np.concatenate(advantage_S))
 
 
 def advantages(minibatch: Minibatch) -> Array:
