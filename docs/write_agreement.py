@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from prerl_spec.sdk import Component
-from tests.components.agreement.cases import CASES, Ours
+from tests.components.agreement.cases import CASES
 from tests.components.agreement.comparison import TOLERANCE, Difference, differences, peers, records
+from tests.components.agreement.ours import Ours
+from tests.components.agreement.zoo import FOLDER as ZOO
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "agreement.md"
@@ -104,7 +106,7 @@ def settings(case: str) -> str:
 def spec(ours: Ours) -> str:
     """The objective as a spec has it, or the advantage where nothing else is compared."""
     shown = ours.objective.advantage if ours.compared == ("advantage",) else ours.objective
-    return f"`{literal(shown)}`"
+    return f"`{literal(shown)}`" + (f", `updates_per_batch = {ours.updates}`" if ours.updates > 1 else "")
 
 
 def literal(value: Any) -> str:
@@ -134,10 +136,14 @@ def component(value: Component) -> str:
 
 
 def name_of(kind: type) -> str:
-    """The name in the table of built-ins."""
+    """The name in the table of built-ins, or in that of the zoo."""
     where = f"{kind.__module__}:{kind.__qualname__}"
-    table = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["entry-points"]
-    return next(str(name) for entries in table.values() for name, target in entries.items() if target == where)
+    for file in (ROOT / "pyproject.toml", ZOO / "pyproject.toml"):
+        for entries in tomllib.loads(file.read_text(encoding="utf-8"))["project"]["entry-points"].values():
+            for name, target in entries.items():
+                if target == where:
+                    return str(name)
+    raise AssertionError(f"{where} is no entry point")
 
 
 if __name__ == "__main__":

@@ -18,7 +18,9 @@ os.environ["OMP_NUM_THREADS"] = "1"
 
 import torch
 import trl_cases
+import trl_runner
 import verl_cases
+import verl_runner
 from stored import read_batches
 
 
@@ -34,16 +36,16 @@ def peer(name: str, sources: tuple[str, ...]) -> dict[str, Any]:
 def main() -> None:
     torch.set_num_threads(1)
     batches = read_batches(Path(sys.argv[1]))
-    peers = {"trl": peer("trl", trl_cases.SOURCES), "verl": peer("verl", verl_cases.SOURCES)}
+    peers = {"trl": peer("trl", trl_runner.SOURCES), "verl": peer("verl", verl_runner.SOURCES)}
     peers["torch"] = {"version": version("torch")}
     records: list[dict[str, Any]] = []
     for trl_case in trl_cases.CASES:
         shown = dict(trl_case.settings) | ({"use_vllm": True} if trl_case.vllm else {})
         shown |= {"steps_per_generation": trl_case.updates} if trl_case.updates > 1 else {}
-        records += [{"peer": "trl", "settings": shown} | record for record in trl_cases.run(trl_case, batches)]
+        records += [{"peer": "trl", "settings": shown} | record for record in trl_runner.run(trl_case, batches)]
     for verl_case in verl_cases.CASES:
         records += [
-            {"peer": "verl", "settings": verl_case.settings} | record for record in verl_cases.run(verl_case, batches)
+            {"peer": "verl", "settings": verl_case.settings} | record for record in verl_runner.run(verl_case, batches)
         ]
     lines = ",\n".join(json.dumps(rounded(record)) for record in records)
     text = f'{{"peers": {json.dumps(peers, indent=1)},\n"records": [\n{lines}\n]}}\n'

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tests.components.agreement.cases import Ours, Part
+from tests.components.agreement.ours import Ours, Part
 from tests.components.agreement.stored_steps import FOLDER, run, stored
 
 TOLERANCE = 1e-5

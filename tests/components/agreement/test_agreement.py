@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.components.agreement.cases import CASES, Ours
+from tests.components.agreement.cases import CASES
 from tests.components.agreement.comparison import TOLERANCE, differences, peers, records
+from tests.components.agreement.ours import Ours
 
 ROOT = Path(__file__).parent.parent.parent.parent
 COMPARED = {case: ours for case, ours in CASES.items() if isinstance(ours, Ours)}
