@@ -30,10 +30,10 @@ class ComponentPlan:
     slots: Mapping[str, "ComponentPlan | tuple[ComponentPlan, ...]"]
     expansion: Mapping[str, str] = field(default_factory=dict)
     """What the settings stand for: of a policy gradient, its point in the product, part by part. Not in the digest."""
-    bounds_ratio: bool = False
-    """Whether it has settings that bound the ratio to the old policy: without effect where that ratio is 1."""
-    unlike: tuple[str, ...] = ()
-    """Where the defaults in force differ from the paper's, or from those of the same name elsewhere."""
+    ratio_settings: tuple[str, ...] = ()
+    """Settings that act on the ratio to the old policy: without effect where that ratio is 1."""
+    unlike: Mapping[str, str] = field(default_factory=dict)
+    """Setting -> where the defaults in force differ from the paper's, or from those of the same name elsewhere."""
     handed_on: tuple[str, ...] = ()
     """Settings passed through to another library verbatim: not interpreted."""
     files: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
