@@ -31,7 +31,7 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("compare",),
     ),
     "prerl_spec.engine": (
-        ("processes",),
+        ("author_faults", "processes"),
         ("policy", "record"),
         ("batches", "training"),
         ("run",),
