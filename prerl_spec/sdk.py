@@ -26,7 +26,9 @@ from prerl_spec.registry.kinds.judging import Verifier
 from prerl_spec.registry.kinds.model import AdaptedWeight, AttachedAdapter, LoadedModel, ModelSite, padded_embeddings
 from prerl_spec.registry.kinds.objective import Objective
 from prerl_spec.registry.kinds.sampler import OpenSampler, PolicyAccess, SamplerSite, ServedModel, ServerProcess
+from prerl_spec.registry.kinds.watching import GradientView, ProbeNeed, ProbeSite, UpdateProbe
 from prerl_spec.registry.objective_base import OnePart, OnePartObjective
+from prerl_spec.registry.probe_base import AroundUpdate, gradient_needs
 from prerl_spec.registry.row_list import RowList
 from prerl_spec.registry.sampler_settings import SamplerSettings
 from prerl_spec.registry.schedule_base import Handover
@@ -55,6 +57,7 @@ from prerl_spec.views import Conditional, ContextView, Marginal, Prefix
 __all__ = [
     "API",
     "AdaptedWeight",
+    "AroundUpdate",
     "Array",
     "AttachedAdapter",
     "Attempt",
@@ -74,6 +77,7 @@ __all__ = [
     "EvaluationSite",
     "EvaluatorSettings",
     "Generation",
+    "GradientView",
     "Group",
     "Handover",
     "Index",
@@ -93,6 +97,8 @@ __all__ = [
     "Prefix",
     "Prerequisite",
     "PrerlError",
+    "ProbeNeed",
+    "ProbeSite",
     "Prompt",
     "Rendering",
     "Request",
@@ -113,6 +119,7 @@ __all__ = [
     "StepRecord",
     "Tokens",
     "UnreadableLine",
+    "UpdateProbe",
     "Verdict",
     "Verifier",
     "View",
@@ -120,6 +127,7 @@ __all__ = [
     "count_json_lines",
     "decided_elsewhere",
     "eos_ids_of",
+    "gradient_needs",
     "padded_embeddings",
     "question_text",
     "read_json_lines",

@@ -90,18 +90,18 @@ MUTANTS = (
     Mutant(
         "p05b",
         PHASE,
-        "                losses.append(self._accumulate(minibatch, needs, vectors.read(needs.terms, minibatch.samples)))\n",
+        "                losses.append(self.accumulate(minibatch, needs, vectors.read(needs.terms, minibatch.samples)))\n",
         "                vectors._vectors.clear()\n"
         "                vectors.compute(samples_to_score(needs.terms, minibatches))\n"
-        "                losses.append(self._accumulate(minibatch, needs, vectors.read(needs.terms, minibatch.samples)))\n",
+        "                losses.append(self.accumulate(minibatch, needs, vectors.read(needs.terms, minibatch.samples)))\n",
         "old log-probabilities are taken again before each update: the ratio is 1 for ever and no clip acts",
         REFERENCE,
     ),
     Mutant(
         "p06",
         PHASE,
-        'needs.policy, temperature=minibatch.step.temperature, of="policy")',
-        'needs.policy, temperature=1.0, of="policy")',
+        'needs.policy, temperature=minibatch.step.temperature, of=self.counted_as)',
+        'needs.policy, temperature=1.0, of=self.counted_as)',
         "the policy is scored at temperature 1, whatever drew the batch",
         REFERENCE,
     ),

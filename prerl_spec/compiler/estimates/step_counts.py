@@ -7,6 +7,7 @@ from prerl_spec.compiler.objective_needs import Needs, every_need
 from prerl_spec.compiler.plan import Forward
 from prerl_spec.needs import Need, View
 from prerl_spec.registry.kinds.objective import Objective
+from prerl_spec.registry.kinds.watching import ProbeNeed
 
 CPU_TOKENS_PER_PASS = 1024
 GPU_TOKENS_PER_PASS = (16384, 8192, 4096, 2048, 1024)
@@ -40,6 +41,27 @@ def forwards(
         for name in dict.fromkeys(["conditional", *(v.name for v in needs.differentiated)]):
             found.append(Forward(name, "probe", False, count, contexts.get(name), name == "conditional"))
     return tuple(found)
+
+
+def probe_forwards(needs: Iterable[ProbeNeed], contexts: Mapping[str, int]) -> tuple[Forward, ...]:
+    """The forwards of a probe on a step that it measures: one Forward per view, model, and with or without gradient.
+
+    The sampler's log-probabilities come with the samples.
+    """
+    samples: dict[tuple[str, str, bool], int] = {}
+    entropies: set[tuple[str, str, bool]] = set()
+    for asked in needs:
+        if asked.need.of == "sampler":
+            continue
+        of = "gradient" if asked.gradient else "watch" if asked.need.of == "policy" else asked.need.of
+        key = (asked.need.view.name, of, asked.gradient)
+        samples[key] = samples.get(key, 0) + asked.samples
+        if asked.need.entropy:
+            entropies.add(key)
+    return tuple(
+        Forward(view, of, gradient, count, contexts.get(view), (view, of, gradient) in entropies)
+        for (view, of, gradient), count in samples.items()
+    )
 
 
 def passes_at_most(planned: Iterable[Forward], response: int, samples: int, budget: int) -> int | None:

@@ -52,6 +52,8 @@ class Trainer:
     ranks: Ranks
     reference: Reference | None
     tick: Callable[[str, int, int], None]
+    counted_as: str = "policy"
+    """The label under which the policy counts the forwards with gradient."""
 
     def train(self, batch: Step) -> Trained:
         """Takes the batch's updates. All weights are computed before any forward with gradient, and all old
@@ -66,7 +68,7 @@ class Trainer:
         records: list[UpdateRecord] = []
         for minibatch in minibatches:
             if minibatch.weighted_N.any():
-                losses.append(self._accumulate(minibatch, needs, vectors.read(needs.terms, minibatch.samples)))
+                losses.append(self.accumulate(minibatch, needs, vectors.read(needs.terms, minibatch.samples)))
                 records.append(self.updater.apply())
         return Trained(
             num_updates=len(minibatches),
@@ -77,7 +79,7 @@ class Trainer:
             credit=credit_check(minibatches),
         )
 
-    def _accumulate(self, minibatch: Minibatch, needs: Needs, known: Mapping[Need, Array]) -> float:
+    def accumulate(self, minibatch: Minibatch, needs: Needs, known: Mapping[Need, Array]) -> float:
         """Accumulates the gradient of one update, pass by pass; returns its loss, summed over ranks."""
         division = self.ranks.division
         shares = pack_shares(
@@ -110,7 +112,7 @@ class Trainer:
 
     def _loss(self, one: Pass, minibatch: Minibatch, needs: Needs, known: Mapping[Need, Array]) -> Tensor:
         """A pass's share of the update's loss, with its graph."""
-        vectors = self.policy.logprobs(one, needs.policy, temperature=minibatch.step.temperature, of="policy")
+        vectors = self.policy.logprobs(one, needs.policy, temperature=minibatch.step.temperature, of=self.counted_as)
         loss = pass_loss(one, minibatch.credits, vectors | _tensors(known, one, self.policy.device), self.policy.device)
         if self.policy.is_sharded:
             # Every rank runs the backward pass of every view: layers gather their weights there as well.
