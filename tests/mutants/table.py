@@ -100,8 +100,8 @@ MUTANTS = (
     Mutant(
         "p06",
         PHASE,
-        'needs.policy, temperature=minibatch.step.temperature, of=self.counted_as)',
-        'needs.policy, temperature=1.0, of=self.counted_as)',
+        "needs.policy, temperature=minibatch.step.temperature, of=self.counted_as)",
+        "needs.policy, temperature=1.0, of=self.counted_as)",
         "the policy is scored at temperature 1, whatever drew the batch",
         REFERENCE,
     ),

@@ -1,4 +1,4 @@
-"""`components list` lists installed components from metadata alone; `components show NAME` describes in full those of a name."""
+"""`components list` lists installed components from metadata alone; `components show NAME` describes all of a name in full."""
 
 import argparse
 import inspect
@@ -22,7 +22,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     listing = actions.add_parser("list", help="list every component by kind, without importing any")
     listing.add_argument("--kind", choices=KINDS, metavar="KIND", help=f"one of: {', '.join(KINDS)}")
     listing.add_argument("--json", action="store_true", help="print a JSON array")
-    showing = actions.add_parser("show", help="describe every component of one name: purpose, settings, ports and prerequisites")
+    showing = actions.add_parser(
+        "show", help="describe every component of one name: purpose, settings, ports and prerequisites"
+    )
     showing.add_argument("name", metavar="NAME", help="name of the component")
     showing.add_argument(
         "--kind", choices=KINDS, metavar="KIND", help="one kind only, where several components share the name"
