@@ -48,6 +48,7 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
             "evaluator_settings",
             "kind_protocols",
             "objective_base",
+            "probe_base",
             "sampler_settings",
             "schedule_base",
             "settings",

@@ -6,7 +6,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 from prerl_components.probes.entropy import Entropy
-from prerl_components.probes.gradient_alignment import GradientAlignment, balanced, layer_groups
+from prerl_components.probes.gradient_alignment import GradientAlignment, Pair, aligned, balanced, layer_groups
 from prerl_components.probes.pass_at_k import PassAtK
 from prerl_components.probes.response_length import ResponseLength
 from prerl_components.probes.reward_by_length import RewardByLength
@@ -173,3 +173,30 @@ def test_decoder_layers_are_grouped_in_bands() -> None:
     }
     assert len(layer_groups(layers, 9)) == 5 + 2
     assert layer_groups(["head"], 4) == {"head": ["head"]}
+
+
+class Flat:
+    """A gradient of two numbers, one a layer."""
+
+    def __init__(self, *values: float) -> None:
+        self.values = dict(zip(("embeddings", "layer_0"), values, strict=True))
+
+    def dots(self, other: "Flat") -> dict[str, float]:
+        return {name: value * other.values[name] for name, value in self.values.items()}
+
+    def dot(self, other: "Flat") -> float:
+        return sum(self.dots(other).values())
+
+    def norm(self) -> float:
+        return float(self.dot(self) ** 0.5)
+
+
+def test_dot_cosine_and_share_negative_are_those_of_the_gradients() -> None:
+    pairs = [Pair.of(Flat(3.0, 4.0), Flat(4.0, 3.0)), Pair.of(Flat(1.0, 0.0), Flat(-2.0, 5.0))]
+    found = aligned(pairs, 4, "")
+    assert (found["dot"], found["dot_min"], found["dot_max"], found["negative"]) == (11.0, -2.0, 24.0, 0.5)
+    assert found["cosine"] == pytest.approx((24 / 25 - 2 / 29**0.5) / 2)
+    assert (found["dot_embeddings"], found["negative_embeddings"]) == (5.0, 0.5)
+    assert found["cosine_embeddings"] == pytest.approx(0.0)
+    # Without a gradient there is no angle: the second response is left out of the mean, not counted as 0.
+    assert (found["dot_blocks_1"], found["cosine_blocks_1"], found["negative_blocks_1"]) == (6.0, 1.0, 0.0)

@@ -185,6 +185,12 @@ def test_a_run_with_probes_has_the_same_weights_after_every_step_as_one_without(
         assert {k: seen["metrics"][k] for k in without["metrics"]} == without["metrics"]
     aligned = [s["step"] for s in probed if "gradient_alignment_cosine" in s["metrics"]]
     assert [s["step"] for s in probed if s["phase"] != "pretrain" and s["step"] % 2 == 0] == aligned == [2, 2]
+    moved = [
+        s["metrics"]["gradient_alignment_delta_logp"]
+        for s in probed
+        if s["step"] in aligned and s["phase"] != "pretrain"
+    ]
+    assert all(change > 1e-4 for change in moved), "they look again after the update"
     assert all("solved_none" in s["metrics"] for s in probed if s["phase"] != "pretrain")
 
 

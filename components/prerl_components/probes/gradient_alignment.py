@@ -125,7 +125,7 @@ class GradientAlignment(AroundUpdate):
             mine = [i for i, right in enumerate(state.right) if right in among]
             if not mine:
                 continue
-            found |= _aligned([state.pairs[i] for i in mine], self.bands, which)
+            found |= aligned([state.pairs[i] for i in mine], self.bands, which)
             found[f"delta_logp{which}"] = float(np.mean([abs(change[i]) for i in mine]))
             found[f"change{which}"] = float(np.mean([change[i] for i in mine]))
             found[f"logp_gap{which}"] = float(np.mean([gap[i] for i in mine]))
@@ -158,7 +158,9 @@ def _spread(items: Sequence[int], count: int) -> list[int]:
     return [items[i] for i in places]
 
 
-def _aligned(pairs: Sequence[Pair], bands: int, which: str) -> dict[str, float]:
+def aligned(pairs: Sequence[Pair], bands: int, which: str) -> dict[str, float]:
+    """Means over responses of dot, share negative and cosine (of those with gradients), named `dot_right` for `_right`; for
+    all responses (`which` is empty) also by layer group."""
     layers = list(pairs[0].dot)
     groups = {"": layers}
     if not which:
