@@ -268,7 +268,7 @@ def _cost(
         sampled=(counts.attempts * response + counts.units * prompt) if roles.uses_rollouts else 0,
         at_once=counts.attempts if roles.uses_rollouts else 0,
         sequence=prompt + response,
-        in_a_pass=_in_a_pass(planned, response, counts, per_pass),
+        in_a_pass=_in_a_pass(planned, watched, response, counts, per_pass),
         reference=any(f.of == "reference" for f in planned),
         gradients_held=sum(probe.gradients_held for probe in watched),
     )
@@ -310,11 +310,17 @@ def _passes(
     return of_share if of_share is None or not invariant else of_share * (LANES // workers(asked.processes))
 
 
-def _in_a_pass(planned: tuple[Forward, ...], response: int, counts: _Counts, per_pass: int) -> int:
-    """Tokens of the largest pass: a sample is never split, and an update may have fewer tokens than a pass."""
+def _in_a_pass(
+    planned: tuple[Forward, ...], watched: tuple[ProbeCost, ...], response: int, counts: _Counts, per_pass: int
+) -> int:
+    """Tokens of the largest pass, of an update or of a probe, which differentiates one view at a time: a sample is never
+    split, and an update may have fewer tokens than a pass."""
     longest = sum((f.context_tokens or 0) + response for f in planned if f.gradient)
-    update = longest * -(-counts.attempts // counts.updates_per_batch)
-    return max(longest, min(per_pass, update))
+    sizes = [(longest, longest * -(-counts.attempts // counts.updates_per_batch))]
+    for forward in (f for probe in watched for f in probe.forwards if f.gradient):
+        one = (forward.context_tokens or 0) + response
+        sizes.append((one, one * min(forward.samples, counts.attempts)))
+    return max(max(one, min(per_pass, whole)) for one, whole in sizes)
 
 
 def _response(counts: _Counts, example: Example | None) -> int:
