@@ -79,6 +79,18 @@ def test_the_gradient_of_a_responses_log_likelihood_is_autograds(view: Any, leng
     torch.testing.assert_close(found, expected, atol=ROUNDING * float(expected.norm()), rtol=0)
 
 
+@pytest.mark.parametrize("shape", SHAPES)
+def test_no_packing_and_no_family_changes_the_gradient(shape: Shape) -> None:
+    """One sample a row; several in a row where the family allows it; one pass for all: against the model's own logits."""
+    chosen, objective = [0, 3, 4, 9], LogLikelihood(view=Marginal(), length="sum")
+    policy = tiny_policy(shape)
+    expected = autograd(policy, torch.stack([own_logp(policy, STEP, s, Marginal()).sum() for s in chosen]).sum())
+    for tokens_per_pass, packs in ((40, policy.packs), (4096, policy.packs), (4096, False)):
+        policy.packs = packs
+        found = flat(site_of(policy=policy, tokens_per_pass=tokens_per_pass).gradient(objective, chosen))
+        torch.testing.assert_close(found, expected, atol=ROUNDING * float(expected.norm()), rtol=0)
+
+
 def test_the_gradient_of_an_objective_on_some_samples_has_the_weights_of_the_whole_step() -> None:
     """GRPO, by hand: −A log π with A = (r − mean)/(std + 1e-6) of the whole group, over S·T of the whole step."""
     site, chosen = site_of(), [0, 5, 6, 11]

@@ -68,9 +68,9 @@ class GradientAlignment(AroundUpdate):
     - `logp_gap`: |log π(y_t|x) − log π(y_t|b)|, nats, mean over tokens
     - `batch_dot`, `batch_cosine`: of Σ A ∇log P(y) and Σ A ∇log P(y|x) over the whole step, A = r − mean_group(r)
 
-    The paper's definition of its |Δ log p| (0.16 in its table) was not available to us: `delta_logp` is the change that
-    eq. 4 is about, `logp_gap` the other reading. So is the scale of its inner product: 9.23 at a cosine of 0.44 means
-    gradients of norm 4.6, the size of those of log P divided by its length (`length = "mean"`).
+    The full text of the paper was not available to us. Its mean |Δ log p| of 0.16 is either the change that eq. 4 is about
+    (`delta_logp`) or the difference of the two log-probabilities (`logp_gap`), whose size it has. Its inner product of 9.23 at
+    a cosine of 0.44 means gradients of norm 4.6: the size of those of log P divided by its length, the default here.
     """
 
     gradients_held: ClassVar[int] = 2
