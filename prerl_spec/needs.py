@@ -1,13 +1,13 @@
 """What an objective reads of a batch and returns for it: per-token vectors in a view, and each token's credit. No torch."""
 
-from collections.abc import Hashable
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 
 from prerl_spec.text import Codec
-from prerl_spec.types import Array, Attempt, Prompt, Segment
+from prerl_spec.types import Array, Attempt, Prompt, Segment, Step
 
 
 class Layout(NamedTuple):
@@ -63,3 +63,34 @@ class Credit:
     def nothing(cls, num_tokens: int, denominator: str) -> "Credit":
         """Zero credit for every token: the update changes no parameter."""
         return cls(np.zeros(num_tokens), np.zeros(num_tokens), denominator)
+
+
+State = Mapping[str, float | tuple[float, ...]]
+"""The state of a component between steps: named numbers."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The samples of a whole step, before they are split into updates.
+
+    `known` holds exactly the vectors [N] of the component's `reads()`: a plain mapping, nothing is computed by reading
+    it. `state` is the component's own, empty unless it is `Stateful`; `inner` are those of the components in its slots,
+    by slot ("advantage", "selection[0]").
+    """
+
+    step: Step
+    known: Mapping[Need, Array] = field(default_factory=dict)
+    state: State = field(default_factory=dict)
+    inner: Mapping[str, State] = field(default_factory=dict)
+
+    def of_part(self, slot: str, reads: Iterable[Need]) -> "Batch":
+        """The batch as the component in a slot sees it."""
+        return Batch(self.step, {need: self.known[need] for need in reads}, self.inner.get(slot, {}))
+
+    def split(self, updates: Sequence[Step]) -> Iterator[tuple[slice, Step, dict[Need, Array]]]:
+        """For each update, in order: its range in N, its samples, and its part of the known vectors."""
+        start = 0
+        for update in updates:
+            mine = slice(start, start + update.tokens.num_tokens)
+            start = mine.stop
+            yield mine, update, {need: vector[mine] for need, vector in self.known.items()}

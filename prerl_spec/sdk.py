@@ -3,7 +3,7 @@
 from prerl_spec.codes import Code
 from prerl_spec.errors import Diagnostic, EnvironmentUnmet, PrerlError, RunFailed, SpecInvalid
 from prerl_spec.json_lines import UnreadableLine, count_json_lines, read_json_lines, text_fault
-from prerl_spec.needs import Credit, Layout, Need, View
+from prerl_spec.needs import Batch, Credit, Layout, Need, State, View
 from prerl_spec.registry.binary_verifier import BinaryVerifier
 from prerl_spec.registry.component import (
     API,
@@ -28,10 +28,22 @@ from prerl_spec.registry.kinds.objective import Objective
 from prerl_spec.registry.kinds.sampler import OpenSampler, PolicyAccess, SamplerSite, ServedModel, ServerProcess
 from prerl_spec.registry.kinds.watching import GradientView, ProbeNeed, ProbeSite, UpdateProbe
 from prerl_spec.registry.objective_base import OnePart, OnePartObjective
+from prerl_spec.registry.part_bases import (
+    Advantage,
+    Coefficient,
+    Correction,
+    Ramp,
+    Selection,
+    Surrogate,
+    coefficient_at,
+    ratio_settings_without_effect,
+)
 from prerl_spec.registry.probe_base import AroundUpdate, gradient_needs
+from prerl_spec.registry.reward_base import RewardTerm
 from prerl_spec.registry.row_list import RowList
 from prerl_spec.registry.sampler_settings import SamplerSettings
 from prerl_spec.registry.schedule_base import Handover
+from prerl_spec.statistics.baselines import minus_mean, without_rounding
 from prerl_spec.text import Codec, eos_ids_of, question_text, template_fault
 from prerl_spec.types import (
     Array,
@@ -57,17 +69,21 @@ from prerl_spec.views import Conditional, ContextView, Marginal, Prefix
 __all__ = [
     "API",
     "AdaptedWeight",
+    "Advantage",
     "AroundUpdate",
     "Array",
     "AttachedAdapter",
     "Attempt",
+    "Batch",
     "BinaryVerifier",
     "Code",
     "Codec",
+    "Coefficient",
     "Component",
     "Conditional",
     "Conflict",
     "ContextView",
+    "Correction",
     "Credit",
     "DataName",
     "DataSet",
@@ -100,8 +116,10 @@ __all__ = [
     "ProbeNeed",
     "ProbeSite",
     "Prompt",
+    "Ramp",
     "Rendering",
     "Request",
+    "RewardTerm",
     "Row",
     "RowList",
     "RunFailed",
@@ -110,13 +128,16 @@ __all__ = [
     "Score",
     "Secret",
     "Segment",
+    "Selection",
     "ServedModel",
     "ServerProcess",
     "Slot",
     "SpecInvalid",
     "SpecPath",
+    "State",
     "Step",
     "StepRecord",
+    "Surrogate",
     "Tokens",
     "UnreadableLine",
     "UpdateProbe",
@@ -124,13 +145,17 @@ __all__ = [
     "Verifier",
     "View",
     "Wiring",
+    "coefficient_at",
     "count_json_lines",
     "decided_elsewhere",
     "eos_ids_of",
     "gradient_needs",
+    "minus_mean",
     "padded_embeddings",
     "question_text",
+    "ratio_settings_without_effect",
     "read_json_lines",
     "template_fault",
     "text_fault",
+    "without_rounding",
 ]

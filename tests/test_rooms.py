@@ -49,6 +49,7 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
             "kind_protocols",
             "objective_base",
             "probe_base",
+            "reward_base",
             "sampler_settings",
             "schedule_base",
             "settings",

@@ -28,10 +28,21 @@ class ComponentPlan:
     """Behaviour version of the component."""
     settings: Mapping[str, Any]
     slots: Mapping[str, "ComponentPlan | tuple[ComponentPlan, ...]"]
+    expansion: Mapping[str, str] = field(default_factory=dict)
+    """What the settings stand for: of a policy gradient, its point in the product, part by part. Not in the digest."""
+    bounds_ratio: bool = False
+    """Whether it has settings that bound the ratio to the old policy: without effect where that ratio is 1."""
+    unlike: tuple[str, ...] = ()
+    """Where the defaults in force differ from the paper's, or from those of the same name elsewhere."""
     handed_on: tuple[str, ...] = ()
     """Settings passed through to another library verbatim: not interpreted."""
     files: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Settings that name local files or folders -> SHA-256 of their content ("absent" for a missing path)."""
+
+    @property
+    def inner(self) -> "tuple[ComponentPlan, ...]":
+        """The components in its slots."""
+        return tuple(t for inner in self.slots.values() for t in (inner if isinstance(inner, tuple) else (inner,)))
 
 
 @dataclass(frozen=True)

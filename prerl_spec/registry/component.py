@@ -25,10 +25,14 @@ API = 1
 
 class Slot(NamedTuple):
     """Marks a setting that holds a nested component (`Annotated[Component | None, Slot("verifier")]`), or, with
-    `many`, a list of them."""
+    `many`, a list of them.
+
+    `default` names the component that an unwritten slot holds, with its own defaults; the field has the same default.
+    """
 
     kind: Kind
     many: bool = False
+    default: str | None = None
 
 
 class SpecPath(NamedTuple):
@@ -140,6 +144,15 @@ class Component(BaseModel):
     """Old setting -> what to do instead."""
     deprecated: ClassVar[Mapping[str, str]] = {}
     """Setting that still works -> what to write instead."""
+    formula: ClassVar[str] = ""
+    """What it computes, in one line, in the notation of docs/objectives.md."""
+    source: ClassVar[str] = ""
+    """Where the formula is from: a paper with its equation, or public code."""
+    peers: ClassVar[Mapping[str, str]] = {}
+    """What other frameworks call it: framework -> name there."""
+    unlike: ClassVar[Mapping[str, str]] = {}
+    """Setting -> where its default differs from the paper's, or from that of the same name in other frameworks: plan says
+    so where the default is in force."""
     library_bytes: ClassVar[Mapping[str, int]] = {}
     """Bytes that importing a library adds to a training process, beyond torch and transformers; plan counts each once."""
 
@@ -180,6 +193,10 @@ class Component(BaseModel):
         which is empty. A string instead is the reason why nothing can be opened ("it sends to a server").
         """
         return self
+
+    def expansion(self) -> Mapping[str, str]:
+        """What its settings stand for, beyond what they say: shown by plan, diff and `components show`, in no digest."""
+        return {}
 
     def settings(self) -> dict[str, Any]:
         """Every setting, defaults included, as JSON-able values; a nested component becomes its own table."""

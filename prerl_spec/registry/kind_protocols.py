@@ -14,6 +14,7 @@ from prerl_spec.registry.kinds.evaluator import Evaluator
 from prerl_spec.registry.kinds.judging import Filter, Reward, Verifier
 from prerl_spec.registry.kinds.model import Adapter, Model
 from prerl_spec.registry.kinds.objective import Objective
+from prerl_spec.registry.kinds.objective_parts import Advantage, Correction, Ramp, Selection, Surrogate
 from prerl_spec.registry.kinds.sampler import Sampler
 from prerl_spec.registry.kinds.schedule import Optimizer, Schedule
 from prerl_spec.registry.kinds.watching import Probe, Tracker, UpdateProbe
@@ -28,6 +29,11 @@ PROTOCOLS: Mapping[Kind, type] = {
     "reward": Reward,
     "filter": Filter,
     "objective": Objective,
+    "advantage": Advantage,
+    "selection": Selection,
+    "surrogate": Surrogate,
+    "correction": Correction,
+    "ramp": Ramp,
     "schedule": Schedule,
     "optimizer": Optimizer,
     "probe": Probe,
@@ -38,6 +44,11 @@ BASES: Mapping[Kind, str] = {
     "view": "ContextView",
     "sampler": "SamplerSettings",
     "objective": "OnePartObjective",
+    "advantage": "Advantage",
+    "selection": "Selection",
+    "surrogate": "Surrogate",
+    "correction": "Correction",
+    "ramp": "Ramp",
     "verifier": "BinaryVerifier",
     "schedule": "Handover",
     "evaluator": "EvaluatorSettings",
@@ -45,7 +56,7 @@ BASES: Mapping[Kind, str] = {
 """What authors may subclass in place of Component."""
 
 _ABSENT = object()
-OF_PARTS = ("needs", "reads", "credit", "terms")
+OF_PARTS = ("needs", "reads", "credit", "credits", "terms", "measures")
 """Members of an objective that the engine uses on its parts only."""
 
 

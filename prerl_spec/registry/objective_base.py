@@ -1,9 +1,16 @@
 """Base classes of most objectives: one part, no ratio to an older policy, responses sampled from the policy."""
 
-from typing import ClassVar, Literal, Self
+from __future__ import annotations
 
-from prerl_spec.needs import Need
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
+
+from prerl_spec.needs import Batch, Credit, Need
 from prerl_spec.registry.component import Component
+from prerl_spec.types import Array, Step, Tokens
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class OnePart(Component):
@@ -14,6 +21,8 @@ class OnePart(Component):
 
     kind = "objective"
     uses_rollouts: ClassVar[bool] = True
+    trains: ClassVar[bool] = True
+    """Whether it ever changes the policy: one that declares False has weight 0 everywhere, and needs no forward."""
 
     @property
     def min_group(self) -> int:
@@ -28,6 +37,21 @@ class OnePart(Component):
 
     def parts(self) -> tuple[Self, ...]:
         return (self,)
+
+    if TYPE_CHECKING:
+        # Not a member of this class at run time: a component without it is reported as incomplete (E0305).
+        def credit(self, step: Step, known: Mapping[Need, Array]) -> Credit: ...
+
+    def credits(self, batch: Batch, updates: Sequence[Step]) -> Sequence[Credit]:
+        """The credit of each update of a batch: `credit` of its samples alone.
+
+        Override it for statistics over the whole step, or for a component with state (`batch.state`).
+        """
+        return [self.credit(update, known) for _, update, known in batch.split(updates)]
+
+    def measures(self, logp: Mapping[Need, Tensor], advantage_n: Tensor, tokens: Tokens) -> Mapping[str, Tensor]:
+        """Per-token values [n] by metric name, without gradient: a step's metric is their mean over trained tokens."""
+        return {}
 
 
 class OnePartObjective(OnePart):

@@ -15,7 +15,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails, PydanticUndefined
 
 from prerl_spec.codes import Code
-from prerl_spec.language.document import Array, Scalar, Table
+from prerl_spec.language.document import Array, Node, Scalar, Table
 from prerl_spec.language.spec import Part, Section
 from prerl_spec.registry.component import Kind, PassedThrough, Secret, Slot, SpecPath
 
@@ -78,6 +78,22 @@ class Setting:
         return any(a is bool for a in _branches(self.annotation))
 
     @property
+    def takes_value(self) -> bool:
+        """Whether a slot accepts a value in place of a component: a fixed word, or a number."""
+        return self.slot is not None and bool(self.choices or self.takes_number)
+
+    def holds_component(self, node: Node) -> bool:
+        """Whether what is written here is to be read as a component. Where a number is the other possibility, a component
+        is always a table; where a fixed word is, any other text names a component."""
+        if self.slot is None:
+            return False
+        if not self.takes_value or isinstance(node, Table) or (isinstance(node, Array) and node.of_headers):
+            return True
+        if self.takes_number:
+            return False
+        return not (isinstance(node, Scalar) and node.value in self.choices)
+
+    @property
     def only_choices(self) -> bool:
         """Whether only fixed words are accepted."""
         return all(get_origin(a) is Literal for a in _branches(self.annotation))
@@ -86,6 +102,8 @@ class Setting:
     def wanted(self) -> str:
         """The accepted types, in words: "a number or `off`"."""
         words = [_in_words(a) for a in _branches(self.annotation)]
+        if self.slot is not None:
+            words = [f"a {self.slot.kind}" if word == "a component" else word for word in words]
         return " or ".join(dict.fromkeys(w for w in words if w)) or "another value"
 
 
@@ -96,8 +114,8 @@ def settings_of(model: type[BaseModel]) -> Mapping[str, Setting]:
     for attribute, info in model.model_fields.items():
         key = info.alias or attribute
         annotation = _annotation(info)
-        slots = [m for m in _marks(annotation) if isinstance(m, Slot)]
-        parts = [m for m in _marks(annotation) if isinstance(m, Part)]
+        slots = [m for m in marks_of(annotation) if isinstance(m, Slot)]
+        parts = [m for m in marks_of(annotation) if isinstance(m, Part)]
         if parts:
             slots = [Slot(cast(Kind, parts[0].kind), many=parts[0].form == "list")]
         default = info.get_default(call_default_factory=True) if not info.is_required() else None
@@ -110,7 +128,7 @@ def settings_of(model: type[BaseModel]) -> Mapping[str, Setting]:
             slot=slots[0] if slots else None,
             named=any(p.form == "named" for p in parts),
             section=next(_sections(annotation), None),
-            marks=frozenset(type(m) for m in _marks(annotation) if isinstance(m, SpecPath | Secret | PassedThrough)),
+            marks=frozenset(type(m) for m in marks_of(annotation) if isinstance(m, SpecPath | Secret | PassedThrough)),
             choices=tuple(dict.fromkeys(_choices(annotation))),
         )
     return found
@@ -282,11 +300,11 @@ def _annotation(info: FieldInfo) -> Any:
     return annotation
 
 
-def _marks(annotation: Any) -> Iterator[Any]:
+def marks_of(annotation: Any) -> Iterator[Any]:
     """Every piece of metadata anywhere in an annotation."""
     yield from getattr(annotation, "__metadata__", ())
     for argument in get_args(annotation) if get_origin(annotation) is not Literal else ():
-        yield from _marks(argument)
+        yield from marks_of(argument)
 
 
 def _sections(annotation: Any) -> Iterator[type[BaseModel]]:

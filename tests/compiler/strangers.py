@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from prerl_components.objectives.policy_gradients.grpo import Grpo
+from prerl_components.objectives.presets.group_relative import Grpo
 
 from prerl_spec.registry.entry_points import Entry, Registry, installed
 from prerl_spec.sdk import (

@@ -41,7 +41,8 @@ def test_a_group_baseline_over_one_attempt_is_told_at_what_brings_it_in(objectiv
 
 
 def test_each_term_of_a_sum_with_a_group_baseline_is_told_where_it_stands() -> None:
-    text = phases('{ use = "weighted_sum", terms = ["grpo", "kl", "marginal_nsr"] }', '"entropy"', LONE)
+    terms = '["grpo", { use = "kl", aggregation = "token_mean" }, "marginal_nsr"]'
+    text = phases(f'{{ use = "weighted_sum", terms = {terms} }}', '"entropy"', LONE)
     assert [word for word, _ in broken(text)] == ['"grpo"', '"marginal_nsr"']
 
 

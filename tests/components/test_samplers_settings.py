@@ -5,7 +5,7 @@ import sys
 
 import pytest
 from packaging.requirements import Requirement as Specifier
-from prerl_components.objectives.policy_gradients.grpo import Grpo
+from prerl_components.objectives.presets.group_relative import Grpo
 from prerl_components.objectives.token_losses.next_token import NextToken
 from prerl_components.samplers.transformers import Transformers
 from prerl_components.samplers.vllm import Vllm

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from prerl_components.objectives.policy_gradients.grpo import Grpo
+from prerl_components.objectives.presets.group_relative import Grpo
 from prerl_components.objectives.token_losses.next_token import NextToken
 from prerl_components.optimizers.adamw import Adamw
 from prerl_components.schedules.fixed_steps import FixedSteps

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 from prerl_components.adapters.lora import Lora
-from prerl_components.objectives.policy_gradients.grpo import Grpo
+from prerl_components.objectives.presets.group_relative import Grpo
 from torch import Tensor
 
 from prerl_spec.engine.policy.frozen_base import with_base

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from prerl_components.objectives.policy_gradients.grpo import Grpo
-from prerl_components.objectives.policy_gradients.marginal import MarginalNsr, MarginalPg, MarginalPsr
+from prerl_components.objectives.presets.group_relative import Grpo
+from prerl_components.objectives.presets.pretrain_space import MarginalNsr, MarginalPg, MarginalPsr
 from prerl_components.objectives.token_losses.entropy import Entropy
 from prerl_components.objectives.token_losses.kl import Kl
 from prerl_components.objectives.token_losses.next_token import NextToken
@@ -75,6 +75,7 @@ def _cases() -> Iterable[Case]:
     yield case("marginal_psr", "marginal_psr", num_updates=4)
     yield case("nsr minus_one", Term("marginal_nsr", advantage="minus_one", unparsable="mask"), num_updates=4)
     yield case("nsr centred", Term("marginal_nsr", center="group", coefficient=0.5), num_updates=2, lr=8 * LR)
+    yield case("nsr centred by sample", Term("marginal_nsr", center="group", aggregation="sequence_mean"))
     yield case("pg centred, prefix", Term("marginal_pg", center="group", prefix="Q: ", aggregation="constant"))
     yield case("clip higher", Term("grpo", clip_low=0.1, clip_high=0.28, unparsable="mask"), num_updates=4)
     yield case("dual clip", Term("marginal_nsr", advantage="minus_one", dual_clip=1.05), num_updates=4)

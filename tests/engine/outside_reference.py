@@ -8,7 +8,7 @@ group" is exact. What is left out: ranks, adapters, 16-bit compute.
 import copy
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
 
@@ -115,6 +115,7 @@ def train(
     reference: Any = None,
 ) -> Training:
     """Trains `module` (float64) in place with plain SGD; `reference` is the other model of a `kl` term."""
+    terms = [decided(term, terms) for term in terms]
     before = Scorer(copy.deepcopy(module).requires_grad_(False), step.temperature)
     other = Scorer(reference, step.temperature)
     optimizer = torch.optim.SGD(module.parameters(), lr=lr)
@@ -149,6 +150,17 @@ def train(
     return training
 
 
+def decided(term: Term, beside: Sequence[Term]) -> Term:
+    """The term with its aggregation: as written, else the objective's own; penalties average as the first policy gradient
+    beside them."""
+    if term.aggregation is not None:
+        return term
+    others = [decided(t, ()) for t in beside if t.has_ratio]
+    if term.use in ("kl", "entropy") and others:
+        return replace(term, aggregation=others[0].aggregation)
+    return replace(term, aggregation="sequence_mean" if term.use == "grpo" else "token_mean")
+
+
 def shares(
     term: Term, groups: Sequence[Group], max_new_tokens: int
 ) -> dict[tuple[int, int], tuple[Fraction | float, Fraction]]:
@@ -163,12 +175,11 @@ def shares(
     for key, advantage in counted.items():
         if term.has_ratio and advantage == 0:
             continue  # it has nothing to teach, and the denominator has counted it
-        aggregation = term.aggregation or ("sequence_mean" if term.use == "grpo" else "token_mean")
         denominator = {
             "token_mean": sum(lengths.values()),
             "sequence_mean": len(lengths) * lengths[key],
             "constant": len(lengths) * max_new_tokens,
-        }[aggregation]
+        }[str(term.aggregation)]
         found[key] = (advantage, Fraction(term.coefficient) / denominator)
     return found
 
@@ -194,7 +205,10 @@ def advantages(term: Term, group: Group) -> dict[int, Fraction | float]:
     if term.center == "none":
         return {i: earned[i] for i in selected}
     kept = {i: earned[i] if i in selected else Fraction(0) for i in trainable}
-    middle = sum(kept.values(), Fraction(0)) / max(1, len(kept))
+    # Each log P(y) weighs as each of its tokens does: the coefficients on them sum to zero.
+    long = {i: num_trained(group.attempts[i]) for i in kept}
+    size = {i: Fraction(1, n) if term.aggregation == "sequence_mean" else Fraction(1) for i, n in long.items() if n}
+    middle = sum((size[i] * kept[i] for i in size), Fraction(0)) / max(sum(size.values()), Fraction(1, 10**9))
     return {i: a - middle for i, a in kept.items()}
 
 

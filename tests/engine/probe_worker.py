@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 import torch
-from prerl_components.objectives.policy_gradients.grpo import Grpo
+from prerl_components.objectives.presets.group_relative import Grpo
 from prerl_components.probes.gradient_alignment import GradientAlignment
 
 from prerl_spec.compiler.graph import Named

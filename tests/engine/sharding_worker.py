@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from prerl_components.adapters.lora import Lora
 from prerl_components.models.hf_causal import HfCausal
-from prerl_components.objectives.policy_gradients.grpo import Grpo
+from prerl_components.objectives.presets.group_relative import Grpo
 from prerl_components.objectives.token_losses.kl import Kl
 from prerl_components.objectives.weighted_sum import WeightedSum
 from prerl_components.optimizers.adamw import Adamw

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from prerl_components.objectives.policy_gradients.marginal import MarginalPg
+from prerl_components.objectives.presets.pretrain_space import MarginalPg
 
 from prerl_spec.compiler.estimates.lanes import LANES, workers
 from prerl_spec.engine.policy.packing import pack_shares

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import torch
 from prerl_components.adapters.lora import Lora
-from prerl_components.objectives.policy_gradients.grpo import Grpo
-from prerl_components.objectives.policy_gradients.marginal import MarginalNsr
+from prerl_components.objectives.presets.group_relative import Grpo
+from prerl_components.objectives.presets.pretrain_space import MarginalNsr
 from prerl_components.objectives.token_losses.kl import Kl
 from prerl_components.objectives.token_losses.next_token import NextToken
 from prerl_components.optimizers.adamw import Adamw

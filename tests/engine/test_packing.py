@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from prerl_components.objectives.policy_gradients.marginal import MarginalPg
+from prerl_components.objectives.presets.pretrain_space import MarginalPg
 
 from prerl_spec.engine.policy.packing import plan_passes
 from prerl_spec.needs import Need

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from prerl_components.objectives.policy_gradients.grpo import Grpo
+from prerl_components.objectives.presets.group_relative import Grpo
 from torch import nn
 from torch.distributed.fsdp import MixedPrecisionPolicy
 from transformers import AutoModelForCausalLM

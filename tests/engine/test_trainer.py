@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pytest
 import torch
-from prerl_components.objectives.policy_gradients.grpo import Grpo
+from prerl_components.objectives.presets.group_relative import Grpo
 from transformers import AutoModelForCausalLM
 
 from prerl_spec.engine.policy.policy import Policy

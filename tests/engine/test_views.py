@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from prerl_components.objectives.policy_gradients.grpo import Grpo
-from prerl_components.objectives.policy_gradients.marginal import MarginalNsr, MarginalPg, MarginalPsr
+from prerl_components.objectives.presets.group_relative import Grpo
+from prerl_components.objectives.presets.pretrain_space import MarginalNsr, MarginalPg, MarginalPsr
 from prerl_components.optimizers.adamw import Adamw
 
 from prerl_spec.engine.training import updater

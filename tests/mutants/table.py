@@ -28,6 +28,8 @@ POLICY = "prerl_spec/engine/policy/policy.py"
 SCORING = "prerl_spec/engine/policy/forward.py"
 LOGPROBS = "prerl_spec/engine/policy/logprobs.py"
 SOURCE = "prerl_spec/engine/batches/source.py"
+JUDGED = "prerl_spec/engine/batches/judged_groups.py"
+FAULTS = "prerl_spec/engine/author_faults.py"
 CURSOR = "prerl_spec/engine/batches/cursor.py"
 JOURNAL = "prerl_spec/engine/batches/journal.py"
 DISK = "prerl_spec/storage/disk.py"
@@ -56,6 +58,7 @@ OBJECTIVES = "components/prerl_components/objectives"
 SAMPLERS = "components/prerl_components/samplers"
 SCHEDULES = "components/prerl_components/schedules"
 FILTERS = "components/prerl_components/filters"
+REWARDS = "components/prerl_components/rewards"
 OPTIMIZERS = "components/prerl_components/optimizers"
 PROBES = "components/prerl_components/probes"
 GRADIENT = "prerl_spec/engine/training/gradient.py"
@@ -81,6 +84,11 @@ EMBEDDED = ("tests/components/test_samplers_embedded.py",)
 DRAW = ("tests/components/test_samplers_draw.py",)
 ENDS = ("tests/components/test_schedules_end.py",)
 GROUPS = ("tests/components/test_filters_mixed_groups.py",)
+WITHIN_BOUNDS = ("tests/components/test_filters_bounds.py",)
+ADDED = ("tests/components/test_rewards_terms.py",)
+PARTS = ("tests/engine/test_reward_parts.py",)
+BLAMED = ("tests/engine/test_author_faults.py",)
+REWARDED = ("tests/compiler/test_rewards.py",)
 STEPS = ("tests/components/test_optimizers_steps.py",)
 WIRE = ("tests/compiler/test_wire.py",)
 MEANING = ("tests/compiler/test_digest.py",)
@@ -320,17 +328,17 @@ MUTANTS = (
     ),
     Mutant(
         "n06",
-        SOURCE,
-        "judged = with_verdicts(group, verdicts, [v.score for v in verdicts])",
-        "judged = with_verdicts(group, verdicts, [v.score or 0.0 for v in verdicts])",
+        JUDGED,
+        "None if verdict.score is None else verdict.score + sum(",
+        "0.0 if verdict.score is None else verdict.score + sum(",
         "a timeout trains as a wrong answer",
         ROLLOUTS,
     ),
     Mutant(
         "n09",
         SOURCE,
-        "tuple(kept), sampler.temperature, sampler.max_new_tokens",
-        "tuple(kept), 1.0, sampler.max_new_tokens",
+        "tuple(kept),\n            sampler.temperature,",
+        "tuple(kept),\n            1.0,",
         "a step says temperature 1, whatever drew it",
         ROLLOUTS,
     ),
@@ -819,6 +827,159 @@ MUTANTS = (
     ),
     Mutant(
         "f11", f"{FILTERS}/mixed_groups.py", "return 0 < outcomes", "return 0 <= outcomes", "all wrong is mixed", GROUPS
+    ),
+    Mutant(
+        "f12",
+        f"{FILTERS}/max_length.py",
+        "<= self.tokens for a",
+        "< self.tokens for a",
+        "a bound is off by one",
+        WITHIN_BOUNDS,
+    ),
+    Mutant(
+        "f13",
+        f"{FILTERS}/drop_truncated.py",
+        "return all(a.stop",
+        "return any(a.stop",
+        "only groups that are truncated throughout go",
+        WITHIN_BOUNDS,
+    ),
+    Mutant(
+        "f14",
+        f"{FILTERS}/difficulty_band.py",
+        "/ len(outcomes) <= self.high",
+        "/ len(group.attempts) <= self.high",
+        "timeouts make a prompt harder",
+        WITHIN_BOUNDS,
+    ),
+    Mutant(
+        "f15",
+        f"{FILTERS}/difficulty_band.py",
+        "self.low <= outcomes",
+        "self.low < outcomes",
+        "the lower end of a band is outside it",
+        WITHIN_BOUNDS,
+    ),
+    Mutant(
+        "f16",
+        f"{FILTERS}/reward_spread.py",
+        "/ (len(rewards) - 1)",
+        "/ len(rewards)",
+        "the spread is the biased one",
+        WITHIN_BOUNDS,
+    ),
+    # --- rewards and their parts ---------------------------------------------------------------------------------------------
+    Mutant(
+        "a01",
+        f"{REWARDS}/overlong_penalty.py",
+        "- (group.max_new_tokens - self.buffer)",
+        "- group.max_new_tokens",
+        "the penalty begins where the budget ends",
+        ADDED,
+    ),
+    Mutant(
+        "a02",
+        f"{REWARDS}/length_penalty.py",
+        "(lam if right else min(0.0, lam))",
+        "lam",
+        "short wrong responses are rewarded",
+        ADDED,
+    ),
+    Mutant(
+        "a03",
+        f"{REWARDS}/length_penalty.py",
+        " for a in group.attempts if a.reward is not None]",
+        " for a in group.attempts]",
+        "a timeout's length moves the penalty of the others",
+        ADDED,
+    ),
+    Mutant(
+        "a04",
+        f"{REWARDS}/format_bonus.py",
+        'attempt.stop != "length" and boxed_answer',
+        "boxed_answer",
+        "a truncated response earns the bonus",
+        ADDED,
+    ),
+    Mutant(
+        "a05",
+        ENTRIES,
+        '        header["parts"] = {name: [a.parts.get(name)',
+        '        header["other"] = {name: [a.parts.get(name)',
+        "the journal forgets what a reward is the sum of",
+        PARTS,
+    ),
+    Mutant(
+        "a06",
+        ENTRIES,
+        "and (terms is not None or reward == verdict.score)",
+        "",
+        "a sum of an earlier version passes for the verdict alone",
+        PARTS,
+    ),
+    Mutant(
+        "a07",
+        JUDGED,
+        "        if recorded.reward != computed.reward:\n",
+        "        if False:\n",
+        "rewards that have changed are trained on with the sums that were recorded before",
+        PARTS,
+    ),
+    Mutant(
+        "a08",
+        JUDGED,
+        "None if attempt.reward is None else _finite(reward",
+        "_finite(reward",
+        "a reward is asked about a timeout",
+        PARTS,
+    ),
+    Mutant(
+        "a09",
+        SOURCE,
+        "replace(group, max_new_tokens=budget) for slot",
+        "group for slot",
+        "a resumed step has no response budget",
+        PARTS,
+    ),
+    Mutant(
+        "a10",
+        JUDGED,
+        "        if not isinstance(kept, bool | np.bool_):\n",
+        "        if False:\n",
+        "a filter that forgets to return drops every group",
+        PARTS,
+    ),
+    Mutant(
+        "a11",
+        FAULTS,
+        "islice(walk_tb(error.__traceback__), 2, None)",
+        "islice(walk_tb(error.__traceback__), 2, 3)",
+        "the first frame is blamed, not the author's deepest",
+        BLAMED,
+    ),
+    Mutant(
+        "a12",
+        FAULTS,
+        " or no_memory_left(error) is not None",
+        "",
+        "a machine without memory is the author's fault",
+        BLAMED,
+    ),
+    Mutant(
+        "a13",
+        "prerl_spec/compiler/rules/reward_names.py",
+        "        elif name in seen:\n",
+        "        elif False:\n",
+        "two rewards of one name lose one of their parts",
+        REWARDED,
+    ),
+    Mutant(
+        "a14",
+        PORTS,
+        'return Supply(path, term.use, frozenset({*others, f"{PART}[{part_name(term.use, term.component)}]"}))',
+        'return Supply(path, term.use, frozenset({*others, f"{PART}[{term.use}]"}))',
+        "a part is asked for by its name and not found",
+        REWARDED,
     ),
     Mutant(
         "h10", f"{SCHEDULES}/fixed_steps.py", "steps >= self.steps", "steps > self.steps", "one step too many", ENDS

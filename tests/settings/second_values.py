@@ -6,7 +6,7 @@ A component that is not listed, or a setting without a value here, fails the tes
 from typing import Any, NamedTuple
 
 from prerl_components.adapters.lora import Lora
-from prerl_components.objectives.policy_gradients.grpo import Grpo
+from prerl_components.objectives.presets.group_relative import Grpo
 from prerl_components.objectives.token_losses.entropy import Entropy
 from prerl_components.objectives.token_losses.kl import Kl
 from prerl_components.verifiers.exact_match import ExactMatch
@@ -155,6 +155,13 @@ SEEN_IN_BEHAVIOUR: dict[Name, tuple[Settings, Settings]] = {
         },
     ),
     ("filter", "mixed_groups"): ({}, {}),
+    ("filter", "max_length"): ({"tokens": 3}, {"tokens": 8}),
+    ("filter", "drop_truncated"): ({}, {}),
+    ("filter", "difficulty_band"): ({"low": 0.25, "high": 0.75}, {"low": 0.4, "high": 0.3}),
+    ("filter", "reward_spread"): ({"least": 0.1}, {"least": 0.55}),
+    ("reward", "overlong_penalty"): ({"buffer": 4}, {"buffer": 2, "weight": 0.5, "name": "tail"}),
+    ("reward", "format_bonus"): ({"weight": 0.5}, {"weight": 0.2, "name": "form"}),
+    ("reward", "length_penalty"): ({"weight": 0.5}, {"weight": 0.2, "name": "brevity"}),
     ("probe", "entropy"): ({}, {}),
     ("probe", "gradient_alignment"): (
         {"samples": 2},

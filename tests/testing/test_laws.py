@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 from prerl_components.filters.mixed_groups import MixedGroups
-from prerl_components.objectives.policy_gradients.grpo import Grpo
-from prerl_components.objectives.policy_gradients.marginal import MarginalNsr
+from prerl_components.objectives.presets.group_relative import Grpo
+from prerl_components.objectives.presets.pretrain_space import MarginalNsr
 from prerl_components.objectives.token_losses.next_token import NextToken
 from prerl_components.optimizers.adamw import Adamw
 from prerl_components.probes.response_length import ResponseLength
@@ -93,8 +93,8 @@ class NeedsOld(MarginalNsr):
     """Cannot do without recomputed old log-probabilities."""
 
     def terms(self, logp: Mapping[Need, Tensor], advantage_n: Tensor, tokens: Tokens) -> Tensor:
-        old = logp.get(Need(self.view, "old"), torch.zeros_like(advantage_n))
-        return super().terms({**logp, Need(self.view, "old"): old}, advantage_n, tokens)
+        old = Need(self.point().view, "old")
+        return super().terms({**logp, old: logp.get(old, torch.zeros_like(advantage_n))}, advantage_n, tokens)
 
 
 class Remembers(NextToken):

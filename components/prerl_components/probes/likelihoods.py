@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from pydantic import Field
 
-from prerl_spec.sdk import Array, Conditional, Credit, Marginal, Need, OnePartObjective, Step, Tokens
+from prerl_spec.sdk import Array, Conditional, Credit, Marginal, Need, OnePartObjective, Step, Tokens, minus_mean
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -44,8 +44,7 @@ class RewardedLikelihood(LogLikelihood):
         advantage_S = np.zeros_like(reward_S)
         for group in np.unique(step.group_S):
             scored = np.flatnonzero((step.group_S == group) & ~np.isnan(reward_S))
-            if len(np.unique(reward_S[scored])) > 1:
-                advantage_S[scored] = reward_S[scored] - reward_S[scored].mean()
+            advantage_S[scored] = minus_mean(reward_S[scored])
         num_scored = int((~np.isnan(reward_S))[tokens.sample_N].sum())
         advantage_N = advantage_S[tokens.sample_N]
         return Credit(advantage_N, (advantage_N != 0) / max(1, num_scored), f"scored tokens: {num_scored}")

@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from prerl_spec.compiler.plan import Change
-from prerl_spec.compiler.planning.component_plan import MASK
+from prerl_spec.compiler.planning.component_plan import MASK, is_plain
 from prerl_spec.compiler.resolve.resolved import Resolved
 from prerl_spec.language.spec import Spec
 from prerl_spec.registry.settings import Setting, settings_of
@@ -22,7 +22,7 @@ def changes(resolved: Resolved) -> tuple[Change, ...]:
     found = [*_of_section(resolved, resolved.spec, Spec, "")]
     for path, built in resolved.built.items():
         for key, setting in settings_of(type(built.component)).items():
-            if key in built.written and setting.slot is None:
+            if key in built.written and is_plain(setting, built):
                 found += _change(resolved, f"{path}.{key}", setting, getattr(built.component, setting.attribute))
     return tuple(sorted(found, key=lambda c: resolved.order(c.path)))
 

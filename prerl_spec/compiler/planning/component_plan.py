@@ -8,15 +8,20 @@ from pathlib import Path
 from prerl_spec.compiler.content_hash import fingerprint, paths_in
 from prerl_spec.compiler.plan import ComponentPlan
 from prerl_spec.compiler.resolve.resolved import Built
-from prerl_spec.registry.settings import settings_of
+from prerl_spec.registry.settings import Setting, settings_of
 
 MASK = "(secret)"
+
+
+def is_plain(setting: Setting, built: Built) -> bool:
+    """Whether a component's setting holds a value, not a component: in a slot, the word or number in place of one."""
+    return setting.slot is None or (setting.takes_value and setting.key not in built.slots)
 
 
 def written_out(built: Built) -> ComponentPlan:
     """The component with its defaults, as stored in plan.json."""
     settings = settings_of(type(built.component))
-    values = {key: value for key, value in built.component.settings().items() if settings[key].slot is None}
+    values = {key: value for key, value in built.component.settings().items() if is_plain(settings[key], built)}
     for key, setting in settings.items():
         if setting.is_secret and not str(values.get(key) or "${secret:").startswith("${secret:"):
             values[key] = MASK
@@ -31,6 +36,9 @@ def written_out(built: Built) -> ComponentPlan:
             slot: tuple(written_out(b) for b in inner) if isinstance(inner, tuple) else written_out(inner)
             for slot, inner in built.slots.items()
         },
+        expansion=dict(built.component.expansion()),
+        bounds_ratio=bool(getattr(built.component, "ratio_settings", ())),
+        unlike=tuple(words for setting, words in built.component.unlike.items() if setting not in built.written),
         handed_on=tuple(key for key, setting in settings.items() if setting.handed_on),
         files={
             key: tuple(fingerprint(Path(p)) for p in paths_in(values[key]))

@@ -5,8 +5,6 @@ from typing import Any
 
 from prerl_spec.compiler.plan import ComponentPlan, PhasePlan
 
-RATIO_SETTINGS = ("clip_low", "clip_high", "dual_clip")
-
 
 def phase_notes(phase: PhasePlan, following: PhasePlan | None) -> Iterator[str]:
     """Notes on one phase and its hand-over."""
@@ -14,16 +12,22 @@ def phase_notes(phase: PhasePlan, following: PhasePlan | None) -> Iterator[str]:
         yield "the tokenizer has no chat template: the model sees the bare question (or the row's template)"
     if phase.dropped_rows:
         yield f"the last {phase.dropped_rows} rows of an epoch fill no batch and are dropped; each epoch is reshuffled"
-    if phase.uses_rollouts and phase.updates_per_batch == 1 and _clips_ratios(phase.objective):
+    if phase.uses_rollouts and phase.updates_per_batch == 1 and _bounds_ratios(phase.objective):
         yield "one update per batch: the ratio to the old policy is 1, so clipping has no effect"
+    yield from _unlike(phase.objective)
     if following is not None and phase.carry_optimizer:
         yield from _carried_moments(phase, following)
 
 
-def _clips_ratios(objective: ComponentPlan) -> bool:
-    """Whether it, or a term of it, clips the ratio to the old policy."""
-    terms = [t for inner in objective.slots.values() for t in (inner if isinstance(inner, tuple) else (inner,))]
-    return bool(set(RATIO_SETTINGS) & objective.settings.keys()) or any(map(_clips_ratios, terms))
+def _bounds_ratios(objective: ComponentPlan) -> bool:
+    """Whether it, or a component in its slots, puts a bound on the ratio to the old policy."""
+    return objective.bounds_ratio or any(map(_bounds_ratios, objective.inner))
+
+
+def _unlike(component: ComponentPlan) -> Iterator[str]:
+    yield from (f"{component.use}: {words}" for words in component.unlike)
+    for inner in component.inner:
+        yield from _unlike(inner)
 
 
 def _carried_moments(phase: PhasePlan, following: PhasePlan) -> Iterator[str]:

@@ -19,6 +19,8 @@ def render_phase(
     steps = "steps until its token budget is spent" if phase.steps is None else plural(phase.steps, "step")
     out = [f"phase {number} of {total}: {phase.id}, {steps}", f"  {flow(phase)}", ""]
     out += line("objective", settings_text(phase.objective))
+    for point in _points(phase.objective):
+        out += line("", point)
     if phase.sampler is not None:
         out += line("sampler", settings_text(phase.sampler))
     if phase.verifier is not None:
@@ -56,8 +58,25 @@ def flow(phase: PhasePlan) -> str:
 
 def objective_name(objective: ComponentPlan) -> str:
     """`grpo`, or `weighted_sum(grpo, kl)`."""
-    terms = [t.use for inner in objective.slots.values() if isinstance(inner, tuple) for t in inner]
+    terms = [t.use for t in objective.inner if t.kind == "objective"]
     return f"{objective.use}({', '.join(terms)})" if terms else objective.use
+
+
+def _points(objective: ComponentPlan) -> Iterator[str]:
+    """What a preset stands for: `grpo is conditional x group_std x clip (…) x sequence_mean`; nothing where the settings
+    already say it. Of a sum, the aggregations that its terms take from each other."""
+    named = any(part.kind == "advantage" for part in objective.inner)
+    if "advantage" in objective.expansion and not named:
+        words = [v if k in _FACTORS else f"{k} {v}" for k, v in objective.expansion.items()]
+        yield f"{objective.use} is {' x '.join(words)}"
+    elif objective.expansion and not named:
+        yield f"{objective.use}: " + ", ".join(f"{k} {v}" for k, v in objective.expansion.items())
+    for term in objective.inner:
+        if "advantage" in term.expansion:
+            yield from _points(term)
+
+
+_FACTORS = ("view", "advantage", "surrogate", "aggregation")
 
 
 def settings_text(component: ComponentPlan) -> str:
@@ -67,9 +86,8 @@ def settings_text(component: ComponentPlan) -> str:
         for key, value in component.settings.items()
         if value is not None
     ]
-    nested = [t for inner in component.slots.values() for t in (inner if isinstance(inner, tuple) else (inner,))]
     own = f"{component.use}: {', '.join(parts)}" if parts else component.use
-    return "; ".join([own, *(settings_text(t) for t in nested)])
+    return "; ".join([own, *(settings_text(t) for t in component.inner)])
 
 
 def _step(phase: PhasePlan) -> str:

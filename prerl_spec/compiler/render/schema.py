@@ -68,7 +68,8 @@ class _Writer:
     def _property(self, setting: Setting, pydantic: dict[str, Any], home: str) -> Schema:
         words = {"description": pydantic.get("description")}
         if setting.slot is not None:
-            return described(_in_form(setting, pointer(self._component(setting.slot.kind))), **words)
+            one = _or_value(setting, pointer(self._component(setting.slot.kind)), pydantic, home)
+            return described(_in_form(setting, one), **words)
         if setting.section is not None:
             return described(_in_form(setting, pointer(self._section(setting.section))), **words)
         if not home and setting.key in BEFORE_REFERENCES:
@@ -185,6 +186,16 @@ class _Writer:
                 self.faults.append(fault)
                 self._loaded[kind, name] = None
         return self._loaded[kind, name]
+
+
+def _or_value(setting: Setting, component: Schema, pydantic: dict[str, Any], home: str) -> Schema:
+    """The schema of a slot that may hold a value in place of a component: a number beside a table, a word beside a name."""
+    if not setting.takes_value:
+        return component
+    if setting.takes_number:
+        number = next(one for one in pydantic["anyOf"] if one.get("type") in ("number", "integer"))
+        return {"if": {"type": "object"}, "then": component, "else": written(number, home or "core")}
+    return {"if": {"enum": list(setting.choices)}, "then": {}, "else": component}
 
 
 def _in_form(setting: Setting, one: Schema) -> Schema:

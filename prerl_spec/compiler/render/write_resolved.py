@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from datetime import date, datetime, time
 from typing import Any
 
-from prerl_spec.compiler.planning.component_plan import MASK
+from prerl_spec.compiler.planning.component_plan import MASK, is_plain
 from prerl_spec.compiler.resolve.resolved import COMPOSED, Built, Resolved
 from prerl_spec.language.document import Array, Node, Scalar, Table, join_path, plain
 from prerl_spec.registry.settings import settings_of
@@ -76,8 +76,10 @@ def _meant(built: Built | None, key: str, written: Node) -> str:
 def _defaults(built: Built) -> Iterator[str]:
     for key, setting in settings_of(type(built.component)).items():
         value = built.component.settings().get(key)
-        if key not in built.written and setting.slot is None and value is not None:
+        if key not in built.written and is_plain(setting, built) and value is not None:
             yield f"# {_key(key)} = {_value(value)}"
+        elif key not in built.written and isinstance(inner := built.slots.get(key), Built):
+            yield f"# {_key(key)} = {_value(inner.use)}"
 
 
 def _title(path: str) -> str:

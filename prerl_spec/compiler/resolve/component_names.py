@@ -67,7 +67,7 @@ class _Walk:
             where = join_path(path, key)
             if setting is None or isinstance(entry.value, Invalid):
                 continue
-            if setting.slot is not None:
+            if setting.holds_component(entry.value):
                 self.place(setting, entry.value, where, entry.span)
             elif setting.section is not None:
                 for item_path, item in _tables(entry.value, where):
@@ -94,7 +94,7 @@ class _Walk:
                 message = f"`{setting.key}` must be a table of named components, not {seen_as(node)}"
                 self.into.fail(Code.WRONG_TYPE, path, message, _span(node, key), caret=f"write `[{setting.key}.train]`")
         elif not setting.slot.many:
-            self.reference(kind, node, path, key)
+            self.reference(kind, node, path, key, setting.choices)
         elif isinstance(node, Array):
             for index, item in enumerate(node.items):
                 self.reference(kind, item, join_path(path, index), key)
@@ -128,8 +128,9 @@ class _Walk:
             caret = f"write `{header}`, or `{setting.key} = [...]`"
             self.into.fail(Code.WRONG_TYPE, path, message, _span(node, key), caret=caret)
 
-    def reference(self, kind: Kind, node: Node, path: str, key: Span | None) -> None:
-        """Resolves one reference: a table with `use`, or its short form, a string."""
+    def reference(self, kind: Kind, node: Node, path: str, key: Span | None, words: tuple[str, ...] = ()) -> None:
+        """Resolves one reference: a table with `use`, or its short form, a string. `words` are the fixed words that may
+        stand in its place."""
         if isinstance(node, Invalid):
             self.into.poisoned.add(path)
             return
@@ -139,7 +140,7 @@ class _Walk:
             return
         if isinstance(node, Scalar) and isinstance(node.value, str):
             table = Table(form="inline", span=node.span)
-            self.named(kind, node, table, path, key)
+            self.named(kind, node, table, path, key, words)
             return
         if not isinstance(node, Table):
             message = f"{_article(kind)} is named by a text or a table, not by {seen_as(node)}"
@@ -185,7 +186,15 @@ class _Walk:
             of_absence=True,
         )
 
-    def named(self, kind: Kind, use: Scalar, table: Table, path: str, anchor: Span | None) -> None:
+    def named(
+        self,
+        kind: Kind,
+        use: Scalar,
+        table: Table,
+        path: str,
+        anchor: Span | None,
+        words: tuple[str, ...] = (),
+    ) -> None:
         """Resolves a name: well formed, known, of the kind, from one distribution, importable, of the pinned version."""
         where = path if table.span is use.span and use.span is not None else join_path(path, "use")
         word = str(use.value)
@@ -210,7 +219,7 @@ class _Walk:
             message = f"`{name}` of {foreign.distribution} is ignored: bare names belong to prerl-spec"
             hint = f"its author can register it as `{normalized(foreign.distribution).replace('-', '_')}.{name}`"
             self.into.diagnostics.append(Diagnostic(Code.FOREIGN_BARE_NAME, message, use.span, where, help=hint))
-        entry = self.provider(kind, name, use, table, where, path)
+        entry = self.provider(kind, name, use, table, where, path, words)
         if entry is None:
             return
         try:
@@ -230,10 +239,29 @@ class _Walk:
             )
             return
         self.into.found[path] = Declared(path, kind, name, entry, component, table, use.span, anchor)
+        for key, setting in settings_of(component).items():
+            if key not in table.entries:
+                self.unwritten(setting, join_path(path, key), use, anchor)
         for key, nested in table.entries.items():
-            setting = settings_of(component).get(key)
-            if setting is not None and setting.slot is not None and not isinstance(nested.value, Invalid):
-                self.place(setting, nested.value, join_path(path, key), nested.span)
+            written = settings_of(component).get(key)
+            if written is not None and not isinstance(nested.value, Invalid) and written.holds_component(nested.value):
+                self.place(written, nested.value, join_path(path, key), nested.span)
+
+    def unwritten(self, setting: Setting, path: str, holder: Scalar, anchor: Span | None) -> None:
+        """Resolves the component that an unwritten slot holds, with its default settings."""
+        if setting.slot is None or setting.slot.default is None:
+            return
+        kind, name = setting.slot.kind, setting.slot.default
+        entries = self.registry.providers(kind, name)
+        try:
+            entry = entries[0]
+            component = load(entry)
+        except (IndexError, PluginFault) as fault:
+            message = f"the default of `{setting.key}`, the {_noun(kind)} `{name}`, is not available"
+            cause = fault.message if isinstance(fault, PluginFault) else None
+            self.into.fail(Code.PLUGIN_IMPORT_FAILED, path, message, holder.span, help=cause, poison=path)
+            return
+        self.into.found[path] = Declared(path, kind, name, entry, component, Table(form="inline"), None, anchor)
 
     def malformed(self, kind: Kind, word: str, use: Scalar, where: str, path: str) -> None:
         close = nearest(word, self.registry.names(kind))
@@ -256,12 +284,14 @@ class _Walk:
             poison=path,
         )
 
-    def provider(self, kind: Kind, name: str, use: Scalar, table: Table, where: str, path: str) -> Entry | None:
+    def provider(
+        self, kind: Kind, name: str, use: Scalar, table: Table, where: str, path: str, words: tuple[str, ...]
+    ) -> Entry | None:
         """The one entry that the name refers to; None after reporting an error."""
         entries = self.registry.providers(kind, name)
         origin = table.get("from")
         if not entries:
-            self.unknown(kind, name, use, where, path)
+            self.unknown(kind, name, use, where, path, words)
             return None
         if isinstance(origin, Scalar):
             if not isinstance(origin.value, str):
@@ -298,8 +328,8 @@ class _Walk:
         message = f"`from` must be a text, not {seen_as(origin)}"
         self.into.fail(Code.WRONG_TYPE, join_path(path, "from"), message, origin.span, poison=path)
 
-    def unknown(self, kind: Kind, name: str, use: Scalar, where: str, path: str) -> None:
-        names = self.registry.names(kind)
+    def unknown(self, kind: Kind, name: str, use: Scalar, where: str, path: str, words: tuple[str, ...]) -> None:
+        names = (*self.registry.names(kind), *words)
         same = tuple(n for n in names if fold(n) == fold(name))
         others = self.registry.kinds_of(name)
         if not same and others:
@@ -309,7 +339,7 @@ class _Walk:
                 _of_other_kinds(name, others, kind),
                 use.span,
                 caret=_belongs(name, others),
-                help=f"`prerl-spec components list --kind {kind}` shows all {len(names)}",
+                help=f"`prerl-spec components list --kind {kind}` shows all {len(self.registry.names(kind))}",
                 poison=path,
             )
             return
@@ -325,7 +355,9 @@ class _Walk:
             f"unknown {_noun(kind)} `{name}`",
             use.span,
             caret=caret,
-            help=f"`prerl-spec components list --kind {kind}` shows all {len(names)}" if close else known,
+            help=f"`prerl-spec components list --kind {kind}` shows all {len(self.registry.names(kind))}"
+            if close
+            else known,
             suggestions=tuple(Suggestion(f"did you mean `{n}`?", n) for n in close),
             poison=path,
         )

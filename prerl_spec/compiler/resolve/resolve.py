@@ -171,12 +171,10 @@ def _built(path: str, declared: Mapping[str, Declared], check: Check) -> Built:
     found = declared[path]
     slots: dict[str, Built | tuple[Built, ...]] = {}
     for key, setting in settings_of(found.component).items():
-        if setting.slot is None or key not in found.table.entries:
-            continue
-        node, where = found.table.entries[key].value, f"{path}.{key}"
-        if setting.slot.many and isinstance(node, Array):
-            slots[key] = tuple(_built(f"{where}[{i}]", declared, check) for i in range(len(node.items)))
-        else:
+        where, entry = f"{path}.{key}", found.table.entries.get(key)
+        if setting.slot is not None and setting.slot.many and entry is not None and isinstance(entry.value, Array):
+            slots[key] = tuple(_built(f"{where}[{i}]", declared, check) for i in range(len(entry.value.items)))
+        elif where in declared:
             slots[key] = _built(where, declared, check)
     return Built(
         kind=found.kind,

@@ -75,7 +75,8 @@ class Check(Findings):
                 continue
             if isinstance(entry.value, Invalid):
                 self.poisoned.add(where)
-            elif setting.slot is not None:
+            elif setting.holds_component(entry.value):
+                assert setting.slot is not None
                 self.part(setting, entry.value, where)
                 wrong_form = where in self.declarations.poisoned and (setting.named or setting.slot.many)
                 if not wrong_form:
@@ -216,7 +217,7 @@ class Check(Findings):
             where = join_path(path, key)
             if setting is None or key in RESERVED:
                 continue
-            if setting.slot is not None and not isinstance(entry.value, Invalid):
+            if setting.holds_component(entry.value) and not isinstance(entry.value, Invalid):
                 found = self.part(setting, entry.value, where)
                 holds = holds and found is not None
                 values[key] = found
@@ -225,6 +226,12 @@ class Check(Findings):
                 holds = False
             else:
                 values[key] = self.plain(setting, entry.value)
+        written = frozenset(values)
+        for key, setting in settings.items():
+            if setting.slot is not None and setting.slot.default is not None and key not in declared.table.entries:
+                found = self.component(join_path(path, key))
+                holds = holds and found is not None
+                values[key] = found
         holds = not self.missing(declared.table, settings, misspelt, path, declared.anchor) and holds and not misspelt
         known = {k: v for k, v in values.items() if v is not None}
         try:
@@ -237,7 +244,7 @@ class Check(Findings):
         for refusal in refusals:
             if refusal.steps or holds:  # rules over several settings need all of them
                 self.refused(refusal, declared.table, path, declared.anchor)
-        self.written[path] = frozenset(values)
+        self.written[path] = written
         if component is None or not holds:
             self.poisoned.add(path)
             return None

@@ -19,8 +19,12 @@ def use_place(resolved: Resolved, component: str) -> str:
 def setting_places(resolved: Resolved, owner: str, component: Any, setting: str) -> Iterator[tuple[str, Any]]:
     """The path and value of a component's setting, for `at_last_written`.
 
-    A default is reported together with the name of its component.
+    A default is reported together with the name of its component. `terms[1].use` is the component in a slot.
     """
+    inner, _, last = setting.rpartition(".")
+    if inner and last == "use":
+        yield use_place(resolved, f"{owner}.{inner}"), None
+        return
     if setting != "use":
         yield f"{owner}.{setting}", getattr(component, setting, None)
     if setting == "use" or not resolved.is_written(f"{owner}.{setting}"):

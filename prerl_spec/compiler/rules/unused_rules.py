@@ -4,17 +4,15 @@ Unused variables are reported by `language/interpolate.py`, which resolves the r
 """
 
 from collections.abc import Iterator, Sequence
-from typing import cast
 
 from prerl_spec.codes import Code
 from prerl_spec.compiler.objective_needs import reads_from
 from prerl_spec.compiler.resolve.resolved import Resolved
 from prerl_spec.compiler.rules.name_rules import named_data
 from prerl_spec.compiler.rules.phase_roles import PhaseRoles
-from prerl_spec.compiler.rules.served import Served, nested
+from prerl_spec.compiler.rules.served import Served
 from prerl_spec.errors import Diagnostic, Span
 from prerl_spec.language.document import join_path
-from prerl_spec.registry.kinds.objective import Objective
 
 
 def unused(resolved: Resolved, phases: Sequence[PhaseRoles]) -> Iterator[Diagnostic]:
@@ -70,8 +68,8 @@ def _has_verifier(resolved: Resolved, data: str) -> bool:
 
 def _reference(resolved: Resolved, phases: Sequence[PhaseRoles]) -> Iterator[Diagnostic]:
     """`reference = "initial"` in a spec whose objectives use no reference model."""
-    objectives = [built.component for own_roles in phases for _, built in nested(own_roles.objective)]
-    wanted = any(reads_from(cast(Objective, o), "reference") for o in objectives)
+    objectives = [own_roles.objective.component for own_roles in phases]
+    wanted = any(o is not None and reads_from(o, "reference") for o in objectives)
     if resolved.spec.reference == "initial" and not wanted:
         yield Diagnostic(
             Code.NO_EFFECT,

@@ -13,6 +13,7 @@ from prerl_spec.engine.policy.parameter_layers import parameter_layers
 from prerl_spec.engine.policy.sharding import is_sharded, mine
 from prerl_spec.engine.processes.ranks import Ranks
 from prerl_spec.engine.training.gradient_free_logprobs import GradientFree
+from prerl_spec.engine.training.measured import Measured
 from prerl_spec.engine.training.minibatch import Minibatch, PartCredit, samples_to_score, split_batch
 from prerl_spec.engine.training.trainer import Trainer
 from prerl_spec.errors import RunFailed
@@ -73,7 +74,7 @@ def gradient_of(trainer: Trainer, objective: Objective, step: Step, samples: Seq
     minibatch = whole if samples is None else _restricted(whole, samples)
     vectors.compute(samples_to_score(needs.terms, [minibatch]))
     passes = replace(trainer, objective=objective, updates_per_batch=1, tick=lambda *_: None, counted_as=COUNTED_AS)
-    passes.accumulate(minibatch, needs, vectors.read(needs.terms, minibatch.samples))
+    passes.accumulate(minibatch, needs, vectors.read(needs.terms, minibatch.samples), Measured(is_on=False))
     gradients = trainer.updater.summed_gradients()
     trainer.updater.forget_gradients()
     layers = parameter_layers(policy.module)

@@ -15,7 +15,7 @@ from prerl_spec.views import Conditional
 
 
 def sampled_metrics(step: Step) -> dict[str, float]:
-    """Shares and means over all rollouts of a step, discarded groups included."""
+    """Shares and means over all rollouts of a step, discarded groups included; with `rewards`, of each part as well."""
     attempts = [a for g in (*step.groups, *step.discarded) for a in g.attempts]
     rewards = [a.reward for a in attempts if a.reward is not None]
     lengths = [len(a.tokens) for a in attempts]
@@ -29,6 +29,10 @@ def sampled_metrics(step: Step) -> dict[str, float]:
         "truncated": _share([a.stop == "length" for a in attempts]),
         "groups_discarded": float(len(step.discarded)),
     }
+    if len(step.part_names) > 1:
+        for name in step.part_names:
+            values = [a.parts[name] for a in attempts if name in a.parts]
+            metrics[f"reward_{name}"] = float(np.mean(values)) if values else 0.0
     entropies = [e for a in attempts for s in a.segments if s.entropies is not None for e in s.entropies]
     if entropies:
         metrics["entropy"] = float(np.mean(entropies))
@@ -39,6 +43,7 @@ def trained_metrics(trained: Trained, num_groups: int, lr: float) -> dict[str, f
     """Loss, learning rate and update statistics; norms and shares are means over applied updates, else 0."""
     records = trained.updates
     return {
+        **trained.measures,
         "loss": trained.loss,
         "lr": lr,
         "grad_norm": float(np.mean([r.grad_norm for r in records])) if records else 0.0,
@@ -71,7 +76,11 @@ def probe(
             metrics["entropy"] = float(entropies[0][seen_N].mean())
             sampler_N = np.array([p for a in step.samples for s in a.segments if s.trained for p in (s.logps or ())])
             if sampler_N.shape == logp_N.shape:
-                metrics["sampler_gap"] = float(np.abs(logp_N - sampler_N)[seen_N].mean())
+                gap_N = (logp_N - sampler_N)[seen_N]
+                metrics["sampler_gap"] = float(np.abs(gap_N).mean())
+                # KL(sampler || trainer) on tokens of the sampler, k3 with w = trainer/sampler: w − 1 − log w.
+                bounded_N = np.clip(gap_N, -20, 20)
+                metrics["kl_sampler_trainer"] = float((np.expm1(bounded_N) - bounded_N).mean())
     return metrics
 
 

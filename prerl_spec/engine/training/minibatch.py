@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from prerl_spec.errors import RunFailed
-from prerl_spec.needs import Credit, Need, View
+from prerl_spec.needs import Batch, Credit, Need, State, View
 from prerl_spec.registry.kinds.objective import Objective
 from prerl_spec.storage.checks import sha256_start
 from prerl_spec.types import Array, Step
@@ -76,19 +76,36 @@ class Vectors(Protocol):
         ...
 
 
-def split_batch(batch: Step, objective: Objective, vectors: Vectors, updates_per_batch: int) -> tuple[Minibatch, ...]:
+def split_batch(
+    batch: Step,
+    objective: Objective,
+    vectors: Vectors,
+    updates_per_batch: int,
+    states: Sequence[Mapping[str, State]] = (),
+) -> tuple[Minibatch, ...]:
     """Splits a batch into minibatches of whole groups and computes their credit, reading from `vectors`.
 
-    Raises RunFailed if a part's credit is not one finite number for each trained token.
+    `states` has, for each part, the states of its stateful components by slot ("advantage"; "" is the part itself); none
+    if no component is stateful. Raises RunFailed if a part's credit fails, or is not one finite number for each trained
+    token.
     """
-    steps = batch.split(updates_per_batch)
-    bounds = pairwise(np.cumsum([0, *(len(step.samples) for step in steps)]).tolist())
-    found = []
-    for index, (step, (first, end)) in enumerate(zip(steps, bounds, strict=True)):
-        samples = range(first, end)
-        credits = tuple(PartCredit(p, _credit(p, step, vectors.read(p.reads(), samples))) for p in objective.parts())
-        found.append(Minibatch(index, step, samples, credits))
-    return tuple(found)
+    updates = batch.split(updates_per_batch)
+    everything = range(len(batch.samples))
+    parts = objective.parts()
+    by_part = [
+        _credits(part, Batch(batch, vectors.read(part.reads(), everything), inner.get("", {}), inner), updates)
+        for part, inner in zip(parts, states or [{}] * len(parts), strict=True)
+    ]
+    bounds = pairwise(np.cumsum([0, *(len(update.samples) for update in updates)]).tolist())
+    return tuple(
+        Minibatch(
+            index,
+            update,
+            range(first, end),
+            tuple(PartCredit(part, credits[index]) for part, credits in zip(parts, by_part, strict=True)),
+        )
+        for index, (update, (first, end)) in enumerate(zip(updates, bounds, strict=True))
+    )
 
 
 def credit_check(minibatches: Sequence[Minibatch]) -> str:
@@ -107,24 +124,30 @@ def samples_to_score(needs: Iterable[Need], minibatches: Sequence[Minibatch]) ->
     return wanted
 
 
-def _credit(part: Objective, step: Step, known: Mapping[Need, Array]) -> Credit:
+def _credits(part: Objective, batch: Batch, updates: Sequence[Step]) -> Sequence[Credit]:
+    name = type(part).__name__
     try:
-        credit = part.credit(step, known)
+        credits = part.credits(batch, updates)
     except KeyError as error:
         need = error.args[0] if error.args else None
         if not isinstance(need, Need):
             raise
         raise RunFailed(
-            f"{type(part).__name__}.credit reads the `{need.of}` vector of the view `{need.view.name}`, which its `reads()` "
-            "does not name",
+            f"{name}.credit reads the `{need.of}` vector of the view `{need.view.name}`, which its `reads()` does not name",
             hint="add this Need to the objective's `reads()`",
         ) from error
-    size = step.tokens.num_tokens
-    shapes = (credit.advantage_N.shape, credit.weight_N.shape)
-    if shapes != ((size,), (size,)) or not np.isfinite([credit.advantage_N, credit.weight_N]).all():
+    if len(credits) != len(updates):
         raise RunFailed(
-            f"{type(part).__name__}.credit returned shapes {shapes} or values that are not finite; both must be "
-            f"[{size}], one finite number for each trained token",
-            hint="fix the objective's `credit`",
+            f"{name}.credits returned {len(credits)} credits for {len(updates)} updates",
+            hint="return one Credit for each update, in order",
         )
-    return credit
+    for credit, update in zip(credits, updates, strict=True):
+        size = update.tokens.num_tokens
+        shapes = (credit.advantage_N.shape, credit.weight_N.shape)
+        if shapes != ((size,), (size,)) or not np.isfinite([credit.advantage_N, credit.weight_N]).all():
+            raise RunFailed(
+                f"{name}.credit returned shapes {shapes} or values that are not finite; both must be [{size}], one "
+                "finite number for each trained token",
+                hint="fix the objective's `credit`",
+            )
+    return credits

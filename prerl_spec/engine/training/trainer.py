@@ -19,7 +19,9 @@ from prerl_spec.engine.policy.reference import Reference
 from prerl_spec.engine.processes.ranks import Ranks
 from prerl_spec.engine.processes.seeds import named_seed
 from prerl_spec.engine.training.gradient_free_logprobs import GradientFree
-from prerl_spec.engine.training.minibatch import Minibatch, PartCredit, credit_check, samples_to_score, split_batch
+from prerl_spec.engine.training.measured import Measured
+from prerl_spec.engine.training.minibatch import Minibatch, credit_check, samples_to_score, split_batch
+from prerl_spec.engine.training.pass_loss import PartInput, part_inputs, pass_loss
 from prerl_spec.engine.training.updater import Updater, UpdateRecord
 from prerl_spec.errors import RunFailed
 from prerl_spec.needs import Need
@@ -38,6 +40,8 @@ class Trained:
     groups_with_signal: int
     credit: str
     """A hash of all advantages and weights, which were fixed before the first update."""
+    measures: Mapping[str, float]
+    """What the objective measured per token, averaged over trained tokens: clip fractions, correction weights."""
 
 
 @dataclass(frozen=True)
@@ -64,11 +68,13 @@ class Trainer:
         vectors.compute(dict.fromkeys(needs.credit, range(len(batch.samples))))
         minibatches = split_batch(batch, self.objective, vectors, self.updates_per_batch)
         vectors.compute(samples_to_score(needs.terms, minibatches))
+        measured = Measured.of(self.objective, self.updates_per_batch)
         losses: list[float] = []
         records: list[UpdateRecord] = []
         for minibatch in minibatches:
             if minibatch.weighted_N.any():
-                losses.append(self.accumulate(minibatch, needs, vectors.read(needs.terms, minibatch.samples)))
+                known = vectors.read(needs.terms, minibatch.samples)
+                losses.append(self.accumulate(minibatch, needs, known, measured))
                 records.append(self.updater.apply())
         return Trained(
             num_updates=len(minibatches),
@@ -77,9 +83,10 @@ class Trainer:
             trained_tokens=sum(m.num_weighted_tokens for m in minibatches),
             groups_with_signal=sum(m.num_groups_with_signal for m in minibatches),
             credit=credit_check(minibatches),
+            measures=measured.means(self.ranks),
         )
 
-    def accumulate(self, minibatch: Minibatch, needs: Needs, known: Mapping[Need, Array]) -> float:
+    def accumulate(self, minibatch: Minibatch, needs: Needs, known: Mapping[Need, Array], measured: Measured) -> float:
         """Accumulates the gradient of one update, pass by pass; returns its loss, summed over ranks."""
         division = self.ranks.division
         shares = pack_shares(
@@ -96,7 +103,10 @@ class Trainer:
             for share, passes in shares.items():
                 for one in passes:
                     if one.sample_ids or self.policy.is_sharded:
-                        loss = self._loss(one, minibatch, needs, known)
+                        vectors = self._vectors(one, minibatch, needs, known)
+                        parts = list(part_inputs(one, minibatch.credits, vectors, self.policy.device))
+                        loss = self._loss(parts, needs, vectors)
+                        measured.add(minibatch.index, share, parts)
                         torch.autograd.backward(loss)
                         loss_of_share[share] += loss.detach().double()
                     done += 1
@@ -110,10 +120,16 @@ class Trainer:
             )
         return loss_value
 
-    def _loss(self, one: Pass, minibatch: Minibatch, needs: Needs, known: Mapping[Need, Array]) -> Tensor:
+    def _vectors(
+        self, one: Pass, minibatch: Minibatch, needs: Needs, known: Mapping[Need, Array]
+    ) -> dict[Need, Tensor]:
+        """The vectors [n] of a pass: those of the policy with their graph, the others as float32."""
+        found = self.policy.logprobs(one, needs.policy, temperature=minibatch.step.temperature, of=self.counted_as)
+        return {**found, **_tensors(known, one, self.policy.device)}
+
+    def _loss(self, parts: Sequence[PartInput], needs: Needs, vectors: Mapping[Need, Tensor]) -> Tensor:
         """A pass's share of the update's loss, with its graph."""
-        vectors = self.policy.logprobs(one, needs.policy, temperature=minibatch.step.temperature, of=self.counted_as)
-        loss = pass_loss(one, minibatch.credits, vectors | _tensors(known, one, self.policy.device), self.policy.device)
+        loss = pass_loss(parts, self.policy.device)
         if self.policy.is_sharded:
             # Every rank runs the backward pass of every view: layers gather their weights there as well.
             loss = loss + 0.0 * sum(vectors[need].sum() for need in needs.policy)
@@ -125,30 +141,6 @@ class Trainer:
         if adapter is None or self.objective.uses_rollouts:
             return nullcontext()
         return adapter.dropping(named_seed(minibatch.step.phase, minibatch.step.global_step, minibatch.index))
-
-
-def pass_loss(one: Pass, credits: Sequence[PartCredit], vectors: Mapping[Need, Tensor], device: torch.device) -> Tensor:
-    """Σ weight × term over a pass's tokens and an objective's parts; a part sees only its nonzero-weight samples."""
-    loss = torch.zeros((), device=device)
-    for part, credit in credits:
-        weight_n = credit.weight_N[one.index_N]
-        chosen = np.unique(one.tokens.sample_N[weight_n != 0])
-        if not len(chosen):
-            continue
-        tokens, where = one.tokens.of_samples(chosen.tolist())
-        index = torch.from_numpy(where).to(device)
-        advantage_n = torch.from_numpy(credit.advantage_N[one.index_N][where]).float().to(device)
-        terms = part.terms(
-            {need: vectors[need][index] for need in part.needs() if need in vectors}, advantage_n, tokens
-        )
-        if terms.shape != advantage_n.shape:
-            raise RunFailed(
-                f"{type(part).__name__}.terms returned shape {tuple(terms.shape)}, not [{tokens.num_tokens}]: one loss "
-                "per token",
-                hint="return per-token terms; the engine multiplies by the weights and sums",
-            )
-        loss = loss + (torch.from_numpy(weight_n[where]).float().to(device) * terms).sum()
-    return loss
 
 
 def _tensors(known: Mapping[Need, Array], one: Pass, device: torch.device) -> dict[Need, Tensor]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from prerl_spec.needs import Credit, Need
+from prerl_spec.needs import Batch, Credit, Need
 from prerl_spec.registry.kinds.declared import Declared
 from prerl_spec.types import Array, Step, Tokens
 
@@ -47,13 +47,23 @@ class Objective(Declared, Protocol):
         ...
 
     def credit(self, step: Step, known: Mapping[Need, Array]) -> Credit:
-        """Advantages and weights, before any forward with gradient; the same on every rank.
+        """The advantages and weights of a step that is trained in one update. `known` holds exactly the vectors of
+        `reads()`, [N]: a plain mapping, nothing is computed by reading it."""
+        ...
 
-        Group and batch statistics are over all samples of an update. `known` holds exactly the vectors of `reads()`,
-        [N]: a plain mapping, nothing is computed by reading it.
+    def credits(self, batch: Batch, updates: Sequence[Step]) -> Sequence[Credit]:
+        """The advantages and weights of each update of a batch, before any forward with gradient; the same on every rank.
+
+        An advantage is computed once a step, over all samples of the batch; weights and their denominators are those of
+        an update's samples. `batch.known` holds exactly the vectors of `reads()`, [N].
         """
         ...
 
     def terms(self, logp: Mapping[Need, Tensor], advantage_n: Tensor, tokens: Tokens) -> Tensor:
         """[n] per-token loss, pure; whole samples. The engine multiplies by `weight_n` and sums: never average here."""
+        ...
+
+    def measures(self, logp: Mapping[Need, Tensor], advantage_n: Tensor, tokens: Tokens) -> Mapping[str, Tensor]:
+        """Per-token values [n] by metric name, of the same vectors as `terms` and without gradient: a step's metric is
+        their mean over trained tokens."""
         ...

@@ -14,6 +14,7 @@ from pydantic.fields import FieldInfo
 
 from prerl_spec.registry.component import Component, Slot
 from prerl_spec.registry.entry_points import PluginFault, installed, load
+from prerl_spec.registry.settings import marks_of
 
 INTEGERS = (2, 1, 0, 3, 8, 100)
 NUMBERS = (0.5, 2.0, 1.0, 0.1, 1e-3, 10.0, 0.0, -0.5)
@@ -135,7 +136,7 @@ def _tuples(info: FieldInfo, arguments: Sequence[Any]) -> Iterator[tuple[Any, ..
 
 def _of_slot(info: FieldInfo) -> Iterator[Component]:
     """Built-ins of the slot's kind that have no required slots."""
-    kinds = [m.kind for m in info.metadata if isinstance(m, Slot)]
+    kinds = [m.kind for m in (*info.metadata, *marks_of(info.annotation)) if isinstance(m, Slot)]
     for entry in installed().entries:
         if entry.is_own and entry.kind in kinds:
             try:

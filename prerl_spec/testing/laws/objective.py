@@ -1,18 +1,19 @@
 """The laws of objectives: weights before forwards, gradients that no packing changes, no gradient without a signal."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from prerl_spec.needs import Credit, Need
+from prerl_spec.needs import Batch, Credit, Need
 from prerl_spec.registry.component import Component
 from prerl_spec.registry.kinds.objective import Objective
 from prerl_spec.testing.laws.component import check_component
 from prerl_spec.testing.steps import Result, made_documents, made_step
-from prerl_spec.types import Array, Outcome, Step
+from prerl_spec.types import Array, Index, Outcome, Step
 
 TOLERANCE = 1e-12
 """In float64: sums of a few dozen terms of size 1, in another order."""
@@ -43,7 +44,12 @@ def _check_part(part: Objective) -> None:
     assert part.parts() == (part,), "parts() of a part must be (part,)"
     assert part.min_group >= 1, f"min_group is {part.min_group}"
     assert part.scope in ("response", "all"), f"scope is {part.scope!r}"
-    assert any(n.of == "policy" for n in part.needs()), "no Need of the policy: nothing would be differentiated"
+    if not getattr(part, "trains", True):
+        _check_null(part)
+        return
+    assert any(n.of == "policy" for n in part.needs()), (
+        "no Need of the policy: nothing would be differentiated; an objective that never trains declares trains = False"
+    )
     assert all(n.of != "policy" for n in part.reads()), (
         "reads() names a Need of the policy: credit comes before the forward with gradient, and reads `old`"
     )
@@ -52,12 +58,19 @@ def _check_part(part: Objective) -> None:
     _check_terms(part, step)
     _check_permutation(part, step)
     _check_degenerate(part)
-    if "coefficient" in getattr(type(part), "model_fields", {}):
+    if isinstance(getattr(part, "coefficient", None), int | float):
         _check_coefficient(part, step)
     if part.uses_rollouts:
         _check_unscored(part, step)
         if part.min_group > 1:
             _check_constant_rewards(part)
+
+
+def _check_null(part: Objective) -> None:
+    """What declares that it never trains has weight 0 on every token, and asks for no forward."""
+    assert not part.needs(), f"trains is False, and needs() asks for {sorted(map(str, part.needs()))}"
+    assert not _credit(part, _mixed_step(part)).weight_N.any(), "trains is False, and a token carries weight"
+    _check_degenerate(part)
 
 
 def _mixed_step(objective: Objective) -> Step:
@@ -73,7 +86,8 @@ def random_vectors(needs: Iterable[Need], num_tokens: int, *, seed: int = 0) -> 
 
 def credit_of(part: Objective, step: Step, vectors: Vectors) -> Credit:
     """The part's credit for these vectors, of which it receives only those that `reads()` names."""
-    return part.credit(step, {need: vectors[need] for need in part.reads()})
+    (credit,) = part.credits(Batch(step, {need: vectors[need] for need in part.reads()}), [step])
+    return credit
 
 
 def gradients(
@@ -159,18 +173,18 @@ def _differentiated(need: Need, vectors: Mapping[Need, Any]) -> bool:
     return need._replace(of="policy") in vectors
 
 
+def reordered(step: Step) -> tuple[Step, Index]:
+    """The step with its groups, and the attempts of each, in reverse; and where each token of `step` stands there."""
+    flipped = replace(
+        step, groups=tuple(replace(g, attempts=g.attempts[::-1]) for g in reversed(step.groups)), discarded=()
+    )
+    _, index = flipped.tokens.of_samples(list(range(len(step.samples)))[::-1])
+    return flipped, index
+
+
 def _check_permutation(part: Objective, step: Step) -> None:
     """Reordering groups and attempts does not change a token's advantage and weight."""
-    flipped = Step(
-        step.phase,
-        step.step,
-        step.global_step,
-        tuple(type(g)(g.slot, g.prompt, g.attempts[::-1], g.refill) for g in reversed(step.groups)),
-        step.temperature,
-        step.max_new_tokens,
-    )
-    num_samples = len(step.samples)
-    _, index = flipped.tokens.of_samples(list(range(num_samples))[::-1])
+    flipped, index = reordered(step)
     vectors = random_vectors(part.reads(), step.tokens.num_tokens)
     moved = {need: np.empty_like(vector) for need, vector in vectors.items()}
     for need, vector in vectors.items():

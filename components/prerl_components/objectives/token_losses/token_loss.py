@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from prerl_components.objectives.arithmetic.aggregation import Aggregation, token_weights
-from prerl_spec.sdk import Array, Credit, Need, OnePart, Step
+from prerl_components.objectives.aggregation import AGGREGATION_WORDS, Aggregation, token_weights
+from prerl_spec.sdk import Array, Coefficient, Credit, Need, OnePart, Step, coefficient_at
 
 
 class TokenLoss(OnePart):
-    """A per-token loss without rewards: its weights are coefficient ÷ denominator on every token in its mask."""
+    """A per-token loss without rewards: its weights are coefficient ÷ denominator on every token in its mask.
 
-    coefficient: float = Field(1.0, gt=0, description="factor of this objective's loss")
-    aggregation: Aggregation = Field(
-        "token_mean",
-        description="token_mean: equal weight per trained token; sequence_mean: equal weight per sample; "
-        "constant: sum over tokens divided by samples x max_new_tokens",
-    )
+    A subclass has a setting `aggregation`.
+    """
+
+    coefficient: Coefficient = Field(1.0, description="factor of this objective's loss: a number, or a ramp")
+
+    @property
+    def averages(self) -> Aggregation:
+        """The aggregation that applies."""
+        raise NotImplementedError
 
     def mask(self, step: Step) -> npt.NDArray[np.bool_]:
         """[S] which samples count: by default the scored ones, since timeouts and errors are never trained on."""
@@ -29,16 +32,42 @@ class TokenLoss(OnePart):
 
     def credit(self, step: Step, known: Mapping[Need, Array]) -> Credit:
         tokens = step.tokens
-        weight_N, denominator = token_weights(self.aggregation, self.mask(step), tokens, step.max_new_tokens)
-        return Credit(np.zeros(tokens.num_tokens), self.coefficient * weight_N, denominator)
+        mask_N = self.mask(step)[tokens.sample_N]
+        weight_N, denominator = token_weights(self.averages, mask_N, tokens, step.max_new_tokens)
+        coefficient = coefficient_at(self.coefficient, step.index)
+        return Credit(np.zeros(tokens.num_tokens), coefficient * weight_N, denominator)
 
 
 class SampledTokenLoss(TokenLoss):
-    """A token loss on sampled responses: a term to combine with a policy gradient."""
+    """A token loss on sampled responses: a term to combine with a policy gradient.
+
+    By default it averages as the policy gradients beside it do, so that one coefficient weighs both alike: DeepSeek's
+    GRPO has its KL penalty inside the sequence mean.
+    """
+
+    version = 2
+    """Version 1 averaged over tokens, whatever stood beside it."""
+
+    aggregation: Literal["auto", "token_mean", "sequence_mean", "constant"] = Field(
+        "auto",
+        description="auto: that of the policy-gradient terms beside it in a weighted_sum, token_mean where there is none; "
+        + AGGREGATION_WORDS,
+    )
 
     @property
     def scope(self) -> Literal["response"]:
         return "response"
 
+    @property
+    def averages(self) -> Aggregation:
+        return "token_mean" if self.aggregation == "auto" else self.aggregation
+
+    def beside(self, aggregation: Aggregation) -> Self:
+        """The term with its aggregation decided: its own if one is written, else this one."""
+        return self if self.aggregation != "auto" else self.model_copy(update={"aggregation": aggregation})
+
     def consumes(self) -> frozenset[str]:
         return frozenset({"reward[scalar]"})
+
+    def expansion(self) -> Mapping[str, str]:
+        return {"aggregation": self.averages} if self.aggregation == "auto" else {}

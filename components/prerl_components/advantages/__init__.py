@@ -1,0 +1,1 @@
+"""What a sample has earned, from the rewards of its step."""

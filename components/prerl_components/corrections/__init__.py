@@ -1,0 +1,1 @@
+"""Stop-gradient weights against the gap between trainer and sampler."""

@@ -1,1 +1,0 @@
-"""Pure functions over flat vectors: advantages, weights and denominators, surrogates, divergences. Lowest layer."""

@@ -1,1 +1,0 @@
-"""Objectives with an advantage, and their common base class. Built on arithmetic."""

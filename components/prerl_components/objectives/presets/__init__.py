@@ -1,0 +1,1 @@
+"""Named points of the policy-gradient product, a family a file."""

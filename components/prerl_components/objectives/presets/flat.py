@@ -1,0 +1,67 @@
+"""The settings that presets share: flat and closed, each preset takes only those that its parts read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from prerl_components.corrections.mask import Mask
+from prerl_components.corrections.truncate import Truncate
+from prerl_components.objectives.aggregation import AGGREGATION_WORDS, Aggregation
+from prerl_components.objectives.gradient_objective import GradientObjective
+from prerl_components.objectives.point import Unparsable
+from prerl_components.objectives.wiring_rules import importance_cap_without_effect
+from prerl_components.surrogates.clip import Clip
+from prerl_spec.sdk import Coefficient, Conflict, Correction, Wiring
+
+
+class Preset(GradientObjective):
+    """A named point of the product, with the coefficient, aggregation and sampler correction as settings."""
+
+    coefficient: Coefficient = Field(1.0, description="factor of this objective's loss: a number, or a ramp")
+    aggregation: Aggregation = Field("token_mean", description=AGGREGATION_WORDS)
+    importance: Literal["off", "truncate", "mask"] = Field(
+        "off",
+        description="importance weights π/π_sampler per token, correcting the gap between sampler and trainer: "
+        "truncate caps them at importance_cap, mask sets those above it to 0",
+    )
+    importance_cap: float = Field(2.0, gt=0, description="maximum importance weight C")
+    unparsable: Unparsable = Field(
+        "wrong",
+        description="train a response without a parsable answer as wrong, or mask it: zero weight, but it still "
+        "counts in its group's mean",
+    )
+
+    @property
+    def correction(self) -> Correction | None:
+        """The correction that `importance` names."""
+        if self.importance == "off":
+            return None
+        named = Truncate if self.importance == "truncate" else Mask
+        return named(cap=self.importance_cap)
+
+    def setting_behind(self, fact: str) -> str:
+        return "importance" if fact == "sampler_logprobs" else "use"
+
+    def check(self, wiring: Wiring) -> Iterable[Conflict]:
+        yield from super().check(wiring)
+        yield from importance_cap_without_effect(wiring, self.importance != "off")
+
+
+class ClippedPreset(Preset):
+    """A preset on PPO's clipped surrogate."""
+
+    ratio_settings: ClassVar[tuple[str, ...]] = ("clip_low", "clip_high", "dual_clip")
+
+    clip_low: float = Field(0.2, ge=0, description="PPO lower clip ε₋: for A < 0, ratios below 1 − ε₋ get no gradient")
+    clip_high: float = Field(0.2, ge=0, description="PPO upper clip ε₊: for A > 0, ratios above 1 + ε₊ get no gradient")
+    dual_clip: Literal["off"] | Annotated[float, Field(gt=1)] = Field(
+        "off", description="dual clip c: for A < 0, the loss is at most −A·c"
+    )
+
+    @property
+    def clip(self) -> Clip:
+        """The surrogate that the clip settings make."""
+        return Clip(clip_low=self.clip_low, clip_high=self.clip_high, dual_clip=self.dual_clip)

@@ -1,0 +1,1 @@
+"""Coefficients that change with the phase's steps."""

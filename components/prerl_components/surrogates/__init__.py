@@ -1,0 +1,1 @@
+"""Per-token losses of a policy gradient, in terms of ρ = π/π_old and the advantage."""

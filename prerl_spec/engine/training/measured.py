@@ -1,0 +1,50 @@
+"""What an objective measures per token while it trains: sums over passes and ranks, means over trained tokens."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+
+from prerl_spec.compiler.objective_needs import Needs
+from prerl_spec.engine.processes.ranks import Ranks
+from prerl_spec.engine.training.pass_loss import PartInput
+from prerl_spec.registry.kinds.objective import Objective
+
+
+@dataclass
+class Measured:
+    """Sums and counts by (update, share, metric): added in that order, the means do not depend on who computed what."""
+
+    is_on: bool
+    _sums: dict[tuple[int, int, str], list[float]] = field(default_factory=lambda: defaultdict(lambda: [0.0, 0.0]))
+
+    @classmethod
+    def of(cls, objective: Objective, updates_per_batch: int) -> "Measured":
+        """On where bounds and corrections can act: with several updates a batch, or with the sampler's log-probabilities."""
+        needs = Needs.of(objective, updates_per_batch)
+        return cls(is_on=updates_per_batch > 1 or needs.compares_with_sampler)
+
+    def add(self, update: int, share: int, parts: Sequence[PartInput]) -> None:
+        """Adds the values of a pass's trained tokens."""
+        if not self.is_on:
+            return
+        for seen in parts:
+            weighted = seen.weight_n != 0
+            with torch.no_grad():
+                found = seen.part.measures({n: v.detach() for n, v in seen.logp.items()}, seen.advantage_n, seen.tokens)
+                for name, value_n in found.items():
+                    total = self._sums[update, share, name]
+                    total[0] += float(value_n[weighted].double().sum())
+                    total[1] += float(weighted.sum())
+
+    def means(self, ranks: Ranks) -> dict[str, float]:
+        """The mean of each metric over the trained tokens of the step. A collective call."""
+        if not self.is_on:
+            return {}
+        together = sorted(ranks.gather([(key, total) for key, total in self._sums.items()]))
+        whole: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
+        for (_, _, name), (total, count) in together:
+            whole[name][0] += total
+            whole[name][1] += count
+        return {name: total / count for name, (total, count) in whole.items() if count}
