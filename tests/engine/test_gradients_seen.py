@@ -1,6 +1,6 @@
 """A probe sees gradients that torch's own autograd agrees with, on any ranks, and changes nothing by looking."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,10 +24,10 @@ from prerl_spec.engine.training.gradient import Gradient
 from prerl_spec.engine.training.trainer import Trainer
 from prerl_spec.engine.training.watching import Site, Watching
 from prerl_spec.errors import AuthorFault, RunFailed
-from prerl_spec.needs import Need
-from prerl_spec.sdk import AroundUpdate, ProbeSite
+from prerl_spec.needs import Batch, Credit, Need, State, Teacher
+from prerl_spec.sdk import AroundUpdate, OnePartObjective, ProbeSite
 from prerl_spec.testing.tiny import SHAPES, Shape, tiny_model
-from prerl_spec.types import Step
+from prerl_spec.types import Step, StepRecord
 from prerl_spec.views import Conditional, Marginal
 from tests.engine.probe_worker import everything
 from tests.engine.runs import SPEC, start, steps_of
@@ -162,15 +162,55 @@ def test_log_probs_are_those_of_the_weights_as_they_are_and_nan_elsewhere() -> N
     assert (site.log_probs(Need(Conditional(), "sampler"), chosen)[seen_N] == -1.0).all()
 
 
-@pytest.mark.parametrize("need", [Need(Conditional(), "old"), Need(Conditional(), "reference")])
-def test_log_probs_that_the_step_does_not_keep_are_refused_with_words(need: Need) -> None:
-    with pytest.raises(RunFailed, match=f"a probe asks for `{need.of}` log-probabilities"):
-        site_of().log_probs(need, [0])
+TEACHER = Teacher("0123456789abcdef", "absent")
+
+
+@pytest.mark.parametrize(
+    ("of", "words"),
+    [
+        ("old", "`old` log-probabilities: a site answers for the weights as they are"),
+        (
+            "reference",
+            "log-probabilities of the view `conditional`, which needs a reference model, and this run keeps none",
+        ),
+        (TEACHER, "log-probabilities of the view `conditional`, which needs teacher absent, and this run keeps none"),
+    ],
+)
+def test_log_probs_that_the_step_does_not_keep_are_refused_with_words(of: Any, words: str) -> None:
+    with pytest.raises(RunFailed, match=f"a probe asks for {words}"):
+        site_of().log_probs(Need(Conditional(), of), [0])
 
 
 def test_a_gradient_that_needs_a_reference_is_refused_where_there_is_none() -> None:
-    with pytest.raises(RunFailed, match="the gradient of Kl, which compares with a reference model"):
+    with pytest.raises(RunFailed, match="a probe asks for the gradient of Kl, which needs a reference model"):
         site_of().gradient(Kl())
+
+
+class Remembering(OnePartObjective):
+    """Weighs every token by a number that it remembers from step to step, 1 at first."""
+
+    def initial(self) -> State:
+        return {"scale": 1.0}
+
+    def after(self, batch: Batch, record: StepRecord, state: State) -> State:
+        return state
+
+    def needs(self) -> frozenset[Need]:
+        return frozenset({Need(Conditional())})
+
+    def credits(self, batch: Batch, updates: Sequence[Step]) -> list[Credit]:
+        num_tokens = batch.step.tokens.num_tokens
+        return [Credit(np.ones(num_tokens), np.full(num_tokens, batch.state["scale"]), "1")]
+
+    def terms(self, logp: Mapping[Need, torch.Tensor], advantage_n: torch.Tensor, tokens: Any) -> torch.Tensor:
+        return logp[Need(Conditional())]
+
+
+def test_the_phases_objective_is_differentiated_in_its_state_and_any_other_as_at_a_start() -> None:
+    site = replace(site_of(Remembering()), states={"objective": {"scale": 3.0}})
+    remembered, fresh = flat(site.gradient(site.objective)), flat(replace(site, states=None).gradient(site.objective))
+    torch.testing.assert_close(remembered, 3 * fresh, atol=ROUNDING * float(remembered.norm()), rtol=0)
+    assert torch.equal(flat(site.gradient(Grpo())), flat(site_of().gradient(Grpo())))
 
 
 def test_looking_changes_no_weight_no_gradient_and_no_random_number() -> None:

@@ -102,10 +102,10 @@ MUTANTS = (
     Mutant(
         "p05b",
         PHASE,
-        "                losses.append(self.accumulate(minibatch, needs, vectors.read(needs.terms, minibatch.samples)))\n",
+        "                known = vectors.read(needs.terms, minibatch.samples)\n",
         "                vectors._vectors.clear()\n"
         "                vectors.compute(samples_to_score(needs.terms, minibatches))\n"
-        "                losses.append(self.accumulate(minibatch, needs, vectors.read(needs.terms, minibatch.samples)))\n",
+        "                known = vectors.read(needs.terms, minibatch.samples)\n",
         "old log-probabilities are taken again before each update: the ratio is 1 for ever and no clip acts",
         REFERENCE,
     ),

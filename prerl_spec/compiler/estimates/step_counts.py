@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from prerl_spec.compiler.hardware import Hardware
 from prerl_spec.compiler.objective_needs import Needs, every_need
 from prerl_spec.compiler.plan import Forward
-from prerl_spec.needs import Need, View
+from prerl_spec.needs import Need, Teacher, View
 from prerl_spec.registry.kinds.objective import Objective
 from prerl_spec.registry.kinds.watching import ProbeNeed
 
@@ -33,7 +33,15 @@ def forwards(
     needs = Needs.of(objective, updates_per_batch)
     run = [n for n in (*needs.policy, *needs.without_gradient) if n.of != "sampler"]
     found = [
-        Forward(view.name, of, of == "policy", samples, contexts.get(view.name), Need(view, of, entropy=True) in run)
+        Forward(
+            view.name,
+            str(of),
+            of == "policy",
+            samples,
+            contexts.get(view.name),
+            Need(view, of, entropy=True) in run,
+            of.key if isinstance(of, Teacher) else None,
+        )
         for view, of in dict.fromkeys((n.view, n.of) for n in run)
     ]
     if probed:
@@ -48,25 +56,30 @@ def probe_forwards(needs: Iterable[ProbeNeed], contexts: Mapping[str, int]) -> t
 
     The sampler's log-probabilities come with the samples.
     """
-    samples: dict[tuple[str, str, bool], int] = {}
-    entropies: set[tuple[str, str, bool]] = set()
-    for asked in needs:
-        if asked.need.of == "sampler":
-            continue
-        of = "gradient" if asked.gradient else "watch" if asked.need.of == "policy" else asked.need.of
-        key = (asked.need.view.name, of, asked.gradient)
-        samples[key] = samples.get(key, 0) + asked.samples
-        if asked.need.entropy:
-            entropies.add(key)
-    return tuple(
-        Forward(view, of, gradient, count, contexts.get(view), (view, of, gradient) in entropies)
-        for (view, of, gradient), count in samples.items()
-    )
+    asked = [one for one in needs if one.need.of != "sampler"]
+    found: list[Forward] = []
+    for view, of, gradient in dict.fromkeys((one.need.view, one.need.of, one.gradient) for one in asked):
+        alike = [one for one in asked if (one.need.view, one.need.of, one.gradient) == (view, of, gradient)]
+        found.append(
+            Forward(
+                view.name,
+                "gradient" if gradient else "watch" if of == "policy" else str(of),
+                gradient,
+                sum(one.samples for one in alike),
+                contexts.get(view.name),
+                any(one.need.entropy for one in alike),
+                of.key if isinstance(of, Teacher) else None,
+            )
+        )
+    return tuple(found)
 
 
 def passes_at_most(planned: Iterable[Forward], response: int, samples: int, budget: int) -> int | None:
-    """Passes needed for `samples` whole samples with all their differentiated views; None for an unknown context."""
+    """Passes needed for `samples` whole samples with all their differentiated views; None for an unknown context, 0 where
+    nothing is differentiated."""
     contexts = [f.context_tokens for f in planned if f.gradient]
+    if not contexts:
+        return 0
     if any(c is None for c in contexts) or not response:
         return None
     longest = sum(c + response for c in contexts if c is not None)

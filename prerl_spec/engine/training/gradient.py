@@ -1,7 +1,7 @@
 """The gradient of any objective on any samples of a step: computed like an update's, never applied."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -17,6 +17,8 @@ from prerl_spec.engine.training.measured import Measured
 from prerl_spec.engine.training.minibatch import Minibatch, PartCredit, samples_to_score, split_batch
 from prerl_spec.engine.training.trainer import Trainer
 from prerl_spec.errors import RunFailed
+from prerl_spec.needs import Need, Teacher
+from prerl_spec.registry.component_state import States, states_of_parts
 from prerl_spec.registry.kinds.objective import Objective
 from prerl_spec.registry.kinds.watching import GradientView
 from prerl_spec.types import Step
@@ -52,25 +54,23 @@ class Gradient:
         return math.sqrt(self.dot(self))
 
 
-def gradient_of(trainer: Trainer, objective: Objective, step: Step, samples: Sequence[int] | None) -> Gradient:
+def gradient_of(
+    trainer: Trainer, objective: Objective, step: Step, samples: Sequence[int] | None, states: States
+) -> Gradient:
     """∇ Σ weight × term of `objective` over these samples (None: all), with the passes, ranks and shards of `trainer`.
 
-    Call it between updates: it takes the `.grad` that its passes leave, and leaves none. A collective call. Raises
-    RunFailed for an objective that compares with a reference model in a run that keeps none.
+    `states` are those of the objective's components. Call it between updates: it takes the `.grad` that its passes leave,
+    and leaves none. A collective call. Raises RunFailed for an objective that compares with a model that the run does not
+    keep.
     """
     policy, ranks = trainer.policy, trainer.ranks
     parameters = policy.parameters()
     assert all(p.grad is None for _, p in parameters), "a gradient is taken between updates, not within one"
     needs = Needs.of(objective, 1)
-    if trainer.reference is None and any(need.of == "reference" for need in needs.without_gradient):
-        raise RunFailed(
-            f"a probe asks for the gradient of {type(objective).__name__}, which compares with a reference model, and this "
-            "run keeps none",
-            hint="use a phase objective that has one (a `kl` term), or another objective in the probe",
-        )
-    vectors = GradientFree(step, policy, ranks, trainer.reference, trainer.tokens_per_pass)
+    require_models(trainer, needs.without_gradient, f"the gradient of {type(objective).__name__}")
+    vectors = GradientFree(step, policy, ranks, trainer.reference, trainer.tokens_per_pass, trainer.teachers)
     vectors.compute(dict.fromkeys(needs.credit, range(len(step.samples))))
-    (whole,) = split_batch(step, objective, vectors, 1)
+    (whole,) = split_batch(step, objective, vectors, 1, states_of_parts(objective, states))
     minibatch = whole if samples is None else _restricted(whole, samples)
     vectors.compute(samples_to_score(needs.terms, [minibatch]))
     passes = replace(trainer, objective=objective, updates_per_batch=1, tick=lambda *_: None, counted_as=COUNTED_AS)
@@ -79,6 +79,17 @@ def gradient_of(trainer: Trainer, objective: Objective, step: Step, samples: Seq
     trainer.updater.forget_gradients()
     layers = parameter_layers(policy.module)
     return Gradient(gradients, [layers[name] for name, _ in parameters], ranks)
+
+
+def require_models(trainer: Trainer, needs: Iterable[Need], what: str) -> None:
+    """Raises RunFailed for a vector under a reference or a teacher that the run does not keep."""
+    for of in (need.of for need in needs):
+        absent = of == "reference" and trainer.reference is None
+        if absent or (isinstance(of, Teacher) and of not in trainer.teachers.policies):
+            raise RunFailed(
+                f"a probe asks for {what}, which needs {'a reference model' if absent else of}, and this run keeps none",
+                hint="a run keeps the models that its phases' objectives compare with: ask for another objective",
+            )
 
 
 def _restricted(whole: Minibatch, samples: Sequence[int]) -> Minibatch:

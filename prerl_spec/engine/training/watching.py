@@ -9,11 +9,12 @@ import numpy as np
 from prerl_spec.compiler.graph import Named
 from prerl_spec.engine.author_faults import blames
 from prerl_spec.engine.policy.batch_logprobs import batch_logprobs
-from prerl_spec.engine.training.gradient import gradient_of
+from prerl_spec.engine.training.gradient import gradient_of, require_models
 from prerl_spec.engine.training.gradient_free_logprobs import GradientFree
 from prerl_spec.engine.training.trainer import Trainer
 from prerl_spec.errors import RunFailed
 from prerl_spec.needs import Need
+from prerl_spec.registry.component_state import States, initial_states
 from prerl_spec.registry.kinds.objective import Objective
 from prerl_spec.registry.kinds.watching import GradientView, Probe, UpdateProbe
 from prerl_spec.types import Array, Step
@@ -28,13 +29,17 @@ class Site:
 
     step: Step
     trainer: Trainer
+    states: States | None = None
+    """Of the components of the phase's objective before this step; None at a phase's start."""
 
     @property
     def objective(self) -> Objective:
         return self.trainer.objective
 
     def gradient(self, objective: Objective, samples: Sequence[int] | None = None) -> GradientView:
-        return gradient_of(self.trainer, objective, self.step, samples)
+        its_own = self.states if objective == self.objective else None
+        states = initial_states(objective) if its_own is None else its_own
+        return gradient_of(self.trainer, objective, self.step, samples, states)
 
     def log_probs(self, need: Need, samples: Sequence[int]) -> Array:
         trainer = self.trainer
@@ -49,12 +54,15 @@ class Site:
                 of=COUNTED_AS,
             )
             return np.where(np.isin(self.step.tokens.sample_N, list(samples)), found_N, np.nan)
-        if need.of == "old" or (need.of == "reference" and trainer.reference is None):
+        if need.of == "old":
             raise RunFailed(
-                f"a probe asks for `{need.of}` log-probabilities, which this step does not keep",
-                hint="ask for those of the `policy` before the update, or use an objective with a reference model",
+                "a probe asks for `old` log-probabilities: a site answers for the weights as they are",
+                hint="ask for those of the `policy` in `before`",
             )
-        vectors = GradientFree(self.step, trainer.policy, trainer.ranks, trainer.reference, trainer.tokens_per_pass)
+        require_models(trainer, [need], f"log-probabilities of the view `{need.view.name}`")
+        vectors = GradientFree(
+            self.step, trainer.policy, trainer.ranks, trainer.reference, trainer.tokens_per_pass, trainer.teachers
+        )
         vectors.compute({need: samples})
         return vectors.read([need], range(len(self.step.samples)))[need]
 
@@ -67,9 +75,11 @@ class Watching:
         self._site = site
 
     @classmethod
-    def begin(cls, probes: Iterable[Named[Probe]], step: Step, trainer: Trainer) -> "Watching":
+    def begin(
+        cls, probes: Iterable[Named[Probe]], step: Step, trainer: Trainer, states: States | None = None
+    ) -> "Watching":
         """Calls `before` of each probe that is due at this step. A step without samples is not watched."""
-        site = Site(step, trainer)
+        site = Site(step, trainer, states)
         begun: list[tuple[Named[Probe], UpdateProbe, Any]] = []
         for named in probes:
             probe = named.component
