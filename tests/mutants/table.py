@@ -1312,8 +1312,8 @@ MUTANTS = (
     Mutant(
         "g06",
         "prerl_spec/engine/run/phase_runner.py",
-        "                trained = self._trainer.train(step)\n                watched = watching.end()\n",
-        "                watched = watching.end()\n                trained = self._trainer.train(step)\n",
+        "                trained = self._trainer.train(step, states)\n                watched = watching.end()\n",
+        "                watched = watching.end()\n                trained = self._trainer.train(step, states)\n",
         "a probe looks again before the update: nothing ever changes",
         (f"{SEEN}::test_a_run_with_probes_has_the_same_weights_after_every_step_as_one_without",),
     ),
