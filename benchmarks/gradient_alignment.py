@@ -81,8 +81,8 @@ def taken(session: Session, journal: Journal, phase: Phase, at: Position, moment
     runner = PhaseRunner(phase, session, journal, moments, None)
     records: list[StepRecord] = []
     for _ in range(phase.schedule.component.max_steps or 0):
-        record, cursor, _ = runner.step(at, {})
-        at = at.after_step(record, cursor, {}, False)
+        record, cursor, components, _ = runner.step(at, {})
+        at = at.after_step(record, cursor, components, {}, False)
         records.append(record)
     if phase.sampler is not None:
         measured = [r for r in records if r.step % 2 == 0 and r.applied]
