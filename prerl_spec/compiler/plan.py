@@ -58,7 +58,8 @@ class DataPlan:
 
 @dataclass(frozen=True)
 class Forward:
-    """One forward pass of a step: view, weights (`of`), with or without gradient."""
+    """One forward pass of a step: view, weights (`of`), with or without gradient. Of a probe `of` is "gradient" or "watch"
+    where the policy is asked."""
 
     view: str
     of: str
@@ -68,6 +69,17 @@ class Forward:
     entropy: bool = False
     teacher: str | None = None
     """Key of the teacher that scores, None for the policy and its earlier weights."""
+
+
+@dataclass(frozen=True)
+class ProbeCost:
+    """What a probe that looks at updates asks of the model on each step that it measures, at most."""
+
+    use: str
+    every: int
+    forwards: tuple[Forward, ...]
+    gradients_held: int
+    """Gradients that are alive at once: 4 bytes per trained parameter each."""
 
 
 @dataclass(frozen=True)
@@ -164,6 +176,7 @@ class PhasePlan:
     cost: Cost | None
     cost_unknown: str | None
     notes: tuple[str, ...]
+    probe_costs: tuple[ProbeCost, ...] = ()
 
 
 @dataclass(frozen=True)
