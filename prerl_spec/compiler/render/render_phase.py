@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from prerl_spec.compiler.past_runs.measured_times import Measured, phase_seconds
 from prerl_spec.compiler.plan import ComponentPlan, Cost, Example, Forward, PhasePlan, ProbeCost
+from prerl_spec.compiler.planning.points import points_of
 from prerl_spec.compiler.render.human_units import WIDTH, count, duration, line, plural, size
 
 SHOWN_LINES = 12
@@ -19,7 +20,7 @@ def render_phase(
     steps = "steps until its token budget is spent" if phase.steps is None else plural(phase.steps, "step")
     out = [f"phase {number} of {total}: {phase.id}, {steps}", f"  {flow(phase)}", ""]
     out += line("objective", settings_text(phase.objective))
-    for point in _points(phase.objective):
+    for point in points_of(phase.objective):
         out += line("", point)
     if phase.sampler is not None:
         out += line("sampler", settings_text(phase.sampler))
@@ -60,23 +61,6 @@ def objective_name(objective: ComponentPlan) -> str:
     """`grpo`, or `weighted_sum(grpo, kl)`."""
     terms = [t.use for t in objective.inner if t.kind == "objective"]
     return f"{objective.use}({', '.join(terms)})" if terms else objective.use
-
-
-def _points(objective: ComponentPlan) -> Iterator[str]:
-    """What a preset stands for: `grpo is conditional x group_std x clip (…) x sequence_mean`; nothing where the settings
-    already say it. Of a sum, the aggregations that its terms take from each other."""
-    named = any(part.kind == "advantage" for part in objective.inner)
-    if "advantage" in objective.expansion and not named:
-        words = [v if k in _FACTORS else f"{k} {v}" for k, v in objective.expansion.items()]
-        yield f"{objective.use} is {' x '.join(words)}"
-    elif objective.expansion and not named:
-        yield f"{objective.use}: " + ", ".join(f"{k} {v}" for k, v in objective.expansion.items())
-    for term in objective.inner:
-        if "advantage" in term.expansion:
-            yield from _points(term)
-
-
-_FACTORS = ("view", "advantage", "surrogate", "aggregation")
 
 
 def settings_text(component: ComponentPlan) -> str:
