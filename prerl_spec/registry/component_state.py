@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,7 +10,6 @@ import numpy as np
 from prerl_spec.errors import RunFailed
 from prerl_spec.needs import Batch, Need, State
 from prerl_spec.registry.component import Component
-from prerl_spec.registry.entry_points import cause_of
 from prerl_spec.registry.kind_protocols import parts_of
 from prerl_spec.registry.kinds.objective import Objective
 from prerl_spec.registry.kinds.stateful import Stateful
@@ -21,6 +21,13 @@ States = Mapping[str, State]
 
 Read = Callable[[Iterable[Need]], Mapping[Need, Array]]
 """The vectors [N] of a batch."""
+
+
+Calling = Callable[[object, str], AbstractContextManager[None]]
+
+
+def _plainly(component: object, method: str) -> AbstractContextManager[None]:
+    return nullcontext()
 
 
 class _Place(NamedTuple):
@@ -59,22 +66,19 @@ def first_batch(component: Any, step: Step, read: Read) -> Batch:
     return batch_of(step, component.reads(), read, inner)
 
 
-def states_after(objective: Objective, step: Step, read: Read, record: StepRecord, states: States) -> dict[str, State]:
-    """The states after a step. Raises RunFailed, with the component, for one that fails or returns anything but finite
-    numbers."""
+def states_after(
+    objective: Objective, step: Step, read: Read, record: StepRecord, states: States, calling: Calling = _plainly
+) -> dict[str, State]:
+    """The states after a step; `calling(component, method)` is entered around each call of a component. Raises RunFailed,
+    with the component, for a state of anything but finite numbers."""
     by_part = states_of_parts(objective, states)
     found: dict[str, State] = {}
     for place in _places(objective):
         reads = place.component.reads() if hasattr(place.component, "reads") else frozenset()
         inner = _below(by_part[place.part], place.slot)
         batch = batch_of(step, reads, read, inner)
-        try:
+        with calling(place.component, "after"):
             new = place.component.after(batch, record, states[place.path])
-        except Exception as error:  # an author's code may raise anything
-            raise RunFailed(
-                f"{type(place.component).__name__}.after at {place.path} failed: {cause_of(error)}",
-                hint="fix the component; the step was trained and is not committed",
-            ) from error
         found[place.path] = _checked(place, "after", new)
     return found
 

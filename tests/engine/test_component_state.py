@@ -22,12 +22,13 @@ from prerl_components.objectives.weighted_sum import WeightedSum
 from prerl_spec.compiler.compile import compile_spec
 from prerl_spec.compiler.graph import Graph
 from prerl_spec.compiler.past_runs.run_folder import choose_run_folder, hold_run_folder
+from prerl_spec.engine.author_faults import blames
 from prerl_spec.engine.inspect.replay import replay
 from prerl_spec.engine.inspect.replay_credit import replay_credit
 from prerl_spec.engine.record.run_inputs import write_given
 from prerl_spec.engine.run.position import Position
 from prerl_spec.engine.run.run import run
-from prerl_spec.errors import Interrupted, RunFailed, UsageError
+from prerl_spec.errors import AuthorFault, Interrupted, RunFailed, UsageError
 from prerl_spec.registry.component_state import (
     first_batch,
     from_json,
@@ -173,8 +174,10 @@ def test_numbers_of_numpy_and_tuples_are_kept_as_floats() -> None:
 
 
 def test_an_error_of_a_fold_and_of_a_beginning_is_the_authors() -> None:
-    with pytest.raises(RunFailed, match=r"AdaptiveEntropy\.after at objective failed: KeyError: 'entropy'"):
-        states_after(AdaptiveEntropy(), STEP, NOTHING, made_record(1), initial_states(AdaptiveEntropy()))
+    with pytest.raises(AuthorFault, match=r"the objective `AdaptiveEntropy` failed in .*after.*: KeyError: 'entropy'"):
+        states_after(
+            AdaptiveEntropy(), STEP, NOTHING, made_record(1), initial_states(AdaptiveEntropy()), calling=blames
+        )
 
     class Broken(AdaptiveEntropy):  # type: ignore[misc, valid-type]
         def initial(self) -> Any:

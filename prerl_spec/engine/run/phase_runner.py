@@ -10,6 +10,7 @@ from torch import Tensor
 
 from prerl_spec.compiler.graph import Phase
 from prerl_spec.compiler.objective_needs import Needs
+from prerl_spec.engine.author_faults import blames
 from prerl_spec.engine.batches.cursor import Cursor
 from prerl_spec.engine.batches.journal import Journal
 from prerl_spec.engine.batches.source import Documents, Rollouts, Source
@@ -86,7 +87,7 @@ class PhaseRunner:
             "weights": bits_check(self._session.policy, self._session.ranks),
         }
         record = _record(self.phase, step, trained, clock, metrics, scores)
-        components = states_after(objective, step, lambda needs: {n: trained.known[n] for n in needs}, record, states)
+        components = states_after(objective, step, trained.read, record, states, calling=blames)
         return Taken(record, cursor, components, hashes)
 
     def batch(self, at: Position) -> Step:
