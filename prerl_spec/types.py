@@ -209,14 +209,6 @@ class Step:
         }
 
     @cached_property
-    def parts_S(self) -> Mapping[str, Array]:
-        """Each part of the rewards by name, [S]: NaN where there is no reward, like `reward_S`, which is their sum."""
-        return {
-            name: np.array([a.parts.get(name, np.nan) for a in self.samples], dtype=np.float64)
-            for name in self.part_names
-        }
-
-    @cached_property
     def tokens(self) -> Tokens:
         """The trained tokens of the whole step."""
         attempts = self.samples

@@ -51,8 +51,11 @@ def forwards(
 
 
 def passes_at_most(planned: Iterable[Forward], response: int, samples: int, budget: int) -> int | None:
-    """Passes needed for `samples` whole samples with all their differentiated views; None for an unknown context."""
+    """Passes needed for `samples` whole samples with all their differentiated views; None for an unknown context, 0 where
+    nothing is differentiated."""
     contexts = [f.context_tokens for f in planned if f.gradient]
+    if not contexts:
+        return 0
     if any(c is None for c in contexts) or not response:
         return None
     longest = sum(c + response for c in contexts if c is not None)

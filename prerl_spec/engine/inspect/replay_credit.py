@@ -5,6 +5,7 @@ from pathlib import Path
 
 from prerl_spec.compiler.graph import Graph
 from prerl_spec.compiler.objective_needs import Needs
+from prerl_spec.engine.batches.judged_groups import as_recorded, keeps, part_names
 from prerl_spec.engine.inspect.replay import Replayed
 from prerl_spec.engine.record import checkpoint
 from prerl_spec.engine.training.minibatch import credit_check, split_batch
@@ -29,7 +30,7 @@ def replay_credit(graph: Graph, folder: Path, step: int) -> Replayed:
     """Compares the credit (advantages and weights) of a step's journal with the hash in its event.
 
     Raises UsageError for a step that the run has not sampled, and for an objective whose credit reads log-probabilities,
-    which need the model, or has a state; Damaged.
+    which need the model, or has a state; Damaged, RunFailed.
     """
     recorded = {e["global_step"]: e for e in read_run_events(folder).entries if e["event"] == "step"}
     entries = read_step_entries(step_file(folder / "journal", step))
@@ -47,9 +48,17 @@ def replay_credit(graph: Graph, folder: Path, step: int) -> Replayed:
         )
     assert phase.sampler is not None
     sampler = phase.sampler.component
-    groups = tuple(group for _, group in sorted(entries.groups.items()))
-    kept = tuple(g for g in groups if all(f.component.keep(g) for f in phase.filters))
-    batch = Step(phase.id, entries.header["step"], step, kept, sampler.temperature, sampler.max_new_tokens)
+    groups = [as_recorded(group, phase) for _, group in sorted(entries.groups.items())]
+    kept = tuple(g for g in groups if all(keeps(f, g) for f in phase.filters))
+    batch = Step(
+        phase.id,
+        entries.header["step"],
+        step,
+        kept,
+        sampler.temperature,
+        sampler.max_new_tokens,
+        part_names=part_names(phase.rewards),
+    )
     minibatches = split_batch(batch, phase.objective.component, _NoVectors(), phase.updates_per_batch)
     same = credit_check(minibatches) == recorded[step]["hashes"]["credit"]
     return Replayed(step, phase.id, {"credit": same})
