@@ -40,10 +40,12 @@ from prerl_spec.registry.component_state import (
 from prerl_spec.registry.kinds.stateful import Stateful
 from prerl_spec.registry.plugin_contract import PluginFault, check_declared_types
 from prerl_spec.testing.laws import check_objective
+from prerl_spec.testing.laws.advantage import check_advantage
 from prerl_spec.testing.laws.schedule import made_record
 from prerl_spec.testing.steps import made_step
 from tests.engine.runs import SPEC, Heard, steps_of, weights_at
 from tests.engine.steps import make_trainer, random_step, tiny_policy
+from tests.engine.test_ranks import launch
 
 PAGE = (Path(__file__).parents[2] / "docs" / "state.md").read_text(encoding="utf-8")
 CODE = "\n\n".join(re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL))
@@ -106,6 +108,7 @@ def test_a_credit_sees_the_state_of_its_own_component() -> None:
 
 
 def test_the_examples_obey_the_laws() -> None:
+    check_advantage(MovingBaseline(decay=0.5))
     check_objective(baseline(decay=0.5))
     check_objective(AdaptiveEntropy())
     check_objective(both())
@@ -297,3 +300,22 @@ def test_the_specs_of_the_page_are_valid(tmp_path: Path) -> None:
     for block in BLOCKS:
         (tmp_path / "spec.toml").write_text(head + 'schedule = { use = "fixed_steps", steps = 1 }\n' + block)
         compile_spec(tmp_path / "spec.toml", local_code=True)
+
+
+@pytest.mark.slow
+def test_two_processes_keep_the_states_and_the_teacher_of_one(tmp_path: Path) -> None:
+    text = TWO_PHASES.replace("spec = 1\n", 'spec = 1\ndistributed = { determinism = "invariant" }\n')
+    model = HEAD[HEAD.index("[model.config]") : HEAD.index("[data]")].replace("[model.config]\n", "")
+    config = ", ".join(line for line in model.splitlines() if line)
+    taught = f'{{ use = "distill", teacher = {{ use = "from_scratch", tokenizer = "data:corpus", config = {{ {config} }} }} }}'
+    text = text.replace("delta = 0.01 }]", f"delta = 0.01 }}, {taught}]")
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "state.py").write_text(CODE + LENGTH)
+        (tmp_path / name / "spec.toml").write_text(text)
+        command = ("prerl_spec", "run", "spec.toml", "--local-code")
+        launch(*command, cwd=tmp_path / name, processes=1 if name == "one" else 2)
+    one, two = (tmp_path / name / "runs" / "small" for name in ("one", "two"))
+    assert components_at(one, 5) == components_at(two, 5)
+    assert steps_of(one)[3]["metrics"]["teacher_kl"] != 0
+    assert all(torch.equal(weights_at(two, 5)[n], t) for n, t in weights_at(one, 5).items())

@@ -6,11 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from prerl_spec.needs import Batch, Need
+from prerl_spec.needs import Need
 from prerl_spec.registry.component import Component
+from prerl_spec.registry.component_state import first_batch
 from prerl_spec.registry.kinds.objective_parts import Advantage
 from prerl_spec.testing.laws.component import check_component
 from prerl_spec.testing.laws.objective import random_vectors
+from prerl_spec.testing.laws.stateful import check_states
 from prerl_spec.testing.steps import Result, made_step
 from prerl_spec.types import Array, Attempt, Group, Index, Outcome, Step
 
@@ -59,6 +61,7 @@ def check_advantage(component: Component) -> None:
     _check_equal_rewards(part)
     _check_rewards_moved(part, step)
     _check_sign(part, step)
+    check_states(component, step, lambda needs: known_for(part, step))
 
 
 def step_for(part: Advantage, results_PG: Sequence[Sequence[Result]], *, lengths: Sequence[int] | None = None) -> Step:
@@ -88,7 +91,7 @@ def earned(part: Advantage, step: Step, known: dict[Need, Array] | None = None) 
     known = known_for(part, step) if known is None else known
     try:
         with np.errstate(divide="raise", invalid="raise"):
-            value = part.advantage(Batch(step, known))
+            value = part.advantage(first_batch(part, step, lambda needs: known))
     except KeyError as error:
         raise AssertionError(
             f"advantage() reads {error}, which reads() does not name (nor consumes(), as `reward_part[NAME]`)"
