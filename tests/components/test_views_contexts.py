@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from prerl_components.objectives.gradient_objective import PolicyGradient
+from prerl_components.objectives.gradient_objective import GradientObjective
 from prerl_components.objectives.presets.group_relative import Grpo
 from prerl_components.objectives.presets.pretrain_space import MarginalNsr
 
@@ -60,10 +60,10 @@ def with_questions(step: Step, contexts: list[tuple[int, ...]]) -> Step:
     return replace(step, groups=tuple(groups))
 
 
-def model_gradient(objective: PolicyGradient, step: Step) -> torch.Tensor:
+def model_gradient(objective: GradientObjective, step: Step) -> torch.Tensor:
     """The gradient of all weights, each sample alone in an ordinary forward of a tiny Qwen3."""
     model: Any = tiny_model("qwen3").double()
-    view = objective.view
+    view = objective.point().view
     credit = objective.credit(step, {})
     for sample, attempt in enumerate(step.samples):
         tokens, index = step.tokens.of_samples([sample])

@@ -58,7 +58,8 @@ COMPLETE = ("tests/registry/test_complete_components.py",)
 TYPES = "prerl_spec/types.py"
 PASSK = "prerl_spec/statistics/pass_at_k.py"
 INTERVALS = "prerl_spec/statistics/intervals.py"
-OBJECTIVES = "components/prerl_components/objectives"
+COMPONENTS = "components/prerl_components"
+OBJECTIVES = f"{COMPONENTS}/objectives"
 SAMPLERS = "components/prerl_components/samplers"
 SCHEDULES = "components/prerl_components/schedules"
 FILTERS = "components/prerl_components/filters"
@@ -102,10 +103,10 @@ MUTANTS = (
     Mutant(
         "p05b",
         PHASE,
-        "                losses.append(self._accumulate(minibatch, needs, vectors.read(needs.terms, minibatch.samples)))\n",
+        "                known = vectors.read(needs.terms, minibatch.samples)\n",
         "                vectors._vectors.clear()\n"
         "                vectors.compute(samples_to_score(needs.terms, minibatches))\n"
-        "                losses.append(self._accumulate(minibatch, needs, vectors.read(needs.terms, minibatch.samples)))\n",
+        "                known = vectors.read(needs.terms, minibatch.samples)\n",
         "old log-probabilities are taken again before each update: the ratio is 1 for ever and no clip acts",
         REFERENCE,
     ),
@@ -175,9 +176,9 @@ MUTANTS = (
     ),
     Mutant(
         "p23",
-        PHASE,
-        "(torch.from_numpy(weight_n[where]).float().to(device) * terms).sum()",
-        "(torch.from_numpy(weight_n[where]).float().to(device) * terms).mean()",
+        "prerl_spec/engine/training/pass_loss.py",
+        "* terms[weighted]).sum()",
+        "* terms[weighted]).mean()",
         "a pass is averaged: what shares a pass changes the gradient",
         REFERENCE,
     ),
@@ -566,7 +567,7 @@ MUTANTS = (
     # --- objectives --------------------------------------------------------------------------------------------------------
     Mutant(
         "c01",
-        f"{OBJECTIVES}/arithmetic/surrogates.py",
+        f"{COMPONENTS}/surrogates/clipping.py",
         "torch.maximum(-advantage_n * rho_n,",
         "torch.minimum(-advantage_n * rho_n,",
         "the clip cuts losses and not gains",
@@ -574,7 +575,7 @@ MUTANTS = (
     ),
     Mutant(
         "c02",
-        f"{OBJECTIVES}/arithmetic/surrogates.py",
+        f"{COMPONENTS}/surrogates/clipping.py",
         "1.0 - clip_low, 1.0 + clip_high)",
         "1.0 - clip_low, 1.0 + clip_low)",
         "clip_high has no effect",
@@ -582,7 +583,7 @@ MUTANTS = (
     ),
     Mutant(
         "c03",
-        f"{OBJECTIVES}/arithmetic/surrogates.py",
+        f"{COMPONENTS}/surrogates/clipping.py",
         "torch.where(advantage_n < 0, torch.minimum(",
         "torch.where(advantage_n > 0, torch.minimum(",
         "the dual clip bounds the wrong sign",
@@ -590,42 +591,42 @@ MUTANTS = (
     ),
     Mutant(
         "c04",
-        f"{OBJECTIVES}/arithmetic/surrogates.py",
-        "ratio(trainer_logp_n.detach(), sampler_logp_n.detach())",
-        "ratio(trainer_logp_n, sampler_logp_n.detach())",
+        f"{COMPONENTS}/corrections/levels.py",
+        "trainer_n, sampler_n = trainer_n.detach(), sampler_n.detach()",
+        "trainer_n, sampler_n = trainer_n, sampler_n.detach()",
         "importance weights are differentiated",
         TERMS,
     ),
     Mutant(
         "c05",
-        f"{OBJECTIVES}/arithmetic/surrogates.py",
-        "ratio(trainer_logp_n.detach(), sampler_logp_n.detach())",
-        "ratio(sampler_logp_n.detach(), trainer_logp_n.detach())",
+        f"{COMPONENTS}/corrections/levels.py",
+        "return ratio(trainer_n, sampler_n)",
+        "return ratio(sampler_n, trainer_n)",
         "importance weights are upside down",
         (*TERMS, *REFERENCE),
     ),
     Mutant(
         "c06",
-        f"{OBJECTIVES}/arithmetic/surrogates.py",
-        "torch.where(weight_n <= cap,",
-        "torch.where(weight_n >= cap,",
+        f"{COMPONENTS}/corrections/mask.py",
+        "w_n.where(w_n <= self.cap,",
+        "w_n.where(w_n >= self.cap,",
         "the mask keeps what it should drop",
         TERMS,
     ),
     Mutant(
         "c07",
-        f"{OBJECTIVES}/arithmetic/advantages.py",
+        f"{COMPONENTS}/advantages/group_std.py",
         "np.std(reward_s, ddof=1)",
         "np.std(reward_s, ddof=0)",
         "the group's standard deviation is the biased one",
         (*CREDIT, *REFERENCE),
     ),
     Mutant(
-        "c08", f"{OBJECTIVES}/arithmetic/advantages.py", "STD_EPS = 1e-6", "STD_EPS = 1e-4", "another whitening", CREDIT
+        "c08", f"{COMPONENTS}/advantages/std_eps.py", "STD_EPS = 1e-6", "STD_EPS = 1e-4", "another whitening", CREDIT
     ),
     Mutant(
         "c09",
-        f"{OBJECTIVES}/arithmetic/advantages.py",
+        f"{COMPONENTS}/advantages/minus_one.py",
         "0.0, reward_S - 1.0)",
         "0.0, reward_S)",
         "right answers earn, wrong ones do not",
@@ -633,15 +634,15 @@ MUTANTS = (
     ),
     Mutant(
         "c10",
-        f"{OBJECTIVES}/arithmetic/advantages.py",
-        "np.where(np.abs(centred_s) <= rounding, 0.0, centred_s)",
-        "centred_s",
+        "prerl_spec/statistics/baselines.py",
+        "np.where(np.abs(difference_s) <= rounding, 0.0, difference_s)",
+        "difference_s",
         "rounding chooses who is trained",
         CREDIT,
     ),
     Mutant(
         "c11",
-        f"{OBJECTIVES}/arithmetic/aggregation.py",
+        f"{OBJECTIVES}/aggregation.py",
         "1.0 / max(num_tokens, 1)",
         "1.0 / max(tokens.num_tokens, 1)",
         "tokens outside the mask count in the denominator",
@@ -649,39 +650,39 @@ MUTANTS = (
     ),
     Mutant(
         "c12",
-        f"{OBJECTIVES}/arithmetic/aggregation.py",
-        "1.0 / (num_samples * length_s)",
-        "1.0 / (tokens.num_samples * length_s)",
+        f"{OBJECTIVES}/aggregation.py",
+        "np.maximum(num_samples * length_S, 1)",
+        "np.maximum(tokens.num_samples * length_S, 1)",
         "samples outside the mask count in the denominator",
         CREDIT,
     ),
     Mutant(
         "c13",
-        f"{OBJECTIVES}/arithmetic/aggregation.py",
+        f"{OBJECTIVES}/aggregation.py",
         "1.0 / (max(num_samples, 1) * max_new_tokens)",
-        "1.0 / (max(num_samples, 1) * length_s.max())",
+        "1.0 / (max(num_samples, 1) * length_S.max())",
         "the constant is the longest response",
         CREDIT,
     ),
     Mutant(
         "c14",
-        f"{OBJECTIVES}/arithmetic/aggregation.py",
-        "mask_S = mask_S & (tokens.length_S > 0)",
-        "mask_S = mask_S.copy()",
+        f"{OBJECTIVES}/aggregation.py",
+        "int((length_S > 0).sum())",
+        "tokens.num_samples",
         "an empty response is a sample",
         CREDIT,
     ),
     Mutant(
         "c15",
-        f"{OBJECTIVES}/policy_gradients/policy_gradient.py",
-        "np.where(advantage_N == 0.0, 0.0, self.coefficient * weight_N)",
-        "self.coefficient * weight_N",
+        f"{OBJECTIVES}/point.py",
+        "kept_N & (advantage_N != 0.0)",
+        "kept_N",
         "samples with nothing to teach go forward and carry weight",
         CREDIT,
     ),
     Mutant(
         "c16",
-        f"{OBJECTIVES}/policy_gradients/policy_gradient.py",
+        f"{OBJECTIVES}/point.py",
         'return self.unparsable == "mask" and',
         'return self.unparsable == "wrong" and',
         "unparsable responses are masked where they should count, and count where they should be masked",
@@ -689,15 +690,15 @@ MUTANTS = (
     ),
     Mutant(
         "c17",
-        f"{OBJECTIVES}/policy_gradients/policy_gradient.py",
-        "            _old_logp(logp, Conditional()),\n",
-        "            _old_logp(logp, self.view),\n",
+        f"{OBJECTIVES}/point.py",
+        "trainer_n = old_logp(logp, Conditional())\n        return",
+        "trainer_n = old_logp(logp, self.view)\n        return",
         "the importance weight of a marginal loss is taken in its own view",
         (*TERMS, *REFERENCE),
     ),
     Mutant(
         "c18",
-        f"{OBJECTIVES}/policy_gradients/policy_gradient.py",
+        f"{OBJECTIVES}/point.py",
         'logp[Need(view, "policy")].detach() if old is None',
         'logp[Need(view, "policy")] if old is None',
         "with one update a batch nothing has a gradient",
@@ -705,23 +706,23 @@ MUTANTS = (
     ),
     Mutant(
         "c19",
-        f"{OBJECTIVES}/policy_gradients/marginal.py",
-        "return advantage_S < 0",
-        "return advantage_S <= 0",
+        f"{OBJECTIVES}/point.py",
+        "(earned_N < 0) & (self.negative > 0)",
+        "(earned_N <= 0) & (self.negative > 0)",
         "samples at the group's mean count as negative ones",
         CREDIT,
     ),
     Mutant(
         "c20",
-        f"{OBJECTIVES}/policy_gradients/marginal.py",
-        "centre(np.where(selected_S, advantage_S, 0.0), trainable_S, step.group_S)",
-        "centre(advantage_S, trainable_S, step.group_S)",
+        f"{OBJECTIVES}/point.py",
+        "centred(advantage_N, weight_N, step)",
+        "centred(earned_N, weight_N, step)",
         "centring forgets the selection",
         CREDIT,
     ),
     Mutant(
         "c21",
-        f"{OBJECTIVES}/arithmetic/divergences.py",
+        f"{OBJECTIVES}/token_losses/divergences.py",
         "return torch.expm1(d_n) - d_n",
         "return torch.expm1(d_n) + d_n",
         "k3 is no distance",
@@ -729,7 +730,7 @@ MUTANTS = (
     ),
     Mutant(
         "c22",
-        f"{OBJECTIVES}/arithmetic/divergences.py",
+        f"{OBJECTIVES}/token_losses/divergences.py",
         "torch.clamp(reference_logp_n - logp_n,",
         "torch.clamp(logp_n - reference_logp_n,",
         "the penalty is that of the reverse direction",

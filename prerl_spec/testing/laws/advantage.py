@@ -91,7 +91,7 @@ def earned(part: Advantage, step: Step, known: dict[Need, Array] | None = None) 
     known = known_for(part, step) if known is None else known
     try:
         with np.errstate(divide="raise", invalid="raise"):
-            value = part.advantage(first_batch(part, step, lambda needs: known))
+            value = part.advantage(first_batch(part, step, lambda _: known))
     except KeyError as error:
         raise AssertionError(
             f"advantage() reads {error}, which reads() does not name (nor consumes(), as `reward_part[NAME]`)"

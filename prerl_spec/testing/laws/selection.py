@@ -47,7 +47,7 @@ def _keep(selection: Selection, step: Step, vectors: Vectors, advantage_N: Array
     known, given_N = {need: vector.copy() for need, vector in vectors.items()}, advantage_N.copy()
     try:
         with np.errstate(divide="raise", invalid="raise"):
-            kept_N = selection.keep(first_batch(selection, step, lambda needs: known), given_N)
+            kept_N = selection.keep(first_batch(selection, step, lambda _: known), given_N)
     except KeyError as error:
         raise AssertionError(f"keep() reads {error}, which reads() does not name") from error
     except (FloatingPointError, ZeroDivisionError) as error:
