@@ -71,6 +71,10 @@ SCHEDULES = "components/prerl_components/schedules"
 FILTERS = "components/prerl_components/filters"
 REWARDS = "components/prerl_components/rewards"
 OPTIMIZERS = "components/prerl_components/optimizers"
+PROBES = "components/prerl_components/probes"
+GRADIENT = "prerl_spec/engine/training/gradient.py"
+SEEN = "tests/engine/test_gradients_seen.py"
+COUNTS = "tests/components/test_probes_counts.py"
 
 REFERENCE = ("tests/engine/test_outside_reference.py",)
 ROLLOUTS = ("tests/engine/test_rollouts.py",)
@@ -126,8 +130,8 @@ MUTANTS = (
     Mutant(
         "p06",
         PHASE,
-        'needs.policy, temperature=minibatch.step.temperature, of="policy")',
-        'needs.policy, temperature=1.0, of="policy")',
+        "needs.policy, temperature=minibatch.step.temperature, of=self.counted_as)",
+        "needs.policy, temperature=1.0, of=self.counted_as)",
         "the policy is scored at temperature 1, whatever drew the batch",
         REFERENCE,
     ),
@@ -1623,6 +1627,106 @@ MUTANTS = (
         "            schedule=schedule,",
         "the state never leaves its beginning",
         ("tests/engine/test_component_state.py",),
+    ),
+    # --- probes: gradients that are looked at, the hooks around an update, what is counted -----------------------------
+    Mutant(
+        "g01",
+        GRADIENT,
+        "weight_N=np.where(kept_N, credit.weight_N, 0.0)",
+        "weight_N=credit.weight_N",
+        "the gradient of some samples is that of the whole step",
+        (f"{SEEN}::test_the_gradient_of_a_responses_log_likelihood_is_autograds",),
+    ),
+    Mutant(
+        "g02",
+        GRADIENT,
+        "        if self._sharded:\n            found = self._ranks.sum(found)\n",
+        "",
+        "inner products of sharded gradients are those of a rank's own shards",
+        (f"{SEEN}::test_two_ranks_see_what_one_process_sees",),
+    ),
+    Mutant(
+        "g03",
+        GRADIENT,
+        "    trainer.updater.forget_gradients()\n    layers",
+        "    layers",
+        "a gradient that was looked at stays behind and enters the update",
+        (
+            f"{SEEN}::test_looking_changes_no_weight_no_gradient_and_no_random_number",
+            f"{SEEN}::test_a_run_with_probes_has_the_same_weights_after_every_step_as_one_without",
+        ),
+    ),
+    Mutant(
+        "g04",
+        GRADIENT,
+        ", counted_as=COUNTED_AS)",
+        ")",
+        "a probe's gradients are counted as the update's",
+        ("tests/engine/test_forwards.py::test_so_do_the_steps_that_a_probe_of_gradients_measures",),
+    ),
+    Mutant(
+        "g05",
+        "prerl_spec/engine/training/watching.py",
+        "step.step % probe.every == 0",
+        "True",
+        "a probe of gradients measures every step, whatever `every` says",
+        (f"{SEEN}::test_hooks_are_called_around_the_updates_of_every_nth_step_that_has_samples",),
+    ),
+    Mutant(
+        "g06",
+        "prerl_spec/engine/run/phase_runner.py",
+        "                trained = self._trainer.train(step, states)\n                watched = watching.end()\n",
+        "                watched = watching.end()\n                trained = self._trainer.train(step, states)\n",
+        "a probe looks again before the update: nothing ever changes",
+        (f"{SEEN}::test_a_run_with_probes_has_the_same_weights_after_every_step_as_one_without",),
+    ),
+    Mutant(
+        "g07",
+        "prerl_spec/engine/policy/parameter_layers.py",
+        "isinstance(part, nn.Embedding)",
+        "False",
+        "embeddings are counted with the head",
+        (f"{SEEN}::test_every_family_has_embeddings_two_layers_and_a_head",),
+    ),
+    Mutant(
+        "g08",
+        "prerl_spec/compiler/planning/phase_plan.py",
+        "[(f, probe.every) for probe in watched",
+        "[(f, 1) for probe in watched",
+        "the plan prices a probe as if it measured every step",
+        ("tests/compiler/test_plan.py::test_what_a_probe_asks_of_the_model_is_priced_by_step_and_by_memory",),
+    ),
+    Mutant(
+        "g09",
+        f"{PROBES}/likelihoods.py",
+        "1.0 / length_N",
+        "1.0 / np.ones_like(length_N)",
+        "a gradient of the mean log-likelihood is that of the sum",
+        (f"{SEEN}::test_the_gradient_of_a_responses_log_likelihood_is_autograds",),
+    ),
+    Mutant(
+        "g10",
+        f"{PROBES}/gradient_alignment.py",
+        "dot / (free * given) ** 0.5",
+        "dot / (free * given)",
+        "the cosine is divided by squared norms",
+        (f"{COUNTS}::test_dot_cosine_and_share_negative_are_those_of_the_gradients",),
+    ),
+    Mutant(
+        "g11",
+        f"{PROBES}/pass_at_k.py",
+        "comb(n - c, k) / comb(n, k)",
+        "((n - c) / n) ** k",
+        "pass@k is the biased estimate 1 - (1 - c/n)^k",
+        (f"{COUNTS}::test_pass_at_k_is_the_share_of_all_choices_of_k_with_a_right_one",),
+    ),
+    Mutant(
+        "g12",
+        f"{PROBES}/solved.py",
+        "(*step.groups, *step.discarded)",
+        "step.groups",
+        "prompts that a filter drops are not counted as solved or unsolved",
+        (f"{COUNTS}::test_prompts_are_solved_always_sometimes_or_never",),
     ),
     # --- advantages, presets, and their laws ---------------------------------------------------------------------------
     Mutant(
