@@ -27,6 +27,10 @@ PACKING = "prerl_spec/engine/policy/packing.py"
 POLICY = "prerl_spec/engine/policy/policy.py"
 SCORING = "prerl_spec/engine/policy/forward.py"
 LOGPROBS = "prerl_spec/engine/policy/logprobs.py"
+TEACHERS = "prerl_spec/engine/policy/teachers.py"
+TEACHER_PLAN = "prerl_spec/compiler/planning/teacher_plan.py"
+STATES = "prerl_spec/registry/component_state.py"
+POSITION = "prerl_spec/engine/run/position.py"
 SOURCE = "prerl_spec/engine/batches/source.py"
 JUDGED = "prerl_spec/engine/batches/judged_groups.py"
 FAULTS = "prerl_spec/engine/author_faults.py"
@@ -1527,6 +1531,102 @@ MUTANTS = (
         "if True:",
         "a file system without locks is called a bug of ours",
         ("tests/compiler/test_runs.py",),
+    ),
+    Mutant(
+        "te01",
+        OBSERVING,
+        "self.teachers.of(of) if isinstance(of, Teacher) else self.policy",
+        "self.policy",
+        "the policy is its own teacher",
+        ("tests/engine/test_teacher.py",),
+    ),
+    Mutant(
+        "te02",
+        f"{OBJECTIVES}/token_losses/distillation.py",
+        "(teacher_logp_n - logp_n).detach()",
+        "teacher_logp_n - logp_n",
+        "the advantage is differentiated too",
+        ("tests/components/test_objectives_distill.py",),
+    ),
+    Mutant(
+        "te03",
+        f"{OBJECTIVES}/token_losses/distillation.py",
+        "return -advantage_n",
+        "return advantage_n",
+        "the policy flees from its teacher",
+        ("tests/components/test_objectives_distill.py",),
+    ),
+    Mutant(
+        "te04",
+        TEACHERS,
+        "(difference := vocabulary_difference(policy.codec, loaded.codec)) is not None",
+        "(difference := None) is not None",
+        "a teacher of another tokenizer scores ids that mean something else",
+        ("tests/engine/test_teacher.py",),
+    ),
+    Mutant(
+        "te05",
+        TEACHER_PLAN,
+        "difference is None, difference or",
+        "True, difference or",
+        "plan takes any local tokenizer for the policy's",
+        ("tests/compiler/test_teacher_plan.py",),
+    ),
+    Mutant(
+        "te06",
+        "prerl_spec/needs.py",
+        "[own.__module__, own.__qualname__, settings], sort",
+        "[own.__module__, own.__qualname__], sort",
+        "every teacher of a class is one and the same",
+        ("tests/components/test_objectives_distill.py",),
+    ),
+    Mutant(
+        "te07",
+        "prerl_spec/compiler/estimates/estimate.py",
+        "2 * one.num_parameters * one.scored",
+        "0 * one.scored",
+        "a teacher's forwards cost nothing in plan",
+        ("tests/compiler/test_teacher_plan.py",),
+    ),
+    Mutant(
+        "st01",
+        STATES,
+        "= states[place.path]\n    return by_part",
+        "= place.component.initial()\n    return by_part",
+        "a credit sees the first state for ever",
+        ("tests/engine/test_component_state.py",),
+    ),
+    Mutant(
+        "st02",
+        POSITION,
+        "None if states is None else from_json(states)",
+        "None",
+        "a resumed run has forgotten what its components remembered",
+        ("tests/engine/test_component_state.py",),
+    ),
+    Mutant(
+        "st03",
+        POSITION,
+        "            components=None,\n            lr_offset",
+        "            lr_offset",
+        "a phase begins with the last one's state",
+        ("tests/engine/test_component_state.py",),
+    ),
+    Mutant(
+        "st04",
+        STATES,
+        " and math.isfinite(number)",
+        "",
+        "a state may be NaN",
+        ("tests/engine/test_component_state.py",),
+    ),
+    Mutant(
+        "st05",
+        POSITION,
+        "            components=components,\n            schedule=schedule,",
+        "            schedule=schedule,",
+        "the state never leaves its beginning",
+        ("tests/engine/test_component_state.py",),
     ),
     # --- probes: gradients that are looked at, the hooks around an update, what is counted -----------------------------
     Mutant(

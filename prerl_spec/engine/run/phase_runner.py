@@ -92,7 +92,7 @@ class PhaseRunner:
             "weights": bits_check(self._session.policy, self._session.ranks),
         }
         record = _record(self.phase, step, trained, clock, metrics, scores)
-        components = states_after(objective, step, lambda needs: {n: trained.known[n] for n in needs}, record, states)
+        components = states_after(objective, step, trained.read, record, states, calling=blames)
         return Taken(record, cursor, components, hashes)
 
     def batch(self, at: Position) -> Step:

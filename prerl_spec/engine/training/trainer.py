@@ -4,7 +4,7 @@ The same for every algorithm. Components decide the rest: credit and loss terms 
 (schedule), the rollouts (sampler).
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 
@@ -46,6 +46,10 @@ class Trained:
     """What the objective measured per token, averaged over trained tokens: clip fractions, correction weights."""
     known: Mapping[Need, Array]
     """The vectors [N] that credits read."""
+
+    def read(self, needs: Iterable[Need]) -> dict[Need, Array]:
+        """Some of these vectors."""
+        return {need: self.known[need] for need in needs}
 
 
 @dataclass(frozen=True)
