@@ -31,9 +31,10 @@ FAMILIES: Mapping[str, str] = {
 }
 """Module of presets -> the one that is trained: of both signs where the family has one."""
 
-PRETRAIN = QUICKSTART[: QUICKSTART.index("[[evaluate]]")] + QUICKSTART[
-    QUICKSTART.index("[[phases]]") : QUICKSTART.index('[[phases]]\nid = "prune"')
-]
+PRETRAIN = (
+    QUICKSTART[: QUICKSTART.index("[[evaluate]]")]
+    + QUICKSTART[QUICKSTART.index("[[phases]]") : QUICKSTART.index('[[phases]]\nid = "prune"')]
+)
 TRAIN = """
 spec = 1
 run = {{ name = "learning", seed = {seed}, output_dir = "runs" }}

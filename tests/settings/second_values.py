@@ -4,8 +4,6 @@ What is not listed here is searched for among the values that the kit guesses (`
 that is not listed, or a setting of a listed one without a value, fails the test.
 """
 
-from typing import Any, NamedTuple
-
 from prerl_components.adapters.lora import Lora
 from prerl_components.models.hf_causal import HfCausal
 from prerl_components.objectives.presets.group_relative import Grpo
@@ -13,15 +11,8 @@ from prerl_components.objectives.token_losses.entropy import Entropy
 from prerl_components.objectives.token_losses.kl import Kl
 from prerl_components.verifiers.exact_match import ExactMatch
 
+from tests.settings.only import Only, Settings
 
-class Only(NamedTuple):
-    """A value that only other settings give a meaning."""
-
-    value: Any
-    beside: dict[str, Any]
-
-
-Settings = dict[str, Any]
 Name = tuple[str, str]
 
 TINY_QWEN3: Settings = {
@@ -135,6 +126,14 @@ SEEN_IN_BEHAVIOUR: dict[Name, tuple[Settings, Settings]] = {
     ("reward", "overlong_penalty"): ({"buffer": 4}, {"buffer": 2, "weight": 0.5, "name": "tail"}),
     ("reward", "format_bonus"): ({"weight": 0.5}, {"weight": 0.2, "name": "form"}),
     ("reward", "length_penalty"): ({"weight": 0.5}, {"weight": 0.2, "name": "brevity"}),
+    ("probe", "entropy"): ({}, {}),
+    ("probe", "gradient_alignment"): (
+        {"samples": 2},
+        {"samples": 4, "prefix": "Q", "length": "sum", "batch": "off", "bands": 1},
+    ),
+    ("probe", "pass_at_k"): ({}, {"k": (3,)}),
+    ("probe", "reward_by_length"): ({}, {"bins": 2}),
+    ("probe", "solved"): ({}, {}),
     ("probe", "thoughts"): ({}, {}),
     ("probe", "response_length"): ({}, {}),
 }
@@ -169,8 +168,20 @@ SEEN_IN_A_RUN = {
         for use in ("fixed_steps", "reincarnate_after", "until_plateau")
         for setting in ("optimizer", "lr_schedule", "reference", "data")
     ),
-    ("probe", "thoughts", "every"),
-    ("probe", "response_length", "every"),
+    *(
+        ("probe", use, "every")
+        for use in (
+            *(
+                "entropy",
+                "gradient_alignment",
+                "pass_at_k",
+                "response_length",
+                "reward_by_length",
+                "solved",
+                "thoughts",
+            ),
+        )
+    ),
 }
 """Read by the engine: observed in small runs (test_every_setting.py; the reference in tests/engine/test_reference.py)."""
 
