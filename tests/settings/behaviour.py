@@ -23,6 +23,7 @@ from prerl_spec.registry.kinds.model import ModelSite
 from prerl_spec.registry.kinds.sampler import SamplerSite
 from prerl_spec.registry.kinds.watching import UpdateProbe
 from prerl_spec.registry.reward_base import part_name
+from prerl_spec.testing.laws.tiny_trainer import tiny_trainer
 from prerl_spec.testing.tiny import save_tiny, tiny_loaded
 from prerl_spec.text import render
 from prerl_spec.types import Request, StepRecord

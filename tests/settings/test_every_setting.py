@@ -22,6 +22,7 @@ from tests.compiler.specs import bent, written
 from tests.engine.runs import SPEC, start, steps_of
 from tests.settings.behaviour import OBSERVERS, write_tables
 from tests.settings.guessed_values import found_by_trying
+from tests.settings.only import Only
 from tests.settings.second_values import (
     DERIVED,
     SEEN_BY_THE_HUB,
