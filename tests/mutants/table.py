@@ -2015,6 +2015,6 @@ MUTANTS = (
         "> 1 + ROUNDING",
         "> 1",
         "rounding at a batch's first update counts as a bound of topr",
-        ("tests/product/test_off_policy.py",),
+        ("tests/components/test_surrogates.py",),
     ),
 )
