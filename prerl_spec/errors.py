@@ -118,6 +118,10 @@ class RunFailed(PrerlError):
     exit_code = 5
 
 
+class AuthorFault(RunFailed):
+    """A component of somebody's own raised an exception or returned what cannot be used (exit 5): the message names it."""
+
+
 class Damaged(RunFailed):
     """A file of a run is not what was written (exit 5): `file` is its path, the message names the place in it. `has_check`
     is False for a file that has no checksum at all: another program, or an earlier version, has written it."""

@@ -37,9 +37,11 @@ from prerl_spec.registry.part_bases import (
     coefficient_at,
     ratio_settings_without_effect,
 )
+from prerl_spec.registry.reward_base import RewardTerm
 from prerl_spec.registry.row_list import RowList
 from prerl_spec.registry.sampler_settings import SamplerSettings
 from prerl_spec.registry.schedule_base import Handover
+from prerl_spec.statistics.baselines import minus_mean, without_rounding
 from prerl_spec.text import Codec, eos_ids_of, question_text, template_fault
 from prerl_spec.types import (
     Array,
@@ -111,6 +113,7 @@ __all__ = [
     "Ramp",
     "Rendering",
     "Request",
+    "RewardTerm",
     "Row",
     "RowList",
     "RunFailed",
@@ -139,10 +142,12 @@ __all__ = [
     "count_json_lines",
     "decided_elsewhere",
     "eos_ids_of",
+    "minus_mean",
     "padded_embeddings",
     "question_text",
     "ratio_settings_without_effect",
     "read_json_lines",
     "template_fault",
     "text_fault",
+    "without_rounding",
 ]

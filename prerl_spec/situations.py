@@ -30,7 +30,8 @@ _NO_MEMORY = (
 )
 """What the C library, numpy, torch and CUDA say without raising MemoryError, in lower case."""
 
-_OURS = ("prerl_spec", "prerl_components")
+OURS = ("prerl_spec", "prerl_components")
+"""Our top-level packages."""
 
 
 @contextmanager
@@ -64,7 +65,7 @@ def not_written(what: str | os.PathLike[str], error: OSError, hint: str) -> Prer
     return kind(f"{os.fspath(what)} cannot be written: {reason}{place}", hint=hint)
 
 
-def _no_memory_left(error: BaseException) -> BaseException | None:
+def no_memory_left(error: BaseException) -> BaseException | None:
     """Of this exception and those it follows from, the first that says that a process or device has no memory left."""
     seen: set[int] = set()
     found: BaseException | None = error
@@ -95,7 +96,7 @@ def _memory_limit() -> str:
 
 def situation_of(error: BaseException) -> PrerlError | None:
     """The error to report for an exception that nothing has translated; None for a bug of ours."""
-    if (cause := _no_memory_left(error)) is not None:
+    if (cause := no_memory_left(error)) is not None:
         return EnvironmentUnmet(
             f"out of memory{_memory_limit()}: {_first_line(cause)}",
             hint="raise the limit, or free memory; `prerl-spec plan SPEC` estimates what a run needs",
@@ -103,7 +104,7 @@ def situation_of(error: BaseException) -> PrerlError | None:
     if (
         isinstance(error, ImportError)
         and not isinstance(error, ModuleNotFoundError)
-        and (error.name or "").split(".")[0] not in _OURS
+        and (error.name or "").split(".")[0] not in OURS
     ):
         package = f"the package that provides `{error.name}`" if error.name else "an installed package"
         return EnvironmentUnmet(
@@ -136,7 +137,7 @@ def as_run_failure() -> Iterator[None]:
         situation = situation_of(error)
         if situation is None:
             raise
-        less = "free memory, or lower tokens_per_pass or group_size" if _no_memory_left(error) else situation.hint
+        less = "free memory, or lower tokens_per_pass or group_size" if no_memory_left(error) else situation.hint
         raise RunFailed(
             situation.message, hint=f"{less}; then re-run the same command to resume from the last checkpoint"
         ) from error

@@ -6,7 +6,7 @@ update (sample after sample), n trained tokens of one pass. Log-probabilities ar
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
@@ -18,6 +18,8 @@ import numpy.typing as npt
 Array: TypeAlias = npt.NDArray[np.float64]
 Index: TypeAlias = npt.NDArray[np.int64]
 Stop = Literal["eos", "stop", "length", "document"]
+VERDICT_PART = "verdict"
+"""The part of a reward that is the verifier's score."""
 
 
 class Outcome(StrEnum):
@@ -73,7 +75,9 @@ class Segment:
 class Attempt:
     """One response to a prompt (or one document): its segments, text, stop reason, and later its verdict and reward.
 
-    `reward` is None until verified, and stays None for a timeout or an error (outside the group's mean and count).
+    `reward` is None until verified, and stays None for a timeout or an error (outside the group's mean and count). `parts`
+    are what it is the sum of, by name: {"verdict": 1.0, "overlong_penalty": -0.25}; empty where there is no reward, and for
+    one of several terms that an earlier version has journalled as their sum alone.
     """
 
     segments: tuple[Segment, ...]
@@ -81,6 +85,7 @@ class Attempt:
     stop: Stop
     verdict: Verdict | None = None
     reward: float | None = None
+    parts: Mapping[str, float] = field(default_factory=dict, hash=False)
 
     @cached_property
     def tokens(self) -> tuple[int, ...]:
@@ -99,12 +104,16 @@ class Attempt:
 
 @dataclass(frozen=True)
 class Group:
-    """The attempts at one prompt; `slot` is the prompt's index in the step, `refill` the refill round that sampled it."""
+    """The attempts at one prompt; `slot` is the prompt's index in the step, `refill` the refill round that sampled it.
+
+    `max_new_tokens` is the response budget that they were sampled under; 0 where nothing is sampled.
+    """
 
     slot: int
     prompt: Prompt
     attempts: tuple[Attempt, ...]
     refill: int = 0
+    max_new_tokens: int = 0
 
 
 @dataclass(frozen=True)
@@ -150,7 +159,8 @@ class Step:
     """One verified and rewarded batch, the same on every rank: the input of `credit`.
 
     `temperature` is the sampler's: all log-probabilities of the step are those of the tempered distribution.
-    `max_new_tokens` is the response budget (the constant L of the `constant` aggregation).
+    `max_new_tokens` is the response budget (the constant L of the `constant` aggregation). `part_names` are the parts of
+    each reward, "verdict" first.
     """
 
     phase: str
@@ -160,6 +170,7 @@ class Step:
     temperature: float = 1.0
     max_new_tokens: int = 0
     discarded: tuple[Group, ...] = field(default=(), repr=False)
+    part_names: tuple[str, ...] = (VERDICT_PART,)
 
     @property
     def index(self) -> int:
@@ -179,6 +190,23 @@ class Step:
     def reward_S(self) -> Array:
         """[S], NaN where there is no reward (timeout, error, a document)."""
         return np.array([np.nan if a.reward is None else a.reward for a in self.samples], dtype=np.float64)
+
+    def scored_groups(self) -> Iterator[tuple[Index, Array]]:
+        """For each group, the indices in S of its scored samples, and their rewards. Groups with fewer than two of them
+        are left out: they have nothing to compare."""
+        scored_S = ~np.isnan(self.reward_S)
+        for group in range(len(self.groups)):
+            mine = np.flatnonzero((self.group_S == group) & scored_S)
+            if len(mine) > 1:
+                yield mine, self.reward_S[mine]
+
+    @cached_property
+    def parts_S(self) -> Mapping[str, Array]:
+        """Each part of the rewards by name, [S]: NaN where there is no reward, like `reward_S`, which is their sum."""
+        return {
+            name: np.array([a.parts.get(name, np.nan) for a in self.samples], dtype=np.float64)
+            for name in self.part_names
+        }
 
     @cached_property
     def tokens(self) -> Tokens:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from prerl_spec.compiler.resolve.resolve import resolve_text
-from prerl_spec.registry.entry_points import Entry
+from prerl_spec.registry.entry_points import Entry, installed
 from prerl_spec.registry.local import local_entries
 from prerl_spec.testing.conformance.check import check_entry
 from tests.language.cases import BASE
@@ -43,6 +43,13 @@ def test_each_example_passes_the_kit(entries: dict[str, Entry], name: str) -> No
     findings = list(check_entry(entries[name]))
     assert [f for f in findings if f.state == "broken"] == []
     assert "laws" in {f.check for f in findings if f.state == "held"}
+
+
+def test_every_built_in_reward_and_filter_stands_in_its_table() -> None:
+    for kind in ("reward", "filter"):
+        (table,) = re.findall(rf"^\| {kind} \|.*\n((?:\|.*\n)+)", PAGE, re.MULTILINE)
+        listed = re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)
+        assert sorted(listed) == [e.name for e in installed().entries if e.is_own and e.kind == kind]
 
 
 @pytest.fixture

@@ -31,7 +31,7 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("compare",),
     ),
     "prerl_spec.engine": (
-        ("processes",),
+        ("author_faults", "processes"),
         ("policy", "record"),
         ("batches", "training"),
         ("run",),
@@ -48,6 +48,7 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
             "evaluator_settings",
             "kind_protocols",
             "objective_base",
+            "reward_base",
             "sampler_settings",
             "schedule_base",
             "settings",

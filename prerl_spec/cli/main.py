@@ -13,7 +13,7 @@ from difflib import get_close_matches
 from prerl_spec import __version__
 
 # error_output and situations here, not where an error is printed: nothing can be imported once memory has run out.
-from prerl_spec.errors import PeerLost, PrerlError, SpecInvalid
+from prerl_spec.errors import AuthorFault, PeerLost, PrerlError, SpecInvalid
 from prerl_spec.language.secrets import without_tokens
 from prerl_spec.process.error_output import error_stream, lead_nowhere, print_error
 from prerl_spec.process.stop_signals import RESUME, Stopped, arrived, ended_by_signals
@@ -96,6 +96,8 @@ def _reporting_errors(argv: Sequence[str] | None) -> int:
             print_invalid(error, stream)
         return error.exit_code
     except PrerlError as error:
+        if with_traceback and isinstance(error, AuthorFault):
+            _print_traceback(error)
         _print_error(error.message, error.hint, error.code, consequence=isinstance(error, PeerLost))
         return error.exit_code
     except ModuleNotFoundError as error:
@@ -160,7 +162,9 @@ def _top_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"prerl-spec {__version__}")
-    parser.add_argument("--traceback", action="store_true", help="show the Python traceback of an internal error")
+    parser.add_argument(
+        "--traceback", action="store_true", help="show the Python traceback of an internal error, or of a component's"
+    )
     return parser
 
 

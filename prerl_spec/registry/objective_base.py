@@ -21,6 +21,8 @@ class OnePart(Component):
 
     kind = "objective"
     uses_rollouts: ClassVar[bool] = True
+    trains: ClassVar[bool] = True
+    """Whether it ever changes the policy: one that declares False has weight 0 everywhere, and needs no forward."""
 
     @property
     def min_group(self) -> int:

@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 class Advantage(Component):
     """What a sample, or a token, has earned: subclasses define `advantage(batch)`.
 
-    The class data state the laws that it obeys: `baseline` ("group", "batch": equal rewards there earn exactly 0),
+    The class data state the laws that it obeys: `baseline_over` ("group", "batch": equal rewards there earn exactly 0),
     `shift` (a constant added to every reward changes nothing), `scale` (the power of a factor on every reward).
     """
 
     kind = "advantage"
     per: ClassVar[Literal["sample", "token"]] = "sample"
-    baseline: ClassVar[Literal["group", "batch", "none"]] = "none"
+    baseline_over: ClassVar[Literal["group", "batch", "none"]] = "none"
     shift: ClassVar[bool] = False
     scale: ClassVar[Literal[0, 1] | None] = None
     sign: ClassVar[Literal["both", "positive", "negative"]] = "both"
@@ -37,7 +37,7 @@ class Advantage(Component):
 
     @property
     def min_group(self) -> int:
-        return 2 if self.baseline == "group" else 1
+        return 2 if self.baseline_over == "group" else 1
 
     def reads(self) -> frozenset[Need]:
         return frozenset()

@@ -14,7 +14,7 @@ import numpy as np
 
 from prerl_spec.errors import Damaged
 from prerl_spec.storage.frames import AnyArray, Frame, FrameFile, FrameKind, read_frames
-from prerl_spec.types import Attempt, Group, Outcome, Prompt, Segment, Verdict
+from prerl_spec.types import VERDICT_PART, Attempt, Group, Outcome, Prompt, Segment, Verdict
 
 SUFFIX = ".journal"
 
@@ -89,14 +89,16 @@ def group_frame(group: Group) -> Frame:
 
 
 def verdicts_frame(group: Group) -> Frame:
-    """A group's verdicts and rewards."""
+    """A group's verdicts and rewards, with the terms that rewards are the sum of, where there are any beside the score."""
     verdicts = [a.verdict for a in group.attempts if a.verdict is not None]
-    header = {
+    header: dict[str, Any] = {
         "refill": group.refill,
         "slot": group.slot,
         "verdicts": [[str(v.outcome), v.score, v.answer, v.detail] for v in verdicts],
         "rewards": [a.reward for a in group.attempts],
     }
+    if terms := [name for name in dict.fromkeys(n for a in group.attempts for n in a.parts) if name != VERDICT_PART]:
+        header["parts"] = {name: [a.parts.get(name) for a in group.attempts] for name in terms}
     return Frame(FrameKind.VERDICTS, header)
 
 
@@ -122,20 +124,32 @@ def documents_of(frame: Frame) -> tuple[int, list[tuple[str, int]]]:
     return frame.header["global_step"], [(names[name], row) for name, row in pairs]
 
 
-def with_verdicts(group: Group, verdicts: Sequence[Verdict], rewards: Sequence[float | None]) -> Group:
-    """The group with a verdict and a reward for each attempt."""
-    judged = zip(group.attempts, verdicts, rewards, strict=True)
-    return replace(group, attempts=tuple(replace(a, verdict=v, reward=r) for a, v, r in judged))
+def with_verdicts(
+    group: Group,
+    verdicts: Sequence[Verdict],
+    rewards: Sequence[float | None],
+    terms: Mapping[str, Sequence[float | None]] | None = None,
+) -> Group:
+    """The group with a verdict and a reward for each attempt; `terms` are what rewards are made of beside the score, by
+    name. A reward that is another number than its score, without terms, has no known parts."""
+    attempts = []
+    for number, (attempt, verdict, reward) in enumerate(zip(group.attempts, verdicts, rewards, strict=True)):
+        parts: dict[str, float] = {}
+        if reward is not None and verdict.score is not None and (terms is not None or reward == verdict.score):
+            found = {VERDICT_PART: verdict.score, **{name: values[number] for name, values in (terms or {}).items()}}
+            parts = {name: value for name, value in found.items() if value is not None}
+        attempts.append(replace(attempt, verdict=verdict, reward=reward, parts=parts))
+    return replace(group, attempts=tuple(attempts))
 
 
 def without_verdicts(group: Group) -> Group:
     """The group as it was sampled."""
-    return replace(group, attempts=tuple(replace(a, verdict=None, reward=None) for a in group.attempts))
+    return replace(group, attempts=tuple(replace(a, verdict=None, reward=None, parts={}) for a in group.attempts))
 
 
 def _judged(group: Group, header: Mapping[str, Any]) -> Group:
     verdicts = [Verdict(Outcome(outcome), *rest) for outcome, *rest in header["verdicts"]]
-    return with_verdicts(group, verdicts, header["rewards"])
+    return with_verdicts(group, verdicts, header["rewards"], header.get("parts"))
 
 
 def _segment_header(segment: Segment) -> list[Any]:

@@ -4,12 +4,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from prerl_spec.types import Attempt, Group, Outcome, Prompt, Segment, Step, Stop, Verdict
+from prerl_spec.types import VERDICT_PART, Attempt, Group, Outcome, Prompt, Segment, Step, Stop, Verdict
 
 Result = Outcome | float
 """An outcome, or a score in [0, 1] (1 is right, anything less is wrong)."""
 
 VOCABULARY = 64
+BUDGET = 8
+"""`max_new_tokens` of a step of responses."""
 
 
 def made_attempt(result: Result | None, ids: Sequence[int], logps: Sequence[float] | None = None) -> Attempt:
@@ -23,6 +25,7 @@ def made_attempt(result: Result | None, ids: Sequence[int], logps: Sequence[floa
         stop=stop,
         verdict=verdict,
         reward=None if verdict is None else verdict.score,
+        parts={} if verdict is None or verdict.score is None else {VERDICT_PART: verdict.score},
     )
 
 
@@ -44,8 +47,8 @@ def made_step(results_PG: Sequence[Sequence[Result]], *, seed: int = 0, lengths:
             ids = random.integers(0, VOCABULARY, size=next(left)).tolist()
             attempts.append(made_attempt(result, ids, random.uniform(-3, 0, size=len(ids)).tolist()))
         prompt = Prompt("train", slot, f"question {slot}", "1", context=(slot, slot + 1))
-        groups.append(Group(slot, prompt, tuple(attempts)))
-    return Step("phase", 1, 1, tuple(groups), max_new_tokens=8)
+        groups.append(Group(slot, prompt, tuple(attempts), max_new_tokens=BUDGET))
+    return Step("phase", 1, 1, tuple(groups), max_new_tokens=BUDGET)
 
 
 def made_documents(lengths: Sequence[int], *, seed: int = 0) -> Step:

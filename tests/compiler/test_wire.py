@@ -229,7 +229,7 @@ def test_a_port_that_a_term_requires_is_told_at_the_term_and_not_at_the_sum() ->
 def test_reward_terms_make_the_reward_a_scalar() -> None:
     text = bent((GRPO, '[phases.objective]\nuse = "acme.binary_only"\n'))
     assert found_in(text, registry()) == []
-    with_terms = text.replace("updates_per_batch = 2", 'updates_per_batch = 2\nrewards = ["acme.bonus", "acme.bonus"]')
+    with_terms = text.replace("updates_per_batch = 2", 'updates_per_batch = 2\nrewards = ["acme.bonus"]')
     (found,) = found_in(with_terms, registry())
     assert (found.code, under(with_terms, found)) == ("E0601", '"acme.binary_only"')
 

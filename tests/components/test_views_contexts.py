@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from prerl_components.objectives.gradient_objective import GradientObjective
 from prerl_components.objectives.presets.group_relative import Grpo
 from prerl_components.objectives.presets.pretrain_space import MarginalNsr
-from prerl_components.objectives.gradient_objective import GradientObjective
 
 from prerl_spec.sdk import Codec, Component, Conditional, EnvironmentUnmet, Group, Marginal, Need, Prefix, Prompt, Step
 from prerl_spec.testing.laws import check_view

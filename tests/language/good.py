@@ -78,6 +78,12 @@ TEXTS = {
         objective('use = "marginal_nsr", clip_low = 0.2, dual_clip = 10', UPDATES), objective('use = "marginal_psr", clip_high = 0.2', UPDATES), objective('use = "marginal_nsr", center = "group", clip_high = 0.2', UPDATES),
         objective('use = "weighted_sum", terms = [{ use = "grpo" }, { use = "kl", coefficient = 0.1, estimator = "k1" }, "entropy"]'), objective('use = "weighted_sum", terms = ["grpo", "kl"]', ("run.name", 'reference = "initial"\nrun.name')), short(*DOCUMENTS),
     ],
+    "Rewards and filters": [
+        top('rewards = [{ use = "overlong_penalty", buffer = 256 }, { use = "format_bonus", weight = 1 }, { use = "length_penalty", weight = 0.1, name = "brevity" }]'),
+        top('rewards = [{ use = "overlong_penalty", buffer = 256, weight = 2, name = "soft" }, { use = "overlong_penalty", buffer = 16 }]'),
+        top('filters = ["drop_truncated", { use = "max_length", tokens = 1023 }, { use = "difficulty_band", low = 0, high = 1 }, { use = "reward_spread", least = 0.1 }, { use = "mixed_groups", refill_rounds = 2 }]'),
+        short(('id = "a"', 'id = "a"\nrewards = [{ use = "format_bonus@1", weight = 0.1 }]\nfilters = ["drop_truncated"]')),
+    ],
     "Evaluation-only specs": [
         SCORED + 'evaluate = [{ use = "lm_eval", tasks = ["a"] }]\n', SCORED + 'verifier = "math_verify"\ndata.h = { use = "jsonl", path = "h" }\nevaluate = [{ use = "holdout", data = "h", at = ["base", "end"], every = "off", limit = 3 }]\n',
         SCORED + 'evaluate = [{ use = "lm_eval", tasks = ["a"], temperature = 0, top_p = 0.5, seed = 0, include = ["d"], data = { a = "l.jsonl" }, system = "s", chat = "off", num_fewshot = 0 }]\n',

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 
 POSITIVE, NATURAL, ABOVE_0, FROM_0, FRACTION, SHARE = "int >= 1", "int >= 0", "> 0", ">= 0", "[0, 1)", "(0, 1]"
-TRUTH, TEXT, TEXTS, TABLE = "true or false", "text", "list of texts", "handed on"
+CLOSED = "[0, 1]"
+TRUTH, TEXT, TEXTS, TABLE, WORD = "true or false", "text", "list of texts", "handed on", "[a-z][a-z0-9_]*"
 OFF_OR_POSITIVE, OFF_OR_ABOVE_1 = '"off" or int >= 1', '"off" or > 1'
 
 REFUSED: Mapping[str, Mapping[str, tuple[str, ...]]] = {
@@ -13,8 +14,10 @@ REFUSED: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     FROM_0: {"E0202": ("-0.5", "nan", "inf"), "E0201": ('"1"', "true")},
     FRACTION: {"E0202": ("1", "1.0", "-0.1"), "E0201": ('"0.1"', "true")},
     SHARE: {"E0202": ("0", "1.5", "-1"), "E0201": ('"1"', "true")},
+    CLOSED: {"E0202": ("-0.1", "1.5", "nan"), "E0201": ('"1"', "true")},
     TRUTH: {"E0201": ("1", "0", '"true"')},
     TEXT: {"E0201": ("5", "true", "1.5", '["x"]', "2024-01-01")},
+    WORD: {"E0202": ('""', '"Tail"', '"a b"', '"1st"'), "E0201": ("5", "true", '["x"]')},
     TEXTS: {"E0201": ('"x"', "5", "true")},
     TABLE: {"E0201": ("5", '["x"]', "true")},
     OFF_OR_POSITIVE: {"E0202": ("0", "-1"), "E0201": ("true", "2.0"), "E0207>off": ('"of"',)},
@@ -116,7 +119,14 @@ COMPONENTS: Mapping[tuple[str, str], Settings] = {
     ("schedule", "until_plateau"): {**_SCHEDULE, "metric": TEXT, "patience": POSITIVE},
     ("evaluator", "lm_eval"): {**_EVALUATOR, "include": TEXTS, "system": TEXT},
     ("evaluator", "holdout"): _EVALUATOR,
+    ("filter", "difficulty_band"): {"low": CLOSED, "high": CLOSED},
+    ("filter", "drop_truncated"): {},
+    ("filter", "max_length"): {"tokens": POSITIVE},
     ("filter", "mixed_groups"): {"refill_rounds": NATURAL},
+    ("filter", "reward_spread"): {"least": ABOVE_0},
+    ("reward", "format_bonus"): {"name": WORD, "weight": ABOVE_0},
+    ("reward", "length_penalty"): {"name": WORD, "weight": ABOVE_0},
+    ("reward", "overlong_penalty"): {"name": WORD, "weight": ABOVE_0, "buffer": POSITIVE},
     ("probe", "thoughts"): {"every": POSITIVE, "rules": ("seal",)},
     ("probe", "response_length"): {"every": POSITIVE},
     ("tracker", "wandb"): {"project": TEXT, "mode": ("offline", "online")},
@@ -132,6 +142,12 @@ REQUIRED: Mapping[str, Mapping[str, str]] = {
     "muon": {"lr": "1"},
     "fixed_steps": {"steps": "3"},
     "until_plateau": {"metric": '"reward_mean"', "patience": "2", "steps": "9"},
+    "difficulty_band": {"low": "0.2", "high": "0.8"},
+    "max_length": {"tokens": "100"},
+    "reward_spread": {"least": "0.1"},
+    "format_bonus": {"weight": "0.1"},
+    "length_penalty": {"weight": "0.1"},
+    "overlong_penalty": {"buffer": "9"},
     "lm_eval": {"tasks": '["a"]'},
     "holdout": {"data": '"train"'},
     "weighted_sum": {"terms": '["grpo"]'},

@@ -31,7 +31,13 @@ prompts_per_step = 8
 {objective}
 {schedule}
 """
-LISTS = {"evaluator": "evaluate", "filter": "filters", "probe": "probes", "tracker": "trackers"}
+LISTS = {
+    "evaluator": "evaluate",
+    "filter": "filters",
+    "probe": "probes",
+    "reward": "rewards",
+    "tracker": "trackers",
+}
 
 
 def spec_with(kind: str, use: str, settings: dict[str, str], *, mark: str = "") -> str:

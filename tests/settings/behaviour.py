@@ -21,6 +21,7 @@ from prerl_spec.errors import PrerlError
 from prerl_spec.needs import Need
 from prerl_spec.registry.kinds.model import ModelSite
 from prerl_spec.registry.kinds.sampler import SamplerSite
+from prerl_spec.registry.reward_base import part_name
 from prerl_spec.testing.steps import made_documents, made_step
 from prerl_spec.testing.tiny import byte_tokenizer, save_tiny, tiny_loaded
 from prerl_spec.text import Codec, render
@@ -152,6 +153,21 @@ def of_adapter(adapter: Any, folder: Path) -> Any:
     return [list(attached.parameters()), plain, dropped, [float(t.sum()) for _, t in access.tensors()]]
 
 
+def of_reward(reward: Any, folder: Path) -> Any:
+    """The name of its part, and its term for each scored response, some of them in the asked form."""
+    boxed = [
+        replace(g, attempts=tuple(replace(a, text=f"\\boxed{{{a.text}}}") for a in g.attempts)) for g in STEP.groups[:2]
+    ]
+    groups = (*boxed, *STEP.groups[2:])
+    terms = [reward.reward(a, g) for g in groups for a in g.attempts if a.reward is not None]
+    return [part_name("its_use", reward), terms]
+
+
+def of_filter(chosen: Any, folder: Path) -> Any:
+    """Which groups stay."""
+    return [chosen.keep(group) for group in STEP.groups]
+
+
 def of_view(view: Any, folder: Path) -> Any:
     return view.context(PROMPT, CODEC)
 
@@ -201,7 +217,8 @@ OBSERVERS: dict[str, Callable[[Any, Path], Any]] = {
     "view": of_view,
     "tracker": of_tracker,
     "evaluator": of_evaluator,
-    "filter": of_nothing,
+    "reward": of_reward,
+    "filter": of_filter,
     "probe": of_nothing,
 }
 

@@ -155,6 +155,13 @@ SEEN_IN_BEHAVIOUR: dict[Name, tuple[Settings, Settings]] = {
         },
     ),
     ("filter", "mixed_groups"): ({}, {}),
+    ("filter", "max_length"): ({"tokens": 3}, {"tokens": 8}),
+    ("filter", "drop_truncated"): ({}, {}),
+    ("filter", "difficulty_band"): ({"low": 0.25, "high": 0.75}, {"low": 0.4, "high": 0.3}),
+    ("filter", "reward_spread"): ({"least": 0.1}, {"least": 0.55}),
+    ("reward", "overlong_penalty"): ({"buffer": 4}, {"buffer": 2, "weight": 0.5, "name": "tail"}),
+    ("reward", "format_bonus"): ({"weight": 0.5}, {"weight": 0.2, "name": "form"}),
+    ("reward", "length_penalty"): ({"weight": 0.5}, {"weight": 0.2, "name": "brevity"}),
     ("probe", "thoughts"): ({}, {}),
     ("probe", "response_length"): ({}, {}),
 }

@@ -11,7 +11,7 @@ class MinusOne(Advantage):
     """A_i = r_i − 1: 0 for right samples, −1 for wrong ones, all-wrong groups included."""
 
     formula: ClassVar[str] = "r − 1"
-    source: ClassVar[str] = "the negative samples of arXiv:2506.01347"
+    source: ClassVar[str] = "the negative samples of NSR, arXiv:2506.01347, in its authors' code"
     sign: ClassVar[Literal["both", "positive", "negative"]] = "negative"
 
     def advantage(self, batch: Batch) -> Array:

@@ -14,7 +14,9 @@ class Signed(Advantage):
     """
 
     formula: ClassVar[str] = "+1 right, −1 wrong"
-    source: ClassVar[str] = "arXiv:2506.01347, eq. 1"
+    source: ClassVar[str] = "NSR, PSR and W-REINFORCE, arXiv:2506.01347, §2, eqs 1–3"
+    shift = True
+    scale = 0
 
     def advantage(self, batch: Batch) -> Array:
         """[S]."""

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from prerl_spec.sdk import Array, Step
+from prerl_spec.sdk import Array, Step, minus_mean
 
 
 def centred(advantage_N: Array, weight_N: Array, step: Step) -> Array:
@@ -17,11 +17,5 @@ def centred(advantage_N: Array, weight_N: Array, step: Step) -> Array:
     weight_S[tokens.sample_N], advantage_S[tokens.sample_N] = weight_N, advantage_N
     for group in range(len(step.groups)):
         mine = np.flatnonzero((step.group_S == group) & (weight_S > 0))
-        if not len(mine):
-            continue
-        mean = np.average(advantage_S[mine], weights=weight_S[mine])
-        value_s = advantage_S[mine] - mean
-        # Rounding errors must not become advantages: a group of equal ones has no signal.
-        rounding = len(mine) * np.finfo(np.float64).eps * np.abs(advantage_S[mine]).max()
-        advantage_S[mine] = np.where(np.abs(value_s) <= rounding, 0.0, value_s)
+        advantage_S[mine] = minus_mean(advantage_S[mine], weight_S[mine])
     return np.where(weight_N > 0, advantage_S[tokens.sample_N], 0.0)

@@ -6,16 +6,22 @@ from typing import Literal
 from prerl_spec.sdk import Code, Conflict, Place, Wiring
 
 
-def settings_of_the_other_sign(wiring: Wiring, trains: Literal["both", "negative", "positive"]) -> Iterator[Conflict]:
+def settings_of_the_other_sign(
+    wiring: Wiring,
+    trains: Literal["both", "negative", "positive"],
+    *,
+    by_score: bool = False,
+    instead: str = 'set center = "group", which trains both signs',
+) -> Iterator[Conflict]:
     """Settings that only act on samples of a sign that is never trained, with more than one update per batch.
 
     A < 0: the loss |A|·max(ρ, clip(ρ, 1−ε₋, 1+ε₊)) is |A|·ρ above 1 + ε₊, for any ε₊. A > 0: −A·min(ρ, clip(ρ)) is
     −A·ρ below 1 − ε₋, and the dual clip needs A < 0. An unparsable response has reward 0, the lowest score of a
-    verifier, so its A is never positive; with further reward terms it can be.
+    verifier, so its A is never positive; with further reward terms it can be, unless the sign is `by_score` alone.
     """
     idle: dict[str, tuple[str, ...]] = {"both": (), "negative": ("clip_high",), "positive": ("clip_low", "dual_clip")}
     settings = idle[trains] if wiring.updates_per_batch > 1 else ()
-    if trains == "positive" and not wiring.has_rewards:
+    if trains == "positive" and (by_score or not wiring.has_rewards):
         settings = (*settings, "unparsable")
     for setting in settings:
         if setting in wiring.written:
@@ -23,7 +29,7 @@ def settings_of_the_other_sign(wiring: Wiring, trains: Literal["both", "negative
                 Code.NO_EFFECT,
                 f"`{setting}` has no effect: only samples with {trains} advantage are trained",
                 (Place("self", setting),),
-                help=f'remove {setting}, or set center = "group", which trains both signs',
+                help=f"remove {setting}, or {instead}",
             )
 
 

@@ -98,6 +98,7 @@ def _block(attempt: ShownAttempt) -> str:
         "response": attempt.text,
         "extracted": attempt.answer,
         "detail": attempt.detail or None,
+        "sum of": attempt.sum_of or None,
         "length": f"{attempt.num_tokens} tokens, ended by {attempt.stop}",
     }
     lines = [f"{name + ':':<10} {_hanging(value)}" for name, value in fields.items() if value is not None]

@@ -18,11 +18,15 @@ from prerl_spec.errors import Diagnostic, Label
 from prerl_spec.language.document import join_path
 from prerl_spec.registry.kinds.judging import Verifier
 from prerl_spec.registry.kinds.sampler import Sampler
+from prerl_spec.registry.reward_base import part_name
+from prerl_spec.types import VERDICT_PART
 
 ENGINE_PORTS = frozenset({"checkpoint"})
 """Ports that the engine provides in every run."""
 SAMPLER_PORTS = frozenset({"attempts", "logprobs[sampling]"})
 """Ports of the default sampler of evaluators, in a spec without a sampler."""
+PART = "reward_part"
+"""`reward_part[NAME]` is the port of what one term, or the verifier's score, contributes to the reward."""
 NARROWER = {"scalar": ("binary",)}
 
 
@@ -208,11 +212,14 @@ def _verdict_supplies(resolved: Resolved, roles: PhaseRoles) -> list[Supply]:
     if terms:
         common = frozenset("reward[scalar]" if _same_name(p, "reward") else p for p in common)
     name = ", ".join(dict.fromkeys(b.use for _, b in verifiers))
-    others = [
-        Supply(path, term.use, frozenset(p for p in term.component.provides() if not _same_name(p, "reward")))
-        for path, term in terms
-    ]
-    return [Supply(verifiers[0][0], name, common), *others]
+    score = frozenset({f"{PART}[{VERDICT_PART}]"})
+    return [Supply(verifiers[0][0], name, common | score), *(_term_supply(path, term) for path, term in terms)]
+
+
+def _term_supply(path: str, term: Built) -> Supply:
+    """A reward adds to the one reward of the phase, and provides its part of it."""
+    others = [p for p in term.component.provides() if not _same_name(p, "reward") and not _same_name(p, PART)]
+    return Supply(path, term.use, frozenset({*others, f"{PART}[{part_name(term.use, term.component)}]"}))
 
 
 def _verifiers(resolved: Resolved, roles: PhaseRoles) -> dict[str, Built]:

@@ -8,7 +8,7 @@ from itertools import zip_longest
 
 from prerl_spec.compiler.resolve.resolve import new_in_arm
 from prerl_spec.compiler.resolve.resolved import Resolved, in_file_order
-from prerl_spec.compiler.rules import component_rules, name_rules, phase_rules, port_rules, unused_rules
+from prerl_spec.compiler.rules import component_rules, name_rules, phase_rules, port_rules, reward_names, unused_rules
 from prerl_spec.compiler.rules.phase_roles import PhaseRoles, phase_roles
 from prerl_spec.compiler.rules.served import Served, served_data, served_model
 from prerl_spec.errors import Diagnostic
@@ -65,6 +65,7 @@ def _of_phase(resolved: Resolved, roles: PhaseRoles, following: PhaseRoles | Non
     yield from phase_rules.truncated_sampling(resolved, roles)
     yield from phase_rules.steps_that_are_not_known(resolved, roles)
     yield from phase_rules.inherited_moments(resolved, roles, following)
+    yield from reward_names.names_of_rewards(resolved, roles)
     yield from port_rules.unmatched_ports(resolved, roles)
 
 

@@ -5,21 +5,30 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-import numpy as np
-
 from prerl_spec.compiler.graph import Phase
 from prerl_spec.engine.batches.cursor import Cursor, draw_places, shares
 from prerl_spec.engine.batches.datasets import OpenDataSet
 from prerl_spec.engine.batches.journal import Journal, StepJournal
+from prerl_spec.engine.batches.judged_groups import keeps, rewarded, term_names, with_known_parts
 from prerl_spec.engine.batches.verifier_pool import Judge
 from prerl_spec.engine.processes.ranks import Ranks
 from prerl_spec.engine.processes.seeds import named_seed
 from prerl_spec.errors import RunFailed
 from prerl_spec.registry.kinds.judging import Verifier
 from prerl_spec.registry.kinds.sampler import OpenSampler, Sampler
-from prerl_spec.storage.journal_frames import with_verdicts
 from prerl_spec.text import Codec
-from prerl_spec.types import Attempt, Decoding, Generation, Group, Outcome, Request, Segment, Step, Verdict
+from prerl_spec.types import (
+    VERDICT_PART,
+    Attempt,
+    Decoding,
+    Generation,
+    Group,
+    Outcome,
+    Request,
+    Segment,
+    Step,
+    Verdict,
+)
 
 Timed = Callable[[str], Any]
 """`timed(stage)` is a context manager that adds to the stage's seconds."""
@@ -110,7 +119,7 @@ class Rollouts:
             groups = self._attempts(drawn, first, refill, global_step, recorded, timed)
             groups = self._verified(groups, recorded, timed)
             for group in groups:
-                (kept if all(f.component.keep(group) for f in self.phase.filters) else discarded).append(group)
+                (kept if all(keeps(f, group) for f in self.phase.filters) else discarded).append(group)
         if (faults := verifier_faults([*kept, *discarded])) is not None:
             recorded.record_rejection(faults)
             raise RunFailed(
@@ -120,7 +129,14 @@ class Rollouts:
             )
         sampler = self.phase.sampler.component
         batch = Step(
-            self.phase.id, step, global_step, tuple(kept), sampler.temperature, sampler.max_new_tokens, tuple(discarded)
+            self.phase.id,
+            step,
+            global_step,
+            tuple(kept),
+            sampler.temperature,
+            sampler.max_new_tokens,
+            tuple(discarded),
+            part_names=(VERDICT_PART, *term_names(self.phase.rewards)),
         )
         return batch, cursor
 
@@ -137,7 +153,9 @@ class Rollouts:
         assert sampler is not None
         slots = [first_slot + i for i in range(len(drawn))]
         prompts = [self.datasets[name].prompt(place) for name, place in drawn]
-        recorded = journal.same_prompts(refill, zip(slots, prompts, strict=True))
+        found = journal.same_prompts(refill, zip(slots, prompts, strict=True))
+        budget = sampler.max_new_tokens
+        recorded = {slot: replace(group, max_new_tokens=budget) for slot, group in found.items()}
         if len(recorded) == len(slots):
             return [recorded[slot] for slot in slots]
         mine = [i for i in range(len(drawn)) if slots[i] % self.ranks.size == self.ranks.rank]
@@ -154,7 +172,7 @@ class Rollouts:
                 requests, decoding_of(sampler), lambda done, total: self.tick("sample", done, total)
             )
         groups = [
-            Group(slots[i], prompts[i], tuple(attempt_of(g, self.codec) for g in generations), refill)
+            Group(slots[i], prompts[i], tuple(attempt_of(g, self.codec) for g in generations), refill, budget)
             for i, generations in zip(mine, results, strict=True)
         ]
         together = sorted(self.ranks.gather(groups), key=lambda g: g.slot)
@@ -171,7 +189,7 @@ class Rollouts:
         verified.sort(key=lambda g: g.slot)
         journal.record_verdicts(verified)
         by_slot = {g.slot: g for g in verified}
-        return [by_slot.get(g.slot, g) for g in groups]
+        return [by_slot.get(g.slot) or with_known_parts(g, self.phase.rewards) for g in groups]
 
     def _verify(self, groups: Sequence[Group]) -> list[Group]:
         """Adds verdicts and rewards to whole groups, with one call per verifier."""
@@ -181,7 +199,7 @@ class Rollouts:
             items = [(a.text, g.prompt.gold or "", a.stop == "length") for g in chosen for a in g.attempts]
             results = iter(self.judge(verifier, items))
             verdicts.update({g.slot: [next(results) for _ in g.attempts] for g in chosen})
-        return [self._rewarded(g, verdicts[g.slot]) for g in groups]
+        return [rewarded(g, verdicts[g.slot], self.phase.rewards) for g in groups]
 
     def _verifier(self, group: Group) -> Verifier:
         own = self.datasets[group.prompt.data].verifier
@@ -189,21 +207,6 @@ class Rollouts:
             return own
         assert self.phase.verifier is not None, "the compiler rejects a sampling phase without a verifier"
         return self.phase.verifier.component
-
-    def _rewarded(self, group: Group, verdicts: Sequence[Verdict]) -> Group:
-        judged = with_verdicts(group, verdicts, [v.score for v in verdicts])
-        rewards: list[float | None] = []
-        for attempt in judged.attempts:
-            reward = attempt.reward
-            if reward is not None:
-                reward += sum(r.component.reward(attempt, judged) for r in self.phase.rewards)
-                if not np.isfinite(reward):
-                    raise RunFailed(
-                        f"a reward of prompt {group.prompt.data}[{group.prompt.row}] is {reward}",
-                        hint="rewards must be finite numbers; the journal holds the response",
-                    )
-            rewards.append(reward)
-        return with_verdicts(group, verdicts, rewards)
 
 
 def draw(

@@ -15,7 +15,7 @@ from prerl_spec.views import Conditional
 
 
 def sampled_metrics(step: Step) -> dict[str, float]:
-    """Shares and means over all rollouts of a step, discarded groups included."""
+    """Shares and means over all rollouts of a step, discarded groups included; with `rewards`, of each part as well."""
     attempts = [a for g in (*step.groups, *step.discarded) for a in g.attempts]
     rewards = [a.reward for a in attempts if a.reward is not None]
     lengths = [len(a.tokens) for a in attempts]
@@ -29,6 +29,10 @@ def sampled_metrics(step: Step) -> dict[str, float]:
         "truncated": _share([a.stop == "length" for a in attempts]),
         "groups_discarded": float(len(step.discarded)),
     }
+    if len(step.part_names) > 1:
+        for name in step.part_names:
+            values = [a.parts[name] for a in attempts if name in a.parts]
+            metrics[f"reward_{name}"] = float(np.mean(values)) if values else 0.0
     entropies = [e for a in attempts for s in a.segments if s.entropies is not None for e in s.entropies]
     if entropies:
         metrics["entropy"] = float(np.mean(entropies))

@@ -41,7 +41,11 @@ class WarmedUp(Protocol):
 
 class Reward(Declared, Protocol):
     def reward(self, attempt: Attempt, group: Group) -> float:
-        """A term that is added to the verdict's score. Called for verified attempts only."""
+        """A term that is added to the verdict's score, a finite number. Called for attempts with a score only.
+
+        The group's attempts have their verdicts, and as yet the score alone as their reward; `group.max_new_tokens` is the
+        response budget. Pure, and independent of the order of the group's attempts.
+        """
         ...
 
 

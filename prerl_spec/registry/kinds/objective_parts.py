@@ -30,18 +30,23 @@ class Advantage(Declared, Protocol):
         ...
 
     @property
-    def baseline(self) -> Literal["group", "batch", "none"]:
-        """Over which samples the baseline is taken: equal rewards there earn exactly 0. "none": no baseline."""
+    def baseline_over(self) -> Literal["group", "batch", "none"]:
+        """The samples over which the baseline is taken: equal rewards there earn exactly 0. "none": no baseline."""
         ...
 
     @property
     def shift(self) -> bool:
-        """Whether adding a constant to every reward leaves the advantages unchanged."""
+        """Whether adding a constant to every reward (not to the verifier's score) leaves the advantages unchanged."""
         ...
 
     @property
     def scale(self) -> Literal[0, 1] | None:
         """The power with which advantages follow a positive factor on every reward; None if neither."""
+        ...
+
+    @property
+    def sign(self) -> Literal["both", "positive", "negative"]:
+        """The sign that its advantages can have, for a verifier's scores in [0, 1] without further reward terms."""
         ...
 
     def reads(self) -> frozenset[Need]:

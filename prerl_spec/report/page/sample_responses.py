@@ -41,6 +41,7 @@ def _details(attempt: ShownAttempt) -> Html:
         "extracted": attempt.answer,
         "detail": attempt.detail,
         "reward": None if attempt.reward is None else short(attempt.reward),
+        "sum of": attempt.sum_of,
         "length": f"{attempt.num_tokens} tokens, ended by {attempt.stop}",
     }
     pairs = [(tag("dt", k), tag("dd", v)) for k, v in facts.items() if v not in (None, "")]

@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from prerl_spec.report.formatting.scales import short
 from prerl_spec.storage.frames import first_frame
 from prerl_spec.storage.journal_frames import SUFFIX, read_step_entries
 from prerl_spec.types import Attempt, Group
@@ -29,7 +30,8 @@ class JournalStep:
 
 @dataclass(frozen=True)
 class ShownAttempt:
-    """One attempt; `slot` and `sample` locate it in its step, `num_tokens` includes EOS."""
+    """One attempt; `slot` and `sample` locate it in its step, `num_tokens` includes EOS. `parts` are what its reward is the
+    sum of, empty where an earlier version has recorded the sum alone."""
 
     slot: int
     sample: int
@@ -42,6 +44,15 @@ class ShownAttempt:
     answer: str | None = None
     detail: str = ""
     reward: float | None = None
+    parts: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def sum_of(self) -> str:
+        """The parts of a reward in words: "verdict 1, overlong_penalty -0.25"; "" for a reward that is the score."""
+        if self.reward is not None and not self.parts:
+            return "parts not recorded: written by an earlier version"
+        terms = self.parts if len(self.parts) > 1 else {}
+        return ", ".join(f"{name} {short(value)}" for name, value in terms.items())
 
 
 def journal_files(run: Path) -> dict[int, Path]:
@@ -103,6 +114,7 @@ def _shown(group: Group, sample: int, attempt: Attempt) -> ShownAttempt:
         stop=attempt.stop,
         num_tokens=len(attempt.tokens),
         reward=attempt.reward,
+        parts=attempt.parts,
     )
     verdict = attempt.verdict
     if verdict is None:

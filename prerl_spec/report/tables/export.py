@@ -35,9 +35,11 @@ SCHEMA = pyarrow.schema(
         ("answer", _TEXT),
         ("detail", _TEXT),
         ("reward", _REAL),
+        ("parts", pyarrow.list_(pyarrow.struct([("name", _TEXT), ("value", _REAL)]))),
     ]
 )
-"""Token ids, log-probabilities (nats, the sampler's) and entropies are one per token; None where the sampler gave none."""
+"""Token ids, log-probabilities (nats, the sampler's) and entropies are one per token; None where the sampler gave none.
+`parts` are what the reward is the sum of; None where there is none, or where an earlier version has recorded the sum alone."""
 
 
 def write_parquet(file: Path, steps: Sequence[Path], verdict: str | None = None) -> int:
@@ -90,6 +92,7 @@ def _row(header: Mapping[str, Any], group: Group, sample: int, attempt: Attempt)
         "answer": None if verdict is None else _valid(verdict.answer),
         "detail": None if verdict is None else _valid(verdict.detail),
         "reward": attempt.reward,
+        "parts": [{"name": name, "value": value} for name, value in attempt.parts.items()] or None,
     }
 
 

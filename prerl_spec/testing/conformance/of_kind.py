@@ -65,7 +65,7 @@ def _check_kind(component: Component, *, is_default: bool) -> None:
             laws.check_schedule(component, reward_mean=0.5)
         except RunFailed as error:
             raise NotTried(f"it reads a metric that the test does not measure: {error.message}") from error
-    elif kind in ("adapter", "objective", "optimizer", "filter", "reward", "probe"):
+    elif kind in ("adapter", "advantage", "objective", "ramp", "optimizer", "filter", "reward", "probe"):
         getattr(laws, f"check_{kind}")(component)
     else:
         laws.check_component(component)

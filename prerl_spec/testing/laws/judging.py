@@ -1,13 +1,14 @@
 """The laws of rewards, filters and verifiers: the same input yields the same result."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 from prerl_spec.registry.component import Component
 from prerl_spec.registry.kinds.judging import Filter, Reward, Verifier
 from prerl_spec.testing.laws.component import check_component
 from prerl_spec.testing.steps import made_step
-from prerl_spec.types import Group, Outcome
+from prerl_spec.types import Outcome
 
 _GROUPS = made_step(
     [
@@ -31,12 +32,12 @@ def check_filter(selection: Component) -> None:
     for group in _GROUPS:
         kept = chosen.keep(group)
         assert isinstance(kept, bool), f"keep() returns {kept!r}, not a bool"
-        turned = Group(group.slot, group.prompt, group.attempts[::-1])
+        turned = replace(group, attempts=group.attempts[::-1])
         assert chosen.keep(turned) is kept, "keep() depends on the order of the attempts"
 
 
 def check_reward(term: Component) -> None:
-    """A reward is a finite number, the same for the same attempt."""
+    """A reward is a finite number, the same for the same attempt, whatever the order of its group's attempts."""
     check_component(term)
     named: Any = term
     reward: Reward = named
@@ -46,6 +47,8 @@ def check_reward(term: Component) -> None:
                 value = reward.reward(attempt, group)
                 assert math.isfinite(value), f"reward() returns {value}, which is not finite"
                 assert reward.reward(attempt, group) == value, "reward() returns another value when called again"
+                turned = replace(group, attempts=group.attempts[::-1])
+                assert reward.reward(attempt, turned) == value, "reward() depends on the order of the attempts"
 
 
 def check_verifier(judge: Component, *, right: tuple[str, str], wrong: tuple[str, str]) -> None:

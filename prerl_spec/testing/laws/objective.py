@@ -43,7 +43,12 @@ def _check_part(part: Objective) -> None:
     assert part.parts() == (part,), "parts() of a part must be (part,)"
     assert part.min_group >= 1, f"min_group is {part.min_group}"
     assert part.scope in ("response", "all"), f"scope is {part.scope!r}"
-    assert any(n.of == "policy" for n in part.needs()), "no Need of the policy: nothing would be differentiated"
+    if not getattr(part, "trains", True):
+        _check_null(part)
+        return
+    assert any(n.of == "policy" for n in part.needs()), (
+        "no Need of the policy: nothing would be differentiated; an objective that never trains declares trains = False"
+    )
     assert all(n.of != "policy" for n in part.reads()), (
         "reads() names a Need of the policy: credit comes before the forward with gradient, and reads `old`"
     )
@@ -58,6 +63,13 @@ def _check_part(part: Objective) -> None:
         _check_unscored(part, step)
         if part.min_group > 1:
             _check_constant_rewards(part)
+
+
+def _check_null(part: Objective) -> None:
+    """What declares that it never trains has weight 0 on every token, and asks for no forward."""
+    assert not part.needs(), f"trains is False, and needs() asks for {sorted(map(str, part.needs()))}"
+    assert not _credit(part, _mixed_step(part)).weight_N.any(), "trains is False, and a token carries weight"
+    _check_degenerate(part)
 
 
 def _mixed_step(objective: Objective) -> Step:
