@@ -62,10 +62,19 @@ class Selection(Component):
 
 
 class Surrogate(Component):
-    """A per-token policy-gradient loss: subclasses define `loss`, and `bounded` if a bound can act."""
+    """A per-token policy-gradient loss: subclasses define `loss`, and `bounded` if a bound can act.
+
+    The class data state the laws that it obeys: `on_policy` (at ρ = 1 the gradient is "reinforce"'s −A ∇log π, or some
+    "other"), `gradient` ("stopped" where a factor is a stop-gradient, so that the gradient is not the derivative of the
+    value) and `unbounded`: what −A ∇log π is multiplied by where no bound acts, for A > 0 and for A < 0 ("one"; "ratio",
+    ρ of the token; "sequence" and "geometric", the product of the response's and its T-th root), None for anything else.
+    """
 
     kind = "surrogate"
     uses_ratio: ClassVar[bool] = True
+    on_policy: ClassVar[Literal["reinforce", "other"]] = "reinforce"
+    gradient: ClassVar[Literal["exact", "stopped"]] = "exact"
+    unbounded: ClassVar[tuple[objective_parts.Factor, objective_parts.Factor] | None] = None
     ratio_settings: ClassVar[tuple[str, ...]] = ()
     """Settings that act only where ρ differs from 1."""
 

@@ -6,20 +6,23 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
-from prerl_components.objectives.arithmetic.advantages import centre, group_mean, group_std, minus_one
-from prerl_components.objectives.arithmetic.aggregation import token_weights
-from prerl_components.objectives.policy_gradients.grpo import Grpo
-from prerl_components.objectives.policy_gradients.marginal import (
+from prerl_components.advantages.group_mean import GroupMean
+from prerl_components.advantages.group_std import GroupStd
+from prerl_components.advantages.minus_one import MinusOne
+from prerl_components.objectives.aggregation import token_weights
+from prerl_components.objectives.centring import centred
+from prerl_components.objectives.presets.flat import Preset
+from prerl_components.objectives.presets.group_relative import Grpo
+from prerl_components.objectives.presets.pretrain_space import (
     MarginalNsr,
     MarginalObjective,
     MarginalPg,
     MarginalPsr,
 )
-from prerl_components.objectives.policy_gradients.policy_gradient import PolicyGradient
 from prerl_components.objectives.token_losses.kl import Kl
 from prerl_components.objectives.token_losses.next_token import NextToken
 
-from prerl_spec.sdk import Credit, Outcome, Step
+from prerl_spec.sdk import Batch, Credit, Outcome, Step
 from prerl_spec.testing.steps import Result, made_documents, made_step
 
 UNPARSABLE, TIMEOUT, ERROR = Outcome.UNPARSABLE, Outcome.TIMEOUT, Outcome.ERROR
@@ -89,6 +92,15 @@ def test_centring_gives_both_signs_that_sum_to_zero_in_each_group() -> None:
     assert_allclose(weight, [1 / 18] * 7 + [0.0], rtol=1e-15)
 
 
+def test_centring_by_sequence_mean_makes_the_coefficients_on_log_probabilities_sum_to_zero() -> None:
+    """A token of a short response weighs more: the mean is weighted by 1/T_i, so that Σ wᵢA′ᵢ = 0, not Σ A′ᵢ."""
+    step = made_step([[1.0, 0.0]], lengths=[1, 3])
+    credit = MarginalPg(center="group", aggregation="sequence_mean").credit(step, {})
+    advantage, weight = per_sample(step, credit)
+    assert_allclose(weight, [1 / 2, 1 / 6], rtol=1e-15)
+    assert_allclose(advantage, [1 / 4, -3 / 4], rtol=1e-15)
+
+
 def test_a_masked_unparsable_response_counts_in_the_mean_but_is_not_trained() -> None:
     step = made_step([[1.0, 0.0, UNPARSABLE, UNPARSABLE]], lengths=[1, 1, 1, 1])
     advantage, weight = per_sample(step, MarginalPg(unparsable="mask").credit(step, {}))
@@ -104,19 +116,18 @@ def test_a_masked_unparsable_response_counts_in_the_mean_but_is_not_trained() ->
 @pytest.mark.parametrize(
     "objective", [Grpo(), MarginalPg(), MarginalNsr(), MarginalNsr(advantage="minus_one", center="group")]
 )
-def test_fewer_than_two_scored_attempts_are_no_group(objective: PolicyGradient, lone: list[Result]) -> None:
+def test_fewer_than_two_scored_attempts_are_no_group(objective: Preset, lone: list[Result]) -> None:
     credit = objective.credit(made_step([lone]), {})
     assert not credit.weight_N.any()
 
 
 def test_equal_rewards_earn_exactly_nothing_whatever_the_rounding() -> None:
     """0.1 + 0.1 + 0.1 over 3 is not 0.1: divided by a std near 0, the difference would train."""
-    reward_S = np.full(3, 0.1)
-    assert reward_S.mean() != 0.1
-    group_S = np.zeros(3, np.int64)
-    assert_array_equal(group_std(reward_S, group_S), 0.0)
-    assert_array_equal(group_mean(reward_S, group_S), 0.0)
-    assert_array_equal(centre(reward_S, np.ones(3, bool), group_S), 0.0)
+    step = made_step([[0.1, 0.1, 0.1]], lengths=[1, 1, 1])
+    assert step.reward_S.mean() != 0.1
+    for part in (GroupStd(), GroupMean()):
+        assert_array_equal(part.advantage(Batch(step)), 0.0)
+    assert_array_equal(centred(step.reward_S, np.ones(3), step), 0.0)
 
 
 def test_rounding_chooses_no_sign() -> None:
@@ -128,9 +139,9 @@ def test_rounding_chooses_no_sign() -> None:
 
 
 def test_unscored_samples_are_outside_mean_and_count() -> None:
-    reward_S, group_S = np.array([1.0, np.nan, 0.0, 0.0]), np.zeros(4, np.int64)
-    assert_allclose(group_mean(reward_S, group_S), [2 / 3, 0, -1 / 3, -1 / 3], rtol=1e-15)
-    assert_allclose(minus_one(reward_S), [0, 0, -1, -1], rtol=0)
+    batch = Batch(made_step([[1.0, TIMEOUT, 0.0, 0.0]]))
+    assert_allclose(GroupMean().advantage(batch), [2 / 3, 0, -1 / 3, -1 / 3], rtol=1e-15)
+    assert_allclose(MinusOne().advantage(batch), [0, 0, -1, -1], rtol=0)
 
 
 def test_each_aggregation_divides_by_what_it_names() -> None:
@@ -145,7 +156,7 @@ def test_each_aggregation_divides_by_what_it_names() -> None:
         "constant": ([1 / 60, 0, 1 / 60, 0, 0, 1 / 60, 0, 0], "samples of the update x max_new_tokens: 3 x 20"),
     }
     for aggregation, (weight, name) in expected.items():
-        weight_N, denominator = token_weights(aggregation, mask_S, tokens, 20)
+        weight_N, denominator = token_weights(aggregation, mask_S[tokens.sample_N], tokens, 20)
         assert_allclose(weight_N[start], weight, rtol=1e-15)
         assert denominator == name
 
@@ -164,7 +175,7 @@ def test_documents_all_train_and_a_penalty_weighs_every_scored_token() -> None:
     assert_allclose(credit.weight_N, [1 / 8] * 4 + [0, 0], rtol=1e-15)
 
 
-def loop_reference(objective: PolicyGradient, step: Step) -> list[tuple[float, float]]:
+def loop_reference(objective: Preset, step: Step) -> list[tuple[float, float]]:
     """(advantage, weight) of each sample by plain loops over groups and attempts, as method.md tells it."""
     rows: list[tuple[float, bool, int]] = []
     for group in step.groups:
@@ -196,7 +207,8 @@ def loop_reference(objective: PolicyGradient, step: Step) -> list[tuple[float, f
                 members = [row for row in found if row[1]]
                 for row in members:
                     row[0] = row[0] if keep(row[0]) else 0.0
-                middle = sum(row[0] for row in members) / max(1, len(members))
+                weights = [1 / row[2] if objective.aggregation == "sequence_mean" else 1.0 for row in members]
+                middle = sum(w * row[0] for w, row in zip(weights, members, strict=True)) / max(1e-9, sum(weights))
                 for row in found:
                     row[0] = row[0] - middle if row[1] and len(members) > 1 else 0.0
         rows += [(a, c, n) for a, c, n in found]
@@ -221,7 +233,7 @@ def test_credit_agrees_with_a_loop_over_groups_and_attempts(seed: int) -> None:
         for a, u in product(("token_mean", "sequence_mean", "constant"), ("wrong", "mask"))
     ]
     own = [{"advantage": a, "center": c} for a, c in product(("group_mean", "minus_one"), ("none", "group"))]
-    objectives: list[PolicyGradient] = [Grpo(**s) for s in shared]
+    objectives: list[Preset] = [Grpo(**s) for s in shared]
     objectives += [cls(**s, **o) for cls in (MarginalPg, MarginalNsr, MarginalPsr) for s in shared for o in own]
     for objective in objectives:
         advantage, weight = per_sample(step, objective.credit(step, {}))

@@ -4,9 +4,9 @@ from itertools import product
 from typing import Any
 
 import pytest
-from prerl_components.objectives.policy_gradients.grpo import Grpo
-from prerl_components.objectives.policy_gradients.marginal import MarginalNsr, MarginalPg, MarginalPsr
-from prerl_components.objectives.policy_gradients.policy_gradient import PolicyGradient
+from prerl_components.objectives.presets.flat import Preset
+from prerl_components.objectives.presets.group_relative import Grpo
+from prerl_components.objectives.presets.pretrain_space import MarginalNsr, MarginalPg, MarginalPsr
 from prerl_components.objectives.token_losses.entropy import Entropy
 from prerl_components.objectives.token_losses.kl import Kl
 from prerl_components.objectives.token_losses.next_token import NextToken
@@ -36,9 +36,7 @@ def test_every_setting_of_grpo_obeys_the_laws(settings: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(("cls", "own"), MARGINAL)
-def test_every_setting_of_the_marginal_objectives_obeys_the_laws(
-    cls: type[PolicyGradient], own: dict[str, Any]
-) -> None:
+def test_every_setting_of_the_marginal_objectives_obeys_the_laws(cls: type[Preset], own: dict[str, Any]) -> None:
     for settings in SHARED:
         check_objective(cls(**settings, **own))
 
@@ -74,7 +72,8 @@ def test_a_marginal_objective_with_importance_asks_for_conditional_log_probabili
 def test_a_sum_is_its_terms_however_deep() -> None:
     grpo, entropy, kl = Grpo(), Entropy(coefficient=0.1), Kl()
     deep = WeightedSum(terms=(WeightedSum(terms=(grpo, entropy)), kl))
-    assert deep.parts() == (grpo, entropy, kl)
+    as_grpo = {"aggregation": "sequence_mean"}
+    assert deep.parts() == (grpo, entropy.model_copy(update=as_grpo), kl.model_copy(update=as_grpo))
     assert deep.needs() == grpo.needs() | entropy.needs() | kl.needs()
     assert (deep.uses_rollouts, deep.scope, deep.min_group, deep.uses_ratio) == (True, "response", 2, True)
     assert deep.consumes() == {"reward[scalar]"}

@@ -4,13 +4,16 @@ import math
 
 import pytest
 import torch
-from prerl_components.objectives.arithmetic.divergences import kl_estimate
-from prerl_components.objectives.arithmetic.surrogates import clipped_surrogate, importance_weight, ratio
-from prerl_components.objectives.policy_gradients.grpo import Grpo
-from prerl_components.objectives.policy_gradients.marginal import MarginalNsr
+from prerl_components.corrections.mask import Mask
+from prerl_components.corrections.truncate import Truncate
+from prerl_components.objectives.log_ratios import ratio
+from prerl_components.objectives.presets.group_relative import Grpo
+from prerl_components.objectives.presets.pretrain_space import MarginalNsr
+from prerl_components.objectives.token_losses.divergences import kl_estimate
 from prerl_components.objectives.token_losses.entropy import Entropy
 from prerl_components.objectives.token_losses.kl import Kl
 from prerl_components.objectives.token_losses.next_token import NextToken
+from prerl_components.surrogates.clipping import clipped_surrogate
 from torch import Tensor
 from torch.testing import assert_close
 
@@ -68,8 +71,9 @@ def test_beyond_the_clip_a_sample_has_no_gradient_on_the_side_it_gains() -> None
 def test_importance_weights_are_cut_or_dropped_and_carry_no_gradient() -> None:
     trainer = nats(math.log(0.5), math.log(0.9), math.log(0.8)).requires_grad_()
     sampler = nats(math.log(0.25), math.log(0.1), math.log(0.8))
-    truncated = importance_weight(trainer, sampler, how="truncate", cap=2.0)
-    masked = importance_weight(trainer, sampler, how="mask", cap=2.0 + 1e-9)
+    tokens, advantage = made_step([[0.0]], lengths=[3]).tokens, nats(-1.0, -1.0, -1.0)
+    truncated = Truncate(cap=2.0).weight(trainer, sampler, advantage, tokens)
+    masked = Mask(cap=2.0 + 1e-9).weight(trainer, sampler, advantage, tokens)
     assert_close(truncated, nats(2.0, 2.0, 1.0), rtol=1e-12, atol=0)
     assert_close(masked, nats(2.0, 0.0, 1.0), rtol=1e-12, atol=0)
     assert not truncated.requires_grad

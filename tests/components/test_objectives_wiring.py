@@ -4,13 +4,13 @@ from typing import Any
 
 import pytest
 import torch
-from prerl_components.objectives.arithmetic.surrogates import clipped_surrogate
-from prerl_components.objectives.policy_gradients.grpo import Grpo
-from prerl_components.objectives.policy_gradients.marginal import MarginalNsr, MarginalPg, MarginalPsr
-from prerl_components.objectives.policy_gradients.policy_gradient import PolicyGradient
+from prerl_components.objectives.presets.flat import Preset
+from prerl_components.objectives.presets.group_relative import Grpo
+from prerl_components.objectives.presets.pretrain_space import MarginalNsr, MarginalPg, MarginalPsr
 from prerl_components.objectives.token_losses.kl import Kl
 from prerl_components.objectives.token_losses.next_token import NextToken
 from prerl_components.objectives.weighted_sum import WeightedSum
+from prerl_components.surrogates.clipping import clipped_surrogate
 
 from prerl_spec.sdk import Component, Place, Wiring
 
@@ -52,13 +52,13 @@ CLIPS = ("clip_low", "clip_high", "dual_clip")
     ids=["grpo", "pg", "nsr", "psr", "nsr-centred", "psr-centred"],
 )
 def test_a_clip_that_acts_on_a_sign_that_is_never_trained_has_no_effect(
-    objective: PolicyGradient, idle: tuple[str, ...]
+    objective: Preset, idle: tuple[str, ...]
 ) -> None:
     assert found(objective, updates_per_batch=4, written=CLIPS) == [("W0702", (Place("self", s),)) for s in idle]
 
 
 @pytest.mark.parametrize("objective", [MarginalNsr(), MarginalPsr()], ids=["nsr", "psr"])
-def test_settings_said_to_have_no_effect_change_neither_loss_nor_gradient(objective: PolicyGradient) -> None:
+def test_settings_said_to_have_no_effect_change_neither_loss_nor_gradient(objective: Preset) -> None:
     idle = [places[0].setting for _, places in found(objective, updates_per_batch=2, written=CLIPS)]
     sign = -1.0 if isinstance(objective, MarginalNsr) else 1.0
     advantage_n = sign * torch.rand(512, dtype=torch.float64).clamp(min=0.01)

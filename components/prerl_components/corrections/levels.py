@@ -21,3 +21,9 @@ def leveled_ratio(trainer_n: Tensor, sampler_n: Tensor, tokens: Tokens, level: L
     over_sample = sample_sums if level == "sequence" else sample_means
     log_w_S = over_sample(trainer_n - sampler_n, sample_n, tokens.num_samples)
     return torch.exp(log_ratio(log_w_S, torch.zeros_like(log_w_S)))[sample_n]
+
+
+def mean_gap(logp_n: Tensor, other_n: Tensor, tokens: Tokens) -> Tensor:
+    """[n] mean_t (log π − log π_other) of each token's sample, nats, detached and not clamped."""
+    sample_n = torch.from_numpy(tokens.sample_N).to(logp_n.device)
+    return sample_means(logp_n.detach() - other_n.detach(), sample_n, tokens.num_samples)[sample_n]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
@@ -14,9 +15,18 @@ if TYPE_CHECKING:
 
 
 class Mask(LeveledCorrection):
-    """w where w ≤ C, else 0: masked importance weights."""
+    """w where w ≤ C, else 0: masked importance weights. What is dropped still counts in the denominator."""
 
     formula: ClassVar[str] = "w · 1[w ≤ C], w = π_trainer/π_sampler"
+    source: ClassVar[str] = "masked importance sampling, as in the code of TRL"
+    peers: ClassVar[Mapping[str, str]] = {
+        "TRL": 'vllm_importance_sampling_mode "token_mask", "sequence_mask" (its default): cap 3.0',
+        "verl": "rollout_rs rejects instead: what it drops leaves the denominators too",
+    }
+    unlike: ClassVar[Mapping[str, str]] = {
+        "cap": "cap is 2: TRL's is 3",
+        "level": "level is token: TRL's default masks sequences",
+    }
 
     cap: float = Field(2.0, gt=0, description="maximum importance weight C; tokens above it get weight 0")
 

@@ -23,7 +23,13 @@ class Clip(Surrogate):
     source: ClassVar[str] = (
         "PPO, arXiv:1707.06347, eq. 7; clip-higher: arXiv:2503.14476; dual clip: arXiv:1912.09729, eq. 5"
     )
+    peers: ClassVar[Mapping[str, str]] = {
+        "TRL": 'loss_type "grpo", "dr_grpo", "dapo": epsilon 0.2, epsilon_high (= epsilon), delta (the dual clip, off)',
+        "verl": 'loss_mode "vanilla": clip_ratio_low and clip_ratio_high 0.2, clip_ratio_c 3.0 (the dual clip, always on)',
+    }
+    unlike: ClassVar[Mapping[str, str]] = {"dual_clip": "dual_clip is off, as in TRL; verl's is always on, at 3"}
     ratio_settings: ClassVar[tuple[str, ...]] = ("clip_low", "clip_high", "dual_clip")
+    unbounded = ("ratio", "ratio")
 
     clip_low: float = Field(0.2, ge=0, description="PPO lower clip ε₋: for A < 0, ratios below 1 − ε₋ get no gradient")
     clip_high: float = Field(0.2, ge=0, description="PPO upper clip ε₊: for A > 0, ratios above 1 + ε₊ get no gradient")

@@ -16,7 +16,9 @@ class Plain(Surrogate):
 
     formula: ClassVar[str] = "−A log π"
     source: ClassVar[str] = "REINFORCE, Williams 1992"
+    peers: ClassVar[Mapping[str, str]] = {"verl": 'loss_mode "gpg"'}
     uses_ratio: ClassVar[bool] = False
+    unbounded = ("one", "one")
 
     def loss(
         self, logp_n: Tensor, old_n: Tensor, advantage_n: Tensor, tokens: Tokens, more: Mapping[Need, Tensor]

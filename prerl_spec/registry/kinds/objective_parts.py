@@ -15,6 +15,9 @@ from prerl_spec.types import Array, Tokens
 if TYPE_CHECKING:
     from torch import Tensor
 
+Factor = Literal["one", "ratio", "sequence", "geometric"]
+"""What multiplies −A ∇log π: 1, ρ of the token, the product of ρ over its response, or the T-th root of that."""
+
 
 class Advantage(Declared, Protocol):
     """Turns the rewards of a step into advantages, once, before the step is split into updates."""
@@ -78,6 +81,21 @@ class Surrogate(Declared, Protocol):
     @property
     def uses_ratio(self) -> bool:
         """Whether it reads `old_n`."""
+        ...
+
+    @property
+    def on_policy(self) -> Literal["reinforce", "other"]:
+        """Whether the gradient at ρ = 1 is that of REINFORCE, −A ∇log π."""
+        ...
+
+    @property
+    def gradient(self) -> Literal["exact", "stopped"]:
+        """Whether a factor is a stop-gradient, so that the gradient is not the derivative of the value."""
+        ...
+
+    @property
+    def unbounded(self) -> tuple[Factor, Factor] | None:
+        """What multiplies −A ∇log π where no bound acts, for A > 0 and for A < 0; None: another function of ρ."""
         ...
 
     def needs(self, view: View) -> frozenset[Need]:

@@ -17,6 +17,11 @@ from prerl_spec.testing.tiny import byte_tokenizer, tiny_loaded
 from prerl_spec.text import Codec
 
 NUM_ROWS = 20
+OF_THEIR_OWN = (
+    *("adapter", "objective", "advantage", "selection", "surrogate", "correction", "ramp"),
+    *("optimizer", "filter", "reward", "probe"),
+)
+"""Kinds whose laws need nothing but the component."""
 
 
 class NotTried(Exception):
@@ -65,7 +70,7 @@ def _check_kind(component: Component, *, is_default: bool) -> None:
             laws.check_schedule(component, reward_mean=0.5)
         except RunFailed as error:
             raise NotTried(f"it reads a metric that the test does not measure: {error.message}") from error
-    elif kind in ("adapter", "advantage", "objective", "ramp", "optimizer", "filter", "reward", "probe"):
+    elif kind in OF_THEIR_OWN:
         getattr(laws, f"check_{kind}")(component)
     else:
         laws.check_component(component)

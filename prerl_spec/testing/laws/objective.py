@@ -1,6 +1,7 @@
 """The laws of objectives: weights before forwards, gradients that no packing changes, no gradient without a signal."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from prerl_spec.registry.component import Component
 from prerl_spec.registry.kinds.objective import Objective
 from prerl_spec.testing.laws.component import check_component
 from prerl_spec.testing.steps import Result, made_documents, made_step
-from prerl_spec.types import Array, Outcome, Step
+from prerl_spec.types import Array, Index, Outcome, Step
 
 TOLERANCE = 1e-12
 """In float64: sums of a few dozen terms of size 1, in another order."""
@@ -172,18 +173,18 @@ def _differentiated(need: Need, vectors: Mapping[Need, Any]) -> bool:
     return need._replace(of="policy") in vectors
 
 
+def reordered(step: Step) -> tuple[Step, Index]:
+    """The step with its groups, and the attempts of each, in reverse; and where each token of `step` stands there."""
+    flipped = replace(
+        step, groups=tuple(replace(g, attempts=g.attempts[::-1]) for g in reversed(step.groups)), discarded=()
+    )
+    _, index = flipped.tokens.of_samples(list(range(len(step.samples)))[::-1])
+    return flipped, index
+
+
 def _check_permutation(part: Objective, step: Step) -> None:
     """Reordering groups and attempts does not change a token's advantage and weight."""
-    flipped = Step(
-        step.phase,
-        step.step,
-        step.global_step,
-        tuple(type(g)(g.slot, g.prompt, g.attempts[::-1], g.refill) for g in reversed(step.groups)),
-        step.temperature,
-        step.max_new_tokens,
-    )
-    num_samples = len(step.samples)
-    _, index = flipped.tokens.of_samples(list(range(num_samples))[::-1])
+    flipped, index = reordered(step)
     vectors = random_vectors(part.reads(), step.tokens.num_tokens)
     moved = {need: np.empty_like(vector) for need, vector in vectors.items()}
     for need, vector in vectors.items():
