@@ -2,7 +2,7 @@
 
 import json
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from prerl_spec.compiler.past_runs.measured_times import Measured, phase_seconds
 from prerl_spec.compiler.plan import ComponentPlan, Cost, Example, Forward, PhasePlan
@@ -64,13 +64,17 @@ def _points(objective: ComponentPlan) -> Iterator[str]:
     already say it. Of a sum, the aggregations that its terms take from each other."""
     named = any(part.kind == "advantage" for part in objective.inner)
     if "advantage" in objective.expansion and not named:
-        words = [v if k in _FACTORS else f"{k} {v}" for k, v in objective.expansion.items()]
-        yield f"{objective.use} is {' x '.join(words)}"
+        yield f"{objective.use} is {point_text(objective.expansion)}"
     elif objective.expansion and not named:
         yield f"{objective.use}: " + ", ".join(f"{k} {v}" for k, v in objective.expansion.items())
     for term in objective.inner:
         if "advantage" in term.expansion:
             yield from _points(term)
+
+
+def point_text(expansion: Mapping[str, str]) -> str:
+    """A point of the policy-gradient product: `conditional x group_std x clip (…) x sequence_mean`."""
+    return " x ".join(value if part in _FACTORS else f"{part} {value}" for part, value in expansion.items())
 
 
 _FACTORS = ("view", "advantage", "surrogate", "aggregation")
