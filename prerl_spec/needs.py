@@ -1,8 +1,10 @@
 """What an objective reads of a batch and returns for it: per-token vectors in a view, and each token's credit. No torch."""
 
+import json
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple, Protocol
+from hashlib import sha256
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 
@@ -35,15 +37,43 @@ class View(Hashable, Protocol):
         ...
 
 
+class HasSettings(Protocol):
+    """A component, as far as it can be told apart from another one."""
+
+    def settings(self) -> dict[str, Any]: ...
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """A frozen model beside the policy, which a slot (kind model) of the objective that reads it holds.
+
+    Models of one class with equal settings are the same teacher and are loaded once. `name` is for plans and messages.
+    """
+
+    key: str
+    name: str = field(compare=False)
+
+    @classmethod
+    def of(cls, model: HasSettings) -> "Teacher":
+        """The teacher in a slot: `Need(Conditional(), Teacher.of(self.teacher))`."""
+        settings, own = model.settings(), type(model)
+        text = json.dumps([own.__module__, own.__qualname__, settings], sort_keys=True)
+        name = settings.get("name")
+        return cls(sha256(text.encode()).hexdigest()[:16], name if isinstance(name, str) else own.__name__)
+
+    def __str__(self) -> str:
+        return f"teacher {self.name}"
+
+
 class Need(NamedTuple):
     """A vector [N] that an objective reads: log-probabilities, or entropies, of the trained tokens in one view.
 
     of: "policy" (with gradient); without gradient: "old" (the policy before the batch's first update), "reference",
-    "sampler" (as recorded while sampling).
+    "sampler" (as recorded while sampling), a `Teacher`.
     """
 
     view: View
-    of: Literal["policy", "old", "reference", "sampler"] = "policy"
+    of: Literal["policy", "old", "reference", "sampler"] | Teacher = "policy"
     entropy: bool = False
 
 

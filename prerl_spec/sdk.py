@@ -3,7 +3,7 @@
 from prerl_spec.codes import Code
 from prerl_spec.errors import Diagnostic, EnvironmentUnmet, PrerlError, RunFailed, SpecInvalid
 from prerl_spec.json_lines import UnreadableLine, count_json_lines, read_json_lines, text_fault
-from prerl_spec.needs import Batch, Credit, Layout, Need, State, View
+from prerl_spec.needs import Batch, Credit, Layout, Need, State, Teacher, View
 from prerl_spec.registry.binary_verifier import BinaryVerifier
 from prerl_spec.registry.component import (
     API,
@@ -26,6 +26,7 @@ from prerl_spec.registry.kinds.judging import Verifier
 from prerl_spec.registry.kinds.model import AdaptedWeight, AttachedAdapter, LoadedModel, ModelSite, padded_embeddings
 from prerl_spec.registry.kinds.objective import Objective
 from prerl_spec.registry.kinds.sampler import OpenSampler, PolicyAccess, SamplerSite, ServedModel, ServerProcess
+from prerl_spec.registry.kinds.stateful import Stateful
 from prerl_spec.registry.objective_base import OnePart, OnePartObjective
 from prerl_spec.registry.part_bases import (
     Advantage,
@@ -129,9 +130,11 @@ __all__ = [
     "SpecInvalid",
     "SpecPath",
     "State",
+    "Stateful",
     "Step",
     "StepRecord",
     "Surrogate",
+    "Teacher",
     "Tokens",
     "UnreadableLine",
     "Verdict",

@@ -14,7 +14,12 @@ SOURCES = Sources.read()
 GRAPH = SOURCES.graph()
 
 ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
-    "prerl_components.objectives": (("arithmetic",), ("policy_gradients", "token_losses"), ("weighted_sum",)),
+    "prerl_components.objectives": (
+        ("aggregation", "centring", "log_ratios", "nothing", "wiring_rules"),
+        ("point",),
+        ("gradient_objective", "token_losses"),
+        ("policy_gradient", "presets", "weighted_sum"),
+    ),
     "prerl_components.samplers": (
         ("shared",),
         ("embedded", "vllm_engine"),
@@ -47,12 +52,15 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
             "entry_points",
             "evaluator_settings",
             "kind_protocols",
+            "nested_components",
             "objective_base",
+            "part_bases",
             "reward_base",
             "sampler_settings",
             "schedule_base",
             "settings",
         ),
+        ("component_state",),
         ("local", "plugin_contract"),
     ),
     "prerl_spec.report": (("formatting",), ("tables",), ("drawing",), ("page",), ("terminal",)),

@@ -33,11 +33,11 @@ MISTAKES = {
         "named.component.has_weights",
         '"Sampler" has no attribute "has_weights"',
     ),
-    "a credit asked for the vectors instead of the step": (
+    "a credit asked for the updates instead of the batch": (
         "engine/training/minibatch.py",
-        "part.credit(step, known)",
-        "part.credit(known, known)",
-        'Argument 1 to "credit" of "Objective" has incompatible type "Mapping',
+        "part.credits(batch, updates)",
+        "part.credits(updates, updates)",
+        'Argument 1 to "credits" of "Objective" has incompatible type "Sequence',
     ),
     "a misspelt method of an optimizer": (
         "engine/training/updater.py",

@@ -36,7 +36,7 @@ class Needs:
         return cls(
             policy,
             credit=_in_order(need for part in objective.parts() for need in part.reads()),
-            terms=tuple(n for n in every if n.of in ("reference", "sampler") or n in wanted),
+            terms=tuple(n for n in every if n.of != "policy" and (n.of != "old" or n in wanted)),
         )
 
     @property
@@ -66,4 +66,4 @@ def reads_from(objective: Objective, of: Literal["old", "reference", "sampler"])
 
 
 def _in_order(needs: Iterable[Need]) -> tuple[Need, ...]:
-    return tuple(sorted(frozenset(needs), key=lambda n: (n.of, n.view.name, repr(n.view), n.entropy)))
+    return tuple(sorted(frozenset(needs), key=lambda n: (str(n.of), repr(n.of), n.view.name, repr(n.view), n.entropy)))

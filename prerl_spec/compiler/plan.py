@@ -66,6 +66,8 @@ class Forward:
     samples: int
     context_tokens: int | None
     entropy: bool = False
+    teacher: str | None = None
+    """Key of the teacher that scores, None for the policy and its earlier weights."""
 
 
 @dataclass(frozen=True)
@@ -179,7 +181,9 @@ class EvaluatorPlan:
 class PrerequisitePlan:
     """A prerequisite of running the plan. `met` is None if only the run itself can determine it."""
 
-    what: Literal["package", "model", "dataset", "file", "gpu", "secret", "server", "part", "setting", "disk"]
+    what: Literal[
+        "package", "model", "dataset", "file", "gpu", "secret", "server", "part", "setting", "disk", "tokenizer"
+    ]
     name: str
     revision: str | None
     by: tuple[str, ...]

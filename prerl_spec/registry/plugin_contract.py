@@ -5,8 +5,11 @@ from contextlib import contextmanager
 from typing import Any, get_args
 
 from prerl_spec.codes import Code
+from prerl_spec.needs import Teacher
 from prerl_spec.registry.component import Component, Conflict, Fact, Prerequisite, Wiring
+from prerl_spec.registry.component_state import initial_states
 from prerl_spec.registry.entry_points import OWN_DISTRIBUTION, PluginFault, cause_of, normalized
+from prerl_spec.registry.nested_components import teachers_in
 
 
 def check_declared_types(component: Component, name: str, distribution: str) -> None:
@@ -25,6 +28,9 @@ def check_declared_types(component: Component, name: str, distribution: str) -> 
                 _expect(part.needs, frozenset, tuple)
                 _expect(part.reads, frozenset, tuple)
                 assert all(n.of != "policy" for n in part.reads()), "reads() names a Need of the policy; `old` is known"
+                named = {n.of for n in (*part.needs(), *part.reads()) if isinstance(n.of, Teacher)}
+                assert named <= teachers_in(part).keys(), "a Need names a Teacher that is in none of its slots"
+            initial_states(objective)
 
 
 def conflicts(component: Component, wiring: Wiring, name: str, distribution: str) -> list[Conflict]:

@@ -19,7 +19,6 @@ from prerl_components.advantages.signed import Signed
 from prerl_components.objectives.gradient_objective import GradientObjective
 from prerl_components.objectives.nothing import Nothing
 from prerl_components.objectives.policy_gradient import PolicyGradient
-from prerl_components.objectives.presets.flat import ClippedPreset
 from prerl_components.objectives.presets.group_relative import Dapo, DrGrpo, Grpo, LitePpo, MaxRl
 from prerl_components.objectives.presets.ppo import PpoClip, ReinforcePp
 from prerl_components.objectives.presets.pretrain_space import MarginalNsr, MarginalPg, MarginalPsr
@@ -119,11 +118,16 @@ def test_a_preset_says_what_it_computes_and_where_that_is_from(cls: type[Gradien
     assert cls.source
 
 
+CLIPS = {"clip_low", "clip_high", "dual_clip"}
+
+
 @pytest.mark.parametrize("cls", PRESETS, ids=lambda cls: cls.__name__)
-def test_only_a_preset_with_a_ratio_has_clip_settings(cls: type[GradientObjective]) -> None:
-    clips = {"clip_low", "clip_high", "dual_clip"} & cls.model_fields.keys()
-    assert clips == ({"clip_low", "clip_high", "dual_clip"} if cls().uses_ratio else set())
-    assert issubclass(cls, ClippedPreset) == cls().uses_ratio
+def test_a_preset_takes_only_what_its_parts_read(cls: type[GradientObjective]) -> None:
+    """Without a ratio nothing is clipped; where one sign is trained, what bounds the other is no setting."""
+    of_one_sign = {Nsr: CLIPS - {"clip_high"}, CwNsr: CLIPS - {"clip_high"}, Psr: {"clip_high"}}
+    assert CLIPS & cls.model_fields.keys() == of_one_sign.get(cls, CLIPS if cls().uses_ratio else set())
+    assert set(cls.ratio_settings) == CLIPS & cls.model_fields.keys()
+    assert ("unparsable" in cls.model_fields) == (cls is not Psr)  # it is never right
 
 
 def conflicts(objective: Component, *written: str, **wiring: Any) -> list[tuple[str, str]]:
@@ -131,14 +135,11 @@ def conflicts(objective: Component, *written: str, **wiring: Any) -> list[tuple[
     return [(c.code, place.setting) for c in found for place in c.places if place.owner == "self"]
 
 
-def test_a_setting_for_the_sign_that_a_preset_leaves_out_has_no_effect() -> None:
-    clips = ("clip_low", "clip_high", "dual_clip", "unparsable")
-    for objective in (Nsr(), CwNsr()):
-        assert conflicts(objective, *clips) == [("W0702", "clip_high")]
-    idle = [("W0702", "clip_low"), ("W0702", "dual_clip"), ("W0702", "unparsable")]
-    # Unlike with `marginal_psr`, reward terms do not lift an unparsable response: its sign is that of the score alone.
-    assert conflicts(Psr(), *clips) == conflicts(Psr(), *clips, has_rewards=True) == idle
-    assert conflicts(WReinforce(), *clips) == []
+def test_rewards_that_are_never_negative_meet_no_lower_clip() -> None:
+    assert conflicts(PpoClip(), *CLIPS, "unparsable") == [("W0702", "clip_low"), ("W0702", "dual_clip")]
+    assert conflicts(PpoClip(), *CLIPS, has_rewards=True) == []
+    for objective in (Nsr(), CwNsr(), Psr(), WReinforce(), ReinforcePp()):
+        assert conflicts(objective, *CLIPS, "unparsable") == []
 
 
 def test_whitening_with_a_baseline_is_what_asks_for_a_group() -> None:

@@ -75,9 +75,7 @@ def _cases() -> Iterable[Case]:
     yield case("marginal_psr", "marginal_psr", num_updates=4)
     yield case("nsr minus_one", Term("marginal_nsr", advantage="minus_one", unparsable="mask"), num_updates=4)
     yield case("nsr centred", Term("marginal_nsr", center="group", coefficient=0.5), num_updates=2, lr=8 * LR)
-    yield case(
-        "nsr centred by sample", Term("marginal_nsr", center="group", aggregation="sequence_mean"), num_updates=2
-    )
+    yield case("nsr centred by sample", Term("marginal_nsr", center="group", aggregation="sequence_mean"))
     yield case("pg centred, prefix", Term("marginal_pg", center="group", prefix="Q: ", aggregation="constant"))
     yield case("clip higher", Term("grpo", clip_low=0.1, clip_high=0.28, unparsable="mask"), num_updates=4)
     yield case("dual clip", Term("marginal_nsr", advantage="minus_one", dual_clip=1.05), num_updates=4)

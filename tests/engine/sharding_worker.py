@@ -8,6 +8,7 @@ import torch
 from prerl_components.adapters.lora import Lora
 from prerl_components.models.hf_causal import HfCausal
 from prerl_components.objectives.presets.group_relative import Grpo
+from prerl_components.objectives.token_losses.distill import Distill
 from prerl_components.objectives.token_losses.kl import Kl
 from prerl_components.objectives.weighted_sum import WeightedSum
 from prerl_components.optimizers.adamw import Adamw
@@ -19,12 +20,13 @@ from prerl_spec.engine.policy.decoder_layers import recompute_activations
 from prerl_spec.engine.policy.policy import Policy
 from prerl_spec.engine.policy.reference import reference_of
 from prerl_spec.engine.policy.sharding import is_sharded, on_main
+from prerl_spec.engine.policy.teachers import open_teachers
 from prerl_spec.engine.policy.weights import load_transformers, save_transformers, weights_hash, whole_weights
 from prerl_spec.engine.processes.ranks import Ranks
 from prerl_spec.engine.training.trainer import Trainer
 from prerl_spec.engine.training.updater import Updater
 from prerl_spec.registry.kinds.model import LoadedModel, ModelSite
-from prerl_spec.testing.tiny import save_tiny, tiny_config, tiny_loaded
+from prerl_spec.testing.tiny import Shape, save_tiny, tiny_config, tiny_loaded
 from tests.engine.steps import gradient_of, make_trainer, random_step, tiny_policy
 
 
@@ -105,6 +107,24 @@ def first_gradient(ranks: Ranks, policy: Policy, *, sharded: bool, recomputed: b
     return gradient_of(make_trainer(policy, Grpo(), ranks=ranks, tokens_per_pass=200), random_step(5, 4, seed=1))
 
 
+def distilled(ranks: Ranks, folder: Path, *, sharded: bool) -> torch.Tensor:
+    """The first gradient with two teachers, one of another family in float32 and one in bfloat16."""
+    families: tuple[Shape, ...] = ("llama", "qwen3")
+    ranks.main_does(lambda: [save_tiny(folder / shape, shape, seed=3) for shape in families], "two teachers")
+    in_float, in_half = (
+        Distill(teacher=HfCausal(name=str(folder / shape), dtype=dtype))
+        for shape, dtype in zip(families, ("float32", "bfloat16"), strict=True)
+    )
+    objective, policy = WeightedSum(terms=(in_float, in_half)), tiny_policy()
+    teachers = open_teachers(objective.parts(), policy, Path, seed=0)
+    if sharded:
+        policy.shard(ranks, {})
+        teachers.shard(ranks, {})
+    trainer = make_trainer(policy, objective, ranks=ranks, tokens_per_pass=200, teachers=teachers)
+    # Three groups on two ranks: one of them runs a pass without samples.
+    return gradient_of(trainer, random_step(3, 4, seed=1))
+
+
 def everything(ranks: Ranks, folder: Path, *, sharded: bool) -> dict[str, Any]:
     return {
         "adamw": updated(ranks, Adamw(lr=1e-3), sharded=sharded, folder=folder / "model"),
@@ -112,6 +132,7 @@ def everything(ranks: Ranks, folder: Path, *, sharded: bool) -> dict[str, Any]:
         "adapted": first_gradient(ranks, adapted_policy(folder / "base", ranks), sharded=sharded),
         "capped": first_gradient(ranks, capped_policy(), sharded=sharded),
         "recomputed": first_gradient(ranks, tiny_policy(), sharded=sharded, recomputed=True),
+        "distilled": distilled(ranks, folder, sharded=sharded),
     }
 
 
@@ -119,6 +140,7 @@ if __name__ == "__main__":
     ranks, folder = Ranks.start(), Path(sys.argv[1])
     found = everything(ranks, folder, sharded=True)
     found["size"] = ranks.size
+    found["distilled by replicas"] = distilled(ranks, folder, sharded=False)
     moments = ranks.gather([found["adamw"]["moments"]] if ranks.is_main else [])[0]
     found["reloaded"] = reloaded(ranks, folder / "model", moments)
     found["uneven"] = uneven(ranks)

@@ -12,6 +12,7 @@ from prerl_spec.engine.policy.packing import Pass, pack_shares
 from prerl_spec.engine.policy.policy import Policy
 from prerl_spec.engine.policy.reference import Reference
 from prerl_spec.engine.policy.sharding import whole
+from prerl_spec.engine.policy.teachers import NO_TEACHERS, Teachers
 from prerl_spec.engine.processes.ranks import Ranks
 from prerl_spec.engine.processes.work_split import Division
 from prerl_spec.engine.training.trainer import Trainer
@@ -63,12 +64,15 @@ def make_trainer(
     tokens_per_pass: int = 256,
     ranks: Ranks | None = None,
     reference: Reference | None = None,
+    teachers: Teachers = NO_TEACHERS,
 ) -> Trainer:
     from prerl_components.optimizers.adamw import Adamw
 
     ranks = ranks or Ranks.start()
     updater = Updater(optimizer or Adamw(lr=1e-3), policy.parameters(), ranks)
-    return Trainer(policy, updater, objective, updates_per_batch, tokens_per_pass, ranks, reference, lambda *_: None)
+    return Trainer(
+        policy, updater, objective, updates_per_batch, tokens_per_pass, ranks, reference, lambda *_: None, teachers
+    )
 
 
 def gradient_of(trainer: Trainer, step: Step) -> torch.Tensor:

@@ -54,18 +54,21 @@ def test_the_component_the_authors_line_and_the_cause_are_named() -> None:
     assert "fix `Ratio.reward`" in caught.value.hint
 
 
-def test_an_error_in_a_library_is_placed_at_the_authors_call() -> None:
+def test_an_error_in_a_library_is_placed_at_the_authors_call_of_it() -> None:
     class Shapes(Component):
         """Multiplies what does not fit."""
 
         kind = "reward"
 
         def reward(self, attempt: Attempt, group: Group) -> float:
+            return self.solved()
+
+        def solved(self) -> float:
             return float(np.linalg.solve(np.ones((2, 3)), np.ones(2)))
 
-    with pytest.raises(AuthorFault, match=r"Shapes\.reward") as caught, blames(Shapes(), "reward"):
+    with pytest.raises(AuthorFault, match=r"Shapes\.solved") as caught, blames(Shapes(), "reward"):
         Shapes().reward(STEP.samples[0], STEP.groups[0])
-    assert f"{__file__}:{_line_of(Shapes.reward, 'solve')}" in caught.value.message
+    assert f"{__file__}:{_line_of(Shapes.solved, 'np.linalg')}" in caught.value.message
 
 
 def test_a_need_that_was_not_declared_is_to_be_added_where_its_reader_declares() -> None:

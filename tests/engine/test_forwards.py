@@ -74,8 +74,8 @@ def counted(folder: Path, session: Session, spec: Compiled, **changed: object) -
     steps: list[Count] = []
     for _ in range(2):
         before = Counter(session.policy.forwards)
-        record, cursor, _ = opened.step(position, {})
-        position = position.after_step(record, cursor, {}, False)
+        record, cursor, components, _ = opened.step(position, {})
+        position = position.after_step(record, cursor, components, {}, False)
         steps.append(Counter(session.policy.forwards) - before)
     return steps
 

@@ -15,9 +15,10 @@ from prerl_spec.cli.main import main
 from prerl_spec.compiler.compile import compile_spec
 from prerl_spec.compiler.graph import Named, Phase
 from prerl_spec.engine.batches.judged_groups import rewarded, with_known_parts
+from prerl_spec.engine.inspect.replay_credit import replay_credit
 from prerl_spec.engine.training.metrics import sampled_metrics
 from prerl_spec.errors import AuthorFault, RunFailed
-from prerl_spec.sdk import Component
+from prerl_spec.sdk import Component, Conditional, Credit, Need, OnePartObjective
 from prerl_spec.storage.frames import Frame, FrameKind, append_frames
 from prerl_spec.storage.journal_frames import group_frame, read_step_entries, step_frame, verdicts_frame
 from prerl_spec.testing.steps import made_step
@@ -85,6 +86,21 @@ def test_a_reward_is_the_sum_of_its_parts_and_a_timeout_has_none() -> None:
     for attempt in (right, graded):
         score, *terms = attempt.parts.values()
         assert attempt.reward == score + sum(terms)
+
+
+def test_a_reward_is_asked_about_scored_attempts_only() -> None:
+    asked: list[Attempt] = []
+
+    class Asked(Component):
+        kind: ClassVar = "reward"
+
+        def reward(self, attempt: Attempt, group: Group) -> float:
+            assert [a.reward for a in group.attempts] == [1.0, 0.1, None], "as yet the score alone"
+            asked.append(attempt)
+            return 2.0
+
+    judged((Named("asked", Asked()), Named("asked_again", Asked())))
+    assert [a.verdict.outcome for a in asked if a.verdict] == [Outcome.RIGHT, Outcome.WRONG] * 2
 
 
 def test_without_rewards_the_verdict_is_the_reward() -> None:
@@ -313,6 +329,26 @@ def test_the_events_of_a_run_have_the_means_of_its_parts(whole: Path) -> None:
             parts = [a.parts[name] for a in attempts if a.reward is not None]
             assert event["metrics"][f"reward_{name}"] == pytest.approx(np.mean(parts), abs=1e-12)
     assert any(f.header.get("parts") for f in frames_of(whole, 1))
+
+
+def test_a_replay_of_the_credit_alone_sees_the_same_batch(whole: Path) -> None:
+    graph = compile_spec(whole.parents[1] / "spec.toml").graph
+    assert replay_credit(graph, whole, 2).equal == {"credit": True}
+    seen: list[Step] = []
+
+    class Looking(OnePartObjective):
+        def needs(self) -> frozenset[Need]:
+            return frozenset({Need(Conditional())})
+
+        def credit(self, step: Step, known: Any) -> Credit:
+            seen.append(step)
+            return Credit.nothing(step.tokens.num_tokens, "nothing")
+
+    looking = replace(graph, phases=(replace(graph.phases[0], objective=Named("looking", Looking())),))
+    replay_credit(looking, whole, 2)
+    (step,) = seen
+    assert list(step.parts_S) == ["verdict", "overlong_penalty", "brevity"]
+    assert {g.max_new_tokens for g in step.groups} == {step.max_new_tokens} == {16}
 
 
 def test_samples_and_its_export_show_the_parts(whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -28,6 +28,8 @@ POLICY = "prerl_spec/engine/policy/policy.py"
 SCORING = "prerl_spec/engine/policy/forward.py"
 LOGPROBS = "prerl_spec/engine/policy/logprobs.py"
 SOURCE = "prerl_spec/engine/batches/source.py"
+JUDGED = "prerl_spec/engine/batches/judged_groups.py"
+FAULTS = "prerl_spec/engine/author_faults.py"
 CURSOR = "prerl_spec/engine/batches/cursor.py"
 JOURNAL = "prerl_spec/engine/batches/journal.py"
 DISK = "prerl_spec/storage/disk.py"
@@ -52,10 +54,12 @@ COMPLETE = ("tests/registry/test_complete_components.py",)
 TYPES = "prerl_spec/types.py"
 PASSK = "prerl_spec/statistics/pass_at_k.py"
 INTERVALS = "prerl_spec/statistics/intervals.py"
-OBJECTIVES = "components/prerl_components/objectives"
+COMPONENTS = "components/prerl_components"
+OBJECTIVES = f"{COMPONENTS}/objectives"
 SAMPLERS = "components/prerl_components/samplers"
 SCHEDULES = "components/prerl_components/schedules"
 FILTERS = "components/prerl_components/filters"
+REWARDS = "components/prerl_components/rewards"
 OPTIMIZERS = "components/prerl_components/optimizers"
 
 REFERENCE = ("tests/engine/test_outside_reference.py",)
@@ -77,6 +81,11 @@ EMBEDDED = ("tests/components/test_samplers_embedded.py",)
 DRAW = ("tests/components/test_samplers_draw.py",)
 ENDS = ("tests/components/test_schedules_end.py",)
 GROUPS = ("tests/components/test_filters_mixed_groups.py",)
+WITHIN_BOUNDS = ("tests/components/test_filters_bounds.py",)
+ADDED = ("tests/components/test_rewards_terms.py",)
+PARTS = ("tests/engine/test_reward_parts.py",)
+BLAMED = ("tests/engine/test_author_faults.py",)
+REWARDED = ("tests/compiler/test_rewards.py",)
 STEPS = ("tests/components/test_optimizers_steps.py",)
 WIRE = ("tests/compiler/test_wire.py",)
 MEANING = ("tests/compiler/test_digest.py",)
@@ -90,10 +99,10 @@ MUTANTS = (
     Mutant(
         "p05b",
         PHASE,
-        "                losses.append(self._accumulate(minibatch, needs, vectors.read(needs.terms, minibatch.samples)))\n",
+        "                known = vectors.read(needs.terms, minibatch.samples)\n",
         "                vectors._vectors.clear()\n"
         "                vectors.compute(samples_to_score(needs.terms, minibatches))\n"
-        "                losses.append(self._accumulate(minibatch, needs, vectors.read(needs.terms, minibatch.samples)))\n",
+        "                known = vectors.read(needs.terms, minibatch.samples)\n",
         "old log-probabilities are taken again before each update: the ratio is 1 for ever and no clip acts",
         REFERENCE,
     ),
@@ -163,9 +172,9 @@ MUTANTS = (
     ),
     Mutant(
         "p23",
-        PHASE,
-        "(torch.from_numpy(weight_n[where]).float().to(device) * terms).sum()",
-        "(torch.from_numpy(weight_n[where]).float().to(device) * terms).mean()",
+        "prerl_spec/engine/training/pass_loss.py",
+        "* terms[weighted]).sum()",
+        "* terms[weighted]).mean()",
         "a pass is averaged: what shares a pass changes the gradient",
         REFERENCE,
     ),
@@ -316,17 +325,17 @@ MUTANTS = (
     ),
     Mutant(
         "n06",
-        SOURCE,
-        "judged = with_verdicts(group, verdicts, [v.score for v in verdicts])",
-        "judged = with_verdicts(group, verdicts, [v.score or 0.0 for v in verdicts])",
+        JUDGED,
+        "None if verdict.score is None else verdict.score + sum(",
+        "0.0 if verdict.score is None else verdict.score + sum(",
         "a timeout trains as a wrong answer",
         ROLLOUTS,
     ),
     Mutant(
         "n09",
         SOURCE,
-        "tuple(kept), sampler.temperature, sampler.max_new_tokens",
-        "tuple(kept), 1.0, sampler.max_new_tokens",
+        "tuple(kept),\n            sampler.temperature,",
+        "tuple(kept),\n            1.0,",
         "a step says temperature 1, whatever drew it",
         ROLLOUTS,
     ),
@@ -554,7 +563,7 @@ MUTANTS = (
     # --- objectives --------------------------------------------------------------------------------------------------------
     Mutant(
         "c01",
-        f"{OBJECTIVES}/arithmetic/surrogates.py",
+        f"{COMPONENTS}/surrogates/clipping.py",
         "torch.maximum(-advantage_n * rho_n,",
         "torch.minimum(-advantage_n * rho_n,",
         "the clip cuts losses and not gains",
@@ -562,7 +571,7 @@ MUTANTS = (
     ),
     Mutant(
         "c02",
-        f"{OBJECTIVES}/arithmetic/surrogates.py",
+        f"{COMPONENTS}/surrogates/clipping.py",
         "1.0 - clip_low, 1.0 + clip_high)",
         "1.0 - clip_low, 1.0 + clip_low)",
         "clip_high has no effect",
@@ -570,7 +579,7 @@ MUTANTS = (
     ),
     Mutant(
         "c03",
-        f"{OBJECTIVES}/arithmetic/surrogates.py",
+        f"{COMPONENTS}/surrogates/clipping.py",
         "torch.where(advantage_n < 0, torch.minimum(",
         "torch.where(advantage_n > 0, torch.minimum(",
         "the dual clip bounds the wrong sign",
@@ -578,42 +587,42 @@ MUTANTS = (
     ),
     Mutant(
         "c04",
-        f"{OBJECTIVES}/arithmetic/surrogates.py",
-        "ratio(trainer_logp_n.detach(), sampler_logp_n.detach())",
-        "ratio(trainer_logp_n, sampler_logp_n.detach())",
+        f"{COMPONENTS}/corrections/levels.py",
+        "trainer_n, sampler_n = trainer_n.detach(), sampler_n.detach()",
+        "trainer_n, sampler_n = trainer_n, sampler_n.detach()",
         "importance weights are differentiated",
         TERMS,
     ),
     Mutant(
         "c05",
-        f"{OBJECTIVES}/arithmetic/surrogates.py",
-        "ratio(trainer_logp_n.detach(), sampler_logp_n.detach())",
-        "ratio(sampler_logp_n.detach(), trainer_logp_n.detach())",
+        f"{COMPONENTS}/corrections/levels.py",
+        "return ratio(trainer_n, sampler_n)",
+        "return ratio(sampler_n, trainer_n)",
         "importance weights are upside down",
         (*TERMS, *REFERENCE),
     ),
     Mutant(
         "c06",
-        f"{OBJECTIVES}/arithmetic/surrogates.py",
-        "torch.where(weight_n <= cap,",
-        "torch.where(weight_n >= cap,",
+        f"{COMPONENTS}/corrections/mask.py",
+        "w_n.where(w_n <= self.cap,",
+        "w_n.where(w_n >= self.cap,",
         "the mask keeps what it should drop",
         TERMS,
     ),
     Mutant(
         "c07",
-        f"{OBJECTIVES}/arithmetic/advantages.py",
+        f"{COMPONENTS}/advantages/group_std.py",
         "np.std(reward_s, ddof=1)",
         "np.std(reward_s, ddof=0)",
         "the group's standard deviation is the biased one",
         (*CREDIT, *REFERENCE),
     ),
     Mutant(
-        "c08", f"{OBJECTIVES}/arithmetic/advantages.py", "STD_EPS = 1e-6", "STD_EPS = 1e-4", "another whitening", CREDIT
+        "c08", f"{COMPONENTS}/advantages/std_eps.py", "STD_EPS = 1e-6", "STD_EPS = 1e-4", "another whitening", CREDIT
     ),
     Mutant(
         "c09",
-        f"{OBJECTIVES}/arithmetic/advantages.py",
+        f"{COMPONENTS}/advantages/minus_one.py",
         "0.0, reward_S - 1.0)",
         "0.0, reward_S)",
         "right answers earn, wrong ones do not",
@@ -621,15 +630,15 @@ MUTANTS = (
     ),
     Mutant(
         "c10",
-        f"{OBJECTIVES}/arithmetic/advantages.py",
-        "np.where(np.abs(centred_s) <= rounding, 0.0, centred_s)",
-        "centred_s",
+        "prerl_spec/statistics/baselines.py",
+        "np.where(np.abs(difference_s) <= rounding, 0.0, difference_s)",
+        "difference_s",
         "rounding chooses who is trained",
         CREDIT,
     ),
     Mutant(
         "c11",
-        f"{OBJECTIVES}/arithmetic/aggregation.py",
+        f"{OBJECTIVES}/aggregation.py",
         "1.0 / max(num_tokens, 1)",
         "1.0 / max(tokens.num_tokens, 1)",
         "tokens outside the mask count in the denominator",
@@ -637,39 +646,39 @@ MUTANTS = (
     ),
     Mutant(
         "c12",
-        f"{OBJECTIVES}/arithmetic/aggregation.py",
-        "1.0 / (num_samples * length_s)",
-        "1.0 / (tokens.num_samples * length_s)",
+        f"{OBJECTIVES}/aggregation.py",
+        "np.maximum(num_samples * length_S, 1)",
+        "np.maximum(tokens.num_samples * length_S, 1)",
         "samples outside the mask count in the denominator",
         CREDIT,
     ),
     Mutant(
         "c13",
-        f"{OBJECTIVES}/arithmetic/aggregation.py",
+        f"{OBJECTIVES}/aggregation.py",
         "1.0 / (max(num_samples, 1) * max_new_tokens)",
-        "1.0 / (max(num_samples, 1) * length_s.max())",
+        "1.0 / (max(num_samples, 1) * length_S.max())",
         "the constant is the longest response",
         CREDIT,
     ),
     Mutant(
         "c14",
-        f"{OBJECTIVES}/arithmetic/aggregation.py",
-        "mask_S = mask_S & (tokens.length_S > 0)",
-        "mask_S = mask_S.copy()",
+        f"{OBJECTIVES}/aggregation.py",
+        "int((length_S > 0).sum())",
+        "tokens.num_samples",
         "an empty response is a sample",
         CREDIT,
     ),
     Mutant(
         "c15",
-        f"{OBJECTIVES}/policy_gradients/policy_gradient.py",
-        "np.where(advantage_N == 0.0, 0.0, self.coefficient * weight_N)",
-        "self.coefficient * weight_N",
+        f"{OBJECTIVES}/point.py",
+        "kept_N & (advantage_N != 0.0)",
+        "kept_N",
         "samples with nothing to teach go forward and carry weight",
         CREDIT,
     ),
     Mutant(
         "c16",
-        f"{OBJECTIVES}/policy_gradients/policy_gradient.py",
+        f"{OBJECTIVES}/point.py",
         'return self.unparsable == "mask" and',
         'return self.unparsable == "wrong" and',
         "unparsable responses are masked where they should count, and count where they should be masked",
@@ -677,15 +686,15 @@ MUTANTS = (
     ),
     Mutant(
         "c17",
-        f"{OBJECTIVES}/policy_gradients/policy_gradient.py",
-        "            _old_logp(logp, Conditional()),\n",
-        "            _old_logp(logp, self.view),\n",
+        f"{OBJECTIVES}/point.py",
+        "trainer_n = old_logp(logp, Conditional())\n        return",
+        "trainer_n = old_logp(logp, self.view)\n        return",
         "the importance weight of a marginal loss is taken in its own view",
         (*TERMS, *REFERENCE),
     ),
     Mutant(
         "c18",
-        f"{OBJECTIVES}/policy_gradients/policy_gradient.py",
+        f"{OBJECTIVES}/point.py",
         'logp[Need(view, "policy")].detach() if old is None',
         'logp[Need(view, "policy")] if old is None',
         "with one update a batch nothing has a gradient",
@@ -693,23 +702,23 @@ MUTANTS = (
     ),
     Mutant(
         "c19",
-        f"{OBJECTIVES}/policy_gradients/marginal.py",
-        "return advantage_S < 0",
-        "return advantage_S <= 0",
+        f"{OBJECTIVES}/point.py",
+        "(earned_N < 0) & (self.negative > 0)",
+        "(earned_N <= 0) & (self.negative > 0)",
         "samples at the group's mean count as negative ones",
         CREDIT,
     ),
     Mutant(
         "c20",
-        f"{OBJECTIVES}/policy_gradients/marginal.py",
-        "centre(np.where(selected_S, advantage_S, 0.0), trainable_S, step.group_S)",
-        "centre(advantage_S, trainable_S, step.group_S)",
+        f"{OBJECTIVES}/point.py",
+        "np.where(counted_N, advantage_N, 0.0)\n            weight_N",
+        "advantage_N\n            weight_N",
         "centring forgets the selection",
         CREDIT,
     ),
     Mutant(
         "c21",
-        f"{OBJECTIVES}/arithmetic/divergences.py",
+        f"{OBJECTIVES}/token_losses/divergences.py",
         "return torch.expm1(d_n) - d_n",
         "return torch.expm1(d_n) + d_n",
         "k3 is no distance",
@@ -717,7 +726,7 @@ MUTANTS = (
     ),
     Mutant(
         "c22",
-        f"{OBJECTIVES}/arithmetic/divergences.py",
+        f"{OBJECTIVES}/token_losses/divergences.py",
         "torch.clamp(reference_logp_n - logp_n,",
         "torch.clamp(logp_n - reference_logp_n,",
         "the penalty is that of the reverse direction",
@@ -815,6 +824,159 @@ MUTANTS = (
     ),
     Mutant(
         "f11", f"{FILTERS}/mixed_groups.py", "return 0 < outcomes", "return 0 <= outcomes", "all wrong is mixed", GROUPS
+    ),
+    Mutant(
+        "f12",
+        f"{FILTERS}/max_length.py",
+        "<= self.tokens for a",
+        "< self.tokens for a",
+        "a bound is off by one",
+        WITHIN_BOUNDS,
+    ),
+    Mutant(
+        "f13",
+        f"{FILTERS}/drop_truncated.py",
+        "return all(a.stop",
+        "return any(a.stop",
+        "only groups that are truncated throughout go",
+        WITHIN_BOUNDS,
+    ),
+    Mutant(
+        "f14",
+        f"{FILTERS}/difficulty_band.py",
+        "/ len(outcomes) <= self.high",
+        "/ len(group.attempts) <= self.high",
+        "timeouts make a prompt harder",
+        WITHIN_BOUNDS,
+    ),
+    Mutant(
+        "f15",
+        f"{FILTERS}/difficulty_band.py",
+        "self.low <= outcomes",
+        "self.low < outcomes",
+        "the lower end of a band is outside it",
+        WITHIN_BOUNDS,
+    ),
+    Mutant(
+        "f16",
+        f"{FILTERS}/reward_spread.py",
+        "/ (len(rewards) - 1)",
+        "/ len(rewards)",
+        "the spread is the biased one",
+        WITHIN_BOUNDS,
+    ),
+    # --- rewards and their parts ---------------------------------------------------------------------------------------------
+    Mutant(
+        "a01",
+        f"{REWARDS}/overlong_penalty.py",
+        "- (group.max_new_tokens - self.buffer)",
+        "- group.max_new_tokens",
+        "the penalty begins where the budget ends",
+        ADDED,
+    ),
+    Mutant(
+        "a02",
+        f"{REWARDS}/length_penalty.py",
+        "(lam if right else min(0.0, lam))",
+        "lam",
+        "short wrong responses are rewarded",
+        ADDED,
+    ),
+    Mutant(
+        "a03",
+        f"{REWARDS}/length_penalty.py",
+        " for a in group.attempts if a.reward is not None]",
+        " for a in group.attempts]",
+        "a timeout's length moves the penalty of the others",
+        ADDED,
+    ),
+    Mutant(
+        "a04",
+        f"{REWARDS}/format_bonus.py",
+        'attempt.stop != "length" and boxed_answer',
+        "boxed_answer",
+        "a truncated response earns the bonus",
+        ADDED,
+    ),
+    Mutant(
+        "a05",
+        ENTRIES,
+        '        header["parts"] = {name: [a.parts.get(name)',
+        '        header["other"] = {name: [a.parts.get(name)',
+        "the journal forgets what a reward is the sum of",
+        PARTS,
+    ),
+    Mutant(
+        "a06",
+        ENTRIES,
+        "and (terms is not None or reward == verdict.score)",
+        "",
+        "a sum of an earlier version passes for the verdict alone",
+        PARTS,
+    ),
+    Mutant(
+        "a07",
+        JUDGED,
+        "        if recorded.reward != computed.reward:\n",
+        "        if False:\n",
+        "rewards that have changed are trained on with the sums that were recorded before",
+        PARTS,
+    ),
+    Mutant(
+        "a08",
+        JUDGED,
+        "None if attempt.reward is None else _finite(reward",
+        "_finite(reward",
+        "a reward is asked about a timeout",
+        PARTS,
+    ),
+    Mutant(
+        "a09",
+        SOURCE,
+        "replace(group, max_new_tokens=budget) for slot",
+        "group for slot",
+        "a resumed step has no response budget",
+        PARTS,
+    ),
+    Mutant(
+        "a10",
+        JUDGED,
+        "        if not isinstance(kept, bool | np.bool_):\n",
+        "        if False:\n",
+        "a filter that forgets to return drops every group",
+        PARTS,
+    ),
+    Mutant(
+        "a11",
+        FAULTS,
+        "islice(walk_tb(error.__traceback__), 2, None)",
+        "islice(walk_tb(error.__traceback__), 2, 3)",
+        "the first frame is blamed, not the author's deepest",
+        BLAMED,
+    ),
+    Mutant(
+        "a12",
+        FAULTS,
+        " or no_memory_left(error) is not None",
+        "",
+        "a machine without memory is the author's fault",
+        BLAMED,
+    ),
+    Mutant(
+        "a13",
+        "prerl_spec/compiler/rules/reward_names.py",
+        "        elif name in seen:\n",
+        "        elif False:\n",
+        "two rewards of one name lose one of their parts",
+        REWARDED,
+    ),
+    Mutant(
+        "a14",
+        PORTS,
+        'return Supply(path, term.use, frozenset({*others, f"{PART}[{part_name(term.use, term.component)}]"}))',
+        'return Supply(path, term.use, frozenset({*others, f"{PART}[{term.use}]"}))',
+        "a part is asked for by its name and not found",
+        REWARDED,
     ),
     Mutant(
         "h10", f"{SCHEDULES}/fixed_steps.py", "steps >= self.steps", "steps > self.steps", "one step too many", ENDS

@@ -18,7 +18,7 @@ from prerl_spec.engine.policy.policy_access import LivePolicy
 from prerl_spec.engine.processes.ranks import Ranks
 from prerl_spec.engine.training.updater import Updater
 from prerl_spec.errors import PrerlError
-from prerl_spec.needs import Need
+from prerl_spec.needs import Need, Teacher
 from prerl_spec.registry.kinds.model import ModelSite
 from prerl_spec.registry.kinds.sampler import SamplerSite
 from prerl_spec.registry.reward_base import part_name
@@ -63,7 +63,10 @@ def of_objective(objective: Any, folder: Path) -> Any:
 
 
 def _vector(need: Need, size: int) -> torch.Tensor:
-    seed = ("policy", "old", "reference", "sampler").index(need.of) + 10 * need.entropy
+    if isinstance(need.of, Teacher):
+        seed = int(need.of.key, 16)
+    else:
+        seed = ("policy", "old", "reference", "sampler").index(need.of) + 10 * need.entropy
     return torch.from_numpy(np.random.default_rng(seed).uniform(-3, 0, size=size))
 
 

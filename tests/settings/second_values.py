@@ -6,6 +6,7 @@ A component that is not listed, or a setting without a value here, fails the tes
 from typing import Any, NamedTuple
 
 from prerl_components.adapters.lora import Lora
+from prerl_components.models.hf_causal import HfCausal
 from prerl_components.objectives.presets.group_relative import Grpo
 from prerl_components.objectives.token_losses.entropy import Entropy
 from prerl_components.objectives.token_losses.kl import Kl
@@ -100,6 +101,10 @@ SEEN_IN_BEHAVIOUR: dict[Name, tuple[Settings, Settings]] = {
     ("objective", "next_token"): ({}, {**TOKEN_LOSS, "scope": "all"}),
     ("objective", "kl"): ({}, {**TOKEN_LOSS, "estimator": "k1"}),
     ("objective", "entropy"): ({}, TOKEN_LOSS),
+    ("objective", "distill"): (
+        {"teacher": HfCausal(name="acme/big")},
+        {**TOKEN_LOSS, "teacher": HfCausal(name="acme/other")},
+    ),
     ("optimizer", "adamw"): ({"lr": 0.1}, LEARNING_RATE),
     ("optimizer", "muon"): ({"lr": 0.1}, {**LEARNING_RATE, "momentum": 0.1, "adamw_lr": 0.01}),
     ("schedule", "fixed_steps"): ({"steps": 3}, {"steps": 4}),

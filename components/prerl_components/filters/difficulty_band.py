@@ -17,6 +17,8 @@ class DifficultyBand(Component):
     """
 
     kind = "filter"
+    formula: ClassVar[str] = "low ≤ right / scored ≤ high"
+    source: ClassVar[str] = "balanced online difficulty filtering, arXiv:2504.03380"
     refill_rounds: ClassVar[int] = 0
     """Dropped groups are not replaced, except in the rounds of a filter beside it that has some."""
 

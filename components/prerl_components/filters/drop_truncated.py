@@ -15,6 +15,7 @@ class DropTruncated(Component):
     """
 
     kind = "filter"
+    formula: ClassVar[str] = "no response cut at max_new_tokens"
     refill_rounds: ClassVar[int] = 0
     """Dropped groups are not replaced, except in the rounds of a filter beside it that has some."""
 

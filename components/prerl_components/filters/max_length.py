@@ -16,6 +16,7 @@ class MaxLength(Component):
     """
 
     kind = "filter"
+    formula: ClassVar[str] = "max |y| ≤ tokens"
     refill_rounds: ClassVar[int] = 0
     """Dropped groups are not replaced, except in the rounds of a filter beside it that has some."""
 

@@ -18,6 +18,8 @@ class RewardSpread(Component):
     """
 
     kind = "filter"
+    formula: ClassVar[str] = "σ ≥ least"
+    source: ClassVar[str] = "StarPO-S, arXiv:2504.20073, there the share of groups with the largest σ"
     refill_rounds: ClassVar[int] = 0
     """Dropped groups are not replaced, except in the rounds of a filter beside it that has some."""
 

@@ -37,7 +37,7 @@ def load_pretrained(
     adapter: Any,
     site: ModelSite,
 ) -> LoadedModel:
-    """The checkpoint in float32 on the site's device; with an adapter, the frozen base in `dtype`.
+    """The checkpoint in float32 on the site's device; with an adapter, or for a teacher, the frozen weights in `dtype`.
 
     `remote_code` is a commit or "off"; `further` are arguments of from_pretrained that no other setting controls;
     `adapter` is an adapter component, or None. Raises EnvironmentUnmet if model or tokenizer cannot be loaded, for a
@@ -48,7 +48,7 @@ def load_pretrained(
             module, found = AUTO_MODEL.from_pretrained(
                 name,
                 revision=revision,
-                dtype=torch.float32 if adapter is None else COMPUTE[dtype],
+                dtype=torch.float32 if adapter is None and site.trained else COMPUTE[dtype],
                 attn_implementation=attention,
                 trust_remote_code=remote_code != "off",
                 code_revision=None if remote_code == "off" else remote_code,
@@ -111,7 +111,7 @@ def complete(
     adapter: AttachedAdapter | None = None,
 ) -> LoadedModel:
     """The model on its device with its codec. Raises EnvironmentUnmet if tokens have no embedding, or if weights are
-    neither float32 nor a frozen base in `dtype` (a quantised checkpoint)."""
+    neither float32 nor frozen ones in `dtype` (a quantised checkpoint)."""
     generation: Any = module.generation_config
     codec = Codec.of_tokenizer(tokenizer, eos_ids_of({"eos_token_id": generation.eos_token_id}))
     embeddings = module.get_input_embeddings().num_embeddings  # type: ignore[operator]
@@ -120,7 +120,7 @@ def complete(
             f"the tokenizer has {codec.vocab_size} tokens, the model has {embeddings} embeddings",
             hint="use the tokenizer that the model was trained with, or raise vocab_size",
         )
-    wanted = {torch.float32} if adapter is None else {torch.float32, COMPUTE[dtype]}
+    wanted = {torch.float32} if adapter is None and site.trained else {torch.float32, COMPUTE[dtype]}
     kinds = sorted(str(kind) for kind in {p.dtype for p in module.parameters()} - wanted)
     if kinds:
         raise EnvironmentUnmet(

@@ -116,8 +116,8 @@ class WeightedSum(Component):
     def parts(self) -> tuple[Objective, ...]:
         """The terms, with nested sums flattened and every aggregation decided."""
         beside: Aggregation = next(iter(self._aggregations()), "token_mean")
-        flat: tuple[Any, ...] = self._flat()
-        return tuple(t.beside(beside) if isinstance(t, SampledTokenLoss) else t for t in flat)
+        decided: list[Any] = [t.beside(beside) if isinstance(t, SampledTokenLoss) else t for t in self._flat()]
+        return tuple(decided)
 
     def _flat(self) -> tuple[Any, ...]:
         """The terms, with nested sums flattened."""

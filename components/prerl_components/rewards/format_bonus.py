@@ -1,5 +1,7 @@
 """A bonus for the form of a response: that its answer stands in a `\\boxed{…}`, right or wrong."""
 
+from typing import ClassVar
+
 from pydantic import Field
 
 from prerl_components.verifiers.boxed import boxed_answer
@@ -14,6 +16,9 @@ class FormatBonus(RewardTerm):
     too. A truncated response earns nothing, as its box is not judged either. With a group's baseline the bonus acts where
     some responses of a group have the form and some have not, and can outweigh a verdict: keep weight well below 1.
     """
+
+    formula: ClassVar[str] = r"weight · 1[ended by itself, last \boxed{…} closed and not empty]"
+    source: ClassVar[str] = "rule-based format rewards, DeepSeek-R1, arXiv:2501.12948"
 
     weight: float = Field(gt=0, description="bonus for a response with the form; a right answer scores 1")
 

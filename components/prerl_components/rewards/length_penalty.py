@@ -1,5 +1,7 @@
 """A length penalty within a group: shorter right responses earn more, longer ones less (Kimi k1.5)."""
 
+from typing import ClassVar
+
 from pydantic import Field
 
 from prerl_spec.sdk import Attempt, Group, Outcome, RewardTerm
@@ -13,6 +15,9 @@ class LengthPenalty(RewardTerm):
     stretch without it: here, a phase of its own. The shortest right response gains weight / 2, the longest response
     loses weight / 2 whatever the group's lengths are, so that a few tokens of difference count in full.
     """
+
+    formula: ClassVar[str] = "weight · (λ if right else min(0, λ)), λ = 0.5 − (|y| − min) / (max − min)"
+    source: ClassVar[str] = "Kimi k1.5 §2.3.3, arXiv:2501.12599"
 
     weight: float = Field(gt=0, description="factor of λ, which lies in [−0.5, 0.5]; a right answer scores 1")
 

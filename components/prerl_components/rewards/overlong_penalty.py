@@ -1,6 +1,7 @@
 """Soft overlong punishment: a penalty that grows over the last tokens of the response budget (DAPO)."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import ClassVar
 
 from pydantic import Field
 
@@ -14,6 +15,10 @@ class OverlongPenalty(RewardTerm):
     the response's tokens, EOS included, L the sampler's `max_new_tokens`. A truncated response earns −weight and, being
     unparsable, a score of 0: `unparsable = "mask"` of an objective leaves such samples out of the loss.
     """
+
+    formula: ClassVar[str] = "weight · min(−(|y| − (L − L_c)) / L_c, 0)"
+    source: ClassVar[str] = "DAPO eq. 13, arXiv:2503.14476"
+    peers: ClassVar[Mapping[str, str]] = {"TRL": "get_soft_overlong_punishment", "verl": "overlong_buffer"}
 
     buffer: int = Field(
         ge=1, description="L_c: length of the interval before `max_new_tokens` that is penalised, in tokens"

@@ -27,7 +27,7 @@ def drift(resolved: Resolved, locked: Lock, now: Lock) -> tuple[Diagnostic, ...]
         if before is not None and not {f"{path}.{key}" for key in ("use", "distribution", "version")} & reported:
             found += _of_component(resolved, path, before, component, locked.distributions, now.distributions)
     found += [
-        _diagnostic(resolved, f"the files in {name} have changed since they were locked", "model.name")
+        _diagnostic(resolved, f"the files in {name} have changed since they were locked", _setting_of(resolved, name))
         for name, content in now.folders.items()
         if locked.folders.get(name, content) != content
     ]
@@ -42,6 +42,15 @@ def mere_changes(locked: Lock, now: Lock) -> tuple[str, ...]:
     changed = [f"{name} is {_version(after)}, locked is {_version(before)}" for name, before, after in versions]
     texts = [name for name, _, _ in differing(locked.sources, now.sources)]
     return (*changed, *(f"{name} has changed since it was locked, its meaning has not" for name in sorted(texts)))
+
+
+def _setting_of(resolved: Resolved, folder: str) -> str:
+    """Path of the setting that names a model's folder: "model.name", "phases[0].objective.teacher.tokenizer"."""
+    models = [(path, built.component.settings()) for path, built in resolved.built.items() if built.kind == "model"]
+    named = (
+        f"{path}.{key}" for path, settings in models for key in ("name", "tokenizer") if settings.get(key) == folder
+    )
+    return next(named, "model.name")
 
 
 def _of_meaning(resolved: Resolved, difference: Difference) -> Diagnostic:

@@ -19,8 +19,10 @@ def hub_prerequisites(plan: Plan) -> tuple[PrerequisitePlan, ...]:
 
 
 def local_models(plan: Plan) -> dict[str, str]:
-    """Local folders of the model and its tokenizer, as written in the spec -> SHA-256 of their content."""
-    names = (plan.model.settings.get(key) for key in ("name", "tokenizer"))
+    """Local folders of every model, teachers included, and its tokenizer, as written in the spec -> SHA-256 of their
+    content."""
+    models = [plan.model, *(part for part in plan.components() if part.kind == "model")]
+    names = dict.fromkeys(model.settings.get(key) for model in models for key in ("name", "tokenizer"))
     return {n: fingerprint(Path(n)) for n in names if isinstance(n, str) and n and os.path.isdir(n)}
 
 

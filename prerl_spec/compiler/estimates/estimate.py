@@ -150,6 +150,16 @@ class Workload:
     sequence: int
     in_a_pass: int
     reference: bool = False
+    teachers: tuple["TeacherWork", ...] = ()
+
+
+@dataclass(frozen=True)
+class TeacherWork:
+    """A teacher beside the policy: its parameters, the bytes that they take, and the tokens of a step that it scores."""
+
+    num_parameters: int
+    num_bytes: int
+    scored: int
 
 
 @dataclass(frozen=True)
@@ -179,7 +189,7 @@ def cost_of(
     """Memory of one process and time of one step.
 
     6·P FLOP per trained token, 2·P per scored or sampled one; 4·P + 6·A if an adapter of A parameters is trained on a
-    frozen model; 2·P more with activation checkpointing.
+    frozen model; 2·P more with activation checkpointing; 2·P of a teacher per token that it scores.
 
     `half`: forwards compute in 16 bit. `adapter` is A, None if the model itself is trained. `libraries`: bytes of host
     memory of the components' imports beyond torch and transformers.
@@ -187,6 +197,8 @@ def cost_of(
     shards = processes if spread.sharded else 1
     memory = {"libraries": GPU_LIBRARIES if hardware.gpus else CPU_LIBRARIES + libraries}
     memory |= _model_memory(shape.num_parameters, adapter, half=half, reference=work.reference, shards=shards)
+    if work.teachers:
+        memory["teachers"] = sum(-(-one.num_bytes // shards) for one in work.teachers)
     training_peak = _training_peak(shape, work, hardware, half=half, sharded=shards > 1, recomputed=spread.recomputed)
     sampling_peak = _sampling_peak(shape, work, hardware, half=half, processes=processes, spread=spread)
     memory |= training_peak if sum(training_peak.values()) >= sum(sampling_peak.values()) else sampling_peak
@@ -194,6 +206,7 @@ def cost_of(
     trained += 0 if adapter is None else FROZEN_FLOPS_PER_PARAMETER * shape.num_parameters
     trained += 2 * shape.num_parameters if spread.recomputed else 0
     training = trained * work.trained + 2 * shape.num_parameters * work.scored
+    training += sum(2 * one.num_parameters * one.scored for one in work.teachers)
     sampling = 2 * shape.num_parameters * work.sampled
     train_rate, sample_rate, basis = _rates(hardware, processes)
     return Cost(

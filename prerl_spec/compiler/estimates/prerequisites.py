@@ -62,10 +62,11 @@ def check_prerequisites(
 
 def check_again(planned: Iterable[PrerequisitePlan], hardware: Hardware) -> tuple[PrerequisitePlan, ...]:
     """Checks the prerequisites of a plan again, here and now: it may have been computed elsewhere or earlier."""
+    # Disk is measured anew by compile.require_met: it depends on the run folder. Vocabularies are the same everywhere.
     return tuple(
-        _checked_now(Prerequisite(n.what, n.name, n.hint, n.revision), n.by, hardware)
+        n if n.what == "tokenizer" else _checked_now(Prerequisite(n.what, n.name, n.hint, n.revision), n.by, hardware)
         for n in planned
-        if n.what != "disk"  # measured anew by compile.require_met: it depends on the run folder
+        if n.what != "disk"
     )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from prerl_spec.compiler.hardware import Hardware
 from prerl_spec.compiler.objective_needs import Needs, every_need
 from prerl_spec.compiler.plan import Forward
-from prerl_spec.needs import Need, View
+from prerl_spec.needs import Need, Teacher, View
 from prerl_spec.registry.kinds.objective import Objective
 
 CPU_TOKENS_PER_PASS = 1024
@@ -32,7 +32,15 @@ def forwards(
     needs = Needs.of(objective, updates_per_batch)
     run = [n for n in (*needs.policy, *needs.without_gradient) if n.of != "sampler"]
     found = [
-        Forward(view.name, of, of == "policy", samples, contexts.get(view.name), Need(view, of, entropy=True) in run)
+        Forward(
+            view.name,
+            str(of),
+            of == "policy",
+            samples,
+            contexts.get(view.name),
+            Need(view, of, entropy=True) in run,
+            of.key if isinstance(of, Teacher) else None,
+        )
         for view, of in dict.fromkeys((n.view, n.of) for n in run)
     ]
     if probed:
@@ -43,8 +51,11 @@ def forwards(
 
 
 def passes_at_most(planned: Iterable[Forward], response: int, samples: int, budget: int) -> int | None:
-    """Passes needed for `samples` whole samples with all their differentiated views; None for an unknown context."""
+    """Passes needed for `samples` whole samples with all their differentiated views; None for an unknown context, 0 where
+    nothing is differentiated."""
     contexts = [f.context_tokens for f in planned if f.gradient]
+    if not contexts:
+        return 0
     if any(c is None for c in contexts) or not response:
         return None
     longest = sum(c + response for c in contexts if c is not None)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from prerl_spec.compiler.estimates.estimate import Shape, Spread, Workload, cost_of
+from prerl_spec.compiler.estimates.estimate import Shape, Spread, TeacherWork, Workload, cost_of
 from prerl_spec.compiler.estimates.lanes import LANES, workers
 from prerl_spec.compiler.estimates.step_counts import epoch, forwards, pass_sizes, passes_at_most, views_of
 from prerl_spec.compiler.estimates.unknown import Unknown, known, why_unknown
@@ -12,6 +12,7 @@ from prerl_spec.compiler.plan import ComponentPlan, Cost, Example, Forward, Phas
 from prerl_spec.compiler.planning.component_plan import written_out
 from prerl_spec.compiler.planning.first_prompt import example_of
 from prerl_spec.compiler.planning.row_rules import unfit_rows
+from prerl_spec.compiler.planning.teacher_plan import PlannedTeacher
 from prerl_spec.compiler.resolve.resolved import Built, Resolved
 from prerl_spec.compiler.rules.phase_roles import PhaseRoles
 from prerl_spec.compiler.rules.port_rules import fits, own_ports, phase_supplies
@@ -27,7 +28,7 @@ FULL = 0.9
 
 @dataclass(frozen=True)
 class PlanContext:
-    """What the planning of every phase depends on: spec, hardware, data, tokenizer and model shape."""
+    """What the planning of every phase depends on: spec, hardware, data, tokenizer, model shape and teachers."""
 
     resolved: Resolved
     hardware: Hardware
@@ -36,6 +37,7 @@ class PlanContext:
     """The reasons for the data sets that are None in `data`."""
     codec: Codec | Unknown
     shape: Shape | Unknown
+    teachers: tuple[PlannedTeacher, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -200,9 +202,16 @@ def _cost(
     response = _response(counts, example)
     prompt = round(example.mean_context_tokens)
 
-    def tokens(gradient: bool) -> int:
-        return sum(f.samples * ((f.context_tokens or 0) + response) for f in planned if f.gradient is gradient)
+    def tokens(gradient: bool, teacher: str | None = None) -> int:
+        chosen = [f for f in planned if f.gradient is gradient and f.teacher == teacher]
+        return sum(f.samples * ((f.context_tokens or 0) + response) for f in chosen)
 
+    teachers: list[TeacherWork] = []
+    for one in around.teachers:
+        if isinstance(num_bytes := one.num_bytes, Unknown):
+            return num_bytes
+        assert isinstance(one.shape, Shape), "its bytes are known"
+        teachers.append(TeacherWork(one.shape.num_parameters, num_bytes, tokens(False, one.teacher.key)))
     distributed = around.resolved.spec.distributed
     dtype = distributed.precision or served_model(around.resolved).planned.dtype
     work = Workload(
@@ -213,6 +222,7 @@ def _cost(
         sequence=prompt + response,
         in_a_pass=_in_a_pass(planned, response, counts, per_pass),
         reference=any(f.of == "reference" for f in planned),
+        teachers=tuple(teachers),
     )
     return cost_of(
         around.shape,

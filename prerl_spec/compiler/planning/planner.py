@@ -25,6 +25,7 @@ from prerl_spec.compiler.planning.digest import digest_of_plan
 from prerl_spec.compiler.planning.evaluation_plan import evaluation_share, evaluator_plan
 from prerl_spec.compiler.planning.notes import phase_notes
 from prerl_spec.compiler.planning.phase_plan import PlanContext, adapter_parameters, phase_plan
+from prerl_spec.compiler.planning.teacher_plan import planned_teachers, teacher_notes, vocabulary_needs
 from prerl_spec.compiler.planning.values import values
 from prerl_spec.compiler.resolve.resolved import Resolved
 from prerl_spec.compiler.rules.invariance_rules import invariance_parts
@@ -54,7 +55,8 @@ def make_plan(resolved: Resolved, hardware: Hardware | None = None) -> Plan:
     shape = _shape(resolved, codec)
     rows = {name: known(found.rows) for name, found in opened.items()}
     unread = {name: found.rows for name, found in opened.items() if isinstance(found.rows, Unknown)}
-    context = PlanContext(resolved, here, rows, unread, codec, shape)
+    teachers = planned_teachers(phases, codec, {name: found.tokenizer for name, found in opened.items()})
+    context = PlanContext(resolved, here, rows, unread, codec, shape, teachers)
     planned = _with_notes([phase_plan(context, roles, following) for roles, following in with_following(phases)])
     data = {name: _data_plan(resolved, name, found) for name, found in opened.items()}
     evaluators = tuple(evaluator_plan(resolved, phases, planned, data, number) for number in range(len(spec.evaluate)))
@@ -80,7 +82,10 @@ def make_plan(resolved: Resolved, hardware: Hardware | None = None) -> Plan:
         distributed={**spec.distributed.model_dump(mode="json"), "precision": precision},
         checkpoint=spec.checkpoint.model_dump(mode="json"),
         reference=spec.reference,
-        prerequisites=check_prerequisites(_required(resolved, phases), here),
+        prerequisites=(
+            *check_prerequisites(_required(resolved, phases), here),
+            *vocabulary_needs(teachers, codec),
+        ),
         changes=changes(resolved),
         hardware=here,
         notes=(*_notes(codec, shape, study=spec.study is not None), *_determinism(spec.distributed)),
@@ -88,7 +93,7 @@ def make_plan(resolved: Resolved, hardware: Hardware | None = None) -> Plan:
         adapter_parameters=adapter_parameters(resolved, shape) if isinstance(shape, Shape) else None,
         values=values(resolved),
     )
-    plan = replace(plan, notes=(*plan.notes, *_local_models(plan)))
+    plan = replace(plan, notes=(*plan.notes, *teacher_notes(teachers), *_local_models(plan)))
     return replace(plan, digest=digest_of_plan(plan))
 
 

@@ -8,7 +8,7 @@ from prerl_spec.compiler.planning.phase_plan import carries_optimizer
 from prerl_spec.compiler.resolve.resolved import Resolved
 from prerl_spec.compiler.rules.phase_roles import PhaseRoles, phase_roles
 from prerl_spec.compiler.rules.port_rules import fits
-from prerl_spec.compiler.rules.served import Served
+from prerl_spec.compiler.rules.served import Served, nested
 from prerl_spec.language.document import join_path
 
 
@@ -95,7 +95,10 @@ def _phase(roles: PhaseRoles) -> tuple[list[Node], list[Edge]]:
     edges += [
         Edge(one.id, other.id, carries) for one, other, carries in zip(nodes[:-1], nodes[1:], passed[:-1], strict=True)
     ]
-    return nodes, edges
+    teachers = [built for _, built in nested(roles.objective) if built.kind == "model"]
+    drawn = [Node(f"{phase}_teacher_{n}", "teacher", built.use, phase) for n, built in enumerate(teachers)]
+    edges += [Edge(teacher.id, f"{phase}_objective", "log-probabilities") for teacher in drawn]
+    return [*nodes, *drawn], edges
 
 
 def _hand_overs(phases: tuple[PhaseRoles, ...]) -> list[Edge]:

@@ -88,7 +88,8 @@ def settings_text(component: ComponentPlan) -> str:
         if value is not None
     ]
     own = f"{component.use}: {', '.join(parts)}" if parts else component.use
-    return "; ".join([own, *(settings_text(t) for t in component.inner)])
+    nested = (("teacher " if part.kind == "model" else "") + settings_text(part) for part in component.inner)
+    return "; ".join([own, *nested])
 
 
 def _step(phase: PhasePlan) -> str:
@@ -121,7 +122,7 @@ def _forward(forward: Forward, phase: PhasePlan) -> str:
         "old": "old log-probabilities",
         "reference": "reference model",
         "probe": "metrics before the update",
-    }[forward.of]
+    }.get(forward.of, forward.of)
     if not phase.uses_rollouts:
         return f"{forward.view:<12} {plural(forward.samples, 'document')} x ({context} + its own) tokens: {what}"
     bound = "" if forward.of == "probe" else "at most "

@@ -92,10 +92,13 @@ def named_data(built: Built) -> Iterator[tuple[str, str]]:
 
 
 def tokenizer_from_data(resolved: Resolved) -> Iterator[Diagnostic]:
-    """A model whose tokenizer comes from a data set needs a data set that provides one: E0601."""
-    model = resolved.built.get("model")
-    if model is None:
-        return
+    """A model or teacher whose tokenizer comes from a data set needs a data set that provides one: E0601."""
+    for path, built in resolved.built.items():
+        if built.kind == "model":
+            yield from _tokenizer_from_data(resolved, path, built)
+
+
+def _tokenizer_from_data(resolved: Resolved, path: str, model: Built) -> Iterator[Diagnostic]:
     for setting, name in named_data(model):
         served = served_data(resolved, name)
         data, declaration = served.built, served.component
@@ -105,13 +108,13 @@ def tokenizer_from_data(resolved: Resolved) -> Iterator[Diagnostic]:
             and setting == "tokenizer"
             and declaration.tokenizer_files() is None
         ):
-            place = use_place(resolved, "model")
+            place = use_place(resolved, path)
             yield Diagnostic(
                 Code.UNMET_REQUIREMENT,
                 f"`{model.use}` requires a tokenizer, and `{data.use}` provides none",
                 resolved.value_span(place),
                 path=place,
-                labels=_label(resolved, f"model.{setting}", "taken from here"),
+                labels=_label(resolved, f"{path}.{setting}", "taken from here"),
                 help="name a folder or a hub model with tokenizer files",
             )
 

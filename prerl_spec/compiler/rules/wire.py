@@ -67,6 +67,7 @@ def _of_phase(resolved: Resolved, roles: PhaseRoles, following: PhaseRoles | Non
     yield from phase_rules.inherited_moments(resolved, roles, following)
     yield from reward_names.names_of_rewards(resolved, roles)
     yield from port_rules.unmatched_ports(resolved, roles)
+    yield from name_rules.data_named_by(resolved, roles.objective)
 
 
 def _each_once(found: Iterable[Diagnostic]) -> Iterator[Diagnostic]:

@@ -2,10 +2,11 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from prerl_spec.compiler.graph import Named
+from prerl_spec.compiler.graph import Named, Phase
 from prerl_spec.engine.author_faults import attempt_place, blames
 from prerl_spec.errors import RunFailed
 from prerl_spec.registry.kinds.judging import Filter, Reward
@@ -34,11 +35,18 @@ def rewarded(group: Group, verdicts: Sequence[Verdict], rewards: Sequence[Named[
     return with_verdicts(group, verdicts, sums, terms)
 
 
+def as_recorded(group: Group, phase: Phase) -> Group:
+    """A verified group of the journal as the phase's filters and objective have seen it: with its response budget, and
+    with known parts. Raises RunFailed."""
+    assert phase.sampler is not None, "documents have no verdicts"
+    return with_known_parts(replace(group, max_new_tokens=phase.sampler.component.max_new_tokens), phase.rewards)
+
+
 def with_known_parts(group: Group, rewards: Sequence[Named[Reward]]) -> Group:
     """A group from the journal whose rewards are known by parts: computed again where an earlier version has recorded the
     sum alone. Raises RunFailed where the terms now give another sum than the one that was recorded."""
-    expected = {VERDICT_PART, *term_names(rewards)}
-    if all(a.reward is None or a.parts.keys() == expected for a in group.attempts):
+    expected = part_names(rewards)
+    if all(a.reward is None or a.parts.keys() == set(expected) for a in group.attempts):
         return group
     again = rewarded(group, [a.verdict for a in group.attempts if a.verdict is not None], rewards)
     for number, (recorded, computed) in enumerate(zip(group.attempts, again.attempts, strict=True)):
@@ -51,9 +59,9 @@ def with_known_parts(group: Group, rewards: Sequence[Named[Reward]]) -> Group:
     return again
 
 
-def term_names(rewards: Sequence[Named[Reward]]) -> list[str]:
-    """The names of the parts beside the verdict, in the order of the spec."""
-    return [part_name(r.use, r.component) for r in rewards]
+def part_names(rewards: Sequence[Named[Reward]]) -> tuple[str, ...]:
+    """The names of the parts of a reward: the verdict, then the terms in the order of the spec."""
+    return (VERDICT_PART, *(part_name(r.use, r.component) for r in rewards))
 
 
 def keeps(chosen: Named[Filter], group: Group) -> bool:

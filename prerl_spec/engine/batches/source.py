@@ -9,7 +9,7 @@ from prerl_spec.compiler.graph import Phase
 from prerl_spec.engine.batches.cursor import Cursor, draw_places, shares
 from prerl_spec.engine.batches.datasets import OpenDataSet
 from prerl_spec.engine.batches.journal import Journal, StepJournal
-from prerl_spec.engine.batches.judged_groups import keeps, rewarded, term_names, with_known_parts
+from prerl_spec.engine.batches.judged_groups import keeps, part_names, rewarded, with_known_parts
 from prerl_spec.engine.batches.verifier_pool import Judge
 from prerl_spec.engine.processes.ranks import Ranks
 from prerl_spec.engine.processes.seeds import named_seed
@@ -18,7 +18,6 @@ from prerl_spec.registry.kinds.judging import Verifier
 from prerl_spec.registry.kinds.sampler import OpenSampler, Sampler
 from prerl_spec.text import Codec
 from prerl_spec.types import (
-    VERDICT_PART,
     Attempt,
     Decoding,
     Generation,
@@ -136,7 +135,7 @@ class Rollouts:
             sampler.temperature,
             sampler.max_new_tokens,
             tuple(discarded),
-            part_names=(VERDICT_PART, *term_names(self.phase.rewards)),
+            part_names=part_names(self.phase.rewards),
         )
         return batch, cursor
 

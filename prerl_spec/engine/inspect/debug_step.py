@@ -50,6 +50,8 @@ def debug_step(graph: Graph, folder: Path, look: Callable[[Seen], None]) -> None
         reference = reference_of(session.policy) if compares_with_reference([phase]) else None
         opened = PhaseRunner(phase, session, Journal(folder / "journal", writes=True), {}, reference)
         step = opened.batch(Position())
-        parts = token_terms(phase.objective.component, step, session.policy, ranks, reference=reference)
+        parts = token_terms(
+            phase.objective.component, step, session.policy, ranks, reference=reference, teachers=session.teachers
+        )
         record = opened.step(Position(), {}).record
         look(Seen(step, parts, record, session.policy))

@@ -5,11 +5,13 @@ from pathlib import Path
 
 from prerl_spec.compiler.graph import Graph
 from prerl_spec.compiler.objective_needs import Needs
+from prerl_spec.engine.batches.judged_groups import as_recorded, keeps, part_names
 from prerl_spec.engine.inspect.replay import Replayed
 from prerl_spec.engine.record import checkpoint
 from prerl_spec.engine.training.minibatch import credit_check, split_batch
 from prerl_spec.errors import UsageError
 from prerl_spec.needs import Need
+from prerl_spec.registry.component_state import initial_states
 from prerl_spec.storage.journal_frames import read_step_entries, step_file
 from prerl_spec.storage.run_events import read_run_events
 from prerl_spec.types import Array, Step
@@ -28,7 +30,7 @@ def replay_credit(graph: Graph, folder: Path, step: int) -> Replayed:
     """Compares the credit (advantages and weights) of a step's journal with the hash in its event.
 
     Raises UsageError for a step that the run has not sampled, and for an objective whose credit reads log-probabilities,
-    which need the model; Damaged.
+    which need the model, or has a state; Damaged, RunFailed.
     """
     recorded = {e["global_step"]: e for e in read_run_events(folder).entries if e["event"] == "step"}
     entries = read_step_entries(step_file(folder / "journal", step))
@@ -39,11 +41,24 @@ def replay_credit(graph: Graph, folder: Path, step: int) -> Replayed:
         raise UsageError(
             f"the credit of {phase.objective.use} reads log-probabilities, which need the model", hint="write --far"
         )
+    if initial_states(phase.objective.component):
+        raise UsageError(
+            f"the credit of {phase.objective.use} depends on what a component remembers, which checkpoints hold",
+            hint="write --far",
+        )
     assert phase.sampler is not None
     sampler = phase.sampler.component
-    groups = tuple(group for _, group in sorted(entries.groups.items()))
-    kept = tuple(g for g in groups if all(f.component.keep(g) for f in phase.filters))
-    batch = Step(phase.id, entries.header["step"], step, kept, sampler.temperature, sampler.max_new_tokens)
+    groups = [as_recorded(group, phase) for _, group in sorted(entries.groups.items())]
+    kept = tuple(g for g in groups if all(keeps(f, g) for f in phase.filters))
+    batch = Step(
+        phase.id,
+        entries.header["step"],
+        step,
+        kept,
+        sampler.temperature,
+        sampler.max_new_tokens,
+        part_names=part_names(phase.rewards),
+    )
     minibatches = split_batch(batch, phase.objective.component, _NoVectors(), phase.updates_per_batch)
     same = credit_check(minibatches) == recorded[step]["hashes"]["credit"]
     return Replayed(step, phase.id, {"credit": same})

@@ -47,7 +47,9 @@ def try_out(graph: Graph, folder: Path, on_step: OnStep) -> Trial:
         opened = PhaseRunner(tried, session, journal, {}, reference)
         batch = opened.batch(at)
         mine, theirs = (
-            token_terms(phase.objective.component, batch, session.policy, ranks, reference=reference)
+            token_terms(
+                phase.objective.component, batch, session.policy, ranks, reference=reference, teachers=session.teachers
+            )
             for phase in (tried, beside)
         )
         _, records = _steps(opened, at, on_step)
@@ -59,8 +61,8 @@ def _steps(opened: PhaseRunner, at: Position, on_step: OnStep) -> tuple[Position
     assert steps is not None, "a trial's phases have a fixed number of steps"
     records: list[StepRecord] = []
     for _ in range(steps):
-        record, cursor, _ = opened.step(at, {})
-        at = at.after_step(record, cursor, {}, False)
+        record, cursor, components, _ = opened.step(at, {})
+        at = at.after_step(record, cursor, components, {}, False)
         records.append(record)
         on_step(record, steps)
     return at, records

@@ -1,6 +1,6 @@
 """Loads a declared model as the policy, for a run and for scoring a checkpoint later."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
@@ -23,11 +23,18 @@ def open_policy(
     if the data set named as tokenizer provides none, RunFailed for weights that are not finite.
     """
 
+    tokenizer_folder = tokenizers_in(folder, data, ranks)
+    loaded = declared.build(ModelSite(seed=seed, device=str(ranks.device), tokenizer_folder=tokenizer_folder))
+    compute_dtype = loaded.compute_dtype if precision is None else getattr(torch, precision)
+    return Policy(with_base(loaded, compute_dtype), ranks.device)
+
+
+def tokenizers_in(folder: Path, data: Mapping[str, Data], ranks: Ranks) -> Callable[[str], Path]:
+    """Writes the tokenizer files that a data set provides below `folder`, and returns their folder; a collective call."""
+
     def tokenizer_folder(name: str) -> Path:
         files, place = tokenizer_files(name, data[name]), folder / "tokenizers" / name
         ranks.main_does(lambda: write_tokenizer(files, place), f"the tokenizer of data.{name}")
         return place
 
-    loaded = declared.build(ModelSite(seed=seed, device=str(ranks.device), tokenizer_folder=tokenizer_folder))
-    compute_dtype = loaded.compute_dtype if precision is None else getattr(torch, precision)
-    return Policy(with_base(loaded, compute_dtype), ranks.device)
+    return tokenizer_folder

@@ -15,6 +15,7 @@ from prerl_spec.compiler.hardware import detect_hardware
 from prerl_spec.compiler.past_runs.model_files import FILES, hash_model_files
 from prerl_spec.compiler.plan import Plan
 from prerl_spec.engine.policy.frozen_base import refuse_another_base, refuse_another_commit
+from prerl_spec.engine.policy.teachers import refuse_other_teachers, teacher_sources
 from prerl_spec.engine.record.artefacts import read_manifest, replace_manifest
 from prerl_spec.engine.record.git_state import git_state
 from prerl_spec.engine.run.session import Session
@@ -60,16 +61,19 @@ def write_manifest(session: Session) -> None:
     manifest = read_manifest(session.folder)
     now, changed = environment(session), list[str]()
     files = hash_model_files(Plan.from_json(session.graph.plan))
+    sources = teacher_sources(session.graph.phases, session.teachers)
     if manifest is None:
         _require_first_start(session.folder)
-        manifest = {**_what_runs(session), FILES: files, "lineage": []}
+        manifest = {**_what_runs(session), "teachers": sources, FILES: files, "lineage": []}
     else:
         require_same_formats(manifest, str(session.folder))
         _refuse_another_plan(session, manifest)
         refuse_another_base(session.policy.loaded, manifest)
         refuse_another_commit(session.policy.loaded, manifest)
+        refuse_other_teachers(sources, manifest.get("teachers", {}))
         # An extended plan may name further models; those of the first start were compared before anything was loaded.
         manifest[FILES] = {**files, **manifest.get(FILES, {})}
+        manifest["teachers"] = {**sources, **manifest.get("teachers", {})}
         last = manifest["lineage"][-1]["environment"]
         changed = sorted(key for key in now if now[key] != last.get(key))
     if manifest["lineage"] and manifest["lineage"][-1]["digest"] != session.graph.digest:

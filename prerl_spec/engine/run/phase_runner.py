@@ -20,15 +20,18 @@ from prerl_spec.engine.run.session import Session
 from prerl_spec.engine.training.metrics import probe, sampled_metrics, trained_metrics
 from prerl_spec.engine.training.trainer import Trained, Trainer
 from prerl_spec.engine.training.updater import Updater
+from prerl_spec.registry.component_state import States, initial_states, states_after
 from prerl_spec.types import Step, StepRecord
 
 
 class Taken(NamedTuple):
-    """A step that was taken: its record, the data cursor after it, and hashes by which it can be recognised: of its
-    journal (None for documents), of the credit, and of the trained weights after it."""
+    """A step that was taken: its record, the data cursor and the states of the objective's components after it, and hashes
+    by which it can be recognised: of its journal (None for documents), of the credit, and of the trained weights after it.
+    """
 
     record: StepRecord
     cursor: Cursor
+    components: States
     hashes: Mapping[str, str | None]
 
 
@@ -60,19 +63,21 @@ class PhaseRunner:
             session.ranks,
             reference,
             session.stages.tick,
+            session.teachers,
         )
 
     def step(self, at: Position, scores: Mapping[str, float]) -> Taken:
         """Takes the step after a position. `scores` are copied into the record, for schedules that monitor one. Raises
         Interrupted before anything is trained, RunFailed."""
-        clock = self.new_clock()
+        clock, objective = self.new_clock(), self.phase.objective.component
+        states = initial_states(objective) if at.components is None else at.components
         with clock("total"):
             step, cursor = self._source.collect(at.step + 1, at.global_step + 1, at.cursor, clock)
             self._session.stages.stop_if_signalled()
             with clock("train"):
                 lr = self.updater.set_lr(at.lr_offset + at.step, self._lr_steps(at))
                 before = self._metrics_before_training(step)
-                trained = self._trainer.train(step)
+                trained = self._trainer.train(step, states)
             self._session.samplers.weights_changed(at.updates + len(trained.updates), self.phase.sampler)
         metrics = {**before, **trained_metrics(trained, len(step.groups), lr)}
         hashes = {
@@ -80,7 +85,9 @@ class PhaseRunner:
             "credit": trained.credit,
             "weights": bits_check(self._session.policy, self._session.ranks),
         }
-        return Taken(_record(self.phase, step, trained, clock, metrics, scores), cursor, hashes)
+        record = _record(self.phase, step, trained, clock, metrics, scores)
+        components = states_after(objective, step, lambda needs: {n: trained.known[n] for n in needs}, record, states)
+        return Taken(record, cursor, components, hashes)
 
     def batch(self, at: Position) -> Step:
         """The batch of the next step, without training on it; `step` then reads it back from the journal."""
@@ -116,7 +123,7 @@ class PhaseRunner:
         session, phase, seed = self._session, self.phase, self._session.graph.run.seed
         codec = session.policy.codec
         if phase.sampler is None:
-            return Documents(phase, session.datasets, codec, seed, self._journal, session.policy.max_length)
+            return Documents(phase, session.datasets, codec, seed, self._journal, session.max_length)
         return Rollouts(
             phase,
             session.datasets,

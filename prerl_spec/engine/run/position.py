@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from prerl_spec.engine.batches.cursor import Cursor
+from prerl_spec.registry.component_state import States, from_json, to_json
 from prerl_spec.types import StepRecord
 
 
@@ -29,20 +30,28 @@ class Position:
     spent: bool = False
     cursor: Cursor = field(default_factory=Cursor.start)
     schedule: Mapping[str, float] | None = None
+    components: States | None = None
+    """The states of the objective's components by path; None before the phase's first step."""
 
     def to_json(self) -> dict[str, Any]:
-        return {**asdict(replace(self, cursor=Cursor({}))), "cursor": self.cursor.to_json()}
+        components = None if self.components is None else to_json(self.components)
+        plain = asdict(replace(self, cursor=Cursor({}), components=None))
+        return {**plain, "cursor": self.cursor.to_json(), "components": components}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Position":
-        """The inverse of `to_json`; further keys of a checkpoint's state are ignored."""
-        known = {f.name: data[f.name] for f in fields(cls)}
-        return cls(**{**known, "cursor": Cursor.from_json(data["cursor"])})
+        """The inverse of `to_json`; further keys of a checkpoint's state are ignored. One that was written before components
+        had a state has none."""
+        known = {f.name: data[f.name] for f in fields(cls) if f.name != "components"}
+        states = data.get("components")
+        components = None if states is None else from_json(states)
+        return cls(**{**known, "cursor": Cursor.from_json(data["cursor"]), "components": components})
 
     def after_step(
         self,
         record: StepRecord,
         cursor: Cursor,
+        components: States,
         schedule: Mapping[str, float],
         over: bool,
         max_steps: int | None = None,
@@ -55,6 +64,7 @@ class Position:
             generated_tokens=self.generated_tokens + record.generated_tokens,
             trained_tokens=self.trained_tokens + record.trained_tokens,
             cursor=cursor,
+            components=components,
             schedule=schedule,
             over=over,
             spent=over and max_steps is not None and self.step + 1 >= max_steps,
@@ -74,6 +84,7 @@ class Position:
             over=False,
             spent=False,
             schedule=None,
+            components=None,
             lr_offset=self.lr_offset + self.step if carry_lr else 0,
             lr_planned=self.lr_planned + (max_steps or self.step) if carry_lr else 0,
             cursor=Cursor({}) if restart_data else self.cursor,

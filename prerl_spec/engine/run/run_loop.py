@@ -75,9 +75,9 @@ class RunLoop:
     def _step(self, runner: PhaseRunner) -> None:
         """Takes one step, advances the position, and writes the step's event and metrics."""
         at, schedule = self.position, runner.phase.schedule.component
-        record, cursor, hashes = runner.step(at, self.evaluations.measured(at))
+        record, cursor, components, hashes = runner.step(at, self.evaluations.measured(at))
         state, over = schedule.after(record, at.schedule if at.schedule is not None else schedule.initial())
-        self.position = at.after_step(record, cursor, state, over, schedule.max_steps)
+        self.position = at.after_step(record, cursor, components, state, over, schedule.max_steps)
         self.events.write_step(
             phase=record.phase,
             step=record.step,

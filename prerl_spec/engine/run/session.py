@@ -12,9 +12,10 @@ from prerl_spec.compiler.objective_needs import every_need
 from prerl_spec.engine.batches.datasets import OpenDataSet, open_datasets
 from prerl_spec.engine.batches.verifier_pools import VerifierPools
 from prerl_spec.engine.policy.decoder_layers import recompute_activations
-from prerl_spec.engine.policy.open_policy import open_policy
+from prerl_spec.engine.policy.open_policy import open_policy, tokenizers_in
 from prerl_spec.engine.policy.policy import Policy
 from prerl_spec.engine.policy.reference import Reference, compares_with_reference, reference_of
+from prerl_spec.engine.policy.teachers import Teachers, open_teachers
 from prerl_spec.engine.processes.ranks import Ranks
 from prerl_spec.engine.processes.signals import Signals
 from prerl_spec.engine.record.events import Listener
@@ -34,6 +35,7 @@ class Session:
     signals: Signals
     stages: Stages
     policy: Policy
+    teachers: Teachers
     prefixes: Mapping[str, Mapping[str, Any]]
     """For each prefix of the spec's views, its token ids and their text."""
     datasets: Mapping[str, OpenDataSet]
@@ -41,13 +43,19 @@ class Session:
     verifiers: VerifierPools
 
     def freeze_reference_and_shard(self) -> Reference | None:
-        """Copies the current policy as reference model, if a phase needs one, then shards both over the ranks, if the
-        spec asks for it: a sharded model cannot be copied. Call once, before any training; a collective call."""
+        """Copies the current policy as reference model, if a phase needs one, then shards all models over the ranks, if
+        the spec asks for it: a sharded model cannot be copied. Call once, before any training; a collective call."""
         reference = reference_of(self.policy) if compares_with_reference(self.graph.phases) else None
         distributed = self.graph.distributed
         if distributed.strategy == "fsdp2" and self.ranks.size > 1:
             self.policy.shard(self.ranks, distributed.fsdp or {})
+            self.teachers.shard(self.ranks, distributed.fsdp or {})
         return reference
+
+    @property
+    def max_length(self) -> int:
+        """Maximum length of context and response together that every model can score, in tokens."""
+        return self.teachers.max_length(self.policy.max_length)
 
 
 @contextmanager
@@ -63,17 +71,20 @@ def open_session(graph: Graph, folder: Path, ranks: Ranks, listener: Listener, s
     data = {name: named.component for name, named in graph.data.items()}
     precision = graph.distributed.precision
     policy = open_policy(graph.model.component, data, ranks, folder, seed=graph.run.seed, precision=precision)
+    objectives = (phase.objective.component for phase in graph.phases)
+    teachers = open_teachers(objectives, policy, tokenizers_in(folder, data, ranks), seed=graph.run.seed)
     if graph.distributed.activation_checkpointing:
         recompute_activations(policy.module)
     prefixes = resolve_prefixes(graph.phases, policy.codec)
     stages.stop_if_signalled()
     with stages.alone():
-        datasets = open_datasets(graph, policy.codec, policy.max_length, stages.tick)
+        longest = teachers.max_length(policy.max_length)
+        datasets = open_datasets(graph, policy.codec, longest, stages.tick)
     invariant = graph.distributed.determinism == "invariant"
     with ExitStack() as stack:
         samplers = OpenSamplers(stack, policy, ranks, folder, invariant=invariant)
         verifiers = VerifierPools(stack, partial(stages.tick, "verify"))
-        yield Session(graph, folder, ranks, signals, stages, policy, prefixes, datasets, samplers, verifiers)
+        yield Session(graph, folder, ranks, signals, stages, policy, teachers, prefixes, datasets, samplers, verifiers)
 
 
 def resolve_prefixes(phases: tuple[Phase, ...], codec: Codec) -> dict[str, dict[str, Any]]:

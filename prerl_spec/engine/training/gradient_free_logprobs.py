@@ -1,4 +1,4 @@
-"""Old-policy, reference and sampler log-probabilities of a batch, computed under no_grad before its first update."""
+"""Old-policy, reference, teacher and sampler log-probabilities of a batch, computed under no_grad before its first update."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -10,8 +10,9 @@ from prerl_spec.engine.policy.batch_logprobs import batch_logprobs
 from prerl_spec.engine.policy.forward import Scoring
 from prerl_spec.engine.policy.policy import Policy
 from prerl_spec.engine.policy.reference import Reference
+from prerl_spec.engine.policy.teachers import Teachers
 from prerl_spec.engine.processes.ranks import Ranks
-from prerl_spec.needs import Need, View
+from prerl_spec.needs import Need, Teacher, View
 from prerl_spec.types import Array, Step
 
 
@@ -27,6 +28,7 @@ class GradientFree:
     ranks: Ranks
     reference: Reference | None
     tokens_per_pass: int
+    teachers: Teachers = field(default_factory=Teachers)
     _vectors: dict[Need, Array] = field(default_factory=dict)
 
     def compute(self, wanted: Mapping[Need, Iterable[int]]) -> None:
@@ -62,18 +64,18 @@ class GradientFree:
                 self.batch,
                 samples,
                 needs,
-                self.policy,
+                self.teachers.of(of) if isinstance(of, Teacher) else self.policy,
                 self.ranks,
                 tokens_per_pass=self.tokens_per_pass,
-                of=of,
+                of=str(of),
                 scoring=scoring,
             )
         for vector, values in zip(vectors, found, strict=True):
             for sample in samples:
                 vector[self._span(sample)] = values[self._span(sample)]
 
-    def _model(self, of: str) -> AbstractContextManager[Scoring | None]:
-        """The model that scores in place of the policy (None: the policy itself)."""
+    def _model(self, of: str | Teacher) -> AbstractContextManager[Scoring | None]:
+        """The reference, which scores in place of the policy's own weights (None: those, or a teacher's)."""
         if of != "reference":
             return nullcontext()
         assert self.reference is not None, "the compiler declares a reference model wherever a term needs one"
@@ -84,9 +86,9 @@ class GradientFree:
         return slice(end - int(self.batch.tokens.length_S[sample]), end)
 
 
-def _by_forward(needs: Iterable[Need]) -> dict[tuple[View, str], list[Need]]:
+def _by_forward(needs: Iterable[Need]) -> dict[tuple[View, str | Teacher], list[Need]]:
     """Groups needs by forward: log-probabilities and entropies of the same view under the same model."""
-    found: dict[tuple[View, str], list[Need]] = {}
+    found: dict[tuple[View, str | Teacher], list[Need]] = {}
     for need in needs:
         found.setdefault((need.view, need.of), []).append(need)
     return found

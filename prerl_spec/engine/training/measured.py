@@ -11,6 +11,7 @@ from prerl_spec.engine.author_faults import blames
 from prerl_spec.engine.processes.ranks import Ranks
 from prerl_spec.engine.training.pass_loss import PartInput
 from prerl_spec.engine.training.slots import Sizes, Watched, require_tensor
+from prerl_spec.needs import Teacher
 from prerl_spec.registry.kinds.objective import Objective
 
 
@@ -23,9 +24,11 @@ class Measured:
 
     @classmethod
     def of(cls, objective: Objective, updates_per_batch: int) -> "Measured":
-        """On where bounds and corrections can act: with several updates a batch, or with the sampler's log-probabilities."""
+        """On where bounds and corrections can act (with several updates a batch, or with the sampler's log-probabilities),
+        and where the policy is compared with a teacher."""
         needs = Needs.of(objective, updates_per_batch)
-        return cls(is_on=updates_per_batch > 1 or needs.compares_with_sampler)
+        compares = needs.compares_with_sampler or any(isinstance(need.of, Teacher) for need in needs.terms)
+        return cls(is_on=updates_per_batch > 1 or compares)
 
     def add(self, update: int, share: int, parts: Sequence[PartInput]) -> None:
         """Adds the values of a pass's trained tokens."""

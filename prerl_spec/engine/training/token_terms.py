@@ -11,10 +11,12 @@ from prerl_spec.compiler.objective_needs import Needs
 from prerl_spec.engine.policy.batch_logprobs import batch_logprobs
 from prerl_spec.engine.policy.policy import Policy
 from prerl_spec.engine.policy.reference import Reference
+from prerl_spec.engine.policy.teachers import NO_TEACHERS, Teachers
 from prerl_spec.engine.processes.ranks import Ranks
 from prerl_spec.engine.training.gradient_free_logprobs import GradientFree
 from prerl_spec.engine.training.minibatch import split_batch
 from prerl_spec.needs import Credit, Need
+from prerl_spec.registry.component_state import initial_states, states_of_parts
 from prerl_spec.registry.kinds.objective import Objective
 from prerl_spec.types import Array, Step
 
@@ -37,17 +39,20 @@ def token_terms(
     ranks: Ranks,
     *,
     reference: Reference | None = None,
+    teachers: Teachers = NO_TEACHERS,
     tokens_per_pass: int = 8192,
 ) -> list[PartTerms]:
-    """The terms of each part, on one process, with one update per batch (the ratio to the old policy is 1).
+    """The terms of each part, on one process, with one update per batch (the ratio to the old policy is 1), at a phase's
+    start (components have their initial state).
 
     Unlike in training, zero-weight samples are scored as well: their term is what they would add with nonzero weight.
     """
     needs = Needs.of(objective, 1)
     all_samples = range(len(step.samples))
-    gradient_free = GradientFree(step, policy, ranks, reference, tokens_per_pass)
+    gradient_free = GradientFree(step, policy, ranks, reference, tokens_per_pass, teachers)
     gradient_free.compute(dict.fromkeys((*needs.credit, *needs.terms), all_samples))
-    (whole,) = split_batch(step, objective, gradient_free, 1)
+    states = states_of_parts(objective, initial_states(objective))
+    (whole,) = split_batch(step, objective, gradient_free, 1, states)
     vectors = gradient_free.read(needs.terms, all_samples)
     for view in needs.differentiated:
         asked = [need for need in needs.policy if need.view == view]

@@ -6,7 +6,7 @@ The same for every algorithm. Components decide the rest: credit and loss terms 
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from prerl_spec.engine.author_faults import blames
 from prerl_spec.engine.policy.packing import Pass, pack_shares
 from prerl_spec.engine.policy.policy import Policy
 from prerl_spec.engine.policy.reference import Reference
+from prerl_spec.engine.policy.teachers import Teachers
 from prerl_spec.engine.processes.ranks import Ranks
 from prerl_spec.engine.processes.seeds import named_seed
 from prerl_spec.engine.training.gradient_free_logprobs import GradientFree
@@ -26,6 +27,7 @@ from prerl_spec.engine.training.pass_loss import PartInput, part_inputs, pass_lo
 from prerl_spec.engine.training.updater import Updater, UpdateRecord
 from prerl_spec.errors import RunFailed
 from prerl_spec.needs import Need
+from prerl_spec.registry.component_state import States, initial_states, states_of_parts
 from prerl_spec.registry.kinds.objective import Objective
 from prerl_spec.types import Array, Step
 
@@ -43,6 +45,8 @@ class Trained:
     """A hash of all advantages and weights, which were fixed before the first update."""
     measures: Mapping[str, float]
     """What the objective measured per token, averaged over trained tokens: clip fractions, correction weights."""
+    known: Mapping[Need, Array]
+    """The vectors [N] that credits read."""
 
 
 @dataclass(frozen=True)
@@ -57,15 +61,19 @@ class Trainer:
     ranks: Ranks
     reference: Reference | None
     tick: Callable[[str, int, int], None]
+    teachers: Teachers = field(default_factory=Teachers)
 
-    def train(self, batch: Step) -> Trained:
+    def train(self, batch: Step, states: States | None = None) -> Trained:
         """Takes the batch's updates. All weights are computed before any forward with gradient, and all old
         log-probabilities before the first update; an update with only zero weights is skipped, weight decay and
-        momentum included."""
+        momentum included. `states` are those of the objective's components, None at a phase's start."""
         needs = Needs.of(self.objective, self.updates_per_batch)
-        vectors = GradientFree(batch, self.policy, self.ranks, self.reference, self.tokens_per_pass)
-        vectors.compute(dict.fromkeys(needs.credit, range(len(batch.samples))))
-        minibatches = split_batch(batch, self.objective, vectors, self.updates_per_batch)
+        vectors = GradientFree(batch, self.policy, self.ranks, self.reference, self.tokens_per_pass, self.teachers)
+        everything = range(len(batch.samples))
+        vectors.compute(dict.fromkeys(needs.credit, everything))
+        states = initial_states(self.objective) if states is None else states
+        of_parts = states_of_parts(self.objective, states)
+        minibatches = split_batch(batch, self.objective, vectors, self.updates_per_batch, of_parts)
         vectors.compute(samples_to_score(needs.terms, minibatches))
         measured = Measured.of(self.objective, self.updates_per_batch)
         losses: list[float] = []
@@ -84,6 +92,7 @@ class Trainer:
             groups_with_signal=sum(m.num_groups_with_signal for m in minibatches),
             credit=credit_check(minibatches),
             measures=measured.means(self.ranks),
+            known=vectors.read(needs.credit, everything),
         )
 
     def _accumulate(self, minibatch: Minibatch, needs: Needs, known: Mapping[Need, Array], measured: Measured) -> float:

@@ -25,6 +25,8 @@ class ModelSite:
     device: str
     tokenizer_folder: Callable[[str], Path]
     """Folder with the tokenizer files of the named data set."""
+    trained: bool = True
+    """Whether its weights are trained, hence float32: a teacher's may be loaded in the compute dtype."""
 
 
 class AdaptedWeight(NamedTuple):

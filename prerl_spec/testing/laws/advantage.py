@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from prerl_spec.needs import Batch, Need
+from prerl_spec.needs import Need
 from prerl_spec.registry.component import Component
+from prerl_spec.registry.component_state import first_batch
 from prerl_spec.registry.kinds.objective_parts import Advantage
 from prerl_spec.testing.laws.component import check_component
 from prerl_spec.testing.laws.objective import random_vectors
@@ -88,7 +89,7 @@ def earned(part: Advantage, step: Step, known: dict[Need, Array] | None = None) 
     known = known_for(part, step) if known is None else known
     try:
         with np.errstate(divide="raise", invalid="raise"):
-            value = part.advantage(Batch(step, known))
+            value = part.advantage(first_batch(part, step, lambda _: known))
     except KeyError as error:
         raise AssertionError(
             f"advantage() reads {error}, which reads() does not name (nor consumes(), as `reward_part[NAME]`)"

@@ -8,10 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from prerl_spec.needs import Batch, Credit, Need
+from prerl_spec.needs import Credit, Need
 from prerl_spec.registry.component import Component
+from prerl_spec.registry.component_state import first_batch
 from prerl_spec.registry.kinds.objective import Objective
 from prerl_spec.testing.laws.component import check_component
+from prerl_spec.testing.laws.stateful import check_states
 from prerl_spec.testing.steps import Result, made_documents, made_step
 from prerl_spec.types import Array, Index, Outcome, Step
 
@@ -38,6 +40,10 @@ def check_objective(objective: Component) -> None:
     for part in parts:
         _check_part(part)
     check_splits_agree(parts, _mixed_step(whole))
+    step = _mixed_step(whole)
+    read = {need for part in parts for need in part.reads()}
+    vectors = random_vectors(read, step.tokens.num_tokens)
+    check_states(whole, step, lambda needs: {need: vectors[need] for need in needs})
 
 
 def _check_part(part: Objective) -> None:
@@ -85,8 +91,8 @@ def random_vectors(needs: Iterable[Need], num_tokens: int, *, seed: int = 0) -> 
 
 
 def credit_of(part: Objective, step: Step, vectors: Vectors) -> Credit:
-    """The part's credit for these vectors, of which it receives only those that `reads()` names."""
-    (credit,) = part.credits(Batch(step, {need: vectors[need] for need in part.reads()}), [step])
+    """The part's credit for these vectors, of which it receives only those that `reads()` names, in a phase's first step."""
+    (credit,) = part.credits(first_batch(part, step, lambda needs: {need: vectors[need] for need in needs}), [step])
     return credit
 
 

@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from prerl_spec.needs import Batch, Need
+from prerl_spec.needs import Need
 from prerl_spec.registry.component import Component
+from prerl_spec.registry.component_state import first_batch
 from prerl_spec.registry.kinds.objective_parts import Selection
 from prerl_spec.testing.laws.component import check_component
 from prerl_spec.testing.laws.objective import random_vectors, reordered
@@ -46,7 +47,7 @@ def _keep(selection: Selection, step: Step, vectors: Vectors, advantage_N: Array
     known, given_N = {need: vector.copy() for need, vector in vectors.items()}, advantage_N.copy()
     try:
         with np.errstate(divide="raise", invalid="raise"):
-            kept_N = selection.keep(Batch(step, known), given_N)
+            kept_N = selection.keep(first_batch(selection, step, lambda _: known), given_N)
     except KeyError as error:
         raise AssertionError(f"keep() reads {error}, which reads() does not name") from error
     except (FloatingPointError, ZeroDivisionError) as error:

@@ -16,8 +16,13 @@ from prerl_components.objectives.wiring_rules import importance_cap_without_effe
 from prerl_components.surrogates.clip import Clip
 from prerl_spec.sdk import Coefficient, Conflict, Correction, Wiring
 
+CLIP_LOW_WORDS = "PPO lower clip ε₋: for A < 0, ratios below 1 − ε₋ get no gradient"
+CLIP_HIGH_WORDS = "PPO upper clip ε₊: for A > 0, ratios above 1 + ε₊ get no gradient"
+DUAL_CLIP_WORDS = "dual clip c: for A < 0, the loss is at most −A·c"
+DualClip = Literal["off"] | Annotated[float, Field(gt=1)]
 
-class Preset(GradientObjective):
+
+class Flat(GradientObjective):
     """A named point of the product, with the coefficient, aggregation and sampler correction as settings."""
 
     coefficient: Coefficient = Field(1.0, description="factor of this objective's loss: a number, or a ramp")
@@ -28,11 +33,6 @@ class Preset(GradientObjective):
         "truncate caps them at importance_cap, mask sets those above it to 0",
     )
     importance_cap: float = Field(2.0, gt=0, description="maximum importance weight C")
-    unparsable: Unparsable = Field(
-        "wrong",
-        description="train a response without a parsable answer as wrong, or mask it: zero weight, but it still "
-        "counts in its group's mean",
-    )
 
     @property
     def correction(self) -> Correction | None:
@@ -50,16 +50,24 @@ class Preset(GradientObjective):
         yield from importance_cap_without_effect(wiring, self.importance != "off")
 
 
+class Preset(Flat):
+    """One that can train wrong samples."""
+
+    unparsable: Unparsable = Field(
+        "wrong",
+        description="train a response without a parsable answer as wrong, or mask it: zero weight, but it still "
+        "counts in its group's mean",
+    )
+
+
 class ClippedPreset(Preset):
     """A preset on PPO's clipped surrogate."""
 
     ratio_settings: ClassVar[tuple[str, ...]] = ("clip_low", "clip_high", "dual_clip")
 
-    clip_low: float = Field(0.2, ge=0, description="PPO lower clip ε₋: for A < 0, ratios below 1 − ε₋ get no gradient")
-    clip_high: float = Field(0.2, ge=0, description="PPO upper clip ε₊: for A > 0, ratios above 1 + ε₊ get no gradient")
-    dual_clip: Literal["off"] | Annotated[float, Field(gt=1)] = Field(
-        "off", description="dual clip c: for A < 0, the loss is at most −A·c"
-    )
+    clip_low: float = Field(0.2, ge=0, description=CLIP_LOW_WORDS)
+    clip_high: float = Field(0.2, ge=0, description=CLIP_HIGH_WORDS)
+    dual_clip: DualClip = Field("off", description=DUAL_CLIP_WORDS)
 
     @property
     def clip(self) -> Clip:

@@ -1,6 +1,6 @@
 """Presets on PPO's clipped surrogate without a critic, whose advantage does not compare the attempts of a group."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import ClassVar
 
 from pydantic import Field
@@ -9,7 +9,8 @@ from prerl_components.advantages.batch_whitened import BatchWhitened
 from prerl_components.advantages.reward import Reward as RewardAdvantage
 from prerl_components.objectives.point import Point
 from prerl_components.objectives.presets.flat import ClippedPreset
-from prerl_spec.sdk import Advantage, Conditional
+from prerl_components.objectives.wiring_rules import settings_that_cannot_act
+from prerl_spec.sdk import Advantage, Conditional, Conflict, Wiring
 
 
 class ClippedWithoutCritic(ClippedPreset):
@@ -43,6 +44,14 @@ class PpoClip(ClippedWithoutCritic):
 
     def advantage_part(self) -> Advantage:
         return RewardAdvantage()
+
+    def check(self, wiring: Wiring) -> Iterable[Conflict]:
+        """A verifier's score is never negative; reward terms can be."""
+        yield from super().check(wiring)
+        if wiring.updates_per_batch > 1 and not wiring.has_rewards:
+            why = "it bounds samples with negative advantage, and no reward is negative"
+            instead = "use an objective with a baseline"
+            yield from settings_that_cannot_act(wiring, ("clip_low", "dual_clip"), why, instead)
 
 
 class ReinforcePp(ClippedWithoutCritic):

@@ -1,16 +1,27 @@
-"""Presets that weigh right and wrong samples apart, on log P(y|x): the decomposition of RLVR by sign."""
+"""Presets that weigh right and wrong samples apart, on log P(y|x): the decomposition of RLVR by sign.
 
-from collections.abc import Iterable, Mapping
-from typing import ClassVar, Literal
+A = +1 for right samples and −1 for wrong ones, so that no group is needed. Each takes only what can act on its signs.
+"""
+
+from collections.abc import Mapping
+from typing import ClassVar
 
 from pydantic import Field
 
 from prerl_components.advantages.confidence_weighted import ConfidenceWeighted
 from prerl_components.advantages.signed import Signed
 from prerl_components.objectives.point import Point
-from prerl_components.objectives.presets.flat import ClippedPreset
-from prerl_components.objectives.wiring_rules import settings_of_the_other_sign
-from prerl_spec.sdk import Advantage, Conditional, Conflict, Wiring
+from prerl_components.objectives.presets.flat import (
+    CLIP_HIGH_WORDS,
+    CLIP_LOW_WORDS,
+    DUAL_CLIP_WORDS,
+    ClippedPreset,
+    DualClip,
+    Flat,
+    Preset,
+)
+from prerl_components.surrogates.clip import Clip
+from prerl_spec.sdk import Advantage, Conditional
 
 _PAPER = "arXiv:2506.01347"
 _DENOMINATOR = {
@@ -18,59 +29,75 @@ _DENOMINATOR = {
 }
 
 
-class SignWeighted(ClippedPreset):
-    """A = +1 for right samples and −1 for wrong ones, each sign with a weight of its own; no group is needed."""
+class WrongOnly(Preset):
+    """A < 0 only, on PPO's clip: max(ρ, 1−ε₋)·|A|, at most c·|A|. An upper clip would never act."""
 
-    selects: ClassVar[Literal["both", "negative", "positive"]] = "both"
+    ratio_settings: ClassVar[tuple[str, ...]] = ("clip_low", "dual_clip")
 
-    @property
-    def factors(self) -> tuple[float, float]:
-        """The factors on positive and on negative advantages."""
-        return (0.0 if self.selects == "negative" else 1.0, 0.0 if self.selects == "positive" else 1.0)
+    clip_low: float = Field(0.2, ge=0, description=CLIP_LOW_WORDS)
+    dual_clip: DualClip = Field("off", description=DUAL_CLIP_WORDS)
 
     def advantage_part(self) -> Advantage:
-        """The advantage of the preset."""
+        """The advantage, negative for wrong samples."""
         return Signed()
 
     def point(self) -> Point:
-        positive, negative = self.factors
         return Point(
             view=Conditional(),
             advantage=self.advantage_part(),
-            surrogate=self.clip,
-            positive=positive,
-            negative=negative,
+            surrogate=Clip(clip_low=self.clip_low, dual_clip=self.dual_clip),
+            positive=0.0,
             correction=self.correction,
             aggregation=self.aggregation,
             coefficient=self.coefficient,
             unparsable=self.unparsable,
         )
 
-    def check(self, wiring: Wiring) -> Iterable[Conflict]:
-        yield from super().check(wiring)
-        instead = "use `w_reinforce`, which trains both signs"
-        yield from settings_of_the_other_sign(wiring, self.selects, by_score=True, instead=instead)
 
-
-class Nsr(SignWeighted):
+class Nsr(WrongOnly):
     """Negative sample reinforcement: wrong samples only, all-wrong groups included."""
 
     formula: ClassVar[str] = "Σ_t 1[wrong] · max(ρ, 1−ε₋)/N₋"
     source: ClassVar[str] = f"NSR, {_PAPER}, §2, eqs 2–4; clip and token mean as in its authors' code"
     unlike: ClassVar[Mapping[str, str]] = _DENOMINATOR
-    selects = "negative"
 
 
-class Psr(SignWeighted):
-    """Positive sample reinforcement: right samples only."""
+class CwNsr(WrongOnly):
+    """NSR with wrong samples weighted by the confidence with which they were given."""
+
+    formula: ClassVar[str] = "Σ_t 1[wrong] · c·max(ρ, 1−ε₋)/N₋, c = max(exp(mean_t log π_old), floor)"
+    source: ClassVar[str] = "CW-NSR, arXiv:2605.07137; checked against its authors' code"
+    unlike: ClassVar[Mapping[str, str]] = _DENOMINATOR
+
+    floor: float = Field(0.05, ge=0, le=1, description="least weight of a wrong sample")
+
+    def advantage_part(self) -> Advantage:
+        return ConfidenceWeighted(floor=self.floor)
+
+
+class Psr(Flat):
+    """Positive sample reinforcement: right samples only. A lower or a dual clip would never act."""
 
     formula: ClassVar[str] = "Σ_t 1[right] · −min(ρ, 1+ε₊)/N₊"
     source: ClassVar[str] = f"PSR, {_PAPER}, §2, eqs 2–4; clip and token mean as in its authors' code"
     unlike: ClassVar[Mapping[str, str]] = _DENOMINATOR
-    selects = "positive"
+    ratio_settings: ClassVar[tuple[str, ...]] = ("clip_high",)
+
+    clip_high: float = Field(0.2, ge=0, description=CLIP_HIGH_WORDS)
+
+    def point(self) -> Point:
+        return Point(
+            view=Conditional(),
+            advantage=Signed(),
+            surrogate=Clip(clip_high=self.clip_high),
+            negative=0.0,
+            correction=self.correction,
+            aggregation=self.aggregation,
+            coefficient=self.coefficient,
+        )
 
 
-class WReinforce(SignWeighted):
+class WReinforce(ClippedPreset):
     """Both signs, right samples at the weight `positive`: λ·L_PSR + L_NSR."""
 
     formula: ClassVar[str] = "Σ_t −min(ρA, clip(ρ, 1−ε₋, 1+ε₊)A)/N, A = +λ right, −1 wrong"
@@ -78,20 +105,14 @@ class WReinforce(SignWeighted):
 
     positive: float = Field(0.1, gt=0, description="λ: weight of right samples; wrong ones have 1")
 
-    @property
-    def factors(self) -> tuple[float, float]:
-        return (self.positive, 1.0)
-
-
-class CwNsr(SignWeighted):
-    """NSR with wrong samples weighted by the confidence with which they were given."""
-
-    formula: ClassVar[str] = "Σ_t 1[wrong] · c·max(ρ, 1−ε₋)/N₋, c = max(exp(mean_t log π_old), floor)"
-    source: ClassVar[str] = "CW-NSR, arXiv:2605.07137; checked against its authors' code"
-    unlike: ClassVar[Mapping[str, str]] = _DENOMINATOR
-    selects = "negative"
-
-    floor: float = Field(0.05, ge=0, le=1, description="least weight of a wrong sample")
-
-    def advantage_part(self) -> Advantage:
-        return ConfidenceWeighted(floor=self.floor)
+    def point(self) -> Point:
+        return Point(
+            view=Conditional(),
+            advantage=Signed(),
+            surrogate=self.clip,
+            positive=self.positive,
+            correction=self.correction,
+            aggregation=self.aggregation,
+            coefficient=self.coefficient,
+            unparsable=self.unparsable,
+        )

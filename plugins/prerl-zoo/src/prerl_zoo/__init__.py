@@ -1,0 +1,1 @@
+"""Published policy-gradient surrogates as components for prerl-spec, one a file."""
