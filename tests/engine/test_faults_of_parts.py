@@ -255,7 +255,10 @@ def test_a_fault_names_the_component_its_line_and_what_to_do(case: str, tmp_path
     (entry,) = local_entries(tmp_path / "mine.py")
     mine: Any = load(entry)()
     slot = setting.partition(" = ")[0]
-    slots: dict[str, Any] = {"advantage": Signed(), **({slot: (mine,) if slot == "selection" else mine} if slot else {})}
+    slots: dict[str, Any] = {
+        "advantage": Signed(),
+        **({slot: (mine,) if slot == "selection" else mine} if slot else {}),
+    }
     policy = tiny_policy()
     trainer = make_trainer(policy, PolicyGradient(**slots) if slot else mine, updates_per_batch=2)
     before = {name: value.detach().clone() for name, value in policy.parameters()}
