@@ -18,6 +18,7 @@ from prerl_spec.engine.batches.judged_groups import rewarded, with_known_parts
 from prerl_spec.engine.inspect.replay_credit import replay_credit
 from prerl_spec.engine.training.metrics import sampled_metrics
 from prerl_spec.errors import AuthorFault, RunFailed
+from prerl_spec.report.tables.attempts import ShownAttempt
 from prerl_spec.sdk import Component, Conditional, Credit, Need, OnePartObjective
 from prerl_spec.storage.frames import Frame, FrameKind, append_frames
 from prerl_spec.storage.journal_frames import group_frame, read_step_entries, step_frame, verdicts_frame
@@ -213,6 +214,22 @@ def test_discarded_groups_count_in_the_means_and_a_step_without_a_score_has_zero
     assert sampled_metrics(step)["reward_tail"] == -0.625
     nothing = replace(made_step([[Outcome.TIMEOUT]]), part_names=("verdict", "tail"))
     assert sampled_metrics(nothing)["reward_tail"] == 0.0
+
+
+@pytest.mark.parametrize(
+    ("reward", "parts", "words"),
+    [
+        (0.75, {"verdict": 1.0, "tail": -0.25}, "verdict 1, tail -0.25"),
+        (1.0, {"verdict": 1.0}, ""),
+        (None, {}, ""),
+        (0.75, {}, "parts not recorded: written by an earlier version"),
+    ],
+)
+def test_what_a_reward_is_the_sum_of_is_said_where_it_is_one(
+    reward: float | None, parts: dict[str, float], words: str
+) -> None:
+    shown = ShownAttempt(0, 0, "2+2?", "4", "4", "eos", 3, "right", reward=reward, parts=parts)
+    assert shown.sum_of == words
 
 
 # --- an author's mistake ----------------------------------------------------------------------------------------------

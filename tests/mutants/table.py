@@ -711,8 +711,8 @@ MUTANTS = (
     Mutant(
         "c20",
         f"{OBJECTIVES}/point.py",
-        "np.where(counted_N, advantage_N, 0.0)\n            weight_N",
-        "advantage_N\n            weight_N",
+        "centred(advantage_N, weight_N, step)",
+        "centred(earned_N, weight_N, step)",
         "centring forgets the selection",
         CREDIT,
     ),

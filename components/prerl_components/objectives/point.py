@@ -114,9 +114,9 @@ class Point:
         trainable_N = trainable_S[tokens.sample_N]
         counted_N = trainable_N & self._selected(earned_N)
         if self.center:
-            selected_N = np.where(counted_N, advantage_N, 0.0)
+            # A sample that was not selected has advantage 0 by now, and enters the mean with it.
             weight_N, _ = token_weights(self.aggregation, trainable_N, tokens, step.max_new_tokens)
-            advantage_N, counted_N = centred(selected_N, weight_N, step), trainable_N
+            advantage_N, counted_N = centred(advantage_N, weight_N, step), trainable_N
         kept_N = counted_N
         for number, selection in enumerate(self.selection):
             # A selection ranks what may be trained: masked and unscored tokens reach it with advantage 0.

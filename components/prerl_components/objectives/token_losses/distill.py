@@ -28,7 +28,9 @@ class Distill(SampledTokenLoss):
     """
 
     version = 1
-    formula: ClassVar[str] = "−sg(A_t)·ρ_t, A_t = log π_T − log π: the reverse KL(π ‖ π_T) of a token, on sampled tokens"
+    formula: ClassVar[str] = (
+        "−sg(A_t)·ρ_t, A_t = log π_T − log π: the reverse KL(π ‖ π_T) of a token, on sampled tokens"
+    )
     source: ClassVar[str] = (
         "Thinking Machines, On-Policy Distillation (2025), tinker-cookbook's advantage −(log π − log π_T) without a "
         "discount; GKD, arXiv:2306.13649, with its reverse KL on sampled tokens instead of the whole vocabulary"
