@@ -149,6 +149,11 @@ CASES = {
         "the advantage `Mine` returned Tensor of shape (4,) and dtype torch.float32 from `advantage`, not a numpy array",
         "fix `advantage` (mine.py:DEF)",
     ),
+    "an advantage of complex numbers": (
+        *(ADVANTAGE, "np.ones(4) * 1j", 'advantage = "local.mine"'),
+        "the advantage `Mine` returned ndarray of shape (4,) and dtype complex128 from `advantage`",
+        "fix `advantage` (mine.py:DEF)",
+    ),
     "a selection of another type": (
         *(SELECTION, "advantage_N", 'selection = ["local.mine"]'),
         "the selection `Mine` returned ndarray of shape (",
@@ -322,6 +327,42 @@ def test_no_number_at_tokens_of_weight_zero_changes_no_bit_of_an_update() -> Non
         after.append(dict(policy.parameters()))
     clean, holey = after
     assert all(torch.equal(value, holey[name]) for name, value in clean.items())
+
+
+class Later(HalfTrained):
+    """Trains odd tokens, and gives no number for any token."""
+
+    def credit(self, step: Step, known: Mapping[Need, Array]) -> Credit:
+        odd_N = step.tokens.position_N % 2 == 1
+        return Credit(np.ones(odd_N.shape), odd_N / odd_N.sum(), "odd tokens")
+
+    def terms(self, logp: Mapping[Need, Tensor], advantage_n: Tensor, tokens: Tokens) -> Tensor:
+        return logp[Need(Conditional())] * torch.nan
+
+
+def test_the_token_that_is_named_is_one_with_weight() -> None:
+    with pytest.raises(RunFailed, match=r"the objective `Later` gives nan in `terms` for .*, token 1 \(id"):
+        make_trainer(tiny_policy(), Later()).train(random_step(2, 2, longest=6))
+
+
+class FailsLater(HalfTrained):
+    """Its first pass has a gradient, its second fails."""
+
+    def terms(self, logp: Mapping[Need, Tensor], advantage_n: Tensor, tokens: Tokens) -> Tensor:
+        PASSES.append(tokens.num_tokens)
+        return -logp[Need(Conditional())] / (1 // (2 - len(PASSES)))
+
+
+PASSES: list[int] = []
+
+
+def test_an_update_that_fails_in_a_later_pass_leaves_no_gradient_behind() -> None:
+    policy = tiny_policy()
+    PASSES.clear()
+    with pytest.raises(RunFailed, match="ZeroDivisionError"):
+        make_trainer(policy, FailsLater(), tokens_per_pass=64).train(random_step(4, 2, longest=30))
+    assert len(PASSES) == 2
+    assert all(value.grad is None for _, value in policy.parameters())
 
 
 class Wrapping(Surrogate):
