@@ -43,9 +43,9 @@ def compiled(folder: Path, objective: str, *, updates: int = 1, more: str = "", 
     return compile_spec(file)
 
 
-def with_documents(folder: Path, updates: int) -> Compiled:
+def with_documents(folder: Path, updates: int, objective: str = '"next_token"') -> Compiled:
     """One phase of 8 documents a step."""
-    text = SPEC[: SPEC.index('[[phases]]\nid = "prune"')]
+    text = SPEC[: SPEC.index('[[phases]]\nid = "prune"')].replace('"next_token"', objective)
     file = folder / "spec.toml"
     file.write_text(text.replace("documents_per_step = 8", f"documents_per_step = 8\nupdates_per_batch = {updates}"))
     return compile_spec(file)
@@ -96,6 +96,13 @@ EVERY_SAMPLE_CARRIES_WEIGHT = [
     ('{ use = "marginal_pg", advantage = "minus_one", importance = "mask" }', 4),
     (WEIGHED, 1),
     (WEIGHED, 2),
+    ('"nsr"', 2),
+    ('"w_reinforce"', 1),
+    ('"cw_nsr"', 1),
+    ('"cw_nsr"', 2),
+    ('"nothing"', 1),
+    ('"nothing"', 2),
+    ('{ use = "weighted_sum", terms = ["nothing", ' + PRUNING + "] }", 1),
     ('{ use = "weighted_sum", terms = [' + PRUNING + ', { use = "kl", coefficient = 0.1 }] }', 1),
     ('{ use = "weighted_sum", terms = [' + WEIGHED + ', "entropy"] }', 1),
     ('{ use = "weighted_sum", terms = ["kl", "entropy"] }', 2),
@@ -112,6 +119,12 @@ def test_each_step_sends_forward_what_the_plan_says(
 
 
 GROUP = [
+    ('"rloo"', 1),
+    ('"gpg"', 2),
+    ('"opo"', 2),
+    ('"max_rl"', 2),
+    ('"lite_ppo"', 1),
+    ('{ use = "reinforce_pp", baseline = true }', 2),
     ('"grpo"', 1),
     ('"grpo"', 2),
     ('{ use = "grpo", importance = "truncate" }', 1),
@@ -130,6 +143,16 @@ def test_so_do_group_baselines_where_every_attempt_differs_from_its_group(
 ) -> None:
     spec = compiled(tmp_path, objective, updates=updates)
     assert counted(tmp_path, session, spec, rewards=(Named("ranked", Ranked()),)) == [planned(spec)] * 2
+
+
+def test_answers_without_their_questions_go_forward_in_one_view(tmp_path: Path, session: Session) -> None:
+    spec = with_documents(tmp_path, 1, '"question_free_sft"')
+    assert counted(tmp_path, session, spec) == [planned(spec)] * 2
+    assert planned(spec) == Counter({("marginal", "policy"): 8})
+
+
+def test_what_never_trains_sends_nothing_forward_but_for_metrics(tmp_path: Path, session: Session) -> None:
+    assert {of for _, of in planned(compiled(tmp_path, '"nothing"'))} == {"probe"}
 
 
 @pytest.mark.parametrize("updates", [1, 2])

@@ -19,13 +19,13 @@ from prerl_spec.registry.kinds.model import ModelSite
 from tests.compiler.specs import bent, written
 from tests.engine.runs import SPEC, start, steps_of
 from tests.settings.behaviour import OBSERVERS, write_tables
+from tests.settings.only import Only
 from tests.settings.second_values import (
     SEEN_BY_THE_HUB,
     SEEN_IN_A_RUN,
     SEEN_IN_BEHAVIOUR,
     SEEN_IN_THE_PLAN,
     SEEN_WITH_VLLM,
-    Only,
 )
 
 GROUP = "prerl_spec."
@@ -77,7 +77,8 @@ def test_a_second_value_of_a_setting_makes_a_difference(kind: str, use: str, set
 
 def test_the_lists_name_nothing_that_is_not_there() -> None:
     assert SEEN_ELSEWHERE <= SETTINGS
-    assert {("objective", "grpo", "advantage"), ("probe", "thoughts", "rules")} == ONE_CHOICE
+    fixed = {("objective", use, "advantage") for use in ("grpo", "dr_grpo", "dapo")}
+    assert fixed | {("probe", "thoughts", "rules")} == ONE_CHOICE
     assert BUILT_INS.keys() == SEEN_IN_BEHAVIOUR.keys() | SEEN_WITH_VLLM
     for name, (_, second) in SEEN_IN_BEHAVIOUR.items():
         assert second.keys() == {s[2] for s in OBSERVED if s[:2] == name}, name

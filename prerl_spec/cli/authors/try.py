@@ -89,7 +89,8 @@ def _laws(entry: Entry) -> dict[str, str]:
 def _not_trained(entry: Entry, states: Mapping[str, str]) -> str | None:
     """The reason to skip training, None if the component can be trained."""
     if entry.kind not in SERVING:
-        return f"a {entry.kind} is only checked against the laws of its kind"
+        article = "an" if entry.kind[0] in "aeiou" else "a"
+        return f"{article} {entry.kind} is only checked against the laws of its kind"
     if any(states.get(check, "broken") == "broken" for check in ("settings", "protocol", "laws")):
         return "fix the broken checks above first"
     component: Any = load(entry)
