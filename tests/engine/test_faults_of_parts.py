@@ -154,6 +154,13 @@ CASES = {
         "the advantage `Mine` returned ndarray of shape (4,) and dtype complex128 from `advantage`",
         "fix `advantage` (mine.py:DEF)",
     ),
+    "an exception in a state's beginning": (
+        ADVANTAGE + "    def after(self, batch, record, state):\n        return state\n"
+        "    def initial(self):\n        return {'mean': self.nothing}\n",
+        *("batch.step.reward_S", 'advantage = "local.mine"'),
+        "the objective `PolicyGradient` failed in `Mine.initial` (mine.py:HOOK): AttributeError",
+        "fix `Mine.initial`",
+    ),
     "a selection of another type": (
         *(SELECTION, "advantage_N", 'selection = ["local.mine"]'),
         "the selection `Mine` returned ndarray of shape (",

@@ -71,7 +71,9 @@ class Trainer:
         vectors = GradientFree(batch, self.policy, self.ranks, self.reference, self.tokens_per_pass, self.teachers)
         everything = range(len(batch.samples))
         vectors.compute(dict.fromkeys(needs.credit, everything))
-        states = initial_states(self.objective) if states is None else states
+        if states is None:
+            with blames(self.objective, "initial"):
+                states = initial_states(self.objective)
         of_parts = states_of_parts(self.objective, states)
         minibatches = split_batch(batch, self.objective, vectors, self.updates_per_batch, of_parts)
         vectors.compute(samples_to_score(needs.terms, minibatches))
