@@ -27,6 +27,10 @@ PACKING = "prerl_spec/engine/policy/packing.py"
 POLICY = "prerl_spec/engine/policy/policy.py"
 SCORING = "prerl_spec/engine/policy/forward.py"
 LOGPROBS = "prerl_spec/engine/policy/logprobs.py"
+TEACHERS = "prerl_spec/engine/policy/teachers.py"
+TEACHER_PLAN = "prerl_spec/compiler/planning/teacher_plan.py"
+STATES = "prerl_spec/registry/component_state.py"
+POSITION = "prerl_spec/engine/run/position.py"
 SOURCE = "prerl_spec/engine/batches/source.py"
 JUDGED = "prerl_spec/engine/batches/judged_groups.py"
 FAULTS = "prerl_spec/engine/author_faults.py"
@@ -68,6 +72,10 @@ SCHEDULES = "components/prerl_components/schedules"
 FILTERS = "components/prerl_components/filters"
 REWARDS = "components/prerl_components/rewards"
 OPTIMIZERS = "components/prerl_components/optimizers"
+PROBES = "components/prerl_components/probes"
+GRADIENT = "prerl_spec/engine/training/gradient.py"
+SEEN = "tests/engine/test_gradients_seen.py"
+COUNTS = "tests/components/test_probes_counts.py"
 
 REFERENCE = ("tests/engine/test_outside_reference.py",)
 ROLLOUTS = ("tests/engine/test_rollouts.py",)
@@ -124,8 +132,8 @@ MUTANTS = (
     Mutant(
         "p06",
         PHASE,
-        'needs.policy, temperature=minibatch.step.temperature, of="policy")',
-        'needs.policy, temperature=1.0, of="policy")',
+        "needs.policy, temperature=minibatch.step.temperature, of=self.counted_as)",
+        "needs.policy, temperature=1.0, of=self.counted_as)",
         "the policy is scored at temperature 1, whatever drew the batch",
         REFERENCE,
     ),
@@ -1605,6 +1613,202 @@ MUTANTS = (
         "if True:",
         "a file system without locks is called a bug of ours",
         ("tests/compiler/test_runs.py",),
+    ),
+    Mutant(
+        "te01",
+        OBSERVING,
+        "self.teachers.of(of) if isinstance(of, Teacher) else self.policy",
+        "self.policy",
+        "the policy is its own teacher",
+        ("tests/engine/test_teacher.py",),
+    ),
+    Mutant(
+        "te02",
+        f"{OBJECTIVES}/token_losses/distillation.py",
+        "(teacher_logp_n - logp_n).detach()",
+        "teacher_logp_n - logp_n",
+        "the advantage is differentiated too",
+        ("tests/components/test_objectives_distill.py",),
+    ),
+    Mutant(
+        "te03",
+        f"{OBJECTIVES}/token_losses/distillation.py",
+        "return -advantage_n",
+        "return advantage_n",
+        "the policy flees from its teacher",
+        ("tests/components/test_objectives_distill.py",),
+    ),
+    Mutant(
+        "te04",
+        TEACHERS,
+        "(difference := vocabulary_difference(policy.codec, loaded.codec)) is not None",
+        "(difference := None) is not None",
+        "a teacher of another tokenizer scores ids that mean something else",
+        ("tests/engine/test_teacher.py",),
+    ),
+    Mutant(
+        "te05",
+        TEACHER_PLAN,
+        "difference is None, difference or",
+        "True, difference or",
+        "plan takes any local tokenizer for the policy's",
+        ("tests/compiler/test_teacher_plan.py",),
+    ),
+    Mutant(
+        "te06",
+        "prerl_spec/needs.py",
+        "[own.__module__, own.__qualname__, settings], sort",
+        "[own.__module__, own.__qualname__], sort",
+        "every teacher of a class is one and the same",
+        ("tests/components/test_objectives_distill.py",),
+    ),
+    Mutant(
+        "te07",
+        "prerl_spec/compiler/estimates/estimate.py",
+        "2 * one.num_parameters * one.scored",
+        "0 * one.scored",
+        "a teacher's forwards cost nothing in plan",
+        ("tests/compiler/test_teacher_plan.py",),
+    ),
+    Mutant(
+        "st01",
+        STATES,
+        "= states[place.path]\n    return by_part",
+        "= place.component.initial()\n    return by_part",
+        "a credit sees the first state for ever",
+        ("tests/engine/test_component_state.py",),
+    ),
+    Mutant(
+        "st02",
+        POSITION,
+        "None if states is None else from_json(states)",
+        "None",
+        "a resumed run has forgotten what its components remembered",
+        ("tests/engine/test_component_state.py",),
+    ),
+    Mutant(
+        "st03",
+        POSITION,
+        "            components=None,\n            lr_offset",
+        "            lr_offset",
+        "a phase begins with the last one's state",
+        ("tests/engine/test_component_state.py",),
+    ),
+    Mutant(
+        "st04",
+        STATES,
+        " and math.isfinite(number)",
+        "",
+        "a state may be NaN",
+        ("tests/engine/test_component_state.py",),
+    ),
+    Mutant(
+        "st05",
+        POSITION,
+        "            components=components,\n            schedule=schedule,",
+        "            schedule=schedule,",
+        "the state never leaves its beginning",
+        ("tests/engine/test_component_state.py",),
+    ),
+    # --- probes: gradients that are looked at, the hooks around an update, what is counted -----------------------------
+    Mutant(
+        "g01",
+        GRADIENT,
+        "weight_N=np.where(kept_N, credit.weight_N, 0.0)",
+        "weight_N=credit.weight_N",
+        "the gradient of some samples is that of the whole step",
+        (f"{SEEN}::test_the_gradient_of_a_responses_log_likelihood_is_autograds",),
+    ),
+    Mutant(
+        "g02",
+        GRADIENT,
+        "        if self._sharded:\n            found = self._ranks.sum(found)\n",
+        "",
+        "inner products of sharded gradients are those of a rank's own shards",
+        (f"{SEEN}::test_two_ranks_see_what_one_process_sees",),
+    ),
+    Mutant(
+        "g03",
+        GRADIENT,
+        "    trainer.updater.forget_gradients()\n    layers",
+        "    layers",
+        "a gradient that was looked at stays behind and enters the update",
+        (
+            f"{SEEN}::test_looking_changes_no_weight_no_gradient_and_no_random_number",
+            f"{SEEN}::test_a_run_with_probes_has_the_same_weights_after_every_step_as_one_without",
+        ),
+    ),
+    Mutant(
+        "g04",
+        GRADIENT,
+        ", counted_as=COUNTED_AS)",
+        ")",
+        "a probe's gradients are counted as the update's",
+        ("tests/engine/test_forwards.py::test_so_do_the_steps_that_a_probe_of_gradients_measures",),
+    ),
+    Mutant(
+        "g05",
+        "prerl_spec/engine/training/watching.py",
+        "step.step % probe.every == 0",
+        "True",
+        "a probe of gradients measures every step, whatever `every` says",
+        (f"{SEEN}::test_hooks_are_called_around_the_updates_of_every_nth_step_that_has_samples",),
+    ),
+    Mutant(
+        "g06",
+        "prerl_spec/engine/run/phase_runner.py",
+        "                trained = self._trainer.train(step, states)\n                watched = watching.end()\n",
+        "                watched = watching.end()\n                trained = self._trainer.train(step, states)\n",
+        "a probe looks again before the update: nothing ever changes",
+        (f"{SEEN}::test_a_run_with_probes_has_the_same_weights_after_every_step_as_one_without",),
+    ),
+    Mutant(
+        "g07",
+        "prerl_spec/engine/policy/parameter_layers.py",
+        "isinstance(part, nn.Embedding)",
+        "False",
+        "embeddings are counted with the head",
+        (f"{SEEN}::test_every_family_has_embeddings_two_layers_and_a_head",),
+    ),
+    Mutant(
+        "g08",
+        "prerl_spec/compiler/planning/phase_plan.py",
+        "[(f, probe.every) for probe in watched",
+        "[(f, 1) for probe in watched",
+        "the plan prices a probe as if it measured every step",
+        ("tests/compiler/test_plan.py::test_what_a_probe_asks_of_the_model_is_priced_by_step_and_by_memory",),
+    ),
+    Mutant(
+        "g09",
+        f"{PROBES}/likelihoods.py",
+        "1.0 / length_N",
+        "1.0 / np.ones_like(length_N)",
+        "a gradient of the mean log-likelihood is that of the sum",
+        (f"{SEEN}::test_the_gradient_of_a_responses_log_likelihood_is_autograds",),
+    ),
+    Mutant(
+        "g10",
+        f"{PROBES}/gradient_alignment.py",
+        "dot / (free * given) ** 0.5",
+        "dot / (free * given)",
+        "the cosine is divided by squared norms",
+        (f"{COUNTS}::test_dot_cosine_and_share_negative_are_those_of_the_gradients",),
+    ),
+    Mutant(
+        "g11",
+        f"{PROBES}/pass_at_k.py",
+        "comb(n - c, k) / comb(n, k)",
+        "((n - c) / n) ** k",
+        "pass@k is the biased estimate 1 - (1 - c/n)^k",
+        (f"{COUNTS}::test_pass_at_k_is_the_share_of_all_choices_of_k_with_a_right_one",),
+    ),
+    Mutant(
+        "g12",
+        f"{PROBES}/solved.py",
+        "(*step.groups, *step.discarded)",
+        "step.groups",
+        "prompts that a filter drops are not counted as solved or unsolved",
+        (f"{COUNTS}::test_prompts_are_solved_always_sometimes_or_never",),
     ),
     # --- advantages, presets, and their laws ---------------------------------------------------------------------------
     Mutant(

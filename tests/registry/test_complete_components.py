@@ -108,3 +108,22 @@ def test_an_expansion_that_cannot_be_printed_is_its_authors(returned: str, said:
         check_declared_types(load(entry)(), entry.name, entry.distribution)
     assert caught.value.code == "E0305"
     assert said in (caught.value.help or "")
+
+
+WATCHING = """
+    every: int = 1
+    gradients_held: int = 0
+    def measure(self, step): return {}
+    def needs(self, objective, num_samples): return objective.no_such_member
+    def before(self, site): return None
+    def after(self, site, state): return {}
+"""
+
+
+def test_a_probe_that_fails_to_say_what_it_needs_is_not_planned(site: Path) -> None:
+    install(site, "acme", {"probe:acme.lacking": "acme:Lacking"}, component("Lacking", "probe", WATCHING))
+    with pytest.raises(
+        EnvironmentUnmet, match=r"E0305: `acme\.lacking` of acme breaks the component contract"
+    ) as unmet:
+        make_plan(resolve_text(changed("probe")))
+    assert "no_such_member" in str(unmet.value.hint)

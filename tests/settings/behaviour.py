@@ -12,17 +12,21 @@ import numpy as np
 import torch
 from prerl_components.data.arithmetic_chains import ArithmeticChains
 
+from prerl_spec.compiler.graph import Named
 from prerl_spec.engine.batches.datasets import check_prompts
 from prerl_spec.engine.batches.source import decoding_of
 from prerl_spec.engine.policy.policy import Policy
 from prerl_spec.engine.policy.policy_access import LivePolicy
 from prerl_spec.engine.processes.ranks import Ranks
 from prerl_spec.engine.training.updater import Updater
+from prerl_spec.engine.training.watching import Watching
 from prerl_spec.errors import PrerlError
 from prerl_spec.needs import Batch, Need, Teacher
 from prerl_spec.registry.kinds.model import ModelSite
 from prerl_spec.registry.kinds.sampler import SamplerSite
+from prerl_spec.registry.kinds.watching import UpdateProbe
 from prerl_spec.registry.reward_base import part_name
+from prerl_spec.testing.laws.tiny_trainer import tiny_trainer
 from prerl_spec.testing.steps import made_documents, made_step
 from prerl_spec.testing.tiny import byte_tokenizer, save_tiny, tiny_loaded
 from prerl_spec.text import Codec, render
@@ -255,6 +259,17 @@ def of_evaluator(evaluator: Any, folder: Path) -> Any:
         return [asked, scene.heard.decodings, [(s.task, s.task_version, s.metric, s.value) for s in scores]]
 
 
+def of_probe(probe: Any, folder: Path) -> Any:
+    """Its metrics of a made step, and of an update of a tiny model."""
+    found = [probe.measure(STEP)]
+    if isinstance(probe, UpdateProbe):
+        trainer = tiny_trainer()
+        watching = Watching.begin([Named("probe", probe.model_copy(update={"every": 1}))], STEP, trainer)
+        trainer.train(STEP)
+        found.append(watching.end())
+    return found
+
+
 def of_nothing(component: Any, folder: Path) -> Any:
     """A kind whose every setting is seen elsewhere."""
     return None
@@ -279,7 +294,7 @@ OBSERVERS: dict[str, Callable[[Any, Path], Any]] = {
     "evaluator": of_evaluator,
     "reward": of_reward,
     "filter": of_filter,
-    "probe": of_nothing,
+    "probe": of_probe,
 }
 
 

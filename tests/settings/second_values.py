@@ -161,6 +161,14 @@ SEEN_IN_BEHAVIOUR: dict[Name, tuple[Settings, Settings]] = {
     ("reward", "overlong_penalty"): ({"buffer": 4}, {"buffer": 2, "weight": 0.5, "name": "tail"}),
     ("reward", "format_bonus"): ({"weight": 0.5}, {"weight": 0.2, "name": "form"}),
     ("reward", "length_penalty"): ({"weight": 0.5}, {"weight": 0.2, "name": "brevity"}),
+    ("probe", "entropy"): ({}, {}),
+    ("probe", "gradient_alignment"): (
+        {"samples": 2},
+        {"samples": 4, "prefix": "Q", "length": "sum", "batch": "off", "bands": 1},
+    ),
+    ("probe", "pass_at_k"): ({}, {"k": (3,)}),
+    ("probe", "reward_by_length"): ({}, {"bins": 2}),
+    ("probe", "solved"): ({}, {}),
     ("probe", "thoughts"): ({}, {}),
     ("probe", "response_length"): ({}, {}),
 }
@@ -191,8 +199,20 @@ SEEN_IN_A_RUN = {
         for use in ("fixed_steps", "reincarnate_after", "until_plateau")
         for setting in ("optimizer", "lr_schedule", "reference", "data")
     ),
-    ("probe", "thoughts", "every"),
-    ("probe", "response_length", "every"),
+    *(
+        ("probe", use, "every")
+        for use in (
+            *(
+                "entropy",
+                "gradient_alignment",
+                "pass_at_k",
+                "response_length",
+                "reward_by_length",
+                "solved",
+                "thoughts",
+            ),
+        )
+    ),
 }
 """Read by the engine: observed in small runs (test_every_setting.py; the reference in tests/engine/test_reference.py)."""
 

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from prerl_spec.cli.authors.component_costs import SLOTS, cost_lines
-from prerl_spec.compiler.render.render_phase import point_text
+from prerl_spec.compiler.planning.points import point_text
 from prerl_spec.registry.component import Component, Slot
 from prerl_spec.registry.settings import settings_of
 from prerl_spec.testing.conformance.branches import Unguessable, example_settings
