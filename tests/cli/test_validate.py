@@ -19,7 +19,7 @@ error[E0301]: unknown objective `marginal_nrs`
    |
 28 | objective = "marginal_nrs"
    |             ^^^^^^^^^^^^^^ did you mean `marginal_nsr`?
-   = help: `prerl-spec components list --kind objective` shows all 8
+   = help: `prerl-spec components list --kind objective` shows all 31
 """
 
 
@@ -87,7 +87,7 @@ def test_json_is_one_object_for_all_files(tmp_path: Path, capsys: pytest.Capture
         "end_line": 28,
         "end_column": 27,
         "labels": [],
-        "help": "`prerl-spec components list --kind objective` shows all 8",
+        "help": "`prerl-spec components list --kind objective` shows all 31",
         "notes": [],
         "suggestions": [{"message": "did you mean `marginal_nsr`?", "replacement": "marginal_nsr"}],
     }

@@ -145,7 +145,8 @@ def test_journalled_verdicts_are_trained_on_and_never_asked_for_again(whole: Pat
     with pytest.raises(Killed):
         start(tmp_path, listener=Dies())
     *before, last = frames_of(tmp_path / "runs" / "small", 5)
-    changed = replace(last, header={**last.header, "rewards": [1.0] * 4})
+    verdicts = [["right", 1.0, None, ""]] * 4
+    changed = replace(last, header={**last.header, "verdicts": verdicts, "rewards": [1.0] * 4})
     write_frames(tmp_path / "runs" / "small" / "journal" / "step-000005.journal", [*before, changed])
     heard = Heard()
     start(tmp_path, listener=heard)
