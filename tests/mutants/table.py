@@ -2099,4 +2099,20 @@ MUTANTS = (
         "rounding at a batch's first update counts as a bound of topr",
         ("tests/components/test_surrogates.py",),
     ),
+    Mutant(
+        "pd6",
+        "prerl_spec/compiler/estimates/step_counts.py",
+        "(*needs.policy, *needs.without_gradient) if",
+        "(*needs.policy, *needs.terms) if",
+        "the plan leaves out what a credit reads",
+        ("tests/product/test_planned_cost.py",),
+    ),
+    Mutant(
+        "pd7",
+        f"{SURROGATES}/clipping.py",
+        "loss_n = torch.maximum(-advantage_n * rho_n, -advantage_n * clipped_n)",
+        "loss_n = torch.maximum(-advantage_n * rho_n, -advantage_n * clipped_n) + rho_n - rho_n.mean()",
+        "a loss depends on the pass that its token stands in",
+        ("tests/product/test_one_gradient.py",),
+    ),
 )
