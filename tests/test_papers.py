@@ -26,7 +26,7 @@ run = { name = "papers", seed = 3, output_dir = "runs" }
 checkpoint.keep = 1
 verifier = "local.coin"
 optimizer = { use = "adamw", lr = 1e-3 }
-sampler = { use = "transformers", group_size = 6, max_new_tokens = 6 }
+sampler = { use = "transformers", group_size = 6, max_new_tokens = 8, stop = ["1", "2", "3", "4", "5", "6"] }
 model = MODEL
 data.train = { use = "arithmetic_chains", steps = [1, 1] }
 data.corpus = { use = "arithmetic_chains", part = "corpus", steps = [1, 1] }
@@ -45,7 +45,7 @@ class Coin(BinaryVerifier):
     right_example = ("ab", "1")
     wrong_example = ("a", "1")
 
-    def verify(self, response, gold):
+    def judge(self, response, gold):
         return Verdict(Outcome.WRONG if len(response) % 2 else Outcome.RIGHT, float(len(response) % 2 == 0))
 '''
 
@@ -93,7 +93,8 @@ def test_the_papers_of_a_chapter_train(chapter: str, tmp_path: Path) -> None:
     for phase in phases:
         mine = [e for e in steps if e["phase"] == phase["id"]]
         assert sum(e["applied"] for e in mine) > 0, f"{phase['id']} took no update"
-        assert all(isfinite(e["loss"]) for e in mine)
+        losses = [e["metrics"]["loss"] for e in mine]
+        assert all(map(isfinite, losses))
 
 
 def tiny(number: int, block: str) -> Iterator[dict[str, Any]]:
