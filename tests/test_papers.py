@@ -2,13 +2,13 @@
 
 import json
 import re
+import tomllib
 from collections.abc import Iterator, Mapping
 from math import isfinite
 from pathlib import Path
 from typing import Any
 
 import pytest
-import tomllib
 
 from prerl_spec.compiler.compile import compile_spec
 from prerl_spec.compiler.past_runs.run_folder import choose_run_folder, hold_run_folder
