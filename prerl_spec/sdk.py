@@ -27,6 +27,7 @@ from prerl_spec.registry.kinds.model import AdaptedWeight, AttachedAdapter, Load
 from prerl_spec.registry.kinds.objective import Objective
 from prerl_spec.registry.kinds.sampler import OpenSampler, PolicyAccess, SamplerSite, ServedModel, ServerProcess
 from prerl_spec.registry.kinds.stateful import Stateful
+from prerl_spec.registry.kinds.watching import GradientView, ProbeNeed, ProbeSite, UpdateProbe
 from prerl_spec.registry.objective_base import OnePart, OnePartObjective
 from prerl_spec.registry.part_bases import (
     Advantage,
@@ -38,6 +39,7 @@ from prerl_spec.registry.part_bases import (
     coefficient_at,
     ratio_settings_without_effect,
 )
+from prerl_spec.registry.probe_base import AroundUpdate, gradient_needs
 from prerl_spec.registry.reward_base import RewardTerm
 from prerl_spec.registry.row_list import RowList
 from prerl_spec.registry.sampler_settings import SamplerSettings
@@ -69,6 +71,7 @@ __all__ = [
     "API",
     "AdaptedWeight",
     "Advantage",
+    "AroundUpdate",
     "Array",
     "AttachedAdapter",
     "Attempt",
@@ -91,6 +94,7 @@ __all__ = [
     "EvaluationSite",
     "EvaluatorSettings",
     "Generation",
+    "GradientView",
     "Group",
     "Handover",
     "Index",
@@ -110,6 +114,8 @@ __all__ = [
     "Prefix",
     "Prerequisite",
     "PrerlError",
+    "ProbeNeed",
+    "ProbeSite",
     "Prompt",
     "Ramp",
     "Rendering",
@@ -137,6 +143,7 @@ __all__ = [
     "Teacher",
     "Tokens",
     "UnreadableLine",
+    "UpdateProbe",
     "Verdict",
     "Verifier",
     "View",
@@ -145,6 +152,7 @@ __all__ = [
     "count_json_lines",
     "decided_elsewhere",
     "eos_ids_of",
+    "gradient_needs",
     "minus_mean",
     "padded_embeddings",
     "question_text",

@@ -17,7 +17,7 @@ from tests.registry.distributions import install
 
 PAGE = (Path(__file__).parent.parent / "docs" / "components.md").read_text(encoding="utf-8")
 NAMES = [
-    *("likelihood", "last_word", "brevity", "some_right", "vocabulary", "squares", "politely"),
+    *("likelihood", "last_word", "brevity", "some_right", "vocabulary", "agreeing_halves", "squares", "politely"),
     *("tokens", "sgd", "lines", "judge", "weighed", "careful"),
 ]
 

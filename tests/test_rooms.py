@@ -54,6 +54,7 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
             "kind_protocols",
             "nested_components",
             "objective_base",
+            "probe_base",
             "part_bases",
             "reward_base",
             "sampler_settings",

@@ -30,10 +30,10 @@ class ComponentPlan:
     slots: Mapping[str, "ComponentPlan | tuple[ComponentPlan, ...]"]
     expansion: Mapping[str, str] = field(default_factory=dict)
     """What the settings stand for: of a policy gradient, its point in the product, part by part. Not in the digest."""
-    bounds_ratio: bool = False
-    """Whether it has settings that bound the ratio to the old policy: without effect where that ratio is 1."""
-    unlike: tuple[str, ...] = ()
-    """Where the defaults in force differ from the paper's, or from those of the same name elsewhere."""
+    ratio_settings: tuple[str, ...] = ()
+    """Settings that act on the ratio to the old policy: without effect where that ratio is 1."""
+    unlike: Mapping[str, str] = field(default_factory=dict)
+    """Setting -> where the defaults in force differ from the paper's, or from those of the same name elsewhere."""
     handed_on: tuple[str, ...] = ()
     """Settings passed through to another library verbatim: not interpreted."""
     files: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -58,7 +58,8 @@ class DataPlan:
 
 @dataclass(frozen=True)
 class Forward:
-    """One forward pass of a step: view, weights (`of`), with or without gradient."""
+    """One forward pass of a step: view, weights (`of`), with or without gradient. Of a probe `of` is "gradient" or "watch"
+    where the policy is asked."""
 
     view: str
     of: str
@@ -68,6 +69,17 @@ class Forward:
     entropy: bool = False
     teacher: str | None = None
     """Key of the teacher that scores, None for the policy and its earlier weights."""
+
+
+@dataclass(frozen=True)
+class ProbeCost:
+    """What a probe that looks at updates asks of the model on each step that it measures, at most."""
+
+    use: str
+    every: int
+    forwards: tuple[Forward, ...]
+    gradients_held: int
+    """Gradients that are alive at once: 4 bytes per trained parameter each."""
 
 
 @dataclass(frozen=True)
@@ -164,6 +176,7 @@ class PhasePlan:
     cost: Cost | None
     cost_unknown: str | None
     notes: tuple[str, ...]
+    probe_costs: tuple[ProbeCost, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,7 +10,6 @@ import numpy as np
 from prerl_spec.errors import RunFailed
 from prerl_spec.needs import Batch, Need, State
 from prerl_spec.registry.component import Component
-from prerl_spec.registry.entry_points import cause_of
 from prerl_spec.registry.kind_protocols import parts_of
 from prerl_spec.registry.kinds.objective import Objective
 from prerl_spec.registry.kinds.stateful import Stateful
@@ -23,6 +23,13 @@ Read = Callable[[Iterable[Need]], Mapping[Need, Array]]
 """The vectors [N] of a batch."""
 
 
+Calling = Callable[[object, str], AbstractContextManager[None]]
+
+
+def _plainly(component: object, method: str) -> AbstractContextManager[None]:
+    return nullcontext()
+
+
 class _Place(NamedTuple):
     """A stateful component: its part of the objective, its slot there ("" is the part itself), and its path."""
 
@@ -32,15 +39,15 @@ class _Place(NamedTuple):
     component: Any
 
 
-def initial_states(objective: Objective) -> dict[str, State]:
+def initial_states(objective: Objective | Component) -> dict[str, State]:
     """The states at a phase's start; empty if no component has one. Raises RunFailed for a state of anything but finite
     numbers."""
     return {place.path: _checked(place, "initial", place.component.initial()) for place in _places(objective)}
 
 
-def states_of_parts(objective: Objective, states: States) -> list[dict[str, State]]:
+def states_of_parts(objective: Objective | Component, states: States) -> list[dict[str, State]]:
     """For each part of the objective, the states of its components by slot: "" is the part itself, else "advantage"."""
-    by_part: list[dict[str, State]] = [{} for _ in objective.parts()]
+    by_part: list[dict[str, State]] = [{} for _ in _parts(objective)]
     for place in _places(objective):
         by_part[place.part][place.slot] = states[place.path]
     return by_part
@@ -53,28 +60,28 @@ def batch_of(step: Step, reads: Iterable[Need], read: Read, inner: Mapping[str, 
 
 def first_batch(component: Any, step: Step, read: Read) -> Batch:
     """A phase's first batch as a component sees it: a part of an objective, or an advantage by itself."""
-    places = [_Place(0, path.removeprefix("."), path, inner) for path, inner in nested_components(component, "")]
-    stateful = [place for place in places if isinstance(place.component, Stateful)]
-    inner = {place.slot: _checked(place, "initial", place.component.initial()) for place in stateful}
+    (inner,) = states_of_parts(component, initial_states(component))
     return batch_of(step, component.reads(), read, inner)
 
 
-def states_after(objective: Objective, step: Step, read: Read, record: StepRecord, states: States) -> dict[str, State]:
-    """The states after a step. Raises RunFailed, with the component, for one that fails or returns anything but finite
-    numbers."""
+def states_after(
+    objective: Objective | Component,
+    step: Step,
+    read: Read,
+    record: StepRecord,
+    states: States,
+    calling: Calling = _plainly,
+) -> dict[str, State]:
+    """The states after a step; `calling(component, method)` is entered around each call of a component. Raises RunFailed,
+    with the component, for a state of anything but finite numbers."""
     by_part = states_of_parts(objective, states)
     found: dict[str, State] = {}
     for place in _places(objective):
         reads = place.component.reads() if hasattr(place.component, "reads") else frozenset()
         inner = _below(by_part[place.part], place.slot)
         batch = batch_of(step, reads, read, inner)
-        try:
+        with calling(place.component, "after"):
             new = place.component.after(batch, record, states[place.path])
-        except Exception as error:  # an author's code may raise anything
-            raise RunFailed(
-                f"{type(place.component).__name__}.after at {place.path} failed: {cause_of(error)}",
-                hint="fix the component; the step was trained and is not committed",
-            ) from error
         found[place.path] = _checked(place, "after", new)
     return found
 
@@ -101,7 +108,7 @@ def _below(by_slot: Mapping[str, State], slot: str) -> dict[str, State]:
     }
 
 
-def _places(objective: Objective) -> Iterator[_Place]:
+def _places(objective: Objective | Component) -> Iterator[_Place]:
     for number, (path, part) in enumerate(_parts(objective)):
         for inner_path, component in nested_components(part, path):
             if isinstance(component, Stateful):
@@ -109,9 +116,13 @@ def _places(objective: Objective) -> Iterator[_Place]:
                 yield _Place(number, slot, inner_path, component)
 
 
-def _parts(objective: Objective) -> list[tuple[str, Objective]]:
-    """The parts with their paths. A sum may return its terms with settings that their neighbours decide, in their order."""
-    parts = objective.parts()
+def _parts(objective: Objective | Component) -> list[tuple[str, Any]]:
+    """The parts with their paths. A sum may return its terms with settings that their neighbours decide, in their order.
+    The laws of an advantage ask for it by itself."""
+    if isinstance(objective, Component) and objective.kind != "objective":
+        return [(objective.kind, objective)]
+    whole: Any = objective
+    parts = whole.parts()
     paths = [path for path, _ in _leaves(objective, "objective")]
     if len(paths) != len(parts):
         paths = [f"objective.parts[{number}]" for number in range(len(parts))]

@@ -17,7 +17,7 @@ from prerl_spec.registry.kinds.objective import Objective
 from prerl_spec.registry.kinds.objective_parts import Advantage, Correction, Ramp, Selection, Surrogate
 from prerl_spec.registry.kinds.sampler import Sampler
 from prerl_spec.registry.kinds.schedule import Optimizer, Schedule
-from prerl_spec.registry.kinds.watching import Probe, Tracker
+from prerl_spec.registry.kinds.watching import Probe, Tracker, UpdateProbe
 
 PROTOCOLS: Mapping[Kind, type] = {
     "model": Model,
@@ -60,11 +60,30 @@ OF_PARTS = ("needs", "reads", "credit", "credits", "terms", "measures")
 """Members of an objective that the engine uses on its parts only."""
 
 
+HOOKS = ("before", "after")
+"""A probe that has one of them is an UpdateProbe: it would never be called if it lacked another member of that Protocol."""
+
+
 def members(kind: Kind) -> tuple[str, ...]:
     """Public names of the kind's Protocol, in order of declaration."""
-    protocol = PROTOCOLS[kind]
+    return _names(PROTOCOLS[kind])
+
+
+def expected_members(component: Component) -> Mapping[str, Any]:
+    """Every member that a component must have, as its Protocol declares it; None for an annotation alone."""
+    protocols = [PROTOCOLS[component.kind]]
+    if component.kind == "probe" and any(_has(component, hook) for hook in HOOKS):
+        protocols.append(UpdateProbe)
+    return {name: vars(protocol).get(name) for protocol in protocols for name in _names(protocol)}
+
+
+def _names(protocol: type) -> tuple[str, ...]:
     names = [*inspect.get_annotations(protocol), *vars(protocol)]
     return tuple(dict.fromkeys(n for n in names if not n.startswith("_")))
+
+
+def _has(component: Component, name: str) -> bool:
+    return inspect.getattr_static(component, name, _ABSENT) is not _ABSENT
 
 
 def missing_members(component: Component) -> list[str]:
@@ -72,7 +91,7 @@ def missing_members(component: Component) -> list[str]:
 
     Looked up without running properties: those of a plugin may raise anything.
     """
-    absent = [name for name in members(component.kind) if inspect.getattr_static(component, name, _ABSENT) is _ABSENT]
+    absent = [name for name in expected_members(component) if not _has(component, name)]
     return [name for name in absent if name not in OF_PARTS or not parts_of(component)]
 
 

@@ -154,6 +154,14 @@ def test_a_component_shows_its_settings_ports_and_needs(capsys: pytest.CaptureFi
     assert "needs     package vllm" in shown
 
 
+def test_a_name_of_several_kinds_is_shown_once_for_each(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["components", "show", "entropy"]) == 0
+    heads = [line.split(" of ")[0] for line in capsys.readouterr().out.splitlines() if line.startswith("entropy: ")]
+    assert heads == ["entropy: objective", "entropy: probe"]
+    assert main(["components", "show", "entropy", "--kind", "probe"]) == 0
+    assert capsys.readouterr().out.count("entropy: ") == 1
+
+
 def test_an_unknown_component_is_a_usage_error_with_the_nearest_name(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["components", "show", "gpro"]) == 2
     assert "did you mean `grpo`?" in capsys.readouterr().err

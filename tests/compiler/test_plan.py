@@ -88,6 +88,49 @@ def test_importance_weights_of_a_marginal_objective_need_the_conditional_old_one
     assert found["conditional", "probe"] == (False, 24)
 
 
+ALIGNMENT = '[[probes]]\nuse = "gradient_alignment"\nevery = 5\nsamples = 6\n'
+
+
+def test_what_a_probe_asks_of_the_model_is_priced_by_step_and_by_memory(tmp_path: Path, unbent: Plan) -> None:
+    """Of 24 samples 6 are looked at: two gradients each and of the whole step, three forwards each without."""
+    plan = planned(tmp_path, bent(("[optimizer]", f"{ALIGNMENT}[optimizer]")))
+    refine = phase(plan, "refine")
+    (cost,) = refine.probe_costs
+    assert (cost.use, cost.every, cost.gradients_held) == ("gradient_alignment", 5, 2)
+    assert {(f.view, f.of, f.gradient): f.samples for f in cost.forwards} == {
+        ("conditional", "gradient", True): 30,
+        ("marginal", "gradient", True): 30,
+        ("conditional", "watch", False): 12,
+        ("marginal", "watch", False): 6,
+    }
+    assert all(f.context_tokens is not None for f in cost.forwards)
+    assert forwards(refine) == forwards(phase(unbent, "refine"))
+    assert (with_probe := refine.cost) is not None
+    assert (without := phase(unbent, "refine").cost) is not None
+    assert plan.num_parameters is not None
+    assert with_probe.memory_bytes["gradients of probes"] == 2 * 4 * plan.num_parameters
+    response, contexts = 60, {f.view: f.context_tokens or 0 for f in cost.forwards}
+    each = {view: context + response for view, context in contexts.items()}
+    trained, scored = 30 * sum(each.values()) / 5, (12 * each["conditional"] + 6 * each["marginal"]) / 5
+    more = plan.num_parameters * (6 * trained + 2 * scored) / 1e12
+    assert with_probe.teraflop_per_step - without.teraflop_per_step == pytest.approx(more, rel=1e-3)
+    assert phase(plan, "pretrain").probe_costs == ()
+    text = render_plan(plan)
+    assert (
+        "probe        gradient_alignment every 5 steps: 78 forwards and 60 backward passes of a sample at most" in text
+    )
+    assert "on average 15.6 forwards and 12 backward passes a step" in text.replace("\n               ", " ")
+    assert "gradient for a probe" in text
+    assert Plan.from_json(plan.as_json()) == plan
+
+
+def test_a_probe_costs_nothing_where_nothing_is_sampled_or_it_asks_for_nothing(tmp_path: Path, unbent: Plan) -> None:
+    plan = planned(tmp_path, bent(("[optimizer]", '[[probes]]\nuse = "solved"\n[optimizer]')))
+    for with_probe, without in zip(plan.phases, unbent.phases, strict=True):
+        assert with_probe.probe_costs == ()
+        assert with_probe.cost == without.cost
+
+
 def test_a_reference_is_run_where_a_term_needs_one(tmp_path: Path) -> None:
     text = bent((GRPO, '[phases.objective]\nuse = "weighted_sum"\nterms = ["grpo", "kl"]\n'))
     plan = planned(tmp_path, text)

@@ -7,6 +7,7 @@ import pytest
 from prerl_spec.compiler.resolve.resolve import resolve, resolve_text
 from prerl_spec.compiler.rules.wire import diagnose
 from prerl_spec.errors import UsageError, exit_code_of
+from tests.compiler.specs import bent, found_in
 from tests.language.cases import BASE, edit
 
 
@@ -147,3 +148,9 @@ def test_a_later_file_counts_as_written_later(tmp_path: Path) -> None:
     written = ["phases[0].id", "optimizer.eps", "sampler.top_k", "run.seed"]
     shuffled = [written[i] for i in (2, 0, 3, 1)]
     assert sorted(shuffled, key=resolved.order) == written
+
+
+def test_a_name_of_several_kinds_is_told_with_all_of_them_where_none_belongs() -> None:
+    (found,) = found_in(bent(('use = "exact_match"', 'use = "entropy"')))
+    assert (found.code, found.message) == ("E0303", "`entropy` is an objective and a probe; a verifier is needed here")
+    assert found_in(bent(("[optimizer]", '[[probes]]\nuse = "entropy"\n[optimizer]'))) == []

@@ -7,19 +7,21 @@ from typing import Any
 import pytest
 
 from prerl_spec.cli import main as cli
-from prerl_spec.compiler.compile import compile_spec, require_met
+from prerl_spec.compiler.compare.revisions import hub_prerequisites
+from prerl_spec.compiler.compile import check_spec, compile_spec, require_met
 from prerl_spec.compiler.hardware import Hardware
-from prerl_spec.compiler.past_runs.model_files import model_folders
+from prerl_spec.compiler.past_runs.model_files import FILES, hash_model_files, model_folders, require_same_model_files
 from prerl_spec.compiler.plan import PhasePlan, Plan
 from prerl_spec.compiler.planning.planner import make_plan
 from prerl_spec.compiler.render.draw_graph import draw
 from prerl_spec.compiler.render.schema import spec_schema
 from prerl_spec.compiler.render.write_resolved import resolved_toml
 from prerl_spec.compiler.resolve.resolve import resolve_text
-from prerl_spec.errors import EnvironmentUnmet
+from prerl_spec.errors import Drift, EnvironmentUnmet
 from prerl_spec.registry.entry_points import installed
 from prerl_spec.testing.tiny import save_tiny
 from tests.compiler.specs import bent, found_in, written
+from tests.run_files import write_object
 
 CONFIG = """{ model_type = "qwen3", hidden_size = 64, num_hidden_layers = 2, num_attention_heads = 2, \
 num_key_value_heads = 1, head_dim = 32, intermediate_size = 128, tie_word_embeddings = true }"""
@@ -177,6 +179,29 @@ def test_a_lock_notices_a_teachers_files_at_its_own_place(
     told = capsys.readouterr().err
     assert f"error[E0501]: the files in {models}/teacher have changed" in told
     assert "spec.toml:16:8" in told
+
+
+def test_a_resume_with_other_files_of_a_teacher_is_refused(models: Path, tmp_path: Path) -> None:
+    plan = compile_spec(written(tmp_path, local(models, "teacher"))).plan
+    write_object(tmp_path / "manifest.json", {FILES: hash_model_files(plan)})
+    require_same_model_files(tmp_path, plan)
+    config = models / "teacher" / "config.json"
+    before = config.read_text()
+    try:
+        config.write_text(before.replace("{", "{ ", 1))
+        with pytest.raises(Drift, match=r"teacher/config\.json: [0-9a-f]{12} when the run began"):
+            require_same_model_files(tmp_path, plan)
+    finally:
+        config.write_text(before)
+
+
+def test_a_teachers_revision_can_be_pinned_from_outside_and_is_fetched_as_the_spec_names_it(tmp_path: Path) -> None:
+    text = with_teachers('use = "hf_causal", name = "acme/big", revision = "v2"')
+    pin = f'phases.refine.objective.terms[1].teacher.revision="{"a" * 40}"'
+    for sets, revision in (((), "v2"), ((pin,), "a" * 40)):
+        resolved, _ = check_spec(written(tmp_path, text), sets=sets)
+        (need,) = hub_prerequisites(make_plan(resolved, Hardware(2, None)))
+        assert (need.name, need.revision) == ("acme/big", revision)
 
 
 def test_a_teacher_may_take_its_tokenizer_from_a_data_set_which_then_is_used() -> None:

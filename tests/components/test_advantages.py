@@ -1,8 +1,10 @@
 """What each sample has earned: an explicit loop for each formula, values by hand, and groups with nothing to compare."""
 
 import math
+import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -28,6 +30,7 @@ from prerl_spec.testing.laws import check_advantage
 from prerl_spec.testing.steps import Result, made_step
 
 UNPARSABLE, TIMEOUT, ERROR = Outcome.UNPARSABLE, Outcome.TIMEOUT, Outcome.ERROR
+ROOT = Path(__file__).parents[2]
 OLD = Need(Conditional(), "old")
 
 BINARY: list[list[Result]] = [[1.0, 0.0, 0.0], [1.0, 1.0, 0.0, 1.0, TIMEOUT], [0.0, 0.0], [ERROR, 1.0]]
@@ -330,3 +333,9 @@ def test_rounding_chooses_no_sign() -> None:
 )
 def test_every_advantage_obeys_the_laws(part: Advantage) -> None:
     check_advantage(part)
+
+
+def test_every_advantage_of_the_entry_point_table_has_a_reference_here() -> None:
+    table = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["entry-points"]
+    written = {value.rpartition(":")[2] for value in table["prerl_spec.advantage"].values()}
+    assert written == {type(part).__name__ for part in (*PARTS, ConfidenceWeighted())}

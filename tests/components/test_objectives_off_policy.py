@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
-from prerl_components.objectives.presets.off_policy import Cispo, Dppo, Gspo, OffPolicy, Sapo, Topr
+from prerl_components.objectives.presets.flat import Preset
+from prerl_components.objectives.presets.off_policy import Cispo, Dppo, Gspo, Sapo, Topr
 
 from prerl_spec.sdk import Component, Conditional, Need, Outcome, Place, Wiring
 from prerl_spec.testing.laws import check_objective
@@ -19,7 +20,7 @@ POINTS = {
     Sapo: ("GroupStd", "sequence_mean"),
     Topr: ("Signed", "sequence_mean"),
 }
-SECOND_VALUES: dict[type[OffPolicy], dict[str, Any]] = {
+SECOND_VALUES: dict[type[Preset], dict[str, Any]] = {
     Cispo: {"cap": 2.0},
     Dppo: {"distance": "kl", "threshold": 0.3, "cap": 20.0},
     Gspo: {"clip_low": 0.1, "clip_high": 0.3},
@@ -29,13 +30,13 @@ SECOND_VALUES: dict[type[OffPolicy], dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("cls", PRESETS)
-def test_every_preset_obeys_the_laws(cls: type[OffPolicy]) -> None:
+def test_every_preset_obeys_the_laws(cls: type[Preset]) -> None:
     for settings in ({}, SECOND_VALUES[cls], {"importance": "truncate"}, {"unparsable": "mask", "coefficient": 0.3}):
         check_objective(cls.model_validate(settings))
 
 
 @pytest.mark.parametrize("cls", PRESETS)
-def test_advantage_and_aggregation_are_the_papers(cls: type[OffPolicy]) -> None:
+def test_advantage_and_aggregation_are_the_papers(cls: type[Preset]) -> None:
     preset = cls()
     point = preset.point()
     assert (type(point.advantage).__name__, preset.aggregation) == POINTS[cls]
@@ -44,7 +45,7 @@ def test_advantage_and_aggregation_are_the_papers(cls: type[OffPolicy]) -> None:
 
 
 @pytest.mark.parametrize("cls", PRESETS)
-def test_a_presets_bounds_are_its_surrogates_with_the_same_names_defaults_and_words(cls: type[OffPolicy]) -> None:
+def test_a_presets_bounds_are_its_surrogates_with_the_same_names_defaults_and_words(cls: type[Preset]) -> None:
     surrogate = type(cls().surrogate_part())
     for name, field in surrogate.model_fields.items():
         own = cls.model_fields[name]
@@ -64,7 +65,7 @@ def test_a_preset_says_what_it_computes_where_from_and_where_it_differs(cls: typ
 
 
 @pytest.mark.parametrize("cls", PRESETS)
-def test_bounds_written_with_one_update_a_batch_have_no_effect(cls: type[OffPolicy]) -> None:
+def test_bounds_written_with_one_update_a_batch_have_no_effect(cls: type[Preset]) -> None:
     preset = cls.model_validate(SECOND_VALUES[cls])
     found = [(c.code, c.places) for c in preset.check(Wiring(frozenset(SECOND_VALUES[cls]), objective=preset))]
     assert found == [("W0702", (Place("self", setting),)) for setting in cls.ratio_settings]

@@ -7,12 +7,15 @@ import pytest
 import torch
 from prerl_components.advantages.batch_std import BatchStd
 from prerl_components.advantages.batch_whitened import BatchWhitened
+from prerl_components.advantages.best_of_group import BestOfGroup
 from prerl_components.advantages.confidence_weighted import ConfidenceWeighted
+from prerl_components.advantages.gdpo import Gdpo
 from prerl_components.advantages.group_mean import GroupMean
 from prerl_components.advantages.group_std import GroupStd
 from prerl_components.advantages.leave_one_out import LeaveOneOut
 from prerl_components.advantages.length_weighted import LengthWeighted
 from prerl_components.advantages.max_rl import MaxRl as MaxRlAdvantage
+from prerl_components.advantages.minus_one import MinusOne
 from prerl_components.advantages.nonzero_scaled import NonzeroScaled
 from prerl_components.advantages.reward import Reward
 from prerl_components.advantages.signed import Signed
@@ -31,7 +34,7 @@ from prerl_components.surrogates.clip import Clip
 from prerl_components.surrogates.plain import Plain
 
 from prerl_spec.compiler.objective_needs import Needs
-from prerl_spec.sdk import Batch, Component, Marginal, Need, Outcome, Step, Wiring
+from prerl_spec.sdk import Batch, Component, Conditional, Marginal, Need, Outcome, Step, Wiring
 from prerl_spec.testing.laws import check_objective
 from prerl_spec.testing.laws.objective import credit_of, random_vectors
 from prerl_spec.testing.steps import made_documents, made_step
@@ -107,6 +110,19 @@ def test_a_preset_is_its_point_to_the_last_bit(preset: GradientObjective, whole:
 @pytest.mark.parametrize("preset", [preset for preset, _ in POINTS], ids=lambda p: f"{type(p).__name__}")
 def test_every_preset_obeys_the_laws(preset: GradientObjective) -> None:
     check_objective(preset)
+
+
+ADVANTAGES: list[Component] = [
+    *(Reward(), Signed(), MinusOne(), GroupMean(), GroupStd(), LeaveOneOut(), LengthWeighted(), MaxRlAdvantage()),
+    *(NonzeroScaled(), BatchStd(), BatchWhitened(), BatchWhitened(baseline=True), BestOfGroup(), Gdpo()),
+    *(ConfidenceWeighted(), ConfidenceWeighted(floor=0.0)),
+]
+
+
+@pytest.mark.parametrize("view", [Conditional(), B], ids=["conditional", "marginal"])
+@pytest.mark.parametrize("advantage", ADVANTAGES, ids=lambda a: type(a).__name__)
+def test_any_advantage_obeys_the_laws_in_any_view(advantage: Component, view: Component) -> None:
+    check_objective(point(advantage, view=view))
 
 
 PRESETS = list(dict.fromkeys(type(preset) for preset, _ in POINTS))

@@ -22,12 +22,13 @@ from prerl_components.objectives.weighted_sum import WeightedSum
 from prerl_spec.compiler.compile import compile_spec
 from prerl_spec.compiler.graph import Graph
 from prerl_spec.compiler.past_runs.run_folder import choose_run_folder, hold_run_folder
+from prerl_spec.engine.author_faults import blames
 from prerl_spec.engine.inspect.replay import replay
 from prerl_spec.engine.inspect.replay_credit import replay_credit
 from prerl_spec.engine.record.run_inputs import write_given
 from prerl_spec.engine.run.position import Position
 from prerl_spec.engine.run.run import run
-from prerl_spec.errors import Interrupted, RunFailed, UsageError
+from prerl_spec.errors import AuthorFault, Interrupted, RunFailed, UsageError
 from prerl_spec.registry.component_state import (
     first_batch,
     from_json,
@@ -39,10 +40,12 @@ from prerl_spec.registry.component_state import (
 from prerl_spec.registry.kinds.stateful import Stateful
 from prerl_spec.registry.plugin_contract import PluginFault, check_declared_types
 from prerl_spec.testing.laws import check_objective
+from prerl_spec.testing.laws.advantage import check_advantage
 from prerl_spec.testing.laws.schedule import made_record
 from prerl_spec.testing.steps import made_step
 from tests.engine.runs import SPEC, Heard, steps_of, weights_at
 from tests.engine.steps import make_trainer, random_step, tiny_policy
+from tests.engine.test_ranks import launch
 
 PAGE = (Path(__file__).parents[2] / "docs" / "state.md").read_text(encoding="utf-8")
 CODE = "\n\n".join(re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL))
@@ -105,6 +108,7 @@ def test_a_credit_sees_the_state_of_its_own_component() -> None:
 
 
 def test_the_examples_obey_the_laws() -> None:
+    check_advantage(MovingBaseline(decay=0.5))
     check_objective(baseline(decay=0.5))
     check_objective(AdaptiveEntropy())
     check_objective(both())
@@ -173,8 +177,10 @@ def test_numbers_of_numpy_and_tuples_are_kept_as_floats() -> None:
 
 
 def test_an_error_of_a_fold_and_of_a_beginning_is_the_authors() -> None:
-    with pytest.raises(RunFailed, match=r"AdaptiveEntropy\.after at objective failed: KeyError: 'entropy'"):
-        states_after(AdaptiveEntropy(), STEP, NOTHING, made_record(1), initial_states(AdaptiveEntropy()))
+    with pytest.raises(AuthorFault, match=r"the objective `AdaptiveEntropy` failed in .*after.*: KeyError: 'entropy'"):
+        states_after(
+            AdaptiveEntropy(), STEP, NOTHING, made_record(1), initial_states(AdaptiveEntropy()), calling=blames
+        )
 
     class Broken(AdaptiveEntropy):  # type: ignore[misc, valid-type]
         def initial(self) -> Any:
@@ -294,3 +300,22 @@ def test_the_specs_of_the_page_are_valid(tmp_path: Path) -> None:
     for block in BLOCKS:
         (tmp_path / "spec.toml").write_text(head + 'schedule = { use = "fixed_steps", steps = 1 }\n' + block)
         compile_spec(tmp_path / "spec.toml", local_code=True)
+
+
+@pytest.mark.slow
+def test_two_processes_keep_the_states_and_the_teacher_of_one(tmp_path: Path) -> None:
+    text = TWO_PHASES.replace("spec = 1\n", 'spec = 1\ndistributed = { determinism = "invariant" }\n')
+    model = HEAD[HEAD.index("[model.config]") : HEAD.index("[data]")].replace("[model.config]\n", "")
+    config = ", ".join(line for line in model.splitlines() if line)
+    taught = f'{{ use = "distill", teacher = {{ use = "from_scratch", tokenizer = "data:corpus", config = {{ {config} }} }} }}'
+    text = text.replace("delta = 0.01 }]", f"delta = 0.01 }}, {taught}]")
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "state.py").write_text(CODE + LENGTH)
+        (tmp_path / name / "spec.toml").write_text(text)
+        command = ("prerl_spec", "run", "spec.toml", "--local-code")
+        launch(*command, cwd=tmp_path / name, processes=1 if name == "one" else 2)
+    one, two = (tmp_path / name / "runs" / "small" for name in ("one", "two"))
+    assert components_at(one, 5) == components_at(two, 5)
+    assert steps_of(one)[3]["metrics"]["teacher_kl"] != 0
+    assert all(torch.equal(weights_at(two, 5)[n], t) for n, t in weights_at(one, 5).items())

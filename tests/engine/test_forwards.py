@@ -1,13 +1,14 @@
 """The plan says what each step will cost; the engine's own counter says what it did cost."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from prerl_spec.compiler.compile import Compiled, compile_spec
+from prerl_spec.compiler.estimates.step_counts import probe_forwards
 from prerl_spec.compiler.graph import Named, Phase
 from prerl_spec.engine.batches.journal import Journal
 from prerl_spec.engine.policy.reference import reference_of
@@ -16,7 +17,16 @@ from prerl_spec.engine.processes.signals import Signals
 from prerl_spec.engine.run.phase_runner import PhaseRunner
 from prerl_spec.engine.run.position import Position
 from prerl_spec.engine.run.session import Session, open_session
-from prerl_spec.sdk import Attempt, Component, Group
+from prerl_spec.sdk import (
+    AroundUpdate,
+    Attempt,
+    Component,
+    Group,
+    Objective,
+    ProbeNeed,
+    ProbeSite,
+    gradient_needs,
+)
 from tests.engine.runs import SPEC, Heard
 
 HEAD = SPEC[: SPEC.index("[[phases]]")].replace("math_verify", "exact_match")
@@ -43,9 +53,9 @@ def compiled(folder: Path, objective: str, *, updates: int = 1, more: str = "", 
     return compile_spec(file)
 
 
-def with_documents(folder: Path, updates: int) -> Compiled:
+def with_documents(folder: Path, updates: int, objective: str = '"next_token"') -> Compiled:
     """One phase of 8 documents a step."""
-    text = SPEC[: SPEC.index('[[phases]]\nid = "prune"')]
+    text = SPEC[: SPEC.index('[[phases]]\nid = "prune"')].replace('"next_token"', objective)
     file = folder / "spec.toml"
     file.write_text(text.replace("documents_per_step = 8", f"documents_per_step = 8\nupdates_per_batch = {updates}"))
     return compile_spec(file)
@@ -80,9 +90,11 @@ def counted(folder: Path, session: Session, spec: Compiled, **changed: object) -
     return steps
 
 
-def planned(spec: Compiled) -> Count:
+def planned(spec: Compiled, *, measured: bool = True) -> Count:
+    """What a step sends forward, with its probes where it is one that they measure."""
+    (phase,) = spec.plan.phases
     found: Count = Counter()
-    for forward in spec.plan.phases[0].forwards:
+    for forward in (*phase.forwards, *(f for probe in phase.probe_costs if measured for f in probe.forwards)):
         found[forward.view, forward.of] += forward.samples
     return found
 
@@ -96,6 +108,13 @@ EVERY_SAMPLE_CARRIES_WEIGHT = [
     ('{ use = "marginal_pg", advantage = "minus_one", importance = "mask" }', 4),
     (WEIGHED, 1),
     (WEIGHED, 2),
+    ('"nsr"', 2),
+    ('"w_reinforce"', 1),
+    ('"cw_nsr"', 1),
+    ('"cw_nsr"', 2),
+    ('"nothing"', 1),
+    ('"nothing"', 2),
+    ('{ use = "weighted_sum", terms = ["nothing", ' + PRUNING + "] }", 1),
     ('{ use = "weighted_sum", terms = [' + PRUNING + ', { use = "kl", coefficient = 0.1 }] }', 1),
     ('{ use = "weighted_sum", terms = [' + WEIGHED + ', "entropy"] }', 1),
     ('{ use = "weighted_sum", terms = ["kl", "entropy"] }', 2),
@@ -112,6 +131,12 @@ def test_each_step_sends_forward_what_the_plan_says(
 
 
 GROUP = [
+    ('"rloo"', 1),
+    ('"gpg"', 2),
+    ('"opo"', 2),
+    ('"max_rl"', 2),
+    ('"lite_ppo"', 1),
+    ('{ use = "reinforce_pp", baseline = true }', 2),
     ('"grpo"', 1),
     ('"grpo"', 2),
     ('{ use = "grpo", importance = "truncate" }', 1),
@@ -130,6 +155,16 @@ def test_so_do_group_baselines_where_every_attempt_differs_from_its_group(
 ) -> None:
     spec = compiled(tmp_path, objective, updates=updates)
     assert counted(tmp_path, session, spec, rewards=(Named("ranked", Ranked()),)) == [planned(spec)] * 2
+
+
+def test_answers_without_their_questions_go_forward_in_one_view(tmp_path: Path, session: Session) -> None:
+    spec = with_documents(tmp_path, 1, '"question_free_sft"')
+    assert counted(tmp_path, session, spec) == [planned(spec)] * 2
+    assert planned(spec) == Counter({("marginal", "policy"): 8})
+
+
+def test_what_never_trains_sends_nothing_forward_but_for_metrics(tmp_path: Path, session: Session) -> None:
+    assert {of for _, of in planned(compiled(tmp_path, '"nothing"'))} == {"probe"}
 
 
 @pytest.mark.parametrize("updates", [1, 2])
@@ -167,6 +202,51 @@ def test_each_part_pays_for_the_samples_that_it_gives_weight_to(tmp_path: Path, 
         assert step["marginal", "old"] == (0 if updates == 1 else 16)
         assert step <= planned(spec)
     assert planned(spec)["conditional", "old"] == 16
+
+
+ALIGNMENT = 'probes = [{ use = "gradient_alignment", every = 2, samples = 5SETTINGS }]'
+
+
+@pytest.mark.parametrize("settings", ["", ', batch = "off"', ', prefix = "Q"'])
+@pytest.mark.parametrize("updates", [1, 2])
+def test_so_do_the_steps_that_a_probe_of_gradients_measures(
+    tmp_path: Path, session: Session, settings: str, updates: int
+) -> None:
+    """Every second step; the probe's own gradients are counted apart from the update's."""
+    spec = compiled(tmp_path, '"grpo"', updates=updates, tail=ALIGNMENT.replace("SETTINGS", settings))
+    probes = spec.graph.phases[0].probes
+    steps = counted(tmp_path, session, spec, rewards=(Named("ranked", Ranked()),), probes=probes)
+    assert steps == [planned(spec, measured=False), planned(spec)]
+    assert steps[1]["marginal", "gradient"] == (5 if "batch" in settings else 5 + 16)
+    assert steps[1]["conditional", "watch"] == 2 * 5
+
+
+class Halves(AroundUpdate):
+    """The gradient of whatever the phase trains, on half of a step's samples, with what it costs as the engine has it."""
+
+    every: int = 1
+
+    def needs(self, objective: Objective, num_samples: int) -> tuple[ProbeNeed, ...]:
+        return gradient_needs(objective, num_samples // 2)
+
+    def after(self, site: ProbeSite, state: object) -> Mapping[str, float]:
+        return {"norm": site.gradient(site.objective, range(len(site.step.samples) // 2)).norm()}
+
+
+@pytest.mark.parametrize(
+    "objective",
+    ['"grpo"', '{ use = "marginal_pg", importance = "truncate" }', '{ use = "weighted_sum", terms = ["grpo", "kl"] }'],
+)
+def test_what_a_gradient_costs_is_what_gradient_needs_says(tmp_path: Path, session: Session, objective: str) -> None:
+    """Vectors without gradient go under their own name: for a probe the forwards of the step are there twice."""
+    spec = compiled(tmp_path, objective)
+    probe = Halves()
+    steps = counted(tmp_path, session, spec, rewards=(Named("ranked", Ranked()),), probes=(Named("halves", probe),))
+    expected = planned(spec)
+    for forward in probe_forwards(probe.needs(spec.graph.phases[0].objective.component, 16), {}):
+        expected[forward.view, forward.of] += forward.samples
+    assert steps == [expected] * 2
+    assert sum(n for (_, of), n in expected.items() if of == "gradient") == 8
 
 
 def test_groups_that_a_filter_drops_are_never_run(tmp_path: Path, session: Session) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from tests.mutants.table import MUTANTS, Mutant
 
 ROOT = Path(__file__).parents[2]
-COPIED = ("prerl_spec", "components", "tests", "specs", "pyproject.toml")
+COPIED = ("prerl_spec", "components", "docs", "tests", "specs", "pyproject.toml")
 
 
 @dataclass

@@ -93,3 +93,22 @@ def test_members_are_looked_up_without_running_them() -> None:
 
     failing: Component = Failing()
     assert kind_protocols.missing_members(failing) == []
+
+
+WATCHING = """
+    every: int = 1
+    gradients_held: int = 0
+    def measure(self, step): return {}
+    def needs(self, objective, num_samples): return objective.no_such_member
+    def before(self, site): return None
+    def after(self, site, state): return {}
+"""
+
+
+def test_a_probe_that_fails_to_say_what_it_needs_is_not_planned(site: Path) -> None:
+    install(site, "acme", {"probe:acme.lacking": "acme:Lacking"}, component("Lacking", "probe", WATCHING))
+    with pytest.raises(
+        EnvironmentUnmet, match=r"E0305: `acme\.lacking` of acme breaks the component contract"
+    ) as unmet:
+        make_plan(resolve_text(changed("probe")))
+    assert "no_such_member" in str(unmet.value.hint)

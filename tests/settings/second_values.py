@@ -3,8 +3,6 @@
 A component that is not listed, or a setting without a value here, fails the test.
 """
 
-from typing import Any, NamedTuple
-
 from prerl_components.adapters.lora import Lora
 from prerl_components.models.hf_causal import HfCausal
 from prerl_components.objectives.presets.group_relative import Grpo
@@ -12,15 +10,9 @@ from prerl_components.objectives.token_losses.entropy import Entropy
 from prerl_components.objectives.token_losses.kl import Kl
 from prerl_components.verifiers.exact_match import ExactMatch
 
+from tests.settings.objective_values import PARTS, PRESETS
+from tests.settings.only import Only, Settings
 
-class Only(NamedTuple):
-    """A value that only other settings give a meaning."""
-
-    value: Any
-    beside: dict[str, Any]
-
-
-Settings = dict[str, Any]
 Name = tuple[str, str]
 
 TINY_QWEN3: Settings = {
@@ -99,8 +91,10 @@ SEEN_IN_BEHAVIOUR: dict[Name, tuple[Settings, Settings]] = {
     ),
     ("objective", "weighted_sum"): ({"terms": (Grpo(), Kl())}, {"terms": (Grpo(), Entropy())}),
     ("objective", "next_token"): ({}, {**TOKEN_LOSS, "scope": "all"}),
-    ("objective", "kl"): ({}, {**TOKEN_LOSS, "estimator": "k1"}),
+    ("objective", "kl"): ({}, {**TOKEN_LOSS, "estimator": "k1", "gradient": "ratio"}),
     ("objective", "entropy"): ({}, TOKEN_LOSS),
+    **PRESETS,
+    **PARTS,
     ("objective", "distill"): (
         {"teacher": HfCausal(name="acme/big")},
         {**TOKEN_LOSS, "teacher": HfCausal(name="acme/other")},
@@ -167,6 +161,14 @@ SEEN_IN_BEHAVIOUR: dict[Name, tuple[Settings, Settings]] = {
     ("reward", "overlong_penalty"): ({"buffer": 4}, {"buffer": 2, "weight": 0.5, "name": "tail"}),
     ("reward", "format_bonus"): ({"weight": 0.5}, {"weight": 0.2, "name": "form"}),
     ("reward", "length_penalty"): ({"weight": 0.5}, {"weight": 0.2, "name": "brevity"}),
+    ("probe", "entropy"): ({}, {}),
+    ("probe", "gradient_alignment"): (
+        {"samples": 2},
+        {"samples": 4, "prefix": "Q", "length": "sum", "batch": "off", "bands": 1},
+    ),
+    ("probe", "pass_at_k"): ({}, {"k": (3,)}),
+    ("probe", "reward_by_length"): ({}, {"bins": 2}),
+    ("probe", "solved"): ({}, {}),
     ("probe", "thoughts"): ({}, {}),
     ("probe", "response_length"): ({}, {}),
 }
@@ -197,8 +199,20 @@ SEEN_IN_A_RUN = {
         for use in ("fixed_steps", "reincarnate_after", "until_plateau")
         for setting in ("optimizer", "lr_schedule", "reference", "data")
     ),
-    ("probe", "thoughts", "every"),
-    ("probe", "response_length", "every"),
+    *(
+        ("probe", use, "every")
+        for use in (
+            *(
+                "entropy",
+                "gradient_alignment",
+                "pass_at_k",
+                "response_length",
+                "reward_by_length",
+                "solved",
+                "thoughts",
+            ),
+        )
+    ),
 }
 """Read by the engine: observed in small runs (test_every_setting.py; the reference in tests/engine/test_reference.py)."""
 

@@ -19,13 +19,13 @@ from prerl_spec.registry.kinds.model import ModelSite
 from tests.compiler.specs import bent, written
 from tests.engine.runs import SPEC, start, steps_of
 from tests.settings.behaviour import OBSERVERS, write_tables
+from tests.settings.only import Only
 from tests.settings.second_values import (
     SEEN_BY_THE_HUB,
     SEEN_IN_A_RUN,
     SEEN_IN_BEHAVIOUR,
     SEEN_IN_THE_PLAN,
     SEEN_WITH_VLLM,
-    Only,
 )
 
 GROUP = "prerl_spec."
@@ -77,7 +77,8 @@ def test_a_second_value_of_a_setting_makes_a_difference(kind: str, use: str, set
 
 def test_the_lists_name_nothing_that_is_not_there() -> None:
     assert SEEN_ELSEWHERE <= SETTINGS
-    assert {("objective", "grpo", "advantage"), ("probe", "thoughts", "rules")} == ONE_CHOICE
+    fixed = {("objective", use, "advantage") for use in ("grpo", "dr_grpo", "dapo")}
+    assert fixed | {("probe", "thoughts", "rules")} == ONE_CHOICE
     assert BUILT_INS.keys() == SEEN_IN_BEHAVIOUR.keys() | SEEN_WITH_VLLM
     for name, (_, second) in SEEN_IN_BEHAVIOUR.items():
         assert second.keys() == {s[2] for s in OBSERVED if s[:2] == name}, name
@@ -150,15 +151,27 @@ def test_every_schedule_hands_over_alike() -> None:
     ]
 
 
+MEASURED = {
+    "entropy": "surprisal_wrong",
+    "gradient_alignment": "gradient_alignment_cosine",
+    "pass_at_k": "pass_at_1",
+    "response_length": "response_length_mean",
+    "reward_by_length": "reward_by_length_1",
+    "solved": "solved_none",
+    "thoughts": "thoughts_execution",
+}
+"""Probe -> one of its metrics, in any run."""
+
+
 def test_probes_measure_every_so_many_steps(tmp_path: Path) -> None:
-    probes = 'probes = [{ use = "response_length", every = 2 }, { use = "thoughts", every = 3 }]'
+    every = {use: 2 + number % 2 for number, use in enumerate(MEASURED)}
+    assert set(MEASURED) == {use for kind, use in BUILT_INS if kind == "probe"}
+    probes = ", ".join(f'{{ use = "{use}", every = {steps} }}' for use, steps in every.items())
     phase = SPEC[SPEC.index('[[phases]]\nid = "prune"') : SPEC.index('[[phases]]\nid = "refine"')]
     head = SPEC[: SPEC.index("[[phases]]")].replace("math_verify", "exact_match")
-    run = start(tmp_path, head + phase.replace('id = "prune"', f'id = "prune"\n{probes}'))
-    measured = [
-        (e["step"], "response_length_mean" in e["metrics"], "thoughts_execution" in e["metrics"]) for e in steps_of(run)
-    ]
-    assert measured == [(1, False, False), (2, True, False), (3, False, True)]
+    run = start(tmp_path, head + phase.replace('id = "prune"', f'id = "prune"\nprobes = [{probes}]'))
+    for use, metric in MEASURED.items():
+        assert [e["step"] for e in steps_of(run) if metric in e["metrics"]] == [every[use]], use
 
 
 def test_the_questions_of_documents_are_measured_as_well(tmp_path: Path) -> None:

@@ -137,6 +137,40 @@ def test_a_method_with_other_parameters_is_found(site: Path) -> None:
     assert "`measure` is called with (step)" in broken(site, probe("    def measure(self): return {}"))["protocol"]
 
 
+def test_a_probe_with_one_hook_needs_the_others_or_it_would_never_be_called(site: Path) -> None:
+    body = MEASURE + "    def after(self, site, state): return {}\n"
+    missing = "`gradients_held` is missing; `needs` is missing; `before` is missing"
+    assert broken(site, probe(body))["protocol"] == missing
+
+
+WATCHING = """
+    def needs(self, objective, num_samples): return ()
+    def before(self, site): {before}
+    def after(self, site, state): {after}
+    gradients_held: ClassVar[int] = 0
+"""
+
+
+def test_a_hook_with_other_parameters_is_found(site: Path) -> None:
+    body = MEASURE + WATCHING.format(before="pass", after="return {}").replace("before(self, site)", "before(self)")
+    assert "`before` is called with (site)" in broken(site, probe(body, "\nfrom typing import ClassVar"))["protocol"]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "law"),
+    [
+        ("site.gradient(site.objective)", "return {}", "needs() names 0"),
+        ("next(iter(site.trainer.policy.parameters()))[1].data.add_(1.0)", "return {}", "before() changes the weights"),
+        ("__import__('torch').rand(1)", "return {}", "before() draws from the global random generator"),
+        ("site.gradient(site.objective)", "return {'Norm': 1.0}", "a lower-case word"),
+        ("pass", "return {'seen': float('nan')}", "metric seen is nan"),
+    ],
+)
+def test_a_probe_that_does_more_than_look_is_found(site: Path, before: str, after: str, law: str) -> None:
+    body = MEASURE + WATCHING.format(before=before, after=after)
+    assert law in broken(site, probe(body, "\nfrom typing import ClassVar"))["laws"]
+
+
 def test_a_broken_law_is_found(site: Path) -> None:
     body = "    def measure(self, step): return {'Not A Word': 1.0}"
     assert "a lower-case word" in broken(site, probe(body))["laws"]

@@ -10,7 +10,7 @@ from prerl_components.advantages.signed import Signed
 from prerl_components.ramps.cosine import Cosine
 from prerl_components.ramps.linear import Linear
 
-from prerl_spec.sdk import Advantage, Array, Batch, Component, Conditional, Need, Ramp, minus_mean
+from prerl_spec.sdk import Advantage, Array, Batch, Component, Conditional, Need, Ramp, State, StepRecord, minus_mean
 from prerl_spec.testing.conformance.of_kind import check_laws
 from prerl_spec.testing.laws import check_advantage, check_ramp
 
@@ -258,6 +258,35 @@ class ByPlace(PerToken):
     def advantage(self, batch: Batch) -> Array:
         value_N = super().advantage(batch)
         return value_N * np.linspace(1, 2, len(value_N))
+
+
+class Remembering(Advantage):
+    """A = r − b, b the mean reward of the step before; 0 in the first one."""
+
+    def advantage(self, batch: Batch) -> Array:
+        return np.nan_to_num(batch.step.reward_S - float(batch.state["past"]), nan=0.0)  # type: ignore[arg-type]
+
+    def initial(self) -> State:
+        return {"past": 0.0}
+
+    def after(self, batch: Batch, record: StepRecord, state: State) -> State:
+        scored = batch.step.reward_S[~np.isnan(batch.step.reward_S)]
+        return {"past": float(scored.mean())} if len(scored) else state
+
+
+class Overwriting(Remembering):
+    """Writes into the state that it is given."""
+
+    def after(self, batch: Batch, record: StepRecord, state: State) -> State:
+        state["past"] = 1.0  # type: ignore[index]
+        return state
+
+
+def test_a_component_that_remembers_is_judged_with_a_past() -> None:
+    """In the first step its advantage is the reward, which follows a factor; with a baseline from the past it does not."""
+    check_advantage(Remembering())
+    with pytest.raises(AssertionError, match="modifies the state"):
+        check_advantage(Overwriting())
 
 
 class OfAPart(Safe):

@@ -1,4 +1,4 @@
-"""`components list` lists installed components from metadata alone; `components show NAME` describes one in full."""
+"""`components list` lists installed components from metadata alone; `components show NAME` describes all of a name in full."""
 
 import argparse
 import inspect
@@ -22,10 +22,12 @@ def add(parser: argparse.ArgumentParser) -> None:
     listing = actions.add_parser("list", help="list every component by kind, without importing any")
     listing.add_argument("--kind", choices=KINDS, metavar="KIND", help=f"one of: {', '.join(KINDS)}")
     listing.add_argument("--json", action="store_true", help="print a JSON array")
-    showing = actions.add_parser("show", help="describe one component: its purpose, settings, ports and prerequisites")
+    showing = actions.add_parser(
+        "show", help="describe every component of one name: purpose, settings, ports and prerequisites"
+    )
     showing.add_argument("name", metavar="NAME", help="name of the component")
     showing.add_argument(
-        "--kind", choices=KINDS, metavar="KIND", help="the kind, when several components share the name"
+        "--kind", choices=KINDS, metavar="KIND", help="one kind only, where several components share the name"
     )
 
 
@@ -60,32 +62,29 @@ def _show(registry: "Registry", name: str, kind: str | None) -> None:
     from prerl_spec.errors import EnvironmentUnmet
     from prerl_spec.registry.entry_points import PluginFault, load
 
-    entry = _find(registry, name, kind)
-    try:
-        component = load(entry)
-    except PluginFault as fault:
-        raise EnvironmentUnmet(fault.message, hint=fault.help) from fault
-    print(
-        f"{entry.name}: {entry.kind} of {entry.distribution} {entry.distribution_version}, version {component.version}"
-    )
-    if component.__doc__:
-        print("\n" + textwrap.indent(inspect.cleandoc(component.__doc__), "  "))
-    print("\nsettings")
-    for line in _settings(component):
-        print(line)
-    for heading, lines in _declared(component).items():
-        print(f"{heading:<9} {', '.join(lines)}")
+    for number, entry in enumerate(_find(registry, name, kind)):
+        try:
+            component = load(entry)
+        except PluginFault as fault:
+            raise EnvironmentUnmet(fault.message, hint=fault.help) from fault
+        whole = f"{entry.name}: {entry.kind} of {entry.distribution} {entry.distribution_version}"
+        print(f"{chr(10) if number else ''}{whole}, version {component.version}")
+        if component.__doc__:
+            print("\n" + textwrap.indent(inspect.cleandoc(component.__doc__), "  "))
+        print("\nsettings")
+        for line in _settings(component):
+            print(line)
+        for heading, lines in _declared(component).items():
+            print(f"{heading:<9} {', '.join(lines)}")
 
 
-def _find(registry: "Registry", name: str, kind: str | None) -> "Entry":
+def _find(registry: "Registry", name: str, kind: str | None) -> "list[Entry]":
+    """Every component of this name, in the order of the kinds: a name may serve in several. Raises UsageError for none."""
     from prerl_spec.errors import UsageError
 
     found = [e for e in registry.entries if e.name == name and not e.is_foreign_bare and kind in (None, e.kind)]
-    if len(found) == 1:
-        return found[0]
     if found:
-        which = ", ".join(f"{e.kind} of {e.distribution}" for e in found)
-        raise UsageError(f"`{name}` is ambiguous: {which}", hint="select one with --kind")
+        return sorted(found, key=lambda e: (KINDS.index(e.kind), not e.is_own))
     names = sorted({e.name for e in registry.entries if not e.is_foreign_bare and kind in (None, e.kind)})
     near = get_close_matches(name, names, n=1)
     raise UsageError(

@@ -82,7 +82,8 @@ def _laws(entry: Entry) -> dict[str, str]:
 def _not_trained(entry: Entry, states: Mapping[str, str]) -> str | None:
     """The reason to skip training, None if the component can be trained."""
     if entry.kind not in SERVING:
-        return f"a {entry.kind} is only checked against the laws of its kind"
+        article = "an" if entry.kind[0] in "aeiou" else "a"
+        return f"{article} {entry.kind} is only checked against the laws of its kind"
     # An objective that breaks a law is still previewed: its table shows more than the law's message does.
     asked = ("settings", "protocol") if entry.kind == "objective" else ("settings", "protocol", "laws")
     if any(states.get(check, "broken") == "broken" for check in asked):

@@ -37,4 +37,11 @@ def run(arguments: argparse.Namespace) -> int:
         for path, old, new in differences
     ]
     print_results("\n".join(line.rstrip() for line in table(rows, indent=0)))
+    for phase in before.points.keys() & after.points.keys():
+        objective = f"phases.{phase}.objective"
+        if before.points[phase] != after.points[phase] and any(
+            path.startswith(objective) for path, _, _ in differences
+        ):
+            sides = ((arguments.before, before.points[phase]), (arguments.after, after.points[phase]))
+            print_results(f"\n{objective}\n" + "\n".join(f"  {name}: {'; '.join(words)}" for name, words in sides))
     return 1

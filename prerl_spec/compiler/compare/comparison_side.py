@@ -11,6 +11,7 @@ from prerl_spec.compiler.past_runs.run_folder import require_run_folder
 from prerl_spec.compiler.plan import Plan
 from prerl_spec.compiler.planning.flat_meaning import by_id, leaves
 from prerl_spec.compiler.planning.planner import make_plan
+from prerl_spec.compiler.planning.points import points_of
 
 FOUND_OUT = ("rows", "phases")
 """Leaves without a key in the spec: the content of a data set's rows, the order of the phases."""
@@ -22,6 +23,8 @@ class Side:
 
     leaves: Mapping[str, Any]
     origins: Mapping[str, str]
+    points: Mapping[str, tuple[str, ...]]
+    """Phase id -> what its objective stands for."""
 
     def origin(self, path: str) -> str:
         """Origin of a value: "dsrl.toml:43", "default" if not written, "" for a leaf without a key in the spec."""
@@ -45,13 +48,18 @@ def open_side(where: Path, overrides: Mapping[str, Any]) -> Side:
         return _of_plan(read_plan(where))
     resolved, _ = check_spec(where, **overrides)
     ids = [phase.id for phase in resolved.spec.phases]
-    return Side(leaves(make_plan(resolved)), {by_id(path, ids): place for path, place in resolved.origins.items()})
+    plan = make_plan(resolved)
+    return Side(leaves(plan), {by_id(path, ids): place for path, place in resolved.origins.items()}, _points(plan))
 
 
 def _of_plan(plan: Plan) -> Side:
     """A plan stores the origins of values that differ from their defaults."""
     ids = _ids_as_written(plan)
-    return Side(leaves(plan), {by_id(change.path, ids): change.origin for change in plan.changes})
+    return Side(leaves(plan), {by_id(change.path, ids): change.origin for change in plan.changes}, _points(plan))
+
+
+def _points(plan: Plan) -> dict[str, tuple[str, ...]]:
+    return {phase.id: tuple(points_of(phase.objective, always=True)) for phase in plan.phases}
 
 
 def _ids_as_written(plan: Plan) -> Sequence[str]:

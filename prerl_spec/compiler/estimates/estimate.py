@@ -140,7 +140,7 @@ class Workload:
 
     `trained` go forward and backward, `in_a_pass` of them at once, `scored` forward only, `sampled` are generated;
     `at_once` sequences of `sequence` tokens each are in the KV cache; `reference`: whether a frozen copy of the model
-    is kept.
+    is kept; `gradients_held`: gradients that probes keep beside the update's own.
     """
 
     trained: int
@@ -150,6 +150,7 @@ class Workload:
     sequence: int
     in_a_pass: int
     reference: bool = False
+    gradients_held: int = 0
     teachers: tuple["TeacherWork", ...] = ()
 
 
@@ -197,6 +198,9 @@ def cost_of(
     shards = processes if spread.sharded else 1
     memory = {"libraries": GPU_LIBRARIES if hardware.gpus else CPU_LIBRARIES + libraries}
     memory |= _model_memory(shape.num_parameters, adapter, half=half, reference=work.reference, shards=shards)
+    if work.gradients_held:
+        of_one = 4 * (shape.num_parameters if adapter is None else adapter)
+        memory["gradients of probes"] = -(-work.gradients_held * of_one // shards)
     if work.teachers:
         memory["teachers"] = sum(-(-one.num_bytes // shards) for one in work.teachers)
     training_peak = _training_peak(shape, work, hardware, half=half, sharded=shards > 1, recomputed=spread.recomputed)

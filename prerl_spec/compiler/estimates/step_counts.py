@@ -7,6 +7,7 @@ from prerl_spec.compiler.objective_needs import Needs, every_need
 from prerl_spec.compiler.plan import Forward
 from prerl_spec.needs import Need, Teacher, View
 from prerl_spec.registry.kinds.objective import Objective
+from prerl_spec.registry.kinds.watching import ProbeNeed
 
 CPU_TOKENS_PER_PASS = 1024
 GPU_TOKENS_PER_PASS = (16384, 8192, 4096, 2048, 1024)
@@ -47,6 +48,29 @@ def forwards(
         count = samples if needs.compares_with_sampler else min(PROBED_RESPONSES, samples)
         for name in dict.fromkeys(["conditional", *(v.name for v in needs.differentiated)]):
             found.append(Forward(name, "probe", False, count, contexts.get(name), name == "conditional"))
+    return tuple(found)
+
+
+def probe_forwards(needs: Iterable[ProbeNeed], contexts: Mapping[str, int]) -> tuple[Forward, ...]:
+    """The forwards of a probe on a step that it measures: one Forward per view, model, and with or without gradient.
+
+    The sampler's log-probabilities come with the samples.
+    """
+    asked = [one for one in needs if one.need.of != "sampler"]
+    found: list[Forward] = []
+    for view, of, gradient in dict.fromkeys((one.need.view, one.need.of, one.gradient) for one in asked):
+        alike = [one for one in asked if (one.need.view, one.need.of, one.gradient) == (view, of, gradient)]
+        found.append(
+            Forward(
+                view.name,
+                "gradient" if gradient else "watch" if of == "policy" else str(of),
+                gradient,
+                sum(one.samples for one in alike),
+                contexts.get(view.name),
+                any(one.need.entropy for one in alike),
+                of.key if isinstance(of, Teacher) else None,
+            )
+        )
     return tuple(found)
 
 

@@ -37,8 +37,8 @@ def written_out(built: Built) -> ComponentPlan:
             for slot, inner in built.slots.items()
         },
         expansion=dict(built.component.expansion()),
-        bounds_ratio=bool(getattr(built.component, "ratio_settings", ())),
-        unlike=tuple(words for setting, words in built.component.unlike.items() if setting not in built.written),
+        ratio_settings=tuple(getattr(built.component, "ratio_settings", ())),
+        unlike={setting: words for setting, words in built.component.unlike.items() if setting not in built.written},
         handed_on=tuple(key for key, setting in settings.items() if setting.handed_on),
         files={
             key: tuple(fingerprint(Path(p)) for p in paths_in(values[key]))

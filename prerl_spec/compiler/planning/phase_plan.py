@@ -5,10 +5,17 @@ from dataclasses import dataclass
 
 from prerl_spec.compiler.estimates.estimate import Shape, Spread, TeacherWork, Workload, cost_of
 from prerl_spec.compiler.estimates.lanes import LANES, workers
-from prerl_spec.compiler.estimates.step_counts import epoch, forwards, pass_sizes, passes_at_most, views_of
+from prerl_spec.compiler.estimates.step_counts import (
+    epoch,
+    forwards,
+    pass_sizes,
+    passes_at_most,
+    probe_forwards,
+    views_of,
+)
 from prerl_spec.compiler.estimates.unknown import Unknown, known, why_unknown
 from prerl_spec.compiler.hardware import Hardware
-from prerl_spec.compiler.plan import ComponentPlan, Cost, Example, Forward, PhasePlan, Ports
+from prerl_spec.compiler.plan import ComponentPlan, Cost, Example, Forward, PhasePlan, Ports, ProbeCost
 from prerl_spec.compiler.planning.component_plan import written_out
 from prerl_spec.compiler.planning.first_prompt import example_of
 from prerl_spec.compiler.planning.row_rules import unfit_rows
@@ -19,7 +26,11 @@ from prerl_spec.compiler.rules.port_rules import fits, own_ports, phase_supplies
 from prerl_spec.compiler.rules.served import Served, nested, served_adapter, served_model
 from prerl_spec.errors import EnvironmentUnmet, SpecInvalid
 from prerl_spec.language.spec import DistributedSpec
+from prerl_spec.needs import View
+from prerl_spec.registry.entry_points import PluginFault
 from prerl_spec.registry.kinds.data import DataSet
+from prerl_spec.registry.kinds.watching import Probe, ProbeNeed, UpdateProbe
+from prerl_spec.registry.plugin_contract import blame_plugin
 from prerl_spec.text import Codec
 
 FULL = 0.9
@@ -62,10 +73,11 @@ def phase_plan(around: PlanContext, roles: PhaseRoles, following: PhaseRoles | N
         raise SpecInvalid(unfit, around.resolved.sources)
     counts = _counts(roles)
     rows = _rows(around, roles)
-    shown = _example(around, roles)
+    shown = _example(around, roles, counts)
     example = known(shown)
     planned = _forwards(roles, counts, example)
-    per_pass, cost = _pass(around, roles, counts, planned, example)
+    watched = _probe_costs(roles, counts, example)
+    per_pass, cost = _pass(around, roles, counts, planned, watched, example)
     drawn = counts.attempts * counts.max_new_tokens * (1 + counts.refill_rounds) if roles.uses_rollouts else 0
     return PhasePlan(
         id=roles.spec.id,
@@ -101,6 +113,7 @@ def phase_plan(around: PlanContext, roles: PhaseRoles, following: PhaseRoles | N
         cost=known(cost),
         cost_unknown=why_unknown(cost),
         notes=(),
+        probe_costs=watched,
     )
 
 
@@ -137,7 +150,7 @@ def _rows(around: PlanContext, roles: PhaseRoles) -> int | None:
     return None if data is None else len(data)
 
 
-def _example(around: PlanContext, roles: PhaseRoles) -> Example | Unknown:
+def _example(around: PlanContext, roles: PhaseRoles, counts: _Counts) -> Example | Unknown:
     name = next(iter(roles.data))
     data = around.data[name]
     if data is None:
@@ -145,27 +158,67 @@ def _example(around: PlanContext, roles: PhaseRoles) -> Example | Unknown:
     if isinstance(around.codec, Unknown):
         return around.codec
     try:
-        views = views_of(roles.objective.planned)
+        watched = [asked.need.view for _, needs in _watching(roles, counts) for asked in needs]
+        views: list[View] = list(dict.fromkeys([*views_of(roles.objective.planned), *watched]))
         return example_of(name, data, around.codec, views, documents=not roles.uses_rollouts)
     except EnvironmentUnmet as unmet:
         return Unknown(unmet.message)
 
 
 def _forwards(roles: PhaseRoles, counts: _Counts, example: Example | None) -> tuple[Forward, ...]:
-    contexts = {} if example is None else {v.name: len(v.ids) for v in example.views}
-    if example is not None:
-        contexts["conditional"] = round(example.mean_context_tokens)
     return forwards(
         roles.objective.planned,
         samples=counts.attempts,
         updates_per_batch=counts.updates_per_batch,
-        contexts=contexts,
+        contexts=_contexts(example),
         probed=bool(roles.uses_rollouts),
     )
 
 
+def _contexts(example: Example | None) -> dict[str, int]:
+    """View -> tokens before a response, of the first prompt (conditional: the mean of the first rows)."""
+    if example is None:
+        return {}
+    return {v.name: len(v.ids) for v in example.views} | {"conditional": round(example.mean_context_tokens)}
+
+
+def _watching(roles: PhaseRoles, counts: _Counts) -> list[tuple[Served[Probe], tuple[ProbeNeed, ...]]]:
+    """The probes that look at the phase's updates, each with what it asks of the model on a step that it measures.
+
+    Raises EnvironmentUnmet (E0305) for a plugin's probe that fails to say so.
+    """
+    found: list[tuple[Served[Probe], tuple[ProbeNeed, ...]]] = []
+    for served in roles.probes if roles.uses_rollouts else ():
+        probe, built = served.planned, _built(served)
+        if isinstance(probe, UpdateProbe):
+            try:
+                with blame_plugin(built.use, built.distribution):
+                    found.append((served, tuple(probe.needs(roles.objective.planned, counts.attempts))))
+            except PluginFault as fault:
+                raise EnvironmentUnmet(f"{fault.code}: {fault.message}", hint=fault.help) from fault
+    return found
+
+
+def _probe_costs(roles: PhaseRoles, counts: _Counts, example: Example | None) -> tuple[ProbeCost, ...]:
+    contexts = _contexts(example)
+    return tuple(
+        ProbeCost(
+            _built(served).use,
+            served.planned.every,
+            probe_forwards(needs, contexts),
+            served.planned.gradients_held if isinstance(served.planned, UpdateProbe) else 0,
+        )
+        for served, needs in _watching(roles, counts)
+    )
+
+
 def _pass(
-    around: PlanContext, roles: PhaseRoles, counts: _Counts, planned: tuple[Forward, ...], example: Example | None
+    around: PlanContext,
+    roles: PhaseRoles,
+    counts: _Counts,
+    planned: tuple[Forward, ...],
+    watched: tuple[ProbeCost, ...],
+    example: Example | None,
 ) -> tuple[int, Cost | Unknown]:
     """Tokens of a pass, and the cost of the phase with it.
 
@@ -173,7 +226,7 @@ def _pass(
     (sampling may need more than any pass).
     """
     sizes = pass_sizes(around.hardware) if roles.spec.tokens_per_pass is None else (roles.spec.tokens_per_pass,)
-    costs = [_cost(around, roles, counts, planned, example, size) for size in sizes]
+    costs = [_cost(around, roles, counts, planned, watched, example, size) for size in sizes]
     for size, cost in zip(sizes, costs, strict=True):
         least = costs[-1]
         if isinstance(cost, Unknown) or isinstance(least, Unknown) or cost.device_bytes is None:
@@ -192,6 +245,7 @@ def _cost(
     roles: PhaseRoles,
     counts: _Counts,
     planned: tuple[Forward, ...],
+    watched: tuple[ProbeCost, ...],
     example: Example | None,
     per_pass: int,
 ) -> Cost | Unknown:
@@ -203,8 +257,9 @@ def _cost(
     prompt = round(example.mean_context_tokens)
 
     def tokens(gradient: bool, teacher: str | None = None) -> int:
-        chosen = [f for f in planned if f.gradient is gradient and f.teacher == teacher]
-        return sum(f.samples * ((f.context_tokens or 0) + response) for f in chosen)
+        each = [(f, 1) for f in planned] + [(f, probe.every) for probe in watched for f in probe.forwards]
+        chosen = [(f, n) for f, n in each if f.gradient is gradient and f.teacher == teacher]
+        return round(sum(f.samples * ((f.context_tokens or 0) + response) / n for f, n in chosen))
 
     teachers: list[TeacherWork] = []
     for one in around.teachers:
@@ -220,8 +275,9 @@ def _cost(
         sampled=(counts.attempts * response + counts.units * prompt) if roles.uses_rollouts else 0,
         at_once=counts.attempts if roles.uses_rollouts else 0,
         sequence=prompt + response,
-        in_a_pass=_in_a_pass(planned, response, counts, per_pass),
+        in_a_pass=_in_a_pass(planned, watched, response, counts, per_pass),
         reference=any(f.of == "reference" for f in planned),
+        gradients_held=sum(probe.gradients_held for probe in watched),
         teachers=tuple(teachers),
     )
     return cost_of(
@@ -262,11 +318,17 @@ def _passes(
     return of_share if of_share is None or not invariant else of_share * (LANES // workers(asked.processes))
 
 
-def _in_a_pass(planned: tuple[Forward, ...], response: int, counts: _Counts, per_pass: int) -> int:
-    """Tokens of the largest pass: a sample is never split, and an update may have fewer tokens than a pass."""
+def _in_a_pass(
+    planned: tuple[Forward, ...], watched: tuple[ProbeCost, ...], response: int, counts: _Counts, per_pass: int
+) -> int:
+    """Tokens of the largest pass, of an update or of a probe, which differentiates one view at a time: a sample is never
+    split, and an update may have fewer tokens than a pass."""
     longest = sum((f.context_tokens or 0) + response for f in planned if f.gradient)
-    update = longest * -(-counts.attempts // counts.updates_per_batch)
-    return max(longest, min(per_pass, update))
+    sizes = [(longest, longest * -(-counts.attempts // counts.updates_per_batch))]
+    for forward in (f for probe in watched for f in probe.forwards if f.gradient):
+        one = (forward.context_tokens or 0) + response
+        sizes.append((one, one * min(forward.samples, counts.attempts)))
+    return max(max(one, min(per_pass, whole)) for one, whole in sizes)
 
 
 def _response(counts: _Counts, example: Example | None) -> int:

@@ -5,7 +5,8 @@ import textwrap
 from collections.abc import Iterator
 
 from prerl_spec.compiler.past_runs.measured_times import Measured, phase_seconds
-from prerl_spec.compiler.plan import ComponentPlan, Cost, Example, Forward, PhasePlan
+from prerl_spec.compiler.plan import ComponentPlan, Cost, Example, Forward, PhasePlan, ProbeCost
+from prerl_spec.compiler.planning.points import points_of
 from prerl_spec.compiler.render.human_units import WIDTH, count, duration, line, plural, size
 
 SHOWN_LINES = 12
@@ -19,7 +20,7 @@ def render_phase(
     steps = "steps until its token budget is spent" if phase.steps is None else plural(phase.steps, "step")
     out = [f"phase {number} of {total}: {phase.id}, {steps}", f"  {flow(phase)}", ""]
     out += line("objective", settings_text(phase.objective))
-    for point in _points(phase.objective):
+    for point in points_of(phase.objective):
         out += line("", point)
     if phase.sampler is not None:
         out += line("sampler", settings_text(phase.sampler))
@@ -32,6 +33,9 @@ def render_phase(
     out += line("whole phase", _whole(phase))
     for index, forward in enumerate(phase.forwards):
         out.append(f"  {'forwards' if index == 0 else '':<13}{_forward(forward, phase)}")
+    for probe in phase.probe_costs:
+        out += line("probe", _probe(probe))
+        out += [f"  {'':<13}{_forward(forward, phase)}" for forward in probe.forwards]
     out += line("passes", _passes(phase))
     out += _cost(phase)
     if found is not None and phase.id in found.step:
@@ -57,23 +61,6 @@ def objective_name(objective: ComponentPlan) -> str:
     """`grpo`, or `weighted_sum(grpo, kl)`."""
     terms = [t.use for t in objective.inner if t.kind == "objective"]
     return f"{objective.use}({', '.join(terms)})" if terms else objective.use
-
-
-def _points(objective: ComponentPlan) -> Iterator[str]:
-    """What a preset stands for: `grpo is conditional x group_std x clip (…) x sequence_mean`; nothing where the settings
-    already say it. Of a sum, the aggregations that its terms take from each other."""
-    named = any(part.kind == "advantage" for part in objective.inner)
-    if "advantage" in objective.expansion and not named:
-        words = [v if k in _FACTORS else f"{k} {v}" for k, v in objective.expansion.items()]
-        yield f"{objective.use} is {' x '.join(words)}"
-    elif objective.expansion and not named:
-        yield f"{objective.use}: " + ", ".join(f"{k} {v}" for k, v in objective.expansion.items())
-    for term in objective.inner:
-        if "advantage" in term.expansion:
-            yield from _points(term)
-
-
-_FACTORS = ("view", "advantage", "surrogate", "aggregation")
 
 
 def settings_text(component: ComponentPlan) -> str:
@@ -118,12 +105,23 @@ def _forward(forward: Forward, phase: PhasePlan) -> str:
         "old": "old log-probabilities",
         "reference": "reference model",
         "probe": "metrics before the update",
+        "gradient": "gradient for a probe",
+        "watch": "log-probabilities for a probe",
     }.get(forward.of, forward.of)
     if not phase.uses_rollouts:
         return f"{forward.view:<12} {plural(forward.samples, 'document')} x ({context} + its own) tokens: {what}"
     bound = "" if forward.of == "probe" else "at most "
     samples = f"{bound}{plural(forward.samples, 'sample')}"
     return f"{forward.view:<12} {samples:>21} x ({context} + response) tokens: {what}"
+
+
+def _probe(probe: ProbeCost) -> str:
+    """`gradient_alignment every 10 steps: 24 forwards and 16 backward passes; 2.4 and 1.6 per step on average`."""
+    counts = [sum(f.samples for f in probe.forwards), sum(f.samples for f in probe.forwards if f.gradient)]
+    each, mean = (f"{a:,g} forwards and {b:,g} backward passes" for a, b in (counts, [n / probe.every for n in counts]))
+    if probe.every == 1:
+        return f"{probe.use} every step: {each} of a sample at most"
+    return f"{probe.use} every {probe.every} steps: {each} of a sample at most, on average {mean} a step"
 
 
 def _passes(phase: PhasePlan) -> str:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from prerl_spec.compiler.graph import Phase
 from prerl_spec.compiler.objective_needs import Needs
+from prerl_spec.engine.author_faults import blames
 from prerl_spec.engine.batches.cursor import Cursor
 from prerl_spec.engine.batches.journal import Journal
 from prerl_spec.engine.batches.source import Documents, Rollouts, Source
@@ -20,6 +21,7 @@ from prerl_spec.engine.run.session import Session
 from prerl_spec.engine.training.metrics import probe, sampled_metrics, trained_metrics
 from prerl_spec.engine.training.trainer import Trained, Trainer
 from prerl_spec.engine.training.updater import Updater
+from prerl_spec.engine.training.watching import Watching
 from prerl_spec.registry.component_state import States, initial_states, states_after
 from prerl_spec.types import Step, StepRecord
 
@@ -77,16 +79,20 @@ class PhaseRunner:
             with clock("train"):
                 lr = self.updater.set_lr(at.lr_offset + at.step, self._lr_steps(at))
                 before = self._metrics_before_training(step)
+                watching = Watching.begin(
+                    self.phase.probes if self.phase.sampler is not None else (), step, self._trainer, states
+                )
                 trained = self._trainer.train(step, states)
+                watched = watching.end()
             self._session.samplers.weights_changed(at.updates + len(trained.updates), self.phase.sampler)
-        metrics = {**before, **trained_metrics(trained, len(step.groups), lr)}
+        metrics = {**watched, **before, **trained_metrics(trained, len(step.groups), lr)}
         hashes = {
             "journal": self._journal.check(step.global_step),
             "credit": trained.credit,
             "weights": bits_check(self._session.policy, self._session.ranks),
         }
         record = _record(self.phase, step, trained, clock, metrics, scores)
-        components = states_after(objective, step, lambda needs: {n: trained.known[n] for n in needs}, record, states)
+        components = states_after(objective, step, trained.read, record, states, calling=blames)
         return Taken(record, cursor, components, hashes)
 
     def batch(self, at: Position) -> Step:
@@ -110,7 +116,9 @@ class PhaseRunner:
         for named in self.phase.probes:
             if step.step % named.component.every == 0:
                 # The engine's metrics take precedence over a probe's metric of the same name.
-                metrics = {**{k: float(v) for k, v in named.component.measure(step).items()}, **metrics}
+                with blames(named.component, "measure", name=named.use):
+                    found = {k: float(v) for k, v in named.component.measure(step).items()}
+                metrics = {**found, **metrics}
         return metrics
 
     def _lr_steps(self, at: Position) -> int | None:

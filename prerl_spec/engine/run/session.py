@@ -21,6 +21,7 @@ from prerl_spec.engine.processes.signals import Signals
 from prerl_spec.engine.record.events import Listener
 from prerl_spec.engine.run.open_samplers import OpenSamplers
 from prerl_spec.engine.run.stages import Stages
+from prerl_spec.registry.kinds.watching import UpdateProbe
 from prerl_spec.text import Codec
 from prerl_spec.views import Marginal
 
@@ -88,9 +89,13 @@ def open_session(graph: Graph, folder: Path, ranks: Ranks, listener: Listener, s
 
 
 def resolve_prefixes(phases: tuple[Phase, ...], codec: Codec) -> dict[str, dict[str, Any]]:
-    """Token ids and text of each prefix that a view of these phases uses. Raises EnvironmentUnmet, before anything is
-    sampled, for a tokenizer that has no candidate for "auto"."""
+    """Token ids and text of each prefix that a view of these phases, or of their probes, uses. Raises EnvironmentUnmet,
+    before anything is sampled, for a tokenizer that has no candidate for "auto"."""
     views = {need.view for phase in phases for need in every_need(phase.objective.component)}
+    for phase in phases:
+        for probe in (named.component for named in phase.probes):
+            if phase.sampler is not None and isinstance(probe, UpdateProbe):
+                views |= {asked.need.view for asked in probe.needs(phase.objective.component, 1)}
     written = {view.prefix for view in views if isinstance(view, Marginal)}
     ids = {prefix: codec.prefix(prefix) for prefix in sorted(written)}
     return {p: {"ids": list(i), "text": codec.decode(i, skip_special=False)} for p, i in ids.items()}

@@ -4,7 +4,7 @@ The same for every algorithm. Components decide the rest: credit and loss terms 
 (schedule), the rollouts (sampler).
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 
@@ -47,6 +47,10 @@ class Trained:
     known: Mapping[Need, Array]
     """The vectors [N] that credits read."""
 
+    def read(self, needs: Iterable[Need]) -> dict[Need, Array]:
+        """Some of these vectors."""
+        return {need: self.known[need] for need in needs}
+
 
 @dataclass(frozen=True)
 class Trainer:
@@ -61,6 +65,8 @@ class Trainer:
     reference: Reference | None
     tick: Callable[[str, int, int], None]
     teachers: Teachers = field(default_factory=Teachers)
+    counted_as: str = "policy"
+    """The label under which the policy counts the forwards with gradient."""
 
     def train(self, batch: Step, states: States | None = None) -> Trained:
         """Takes the batch's updates. All weights are computed before any forward with gradient, and all old
@@ -80,7 +86,7 @@ class Trainer:
         for minibatch in minibatches:
             if minibatch.weighted_N.any():
                 known = vectors.read(needs.terms, minibatch.samples)
-                losses.append(self._accumulate(minibatch, needs, known, measured))
+                losses.append(self.accumulate(minibatch, needs, known, measured))
                 records.append(self.updater.apply())
         return Trained(
             num_updates=len(minibatches),
@@ -93,7 +99,7 @@ class Trainer:
             known=vectors.read(needs.credit, everything),
         )
 
-    def _accumulate(self, minibatch: Minibatch, needs: Needs, known: Mapping[Need, Array], measured: Measured) -> float:
+    def accumulate(self, minibatch: Minibatch, needs: Needs, known: Mapping[Need, Array], measured: Measured) -> float:
         """Accumulates the gradient of one update, pass by pass; returns its loss, summed over ranks."""
         division = self.ranks.division
         shares = pack_shares(
@@ -131,7 +137,7 @@ class Trainer:
         self, one: Pass, minibatch: Minibatch, needs: Needs, known: Mapping[Need, Array]
     ) -> dict[Need, Tensor]:
         """The vectors [n] of a pass: those of the policy with their graph, the others as float32."""
-        found = self.policy.logprobs(one, needs.policy, temperature=minibatch.step.temperature, of="policy")
+        found = self.policy.logprobs(one, needs.policy, temperature=minibatch.step.temperature, of=self.counted_as)
         return {**found, **_tensors(known, one, self.policy.device)}
 
     def _loss(self, parts: Sequence[PartInput], needs: Needs, vectors: Mapping[Need, Tensor]) -> Tensor:

@@ -32,6 +32,18 @@ PROBES = {
     "thoughts": ("Thoughts", "mean count per response"),
     "response_length": ("Response length in detail", "tokens"),
     "logp": ("Log-probability in other views", "nats per token, 8 responses"),
+    "pass_at": ("pass@k of the step's prompts", "unbiased"),
+    "solved": ("Prompts solved", "share of the step's prompts"),
+    "entropy": ("Entropy by verdict", "nats per token, as sampled"),
+    "surprisal": ("Surprisal by verdict", "-log p, nats per token, as sampled"),
+    "reward_by_length": ("Reward by length", "mean, from the shortest responses to the longest"),
+    "gradient_alignment_cosine": ("Gradient alignment: cosine", "of grad log P(y) and grad log P(y|x)"),
+    "gradient_alignment_negative": ("Gradient alignment: negative", "share of responses with dot < 0"),
+    "gradient_alignment_dot": ("Gradient alignment: inner product", ""),
+    "gradient_alignment_delta_logp": ("Change of log P(y|x) by the update", "absolute, nats per token"),
+    "gradient_alignment_change": ("Change of log P(y|x) by the update", "signed, nats per token"),
+    "gradient_alignment_logp_gap": ("log P(y|x) against log P(y)", "absolute, nats per token"),
+    "gradient_alignment_batch": ("Gradient alignment of the batch", ""),
 }
 """Known probes -> title and unit of their chart."""
 _VIEWS = {"logp_conditional": "log P(y | x)", "logp_marginal": "log P(y)"}
@@ -144,8 +156,8 @@ def _probe_and_value(metric: str) -> tuple[str, str]:
     name is its own probe."""
     probe, _, value = metric.rpartition("/")
     if not probe:
-        probe = next((p for p in PROBES if metric.startswith(f"{p}_")), metric)
-    return probe, value.removeprefix(f"{probe}_")
+        probe = next((p for p in PROBES if metric == p or metric.startswith(f"{p}_")), metric)
+    return probe, "mean" if value == probe in PROBES else value.removeprefix(f"{probe}_")
 
 
 def _metrics(run: RunRecord) -> list[str]:

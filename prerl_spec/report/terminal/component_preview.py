@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from prerl_spec.registry.kinds.judging import Filter, Reward, Verifier
-from prerl_spec.registry.kinds.watching import Probe
+from prerl_spec.registry.kinds.watching import Probe, UpdateProbe
 from prerl_spec.report.formatting.printable import ascii_only
 from prerl_spec.types import Attempt, Group, Outcome, Step, Verdict
 
@@ -71,7 +71,9 @@ def measured(step: Step, probe: Probe) -> Iterator[str]:
     """The probe's metrics of the batch."""
     metrics: Mapping[str, float] = probe.measure(step)
     yield from (f"  {name} {value:.4g}" for name, value in metrics.items())
-    if not metrics:
+    if not metrics and isinstance(probe, UpdateProbe):
+        yield "  no metrics of a batch alone: it looks at the updates, and events.jsonl of a run has what it finds"
+    elif not metrics:
         yield "  no metrics for this batch"
 
 

@@ -4,7 +4,7 @@ import inspect
 from typing import Any
 
 from prerl_spec.registry.component import Component
-from prerl_spec.registry.kind_protocols import OF_PARTS, PROTOCOLS, members, missing_members, parts_of
+from prerl_spec.registry.kind_protocols import OF_PARTS, expected_members, missing_members, parts_of
 
 
 def faults(component: Component) -> list[str]:
@@ -12,8 +12,7 @@ def faults(component: Component) -> list[str]:
     parts = parts_of(component)
     missing = missing_members(component)
     found = [*(fault for part in parts for fault in faults(part)), *(f"`{name}` is missing" for name in missing)]
-    for name in members(component.kind):
-        expected = vars(PROTOCOLS[component.kind]).get(name)
+    for name, expected in expected_members(component).items():
         if name not in missing and not (parts and name in OF_PARTS) and inspect.isfunction(expected):
             found += _parameter_faults(name, expected, getattr(component, name))
     return found

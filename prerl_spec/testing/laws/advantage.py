@@ -6,12 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from prerl_spec.needs import Need
+from prerl_spec.needs import Batch, Need
 from prerl_spec.registry.component import Component
 from prerl_spec.registry.component_state import first_batch
 from prerl_spec.registry.kinds.objective_parts import Advantage
+from prerl_spec.registry.kinds.stateful import Stateful
 from prerl_spec.testing.laws.component import check_component
 from prerl_spec.testing.laws.objective import random_vectors
+from prerl_spec.testing.laws.schedule import made_record
+from prerl_spec.testing.laws.stateful import METRICS
 from prerl_spec.testing.steps import Result, made_step
 from prerl_spec.types import Array, Attempt, Group, Index, Outcome, Step
 
@@ -83,13 +86,27 @@ def known_for(part: Advantage, step: Step) -> dict[Need, Array]:
     return {need: np.concatenate([np.zeros(0), *(one[need] for one in own)]) for need in part.reads()}
 
 
-def earned(part: Advantage, step: Step, known: dict[Need, Array] | None = None) -> Array:
+def batch_for(part: Advantage, step: Step, known: dict[Need, Array], *, is_first: bool) -> Batch:
+    """The step as a phase's first batch, or as its second: a component that remembers has a past then, and is judged by
+    what it does with one."""
+    first = first_batch(part, step, lambda _: known)
+    if is_first or not isinstance(part, Stateful):
+        return first
+    before = step_for(part, _MIXED)
+    past = first_batch(part, before, lambda _: known_for(part, before))
+    state = dict(past.state)
+    after = part.after(past, made_record(1, **METRICS), past.state)
+    assert past.state == state, "after() modifies the state that it is passed: it must return a new one"
+    return replace(first, state=after, inner={**first.inner, "": after})
+
+
+def earned(part: Advantage, step: Step, known: dict[Need, Array] | None = None, *, is_first: bool = False) -> Array:
     """The advantages [S] or [N] of a step, with what is wrong about them as an AssertionError."""
     counts = f"{len(step.samples)} samples of {step.tokens.num_tokens} tokens"
     known = known_for(part, step) if known is None else known
     try:
         with np.errstate(divide="raise", invalid="raise"):
-            value = part.advantage(first_batch(part, step, lambda _: known))
+            value = part.advantage(batch_for(part, step, known, is_first=is_first))
     except KeyError as error:
         raise AssertionError(
             f"advantage() reads {error}, which reads() does not name (nor consumes(), as `reward_part[NAME]`)"
@@ -151,7 +168,9 @@ def _check_unscored(part: Advantage, step: Step) -> None:
 def _check_degenerate(part: Advantage) -> None:
     """Finite, never 0/0; a group with one scored sample has no baseline of its own."""
     for results in _DEGENERATE:
-        value = earned(part, step_for(part, results))
+        step = step_for(part, results)
+        earned(part, step, is_first=True)
+        value = earned(part, step)
         if part.baseline_over == "group" and all(sum(not isinstance(r, Outcome) for r in g) < 2 for g in results):
             assert not value.any(), (
                 f"a group with fewer than two scored samples earns {np.abs(value).max()}: with baseline_over = "

@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+from prerl_spec.registry.component import Component
 from prerl_spec.registry.component_state import Read, from_json, initial_states, states_after, to_json
 from prerl_spec.registry.kinds.objective import Objective
 from prerl_spec.testing.laws.schedule import made_record
@@ -24,8 +25,9 @@ METRICS = {
 """What a component may read of a step's record, beside verdict shares."""
 
 
-def check_states(objective: Objective, step: Step, read: Read) -> None:
-    """Raises AssertionError, with a message, unless the states of an objective's components are a pure fold over steps."""
+def check_states(objective: Objective | Component, step: Step, read: Read) -> None:
+    """Raises AssertionError, with a message, unless the states of an objective's components (or of an advantage, by itself)
+    are a pure fold over steps."""
     states = initial_states(objective)
     assert states == initial_states(objective), "initial() returns another state when called again: it must be pure"
     for number in range(1, 4):

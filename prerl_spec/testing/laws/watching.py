@@ -2,18 +2,25 @@
 
 import math
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from accelerate.tracking import GeneralTracker
 
+from prerl_spec.compiler.estimates.step_counts import probe_forwards
+from prerl_spec.compiler.graph import Named
+from prerl_spec.engine.policy.weights import weights_hash
+from prerl_spec.engine.training.watching import Watching
 from prerl_spec.needs import Layout, View
 from prerl_spec.registry.component import Component
-from prerl_spec.registry.kinds.watching import Probe, Tracker
+from prerl_spec.registry.kinds.watching import Probe, Tracker, UpdateProbe
 from prerl_spec.testing.laws.component import check_component
+from prerl_spec.testing.laws.tiny_trainer import tiny_trainer
 from prerl_spec.testing.steps import made_documents, made_step
 from prerl_spec.text import Codec
-from prerl_spec.types import Attempt, Outcome, Prompt, Segment
+from prerl_spec.types import Attempt, Outcome, Prompt, Segment, Step
 
 _WORD = re.compile(r"[a-z][a-z0-9_]*")
 
@@ -49,7 +56,11 @@ def _check_layout(view: View, prompt: Prompt, attempt: Attempt, codec: Codec) ->
 
 
 def check_probe(component: Component) -> None:
-    """A probe returns finite numbers under lower-case names, also for an empty step and for documents."""
+    """A probe returns finite numbers under lower-case names, also for an empty step and for documents.
+
+    One that looks at updates changes nothing that it sees (weights, gradients, random generators), asks for no more than
+    its `needs` say, and finds the same when it looks again.
+    """
     check_component(component)
     named: Any = component
     probe: Probe = named
@@ -57,10 +68,55 @@ def check_probe(component: Component) -> None:
     steps = [made_step([]), made_documents((3, 1)), made_step([[1.0, 0.0], [Outcome.TIMEOUT, Outcome.UNPARSABLE]])]
     for step in steps:
         metrics = dict(probe.measure(step))
-        for name, value in metrics.items():
-            assert _WORD.fullmatch(name), f"metric {name!r}: a lower-case word"
-            assert math.isfinite(value), f"metric {name} is {value}"
+        _check_metrics(metrics)
         assert dict(probe.measure(step)) == metrics, "measure() returns another result when called again"
+    if isinstance(probe, UpdateProbe):
+        for step in (steps[-1], made_step([[1.0, 0.0, 0.0, 1.0], [0.0, 0.0, 0.0, 0.0]], seed=1)):
+            _check_watching(probe, step)
+
+
+def _check_metrics(metrics: Mapping[str, float]) -> None:
+    for name, value in metrics.items():
+        assert _WORD.fullmatch(name), f"metric {name!r}: a lower-case word"
+        assert math.isfinite(value), f"metric {name} is {value}"
+
+
+def _check_watching(probe: UpdateProbe, step: Step) -> None:
+    """Measures the update of a tiny model twice, from the same weights."""
+    found = []
+    for _ in range(2):
+        trainer = tiny_trainer()
+        policy = trainer.policy
+        due = [Named("probe", _always(probe))]
+        before, generator = weights_hash(policy.module), torch.get_rng_state()
+        watching = Watching.begin(due, step, trainer)
+        _check_untouched(trainer, before, generator, "before")
+        trainer.train(step)
+        after = weights_hash(policy.module)
+        metrics = watching.end()
+        _check_untouched(trainer, after, generator, "after")
+        _check_metrics(metrics)
+        asked = {key: n for key, n in policy.forwards.items() if key[1] in ("gradient", "watch")}
+        declared = probe_forwards(probe.needs(trainer.objective, len(step.samples)), {})
+        for (view, of), count in asked.items():
+            said = sum(f.samples for f in declared if (f.view, f.of) == (view, of))
+            assert count <= said, f"it scores {count} samples in the view `{view}` ({of}), needs() names {said}"
+        found.append(metrics)
+    assert found[0] == found[1], "the same update yields other metrics when measured again"
+    assert isinstance(probe.gradients_held, int), f"gradients_held is {probe.gradients_held!r}"
+
+
+def _check_untouched(trainer: Any, weights: str, generator: torch.Tensor, hook: str) -> None:
+    policy = trainer.policy
+    assert weights_hash(policy.module) == weights, f"{hook}() changes the weights"
+    assert all(p.grad is None for _, p in policy.parameters()), f"{hook}() leaves a gradient behind"
+    assert torch.equal(torch.get_rng_state(), generator), f"{hook}() draws from the global random generator"
+
+
+def _always(probe: UpdateProbe) -> Any:
+    """The probe, due at every step."""
+    component: Any = probe
+    return component.model_copy(update={"every": 1})
 
 
 def check_tracker(component: Component, folder: Path) -> None:

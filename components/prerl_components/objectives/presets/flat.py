@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
@@ -11,10 +13,10 @@ from prerl_components.corrections.mask import Mask
 from prerl_components.corrections.truncate import Truncate
 from prerl_components.objectives.aggregation import AGGREGATION_WORDS, Aggregation
 from prerl_components.objectives.gradient_objective import GradientObjective
-from prerl_components.objectives.point import Unparsable
+from prerl_components.objectives.point import Point, Unparsable
 from prerl_components.objectives.wiring_rules import importance_cap_without_effect
 from prerl_components.surrogates.clip import Clip
-from prerl_spec.sdk import Coefficient, Conflict, Correction, Wiring
+from prerl_spec.sdk import Advantage, Coefficient, Conditional, Conflict, Correction, Surrogate, Wiring
 
 CLIP_LOW_WORDS = "PPO lower clip ε₋: for A < 0, ratios below 1 − ε₋ get no gradient"
 CLIP_HIGH_WORDS = "PPO upper clip ε₊: for A > 0, ratios above 1 + ε₊ get no gradient"
@@ -33,6 +35,25 @@ class Flat(GradientObjective):
         "truncate caps them at importance_cap, mask sets those above it to 0",
     )
     importance_cap: float = Field(2.0, gt=0, description="maximum importance weight C")
+
+    @abstractmethod
+    def advantage_part(self) -> Advantage:
+        """The advantage of the preset."""
+
+    @abstractmethod
+    def surrogate_part(self) -> Surrogate:
+        """The surrogate that the preset's settings make."""
+
+    def point(self) -> Point:
+        """On log P(y|x), with the preset's parts; a preset elsewhere replaces what differs."""
+        return Point(
+            view=Conditional(),
+            advantage=self.advantage_part(),
+            surrogate=self.surrogate_part(),
+            correction=self.correction,
+            aggregation=self.aggregation,
+            coefficient=self.coefficient,
+        )
 
     @property
     def correction(self) -> Correction | None:
@@ -59,6 +80,9 @@ class Preset(Flat):
         "counts in its group's mean",
     )
 
+    def point(self) -> Point:
+        return replace(super().point(), unparsable=self.unparsable)
+
 
 class ClippedPreset(Preset):
     """A preset on PPO's clipped surrogate."""
@@ -69,7 +93,5 @@ class ClippedPreset(Preset):
     clip_high: float = Field(0.2, ge=0, description=CLIP_HIGH_WORDS)
     dual_clip: DualClip = Field("off", description=DUAL_CLIP_WORDS)
 
-    @property
-    def clip(self) -> Clip:
-        """The surrogate that the clip settings make."""
+    def surrogate_part(self) -> Surrogate:
         return Clip(clip_low=self.clip_low, clip_high=self.clip_high, dual_clip=self.dual_clip)

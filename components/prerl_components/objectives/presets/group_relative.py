@@ -10,34 +10,14 @@ from prerl_components.advantages.group_mean import GroupMean
 from prerl_components.advantages.group_std import GroupStd
 from prerl_components.advantages.max_rl import MaxRl as MaxRlAdvantage
 from prerl_components.objectives.aggregation import AGGREGATION_WORDS, Aggregation
-from prerl_components.objectives.point import Point
 from prerl_components.objectives.presets.flat import ClippedPreset
-from prerl_spec.sdk import Advantage, Conditional
+from prerl_spec.sdk import Advantage
 
 _GROUP_STD = "(r − mean)/(std + 1e-6) over the scored attempts of a group, unbiased std"
 _GROUP_MEAN = "r − mean over the scored attempts of a group"
 
 
-class GroupRelative(ClippedPreset):
-    """A clipped surrogate on log P(y|x), with an advantage relative to the group."""
-
-    def advantage_part(self) -> Advantage:
-        """The advantage that the preset's `advantage` names."""
-        raise NotImplementedError
-
-    def point(self) -> Point:
-        return Point(
-            view=Conditional(),
-            advantage=self.advantage_part(),
-            surrogate=self.clip,
-            correction=self.correction,
-            aggregation=self.aggregation,
-            coefficient=self.coefficient,
-            unparsable=self.unparsable,
-        )
-
-
-class Grpo(GroupRelative):
+class Grpo(ClippedPreset):
     """Policy gradient on log P(y|x) with A = (r − mean)/(std + 1e-6) of the prompt's group.
 
     DeepSeek's sequence mean is the default. For a KL penalty to a reference model, combine it with `kl` in a
@@ -61,7 +41,7 @@ class Grpo(GroupRelative):
         return GroupStd()
 
 
-class DrGrpo(GroupRelative):
+class DrGrpo(ClippedPreset):
     """GRPO without its two biases: no division by the group's std, and a constant denominator in place of the length."""
 
     formula: ClassVar[str] = "Σ_i Σ_t −min(ρA, clip(ρ, 1−ε₋, 1+ε₊)A)/(S·L), A = r − m, L = max_new_tokens"
@@ -82,7 +62,7 @@ class DrGrpo(GroupRelative):
         return GroupMean()
 
 
-class Dapo(GroupRelative):
+class Dapo(ClippedPreset):
     """GRPO with a token mean over the update and a higher upper clip.
 
     The rest of DAPO is other components: `mixed_groups` with refill_rounds, `overlong_penalty`, unparsable = "mask":
@@ -104,7 +84,7 @@ class Dapo(GroupRelative):
         return GroupStd()
 
 
-class LitePpo(GroupRelative):
+class LitePpo(ClippedPreset):
     """GRPO with the std of the batch's rewards in place of the group's, and a token mean over the update."""
 
     formula: ClassVar[str] = "Σ_i Σ_t −min(ρA, clip(ρ, 1−ε₋, 1+ε₊)A)/N, A = (r − m)/(σ_batch + 1e-6)"
@@ -114,7 +94,7 @@ class LitePpo(GroupRelative):
         return BatchStd()
 
 
-class MaxRl(GroupRelative):
+class MaxRl(ClippedPreset):
     """Maximum likelihood in place of expected reward: hard groups weigh more, by 1/m; for 0/1 rewards."""
 
     formula: ClassVar[str] = "Σ_i Σ_t −min(ρA, clip(ρ, 1−ε₋, 1+ε₊)A)/N, A = (r − m)/m, 0 where m ≤ 0"

@@ -3,7 +3,6 @@
 With one update a batch ρ is 1, and all of them have REINFORCE's gradient, −A ∇log π.
 """
 
-from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal
 
@@ -13,40 +12,16 @@ from prerl_components.advantages.group_mean import GroupMean
 from prerl_components.advantages.group_std import GroupStd
 from prerl_components.advantages.signed import Signed
 from prerl_components.objectives.aggregation import AGGREGATION_WORDS, Aggregation
-from prerl_components.objectives.point import Point
 from prerl_components.objectives.presets.flat import Preset
 from prerl_components.surrogates.cispo import Cispo as CispoSurrogate
 from prerl_components.surrogates.dppo import Dppo as DppoSurrogate
 from prerl_components.surrogates.gspo import Gspo as GspoSurrogate
 from prerl_components.surrogates.sapo import Sapo as SapoSurrogate
 from prerl_components.surrogates.topr import Topr as ToprSurrogate
-from prerl_spec.sdk import Advantage, Conditional, Surrogate
+from prerl_spec.sdk import Advantage, Surrogate
 
 
-class OffPolicy(Preset):
-    """A preset named after its surrogate, whose settings it has."""
-
-    @abstractmethod
-    def advantage_part(self) -> Advantage:
-        """The advantage of the preset."""
-
-    @abstractmethod
-    def surrogate_part(self) -> Surrogate:
-        """The surrogate that the preset's settings make."""
-
-    def point(self) -> Point:
-        return Point(
-            view=Conditional(),
-            advantage=self.advantage_part(),
-            surrogate=self.surrogate_part(),
-            correction=self.correction,
-            aggregation=self.aggregation,
-            coefficient=self.coefficient,
-            unparsable=self.unparsable,
-        )
-
-
-class Cispo(OffPolicy):
+class Cispo(Preset):
     """GRPO whose tokens never lose their gradient: the ratio is a weight with a cap, and no clip."""
 
     formula: ClassVar[str] = "Σ_i Σ_t −sg(min(ρ, C))·A·log π/N, A = (r − m)/(σ + 1e-6)"
@@ -66,7 +41,7 @@ class Cispo(OffPolicy):
         return CispoSurrogate(cap=self.cap)
 
 
-class Gspo(OffPolicy):
+class Gspo(Preset):
     """GRPO with one ratio for a whole response, and a clip to match: a response is clipped whole, or not at all."""
 
     formula: ClassVar[str] = (
@@ -92,7 +67,7 @@ class Gspo(OffPolicy):
         return GspoSurrogate(clip_low=self.clip_low, clip_high=self.clip_high)
 
 
-class Sapo(OffPolicy):
+class Sapo(Preset):
     """GRPO with a soft gate in place of the clip: the gradient fades as ρ leaves 1, on both sides."""
 
     formula: ClassVar[str] = "mean_i mean_t −(4/τ)·σ(τ(ρ−1))·A, τ = τ₊ where A > 0, else τ₋, A = (r − m)/(σ + 1e-6)"
@@ -111,7 +86,7 @@ class Sapo(OffPolicy):
         return SapoSurrogate(tau_positive=self.tau_positive, tau_negative=self.tau_negative)
 
 
-class Dppo(OffPolicy):
+class Dppo(Preset):
     """A trust region in probability: a token that has moved by more than δ is not pushed further. A as in Dr. GRPO."""
 
     formula: ClassVar[str] = (
@@ -143,7 +118,7 @@ class Dppo(OffPolicy):
         return DppoSurrogate(distance=self.distance, threshold=self.threshold, cap=self.cap)
 
 
-class Topr(OffPolicy):
+class Topr(Preset):
     """REINFORCE on ±1, with the weights of wrong responses tapered as they become unlikely. It needs no group.
 
     The baseline is 0, as in the paper's main runs.

@@ -7,32 +7,12 @@ from pydantic import Field
 
 from prerl_components.advantages.batch_whitened import BatchWhitened
 from prerl_components.advantages.reward import Reward as RewardAdvantage
-from prerl_components.objectives.point import Point
 from prerl_components.objectives.presets.flat import ClippedPreset
 from prerl_components.objectives.wiring_rules import settings_that_cannot_act
-from prerl_spec.sdk import Advantage, Conditional, Conflict, Wiring
+from prerl_spec.sdk import Advantage, Conflict, Wiring
 
 
-class ClippedWithoutCritic(ClippedPreset):
-    """PPO's clipped surrogate on log P(y|x), one advantage for all tokens of a response."""
-
-    def advantage_part(self) -> Advantage:
-        """The advantage of the preset."""
-        raise NotImplementedError
-
-    def point(self) -> Point:
-        return Point(
-            view=Conditional(),
-            advantage=self.advantage_part(),
-            surrogate=self.clip,
-            correction=self.correction,
-            aggregation=self.aggregation,
-            coefficient=self.coefficient,
-            unparsable=self.unparsable,
-        )
-
-
-class PpoClip(ClippedWithoutCritic):
+class PpoClip(ClippedPreset):
     """PPO's clip with the reward itself as the advantage of every token: no critic, no baseline."""
 
     formula: ClassVar[str] = "Σ_i Σ_t −min(ρr, clip(ρ, 1−ε₋, 1+ε₊)r)/N"
@@ -54,7 +34,7 @@ class PpoClip(ClippedWithoutCritic):
             yield from settings_that_cannot_act(wiring, ("clip_low", "dual_clip"), why, instead)
 
 
-class ReinforcePp(ClippedWithoutCritic):
+class ReinforcePp(ClippedPreset):
     """PPO's clip with rewards whitened over the step's tokens; `baseline = true` subtracts the group's mean first.
 
     For the paper's KL penalty combine it with `kl` in a `weighted_sum`.

@@ -5,6 +5,7 @@ Responses are still sampled given their question; only the differentiated log-pr
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import ClassVar, Literal
 
 from pydantic import Field
@@ -14,7 +15,7 @@ from prerl_components.advantages.minus_one import MinusOne
 from prerl_components.objectives.point import Point
 from prerl_components.objectives.presets.flat import ClippedPreset
 from prerl_components.objectives.wiring_rules import settings_of_the_other_sign
-from prerl_spec.sdk import Code, Conflict, Marginal, Place, Wiring
+from prerl_spec.sdk import Advantage, Code, Conflict, Marginal, Place, Wiring
 
 PAPER = "arXiv:2604.14142"
 
@@ -44,20 +45,18 @@ class MarginalObjective(ClippedPreset):
         "template, else BOS, else EOS",
     )
 
+    def advantage_part(self) -> Advantage:
+        return GroupMean() if self.advantage == "group_mean" else MinusOne()
+
     def point(self) -> Point:
         """Centred, a sample that was not selected enters as 0 and gets minus the group's mean: all samples are trained
         and all count. With 0/1 rewards k of G right and equal weights, centred nsr gives right ones k(G−k)/G², wrong
         ones −k²/G²."""
-        return Point(
+        return replace(
+            super().point(),
             view=Marginal(prefix=self.prefix),
-            advantage=GroupMean() if self.advantage == "group_mean" else MinusOne(),
-            surrogate=self.clip,
             positive=0.0 if self.selects == "negative" else 1.0,
             negative=0.0 if self.selects == "positive" else 1.0,
-            correction=self.correction,
-            aggregation=self.aggregation,
-            coefficient=self.coefficient,
-            unparsable=self.unparsable,
             center=self.center == "group",
         )
 

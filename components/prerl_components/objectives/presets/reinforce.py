@@ -10,27 +10,16 @@ from prerl_components.advantages.length_weighted import LengthWeighted
 from prerl_components.advantages.nonzero_scaled import NonzeroScaled
 from prerl_components.advantages.reward import Reward as RewardAdvantage
 from prerl_components.objectives.aggregation import AGGREGATION_WORDS, Aggregation
-from prerl_components.objectives.point import Point
 from prerl_components.objectives.presets.flat import Preset
 from prerl_components.surrogates.plain import Plain
-from prerl_spec.sdk import Advantage, Conditional
+from prerl_spec.sdk import Advantage, Surrogate
 
 
 class WithoutRatio(Preset):
     """−A log π(y|x): with several updates a batch, the later ones train on samples of an older policy, uncorrected."""
 
-    advantage_part: ClassVar[type[Advantage]]
-
-    def point(self) -> Point:
-        return Point(
-            view=Conditional(),
-            advantage=self.advantage_part(),
-            surrogate=Plain(),
-            correction=self.correction,
-            aggregation=self.aggregation,
-            coefficient=self.coefficient,
-            unparsable=self.unparsable,
-        )
+    def surrogate_part(self) -> Surrogate:
+        return Plain()
 
 
 class Reinforce(WithoutRatio):
@@ -39,9 +28,11 @@ class Reinforce(WithoutRatio):
     formula: ClassVar[str] = "Σ_i Σ_t −r·log π/(S·L), L = max_new_tokens"
     source: ClassVar[str] = "REINFORCE, Williams 1992"
     peers: ClassVar[Mapping[str, str]] = {"OpenRLHF": "reinforce, which whitens over the batch (here `reinforce_pp`)"}
-    advantage_part = RewardAdvantage
 
     aggregation: Aggregation = Field("constant", description=AGGREGATION_WORDS)
+
+    def advantage_part(self) -> Advantage:
+        return RewardAdvantage()
 
 
 class Rloo(WithoutRatio):
@@ -55,9 +46,11 @@ class Rloo(WithoutRatio):
         "aggregation": "aggregation is constant, a response's tokens summed, as in the paper; verl 0.9.1 averages over tokens",
         "kl": "no KL penalty; TRL 1.16 takes 0.05·KL off the reward",
     }
-    advantage_part = LeaveOneOut
 
     aggregation: Aggregation = Field("constant", description=AGGREGATION_WORDS)
+
+    def advantage_part(self) -> Advantage:
+        return LeaveOneOut()
 
 
 class Gpg(WithoutRatio):
@@ -72,7 +65,9 @@ class Gpg(WithoutRatio):
     unlike: ClassVar[Mapping[str, str]] = {
         "advantage": "α is samples / samples in groups with signal, the paper's; verl 0.9.1 has samples / those of reward ≠ 0",
     }
-    advantage_part = NonzeroScaled
+
+    def advantage_part(self) -> Advantage:
+        return NonzeroScaled()
 
 
 class Opo(WithoutRatio):
@@ -81,4 +76,6 @@ class Opo(WithoutRatio):
     formula: ClassVar[str] = "Σ_i Σ_t −(r − Σ l·r/Σ l)·log π/N"
     source: ClassVar[str] = "OPO, arXiv:2505.23585 v2; token mean as in its authors' recipe in verl"
     peers: ClassVar[Mapping[str, str]] = {"verl": "adv_estimator = opo"}
-    advantage_part = LengthWeighted
+
+    def advantage_part(self) -> Advantage:
+        return LengthWeighted()

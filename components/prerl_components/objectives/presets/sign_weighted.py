@@ -4,6 +4,7 @@ A = +1 for right samples and −1 for wrong ones, so that no group is needed. Ea
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import ClassVar
 
 from pydantic import Field
@@ -21,7 +22,7 @@ from prerl_components.objectives.presets.flat import (
     Preset,
 )
 from prerl_components.surrogates.clip import Clip
-from prerl_spec.sdk import Advantage, Conditional
+from prerl_spec.sdk import Advantage, Surrogate
 
 _PAPER = "arXiv:2506.01347"
 _DENOMINATOR = {
@@ -38,20 +39,13 @@ class WrongOnly(Preset):
     dual_clip: DualClip = Field("off", description=DUAL_CLIP_WORDS)
 
     def advantage_part(self) -> Advantage:
-        """The advantage, negative for wrong samples."""
         return Signed()
 
+    def surrogate_part(self) -> Surrogate:
+        return Clip(clip_low=self.clip_low, dual_clip=self.dual_clip)
+
     def point(self) -> Point:
-        return Point(
-            view=Conditional(),
-            advantage=self.advantage_part(),
-            surrogate=Clip(clip_low=self.clip_low, dual_clip=self.dual_clip),
-            positive=0.0,
-            correction=self.correction,
-            aggregation=self.aggregation,
-            coefficient=self.coefficient,
-            unparsable=self.unparsable,
-        )
+        return replace(super().point(), positive=0.0)
 
 
 class Nsr(WrongOnly):
@@ -85,16 +79,14 @@ class Psr(Flat):
 
     clip_high: float = Field(0.2, ge=0, description=CLIP_HIGH_WORDS)
 
+    def advantage_part(self) -> Advantage:
+        return Signed()
+
+    def surrogate_part(self) -> Surrogate:
+        return Clip(clip_high=self.clip_high)
+
     def point(self) -> Point:
-        return Point(
-            view=Conditional(),
-            advantage=Signed(),
-            surrogate=Clip(clip_high=self.clip_high),
-            negative=0.0,
-            correction=self.correction,
-            aggregation=self.aggregation,
-            coefficient=self.coefficient,
-        )
+        return replace(super().point(), negative=0.0)
 
 
 class WReinforce(ClippedPreset):
@@ -105,14 +97,8 @@ class WReinforce(ClippedPreset):
 
     positive: float = Field(0.1, gt=0, description="λ: weight of right samples; wrong ones have 1")
 
+    def advantage_part(self) -> Advantage:
+        return Signed()
+
     def point(self) -> Point:
-        return Point(
-            view=Conditional(),
-            advantage=Signed(),
-            surrogate=self.clip,
-            positive=self.positive,
-            correction=self.correction,
-            aggregation=self.aggregation,
-            coefficient=self.coefficient,
-            unparsable=self.unparsable,
-        )
+        return replace(super().point(), positive=self.positive)

@@ -1,0 +1,50 @@
+"""Objectives that probes differentiate: the log-likelihood of single responses, and the reward-weighted one of a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from pydantic import Field
+
+from prerl_spec.sdk import Array, Conditional, Credit, Marginal, Need, OnePartObjective, Step, Tokens, minus_mean
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class LogLikelihood(OnePartObjective):
+    """Σ_i w_i Σ_t log π(y_t) in one view: its gradient over the sample i alone is w_i ∇log P(y_i)."""
+
+    view: Conditional | Marginal = Field(description="the context in which the responses are scored")
+    length: Literal["mean", "sum"] = Field("mean", description="mean: w_i = 1/T_i, per token; sum: w_i = 1")
+
+    def needs(self) -> frozenset[Need]:
+        return frozenset({Need(self.view)})
+
+    def credit(self, step: Step, known: Mapping[Need, Array]) -> Credit:
+        """Advantage 1; the weight of a token is w_i of its sample."""
+        length_N = step.tokens.length_S[step.tokens.sample_N].astype(np.float64)
+        weight_N = 1.0 / length_N if self.length == "mean" else np.ones_like(length_N)
+        return Credit(np.ones_like(length_N), weight_N, "tokens of the sample" if self.length == "mean" else "1")
+
+    def terms(self, logp: Mapping[Need, Tensor], advantage_n: Tensor, tokens: Tokens) -> Tensor:
+        """[n] A·log π: a likelihood to be raised, not a loss."""
+        return advantage_n * logp[Need(self.view)]
+
+
+class RewardedLikelihood(LogLikelihood):
+    """(1/N) Σ_i A_i Σ_t log π(y_t) with A = r − mean_group(r): the direction of a plain policy gradient in one view
+    (arXiv:2604.14142, eqs. 1 and 2, with the group's mean as the baseline)."""
+
+    def credit(self, step: Step, known: Mapping[Need, Array]) -> Credit:
+        """Weight 1/N over the scored tokens, 0 where A is 0 (unscored, or a group of equal rewards)."""
+        tokens, reward_S = step.tokens, step.reward_S
+        advantage_S = np.zeros_like(reward_S)
+        for group in np.unique(step.group_S):
+            scored = np.flatnonzero((step.group_S == group) & ~np.isnan(reward_S))
+            advantage_S[scored] = minus_mean(reward_S[scored])
+        num_scored = int((~np.isnan(reward_S))[tokens.sample_N].sum())
+        advantage_N = advantage_S[tokens.sample_N]
+        return Credit(advantage_N, (advantage_N != 0) / max(1, num_scored), f"scored tokens: {num_scored}")
