@@ -21,7 +21,7 @@ from prerl_components.objectives.presets.group_relative import Grpo
 
 from prerl_spec.compiler.estimates.step_counts import forwards
 from prerl_spec.registry.component_state import first_batch
-from prerl_spec.sdk import Array, Component, Step
+from prerl_spec.sdk import Array, Step
 from prerl_spec.testing.laws.objective import gradients, random_vectors
 from prerl_spec.testing.steps import made_step
 
@@ -55,7 +55,7 @@ def page(text: str) -> str:
     return SECTION.sub(fill, text)
 
 
-def of_kind(kind: str, project: Path = ROOT) -> dict[str, type[Component]]:
+def of_kind(kind: str, project: Path = ROOT) -> dict[str, type[Any]]:
     """The components of a kind by name, from a project's entry points."""
     tables = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))["project"]["entry-points"]
     found = {}
@@ -213,7 +213,7 @@ def differences() -> str:
 
 
 def advantages() -> str:
-    found = {name: _defaults(cls) for name, cls in of_kind("advantage").items()}
+    found = {name: cls() for name, cls in of_kind("advantage").items()}
     rows = [
         (f"`{name}`", part.formula, *earned(part), "yes" if part.min_group > 1 else "no", part.source, _peers(part))
         for name, part in found.items()
@@ -222,12 +222,12 @@ def advantages() -> str:
 
 
 def surrogates() -> str:
-    found = {name: _defaults(cls) for name, cls in of_kind("surrogate").items()}
+    found = {name: cls() for name, cls in of_kind("surrogate").items()}
     return _over_ratios("surrogate", found | _of_the_zoo("surrogate"), factors)
 
 
 def corrections() -> str:
-    return _over_ratios("correction", {n: _defaults(cls) for n, cls in of_kind("correction").items()}, weights)
+    return _over_ratios("correction", {n: cls() for n, cls in of_kind("correction").items()}, weights)
 
 
 def _over_ratios(kind: str, parts: Mapping[str, Any], measure: Callable[[Any, float], list[str]]) -> str:
@@ -247,7 +247,7 @@ def _over_ratios(kind: str, parts: Mapping[str, Any], measure: Callable[[Any, fl
 def selections() -> str:
     rows = []
     for name, cls in of_kind("selection").items():
-        part = _defaults(cls)
+        part = cls()
         counted = "yes" if part.in_denominator else "no"
         rows.append((f"`{name}`", part.formula, _settings(part, every=True), counted, part.source, _peers(part)))
     return _table(("selection", "keeps", "settings", "dropped tokens count", "source", "called elsewhere"), rows)
@@ -264,21 +264,16 @@ def others() -> str:
     rows = []
     for name, cls in of_kind("objective").items():
         if not issubclass(cls, GradientObjective) or issubclass(cls, PolicyGradient):
-            said: Any = cls
-            formula = said.formula or (cls.__doc__ or "").split(":")[0].strip()
-            rows.append((f"`{name}`", formula, said.source, _peers(said)))
+            formula = cls.formula or (cls.__doc__ or "").split(":")[0].strip()
+            rows.append((f"`{name}`", formula, cls.source, _peers(cls)))
     return _table(("objective", "loss", "source", "called elsewhere"), rows)
-
-
-def _defaults(cls: Any) -> Any:
-    return cls()
 
 
 def _of_the_zoo(kind: str) -> dict[str, Any]:
     """The plugin's components of a kind, whether it is installed or not."""
     sys.path.insert(0, str(ZOO / "src"))
     try:
-        return {name: _defaults(cls) for name, cls in of_kind(kind, ZOO).items()}
+        return {name: cls() for name, cls in of_kind(kind, ZOO).items()}
     finally:
         sys.path.remove(str(ZOO / "src"))
 

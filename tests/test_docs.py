@@ -62,6 +62,13 @@ def test_the_examples_are_used_by_a_spec() -> None:
     assert used == {"pass_at_k", "gppo"}
 
 
+def test_the_sentence_on_one_update_says_what_the_table_measures() -> None:
+    (sentence,) = re.findall(r"\*\*With one update a batch.*?token mean\.", PAGE, re.DOTALL)
+    rows = re.findall(r"^\| `(\w+)` \|.*\| (\*\*no\*\*|yes: the aggregation) \|", PAGE, re.MULTILINE)
+    assert set(re.findall(r"`(\w+)`", sentence)) == {name for name, _ in rows} - {"grpo"}
+    assert {name for name, differs in rows if differs == "**no**"} == {"grpo", "gspo", "sapo"}
+
+
 @pytest.mark.parametrize(("needs", "one", "several"), costs())
 def test_the_table_of_costs_is_what_the_plan_counts(needs: str, one: int, several: int) -> None:
     asked = eval(
