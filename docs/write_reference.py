@@ -23,6 +23,7 @@ SECTIONS = {
     "prerl_spec.registry.kinds": "One Protocol a kind, and what the engine hands to a component",
     "prerl_spec.needs": "Vectors and credit",
     "prerl_spec.views": "Views",
+    "prerl_spec.statistics": "Baselines that leave exactly 0",
     "prerl_spec.types": "Prompts, attempts, steps, scores",
     "prerl_spec.text": "Text and tokens",
     "prerl_spec.json_lines": "JSON Lines files",

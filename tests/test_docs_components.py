@@ -17,8 +17,9 @@ from tests.registry.distributions import install
 
 PAGE = (Path(__file__).parent.parent / "docs" / "components.md").read_text(encoding="utf-8")
 NAMES = [
-    *("likelihood", "last_word", "brevity", "some_right", "vocabulary", "agreeing_halves", "squares", "politely"),
-    *("tokens", "sgd", "lines", "judge", "weighed", "careful"),
+    *("likelihood", "above_median", "uncertain", "square", "root", "halved"),
+    *("last_word", "brevity", "some_right", "vocabulary", "agreeing_halves", "squares", "politely"),
+    *("tokens", "sgd", "lines", "judge", "imitate", "weighed", "careful"),
 ]
 
 
@@ -43,6 +44,12 @@ def test_each_example_passes_the_kit(entries: dict[str, Entry], name: str) -> No
     findings = list(check_entry(entries[name]))
     assert [f for f in findings if f.state == "broken"] == []
     assert "laws" in {f.check for f in findings if f.state == "held"}
+
+
+def test_no_example_is_longer_than_thirty_lines() -> None:
+    for block in blocks("python"):
+        for text in re.split(r"^(?=class )", block, flags=re.MULTILINE)[1:]:
+            assert len(text.strip().splitlines()) <= 30, text.partition("(")[0]
 
 
 def test_every_built_in_reward_and_filter_stands_in_its_table() -> None:

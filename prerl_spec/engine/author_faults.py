@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from inspect import findsource, getsourcefile
 from itertools import islice
 from traceback import walk_tb
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -23,7 +23,7 @@ from prerl_spec.types import Array, Group, Step
 SHOWN_CAUSE = 400
 """Characters of an exception's own message: libraries append whole C++ stacks."""
 
-BY_TERMS = ("terms", "loss", "weight")
+BY_TERMS = ("terms", "measures", "loss", "bounded")
 """Methods that read the vectors named by `needs()`; what is computed before them reads those of `reads()`."""
 
 
@@ -62,8 +62,15 @@ def require_finite(
     raise RunFailed(
         f"the {_named(component, name)} gives {values[bad[0]]} in `{method}` for {place(int(bad[0]))}: {len(bad)} of "
         f"{len(values)} values are not finite",
-        hint=f"`{method}` must return finite numbers; nothing was applied, and the journal holds the step's responses",
+        hint=f"`{method}` ({defined_at(component, method)}) must return finite numbers; nothing was applied, and the journal "
+        "holds the step's responses",
     )
+
+
+def defined_at(component: object, method: str) -> str:
+    """Where the method that a component runs is defined: "FILE:LINE"."""
+    place = _definition(getattr(type(component), method, type(component)))
+    return f"{place.file}:{place.line}"
 
 
 def token_place(step: Step, token: int) -> str:
@@ -114,8 +121,8 @@ def _frame_of_authors(error: BaseException, authored: list[type]) -> _Place | No
     return found
 
 
-def _definition(cls: type) -> _Place:
-    """A class, where no frame of it is left: a method with another signature, a returned value that cannot be used."""
+def _definition(cls: Any) -> _Place:
+    """A class or a method, where no frame of it is left: a method with another signature, a returned value."""
     try:
         return _Place(cls.__qualname__, getsourcefile(cls) or cls.__module__, findsource(cls)[1] + 1)
     except (OSError, TypeError):  # defined without a file

@@ -1,6 +1,6 @@
 """Checks what a plugin's component declares: any failure in it is reported as the plugin's fault, with its cause."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, get_args
 
@@ -18,6 +18,9 @@ def check_declared_types(component: Component, name: str, distribution: str) -> 
         for ports in (component.consumes, component.provides):
             _expect(ports, frozenset, str)
         _expect(component.prerequisites, tuple, Prerequisite)
+        expansion = component.expansion()
+        are_words = isinstance(expansion, Mapping) and all(isinstance(w, str) for one in expansion.items() for w in one)
+        assert are_words, f"expansion() returns {expansion!r}, not a mapping of words to words"
         for fact in get_args(Fact):
             setting = component.setting_behind(fact)
             assert isinstance(setting, str), f"setting_behind({fact!r}) returns {setting!r}, not a string"

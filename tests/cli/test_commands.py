@@ -1,13 +1,17 @@
 """plan, show, components and doctor as they are called: exit codes, streams, and what they must not import."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from prerl_spec.cli.authors.component_list import listing
+from prerl_spec.cli.authors.component_page import component_page
 from prerl_spec.cli.main import main
+from prerl_spec.registry.entry_points import KINDS, Entry, installed, load
 from tests.compiler.specs import TINY, bent, written
 
 HEAVY = ("torch", "transformers", "vllm", "datasets", "lm_eval", "accelerate")
@@ -141,9 +145,48 @@ def test_a_mistake_on_the_command_line_is_quoted(tmp_path: Path, capsys: pytest.
     assert "1 | run.sed=1\n  |     ^^^" in capsys.readouterr().err
 
 
-def test_components_are_listed_by_kind_and_for_programs(capsys: pytest.CaptureFixture[str]) -> None:
+def test_components_are_listed_for_programs_with_tier_and_family(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["components", "list", "--json"]) == 0
+    rows = {(row["kind"], row["name"]): row for row in json.loads(capsys.readouterr().out)}
+    assert rows["objective", "dr_grpo"]["family"] == "group relative"
+    assert rows["objective", "dr_grpo"]["tier"] == "core"
+    assert rows["objective", "policy_gradient"]["family"] is None
     assert main(["components", "list", "--kind", "optimizer", "--json"]) == 0
     assert {row["name"] for row in json.loads(capsys.readouterr().out)} >= {"adamw", "muon"}
+
+
+def test_presets_are_listed_by_family_within_a_hundred_columns(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["components", "list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 100
+    assert [line.split()[0] for line in lines if line[0] != " "] == [k for k in KINDS if lines_of(k, lines)]
+    (relative,) = [line for line in lines if "group relative:" in line]
+    assert "dapo, dr_grpo, grpo" in relative
+
+
+def lines_of(kind: str, lines: list[str]) -> list[str]:
+    return [line for line in lines if line.startswith(kind)]
+
+
+def entry(name: str, value: str, distribution: str, version: str = "1.0") -> Entry:
+    return Entry("objective", name, value, distribution, version)
+
+
+def test_the_zoo_and_other_plugins_stand_apart_from_what_is_built_in() -> None:
+    entries = [
+        entry("acme.hill", "acme.objective:Hill", "prerl-acme"),
+        entry("grpo", "prerl_components.objectives.presets.group_relative:Grpo", "prerl-spec"),
+        entry("zoo.gmpo", "prerl_zoo.presets.clipped:Gmpo", "prerl-zoo"),
+    ]
+    assert list(listing(entries)) == [
+        "objective  group relative: grpo",
+        "",
+        "zoo: prerl-zoo 1.0",
+        "objective  clipped: zoo.gmpo",
+        "",
+        "plugin: prerl-acme 1.0",
+        "objective  acme.hill",
+    ]
 
 
 def test_a_component_shows_its_settings_ports_and_needs(capsys: pytest.CaptureFixture[str]) -> None:
@@ -154,12 +197,75 @@ def test_a_component_shows_its_settings_ports_and_needs(capsys: pytest.CaptureFi
     assert "needs     package vllm" in shown
 
 
+def shown(capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    """What `components show` prints, each paragraph on one line."""
+    assert main(["components", "show", *words]) == 0
+    return re.sub(r"\n {11,}", " ", capsys.readouterr().out)
+
+
+def test_a_preset_shows_formula_point_source_and_cost(capsys: pytest.CaptureFixture[str]) -> None:
+    page = shown(capsys, "grpo")
+    assert "formula   mean_i mean_t" in page
+    assert "point     conditional x group_std x clip (clip_low = 0.2, clip_high = 0.2, dual_clip = " in page
+    assert " x sequence_mean\n" in page
+    assert "source    DeepSeekMath, arXiv:2402.03300, eq. 3" in page
+    assert (
+        "cost      1 forward with gradient (conditional); with several updates a batch 1 more without gradient (old)\n"
+    ) in page
+
+
+def test_a_setting_that_costs_a_forward_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    page = shown(capsys, "marginal_nsr")
+    assert "cost      1 forward with gradient (marginal); with several updates a batch 1 more without gradient" in page
+    assert 'importance = "truncate" | "mask": 1 forward with gradient (marginal), 1 without (old)' in page
+    assert "differs   coefficient: coefficient is 1.0, the paper's warm-up has 0.01" in page
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "cost"),
+    [
+        ("group_std", "advantage", "adds no forward"),
+        ("plain", "surrogate", "adds no forward"),
+        ("clip", "surrogate", "adds no forward; with several updates a batch 1 more without gradient (old)"),
+        (
+            *("truncate", "correction"),
+            "adds no forward; with several updates a batch 1 more without gradient (old); behind another view 1 more "
+            "without gradient (old); the sampler's log-probabilities come with the responses",
+        ),
+        ("kl", "objective", "1 forward with gradient (conditional), 1 without (reference)"),
+        ("weighted_sum", "objective", "each distinct forward of its terms once"),
+    ],
+)
+def test_a_part_shows_what_it_adds(name: str, kind: str, cost: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert f"cost      {cost}\n" in shown(capsys, name, "--kind", kind)
+
+
+def test_slots_show_what_they_hold_and_the_name_of_their_default(capsys: pytest.CaptureFixture[str]) -> None:
+    page = shown(capsys, "policy_gradient")
+    assert "point     conditional x <advantage> x clip (" in page
+    for setting, type_, default in (
+        ("view", "a view", "= conditional"),
+        ("advantage", "an advantage", "required"),
+        ("selection", "list of selections", "= []"),
+        ("surrogate", "a surrogate", "= clip"),
+        ("correction", '"off" | a correction', '= "off"'),
+        ("coefficient", "number > 0 | a ramp", "= 1.0"),
+    ):
+        assert f"  {setting:<18} {type_:<28} {default}\n" in page
+
+
 def test_a_name_of_several_kinds_is_shown_once_for_each(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["components", "show", "entropy"]) == 0
-    heads = [line.split(" of ")[0] for line in capsys.readouterr().out.splitlines() if line.startswith("entropy: ")]
-    assert heads == ["entropy: objective", "entropy: probe"]
-    assert main(["components", "show", "entropy", "--kind", "probe"]) == 0
-    assert capsys.readouterr().out.count("entropy: ") == 1
+    several = next(e.name for e in installed().entries if len(installed().kinds_of(e.name)) > 1)
+    kinds = list(installed().kinds_of(several))
+    heads = re.findall(rf"^{several}: (\w+) of prerl-spec", shown(capsys, several), re.MULTILINE)
+    assert heads == kinds
+    assert shown(capsys, several, "--kind", kinds[1]).startswith(f"{several}: {kinds[1]} of prerl-spec")
+
+
+def test_every_built_in_component_has_a_page() -> None:
+    for one in installed().entries:
+        if one.is_own:
+            assert "\nsettings" in list(component_page(load(one))), one.name
 
 
 def test_an_unknown_component_is_a_usage_error_with_the_nearest_name(capsys: pytest.CaptureFixture[str]) -> None:

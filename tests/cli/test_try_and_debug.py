@@ -8,8 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from prerl_spec.cli.authors.new_plugin import TEMPLATES
 from prerl_spec.cli.main import main
+from prerl_spec.compiler.compile import compile_spec
 from prerl_spec.engine.inspect import trial_spec
+from prerl_spec.registry.component import Component
+from prerl_spec.registry.entry_points import load
+from prerl_spec.registry.local import local_entries
 from prerl_spec.report.terminal.token_table import curve
 
 OBJECTIVE = '''
@@ -104,10 +109,58 @@ def test_an_objective_is_held_against_the_laws_shown_beside_grpo_and_trained(
     assert "try 3/3" in shown.err
 
 
-def test_a_broken_law_is_told_and_ends_in_3(objective: Path, brief: None, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("options", [[], ["--laws"]])
+def test_a_broken_law_is_told_and_nothing_is_trained(
+    options: list[str], objective: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     objective.write_text(OBJECTIVE.replace("step.reward_S < 1.0", "~(step.reward_S > 0.5)"))
-    assert main(["try", str(objective)]) == 3
-    assert "a timeout or an error carries weight" in capsys.readouterr().out
+    assert main(["try", str(objective), *options]) == 3
+    shown = capsys.readouterr()
+    assert "a timeout or an error carries weight" in shown.out
+    assert ("training skipped: fix the broken checks above first" in shown.out) is (not options)
+    assert "pretrain" not in shown.err
+
+
+def test_laws_alone_end_before_any_training(objective: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["try", str(objective), "--laws"]) == 0
+    shown = capsys.readouterr().out
+    assert "held       laws" in shown
+    assert "training" not in shown
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("advantage", "local.above_quanti           group_std"),
+        ("surrogate", "one token by its ratio to the old policy, loss and gradient of log pi:"),
+    ],
+)
+def test_a_part_is_shown_beside_the_built_in_of_its_kind_and_trained_in_its_slot(
+    kind: str, said: str, tmp_path: Path, brief: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "mine.py").write_text((TEMPLATES / f"{kind}.py.template").read_text(encoding="utf-8"))
+    assert main(["try", str(tmp_path / "mine.py")]) == 0
+    shown = capsys.readouterr()
+    assert "held       laws" in shown.out
+    assert said in shown.out
+    assert "try 3/3" in shown.err
+
+
+@pytest.mark.parametrize("kind", trial_spec.BESIDE)
+def test_every_part_has_a_place_in_the_spec_that_try_runs(kind: str, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text((TEMPLATES / f"{kind}.py.template").read_text(encoding="utf-8"))
+    (entry,) = local_entries(tmp_path / "mine.py")
+    assert entry.kind == kind
+    spec = tmp_path / "try.toml"
+    spec.write_text(trial_spec.trial_spec(tmp_path / "mine.py", kind, entry.name, {}, seed=0))
+    tried, beside = (p.objective.component for p in compile_spec(spec, local_code=True).graph.phases[1:])
+    assert [type(i).__name__ for i in nested(tried)].count(type(load(entry)()).__name__) == 1
+    assert type(beside) is type(tried)
+
+
+def nested(component: Any) -> list[Any]:
+    inner = [v for value in vars(component).values() for v in (value if isinstance(value, tuple) else (value,))]
+    return [component, *(one for v in inner if isinstance(v, Component) for one in nested(v))]
 
 
 VERIFIER = """

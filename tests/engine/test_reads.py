@@ -160,9 +160,10 @@ class Forgetful(Reader):
 
 def test_a_credit_that_reads_what_it_does_not_name_ends_the_step_with_words() -> None:
     with pytest.raises(
-        RunFailed, match=r"Forgetful.credit reads the `old` vector of the view `marginal`, which its `reads"
-    ):
+        RunFailed, match=r"the objective `Forgetful` failed in `Forgetful.credit` \(.*test_reads.py:\d+\): KeyError"
+    ) as caught:
         make_trainer(tiny_policy(), Forgetful()).train(random_step(2, 2, longest=8))
+    assert "add the `old` vector of the view `marginal` to its `reads()`" in (caught.value.hint or "")
 
 
 def test_a_vector_that_shares_the_forward_of_a_computed_one_is_computed_when_it_is_asked_for() -> None:

@@ -18,17 +18,17 @@ from tests.engine.steps import gradient_of, make_trainer, random_step, tiny_poli
 
 
 class Unbounded(Grpo):
-    """Its value is infinite and its gradient is GRPO's: only the loss can tell."""
+    """Each of its terms is finite, their weighted sum is not, and its gradient is GRPO's: only the loss can tell."""
 
     def terms(self, logp: Mapping[Need, torch.Tensor], advantage_n: torch.Tensor, tokens: Tokens) -> torch.Tensor:
-        return super().terms(logp, advantage_n, tokens) + torch.inf
+        return super().terms(logp, advantage_n, tokens) + 3e38
 
 
 def test_a_loss_that_is_not_finite_is_refused_where_its_gradient_would_pass() -> None:
     policy = tiny_policy()
     before = {n: p.detach().clone() for n, p in policy.parameters()}
     with pytest.raises(RunFailed, match="the loss is inf"):
-        make_trainer(policy, Unbounded()).train(random_step())
+        make_trainer(policy, Unbounded(coefficient=100.0)).train(random_step())
     assert all(torch.equal(before[n], p) for n, p in policy.parameters())
     assert all(p.grad is None for _, p in policy.parameters()), "nothing is left over for the next update"
 

@@ -34,6 +34,7 @@ POSITION = "prerl_spec/engine/run/position.py"
 SOURCE = "prerl_spec/engine/batches/source.py"
 JUDGED = "prerl_spec/engine/batches/judged_groups.py"
 FAULTS = "prerl_spec/engine/author_faults.py"
+SLOTS = "prerl_spec/engine/training/slots.py"
 CURSOR = "prerl_spec/engine/batches/cursor.py"
 JOURNAL = "prerl_spec/engine/batches/journal.py"
 DISK = "prerl_spec/storage/disk.py"
@@ -106,6 +107,7 @@ WITHIN_BOUNDS = ("tests/components/test_filters_bounds.py",)
 ADDED = ("tests/components/test_rewards_terms.py",)
 PARTS = ("tests/engine/test_reward_parts.py",)
 BLAMED = ("tests/engine/test_author_faults.py",)
+BLAMED_PARTS = ("tests/engine/test_faults_of_parts.py",)
 REWARDED = ("tests/compiler/test_rewards.py",)
 STEPS = ("tests/components/test_optimizers_steps.py",)
 WIRE = ("tests/compiler/test_wire.py",)
@@ -1231,6 +1233,86 @@ MUTANTS = (
         "",
         "a machine without memory is the author's fault",
         BLAMED,
+    ),
+    Mutant(
+        "a20",
+        SLOTS,
+        "        with blames(component, method):\n            value = original(*arguments, **named)\n",
+        "        value = original(*arguments, **named)\n",
+        "an exception in a slot is told in the name of the objective",
+        BLAMED_PARTS,
+    ),
+    Mutant(
+        "a21",
+        SLOTS,
+        "        _require_usable(component, method, value, sizes)\n",
+        "        pass\n",
+        "what a slot returns is of any shape",
+        BLAMED_PARTS,
+    ),
+    Mutant(
+        "a22",
+        SLOTS,
+        'value.dtype.kind not in "fiub" or ',
+        "",
+        "a credit of any type",
+        BLAMED_PARTS,
+    ),
+    Mutant(
+        "a23",
+        SLOTS,
+        "        returned.append(Returned(component, method, value))\n",
+        "        pass\n",
+        "a number that is not finite is told in the name of the objective",
+        BLAMED_PARTS,
+    ),
+    Mutant(
+        "a24",
+        "prerl_spec/engine/training/pass_loss.py",
+        "    if not bool(torch.isfinite(terms[weighted]).all()):\n",
+        "    if False:\n",
+        "a term that is no number is noticed in the sum alone, without its token",
+        BLAMED_PARTS,
+    ),
+    Mutant(
+        "a25",
+        "prerl_spec/engine/training/pass_loss.py",
+        "    values = value.detach().double().where(weighted, 0.0).cpu().numpy()\n",
+        "    values = value.detach().double().cpu().numpy()\n",
+        "a token without weight is named where another is to blame",
+        BLAMED_PARTS,
+    ),
+    Mutant(
+        "a26",
+        "prerl_spec/engine/training/minibatch.py",
+        '        require_finite(advantage, "advantage", np.where(weighted, earned_N, 0.0), place)\n',
+        "        pass\n",
+        "an advantage that is no number is told in the name of the objective",
+        BLAMED_PARTS,
+    ),
+    Mutant(
+        "a27",
+        "prerl_spec/engine/training/minibatch.py",
+        "np.where(weighted | np.isfinite(credit.advantage_N), credit.advantage_N, 0.0)",
+        "credit.advantage_N",
+        "an advantage that is no number where nothing is trained ends the run",
+        BLAMED_PARTS,
+    ),
+    Mutant(
+        "a28",
+        PHASE,
+        "        except RunFailed:\n            self.updater.forget_gradients()\n            raise\n",
+        "        except RunFailed:\n            raise\n",
+        "an update that fails leaves its gradients to the next",
+        BLAMED_PARTS,
+    ),
+    Mutant(
+        "a29",
+        FAULTS,
+        'BY_TERMS = ("terms", "measures", "loss", "bounded")',
+        'BY_TERMS = ("terms", "measures")',
+        "a surrogate is told to name in reads() what it reads in loss",
+        BLAMED_PARTS,
     ),
     Mutant(
         "a13",

@@ -15,7 +15,9 @@ from prerl_spec.compiler.rules.wire import diagnose
 from prerl_spec.errors import EnvironmentUnmet
 from prerl_spec.registry import kind_protocols
 from prerl_spec.registry.component import Component
-from prerl_spec.registry.entry_points import installed, load
+from prerl_spec.registry.entry_points import PluginFault, installed, load
+from prerl_spec.registry.local import local_entries
+from prerl_spec.registry.plugin_contract import check_declared_types
 from tests.compiler.specs import bent
 from tests.registry.distributions import component, install
 
@@ -93,6 +95,19 @@ def test_members_are_looked_up_without_running_them() -> None:
 
     failing: Component = Failing()
     assert kind_protocols.missing_members(failing) == []
+
+
+@pytest.mark.parametrize(("returned", "said"), [("1 / 0", "ZeroDivisionError"), ("['clip']", "not a mapping of words")])
+def test_an_expansion_that_cannot_be_printed_is_its_authors(returned: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(
+        "from prerl_spec.sdk import Ramp\n\n\nclass Mine(Ramp):\n    'A ramp.'\n\n"
+        f"    def at(self, step):\n        return 1.0\n\n    def expansion(self):\n        return {returned}\n"
+    )
+    (entry,) = local_entries(tmp_path / "mine.py")
+    with pytest.raises(PluginFault, match="breaks the component contract") as caught:
+        check_declared_types(load(entry)(), entry.name, entry.distribution)
+    assert caught.value.code == "E0305"
+    assert said in (caught.value.help or "")
 
 
 WATCHING = """

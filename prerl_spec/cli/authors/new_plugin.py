@@ -57,6 +57,36 @@ STARTS = {
         '[phases.objective]\nuse = "@use@"\ncoefficient = 1.0',
         {"objective": '"@use@"'},
     ),
+    "advantage": Start(
+        "AboveQuantile",
+        "measures rewards from a quantile of their group",
+        '[phases.objective]\nuse = "policy_gradient"\nadvantage = { use = "@use@", quantile = 0.5 }',
+        {"objective": '{ use = "policy_gradient", advantage = "@use@" }'},
+    ),
+    "selection": Start(
+        "Beginning",
+        "trains the beginning of each response",
+        '[phases.objective]\nuse = "policy_gradient"\nadvantage = "group_std"\nselection = [{ use = "@use@", share = 0.5 }]',
+        {"objective": '{ use = "policy_gradient", advantage = "group_std", selection = ["@use@"] }'},
+    ),
+    "surrogate": Start(
+        "Quadratic",
+        "penalises ratios in place of a clip",
+        '[phases.objective]\nuse = "policy_gradient"\nadvantage = "group_std"\nsurrogate = { use = "@use@", width = 0.2 }',
+        {"objective": '{ use = "policy_gradient", advantage = "group_std", surrogate = "@use@" }'},
+    ),
+    "correction": Start(
+        "Damped",
+        "weighs tokens by a power of their importance weight",
+        '[phases.objective]\nuse = "policy_gradient"\nadvantage = "group_std"\ncorrection = { use = "@use@", power = 0.5 }',
+        {"objective": '{ use = "policy_gradient", advantage = "group_std", correction = "@use@" }'},
+    ),
+    "ramp": Start(
+        "Halving",
+        "halves a coefficient every few steps",
+        '[phases.objective]\nuse = "grpo"\ncoefficient = { use = "@use@", start = 1.0, every = 10 }',
+        {"objective": '{ use = "grpo", coefficient = { use = "@use@", every = 1 } }'},
+    ),
     "verifier": Start(
         "LastNumber",
         "extracts the last number of a response as its answer",

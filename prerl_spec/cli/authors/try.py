@@ -15,8 +15,12 @@ from prerl_spec.engine.inspect.trial_spec import SERVING, trial_spec
 from prerl_spec.errors import EnvironmentUnmet, UsageError
 from prerl_spec.registry.component import Slot
 from prerl_spec.registry.entry_points import Entry, PluginFault, installed, load
+from prerl_spec.registry.kind_names import Kind
 from prerl_spec.registry.local import local_entries
 from prerl_spec.types import StepRecord
+
+BASELINES: Mapping[Kind, str] = {"verifier": "math_verify", "surrogate": "clip", "correction": "truncate"}
+"""Kind -> the built-in that a component is compared with by itself."""
 
 LINE_EVERY = 5
 """Steps between two progress lines."""
@@ -27,6 +31,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "file", type=file_path, metavar="FILE.py", help="a Python file that defines a component; it is executed"
     )
+    parser.add_argument("--laws", action="store_true", help="check the laws of its kind only, and train nothing")
     parser.add_argument("--name", metavar="NAME", help="the component to try, if the file defines several")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of the component")
     parser.add_argument(
@@ -35,7 +40,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Exit code 0 if the laws hold, 3 if one is broken (the preview may still be shown)."""
+    """Exit code 0 if the laws hold, 3 if one is broken: then nothing is trained."""
     begun = time.monotonic()
     settings = _settings(arguments.set)
     entry = _chosen(arguments.file, arguments.name)
@@ -43,6 +48,8 @@ def run(arguments: argparse.Namespace) -> int:
     print(f"{entry.kind} {entry.name}")
     states = _laws(entry)
     exit_code = 3 if "broken" in states.values() else 0
+    if arguments.laws:
+        return exit_code
     if (why := _not_trained(entry, states)) is not None:
         print(f"\ntraining skipped: {why}")
         return exit_code
@@ -84,9 +91,7 @@ def _not_trained(entry: Entry, states: Mapping[str, str]) -> str | None:
     if entry.kind not in SERVING:
         article = "an" if entry.kind[0] in "aeiou" else "a"
         return f"{article} {entry.kind} is only checked against the laws of its kind"
-    # An objective that breaks a law is still previewed: its table shows more than the law's message does.
-    asked = ("settings", "protocol") if entry.kind == "objective" else ("settings", "protocol", "laws")
-    if any(states.get(check, "broken") == "broken" for check in asked):
+    if any(states.get(check, "broken") == "broken" for check in ("settings", "protocol", "laws")):
         return "fix the broken checks above first"
     component: Any = load(entry)
     if entry.kind == "objective" and not component.uses_rollouts:
@@ -124,8 +129,11 @@ def _train(file: Path, entry: Entry, seed: int, settings: Mapping[str, Any]) -> 
         graph = compile_spec(spec, local_code=True).graph
         print("\npre-training a randomly initialised 2-layer transformer (width 96) on sums:")
         trial = try_out(graph, Path(folder), _show_progress)
-    baseline: Any = load(installed().providers("verifier", "math_verify")[0])()
-    page = batch_page(entry.kind, graph.phases[1], trial, samples_worth_seeing(trial.batch, 2), baseline)
+    kind, default = entry.kind, BASELINES.get(entry.kind)
+    baseline: Any = None if default is None else load(installed().providers(kind, default)[0])()
+    component = load(entry).model_validate(whole)
+    samples = samples_worth_seeing(trial.batch, 2)
+    page = batch_page(kind, entry.name, component, graph.phases[1], trial, samples, baseline)
     if page:
         print(f"\n{page}")
     rewards = [r.metrics["reward_mean"] for r in trial.records if "reward_mean" in r.metrics]

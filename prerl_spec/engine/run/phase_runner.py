@@ -72,7 +72,9 @@ class PhaseRunner:
         """Takes the step after a position. `scores` are copied into the record, for schedules that monitor one. Raises
         Interrupted before anything is trained, RunFailed."""
         clock, objective = self.new_clock(), self.phase.objective.component
-        states = initial_states(objective) if at.components is None else at.components
+        if (states := at.components) is None:
+            with blames(objective, "initial"):
+                states = initial_states(objective)
         with clock("total"):
             step, cursor = self._source.collect(at.step + 1, at.global_step + 1, at.cursor, clock)
             self._session.stages.stop_if_signalled()

@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 import torch
 
 from prerl_spec.compiler.objective_needs import Needs
+from prerl_spec.engine.author_faults import blames
 from prerl_spec.engine.processes.ranks import Ranks
 from prerl_spec.engine.training.pass_loss import PartInput
+from prerl_spec.engine.training.slots import Sizes, Watched, require_tensor
 from prerl_spec.needs import Teacher
 from prerl_spec.registry.kinds.objective import Objective
 
@@ -34,9 +36,13 @@ class Measured:
             return
         for seen in parts:
             weighted = seen.weight_n != 0
+            sizes = Sizes(seen.tokens.num_samples, seen.tokens.num_tokens)
+            logp = {n: v.detach() for n, v in seen.logp.items()}
             with torch.no_grad():
-                found = seen.part.measures({n: v.detach() for n, v in seen.logp.items()}, seen.advantage_n, seen.tokens)
+                with blames(seen.part, "measures"):
+                    found = Watched.of(seen.part, sizes).part.measures(logp, seen.advantage_n, seen.tokens)
                 for name, value_n in found.items():
+                    require_tensor(seen.part, "measures", value_n, sizes.tokens, of=f" as `{name}`", floating=False)
                     total = self._sums[update, share, name]
                     total[0] += float(value_n[weighted].double().sum())
                     total[1] += float(weighted.sum())

@@ -1,14 +1,16 @@
 """The minibatch of one update: its samples, and the credit (advantages and weights) of each part of the objective."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from itertools import pairwise
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, cast
 
 import numpy as np
 import numpy.typing as npt
 
+from prerl_spec.engine.author_faults import blames, defined_at, require_finite, token_place
+from prerl_spec.engine.training.slots import Sizes, Watched, require_numbers
 from prerl_spec.errors import RunFailed
 from prerl_spec.needs import Batch, Credit, Need, State, View
 from prerl_spec.registry.kinds.objective import Objective
@@ -125,29 +127,44 @@ def samples_to_score(needs: Iterable[Need], minibatches: Sequence[Minibatch]) ->
 
 
 def _credits(part: Objective, batch: Batch, updates: Sequence[Step]) -> Sequence[Credit]:
-    name = type(part).__name__
-    try:
-        credits = part.credits(batch, updates)
-    except KeyError as error:
-        need = error.args[0] if error.args else None
-        if not isinstance(need, Need):
-            raise
-        raise RunFailed(
-            f"{name}.credit reads the `{need.of}` vector of the view `{need.view.name}`, which its `reads()` does not name",
-            hint="add this Need to the objective's `reads()`",
-        ) from error
+    watched = Watched.of(part, Sizes(len(batch.step.samples), batch.step.tokens.num_tokens))
+    with blames(part, "credit"):
+        credits = list(watched.part.credits(batch, updates))
     if len(credits) != len(updates):
         raise RunFailed(
-            f"{name}.credits returned {len(credits)} credits for {len(updates)} updates",
-            hint="return one Credit for each update, in order",
+            f"{type(part).__name__}.credits returned {len(credits)} credits for {len(updates)} updates",
+            hint=f"return one Credit for each update, in order ({defined_at(part, 'credits')})",
         )
-    for credit, update in zip(credits, updates, strict=True):
-        size = update.tokens.num_tokens
-        shapes = (credit.advantage_N.shape, credit.weight_N.shape)
-        if shapes != ((size,), (size,)) or not np.isfinite([credit.advantage_N, credit.weight_N]).all():
-            raise RunFailed(
-                f"{name}.credit returned shapes {shapes} or values that are not finite; both must be [{size}], one "
-                "finite number for each trained token",
-                hint="fix the objective's `credit`",
-            )
-    return credits
+    earned_N = _earned(watched, batch.step)
+    return [
+        _usable(part, credit, update, None if earned_N is None else (earned_N[0], earned_N[1][mine]))
+        for credit, (mine, update, _) in zip(credits, batch.split(updates), strict=True)
+    ]
+
+
+def _earned(watched: Watched, step: Step) -> tuple[object, Array] | None:
+    """The advantage in the part's slot, and what it has given each token of the batch [N]; None without one."""
+    last = watched.last("advantage")
+    if last is None:
+        return None
+    per_sample = cast(Any, last.component).per == "sample"
+    return last.component, last.value[step.tokens.sample_N] if per_sample else last.value
+
+
+def _usable(part: Objective, credit: Credit, update: Step, earned: tuple[object, Array] | None) -> Credit:
+    """The credit of an update: one number for each token, finite where the token has weight; elsewhere an advantage that
+    is not finite becomes 0. Raises RunFailed, in the name of the advantage in the part's slot where that gave it."""
+    for name in ("advantage_N", "weight_N"):
+        values = getattr(credit, name, None)
+        require_numbers(part, "credit", values, update.tokens.num_tokens, "trained token", of=f" as {name}")
+    place = partial(token_place, update)
+    require_finite(part, "credit", credit.weight_N, place)
+    if np.isfinite(credit.advantage_N).all():
+        return credit
+    weighted = credit.weight_N != 0
+    if earned is not None:
+        advantage, earned_N = earned
+        require_finite(advantage, "advantage", np.where(weighted, earned_N, 0.0), place)
+    advantage_N = np.where(weighted | np.isfinite(credit.advantage_N), credit.advantage_N, 0.0)
+    require_finite(part, "credit", advantage_N, place)
+    return replace(credit, advantage_N=advantage_N)

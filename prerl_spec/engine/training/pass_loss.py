@@ -7,12 +7,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from prerl_spec.engine.author_faults import blames, defined_at, require_finite, token_place
 from prerl_spec.engine.policy.packing import Pass
 from prerl_spec.engine.training.minibatch import PartCredit
+from prerl_spec.engine.training.slots import Sizes, Watched, require_tensor
 from prerl_spec.errors import RunFailed
 from prerl_spec.needs import Need
 from prerl_spec.registry.kinds.objective import Objective
-from prerl_spec.types import Tokens
+from prerl_spec.types import Index, Step, Tokens
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,8 @@ class PartInput:
     advantage_n: Tensor
     weight_n: Tensor
     tokens: Tokens
+    index_n: Index
+    """The index of each token among the minibatch's N."""
 
 
 def part_inputs(
@@ -45,6 +49,7 @@ def part_inputs(
             torch.from_numpy(credit.advantage_N[one.index_N][where]).float().to(device),
             weights,
             tokens,
+            one.index_N[where],
         )
 
 
@@ -54,17 +59,38 @@ def _without_gradient_elsewhere(logp: Mapping[Need, Tensor], weighted: Tensor) -
     return {need: torch.where(weighted, v, v.detach()) if v.requires_grad else v for need, v in logp.items()}
 
 
-def pass_loss(parts: Sequence[PartInput], device: torch.device) -> Tensor:
-    """Σ weight × term. Tokens of weight zero are left out before multiplying: 0 × inf would be nan."""
+def pass_loss(parts: Sequence[PartInput], step: Step, device: torch.device) -> Tensor:
+    """Σ weight × term over a pass of a minibatch. Tokens of weight zero are left out before multiplying: 0 × inf would be
+    nan. Raises RunFailed for terms that cannot be used, in the name of the component that gives them."""
     loss = torch.zeros((), device=device)
     for seen in parts:
-        terms = seen.part.terms(seen.logp, seen.advantage_n, seen.tokens)
-        if terms.shape != seen.advantage_n.shape:
-            raise RunFailed(
-                f"{type(seen.part).__name__}.terms returned shape {tuple(terms.shape)}, not [{seen.tokens.num_tokens}]: one "
-                "loss per token",
-                hint="return per-token terms; the engine multiplies by the weights and sums",
-            )
         weighted = seen.weight_n != 0
+        terms = _terms(seen, weighted, step)
         loss = loss + (seen.weight_n[weighted] * terms[weighted]).sum()
     return loss
+
+
+def _terms(seen: PartInput, weighted: Tensor, step: Step) -> Tensor:
+    """[n] differentiable terms of a part, finite where a token has weight."""
+    size = seen.tokens.num_tokens
+    watched = Watched.of(seen.part, Sizes(seen.tokens.num_samples, size))
+    with blames(seen.part, "terms"):
+        terms = watched.part.terms(seen.logp, seen.advantage_n, seen.tokens)
+    require_tensor(seen.part, "terms", terms, size)
+    if not terms.requires_grad:
+        raise RunFailed(
+            f"`terms` of the objective `{type(seen.part).__name__}` depend on no log-probability with gradient",
+            hint=f"remove .detach() or no_grad from `terms` ({defined_at(seen.part, 'terms')}); nothing was applied",
+        )
+    if not bool(torch.isfinite(terms[weighted]).all()):
+        by_slots = [(r.component, r.method, r.value) for r in watched.returned if r.method in ("loss", "weight")]
+        for component, method, value in (*by_slots, (seen.part, "terms", terms)):
+            _require_finite(component, method, value, weighted, seen.index_n, step)
+    return terms
+
+
+def _require_finite(
+    component: object, method: str, value: Tensor, weighted: Tensor, index_n: Index, step: Step
+) -> None:
+    values = value.detach().double().where(weighted, 0.0).cpu().numpy()
+    require_finite(component, method, values, lambda at: token_place(step, int(index_n[at])))

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from prerl_spec.compiler.objective_needs import Needs
+from prerl_spec.engine.author_faults import blames
 from prerl_spec.engine.policy.batch_logprobs import batch_logprobs
 from prerl_spec.engine.policy.policy import Policy
 from prerl_spec.engine.policy.reference import Reference
@@ -15,6 +16,7 @@ from prerl_spec.engine.policy.teachers import NO_TEACHERS, Teachers
 from prerl_spec.engine.processes.ranks import Ranks
 from prerl_spec.engine.training.gradient_free_logprobs import GradientFree
 from prerl_spec.engine.training.minibatch import split_batch
+from prerl_spec.engine.training.slots import Sizes, Watched, require_tensor
 from prerl_spec.needs import Credit, Need
 from prerl_spec.registry.component_state import initial_states, states_of_parts
 from prerl_spec.registry.kinds.objective import Objective
@@ -65,8 +67,12 @@ def token_terms(
 def _part_terms(part: Objective, credit: Credit, vectors: Mapping[Need, Tensor], step: Step) -> PartTerms:
     advantage_n = torch.from_numpy(credit.advantage_N).float()
     asked = {need: vectors[need] for need in part.needs() if need in vectors}
-    term_N = part.terms(asked, advantage_n, step.tokens).double().numpy()
-    return PartTerms(type(part).__name__, credit.advantage_N, credit.weight_N, term_N, credit.denominator)
+    watched = Watched.of(part, Sizes(len(step.samples), step.tokens.num_tokens))
+    with blames(part, "terms"):
+        term_N = watched.part.terms(asked, advantage_n, step.tokens)
+    require_tensor(part, "terms", term_N, step.tokens.num_tokens)
+    name = type(part).__name__
+    return PartTerms(name, credit.advantage_N, credit.weight_N, term_N.double().numpy(), credit.denominator)
 
 
 def samples_worth_seeing(step: Step, num_samples: int) -> Sequence[int]:

@@ -4,8 +4,8 @@ The same for every algorithm. Components decide the rest: credit and loss terms 
 (schedule), the rollouts (sampler).
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from prerl_spec.compiler.objective_needs import Needs
+from prerl_spec.engine.author_faults import blames
 from prerl_spec.engine.policy.packing import Pass, pack_shares
 from prerl_spec.engine.policy.policy import Policy
 from prerl_spec.engine.policy.reference import Reference
@@ -76,7 +77,9 @@ class Trainer:
         vectors = GradientFree(batch, self.policy, self.ranks, self.reference, self.tokens_per_pass, self.teachers)
         everything = range(len(batch.samples))
         vectors.compute(dict.fromkeys(needs.credit, everything))
-        states = initial_states(self.objective) if states is None else states
+        if states is None:
+            with blames(self.objective, "initial"):
+                states = initial_states(self.objective)
         of_parts = states_of_parts(self.objective, states)
         minibatches = split_batch(batch, self.objective, vectors, self.updates_per_batch, of_parts)
         vectors.compute(samples_to_score(needs.terms, minibatches))
@@ -86,7 +89,8 @@ class Trainer:
         for minibatch in minibatches:
             if minibatch.weighted_N.any():
                 known = vectors.read(needs.terms, minibatch.samples)
-                losses.append(self.accumulate(minibatch, needs, known, measured))
+                with self._all_or_nothing():
+                    losses.append(self.accumulate(minibatch, needs, known, measured))
                 records.append(self.updater.apply())
         return Trained(
             num_updates=len(minibatches),
@@ -118,20 +122,29 @@ class Trainer:
                     if one.sample_ids or self.policy.is_sharded:
                         vectors = self._vectors(one, minibatch, needs, known)
                         parts = list(part_inputs(one, minibatch.credits, vectors, self.policy.device))
-                        loss = self._loss(parts, needs, vectors)
+                        loss = self._loss(parts, minibatch.step, needs, vectors)
                         measured.add(minibatch.index, share, parts)
-                        torch.autograd.backward(loss)
+                        with blames(self.objective, "terms"):
+                            torch.autograd.backward(loss)
                         loss_of_share[share] += loss.detach().double()
                     done += 1
                     self.tick("train", done, num_passes)
                 self.updater.end_share()
         loss_value = float(self.ranks.sum(loss_of_share).sum().item())
         if not np.isfinite(loss_value):
-            self.updater.forget_gradients()
             raise RunFailed(
                 f"the loss is {loss_value}", hint="the update was not applied; the journal holds the step's rollouts"
             )
         return loss_value
+
+    @contextmanager
+    def _all_or_nothing(self) -> Iterator[None]:
+        """Forgets the gradients of an update that fails in one of its passes."""
+        try:
+            yield
+        except RunFailed:
+            self.updater.forget_gradients()
+            raise
 
     def _vectors(
         self, one: Pass, minibatch: Minibatch, needs: Needs, known: Mapping[Need, Array]
@@ -140,9 +153,9 @@ class Trainer:
         found = self.policy.logprobs(one, needs.policy, temperature=minibatch.step.temperature, of=self.counted_as)
         return {**found, **_tensors(known, one, self.policy.device)}
 
-    def _loss(self, parts: Sequence[PartInput], needs: Needs, vectors: Mapping[Need, Tensor]) -> Tensor:
+    def _loss(self, parts: Sequence[PartInput], step: Step, needs: Needs, vectors: Mapping[Need, Tensor]) -> Tensor:
         """A pass's share of the update's loss, with its graph."""
-        loss = pass_loss(parts, self.policy.device)
+        loss = pass_loss(parts, step, self.policy.device)
         if self.policy.is_sharded:
             # Every rank runs the backward pass of every view: layers gather their weights there as well.
             loss = loss + 0.0 * sum(vectors[need].sum() for need in needs.policy)

@@ -1,10 +1,10 @@
 """Output of `try`: a preview on one batch, and the mean reward over training. ASCII."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from prerl_spec.registry.kinds.judging import Verifier
 from prerl_spec.report.terminal.component_preview import preview
 from prerl_spec.report.terminal.token_table import curve, token_table
 
@@ -13,15 +13,27 @@ if TYPE_CHECKING:
     from prerl_spec.engine.inspect.try_component import Trial
 
 SHOWN_TOKENS = 14
+PARTS: Mapping[str, str] = {
+    "advantage": "group_std",
+    "selection": "every token",
+    "surrogate": "clip",
+    "correction": "truncate",
+    "ramp": "1",
+}
+"""Parts of the policy-gradient product, each with what it is compared with."""
 
 
-def batch_page(kind: str, phase: "Phase", trial: "Trial", samples: Sequence[int], baseline: Verifier) -> str:
+def batch_page(
+    kind: str, name: str, component: Any, phase: "Phase", trial: "Trial", samples: Sequence[int], baseline: Any
+) -> str:
     """Previews a component on the stored batch; empty for kinds that do not process attempts.
 
-    An objective is compared with `grpo` on `samples` of the batch, a verifier with `baseline`; the reward, filter or
-    probe is the first one of the phase.
+    An objective is compared with `grpo` on `samples` of the batch, a part of one with the built-in of its kind, a
+    verifier with `baseline`; the reward, filter or probe is the first one of the phase.
     """
     batch = trial.batch
+    if kind in PARTS:
+        return _part_page(kind, name, component, trial, samples, baseline)
     groups = [*batch.groups, *batch.discarded]
     size = f"{len(groups)} prompts x {len(groups[0].attempts)} attempts"
     if kind == "objective":
@@ -30,6 +42,25 @@ def batch_page(kind: str, phase: "Phase", trial: "Trial", samples: Sequence[int]
     served: Sequence[Any] = {"reward": phase.rewards, "filter": phase.filters, "probe": phase.probes}.get(kind, ())
     lines = list(preview(kind, served[0].component if served else None, batch, baseline))
     return "\n".join([f"one stored batch of {size}, before any update:", *lines]) if lines else ""
+
+
+def _part_page(kind: str, name: str, component: Any, trial: "Trial", samples: Sequence[int], baseline: Any) -> str:
+    """A part in its slot of `policy_gradient` beside the built-in: on the stored batch, and by the ratios it depends on."""
+    from prerl_spec.report.terminal.part_preview import advantage_table, correction_table, ramp_table, surrogate_table
+
+    default = PARTS[kind]
+    mine, theirs = replace(trial.tried[0], name=name), replace(trial.beside[0], name=default)
+    beside = f"one stored batch, before any update, in `policy_gradient`, compared with {default}:"
+    if kind == "ramp":
+        return "\n".join(["the coefficient by the phase's step:", *ramp_table(component)])
+    if kind == "advantage":
+        return "\n".join([beside, *advantage_table(trial.batch, mine, theirs)])
+    lines = [beside, token_table(trial.batch, trial.codec, [mine, theirs], samples, max_tokens=SHOWN_TOKENS)]
+    if kind == "surrogate":
+        lines += surrogate_table(component, baseline, name, default)
+    elif kind == "correction":
+        lines += correction_table(component, baseline, name, default)
+    return "\n".join(lines)
 
 
 def reward_page(rewards: Sequence[float]) -> str:
