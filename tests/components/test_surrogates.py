@@ -287,6 +287,15 @@ def test_the_automatic_threshold_is_the_papers_for_each_distance() -> None:
     assert (Dppo().delta, Dppo(distance="kl").delta, Dppo(threshold=0.3).delta) == (0.15, 0.05, 0.3)
 
 
+def test_rounding_before_the_first_update_is_no_bound_of_topr() -> None:
+    """Log π and log π_old are then of two forwards with other rows: the same number but for rounding."""
+    tokens = made_step([[0.0, 0.0, 0.0]], lengths=[2, 2, 2]).tokens
+    old_n = torch.full((6,), -1.0)
+    logp_n = old_n + torch.tensor([1e-6, 1e-6, -1e-6, 0.0, 1e-3, 1e-3])
+    bounded_n = Topr().bounded(logp_n, old_n, -torch.ones(6), tokens, {})
+    assert bounded_n.tolist() == [False] * 4 + [True] * 2
+
+
 def test_topr_tapers_a_wrong_response_as_a_whole_and_a_right_one_never() -> None:
     rho = [2.0, 0.25]
     for surrogate, taper in (

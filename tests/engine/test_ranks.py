@@ -1,4 +1,4 @@
-"""More processes change who computes what, never the gradient."""
+"""More processes change who computes what, never what is computed; their gradients: tests/product/test_one_gradient.py."""
 
 import os
 import subprocess
@@ -10,23 +10,10 @@ import torch
 
 from prerl_spec.engine.processes.ranks import Ranks
 from prerl_spec.errors import EnvironmentUnmet
-from tests.engine.gradient_worker import gradients
 from tests.engine.runs import SPEC, start, weights_at
 from tests.run_files import groups_of
 
 ROOT = Path(__file__).parent.parent.parent
-
-
-def test_two_processes_give_the_gradient_of_one_process_with_two_passes(tmp_path: Path) -> None:
-    torchrun("tests.engine.gradient_worker", str(tmp_path / "gradients.pt"), cwd=tmp_path)
-    both = torch.load(tmp_path / "gradients.pt", weights_only=True)
-    assert both["size"] == 2
-    alone = gradients(Ranks.start(), 200)
-    for name, gradient in alone.items():
-        assert gradient.norm() > 0, name
-        for how in ("ddp", "fsdp2"):
-            # Sums of fp32 in another order.
-            torch.testing.assert_close(both[how][name], gradient, atol=1e-6, rtol=0, msg=f"{how}: {name}")
 
 
 def torchrun(module: str, *arguments: str, cwd: Path) -> str:

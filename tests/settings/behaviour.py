@@ -3,12 +3,10 @@
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from itertools import product
 from pathlib import Path
 from typing import Any
 
 import datasets
-import numpy as np
 import torch
 from prerl_components.data.arithmetic_chains import ArithmeticChains
 
@@ -21,29 +19,17 @@ from prerl_spec.engine.processes.ranks import Ranks
 from prerl_spec.engine.training.updater import Updater
 from prerl_spec.engine.training.watching import Watching
 from prerl_spec.errors import PrerlError
-from prerl_spec.needs import Batch, Need, Teacher
 from prerl_spec.registry.kinds.model import ModelSite
 from prerl_spec.registry.kinds.sampler import SamplerSite
 from prerl_spec.registry.kinds.watching import UpdateProbe
 from prerl_spec.registry.reward_base import part_name
 from prerl_spec.testing.laws.tiny_trainer import tiny_trainer
-from prerl_spec.testing.steps import made_documents, made_step
-from prerl_spec.testing.tiny import byte_tokenizer, save_tiny, tiny_loaded
-from prerl_spec.text import Codec, render
-from prerl_spec.types import Attempt, Outcome, Prompt, Request, Step, StepRecord
-from prerl_spec.views import Conditional
+from prerl_spec.testing.tiny import save_tiny, tiny_loaded
+from prerl_spec.text import render
+from prerl_spec.types import Request, StepRecord
 from tests.evaluation.sites import tiny_scene, write_rows
+from tests.settings.behaviour_of_parts import CODEC, OBSERVERS_OF_PARTS, PROMPT, STEP
 
-STEP = made_step([[1.0, 0.0, Outcome.UNPARSABLE, 0.0], [1.0, 1.0, 0.0, 0.0], [0.0] * 4, [Outcome.UNPARSABLE, 1.0]])
-PENALISED = replace(
-    STEP,
-    groups=tuple(replace(g, attempts=(replace(g.attempts[0], reward=-0.5), *g.attempts[1:])) for g in STEP.groups),
-)
-"""With reward terms a reward can be negative."""
-DOCUMENTS = made_documents([3, 5, 2])
-CURRENT, OLD = Need(Conditional(), "policy"), Need(Conditional(), "old")
-CODEC = Codec.of_tokenizer(byte_tokenizer())
-PROMPT = Prompt("train", 0, "2+2?", "4", (1, 2, 3))
 RESPONSES = [("\\boxed{ab}", "AB"), ("ab", "ab"), ("the answer is 50", "50"), ("\\boxed{50}", "50")]
 COUNTING = """
 task: {name}
@@ -59,71 +45,6 @@ metric_list:
   - {{metric: exact_match, aggregation: mean, higher_is_better: true}}
 metadata: {{version: {version}}}
 """
-
-
-def of_objective(objective: Any, folder: Path) -> Any:
-    """Weights and weighted terms on a made step whose ratios are far from 1, so that every clip acts."""
-    said: list[Any] = [objective.uses_rollouts, objective.scope, objective.min_group, sorted(objective.consumes())]
-    for step, part in product((STEP, PENALISED) if objective.uses_rollouts else (DOCUMENTS,), objective.parts()):
-        known = {need: _vector(need, step.tokens.num_tokens).numpy() for need in part.reads()}
-        credit = part.credit(step, known)
-        logp = {need: _vector(need, step.tokens.num_tokens) for need in part.needs()}
-        terms = part.terms(logp, torch.from_numpy(credit.advantage_N), step.tokens)
-        contexts = [need.view.context(PROMPT, CODEC) for need in sorted(part.needs(), key=repr)]
-        said += [credit.weight_N.tolist(), (credit.weight_N * terms.numpy()).tolist(), contexts]
-    return said
-
-
-def _vector(need: Need, size: int) -> torch.Tensor:
-    if isinstance(need.of, Teacher):
-        seed = int(need.of.key, 16)
-    else:
-        seed = ("policy", "old", "reference", "sampler").index(need.of) + 10 * need.entropy
-    return torch.from_numpy(np.random.default_rng(seed).uniform(-3, 0, size=size))
-
-
-def of_advantage(advantage: Any, folder: Path) -> Any:
-    """What is earned on the made step, with a second part of the reward; and the least group."""
-    step = replace(STEP, groups=tuple(replace(g, attempts=tuple(map(_formed, g.attempts))) for g in STEP.groups))
-    step = replace(step, part_names=(*step.part_names, "form"))
-    return [advantage.min_group, advantage.advantage(_batch(advantage, step)).tolist(), sorted(advantage.consumes())]
-
-
-def _formed(attempt: Attempt) -> Attempt:
-    form = {"form": len(attempt.tokens) / 8}
-    return attempt if attempt.reward is None else replace(attempt, parts={**attempt.parts, **form})
-
-
-def _batch(part: Any, step: Step) -> Batch:
-    return Batch(step, {need: _vector(need, step.tokens.num_tokens).numpy() for need in part.reads()})
-
-
-def of_selection(selection: Any, folder: Path) -> Any:
-    """Which tokens of the made step keep their weight."""
-    advantage_N = np.linspace(-1, 1, STEP.tokens.num_tokens)
-    return selection.keep(_batch(selection, STEP), advantage_N).tolist()
-
-
-def of_surrogate(surrogate: Any, folder: Path) -> Any:
-    """Losses, and gradients, of tokens whose ratios are far from 1, of both signs."""
-    logp_n, old_n = (_vector(need, STEP.tokens.num_tokens) for need in (CURRENT, OLD))
-    advantage_n = torch.from_numpy(np.where(STEP.tokens.sample_N % 2, 1.0, -1.0))
-    more = {need: _vector(need, STEP.tokens.num_tokens) for need in surrogate.needs(Conditional())}
-    loss_n = surrogate.loss(logp_n.requires_grad_(), old_n, advantage_n, STEP.tokens, more)
-    (gradient_n,) = torch.autograd.grad(loss_n.sum(), logp_n)
-    return [loss_n.tolist(), gradient_n.tolist()]
-
-
-def of_correction(correction: Any, folder: Path) -> Any:
-    """The weights of tokens of which trainer and sampler disagree somewhat."""
-    trainer_n = _vector(CURRENT, STEP.tokens.num_tokens)
-    sampler_n = trainer_n + 0.2 * (_vector(OLD, STEP.tokens.num_tokens) - trainer_n)
-    advantage_n = torch.from_numpy(np.where(STEP.tokens.sample_N % 2, 1.0, -1.0))
-    return correction.weight(trainer_n, sampler_n, advantage_n, STEP.tokens).tolist()
-
-
-def of_ramp(ramp: Any, folder: Path) -> Any:
-    return [ramp.at(step) for step in range(8)]
 
 
 def of_optimizer(optimizer: Any, folder: Path) -> Any:
@@ -276,12 +197,7 @@ def of_nothing(component: Any, folder: Path) -> Any:
 
 
 OBSERVERS: dict[str, Callable[[Any, Path], Any]] = {
-    "objective": of_objective,
-    "advantage": of_advantage,
-    "selection": of_selection,
-    "surrogate": of_surrogate,
-    "correction": of_correction,
-    "ramp": of_ramp,
+    **OBSERVERS_OF_PARTS,
     "optimizer": of_optimizer,
     "schedule": of_schedule,
     "sampler": of_sampler,

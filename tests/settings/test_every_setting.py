@@ -2,7 +2,7 @@
 
 from importlib import metadata
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args, get_origin
 
 import datasets
 import pytest
@@ -16,11 +16,15 @@ from prerl_spec.compiler.plan import Plan
 from prerl_spec.compiler.planning.planner import make_plan
 from prerl_spec.errors import EnvironmentUnmet
 from prerl_spec.registry.kinds.model import ModelSite
+from prerl_spec.sdk import Advantage, Array, Batch
+from prerl_spec.testing.steps import made_step
 from tests.compiler.specs import bent, written
 from tests.engine.runs import SPEC, start, steps_of
 from tests.settings.behaviour import OBSERVERS, write_tables
+from tests.settings.guessed_values import found_by_trying
 from tests.settings.only import Only
 from tests.settings.second_values import (
+    DERIVED,
     SEEN_BY_THE_HUB,
     SEEN_IN_A_RUN,
     SEEN_IN_BEHAVIOUR,
@@ -29,6 +33,7 @@ from tests.settings.second_values import (
 )
 
 GROUP = "prerl_spec."
+SCORED = made_step([[1.0, 0.0], [0.0, 0.0]])
 BUILT_INS: dict[tuple[str, str], Any] = {
     (entry.group.removeprefix(GROUP), entry.name): entry.load()
     for entry in metadata.distribution("prerl-spec").entry_points
@@ -39,7 +44,8 @@ SEEN_ELSEWHERE = {*SEEN_IN_THE_PLAN, *SEEN_IN_A_RUN, *SEEN_BY_THE_HUB}
 ONE_CHOICE = {
     (kind, use, setting)
     for kind, use, setting in SETTINGS
-    if len(get_args(BUILT_INS[kind, use].model_fields[setting].annotation)) == 1
+    if get_origin(annotation := BUILT_INS[kind, use].model_fields[setting].annotation) is Literal
+    and len(get_args(annotation)) == 1
 }
 """A closed choice of one word has no second value."""
 OBSERVED = sorted(s for s in SETTINGS - SEEN_ELSEWHERE - ONE_CHOICE if s[:2] not in SEEN_WITH_VLLM)
@@ -55,10 +61,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 _SEEN: dict[str, Any] = {}
 
 
-def behaviour(kind: str, use: str, settings: dict[str, Any], folder: Path) -> Any:
-    """What the component does under these settings; observed once."""
-    component = BUILT_INS[kind, use].model_validate(settings)
-    key = f"{kind} {use} {component!r}"
+def behaviour(kind: str, component: Any, folder: Path) -> Any:
+    """What the component does; observed once."""
+    key = f"{kind} {component!r}"
     if key not in _SEEN:
         _SEEN[key] = OBSERVERS[kind](component, folder)
     return _SEEN[key]
@@ -68,18 +73,38 @@ def behaviour(kind: str, use: str, settings: dict[str, Any], folder: Path) -> An
 def test_a_second_value_of_a_setting_makes_a_difference(kind: str, use: str, setting: str, folder: Path) -> None:
     if use == "wandb":
         pytest.importorskip("wandb")
+    cls = BUILT_INS[kind, use]
+    if (kind, use) not in SEEN_IN_BEHAVIOUR:
+        assert found_by_trying(cls, setting, lambda component: behaviour(kind, component, folder)) is not None
+        return
     base, second = SEEN_IN_BEHAVIOUR[kind, use]
     value = second[setting]
     if isinstance(value, Only):
         base, value = {**base, **value.beside}, value.value
-    assert behaviour(kind, use, {**base, setting: value}, folder) != behaviour(kind, use, base, folder)
+    first, other = cls.model_validate(base), cls.model_validate({**base, setting: value})
+    assert behaviour(kind, other, folder) != behaviour(kind, first, folder)
+
+
+def test_a_setting_that_is_never_read_is_found() -> None:
+    class Deaf(Advantage):
+        heard: float = 1.0
+        ignored: float = 1.0
+
+        def advantage(self, batch: Batch) -> Array:
+            return batch.step.reward_S * self.heard
+
+    def observe(component: Any) -> Any:
+        return component.advantage(Batch(SCORED)).tolist()
+
+    assert found_by_trying(Deaf, "heard", observe) is not None
+    assert found_by_trying(Deaf, "ignored", observe) is None
 
 
 def test_the_lists_name_nothing_that_is_not_there() -> None:
     assert SEEN_ELSEWHERE <= SETTINGS
-    fixed = {("objective", use, "advantage") for use in ("grpo", "dr_grpo", "dapo")}
-    assert fixed | {("probe", "thoughts", "rules")} == ONE_CHOICE
-    assert BUILT_INS.keys() == SEEN_IN_BEHAVIOUR.keys() | SEEN_WITH_VLLM
+    assert {("objective", "grpo", "advantage"), ("probe", "thoughts", "rules")} <= ONE_CHOICE
+    derived = {(kind, use) for kind, use in BUILT_INS if kind in DERIVED}
+    assert BUILT_INS.keys() == SEEN_IN_BEHAVIOUR.keys() | SEEN_WITH_VLLM | derived
     for name, (_, second) in SEEN_IN_BEHAVIOUR.items():
         assert second.keys() == {s[2] for s in OBSERVED if s[:2] == name}, name
 

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+ROUNDING = 1e-4
+"""Relative gap of two computations of a response's probability in fp32: some 1e-6 a token, over a hundred tokens."""
+
+
 class Topr(Surrogate):
     """−α·A·log π, α = 1 where A ≥ 0, else sg(min(π(y)/π_old(y), 1)), the ratio of the whole response.
 
@@ -50,7 +54,8 @@ class Topr(Surrogate):
     def bounded(
         self, logp_n: Tensor, old_n: Tensor, advantage_n: Tensor, tokens: Tokens, more: Mapping[Need, Tensor]
     ) -> Tensor:
-        """[n] where A < 0 and the ratio is above 1."""
+        """[n] where A < 0 and the ratio is above 1 by more than rounding: before a batch's first update it is 1 up to the
+        rounding of two forwards, which is no bound that acts."""
         from prerl_components.corrections.levels import leveled_ratio
 
-        return (advantage_n < 0) & (leveled_ratio(logp_n, old_n, tokens, self.level) > 1)
+        return (advantage_n < 0) & (leveled_ratio(logp_n, old_n, tokens, self.level) > 1 + ROUNDING)

@@ -69,6 +69,16 @@ def every_branch(cls: type[Component]) -> Iterator[Tried]:
             yield from built if whole else built[:1]
 
 
+def valid_values(cls: type[Component], key: str) -> list[Any]:
+    """Every value of a setting that can be guessed and that the component takes beside its required settings.
+
+    Raises Unguessable if a required setting has none.
+    """
+    base, info = example_settings(cls), cls.model_fields[key]
+    tried = [_built(cls, base, key, v) for branch in _branches(info.annotation) for v in _candidates(info, branch)]
+    return [t.value for t in tried if t is not None]
+
+
 def wrongly_accepted(cls: type[Component]) -> list[str]:
     """Settings that accept a value of another type: a string or true for a number, 1.0 for an integer."""
     found: list[str] = []
