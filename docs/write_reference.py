@@ -84,7 +84,13 @@ def _of_module(module: str, names: list[str]) -> Iterator[str]:
         elif isinstance(node, ast.FunctionDef) and node.name in names:
             yield f"### `{node.name}`\n\n```python\n{_signature(node)}\n```\n\n{ast.get_docstring(node) or ''}\n"
         elif (target := _assigned(node)) in names:
-            yield f"### `{target}`\n\n```python\n{ast.unparse(node)}\n```\n\n{doc}\n"
+            yield f"### `{target}`\n\n```python\n{_formatted(node)}\n```\n\n{doc}\n"
+
+
+def _formatted(node: ast.stmt) -> str:
+    """A statement with double quotes, as the formatter would have it on the page."""
+    written = ast.unparse(node)
+    return written if '"' in written else written.replace("'", '"')
 
 
 def _of_class(node: ast.ClassDef) -> Iterator[str]:

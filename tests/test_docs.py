@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from prerl_spec.compiler.estimates.step_counts import forwards
-from prerl_spec.compiler.resolve.resolve import resolve_text
+from prerl_spec.compiler.resolve.resolve import resolve
 from prerl_spec.compiler.rules.wire import diagnose
 from prerl_spec.sdk import Conditional, Marginal, Need, OnePartObjective, Prefix
 
@@ -49,9 +49,24 @@ def test_the_python_of_the_page_runs_from_top_to_bottom() -> None:
     exec(compile("\n".join(blocks("python")), "docs/objectives.md", "exec"), {})
 
 
-def test_the_spec_of_the_page_is_valid() -> None:
+def test_the_specs_of_the_page_are_valid(tmp_path: Path) -> None:
+    (tmp_path / "ideas.py").write_text("\n".join(blocks("python")), encoding="utf-8")
+    file = tmp_path / "spec.toml"
     for block in blocks("toml"):
-        assert diagnose(resolve_text(SPEC + block)) == ()
+        file.write_text('plugins.files = ["ideas.py"]\n' + SPEC + block, encoding="utf-8")
+        assert diagnose(resolve(file, local_code=True)) == ()
+
+
+def test_the_examples_are_used_by_a_spec() -> None:
+    used = {name for block in blocks("toml") for name in re.findall(r'"local\.(\w+)"', block)}
+    assert used == {"pass_at_k", "gppo"}
+
+
+def test_the_sentence_on_one_update_says_what_the_table_measures() -> None:
+    (sentence,) = re.findall(r"\*\*With one update a batch.*?token mean\.", PAGE, re.DOTALL)
+    rows = re.findall(r"^\| `(\w+)` \|.*\| (\*\*no\*\*|yes: the aggregation) \|", PAGE, re.MULTILINE)
+    assert set(re.findall(r"`(\w+)`", sentence)) == {name for name, _ in rows} - {"grpo"}
+    assert {name for name, differs in rows if differs == "**no**"} == {"grpo", "gspo", "sapo"}
 
 
 @pytest.mark.parametrize(("needs", "one", "several"), costs())

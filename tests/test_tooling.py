@@ -48,6 +48,11 @@ def test_the_reference_is_up_to_date() -> None:
     assert _text("docs/reference.md") == written, "run `python docs/write_reference.py`"
 
 
+def test_the_tables_of_objectives_are_up_to_date() -> None:
+    written = runpy.run_path(str(ROOT / "docs" / "write_objectives.py"))["page"](_text("docs/objectives.md"))
+    assert _text("docs/objectives.md") == written, "run `python docs/write_objectives.py`"
+
+
 def test_the_reference_has_every_public_name() -> None:
     headings = re.findall(r"^### `(\w+)`$", _text("docs/reference.md"), re.MULTILINE)
     assert set(sdk.__all__) <= set(headings)

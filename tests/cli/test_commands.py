@@ -218,7 +218,7 @@ def test_a_setting_that_costs_a_forward_says_so(capsys: pytest.CaptureFixture[st
     page = shown(capsys, "marginal_nsr")
     assert "cost      1 forward with gradient (marginal); with several updates a batch 1 more without gradient" in page
     assert 'importance = "truncate" | "mask": 1 forward with gradient (marginal), 1 without (old)' in page
-    assert "differs   coefficient: coefficient is 1.0, the paper's warm-up has 0.01" in page
+    assert "differs   coefficient is 1.0, the paper's warm-up has 0.01" in page
 
 
 @pytest.mark.parametrize(

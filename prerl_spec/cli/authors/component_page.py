@@ -43,7 +43,7 @@ def _facts(cls: type[Component], built: Component | None) -> Iterator[str]:
     if built is not None and built.kind in ("objective", *SLOTS):
         yield from _fact("cost", list(cost_lines(built)))
     yield from _fact("peers", [f"{peer}: {name}" for peer, name in cls.peers.items()])
-    yield from _fact("differs", [f"{setting}: {words}" for setting, words in cls.unlike.items()])
+    yield from _fact("differs", list(cls.unlike.values()))
 
 
 def _fact(label: str, texts: list[str]) -> Iterator[str]:
