@@ -112,7 +112,7 @@ def run(objective: Any, batch: Stored, updates: int = 1) -> Result:
         own = minibatch.step.tokens
         whole = Pass(tuple(range(own.num_samples)), own, np.arange(own.num_tokens), {})
         mine = {need: vector[first : first + own.num_tokens] for need, vector in vectors.items()}
-        loss = loss + pass_loss(list(part_inputs(whole, minibatch.credits, mine, CPU)), CPU)
+        loss = loss + pass_loss(list(part_inputs(whole, minibatch.credits, mine, CPU)), minibatch.step, CPU)
         first += own.num_tokens
         advantage_S.append(advantages(minibatch))
     by_logp, by_entropy = (np.zeros(tokens.num_tokens) for _ in leaves)
