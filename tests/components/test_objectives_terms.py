@@ -6,13 +6,13 @@ import pytest
 import torch
 from prerl_components.corrections.mask import Mask
 from prerl_components.corrections.truncate import Truncate
-from prerl_components.objectives.log_ratios import ratio
 from prerl_components.objectives.presets.group_relative import Grpo
 from prerl_components.objectives.presets.pretrain_space import MarginalNsr
 from prerl_components.objectives.token_losses.divergences import kl_estimate
 from prerl_components.objectives.token_losses.entropy import Entropy
 from prerl_components.objectives.token_losses.kl import Kl
 from prerl_components.objectives.token_losses.next_token import NextToken
+from prerl_components.ratios.log_ratios import ratio
 from prerl_components.surrogates.clipping import clipped_surrogate
 from torch import Tensor
 from torch.testing import assert_close

@@ -610,7 +610,7 @@ MUTANTS = (
     ),
     Mutant(
         "c04",
-        f"{COMPONENTS}/corrections/levels.py",
+        f"{COMPONENTS}/ratios/levels.py",
         "trainer_n, sampler_n = trainer_n.detach(), sampler_n.detach()",
         "trainer_n, sampler_n = trainer_n, sampler_n.detach()",
         "importance weights are differentiated",
@@ -618,7 +618,7 @@ MUTANTS = (
     ),
     Mutant(
         "c05",
-        f"{COMPONENTS}/corrections/levels.py",
+        f"{COMPONENTS}/ratios/levels.py",
         "return ratio(trainer_n, sampler_n)",
         "return ratio(sampler_n, trainer_n)",
         "importance weights are upside down",
@@ -950,7 +950,7 @@ MUTANTS = (
     ),
     Mutant(
         "x22",
-        f"{CORRECTIONS}/levels.py",
+        f"{COMPONENTS}/ratios/levels.py",
         'sample_sums if level == "sequence" else sample_means',
         'sample_means if level == "sequence" else sample_sums',
         "sequence and geometric are swapped",

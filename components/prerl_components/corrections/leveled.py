@@ -21,6 +21,6 @@ class LeveledCorrection(Correction):
 
     def ratio(self, trainer_n: Tensor, sampler_n: Tensor, tokens: Tokens) -> Tensor:
         """[n] w at the level."""
-        from prerl_components.corrections.levels import leveled_ratio
+        from prerl_components.ratios.levels import leveled_ratio
 
         return leveled_ratio(trainer_n, sampler_n, tokens, self.level)

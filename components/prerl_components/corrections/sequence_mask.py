@@ -44,7 +44,7 @@ class SequenceMask(Correction):
 
     def weight(self, trainer_n: Tensor, sampler_n: Tensor, advantage_n: Tensor, tokens: Tokens) -> Tensor:
         """[n] 0 or 1."""
-        from prerl_components.corrections.levels import mean_gap
+        from prerl_components.ratios.levels import mean_gap
 
         far_n = mean_gap(sampler_n, trainer_n, tokens) > self.delta
         return self.ratio(trainer_n, sampler_n, tokens).masked_fill((advantage_n < 0) & far_n, 0.0)

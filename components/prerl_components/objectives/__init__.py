@@ -1,1 +1,1 @@
-"""Objectives: arithmetic < policy_gradients, token_losses; `weighted_sum` combines any of them."""
+"""Objectives: a policy gradient from parts and its named points, token losses, and sums of them."""

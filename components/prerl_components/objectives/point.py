@@ -156,7 +156,7 @@ class Point:
     def measures(self, logp: Mapping[Need, Tensor], advantage_n: Tensor, tokens: Tokens) -> dict[str, Tensor]:
         """[n] by metric: what bounds and corrections do, where they can act (a ratio differs from 1 only with several
         updates a batch, where old log-probabilities are computed)."""
-        from prerl_components.objectives.log_ratios import log_ratio
+        from prerl_components.ratios.log_ratios import log_ratio
 
         found: dict[str, Tensor] = {}
         if self.surrogate.uses_ratio and Need(self.view, "old") in logp:

@@ -42,7 +42,7 @@ class Cispo(Surrogate):
         self, logp_n: Tensor, old_n: Tensor, advantage_n: Tensor, tokens: Tokens, more: Mapping[Need, Tensor]
     ) -> Tensor:
         """[n] −sg(min(ρ, C))·A·log π."""
-        from prerl_components.objectives.log_ratios import ratio
+        from prerl_components.ratios.log_ratios import ratio
 
         return -ratio(logp_n, old_n).detach().clamp(max=self.cap) * advantage_n * logp_n
 
@@ -50,6 +50,6 @@ class Cispo(Surrogate):
         self, logp_n: Tensor, old_n: Tensor, advantage_n: Tensor, tokens: Tokens, more: Mapping[Need, Tensor]
     ) -> Tensor:
         """[n] where the cap is below the ratio."""
-        from prerl_components.objectives.log_ratios import ratio
+        from prerl_components.ratios.log_ratios import ratio
 
         return (ratio(logp_n, old_n) > self.cap) & (advantage_n != 0)

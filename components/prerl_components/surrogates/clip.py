@@ -56,7 +56,7 @@ class Clip(Surrogate):
         self, logp_n: Tensor, old_n: Tensor, advantage_n: Tensor, tokens: Tokens, more: Mapping[Need, Tensor]
     ) -> Tensor:
         """[n] where the clip or the dual clip removes the gradient."""
-        from prerl_components.objectives.log_ratios import ratio
+        from prerl_components.ratios.log_ratios import ratio
 
         rho_n = ratio(logp_n, old_n)
         above = (advantage_n > 0) & (rho_n > 1 + self.clip_high)

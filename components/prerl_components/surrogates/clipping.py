@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from prerl_components.objectives.log_ratios import ratio
+from prerl_components.ratios.log_ratios import ratio
 
 
 def clipped_surrogate(

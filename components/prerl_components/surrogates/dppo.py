@@ -60,7 +60,7 @@ class Dppo(Surrogate):
         self, logp_n: Tensor, old_n: Tensor, advantage_n: Tensor, tokens: Tokens, more: Mapping[Need, Tensor]
     ) -> Tensor:
         """[n] −sg(M·min(ρ, C))·A·log π."""
-        from prerl_components.objectives.log_ratios import ratio
+        from prerl_components.ratios.log_ratios import ratio
 
         weight_n = ratio(logp_n, old_n).detach()
         if self.cap != "off":
@@ -72,7 +72,7 @@ class Dppo(Surrogate):
         self, logp_n: Tensor, old_n: Tensor, advantage_n: Tensor, tokens: Tokens, more: Mapping[Need, Tensor]
     ) -> Tensor:
         """[n] outside the trust region, or above the cap."""
-        from prerl_components.objectives.log_ratios import ratio
+        from prerl_components.ratios.log_ratios import ratio
 
         outside_n = self._outside(logp_n, old_n, advantage_n)
         if self.cap == "off":

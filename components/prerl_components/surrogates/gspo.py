@@ -41,7 +41,7 @@ class Gspo(Surrogate):
         self, logp_n: Tensor, old_n: Tensor, advantage_n: Tensor, tokens: Tokens, more: Mapping[Need, Tensor]
     ) -> Tensor:
         """[n] clipped losses, of one size within a response with one advantage."""
-        from prerl_components.corrections.levels import leveled_ratio
+        from prerl_components.ratios.levels import leveled_ratio
 
         sequence_n = leveled_ratio(logp_n, old_n, tokens, "geometric")
         token_n = sequence_n * (logp_n - logp_n.detach()).exp()
@@ -52,7 +52,7 @@ class Gspo(Surrogate):
         self, logp_n: Tensor, old_n: Tensor, advantage_n: Tensor, tokens: Tokens, more: Mapping[Need, Tensor]
     ) -> Tensor:
         """[n] where the response is clipped."""
-        from prerl_components.corrections.levels import leveled_ratio
+        from prerl_components.ratios.levels import leveled_ratio
 
         sequence_n = leveled_ratio(logp_n, old_n, tokens, "geometric")
         above = (advantage_n > 0) & (sequence_n > 1 + self.clip_high)

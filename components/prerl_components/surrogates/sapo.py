@@ -35,7 +35,7 @@ class Sapo(Surrogate):
         self, logp_n: Tensor, old_n: Tensor, advantage_n: Tensor, tokens: Tokens, more: Mapping[Need, Tensor]
     ) -> Tensor:
         """[n] gated losses."""
-        from prerl_components.objectives.log_ratios import ratio
+        from prerl_components.ratios.log_ratios import ratio
 
         tau_n = logp_n.new_full((), self.tau_positive).where(advantage_n > 0, self.tau_negative)
         return -(4.0 / tau_n) * (tau_n * (ratio(logp_n, old_n) - 1.0)).sigmoid() * advantage_n

@@ -46,7 +46,7 @@ class Topr(Surrogate):
         self, logp_n: Tensor, old_n: Tensor, advantage_n: Tensor, tokens: Tokens, more: Mapping[Need, Tensor]
     ) -> Tensor:
         """[n] tapered losses."""
-        from prerl_components.corrections.levels import leveled_ratio
+        from prerl_components.ratios.levels import leveled_ratio
 
         taper_n = leveled_ratio(logp_n, old_n, tokens, self.level).clamp(max=1.0)
         return -taper_n.masked_fill(advantage_n >= 0, 1.0) * advantage_n * logp_n
@@ -56,6 +56,6 @@ class Topr(Surrogate):
     ) -> Tensor:
         """[n] where A < 0 and the ratio is above 1 by more than rounding: before a batch's first update it is 1 up to the
         rounding of two forwards, which is no bound that acts."""
-        from prerl_components.corrections.levels import leveled_ratio
+        from prerl_components.ratios.levels import leveled_ratio
 
         return (advantage_n < 0) & (leveled_ratio(logp_n, old_n, tokens, self.level) > 1 + ROUNDING)

@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from prerl_components.objectives.log_ratios import ratio
+from prerl_components.ratios.log_ratios import ratio
 
 
 def reverse_kl_loss(logp_n: Tensor, old_logp_n: Tensor, teacher_logp_n: Tensor) -> Tensor:

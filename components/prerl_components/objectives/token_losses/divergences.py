@@ -5,7 +5,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from prerl_components.objectives.log_ratios import LOG_RATIO_LIMIT
+from prerl_components.ratios.log_ratios import LOG_RATIO_LIMIT
 
 
 def kl_estimate(logp_n: Tensor, reference_logp_n: Tensor, estimator: Literal["k3", "k1", "k2"]) -> Tensor:

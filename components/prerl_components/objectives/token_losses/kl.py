@@ -50,8 +50,8 @@ class Kl(SampledTokenLoss):
 
     def terms(self, logp: Mapping[Need, Tensor], advantage_n: Tensor, tokens: Tokens) -> Tensor:
         """[n] estimates, differentiated through log π."""
-        from prerl_components.objectives.log_ratios import ratio
         from prerl_components.objectives.token_losses.divergences import kl_estimate
+        from prerl_components.ratios.log_ratios import ratio
 
         estimate_n = kl_estimate(logp[_LOGP], logp[_REFERENCE], self.estimator)
         if self.gradient == "plain":

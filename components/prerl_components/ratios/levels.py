@@ -5,7 +5,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from prerl_components.objectives.log_ratios import log_ratio, ratio, sample_means, sample_sums
+from prerl_components.ratios.log_ratios import log_ratio, ratio, sample_means, sample_sums
 from prerl_spec.sdk import Tokens
 
 Level = Literal["token", "sequence", "geometric"]

@@ -1,0 +1,1 @@
+"""Ratios of probabilities from log-probabilities, of tokens and of whole responses, in torch."""
