@@ -61,7 +61,7 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
             "schedule_base",
             "settings",
         ),
-        ("component_state",),
+        ("author_code", "component_state"),
         ("local", "plugin_contract"),
     ),
     "prerl_spec.report": (("formatting",), ("tables",), ("drawing",), ("page",), ("terminal",)),

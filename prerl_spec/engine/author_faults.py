@@ -6,18 +6,14 @@ A failure of a built-in component propagates unchanged: there it is a bug of pre
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from inspect import findsource, getsourcefile
-from itertools import islice
-from traceback import walk_tb
-from typing import Any, NamedTuple
 
 import numpy as np
 
 from prerl_spec.errors import AuthorFault, PrerlError, RunFailed
 from prerl_spec.needs import Need
-from prerl_spec.registry.component import Component
+from prerl_spec.registry.author_code import CodePlace, authored_in, definition, frame_of_authors
 from prerl_spec.registry.entry_points import cause_of
-from prerl_spec.situations import OURS, no_memory_left
+from prerl_spec.situations import no_memory_left
 from prerl_spec.types import Array, Group, Step
 
 SHOWN_CAUSE = 400
@@ -39,12 +35,12 @@ def blames(component: object, method: str, *, name: str | None = None) -> Iterat
     except PrerlError:
         raise
     except Exception as error:  # an author's code may raise anything
-        authored = _of_authors(component)
+        authored = authored_in(component)
         if not authored or no_memory_left(error) is not None:
             raise
-        frame = _frame_of_authors(error, authored) or _definition(authored[0])
+        frame = frame_of_authors(error, authored) or definition(authored[0])
         raise AuthorFault(
-            f"the {_named(component, name)} failed in `{frame.function}` ({frame.file}:{frame.line}): "
+            f"the {_named(component, name)} failed in `{frame.function}` ({frame.where}): "
             f"{_shortened(cause_of(error))}",
             hint=f"{_what_to_do(error, method, frame)}; the step was not taken. `prerl-spec try FILE.py` and `plugin "
             "check` test a component against the laws of its kind; --traceback shows the whole traceback",
@@ -52,25 +48,32 @@ def blames(component: object, method: str, *, name: str | None = None) -> Iterat
 
 
 def require_finite(
-    component: object, method: str, values: Array, place: Callable[[int], str], *, name: str | None = None
+    component: object,
+    method: str,
+    values: Array,
+    place: Callable[[int], str],
+    *,
+    name: str | None = None,
+    is_gradient: bool = False,
 ) -> None:
-    """Raises RunFailed if one of the values that `method` gives is no finite number; `place` says in words what the value
-    at an index belongs to: `partial(token_place, step)` for [N], `partial(sample_place, step)` for [S]."""
+    """Raises RunFailed if one of the values that `method` gives, or of its gradient, is no finite number; `place` says in
+    words what the value at an index belongs to: `partial(token_place, step)` for [N], `partial(sample_place, step)` for
+    [S]."""
     bad = np.flatnonzero(~np.isfinite(values))
     if not len(bad):
         return
+    gives, must = ("as the gradient of", "have a finite gradient") if is_gradient else ("in", "return finite numbers")
     raise RunFailed(
-        f"the {_named(component, name)} gives {values[bad[0]]} in `{method}` for {place(int(bad[0]))}: {len(bad)} of "
+        f"the {_named(component, name)} gives {values[bad[0]]} {gives} `{method}` for {place(int(bad[0]))}: {len(bad)} of "
         f"{len(values)} values are not finite",
-        hint=f"`{method}` ({defined_at(component, method)}) must return finite numbers; nothing was applied, and the journal "
-        "holds the step's responses",
+        hint=f"`{method}` ({defined_at(component, method)}) must {must}; nothing was applied, and the journal holds the "
+        "step's responses",
     )
 
 
 def defined_at(component: object, method: str) -> str:
     """Where the method that a component runs is defined: "FILE:LINE"."""
-    place = _definition(getattr(type(component), method, type(component)))
-    return f"{place.file}:{place.line}"
+    return definition(getattr(type(component), method, type(component))).where
 
 
 def token_place(step: Step, token: int) -> str:
@@ -95,41 +98,7 @@ def _named(component: object, name: str | None) -> str:
     return f"{getattr(component, 'kind', 'component')} `{name or type(component).__name__}`"
 
 
-class _Place(NamedTuple):
-    function: str
-    file: str
-    line: int
-
-
-def _of_authors(component: object) -> list[type]:
-    """The classes in a component and its slots that are not ours, the component's own first."""
-    found = [cls for cls in type(component).__mro__ if _top(cls.__module__) not in OURS and issubclass(cls, Component)]
-    for value in vars(component).values() if isinstance(component, Component) else ():
-        for inner in value if isinstance(value, tuple) else (value,):
-            found += _of_authors(inner) if isinstance(inner, Component) else []
-    return found
-
-
-def _frame_of_authors(error: BaseException, authored: list[type]) -> _Place | None:
-    """Where the exception has passed the authors' packages last: below it, libraries that they have called. The first two
-    frames are those of `blames` and of its caller."""
-    packages = {_top(cls.__module__) for cls in authored}
-    found = None
-    for frame, line in islice(walk_tb(error.__traceback__), 2, None):
-        if _top(frame.f_globals.get("__name__", "")) in packages:
-            found = _Place(frame.f_code.co_qualname, frame.f_code.co_filename, line)
-    return found
-
-
-def _definition(cls: Any) -> _Place:
-    """A class or a method, where no frame of it is left: a method with another signature, a returned value."""
-    try:
-        return _Place(cls.__qualname__, getsourcefile(cls) or cls.__module__, findsource(cls)[1] + 1)
-    except (OSError, TypeError):  # defined without a file
-        return _Place(cls.__qualname__, cls.__module__, 1)
-
-
-def _what_to_do(error: Exception, method: str, frame: _Place) -> str:
+def _what_to_do(error: Exception, method: str, frame: CodePlace) -> str:
     need = error.args[0] if isinstance(error, KeyError) and error.args else None
     if isinstance(need, Need):
         declared = "needs()" if method in BY_TERMS else "reads()"
@@ -139,7 +108,3 @@ def _what_to_do(error: Exception, method: str, frame: _Place) -> str:
 
 def _shortened(cause: str) -> str:
     return cause if len(cause) <= SHOWN_CAUSE else f"{cause[:SHOWN_CAUSE]}…"
-
-
-def _top(module: str) -> str:
-    return module.partition(".")[0]

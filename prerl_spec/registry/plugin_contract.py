@@ -2,19 +2,28 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, get_args
+from functools import partial
+from typing import Any, cast, get_args
 
 from prerl_spec.codes import Code
-from prerl_spec.needs import Teacher
+from prerl_spec.errors import PrerlError
+from prerl_spec.needs import Teacher, View
+from prerl_spec.registry.author_code import authored_in, definition, frame_of_authors
 from prerl_spec.registry.component import Component, Conflict, Fact, Prerequisite, Wiring
 from prerl_spec.registry.component_state import initial_states
 from prerl_spec.registry.entry_points import OWN_DISTRIBUTION, PluginFault, cause_of, normalized
+from prerl_spec.registry.kinds.stateful import Stateful
 from prerl_spec.registry.nested_components import teachers_in
 
+STATELESS = ("surrogate", "correction", "ramp")
+"""Kinds in an objective's slots that are called without a batch: a state would never be seen."""
 
-def check_declared_types(component: Component, name: str, distribution: str) -> None:
-    """Calls once everything that the compiler will call. Raises PluginFault (E0305); errors of built-ins propagate."""
-    with blame_plugin(name, distribution):
+
+def check_declared_types(component: Component, name: str, distribution: str, view: View | None = None) -> None:
+    """Calls once everything that the compiler will call. Raises PluginFault (E0305); errors of built-ins propagate.
+
+    A surrogate is asked for what it needs in `view`, if one is given."""
+    with blame_plugin(name, distribution, component):
         for ports in (component.consumes, component.provides):
             _expect(ports, frozenset, str)
         _expect(component.prerequisites, tuple, Prerequisite)
@@ -24,6 +33,7 @@ def check_declared_types(component: Component, name: str, distribution: str) -> 
         for fact in get_args(Fact):
             setting = component.setting_behind(fact)
             assert isinstance(setting, str), f"setting_behind({fact!r}) returns {setting!r}, not a string"
+        _check_slot_kind(component, view)
         if component.kind == "objective":
             objective: Any = component
             assert not objective.uses_rollouts or objective.min_group >= 1, f"min_group is {objective.min_group}"
@@ -38,7 +48,7 @@ def check_declared_types(component: Component, name: str, distribution: str) -> 
 
 def conflicts(component: Component, wiring: Wiring, name: str, distribution: str) -> list[Conflict]:
     """The rules that the component finds broken. Raises PluginFault (E0305) if `check` fails; errors of built-ins propagate."""
-    with blame_plugin(name, distribution):
+    with blame_plugin(name, distribution, component):
         found = list(component.check(wiring))
         for conflict in found:
             assert isinstance(conflict, Conflict), f"check() returns {conflict!r}, not a Conflict"
@@ -47,20 +57,69 @@ def conflicts(component: Component, wiring: Wiring, name: str, distribution: str
 
 
 @contextmanager
-def blame_plugin(name: str, distribution: str) -> Iterator[None]:
-    """Turns any exception inside into a PluginFault (E0305), except for built-ins: there it is a bug of prerl-spec."""
-    if normalized(distribution) == OWN_DISTRIBUTION:
+def blame_plugin(name: str, distribution: str, component: object = None) -> Iterator[None]:
+    """Turns any exception inside into a PluginFault (E0305), with its cause and, of a component, the author's line.
+
+    A built-in component fails in the name of an author's that is in one of its slots; without one, it is a bug of
+    prerl-spec, and propagates.
+    """
+    authored = authored_in(component)
+    is_own = normalized(distribution) == OWN_DISTRIBUTION
+    if is_own and not authored:
         yield
         return
     try:
         yield
     except Exception as error:  # plugin code may raise anything
-        message = f"`{name}` of {distribution} breaks the component contract"
-        raise PluginFault(Code.PLUGIN_DECLARATION, message, help=f"cause: {cause_of(error)}") from error
+        message = f"`{authored[0].__name__}`" if is_own else f"`{name}` of {distribution}"
+        place = (frame_of_authors(error, authored) or definition(authored[0])) if authored else None
+        where = "" if place is None else f", in `{place.function}` ({place.where})"
+        raise PluginFault(
+            Code.PLUGIN_DECLARATION, f"{message} breaks the component contract", help=f"cause: {cause_of(error)}{where}"
+        ) from error
+
+
+@contextmanager
+def blame_author(component: object) -> Iterator[None]:
+    """`blame_plugin` where only the component is known, not its entry; errors that it raises on purpose propagate."""
+    try:
+        with blame_plugin(type(component).__name__, OWN_DISTRIBUTION, component):
+            yield
+    except PluginFault as fault:
+        if isinstance(fault.__cause__, PrerlError):
+            raise fault.__cause__ from None
+        raise
+
+
+def _check_slot_kind(component: Any, view: View | None) -> None:
+    """What the compiler, or the objective around it, reads of a component in an objective's slot."""
+    kind = component.kind
+    if kind == "advantage":
+        _expect_one_of(component, "per", ("sample", "token"))
+        _expect_one_of(component, "sign", ("both", "positive", "negative"))
+        assert component.min_group >= 1, f"min_group is {component.min_group}"
+    elif kind == "surrogate":
+        assert isinstance(component.uses_ratio, bool), f"uses_ratio is {component.uses_ratio!r}, not a bool"
+        if view is not None:
+            _expect(partial(component.needs, view), frozenset, tuple)
+    elif kind == "selection":
+        assert isinstance(component.in_denominator, bool), f"in_denominator is {component.in_denominator!r}, not a bool"
+    if kind in ("advantage", "selection"):
+        _expect(component.reads, frozenset, tuple)
+        assert all(n.of != "policy" for n in component.reads()), "reads() names a Need of the policy; `old` is known"
+    if kind in STATELESS:
+        has_state = isinstance(component, Stateful)
+        assert not has_state, f"a {kind} has no state; only objectives, advantages and selections can have a state"
+
+
+def _expect_one_of(component: Any, name: str, words: tuple[str, ...]) -> None:
+    value = getattr(component, name)
+    assert value in words, f"{name} is {value!r}, not one of {', '.join(words)}"
 
 
 def _expect(method: Callable[[], Any], container: type, item: type) -> None:
     returned = method()
     is_right = isinstance(returned, frozenset | tuple) and isinstance(returned, container)
     is_right = is_right and all(isinstance(one, item) for one in returned)
-    assert is_right, f"{method.__name__}() returns {returned!r}, not a {container.__name__} of {item.__name__}"
+    name = getattr(method, "__name__", None) or cast(Any, method).func.__name__
+    assert is_right, f"{name}() returns {returned!r}, not a {container.__name__} of {item.__name__}"

@@ -186,6 +186,16 @@ CASES = {
         "`terms` of the objective `PolicyGradient` depend on no log-probability with gradient",
         "remove .detach() or no_grad",
     ),
+    "a gradient that is not finite": (
+        *(SURROGATE, "(logp_n - logp_n.detach()).abs().sqrt() * advantage_n", 'surrogate = "local.mine"'),
+        "the surrogate `Mine` gives nan as the gradient of `loss` for prompt train[",
+        "`loss` (mine.py:DEF) must have a finite gradient",
+    ),
+    "an objective's gradient that is not finite": (
+        *(OBJECTIVE, "(logp[LOGP] - logp[LOGP].detach()).abs().sqrt()", ""),
+        "the objective `Mine` gives nan as the gradient of `terms` for prompt train[",
+        "`terms` (mine.py:DEF) must have a finite gradient",
+    ),
     "an exception in backward": (
         SURROGATE.replace("return @", "logp_n.register_hook(self._hook); return @")
         + "    def _hook(self, grad):\n        1 / 0\n",
@@ -298,6 +308,34 @@ def test_an_advantage_without_a_number_where_nothing_is_trained_poisons_nothing(
         found.credits[0].credit.__dict__.values(), whole.credits[0].credit.__dict__.values(), strict=True
     ):
         assert np.array_equal(mine, theirs)
+
+
+@pytest.mark.parametrize("off", ["positive", "negative"])
+def test_a_scored_sample_without_a_number_is_told_although_its_sign_is_not_trained(off: str) -> None:
+    step = made_step([[1.0, Outcome.TIMEOUT, 0.0]], lengths=[2, 3, 1])
+    signs: dict[str, Any] = {off: 0.0}
+    objective = PolicyGradient(advantage=Unearned(), **signs)
+    with pytest.raises(RunFailed, match=r"`Unearned` gives nan in `advantage` for prompt .*, attempt 2: 1 of 3"):
+        split_batch(step, objective, NoVectors(), 1)
+    per_token = PolicyGradient(advantage=UnearnedTokens(), **signs)
+    with pytest.raises(RunFailed, match=r"`UnearnedTokens` gives inf in `advantage` for .*attempt 0, token 1 \(id"):
+        split_batch(step, per_token, NoVectors(), 1)
+
+
+class Unearned(Advantage):
+    """The reward, and no number for the last sample."""
+
+    def advantage(self, batch: Batch) -> Array:
+        return np.append(batch.step.reward_S[:-1], np.nan)
+
+
+class UnearnedTokens(Advantage):
+    """No finite number for the second token of a response."""
+
+    per = "token"
+
+    def advantage(self, batch: Batch) -> Array:
+        return np.where(batch.step.tokens.position_N == 1, np.inf, 1.0)
 
 
 class NoVectors:

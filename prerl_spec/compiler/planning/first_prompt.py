@@ -6,6 +6,7 @@ from statistics import fmean
 from prerl_spec.compiler.plan import Example, ViewPlan
 from prerl_spec.needs import View
 from prerl_spec.registry.kinds.data import DataSet
+from prerl_spec.registry.plugin_contract import blame_author
 from prerl_spec.text import Codec, render
 from prerl_spec.types import Attempt, Prompt, Rendering
 
@@ -18,7 +19,8 @@ LOOKED_AT = 64
 def example_of(name: str, data: DataSet, codec: Codec, views: Iterable[View], *, documents: bool) -> Example:
     """Row 0 through tokenizer, template and every view; mean lengths over the first 64 rows.
 
-    Raises EnvironmentUnmet if a view has no prefix, SpecInvalid for a template that fails.
+    Raises EnvironmentUnmet if a view has no prefix, SpecInvalid for a template that fails, PluginFault for an author's
+    view that fails.
     """
     prompts = [render(data.row(i), i, name, data.rendering, codec) for i in range(min(LOOKED_AT, len(data)))]
     first, row = prompts[0], data.row(0)
@@ -42,7 +44,8 @@ def _mean_tokens(texts: Sequence[str], codec: Codec) -> float | None:
 
 
 def _view(view: View, prompt: Prompt, codec: Codec) -> ViewPlan:
-    ids = view.lay(prompt, UNANSWERED, codec).context
+    with blame_author(view):
+        ids = view.lay(prompt, UNANSWERED, codec).context
     return ViewPlan(view.name, ids, codec.decode(ids, skip_special=False))
 
 

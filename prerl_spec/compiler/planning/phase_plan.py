@@ -163,6 +163,8 @@ def _example(around: PlanContext, roles: PhaseRoles, counts: _Counts) -> Example
         return example_of(name, data, around.codec, views, documents=not roles.uses_rollouts)
     except EnvironmentUnmet as unmet:
         return Unknown(unmet.message)
+    except PluginFault as fault:
+        raise EnvironmentUnmet(f"{fault.code}: {fault.message}", hint=fault.help) from fault
 
 
 def _forwards(roles: PhaseRoles, counts: _Counts, example: Example | None) -> tuple[Forward, ...]:
@@ -192,7 +194,7 @@ def _watching(roles: PhaseRoles, counts: _Counts) -> list[tuple[Served[Probe], t
         probe, built = served.planned, _built(served)
         if isinstance(probe, UpdateProbe):
             try:
-                with blame_plugin(built.use, built.distribution):
+                with blame_plugin(built.use, built.distribution, probe):
                     found.append((served, tuple(probe.needs(roles.objective.planned, counts.attempts))))
             except PluginFault as fault:
                 raise EnvironmentUnmet(f"{fault.code}: {fault.message}", hint=fault.help) from fault

@@ -36,6 +36,7 @@ from prerl_spec.registry.component import Component
 from prerl_spec.registry.entry_points import PluginFault
 from prerl_spec.registry.plugin_contract import blame_plugin, check_declared_types
 from prerl_spec.registry.settings import Refusal, Setting, seen_as, settings_of, shown, validate
+from prerl_spec.views import Conditional
 
 
 class Check(Findings):
@@ -259,7 +260,7 @@ class Check(Findings):
         if component is None:
             return None, refusals
         assert isinstance(component, Component), f"{declared.component} is not a component"
-        check_declared_types(component, entry.name, entry.distribution)
+        check_declared_types(component, entry.name, entry.distribution, Conditional())
         return component, refusals
 
     def deprecated(self, declared: Declared) -> None:

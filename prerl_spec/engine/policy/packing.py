@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from prerl_spec.engine.author_faults import blames
 from prerl_spec.engine.processes.work_split import Division
 from prerl_spec.errors import RunFailed
 from prerl_spec.needs import Layout, View
@@ -48,7 +49,8 @@ class Pass:
 
 def _layout(view: View, prompt: Prompt, attempt: Attempt, codec: Codec) -> Layout:
     """The view's layout of an attempt. Raises RunFailed for an invalid layout, which is an error of the view."""
-    layout = view.lay(prompt, attempt, codec)
+    with blames(view, "lay"):
+        layout = view.lay(prompt, attempt, codec)
     fault = None
     if not layout.context:
         fault = "no context: nothing would predict the first response token"

@@ -21,7 +21,7 @@ from prerl_spec.engine.run.session import Session
 from prerl_spec.engine.training.metrics import probe, sampled_metrics, trained_metrics
 from prerl_spec.engine.training.trainer import Trained, Trainer
 from prerl_spec.engine.training.updater import Updater
-from prerl_spec.engine.training.watching import Watching
+from prerl_spec.engine.training.watching import Watching, finite_metrics
 from prerl_spec.registry.component_state import States, initial_states, states_after
 from prerl_spec.types import Step, StepRecord
 
@@ -119,7 +119,7 @@ class PhaseRunner:
             if step.step % named.component.every == 0:
                 # The engine's metrics take precedence over a probe's metric of the same name.
                 with blames(named.component, "measure", name=named.use):
-                    found = {k: float(v) for k, v in named.component.measure(step).items()}
+                    found = finite_metrics(named, "measure", named.component.measure(step))
                 metrics = {**found, **metrics}
         return metrics
 

@@ -139,7 +139,7 @@ def samples_to_score(needs: Iterable[Need], minibatches: Sequence[Minibatch]) ->
 
 
 def _credits(part: Objective, batch: Batch, updates: Sequence[Step]) -> Sequence[Credit]:
-    watched = Watched.of(part, Sizes(len(batch.step.samples), batch.step.tokens.num_tokens))
+    watched = Watched.of(part, Sizes.of(batch.step))
     with blames(part, "credit"):
         credits = list(watched.part.credits(batch, updates))
     if len(credits) != len(updates):

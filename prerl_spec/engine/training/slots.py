@@ -2,16 +2,17 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import wraps
+from functools import partial, wraps
 from typing import Any, NamedTuple, cast
 
 import numpy as np
 from torch import Tensor
 
-from prerl_spec.engine.author_faults import blames, defined_at
+from prerl_spec.engine.author_faults import blames, defined_at, require_finite, sample_place, token_place
 from prerl_spec.errors import RunFailed
 from prerl_spec.registry.component import Component
 from prerl_spec.registry.kinds.objective import Objective
+from prerl_spec.types import Array, Step
 
 
 class Sizes(NamedTuple):
@@ -19,6 +20,12 @@ class Sizes(NamedTuple):
 
     samples: int
     tokens: int
+    step: Step | None = None
+    """The batch itself, where credit is computed: a scored sample's advantage must be a number."""
+
+    @classmethod
+    def of(cls, step: Step) -> "Sizes":
+        return cls(len(step.samples), step.tokens.num_tokens, step)
 
 
 class Returned(NamedTuple):
@@ -111,6 +118,8 @@ def _require_usable(component: Component, method: str, value: Any, sizes: Sizes)
     if method == "advantage":
         per = cast(Any, component).per
         require_numbers(component, method, value, sizes.samples if per == "sample" else sizes.tokens, per)
+        if sizes.step is not None:
+            _require_earned(component, value, per, sizes.step)
     elif method == "keep":
         if not isinstance(value, np.ndarray) or value.dtype != np.bool_ or value.shape != (sizes.tokens,):
             raise _unusable(component, method, value, f"a numpy array of {sizes.tokens} bool, one for each token")
@@ -121,6 +130,17 @@ def _require_usable(component: Component, method: str, value: Any, sizes: Sizes)
         require_tensor(component, method, value, sizes.tokens)
     else:
         require_tensor(component, method, value, sizes.tokens, floating=False)
+
+
+def _require_earned(component: Component, value: Array, per: str, step: Step) -> None:
+    """Raises RunFailed for a scored sample without a number, trained or not: a choice of signs reads NaN as neither, and
+    would drop the sample without a word."""
+    scored_S = ~np.isnan(step.reward_S)
+    if per == "sample":
+        require_finite(component, "advantage", np.where(scored_S, value, 0.0), partial(sample_place, step))
+    else:
+        scored_N = scored_S[step.tokens.sample_N]
+        require_finite(component, "advantage", np.where(scored_N, value, 0.0), partial(token_place, step))
 
 
 def _unusable(component: object, method: str, value: Any, wanted: str, of: str = "") -> RunFailed:

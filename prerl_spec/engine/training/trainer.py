@@ -20,6 +20,7 @@ from prerl_spec.engine.policy.reference import Reference
 from prerl_spec.engine.policy.teachers import Teachers
 from prerl_spec.engine.processes.ranks import Ranks
 from prerl_spec.engine.processes.seeds import named_seed
+from prerl_spec.engine.training.gradient_faults import keep_gradients, require_finite_gradients
 from prerl_spec.engine.training.gradient_free_logprobs import GradientFree
 from prerl_spec.engine.training.measured import Measured
 from prerl_spec.engine.training.minibatch import Minibatch, credit_check, credit_measures, samples_to_score, split_batch
@@ -124,8 +125,10 @@ class Trainer:
                         parts = list(part_inputs(one, minibatch.credits, vectors, self.policy.device))
                         loss = self._loss(parts, minibatch.step, needs, vectors)
                         measured.add(minibatch.index, share, parts)
+                        keep_gradients(parts)
                         with blames(self.objective, "terms"):
                             torch.autograd.backward(loss)
+                        require_finite_gradients(parts, minibatch.step)
                         loss_of_share[share] += loss.detach().double()
                     done += 1
                     self.tick("train", done, num_passes)

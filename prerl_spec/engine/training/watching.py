@@ -1,13 +1,14 @@
 """The probes that look at a step's updates: each is called before the first and after the last of them."""
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from prerl_spec.compiler.graph import Named
-from prerl_spec.engine.author_faults import blames
+from prerl_spec.engine.author_faults import blames, defined_at
 from prerl_spec.engine.policy.batch_logprobs import batch_logprobs
 from prerl_spec.engine.training.gradient import gradient_of, require_models
 from prerl_spec.engine.training.gradient_free_logprobs import GradientFree
@@ -93,5 +94,19 @@ class Watching:
         metrics: dict[str, float] = {}
         for named, probe, state in self._begun:
             with blames(probe, "after", name=named.use):
-                metrics |= {name: float(value) for name, value in probe.after(self._site, state).items()}
+                metrics |= finite_metrics(named, "after", probe.after(self._site, state))
         return metrics
+
+
+def finite_metrics(named: Named[Probe], method: str, found: Mapping[str, Any]) -> dict[str, float]:
+    """What a probe's method has returned, as floats. Raises RunFailed with the probe and the metric for one that is not
+    finite: a record has no place for it, and a metric must not be gone without a word."""
+    metrics = {name: float(value) for name, value in found.items()}
+    for name, value in metrics.items():
+        if not math.isfinite(value):
+            raise RunFailed(
+                f"the probe `{named.use}` gives {name} = {value} in `{method}`",
+                hint=f"`{method}` ({defined_at(named.component, method)}) must return finite numbers, and leave out a metric "
+                "that has no value; the step was not taken",
+            )
+    return metrics

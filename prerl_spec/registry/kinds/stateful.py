@@ -10,7 +10,7 @@ from prerl_spec.types import StepRecord
 
 @runtime_checkable
 class Stateful(Protocol):
-    """An objective, or a component in one of its slots (an advantage), with a state: a pure fold, like a schedule.
+    """An objective, or an advantage or a selection in one of its slots, with a state: a pure fold, like a schedule.
 
     The state begins as `initial()` at its phase's start, is read as `batch.state` while the step's credit is computed, and
     becomes `after(...)` once the step has been trained. It holds finite numbers, or tuples of them, by name.

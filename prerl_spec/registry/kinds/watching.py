@@ -19,7 +19,8 @@ class Probe(Declared, Protocol):
     @property
     def every(self) -> int: ...
     def measure(self, step: Step) -> Mapping[str, float]:
-        """Metrics of a verified step, before it is trained on."""
+        """Metrics of a verified step, before it is trained on: finite numbers. One without a value is left out: a metric
+        that is not finite ends the step with exit 5."""
         ...
 
 
@@ -100,7 +101,7 @@ class UpdateProbe(Probe, Protocol):
         ...
 
     def after(self, site: ProbeSite, state: Any) -> Mapping[str, float]:
-        """Metrics, called after the step's last update; the site then answers for the new weights."""
+        """Metrics, finite numbers, called after the step's last update; the site then answers for the new weights."""
         ...
 
 
