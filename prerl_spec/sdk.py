@@ -25,6 +25,7 @@ from prerl_spec.registry.kinds.evaluator import EvaluationSite
 from prerl_spec.registry.kinds.judging import Verifier
 from prerl_spec.registry.kinds.model import AdaptedWeight, AttachedAdapter, LoadedModel, ModelSite, padded_embeddings
 from prerl_spec.registry.kinds.objective import Objective
+from prerl_spec.registry.kinds.objective_parts import Sign
 from prerl_spec.registry.kinds.sampler import OpenSampler, PolicyAccess, SamplerSite, ServedModel, ServerProcess
 from prerl_spec.registry.kinds.stateful import Stateful
 from prerl_spec.registry.kinds.watching import GradientView, ProbeNeed, ProbeSite, UpdateProbe
@@ -132,6 +133,7 @@ __all__ = [
     "Selection",
     "ServedModel",
     "ServerProcess",
+    "Sign",
     "Slot",
     "SpecInvalid",
     "SpecPath",

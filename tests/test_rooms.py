@@ -15,8 +15,9 @@ GRAPH = SOURCES.graph()
 
 ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
     "prerl_components.objectives": (
-        ("aggregation", "centring", "nothing", "wiring_rules"),
+        ("aggregation", "centring", "nothing"),
         ("point",),
+        ("wiring_rules",),
         ("gradient_objective", "token_losses"),
         ("policy_gradient", "presets", "weighted_sum"),
     ),

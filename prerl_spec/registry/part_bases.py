@@ -77,6 +77,8 @@ class Surrogate(Component):
     unbounded: ClassVar[tuple[objective_parts.Factor, objective_parts.Factor] | None] = None
     ratio_settings: ClassVar[tuple[str, ...]] = ()
     """Settings that act only where ρ differs from 1."""
+    settings_by_sign: ClassVar[Mapping[objective_parts.Sign, tuple[str, ...]]] = {}
+    """Settings that act only on samples with a positive advantage, or only on those with a negative one."""
 
     def check(self, wiring: Wiring) -> Iterable[Conflict]:
         yield from ratio_settings_without_effect(wiring, self.ratio_settings)

@@ -102,6 +102,10 @@ def _check_slot_kind(component: Any, view: View | None) -> None:
         assert isinstance(component.uses_ratio, bool), f"uses_ratio is {component.uses_ratio!r}, not a bool"
         if view is not None:
             _expect(partial(component.needs, view), frozenset, tuple)
+        by_sign = getattr(component, "settings_by_sign", {})
+        named = {*getattr(component, "ratio_settings", ()), *(name for names in by_sign.values() for name in names)}
+        unknown = named - type(component).model_fields.keys()
+        assert not unknown, f"ratio_settings or settings_by_sign name no settings: {', '.join(sorted(unknown))}"
     elif kind == "selection":
         assert isinstance(component.in_denominator, bool), f"in_denominator is {component.in_denominator!r}, not a bool"
     if kind in ("advantage", "selection"):

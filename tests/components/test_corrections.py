@@ -13,7 +13,7 @@ from prerl_components.corrections.truncate import Truncate
 from torch import Tensor
 from torch.testing import assert_close
 
-from prerl_spec.sdk import Correction, Tokens
+from prerl_spec.sdk import Correction, Tokens, Wiring
 from prerl_spec.testing.laws import check_correction
 from prerl_spec.testing.steps import made_step
 
@@ -89,5 +89,8 @@ def test_every_setting_obeys_the_laws(correction: Correction) -> None:
 
 
 def test_a_band_without_an_inside_is_refused() -> None:
-    with pytest.raises(ValueError, match="every weight would be 0"):
-        Band(low=2.0, high=2.0)
+    """At the bounds that are written: `check` has their places, a validator of the model has none."""
+    (conflict,) = Band(low=2.0, high=2.0).check(Wiring(written=frozenset({"low"})))
+    assert (conflict.code, [p.setting for p in conflict.places]) == ("E0701", ["low", "high"])
+    assert "every weight would be 0" in conflict.message
+    assert list(Band(low=2.0, high=2.1).check(Wiring(written=frozenset()))) == []

@@ -9,7 +9,7 @@ from prerl_components.selections.cov_mask import CovMask
 from prerl_components.selections.lots import lots
 from prerl_components.selections.top_entropy import TopEntropy
 
-from prerl_spec.sdk import Array, Batch, Conditional, Need, Outcome, Selection, Step
+from prerl_spec.sdk import Array, Batch, Conditional, Need, Outcome, Selection, Step, Wiring
 from prerl_spec.testing.laws import check_objective, check_selection
 from prerl_spec.testing.steps import made_step
 
@@ -107,8 +107,10 @@ def test_lots_are_a_function_of_the_step_and_even() -> None:
 
 
 def test_covariances_without_an_inside_are_refused() -> None:
-    with pytest.raises(ValueError, match="no token would be dropped"):
-        CovMask(low=5.0, high=1.0)
+    (conflict,) = CovMask(low=5.0, high=1.0).check(Wiring(written=frozenset({"low"})))
+    assert (conflict.code, [p.setting for p in conflict.places]) == ("E0701", ["low", "high"])
+    assert "no token would be dropped" in conflict.message
+    assert list(CovMask().check(Wiring(written=frozenset()))) == []
 
 
 def test_an_unscored_response_reaches_no_selection() -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, ClassVar, Self
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, ClassVar
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from prerl_components.corrections.leveled import LeveledCorrection
-from prerl_spec.sdk import Tokens
+from prerl_spec.sdk import Code, Conflict, Place, Tokens, Wiring
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,11 +28,14 @@ class Band(LeveledCorrection):
     low: float = Field(0.5, ge=0, description="α: weights below it become 0")
     high: float = Field(5.0, gt=0, description="β: weights above it become 0")
 
-    @model_validator(mode="after")
-    def _some_weight_is_inside(self) -> Self:
+    def check(self, wiring: Wiring) -> Iterable[Conflict]:
         if self.low >= self.high:
-            raise ValueError(f"low = {self.low:g} is not below high = {self.high:g}: every weight would be 0")
-        return self
+            yield Conflict(
+                Code.CONTRADICTION,
+                f"low = {self.low:g} is not below high = {self.high:g}: every weight would be 0",
+                (Place("self", "low"), Place("self", "high")),
+                help="write a low below high",
+            )
 
     def weight(self, trainer_n: Tensor, sampler_n: Tensor, advantage_n: Tensor, tokens: Tokens) -> Tensor:
         """[n] w inside the band, else 0."""

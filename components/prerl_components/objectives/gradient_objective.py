@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from prerl_components.objectives.point import Point
+from prerl_components.objectives.wiring_rules import sign_settings_without_effect
 from prerl_spec.sdk import (
     Array,
     Batch,
+    Component,
     Conflict,
     Credit,
     Need,
@@ -53,6 +55,10 @@ class GradientObjective(OnePartObjective):
 
     def check(self, wiring: Wiring) -> Iterable[Conflict]:
         yield from ratio_settings_without_effect(wiring, self.ratio_settings)
+        own = wiring.written & type(self).model_fields.keys()
+        slot: Any = getattr(self, "surrogate", None)
+        place, written = ("surrogate", frozenset(slot.model_fields_set)) if isinstance(slot, Component) else ("", own)
+        yield from sign_settings_without_effect(self.point(), wiring, own, written, place)
 
     def needs(self) -> frozenset[Need]:
         return self.point().needs()

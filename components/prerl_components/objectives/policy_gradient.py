@@ -79,9 +79,10 @@ class PolicyGradient(GradientObjective):
                 help="set one of them above 0",
             )
         yield from self._signs(wiring)
+        yield from self._equal_selections()
 
     def _signs(self, wiring: Wiring) -> Iterable[Conflict]:
-        """Parts that the choice of signs leaves without effect, or without a sample."""
+        """An advantage whose only sign is not trained."""
         parts: Any = self
         only = "negative" if self.positive == 0 else "positive" if self.negative == 0 else None
         if only is None or (self.positive == 0 and self.negative == 0):
@@ -94,12 +95,14 @@ class PolicyGradient(GradientObjective):
                 (Place("self", "advantage"), Place("self", off)),
                 help=f"set {off} above 0, or use an advantage of both signs",
             )
-        idle = {"negative": ("clip_high",), "positive": ("clip_low", "dual_clip")}[only]
-        for setting in idle if wiring.updates_per_batch > 1 and isinstance(self.surrogate, Clip) else ():
-            if setting in self.surrogate.model_fields_set:
+
+    def _equal_selections(self) -> Iterable[Conflict]:
+        """A token that one keeps, its twin keeps."""
+        for number, selection in enumerate(self.selection):
+            if selection in self.selection[:number]:
                 yield Conflict(
                     Code.NO_EFFECT,
-                    f"`{setting}` has no effect: only samples with {only} advantage are trained",
-                    (Place("self", f"surrogate.{setting}"),),
-                    help=f"remove {setting}",
+                    "this selection stands here twice, with equal settings",
+                    (Place("self", f"selection[{number}].use"),),
+                    help="remove it",
                 )

@@ -4,15 +4,15 @@ KL-Cov, its sibling, is not a selection: it adds β·|log π − log π_old| to 
 """
 
 import math
-from collections.abc import Mapping
-from typing import ClassVar, Self
+from collections.abc import Iterable, Mapping
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from prerl_components.selections.lots import lots
-from prerl_spec.sdk import Array, Batch, Conditional, Need, Selection
+from prerl_spec.sdk import Array, Batch, Code, Conditional, Conflict, Need, Place, Selection, Wiring
 
 _OLD = Need(Conditional(), "old")
 
@@ -41,11 +41,14 @@ class CovMask(Selection):
     low: float = Field(1.0, description="least covariance of a token that may be dropped")
     high: float = Field(5.0, description="largest covariance of a token that may be dropped")
 
-    @model_validator(mode="after")
-    def _some_covariance_is_inside(self) -> Self:
+    def check(self, wiring: Wiring) -> Iterable[Conflict]:
         if self.low >= self.high:
-            raise ValueError(f"low = {self.low:g} is not below high = {self.high:g}: no token would be dropped")
-        return self
+            yield Conflict(
+                Code.CONTRADICTION,
+                f"low = {self.low:g} is not below high = {self.high:g}: no token would be dropped",
+                (Place("self", "low"), Place("self", "high")),
+                help="write a low below high",
+            )
 
     def reads(self) -> frozenset[Need]:
         return frozenset({_OLD})

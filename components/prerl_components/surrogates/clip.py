@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from prerl_spec.sdk import Need, Surrogate, Tokens
+from prerl_spec.sdk import Need, Sign, Surrogate, Tokens
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -29,6 +29,10 @@ class Clip(Surrogate):
     }
     unlike: ClassVar[Mapping[str, str]] = {"dual_clip": "dual_clip is off, as in TRL; verl's is always on, at 3"}
     ratio_settings: ClassVar[tuple[str, ...]] = ("clip_low", "clip_high", "dual_clip")
+    settings_by_sign: ClassVar[Mapping[Sign, tuple[str, ...]]] = {
+        "positive": ("clip_high",),
+        "negative": ("clip_low", "dual_clip"),
+    }
     unbounded = ("ratio", "ratio")
 
     clip_low: float = Field(0.2, ge=0, description="PPO lower clip ε₋: for A < 0, ratios below 1 − ε₋ get no gradient")

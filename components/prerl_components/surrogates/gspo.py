@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
-from prerl_spec.sdk import Need, Surrogate, Tokens
+from prerl_spec.sdk import Need, Sign, Surrogate, Tokens
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -31,6 +31,7 @@ class Gspo(Surrogate):
         "clip_high": "clip_high is the paper's 4e-4: TRL and verl have 0.2 unless set, which hardly ever acts on s",
     }
     ratio_settings: ClassVar[tuple[str, ...]] = ("clip_low", "clip_high")
+    settings_by_sign: ClassVar[Mapping[Sign, tuple[str, ...]]] = {"positive": ("clip_high",), "negative": ("clip_low",)}
     gradient = "exact"
     unbounded = ("geometric", "geometric")
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
-from prerl_spec.sdk import Need, Surrogate, Tokens
+from prerl_spec.sdk import Need, Sign, Surrogate, Tokens
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -27,6 +27,10 @@ class Sapo(Surrogate):
         "verl": 'loss_mode "sapo": tau_pos 1.0, tau_neg 1.05, always a sequence mean',
     }
     ratio_settings: ClassVar[tuple[str, ...]] = ("tau_positive", "tau_negative")
+    settings_by_sign: ClassVar[Mapping[Sign, tuple[str, ...]]] = {
+        "positive": ("tau_positive",),
+        "negative": ("tau_negative",),
+    }
 
     tau_positive: float = Field(1.0, gt=0, description="τ₊: for A > 0, how sharply the gradient fades away from ρ = 1")
     tau_negative: float = Field(1.05, gt=0, description="τ₋: for A < 0, how sharply the gradient fades away from ρ = 1")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from prerl_spec.sdk import Need, Surrogate, Tokens
+from prerl_spec.sdk import Need, Sign, Surrogate, Tokens
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -34,6 +34,7 @@ class Topr(Surrogate):
         "level": "the ratio is the whole response's, as in the paper: Trinity-RFT's is each token's",
     }
     ratio_settings: ClassVar[tuple[str, ...]] = ("level",)
+    settings_by_sign: ClassVar[Mapping[Sign, tuple[str, ...]]] = {"negative": ("level",)}
     gradient = "stopped"
 
     level: Literal["sequence", "geometric", "token"] = Field(

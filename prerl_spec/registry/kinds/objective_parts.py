@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 Factor = Literal["one", "ratio", "sequence", "geometric"]
 """What multiplies −A ∇log π: 1, ρ of the token, the product of ρ over its response, or the T-th root of that."""
 
+Sign = Literal["positive", "negative"]
+"""Of an advantage that is not 0."""
+
 
 class Advantage(Declared, Protocol):
     """Turns the rewards of a step into advantages, once, before the step is split into updates."""

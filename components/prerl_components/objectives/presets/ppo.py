@@ -1,6 +1,6 @@
 """Presets on PPO's clipped surrogate without a critic, whose advantage does not compare the attempts of a group."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import ClassVar
 
 from pydantic import Field
@@ -8,8 +8,7 @@ from pydantic import Field
 from prerl_components.advantages.batch_whitened import BatchWhitened
 from prerl_components.advantages.reward import Reward as RewardAdvantage
 from prerl_components.objectives.presets.flat import ClippedPreset
-from prerl_components.objectives.wiring_rules import settings_that_cannot_act
-from prerl_spec.sdk import Advantage, Conflict, Wiring
+from prerl_spec.sdk import Advantage
 
 
 class PpoClip(ClippedPreset):
@@ -24,14 +23,6 @@ class PpoClip(ClippedPreset):
 
     def advantage_part(self) -> Advantage:
         return RewardAdvantage()
-
-    def check(self, wiring: Wiring) -> Iterable[Conflict]:
-        """A verifier's score is never negative; reward terms can be."""
-        yield from super().check(wiring)
-        if wiring.updates_per_batch > 1 and not wiring.has_rewards:
-            why = "it bounds samples with negative advantage, and no reward is negative"
-            instead = "use an objective with a baseline"
-            yield from settings_that_cannot_act(wiring, ("clip_low", "dual_clip"), why, instead)
 
 
 class ReinforcePp(ClippedPreset):

@@ -14,7 +14,6 @@ from prerl_components.advantages.group_mean import GroupMean
 from prerl_components.advantages.minus_one import MinusOne
 from prerl_components.objectives.point import Point
 from prerl_components.objectives.presets.flat import ClippedPreset
-from prerl_components.objectives.wiring_rules import settings_of_the_other_sign
 from prerl_spec.sdk import Advantage, Code, Conflict, Marginal, Place, Wiring
 
 PAPER = "arXiv:2604.14142"
@@ -64,10 +63,6 @@ class MarginalObjective(ClippedPreset):
         if fact == "min_group":
             return "advantage" if self.advantage == "group_mean" else "center"
         return super().setting_behind(fact)
-
-    def check(self, wiring: Wiring) -> Iterable[Conflict]:
-        yield from super().check(wiring)
-        yield from settings_of_the_other_sign(wiring, self.selects if self.center == "none" else "both")
 
 
 class MarginalPg(MarginalObjective):
