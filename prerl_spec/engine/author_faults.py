@@ -12,7 +12,7 @@ import numpy as np
 from prerl_spec.errors import AuthorFault, PrerlError, RunFailed
 from prerl_spec.needs import Need
 from prerl_spec.registry.author_code import CodePlace, authored_in, definition, frame_of_authors
-from prerl_spec.registry.entry_points import cause_of
+from prerl_spec.registry.entry_points import cause_of, name_of
 from prerl_spec.situations import no_memory_left
 from prerl_spec.types import Array, Group, Step
 
@@ -94,8 +94,13 @@ def attempt_place(group: Group, attempt: int) -> str:
     return f"prompt {group.prompt.data}[{group.prompt.row}], attempt {attempt}"
 
 
+def shown_name(component: object) -> str:
+    """What the spec calls an author's component; a class's own name where that is not known."""
+    return name_of(type(component)) or type(component).__name__
+
+
 def _named(component: object, name: str | None) -> str:
-    return f"{getattr(component, 'kind', 'component')} `{name or type(component).__name__}`"
+    return f"{getattr(component, 'kind', 'component')} `{name or shown_name(component)}`"
 
 
 def _what_to_do(error: Exception, method: str, frame: CodePlace) -> str:

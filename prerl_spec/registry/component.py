@@ -195,7 +195,10 @@ class Component(BaseModel):
         return self
 
     def expansion(self) -> Mapping[str, str]:
-        """What its settings stand for, beyond what they say: shown by plan, diff and `components show`, in no digest."""
+        """What its settings stand for, beyond what they say: shown by plan, diff and `components show`, in no digest.
+
+        Where a plan knows the spec, an entry named like one of its slots is shown as the component in that slot.
+        """
         return {}
 
     def settings(self) -> dict[str, Any]:

@@ -156,7 +156,20 @@ def load(entry: Entry) -> "type[Component]":
         # A plugin's module may raise anything; the author of the spec needs its cause, not our traceback.
         message = f"`{entry.name}` of {entry.distribution} cannot be imported"
         raise PluginFault(Code.PLUGIN_IMPORT_FAILED, message, help=f"cause: {cause_of(error)}") from error
-    return _checked_declaration(entry, found)
+    component = _checked_declaration(entry, found)
+    if not entry.is_own:
+        _NAMES.setdefault(component, set()).add(entry.name)
+    return component
+
+
+def name_of(cls: type) -> str | None:
+    """The name by which a spec knows an author's class: of what has been loaded under one name in this process."""
+    names = _NAMES.get(cls, ())
+    return next(iter(names)) if len(names) == 1 else None
+
+
+_NAMES: dict[type, set[str]] = {}
+"""An author's class -> the names of its entries. For messages only: a component does not know what it is called."""
 
 
 def cause_of(error: BaseException) -> str:

@@ -11,7 +11,7 @@ from prerl_spec.needs import Teacher, View
 from prerl_spec.registry.author_code import authored_in, definition, frame_of_authors
 from prerl_spec.registry.component import Component, Conflict, Fact, Prerequisite, Wiring
 from prerl_spec.registry.component_state import initial_states
-from prerl_spec.registry.entry_points import OWN_DISTRIBUTION, PluginFault, cause_of, normalized
+from prerl_spec.registry.entry_points import OWN_DISTRIBUTION, PluginFault, cause_of, name_of, normalized
 from prerl_spec.registry.kinds.stateful import Stateful
 from prerl_spec.registry.nested_components import teachers_in
 
@@ -71,7 +71,7 @@ def blame_plugin(name: str, distribution: str, component: object = None) -> Iter
     try:
         yield
     except Exception as error:  # plugin code may raise anything
-        message = f"`{authored[0].__name__}`" if is_own else f"`{name}` of {distribution}"
+        message = f"`{name_of(authored[0]) or authored[0].__name__}`" if is_own else f"`{name}` of {distribution}"
         place = (frame_of_authors(error, authored) or definition(authored[0])) if authored else None
         where = "" if place is None else f", in `{place.function}` ({place.where})"
         raise PluginFault(

@@ -125,33 +125,33 @@ class Mine(OnePartObjective):
 CASES = {
     "an exception in an advantage": (
         *(ADVANTAGE, "batch.step.reward_S / batch.nothing", 'advantage = "local.mine"'),
-        "the advantage `Mine` failed in `Mine.advantage` (mine.py:BODY): AttributeError: 'Batch' object has no",
+        "the advantage `local.mine` failed in `Mine.advantage` (mine.py:BODY): AttributeError: 'Batch' object has no",
         "fix `Mine.advantage`",
     ),
     "an advantage reads what it does not name": (
         *(ADVANTAGE, "batch.known[OLD]", 'advantage = "local.mine"'),
-        "the advantage `Mine` failed in `Mine.advantage` (mine.py:BODY): KeyError",
+        "the advantage `local.mine` failed in `Mine.advantage` (mine.py:BODY): KeyError",
         "add the `old` vector of the view `conditional` to its `reads()`",
     ),
     "an advantage is not finite": (
         *(ADVANTAGE, "np.where(np.arange(4) == 2, np.nan, 1.0)", 'advantage = "local.mine"'),
-        "the advantage `Mine` gives nan in `advantage` for prompt train[",
+        "the advantage `local.mine` gives nan in `advantage` for prompt train[",
         "`advantage` (mine.py:DEF) must return finite numbers",
     ),
     "an advantage of another shape": (
         *(ADVANTAGE, "np.ones(3)", 'advantage = "local.mine"'),
-        "the advantage `Mine` returned ndarray of shape (3,) and dtype float64 from `advantage`, not a numpy array of 4 "
+        "the advantage `local.mine` returned ndarray of shape (3,) and dtype float64 from `advantage`, not a numpy array of 4 "
         "numbers, one for each sample",
         "fix `advantage` (mine.py:DEF)",
     ),
     "an advantage of another type": (
         *(ADVANTAGE, "torch.ones(4)", 'advantage = "local.mine"'),
-        "the advantage `Mine` returned Tensor of shape (4,) and dtype torch.float32 from `advantage`, not a numpy array",
+        "the advantage `local.mine` returned Tensor of shape (4,) and dtype torch.float32 from `advantage`, not a numpy array",
         "fix `advantage` (mine.py:DEF)",
     ),
     "an advantage of complex numbers": (
         *(ADVANTAGE, "np.ones(4) * 1j", 'advantage = "local.mine"'),
-        "the advantage `Mine` returned ndarray of shape (4,) and dtype complex128 from `advantage`",
+        "the advantage `local.mine` returned ndarray of shape (4,) and dtype complex128 from `advantage`",
         "fix `advantage` (mine.py:DEF)",
     ),
     "an exception in a state's beginning": (
@@ -163,22 +163,22 @@ CASES = {
     ),
     "a selection of another type": (
         *(SELECTION, "advantage_N", 'selection = ["local.mine"]'),
-        "the selection `Mine` returned ndarray of shape (",
+        "the selection `local.mine` returned ndarray of shape (",
         "fix `keep` (mine.py:DEF)",
     ),
     "an exception in a surrogate": (
         *(SURROGATE, "-advantage_n * logp_n.reshape(-1, 1000)", 'surrogate = "local.mine"'),
-        "the surrogate `Mine` failed in `Mine.loss` (mine.py:BODY): RuntimeError: shape '[-1, 1000]' is invalid",
+        "the surrogate `local.mine` failed in `Mine.loss` (mine.py:BODY): RuntimeError: shape '[-1, 1000]' is invalid",
         "fix `Mine.loss`",
     ),
     "a surrogate reads what it does not name": (
         *(SURROGATE, "more[Need(Conditional(), 'reference')]", 'surrogate = "local.mine"'),
-        "the surrogate `Mine` failed in `Mine.loss` (mine.py:BODY): KeyError",
+        "the surrogate `local.mine` failed in `Mine.loss` (mine.py:BODY): KeyError",
         "add the `reference` vector of the view `conditional` to its `needs()`",
     ),
     "a surrogate is not finite": (
         *(SURROGATE, "(logp_n - old_n).log()", 'surrogate = "local.mine"'),
-        "the surrogate `Mine` gives -inf in `loss` for prompt train[",
+        "the surrogate `local.mine` gives -inf in `loss` for prompt train[",
         "`loss` (mine.py:DEF) must return finite numbers",
     ),
     "a surrogate without gradient": (
@@ -188,12 +188,12 @@ CASES = {
     ),
     "a gradient that is not finite": (
         *(SURROGATE, "(logp_n - logp_n.detach()).abs().sqrt() * advantage_n", 'surrogate = "local.mine"'),
-        "the surrogate `Mine` gives nan as the gradient of `loss` for prompt train[",
+        "the surrogate `local.mine` gives nan as the gradient of `loss` for prompt train[",
         "`loss` (mine.py:DEF) must have a finite gradient",
     ),
     "an objective's gradient that is not finite": (
         *(OBJECTIVE, "(logp[LOGP] - logp[LOGP].detach()).abs().sqrt()", ""),
-        "the objective `Mine` gives nan as the gradient of `terms` for prompt train[",
+        "the objective `local.mine` gives nan as the gradient of `terms` for prompt train[",
         "`terms` (mine.py:DEF) must have a finite gradient",
     ),
     "an exception in backward": (
@@ -205,32 +205,32 @@ CASES = {
     ),
     "a correction of another shape": (
         *(CORRECTION, "torch.ones(())", 'correction = "local.mine"'),
-        "the correction `Mine` returned Tensor of shape () and dtype torch.float32 from `weight`",
+        "the correction `local.mine` returned Tensor of shape () and dtype torch.float32 from `weight`",
         "fix `weight` (mine.py:DEF)",
     ),
     "a ramp below zero": (
         *(RAMP, "-0.5", 'coefficient = { use = "local.mine" }'),
-        "the ramp `Mine` returned float -0.5 from `at`, not a finite number, at least 0",
+        "the ramp `local.mine` returned float -0.5 from `at`, not a finite number, at least 0",
         "fix `at` (mine.py:DEF)",
     ),
     "an exception in an objective": (
         *(OBJECTIVE, "self.nothing", ""),
-        "the objective `Mine` failed in `Mine.terms` (mine.py:BODY): AttributeError",
+        "the objective `local.mine` failed in `Mine.terms` (mine.py:BODY): AttributeError",
         "fix `Mine.terms`",
     ),
     "an objective reads what it does not name": (
         *(OBJECTIVE, "logp[LOGP] - logp[OLD]", ""),
-        "the objective `Mine` failed in `Mine.terms` (mine.py:BODY): KeyError",
+        "the objective `local.mine` failed in `Mine.terms` (mine.py:BODY): KeyError",
         "add the `old` vector of the view `conditional` to its `needs()`",
     ),
     "an objective's terms are not finite": (
         *(OBJECTIVE, "torch.where(torch.arange(len(tokens.id_N)) == 1, torch.nan, logp[LOGP])", ""),
-        "the objective `Mine` gives nan in `terms` for prompt train[",
+        "the objective `local.mine` gives nan in `terms` for prompt train[",
         "`terms` (mine.py:DEF) must return finite numbers",
     ),
     "an objective that sums": (
         *(OBJECTIVE, "logp[LOGP].sum()", ""),
-        "the objective `Mine` returned Tensor of shape () and dtype torch.float32 from `terms`",
+        "the objective `local.mine` returned Tensor of shape () and dtype torch.float32 from `terms`",
         "fix `terms` (mine.py:DEF)",
     ),
 }

@@ -122,8 +122,12 @@ def test_every_command_refuses_it_at_its_place_and_nobody_calls_it_our_bug(
 
 
 LAYING = {
-    "a prompt": ("prompt.nothing", 3, "E0305: `Mine` breaks the component contract"),
-    "a response": ("Layout((1,), attempt.segments) if not attempt.segments else 1 / 0", 5, "the view `Mine` failed in"),
+    "a prompt": ("prompt.nothing", 3, "E0305: `local.mine` breaks the component contract"),
+    "a response": (
+        "Layout((1,), attempt.segments) if not attempt.segments else 1 / 0",
+        5,
+        "the view `local.mine` failed in",
+    ),
 }
 
 

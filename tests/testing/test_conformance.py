@@ -163,7 +163,7 @@ def test_a_hook_with_other_parameters_is_found(site: Path) -> None:
         ("next(iter(site.trainer.policy.parameters()))[1].data.add_(1.0)", "return {}", "before() changes the weights"),
         ("__import__('torch').rand(1)", "return {}", "before() draws from the global random generator"),
         ("site.gradient(site.objective)", "return {'Norm': 1.0}", "a lower-case word"),
-        ("pass", "return {'seen': float('nan')}", "metric seen is nan"),
+        ("pass", "return {'seen': float('nan')}", "seen = nan in `after`"),
     ],
 )
 def test_a_probe_that_does_more_than_look_is_found(site: Path, before: str, after: str, law: str) -> None:

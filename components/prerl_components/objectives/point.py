@@ -197,7 +197,7 @@ class _Earned(NamedTuple):
 
 
 def _named(part: Any) -> str:
-    """A part as a spec would name it, with its settings."""
+    """A built-in part as a spec would name it, with its settings; a plan has the names of a spec's own parts."""
     name = re.sub(r"(?<!^)(?=[A-Z])", "_", type(part).__name__).lower()
     settings = ", ".join(f"{key} = {json.dumps(value)}" for key, value in part.settings().items())
     return f"{name} ({settings})" if settings else name

@@ -3,6 +3,7 @@
 A secret is stored as its reference, `${secret:NAME}`; a literal value is masked.
 """
 
+import json
 from pathlib import Path
 
 from prerl_spec.compiler.content_hash import fingerprint, paths_in
@@ -36,7 +37,7 @@ def written_out(built: Built) -> ComponentPlan:
             slot: tuple(written_out(b) for b in inner) if isinstance(inner, tuple) else written_out(inner)
             for slot, inner in built.slots.items()
         },
-        expansion=dict(built.component.expansion()),
+        expansion=_expansion(built),
         ratio_settings=tuple(getattr(built.component, "ratio_settings", ())),
         unlike={setting: words for setting, words in built.component.unlike.items() if setting not in built.written},
         handed_on=tuple(key for key, setting in settings.items() if setting.handed_on),
@@ -46,3 +47,18 @@ def written_out(built: Built) -> ComponentPlan:
             if setting.is_path and values.get(key)
         },
     )
+
+
+def _expansion(built: Built) -> dict[str, str]:
+    """What the settings stand for; a part that the spec, or a slot's default, names is called by that name, which the
+    component itself cannot know."""
+    parts = {
+        slot: " and ".join(map(_in_words, inner if isinstance(inner, tuple) else (inner,)))
+        for slot, inner in built.slots.items()
+    }
+    return {name: parts.get(name) or words for name, words in built.component.expansion().items()}
+
+
+def _in_words(built: Built) -> str:
+    settings = ", ".join(f"{key} = {json.dumps(value)}" for key, value in built.component.settings().items())
+    return f"{built.use} ({settings})" if settings else built.use

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from prerl_spec.engine.author_faults import blames, defined_at, require_finite, token_place
+from prerl_spec.engine.author_faults import blames, defined_at, require_finite, shown_name, token_place
 from prerl_spec.engine.policy.packing import Pass
 from prerl_spec.engine.training.minibatch import PartCredit
 from prerl_spec.engine.training.slots import Sizes, Watched, require_tensor
@@ -79,7 +79,7 @@ def _terms(seen: PartInput, weighted: Tensor, step: Step) -> Tensor:
     require_tensor(seen.part, "terms", terms, size)
     if not terms.requires_grad:
         raise RunFailed(
-            f"`terms` of the objective `{type(seen.part).__name__}` depend on no log-probability with gradient",
+            f"`terms` of the objective `{shown_name(seen.part)}` depend on no log-probability with gradient",
             hint=f"remove .detach() or no_grad from `terms` ({defined_at(seen.part, 'terms')}); nothing was applied",
         )
     if not bool(torch.isfinite(terms[weighted]).all()):

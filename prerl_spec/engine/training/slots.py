@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 from torch import Tensor
 
-from prerl_spec.engine.author_faults import blames, defined_at, require_finite, sample_place, token_place
+from prerl_spec.engine.author_faults import blames, defined_at, require_finite, sample_place, shown_name, token_place
 from prerl_spec.errors import RunFailed
 from prerl_spec.registry.component import Component
 from prerl_spec.registry.kinds.objective import Objective
@@ -146,7 +146,7 @@ def _require_earned(component: Component, value: Array, per: str, step: Step) ->
 def _unusable(component: object, method: str, value: Any, wanted: str, of: str = "") -> RunFailed:
     kind = getattr(component, "kind", "component")
     return RunFailed(
-        f"the {kind} `{type(component).__name__}` returned {_seen(value)}{of} from `{method}`, not {wanted}",
+        f"the {kind} `{shown_name(component)}` returned {_seen(value)}{of} from `{method}`, not {wanted}",
         hint=f"fix `{method}` ({defined_at(component, method)}); nothing was applied, and the journal holds the step's "
         "responses",
     )
