@@ -19,7 +19,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     showing = actions.add_parser(
         "show", help="describe every component of one name: formula, source, cost, settings, ports, prerequisites"
     )
-    showing.add_argument("name", metavar="NAME", help="name of an installed component; for one in a file: `try FILE.py --laws`")
+    showing.add_argument(
+        "name", metavar="NAME", help="name of an installed component; for one in a file: `try FILE.py --laws`"
+    )
     showing.add_argument(
         "--kind", choices=KINDS, metavar="KIND", help="one kind only, when several components share the name"
     )
