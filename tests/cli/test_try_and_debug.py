@@ -262,6 +262,33 @@ def test_the_laws_test_the_settings_of_try(tmp_path: Path, capsys: pytest.Captur
     assert "--set factor=3.0: three is unlucky" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("options", [(), ("--set", "factor=1.5")])
+def test_a_component_whose_declarations_fail_is_told_by_the_laws(
+    options: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert tried(WRAPPER.replace("return self.base.reads()", "return 1 / 0", 1), tmp_path, "--laws", *options) == 3
+    assert "ZeroDivisionError" in capsys.readouterr().out
+
+
+def test_settings_that_contradict_each_other_are_told_before_the_laws(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rule = """
+    def check(self, wiring):
+        if self.factor == 4.0:
+            yield Conflict(Code.CONTRADICTION, "four is odd", (Place("self", "factor"),))
+
+    def reads(self)"""
+    code = WRAPPER.replace("\n    def reads(self)", rule).replace(
+        "import Advantage,", "import Advantage, Code, Conflict, Place,"
+    )
+    assert tried(code, tmp_path, "--laws", "--set", "factor=4.0") == 1
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert "E0701" in shown.err
+    assert "--> <--set #1>:1:" in shown.err
+
+
 def test_a_setting_cannot_choose_another_component(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert tried(WRAPPER, tmp_path, "--set", "use=group_std") == 2
     assert "choose another one with --name" in capsys.readouterr().err
