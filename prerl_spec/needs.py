@@ -88,6 +88,8 @@ class Credit:
     advantage_N: Array
     weight_N: Array
     denominator: str
+    measures: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    """Metric -> a sum over tokens and their number: a step's metric is the mean over its updates and parts."""
 
     @classmethod
     def nothing(cls, num_tokens: int, denominator: str) -> "Credit":
@@ -97,6 +99,15 @@ class Credit:
 
 State = Mapping[str, float | tuple[float, ...]]
 """The state of a component between steps: named numbers."""
+
+
+def states_below(states: Mapping[str, State], slot: str) -> dict[str, State]:
+    """The state of the component in a slot, at "", and of those in its own slots, by slot of that component."""
+    return {
+        name.removeprefix(slot).removeprefix("."): state
+        for name, state in states.items()
+        if not slot or f"{name}.".startswith(f"{slot}.")
+    }
 
 
 @dataclass(frozen=True)
@@ -114,8 +125,9 @@ class Batch:
     inner: Mapping[str, State] = field(default_factory=dict)
 
     def of_part(self, slot: str, reads: Iterable[Need]) -> "Batch":
-        """The batch as the component in a slot sees it."""
-        return Batch(self.step, {need: self.known[need] for need in reads}, self.inner.get(slot, {}))
+        """The batch as the component in a slot sees it: its own state, and those of the components in its slots."""
+        inner = states_below(self.inner, slot)
+        return Batch(self.step, {need: self.known[need] for need in reads}, inner.get("", {}), inner)
 
     def split(self, updates: Sequence[Step]) -> Iterator[tuple[slice, Step, dict[Need, Array]]]:
         """For each update, in order: its range in N, its samples, and its part of the known vectors."""

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from prerl_spec.errors import RunFailed
-from prerl_spec.needs import Batch, Need, State
+from prerl_spec.needs import Batch, Need, State, states_below
 from prerl_spec.registry.component import Component
 from prerl_spec.registry.kind_protocols import parts_of
 from prerl_spec.registry.kinds.objective import Objective
@@ -78,7 +78,7 @@ def states_after(
     found: dict[str, State] = {}
     for place in _places(objective):
         reads = place.component.reads() if hasattr(place.component, "reads") else frozenset()
-        inner = _below(by_part[place.part], place.slot)
+        inner = states_below(by_part[place.part], place.slot)
         batch = batch_of(step, reads, read, inner)
         with calling(place.component, "after"):
             new = place.component.after(batch, record, states[place.path])
@@ -96,15 +96,6 @@ def from_json(states: Mapping[str, Mapping[str, Any]]) -> dict[str, State]:
     """The inverse of `to_json`."""
     return {
         path: {k: tuple(v) if isinstance(v, list) else v for k, v in state.items()} for path, state in states.items()
-    }
-
-
-def _below(by_slot: Mapping[str, State], slot: str) -> dict[str, State]:
-    """The states of a component in a slot and of those in its own slots, by slot of that component."""
-    if not slot:
-        return dict(by_slot)
-    return {
-        name.removeprefix(slot).removeprefix("."): s for name, s in by_slot.items() if f"{name}.".startswith(f"{slot}.")
     }
 
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -98,14 +98,10 @@ class Point:
         A token's weight is coefficient ÷ denominator over the mask, and 0 where its advantage is 0: it has no gradient,
         but the denominator still counts it.
         """
-        advantage_N, counted_N, kept_N = self._trained(batch)
-        return [
-            self._credit(update, advantage_N[mine], counted_N[mine], kept_N[mine])
-            for mine, update, _ in batch.split(updates)
-        ]
+        whole = self._earned(batch)
+        return [self._credit(update, whole.of(mine)) for mine, update, _ in batch.split(updates)]
 
-    def _trained(self, batch: Batch) -> tuple[Array, npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-        """[N] advantages; which tokens the denominator counts; which keep their weight."""
+    def _earned(self, batch: Batch) -> _Earned:
         step, tokens = batch.step, batch.step.tokens
         trainable_S = np.array([a.reward is not None and not self._masks(a) for a in step.samples], dtype=bool)
         earned = self.advantage.advantage(batch.of_part("advantage", self.advantage.reads()))
@@ -117,31 +113,34 @@ class Point:
             # A sample that was not selected has advantage 0 by now, and enters the mean with it.
             weight_N, _ = token_weights(self.aggregation, trainable_N, tokens, step.max_new_tokens)
             advantage_N, counted_N = centred(advantage_N, weight_N, step), trainable_N
+        # A selection ranks what may be trained: masked and unscored tokens reach it with advantage 0.
+        ranked_N = np.where(counted_N, advantage_N, 0.0)
         kept_N = counted_N
         for number, selection in enumerate(self.selection):
-            # A selection ranks what may be trained: masked and unscored tokens reach it with advantage 0.
             seen = batch.of_part(f"selection[{number}]", selection.reads())
-            keeps_N = selection.keep(seen, np.where(counted_N, advantage_N, 0.0))
+            keeps_N = selection.keep(seen, ranked_N)
             kept_N = kept_N & keeps_N
             if not selection.in_denominator:
                 counted_N = counted_N & keeps_N
-        return advantage_N, counted_N, kept_N
+        return _Earned(advantage_N, ranked_N != 0.0, counted_N, kept_N)
 
     def _selected(self, earned_N: Array) -> npt.NDArray[np.bool_]:
         if self.positive > 0 and self.negative > 0:
             return np.ones(earned_N.shape, dtype=bool)
         return (earned_N > 0) & (self.positive > 0) | (earned_N < 0) & (self.negative > 0)
 
-    def _credit(
-        self, update: Step, advantage_N: Array, counted_N: npt.NDArray[np.bool_], kept_N: npt.NDArray[np.bool_]
-    ) -> Credit:
+    def _credit(self, update: Step, earned: _Earned) -> Credit:
         tokens = update.tokens
-        weight_N, denominator = token_weights(self.aggregation, counted_N, tokens, update.max_new_tokens)
+        weight_N, denominator = token_weights(self.aggregation, earned.counted_N, tokens, update.max_new_tokens)
         coefficient = coefficient_at(self.coefficient, update.index)
-        weight_N = np.where(kept_N & (advantage_N != 0.0), coefficient * weight_N, 0.0)
+        weight_N = np.where(earned.kept_N & (earned.advantage_N != 0.0), coefficient * weight_N, 0.0)
+        signal_N = earned.signal_N
+        shares = (
+            {"selected": (float((earned.kept_N & signal_N).sum()), float(signal_N.sum()))} if self.selection else {}
+        )
         if not weight_N.any():
-            return Credit.nothing(tokens.num_tokens, denominator)
-        return Credit(advantage_N, weight_N, denominator)
+            return replace(Credit.nothing(tokens.num_tokens, denominator), measures=shares)
+        return Credit(earned.advantage_N, weight_N, denominator, shares)
 
     def terms(self, logp: Mapping[Need, Tensor], advantage_n: Tensor, tokens: Tokens) -> Tensor:
         """[n] surrogate losses, times the correction's weights."""
@@ -181,6 +180,20 @@ class Point:
     def _masks(self, attempt: Attempt) -> bool:
         verdict = attempt.verdict
         return self.unparsable == "mask" and verdict is not None and verdict.outcome is Outcome.UNPARSABLE
+
+
+class _Earned(NamedTuple):
+    """[N] of a batch: the advantages; which tokens may be trained and have one other than 0; which the denominator counts;
+    which keep their weight."""
+
+    advantage_N: Array
+    signal_N: npt.NDArray[np.bool_]
+    counted_N: npt.NDArray[np.bool_]
+    kept_N: npt.NDArray[np.bool_]
+
+    def of(self, mine: slice) -> _Earned:
+        """Those of an update's tokens."""
+        return _Earned(self.advantage_N[mine], self.signal_N[mine], self.counted_N[mine], self.kept_N[mine])
 
 
 def _named(part: Any) -> str:

@@ -116,6 +116,18 @@ def credit_check(minibatches: Sequence[Minibatch]) -> str:
     return sha256_start(b"".join(v.astype("<f8").tobytes() for c in credits for v in (c.advantage_N, c.weight_N)))
 
 
+def credit_measures(minibatches: Sequence[Minibatch]) -> dict[str, float]:
+    """The metrics that credit gives: the mean over the updates and parts of a step."""
+    whole: dict[str, list[float]] = {}
+    for minibatch in minibatches:
+        for _, credit in minibatch.credits:
+            for name, (total, count) in credit.measures.items():
+                sums = whole.setdefault(name, [0.0, 0.0])
+                sums[0] += total
+                sums[1] += count
+    return {name: total / count for name, (total, count) in whole.items() if count}
+
+
 def samples_to_score(needs: Iterable[Need], minibatches: Sequence[Minibatch]) -> Mapping[Need, set[int]]:
     """For each of these Needs, the samples of the whole batch whose terms read it."""
     wanted: dict[Need, set[int]] = {need: set() for need in needs}

@@ -22,7 +22,7 @@ from prerl_spec.engine.processes.ranks import Ranks
 from prerl_spec.engine.processes.seeds import named_seed
 from prerl_spec.engine.training.gradient_free_logprobs import GradientFree
 from prerl_spec.engine.training.measured import Measured
-from prerl_spec.engine.training.minibatch import Minibatch, credit_check, samples_to_score, split_batch
+from prerl_spec.engine.training.minibatch import Minibatch, credit_check, credit_measures, samples_to_score, split_batch
 from prerl_spec.engine.training.pass_loss import PartInput, part_inputs, pass_loss
 from prerl_spec.engine.training.updater import Updater, UpdateRecord
 from prerl_spec.errors import RunFailed
@@ -99,7 +99,7 @@ class Trainer:
             trained_tokens=sum(m.num_weighted_tokens for m in minibatches),
             groups_with_signal=sum(m.num_groups_with_signal for m in minibatches),
             credit=credit_check(minibatches),
-            measures=measured.means(self.ranks),
+            measures={**measured.means(self.ranks), **credit_measures(minibatches)},
             known=vectors.read(needs.credit, everything),
         )
 
