@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,11 @@ class TokenLoss(OnePart):
 
     A subclass has a setting `aggregation`.
     """
+
+    hints: ClassVar[Mapping[str, str]] = {
+        "coefficient": "a term of weight 0 is left out: remove it",
+        "beta": "here `coefficient`",
+    }
 
     coefficient: Coefficient = Field(1.0, description="factor of this objective's loss: a number, or a ramp")
 
