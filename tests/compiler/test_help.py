@@ -186,7 +186,7 @@ def test_a_weight_of_zero_is_left_out_and_entropy_needs_no_minus() -> None:
 
 def test_settings_in_a_phase_beside_a_top_level_sampler_are_no_reason_to_remove_it() -> None:
     text = edit('objective = "grpo"', 'objective = "grpo"\nsampler.group_size = 1')
-    found = {d.code: d for d in diagnose(resolve_text(text))}
+    found = {d.code.value: d for d in diagnose(resolve_text(text))}
     why = "a phase's own `sampler` replaces the top-level one whole: write it with `use` and every setting"
     assert found["E0308"].notes == (why,)
     assert found["W0701"].help == why

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from prerl_spec.engine.inspect.trial_spec import GRPO
 from prerl_spec.report.terminal.component_preview import preview
 from prerl_spec.report.terminal.token_table import curve, token_table
 
@@ -38,7 +39,7 @@ def batch_page(
     size = f"{len(groups)} prompts x {len(groups[0].attempts)} attempts"
     if kind == "objective":
         table = token_table(batch, trial.codec, [*trial.tried, *trial.beside], samples, max_tokens=SHOWN_TOKENS)
-        return f"one stored batch of {size}, before any update, compared with `grpo`:\n{table}"
+        return f"one stored batch of {size}, before any update, compared with {GRPO}:\n{table}"
     served: Sequence[Any] = {"reward": phase.rewards, "filter": phase.filters, "probe": phase.probes}.get(kind, ())
     lines = list(preview(kind, served[0].component if served else None, batch, baseline))
     return "\n".join([f"one stored batch of {size}, before any update:", *lines]) if lines else ""
