@@ -102,10 +102,10 @@ def test_an_objective_is_held_against_the_laws_shown_beside_grpo_and_trained(
 ) -> None:
     assert main(["try", str(objective)]) == 0
     shown = capsys.readouterr()
+    assert 'compared with { use = "grpo", aggregation = "token_mean" }:' in shown.out
     assert "held       laws" in shown.out
     assert "Downhill" in shown.out
     assert "Grpo" in shown.out
-    assert 'compared with { use = "grpo", aggregation = "token_mean" }:' in shown.out
     assert "mean reward of each of 3 batches" in shown.out
     assert "try 3/3" in shown.err
 
