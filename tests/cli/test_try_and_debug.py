@@ -105,6 +105,7 @@ def test_an_objective_is_held_against_the_laws_shown_beside_grpo_and_trained(
 ) -> None:
     assert main(["try", str(objective)]) == 0
     shown = capsys.readouterr()
+    assert 'compared with { use = "grpo", aggregation = "token_mean" }:' in shown.out
     assert "held       laws" in shown.out
     assert "Downhill" in shown.out
     assert "Grpo" in shown.out
@@ -442,6 +443,12 @@ def test_a_file_that_cannot_be_tried_says_why(
     (tmp_path / "odd.py").write_text(code)
     assert main(["try", str(tmp_path / "odd.py"), *options]) == exit_code
     assert said in capsys.readouterr().err
+
+
+def test_a_component_of_a_file_is_chosen_by_its_name_or_its_class(tmp_path: Path) -> None:
+    (tmp_path / "odd.py").write_text(FILTER + FILTER.replace("Anything", "EveryThing"))
+    for name in ("every_thing", "local.every_thing", "EveryThing"):
+        assert main(["try", str(tmp_path / "odd.py"), "--name", name, "--laws"]) == 0
 
 
 def test_a_verifier_that_provides_no_reward_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

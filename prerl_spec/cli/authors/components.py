@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 
 def add(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", required=True, metavar="list|show")
-    listing = actions.add_parser("list", help="list every component by tier, kind and family, without importing any")
+    listing = actions.add_parser(
+        "list",
+        help="list every component by kind and family, the zoo and plugins after the built-ins, without importing any",
+    )
     listing.add_argument("--kind", choices=KINDS, metavar="KIND", help=f"one of: {', '.join(KINDS)}")
     listing.add_argument("--json", action="store_true", help="print a JSON array")
     showing = actions.add_parser(

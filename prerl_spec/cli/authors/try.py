@@ -37,7 +37,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         "file", type=file_path, metavar="FILE.py", help="a Python file that defines a component; it is executed"
     )
     parser.add_argument("--laws", action="store_true", help="check the laws of its kind only, and train nothing")
-    parser.add_argument("--name", metavar="NAME", help="the component to try, if the file defines several")
+    parser.add_argument("--name", metavar="NAME", help="the component to try, or its class, if the file has several")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of the component")
     parser.add_argument(
         "--seed", type=int, default=0, metavar="N", help="seed of the model, the data and the rollouts; default: 0"
@@ -96,9 +96,11 @@ def _entry(file: Path, name: str | None) -> Entry:
         raise EnvironmentUnmet(f"{fault.code}: {fault.message}", hint=fault.help) from fault
     names = {e.name.removeprefix("local."): e for e in entries}
     if name is not None:
-        if name.removeprefix("local.") not in names:
+        of_class = {e.value.partition(":")[2]: e for e in entries}
+        found = (names | of_class).get(name.removeprefix("local."))
+        if found is None:
             raise UsageError(f"{file} defines no component `{name}`", hint=f"it defines: {', '.join(names)}")
-        return names[name.removeprefix("local.")]
+        return found
     if len(entries) > 1:
         raise UsageError(
             f"{file} defines {len(entries)} components", hint=f"choose one with --name: {', '.join(names)}"

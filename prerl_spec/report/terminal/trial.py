@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from prerl_spec.engine.inspect.trial_spec import GRPO
 from prerl_spec.report.terminal.component_preview import preview
 from prerl_spec.report.terminal.token_table import curve, token_table
 from prerl_spec.types import Array, StepRecord
@@ -41,7 +42,7 @@ def batch_page(
     size = f"{len(groups)} prompts x {len(groups[0].attempts)} attempts"
     if kind == "objective":
         table = token_table(batch, trial.codec, [*trial.tried, *trial.beside], samples, max_tokens=SHOWN_TOKENS)
-        return f"one stored batch of {size}, before any update, compared with `grpo`:\n{table}"
+        return f"one stored batch of {size}, before any update, compared with {GRPO}:\n{table}"
     served: Sequence[Any] = {"reward": phase.rewards, "filter": phase.filters, "probe": phase.probes}.get(kind, ())
     lines = list(preview(kind, served[0].component if served else None, batch, baseline))
     return "\n".join([f"one stored batch of {size}, before any update:", *lines]) if lines else ""
