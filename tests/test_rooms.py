@@ -15,7 +15,7 @@ GRAPH = SOURCES.graph()
 
 ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
     "prerl_components.objectives": (
-        ("aggregation", "centring", "nothing"),
+        ("aggregation", "centring", "nothing", "other_words"),
         ("point",),
         ("wiring_rules",),
         ("gradient_objective", "token_losses"),

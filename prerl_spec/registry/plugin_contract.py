@@ -12,6 +12,7 @@ from prerl_spec.registry.author_code import authored_in, definition, frame_of_au
 from prerl_spec.registry.component import Component, Conflict, Fact, Prerequisite, Wiring
 from prerl_spec.registry.component_state import initial_states
 from prerl_spec.registry.entry_points import OWN_DISTRIBUTION, PluginFault, cause_of, name_of, normalized
+from prerl_spec.registry.kind_protocols import missing_members
 from prerl_spec.registry.kinds.stateful import Stateful
 from prerl_spec.registry.nested_components import teachers_in
 
@@ -94,6 +95,11 @@ def blame_author(component: object) -> Iterator[None]:
 def _check_slot_kind(component: Any, view: View | None) -> None:
     """What the compiler, or the objective around it, reads of a component in an objective's slot."""
     kind = component.kind
+    if kind in ("advantage", "selection") and hasattr(component, "reads"):
+        _expect(component.reads, frozenset, tuple)
+        assert all(n.of != "policy" for n in component.reads()), "reads() names a Need of the policy; `old` is known"
+    if missing_members(component):  # told by a plan, in the words of a run
+        return
     if kind == "advantage":
         _expect_one_of(component, "per", ("sample", "token"))
         _expect_one_of(component, "sign", ("both", "positive", "negative"))
@@ -108,9 +114,6 @@ def _check_slot_kind(component: Any, view: View | None) -> None:
         assert not unknown, f"ratio_settings or settings_by_sign name no settings: {', '.join(sorted(unknown))}"
     elif kind == "selection":
         assert isinstance(component.in_denominator, bool), f"in_denominator is {component.in_denominator!r}, not a bool"
-    if kind in ("advantage", "selection"):
-        _expect(component.reads, frozenset, tuple)
-        assert all(n.of != "policy" for n in component.reads()), "reads() names a Need of the policy; `old` is known"
     if kind in STATELESS:
         has_state = isinstance(component, Stateful)
         assert not has_state, f"a {kind} has no state; only objectives, advantages and selections can have a state"

@@ -25,6 +25,10 @@ class MarginalObjective(ClippedPreset):
     version = 2
     """With center = "group" the coefficients on log P(y) sum to zero in a group for every aggregation (version 1: for
     token_mean and constant)."""
+    hints: ClassVar[Mapping[str, str]] = {
+        **ClippedPreset.hints,
+        "view": "its view is `marginal`, with the setting `prefix`; `policy_gradient` has `view`",
+    }
     selects: ClassVar[Literal["both", "negative", "positive"]]
     """Sign of A of the samples that are trained; whole samples are selected, as in the authors' mask."""
 

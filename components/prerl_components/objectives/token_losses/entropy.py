@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from prerl_components.objectives.token_losses.token_loss import SampledTokenLoss
 from prerl_spec.sdk import Conditional, Need, Tokens
@@ -16,6 +16,11 @@ _ENTROPY = Need(Conditional(), "policy", entropy=True)
 
 class Entropy(SampledTokenLoss):
     """−H(π(· | x, y_<t)): minimising it raises the entropy of the next-token distribution at every response token."""
+
+    hints: ClassVar[Mapping[str, str]] = {
+        **SampledTokenLoss.hints,
+        "coefficient": "`entropy` already rewards entropy: write a positive number, or leave the term out",
+    }
 
     def needs(self) -> frozenset[Need]:
         return frozenset({_ENTROPY})

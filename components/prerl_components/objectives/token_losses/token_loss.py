@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,11 @@ class TokenLoss(OnePart):
 
     A subclass has a setting `aggregation`.
     """
+
+    hints: ClassVar[Mapping[str, str]] = {
+        "coefficient": "a term of weight 0 is left out: remove it",
+        "beta": "here `coefficient`",
+    }
 
     coefficient: Coefficient = Field(1.0, description="factor of this objective's loss: a number, or a ramp")
 
@@ -47,6 +52,8 @@ class SampledTokenLoss(TokenLoss):
 
     version = 2
     """Version 1 averaged over tokens, whatever stood beside it."""
+    follows_neighbours: ClassVar[bool] = True
+    """Whether its aggregation may be "auto"; a loss with its own is a neighbour that others follow."""
 
     aggregation: Literal["auto", "token_mean", "sequence_mean", "constant"] = Field(
         "auto",
@@ -57,6 +64,11 @@ class SampledTokenLoss(TokenLoss):
     @property
     def scope(self) -> Literal["response"]:
         return "response"
+
+    @property
+    def is_undecided(self) -> bool:
+        """Whether its aggregation is that of its neighbours."""
+        return self.aggregation == "auto"
 
     @property
     def averages(self) -> Aggregation:
