@@ -30,6 +30,7 @@ class Clip(Surrogate):
     unlike: ClassVar[Mapping[str, str]] = {"dual_clip": "dual_clip is off, as in TRL; verl's is always on, at 3"}
     ratio_settings: ClassVar[tuple[str, ...]] = ("clip_low", "clip_high", "dual_clip")
     unbounded = ("ratio", "ratio")
+    bounds = "above"
 
     clip_low: float = Field(0.2, ge=0, description="PPO lower clip ε₋: for A < 0, ratios below 1 − ε₋ get no gradient")
     clip_high: float = Field(0.2, ge=0, description="PPO upper clip ε₊: for A > 0, ratios above 1 + ε₊ get no gradient")

@@ -35,6 +35,7 @@ class Topr(Surrogate):
     }
     ratio_settings: ClassVar[tuple[str, ...]] = ("level",)
     gradient = "stopped"
+    bounds = "above"
 
     level: Literal["sequence", "geometric", "token"] = Field(
         "sequence",
