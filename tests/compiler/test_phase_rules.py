@@ -66,13 +66,26 @@ WRITTEN = {"top_p": "top_p = 0.9", "top_k": "top_k = 5"}
     ],
 )
 def test_a_truncating_sampler_allows_no_ratio(prune: str, refine: str, word: str, ratios: str, cut: list[str]) -> None:
-    text = phases(prune, refine, (LONE[0], "\n".join([LONE[0], *(WRITTEN[key] for key in cut)])))
+    # The second phase takes two updates a batch, in which no sampler truncates: where it is not the matter, it takes one.
+    one = [("updates_per_batch = 2", "updates_per_batch = 1")] if refine == '"kl"' else []
+    text = phases(prune, refine, (LONE[0], "\n".join([LONE[0], *(WRITTEN[key] for key in cut)])), *one)
     names = " and ".join(f"`{key}`" for key in cut)
     assert broken(text) == [(word, f"a sampler that truncates ({names}) biases the probability ratios of {ratios}")]
 
 
-def test_without_ratios_a_sampler_may_truncate() -> None:
-    assert broken(phases('"grpo"', '"kl"', (LONE[0], "group_size = 4\ntop_p = 0.9"))) == []
+def test_with_one_update_a_batch_and_no_correction_a_sampler_may_truncate() -> None:
+    one = ("updates_per_batch = 2", "updates_per_batch = 1")
+    assert broken(phases('"grpo"', '"kl"', (LONE[0], "group_size = 4\ntop_p = 0.9"), one)) == []
+
+
+@pytest.mark.parametrize("objective", ["kl", "reinforce", "nothing"])
+def test_with_several_updates_a_batch_no_sampler_truncates_ratio_or_not(objective: str) -> None:
+    text = phases('"grpo"', f'"{objective}"', (LONE[0], "group_size = 4\ntop_p = 0.9"))
+    said = (
+        "a sampler that truncates (`top_p`) does not draw from the policy, and with `updates_per_batch` above 1 nothing "
+        "corrects the later updates"
+    )
+    assert broken(text) == [("2", said)]
 
 
 @pytest.mark.parametrize(("use", "falls"), [("adamw", "linear"), ("muon", "cosine")])

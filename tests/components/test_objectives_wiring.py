@@ -1,12 +1,13 @@
 """Rules between an objective and its phase: contradictions are errors, settings without effect are warnings."""
 
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
 from prerl_components.objectives.presets.flat import Preset
-from prerl_components.objectives.presets.group_relative import Grpo
+from prerl_components.objectives.presets.group_relative import Dapo, Grpo
 from prerl_components.objectives.presets.pretrain_space import MarginalNsr, MarginalPg, MarginalPsr
+from prerl_components.objectives.token_losses.entropy import Entropy
 from prerl_components.objectives.token_losses.kl import Kl
 from prerl_components.objectives.token_losses.next_token import NextToken
 from prerl_components.objectives.weighted_sum import WeightedSum
@@ -123,3 +124,37 @@ def test_documents_have_no_response_budget_to_divide_by() -> None:
 def test_only_importance_weights_ask_for_the_samplers_log_probabilities() -> None:
     assert Grpo().consumes() == {"reward[scalar]"}
     assert MarginalNsr(importance="mask").consumes() == {"reward[scalar]", "logprobs[sampling]"}
+
+
+def sums(*terms: Any) -> WeightedSum:
+    return WeightedSum(terms=terms)
+
+
+def aggregations(whole: WeightedSum) -> list[str]:
+    return [part.averages if isinstance(part, Kl | Entropy) else part.aggregation for part in cast(Any, whole.parts())]
+
+
+def test_a_penalty_in_a_nested_sum_follows_the_policy_gradients_of_that_sum_or_those_around_it() -> None:
+    inner = aggregations(sums(Grpo(), sums(Dapo(), Kl())))
+    assert inner == ["sequence_mean", "token_mean", "token_mean"]
+    assert aggregations(sums(Grpo(), sums(Kl()))) == ["sequence_mean", "sequence_mean"]
+    assert aggregations(sums(sums(Kl()), sums(Entropy()))) == ["token_mean", "token_mean"]
+
+
+def conflicting(whole: WeightedSum) -> list[tuple[str, str]]:
+    found = whole.check(Wiring(written=frozenset()))
+    return [(str(c.code), place.setting) for c in found for place in c.places]
+
+
+def test_a_penalty_between_aggregations_that_differ_is_told_at_its_own_place() -> None:
+    assert conflicting(sums(Grpo(), Dapo(), sums(Kl()))) == [("E0701", "terms[2].terms[0].use")]
+    assert conflicting(sums(Grpo(), sums(Dapo(), Kl()))) == []
+    undecided = Kl(aggregation="auto")
+    assert conflicting(sums(Grpo(), Dapo(), undecided)) == [("E0701", "terms[2].aggregation")]
+
+
+def test_equal_terms_are_found_once_decided_and_across_nested_sums() -> None:
+    assert conflicting(sums(Kl(), Kl(aggregation="sequence_mean"), Grpo())) == [("W0702", "terms[1].use")]
+    assert conflicting(sums(Grpo(), sums(Grpo()))) == [("W0702", "terms[1].terms[0].use")]
+    assert conflicting(sums(Dapo(), sums(Grpo(), Grpo()))) == [], "the nested sum tells its own"
+    assert conflicting(sums(Grpo(), Grpo(coefficient=0.5))) == []

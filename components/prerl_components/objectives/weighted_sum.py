@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal, cast
 
 from pydantic import Field
@@ -66,36 +66,43 @@ class WeightedSum(Component):
         yield from self._undecided_terms()
 
     def _equal_terms(self) -> Iterator[Conflict]:
-        for number, term in enumerate(self.terms):
-            if any(type(term) is type(before) and term == before for before in self.terms[:number]):
+        places, parts = [place for place, _ in self._leaves()], self.parts()
+        for number, (place, part) in enumerate(zip(places, parts, strict=True)):
+            # Two terms of one nested sum are told by that sum.
+            earlier = [other for p, other in zip(places[:number], parts, strict=False) if _top(p) != _top(place)]
+            if any(_are_equal(part, other) for other in earlier):
                 yield Conflict(
                     Code.NO_EFFECT,
                     "this term stands in the sum twice, with equal settings",
-                    (Place("self", f"terms[{number}].use"),),
+                    (Place("self", f"{place}.use"),),
                     help="remove it, or double the coefficient of the first",
                 )
 
     def _undecided_terms(self) -> Iterator[Conflict]:
         found = self._aggregations()
-        if len(found) < 2:
-            return
+        for place, term in self._followers() if len(found) > 1 else ():
+            written = "aggregation" if "aggregation" in term.model_fields_set else "use"
+            yield Conflict(
+                Code.CONTRADICTION,
+                f'aggregation = "auto" follows the policy-gradient terms beside it, and they differ: {", ".join(found)}',
+                (Place("self", f"{place}.{written}"),),
+                help="write the aggregation of this term",
+            )
+
+    def _followers(self) -> Iterator[tuple[str, SampledTokenLoss]]:
+        """The terms that take their aggregation from this sum, each with its place: its own, and those of nested sums
+        without a policy gradient."""
         for number, term in enumerate(self.terms):
-            if isinstance(term, SampledTokenLoss) and term.aggregation == "auto":
-                written = "aggregation" if "aggregation" in term.model_fields_set else "use"
-                yield Conflict(
-                    Code.CONTRADICTION,
-                    f'aggregation = "auto" follows the policy-gradient terms beside it, and they differ: {", ".join(found)}',
-                    (Place("self", f"terms[{number}].{written}"),),
-                    help="write the aggregation of this term",
-                )
+            place = f"terms[{number}]"
+            if isinstance(term, WeightedSum) and not term._aggregations():
+                yield from ((f"{place}.{inner}", follower) for inner, follower in term._followers())
+            elif isinstance(term, SampledTokenLoss) and term.is_undecided:
+                yield place, term
 
     def _aggregations(self) -> list[Aggregation]:
-        """The aggregations of the policy-gradient terms, each once, in order."""
-        own = [
-            term.aggregation
-            for term in self._flat()
-            if not isinstance(term, SampledTokenLoss) and getattr(term, "aggregation", None) is not None
-        ]
+        """The aggregations of the policy-gradient terms, nested ones included, each once, in order."""
+        terms: list[Any] = [term for _, term in self._leaves()]
+        own = [t.aggregation for t in terms if not _follows(t) and getattr(t, "aggregation", None) is not None]
         return list(dict.fromkeys(own))
 
     def needs(self) -> frozenset[Need]:
@@ -106,22 +113,52 @@ class WeightedSum(Component):
 
     def expansion(self) -> Mapping[str, str]:
         """The aggregation of each term that takes it from its neighbours."""
-        flat, parts = self._flat(), self.parts()
         return {
-            f"{type(part).__name__.lower()}.aggregation": cast(Any, part).aggregation
-            for term, part in zip(flat, parts, strict=True)
+            f"{place}.aggregation": cast(Any, part).aggregation
+            for (place, term), part in zip(self._leaves(), self.parts(), strict=True)
             if part is not term
         }
 
     def parts(self) -> tuple[Objective, ...]:
         """The terms, with nested sums flattened and every aggregation decided."""
-        beside: Aggregation = next(iter(self._aggregations()), "token_mean")
-        decided: list[Any] = [t.beside(beside) if isinstance(t, SampledTokenLoss) else t for t in self._flat()]
-        return tuple(decided)
+        return self._decided(())
 
-    def _flat(self) -> tuple[Any, ...]:
-        """The terms, with nested sums flattened."""
+    def _decided(self, beside: Sequence[Aggregation]) -> tuple[Any, ...]:
+        """The parts; `beside` are the aggregations beside this sum, for one without a policy gradient of its own."""
+        found = self._aggregations() or beside
+        own: Aggregation = next(iter(found), "token_mean")
         terms: tuple[Any, ...] = self.terms
         return tuple(
-            part for term in terms for part in (term._flat() if isinstance(term, WeightedSum) else term.parts())
+            part
+            for term in terms
+            for part in (
+                term._decided(found)
+                if isinstance(term, WeightedSum)
+                else (term.beside(own),)
+                if isinstance(term, SampledTokenLoss)
+                else term.parts()
+            )
         )
+
+    def _leaves(self) -> Iterator[tuple[str, Any]]:
+        """The terms, with nested sums flattened and nothing decided, each with its place: `terms[1].terms[0]`."""
+        terms: tuple[Any, ...] = self.terms
+        for number, term in enumerate(terms):
+            place = f"terms[{number}]"
+            if isinstance(term, WeightedSum):
+                yield from ((f"{place}.{inner}", leaf) for inner, leaf in term._leaves())
+            else:
+                yield from ((place, part) for part in term.parts())
+
+
+def _follows(term: Any) -> bool:
+    """Whether it is a penalty, whose aggregation may be that of its neighbours, and is no neighbour to follow."""
+    return isinstance(term, SampledTokenLoss) and term.follows_neighbours
+
+
+def _are_equal(part: Objective, other: Objective) -> bool:
+    return type(part) is type(other) and part == other
+
+
+def _top(place: str) -> str:
+    return place.partition(".")[0]

@@ -86,7 +86,20 @@ def truncated_sampling(resolved: Resolved, roles: PhaseRoles) -> Iterator[Diagno
     def uses_ratios(objective: Objective) -> bool:
         return (updated_often and objective.uses_ratio) or reads_from(objective, "sampler")
 
-    for part in _parts_that(uses_ratios, roles.objective) if truncating else ():
+    if not truncating:
+        return
+    parts = _parts_that(uses_ratios, roles.objective)
+    if updated_often and not parts and roles.objective.component is not None:
+        updates = (f"{roles.path}.updates_per_batch", roles.spec.updates_per_batch)
+        yield at_last_written(
+            resolved,
+            Code.CONTRADICTION,
+            f"a sampler that truncates ({_names(truncating, roles.objective)}) does not draw from the policy, and with "
+            "`updates_per_batch` above 1 nothing corrects the later updates",
+            [*truncating, updates],
+            help="train with top_p = 1.0 and top_k = 0; evaluators may truncate",
+        )
+    for part in parts:
         ratios: list[tuple[str, object]] = []
         if updated_often and part.planned.uses_ratio:
             ratios.append((f"{roles.path}.updates_per_batch", roles.spec.updates_per_batch))

@@ -22,7 +22,8 @@ class Kl(SampledTokenLoss):
 
     The *value* of k3 is unbiased, its *gradient* as a loss is not: it estimates ∇KL(ref ‖ π) at ρ = 1, the other
     direction. k2's gradient estimates ∇KL(π ‖ ref) exactly, k1's is zero in expectation. gradient = "ratio" multiplies the
-    estimate by ρ = π/π_old and differentiates that too, also where ρ = 1: then k1's and k3's gradients are unbiased.
+    estimate by ρ = π/π_old and differentiates that too, also where ρ = 1: then the gradients of k1 and k3 are unbiased
+    (that of k2 is not).
     """
 
     formula: ClassVar[str] = "k3 = e^d − 1 − d, k1 = −d, k2 = d²/2, d = log π_ref − log π; ratio: ρ · k"
@@ -30,6 +31,9 @@ class Kl(SampledTokenLoss):
     peers: ClassVar[Mapping[str, str]] = {
         "TRL": 'beta (k3; default 0; use_bias_correction_kl, on by default, is gradient = "ratio")',
         "verl": "use_kl_loss, kl_loss_type (low_var_kl is k3, mse is k2, kl is k1)",
+    }
+    unlike: ClassVar[Mapping[str, str]] = {
+        "gradient": "gradient is plain, as in GRPO's paper; TRL 1.16 takes the ratio's (use_bias_correction_kl) unless set",
     }
 
     estimator: Literal["k3", "k1", "k2"] = Field(

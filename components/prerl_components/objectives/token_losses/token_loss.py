@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -47,6 +47,8 @@ class SampledTokenLoss(TokenLoss):
 
     version = 2
     """Version 1 averaged over tokens, whatever stood beside it."""
+    follows_neighbours: ClassVar[bool] = True
+    """Whether its aggregation may be "auto"; a loss with its own is a neighbour that others follow."""
 
     aggregation: Literal["auto", "token_mean", "sequence_mean", "constant"] = Field(
         "auto",
@@ -57,6 +59,11 @@ class SampledTokenLoss(TokenLoss):
     @property
     def scope(self) -> Literal["response"]:
         return "response"
+
+    @property
+    def is_undecided(self) -> bool:
+        """Whether its aggregation is that of its neighbours."""
+        return self.aggregation == "auto"
 
     @property
     def averages(self) -> Aggregation:

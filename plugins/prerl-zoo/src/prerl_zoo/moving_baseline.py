@@ -15,7 +15,6 @@ class MovingBaseline(Advantage):
 
     formula: ClassVar[str] = "r − b, b = Σ_s decay^(t−1−s) m_s / Σ_s decay^(t−1−s), m_s the mean reward of step s < t"
     source: ClassVar[str] = "reinforcement comparison, Williams 1992, section 3"
-    scale = 1
 
     decay: float = Field(0.9, ge=0, lt=1, description="weight of a step's mean reward, one step later")
 
