@@ -158,6 +158,9 @@ def test_half_of_the_responses_looked_at_are_right_where_there_are_enough() -> N
         assert (sum(is_right), len(is_right) - sum(is_right)) == (right, wrong), number
         assert len(set(chosen)) == len(chosen)
         assert all(step.samples[i].reward is not None for i in chosen)
+    # Where one sign has too few, the other fills up.
+    two_wrong = made_step([[1.0] * 6 + [0.0] * 2])
+    assert balanced(two_wrong, 6)[1] == [True] * 4 + [False] * 2
     one_right = made_step([[1.0] + [0.0] * 7])
     assert balanced(one_right, 4)[1] == [True, False, False, False]
     assert balanced(made_step([[Outcome.ERROR]]), 4) == ([], [])
