@@ -398,7 +398,7 @@ class BackwardsOnPurpose(Backwards):
 
 @pytest.mark.parametrize("advantage", [Backwards(), BackwardsByToken()], ids=["sample", "token"])
 def test_a_higher_reward_earns_no_less_unless_declared(advantage: Advantage) -> None:
-    with pytest.raises(AssertionError, match="with reward 0 earns .* A higher reward must earn no less"):
+    with pytest.raises(AssertionError, match=r"with reward 0 earns .*: a higher reward must earn no less"):
         check_advantage(advantage)
     check_advantage(BackwardsOnPurpose())
 

@@ -257,8 +257,8 @@ def _check_monotone(part: Advantage, step: Step) -> None:
             less, more = value[mine[low]], value[mine[high]]
             assert reward_s[low] == reward_s[high] or more >= less - TOLERANCE * np.abs(value).max(), (
                 f"of two samples of a group, the one with reward {reward_s[low]:g} earns {less:.3g}, the one with "
-                f"{reward_s[high]:g} less: {more:.3g}. A higher reward must earn no less (r − m, not m − r), or the class "
-                "declares monotone = False"
+                f"{reward_s[high]:g} {more:.3g}: a higher reward must earn no less (r − m, not m − r), or the class declares "
+                "monotone = False"
             )
 
 

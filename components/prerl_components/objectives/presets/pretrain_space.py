@@ -18,6 +18,10 @@ from prerl_components.objectives.wiring_rules import settings_of_the_other_sign
 from prerl_spec.sdk import Advantage, Code, Conflict, Marginal, Place, Wiring
 
 PAPER = "arXiv:2604.14142"
+_UNLIKE: Mapping[str, str] = {
+    "coefficient": "coefficient is 1.0, the paper's is 0.01",
+    "dual_clip": "dual_clip is off, the authors' code has 10",
+}
 
 
 class MarginalObjective(ClippedPreset):
@@ -75,6 +79,7 @@ class MarginalPg(MarginalObjective):
 
     formula: ClassVar[str] = "Σ_t −min(ρA, clip(ρ, 1−ε₋, 1+ε₊)A)/N on log π(y_t | b, y_<t), A = r − m"
     source: ClassVar[str] = f"PreRL, {PAPER}"
+    unlike: ClassVar[Mapping[str, str]] = _UNLIKE
 
     selects = "both"
 
@@ -84,10 +89,7 @@ class MarginalNsr(MarginalObjective):
 
     formula: ClassVar[str] = "Σ_t 1[A < 0] · −min(ρA, clip(ρ, 1−ε₋, 1+ε₊)A)/N₋ on log π(y_t | b, y_<t), A = r − m"
     source: ClassVar[str] = f"NSR-PreRL, {PAPER}"
-    unlike: ClassVar[Mapping[str, str]] = {
-        "coefficient": "coefficient is 1.0, the paper's warm-up has 0.01",
-        "dual_clip": "dual_clip is off, the authors' code has 10",
-    }
+    unlike: ClassVar[Mapping[str, str]] = _UNLIKE
 
     selects = "negative"
 
@@ -97,6 +99,7 @@ class MarginalPsr(MarginalObjective):
 
     formula: ClassVar[str] = "Σ_t 1[A > 0] · −min(ρA, clip(ρ, 1−ε₋, 1+ε₊)A)/N₊ on log π(y_t | b, y_<t), A = r − m"
     source: ClassVar[str] = f"PSR-PreRL, {PAPER}"
+    unlike: ClassVar[Mapping[str, str]] = _UNLIKE
 
     selects = "positive"
 
