@@ -25,7 +25,9 @@ The same stored batches go through the peers' own code and through the objective
 12 responses in 3 groups, of 1 to 12 tokens, one of them cut off, one group of equal rewards. The old, the current, the
 reference's and the sampler's log-probabilities all differ. Compared are the loss, its gradient with respect to each current
 log-probability, and the advantages; shown is the largest absolute difference over three batches, in float32. One of the
-batches (`far`) has three of four tokens outside the usual clip, so that bounds and corrections act.
+batches (`far`) has three of four tokens outside the usual clip, so that bounds and corrections act; in `near` the policy has
+hardly moved, in `graded` rewards lie between 0 and 1. The peers' losses are of
+size 7e-4 to 6 (median 0.04), the largest entries of their gradients 2e-3 to 2 (median 0.02).
 
 Where we agree, the difference is at most {tolerance}, and a test holds it there. Where we differ, we do on purpose:
 [the second table](#where-the-numbers-differ) says in what, and whose formula is the paper's.

@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 
 class Sapo(Surrogate):
-    """−(4/τ)·σ(τ(ρ−1))·A, τ = τ₊ where A > 0, else τ₋.
+    """−(4/τ)·sigmoid(τ(ρ−1))·A, τ = τ₊ where A > 0, else τ₋.
 
     The gradient is −sech²(τ(ρ−1)/2)·ρ·A·∇log π: that of REINFORCE at ρ = 1, and fading on both sides of it, whatever
     the sign of A. No bound ever acts. (The value at ρ = 1 is −2A/τ, not −A.)
     """
 
-    formula: ClassVar[str] = "−(4/τ)·σ(τ(ρ−1))·A, τ = τ₊ where A > 0, else τ₋"
+    formula: ClassVar[str] = "−(4/τ)·sigmoid(τ(ρ−1))·A, τ = τ₊ where A > 0, else τ₋"
     source: ClassVar[str] = "SAPO, arXiv:2511.20347, eqs. 5–6"
     peers: ClassVar[Mapping[str, str]] = {
         "TRL": 'loss_type "sapo": sapo_temperature_pos 1.0, sapo_temperature_neg 1.05',
