@@ -61,29 +61,29 @@ def test_dropout_is_off_when_responses_are_scored() -> None:
     assert policy.packs
 
 
-class CountsRight(Grpo):
-    """Trains right responses only, and measures 2 of each of its tokens and 1000 of every other."""
-
-    def point(self) -> Point:
-        return replace(super().point(), negative=0.0)
-
-    def measures(
-        self, logp: Mapping[Need, torch.Tensor], advantage_n: torch.Tensor, tokens: Tokens
-    ) -> Mapping[str, torch.Tensor]:
-        return {"two": torch.where(advantage_n > 0, 2.0, 1000.0)}
-
-
-def test_a_measure_is_a_mean_over_trained_tokens_alone() -> None:
-    trained = make_trainer(tiny_policy(), CountsRight(), updates_per_batch=2).train(random_step(4, 4))
-    assert 0 < trained.trained_tokens < random_step(4, 4).tokens.num_tokens
-    assert trained.measures == {"two": 2.0}
-
-
 class Leading(Selection):
     """The first token of each response."""
 
     def keep(self, batch: Batch, advantage_N: Array) -> npt.NDArray[np.bool_]:
         return batch.step.tokens.position_N == 0
+
+
+class CountsFirst(Grpo):
+    """Trains the first token of each response, and measures 2 of those and 1000 of every other."""
+
+    def point(self) -> Point:
+        return replace(super().point(), selection=(Leading(),))
+
+    def measures(
+        self, logp: Mapping[Need, torch.Tensor], advantage_n: torch.Tensor, tokens: Tokens
+    ) -> Mapping[str, torch.Tensor]:
+        return {"two": torch.where(torch.from_numpy(tokens.position_N) == 0, 2.0, 1000.0)}
+
+
+def test_a_measure_is_a_mean_over_trained_tokens_alone() -> None:
+    trained = make_trainer(tiny_policy(), CountsFirst(), updates_per_batch=2).train(random_step(4, 4))
+    assert trained.trained_tokens == 16
+    assert trained.measures["two"] == 2.0
 
 
 @pytest.mark.parametrize("updates", [1, 2])

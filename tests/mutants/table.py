@@ -2342,4 +2342,12 @@ MUTANTS = (
         "an objective that lowers right responses passes",
         ("tests/testing/test_laws.py",),
     ),
+    Mutant(
+        "va29",
+        f"{OBJECTIVES}/point.py",
+        "(earned.advantage_N != 0.0) | self.surrogate.trains_zero",
+        "earned.advantage_N != 0.0",
+        "a response without an advantage is never pulled back",
+        CREDIT,
+    ),
 )

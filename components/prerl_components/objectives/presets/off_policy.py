@@ -73,7 +73,9 @@ class Gspo(Preset):
 class Sapo(Preset):
     """GRPO with a soft gate in place of the clip: the gradient fades as ρ leaves 1, on both sides."""
 
-    formula: ClassVar[str] = "mean_i mean_t −(4/τ)·sigmoid(τ(ρ−1))·A, τ = τ₊ where A > 0, else τ₋, A = (r − m)/(σ + 1e-6)"
+    formula: ClassVar[str] = (
+        "mean_i mean_t −(4/τ)·sigmoid(τ(ρ−1))·A, τ = τ₊ where A > 0, else τ₋, A = (r − m)/(σ + 1e-6)"
+    )
     source: ClassVar[str] = SapoSurrogate.source
     peers: ClassVar[Mapping[str, str]] = SapoSurrogate.peers
     unlike: ClassVar[Mapping[str, str]] = _UNLIKE_TRL
