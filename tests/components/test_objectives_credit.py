@@ -249,14 +249,15 @@ def test_credit_agrees_with_a_loop_over_groups_and_attempts(seed: int) -> None:
 
 
 class Pulling(Plain):
-    """−A log π + (log π)²/2: a token of advantage 0 has a gradient too."""
+    """−A log π + (log ρ)²/2: a token of advantage 0 has a gradient too."""
 
+    uses_ratio = True
     trains_zero = True
 
     def loss(
         self, logp_n: Tensor, old_n: Tensor, advantage_n: Tensor, tokens: Tokens, more: Mapping[Need, Tensor]
     ) -> Tensor:
-        return super().loss(logp_n, old_n, advantage_n, tokens, more) + logp_n.square() / 2
+        return super().loss(logp_n, old_n, advantage_n, tokens, more) + (logp_n - old_n).square() / 2
 
 
 def test_where_advantage_0_has_a_gradient_scored_and_unmasked_tokens_keep_their_weight() -> None:
