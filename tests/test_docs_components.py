@@ -19,7 +19,7 @@ PAGE = (Path(__file__).parent.parent / "docs" / "components.md").read_text(encod
 NAMES = [
     *("likelihood", "above_median", "uncertain", "square", "root", "halved"),
     *("last_word", "brevity", "some_right", "vocabulary", "agreeing_halves", "squares", "politely"),
-    *("tokens", "sgd", "lines", "judge", "imitate", "weighed", "careful"),
+    *("tokens", "sgd", "lines", "judge", "imitate", "compressed", "weighed", "careful"),
 ]
 
 

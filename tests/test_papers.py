@@ -18,7 +18,8 @@ from prerl_spec.engine.record.run_inputs import write_given
 from prerl_spec.engine.run.run import run
 from tests.engine.runs import Heard, steps_of
 
-PAGE = (Path(__file__).parent.parent / "docs" / "papers.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parent.parent
+PAGE = (ROOT / "docs" / "papers.md").read_text(encoding="utf-8")
 
 TINY = """
 plugins.files = ["coin.py"]
@@ -73,6 +74,18 @@ def test_a_paper_over_the_base_is_a_spec_without_a_warning(title: str, block: st
     file = tmp_path / "paper.toml"
     file.write_text(f'spec = 1\nextends = ["base.toml"]\n{block}', encoding="utf-8")
     assert diagnose(resolve(file)) == ()
+
+
+def test_a_base_for_a_cpu_needs_the_model_the_data_and_the_sampler_of_smoke(tmp_path: Path) -> None:
+    smoke = tomllib.loads((ROOT / "specs" / "smoke.toml").read_text(encoding="utf-8"))
+    base = {**tomllib.loads(BASE), **{key: smoke[key] for key in ("model", "data", "sampler")}}
+    (tmp_path / "base.toml").write_text("".join(f"{key} = {inline(v)}\n" for key, v in base.items()), encoding="utf-8")
+    errors: dict[str, list[str]] = {}
+    for title, block in (paper[1:] for paper in PAPERS):
+        (tmp_path / "paper.toml").write_text(f'spec = 1\nextends = ["base.toml"]\n{block}', encoding="utf-8")
+        found = [d.path for d in diagnose(resolve(tmp_path / "paper.toml")) if d.severity == "error"]
+        errors |= {title.partition(":")[0]: found} if found else {}
+    assert errors == {"DAPO": ["phases[0].rewards[0].buffer"], "QFFT": ["data.train.document"]}
 
 
 @pytest.mark.parametrize("chapter", CHAPTERS)

@@ -15,7 +15,7 @@ GRAPH = SOURCES.graph()
 
 ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
     "prerl_components.objectives": (
-        ("aggregation", "centring", "nothing", "wiring_rules"),
+        ("aggregation", "centring", "nothing", "other_words", "wiring_rules"),
         ("point",),
         ("gradient_objective", "token_losses"),
         ("policy_gradient", "presets", "weighted_sum"),

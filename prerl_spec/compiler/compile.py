@@ -48,7 +48,11 @@ def check_spec(
 
     Raises SpecInvalid with every diagnostic, UsageError for a file that does not exist.
     """
-    resolved = resolve(file, sets=sets, unsets=unsets, overlays=overlays, local_code=local_code)
+    return require_valid(resolve(file, sets=sets, unsets=unsets, overlays=overlays, local_code=local_code))
+
+
+def require_valid(resolved: Resolved) -> tuple[Resolved, tuple[Diagnostic, ...]]:
+    """The resolved spec and its warnings. Raises SpecInvalid with every diagnostic if one is an error."""
     diagnostics = diagnose(resolved)
     if any(d.severity == "error" for d in diagnostics):
         raise SpecInvalid(diagnostics, resolved.sources)
@@ -72,7 +76,12 @@ def compile_spec(
                 "a plan file runs unchanged: overrides need a spec", hint="change the spec, and plan again"
             )
         return _compile_plan(read_plan(file), local_code)
-    resolved, warnings = check_spec(file, sets, unsets, overlays, local_code)
+    return compile_resolved(resolve(file, sets=sets, unsets=unsets, overlays=overlays, local_code=local_code))
+
+
+def compile_resolved(resolved: Resolved) -> Compiled:
+    """Checks, plans and builds a resolved spec. Raises what `compile_spec` raises."""
+    resolved, warnings = require_valid(resolved)
     plan = make_plan(resolved)
     return Compiled(plan, build_graph(plan, plan.spec_text), warnings, resolved.sources)
 

@@ -23,9 +23,9 @@ _READ_BEFORE = {"extends": "--overlay FILE", "unset": "--unset PATH"}
 """Keys that take effect while files are composed, and the options that replace them on the command line."""
 
 
-def override(composition: Composition, sets: Sequence[str], unsets: Sequence[str]) -> None:
-    """Applies --unset, then --set, to the composed tree; errors are added to the composition's diagnostics. Raises
-    UsageError for a --set without a value."""
+def override(composition: Composition, sets: Sequence[str], unsets: Sequence[str], below: str = "") -> None:
+    """Applies --unset, then --set, to the composed tree; errors are added to the composition's diagnostics. The paths of
+    `sets` begin at the table `below`, which is written. Raises UsageError for a --set without a value."""
     for argument in sets:
         if "=" not in argument:
             raise UsageError(f"--set {argument} sets no value", hint=f"write --set {argument or 'PATH'}=VALUE")
@@ -55,7 +55,7 @@ def override(composition: Composition, sets: Sequence[str], unsets: Sequence[str
             span = Span(source, 1, stray.start() + 1, 1, stray.start() + 2)
             _fail(composition, Code.NOT_UTF8, f"byte 0x{ord(stray[0]) & 0xFF:02x} is not UTF-8", span, "")
             continue
-        _set(composition, source, argument)
+        _set(composition, source, argument, below)
 
 
 def as_override_mistake(diagnostic: Diagnostic) -> Diagnostic:
@@ -120,7 +120,7 @@ def _segments(argument: str) -> tuple[list[tuple[str | int, int, int]], int] | N
     return (steps, at) if steps else None
 
 
-def _set(composition: Composition, source: str, argument: str) -> None:
+def _set(composition: Composition, source: str, argument: str, below: str) -> None:
     found = _segments(argument)
     if found is None or not argument[found[1] :].startswith("="):
         end = found[1] if found else 0
@@ -132,7 +132,7 @@ def _set(composition: Composition, source: str, argument: str) -> None:
     steps, end = found
     value = _value(composition, source, argument, end + 1)
     if value is not None:
-        _put(composition, source, steps, value)
+        _put(composition, source, [*((step, 0, 0) for step in _plain(below)), *steps], value)
 
 
 def _value(composition: Composition, source: str, argument: str, start: int) -> Node | None:

@@ -105,7 +105,9 @@ class PhaseSpec(Section):
     tokens_per_pass: PositiveInt | None = Field(
         None, description="Tokens per forward and backward pass; default: chosen by plan."
     )
-    objective: Annotated[Reference, Part("objective")] = Field(description="The objective that the phase trains.")
+    objective: Annotated[Reference, Part("objective")] = Field(
+        description="The objective that the phase trains.", examples=["grpo"]
+    )
     schedule: Annotated[Reference, Part("schedule")] = Field(
         description="When the phase ends and what the next one inherits."
     )

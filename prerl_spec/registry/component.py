@@ -144,6 +144,9 @@ class Component(BaseModel):
     """Old setting -> what to do instead."""
     deprecated: ClassVar[Mapping[str, str]] = {}
     """Setting that still works -> what to write instead."""
+    hints: ClassVar[Mapping[str, str]] = {}
+    """Key that it does not have, such as another framework's word -> what to write instead; setting whose value was refused
+    -> what would be right. Shown as the help of the error; a subclass adds to its base's with `{**Base.hints, ...}`."""
     formula: ClassVar[str] = ""
     """What it computes, in one line, in the notation of docs/objectives.md."""
     source: ClassVar[str] = ""

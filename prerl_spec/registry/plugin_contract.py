@@ -34,6 +34,9 @@ def check_declared_types(component: Component, name: str, distribution: str) -> 
                 named = {n.of for n in (*part.needs(), *part.reads()) if isinstance(n.of, Teacher)}
                 assert named <= teachers_in(part).keys(), "a Need names a Teacher that is in none of its slots"
             initial_states(objective)
+        elif component.kind in ("advantage", "selection") and hasattr(component, "reads"):
+            # Here, or an objective of our own that asks its part would have the fault.
+            _expect(component.reads, frozenset, tuple)
 
 
 def conflicts(component: Component, wiring: Wiring, name: str, distribution: str) -> list[Conflict]:

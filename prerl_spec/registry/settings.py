@@ -37,6 +37,8 @@ class Setting:
     marks: frozenset[type]
     choices: tuple[str, ...]
     """Words of a closed set of choices, in order of declaration."""
+    examples: tuple[Any, ...] = ()
+    """Values that its author names as good ones."""
 
     @property
     def is_path(self) -> bool:
@@ -130,6 +132,7 @@ def settings_of(model: type[BaseModel]) -> Mapping[str, Setting]:
             section=next(_sections(annotation), None),
             marks=frozenset(type(m) for m in marks_of(annotation) if isinstance(m, SpecPath | Secret | PassedThrough)),
             choices=tuple(dict.fromkeys(_choices(annotation))),
+            examples=tuple(info.examples or ()),
         )
     return found
 

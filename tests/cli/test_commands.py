@@ -268,6 +268,12 @@ def test_every_built_in_component_has_a_page() -> None:
             assert "\nsettings" in list(component_page(load(one))), one.name
 
 
+@pytest.mark.parametrize("name", ["mine.py", "local.mine"])
+def test_a_component_of_a_file_is_shown_by_try(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["components", "show", name]) == 2
+    assert "`prerl-spec try FILE.py --laws`" in capsys.readouterr().err
+
+
 def test_an_unknown_component_is_a_usage_error_with_the_nearest_name(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["components", "show", "gpro"]) == 2
     assert "did you mean `grpo`?" in capsys.readouterr().err

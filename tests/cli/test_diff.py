@@ -48,6 +48,24 @@ def test_each_difference_is_told_with_both_values_and_both_places(tmp_path: Path
     assert len(out.splitlines()) == 1 + 5  # the header; seed; lr and eps of two phases
 
 
+def test_a_component_that_only_one_side_has_is_told_with_its_written_settings(tmp_path: Path, says: Says) -> None:
+    """Of a replaced or added component only the name is compared; what was set in it would else stay unseen."""
+    one, two, three = (
+        written(tmp_path, bent(('[phases.objective]\nuse = "grpo"', f"[phases.objective]\n{objective}")), name)
+        for name, objective in (
+            ("a.toml", 'use = "grpo"'),
+            ("b.toml", 'use = "weighted_sum"\nterms = ["grpo", { use = "kl", coefficient = 0.1 }]'),
+            ("c.toml", 'use = "weighted_sum"\nterms = ["grpo"]'),
+        )
+    )
+    path = "phases.refine.objective"
+    assert row(says(three, two)[1], f"{path}.terms[1].use")[1:3] == ["-", '{ use = "kl", coefficient = 0.1 }']
+    replaced = '{ use = "weighted_sum", terms[0].use = "grpo", terms[1].use = "kl", terms[1].coefficient = 0.1 }'
+    assert row(says(one, two)[1], f"{path}.use")[1:3] == ['"grpo"', replaced]
+    sgd = written(tmp_path, bent(('use = "adamw"', 'use = "muon"\nmomentum = 0.9')), "d.toml")
+    assert '{ use = "muon", lr = 0.0001, momentum = 0.9 }' in says(one, sgd)[1]
+
+
 def test_a_phase_that_only_one_side_has_is_told_once(tmp_path: Path, says: Says) -> None:
     whole = written(tmp_path, TINY, "a.toml")
     last = TINY.rindex("[[phases]]")

@@ -1,6 +1,7 @@
 """`try` and `run --debug`: what they print is what training does."""
 
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,11 @@ import pytest
 from prerl_spec.cli.authors.new_plugin import TEMPLATES
 from prerl_spec.cli.main import main
 from prerl_spec.compiler.compile import compile_spec
+from prerl_spec.compiler.resolve.resolve import resolve, resolve_text
 from prerl_spec.engine.inspect import trial_spec
 from prerl_spec.registry.component import Component
-from prerl_spec.registry.entry_points import load
+from prerl_spec.registry.entry_points import installed, load
+from prerl_spec.registry.kind_names import KINDS
 from prerl_spec.registry.local import local_entries
 from prerl_spec.report.terminal.token_table import curve
 
@@ -102,10 +105,11 @@ def test_an_objective_is_held_against_the_laws_shown_beside_grpo_and_trained(
 ) -> None:
     assert main(["try", str(objective)]) == 0
     shown = capsys.readouterr()
+    assert 'compared with { use = "grpo", aggregation = "token_mean" }:' in shown.out
     assert "held       laws" in shown.out
     assert "Downhill" in shown.out
     assert "Grpo" in shown.out
-    assert "mean reward of each of 3 batches" in shown.out
+    assert "mean reward of each of 3 batches, an update after" in shown.out
     assert "try 3/3" in shown.err
 
 
@@ -152,7 +156,9 @@ def test_every_part_has_a_place_in_the_spec_that_try_runs(kind: str, tmp_path: P
     (entry,) = local_entries(tmp_path / "mine.py")
     assert entry.kind == kind
     spec = tmp_path / "try.toml"
-    spec.write_text(trial_spec.trial_spec(tmp_path / "mine.py", kind, entry.name, {}, seed=0))
+    text, place = trial_spec.trial_spec(tmp_path / "mine.py", kind, entry.name, {}, seed=0)
+    spec.write_text(text)
+    assert resolve(spec, local_code=True).built[place].use == entry.name
     tried, beside = (p.objective.component for p in compile_spec(spec, local_code=True).graph.phases[1:])
     assert [type(i).__name__ for i in nested(tried)].count(type(load(entry)()).__name__) == 1
     assert type(beside) is type(tried)
@@ -161,6 +167,165 @@ def test_every_part_has_a_place_in_the_spec_that_try_runs(kind: str, tmp_path: P
 def nested(component: Any) -> list[Any]:
     inner = [v for value in vars(component).values() for v in (value if isinstance(value, tuple) else (value,))]
     return [component, *(one for v in inner if isinstance(v, Component) for one in nested(v))]
+
+
+WRAPPER = """
+from typing import Annotated
+
+from pydantic import Field
+
+from prerl_spec.sdk import Advantage, Component, Slot
+
+class Doubled(Advantage):
+    "Another advantage, twice."
+    base: Annotated[Component, Slot("advantage")] = Field(description="the advantage")
+    factor: float = Field(2.0, gt=0, le=10, description="its factor")
+    baseline_over = property(lambda self: self.base.baseline_over)
+    shift = property(lambda self: self.base.shift)
+    scale = property(lambda self: self.base.scale)
+    min_group = property(lambda self: self.base.min_group)
+
+    def reads(self):
+        return self.base.reads()
+
+    def advantage(self, batch):
+        assert self.factor != 3.0, "three is unlucky"
+        return self.factor * self.base.advantage(batch.of_part("base", self.base.reads()))
+"""
+
+SELECTION = """
+import numpy as np
+from pydantic import Field
+
+from prerl_spec.sdk import Conditional, Need, Selection
+
+OLD = Need(Conditional(), "old")
+
+class Rare(Selection):
+    "Drops tokens that were improbable."
+    least: float = Field(1e-30, gt=0, lt=1, description="the probability below which a token is dropped")
+
+    def reads(self):
+        return frozenset({OLD})
+
+    def keep(self, batch, advantage_N):
+        return batch.known[OLD] >= np.log(self.least)
+"""
+
+
+def tried(code: str, folder: Path, *options: str) -> int:
+    (folder / "mine.py").write_text(code)
+    return main(["try", str(folder / "mine.py"), *options])
+
+
+def test_a_required_slot_that_is_set_is_trained_with(
+    tmp_path: Path, brief: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert tried(WRAPPER, tmp_path, "--set", "base=group_std", "--set", "factor=1.5") == 0
+    shown = capsys.readouterr()
+    assert shown.out.startswith("advantage local.doubled --set base=group_std --set factor=1.5\n")
+    assert "each branch of each setting, and --set base=group_std --set factor=1.5" in shown.out
+    assert "try 3/3" in shown.err
+
+
+def test_a_required_slot_that_is_not_set_is_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert tried(WRAPPER, tmp_path, "--set", "factor=1.5") == 0
+    shown = capsys.readouterr().out
+    assert "training skipped: it has a required component slot" in shown
+    assert "such as --set base=" in shown
+
+
+@pytest.mark.parametrize(
+    ("written", "code", "said"),
+    [
+        ("factr=2", "E0403", "did you mean `factor`?"),
+        ("factor=11", "E0202", "`factor` must be at most 10"),
+        ("factor=true", "E0201", "`factor` must be a number"),
+        ("base=group_stdd", "E0301", "did you mean `group_std`?"),
+        ("base=clip", "E0303", "`clip` is a surrogate"),
+    ],
+)
+def test_a_mistake_in_a_setting_of_try_is_told_where_it_was_written_and_before_the_laws(
+    written: str, code: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert tried(WRAPPER, tmp_path, "--laws", "--set", "factor=2.0", "--set", written) == 1
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert code in shown.err
+    assert "--> <--set #2>:1:" in shown.err
+    assert f"1 | {written}" in shown.err
+    assert said in shown.err
+
+
+def test_the_laws_test_the_settings_of_try(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert tried(WRAPPER, tmp_path, "--laws") == 0
+    assert tried(WRAPPER, tmp_path, "--laws", "--set", "factor=3.0") == 3
+    assert "--set factor=3.0: three is unlucky" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("options", [(), ("--set", "factor=1.5")])
+def test_a_component_whose_declarations_fail_is_told_by_the_laws(
+    options: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert tried(WRAPPER.replace("return self.base.reads()", "return 1 / 0", 1), tmp_path, "--laws", *options) == 3
+    assert "ZeroDivisionError" in capsys.readouterr().out
+
+
+def test_settings_that_contradict_each_other_are_told_before_the_laws(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rule = """
+    def check(self, wiring):
+        if self.factor == 4.0:
+            yield Conflict(Code.CONTRADICTION, "four is odd", (Place("self", "factor"),))
+
+    def reads(self)"""
+    code = WRAPPER.replace("\n    def reads(self)", rule).replace(
+        "import Advantage,", "import Advantage, Code, Conflict, Place,"
+    )
+    assert tried(code, tmp_path, "--laws", "--set", "factor=4.0") == 1
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert "E0701" in shown.err
+    assert "--> <--set #1>:1:" in shown.err
+
+
+def test_a_setting_cannot_choose_another_component(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert tried(WRAPPER, tmp_path, "--set", "use=group_std") == 2
+    assert "choose another one with --name" in capsys.readouterr().err
+
+
+def test_every_kind_has_a_place_where_its_settings_are_checked(tmp_path: Path) -> None:
+    assert trial_spec.SERVING.keys() == trial_spec.PLACES.keys()
+    assert sorted([*trial_spec.SERVING, *trial_spec.UNTRAINED]) == sorted(KINDS)
+    for kind in trial_spec.UNTRAINED:
+        name = next(e.name for e in installed().entries if e.is_own and e.kind == kind)
+        text, place = trial_spec.trial_spec(tmp_path / "mine.py", kind, name, {}, seed=0)
+        resolved = resolve_text(text, sets=["no_such_key=1"], below=place)
+        assert [d.code for d in resolved.diagnostics if d.span and d.span.file == "<--set #1>"] == ["E0403"], kind
+
+
+@pytest.mark.parametrize(
+    ("least", "said"),
+    [
+        ("0.05", "tokens that have weight without it\n\nmean reward"),
+        ("1e-30", "no token was dropped: try --set least=VALUE"),
+    ],
+)
+def test_a_selection_is_shown_where_it_drops_tokens(
+    least: str, said: str, tmp_path: Path, brief: None, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    """Rewarded for the length of a response, an untrained model has groups with a signal."""
+    serving = f'{trial_spec.SERVING["selection"]}\nrewards = [{{ use = "overlong_penalty", buffer = 31 }}]'
+    monkeypatch.setattr(trial_spec, "SERVING", {**trial_spec.SERVING, "selection": serving})
+    assert tried(SELECTION, tmp_path, "--set", f"least={least}") == 0
+    shown = capsys.readouterr().out
+    assert said in shown
+    (dropped,) = re.findall(r"^dropped (\d+) of (\d+) tokens", shown, re.MULTILINE)
+    assert 0 <= int(dropped[0]) <= int(dropped[1])
+    assert (int(dropped[0]) > 0) is (least == "0.05")
+    lines = [re.split(r"  +", line.strip()) for line in shown.splitlines() if re.search(r"\de[-+]\d\d ", line)]
+    assert any(float(weight) == 0 < float(without) for *_, weight, _, _, without, _ in lines) is (least == "0.05")
 
 
 VERIFIER = """
@@ -260,7 +425,7 @@ def test_what_serves_a_phase_is_shown_on_a_batch_and_trained_with(
 def test_a_setting_of_try_is_written_as_key_and_value(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "mine.py").write_text(REWARD)
     assert main(["try", str(tmp_path / "mine.py"), "--set", "price"]) == 2
-    assert "write --set KEY=VALUE" in capsys.readouterr().err
+    assert "write --set price=VALUE" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -278,6 +443,12 @@ def test_a_file_that_cannot_be_tried_says_why(
     (tmp_path / "odd.py").write_text(code)
     assert main(["try", str(tmp_path / "odd.py"), *options]) == exit_code
     assert said in capsys.readouterr().err
+
+
+def test_a_component_of_a_file_is_chosen_by_its_name_or_its_class(tmp_path: Path) -> None:
+    (tmp_path / "odd.py").write_text(FILTER + FILTER.replace("Anything", "EveryThing"))
+    for name in ("every_thing", "local.every_thing", "EveryThing"):
+        assert main(["try", str(tmp_path / "odd.py"), "--name", name, "--laws"]) == 0
 
 
 def test_a_verifier_that_provides_no_reward_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -127,3 +127,16 @@ def test_a_probe_that_fails_to_say_what_it_needs_is_not_planned(site: Path) -> N
     ) as unmet:
         make_plan(resolve_text(changed("probe")))
     assert "no_such_member" in str(unmet.value.hint)
+
+
+@pytest.mark.parametrize("kind", ["advantage", "selection"])
+def test_a_part_whose_reads_fail_is_its_authors_fault_not_that_of_the_objective_around_it(
+    kind: str, site: Path
+) -> None:
+    body = "    def reads(self): return 1 / 0"
+    install(site, "acme", {f"{kind}:acme.failing": "acme:Failing"}, component("Failing", kind, body))
+    part = {"advantage": '"acme.failing"', "selection": '"group_std"\nselection = ["acme.failing"]'}[kind]
+    text = bent(('use = "grpo"', f'use = "policy_gradient"\nadvantage = {part}'))
+    (fault,) = [d for d in diagnose(resolve_text(text)) if d.severity == "error"]
+    assert fault.code == "E0305"
+    assert fault.help == "cause: ZeroDivisionError: division by zero"

@@ -126,6 +126,17 @@ def test_a_narrow_terminal_loses_whole_parts_from_the_end(graph: Graph, monkeypa
     assert re.fullmatch(r"refine 1/45  reward 0\.\d{3}  right \d+%", stream.screen[-1])
 
 
+def test_a_step_that_applied_no_update_says_so(graph: Graph) -> None:
+    stream = io.StringIO()
+    progress = Progress(stream, clock=Clock())
+    progress.begin(graph)
+    for event in steps_of("refine", 2):
+        progress.event({**event, "applied": 0} if event["step"] == 2 else event)
+    _, updated, idle = stream.getvalue().splitlines()
+    assert "no update" not in updated
+    assert "refine 2/45  no update: no token has weight  reward 0." in idle
+
+
 def test_the_live_line_goes_when_the_run_ends(graph: Graph) -> None:
     stream = Terminal()
     progress = Progress(stream, clock=Clock())

@@ -11,11 +11,23 @@ from prerl_spec.engine.training.token_terms import PartTerms
 from prerl_spec.report.terminal.part_preview import advantage_table, correction_table, ramp_table, surrogate_table
 from prerl_spec.report.terminal.trial import reward_page
 from prerl_spec.testing.steps import made_step
-from prerl_spec.types import Outcome
+from prerl_spec.types import Outcome, StepRecord
+
+
+def steps(*rewards: float, idle: int = 0) -> list[StepRecord]:
+    """A record a reward; the first `idle` of them applied no update."""
+    return [
+        StepRecord("try", i + 1, i + 1, 1, int(i >= idle), {"reward_mean": reward}, 8, 8, {})
+        for i, reward in enumerate(rewards)
+    ]
+
+
+def test_steps_without_an_update_are_counted() -> None:
+    assert reward_page(steps(0.0, 0.5, 0.5, idle=1)).startswith("mean reward of each of 3 batches, an update after 2")
 
 
 def test_rewards_up_to_one_stand_between_zero_and_the_next_tenth() -> None:
-    page = reward_page([0.1, 0.2, 0.3])
+    page = reward_page(steps(0.1, 0.2, 0.3))
     assert page.startswith("mean reward of each of 3 batches")
     assert " 0.40 |" in page
     assert " 0.00 +---" in page
@@ -23,13 +35,13 @@ def test_rewards_up_to_one_stand_between_zero_and_the_next_tenth() -> None:
 
 
 def test_penalties_stand_below_zero_and_bonuses_above_one() -> None:
-    page = reward_page([-0.25, 1.25])
+    page = reward_page(steps(-0.25, 1.25))
     assert " 1.30 |" in page
     assert "-0.30 +--" in page
 
 
 def test_a_reward_of_one_is_the_top() -> None:
-    assert " 1.00 |  *" in reward_page([0.0, 0.5, 1.0])
+    assert " 1.00 |  *" in reward_page(steps(0.0, 0.5, 1.0))
 
 
 def test_nothing_rewarded_is_an_empty_curve() -> None:

@@ -6,6 +6,7 @@ from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
+from prerl_components.objectives.other_words import OF_GRADIENTS
 from prerl_components.objectives.point import Point
 from prerl_spec.sdk import (
     Array,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 class GradientObjective(OnePartObjective):
     """A policy gradient without a critic; a subclass has settings, and `point()` makes a point of the product of them."""
 
+    hints: ClassVar[Mapping[str, str]] = OF_GRADIENTS
     ratio_settings: ClassVar[tuple[str, ...]] = ()
     """Settings that act only where ρ = π/π_old differs from 1."""
 

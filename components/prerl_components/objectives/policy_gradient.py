@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
 from prerl_components.objectives.aggregation import AGGREGATION_WORDS, Aggregation
 from prerl_components.objectives.gradient_objective import GradientObjective
+from prerl_components.objectives.other_words import OF_PARTS
 from prerl_components.objectives.point import Point, Unparsable
 from prerl_components.surrogates.clip import Clip
 from prerl_spec.sdk import Code, Coefficient, Component, Conditional, Conflict, Place, Slot, Wiring
@@ -21,12 +22,13 @@ class PolicyGradient(GradientObjective):
     """
 
     formula: ClassVar[str] = "Σ_t coefficient · mask_t/denominator · correction_t · surrogate(log π, log π_old, A_t)"
+    hints: ClassVar[Mapping[str, str]] = OF_PARTS
 
     view: Annotated[Component, Slot("view", default="conditional")] = Field(
         default_factory=Conditional, description="what the response is scored behind"
     )
     advantage: Annotated[Component, Slot("advantage")] = Field(
-        description="what a sample has earned, computed once a step"
+        description="what a sample has earned, computed once a step", examples=["group_std"]
     )
     positive: float = Field(
         1.0, ge=0, description="factor on positive advantages; 0 trains and counts samples of negative advantage only"

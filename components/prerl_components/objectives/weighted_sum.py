@@ -21,6 +21,10 @@ class WeightedSum(Component):
 
     kind = "objective"
     formula: ClassVar[str] = "Σ_k L_k"
+    hints: ClassVar[Mapping[str, str]] = {
+        "coefficient": "each term has its own `coefficient`, which is its weight in the sum",
+        "weights": "each term has its own `coefficient`, which is its weight in the sum",
+    }
 
     terms: Annotated[tuple[Component, ...], Slot("objective", many=True)] = Field(
         min_length=1, description="the objectives to add, each with its own coefficient"

@@ -13,13 +13,18 @@ if TYPE_CHECKING:
 
 def add(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", required=True, metavar="list|show")
-    listing = actions.add_parser("list", help="list every component by tier, kind and family, without importing any")
+    listing = actions.add_parser(
+        "list",
+        help="list every component by kind and family, the zoo and plugins after the built-ins, without importing any",
+    )
     listing.add_argument("--kind", choices=KINDS, metavar="KIND", help=f"one of: {', '.join(KINDS)}")
     listing.add_argument("--json", action="store_true", help="print a JSON array")
     showing = actions.add_parser(
         "show", help="describe every component of one name: formula, source, cost, settings, ports, prerequisites"
     )
-    showing.add_argument("name", metavar="NAME", help="name of the component")
+    showing.add_argument(
+        "name", metavar="NAME", help="name of an installed component; for one in a file: `try FILE.py --laws`"
+    )
     showing.add_argument(
         "--kind", choices=KINDS, metavar="KIND", help="one kind only, when several components share the name"
     )
@@ -65,10 +70,15 @@ def _found(registry: "Registry", name: str, kind: str | None) -> "list[Entry]":
     """Every component of this name, in the order of the kinds: a name may serve in several. Raises UsageError for none."""
     from prerl_spec.errors import UsageError
     from prerl_spec.language.suggest import nearest, one_of
+    from prerl_spec.registry.local import NAMESPACE
 
     found = [e for e in registry.entries if e.name == name and not e.is_foreign_bare and kind in (None, e.kind)]
     if found:
         return sorted(found, key=lambda e: (KINDS.index(e.kind), not e.is_own))
+    if name.endswith(".py") or name.startswith(f"{NAMESPACE}."):
+        raise UsageError(
+            f"`{name}` is no installed component", hint="a component of a file: `prerl-spec try FILE.py --laws`"
+        )
     near = nearest(name, (e.name for e in registry.entries if not e.is_foreign_bare and kind in (None, e.kind)))
     raise UsageError(
         f"no {kind or 'component'} named `{name}` is installed",

@@ -4,20 +4,25 @@ import argparse
 import sys
 import tempfile
 import time
-import tomllib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from prerl_spec.cli.shared.option_values import file_path
 from prerl_spec.compiler.estimates.prerequisites import require_train
 from prerl_spec.engine.inspect.trial_spec import SERVING, trial_spec
-from prerl_spec.errors import EnvironmentUnmet, UsageError
-from prerl_spec.registry.component import Slot
+from prerl_spec.errors import Diagnostic, EnvironmentUnmet, SpecInvalid, UsageError
+from prerl_spec.registry.component import Component, Slot
 from prerl_spec.registry.entry_points import Entry, PluginFault, installed, load
 from prerl_spec.registry.kind_names import Kind
 from prerl_spec.registry.local import local_entries
+from prerl_spec.report.terminal.progress import NO_UPDATE
 from prerl_spec.types import StepRecord
+
+if TYPE_CHECKING:
+    from prerl_spec.compiler.resolve.resolved import Resolved
+    from prerl_spec.testing.conformance.branches import Tried
 
 BASELINES: Mapping[Kind, str] = {"verifier": "math_verify", "surrogate": "clip", "correction": "truncate"}
 """Kind -> the built-in that a component is compared with by itself."""
@@ -32,42 +37,70 @@ def add(parser: argparse.ArgumentParser) -> None:
         "file", type=file_path, metavar="FILE.py", help="a Python file that defines a component; it is executed"
     )
     parser.add_argument("--laws", action="store_true", help="check the laws of its kind only, and train nothing")
-    parser.add_argument("--name", metavar="NAME", help="the component to try, if the file defines several")
+    parser.add_argument("--name", metavar="NAME", help="the component to try, or its class, if the file has several")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of the component")
     parser.add_argument(
         "--seed", type=int, default=0, metavar="N", help="seed of the model, the data and the rollouts; default: 0"
     )
 
 
+@dataclass(frozen=True)
+class Chosen:
+    """The component of the command with its settings, in the spec that it is trained with."""
+
+    entry: Entry
+    sets: tuple[str, ...]
+    resolved: "Resolved"
+    component: Component | None
+    """None where a required setting is neither given nor guessed."""
+    open_slots: Mapping[str, str]
+    """Required slots that `sets` does not fill -> a component that would do."""
+
+    @property
+    def words(self) -> str:
+        return " ".join(f"--set {one}" for one in self.sets)
+
+    @property
+    def tried(self) -> "Tried | None":
+        """What the laws test beside the branches of the settings; None without `--set`."""
+        from prerl_spec.testing.conformance.branches import Tried
+
+        if not self.sets or self.component is None:
+            return None
+        return Tried(self.component, words=self.words)
+
+
 def run(arguments: argparse.Namespace) -> int:
     """Exit code 0 if the laws hold, 3 if one is broken: then nothing is trained."""
     begun = time.monotonic()
-    settings = _settings(arguments.set)
-    entry = _chosen(arguments.file, arguments.name)
+    entry = _entry(arguments.file, arguments.name)
     require_train("`prerl-spec try`")
-    print(f"{entry.kind} {entry.name}")
-    states = _laws(entry)
+    chosen = _chosen(arguments.file, entry, tuple(arguments.set), arguments.seed)
+    print(f"{entry.kind} {entry.name} {chosen.words}".rstrip())
+    states = _laws(chosen)
     exit_code = 3 if "broken" in states.values() else 0
     if arguments.laws:
         return exit_code
-    if (why := _not_trained(entry, states)) is not None:
+    if (why := _not_trained(chosen, states)) is not None:
         print(f"\ntraining skipped: {why}")
         return exit_code
-    _train(arguments.file, entry, arguments.seed, settings)
+    _train(chosen)
     print(f"\n{time.monotonic() - begun:.0f} s in total")
     return exit_code
 
 
-def _chosen(file: Path, name: str | None) -> Entry:
+def _entry(file: Path, name: str | None) -> Entry:
     try:
         entries = local_entries(file.absolute())
     except PluginFault as fault:
         raise EnvironmentUnmet(f"{fault.code}: {fault.message}", hint=fault.help) from fault
     names = {e.name.removeprefix("local."): e for e in entries}
     if name is not None:
-        if name.removeprefix("local.") not in names:
+        of_class = {e.value.partition(":")[2]: e for e in entries}
+        found = (names | of_class).get(name.removeprefix("local."))
+        if found is None:
             raise UsageError(f"{file} defines no component `{name}`", hint=f"it defines: {', '.join(names)}")
-        return names[name.removeprefix("local.")]
+        return found
     if len(entries) > 1:
         raise UsageError(
             f"{file} defines {len(entries)} components", hint=f"choose one with --name: {', '.join(names)}"
@@ -75,19 +108,70 @@ def _chosen(file: Path, name: str | None) -> Entry:
     return entries[0]
 
 
-def _laws(entry: Entry) -> dict[str, str]:
+def _chosen(file: Path, entry: Entry, sets: tuple[str, ...], seed: int) -> Chosen:
+    """The component with the settings of `--set`, and examples of those that it requires beside them.
+
+    Raises SpecInvalid for a mistake in `sets`, UsageError for one without a value; other faults of the component are for
+    the laws to tell.
+    """
+    from prerl_spec.compiler.resolve.resolve import resolve_text
+    from prerl_spec.compiler.rules.wire import diagnose
+
+    given = {one.partition("=")[0].partition(".")[0].strip() for one in sets}
+    if "use" in given:
+        raise UsageError("--set use: the component is that of the file", hint="choose another one with --name")
+    examples, slots = _examples(entry, given)
+    text, place = trial_spec(file, entry.kind, entry.name, {**examples, **slots}, seed=seed)
+    resolved = resolve_text(text, "try.toml", sets=sets, below=place, local_code=True)
+    try:
+        found: Sequence[Diagnostic] = diagnose(resolved)
+    except Exception:  # the component's own code, which the rules ask: the laws tell its author where and why
+        found = resolved.diagnostics
+    mistakes = [d for d in found if d.span is not None and d.span.file.startswith("<--set")]
+    if any(d.severity == "error" for d in mistakes):
+        raise SpecInvalid(mistakes, resolved.sources)
+    built = resolved.built.get(place)
+    return Chosen(entry, sets, resolved, None if built is None else built.component, slots)
+
+
+def _examples(entry: Entry, given: set[str]) -> tuple[dict[str, Any], dict[str, str]]:
+    """Valid values of the required settings that are not given, and components for the required slots that are not."""
+    from prerl_spec.testing.conformance.branches import Unguessable, example_settings
+
+    try:
+        cls = load(entry)
+        values = example_settings(cls, without=given)
+    except (PluginFault, Unguessable):
+        return {}, {}
+    slots = {
+        key: cls.model_fields[key] for key in values if any(isinstance(m, Slot) for m in cls.model_fields[key].metadata)
+    }
+    return (
+        {key: value for key, value in values.items() if key not in slots},
+        {key: _name_of(values[key]) for key in slots},
+    )
+
+
+def _name_of(component: Component) -> str:
+    """The name of a built-in."""
+    named = (e for e in installed().entries if e.is_own and e.kind == component.kind)
+    return next(entry.name for entry in named if load(entry) is type(component))
+
+
+def _laws(chosen: Chosen) -> dict[str, str]:
     """Check -> its state; each finding is printed as it arrives."""
     from prerl_spec.testing.conformance.check import check_entry
 
     states: dict[str, str] = {}
-    for finding in check_entry(entry):
+    for finding in check_entry(chosen.entry, chosen.tried):
         print(f"  {finding.state:<9}  {finding.check:<9}  {finding.detail}", flush=True)
         states[finding.check] = finding.state
     return states
 
 
-def _not_trained(entry: Entry, states: Mapping[str, str]) -> str | None:
+def _not_trained(chosen: Chosen, states: Mapping[str, str]) -> str | None:
     """The reason to skip training, None if the component can be trained."""
+    entry = chosen.entry
     if entry.kind not in SERVING:
         article = "an" if entry.kind[0] in "aeiou" else "a"
         return f"{article} {entry.kind} is only checked against the laws of its kind"
@@ -96,48 +180,28 @@ def _not_trained(entry: Entry, states: Mapping[str, str]) -> str | None:
     component: Any = load(entry)
     if entry.kind == "objective" and not component.uses_rollouts:
         return "the objective trains on documents, and `try` trains on rollouts only"
-    if any(isinstance(m, Slot) for f in component.model_fields.values() if f.is_required() for m in f.metadata):
-        return "it has a required component slot: run it from a spec"
+    if chosen.open_slots:
+        filled = " ".join(f"--set {key}={name}" for key, name in chosen.open_slots.items())
+        return f"it has a required component slot: choose what stands there, such as {filled}"
     return None
 
 
-def _settings(written: Sequence[str]) -> dict[str, Any]:
-    """Parses KEY=VALUE with a TOML value; a value that is not TOML is read as a string. Raises UsageError."""
-    settings: dict[str, Any] = {}
-    for one in written:
-        key, equals, value = one.partition("=")
-        if not equals:
-            raise UsageError(f"--set {one}: missing `=`", hint="write --set KEY=VALUE")
-        try:
-            settings[key.strip()] = tomllib.loads(f"value = {value}")["value"]
-        except tomllib.TOMLDecodeError:
-            settings[key.strip()] = value.strip()
-    return settings
-
-
-def _train(file: Path, entry: Entry, seed: int, settings: Mapping[str, Any]) -> None:
-    from prerl_spec.compiler.compile import compile_spec
+def _train(chosen: Chosen) -> None:
+    from prerl_spec.compiler.compile import compile_resolved
     from prerl_spec.engine.inspect.try_component import try_out
-    from prerl_spec.engine.training.token_terms import samples_worth_seeing
-    from prerl_spec.report.terminal.trial import batch_page, reward_page
-    from prerl_spec.testing.conformance.branches import example_settings
+    from prerl_spec.report.terminal.trial import batch_page, reward_page, samples_to_show
 
-    whole = {**example_settings(load(entry)), **settings}
+    entry, graph = chosen.entry, compile_resolved(chosen.resolved).graph
     with tempfile.TemporaryDirectory(prefix="prerl-try-") as folder:
-        spec = Path(folder) / "try.toml"
-        spec.write_text(trial_spec(file, entry.kind, entry.name, whole, seed=seed), encoding="utf-8")
-        graph = compile_spec(spec, local_code=True).graph
         print("\npre-training a randomly initialised 2-layer transformer (width 96) on sums:")
         trial = try_out(graph, Path(folder), _show_progress)
     kind, default = entry.kind, BASELINES.get(entry.kind)
     baseline: Any = None if default is None else load(installed().providers(kind, default)[0])()
-    component = load(entry).model_validate(whole)
-    samples = samples_worth_seeing(trial.batch, 2)
-    page = batch_page(kind, entry.name, component, graph.phases[1], trial, samples, baseline)
+    samples = samples_to_show(kind, trial, 2)
+    page = batch_page(kind, entry.name, chosen.component, graph.phases[1], trial, samples, baseline)
     if page:
         print(f"\n{page}")
-    rewards = [r.metrics["reward_mean"] for r in trial.records if "reward_mean" in r.metrics]
-    print(f"\n{reward_page(rewards)}")
+    print(f"\n{reward_page(trial.records)}")
 
 
 def _show_progress(record: StepRecord, steps: int) -> None:
@@ -145,4 +209,5 @@ def _show_progress(record: StepRecord, steps: int) -> None:
     if record.step % every == 0 or record.step == steps:
         reward = f"  reward {record.metrics['reward_mean']:.3f}" if "reward_mean" in record.metrics else ""
         loss = f"  loss {record.metrics['loss']:.3f}" if "loss" in record.metrics else ""
-        print(f"  {record.phase} {record.step}/{steps}{loss}{reward}", file=sys.stderr, flush=True)
+        none = f"  {NO_UPDATE}" if record.updates and not record.applied else ""
+        print(f"  {record.phase} {record.step}/{steps}{none}{loss}{reward}", file=sys.stderr, flush=True)

@@ -23,7 +23,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Prints one line per difference. Raises SpecInvalid, and UsageError for a file that is neither spec nor plan."""
     from prerl_spec.cli.shared.diagnostics import print_results
     from prerl_spec.compiler.compare.comparison_side import open_side
-    from prerl_spec.compiler.planning.flat_meaning import differing, shown_value
+    from prerl_spec.compiler.planning.flat_meaning import differing
     from prerl_spec.compiler.render.human_units import table
 
     before, after = (open_side(side, overrides(arguments)) for side in (arguments.before, arguments.after))
@@ -33,8 +33,8 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     rows = [("", str(arguments.before), str(arguments.after), "", "")]
     rows += [
-        (path, shown_value(old), shown_value(new), before.origin(path), after.origin(path))
-        for path, old, new in differences
+        (path, before.shown(path), after.shown(path), before.origin(path), after.origin(path))
+        for path, _, _ in differences
     ]
     print_results("\n".join(line.rstrip() for line in table(rows, indent=0)))
     for phase in before.points.keys() & after.points.keys():

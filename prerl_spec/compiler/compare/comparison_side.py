@@ -9,7 +9,7 @@ from typing import Any
 from prerl_spec.compiler.compile import check_spec, read_plan
 from prerl_spec.compiler.past_runs.run_folder import require_run_folder
 from prerl_spec.compiler.plan import Plan
-from prerl_spec.compiler.planning.flat_meaning import by_id, leaves
+from prerl_spec.compiler.planning.flat_meaning import ABSENT, OF_A_PHASE, by_id, leaves, shown_value
 from prerl_spec.compiler.planning.planner import make_plan
 from prerl_spec.compiler.planning.points import points_of
 
@@ -34,6 +34,21 @@ class Side:
             if written in self.origins:
                 return self.origins[written]
         return "default" if path in self.leaves and key not in FOUND_OUT else ""
+
+    def shown(self, path: str) -> str:
+        """A value in TOML notation; a component, of which only the `use` is compared, with its written settings:
+        `{ use = "kl", coefficient = 0.1 }`."""
+        value = shown_value(self.leaves.get(path, ABSENT))
+        component = path.removesuffix(".use")
+        if path not in self.leaves or component == path:
+            return value
+        inside = [p for p in self.leaves if p.startswith(f"{component}.") and p != path and self._is_written(p)]
+        settings = [f"{p.removeprefix(f'{component}.')} = {shown_value(self.leaves[p])}" for p in inside]
+        return f"{{ {', '.join([f'use = {value}', *settings])} }}" if settings else value
+
+    def _is_written(self, path: str) -> bool:
+        inherited = OF_A_PHASE.fullmatch(path)
+        return any(self.origin(p) not in ("default", "") for p in (path, *(inherited.groups() if inherited else ())))
 
 
 def open_side(where: Path, overrides: Mapping[str, Any]) -> Side:

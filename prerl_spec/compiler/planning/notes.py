@@ -14,7 +14,8 @@ def phase_notes(phase: PhasePlan, following: PhasePlan | None) -> Iterator[str]:
         yield f"the last {phase.dropped_rows} rows of an epoch fill no batch and are dropped; each epoch is reshuffled"
     if phase.uses_rollouts and phase.updates_per_batch == 1 and _bounds_ratios(phase.objective):
         yield "one update per batch: the ratio to the old policy is 1, so clipping has no effect"
-    yield from _unlike(phase.objective, off_policy=phase.updates_per_batch > 1)
+    terms = frozenset(_uses(phase.objective))
+    yield from _unlike(phase.objective, terms, off_policy=phase.updates_per_batch > 1)
     if following is not None and phase.carry_optimizer:
         yield from _carried_moments(phase, following)
 
@@ -24,13 +25,20 @@ def _bounds_ratios(objective: ComponentPlan) -> bool:
     return bool(objective.ratio_settings) or any(map(_bounds_ratios, objective.inner))
 
 
-def _unlike(component: ComponentPlan, *, off_policy: bool) -> Iterator[str]:
-    """One sentence a component on where its defaults differ from elsewhere, as far as they can act."""
-    idle = () if off_policy else component.ratio_settings
+def _uses(component: ComponentPlan) -> Iterator[str]:
+    yield component.use
+    for inner in component.inner:
+        yield from _uses(inner)
+
+
+def _unlike(component: ComponentPlan, terms: frozenset[str], *, off_policy: bool) -> Iterator[str]:
+    """One sentence a component on where its defaults differ from elsewhere, as far as they can act. A lack of `kl` is not
+    told where `kl` is one of the terms."""
+    idle = terms if off_policy else terms.union(component.ratio_settings)
     if words := [said for setting, said in component.unlike.items() if setting not in idle]:
         yield f"{component.use}: {'; '.join(words)}"
     for inner in component.inner:
-        yield from _unlike(inner, off_policy=off_policy)
+        yield from _unlike(inner, terms, off_policy=off_policy)
 
 
 def _carried_moments(phase: PhasePlan, following: PhasePlan) -> Iterator[str]:

@@ -1,17 +1,19 @@
 """Resolves component references of a spec: names are checked against entry-point metadata before any import."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from pydantic import BaseModel
 
 from prerl_spec.codes import Code
 from prerl_spec.compiler.resolve.findings import Findings
+from prerl_spec.compiler.resolve.unknown_names import article, noun, unknown_name
 from prerl_spec.errors import Diagnostic, Span, Suggestion
 from prerl_spec.language.document import Array, Invalid, Node, Scalar, Table, join_path
 from prerl_spec.language.overrides import below
-from prerl_spec.language.spec import header_of, places_of
+from prerl_spec.language.spec import header_of
 from prerl_spec.language.suggest import fold, nearest, one_of
 from prerl_spec.registry.component import Component, Kind
 from prerl_spec.registry.entry_points import Entry, PluginFault, Registry, load, normalized
@@ -19,6 +21,7 @@ from prerl_spec.registry.settings import Setting, seen_as, settings_of, shown
 
 REFERENCE = re.compile(r"([a-z][a-z0-9_]*(?:\.[a-z][a-z0-9_]*)?)(?:@([1-9][0-9]*))?")
 RESERVED = ("use", "from")
+OF_A_PHASE = re.compile(r"phases\[\d+\]\.(\w+)")
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,7 @@ class Declarations(Findings):
     """The resolved components by path, and the errors found on the way."""
 
     found: dict[str, Declared] = field(default_factory=dict)
+    registry: Registry = field(default_factory=lambda: Registry(()))
 
 
 def declare(
@@ -51,14 +55,16 @@ def declare(
 
     Names of an unread namespace are poisoned without a diagnostic: the cause has already been reported.
     """
-    declarations = Declarations()
-    _Walk(registry, declarations, unread_namespaces).section(root, grammar, "")
+    declarations = Declarations(registry=registry)
+    _Walk(registry, declarations, unread_namespaces, root.entries.keys()).section(root, grammar, "")
     return declarations
 
 
 class _Walk:
-    def __init__(self, registry: Registry, into: Declarations, unread_namespaces: frozenset[str]) -> None:
-        self.registry, self.into, self.unread_namespaces = registry, into, unread_namespaces
+    def __init__(
+        self, registry: Registry, into: Declarations, unread_namespaces: frozenset[str], at_top: Set[str]
+    ) -> None:
+        self.registry, self.into, self.unread_namespaces, self.at_top = registry, into, unread_namespaces, at_top
 
     def section(self, table: Table, model: type[BaseModel], path: str) -> None:
         settings = settings_of(model)
@@ -135,7 +141,7 @@ class _Walk:
             self.into.poisoned.add(path)
             return
         if isinstance(node, Array) and node.of_headers:
-            message = f"one {_noun(kind)} belongs here, not a list of tables"
+            message = f"one {noun(kind)} belongs here, not a list of tables"
             self.into.fail(Code.TABLE_OR_LIST, path, message, key, caret=f"write `[{header_of(path)}]`")
             return
         if isinstance(node, Scalar) and isinstance(node.value, str):
@@ -143,7 +149,7 @@ class _Walk:
             self.named(kind, node, table, path, key, words)
             return
         if not isinstance(node, Table):
-            message = f"{_article(kind)} is named by a text or a table, not by {seen_as(node)}"
+            message = f"{article(kind)} is named by a text or a table, not by {seen_as(node)}"
             self.into.fail(Code.MALFORMED_COMPONENT, path, message, _span(node, key))
             return
         anchor = node.header or key
@@ -171,18 +177,21 @@ class _Walk:
                 f"unknown key `{wrong.key}`",
                 wrong.span,
                 caret="did you mean `use`?",
-                notes=(f"`use` is missing: it names the {_noun(kind)}",),
+                notes=(f"`use` is missing: it names the {noun(kind)}",),
                 suggestions=(Suggestion("did you mean `use`?", "use"),),
                 poison=path,
             )
             return
         names = self.registry.names(kind)
+        of_phase = OF_A_PHASE.fullmatch(path)
+        notes = (own_replaces_whole(of_phase[1]),) if of_phase and of_phase[1] in self.at_top else ()
         self.into.fail(
             Code.MALFORMED_COMPONENT,
             path,
-            f"this {_noun(kind)} has no `use`",
+            f"this {noun(kind)} has no `use`",
             anchor,
             help=f"`use` names it: {one_of(names)}" if names else None,
+            notes=notes,
             of_absence=True,
         )
 
@@ -257,7 +266,7 @@ class _Walk:
             entry = entries[0]
             component = load(entry)
         except (IndexError, PluginFault) as fault:
-            message = f"the default of `{setting.key}`, the {_noun(kind)} `{name}`, is not available"
+            message = f"the default of `{setting.key}`, the {noun(kind)} `{name}`, is not available"
             cause = fault.message if isinstance(fault, PluginFault) else None
             self.into.fail(Code.PLUGIN_IMPORT_FAILED, path, message, holder.span, help=cause, poison=path)
             return
@@ -295,12 +304,12 @@ class _Walk:
             return None
         if isinstance(origin, Scalar):
             if not isinstance(origin.value, str):
-                self.from_no_text(origin, path)
+                self.from_no_text(origin, path, entries)
                 return None
             chosen = [e for e in entries if normalized(e.distribution) == normalized(str(origin.value))]
             if not chosen:
                 homes = one_of(e.distribution for e in entries)
-                message = f"{origin.value} does not provide the {_noun(kind)} `{name}`"
+                message = f"{origin.value} does not provide the {noun(kind)} `{name}`"
                 self.into.fail(
                     Code.AMBIGUOUS_COMPONENT,
                     join_path(path, "from"),
@@ -313,7 +322,7 @@ class _Walk:
                 return None
             return chosen[0]
         if isinstance(origin, Array | Table):
-            self.from_no_text(origin, path)
+            self.from_no_text(origin, path, entries)
             return None
         if len(entries) > 1:
             homes = " and ".join(e.distribution for e in entries)
@@ -324,54 +333,22 @@ class _Walk:
             return None
         return entries[0]
 
-    def from_no_text(self, origin: Scalar | Array | Table, path: str) -> None:
+    def from_no_text(self, origin: Scalar | Array | Table, path: str, entries: Sequence[Entry]) -> None:
         message = f"`from` must be a text, not {seen_as(origin)}"
-        self.into.fail(Code.WRONG_TYPE, join_path(path, "from"), message, origin.span, poison=path)
+        hint = "`from` names the distribution that provides the component"
+        with suppress(PluginFault):
+            if own := settings_of(load(entries[0])):
+                hint = f"{hint}; the settings of `{entries[0].name}` are {', '.join(own)}"
+        self.into.fail(Code.WRONG_TYPE, join_path(path, "from"), message, origin.span, help=hint, poison=path)
 
     def unknown(self, kind: Kind, name: str, use: Scalar, where: str, path: str, words: tuple[str, ...]) -> None:
-        names = (*self.registry.names(kind), *words)
-        same = tuple(n for n in names if fold(n) == fold(name))
-        others = self.registry.kinds_of(name)
-        if not same and others:
-            self.into.fail(
-                Code.WRONG_KIND,
-                where,
-                _of_other_kinds(name, others, kind),
-                use.span,
-                caret=_belongs(name, others),
-                help=f"`prerl-spec components list --kind {kind}` shows all {len(self.registry.names(kind))}",
-                poison=path,
-            )
-            return
-        close = nearest(name, names)
-        meant = [] if close else [n for n in self.registry.all_names() if fold(n) == fold(name)]
-        caret = f"did you mean {one_of(close)}?" if close else ""
-        if meant:  # differs in case only, and is of another kind
-            caret = _of_other_kinds(meant[0], self.registry.kinds_of(meant[0]), kind)
-        known = f"known: {one_of(names)}" if names else f"no {_noun(kind)} is installed"
-        self.into.fail(
-            Code.UNKNOWN_COMPONENT,
-            where,
-            f"unknown {_noun(kind)} `{name}`",
-            use.span,
-            caret=caret,
-            help=f"`prerl-spec components list --kind {kind}` shows all {len(self.registry.names(kind))}"
-            if close
-            else known,
-            suggestions=tuple(Suggestion(f"did you mean `{n}`?", n) for n in close),
-            poison=path,
-        )
+        code, message, hints = unknown_name(self.registry, kind, name, words)
+        self.into.fail(code, where, message, use.span, poison=path, **hints)
 
 
-def _of_other_kinds(name: str, found: Sequence[Kind], wanted: Kind) -> str:
-    """States the kind of a name and the kind needed here."""
-    return f"`{name}` is {' and '.join(map(_article, found))}; {_article(wanted)} is needed here"
-
-
-def _belongs(name: str, kinds: Sequence[Kind]) -> str:
-    """States where a component of these kinds belongs."""
-    places = [place for kind in kinds for place in places_of(kind)]
-    return f"`{name}` belongs in {' or '.join(f'`{p}`' for p in places)}" if places else ""
+def own_replaces_whole(role: str) -> str:
+    """What a phase's `sampler.group_size = 1` beside a `[sampler]` overlooks."""
+    return f"a phase's own `{role}` replaces the top-level one whole: write it with `use` and every setting"
 
 
 def _tables(node: Node, path: str) -> Iterator[tuple[str, Table]]:
@@ -390,11 +367,3 @@ def _is_text(node: Node) -> bool:
 def _span(node: Node, key: Span | None) -> Span | None:
     """The value's span; for a table without one, the span of its key."""
     return node.span or key
-
-
-def _noun(kind: str) -> str:
-    return "data set" if kind == "data" else kind
-
-
-def _article(kind: str) -> str:
-    return f"an {kind}" if kind[0] in "aeiou" else f"a {_noun(kind)}"

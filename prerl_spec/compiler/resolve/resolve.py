@@ -53,12 +53,19 @@ def resolve(
 
 
 def resolve_text(
-    text: str, file: str = "spec.toml", *, registry: Registry | None = None, sets: Sequence[str] = ()
+    text: str,
+    file: str = "spec.toml",
+    *,
+    registry: Registry | None = None,
+    sets: Sequence[str] = (),
+    below: str = "",
+    local_code: bool = False,
 ) -> Resolved:
-    """The same for a text in memory (relative paths are resolved from the folder of `file`)."""
+    """The same for a text in memory (relative paths are resolved from the folder of `file`). The paths of `sets` begin at
+    the table `below`."""
     composition = compose(read_text(text, file), Path(file).parent)
-    override(composition, sets, ())
-    return _resolve(composition, Path(file), False, registry or installed())
+    override(composition, sets, (), below)
+    return _resolve(composition, Path(file), local_code, registry or installed())
 
 
 def _resolve(

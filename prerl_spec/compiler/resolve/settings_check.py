@@ -3,7 +3,8 @@
 import math
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ from prerl_spec.language.overrides import below
 from prerl_spec.language.spec import LANGUAGE_VERSION, PhaseSpec, RunSpec, Spec, header_of
 from prerl_spec.language.suggest import nearest
 from prerl_spec.registry.component import Component
-from prerl_spec.registry.entry_points import PluginFault
+from prerl_spec.registry.entry_points import PluginFault, load
 from prerl_spec.registry.plugin_contract import blame_plugin, check_declared_types
 from prerl_spec.registry.settings import Refusal, Setting, seen_as, settings_of, shown, validate
 
@@ -232,7 +233,8 @@ class Check(Findings):
                 found = self.component(join_path(path, key))
                 holds = holds and found is not None
                 values[key] = found
-        holds = not self.missing(declared.table, settings, misspelt, path, declared.anchor) and holds and not misspelt
+        absent = self.missing(declared.table, settings, misspelt, path, declared.anchor, declared)
+        holds = holds and not absent and not misspelt
         known = {k: v for k, v in values.items() if v is not None}
         try:
             component, refusals = self.built(declared, known)
@@ -243,7 +245,7 @@ class Check(Findings):
         self.deprecated(declared)
         for refusal in refusals:
             if refusal.steps or holds:  # rules over several settings need all of them
-                self.refused(refusal, declared.table, path, declared.anchor)
+                self.refused(refusal, declared.table, path, declared.anchor, declared)
         self.written[path] = written
         if component is None or not holds:
             self.poisoned.add(path)
@@ -326,7 +328,13 @@ class Check(Findings):
         return meant
 
     def missing(
-        self, table: Table, settings: Mapping[str, Setting], meant: set[str], path: str, anchor: Span | None
+        self,
+        table: Table,
+        settings: Mapping[str, Setting],
+        meant: set[str],
+        path: str,
+        anchor: Span | None,
+        declared: Declared | None = None,
     ) -> bool:
         """Whether a required key is missing; reports each one, unless a misspelt key was meant as it."""
         absent = [s for s in settings.values() if s.required and s.key not in table.entries]
@@ -339,14 +347,25 @@ class Check(Findings):
             if setting.key == "run":
                 self.fail(Code.MISSING_KEY, "run.name", "missing key `run.name`", anchor)
                 continue
-            self.fail(
-                Code.MISSING_KEY, where, f"missing {noun} `{setting.key}`", anchor, help=_how_to_write(setting, path)
-            )
+            message, hint = f"missing {noun} `{setting.key}`", _how_to_write(setting)
+            notes: tuple[str, ...] = ()
+            if declared is not None and table.span is declared.use_span:  # the short form, a string
+                hint = f"write `{written_out(declared.use, absent)}`" if hint is None else hint
+            if declared is not None and path.endswith("]"):  # the carets are under the whole list
+                notes = (f"`{declared.use}` requires it",)
+            self.fail(Code.MISSING_KEY, where, message, anchor, help=hint, notes=notes)
         return bool(absent)
 
     # --- values --------------------------------------------------------------------------------------------------------
 
-    def refused(self, refusal: Refusal, table: Table, path: str, anchor: Span | None = None) -> None:
+    def refused(
+        self,
+        refusal: Refusal,
+        table: Table,
+        path: str,
+        anchor: Span | None = None,
+        declared: Declared | None = None,
+    ) -> None:
         """Reports a rejected value at its exact place."""
         where, node, entry = path, None, None
         at: Node = table
@@ -371,15 +390,26 @@ class Check(Findings):
         if not close and (meant := _meant(refusal, node)) is not None:
             caret = f"write `{meant}`"
             suggestions = (Suggestion(caret, meant),)
-        self.fail(
-            code,
-            where,
-            refusal.message,
-            span,
-            caret=caret,
-            help=f"choices: {choices}" if choices else None,
-            suggestions=suggestions,
-        )
+        hint = f"choices: {choices}" if choices else None
+        if hint is None and not suggestions and declared is not None and len(refusal.steps) == 1:
+            hint = self.what_would_be_right(refusal, node, declared)
+        self.fail(code, where, refusal.message, span, caret=caret, help=hint, suggestions=suggestions)
+
+    def what_would_be_right(self, refusal: Refusal, node: Node | None, declared: Declared) -> str | None:
+        """The author's hint on a value out of bounds; how a component is written where a number may stand instead."""
+        key = str(refusal.steps[0])
+        setting = settings_of(declared.component).get(key)
+        if refusal.code == Code.CONSTRAINT_BROKEN:
+            return declared.component.hints.get(key)
+        if setting is None or setting.slot is None or not setting.takes_number:
+            return None
+        registry, kind = self.declarations.registry, setting.slot.kind
+        word = str(node.value) if isinstance(node, Scalar) else ""
+        for name in (*nearest(word, registry.names(kind)), *registry.names(kind))[:1]:
+            with suppress(PluginFault):
+                needed = settings_of(load(registry.providers(kind, name)[0])).values()
+                return f"a {kind} is a table: write `{written_out(name, [s for s in needed if s.required])}`"
+        return None
 
     def _version(self) -> None:
         node = self.root.get("spec")
@@ -441,10 +471,17 @@ def _meant(refusal: Refusal, node: Node | None) -> str | None:
     return None
 
 
-def _how_to_write(setting: Setting, path: str) -> str | None:
+def written_out(use: str, settings: Iterable[Setting]) -> str:
+    """A component as an inline table, its settings left open: `{ use = "fixed_steps", steps = ... }`."""
+    return f"{{ {', '.join([f'use = {shown(use)}', *(f'{s.key} = ...' for s in settings)])} }}"
+
+
+def _how_to_write(setting: Setting) -> str | None:
     if setting.key == "spec":
         return f"`spec = {LANGUAGE_VERSION}` names the language version"
     if setting.slot is not None:
-        one = '{ use = "..." }'
-        return f"write `{setting.key} = {f'[{one}]' if setting.slot.many else one}`"
+        one = shown(setting.examples[0]) if setting.examples else '{ use = "..." }'
+        written = f"write `{setting.key} = {f'[{one}]' if setting.slot.many else one}`"
+        other = ", or another name" if setting.examples else ""
+        return f"{written}{other}: `prerl-spec components list --kind {setting.slot.kind}` shows all"
     return None

@@ -80,13 +80,14 @@ class Keys:
             words.insert(0, belongs)
         absent = [k for k in close if k not in table.entries and k in settings and settings[k].required]
         known = one_of(settings).replace(" or ", ", ") if settings else "nothing"
+        hint = declared.component.hints.get(key) if declared is not None else None
         return Diagnostic(
             code,
             message,
             entry.span,
             where,
             caret="; ".join(words),
-            help=None if words else f"known here: {known}",
+            help=hint or (None if words else f"known here: {known}"),
             notes=tuple(f"`{k}` is missing" for k in absent),
             suggestions=tuple(suggestions),
         )

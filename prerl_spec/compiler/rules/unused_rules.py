@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from prerl_spec.codes import Code
 from prerl_spec.compiler.objective_needs import reads_from
+from prerl_spec.compiler.resolve.component_names import OF_A_PHASE, own_replaces_whole
 from prerl_spec.compiler.resolve.resolved import Resolved
 from prerl_spec.compiler.rules.name_rules import named_data
 from prerl_spec.compiler.rules.phase_roles import PhaseRoles
@@ -23,7 +24,9 @@ def unused(resolved: Resolved, phases: Sequence[PhaseRoles]) -> Iterator[Diagnos
     for name in unused_data(resolved, phases):
         yield _never_used(f"data set `{name}`", join_path("data", name), resolved.header_span(join_path("data", name)))
     for path in unused_components(resolved, phases):
-        yield _never_used(f"`{path}`", path, resolved.header_span(path))
+        own = any(OF_A_PHASE.fullmatch(p) and p.endswith(f".{path}") for p in resolved.poisoned)
+        help = own_replaces_whole(path) if own else "remove it"
+        yield _never_used(f"`{path}`", path, resolved.header_span(path), help)
     yield from _reference(resolved, phases)
     yield from _sharding(resolved)
 
@@ -92,5 +95,5 @@ def _sharding(resolved: Resolved) -> Iterator[Diagnostic]:
         )
 
 
-def _never_used(what: str, path: str, span: Span | None) -> Diagnostic:
-    return Diagnostic(Code.UNUSED, f"{what} is declared but never used", span, path=path, help="remove it")
+def _never_used(what: str, path: str, span: Span | None, help: str = "remove it") -> Diagnostic:
+    return Diagnostic(Code.UNUSED, f"{what} is declared but never used", span, path=path, help=help)

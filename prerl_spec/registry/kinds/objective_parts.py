@@ -104,7 +104,8 @@ class Surrogate(Declared, Protocol):
 
     @property
     def unbounded(self) -> tuple[Factor, Factor] | None:
-        """What multiplies −A ∇log π where no bound acts, for A > 0 and for A < 0; None: another function of ρ."""
+        """What multiplies −A ∇log π where no bound acts, for A > 0 and for A < 0: "one", "ratio" (ρ of the token), "sequence"
+        (the product of ρ over its response) or "geometric" (the T-th root of that); None: another function of ρ."""
         ...
 
     @property

@@ -19,6 +19,8 @@ DOCUMENT_LINE_SECONDS = 10.0
 """Supervised steps are many and fast: without a terminal they are printed this often, and at the end."""
 TICK_LINE_SECONDS = 30.0
 RECENT_STEPS = 20
+NO_UPDATE = "no update: no token has weight"
+"""Said of a step in which nothing was left to train: no group with signal, say."""
 STEP_STAGES = ("sample", "verify", "train")
 """Stages of a step, too short for a separate estimate of the time left."""
 
@@ -173,6 +175,8 @@ class Progress:
         metrics, tokens, seconds = event["metrics"], event["tokens"], float(event["seconds"]["total"])
         phase = self._phase(event["phase"])
         parts = [_place(event["phase"], event["step"], phase)]
+        if event["updates"] and not event["applied"]:
+            parts.append(NO_UPDATE)
         if "reward_mean" in metrics:
             parts += [f"reward {metrics['reward_mean']:.3f}", f"right {metrics.get('verdict_right', 0.0):.0%}"]
         elif "loss" in metrics:

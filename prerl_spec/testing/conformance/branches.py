@@ -4,7 +4,7 @@ A setting whose valid values cannot be guessed names some: `Field(examples=["tra
 """
 
 import types
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Any, Literal, Union, get_args, get_origin
@@ -24,22 +24,28 @@ MAX_TUPLES = 200
 
 @dataclass(frozen=True)
 class Tried:
-    """A component with one setting at one of its branches; `key` is None for the component with its default settings."""
+    """A component with one setting at one of its branches; `key` is None for the component with its default settings, and
+    for one whose settings its author chose: `words` are then how they were written."""
 
     component: Component
     key: str | None = None
     value: Any = None
+    words: str = ""
+
+    @property
+    def is_default(self) -> bool:
+        return self.key is None and not self.words
 
 
 class Unguessable(Exception):
     """No valid value was found for a branch: its author has to name one."""
 
 
-def example_settings(cls: type[Component]) -> dict[str, Any]:
-    """Valid values of the required settings. Raises Unguessable."""
+def example_settings(cls: type[Component], *, without: Collection[str] = ()) -> dict[str, Any]:
+    """Valid values of the required settings that are not in `without`. Raises Unguessable."""
     base: dict[str, Any] = {}
     for key, info in cls.model_fields.items():
-        if info.is_required():
+        if info.is_required() and key not in without:
             accepted = (
                 v for branch in _branches(info.annotation) for v in _candidates(info, branch) if _takes(cls, key, v)
             )
@@ -50,12 +56,17 @@ def example_settings(cls: type[Component]) -> dict[str, Any]:
     return base
 
 
-def every_branch(cls: type[Component]) -> Iterator[Tried]:
-    """The component with its default settings, then with each branch of each setting.
+def every_branch(cls: type[Component], chosen: Tried | None = None) -> Iterator[Tried]:
+    """The component as its author chose it, if so, then with its default settings, then with each branch of each setting;
+    required settings are those chosen.
 
     Raises Unguessable, or ValidationError if the required settings contradict each other.
     """
-    base = example_settings(cls)
+    if chosen is None:
+        base = example_settings(cls)
+    else:
+        base = {key: getattr(chosen.component, key) for key, info in cls.model_fields.items() if info.is_required()}
+        yield chosen
     yield Tried(cls.model_validate(base))
     for key, info in cls.model_fields.items():
         for branch in _branches(info.annotation):

@@ -26,8 +26,8 @@ def check_distribution(distribution: str) -> Iterator[Finding]:
         yield from check_entry(entry)
 
 
-def check_entry(entry: Entry) -> Iterator[Finding]:
-    """Settings, protocol and laws of one component."""
+def check_entry(entry: Entry, chosen: Tried | None = None) -> Iterator[Finding]:
+    """Settings, protocol and laws of one component, in every branch of its settings and with those that were chosen."""
     who = f"{entry.kind} {entry.name}"
     try:
         cls = load(entry)
@@ -36,7 +36,7 @@ def check_entry(entry: Entry) -> Iterator[Finding]:
         return
     tried: list[Tried] = []
     try:
-        for one in every_branch(cls):
+        for one in every_branch(cls, chosen):
             _declares(one)
             tried.append(one)
         accepted = wrongly_accepted(cls)
@@ -81,24 +81,25 @@ def _protocol(who: str, component: Component) -> Finding:
 
 def _laws(who: str, tried: list[Tried]) -> Iterator[Finding]:
     """One finding for everything that was tried, and one for each reason why something was not."""
-    held = 0
+    held, chosen = 0, ""
     left_out: dict[str, list[str]] = {}
     for one in tried:
         if _contradicts_itself(one.component):
             continue
         try:
-            check_laws(one.component, is_default=one.key is None)
+            check_laws(one.component, is_default=one.is_default)
         except (NotTried, EnvironmentUnmet) as reason:
             left_out.setdefault(str(reason), []).append(_named(one))
-            if one.key is None:
+            if one.is_default:
                 break  # what it lacks by default, it lacks with any setting
         except Exception as error:  # a broken law, or a plugin's code that fails during the test
             yield Finding(who, "laws", "broken", f"{_named(one)}: {_cause(error)}")
             return
         else:
             held += 1
+            chosen = f", and {one.words}" if one.words else chosen
     if held:
-        yield Finding(who, "laws", "held", f"by {held} components, covering each branch of each setting")
+        yield Finding(who, "laws", "held", f"by {held} components, covering each branch of each setting{chosen}")
     for why, names in left_out.items():
         yield Finding(who, "laws", "not tried", f"{', '.join(names)}: {why}")
 
@@ -110,7 +111,9 @@ def _contradicts_itself(component: Component) -> bool:
 
 
 def _named(tried: Tried) -> str:
-    return "default settings" if tried.key is None else f"{tried.key} = {tried.value!r}"
+    if tried.key is None:
+        return tried.words or "default settings"
+    return f"{tried.key} = {tried.value!r}"
 
 
 def _cause(error: Any) -> str:

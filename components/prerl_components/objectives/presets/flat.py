@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Annotated, ClassVar, Literal
 
@@ -13,6 +13,7 @@ from prerl_components.corrections.mask import Mask
 from prerl_components.corrections.truncate import Truncate
 from prerl_components.objectives.aggregation import AGGREGATION_WORDS, Aggregation
 from prerl_components.objectives.gradient_objective import GradientObjective
+from prerl_components.objectives.other_words import OF_CLIPPED, OF_PRESETS
 from prerl_components.objectives.point import Point, Unparsable
 from prerl_components.objectives.wiring_rules import importance_cap_without_effect
 from prerl_components.surrogates.clip import Clip
@@ -32,6 +33,8 @@ DualClip = Literal["off"] | Annotated[float, Field(gt=1)]
 
 class Flat(GradientObjective):
     """A named point of the product, with the coefficient, aggregation and sampler correction as settings."""
+
+    hints: ClassVar[Mapping[str, str]] = OF_PRESETS
 
     coefficient: Coefficient = Field(1.0, description="factor of this objective's loss: a number, or a ramp")
     aggregation: Aggregation = Field("token_mean", description=AGGREGATION_WORDS)
@@ -93,6 +96,7 @@ class Preset(Flat):
 class ClippedPreset(Preset):
     """A preset on PPO's clipped surrogate."""
 
+    hints: ClassVar[Mapping[str, str]] = OF_CLIPPED
     ratio_settings: ClassVar[tuple[str, ...]] = ("clip_low", "clip_high", "dual_clip")
 
     clip_low: float = Field(0.2, ge=0, description=CLIP_LOW_WORDS)

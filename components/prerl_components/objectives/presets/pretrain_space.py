@@ -30,6 +30,10 @@ class MarginalObjective(ClippedPreset):
     version = 2
     """With center = "group" the coefficients on log P(y) sum to zero in a group for every aggregation (version 1: for
     token_mean and constant)."""
+    hints: ClassVar[Mapping[str, str]] = {
+        **ClippedPreset.hints,
+        "view": "its view is `marginal`, with the setting `prefix`; `policy_gradient` has `view`",
+    }
     selects: ClassVar[Literal["both", "negative", "positive"]]
     """Sign of A of the samples that are trained; whole samples are selected, as in the authors' mask."""
 
@@ -89,7 +93,10 @@ class MarginalNsr(MarginalObjective):
 
     formula: ClassVar[str] = "Σ_t 1[A < 0] · −min(ρA, clip(ρ, 1−ε₋, 1+ε₊)A)/N₋ on log π(y_t | b, y_<t), A = r − m"
     source: ClassVar[str] = f"NSR-PreRL, {PAPER}"
-    unlike: ClassVar[Mapping[str, str]] = _UNLIKE
+    unlike: ClassVar[Mapping[str, str]] = {
+        **_UNLIKE,
+        "coefficient": "coefficient is 1.0, the paper's warm-up has 0.01",
+    }
 
     selects = "negative"
 

@@ -10,6 +10,7 @@ from prerl_components.advantages.length_weighted import LengthWeighted
 from prerl_components.advantages.nonzero_scaled import NonzeroScaled
 from prerl_components.advantages.reward import Reward as RewardAdvantage
 from prerl_components.objectives.aggregation import AGGREGATION_WORDS, Aggregation
+from prerl_components.objectives.other_words import without_ratio
 from prerl_components.objectives.presets.flat import Preset
 from prerl_components.surrogates.plain import Plain
 from prerl_spec.sdk import Advantage, Surrogate
@@ -26,6 +27,7 @@ class Reinforce(WithoutRatio):
     """The reward times the log-probability of the whole response, without a baseline."""
 
     formula: ClassVar[str] = "Σ_i Σ_t −r·log π/(S·L), L = max_new_tokens"
+    hints: ClassVar[Mapping[str, str]] = without_ratio("reward")
     source: ClassVar[str] = "REINFORCE, Williams 1992"
     peers: ClassVar[Mapping[str, str]] = {"OpenRLHF": "reinforce, which whitens over the batch (here `reinforce_pp`)"}
 
@@ -39,6 +41,7 @@ class Rloo(WithoutRatio):
     """REINFORCE with the mean reward of the group's other attempts as the baseline."""
 
     formula: ClassVar[str] = "Σ_i Σ_t −A·log π/(S·L), A = r_i − mean_{j≠i} r_j, L = max_new_tokens"
+    hints: ClassVar[Mapping[str, str]] = without_ratio("leave_one_out")
     source: ClassVar[str] = "RLOO, arXiv:2402.14740"
     peers: ClassVar[Mapping[str, str]] = {"TRL": "RLOOTrainer", "verl": "adv_estimator = rloo"}
     unlike: ClassVar[Mapping[str, str]] = {
@@ -60,6 +63,7 @@ class Gpg(WithoutRatio):
     """
 
     formula: ClassVar[str] = "Σ_i Σ_t −α·(r − m)·log π/N, α = samples / samples in groups with signal"
+    hints: ClassVar[Mapping[str, str]] = without_ratio("nonzero_scaled")
     source: ClassVar[str] = "GPG, arXiv:2504.02546 v4, eqs 5–8"
     peers: ClassVar[Mapping[str, str]] = {"verl": "adv_estimator = gpg, loss_mode = gpg"}
     unlike: ClassVar[Mapping[str, str]] = {
@@ -74,6 +78,7 @@ class Opo(WithoutRatio):
     """REINFORCE with the group's mean weighted by length as the baseline; meant for one update per batch."""
 
     formula: ClassVar[str] = "Σ_i Σ_t −(r − Σ l·r/Σ l)·log π/N"
+    hints: ClassVar[Mapping[str, str]] = without_ratio("length_weighted")
     source: ClassVar[str] = "OPO, arXiv:2505.23585 v2; token mean as in its authors' recipe in verl"
     peers: ClassVar[Mapping[str, str]] = {"verl": "adv_estimator = opo"}
     unlike: ClassVar[Mapping[str, str]] = {

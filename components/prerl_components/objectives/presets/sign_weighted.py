@@ -11,6 +11,7 @@ from pydantic import Field
 
 from prerl_components.advantages.confidence_weighted import ConfidenceWeighted
 from prerl_components.advantages.signed import Signed
+from prerl_components.objectives.other_words import OF_CLIPPED
 from prerl_components.objectives.point import Point
 from prerl_components.objectives.presets.flat import (
     CLIP_HIGH_WORDS,
@@ -33,6 +34,10 @@ _DENOMINATOR = {
 class WrongOnly(Preset):
     """A < 0 only, on PPO's clip: max(ρ, 1−ε₋)·|A|, at most c·|A|. An upper clip would never act."""
 
+    hints: ClassVar[Mapping[str, str]] = {
+        **OF_CLIPPED,
+        **dict.fromkeys(("clip_high", "epsilon_high", "clip_ratio_high"), "an upper clip never acts where A < 0"),
+    }
     ratio_settings: ClassVar[tuple[str, ...]] = ("clip_low", "dual_clip")
 
     clip_low: float = Field(0.2, ge=0, description=CLIP_LOW_WORDS)
@@ -75,6 +80,13 @@ class Psr(Flat):
     formula: ClassVar[str] = "Σ_t 1[right] · −min(ρ, 1+ε₊)/N₊"
     source: ClassVar[str] = f"PSR, {_PAPER}, §2, eqs 2–4; clip and token mean as in its authors' code"
     unlike: ClassVar[Mapping[str, str]] = _DENOMINATOR
+    hints: ClassVar[Mapping[str, str]] = {
+        **OF_CLIPPED,
+        **dict.fromkeys(
+            ("clip_low", "dual_clip", "clip_ratio_low", "clip_ratio_c", "delta"),
+            "a lower or a dual clip never acts where A > 0",
+        ),
+    }
     ratio_settings: ClassVar[tuple[str, ...]] = ("clip_high",)
 
     clip_high: float = Field(0.2, ge=0, description=CLIP_HIGH_WORDS)

@@ -23,6 +23,10 @@ class Entropy(SampledTokenLoss):
         "TRL": "entropy_coef (0 unless set), always a token mean",
         "verl": "entropy_coeff (0 unless set), averaged as the policy's loss",
     }
+    hints: ClassVar[Mapping[str, str]] = {
+        **SampledTokenLoss.hints,
+        "coefficient": "`entropy` already rewards entropy: write a positive number, or leave the term out",
+    }
 
     def needs(self) -> frozenset[Need]:
         return frozenset({_ENTROPY})

@@ -19,6 +19,11 @@ class TokenLoss(OnePart):
     A subclass has a setting `aggregation`.
     """
 
+    hints: ClassVar[Mapping[str, str]] = {
+        "coefficient": "a term of weight 0 is left out: remove it",
+        "beta": "here `coefficient`",
+    }
+
     coefficient: Coefficient = Field(1.0, description="factor of this objective's loss: a number, or a ramp")
 
     @property
