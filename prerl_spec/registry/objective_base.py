@@ -23,6 +23,9 @@ class OnePart(Component):
     uses_rollouts: ClassVar[bool] = True
     trains: ClassVar[bool] = True
     """Whether it ever changes the policy: one that declares False has weight 0 everywhere, and needs no forward."""
+    prefers_right: ClassVar[bool] = True
+    """Whether, if its credit follows rewards, a step at ρ = 1 never lowers a group's right responses relative to its wrong
+    ones."""
 
     @property
     def min_group(self) -> int:
@@ -30,6 +33,11 @@ class OnePart(Component):
 
     @property
     def uses_ratio(self) -> bool:
+        return False
+
+    @property
+    def trains_zero(self) -> bool:
+        """Whether tokens of advantage 0 have a gradient, so that groups of equal rewards carry weight."""
         return False
 
     def reads(self) -> frozenset[Need]:

@@ -34,6 +34,8 @@ class Advantage(Component):
     scale: ClassVar[Literal[0, 1] | None] = None
     sign: ClassVar[Literal["both", "positive", "negative"]] = "both"
     """The sign that its advantages can have, for a verifier's scores in [0, 1] without further reward terms."""
+    monotone: ClassVar[bool] = True
+    """Whether of two samples of a group the one with the higher reward earns no less."""
 
     @property
     def min_group(self) -> int:
@@ -67,7 +69,9 @@ class Surrogate(Component):
     The class data state the laws that it obeys: `on_policy` (at ρ = 1 the gradient is "reinforce"'s −A ∇log π, or some
     "other"), `gradient` ("stopped" where a factor is a stop-gradient, so that the gradient is not the derivative of the
     value) and `unbounded`: what −A ∇log π is multiplied by where no bound acts, for A > 0 and for A < 0 ("one"; "ratio",
-    ρ of the token; "sequence" and "geometric", the product of the response's and its T-th root), None for anything else.
+    ρ of the token; "sequence" and "geometric", the product of the response's and its T-th root), None for anything else;
+    `bounds`, the sides of ρ = 1 on which a bound may act: "outward" for A > 0 above and for A < 0 below, where the update
+    has already gone A's way; "above" also for A < 0 above (a dual clip, a cap on ρ); "any".
     """
 
     kind = "surrogate"
@@ -75,6 +79,9 @@ class Surrogate(Component):
     on_policy: ClassVar[Literal["reinforce", "other"]] = "reinforce"
     gradient: ClassVar[Literal["exact", "stopped"]] = "exact"
     unbounded: ClassVar[tuple[objective_parts.Factor, objective_parts.Factor] | None] = None
+    bounds: ClassVar[objective_parts.Sides] = "outward"
+    trains_zero: ClassVar[bool] = False
+    """Whether tokens of advantage 0 have a gradient: then they keep their weight."""
     ratio_settings: ClassVar[tuple[str, ...]] = ()
     """Settings that act only where ρ differs from 1."""
     settings_by_sign: ClassVar[Mapping[objective_parts.Sign, tuple[str, ...]]] = {}

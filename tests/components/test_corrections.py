@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from prerl_components.corrections.band import Band
 from prerl_components.corrections.mask import Mask
 from prerl_components.corrections.sequence_mask import SequenceMask
 from prerl_components.corrections.truncate import Truncate
+from prerl_components.ratios.levels import leveled_ratio
 from torch import Tensor
 from torch.testing import assert_close
 
@@ -94,3 +96,19 @@ def test_a_band_without_an_inside_is_refused() -> None:
     assert (conflict.code, [p.setting for p in conflict.places]) == ("E0701", ["low", "high"])
     assert "every weight would be 0" in conflict.message
     assert list(Band(low=2.0, high=2.1).check(Wiring(written=frozenset()))) == []
+
+
+def test_both_ends_of_a_band_belong_to_it() -> None:
+    tokens, gap = made_step([[0.0]], lengths=[2]).tokens, torch.tensor([0.5, -0.5], dtype=F64)
+    high, low = gap.exp().tolist()
+    weight = Band(low=low, high=high).weight(gap, torch.zeros(2, dtype=F64), torch.ones(2, dtype=F64), tokens)
+    assert weight.tolist() == [high, low]
+
+
+@pytest.mark.parametrize("level", ["sequence", "geometric"])
+def test_the_log_ratio_of_a_response_is_clamped_at_20_nats(level: Literal["sequence", "geometric"]) -> None:
+    """Of seven tokens that are 30 nats apart each the sum is 210, the mean 30."""
+    tokens = made_step([[0.0, 0.0]], lengths=[7, 7]).tokens
+    trainer = torch.tensor([30.0] * 7 + [-30.0] * 7, dtype=F64)
+    ratio = leveled_ratio(trainer, torch.zeros(14, dtype=F64), tokens, level)
+    assert_close(ratio, torch.tensor([math.exp(20)] * 7 + [math.exp(-20)] * 7, dtype=F64), rtol=1e-15, atol=0)

@@ -1,5 +1,6 @@
 """What each token earns and weighs: hand-sized steps, and an explicit loop over samples as the reference."""
 
+from collections.abc import Mapping
 from itertools import product
 from typing import Any
 
@@ -11,6 +12,7 @@ from prerl_components.advantages.group_std import GroupStd
 from prerl_components.advantages.minus_one import MinusOne
 from prerl_components.objectives.aggregation import token_weights
 from prerl_components.objectives.centring import centred
+from prerl_components.objectives.policy_gradient import PolicyGradient
 from prerl_components.objectives.presets.flat import Preset
 from prerl_components.objectives.presets.group_relative import Grpo
 from prerl_components.objectives.presets.pretrain_space import (
@@ -21,8 +23,11 @@ from prerl_components.objectives.presets.pretrain_space import (
 )
 from prerl_components.objectives.token_losses.kl import Kl
 from prerl_components.objectives.token_losses.next_token import NextToken
+from prerl_components.surrogates.plain import Plain
+from torch import Tensor
 
-from prerl_spec.sdk import Batch, Credit, Outcome, Step
+from prerl_spec.sdk import Batch, Credit, Need, Outcome, Step, Tokens
+from prerl_spec.testing.laws import check_objective
 from prerl_spec.testing.steps import Result, made_documents, made_step
 
 UNPARSABLE, TIMEOUT, ERROR = Outcome.UNPARSABLE, Outcome.TIMEOUT, Outcome.ERROR
@@ -241,3 +246,30 @@ def test_credit_agrees_with_a_loop_over_groups_and_attempts(seed: int) -> None:
         assert_allclose(weight, [w for _, w in expected], rtol=1e-13, err_msg=repr(objective))
         carrying = [(a, e) for a, w, (e, _) in zip(advantage, weight, expected, strict=True) if w]
         assert_allclose([a for a, _ in carrying], [e for _, e in carrying], rtol=1e-12, err_msg=repr(objective))
+
+
+class Pulling(Plain):
+    """−A log π + (log ρ)²/2: a token of advantage 0 has a gradient too."""
+
+    uses_ratio = True
+    trains_zero = True
+
+    def loss(
+        self, logp_n: Tensor, old_n: Tensor, advantage_n: Tensor, tokens: Tokens, more: Mapping[Need, Tensor]
+    ) -> Tensor:
+        return super().loss(logp_n, old_n, advantage_n, tokens, more) + (logp_n - old_n).square() / 2
+
+
+def test_where_advantage_0_has_a_gradient_scored_and_unmasked_tokens_keep_their_weight() -> None:
+    """A group of equal rewards, a mixed one, and a timeout beside one that has nothing to compare with."""
+    step = made_step([[1.0, 1.0], [1.0, UNPARSABLE], [TIMEOUT, 1.0]], lengths=[2, 1, 1, 2, 3, 1])
+    pulling = PolicyGradient(advantage=GroupMean(), surrogate=Pulling())
+    assert per_sample(step, pulling.credit(step, {}))[1] == pytest.approx([1 / 7] * 4 + [0.0, 1 / 7])
+    masked = pulling.model_copy(update={"unparsable": "mask"})
+    assert per_sample(step, masked.credit(step, {}))[1] == pytest.approx([1 / 5] * 3 + [0.0, 0.0, 1 / 5])
+    only_wrong = pulling.model_copy(update={"positive": 0.0})
+    assert per_sample(step, only_wrong.credit(step, {}))[1] == pytest.approx([0, 0, 0, 1 / 2, 0, 0])
+    plain = PolicyGradient(advantage=GroupMean(), surrogate=Plain())
+    assert per_sample(step, plain.credit(step, {}))[1] == pytest.approx([0, 0, 1 / 7, 1 / 7, 0, 0])
+    assert (pulling.trains_zero, plain.trains_zero) == (True, False)
+    check_objective(pulling)

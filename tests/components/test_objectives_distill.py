@@ -110,3 +110,10 @@ def test_the_adapter_of_a_teacher_is_said_to_have_no_effect() -> None:
 def test_a_teacher_is_a_model(teacher: str, code: str) -> None:
     text = bent(('[phases.objective]\nuse = "grpo"\n', f'[phases.objective]\nuse = "distill"\n{teacher}\n'))
     assert code in [d.code for d in found_in(text)]
+
+
+def test_the_metric_is_the_reverse_kl_and_not_its_negative() -> None:
+    """On sampled tokens that the policy finds likelier than its teacher, log π − log π_T is above 0."""
+    logp = {POLICY: torch.tensor([-1.0, -2.0]), DISTILL.scored_by: torch.tensor([-1.5, -4.0])}
+    found = DISTILL.measures(logp, torch.zeros(2), made_step([[1.0]], lengths=[2]).tokens)
+    assert {name: value.tolist() for name, value in found.items()} == {"teacher_kl": [0.5, 2.0]}

@@ -147,3 +147,10 @@ def test_the_step_on_logits_is_that_of_the_nsr_paper(advantage: float, sign: flo
     assert_close(-logits.grad[0], sign * (pi - one_hot), rtol=1e-12, atol=0)
     paper = torch.where(one_hot.bool(), -pi * (1 - pi), pi[sampled] * pi)
     assert_close(-pi[sampled] * logits.grad[0], sign * paper, rtol=1e-12, atol=0)
+
+
+def test_the_kl_estimators_clamp_the_distance_at_20_nats() -> None:
+    far = nats(-900.0, 0.0), nats(0.0, -900.0)
+    assert_close(kl_estimate(*far, "k3"), nats(math.exp(20) - 21, math.exp(-20) + 19), rtol=1e-12, atol=0)
+    assert kl_estimate(*far, "k1").tolist() == [-20.0, 20.0]
+    assert kl_estimate(*far, "k2").tolist() == [200.0, 200.0]

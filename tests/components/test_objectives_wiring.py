@@ -113,6 +113,7 @@ def test_a_step_either_samples_or_reads_documents() -> None:
     mixed = WeightedSum(terms=(Grpo(), NextToken()))
     assert found(mixed) == [("E0701", (Place("self", "terms"),))]
     scopes = WeightedSum(terms=(NextToken(), NextToken(scope="all")))
+    assert (scopes.scope, WeightedSum(terms=(NextToken(), NextToken())).scope) == ("all", "response")
     assert found(scopes) == [("E0701", (Place("self", "terms"),))]
 
 

@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 from prerl_components.probes.entropy import Entropy
 from prerl_components.probes.gradient_alignment import GradientAlignment, Pair, aligned, balanced, layer_groups
+from prerl_components.probes.likelihoods import RewardedLikelihood
 from prerl_components.probes.pass_at_k import PassAtK
 from prerl_components.probes.response_length import ResponseLength
 from prerl_components.probes.reward_by_length import RewardByLength
 from prerl_components.probes.solved import Solved
 from prerl_components.probes.thoughts import Thoughts, kind_of, split_thoughts
 
-from prerl_spec.sdk import Component, Outcome, Step
+from prerl_spec.sdk import Component, Marginal, Outcome, Step
 from prerl_spec.testing.laws import check_probe
 from prerl_spec.testing.steps import made_step
 from tests.compiler.specs import bent, found_in
@@ -158,6 +159,9 @@ def test_half_of_the_responses_looked_at_are_right_where_there_are_enough() -> N
         assert (sum(is_right), len(is_right) - sum(is_right)) == (right, wrong), number
         assert len(set(chosen)) == len(chosen)
         assert all(step.samples[i].reward is not None for i in chosen)
+    # Where one sign has too few, the other fills up.
+    two_wrong = made_step([[1.0] * 6 + [0.0] * 2])
+    assert balanced(two_wrong, 6)[1] == [True] * 4 + [False] * 2
     one_right = made_step([[1.0] + [0.0] * 7])
     assert balanced(one_right, 4)[1] == [True, False, False, False]
     assert balanced(made_step([[Outcome.ERROR]]), 4) == ([], [])
@@ -200,3 +204,11 @@ def test_dot_cosine_and_share_negative_are_those_of_the_gradients() -> None:
     assert found["cosine_embeddings"] == pytest.approx(0.0)
     # Without a gradient there is no angle: the second response is left out of the mean, not counted as 0.
     assert (found["dot_blocks_1"], found["cosine_blocks_1"], found["negative_blocks_1"]) == (6.0, 1.0, 0.0)
+
+
+def test_the_batchs_direction_is_that_of_a_plain_policy_gradient_with_the_groups_mean() -> None:
+    """r − mean of the group over the scored tokens, of which there are 2 + 1 + 3 + 1 (the timeout's four do not count)."""
+    step = made_step([[1.0, 0.0], [1.0, Outcome.TIMEOUT, 1.0]], lengths=[2, 1, 3, 4, 1])
+    credit = RewardedLikelihood(view=Marginal()).credit(step, {})
+    assert credit.advantage_N[:3].tolist() == [0.5, 0.5, -0.5]
+    assert credit.weight_N.tolist() == pytest.approx([1 / 7] * 3 + [0.0] * 8)

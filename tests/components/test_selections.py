@@ -1,6 +1,7 @@
 """Which tokens a selection keeps, by hand and by plain loops, and what that does to the denominators."""
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from prerl_components.advantages.group_mean import GroupMean
@@ -118,3 +119,41 @@ def test_an_unscored_response_reaches_no_selection() -> None:
     step = made_step([[1.0, 0.0, Outcome.TIMEOUT]], lengths=[5, 5, 5])
     credit = PolicyGradient(advantage=GroupMean(), selection=(TopEntropy(),)).credit(step, {ENTROPY: np.arange(15.0)})
     assert_allclose(credit.weight_N, [0] * 8 + [1 / 2] * 2 + [0] * 5, rtol=1e-15)
+
+
+class Sees(Selection):
+    """Keeps everything, and what it was shown."""
+
+    def keep(self, batch: Batch, advantage_N: Array) -> npt.NDArray[np.bool_]:
+        SHOWN.append(advantage_N.copy())
+        return np.ones(len(advantage_N), dtype=bool)
+
+
+SHOWN: list[Array] = []
+
+
+def test_a_selection_sees_advantage_0_where_nothing_may_be_trained() -> None:
+    """Masked, unscored, and of a deselected sign: their tokens must not be ranked. One token a sample."""
+    step = made_step([[1.0, 0.0, Outcome.UNPARSABLE, Outcome.TIMEOUT, 0.0]], lengths=[1] * 5)
+    for settings, expected in (
+        ({}, [0.75, -0.25, -0.25, 0.0, -0.25]),
+        ({"unparsable": "mask"}, [0.75, -0.25, 0.0, 0.0, -0.25]),
+        ({"unparsable": "mask", "positive": 0.0}, [0.0, -0.25, 0.0, 0.0, -0.25]),
+    ):
+        SHOWN.clear()
+        PolicyGradient.model_validate({"advantage": GroupMean(), "selection": (Sees(),), **settings}).credit(step, {})
+        assert_allclose(SHOWN[0], expected, rtol=1e-15)
+
+
+def test_the_share_that_selections_keep_is_of_the_tokens_with_an_advantage() -> None:
+    """Ten tokens of a mixed group and ten of a group of equal rewards: of the former, two are kept, and one of them alone
+    by both selections."""
+    step = made_step([[1.0, 0.0], [1.0, 1.0]], lengths=[5] * 4)
+    entropy = np.concatenate([np.arange(10.0), np.full(10, 99.0)])
+    one = PolicyGradient(advantage=GroupMean(), selection=(TopEntropy(share=0.2),))
+    assert one.credit(step, {ENTROPY: entropy}).measures == {"selected": (2.0, 10.0)}
+    both = PolicyGradient(advantage=GroupMean(), selection=(TopEntropy(share=0.2), TopEntropy(share=0.1)))
+    assert both.credit(step, {ENTROPY: entropy}).measures == {"selected": (1.0, 10.0)}
+    assert PolicyGradient(advantage=GroupMean()).credit(step, {}).measures == {}
+    nothing = made_step([[1.0, 1.0]], lengths=[5, 5])
+    assert one.credit(nothing, {ENTROPY: entropy[:10]}).measures == {"selected": (0.0, 0.0)}

@@ -11,6 +11,7 @@ import torch
 from prerl_components.objectives.presets.off_policy import Topr as ToprPreset
 from prerl_components.surrogates.cispo import Cispo
 from prerl_components.surrogates.clip import Clip
+from prerl_components.surrogates.divergence import kl_of_token
 from prerl_components.surrogates.dppo import Dppo
 from prerl_components.surrogates.gspo import Gspo
 from prerl_components.surrogates.plain import Plain
@@ -315,3 +316,11 @@ def test_a_cap_below_one_is_refused_since_it_would_be_read_as_an_epsilon() -> No
     for cls in (Cispo, Dppo):
         with pytest.raises(ValueError, match="greater than or equal to 1"):
             cls(cap=0.2)
+
+
+def test_a_probability_that_rounding_lifts_above_1_is_1() -> None:
+    """A log-probability of 1e-7 leaves nothing to the other tokens: infinitely far from ½, and ½ is finitely far from it."""
+    one, half = torch.tensor([1e-7], dtype=F64), torch.tensor([math.log(0.5)], dtype=F64)
+    assert kl_of_token(one, half).tolist() == [math.inf]
+    assert_close(kl_of_token(half, one), torch.tensor([math.log(2)], dtype=F64), rtol=1e-6, atol=0)
+    assert kl_of_token(one, one).tolist() == [0.0]

@@ -9,7 +9,7 @@ import re
 import signal
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pytest
@@ -18,6 +18,7 @@ from prerl_components.objectives.policy_gradient import PolicyGradient
 from prerl_components.objectives.presets.group_relative import Grpo
 from prerl_components.objectives.token_losses.entropy import Entropy
 from prerl_components.objectives.weighted_sum import WeightedSum
+from pydantic import Field, SerializeAsAny
 
 from prerl_spec.compiler.compile import compile_spec
 from prerl_spec.compiler.graph import Graph
@@ -29,6 +30,7 @@ from prerl_spec.engine.record.run_inputs import write_given
 from prerl_spec.engine.run.position import Position
 from prerl_spec.engine.run.run import run
 from prerl_spec.errors import AuthorFault, Interrupted, RunFailed, UsageError
+from prerl_spec.needs import states_below
 from prerl_spec.registry.component_state import (
     first_batch,
     from_json,
@@ -39,6 +41,7 @@ from prerl_spec.registry.component_state import (
 )
 from prerl_spec.registry.kinds.stateful import Stateful
 from prerl_spec.registry.plugin_contract import PluginFault, check_declared_types
+from prerl_spec.sdk import Advantage, Batch, Component, Slot, State
 from prerl_spec.testing.laws import check_objective
 from prerl_spec.testing.laws.advantage import check_advantage
 from prerl_spec.testing.laws.schedule import made_record
@@ -319,3 +322,40 @@ def test_two_processes_keep_the_states_and_the_teacher_of_one(tmp_path: Path) ->
     assert components_at(one, 5) == components_at(two, 5)
     assert steps_of(one)[3]["metrics"]["teacher_kl"] != 0
     assert all(torch.equal(weights_at(two, 5)[n], t) for n, t in weights_at(one, 5).items())
+
+
+class Scaled(Advantage):
+    """Another advantage, times a number that falls with every step: a component with a state in a slot of one."""
+
+    of: Annotated[SerializeAsAny[Component], Slot("advantage")] = Field(description="the advantage to scale")
+
+    def advantage(self, batch: Batch) -> Any:
+        factor = batch.state["factor"]
+        return factor * self.of.advantage(batch.of_part("of", frozenset()))  # type: ignore[attr-defined]
+
+    def initial(self) -> State:
+        return {"factor": 1.0}
+
+    def after(self, batch: Batch, record: Any, state: State) -> State:
+        return {"factor": state["factor"] / 2}  # type: ignore[operator]
+
+
+def test_an_advantage_in_a_slot_of_an_advantage_sees_its_own_state() -> None:
+    objective = PolicyGradient(advantage=Scaled(of=Scaled(of=MovingBaseline(decay=0.5))))
+    states = initial_states(objective)
+    assert list(states) == ["objective.advantage", "objective.advantage.of", "objective.advantage.of.of"]
+    second = states_after(objective, STEP, NOTHING, made_record(1), states)
+    (inner,) = states_of_parts(objective, second)
+    (credit,) = objective.credits(Batch(STEP, {}, inner.get("", {}), inner), [STEP])
+    # The mean of the first step's rewards is 3.5/6, and each factor is now 1/2.
+    np.testing.assert_allclose(
+        credit.advantage_N, 0.25 * (STEP.reward_S - 3.5 / 6)[STEP.tokens.sample_N], rtol=1e-14, atol=1e-15
+    )
+
+
+def test_the_second_selection_is_not_taken_for_the_eleventh() -> None:
+    one, eleven, inner = {"x": 1.0}, {"x": 11.0}, {"x": 0.5}
+    states = {"selection[1]": one, "selection[10]": eleven, "selection[1].of": inner, "selection[10].of": eleven}
+    assert states_below(states, "selection[1]") == {"": one, "of": inner}
+    assert states_below({"of": one, "often": eleven}, "of") == {"": one}
+    assert states_below(states, "") == states

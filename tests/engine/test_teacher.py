@@ -23,10 +23,18 @@ from prerl_spec.engine.processes.ranks import Ranks
 from prerl_spec.engine.training.token_terms import token_terms
 from prerl_spec.errors import Drift, EnvironmentUnmet, Interrupted
 from prerl_spec.needs import Teacher
+from prerl_spec.registry.kinds.model import LoadedModel, ModelSite
 from prerl_spec.testing.tiny import save_tiny
 from prerl_spec.types import Step
 from tests.engine.runs import SPEC, Heard, start, steps_of, weights_at
 from tests.engine.steps import gradient_of, make_trainer, random_step, tiny_policy
+
+
+class MixedPrecision(HfCausal):
+    """Weights in float32 that compute in bfloat16, as on a GPU."""
+
+    def build(self, site: ModelSite) -> LoadedModel:
+        return replace(super().build(site), compute_dtype=torch.bfloat16)
 
 
 @pytest.fixture(scope="module")
@@ -234,3 +242,10 @@ def test_a_run_refuses_a_teacher_of_another_vocabulary_before_it_samples(models:
     with pytest.raises(EnvironmentUnmet, match="another vocabulary"):
         start(tmp_path, learning(models / "one"))
     assert not (tmp_path / "runs" / "small" / "journal").exists()
+
+
+def test_a_teachers_matrices_are_kept_in_the_dtype_that_it_computes_in_and_its_norms_in_float32(models: Path) -> None:
+    objective = Distill(teacher=MixedPrecision(name=str(models / "one"), dtype="float32"))
+    (teacher,) = opened(objective, tiny_policy()).policies.values()
+    kept = {(parameter.ndim > 1, parameter.dtype) for parameter in teacher.module.parameters()}
+    assert kept == {(True, torch.bfloat16), (False, torch.float32)}

@@ -1,16 +1,24 @@
 """What a trainer refuses, and that it scores a response by the distribution that drew it."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
+import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
+from prerl_components.advantages.signed import Signed
+from prerl_components.objectives.point import Point
+from prerl_components.objectives.policy_gradient import PolicyGradient
 from prerl_components.objectives.presets.group_relative import Grpo
+from prerl_components.surrogates.plain import Plain
 from transformers import AutoModelForCausalLM
 
 from prerl_spec.engine.policy.policy import Policy
 from prerl_spec.errors import RunFailed
-from prerl_spec.needs import Need
+from prerl_spec.needs import Batch, Need
 from prerl_spec.registry.kinds.model import LoadedModel
+from prerl_spec.sdk import Array, Selection
 from prerl_spec.testing.tiny import byte_tokenizer, tiny_config
 from prerl_spec.text import Codec
 from prerl_spec.types import Tokens
@@ -51,3 +59,37 @@ def test_dropout_is_off_when_responses_are_scored() -> None:
     assert torch.equal(first, second)
     assert policy.plain_head
     assert policy.packs
+
+
+class Leading(Selection):
+    """The first token of each response."""
+
+    def keep(self, batch: Batch, advantage_N: Array) -> npt.NDArray[np.bool_]:
+        return batch.step.tokens.position_N == 0
+
+
+class CountsFirst(Grpo):
+    """Trains the first token of each response, and measures 2 of those and 1000 of every other."""
+
+    def point(self) -> Point:
+        return replace(super().point(), selection=(Leading(),))
+
+    def measures(
+        self, logp: Mapping[Need, torch.Tensor], advantage_n: torch.Tensor, tokens: Tokens
+    ) -> Mapping[str, torch.Tensor]:
+        return {"two": torch.where(torch.from_numpy(tokens.position_N) == 0, 2.0, 1000.0)}
+
+
+def test_a_measure_is_a_mean_over_trained_tokens_alone() -> None:
+    trained = make_trainer(tiny_policy(), CountsFirst(), updates_per_batch=2).train(random_step(4, 4))
+    assert trained.trained_tokens == 16
+    assert trained.measures["two"] == 2.0
+
+
+@pytest.mark.parametrize("updates", [1, 2])
+def test_the_share_of_tokens_that_selections_keep_is_a_metric_of_the_step(updates: int) -> None:
+    step = random_step(4, 4)
+    objective = PolicyGradient(advantage=Signed(), surrogate=Plain(), selection=(Leading(),))
+    trained = make_trainer(tiny_policy(), objective, updates_per_batch=updates).train(step)
+    assert trained.trained_tokens == 16
+    assert trained.measures["selected"] == 16 / step.tokens.num_tokens

@@ -89,6 +89,19 @@ class OneNumber(Grpo):
         return super().terms(logp, advantage_n, tokens).sum()
 
 
+class RaisesWrong(Grpo):
+    """A·log π, which descent lowers where A is above 0."""
+
+    def terms(self, logp: Mapping[Need, Tensor], advantage_n: Tensor, tokens: Tokens) -> Tensor:
+        return -super().terms(logp, advantage_n, tokens)
+
+
+class RaisesWrongOnPurpose(RaisesWrong):
+    """The same, declared."""
+
+    prefers_right = False
+
+
 class NeedsOld(MarginalNsr):
     """Cannot do without recomputed old log-probabilities."""
 
@@ -115,6 +128,7 @@ class Remembers(NextToken):
         (LearnsFromConstants(), "where every reward is 0.0 carry weight"),
         (FavoursTheFirst(), "depends on the order of groups or attempts"),
         (OneNumber(), "must return one loss per token"),
+        (RaisesWrong(), "which is minimised, −A·log π, not A·log π"),
         (NeedsOld(), "must use the detached current one"),
         (Remembers(), "it must be pure"),
     ],
@@ -123,6 +137,10 @@ class Remembers(NextToken):
 def test_a_broken_objective_is_caught_by_the_law_it_breaks(broken: Component, words: str) -> None:
     with pytest.raises(AssertionError, match=words):
         check_objective(broken)
+
+
+def test_an_objective_may_declare_that_it_does_not_prefer_right_responses() -> None:
+    check_objective(RaisesWrongOnPurpose())
 
 
 class OneTooMany(FixedSteps):

@@ -373,6 +373,36 @@ def test_the_built_in_ramps_obey_the_laws_upwards_and_downwards(ramp: Callable[.
         check_ramp(ramp(start=start, end=end, steps=7))
 
 
+class Backwards(Safe):
+    """m − r: wrong samples are reinforced."""
+
+    def baseline(self, reward_s: Array) -> Array:
+        return -minus_mean(reward_s)
+
+
+class BackwardsByToken(Backwards):
+    """The same for each token."""
+
+    per = "token"
+
+    def advantage(self, batch: Batch) -> Array:
+        tokens = batch.step.tokens
+        return super().advantage(batch)[tokens.sample_N]
+
+
+class BackwardsOnPurpose(Backwards):
+    """The same, declared."""
+
+    monotone = False
+
+
+@pytest.mark.parametrize("advantage", [Backwards(), BackwardsByToken()], ids=["sample", "token"])
+def test_a_higher_reward_earns_no_less_unless_declared(advantage: Advantage) -> None:
+    with pytest.raises(AssertionError, match=r"with reward 0 earns .*: a higher reward must earn no less"):
+        check_advantage(advantage)
+    check_advantage(BackwardsOnPurpose())
+
+
 def test_plugin_check_finds_the_kinds_own_laws() -> None:
     for sound in (GroupMean(), Signed(), Linear(start=0.0, end=1.0, steps=3)):
         check_laws(sound, is_default=True)

@@ -104,13 +104,70 @@ class AlwaysBounded(Eager):
         return logp_n - old_n >= 0
 
 
+class InwardClip(Weighted):
+    """−max(ρA, clip(ρ)A): the clip removes what corrects, and keeps what runs away."""
+
+    def loss(self, logp_n: Tensor, old_n: Tensor, advantage_n: Tensor, tokens: Tokens, more: More) -> Tensor:
+        rho_n = torch.exp((logp_n - old_n).clamp(-20, 20))
+        return -torch.maximum(rho_n * advantage_n, rho_n.clamp(0.8, 1.2) * advantage_n)
+
+    def bounded(self, logp_n: Tensor, old_n: Tensor, advantage_n: Tensor, tokens: Tokens, more: More) -> Tensor:
+        rho_n = torch.exp(logp_n - old_n)
+        return (advantage_n > 0) & (rho_n < 0.8) | (advantage_n < 0) & (rho_n > 1.2)
+
+
+class InwardOnWrong(InwardClip):
+    """The same for A < 0 alone; right responses have no bound."""
+
+    def loss(self, logp_n: Tensor, old_n: Tensor, advantage_n: Tensor, tokens: Tokens, more: More) -> Tensor:
+        rho_n = torch.exp((logp_n - old_n).clamp(-20, 20))
+        return -torch.where(advantage_n < 0, rho_n.clamp(max=1.2), rho_n) * advantage_n
+
+    def bounded(self, logp_n: Tensor, old_n: Tensor, advantage_n: Tensor, tokens: Tokens, more: More) -> Tensor:
+        return super().bounded(logp_n, old_n, advantage_n, tokens, more) & (advantage_n < 0)
+
+
+class Capped(InwardOnWrong):
+    """The same, declared: a cap on ρ."""
+
+    bounds = "above"
+
+
+class Floored(InwardClip):
+    """Both, declared."""
+
+    bounds = "any"
+
+
+class PullsBack(Weighted):
+    """A square holds every token back, those of advantage 0 as well."""
+
+    unbounded = None
+    trains_zero = True
+
+    def loss(self, logp_n: Tensor, old_n: Tensor, advantage_n: Tensor, tokens: Tokens, more: More) -> Tensor:
+        return super().loss(logp_n, old_n, advantage_n, tokens, more) + (logp_n - old_n).square()
+
+
+class PullsBackInSecret(PullsBack):
+    """It does not say so."""
+
+    trains_zero = False
+
+
+class KeepsForNothing(Weighted):
+    """It asks for tokens that have no gradient."""
+
+    trains_zero = True
+
+
 class SecretRatio(Weighted):
     """It reads the old policy, and says that it does not."""
 
     uses_ratio = False
 
 
-@pytest.mark.parametrize("surrogate", [Weighted(), Whole()], ids=repr)
+@pytest.mark.parametrize("surrogate", [Weighted(), Whole(), Capped(), Floored(), PullsBack()], ids=repr)
 def test_a_lawful_surrogate_passes(surrogate: Surrogate) -> None:
     check_surrogate(surrogate)
     check_laws(surrogate, is_default=True)
@@ -129,6 +186,10 @@ def test_a_lawful_surrogate_passes(surrogate: Surrogate) -> None:
         (Eager(), "bounded() is True where"),
         (AlwaysBounded(), "bounded() is True at ρ = 1"),
         (SecretRatio(), "uses_ratio is False"),
+        (InwardClip(), "a bound acts where A > 0 and ρ < 1"),
+        (InwardOnWrong(), 'declares bounds = "above"'),
+        (PullsBackInSecret(), "declare trains_zero = True"),
+        (KeepsForNothing(), "declare trains_zero = False"),
     ],
     ids=repr,
 )
@@ -190,6 +251,30 @@ class Tokenwise(Weights):
     level: str = Field("sequence", description="the level")
 
 
+class Inverted(Weights):
+    """π_sampler/π_trainer."""
+
+    def ratio(self, trainer_n: Tensor, sampler_n: Tensor, tokens: Tokens) -> Tensor:
+        return super().ratio(sampler_n, trainer_n, tokens)
+
+
+class Product(Weights):
+    """The product over the response, finite in float64 alone."""
+
+    def ratio(self, trainer_n: Tensor, sampler_n: Tensor, tokens: Tokens) -> Tensor:
+        sample_n, gap_n = torch.from_numpy(tokens.sample_N), (trainer_n - sampler_n).detach()
+        return gap_n.new_zeros(tokens.num_samples).index_add(0, sample_n, gap_n).exp()[sample_n]
+
+
+class Squared(Weights):
+    """w² of the token, where w is wanted."""
+
+    level: str = Field("token", description="the level")
+
+    def ratio(self, trainer_n: Tensor, sampler_n: Tensor, tokens: Tokens) -> Tensor:
+        return torch.exp((2 * (trainer_n - sampler_n)).detach().clamp(-20, 20))
+
+
 @pytest.mark.parametrize(
     ("correction", "words"),
     [
@@ -199,6 +284,9 @@ class Tokenwise(Weights):
         (Halved(), "weight() is not 1 where trainer and sampler agree"),
         (Reciprocal(), "not finite"),
         (Tokenwise(), "differs within a sample"),
+        (Inverted(), "falls as the trainer's log-probability rises"),
+        (Product(), "not finite in torch.float32"),
+        (Squared(), "is not exp(trainer_n − sampler_n), of the token"),
     ],
     ids=repr,
 )

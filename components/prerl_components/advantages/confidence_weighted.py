@@ -22,6 +22,8 @@ class ConfidenceWeighted(Advantage):
     source: ClassVar[str] = "CW-NSR, arXiv:2605.07137; checked against its authors' code"
     shift = True
     scale = 0
+    # Of two wrong samples with other scores, the more confident one earns less.
+    monotone = False
 
     floor: float = Field(0.05, ge=0, le=1, description="least weight of a wrong sample")
 

@@ -46,6 +46,11 @@ class GradientObjective(OnePartObjective):
     def uses_ratio(self) -> bool:
         return self.point().surrogate.uses_ratio
 
+    @property
+    def trains_zero(self) -> bool:
+        """Whether its surrogate has a gradient where A = 0."""
+        return self.point().surrogate.trains_zero
+
     def consumes(self) -> frozenset[str]:
         point = self.point()
         sampler = {"logprobs[sampling]"} if point.correction is not None else set()

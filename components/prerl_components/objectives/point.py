@@ -95,8 +95,8 @@ class Point:
     def credits(self, batch: Batch, updates: Sequence[Step]) -> list[Credit]:
         """Advantages once, over the whole batch; weights and denominators over each update.
 
-        A token's weight is coefficient ÷ denominator over the mask, and 0 where its advantage is 0: it has no gradient,
-        but the denominator still counts it.
+        A token's weight is coefficient ÷ denominator over the mask, and 0 where its advantage is 0: it has no gradient
+        (unless the surrogate says so with `trains_zero`), but the denominator still counts it.
         """
         whole = self._earned(batch)
         return [self._credit(update, whole.of(mine)) for mine, update, _ in batch.split(updates)]
@@ -133,7 +133,8 @@ class Point:
         tokens = update.tokens
         weight_N, denominator = token_weights(self.aggregation, earned.counted_N, tokens, update.max_new_tokens)
         coefficient = coefficient_at(self.coefficient, update.index)
-        weight_N = np.where(earned.kept_N & (earned.advantage_N != 0.0), coefficient * weight_N, 0.0)
+        has_gradient_N = (earned.advantage_N != 0.0) | self.surrogate.trains_zero
+        weight_N = np.where(earned.kept_N & has_gradient_N, coefficient * weight_N, 0.0)
         signal_N = earned.signal_N
         shares = (
             {"selected": (float((earned.kept_N & signal_N).sum()), float(signal_N.sum()))} if self.selection else {}

@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from pydantic import Field
 
-from prerl_spec.sdk import Array, Conditional, Credit, Marginal, Need, OnePartObjective, Step, Tokens, minus_mean
+from prerl_components.advantages.group_mean import GroupMean
+from prerl_components.objectives.point import Point
+from prerl_components.surrogates.plain import Plain
+from prerl_spec.sdk import Array, Batch, Conditional, Credit, Marginal, Need, OnePartObjective, Step, Tokens
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -40,11 +43,6 @@ class RewardedLikelihood(LogLikelihood):
 
     def credit(self, step: Step, known: Mapping[Need, Array]) -> Credit:
         """Weight 1/N over the scored tokens, 0 where A is 0 (unscored, or a group of equal rewards)."""
-        tokens, reward_S = step.tokens, step.reward_S
-        advantage_S = np.zeros_like(reward_S)
-        for group in np.unique(step.group_S):
-            scored = np.flatnonzero((step.group_S == group) & ~np.isnan(reward_S))
-            advantage_S[scored] = minus_mean(reward_S[scored])
-        num_scored = int((~np.isnan(reward_S))[tokens.sample_N].sum())
-        advantage_N = advantage_S[tokens.sample_N]
-        return Credit(advantage_N, (advantage_N != 0) / max(1, num_scored), f"scored tokens: {num_scored}")
+        point = Point(self.view, GroupMean(), Plain(), aggregation="token_mean")
+        (credit,) = point.credits(Batch(step), [step])
+        return credit

@@ -1,1 +1,1 @@
-"""Reward terms added to a verifier's score; none is built in."""
+"""Reward terms added to a verifier's score: for the format of an answer, and against length."""

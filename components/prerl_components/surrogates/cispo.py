@@ -33,6 +33,7 @@ class Cispo(Surrogate):
     ratio_settings: ClassVar[tuple[str, ...]] = ("cap",)
     gradient = "stopped"
     unbounded = ("ratio", "ratio")
+    bounds = "above"
 
     cap: float = Field(
         5.0, ge=1, description="C: largest weight ρ of a token's gradient; not 1 + ε but the ratio itself"

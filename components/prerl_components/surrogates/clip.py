@@ -34,6 +34,7 @@ class Clip(Surrogate):
         "negative": ("clip_low", "dual_clip"),
     }
     unbounded = ("ratio", "ratio")
+    bounds = "above"
 
     clip_low: float = Field(0.2, ge=0, description="PPO lower clip ε₋: for A < 0, ratios below 1 − ε₋ get no gradient")
     clip_high: float = Field(0.2, ge=0, description="PPO upper clip ε₊: for A > 0, ratios above 1 + ε₊ get no gradient")

@@ -40,6 +40,7 @@ class Dppo(Surrogate):
     ratio_settings: ClassVar[tuple[str, ...]] = ("distance", "threshold", "cap")
     gradient = "stopped"
     unbounded = ("ratio", "ratio")
+    bounds = "above"
 
     distance: Literal["tv", "kl"] = Field(
         "tv", description="D of the sampled token against all others: total variation, or KL(π_old‖π)"

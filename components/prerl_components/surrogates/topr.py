@@ -36,6 +36,7 @@ class Topr(Surrogate):
     ratio_settings: ClassVar[tuple[str, ...]] = ("level",)
     settings_by_sign: ClassVar[Mapping[Sign, tuple[str, ...]]] = {"negative": ("level",)}
     gradient = "stopped"
+    bounds = "above"
 
     level: Literal["sequence", "geometric", "token"] = Field(
         "sequence",

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 import torch
-from prerl_spec.sdk import Place, Surrogate, Tokens, Wiring
+from prerl_components.advantages.group_mean import GroupMean
+from prerl_components.objectives.policy_gradient import PolicyGradient
+from prerl_spec.sdk import Outcome, Place, Surrogate, Tokens, Wiring
 from prerl_spec.testing.steps import made_step
 from torch import Tensor
 
@@ -185,3 +187,18 @@ def test_dro_pulls_back_once_the_log_ratio_of_the_response_exceeds_the_advantage
 def test_dro_squares_the_log_ratio_of_the_response_and_not_of_each_token() -> None:
     # Tokens that moved by +1 and −1 have a response that has not moved: nothing to pull back.
     assert gradient(Dro(), [1.0, -1.0], 1.0) == [-1.0, -1.0]
+
+
+def test_dro_pulls_a_response_without_an_advantage_back_and_keeps_its_weight() -> None:
+    """A = 0, β = 2 and log-ratios of 0.3 and 0.2: every token has the gradient β·0.5; at ρ = 1 it has none."""
+    assert gradient(Dro(beta=2.0), [0.3, 0.2], 0.0) == pytest.approx([1.0, 1.0])
+    assert gradient(Dro(beta=2.0), [0.0, 0.0], 0.0) == [0.0, 0.0]
+    step = made_step([[1.0, 1.0], [1.0, 0.0], [Outcome.TIMEOUT, 1.0]], lengths=[2, 1, 1, 2, 3, 1])
+    for surrogate, expected in (
+        (Dro(), [1 / 7] * 6 + [0.0] * 3 + [1 / 7]),
+        (Gmpo(), [0, 0, 0] + [1 / 7] * 3 + [0] * 4),
+    ):
+        weight_N = PolicyGradient(advantage=GroupMean(), surrogate=surrogate).credit(step, {}).weight_N
+        assert weight_N.tolist() == pytest.approx(expected), surrogate
+    only_wrong = PolicyGradient(advantage=GroupMean(), surrogate=Dro(), positive=0.0).credit(step, {})
+    assert (only_wrong.weight_N > 0).tolist() == [False] * 4 + [True] * 2 + [False] * 4

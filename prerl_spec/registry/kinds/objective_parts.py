@@ -22,6 +22,10 @@ Sign = Literal["positive", "negative"]
 """Of an advantage that is not 0."""
 
 
+Sides = Literal["outward", "above", "any"]
+"""Where a bound may act: A > 0 at ρ > 1 and A < 0 at ρ < 1; also A < 0 at ρ > 1; everywhere."""
+
+
 class Advantage(Declared, Protocol):
     """Turns the rewards of a step into advantages, once, before the step is split into updates."""
 
@@ -53,6 +57,11 @@ class Advantage(Declared, Protocol):
     @property
     def sign(self) -> Literal["both", "positive", "negative"]:
         """The sign that its advantages can have, for a verifier's scores in [0, 1] without further reward terms."""
+        ...
+
+    @property
+    def monotone(self) -> bool:
+        """Whether of two samples of a group the one with the higher reward earns no less."""
         ...
 
     def reads(self) -> frozenset[Need]:
@@ -100,6 +109,16 @@ class Surrogate(Declared, Protocol):
     def unbounded(self) -> tuple[Factor, Factor] | None:
         """What multiplies −A ∇log π where no bound acts, for A > 0 and for A < 0: "one", "ratio" (ρ of the token), "sequence"
         (the product of ρ over its response) or "geometric" (the T-th root of that); None: another function of ρ."""
+        ...
+
+    @property
+    def bounds(self) -> Sides:
+        """The sides of ρ = 1 on which a bound may act, for each sign of A."""
+        ...
+
+    @property
+    def trains_zero(self) -> bool:
+        """Whether tokens of advantage 0 have a gradient: then they keep their weight."""
         ...
 
     def needs(self, view: View) -> frozenset[Need]:

@@ -63,6 +63,8 @@ def check_advantage(component: Component) -> None:
     _check_equal_rewards(part)
     _check_rewards_moved(part, step)
     _check_sign(part, step)
+    if part.monotone:
+        _check_monotone(part, step)
 
 
 def step_for(part: Advantage, results_PG: Sequence[Sequence[Result]], *, lengths: Sequence[int] | None = None) -> Step:
@@ -241,6 +243,23 @@ def _check_sign(part: Advantage, step: Step) -> None:
         assert (value >= 0).all(), 'sign = "positive", and an advantage is negative'
     elif part.sign == "negative":
         assert (value <= 0).all(), 'sign = "negative", and an advantage is positive'
+
+
+def _check_monotone(part: Advantage, step: Step) -> None:
+    """Within a group a higher reward earns no less; a sample that earns by the token is judged by its mean."""
+    value, reward_S = earned(part, step), step.reward_S
+    if part.per == "token":
+        sum_S = np.bincount(step.tokens.sample_N, weights=value, minlength=len(reward_S))
+        value = sum_S / np.maximum(step.tokens.length_S, 1)
+    for mine, reward_s in step.scored_groups():
+        order = np.argsort(reward_s, kind="stable")
+        for low, high in zip(order, order[1:], strict=False):
+            less, more = value[mine[low]], value[mine[high]]
+            assert reward_s[low] == reward_s[high] or more >= less - TOLERANCE * np.abs(value).max(), (
+                f"of two samples of a group, the one with reward {reward_s[low]:g} earns {less:.3g}, the one with "
+                f"{reward_s[high]:g} {more:.3g}: a higher reward must earn no less (r − m, not m − r), or the class declares "
+                "monotone = False"
+            )
 
 
 def _rewarded(step: Step, changed: Callable[[float], float]) -> Step:

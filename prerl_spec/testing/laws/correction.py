@@ -1,4 +1,5 @@
-"""The laws of corrections: weights without gradient, at least 0, finite, one where sampler and trainer agree."""
+"""The laws of corrections: weights without gradient, at least 0, finite, one where sampler and trainer agree, and ratios
+the right way up."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -47,6 +48,8 @@ def check_correction(correction: Component) -> None:
         _check_alone(whole, inputs)
         if getattr(correction, "level", "token") in ("sequence", "geometric"):
             _check_whole_samples(whole, inputs)
+    _check_single_precision(whole, sampler_N, advantage_N, tokens)
+    _check_direction(whole, sampler_N, advantage_N, tokens)
     _check_agreement(whole, Inputs(sampler_N, sampler_N, advantage_N, tokens))
 
 
@@ -90,6 +93,48 @@ def _check_whole_samples(correction: Correction, inputs: Inputs) -> None:
         first_S = np.cumsum(inputs.tokens.length_S) - inputs.tokens.length_S
         assert (value_n == value_n[first_S][inputs.tokens.sample_N]).all(), (
             f"{name}() differs within a sample, at a level above the token"
+        )
+
+
+def _check_single_precision(correction: Correction, sampler_N: Array, advantage_N: Array, tokens: Tokens) -> None:
+    """Finite in float32, in which runs compute, also where every token of a response is 50 nats off."""
+    for gap in (50.0, -50.0):
+        trainer_n, sampler_n, advantage_n = (
+            torch.tensor(vector, dtype=torch.float32) for vector in (sampler_N + gap, sampler_N, advantage_N)
+        )
+        found = {
+            "ratio": correction.ratio(trainer_n, sampler_n, tokens),
+            "weight": correction.weight(trainer_n, sampler_n, advantage_n, tokens),
+        }
+        for name, value_n in found.items():
+            assert torch.isfinite(value_n).all(), (
+                f"{name}() is not finite in torch.float32 where log w is {gap:g} at every token: clamp the log-ratio to "
+                "±20 before exp, of a response after its sum or mean"
+            )
+
+
+def _check_direction(correction: Correction, sampler_N: Array, advantage_N: Array, tokens: Tokens) -> None:
+    """w = π_trainer/π_sampler: it does not fall as the trainer's log-probabilities rise, and is what its level says."""
+    gap_N = np.random.default_rng(9).uniform(-0.5, 0.5, tokens.num_tokens)
+    ratios = [
+        _ratio(correction, Inputs(sampler_N + gap_N + more, sampler_N, advantage_N, tokens)) for more in (0.0, 0.25)
+    ]
+    assert (ratios[1] >= ratios[0]).all(), (
+        "ratio() falls as the trainer's log-probability rises: it is π_trainer/π_sampler, exp(trainer_n − sampler_n), not "
+        "its reciprocal"
+    )
+    sum_S = np.bincount(tokens.sample_N, gap_N, tokens.num_samples)
+    expected = {
+        "token": gap_N,
+        "sequence": sum_S[tokens.sample_N],
+        "geometric": (sum_S / np.maximum(tokens.length_S, 1))[tokens.sample_N],
+    }
+    level = getattr(correction, "level", None)
+    if level in expected:
+        gap = np.abs(ratios[0] / np.exp(expected[level]) - 1).max()
+        meant = {"token": "of the token", "sequence": "the product over the response", "geometric": "its T-th root"}
+        assert gap <= TOLERANCE, (
+            f"level is {level!r}, and ratio() is not exp(trainer_n − sampler_n), {meant[level]} ({gap:.1e})"
         )
 
 

@@ -68,8 +68,10 @@ def _check_part(part: Objective) -> None:
         _check_coefficient(part, step)
     if part.uses_rollouts:
         _check_unscored(part, step)
-        if part.min_group > 1:
+        if part.min_group > 1 and not getattr(part, "trains_zero", False):
             _check_constant_rewards(part)
+        if getattr(part, "prefers_right", True):
+            _check_right_rises(part)
 
 
 def _check_null(part: Objective) -> None:
@@ -230,3 +232,32 @@ def _check_constant_rewards(part: Objective) -> None:
     for reward in (0.0, 0.1, 1.0):
         step = made_step([[reward] * 3, [reward] * 7])
         assert not _credit(part, step).weight_N.any(), f"groups where every reward is {reward} carry weight"
+
+
+def _check_right_rises(part: Objective) -> None:
+    """At ρ = 1 a step of gradient descent does not lower the log-probability of right responses relative to wrong ones of
+    their group. Objectives whose credit does not change when right and wrong trade places have no such preference."""
+    results: list[list[Result]] = [[1.0, 0.0, 0.0], [1.0, 1.0, 1.0, 0.0], [0.0, 1.0]]
+    lengths = (3, 1, 4, 2, 5, 2, 3, 6, 1)
+    step = made_step(results, lengths=lengths)
+    traded = made_step([[1.0 - float(r) for r in group] for group in results], lengths=lengths)
+    needs = {*part.needs(), *part.reads()}
+    of_view = random_vectors({Need(need.view, "policy") for need in needs}, step.tokens.num_tokens)
+    vectors = random_vectors(needs, step.tokens.num_tokens)
+    for need in vectors:
+        if need.of in ("policy", "old", "sampler") and not need.entropy:
+            vectors[need] = of_view[Need(need.view, "policy")]
+    one, other = credit_of(part, step, vectors), credit_of(part, traded, vectors)
+    if (one.advantage_N == other.advantage_N).all() and (one.weight_N == other.weight_N).all():
+        return
+    found = gradients([part], step, vectors, [list(range(len(lengths)))])
+    moved_N = -sum((g for need, g in found.items() if not need.entropy), np.zeros(step.tokens.num_tokens))
+    moved_S = np.bincount(step.tokens.sample_N, moved_N, len(lengths))
+    for group in range(len(results)):
+        mine = step.group_S == group
+        right, wrong = (moved_S[mine & (step.reward_S == reward)].mean() for reward in (1.0, 0.0))
+        assert right - wrong >= -TOLERANCE, (
+            f"at ρ = 1 a step changes the log-probability of right responses by {right:.2g} times the learning rate, of "
+            f"wrong ones of the same group by {wrong:.2g}: terms() returns a loss, which is minimised, −A·log π, not "
+            "A·log π; an objective that means it declares prefers_right = False"
+        )

@@ -1,7 +1,8 @@
 """The laws of surrogates: REINFORCE at ρ = 1, a sample on its own, finite everywhere, and bounds that say where they act."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -62,11 +63,13 @@ def check_surrogate(surrogate: Component) -> None:
         _check_values(whole, inputs)
         _check_alone(whole, inputs)
     _check_on_policy(whole, near)
+    _check_zero(whole, (near, middling))
     for inputs in (near, middling):
         if whole.gradient == "exact":
             _check_derivative(whole, inputs)
         if whole.unbounded is not None:
             _check_unbounded(whole, whole.unbounded, inputs)
+    _check_sides(whole, near)
     if not whole.uses_ratio:
         moved = Inputs(middling.logp_n, middling.old_n - 0.5, middling.advantage_n, middling.tokens, middling.more)
         assert torch.equal(_loss(whole, moved), _loss(whole, middling)), (
@@ -146,6 +149,41 @@ def _check_on_policy(surrogate: Surrogate, inputs: Inputs) -> None:
         gap = np.abs(_gradient(surrogate, same) + inputs.advantage_n).max()
         assert gap <= TOLERANCE, (
             f'at ρ = 1 the gradient is not −A ∇log π ({gap:.1e}): on_policy = "other" says so of a surrogate'
+        )
+
+
+def _check_zero(surrogate: Surrogate, several: Sequence[Inputs]) -> None:
+    """Tokens of advantage 0 have a gradient exactly if the class says so: without it they lose their weight."""
+    largest = max(np.abs(_gradient(surrogate, inputs)[inputs.advantage_n == 0]).max() for inputs in several)
+    if surrogate.trains_zero:
+        assert largest > 0, (
+            "trains_zero is True, and tokens with A = 0 have no gradient: declare trains_zero = False, which spares their "
+            "forwards"
+        )
+    else:
+        assert largest == 0, (
+            f"tokens with A = 0 have a gradient ({largest:.2g}), and would lose their weight: declare trains_zero = True, "
+            "or multiply every term by A"
+        )
+
+
+def _check_sides(surrogate: Surrogate, near: Inputs) -> None:
+    """A bound holds back what has already gone A's way: A > 0 at ρ > 1 and A < 0 at ρ < 1; the rest is declared."""
+    assert surrogate.bounds in ("outward", "above", "any"), f"bounds is {surrogate.bounds!r}"
+    share_N = np.random.default_rng(10).uniform(0.5, 1.0, near.tokens.num_tokens)
+    # All log-ratios of a sample have one sign, so that ratios of tokens and of whole responses are on the same side.
+    for size, turn in product((1e-3, 0.05, 0.5, 3.0), (1, -1)):
+        gap_N = turn * size * share_N * np.where(near.tokens.sample_N % 3 < 1, 1, -1)
+        inputs = Inputs(near.logp_n, near.logp_n - gap_N, near.advantage_n, near.tokens, near.more)
+        bounded_n, advantage_n = _bounded(surrogate, inputs), inputs.advantage_n
+        below, above = bounded_n & (advantage_n > 0) & (gap_N < 0), bounded_n & (advantage_n < 0) & (gap_N > 0)
+        assert surrogate.bounds == "any" or not below.any(), (
+            "a bound acts where A > 0 and ρ < 1, and holds back what corrects: PPO's acts where A > 0 and ρ > 1 + ε, "
+            'A < 0 and ρ < 1 − ε (a minimum over ρA, not a maximum), or the class declares bounds = "any"'
+        )
+        assert surrogate.bounds != "outward" or not above.any(), (
+            "a bound acts where A < 0 and ρ > 1, and holds back what corrects: PPO's acts where A < 0 and ρ < 1 − ε; a "
+            'surrogate with a dual clip or a cap on ρ declares bounds = "above"'
         )
 
 

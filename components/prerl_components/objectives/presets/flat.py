@@ -22,6 +22,12 @@ from prerl_spec.sdk import Advantage, Coefficient, Conditional, Conflict, Correc
 CLIP_LOW_WORDS = "PPO lower clip ε₋: for A < 0, ratios below 1 − ε₋ get no gradient"
 CLIP_HIGH_WORDS = "PPO upper clip ε₊: for A > 0, ratios above 1 + ε₊ get no gradient"
 DUAL_CLIP_WORDS = "dual clip c: for A < 0, the loss is at most −A·c"
+TRL_STD = "1e-6 is added to the group's std, as in verl; TRL 1.16 adds 1e-4"
+TRL_CORRECTS = (
+    "importance is off; TRL 1.16 corrects by default where vLLM samples: all of a response weighs its π/π_sampler, and 0 "
+    "where that exceeds 3"
+)
+VERL_DUAL_CLIP = "dual_clip is off, verl 0.9.1 has 3"
 DualClip = Literal["off"] | Annotated[float, Field(gt=1)]
 
 

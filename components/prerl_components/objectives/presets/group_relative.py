@@ -10,7 +10,7 @@ from prerl_components.advantages.group_mean import GroupMean
 from prerl_components.advantages.group_std import GroupStd
 from prerl_components.advantages.max_rl import MaxRl as MaxRlAdvantage
 from prerl_components.objectives.aggregation import AGGREGATION_WORDS, Aggregation
-from prerl_components.objectives.presets.flat import ClippedPreset
+from prerl_components.objectives.presets.flat import TRL_CORRECTS, TRL_STD, VERL_DUAL_CLIP, ClippedPreset
 from prerl_spec.sdk import Advantage
 
 _GROUP_STD = "(r − mean)/(std + 1e-6) over the scored attempts of a group, unbiased std"
@@ -29,8 +29,9 @@ class Grpo(ClippedPreset):
     peers: ClassVar[Mapping[str, str]] = {"TRL": 'loss_type = "grpo"', "verl": "adv_estimator = grpo"}
     unlike: ClassVar[Mapping[str, str]] = {
         "aggregation": "aggregation is sequence_mean, the paper's; TRL 1.16 and verl 0.9.1 average over tokens by default",
-        "advantage": "1e-6 is added to the group's std, as in verl; TRL 1.16 adds 1e-4",
-        "dual_clip": "dual_clip is off, verl 0.9.1 has 3",
+        "advantage": TRL_STD,
+        "dual_clip": VERL_DUAL_CLIP,
+        "importance": TRL_CORRECTS,
         "kl": "no KL penalty, as in TRL 1.16 and verl 0.9.1 by default; the paper has one: add `kl` in a weighted_sum",
     }
 
@@ -52,7 +53,8 @@ class DrGrpo(ClippedPreset):
     }
     unlike: ClassVar[Mapping[str, str]] = {
         "advantage": 'not divided by the group\'s std; TRL 1.16 does with loss_type = "dr_grpo", unless scale_rewards = "none"',
-        "dual_clip": "dual_clip is off, verl 0.9.1 has 3",
+        "dual_clip": VERL_DUAL_CLIP,
+        "importance": TRL_CORRECTS,
     }
 
     advantage: Literal["group_mean"] = Field("group_mean", description=_GROUP_MEAN)
@@ -74,7 +76,9 @@ class Dapo(ClippedPreset):
     peers: ClassVar[Mapping[str, str]] = {"TRL": 'loss_type = "dapo", epsilon_high = 0.28', "verl": "recipe dapo"}
     unlike: ClassVar[Mapping[str, str]] = {
         "clip_high": "clip_high is 0.28, the paper's; TRL 1.16 and verl 0.9.1 have 0.2 unless it is set",
-        "dual_clip": "dual_clip is off, verl 0.9.1 has 3",
+        "advantage": TRL_STD,
+        "dual_clip": VERL_DUAL_CLIP,
+        "importance": TRL_CORRECTS,
     }
 
     advantage: Literal["group_std"] = Field("group_std", description=_GROUP_STD)

@@ -12,13 +12,15 @@ from prerl_components.advantages.group_mean import GroupMean
 from prerl_components.advantages.group_std import GroupStd
 from prerl_components.advantages.signed import Signed
 from prerl_components.objectives.aggregation import AGGREGATION_WORDS, Aggregation
-from prerl_components.objectives.presets.flat import Preset
+from prerl_components.objectives.presets.flat import TRL_CORRECTS, TRL_STD, Preset
 from prerl_components.surrogates.cispo import Cispo as CispoSurrogate
 from prerl_components.surrogates.dppo import Dppo as DppoSurrogate
 from prerl_components.surrogates.gspo import Gspo as GspoSurrogate
 from prerl_components.surrogates.sapo import Sapo as SapoSurrogate
 from prerl_components.surrogates.topr import Topr as ToprSurrogate
 from prerl_spec.sdk import Advantage, Surrogate
+
+_UNLIKE_TRL: Mapping[str, str] = {"use": TRL_STD, "importance": TRL_CORRECTS}
 
 
 class Cispo(Preset):
@@ -27,7 +29,7 @@ class Cispo(Preset):
     formula: ClassVar[str] = "Σ_i Σ_t −sg(min(ρ, C))·A·log π/N, A = (r − m)/(σ + 1e-6)"
     source: ClassVar[str] = CispoSurrogate.source
     peers: ClassVar[Mapping[str, str]] = CispoSurrogate.peers
-    unlike: ClassVar[Mapping[str, str]] = CispoSurrogate.unlike
+    unlike: ClassVar[Mapping[str, str]] = {**CispoSurrogate.unlike, **_UNLIKE_TRL}
     ratio_settings: ClassVar[tuple[str, ...]] = CispoSurrogate.ratio_settings
 
     cap: float = Field(
@@ -53,6 +55,7 @@ class Gspo(Preset):
     unlike: ClassVar[Mapping[str, str]] = {
         **GspoSurrogate.unlike,
         "aggregation": "aggregation is the paper's sequence_mean: verl's is a token mean unless set",
+        **_UNLIKE_TRL,
     }
     ratio_settings: ClassVar[tuple[str, ...]] = GspoSurrogate.ratio_settings
 
@@ -75,6 +78,7 @@ class Sapo(Preset):
     )
     source: ClassVar[str] = SapoSurrogate.source
     peers: ClassVar[Mapping[str, str]] = SapoSurrogate.peers
+    unlike: ClassVar[Mapping[str, str]] = _UNLIKE_TRL
     ratio_settings: ClassVar[tuple[str, ...]] = SapoSurrogate.ratio_settings
 
     tau_positive: float = Field(1.0, gt=0, description="τ₊: for A > 0, how sharply the gradient fades away from ρ = 1")

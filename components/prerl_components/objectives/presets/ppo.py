@@ -7,7 +7,7 @@ from pydantic import Field
 
 from prerl_components.advantages.batch_whitened import BatchWhitened
 from prerl_components.advantages.reward import Reward as RewardAdvantage
-from prerl_components.objectives.presets.flat import ClippedPreset
+from prerl_components.objectives.presets.flat import VERL_DUAL_CLIP, ClippedPreset
 from prerl_spec.sdk import Advantage
 
 
@@ -18,7 +18,7 @@ class PpoClip(ClippedPreset):
     source: ClassVar[str] = "PPO, arXiv:1707.06347, eq. 7"
     unlike: ClassVar[Mapping[str, str]] = {
         "advantage": "the advantage of a token is the response's reward; PPO, and TRL's and verl's, learn a critic for it",
-        "dual_clip": "dual_clip is off, verl 0.9.1 has 3",
+        "dual_clip": VERL_DUAL_CLIP,
     }
 
     def advantage_part(self) -> Advantage:
@@ -39,7 +39,7 @@ class ReinforcePp(ClippedPreset):
     }
     unlike: ClassVar[Mapping[str, str]] = {
         "kl": "no KL penalty; the paper takes one off the reward of each token",
-        "dual_clip": "dual_clip is off, verl 0.9.1 has 3",
+        "dual_clip": VERL_DUAL_CLIP,
     }
 
     baseline: bool = Field(

@@ -17,6 +17,10 @@ from prerl_components.objectives.presets.flat import ClippedPreset
 from prerl_spec.sdk import Advantage, Code, Conflict, Marginal, Place, Wiring
 
 PAPER = "arXiv:2604.14142"
+_UNLIKE: Mapping[str, str] = {
+    "coefficient": "coefficient is 1.0, the paper's is 0.01",
+    "dual_clip": "dual_clip is off, the authors' code has 10",
+}
 
 
 class MarginalObjective(ClippedPreset):
@@ -74,6 +78,7 @@ class MarginalPg(MarginalObjective):
 
     formula: ClassVar[str] = "Σ_t −min(ρA, clip(ρ, 1−ε₋, 1+ε₊)A)/N on log π(y_t | b, y_<t), A = r − m"
     source: ClassVar[str] = f"PreRL, {PAPER}"
+    unlike: ClassVar[Mapping[str, str]] = _UNLIKE
 
     selects = "both"
 
@@ -84,8 +89,8 @@ class MarginalNsr(MarginalObjective):
     formula: ClassVar[str] = "Σ_t 1[A < 0] · −min(ρA, clip(ρ, 1−ε₋, 1+ε₊)A)/N₋ on log π(y_t | b, y_<t), A = r − m"
     source: ClassVar[str] = f"NSR-PreRL, {PAPER}"
     unlike: ClassVar[Mapping[str, str]] = {
+        **_UNLIKE,
         "coefficient": "coefficient is 1.0, the paper's warm-up has 0.01",
-        "dual_clip": "dual_clip is off, the authors' code has 10",
     }
 
     selects = "negative"
@@ -96,6 +101,7 @@ class MarginalPsr(MarginalObjective):
 
     formula: ClassVar[str] = "Σ_t 1[A > 0] · −min(ρA, clip(ρ, 1−ε₋, 1+ε₊)A)/N₊ on log π(y_t | b, y_<t), A = r − m"
     source: ClassVar[str] = f"PSR-PreRL, {PAPER}"
+    unlike: ClassVar[Mapping[str, str]] = _UNLIKE
 
     selects = "positive"
 

@@ -81,6 +81,10 @@ class Opo(WithoutRatio):
     hints: ClassVar[Mapping[str, str]] = without_ratio("length_weighted")
     source: ClassVar[str] = "OPO, arXiv:2505.23585 v2; token mean as in its authors' recipe in verl"
     peers: ClassVar[Mapping[str, str]] = {"verl": "adv_estimator = opo"}
+    unlike: ClassVar[Mapping[str, str]] = {
+        "surrogate": "no ratio, as its baseline is derived for on-policy training; verl 0.9.1 clips the ratio of each token "
+        "by 0.2, with a dual clip of 3",
+    }
 
     def advantage_part(self) -> Advantage:
         return LengthWeighted()

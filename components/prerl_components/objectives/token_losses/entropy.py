@@ -17,6 +17,12 @@ _ENTROPY = Need(Conditional(), "policy", entropy=True)
 class Entropy(SampledTokenLoss):
     """−H(π(· | x, y_<t)): minimising it raises the entropy of the next-token distribution at every response token."""
 
+    formula: ClassVar[str] = "−H(π(· | x, y_<t))"
+    source: ClassVar[str] = "entropy regularisation, Williams and Peng 1991; A3C, arXiv:1602.01783, section 4"
+    peers: ClassVar[Mapping[str, str]] = {
+        "TRL": "entropy_coef (0 unless set), always a token mean",
+        "verl": "entropy_coeff (0 unless set), averaged as the policy's loss",
+    }
     hints: ClassVar[Mapping[str, str]] = {
         **SampledTokenLoss.hints,
         "coefficient": "`entropy` already rewards entropy: write a positive number, or leave the term out",

@@ -27,7 +27,10 @@ class Kl(SampledTokenLoss):
     """
 
     formula: ClassVar[str] = "k3 = e^d − 1 − d, k1 = −d, k2 = d²/2, d = log π_ref − log π; ratio: ρ · k"
-    source: ClassVar[str] = "http://joschu.net/blog/kl-approx.html; GRPO, arXiv:2402.03300, eq. 4; ratio: DeepSeek-V3.2"
+    source: ClassVar[str] = (
+        "http://joschu.net/blog/kl-approx.html; GRPO, arXiv:2402.03300, eq. 4; ratio: "
+        "DeepSeek-V3.2, arXiv:2512.02556, eq. 7"
+    )
     peers: ClassVar[Mapping[str, str]] = {
         "TRL": 'beta (k3; default 0; use_bias_correction_kl, on by default, is gradient = "ratio")',
         "verl": "use_kl_loss, kl_loss_type (low_var_kl is k3, mse is k2, kl is k1)",

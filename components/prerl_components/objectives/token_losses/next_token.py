@@ -20,6 +20,11 @@ class NextToken(DocumentLoss):
     """−log π(y_t | context, y_<t) on the tokens of documents, without rollouts or rewards."""
 
     formula: ClassVar[str] = "Σ_t −log π(y_t | x, y_<t)/N"
+    source: ClassVar[str] = "maximum likelihood of the next token; GPT, Radford et al. 2018, eq. 1"
+    peers: ClassVar[Mapping[str, str]] = {
+        "TRL": 'SFTTrainer, loss_type = "nll"; completion_only_loss is scope = "response"',
+        "verl": "the SFT trainer, on response tokens",
+    }
 
     scope: Literal["response", "all"] = Field(
         "response", description="response: train the document after its question; all: train the question as well"

@@ -22,6 +22,7 @@ class Aspo(Surrogate):
     formula: ClassVar[str] = "−sg[w]·A·log π; A > 0: w = min(1/ρ, c)·1[ρ ≤ 1+ε₊]; A < 0: w = min(ρ, c)·1[ρ ≥ 1−ε₋]"
     source: ClassVar[str] = "ASPO, arXiv:2510.06062v2, section 6 and eq. 3; c = 3 from the authors' code"
     gradient: ClassVar[Literal["exact", "stopped"]] = "stopped"
+    bounds: ClassVar[Literal["outward", "above", "any"]] = "any"
     ratio_settings: ClassVar[tuple[str, ...]] = ("clip_low", "clip_high", "dual_clip")
 
     clip_low: float = Field(0.2, ge=0, description="ε₋: for A < 0, ratios below 1 − ε₋ get no gradient")

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 class Dro(Surrogate):
     """−A·log π(y) + (β/2)·(log π(y)/π_old(y))² of a response, divided among its tokens.
 
-    A token has the gradient −(A − βL)·∇log π_t with L = Σ_t log ρ_t: the pull back begins at A = βL. The paper's value
+    A token has the gradient −(A − βL)·∇log π_t with L = Σ_t log ρ_t: the pull back begins at A = βL, and a
+    response with A = 0 is pulled back to π_old: it keeps its weight. The paper's value
     network V(x) is the advantage's baseline here, and its fixed reference policy the policy before the batch. Its
     objective is aggregation = "constant", up to that constant.
     """
@@ -26,6 +27,7 @@ class Dro(Surrogate):
     unlike: ClassVar[Mapping[str, str]] = {
         "beta": "verl and Tinker square the log-ratio of each token by itself, so that their β means another size"
     }
+    trains_zero: ClassVar[bool] = True
     ratio_settings: ClassVar[tuple[str, ...]] = ("beta",)
 
     beta: float = Field(1.0, gt=0, description="β: weight of the square")

@@ -27,6 +27,7 @@ class Fipo(Surrogate):
     peers: ClassVar[Mapping[str, str]] = {"ms-swift": "loss_type = fipo"}
     unlike: ClassVar[Mapping[str, str]] = {"safety": "ms-swift has 4; the paper's 7B model 3, with low = 0.8"}
     gradient: ClassVar[Literal["exact", "stopped"]] = "stopped"
+    bounds: ClassVar[Literal["outward", "above", "any"]] = "above"
     ratio_settings: ClassVar[tuple[str, ...]] = (
         "clip_low",
         "clip_high",
