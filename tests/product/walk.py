@@ -145,7 +145,9 @@ def first_gradients(
 if __name__ == "__main__":
     ranks = Ranks.start()
     walked = walk(Scene.made(), ranks, tokens_per_pass=20)
-    sharded = first_gradients(Scene.made(), ranks, tokens_per_pass=20, sharded=True)
+    sharded = {}
+    if sys.argv[2:] == ["sharded"]:
+        sharded = first_gradients(Scene.made(), ranks, tokens_per_pass=20, sharded=True)
     if ranks.is_main:
         plain = {name: (w.gradients, w.measures) for name, w in walked.items()}
         torch.save({"size": ranks.size, "walked": plain, "sharded": sharded}, Path(sys.argv[1]))
