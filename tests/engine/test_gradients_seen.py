@@ -33,6 +33,7 @@ from tests.engine.probe_worker import everything
 from tests.engine.runs import SPEC, start, steps_of
 from tests.engine.steps import gradient_of, make_trainer, random_step, tiny_policy
 from tests.engine.test_ranks import torchrun
+from tests.once import made_once
 
 STEP = random_step(3, 4, seed=2)
 ROUNDING = 1e-6
@@ -249,8 +250,9 @@ def test_a_run_with_probes_has_the_same_weights_after_every_step_as_one_without(
 @pytest.fixture(scope="module")
 def both(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What two ranks saw."""
-    folder = tmp_path_factory.mktemp("both")
-    torchrun("tests.engine.probe_worker", str(folder), cwd=folder)
+    folder = made_once(
+        tmp_path_factory, "both", lambda made: torchrun("tests.engine.probe_worker", str(made), cwd=made)
+    )
     found: dict[str, Any] = torch.load(folder / "found.pt", weights_only=True)
     assert found["size"] == 2
     return found

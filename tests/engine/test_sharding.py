@@ -20,6 +20,7 @@ from prerl_spec.testing.tiny import SHAPES, Shape, tiny_model
 from tests.engine.sharding_worker import capped_policy, everything
 from tests.engine.steps import gradient_of, make_trainer, random_step, tiny_policy
 from tests.engine.test_ranks import torchrun
+from tests.once import made_once
 
 Found = dict[str, Any]
 
@@ -27,8 +28,9 @@ Found = dict[str, Any]
 @pytest.fixture(scope="module")
 def sharded(tmp_path_factory: pytest.TempPathFactory) -> Found:
     """What two ranks found."""
-    folder = tmp_path_factory.mktemp("sharded")
-    torchrun("tests.engine.sharding_worker", str(folder), cwd=folder)
+    folder = made_once(
+        tmp_path_factory, "sharded", lambda made: torchrun("tests.engine.sharding_worker", str(made), cwd=made)
+    )
     found: Found = torch.load(folder / "found.pt", weights_only=True)
     assert found["size"] == 2
     return found | {"folder": folder}
