@@ -28,6 +28,7 @@ from prerl_spec.testing.tiny import save_tiny
 from prerl_spec.types import Step
 from tests.engine.runs import SPEC, Heard, start, steps_of, weights_at
 from tests.engine.steps import gradient_of, make_trainer, random_step, tiny_policy
+from tests.once import made_once
 
 
 class MixedPrecision(HfCausal):
@@ -199,7 +200,6 @@ teacher = {{ use = "hf_causal", name = "{folder}" }}
 @pytest.fixture(scope="module")
 def taught(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A model with the tokenizer of arithmetic_chains that has read some of its corpus, and a run that learns from it."""
-    place = tmp_path_factory.mktemp("taught")
     longer = HEAD.replace("max_position_embeddings = 64", "max_position_embeddings = 128")
     reading = f"""{longer.replace('name = "small", seed = 3', 'name = "teacher", seed = 4')}
 [[phases]]
@@ -209,8 +209,14 @@ documents_per_step = 16
 objective = "next_token"
 schedule = {{ use = "fixed_steps", steps = 30 }}
 """
-    teacher = start(place / "teacher", reading) / "checkpoints" / "step-000030"
-    return teacher, start(place / "student", learning(teacher))
+
+    def make(place: Path) -> None:
+        teacher = start(place / "teacher", reading) / "checkpoints" / "step-000030"
+        student = start(place / "student", learning(teacher))
+        (place / "made.json").write_text(json.dumps([str(teacher), str(student)]))
+
+    teacher, student = json.loads((made_once(tmp_path_factory, "taught", make) / "made.json").read_text())
+    return Path(teacher), Path(student)
 
 
 def test_a_run_learns_from_its_teacher(taught: tuple[Path, Path]) -> None:
