@@ -275,7 +275,7 @@ def test_a_run_keeps_the_states_in_its_checkpoints(whole: Path) -> None:
     assert begun == pytest.approx({"total": 0.3 * events[4]["metrics"]["reward_mean"], "weight": 0.3})
 
 
-@pytest.mark.parametrize("after", [1, 3])
+@pytest.mark.parametrize("after", [pytest.param(1, marks=pytest.mark.slow), 3])
 def test_a_stopped_run_goes_on_with_the_same_states_bit_for_bit(whole: Path, tmp_path: Path, after: int) -> None:
     def interrupt(event: Mapping[str, Any]) -> None:
         if event["event"] == "step" and event["global_step"] == after:

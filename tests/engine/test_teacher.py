@@ -231,6 +231,7 @@ def test_a_run_learns_from_its_teacher(taught: tuple[Path, Path]) -> None:
     assert saved == {"optimizer.safetensors", "state.json"}
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_goes_on_bit_for_bit_with_its_teacher(taught: tuple[Path, Path], tmp_path: Path) -> None:
     teacher, run = taught
 
