@@ -1848,8 +1848,8 @@ MUTANTS = (
     Mutant(
         "earn01",
         f"{ADVANTAGES}/leave_one_out.py",
-        "len(mine) / (len(mine) - 1)",
-        "(len(mine) - 1) / len(mine)",
+        "len(reward_s) / (len(reward_s) - 1)",
+        "(len(reward_s) - 1) / len(reward_s)",
         "the mean of the others is scaled the wrong way",
         EARNED,
     ),
@@ -1904,8 +1904,8 @@ MUTANTS = (
     Mutant(
         "earn08",
         f"{ADVANTAGES}/max_rl.py",
-        "(mean := reward_s.mean()) > 0",
-        "(mean := reward_s.mean()) != 0",
+        "if mean > 0 else",
+        "if mean != 0 else",
         "a negative mean turns the signs",
         EARNED,
     ),

@@ -3,12 +3,11 @@
 from collections.abc import Mapping
 from typing import ClassVar
 
-import numpy as np
+from prerl_components.advantages.of_group import OfGroup
+from prerl_spec.sdk import Array, minus_mean
 
-from prerl_spec.sdk import Advantage, Array, Batch, minus_mean
 
-
-class GroupMean(Advantage):
+class GroupMean(OfGroup):
     """A_i = r_i − m, m the mean of the group's scored rewards: k right of G earn 1 − k/G each, wrong ones −k/G."""
 
     formula: ClassVar[str] = "r − m"
@@ -17,13 +16,9 @@ class GroupMean(Advantage):
         "TRL": 'scale_rewards = "none"',
         "verl": "grpo with norm_adv_by_std_in_grpo = False",
     }
-    baseline_over = "group"
     shift = True
     scale = 1
 
-    def advantage(self, batch: Batch) -> Array:
-        """[S]; 0 in groups with fewer than two scored samples."""
-        advantage_S = np.zeros(len(batch.step.samples))
-        for mine, reward_s in batch.step.scored_groups():
-            advantage_S[mine] = minus_mean(reward_s)
-        return advantage_S
+    def of_group(self, reward_s: Array) -> Array:
+        """[s], in the order of the rewards."""
+        return minus_mean(reward_s)

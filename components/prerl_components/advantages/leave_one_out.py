@@ -3,12 +3,11 @@
 from collections.abc import Mapping
 from typing import ClassVar
 
-import numpy as np
+from prerl_components.advantages.of_group import OfGroup
+from prerl_spec.sdk import Array, minus_mean
 
-from prerl_spec.sdk import Advantage, Array, Batch, minus_mean
 
-
-class LeaveOneOut(Advantage):
+class LeaveOneOut(OfGroup):
     """A_i = r_i − mean_{j≠i} r_j = G/(G−1) · (r_i − m), over the G scored samples of the group.
 
     The baseline does not depend on the sample, so that the gradient stays unbiased.
@@ -17,13 +16,9 @@ class LeaveOneOut(Advantage):
     formula: ClassVar[str] = "r_i − mean_{j≠i} r_j = G/(G−1)·(r − m)"
     source: ClassVar[str] = "RLOO, arXiv:2402.14740; checked against verl, SkyRL and TRL"
     peers: ClassVar[Mapping[str, str]] = {"TRL": "RLOOTrainer", "verl": "rloo"}
-    baseline_over = "group"
     shift = True
     scale = 1
 
-    def advantage(self, batch: Batch) -> Array:
-        """[S]; 0 in groups with fewer than two scored samples."""
-        advantage_S = np.zeros(len(batch.step.samples))
-        for mine, reward_s in batch.step.scored_groups():
-            advantage_S[mine] = len(mine) / (len(mine) - 1) * minus_mean(reward_s)
-        return advantage_S
+    def of_group(self, reward_s: Array) -> Array:
+        """[s], in the order of the rewards."""
+        return len(reward_s) / (len(reward_s) - 1) * minus_mean(reward_s)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from typing import ClassVar, Literal, Self
 
@@ -27,9 +28,9 @@ class TokenLoss(OnePart):
     coefficient: Coefficient = Field(1.0, description="factor of this objective's loss: a number, or a ramp")
 
     @property
+    @abstractmethod
     def averages(self) -> Aggregation:
         """The aggregation that applies."""
-        raise NotImplementedError
 
     def mask(self, step: Step) -> npt.NDArray[np.bool_]:
         """[S] which samples count: by default the scored ones, since timeouts and errors are never trained on."""
