@@ -90,10 +90,12 @@ def make_plan(resolved: Resolved, hardware: Hardware | None = None) -> Plan:
         hardware=here,
         notes=(*_notes(codec, shape, study=spec.study is not None), *_determinism(spec.distributed)),
         plugin_files=resolved.plugin_files,
+        code_files=resolved.code_files,
         adapter_parameters=adapter_parameters(resolved, shape) if isinstance(shape, Shape) else None,
         values=values(resolved),
     )
-    plan = replace(plan, notes=(*plan.notes, *teacher_notes(teachers), *_local_models(plan)))
+    notes = (*plan.notes, *teacher_notes(teachers), *_local_models(plan), *_local_code(resolved))
+    plan = replace(plan, notes=notes)
     return replace(plan, digest=digest_of_plan(plan))
 
 
@@ -197,6 +199,14 @@ def _local_models(plan: Plan) -> Iterator[str]:
     for folder, weights in model_folders(plan).items():
         what = "weights, tokenizer and chat template" if weights else "tokenizer and chat template"
         yield f"{what} in {folder} are hashed when the run starts; a resume with other content is refused"
+
+
+def _local_code(resolved: Resolved) -> Iterator[str]:
+    for file in resolved.plugin_files:
+        yield f"--local-code: {file} is imported"
+    for path, built in resolved.built.items():
+        for code in built.component.local_code():
+            yield f"--local-code: {path}.{code.setting}: {code.what}"
 
 
 def _notes(codec: Codec | Unknown, shape: Shape | Unknown, *, study: bool) -> Iterator[str]:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from prerl_spec.codes import Code
+from prerl_spec.compiler.content_hash import fingerprint
 from prerl_spec.compiler.resolve.component_names import Declared, declare
 from prerl_spec.compiler.resolve.required_versions import unmet
 from prerl_spec.compiler.resolve.resolved import Built, Resolved, in_file_order
@@ -25,6 +26,7 @@ from prerl_spec.language.toml import read, read_text
 from prerl_spec.registry.entry_points import Entry as RegistryEntry
 from prerl_spec.registry.entry_points import PluginFault, Registry, installed
 from prerl_spec.registry.local import NAMESPACE, local_entries
+from prerl_spec.registry.plugin_contract import blame_plugin
 from prerl_spec.registry.settings import settings_of
 
 
@@ -82,6 +84,7 @@ def _resolve(
     declarations = declare(root, Spec, registry, frozenset({NAMESPACE}) if plugin_faults else frozenset())
     check = Check(root, declarations, composition.folders, composition.has_gaps)
     spec = check.run()
+    code_files, code_faults = _code_of_settings(check, declarations.found, root, local_code)
     lost_parent = composition.lost_parent or "extends" in check.poisoned
     unread_lines = {(d.span.file, d.span.line) for d in composition.diagnostics if d.span is not None}
     undefined = [d for target, d in references.undefined if target not in check.poisoned]
@@ -91,6 +94,7 @@ def _resolve(
         *undefined,
         *requirements,
         *plugin_faults,
+        *code_faults,
         *declarations.diagnostics,
         *check.diagnostics,
         *exposed_secrets(root),
@@ -116,6 +120,7 @@ def _resolve(
         has_gaps=composition.has_gaps or lost_parent,
         secrets=references.secrets,
         plugin_files={str(file): entries[0].distribution_version for file, entries in plugin_files.items()},
+        code_files=code_files,
         arms={name: _resolve(arm, file, local_code, registry, is_arm=True) for name, arm in overlaid},
     )
     own = _without_referenced_secrets([resolved.with_definition(d) for d in resolved.diagnostics])
@@ -171,6 +176,35 @@ def _local_files(
             path = f"plugins.files[{index}]"
             faults.append(Diagnostic(fault.code, fault.message, item.span, path, help=fault.help))
     return found, faults
+
+
+def _code_of_settings(
+    check: Check, declared: Mapping[str, Declared], root: Table, local_code: bool
+) -> tuple[dict[str, str], list[Diagnostic]]:
+    """The files whose code the components' settings run, each with its SHA-256, and a diagnostic for each setting that may
+    not run it."""
+    files: dict[str, str] = {}
+    faults: list[Diagnostic] = []
+    for path, component in check.components.items():
+        entry = declared[path].entry
+        try:
+            with blame_plugin(entry.name, entry.distribution):
+                found = component.local_code()
+        except PluginFault as fault:
+            faults.append(Diagnostic(fault.code, fault.message, declared[path].use_span, path, help=fault.help))
+            continue
+        nodes = dict(walk(root)) if found else {}
+        for code in found:
+            files |= {file: fingerprint(Path(file)) for file in code.files}
+            if not local_code:
+                where, setting = f"{path}.{code.setting}", code.setting.partition("[")[0]
+                message = f"`{setting}` names code, which this command may not run: {code.what}"
+                node = nodes.get(where) or nodes.get(join_path(path, setting))
+                span = declared[path].use_span if node is None else node.span
+                faults.append(
+                    Diagnostic(Code.PLUGIN_IMPORT_FAILED, message, span, where, help="--local-code allows it")
+                )
+    return files, faults
 
 
 def _built(path: str, declared: Mapping[str, Declared], check: Check) -> Built:

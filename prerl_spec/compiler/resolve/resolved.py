@@ -62,6 +62,8 @@ class Resolved:
     """Path -> names of the secrets that its value refers to."""
     plugin_files: Mapping[str, str] = field(default_factory=dict)
     """Absolute path of each executed `[plugins]` file -> SHA-256 of its content."""
+    code_files: Mapping[str, str] = field(default_factory=dict)
+    """Absolute path of each file whose code a component's settings run -> SHA-256 of its content."""
     arms: "Mapping[str, Resolved]" = field(default_factory=dict, repr=False)
     """The resolved spec of each study arm, by the arm's name."""
 
