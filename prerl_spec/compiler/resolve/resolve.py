@@ -13,6 +13,7 @@ from prerl_spec.compiler.content_hash import fingerprint
 from prerl_spec.compiler.resolve.component_names import Declared, declare
 from prerl_spec.compiler.resolve.required_versions import unmet
 from prerl_spec.compiler.resolve.resolved import Built, Resolved, in_file_order
+from prerl_spec.compiler.resolve.secret_literals import secret_literals
 from prerl_spec.compiler.resolve.settings_check import Check
 from prerl_spec.errors import Diagnostic, Span, UsageError
 from prerl_spec.language.arms import arms
@@ -85,6 +86,7 @@ def _resolve(
     check = Check(root, declarations, composition.folders, composition.has_gaps)
     spec = check.run()
     code_files, code_faults = _code_of_settings(check, declarations.found, root, local_code)
+    literals = secret_literals(root, declarations.found, composition.documents)
     lost_parent = composition.lost_parent or "extends" in check.poisoned
     unread_lines = {(d.span.file, d.span.line) for d in composition.diagnostics if d.span is not None}
     undefined = [d for target, d in references.undefined if target not in check.poisoned]
@@ -97,11 +99,15 @@ def _resolve(
         *code_faults,
         *declarations.diagnostics,
         *check.diagnostics,
-        *exposed_secrets(root),
+        *literals.diagnostics(),
+        *(d for d in exposed_secrets(root) if d.path not in literals.places),
     ]
+    resolved_arms = {name: _resolve(arm, file, local_code, registry, is_arm=True) for name, arm in overlaid}
+    for arm in resolved_arms.values():
+        literals |= arm.literals
     resolved = Resolved(
         file=file,
-        source_text=main.text,
+        source_text=literals.masked_source(main.file, main.text),
         spec=spec,
         built={path: _built(path, declarations.found, check) for path in check.components},
         diagnostics=in_file_order(
@@ -114,16 +120,18 @@ def _resolve(
         ),
         poisoned=frozenset(check.poisoned),
         root=root,
-        sources=composition.sources,
+        sources={name: literals.masked_source(name, text) for name, text in composition.sources.items()},
         layers=tuple(composition.layers),
         origins=dict(_origins(root)),
         has_gaps=composition.has_gaps or lost_parent,
         secrets=references.secrets,
+        literals=literals,
         plugin_files={str(file): entries[0].distribution_version for file, entries in plugin_files.items()},
         code_files=code_files,
-        arms={name: _resolve(arm, file, local_code, registry, is_arm=True) for name, arm in overlaid},
+        arms=resolved_arms,
     )
-    own = _without_referenced_secrets([resolved.with_definition(d) for d in resolved.diagnostics])
+    defined = [resolved.with_definition(literals.masked_diagnostic(d)) for d in resolved.diagnostics]
+    own = _without_referenced_secrets(defined)
     of_arms = [d for name, arm in resolved.arms.items() for d in new_in_arm(name, arm.diagnostics, own)]
     return replace(resolved, diagnostics=in_file_order([*own, *of_arms], list(composition.sources)))
 
@@ -147,10 +155,11 @@ def _is_form_of_unread(diagnostic: Diagnostic, unread_lines: Set[tuple[str, int]
 
 
 def new_in_arm(name: str, found: Sequence[Diagnostic], known: Sequence[Diagnostic]) -> Iterator[Diagnostic]:
-    """The errors that occur only in this study arm, each with a note that names the arm."""
+    """The errors, and the secrets written as they are, of this study arm alone, each with a note that names the arm."""
     places = {(d.code, d.span, d.message) for d in known}
     for diagnostic in found:
-        if diagnostic.severity == "error" and (diagnostic.code, diagnostic.span, diagnostic.message) not in places:
+        is_told = diagnostic.severity == "error" or diagnostic.code == Code.EXPOSED_SECRET
+        if is_told and (diagnostic.code, diagnostic.span, diagnostic.message) not in places:
             yield replace(diagnostic, notes=(*diagnostic.notes, f"in arm `{name}` of the study"))
 
 
