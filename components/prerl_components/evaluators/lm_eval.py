@@ -11,11 +11,13 @@ from prerl_components.data.chain_tasks import task_rows
 from prerl_components.verifiers.math_verify import MathVerify
 from prerl_spec.evaluation.harness.catalogue import check_names
 from prerl_spec.evaluation.harness.fetching import fetch_tasks
+from prerl_spec.evaluation.harness.yaml_code import code_of_folder
 from prerl_spec.sdk import (
     Code,
     Conflict,
     EvaluationSite,
     EvaluatorSettings,
+    LocalCode,
     PassedThrough,
     Place,
     Prerequisite,
@@ -100,6 +102,11 @@ class LmEval(EvaluatorSettings):
             if task in ON_THE_HUB and task not in self.data
         ]
         return (*files, *folders, *fetched)
+
+    def local_code(self) -> tuple[LocalCode, ...]:
+        """What the YAML files of each `include` folder run."""
+        found = ((f"include[{n}]", code_of_folder(Path(folder))) for n, folder in enumerate(self.include))
+        return tuple(LocalCode(at, "; ".join(code.places), tuple(code.files)) for at, code in found if code.places)
 
     def count_questions(self) -> int | None:
         """Questions per evaluation; None without a `limit` if a task's size is unknown until it is loaded."""
