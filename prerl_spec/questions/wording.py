@@ -33,6 +33,11 @@ def words(question: str) -> list[str]:
     return [token for token in tokens(question) if token[0].isalnum()]
 
 
+def is_blank(text: str) -> bool:
+    """Whether a text has nothing that can be seen."""
+    return not _INVISIBLE.sub("", text).strip()
+
+
 def question_hash(question: str) -> bytes:
     """A hash of the tokens: equal for two questions that are one. A text of punctuation alone is hashed as it stands."""
     normalised = " ".join(tokens(question)) or question
