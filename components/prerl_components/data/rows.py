@@ -22,7 +22,7 @@ class BadRow(Exception):
 
 @dataclass(frozen=True)
 class TableRows:
-    """A DataSet whose rows are held in memory; `dropped` counts the unreadable rows that were skipped."""
+    """A DataSet whose rows are held in memory; `unreadable` names the rows that were skipped: "rows.jsonl:7: not JSON"."""
 
     rows: tuple[Row, ...]
     rendering: Rendering
@@ -30,7 +30,11 @@ class TableRows:
     over_long: Literal["error", "drop"]
     on_bad_row: Literal["error", "drop"]
     fingerprint: str
-    dropped: int = 0
+    unreadable: tuple[str, ...] = ()
+
+    @property
+    def dropped(self) -> int:
+        return len(self.unreadable)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -68,7 +72,7 @@ def collect(settings: TableSettings, name: str, source: str, items: Iterable[tup
         over_long=settings.over_long,
         on_bad_row=settings.on_bad_row,
         fingerprint=_fingerprint(rows, settings.rendering),
-        dropped=len(bad),
+        unreadable=tuple(bad),
     )
 
 

@@ -12,6 +12,7 @@ from prerl_components.verifiers.math_verify import MathVerify
 from prerl_spec.evaluation.harness.catalogue import check_names
 from prerl_spec.evaluation.harness.fetching import fetch_tasks
 from prerl_spec.evaluation.harness.yaml_code import code_of_folder
+from prerl_spec.registry.kinds.evaluator import TaskQuestions
 from prerl_spec.sdk import (
     Code,
     Conflict,
@@ -131,6 +132,15 @@ class LmEval(EvaluatorSettings):
         """Downloads the tasks' data sets into the hub's cache; yields one line per task."""
         data = {task: Path(file) for task, file in self.data.items()}
         return fetch_tasks(self.tasks, include=tuple(map(Path, self.include)), data=data, made=GENERATED)
+
+    def questions(self) -> Iterator[TaskQuestions]:
+        """The questions of every task that are on this machine. Raises UsageError for an unknown task."""
+        from prerl_spec.evaluation.harness.questions import task_questions
+
+        self.prepare()
+        data = {task: Path(file) for task, file in self.data.items()}
+        made = {task: partial(task_rows, part) for task, part in GENERATED.items()}
+        yield from task_questions(self.tasks, include=tuple(map(Path, self.include)), data=data, made=made)
 
     def score(self, site: EvaluationSite) -> list[Score]:
         """The scores of every task. Raises UsageError for an unknown task, EnvironmentUnmet for rows that cannot be

@@ -71,6 +71,11 @@ def included_tasks(include: Sequence[Path]) -> dict[str, Path]:
     return found
 
 
+def included_configs(include: Sequence[Path]) -> dict[str, dict[str, Any]]:
+    """The configurations of the tasks of the user's folders as their YAML files write them, by name."""
+    return {name: dict(entry.cfg) for name, entry in _index(include).items() if entry.cfg}
+
+
 def stock_files() -> dict[str, tuple[str, Path]]:
     """Name -> ("task" or "group", file) of every named task and group of the installed lm-eval."""
     spec = find_spec("lm_eval.tasks")

@@ -39,6 +39,15 @@ class WarmedUp(Protocol):
         ...
 
 
+@runtime_checkable
+class WritesAnswers(Protocol):
+    """A verifier whose answers have a written form: `check-data` then judges every gold answer against itself."""
+
+    def response_with(self, answer: str) -> str:
+        """A whole response that gives this answer, such as `\\boxed{7}` for 7."""
+        ...
+
+
 class Reward(Declared, Protocol):
     def reward(self, attempt: Attempt, group: Group) -> float:
         """A term that is added to the verdict's score, a finite number. Called for attempts with a score only.
