@@ -4,6 +4,7 @@ from prerl_spec.codes import Code
 from prerl_spec.errors import Diagnostic, EnvironmentUnmet, PrerlError, RunFailed, SpecInvalid
 from prerl_spec.json_lines import UnreadableLine, count_json_lines, read_json_lines, text_fault
 from prerl_spec.needs import Batch, Credit, Layout, Need, State, Teacher, View
+from prerl_spec.prompts import question_text, question_texts
 from prerl_spec.registry.binary_verifier import BinaryVerifier
 from prerl_spec.registry.component import (
     API,
@@ -47,7 +48,9 @@ from prerl_spec.registry.row_list import RowList
 from prerl_spec.registry.sampler_settings import SamplerSettings
 from prerl_spec.registry.schedule_base import Handover
 from prerl_spec.statistics.baselines import minus_mean, without_rounding
-from prerl_spec.text import Codec, eos_ids_of, question_text, template_fault
+from prerl_spec.templates.renderer import TemplateFault
+from prerl_spec.templates.row_templates import template_fault
+from prerl_spec.text import Codec, eos_ids_of
 from prerl_spec.types import (
     Array,
     Attempt,
@@ -145,6 +148,7 @@ __all__ = [
     "StepRecord",
     "Surrogate",
     "Teacher",
+    "TemplateFault",
     "Tokens",
     "UnreadableLine",
     "UpdateProbe",
@@ -160,6 +164,7 @@ __all__ = [
     "minus_mean",
     "padded_embeddings",
     "question_text",
+    "question_texts",
     "ratio_settings_without_effect",
     "read_json_lines",
     "template_fault",

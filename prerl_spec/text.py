@@ -5,54 +5,18 @@ Not supported: slow tokenizers without a `tokenizer.json`.
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import datetime
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from jinja2 import Environment, StrictUndefined, Template, TemplateError, Undefined
-from jinja2.ext import loopcontrols
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 from tokenizers import Tokenizer
 
 from prerl_spec.codes import Code
 from prerl_spec.errors import Diagnostic, EnvironmentUnmet, SpecInvalid
-from prerl_spec.types import Prompt, Rendering, Row
+from prerl_spec.templates.chat_templates import DEFAULT, ChatTemplate, ChatTemplates, Unrenderable, variables
+from prerl_spec.templates.renderer import Rendered, TemplateFault
 
-SPECIAL_TOKENS = ("bos_token", "eos_token", "unk_token", "pad_token", "sep_token", "cls_token")
-
-
-def _environment(undefined: type[Undefined]) -> Environment:
-    environment = ImmutableSandboxedEnvironment(
-        trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols], undefined=undefined
-    )
-
-    def tojson(value: Any, ensure_ascii: bool = False, indent: int | None = None, **_: Any) -> str:
-        return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent)
-
-    def raise_exception(message: str) -> None:
-        raise TemplateError(message)
-
-    environment.filters["tojson"] = tojson
-    environment.globals["raise_exception"] = raise_exception
-    environment.globals["strftime_now"] = lambda form: datetime.now().strftime(form)
-    return environment
-
-
-# Chat templates may read variables that are not passed and expect them to be empty; in a row template an undefined
-# variable is a misspelt column, and ignoring it would silently cut the question.
-_CHAT = _environment(Undefined)
-_ROW = _environment(StrictUndefined)
-
-
-@lru_cache(maxsize=64)
-def _chat_template(template: str) -> Template:
-    return _CHAT.from_string(template)
-
-
-@lru_cache(maxsize=64)
-def _row_template(template: str) -> Template:
-    return _ROW.from_string(template)
+SPECIAL_TOKENS = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
 
 
 class Codec:
@@ -62,13 +26,22 @@ class Codec:
     """
 
     def __init__(
-        self, backend: Tokenizer, *, chat_template: str | None, special: Mapping[str, str], eos_ids: Sequence[int] = ()
+        self,
+        backend: Tokenizer,
+        *,
+        chat_template: str | ChatTemplates | None,
+        special: Mapping[str, str],
+        eos_ids: Sequence[int] = (),
     ) -> None:
         # A tokenizer.json may enable truncation or padding; a question must never be cut silently.
         backend.no_truncation()
         backend.no_padding()
         self.backend = backend
-        self.chat_template = chat_template
+        self.chat_templates = (
+            chat_template
+            if isinstance(chat_template, ChatTemplates)
+            else ChatTemplates.of(chat_template, "the chat template")
+        )
         self.special = dict(special)
         self._prefixes: dict[str, tuple[int, ...]] = {}
         own = self.token_id(self.special["eos_token"]) if self.special.get("eos_token") else None
@@ -85,9 +58,6 @@ class Codec:
             )
         backend = Tokenizer.from_file(str(file))
         config, model = _json(folder / "tokenizer_config.json"), _json(folder / "config.json")
-        template = config.get("chat_template")
-        if (folder / "chat_template.jinja").is_file():
-            template = (folder / "chat_template.jinja").read_text(encoding="utf-8")
         special: dict[str, str] = {}
         for name in SPECIAL_TOKENS:
             value = config.get(name)
@@ -98,7 +68,8 @@ class Codec:
             if isinstance(text, str):
                 special[name] = text
         generation = _json(folder / "generation_config.json") or model
-        return cls(backend, chat_template=_default_template(template), special=special, eos_ids=eos_ids_of(generation))
+        templates = ChatTemplates.from_folder(folder, config)
+        return cls(backend, chat_template=templates, special=special, eos_ids=eos_ids_of(generation))
 
     @classmethod
     def of_tokenizer(cls, tokenizer: Any, eos_ids: Sequence[int] = ()) -> "Codec":
@@ -110,7 +81,23 @@ class Codec:
                 hint="use a model whose tokenizer has a tokenizer.json",
             )
         special = {name: str(text) for name in SPECIAL_TOKENS if (text := getattr(tokenizer, name, None)) is not None}
-        return cls(backend, chat_template=_default_template(tokenizer.chat_template), special=special, eos_ids=eos_ids)
+        templates = ChatTemplates.of_tokenizer(tokenizer.chat_template, str(tokenizer.name_or_path or ""))
+        return cls(backend, chat_template=templates, special=special, eos_ids=eos_ids)
+
+    @property
+    def chat_template(self) -> str | None:
+        """The text of the template that is meant where none is named; None for a tokenizer without a chat template.
+        Raises SpecInvalid if there are several and none is the default."""
+        template = self.template_for({})
+        return None if template is None else template.text
+
+    def template_for(self, chat: Mapping[str, Any] | Literal["off"]) -> ChatTemplate | None:
+        """The template that renders with these arguments; None where there is none, and for "off". Raises SpecInvalid
+        (E0202) where it is not said which of several."""
+        try:
+            return None if chat == "off" else self.chat_templates.chosen(chat)
+        except Unrenderable as reason:
+            raise _unrenderable(reason) from reason
 
     @cached_property
     def special_ids(self) -> frozenset[int]:
@@ -141,17 +128,38 @@ class Codec:
     def decode(self, ids: Sequence[int], *, skip_special: bool = True) -> str:
         return str(self.backend.decode(list(ids), skip_special_tokens=skip_special))
 
-    def chat_text(self, messages: Sequence[Mapping[str, str]], *, generate: bool = True, **arguments: Any) -> str:
-        """The rendered chat template. Raises SpecInvalid if the template fails with these arguments."""
-        assert self.chat_template is not None, "chat_text needs a chat template"
+    def chat_text(self, messages: Sequence[Mapping[str, Any]], *, generate: bool = True, **arguments: Any) -> str:
+        """The rendered chat template, as transformers' `apply_chat_template` renders it. Raises SpecInvalid if the template
+        fails with these arguments."""
+        return self.conversation_text(messages, arguments, generate=generate)
+
+    def conversation_text(
+        self, messages: Sequence[Mapping[str, Any]], arguments: Mapping[str, Any], *, generate: bool = True
+    ) -> str:
+        """The same; the arguments are a table of the spec's, in which any name may stand."""
+        outcome = self.chat_texts([messages], arguments, generate=generate)[0]
+        if isinstance(outcome, TemplateFault):
+            template = self.template_for(arguments)
+            assert template is not None, "it has rendered"
+            message = template.why_not(outcome, "a conversation")
+            raise SpecInvalid([Diagnostic(Code.CONSTRAINT_BROKEN, message, path="model")])
+        return outcome
+
+    def chat_texts(
+        self,
+        conversations: Sequence[Sequence[Mapping[str, Any]]],
+        arguments: Mapping[str, Any],
+        *,
+        generate: bool = True,
+    ) -> list[Rendered]:
+        """Each conversation as `chat_text` renders it, or why it cannot be; nothing after a fault that is final."""
+        template = self.template_for(arguments)
+        assert template is not None, "chat_texts needs a chat template"
         try:
-            return _chat_template(self.chat_template).render(
-                messages=[dict(m) for m in messages],
-                add_generation_prompt=generate,
-                **{"tools": None, "documents": None, **self.special, **arguments},
-            )
-        except TemplateError as error:
-            raise SpecInvalid([Diagnostic(Code.CONSTRAINT_BROKEN, f"the chat template failed: {error}")]) from error
+            shared = variables(self.special, arguments, generate=generate)
+        except Unrenderable as reason:
+            raise _unrenderable(reason) from reason
+        return template.render(conversations, shared)
 
     def prefix(self, text: str) -> tuple[int, ...]:
         """The ids of a prefix for log P(y). "auto": the first special token of the rendered chat template, else BOS,
@@ -167,7 +175,12 @@ class Codec:
         return ids
 
     def _first_special(self) -> tuple[int, ...]:
-        if self.chat_template is not None:
+        if self.chat_templates.named:
+            if DEFAULT not in self.chat_templates.named:
+                raise EnvironmentUnmet(
+                    'prefix "auto": the tokenizer has several chat templates and none is the default',
+                    hint='write an explicit prefix, such as prefix = "<|im_start|>"',
+                )
             rendered = self.encode(self.chat_text([{"role": "user", "content": "x"}]))
             for token in rendered:
                 if token in self.special_ids:
@@ -181,64 +194,10 @@ class Codec:
         )
 
 
-def template_fault(template: str) -> str | None:
-    """The syntax error of a row template, or None if it parses."""
-    try:
-        _row_template(template)
-    except TemplateError as error:
-        return str(error)
-    return None
-
-
-def fill_template(template: str, fields: Mapping[str, Any]) -> str:
-    """Renders a Jinja template with a row's columns. Raises SpecInvalid (E0202) if the template does not parse or render,
-    or reads a column that the row does not have."""
-    try:
-        return _row_template(template).render(**fields)
-    except TemplateError as error:
-        raise SpecInvalid([Diagnostic(Code.CONSTRAINT_BROKEN, f"the template failed: {error}")]) from error
-
-
-def question_text(row: Row, rendering: Rendering) -> str:
-    """The user message: the rendered row template, else the bare question."""
-    if rendering.template is not None:
-        return fill_template(rendering.template, row.fields)
-    assert row.question is not None, f"{row.where} has no question"
-    return row.question
-
-
-def context_ids(question: str, rendering: Rendering, codec: Codec) -> tuple[int, ...]:
-    """The model's input for a question: rendered by the chat template if there is one and chat is not "off", else the
-    system prompt (if any), a blank line and the question, with the tokenizer's own BOS."""
-    if rendering.chat != "off" and codec.chat_template is not None:
-        messages = [{"role": "system", "content": rendering.system}] if rendering.system is not None else []
-        messages.append({"role": "user", "content": question})
-        return codec.encode(codec.chat_text(messages, **rendering.chat))
-    text = question if rendering.system is None else f"{rendering.system}\n\n{question}"
-    return codec.encode(text, special=True)
-
-
-def render(row: Row, index: int, data: str, rendering: Rendering, codec: Codec) -> Prompt:
-    """The prompt of a row; a row without a question gets the prefix "auto" as its context."""
-    if row.question is None and rendering.template is None:
-        return Prompt(data, index, None, row.gold, codec.prefix("auto"))
-    question = question_text(row, rendering)
-    return Prompt(data, index, question, row.gold, context_ids(question, rendering, codec))
-
-
 def eos_ids_of(generation_config: Mapping[str, Any]) -> tuple[int, ...]:
     """The `eos_token_id` of a generation config (or model config): none, one or several ids."""
     eos = generation_config.get("eos_token_id")
     return tuple(eos) if isinstance(eos, list) else () if eos is None else (int(eos),)
-
-
-def _default_template(template: Any) -> str | None:
-    """The default chat template: transformers stores several by name, or as a list of {name, template}."""
-    if isinstance(template, list):
-        template = {t["name"]: t["template"] for t in template}
-    if isinstance(template, dict):
-        template = template.get("default")
-    return template if isinstance(template, str) else None
 
 
 def _json(file: Path) -> dict[str, Any]:
@@ -247,3 +206,7 @@ def _json(file: Path) -> dict[str, Any]:
     loaded = json.loads(file.read_text(encoding="utf-8"))
     assert isinstance(loaded, dict), f"expected a JSON object in {file}"
     return loaded
+
+
+def _unrenderable(reason: Unrenderable) -> SpecInvalid:
+    return SpecInvalid([Diagnostic(Code.CONSTRAINT_BROKEN, reason.message, path="chat", help=reason.help)])

@@ -11,7 +11,9 @@ from tokenizers.pre_tokenizers import WhitespaceSplit
 from tokenizers.processors import TemplateProcessing
 
 from prerl_spec.errors import EnvironmentUnmet, SpecInvalid
-from prerl_spec.text import Codec, context_ids, eos_ids_of, fill_template, render, template_fault
+from prerl_spec.prompts import context_ids, render
+from prerl_spec.templates.row_templates import fill_template, template_fault
+from prerl_spec.text import Codec, eos_ids_of
 from prerl_spec.types import Rendering, Row
 
 WORDS = ["<s>", "</s>", "<|im_start|>", "<|im_end|>", "user", "system", "assistant", "two", "plus", "brief", "?"]

@@ -8,9 +8,9 @@ from prerl_spec.evaluation.scores.cache import ScoreCache
 from prerl_spec.evaluation.scores.samples import NUM_QUESTIONS, NUM_RESPONSES, sample_line, write_samples
 from prerl_spec.evaluation.scores.scores import Identity, digest, own_version, right_scores, template_hash
 from prerl_spec.evaluation.scores.verdicts import count_right, verdicts_on
+from prerl_spec.prompts import render_all
 from prerl_spec.registry.kinds.evaluator import EvaluationSite
 from prerl_spec.registry.kinds.judging import Verifier
-from prerl_spec.text import render
 from prerl_spec.types import Draw, Generation, Prompt, Request, Score
 
 
@@ -44,9 +44,8 @@ def score_holdout(site: EvaluationSite, name: str, draw: Draw, verifier: Verifie
 def _prompts(site: EvaluationSite, name: str, draw: Draw) -> list[Prompt]:
     data = site.data[name]
     prompts = []
-    for number in range(min(len(data), draw.limit or len(data))):
-        row = data.row(number)
-        prompt = render(row, number, name, data.rendering, site.codec)
+    rows = [(number, data.row(number)) for number in range(min(len(data), draw.limit or len(data)))]
+    for (_, row), prompt in zip(rows, render_all(rows, name, data.rendering, site.codec), strict=True):
         if prompt.question is None or prompt.gold is None:
             raise EnvironmentUnmet(
                 f"{row.where} has no question with a gold answer", hint="use a data set with questions and answers"

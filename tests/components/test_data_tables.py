@@ -159,7 +159,7 @@ def test_a_template_takes_the_place_of_the_question(tmp_path: Path) -> None:
 
 def test_a_template_that_asks_for_a_missing_column_is_named_with_the_row(tmp_path: Path) -> None:
     lines = complaints(Jsonl(path=write(tmp_path, GOOD), template="{{ qestion }}"))
-    assert lines[1] == "rows.jsonl:1: the template failed: 'qestion' is undefined"
+    assert lines[1] == "rows.jsonl:1: the template failed (line 1): 'qestion' is undefined"
 
 
 def test_a_template_that_does_not_parse_is_refused_at_its_key() -> None:

@@ -10,8 +10,8 @@ from prerl_components.verifiers.exact_match import ExactMatch
 
 from prerl_spec import __version__
 from prerl_spec.errors import EnvironmentUnmet
+from prerl_spec.prompts import render
 from prerl_spec.registry.kinds.evaluator import EvaluationSite
-from prerl_spec.text import render
 from prerl_spec.types import Rendering, Row
 from tests.evaluation.sites import EvenLength, Scene, samples_of, tiny_scene
 

@@ -12,8 +12,9 @@ from tokenizers.processors import TemplateProcessing
 
 from prerl_spec.errors import RunFailed
 from prerl_spec.evaluation.harness.policy_lm import PolicyLM
+from prerl_spec.prompts import context_ids
 from prerl_spec.testing.tiny import SHAPES, Shape, byte_tokenizer
-from prerl_spec.text import Codec, context_ids
+from prerl_spec.text import Codec
 from prerl_spec.types import Decoding, Rendering
 from tests.evaluation.sites import GREEDY, SAMPLED, Scene, tiny_scene, write_rows
 

@@ -19,13 +19,13 @@ from prerl_spec.engine.processes.ranks import Ranks
 from prerl_spec.engine.training.updater import Updater
 from prerl_spec.engine.training.watching import Watching
 from prerl_spec.errors import PrerlError
+from prerl_spec.prompts import render
 from prerl_spec.registry.kinds.model import ModelSite
 from prerl_spec.registry.kinds.sampler import SamplerSite
 from prerl_spec.registry.kinds.watching import UpdateProbe
 from prerl_spec.registry.reward_base import part_name
 from prerl_spec.testing.laws.tiny_trainer import tiny_trainer
 from prerl_spec.testing.tiny import save_tiny, tiny_loaded
-from prerl_spec.text import render
 from prerl_spec.types import Request, StepRecord
 from tests.evaluation.sites import tiny_scene, write_rows
 from tests.settings.behaviour_of_parts import CODEC, OBSERVERS_OF_PARTS, PROMPT, STEP

@@ -2,14 +2,24 @@
 
 import json
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Literal
 
 from prerl_components.data.table import TableSettings
 from prerl_components.verifiers.boxed import last_boxed
-from prerl_spec.sdk import EnvironmentUnmet, PrerlError, Rendering, Row, question_text, text_fault
+from prerl_spec.sdk import (
+    Code,
+    Diagnostic,
+    EnvironmentUnmet,
+    Rendering,
+    Row,
+    SpecInvalid,
+    TemplateFault,
+    question_texts,
+    text_fault,
+)
 
 MAX_SHOWN = 10
 
@@ -46,15 +56,19 @@ class TableRows:
 def collect(settings: TableSettings, name: str, source: str, items: Iterable[tuple[str, Any]]) -> TableRows:
     """All rows of a source, from (place, value) pairs; a value may be a BadRow found by the reader.
 
-    Raises EnvironmentUnmet with a list of the unreadable rows, or if the source has no rows.
+    Raises EnvironmentUnmet with a list of the unreadable rows, or if the source has no rows; SpecInvalid (E0202) for a
+    template that fails on every row, or at too great a cost.
     """
-    rows: list[Row] = []
-    bad: list[str] = []
+    read: list[Row | str] = []
     for where, value in items:
         try:
-            rows.append(read_row(settings, where, value))
+            read.append(read_row(settings, where, value))
         except BadRow as reason:
-            bad.append(f"{where}: {reason}")
+            read.append(f"{where}: {reason}")
+    if settings.template is not None:
+        read = list(_filled(settings, name, read))
+    rows = [row for row in read if isinstance(row, Row)]
+    bad = [reason for reason in read if isinstance(reason, str)]
     if bad and settings.on_bad_row == "error":
         more = [f"... and {len(bad) - MAX_SHOWN} more"] if len(bad) > MAX_SHOWN else []
         count = "1 unreadable row" if len(bad) == 1 else f"{len(bad)} unreadable rows"
@@ -84,7 +98,7 @@ def read_row(settings: TableSettings, where: str, value: Any) -> Row:
         raise BadRow(f"{KINDS.get(type(value), 'a string')}, expected an object")
     is_document = settings.document != "off"
     may_lack_question = is_document or settings.template is not None
-    row = Row(
+    return Row(
         where,
         question=None
         if may_lack_question and value.get(settings.question) is None
@@ -93,9 +107,6 @@ def read_row(settings: TableSettings, where: str, value: Any) -> Row:
         document=_text(value, settings.document) if is_document else None,
         fields=value,
     )
-    if settings.template is not None:
-        _render(row, settings.rendering)
-    return row
 
 
 def _text(row: Mapping[str, Any], column: str) -> str:
@@ -132,24 +143,39 @@ def _gold(settings: TableSettings, row: Mapping[str, Any]) -> str:
     return rest.strip()
 
 
-def _render(row: Row, rendering: Rendering) -> str:
-    try:
-        text = question_text(row, rendering)
-    except PrerlError as error:
-        causes = [d.message for d in getattr(error, "diagnostics", ())]
-        raise BadRow("; ".join(causes) or error.message) from error
-    if not text.strip():
-        raise BadRow("the template renders an empty question")
-    if (fault := text_fault(text)) is not None:
-        raise BadRow(f"the question that the template renders {fault}")
-    return text
+def _filled(settings: TableSettings, name: str, read: Sequence[Row | str]) -> Iterator[Row | str]:
+    """What was read, with a reason in the place of each row that the template makes no question of."""
+    rows = [row for row in read if isinstance(row, Row)]
+    questions = question_texts(rows, settings.rendering)
+    faults = [(row, q) for row, q in zip(rows, questions, strict=False) if isinstance(q, TemplateFault)]
+    # A column that is missing is the row's fault; what fails on every row, or takes for ever, is the template's.
+    final = [(row, fault) for row, fault in faults if fault.is_final]
+    if final or (len(faults) == len(rows) and any(fault.kind != "undefined" for _, fault in faults)):
+        row, fault = (final or faults)[0]
+        path = f"data.{name}.template"
+        raise SpecInvalid([Diagnostic(Code.CONSTRAINT_BROKEN, f"{row.where}: {fault}", path=path)])
+    filled = iter(questions)
+    for row_or_reason in read:
+        if isinstance(row_or_reason, str) or (reason := _unfit(next(filled))) is None:
+            yield row_or_reason
+        else:
+            yield f"{row_or_reason.where}: {reason}"
 
 
-def _fingerprint(rows: Iterable[Row], rendering: Rendering) -> str:
+def _unfit(question: str | TemplateFault) -> str | None:
+    """Why a rendered template is no question, None if it is one."""
+    if isinstance(question, TemplateFault):
+        return str(question)
+    if not question.strip():
+        return "the template renders an empty question"
+    fault = text_fault(question)
+    return None if fault is None else f"the question that the template renders {fault}"
+
+
+def _fingerprint(rows: Sequence[Row], rendering: Rendering) -> str:
     """SHA-256 over questions, gold answers and documents; unused columns are excluded."""
     digest = sha256()
-    for row in rows:
-        question = row.question if rendering.template is None else question_text(row, rendering)
-        used = replace(row, where="", question=question, fields={})
-        digest.update(json.dumps([used.question, used.gold, used.document]).encode())
+    questions = [row.question for row in rows] if rendering.template is None else question_texts(rows, rendering)
+    for row, question in zip(rows, questions, strict=True):
+        digest.update(json.dumps([question, row.gold, row.document]).encode())
     return digest.hexdigest()

@@ -5,9 +5,10 @@ from statistics import fmean
 
 from prerl_spec.compiler.plan import Example, ViewPlan
 from prerl_spec.needs import View
+from prerl_spec.prompts import render_all
 from prerl_spec.registry.kinds.data import DataSet
 from prerl_spec.registry.plugin_contract import blame_author
-from prerl_spec.text import Codec, render
+from prerl_spec.text import Codec
 from prerl_spec.types import Attempt, Prompt, Rendering
 
 UNANSWERED = Attempt((), "", "length")
@@ -22,7 +23,8 @@ def example_of(name: str, data: DataSet, codec: Codec, views: Iterable[View], *,
     Raises EnvironmentUnmet if a view has no prefix, SpecInvalid for a template that fails, PluginFault for an author's
     view that fails.
     """
-    prompts = [render(data.row(i), i, name, data.rendering, codec) for i in range(min(LOOKED_AT, len(data)))]
+    rows = [(i, data.row(i)) for i in range(min(LOOKED_AT, len(data)))]
+    prompts = list(render_all(rows, name, data.rendering, codec))
     first, row = prompts[0], data.row(0)
     texts = [data.row(i).document for i in range(len(prompts))] if documents else []
     return Example(
@@ -54,4 +56,4 @@ def _template(prompt: Prompt, rendering: Rendering, codec: Codec) -> str:
         return "no question"
     if rendering.chat == "off":
         return "chat = off"
-    return "no chat template" if codec.chat_template is None else "the chat template"
+    return "no chat template" if codec.template_for(rendering.chat) is None else "the chat template"

@@ -22,6 +22,7 @@ from prerl_spec.compiler.plan import ComponentPlan, DataPlan, EvaluatorPlan, Pha
 from prerl_spec.compiler.planning.changes import changes
 from prerl_spec.compiler.planning.component_plan import written_out
 from prerl_spec.compiler.planning.digest import digest_of_plan
+from prerl_spec.compiler.planning.ends import end_needs, end_notes
 from prerl_spec.compiler.planning.evaluation_plan import evaluation_share, evaluator_plan
 from prerl_spec.compiler.planning.notes import phase_notes
 from prerl_spec.compiler.planning.phase_plan import PlanContext, adapter_parameters, phase_plan
@@ -30,10 +31,12 @@ from prerl_spec.compiler.planning.values import values
 from prerl_spec.compiler.resolve.resolved import Resolved
 from prerl_spec.compiler.resolve.secret_literals import HINT
 from prerl_spec.compiler.rules.invariance_rules import invariance_parts
+from prerl_spec.compiler.rules.late_faults import with_place
 from prerl_spec.compiler.rules.phase_roles import PhaseRoles, phase_roles, with_following
 from prerl_spec.compiler.rules.served import Served, nested, served_data, served_model
 from prerl_spec.compiler.rules.unused_rules import unused_components, unused_data
 from prerl_spec.compiler.rules.wire import outside_phases
+from prerl_spec.errors import SpecInvalid
 from prerl_spec.language.document import join_path
 from prerl_spec.language.spec import DistributedSpec
 from prerl_spec.registry.component import Prerequisite
@@ -46,8 +49,16 @@ def make_plan(resolved: Resolved, hardware: Hardware | None = None) -> Plan:
     """The plan of a spec without errors.
 
     Raises EnvironmentUnmet for a component that lacks a member of its kind (E0305), as a run does. Reads local data sets:
-    raises EnvironmentUnmet for unreadable rows, SpecInvalid for a template that fails.
+    raises EnvironmentUnmet for unreadable rows, SpecInvalid, with its place in the spec, for a template that fails.
     """
+    try:
+        return _plan(resolved, hardware)
+    except SpecInvalid as error:
+        placed = [with_place(resolved, diagnostic) for diagnostic in error.diagnostics]
+        raise SpecInvalid(placed, {**resolved.sources, **error.sources}) from error
+
+
+def _plan(resolved: Resolved, hardware: Hardware | None) -> Plan:
     resolved.require_members()
     here = hardware or detect_hardware()
     spec, phases = resolved.spec, phase_roles(resolved)
@@ -86,10 +97,15 @@ def make_plan(resolved: Resolved, hardware: Hardware | None = None) -> Plan:
         prerequisites=(
             *check_prerequisites(_required(resolved, phases), here),
             *vocabulary_needs(teachers, codec),
+            *end_needs(phases, codec),
         ),
         changes=changes(resolved),
         hardware=here,
-        notes=(*_notes(codec, shape, study=spec.study is not None), *_determinism(spec.distributed)),
+        notes=(
+            *_notes(codec, shape, study=spec.study is not None),
+            *end_notes(codec),
+            *_determinism(spec.distributed),
+        ),
         plugin_files=resolved.plugin_files,
         code_files=resolved.code_files,
         adapter_parameters=adapter_parameters(resolved, shape) if isinstance(shape, Shape) else None,

@@ -7,9 +7,10 @@ from functools import partial
 from prerl_spec.compiler.graph import Graph
 from prerl_spec.compiler.rules.row_verifier import data_in_use, row_verifier
 from prerl_spec.errors import EnvironmentUnmet
+from prerl_spec.prompts import render, render_all
 from prerl_spec.registry.kinds.data import DataSet
 from prerl_spec.registry.kinds.judging import Verifier
-from prerl_spec.text import Codec, render
+from prerl_spec.text import Codec
 from prerl_spec.types import Prompt, Row
 
 _SHOWN = 10
@@ -86,9 +87,10 @@ def check_prompts(
     kept: list[int] = []
     too_long: list[str] = []
     unusable: list[str] = []
-    for number in range(len(data)):
+    rows = ((number, data.row(number)) for number in range(len(data)))
+    for prompt in render_all(rows, name, data.rendering, codec):
+        number, length = prompt.row, len(prompt.context)
         row = data.row(number)
-        length = len(render(row, number, name, data.rendering, codec).context)
         why = None if verifier is None else verifier.check_gold(row.gold or "")
         if row.question is None and data.rendering.template is None:
             why = "it has no question"

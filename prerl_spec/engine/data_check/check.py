@@ -29,7 +29,9 @@ class DataCheck:
     `judge` judges in worker processes; `tick(stage, done, total)` reports progress.
     """
 
-    def __init__(self, graph: Graph, judge: Judge, tick: Tick, *, drops: Collection[str], only: Collection[str]) -> None:
+    def __init__(
+        self, graph: Graph, judge: Judge, tick: Tick, *, drops: Collection[str], only: Collection[str]
+    ) -> None:
         self._graph = graph
         self._judge = judge
         self._tick = tick

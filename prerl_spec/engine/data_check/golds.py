@@ -30,7 +30,9 @@ def failing_golds(
         if row.gold is not None:
             places.setdefault(row.gold, []).append(row.where)
     golds = list(places)
-    verdicts = judge(verifier, [(_response(verifier, gold), gold, False) for gold in golds]) if _writes(verifier) else []
+    verdicts = (
+        judge(verifier, [(_response(verifier, gold), gold, False) for gold in golds]) if _writes(verifier) else []
+    )
     failed = {g: _words(v) for g, v in zip(golds, verdicts, strict=bool(verdicts)) if v.outcome != Outcome.RIGHT}
     found: list[Finding] = []
     for number, gold in enumerate(golds, start=1):

@@ -6,9 +6,10 @@ from typing import Any
 from prerl_spec.compiler.estimates.local_files import model_config
 from prerl_spec.compiler.estimates.unknown import NotKnown
 from prerl_spec.engine.data_check.report import Finding, Kind
+from prerl_spec.prompts import render_all
 from prerl_spec.questions.wording import is_blank
 from prerl_spec.registry.kinds.data import DataSet
-from prerl_spec.text import Codec, render
+from prerl_spec.text import Codec
 from prerl_spec.types import Row
 
 LENGTH_NAMES = ("max_position_embeddings", "n_positions")
@@ -59,11 +60,11 @@ def too_long(
 ) -> list[Finding]:
     """Rows whose rendered prompt has more than `limit` tokens."""
     found: list[Finding] = []
-    for number, row in enumerate(rows):
-        if row.question is not None or data.rendering.template is not None:
-            length = len(render(row, number, name, data.rendering, codec).context)
-            if length > limit:
-                words = f"{length} tokens, more than {limit}"
-                found.append(Finding(Kind.TOO_LONG, (row.where,), words, stops_run=data.over_long == "error"))
+    prompts = render_all(enumerate(rows), name, data.rendering, codec)
+    for number, (row, prompt) in enumerate(zip(rows, prompts, strict=True)):
+        length = len(prompt.context)
+        if prompt.question is not None and length > limit:
+            words = f"{length} tokens, more than {limit}"
+            found.append(Finding(Kind.TOO_LONG, (row.where,), words, stops_run=data.over_long == "error"))
         tick(number + 1, len(rows))
     return found

@@ -9,6 +9,7 @@ from typing import Any
 
 from prerl_spec.compiler.graph import Graph, Phase
 from prerl_spec.compiler.objective_needs import every_need
+from prerl_spec.compiler.planning.ends import HINT, NO_EOS
 from prerl_spec.engine.batches.datasets import OpenDataSet, open_datasets
 from prerl_spec.engine.batches.verifier_pools import VerifierPools
 from prerl_spec.engine.policy.decoder_layers import recompute_activations
@@ -21,6 +22,7 @@ from prerl_spec.engine.processes.signals import Signals
 from prerl_spec.engine.record.events import Listener
 from prerl_spec.engine.run.open_samplers import OpenSamplers
 from prerl_spec.engine.run.stages import Stages
+from prerl_spec.errors import EnvironmentUnmet
 from prerl_spec.registry.kinds.watching import UpdateProbe
 from prerl_spec.text import Codec
 from prerl_spec.views import Marginal
@@ -76,6 +78,7 @@ def open_session(graph: Graph, folder: Path, ranks: Ranks, listener: Listener, s
     teachers = open_teachers(objectives, policy, tokenizers_in(folder, data, ranks), seed=graph.run.seed)
     if graph.distributed.activation_checkpointing:
         recompute_activations(policy.module)
+    require_ends(graph.phases, policy.codec)
     prefixes = resolve_prefixes(graph.phases, policy.codec)
     stages.stop_if_signalled()
     with stages.alone():
@@ -86,6 +89,15 @@ def open_session(graph: Graph, folder: Path, ranks: Ranks, listener: Listener, s
         samplers = OpenSamplers(stack, policy, ranks, folder, invariant=invariant)
         verifiers = VerifierPools(stack, partial(stages.tick, "verify"))
         yield Session(graph, folder, ranks, signals, stages, policy, teachers, prefixes, datasets, samplers, verifiers)
+
+
+def require_ends(phases: tuple[Phase, ...], codec: Codec) -> None:
+    """Raises EnvironmentUnmet, before anything is sampled, if responses of a phase could end at their token limit only."""
+    if codec.eos_ids:
+        return
+    for phase in phases:
+        if phase.sampler is not None and not phase.sampler.component.stop:
+            raise EnvironmentUnmet(f"{NO_EOS}: no response of phase {phase.id} could end", hint=HINT)
 
 
 def resolve_prefixes(phases: tuple[Phase, ...], codec: Codec) -> dict[str, dict[str, Any]]:

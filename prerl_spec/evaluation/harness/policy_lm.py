@@ -18,6 +18,7 @@ from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
 from prerl_spec.engine.processes.seeds import named_seed
 from prerl_spec.errors import RunFailed
 from prerl_spec.registry.kinds.evaluator import EvaluationSite
+from prerl_spec.templates.chat_templates import DEFAULT, ChatTemplate
 from prerl_spec.types import Decoding, Generation, Rendering, Request
 
 
@@ -63,20 +64,20 @@ class PolicyLM(LM):  # type: ignore[misc]  # lm-eval ships no types
     @property
     def uses_chat(self) -> bool:
         """Whether questions are rendered by the model's chat template."""
-        return self.rendering.chat != "off" and self.site.codec.chat_template is not None
+        return self._template is not None
 
     @property
     def tokenizer_name(self) -> str:
-        return sha256((self.site.codec.chat_template or "").encode()).hexdigest()
+        return sha256(self._text_of_template().encode()).hexdigest()
 
     def chat_template(self, chat_template: bool | str = False) -> str:
-        return (self.site.codec.chat_template or "") if chat_template else ""
+        return self._text_of_template() if chat_template else ""
 
     def apply_chat_template(self, chat_history: Sequence[Mapping[str, str]], add_generation_prompt: bool = True) -> str:
         """The conversation as text; without a generation prompt the last message is left open for continuation."""
         assert self.rendering.chat != "off", "lm-eval applies the chat template only if chat is on"
         codec, arguments = self.site.codec, self.rendering.chat
-        text = codec.chat_text(chat_history, generate=add_generation_prompt, **arguments)
+        text = codec.conversation_text(chat_history, arguments, generate=add_generation_prompt)
         if add_generation_prompt:
             return text
         last = chat_history[-1]["content"].strip()
@@ -119,6 +120,15 @@ class PolicyLM(LM):  # type: ignore[misc]  # lm-eval ships no types
         ]
         scored = iter(self._score([pair for of_text in windows for pair in of_text]))
         return [sum(next(scored)[0] for _ in of_text) for of_text in windows]
+
+    @property
+    def _template(self) -> ChatTemplate | None:
+        return self.site.codec.template_for(self.rendering.chat)
+
+    def _text_of_template(self) -> str:
+        """The tokenizer's chat template, also where the spec does without one."""
+        template = self._template or self.site.codec.chat_templates.named.get(DEFAULT)
+        return "" if template is None else template.text
 
     def _request(self, instance: Instance, num_repeats: int) -> Request:
         context = self.site.codec.encode(instance.args[0], special=not self.uses_chat)

@@ -70,11 +70,11 @@ def decoding_table(decoding: Decoding) -> dict[str, Any]:
 def template_hash(codec: Codec, rendering: Rendering, num_fewshot: int | None, first_input: Sequence[int]) -> str:
     """Hash of how a question becomes model input: the chat template with its arguments, the system prompt, the number
     of few-shot examples, and the token ids of the first question."""
-    uses_chat = rendering.chat != "off" and codec.chat_template is not None
+    template = codec.template_for(rendering.chat)
     return digest(
         {
-            "chat_template": codec.chat_template if uses_chat else None,
-            "chat": rendering.chat if uses_chat else "off",
+            "chat_template": None if template is None else template.text,
+            "chat": "off" if template is None else rendering.chat,
             "system": rendering.system,
             "num_fewshot": num_fewshot,
             "first_input": list(first_input),

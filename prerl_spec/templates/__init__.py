@@ -1,0 +1,1 @@
+"""Renders Jinja templates, of tokenizers and of rows, as transformers does: in a process of its own, which may be killed."""
