@@ -35,7 +35,7 @@ def ours(
     codec: Codec, messages: list[dict[str, Any]], *, generate: bool = True, **arguments: Any
 ) -> tuple[int, ...] | None:
     try:
-        return codec.encode(codec.chat_text(messages, generate=generate, **arguments))
+        return codec.encode(codec.conversation_text(messages, arguments, generate=generate))
     except SpecInvalid:
         return None
 
