@@ -32,7 +32,9 @@ def main() -> int:
         if why:
             print(f"{file.relative_to(folder)}: {outcome}: {why}")
     for source, found in counts.items():
-        print(f"{source:20} {sum(found.values()):4} templates: {', '.join(f'{n} {w}' for w, n in sorted(found.items()))}")
+        print(
+            f"{source:20} {sum(found.values()):4} templates: {', '.join(f'{n} {w}' for w, n in sorted(found.items()))}"
+        )
     return int(any(found["different"] for found in counts.values()))
 
 
@@ -44,7 +46,9 @@ def compare(tokenizer: Any) -> tuple[str, str]:
         for generate in (True, False):
             try:
                 theirs = tuple(
-                    tokenizer.apply_chat_template(messages, add_generation_prompt=generate, return_dict=False, **arguments)
+                    tokenizer.apply_chat_template(
+                        messages, add_generation_prompt=generate, return_dict=False, **arguments
+                    )
                 )
             except Exception as error:  # whatever a template raises
                 theirs, reasons[f"{type(error).__name__}: {error}"] = None, 1

@@ -51,6 +51,8 @@ def test_a_bomb_ends_with_its_cause_and_the_next_template_renders(bounded: Rende
     (outcome,) = bounded.render("row", template, [{}])
     assert isinstance(outcome, TemplateFault)
     assert outcome.kind == kind
+    # Not by the clock, which other processes may hold up.
+    assert kind != "time" or "CPU time" in outcome.message
     assert bounded.render("row", "{{ a }}", [{"a": name}]) == [name]
 
 
