@@ -26,6 +26,8 @@ SECTIONS = {
     "prerl_spec.statistics": "Baselines that leave exactly 0",
     "prerl_spec.types": "Prompts, attempts, steps, scores",
     "prerl_spec.text": "Text and tokens",
+    "prerl_spec.prompts": "Questions and prompts",
+    "prerl_spec.templates": "Templates",
     "prerl_spec.json_lines": "JSON Lines files",
     "prerl_spec.errors": "Errors and diagnostics",
     "prerl_spec.codes": "Diagnostic codes",

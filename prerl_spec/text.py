@@ -128,7 +128,7 @@ class Codec:
     def decode(self, ids: Sequence[int], *, skip_special: bool = True) -> str:
         return str(self.backend.decode(list(ids), skip_special_tokens=skip_special))
 
-    def chat_text(self, messages: Sequence[Mapping[str, Any]], *, generate: bool = True, **arguments: Any) -> str:
+    def chat_text(self, messages: Sequence[Mapping[str, str]], *, generate: bool = True, **arguments: Any) -> str:
         """The rendered chat template, as transformers' `apply_chat_template` renders it. Raises SpecInvalid if the template
         fails with these arguments."""
         return self.conversation_text(messages, arguments, generate=generate)

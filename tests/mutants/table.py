@@ -77,6 +77,11 @@ GRADIENT = "prerl_spec/engine/training/gradient.py"
 SEEN = "tests/engine/test_gradients_seen.py"
 COUNTS = "tests/components/test_probes_counts.py"
 
+TEMPLATES = "prerl_spec/templates"
+EQUAL = "tests/templates/test_equal_to_transformers.py"
+RENDERING = "tests/templates/test_renderer.py"
+TEMPLATE_FAULTS = "tests/compiler/test_template_faults.py"
+
 REFERENCE = ("tests/engine/test_outside_reference.py",)
 ROLLOUTS = ("tests/engine/test_rollouts.py",)
 TRAINER = ("tests/engine/test_trainer.py",)
@@ -2381,5 +2386,101 @@ MUTANTS = (
         "earned.advantage_N != 0.0",
         "a response without an advantage is never pulled back",
         CREDIT,
+    ),
+    Mutant(
+        "tp01",
+        f"{TEMPLATES}/environment.py",
+        "extensions=[GenerationBlock, loopcontrols]",
+        "extensions=[loopcontrols]",
+        "the tag of templates that mark what the assistant wrote is unknown",
+        (EQUAL,),
+    ),
+    Mutant(
+        "tp02",
+        f"{TEMPLATES}/environment.py",
+        "separators=separators, sort_keys=sort_keys)",
+        ")",
+        "tojson forgets two of its arguments",
+        (EQUAL,),
+    ),
+    Mutant(
+        "tp03",
+        f"{TEMPLATES}/render_worker.py",
+        "signal.setitimer(signal.ITIMER_PROF, seconds)",
+        "pass",
+        "a template that does not end costs two minutes",
+        (f"{RENDERING}::test_the_rows_before_a_bomb_are_rendered_and_those_after_it_are_not",),
+    ),
+    Mutant(
+        "tp04",
+        f"{TEMPLATES}/renderer.py",
+        "                self.close()\n                raise\n",
+        "                raise\n",
+        "after a signal, the answer to the question before is taken for the next one's",
+        (RENDERING,),
+    ),
+    Mutant(
+        "tp05",
+        f"{TEMPLATES}/renderer.py",
+        'if "strftime_now" not in template:',
+        "if True:",
+        "a template's date is that of its first rendering",
+        (RENDERING,),
+    ),
+    Mutant(
+        "tp06",
+        f"{TEMPLATES}/render_process.py",
+        "env=_environment(),",
+        "env={**os.environ, **_environment()},",
+        "our secrets are in the environment of the process that renders a stranger's template",
+        (RENDERING,),
+    ),
+    Mutant(
+        "tp07",
+        f"{TEMPLATES}/chat_templates.py",
+        '        listed = ", ".join(',
+        '        return None\n        listed = ", ".join(',
+        "several templates without a default silently become none",
+        (EQUAL, TEMPLATE_FAULTS),
+    ),
+    Mutant(
+        "tp08",
+        f"{TEMPLATES}/row_templates.py",
+        "    return ROW.parse(template)\n",
+        "    ROW.from_string(template)\n    return ROW.parse(template)\n",
+        "validate computes a template's constant expressions",
+        ("tests/templates/test_row_templates.py",),
+    ),
+    Mutant(
+        "tp09",
+        "prerl_spec/compiler/rules/late_faults.py",
+        "for path in _outwards(diagnostic.path):",
+        "for path in ():",
+        "a template's failure has no place in the spec",
+        (TEMPLATE_FAULTS,),
+    ),
+    Mutant(
+        "tp10",
+        f"{COMPONENTS}/data/rows.py",
+        "len(faults) == len(rows) and any(",
+        "any(",
+        "one row that a template cannot take ends the command, also with on_bad_row = drop",
+        (TEMPLATE_FAULTS,),
+    ),
+    Mutant(
+        "tp11",
+        "prerl_spec/compiler/planning/ends.py",
+        "    if isinstance(codec, Unknown) or codec.eos_ids:\n",
+        "    if True:\n",
+        "a tokenizer that ends no response is no unmet need",
+        (TEMPLATE_FAULTS,),
+    ),
+    Mutant(
+        "tp12",
+        "prerl_spec/engine/run/session.py",
+        "not phase.sampler.component.stop:",
+        "False:",
+        "a run samples with a tokenizer that ends no response",
+        ("tests/engine/test_ends.py",),
     ),
 )
