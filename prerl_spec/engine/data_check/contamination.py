@@ -40,7 +40,9 @@ def trained_benchmarks(graph: Graph) -> dict[str, Finding]:
     """A finding for each data set that is trained on and scored, by name."""
     trained = {name: phase.id for phase in reversed(graph.phases) for name in phase.data}
     return {
-        name: Finding(Kind.OVERLAP, (f"data.{name}",), f"phase {trained[name]} trains on it, and `{evaluator.use}` scores it")
+        name: Finding(
+            Kind.OVERLAP, (f"data.{name}",), f"phase {trained[name]} trains on it, and `{evaluator.use}` scores it"
+        )
         for evaluator in graph.evaluators
         for name in evaluator.component.data_sets()
         if name in trained
@@ -75,7 +77,9 @@ class Compared:
 
 
 def report_of(task: TaskQuestions) -> BenchmarkReport:
-    return BenchmarkReport(task.task, None if task.unknown is not None else len({p for p, _ in task.texts}), task.unknown)
+    return BenchmarkReport(
+        task.task, None if task.unknown is not None else len({p for p, _ in task.texts}), task.unknown
+    )
 
 
 def texts_of(row: Row, rendering: Rendering) -> Iterator[tuple[str, str]]:

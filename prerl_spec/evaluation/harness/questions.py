@@ -32,7 +32,9 @@ def task_questions(
         elif files := _local_files(included.get(name, {})):
             yield _of_files(name, files)
         else:
-            yield TaskQuestions(name, unknown=f'lm-eval reads its rows: write data = {{ {name} = "rows.jsonl" }} to compare')
+            yield TaskQuestions(
+                name, unknown=f'lm-eval reads its rows: write data = {{ {name} = "rows.jsonl" }} to compare'
+            )
 
 
 def _of_files(name: str, files: Sequence[Path]) -> TaskQuestions:

@@ -17,7 +17,9 @@ def findings_text(report: CheckReport) -> str:
     """A block for each data set: its counts, then the first findings of each kind with their places."""
     blocks = ["\n".join(_data_lines(one)) for one in report.data]
     if report.benchmarks:
-        blocks.append("\n".join(["benchmarks compared with the training texts", *map(_benchmark_line, report.benchmarks)]))
+        blocks.append(
+            "\n".join(["benchmarks compared with the training texts", *map(_benchmark_line, report.benchmarks)])
+        )
     total = sum(1 for _ in report.findings())
     words = "no findings" if not total else f"{total} finding{'s' * (total != 1)}"
     stopping = sum(finding.stops_run for finding in report.findings())

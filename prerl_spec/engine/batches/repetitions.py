@@ -1,0 +1,41 @@
+"""What a run says of questions that its data asks more than once: nothing is dropped, a repeated row is drawn as often."""
+
+from collections.abc import Iterator, Mapping
+
+from prerl_spec.compiler.graph import Graph
+from prerl_spec.engine.batches.datasets import OpenDataSet
+from prerl_spec.questions.repeats import repeated
+from prerl_spec.registry.kinds.data import DataSet, ReadFromSource
+from prerl_spec.text import question_text
+
+
+def repetition_warnings(graph: Graph, datasets: Mapping[str, OpenDataSet]) -> Iterator[str]:
+    """One line for each data set that is sampled from and asks a question twice. Golds are compared as text: which of
+    them differ in meaning, only the verifier knows. Generated rows are no fault that somebody could mend."""
+    sampled = dict.fromkeys(name for phase in graph.phases if phase.sampler is not None for name in phase.data)
+    for name in sampled:
+        dataset = datasets[name]
+        if not isinstance(dataset.data, ReadFromSource):
+            continue
+        groups = repeated(asked(dataset.data, number) for number in dataset.rows)
+        golds = [{dataset.data.row(dataset.rows[place]).gold for place in group} for group in groups]
+        if groups:
+            repeats = sum(len(group) - 1 for group in groups)
+            differing = sum(len(of_group) > 1 for of_group in golds)
+            written = (
+                f", and the golds of {_counted(differing, 'question')} are written differently" if differing else ""
+            )
+            yield (
+                f"data.{name}: {_counted(repeats, 'row')} of {len(dataset.rows):,} ask{'s' if repeats == 1 else ''} a "
+                f"question again{written}: `prerl-spec check-data SPEC` names them"
+            )
+
+
+def asked(data: DataSet, number: int) -> str | None:
+    """The question of a row as the template renders it; None if it has none."""
+    row = data.row(number)
+    return None if row.question is None and data.rendering.template is None else question_text(row, data.rendering)
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
