@@ -168,14 +168,16 @@ def test_a_verifier_that_does_not_say_how_answers_are_written_checks_golds_alone
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "mine.py").write_text(
-        "from prerl_spec.sdk import BinaryVerifier, Outcome, Verdict\n\n\n"
+        "from typing import ClassVar\n\nfrom prerl_spec.sdk import BinaryVerifier, Outcome, Verdict\n\n\n"
         "class Mine(BinaryVerifier):\n"
-        "    right_example = ('4', '4')\n    wrong_example = ('5', '4')\n\n"
+        "    right_example: ClassVar[tuple[str, str]] = ('4', '4')\n"
+        "    wrong_example: ClassVar[tuple[str, str]] = ('5', '4')\n\n"
         "    def judge(self, response, gold):\n        return Verdict(Outcome.RIGHT, 1.0)\n\n"
         "    def check_gold(self, gold):\n        return 'it is five' if gold == '5' else None\n"
     )
     spec = written(tmp_path, CLEAN)
-    words = ("--local-code", "--set", 'plugins.files=["mine.py"]', "--set", "verifier=local.mine")
+    file = f'plugins.files=["{tmp_path / "mine.py"}"]'
+    words = ("--local-code", "--set", file, "--set", "verifier=local.mine")
     train = found(capsys, spec, *words, code=3)["data"][0]
     assert [f["message"] for f in train["findings"]] == ['"5": it is five']
     assert "does not say how an answer is written" in train["unknown"]["gold against gold"]

@@ -12,7 +12,6 @@ from prerl_components.verifiers.math_verify import MathVerify
 from prerl_spec.evaluation.harness.catalogue import check_names
 from prerl_spec.evaluation.harness.fetching import fetch_tasks
 from prerl_spec.evaluation.harness.questions import task_questions
-from prerl_spec.registry.kinds.evaluator import TaskQuestions
 from prerl_spec.sdk import (
     Code,
     Conflict,
@@ -24,6 +23,7 @@ from prerl_spec.sdk import (
     Rendering,
     Score,
     SpecPath,
+    TaskQuestions,
     Wiring,
     count_json_lines,
 )
