@@ -44,6 +44,7 @@ SEALED = "prerl_spec/storage/sealed.py"
 ENTRIES = "prerl_spec/storage/journal_frames.py"
 EVENTS = "prerl_spec/engine/record/events.py"
 CHECKPOINT = "prerl_spec/engine/record/checkpoint.py"
+WORDING = "prerl_spec/questions/wording.py"
 VERIFICATION = "prerl_spec/engine/batches/verifier_pool.py"
 NEEDS = "prerl_spec/compiler/objective_needs.py"
 PORTS = "prerl_spec/compiler/rules/port_rules.py"
@@ -2482,5 +2483,69 @@ MUTANTS = (
         "False:",
         "a run samples with a tokenizer that ends no response",
         ("tests/engine/test_ends.py",),
+    ),
+    Mutant(
+        "cd01",
+        WORDING,
+        '" ".join(tokens(question)) or question',
+        '" ".join(words(question)) or question',
+        "3 + 4 and 3 - 4 are one question",
+        ("tests/questions/test_wording.py",),
+    ),
+    Mutant(
+        "cd02",
+        "prerl_spec/questions/overlaps.py",
+        "PASSAGE_WORDS = 13",
+        "PASSAGE_WORDS = 14",
+        "a passage of 13 words is no overlap",
+        ("tests/questions/test_overlaps.py", "tests/cli/test_check_data.py"),
+    ),
+    Mutant(
+        "cd03",
+        "prerl_spec/questions/overlaps.py",
+        "different = len({hashes[place] for place in places})",
+        "different = len(places)",
+        "copies of a contaminated row hide each other",
+        ("tests/questions/test_overlaps.py",),
+    ),
+    Mutant(
+        "cd04",
+        "prerl_spec/json_lines.py",
+        "if len(found) < len(pairs):",
+        "if False:",
+        "the first value of a key that stands twice is dropped without a word",
+        ("tests/test_json_lines.py", "tests/cli/test_check_data.py"),
+    ),
+    Mutant(
+        "cd05",
+        "prerl_spec/engine/data_check/golds.py",
+        "if v.outcome != Outcome.RIGHT}",
+        "if v.outcome == Outcome.ERROR}",
+        "a gold that no answer can be right for passes",
+        ("tests/cli/test_check_data.py",),
+    ),
+    Mutant(
+        "cd06",
+        "prerl_spec/engine/data_check/golds.py",
+        "return frozenset(pair for pair,",
+        "return frozenset(pairs) or frozenset(pair for pair,",
+        "no question has two golds",
+        ("tests/cli/test_check_data.py",),
+    ),
+    Mutant(
+        "cd07",
+        "prerl_spec/cli/specs/check_data.py",
+        "return UNUSABLE if report.stops_run or (arguments.strict and found) else 0",
+        "return UNUSABLE if arguments.strict and found else 0",
+        "unusable data ends with 0",
+        ("tests/cli/test_check_data.py",),
+    ),
+    Mutant(
+        "cd08",
+        "prerl_spec/engine/run/run_loop.py",
+        "for repetition in repetition_warnings(self.graph, self.session.datasets):",
+        "for repetition in ():",
+        "a run says nothing of repeated rows",
+        ("tests/engine/test_repetitions.py",),
     ),
 )

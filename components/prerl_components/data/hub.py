@@ -8,7 +8,7 @@ from typing import Any
 import datasets
 from huggingface_hub import constants
 
-from prerl_components.data.rows import MAX_SHOWN, TableRows, collect
+from prerl_components.data.rows import MAX_SHOWN, BadRow, TableRows, collect, counted_unreadable
 from prerl_components.data.table import TableSettings
 from prerl_components.models.hub_access import cache_alone_where_unreachable
 from prerl_spec.sdk import EnvironmentUnmet, UnreadableLine, read_json_lines, text_fault
@@ -28,7 +28,7 @@ def open_split(
     except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
         if is_local and (lines := _unreadable_lines(Path(path))):
             raise EnvironmentUnmet(
-                "\n  ".join([f"data `{name}`: {len(lines)} unreadable rows in {path}", *lines[:MAX_SHOWN]]),
+                "\n  ".join([f"data `{name}`: {counted_unreadable(len(lines))} in {path}", *lines[:MAX_SHOWN]]),
                 hint="fix these rows: `datasets` reads a file whole or not at all; `jsonl` can skip them",
             ) from error
         at = "" if is_local else f" at {revision}"
@@ -53,7 +53,7 @@ def _unreadable_lines(folder: Path) -> list[str]:
 
 def _fault(value: Any) -> str | None:
     if isinstance(value, UnreadableLine):
-        return value.reason
+        return None if value.reason == "an empty line" else value.reason  # `datasets` passes over those
     texts = value.items() if isinstance(value, Mapping) else ()
     faults = ((name, text_fault(text)) for name, text in texts if isinstance(text, str))
     return next((f'"{name}" {fault}' for name, fault in faults if fault is not None), None)
@@ -72,5 +72,12 @@ def _cache_alone_where_unreachable() -> Iterator[None]:
 
 
 def _rows(split: Any, source: str) -> Iterator[tuple[str, Any]]:
-    for number, row in enumerate(split):
+    """Every row with its place; pyarrow takes bytes that are no UTF-8 for text, until somebody reads it."""
+    rest = iter(split)
+    for number in range(len(split)):
+        try:
+            row = next(rest)
+        except UnicodeDecodeError:
+            row = BadRow("not UTF-8")
+            rest = iter(split.select(range(number + 1, len(split))))
         yield f"{source}:{number}", row

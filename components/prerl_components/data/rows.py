@@ -71,9 +71,8 @@ def collect(settings: TableSettings, name: str, source: str, items: Iterable[tup
     bad = [reason for reason in read if isinstance(reason, str)]
     if bad and settings.on_bad_row == "error":
         more = [f"... and {len(bad) - MAX_SHOWN} more"] if len(bad) > MAX_SHOWN else []
-        count = "1 unreadable row" if len(bad) == 1 else f"{len(bad)} unreadable rows"
         raise EnvironmentUnmet(
-            "\n  ".join([f"data `{name}`: {count} in {source}", *bad[:MAX_SHOWN], *more]),
+            "\n  ".join([f"data `{name}`: {counted_unreadable(len(bad))} in {source}", *bad[:MAX_SHOWN], *more]),
             hint='fix these rows, or skip them with on_bad_row = "drop"',
         )
     if not rows:
@@ -88,6 +87,10 @@ def collect(settings: TableSettings, name: str, source: str, items: Iterable[tup
         fingerprint=_fingerprint(rows, settings.rendering),
         unreadable=tuple(bad),
     )
+
+
+def counted_unreadable(number: int) -> str:
+    return "1 unreadable row" if number == 1 else f"{number} unreadable rows"
 
 
 def read_row(settings: TableSettings, where: str, value: Any) -> Row:

@@ -11,8 +11,8 @@ from prerl_components.data.chain_tasks import task_rows
 from prerl_components.verifiers.math_verify import MathVerify
 from prerl_spec.evaluation.harness.catalogue import check_names
 from prerl_spec.evaluation.harness.fetching import fetch_tasks
+from prerl_spec.evaluation.harness.questions import task_questions
 from prerl_spec.evaluation.harness.yaml_code import code_of_folder
-from prerl_spec.registry.kinds.evaluator import TaskQuestions
 from prerl_spec.sdk import (
     Code,
     Conflict,
@@ -25,6 +25,7 @@ from prerl_spec.sdk import (
     Rendering,
     Score,
     SpecPath,
+    TaskQuestions,
     Wiring,
     count_json_lines,
 )
@@ -135,8 +136,6 @@ class LmEval(EvaluatorSettings):
 
     def questions(self) -> Iterator[TaskQuestions]:
         """The questions of every task that are on this machine. Raises UsageError for an unknown task."""
-        from prerl_spec.evaluation.harness.questions import task_questions
-
         self.prepare()
         data = {task: Path(file) for task, file in self.data.items()}
         made = {task: partial(task_rows, part) for task, part in GENERATED.items()}

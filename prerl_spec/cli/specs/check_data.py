@@ -10,6 +10,7 @@ from prerl_spec.cli.shared.overrides import add_overrides, overrides
 
 if TYPE_CHECKING:
     from prerl_spec.compiler.resolve.resolved import Resolved
+    from prerl_spec.registry.kinds.judging import Verifier
 
 UNUSABLE = 3
 """Exit code if a finding stops `run`, or with --strict if there is any: data is part of the environment."""
@@ -66,13 +67,18 @@ def run(arguments: argparse.Namespace) -> int:
         ticker = stack.enter_context(Ticker())
         pools = VerifierPools(stack, partial(ticker.tick, "verify"))
         drops = {name for name, written in handling.items() if written == "drop"}
-        report = DataCheck(graph, pools.judge, ticker.tick, drops=drops, only=arguments.data).report()
+        checks = DataCheck(graph, pools.judge, _check_golds, ticker.tick, drops=drops, only=arguments.data)
+        report = checks.report()
     if arguments.json:
         print_results(json.dumps(findings_json(report, str(arguments.spec)), indent=2))
     else:
         print_results(findings_text(report))
     found = any(True for _ in report.findings())
     return UNUSABLE if report.stops_run or (arguments.strict and found) else 0
+
+
+def _check_golds(verifier: "Verifier", golds: Sequence[str]) -> list[str | None]:
+    return [verifier.check_gold(gold) for gold in golds]
 
 
 def _bad_row_settings(resolved: "Resolved") -> dict[str, str]:

@@ -2,22 +2,25 @@
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
-from typing import Any
 
 from prerl_spec.compiler.estimates.local_files import model_codec
 from prerl_spec.compiler.estimates.unknown import NotKnown
 from prerl_spec.compiler.graph import Graph
+from prerl_spec.compiler.plan import Plan
 from prerl_spec.compiler.rules.row_verifier import data_in_use, row_verifier
+from prerl_spec.engine.batches.repetitions import asked
 from prerl_spec.engine.batches.verifier_pool import Judge
-from prerl_spec.engine.data_check.contamination import Compared, benchmarks_of, report_of, texts_of, trained_benchmarks
-from prerl_spec.engine.data_check.golds import failing_golds, two_golds
+from prerl_spec.engine.data_check.contamination import Compared, benchmarks_of, report_of, trained_benchmarks
+from prerl_spec.engine.data_check.golds import GoldCheck, failing_golds, two_golds
 from prerl_spec.engine.data_check.prompts import empty_questions, longest_prompt, repeats, too_long
 from prerl_spec.engine.data_check.report import CheckReport, DataReport, Finding, Kind
 from prerl_spec.errors import EnvironmentUnmet
+from prerl_spec.language.document import join_path
 from prerl_spec.questions.repeats import repeated
 from prerl_spec.registry.kinds.data import DataSet, ReadFromSource
 from prerl_spec.registry.kinds.judging import WritesAnswers
 from prerl_spec.text import Codec
+from prerl_spec.types import Row
 
 Tick = Callable[[str, int, int], None]
 
@@ -26,14 +29,22 @@ class DataCheck:
     """The check of one graph, whose data sets are set to drop unreadable rows.
 
     `drops` names the data sets that drop them in a run as well; `only` the data sets to check, all in use if empty.
-    `judge` judges in worker processes; `tick(stage, done, total)` reports progress.
+    `judge` and `check_golds` ask the verifiers; `tick(stage, done, total)` reports progress.
     """
 
     def __init__(
-        self, graph: Graph, judge: Judge, tick: Tick, *, drops: Collection[str], only: Collection[str]
+        self,
+        graph: Graph,
+        judge: Judge,
+        check_golds: GoldCheck,
+        tick: Tick,
+        *,
+        drops: Collection[str],
+        only: Collection[str],
     ) -> None:
         self._graph = graph
         self._judge = judge
+        self._check_golds = check_golds
         self._tick = tick
         self._drops = drops
         self._names = [name for name in data_in_use(graph) if not only or name in only]
@@ -63,9 +74,9 @@ class DataCheck:
         findings = [*self._unreadable(name, data), *empty_questions(rows)]
         num_golds = 0
         if verifier is not None:
-            drops = name in self._drops
-            progress = partial(self._tick, f"golds:{name}")
-            failing, num_golds = failing_golds(verifier, rows, self._judge, drops_refused=drops, tick=progress)
+            failing, num_golds = failing_golds(
+                verifier, rows, self._judge, self._check_golds, drops_refused=name in self._drops
+            )
             findings += failing
             if not isinstance(verifier, WritesAnswers):
                 unknown["gold against gold"] = "the verifier does not say how an answer is written (`response_with`)"
@@ -73,7 +84,7 @@ class DataCheck:
             unknown["golds"] = "no verifier scores this data set"
         if has_prompts:
             findings += self._too_long(name, data, rows, unknown)
-        groups = repeated(_asked(row, data, has_prompts) for row in rows)
+        groups = repeated(asked(data, n) if has_prompts else rows[n].document for n in range(len(rows)))
         if has_prompts:
             findings += two_golds(verifier, rows, groups, self._judge)
         findings += repeats(rows, groups)
@@ -89,7 +100,7 @@ class DataCheck:
         lines = (line.partition(": ") for line in data.unreadable)
         return [Finding(Kind.UNREADABLE, (place,), why, stops_run=stops) for place, _, why in lines]
 
-    def _too_long(self, name: str, data: DataSet, rows: Sequence[Any], unknown: dict[str, str]) -> Sequence[Finding]:
+    def _too_long(self, name: str, data: DataSet, rows: Sequence[Row], unknown: dict[str, str]) -> Sequence[Finding]:
         samplers = [p.sampler.component for p in self._graph.phases if name in p.data and p.sampler is not None]
         response = max((sampler.max_new_tokens for sampler in samplers), default=1)
         try:
@@ -103,21 +114,14 @@ class DataCheck:
         return too_long(name, data, rows, self._codec, limit, partial(self._tick, f"lengths:{name}"))
 
 
-def _asked(row: Any, data: DataSet, has_prompts: bool) -> str | None:
-    """What makes a row a repeat: its question, or the document of a data set that is only trained on as text."""
-    texts = [text for _, text in texts_of(row, data.rendering)]
-    if not texts:
-        return None
-    return texts[0] if has_prompts else texts[-1]
-
-
 def _open(graph: Graph, name: str) -> DataSet | str:
     """The data set, or why its rows on the hub are unknown here. Raises EnvironmentUnmet for local rows."""
     component = graph.data[name].component
     try:
         return component.open(name)
     except EnvironmentUnmet as error:
-        if any(needed.what == "dataset" for needed in component.prerequisites()):
+        needed = Plan.from_json(graph.plan).prerequisites
+        if any(one.what == "dataset" and join_path("data", name) in one.by for one in needed):
             return error.message.splitlines()[0]
         raise
 

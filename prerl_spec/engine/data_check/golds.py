@@ -12,13 +12,12 @@ MAX_QUOTED = 80
 """Characters of a gold answer that a message quotes."""
 
 
+GoldCheck = Callable[[Verifier, Sequence[str]], list[str | None]]
+"""Maps a verifier and gold answers to the reason why each cannot be used, None where it can, in order."""
+
+
 def failing_golds(
-    verifier: Verifier,
-    rows: Sequence[Row],
-    judge: Judge,
-    *,
-    drops_refused: bool,
-    tick: Callable[[int, int], None],
+    verifier: Verifier, rows: Sequence[Row], judge: Judge, check_golds: GoldCheck, *, drops_refused: bool
 ) -> tuple[list[Finding], int]:
     """A finding for every distinct gold answer that is not right as an answer to itself, or that the verifier refuses;
     and the number of distinct ones. `drops_refused`: a run drops the rows of golds that the verifier refuses.
@@ -34,16 +33,13 @@ def failing_golds(
         judge(verifier, [(_response(verifier, gold), gold, False) for gold in golds]) if _writes(verifier) else []
     )
     failed = {g: _words(v) for g, v in zip(golds, verdicts, strict=bool(verdicts)) if v.outcome != Outcome.RIGHT}
+    refusals = dict(zip(golds, check_golds(verifier, golds), strict=True))
     found: list[Finding] = []
-    for number, gold in enumerate(golds, start=1):
-        # What is not decided within the deadline of a worker process must not be asked here, where there is none.
-        undecided = gold in failed and verdicts[number - 1].outcome in (Outcome.TIMEOUT, Outcome.ERROR)
-        refusal = None if undecided else verifier.check_gold(gold)
-        why = failed.get(gold) if refusal is None else refusal
+    for gold in golds:
+        why = refusals[gold] or failed.get(gold)
         if why is not None:
-            stops = refusal is None or not drops_refused
+            stops = refusals[gold] is None or not drops_refused
             found.append(Finding(Kind.GOLD, tuple(places[gold]), f"{quoted(gold)}: {why}", stops_run=stops))
-        tick(number, len(golds))
     return found, len(golds)
 
 
