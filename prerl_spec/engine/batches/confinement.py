@@ -48,7 +48,9 @@ def make_files_readable_only(folder: str, num_bytes: int, *, uses_network: bool)
     (own / "shm").mkdir()
     (own / "dev" / "shm").mkdir(parents=True)
     for name in ("fd", "stdin", "stdout", "stderr"):
-        (own / "dev" / name).symlink_to("/proc/self/fd" + {"fd": "", "stdin": "/0", "stdout": "/1", "stderr": "/2"}[name])
+        (own / "dev" / name).symlink_to(
+            "/proc/self/fd" + {"fd": "", "stdin": "/0", "stdout": "/1", "stderr": "/2"}[name]
+        )
     for device in _devices():
         place = own / "dev" / device.name
         place.mkdir() if device.is_dir() else place.touch()

@@ -1,4 +1,4 @@
-"""How far a verifier's worker process is kept from everything else: the levels, what each promises, and which this machine allows.
+"""How far a verifier's worker is kept from everything else: the levels, what each promises, which this machine allows.
 
 The level is found by trying, never from a version: containers and administrators forbid what a kernel could do.
 """

@@ -63,9 +63,7 @@ def _first(connection: socket.socket, order: dict[str, Any], writer: int) -> NoR
     """Process 1 of the namespace: waits for the worker and reaps what it leaves behind; tells how the worker ended."""
     try:
         confinement.die_with_parent(signal.SIGKILL)
-        confinement.make_files_readable_only(
-            order["folder"], order["memory_bytes"], uses_network=order["uses_network"]
-        )
+        confinement.make_files_readable_only(order["folder"], order["memory_bytes"], uses_network=order["uses_network"])
     except OSError as error:
         _refuse(connection, error)
     worker = os.fork()
@@ -160,7 +158,9 @@ def _descendants(root: int) -> list[int]:
     parent_of = {}
     for folder in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
-            parent_of[int(folder.name)] = int((folder / "stat").read_text(errors="replace").rpartition(")")[2].split()[1])
+            parent_of[int(folder.name)] = int(
+                (folder / "stat").read_text(errors="replace").rpartition(")")[2].split()[1]
+            )
     below = {root}
     while more := {pid for pid, parent in parent_of.items() if parent in below} - below:
         below |= more

@@ -26,7 +26,8 @@ ALWAYS = (
 
 @dataclass(frozen=True)
 class WorkerNeeds:
-    """`WorkerNeeds(Isolation.NAMESPACES, {"PATH": "/usr/bin", …}, {"HF_HOME": "/models"}, uses_network=False, memory_bytes=2**31)`."""
+    """`WorkerNeeds(Isolation.NAMESPACES, {"PATH": "/bin"}, {"HF_HOME": "/models"}, uses_network=False, memory_bytes=2**31)`:
+    the level, the variables that any worker gets, those that the verifier declares."""
 
     level: Isolation
     always: Mapping[str, str]
