@@ -84,7 +84,7 @@ class DataCheck:
             unknown["golds"] = "no verifier scores this data set"
         if has_prompts:
             findings += self._too_long(name, data, rows, unknown)
-        groups = repeated(asked(data, n) if has_prompts else rows[n].document for n in range(len(rows)))
+        groups = repeated(asked(data, range(len(rows))) if has_prompts else (row.document for row in rows))
         if has_prompts:
             findings += two_golds(verifier, rows, groups, self._judge)
         findings += repeats(rows, groups)
