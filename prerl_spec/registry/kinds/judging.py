@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 from prerl_spec.registry.kinds.declared import Declared
 from prerl_spec.types import Attempt, Group, Verdict
@@ -26,7 +26,8 @@ class Verifier(Declared, Protocol):
         ...
 
     def check_gold(self, gold: str) -> str | None:
-        """The reason why this gold answer cannot be used, or None. Cheap: it runs when data is opened."""
+        """The reason why this gold answer cannot be used, or None. Runs in a worker process, once for each row of opened
+        data, under the deadline of a verdict; planning asks about the empty answer."""
         ...
 
 
@@ -36,6 +37,24 @@ class WarmedUp(Protocol):
 
     def warm_up(self) -> None:
         """Runs imports and first calls, once in each worker process, before its first deadline."""
+        ...
+
+
+@runtime_checkable
+class Exemplified(Protocol):
+    """A verifier that can be told from an answer that keeps it busy: it judges this pair (response, gold) in time."""
+
+    @property
+    def right_example(self) -> tuple[str, str]: ...
+
+
+@runtime_checkable
+class TimeoutPolicy(Protocol):
+    """A verifier that says what a timeout trains which the answer has caused; one that does not say so masks them."""
+
+    @property
+    def on_timeout(self) -> Literal["mask", "unparsable"]:
+        """"mask": outside the group's mean and count; "unparsable": trained like an unparsable answer."""
         ...
 
 
