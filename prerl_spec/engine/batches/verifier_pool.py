@@ -1,8 +1,8 @@
 """A pool of worker processes that verify responses, so that no verifier can hang, crash or tamper with a run.
 
-Every verdict has a deadline, enforced by the trainer with SIGKILL: an alarm inside the verifier can be ignored or lost. It counts
-the time in which the worker ran or slept of its own accord, so that the machine's load decides nothing. First tries are short,
-that a few answers which keep a parser busy do not hold up the batch; what counts is the second try, after the batch.
+Every verdict has a deadline, enforced by the trainer with SIGKILL: an alarm inside the verifier can be ignored or lost. It
+counts the time in which the worker ran or slept of its own accord, so that the machine's load decides nothing. First tries are
+short, lest a few answers that keep a parser busy hold up the batch; what counts is the second try, after the batch.
 """
 
 import inspect
@@ -24,14 +24,15 @@ Item = tuple[str, str, bool]
 Judge = Callable[[Verifier, Sequence[Item]], list[Verdict]]
 """Maps a verifier and its items to one verdict per item, in order."""
 
-GoldCheck = Callable[[Verifier, Sequence[str]], list[str | None]]
+Progress = Callable[[int, int], None]
+"""`progress(done, total)`."""
+
+GoldCheck = Callable[[Verifier, Sequence[str], Progress | None], list[str | None]]
 """Maps a verifier and gold answers to the reason why each cannot be used, None where it can, in order."""
 
-Progress = Callable[[int, int], None]
-
-SHORT_TRY = 1 / 20
+SHORT_TRY = 1 / 40
 """Share of the deadline that a first try has, or TIMES_THE_MEAN times the mean of what the pool's replies have taken."""
-TIMES_THE_MEAN = 20
+TIMES_THE_MEAN = 10
 FULL_TIMEOUTS = 2
 """So many answers of a batch may use up the whole deadline at their second try; later ones have LATER_SHARE of it."""
 LATER_SHARE = 1 / 10
@@ -192,7 +193,9 @@ class VerifierPool:
     def _timeout(self, late: Late | None, *, by_answer: bool) -> Verdict:
         """The verdict of a timeout that has happened twice; None: the second try was given up."""
         if late is None:
-            return Verdict(Outcome.TIMEOUT, None, detail="no verdict in time, and the verifier's own example has none either")
+            return Verdict(
+                Outcome.TIMEOUT, None, detail="no verdict in time, and the verifier's own example has none either"
+            )
         detail = f"no verdict after {late.seconds:g} s at the second try"
         if not by_answer:
             why = "there is no example" if self._example is None else "its own example has no verdict in time either"

@@ -5,7 +5,7 @@ What a missed deadline or an end of a worker means is not decided here.
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -173,7 +173,7 @@ class WorkerSet:
 
     def _check_start(self, worker: WorkerProcess) -> None:
         """Raises RunFailed for a worker that has never been ready and has failed, or is not ready in time."""
-        if worker.is_ready or worker.is_over and worker.fault is None:
+        if worker.is_ready or (worker.is_over and worker.fault is None):
             return
         if worker.fault is None and time.monotonic() > worker.deadline:
             worker.kill()

@@ -54,7 +54,7 @@ class TimeoutPolicy(Protocol):
 
     @property
     def on_timeout(self) -> Literal["mask", "unparsable"]:
-        """"mask": outside the group's mean and count; "unparsable": trained like an unparsable answer."""
+        """ "mask": outside the group's mean and count; "unparsable": trained like an unparsable answer."""
         ...
 
 
