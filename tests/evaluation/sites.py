@@ -52,6 +52,14 @@ class Speechless(EvenLength):
         return Verdict(Outcome.TIMEOUT, None, detail="still thinking")
 
 
+class Busy(EvenLength):
+    """Is kept busy by every second kind of response, as the engine would find."""
+
+    def judge(self, response: str, gold: str) -> Verdict:
+        even = len(response) % 2 == 0
+        return Verdict(Outcome.RIGHT, 1.0) if even else Verdict(Outcome.TIMEOUT, None, by_answer=True)
+
+
 @dataclass
 class Heard:
     """A sampler that notes what it is asked, and then draws."""
