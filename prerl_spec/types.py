@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
+from numbers import Real
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -23,7 +24,8 @@ VERDICT_PART = "verdict"
 
 
 class Outcome(StrEnum):
-    """The result of a verification. A timeout or an error says nothing about the response, so it is never trained on."""
+    """The result of a verification. An error, or a timeout that is the verifier's, says nothing about the response, so it is
+    never trained on."""
 
     RIGHT = "right"
     WRONG = "wrong"
@@ -37,12 +39,41 @@ class Verdict:
     """A verifier's judgement of a response: `Verdict(Outcome.RIGHT, 1.0, answer="42")`.
 
     `score` in [0, 1] is None for timeouts and errors; `answer` is the extracted answer; `detail` explains the outcome in words.
+    `by_answer`, of a timeout: the answer kept the verifier busy, which judges its own example in time. The engine decides
+    that; with `on_timeout = "unparsable"` such a timeout has the score 0.
     """
 
     outcome: Outcome
     score: float | None
     answer: str | None = None
     detail: str = ""
+    by_answer: bool = False
+
+    @property
+    def is_fault(self) -> bool:
+        """Whether the verifier is to blame: an error, or a timeout that the answer did not cause."""
+        return self.outcome is Outcome.ERROR or (self.outcome is Outcome.TIMEOUT and not self.by_answer)
+
+    @property
+    def trained_as_unparsable(self) -> bool:
+        """Unparsable, or an answer's timeout with a score."""
+        return self.outcome is Outcome.UNPARSABLE or (self.outcome is Outcome.TIMEOUT and self.score is not None)
+
+    @property
+    def contradiction(self) -> str | None:
+        """Why a verifier cannot mean this verdict, None if it can: right has the score 1, wrong one below 1, unparsable 0,
+        a timeout and an error none."""
+        score: object = self.score
+        if not isinstance(self.outcome, Outcome):
+            return f"its outcome is {self.outcome!r}, not an Outcome"
+        if self.outcome in (Outcome.TIMEOUT, Outcome.ERROR):
+            return None if score is None else f"{self.outcome} with a score of {score!r}"
+        if score is None:
+            return f"{self.outcome} without a score"
+        if isinstance(score, bool) or not isinstance(score, Real) or not 0 <= float(score) <= 1:
+            return f"{self.outcome} with a score of {score!r}, which is no number in [0, 1]"
+        fits = {Outcome.RIGHT: score == 1, Outcome.WRONG: score < 1, Outcome.UNPARSABLE: score == 0}
+        return None if fits[self.outcome] else f"{self.outcome} with a score of {float(score):g}"
 
 
 @dataclass(frozen=True)
@@ -75,7 +106,7 @@ class Segment:
 class Attempt:
     """One response to a prompt (or one document): its segments, text, stop reason, and later its verdict and reward.
 
-    `reward` is None until verified, and stays None for a timeout or an error (outside the group's mean and count). `parts`
+    `reward` is None until verified, and stays None where the verdict has no score (outside the group's mean and count). `parts`
     are what it is the sum of, by name: {"verdict": 1.0, "overlong_penalty": -0.25}; empty where there is no reward, and for
     one of several terms that an earlier version has journalled as their sum alone.
     """
@@ -188,7 +219,7 @@ class Step:
 
     @cached_property
     def reward_S(self) -> Array:
-        """[S], NaN where there is no reward (timeout, error, a document)."""
+        """[S], NaN where there is no reward (a verdict without a score, a document)."""
         return np.array([np.nan if a.reward is None else a.reward for a in self.samples], dtype=np.float64)
 
     def scored_groups(self) -> Iterator[tuple[Index, Array]]:

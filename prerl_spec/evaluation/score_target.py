@@ -38,13 +38,15 @@ def score_target(
         sampler = component("sampler", "transformers", target.sampling)
         site = SamplerSite(policy.loaded, str(ranks.device), policy.max_length, invariant=target.invariant)
         drawing = stack.enter_context(sampler.open(site))
+        verifiers = VerifierPools(stack, partial(stages.tick, "verify"))
         evaluation = build_site(
             SharedCalls(
                 policy,
                 drawing,
                 ranks,
-                VerifierPools(stack, partial(stages.tick, "verify")).judge,
+                verifiers.judge,
                 stages.tick,
+                check_golds=verifiers.check_golds,
                 alone=stages.alone,
                 conditions=sampling_conditions(Named("transformers", sampler), ranks),
             ),

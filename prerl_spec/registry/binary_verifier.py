@@ -1,6 +1,6 @@
 """Base class of most verifiers: a fast right-or-wrong judgement in one worker process."""
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from prerl_spec.registry.component import Component
 
@@ -11,7 +11,9 @@ class BinaryVerifier(Component):
     kind = "verifier"
     num_workers: ClassVar[int] = 1
     seconds_allowed: ClassVar[float] = 10.0
-    """Deadline of one verdict; after it, the outcome is a timeout and the response is not trained on."""
+    """Deadline of one verdict, waits for a core not counted; after it, the outcome is a timeout."""
+    on_timeout: ClassVar[Literal["mask", "unparsable"]] = "mask"
+    """What a timeout trains that the answer has caused: "mask": nothing; "unparsable": like an unparsable answer."""
     memory_bytes: ClassVar[int] = 2**31
     """Limit on the worker's address space, in bytes."""
     environment_names: ClassVar[tuple[str, ...]] = ()

@@ -94,7 +94,7 @@ def verdicts_frame(group: Group) -> Frame:
     header: dict[str, Any] = {
         "refill": group.refill,
         "slot": group.slot,
-        "verdicts": [[str(v.outcome), v.score, v.answer, v.detail] for v in verdicts],
+        "verdicts": [verdict_fields(v) for v in verdicts],
         "rewards": [a.reward for a in group.attempts],
     }
     if terms := [name for name in dict.fromkeys(n for a in group.attempts for n in a.parts) if name != VERDICT_PART]:
@@ -147,8 +147,20 @@ def without_verdicts(group: Group) -> Group:
     return replace(group, attempts=tuple(replace(a, verdict=None, reward=None, parts={}) for a in group.attempts))
 
 
+def verdict_fields(verdict: Verdict) -> list[Any]:
+    """A verdict as plain values; `by_answer` only where it holds, so that all others have the form of earlier versions."""
+    fields = [str(verdict.outcome), verdict.score, verdict.answer, verdict.detail]
+    return [*fields, True] if verdict.by_answer else fields
+
+
+def verdict_of(fields: Sequence[Any]) -> Verdict:
+    """The verdict of these plain values."""
+    outcome, *rest = fields
+    return Verdict(Outcome(outcome), *rest)
+
+
 def _judged(group: Group, header: Mapping[str, Any]) -> Group:
-    verdicts = [Verdict(Outcome(outcome), *rest) for outcome, *rest in header["verdicts"]]
+    verdicts = [verdict_of(fields) for fields in header["verdicts"]]
     return with_verdicts(group, verdicts, header["rewards"], header.get("parts"))
 
 

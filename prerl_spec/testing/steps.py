@@ -6,8 +6,8 @@ import numpy as np
 
 from prerl_spec.types import VERDICT_PART, Attempt, Group, Outcome, Prompt, Segment, Step, Stop, Verdict
 
-Result = Outcome | float
-"""An outcome, or a score in [0, 1] (1 is right, anything less is wrong)."""
+Result = Outcome | float | Verdict
+"""An outcome, a score in [0, 1] (1 is right, anything less is wrong), or a whole verdict."""
 
 VOCABULARY = 64
 BUDGET = 8
@@ -62,6 +62,8 @@ def made_documents(lengths: Sequence[int], *, seed: int = 0) -> Step:
 
 
 def _verdict(result: Result) -> Verdict:
+    if isinstance(result, Verdict):
+        return result
     if isinstance(result, Outcome):
         scores = {Outcome.RIGHT: 1.0, Outcome.WRONG: 0.0, Outcome.UNPARSABLE: 0.0}
         return Verdict(result, scores.get(result))

@@ -26,11 +26,13 @@ from prerl_components.objectives.token_losses.next_token import NextToken
 from prerl_components.surrogates.plain import Plain
 from torch import Tensor
 
-from prerl_spec.sdk import Batch, Credit, Need, Outcome, Step, Tokens
+from prerl_spec.sdk import Batch, Credit, Need, Outcome, Step, Tokens, Verdict
 from prerl_spec.testing.laws import check_objective
 from prerl_spec.testing.steps import Result, made_documents, made_step
 
 UNPARSABLE, TIMEOUT, ERROR = Outcome.UNPARSABLE, Outcome.TIMEOUT, Outcome.ERROR
+HANGS = Verdict(TIMEOUT, 0.0, by_answer=True)
+"""The verdict on an answer that keeps the verifier busy, with `on_timeout = "unparsable"`."""
 # One right of three, and three of four with a timeout beside them; the tokens are 2 3 5 | 1 1 2 4 7.
 RESULTS: list[list[Result]] = [[1.0, 0.0, 0.0], [1.0, 1.0, 0.0, 1.0, TIMEOUT]]
 LENGTHS = [2, 3, 5, 1, 1, 2, 4, 7]
@@ -106,8 +108,9 @@ def test_centring_by_sequence_mean_makes_the_coefficients_on_log_probabilities_s
     assert_allclose(advantage, [1 / 4, -3 / 4], rtol=1e-15)
 
 
-def test_a_masked_unparsable_response_counts_in_the_mean_but_is_not_trained() -> None:
-    step = made_step([[1.0, 0.0, UNPARSABLE, UNPARSABLE]], lengths=[1, 1, 1, 1])
+@pytest.mark.parametrize("unparsable", [UNPARSABLE, HANGS], ids=["unparsable", "an answer's timeout"])
+def test_a_masked_unparsable_response_counts_in_the_mean_but_is_not_trained(unparsable: Result) -> None:
+    step = made_step([[1.0, 0.0, unparsable, unparsable]], lengths=[1, 1, 1, 1])
     advantage, weight = per_sample(step, MarginalPg(unparsable="mask").credit(step, {}))
     assert_allclose(advantage[:2], [0.75, -0.25], rtol=1e-15)
     assert_allclose(weight, [1 / 2, 1 / 2, 0, 0], rtol=1e-15)
@@ -190,7 +193,9 @@ def loop_reference(objective: Preset, step: Step) -> list[tuple[float, float]]:
         found: list[list[Any]] = []
         for attempt in group.attempts:
             reward = attempt.reward
-            unreadable = attempt.verdict is not None and attempt.verdict.outcome is Outcome.UNPARSABLE
+            unreadable = attempt.verdict is not None and (
+                attempt.verdict.outcome is Outcome.UNPARSABLE or attempt.verdict == HANGS
+            )
             if reward is None:
                 found.append([0.0, False, attempt.num_trained])
                 continue
@@ -230,7 +235,7 @@ def loop_reference(objective: Preset, step: Step) -> list[tuple[float, float]]:
 @pytest.mark.parametrize("seed", range(3))
 def test_credit_agrees_with_a_loop_over_groups_and_attempts(seed: int) -> None:
     random = np.random.default_rng(seed)
-    menu: list[Result] = [1.0, 0.0, 0.0, 0.5, UNPARSABLE, TIMEOUT, ERROR]
+    menu: list[Result] = [1.0, 0.0, 0.0, 0.5, UNPARSABLE, HANGS, TIMEOUT, ERROR]
     results = [[menu[i] for i in random.integers(0, len(menu), size=random.integers(1, 7))] for _ in range(12)]
     step = made_step(results, seed=seed)
     shared = [

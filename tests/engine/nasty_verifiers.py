@@ -7,6 +7,7 @@ import secrets
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from typing import ClassVar, Literal
@@ -36,7 +37,15 @@ class Nasty(Component):
         return Verdict(Outcome.RIGHT if right else Outcome.WRONG, float(right), answer=response)
 
     def check_gold(self, gold: str) -> str | None:
-        return None
+        if gold == "raise":
+            raise ValueError("no idea")
+        while gold == "hang":
+            pass
+        if gold == "exit":
+            os._exit(3)
+        if gold == "pid":
+            return str(os.getpid())
+        return "it is empty" if not gold else None
 
     def _worker(self, gold: str) -> Verdict:
         return Verdict(Outcome.RIGHT, 1.0, answer=WORKER)
@@ -126,11 +135,78 @@ class Nasty(Component):
     def _seven(self, gold: str) -> Verdict:
         return Verdict(Outcome.RIGHT, 7.0)
 
-    def _hang_once(self, gold: str) -> Verdict:
-        """Too slow until there is a file `gold`."""
-        if not os.path.exists(gold):
-            time.sleep(30)
+    def _half_right(self, gold: str) -> Verdict:
+        return Verdict(Outcome.RIGHT, 0.0)
+
+    def _all_wrong(self, gold: str) -> Verdict:
+        return Verdict(Outcome.WRONG, 1.0)
+
+    def _graded_unparsable(self, gold: str) -> Verdict:
+        return Verdict(Outcome.UNPARSABLE, 0.5)
+
+    def _text(self, gold: str) -> Verdict:
+        return Verdict(Outcome.RIGHT, "1.0")  # type: ignore[arg-type]
+
+    def _true(self, gold: str) -> Verdict:
+        return Verdict(Outcome.RIGHT, True)
+
+    def _scoreless(self, gold: str) -> Verdict:
+        return Verdict(Outcome.WRONG, None)
+
+    def _late_with_score(self, gold: str) -> Verdict:
+        return Verdict(Outcome.TIMEOUT, 0.0)
+
+    def _outcome_of_text(self, gold: str) -> Verdict:
+        return Verdict("right", 1.0)  # type: ignore[arg-type]
+
+    def _shot(self, gold: str) -> Verdict:
+        os.kill(os.getpid(), signal.SIGKILL)
+        raise AssertionError("not reached")
+
+    def _asleep(self, gold: str) -> Verdict:
+        time.sleep(1e6)
+        raise AssertionError("not reached")
+
+    def _slow(self, gold: str) -> Verdict:
+        """Half a second of work, whatever else the machine does."""
+        began = time.process_time()
+        while time.process_time() - began < 0.5:
+            pass
         return Verdict(Outcome.RIGHT, 1.0)
+
+    def _hang_once(self, gold: str) -> Verdict:
+        """Too slow at the first try, in time at the second: a file of the worker's own folder remembers."""
+        if os.path.exists(seen := os.path.join(tempfile.gettempdir(), gold)):
+            return Verdict(Outcome.RIGHT, 1.0)
+        with open(seen, "w"):
+            time.sleep(30)
+        raise AssertionError("not reached")
+
+
+class Exemplary(Nasty):
+    """Has an example, and says what an answer's timeout trains."""
+
+    right_example: ClassVar[tuple[str, str]] = ("4", "4")
+    on_timeout: Literal["mask", "unparsable"] = "mask"
+
+
+class Down(Nasty):
+    """Judges nothing in time, not even its own example."""
+
+    right_example: ClassVar[tuple[str, str]] = ("4", "4")
+
+    def judge(self, response: str, gold: str) -> Verdict:
+        time.sleep(1e6)
+        raise AssertionError("not reached")
+
+
+class Threaded(Nasty):
+    """Cannot be copied: a thread would be missing."""
+
+    right_example: ClassVar[tuple[str, str]] = ("4", "4")
+
+    def warm_up(self) -> None:
+        threading.Thread(target=time.sleep, args=(1e6,), daemon=True).start()
 
 
 class Stillborn(Nasty):

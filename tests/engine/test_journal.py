@@ -9,11 +9,11 @@ import pytest
 from prerl_spec.engine.batches.journal import Journal
 from prerl_spec.errors import Damaged
 from prerl_spec.storage.frames import encoded, read_frames
-from prerl_spec.storage.journal_frames import documents_frame, documents_of, step_frame
+from prerl_spec.storage.journal_frames import documents_frame, documents_of, step_frame, with_verdicts
 from prerl_spec.types import Attempt, Group, Outcome, Prompt, Segment, Verdict
 from tests.engine.disk_order import DiskOrder
 from tests.engine.steps import random_step
-from tests.run_files import ends_of_frames
+from tests.run_files import ends_of_frames, frames_of
 
 VERDICTS = [Verdict(Outcome.RIGHT, 1.0, "4"), Verdict(Outcome.TIMEOUT, None, None, "10 s")]
 
@@ -26,8 +26,6 @@ def _drawn(slot: int = 0) -> Group:
 
 
 def test_groups_and_verdicts_come_back_exactly(tmp_path: Path) -> None:
-    from prerl_spec.storage.journal_frames import with_verdicts
-
     journal = Journal(tmp_path / "journal", writes=True)
     notes = journal.open_step("prune", 1, 1)
     judged = with_verdicts(_drawn(), VERDICTS, [1.0, None])
@@ -36,11 +34,21 @@ def test_groups_and_verdicts_come_back_exactly(tmp_path: Path) -> None:
     assert journal.open_step("prune", 1, 1).groups == {(0, 0): judged}
 
 
+def test_whose_doing_a_timeout_is_comes_back_and_is_the_verifiers_in_an_earlier_journal(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "journal", writes=True)
+    notes = journal.open_step("prune", 1, 1)
+    masked, trained = (Verdict(Outcome.TIMEOUT, score, None, "10 s", by_answer=True) for score in (None, 0.0))
+    notes.record_generations([_drawn(0), _drawn(1)])
+    judged = [with_verdicts(_drawn(0), [masked, trained], [None, 0.0]), with_verdicts(_drawn(1), VERDICTS, [1.0, None])]
+    notes.record_verdicts(judged)
+    assert list(journal.open_step("prune", 1, 1).groups.values()) == judged
+    fields = [len(v) for frame in frames_of(tmp_path, 1) for v in frame.header.get("verdicts", [])]
+    assert fields == [5, 5, 4, 4], "four, as earlier versions wrote them, are no answer's timeout"
+
+
 def test_what_was_drawn_and_judged_is_on_the_disk_before_anybody_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from prerl_spec.storage.journal_frames import with_verdicts
-
     notes = Journal(tmp_path / "journal", writes=True).open_step("prune", 1, 1)
     file = tmp_path / "journal" / "step-000001.journal"
     disk = DiskOrder(monkeypatch)

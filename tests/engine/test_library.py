@@ -1,6 +1,7 @@
 """Rows are checked before anything is trained: what cannot be asked or verified is named, or left out where allowed."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,11 @@ def kept(folder: Path, rows: list[dict[str, str]] = ROWS, **settings: Any) -> li
     file.write_text("\n".join(map(json.dumps, rows)))
     data = Jsonl(path=str(file), **settings).open("train")
     codec = tiny_loaded().codec
-    return check_prompts("train", data, codec, longest=64, verifier=MathVerify(), tick=lambda done, total: None)
+    return check_prompts("train", data, codec, longest=64, check_golds=refusals, tick=lambda done, total: None)
+
+
+def refusals(golds: Sequence[str], tick: Any) -> list[str | None]:
+    return [MathVerify().check_gold(gold) for gold in golds]
 
 
 def test_a_question_that_does_not_fit_is_named_with_its_length(tmp_path: Path) -> None:

@@ -15,8 +15,10 @@ from prerl_spec.engine.batches.datasets import OpenDataSet
 from prerl_spec.engine.batches.journal import Journal
 from prerl_spec.engine.batches.source import Rollouts, attempt_of, verifier_faults
 from prerl_spec.engine.processes.ranks import Ranks
+from prerl_spec.engine.training.metrics import sampled_metrics
 from prerl_spec.errors import RunFailed
 from prerl_spec.sdk import Component
+from prerl_spec.testing.steps import made_step
 from prerl_spec.testing.tiny import byte_tokenizer
 from prerl_spec.text import Codec
 from prerl_spec.types import Attempt, Decoding, Generation, Group, Outcome, Prompt, Request, Step, Verdict
@@ -211,12 +213,29 @@ def test_a_step_of_faults_is_refused_and_stays_in_the_journal(tmp_path: Path, ph
     assert {a.tokens[-1] for a in group.attempts} == {CODEC.eos_id}
 
 
+def test_a_step_goes_on_after_answers_that_hang_and_trains_what_their_verdicts_say(
+    tmp_path: Path, phase: Phase
+) -> None:
+    masked, scored = (Verdict(Outcome.TIMEOUT, score, by_answer=True) for score in (None, 0.0))
+
+    def judge(verifier: Any, items: Sequence[tuple[str, str, bool]]) -> list[Verdict]:
+        return [RIGHT, masked, scored, *[masked] * 6, *[WRONG] * (len(items) - 9)]
+
+    step, _ = Desk(tmp_path, phase, judge).collect()
+    assert [a.reward for a in step.samples[:5]] == [1.0, None, 0.0, None, None]
+    metrics = sampled_metrics(step)
+    assert (metrics["verdict_timeout"], metrics["verdict_timeout_by_answer"]) == (8 / 16, 8 / 16)
+    assert sampled_metrics(made_step([[1.0, Outcome.TIMEOUT]]))["verdict_timeout_by_answer"] == 0
+
+
 def test_a_broken_verifier_is_three_faults_and_more_than_one_in_twenty() -> None:
     def faults(num_faults: int, num_verdicts: int) -> bool:
         verdicts = [TIMEOUT] * num_faults + [WRONG] * (num_verdicts - num_faults)
         attempts = tuple(Attempt((), "", "eos", v, v.score) for v in verdicts)
         return verifier_faults([Group(0, PROMPT, attempts)]) is not None
 
+    by_answers = tuple(Attempt((), "", "eos", Verdict(Outcome.TIMEOUT, None, by_answer=True)) for _ in range(9))
+    assert verifier_faults([Group(0, PROMPT, by_answers)]) is None
     assert not faults(2, 3)
     assert faults(3, 59)
     assert not faults(3, 60)

@@ -7,14 +7,13 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from threading import Timer
 
 import pytest
 
 from prerl_spec.engine.batches.verifier_pool import VerifierPool, read_verdict
 from prerl_spec.errors import EnvironmentUnmet
 from prerl_spec.types import Outcome, Verdict
-from tests.engine.nasty_verifiers import Nasty, Stillborn
+from tests.engine.nasty_verifiers import Down, Exemplary, Nasty, Stillborn, Threaded
 
 
 def pool_of(verifier: Nasty) -> VerifierPool:
@@ -105,8 +104,17 @@ def test_a_worker_serves_until_it_is_replaced(pool: VerifierPool) -> None:
         ("exit", "exited with 0"),
         ("segfault", "signal 11"),
         ("number", "float, not a Verdict"),
-        ("nan", "not a verdict"),
-        ("seven", "not a verdict"),
+        ("nan", "nasty_verifiers:Nasty contradicts itself: right with a score of nan"),
+        ("seven", "nasty_verifiers:Nasty contradicts itself: right with a score of 7"),
+        ("half_right", "nasty_verifiers:Nasty contradicts itself: right with a score of 0"),
+        ("all_wrong", "nasty_verifiers:Nasty contradicts itself: wrong with a score of 1"),
+        ("graded_unparsable", "nasty_verifiers:Nasty contradicts itself: unparsable with a score of 0.5"),
+        ("text", "nasty_verifiers:Nasty contradicts itself: right with a score of '1.0'"),
+        ("true", "nasty_verifiers:Nasty contradicts itself: right with a score of True"),
+        ("scoreless", "nasty_verifiers:Nasty contradicts itself: wrong without a score"),
+        ("late_with_score", "nasty_verifiers:Nasty contradicts itself: timeout with a score of 0.0"),
+        ("outcome_of_text", "nasty_verifiers:Nasty contradicts itself: its outcome is 'right', not an Outcome"),
+        ("shot", "signal 9"),
         ("hog", "MemoryError"),
         ("babble", "unexpected message"),
     ],
@@ -126,10 +134,8 @@ def test_a_verifier_that_hangs_is_killed_twice_and_times_out(pool: VerifierPool)
     assert 2.0 <= time.monotonic() - began < 20.0
 
 
-def test_a_timeout_that_does_not_happen_again_is_no_timeout(pool: VerifierPool, tmp_path: Path) -> None:
-    file = tmp_path / "in time"
-    Timer(0.5, file.touch).start()
-    slow, other = pool.verify([("hang_once", str(file), False), ("4", "4", False)])
+def test_a_timeout_that_does_not_happen_again_is_no_timeout(pool: VerifierPool) -> None:
+    slow, other = pool.verify([("hang_once", "once", False), ("4", "4", False)])
     assert outcomes([slow, other]) == [Outcome.RIGHT, Outcome.RIGHT]
 
 
@@ -225,9 +231,106 @@ def test_a_verifier_that_cannot_be_started_is_said_before_anything_is_judged(
     assert cause in f"{caught.value.message} {caught.value.hint}"
 
 
-def test_a_verdict_needs_a_known_outcome_and_a_score_in_range() -> None:
+def test_a_reply_needs_a_known_outcome_and_a_score_that_fits_it() -> None:
     fair = {"outcome": "wrong", "score": 0.25, "answer": None, "detail": ""}
-    assert read_verdict(fair) == Verdict(Outcome.WRONG, 0.25)
-    for broken in ({"outcome": "splendid"}, {"score": True}, {"score": -0.1}, {"score": None}, {"detail": None}):
-        assert read_verdict({**fair, **broken}) is None
-    assert read_verdict({**fair, "outcome": "timeout", "score": 1.0}) == Verdict(Outcome.TIMEOUT, None)
+    assert read_verdict(fair, "it") == Verdict(Outcome.WRONG, 0.25)
+    for broken in (
+        {"outcome": "splendid"},
+        {"score": True},
+        {"score": -0.1},
+        {"score": None},
+        {"score": "0"},
+        {"score": 1.0},
+        {"detail": None},
+        {"outcome": "right"},
+        {"outcome": "timeout"},
+    ):
+        verdict = read_verdict({**fair, **broken}, "it")
+        assert (verdict.outcome, verdict.score) == (Outcome.ERROR, None), broken
+        assert " it " in verdict.detail
+    assert read_verdict({**fair, "outcome": "timeout", "score": None, "by_answer": True}, "it") == Verdict(
+        Outcome.TIMEOUT, None
+    ), "a verifier does not say whose doing a timeout is"
+
+
+def test_every_verdict_that_a_verifier_may_give_is_taken() -> None:
+    for outcome, score in (("right", 1.0), ("wrong", 0.0), ("wrong", 0.75), ("unparsable", 0.0), ("error", None)):
+        message = {"outcome": outcome, "score": score, "answer": "7", "detail": "why"}
+        assert read_verdict(message, "it") == Verdict(Outcome(outcome), score, "7", "why")
+
+
+def test_a_timeout_is_the_answers_doing_if_the_verifier_then_judges_its_own_example() -> None:
+    with pool_of(Exemplary()) as opened:
+        right, busy, asleep, wrong = opened.verify([(t, "4", False) for t in ("4", "hang", "asleep", "5")])
+    assert outcomes([right, wrong]) == [Outcome.RIGHT, Outcome.WRONG]
+    for verdict in (busy, asleep):
+        assert (verdict.outcome, verdict.score, verdict.by_answer, verdict.is_fault) == (
+            Outcome.TIMEOUT,
+            None,
+            True,
+            False,
+        )
+        assert "no verdict after 1 s at the second try" in verdict.detail
+
+
+def test_an_answers_timeout_has_a_score_where_it_is_trained_as_unparsable() -> None:
+    with pool_of(Exemplary(on_timeout="unparsable")) as opened:
+        (verdict,) = opened.verify([("hang", "4", False)])
+    assert (verdict.outcome, verdict.score, verdict.by_answer) == (Outcome.TIMEOUT, 0.0, True)
+
+
+@pytest.mark.parametrize("verifier", [Nasty(), Down()], ids=["without an example", "whose example hangs too"])
+def test_a_timeout_is_the_verifiers_doing_if_no_example_says_otherwise(verifier: Nasty) -> None:
+    with pool_of(verifier) as opened:
+        (verdict,) = opened.verify([("hang", "4", False)])
+    assert (verdict.outcome, verdict.score, verdict.by_answer, verdict.is_fault) == (Outcome.TIMEOUT, None, False, True)
+
+
+def test_a_verifier_that_is_down_is_not_waited_for_again_and_again() -> None:
+    began = time.monotonic()
+    with pool_of(Down()) as opened:
+        verdicts = opened.verify([(str(i), "4", False) for i in range(40)])
+    assert {(v.outcome, v.by_answer) for v in verdicts} == {(Outcome.TIMEOUT, False)}
+    assert time.monotonic() - began < 25, "forty second tries alone would take a minute and more"
+
+
+def test_work_that_takes_longer_than_a_first_try_is_judged_at_the_second(pool: VerifierPool) -> None:
+    verdicts = pool.verify([(t, "4", False) for t in ("4", "slow", "slow", "5")])
+    assert outcomes(verdicts) == [Outcome.RIGHT, Outcome.RIGHT, Outcome.RIGHT, Outcome.WRONG]
+
+
+def test_a_worker_that_cannot_be_copied_is_started_anew() -> None:
+    with pool_of(Threaded()) as opened:
+        before, verdict, after = opened.verify([(t, "4", False) for t in ("4", "hang", "5")])
+    assert outcomes([before, verdict, after]) == [Outcome.RIGHT, Outcome.TIMEOUT, Outcome.WRONG]
+    assert verdict.by_answer
+
+
+@pytest.mark.slow
+def test_the_machines_load_decides_no_timeout() -> None:
+    """Half a second of work under a deadline of one, while eight others want each core."""
+    busy = [
+        subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(8 * len(os.sched_getaffinity(0)))
+    ]
+    try:
+        with pool_of(Exemplary()) as opened:
+            slow, hanging = opened.verify([("slow", "", False), ("hang", "", False)])
+    finally:
+        for process in busy:
+            process.kill()
+            process.wait()
+    assert outcomes([slow, hanging]) == [Outcome.RIGHT, Outcome.TIMEOUT]
+    assert hanging.by_answer, "the example, too, has its time"
+
+
+def test_golds_are_checked_in_workers_once_each(pool: VerifierPool) -> None:
+    seen: list[tuple[int, int]] = []
+    golds = ["4", "pid", "", "raise", "exit", "hang", "4", "hang"]
+    good, pid, empty, error, ended, late, again, late_again = pool.check_golds(golds, lambda *told: seen.append(told))
+    assert (good, again, empty) == (None, None, "it is empty")
+    assert pid != str(os.getpid())
+    assert error == "the check of its gold answer failed: ValueError: no idea"
+    assert ended == "the check of its gold answer failed: the worker exited with 3"
+    assert late == late_again == "the check of its gold answer took more than 1 s"
+    assert seen == [(n, 6) for n in range(1, 7)], "equal golds are checked once"
+    assert outcomes(pool.verify([("4", "4", False)])) == [Outcome.RIGHT]

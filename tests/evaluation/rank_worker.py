@@ -16,7 +16,7 @@ from prerl_spec.engine.run.shared_calls import SharedCalls
 from prerl_spec.engine.run.stages import Stages
 from prerl_spec.errors import Interrupted
 from prerl_spec.types import Decoding, Request
-from tests.evaluation.sites import Scene, invariant_logps, judge, tiny_scene
+from tests.evaluation.sites import Scene, check_golds, invariant_logps, judge, tiny_scene
 
 
 def interrupted_and_resumed(scene: Scene, folder: Path, ranks: Ranks) -> dict[str, object]:
@@ -32,7 +32,16 @@ def interrupted_and_resumed(scene: Scene, folder: Path, ranks: Ranks) -> dict[st
 
         def calls(where: str, tick: object = None) -> SharedCalls:
             stages = Stages(report if tick else lambda *_: None, signals, ranks)
-            found = SharedCalls(scene.policy, scene.heard, ranks, judge, stages.tick, alone=stages.alone, conditions={})
+            found = SharedCalls(
+                scene.policy,
+                scene.heard,
+                ranks,
+                judge,
+                stages.tick,
+                check_golds=check_golds,
+                alone=stages.alone,
+                conditions={},
+            )
             found.keep_rounds(folder / where / UNFINISHED, "weights")
             return found
 

@@ -52,6 +52,14 @@ class Speechless(EvenLength):
         return Verdict(Outcome.TIMEOUT, None, detail="still thinking")
 
 
+class Busy(EvenLength):
+    """Is kept busy by every second kind of response, as the engine would find."""
+
+    def judge(self, response: str, gold: str) -> Verdict:
+        even = len(response) % 2 == 0
+        return Verdict(Outcome.RIGHT, 1.0) if even else Verdict(Outcome.TIMEOUT, None, by_answer=True)
+
+
 @dataclass
 class Heard:
     """A sampler that notes what it is asked, and then draws."""
@@ -89,7 +97,13 @@ def invariant_logps(scene: Scene) -> list[tuple[float, bool]]:
     ]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(continuation_logps, "TOKENS_PER_FORWARD", 96)
-        return SharedCalls(scene.policy, scene.heard, ranks, judge, lambda *_: None).continuation_logps(pairs)
+        calls = SharedCalls(scene.policy, scene.heard, ranks, judge, lambda *_: None, check_golds=check_golds)
+        return calls.continuation_logps(pairs)
+
+
+def check_golds(verifier: Any, golds: Sequence[str], progress: Any = None) -> list[str | None]:
+    """The verifier's own check, in this process."""
+    return [verifier.check_gold(gold) for gold in golds]
 
 
 def judge(verifier: Any, evidence: Sequence[tuple[str, str, bool]]) -> list[Verdict]:
@@ -129,7 +143,7 @@ def tiny_scene(
     ticks: list[tuple[str, int, int]] = []
     heard = Heard(sampler)
     site = build_site(
-        SharedCalls(policy, heard, ranks, judge, lambda *told: ticks.append(told)),
+        SharedCalls(policy, heard, ranks, judge, lambda *told: ticks.append(told), check_golds=check_golds),
         EvaluationSetup(folder, seed, rendering if rendering is not None else Rendering(), data or {}),
         EvaluationPoint("base", Position(), decoding, verifier if verifier is not None else EvenLength()),
     )

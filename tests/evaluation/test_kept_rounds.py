@@ -14,7 +14,7 @@ from prerl_spec.engine.run.kept_rounds import UNFINISHED, KeptRounds, forget_rou
 from prerl_spec.engine.run.shared_calls import SharedCalls
 from prerl_spec.errors import Interrupted
 from prerl_spec.types import Decoding, Generation, Outcome, Request, Verdict
-from tests.evaluation.sites import EvenLength, Scene, judge, tiny_scene
+from tests.evaluation.sites import EvenLength, Scene, check_golds, judge, tiny_scene
 
 DECODING = Decoding(max_new_tokens=6)
 REQUESTS = [Request(tuple(range(3, 5 + i % 4)), (7 * i, 7 * i + 1)) for i in range(10)]
@@ -33,7 +33,15 @@ class Impatient:
 
 
 def calls(scene: Scene, folder: Path, at: float = math.inf, judging: Any = judge) -> SharedCalls:
-    found = SharedCalls(scene.policy, scene.heard, Ranks.start(), judging, Impatient(at), conditions={"sampler": "it"})
+    found = SharedCalls(
+        scene.policy,
+        scene.heard,
+        Ranks.start(),
+        judging,
+        Impatient(at),
+        check_golds=check_golds,
+        conditions={"sampler": "it"},
+    )
     found.keep_rounds(folder / UNFINISHED, "weights")
     return found
 

@@ -18,7 +18,17 @@ from prerl_spec.evaluation.harness.harness import Battery, open_tasks, same_rand
 from prerl_spec.evaluation.harness.policy_lm import PolicyLM
 from prerl_spec.statistics.pass_at_k import pass_at_k
 from prerl_spec.types import Decoding, Draw, Rendering, Score
-from tests.evaluation.sites import GREEDY, SAMPLED, EvenLength, Speechless, samples_of, state_of, tiny_scene, write_rows
+from tests.evaluation.sites import (
+    GREEDY,
+    SAMPLED,
+    Busy,
+    EvenLength,
+    Speechless,
+    samples_of,
+    state_of,
+    tiny_scene,
+    write_rows,
+)
 
 COUNTING = """
 task: {name}
@@ -347,6 +357,13 @@ def test_a_verifier_without_verdicts_gives_no_score(tmp_path: Path, rows: Path) 
         pytest.raises(RunFailed, match="no verdict on 24 of 24 responses; first: still thinking"),
     ):
         evaluator(rows).score(scene.site)
+
+
+def test_an_answers_timeout_is_wrong_and_stops_no_evaluation(tmp_path: Path, rows: Path) -> None:
+    with tiny_scene(tmp_path / "busy", verifier=Busy()) as busy, tiny_scene(tmp_path / "even") as even:
+        found, expected = evaluator(rows).score(busy.site), evaluator(rows).score(even.site)
+    assert [(s.metric, s.value) for s in found] == [(s.metric, s.value) for s in expected]
+    assert 0 < found[0].value < 1
 
 
 @pytest.mark.shared

@@ -91,7 +91,7 @@ def of_data(data: Any, folder: Path) -> Any:
     """Rows in use, rendered, and the verifier that judges them; an error's words where there are none."""
     try:
         opened = data.model_copy(update=_inside(data, folder, "path")).open("train")
-        usable = check_prompts("train", opened, CODEC, longest=500, verifier=None, tick=lambda *told: None)
+        usable = check_prompts("train", opened, CODEC, longest=500, check_golds=None, tick=lambda *told: None)
     except PrerlError as error:
         return error.message.replace(str(folder), "")
     rows = [opened.row(i) for i in usable[:20]]

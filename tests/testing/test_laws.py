@@ -237,6 +237,13 @@ class AlwaysRight(Component):
         return None
 
 
+class Contradictory(AlwaysRight):
+    """Tells right from wrong, and scores both alike."""
+
+    def judge(self, response: str, gold: str) -> Verdict:
+        return Verdict(Outcome.RIGHT if response == gold else Outcome.WRONG, 1.0)
+
+
 def test_broken_filters_probes_views_rewards_and_verifiers_are_caught() -> None:
     with pytest.raises(AssertionError, match="the order of the attempts"):
         check_filter(FirstIsRight())
@@ -248,6 +255,8 @@ def test_broken_filters_probes_views_rewards_and_verifiers_are_caught() -> None:
         check_reward(Endless())
     with pytest.raises(AssertionError, match="is right, not wrong"):
         check_verifier(AlwaysRight(), right=("4", "4"), wrong=("5", "4"))
+    with pytest.raises(AssertionError, match="the verdict on '5' contradicts itself: wrong with a score of 1"):
+        check_verifier(Contradictory(), right=("4", "4"), wrong=("5", "4"))
 
 
 class Silent(Component):

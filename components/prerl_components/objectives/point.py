@@ -26,7 +26,6 @@ from prerl_spec.sdk import (
     Correction,
     Credit,
     Need,
-    Outcome,
     Selection,
     Step,
     Surrogate,
@@ -180,7 +179,7 @@ class Point:
 
     def _masks(self, attempt: Attempt) -> bool:
         verdict = attempt.verdict
-        return self.unparsable == "mask" and verdict is not None and verdict.outcome is Outcome.UNPARSABLE
+        return self.unparsable == "mask" and verdict is not None and verdict.trained_as_unparsable
 
 
 class _Earned(NamedTuple):

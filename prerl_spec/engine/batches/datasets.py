@@ -6,6 +6,7 @@ from functools import partial
 
 from prerl_spec.compiler.graph import Graph
 from prerl_spec.compiler.rules.row_verifier import data_in_use, row_verifier
+from prerl_spec.engine.batches.verifier_pool import GoldCheck
 from prerl_spec.errors import EnvironmentUnmet
 from prerl_spec.prompts import render, render_all
 from prerl_spec.registry.kinds.data import DataSet
@@ -38,21 +39,26 @@ class OpenDataSet:
 
 
 def open_datasets(
-    graph: Graph, codec: Codec, max_length: int, tick: Callable[[str, int, int], None]
+    graph: Graph, codec: Codec, max_length: int, check_golds: GoldCheck, tick: Callable[[str, int, int], None]
 ) -> dict[str, OpenDataSet]:
     """Opens every data set that a phase or an evaluator uses, with the checks that its use requires.
 
     `max_length` is the model's maximum length of context and response together, in tokens; `tick("check:NAME", done,
-    total)` counts rows.
+    total)` counts rows, then gold answers.
     """
-    datasets = {name: _open_dataset(graph, name, codec, max_length, tick) for name in data_in_use(graph)}
+    datasets = {name: _open_dataset(graph, name, codec, max_length, check_golds, tick) for name in data_in_use(graph)}
     for phase in graph.phases:
         check_sizes(datasets, phase.id, phase.data, phase.prompts_per_step or phase.documents_per_step or 1)
     return datasets
 
 
 def _open_dataset(
-    graph: Graph, name: str, codec: Codec, max_length: int, tick: Callable[[str, int, int], None]
+    graph: Graph,
+    name: str,
+    codec: Codec,
+    max_length: int,
+    check_golds: GoldCheck,
+    tick: Callable[[str, int, int], None],
 ) -> OpenDataSet:
     named = graph.data[name]
     data = named.component.open(name)
@@ -63,8 +69,14 @@ def _open_dataset(
     if has_prompts or data.max_prompt_tokens is not None:
         response = max((sampler.component.max_new_tokens for sampler in sampled), default=1)
         verifier = row_verifier(graph, name) if has_prompts else None
-        longest = max_length - response
-        rows = check_prompts(name, data, codec, longest=longest, verifier=verifier, tick=partial(tick, f"check:{name}"))
+        rows = check_prompts(
+            name,
+            data,
+            codec,
+            longest=max_length - response,
+            check_golds=None if verifier is None else partial(check_golds, verifier),
+            tick=partial(tick, f"check:{name}"),
+        )
     if supervised:
         fitting = frozenset(check_documents(name, data, codec, longest=max_length))
         rows = [n for n in rows if n in fitting]
@@ -77,30 +89,36 @@ def check_prompts(
     codec: Codec,
     *,
     longest: int,
-    verifier: Verifier | None,
+    check_golds: Callable[[Sequence[str], Callable[[int, int], None]], list[str | None]] | None,
     tick: Callable[[int, int], None],
 ) -> list[int]:
     """The rows whose rendered question fits. Rows that are too long, have no question, or have a gold answer that the
-    verifier could never match are dropped if the data set says so; else raises EnvironmentUnmet with their
-    locations."""
+    verifier could never match, or whose check fails or takes too long, are dropped if the data set says so; else raises
+    EnvironmentUnmet with their locations."""
     limit = min(longest, data.max_prompt_tokens or longest)
+    places: list[tuple[str, int]] = []
+    faults: list[str | None] = []
+    golds: list[str] = []
+    rows = ((number, data.row(number)) for number in range(len(data)))
+    for number, prompt in enumerate(render_all(rows, name, data.rendering, codec)):
+        row = data.row(number)
+        places.append((row.where, len(prompt.context)))
+        has_question = row.question is not None or data.rendering.template is not None
+        faults.append(None if has_question else "it has no question")
+        golds.append(row.gold or "")
+        tick(number + 1, len(data))
+    refusals = [None] * len(golds) if check_golds is None else check_golds(golds, tick)
     kept: list[int] = []
     too_long: list[str] = []
     unusable: list[str] = []
-    rows = ((number, data.row(number)) for number in range(len(data)))
-    for prompt in render_all(rows, name, data.rendering, codec):
-        number, length = prompt.row, len(prompt.context)
-        row = data.row(number)
-        why = None if verifier is None else verifier.check_gold(row.gold or "")
-        if row.question is None and data.rendering.template is None:
-            why = "it has no question"
+    for number, ((where, length), fault, refusal) in enumerate(zip(places, faults, refusals, strict=True)):
+        why = fault or refusal
         if length > limit:
-            too_long.append(f"{row.where}: {length} tokens")
+            too_long.append(f"{where}: {length} tokens")
         if why is not None:
-            unusable.append(f"{row.where}: {why}")
+            unusable.append(f"{where}: {why}")
         if length <= limit and why is None:
             kept.append(number)
-        tick(number + 1, len(data))
     if too_long and data.over_long == "error":
         raise EnvironmentUnmet(
             f"data.{name}: {len(too_long)} questions are longer than {limit} tokens\n{_listed(too_long)}",

@@ -22,7 +22,6 @@ from prerl_spec.types import (
     Decoding,
     Generation,
     Group,
-    Outcome,
     Request,
     Segment,
     Step,
@@ -242,10 +241,10 @@ def attempt_of(generation: Generation, codec: Codec) -> Attempt:
 
 
 def verifier_faults(groups: Sequence[Group]) -> str | None:
-    """A message if more than 5 % of a step's verdicts, and at least 3, are timeouts or errors, which indicates a broken
-    verifier; else None."""
+    """A message if more than 5 % of a step's verdicts, and at least 3, are errors, or timeouts that the answers have not
+    caused, which indicates a broken verifier; else None."""
     verdicts = [a.verdict for g in groups for a in g.attempts if a.verdict is not None]
-    faults = [v for v in verdicts if v.outcome in (Outcome.TIMEOUT, Outcome.ERROR)]
+    faults = [v for v in verdicts if v.is_fault]
     if len(faults) < 3 or len(faults) <= 0.05 * len(verdicts):
         return None
     return (

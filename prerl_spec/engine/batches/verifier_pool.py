@@ -1,24 +1,23 @@
 """A pool of worker processes that verify responses, so that no verifier can hang, crash or tamper with a run.
 
-Every verdict has a deadline, enforced by the trainer with SIGKILL and a new process: an alarm inside the verifier can
-be ignored or lost. What a timeout or an error means for training is not decided here.
+Every verdict has a deadline, enforced by the trainer with SIGKILL: an alarm inside the verifier can be ignored or lost. It
+counts the time in which the worker ran or slept of its own accord, so that the machine's load decides nothing. First tries are
+short, lest a few answers that keep a parser busy hold up the batch; what counts is the second try, after the batch.
 """
 
 import inspect
-import math
-import time
+import os
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
 from prerl_spec.engine.batches.isolation import Isolation
-from prerl_spec.engine.batches.verify_process import SECONDS_TO_START, WorkerProcess, active
-from prerl_spec.engine.batches.verify_worker import frame
+from prerl_spec.engine.batches.verify_worker import GOLD, JUDGE, frame
 from prerl_spec.engine.batches.worker_needs import needs_of
+from prerl_spec.engine.batches.worker_set import Ended, Late, Queue, Reply, Result, Try, WorkerSet
 from prerl_spec.errors import EnvironmentUnmet, RunFailed
-from prerl_spec.registry.kinds.judging import Verifier
+from prerl_spec.registry.kinds.judging import Exemplified, TimeoutPolicy, Verifier
 from prerl_spec.types import Outcome, Verdict
 
 Item = tuple[str, str, bool]
@@ -27,12 +26,22 @@ Item = tuple[str, str, bool]
 Judge = Callable[[Verifier, Sequence[Item]], list[Verdict]]
 """Maps a verifier and its items to one verdict per item, in order."""
 
+Progress = Callable[[int, int], None]
+"""`progress(done, total)`."""
 
-@dataclass(frozen=True)
-class _Retry:
-    """A failure that the response may not have caused, to be retried once; `fault` is the verdict if it recurs."""
+GoldCheck = Callable[[Verifier, Sequence[str], Progress | None], list[str | None]]
+"""Maps a verifier and gold answers to the reason why each cannot be used, None where it can, in order."""
 
-    fault: Verdict
+SHORT_TRY = 1 / 40
+"""Share of the deadline that a first try has, or TIMES_THE_MEAN times the mean of what the pool's replies have taken."""
+TIMES_THE_MEAN = 10
+FULL_TIMEOUTS = 2
+"""So many answers of a batch may use up the whole deadline at their second try; later ones have LATER_SHARE of it."""
+LATER_SHARE = 1 / 10
+MAX_PROCESSES = 4
+"""Second tries use as many processes as there are cores, at most so many (a hundred megabytes each), or the spec's number."""
+OWN_FAULTS = 2
+"""So many times may the verifier's own example time out before the other second tries of the batch are given up."""
 
 
 class VerifierPool:
@@ -45,10 +54,11 @@ class VerifierPool:
 
     def __init__(self, component: Verifier, *, entry_value: str, isolation: Isolation | None = None) -> None:
         self.entry_value = entry_value
-        self._needs = needs_of(component, isolation)
         self._num_workers = component.num_workers
-        self._seconds_allowed = component.seconds_allowed
-        self._opening = frame(
+        self._deadline = component.seconds_allowed
+        self._example = component.right_example if isinstance(component, Exemplified) else None
+        self._trains_timeouts = isinstance(component, TimeoutPolicy) and component.on_timeout == "unparsable"
+        opening = frame(
             {
                 "entry_value": entry_value,
                 "file": inspect.getsourcefile(type(component)),
@@ -56,12 +66,12 @@ class VerifierPool:
                 "memory_bytes": component.memory_bytes,
             }
         )
-        self._workers: list[WorkerProcess] = []
+        self._workers = WorkerSet(opening, needs_of(component, isolation), component.num_workers, entry_value)
+        self._pace = {JUDGE: _Pace(self._deadline), GOLD: _Pace(self._deadline)}
 
     def __enter__(self) -> Self:
         try:
-            self._fill()
-            self._await_ready(self._workers)
+            self._workers.start()
         except RunFailed as failure:
             self.close()
             raise EnvironmentUnmet(failure.message, hint=failure.hint) from failure
@@ -77,148 +87,192 @@ class VerifierPool:
 
     def close(self) -> None:
         """Kills every process, even a busy one."""
-        for worker in self._workers:
-            worker.kill()
-        self._workers = []
+        self._workers.close()
 
-    def verify(self, items: Sequence[Item], progress: Callable[[int, int], None] | None = None) -> list[Verdict]:
+    def verify(self, items: Sequence[Item], progress: Progress | None = None) -> list[Verdict]:
         """One verdict per item, in order; a truncated response is unparsable without being verified.
 
-        After a timeout, or if a worker ran out of memory after earlier items, the item is retried once in a new
-        process. Raises RunFailed if the verifier can no longer be started. `progress(done, total)` counts verdicts.
+        After a timeout, or if a worker ran out of memory after earlier items, the item is tried once more in a fresh
+        process, when all others are done. A timeout that happens again is the answer's doing if the same worker then judges
+        the verifier's own `right_example` in time. Raises RunFailed if the verifier can no longer be started.
+        `progress(done, total)` counts verdicts.
         """
         verdicts: dict[int, Verdict] = {
             i: Verdict(Outcome.UNPARSABLE, 0.0, detail="cut off before its end")
             for i, (_, _, truncated) in enumerate(items)
             if truncated
         }
-        retries: list[int] = []
-        try:
-            self._fill()
-            for place, result in self._judge(items, [i for i in range(len(items)) if i not in verdicts], self._workers):
-                if isinstance(result, _Retry):
-                    retries.append(place)
-                    continue
-                verdicts[place] = result
-                if progress is not None:
-                    progress(len(verdicts), len(items))
-            for place in retries:
-                for _, result in self._judge(items, [place], [self._fresh()]):
-                    verdicts[place] = result.fault if isinstance(result, _Retry) else result
-                if progress is not None:
-                    progress(len(verdicts), len(items))
-        finally:
-            for worker in self._workers:
-                if worker.place is not None:
-                    worker.kill()
+        requests = {i: _judging(*items[i][:2]) for i in range(len(items)) if i not in verdicts}
+
+        def decide(place: int, verdict: Verdict) -> None:
+            verdicts[place] = verdict
+            if progress is not None:
+                progress(len(verdicts), len(items))
+
+        late: list[int] = []
+        for place, result in self._first_tries(JUDGE, requests):
+            if _is_worth_another(result):
+                late.append(place)
+            else:
+                decide(place, self._verdict(result))
+        if late:
+            with self._workers.extended(self._num_processes(len(late))):
+                for place, verdict in self._second_verdicts({i: requests[i] for i in sorted(late)}):
+                    decide(place, verdict)
         return [verdicts[i] for i in range(len(items))]
 
-    def _judge(
-        self, items: Sequence[Item], places: Sequence[int], workers: list[WorkerProcess]
-    ) -> Iterator[tuple[int, Verdict | _Retry]]:
-        """Yields results as they arrive, each with the index of its item."""
-        waiting = deque(places)
-        unfinished = len(waiting)
-        while unfinished:
-            for worker in workers:
-                if waiting and worker.is_idle:
-                    place = waiting.popleft()
-                    worker.submit(place, *items[place][:2], self._seconds_allowed)
-            for worker in active(workers):
-                worker.exchange()
-            for slot, worker in enumerate(workers):
-                finished = worker.place
-                result = self._result(worker)
-                if result is not None:
-                    assert finished is not None, "only a worker with an item has a result"
-                    unfinished -= 1
-                    yield finished, result
-                if worker.is_over and unfinished:
-                    workers[slot] = self._replace(worker)
+    def check_golds(self, golds: Sequence[str], progress: Progress | None = None) -> list[str | None]:
+        """For each gold answer, the reason why it cannot be used, None if it can: what the verifier's `check_gold` says, an
+        error of it, or that it takes longer than the deadline. Equal ones are checked once. Raises RunFailed."""
+        distinct = list(dict.fromkeys(golds))
+        requests = {i: {"kind": GOLD, "gold": gold} for i, gold in enumerate(distinct)}
+        reasons: dict[str, str | None] = {}
 
-    def _result(self, worker: WorkerProcess) -> Verdict | _Retry | None:
-        """The result of the worker's item, None if it has no item or is still busy."""
-        self._check_start(worker)
-        if worker.place is None:
-            return None
-        result = self._outcome(worker)
-        if result is not None:
-            worker.finish()
-        return result
+        def decide(place: int, result: Result) -> None:
+            reasons[distinct[place]] = _refusal(result)
+            if progress is not None:
+                progress(len(reasons), len(distinct))
 
-    def _outcome(self, worker: WorkerProcess) -> Verdict | _Retry | None:
-        if worker.fault is not None:
-            return _error(worker.fault)
-        if worker.reply is None:
-            if time.monotonic() <= worker.deadline:
-                return None
-            worker.kill()
-            detail = f"no verdict after {self._seconds_allowed:g} s, twice"
-            return _Retry(Verdict(Outcome.TIMEOUT, None, detail=detail))
-        if worker.reply.get("out_of_memory") is True:
-            worker.kill()
-            # Earlier items may have used up the memory.
-            return _Retry(_error("MemoryError")) if worker.num_verified else _error("MemoryError")
-        verdict = read_verdict(worker.reply)
-        if verdict is None:
-            worker.kill()
-            return _error("the worker's reply is not a verdict")
-        return verdict
+        late: list[int] = []
+        for place, result in self._first_tries(GOLD, requests):
+            if _is_worth_another(result):
+                late.append(place)
+            else:
+                decide(place, result)
+        if late:
+            again = deque(Try(i, requests[i], lambda: self._deadline, fresh=True) for i in sorted(late))
+            with self._workers.extended(self._num_processes(len(late))):
+                for tried, result, _ in self._workers.results(Queue(again)):
+                    decide(tried.place, result)
+        return [reasons[gold] for gold in golds]
 
-    def _fill(self) -> None:
-        self._workers = [w for w in self._workers if not w.is_over]
-        while len(self._workers) < self._num_workers:
-            self._workers.append(WorkerProcess(self._opening, self._needs))
+    def _first_tries(self, kind: str, requests: Mapping[int, Mapping[str, str]]) -> Iterator[tuple[int, Result]]:
+        pace = self._pace[kind]
+        queue = Queue(deque(Try(place, request, pace.short_try) for place, request in requests.items()))
+        for tried, result, number in self._workers.results(queue):
+            if isinstance(result, Reply):
+                pace.learn(result.seconds)
+                if _is_out_of_memory(result):
+                    self._workers.renew(number)
+            yield tried.place, result
 
-    def _replace(self, worker: WorkerProcess) -> WorkerProcess:
-        worker.kill()
-        fresh = WorkerProcess(self._opening, self._needs)
-        self._workers[self._workers.index(worker)] = fresh
-        return fresh
+    def _second_verdicts(self, requests: Mapping[int, Mapping[str, str]]) -> Iterator[tuple[int, Verdict]]:
+        """Tries each item again. The worker of one that is late once more judges the verifier's example next."""
+        timeouts = own_faults = 0
 
-    def _fresh(self) -> WorkerProcess:
-        """A ready worker that has not verified anything yet."""
-        worker = self._workers[0]
-        if worker.is_over or worker.num_verified:
-            worker = self._replace(worker)
-        self._await_ready([worker])
-        return worker
+        def seconds() -> float:
+            return self._deadline if timeouts < FULL_TIMEOUTS else self._deadline * LATER_SHARE
 
-    def _await_ready(self, workers: Sequence[WorkerProcess]) -> None:
-        while not all(worker.is_ready for worker in workers):
-            for worker in active([w for w in workers if not w.is_ready]):
-                worker.exchange()
-            for worker in workers:
-                self._check_start(worker)
+        queue = Queue(deque(Try(i, request, seconds, fresh=True) for i, request in requests.items()))
+        blamed: dict[int, Late] = {}
+        for tried, result, number in self._workers.results(queue):
+            place = tried.place
+            if place in blamed:
+                judged_in_time = isinstance(result, Reply) and not self._verdict(result).is_fault
+                own_faults += not judged_in_time
+                yield place, self._timeout(blamed[place], by_answer=judged_in_time)
+            elif isinstance(result, Late):
+                timeouts += 1
+                if self._example is None:
+                    yield place, self._timeout(result, by_answer=False)
+                else:
+                    blamed[place] = result
+                    queue.of_worker[number] = Try(place, _judging(*self._example), lambda: self._deadline)
+            else:
+                if isinstance(result, Reply):
+                    self._pace[JUDGE].learn(result.seconds)
+                yield place, self._verdict(result)
+            if own_faults >= OWN_FAULTS:
+                given_up = [queue.of_any.popleft().place for _ in range(len(queue.of_any))]
+                yield from ((i, self._timeout(None, by_answer=False)) for i in given_up)
 
-    def _check_start(self, worker: WorkerProcess) -> None:
-        """Raises RunFailed for a worker that failed before it was ready, or is not ready in time."""
-        if worker.is_ready:
-            return
-        if worker.fault is None and time.monotonic() > worker.deadline:
-            worker.kill()
-            worker.fault = f"it was not ready after {SECONDS_TO_START:g} s"
-        if worker.fault is not None:
-            raise self._cannot_start(worker.fault)
+    def _verdict(self, result: Result) -> Verdict:
+        if isinstance(result, Reply):
+            return read_verdict(result.message, self.entry_value)
+        assert isinstance(result, Ended), "a missed deadline is no verdict by itself"
+        return _error(result.cause)
 
-    def _cannot_start(self, fault: str) -> RunFailed:
-        return RunFailed(
-            f"verifier {self.entry_value} cannot be started in a worker process: {fault}",
-            hint="to debug it, import the class and call warm_up() and judge(…) in a fresh interpreter; "
-            "if memory is short, raise memory_mb",
+    def _timeout(self, late: Late | None, *, by_answer: bool) -> Verdict:
+        """The verdict of a timeout that has happened twice; None: the second try was given up."""
+        if late is None:
+            return Verdict(
+                Outcome.TIMEOUT, None, detail="no verdict in time, and the verifier's own example has none either"
+            )
+        detail = f"no verdict after {late.seconds:g} s at the second try"
+        if not by_answer:
+            why = "there is no example" if self._example is None else "its own example has no verdict in time either"
+            return Verdict(Outcome.TIMEOUT, None, detail=f"{detail}; {why}: the verifier's doing")
+        score = 0.0 if self._trains_timeouts else None
+        return Verdict(
+            Outcome.TIMEOUT,
+            score,
+            detail=f"{detail}; the verifier judges its own example in time: the answer's doing",
+            by_answer=True,
         )
 
+    def _num_processes(self, num_items: int) -> int:
+        return max(self._num_workers, min(num_items, len(os.sched_getaffinity(0)), MAX_PROCESSES))
 
-def read_verdict(message: Mapping[str, Any]) -> Verdict | None:
-    """The verdict in a worker's reply, None if it is invalid: an unknown outcome, a score outside [0, 1]."""
+
+class _Pace:
+    """How long replies take, and so how long a first try may."""
+
+    def __init__(self, deadline: float) -> None:
+        self._deadline = deadline
+        self._sum = 0.0
+        self._count = 0
+
+    def learn(self, seconds: float) -> None:
+        self._sum += seconds
+        self._count += 1
+
+    def short_try(self) -> float:
+        mean = self._sum / self._count if self._count else 0.0
+        return min(self._deadline, max(self._deadline * SHORT_TRY, TIMES_THE_MEAN * mean))
+
+
+def read_verdict(message: Mapping[str, Any], name: str) -> Verdict:
+    """The verdict in a worker's reply; an `error` verdict for an error of the verifier, whose name is given, for one that
+    contradicts itself, and for what is no verdict at all."""
+    if message.get("out_of_memory") is True:
+        return _error("MemoryError")
+    if isinstance(error := message.get("error"), str):
+        return _error(error)
     outcome, score, answer, detail = (message.get(key) for key in ("outcome", "score", "answer", "detail"))
     if outcome not in set(Outcome) or not isinstance(detail, str) or not isinstance(answer, str | None):
-        return None
-    if outcome in (Outcome.TIMEOUT, Outcome.ERROR):
-        return Verdict(Outcome(outcome), None, answer, detail)
-    if not isinstance(score, float) or not math.isfinite(score) or not 0 <= score <= 1:
-        return None
-    return Verdict(Outcome(outcome), score, answer, detail)
+        return _error(f"the reply of verifier {name} is not a verdict")
+    verdict = Verdict(Outcome(outcome), score, answer, detail)
+    if (why := verdict.contradiction) is not None:
+        return _error(f"verifier {name} contradicts itself: {why}")
+    return verdict
+
+
+def _refusal(result: Result) -> str | None:
+    """Why a gold answer cannot be used, by the result of its check."""
+    if isinstance(result, Late):
+        return f"the check of its gold answer took more than {result.seconds:g} s"
+    if isinstance(result, Ended):
+        return f"the check of its gold answer failed: {result.cause}"
+    message = result.message
+    if _is_out_of_memory(result) or "error" in message:
+        return f"the check of its gold answer failed: {message.get('error', 'MemoryError')}"
+    refusal = message.get("refusal")
+    return None if refusal is None else str(refusal)
+
+
+def _is_worth_another(result: Result) -> bool:
+    """Whether the item may not have caused it: a missed deadline; memory that earlier items may have used up."""
+    return isinstance(result, Late) or (
+        isinstance(result, Reply) and _is_out_of_memory(result) and not result.was_fresh
+    )
+
+
+def _is_out_of_memory(result: Reply) -> bool:
+    return result.message.get("out_of_memory") is True
+
+
+def _judging(response: str, gold: str) -> dict[str, str]:
+    return {"kind": JUDGE, "response": response, "gold": gold}
 
 
 def _error(detail: str) -> Verdict:

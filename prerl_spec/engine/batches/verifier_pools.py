@@ -22,10 +22,17 @@ class VerifierPools:
 
     def judge(self, verifier: Verifier, items: Sequence[Item]) -> list[Verdict]:
         """One verdict per item, in order. Raises EnvironmentUnmet for a verifier that cannot be started."""
-        if not items:
-            return []
+        return self._pool(verifier).verify(items, progress=self._progress) if items else []
+
+    def check_golds(
+        self, verifier: Verifier, golds: Sequence[str], progress: Callable[[int, int], None] | None = None
+    ) -> list[str | None]:
+        """For each gold answer the reason why it cannot be used, None if it can. Raises EnvironmentUnmet."""
+        return self._pool(verifier).check_golds(golds, progress) if golds else []
+
+    def _pool(self, verifier: Verifier) -> VerifierPool:
         entry = f"{type(verifier).__module__}:{type(verifier).__qualname__}"
         key = json.dumps([entry, verifier.settings()], sort_keys=True)
         if key not in self._pools:
             self._pools[key] = self._stack.enter_context(VerifierPool(verifier, entry_value=entry))
-        return self._pools[key].verify(items, progress=self._progress)
+        return self._pools[key]

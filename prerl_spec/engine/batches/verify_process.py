@@ -1,5 +1,6 @@
 """The trainer's end of a verifier's worker process: non-blocking requests and replies, deadlines, kill."""
 
+import fcntl
 import json
 import math
 import os
@@ -8,15 +9,18 @@ import selectors
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
+import termios
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from prerl_spec.engine.batches.serving_process import ANCILLARY_BYTES, ServingProcess, ask_for_senders, sender
 from prerl_spec.engine.batches.verify_worker import frame
 from prerl_spec.engine.batches.worker_needs import WorkerNeeds
 
@@ -33,6 +37,7 @@ class WorkerProcess:
     """One worker process, isolated as `needs` says, and the trainer's end of its socket.
 
     `place` is the index of its current item, `reply` the reply for it, `fault` the reason why the worker is unusable.
+    `is_fresh`: its present copy has finished nothing yet; `has_served`: it has been ready before.
     """
 
     def __init__(self, opening: bytes, needs: WorkerNeeds) -> None:
@@ -56,34 +61,70 @@ class WorkerProcess:
                 start_new_session=True,
             )
         ours.setblocking(False)
+        ask_for_senders(ours)
         self.socket = ours
         self.outgoing = bytearray(opening)
         self.incoming = bytearray()
         self.deadline = time.monotonic() + SECONDS_TO_START
         self.is_ready = False
         self.is_over = False
-        self.num_verified = 0
+        self.is_fresh = True
+        self.has_served = False
         self.place: int | None = None
         self.reply: Mapping[str, Any] | None = None
         self.fault: str | None = None
         self._request = ""
+        self._renews = False
+        self._serving: ServingProcess | None = None
+        self.seconds_allowed = self._began = self._waited_before = 0.0
 
     @property
     def is_idle(self) -> bool:
         return self.is_ready and not self.is_over and self.place is None
 
-    def submit(self, place: int, response: str, gold: str, seconds_allowed: float) -> None:
+    def submit(self, place: int, request: Mapping[str, str], seconds_allowed: float) -> None:
         """Sends an item. Its id cannot be guessed: a reply that was made before it, or by a process that did not read it,
         ends the worker."""
         self.place = place
         self._request = secrets.token_hex(16)
-        self.outgoing += frame({"id": self._request, "response": response, "gold": gold})
-        self.deadline = time.monotonic() + seconds_allowed
+        self.outgoing += frame({"id": self._request, **request})
+        self._began, self._waited_before = time.monotonic(), self._waited()
+        self.seconds_allowed = seconds_allowed
+        self.deadline = self._began + seconds_allowed
+
+    @property
+    def seconds_taken(self) -> float:
+        """How long the current item has been worked at: the time in which its process ran or slept of its own accord, not
+        that in which it waited for a core, which depends on what else the machine does."""
+        return time.monotonic() - self._began - (self._waited() - self._waited_before)
+
+    def is_out_of_time(self) -> bool:
+        """Whether the current item has had its seconds; if not, puts off the deadline by those in which it had no core."""
+        if time.monotonic() <= self.deadline:
+            return False
+        left = self.seconds_allowed - self.seconds_taken
+        self.deadline = time.monotonic() + left
+        return left <= 0
 
     def finish(self) -> None:
         """Marks the current item as done."""
         self.place, self.reply = None, None
-        self.num_verified += 1
+        self.is_fresh = False
+
+    def renew(self) -> bool:
+        """Kills the copy that serves, whatever it does; another one takes its place, as fresh as after the warm-up. False,
+        and nothing is done, where only the whole process can be replaced."""
+        has_read_all = not self.outgoing and not _unread_bytes(self.socket) if self._renews else False
+        if self.is_over or not self.is_ready or self._serving is None or not has_read_all:
+            return False
+        self._serving.kill()
+        self.place, self.reply = None, None
+        self.is_ready, self.is_fresh = False, True
+        self.deadline = time.monotonic() + SECONDS_TO_START
+        return True
+
+    def _waited(self) -> float:
+        return 0.0 if self._serving is None else self._serving.seconds_waited()
 
     def exchange(self) -> None:
         """Sends and receives without blocking; sets `fault` if the process has ended or broke the protocol."""
@@ -96,45 +137,61 @@ class WorkerProcess:
             self._closed()
             return
         try:
-            part = self.socket.recv(MAX_REPLY_BYTES)
+            part, ancillary, *_ = self.socket.recvmsg(MAX_REPLY_BYTES, ANCILLARY_BYTES)
         except BlockingIOError:
             return
         except OSError:
-            part = b""
+            part, ancillary = b"", []
         if not part:
             self._closed()
             return
         self.incoming += part
-        self._take_frame()
+        self._take_frames(sender(ancillary))
 
-    def _take_frame(self) -> None:
-        if len(self.incoming) < 4:
-            return
-        size = int.from_bytes(self.incoming[:4], "big")
-        if size > MAX_REPLY_BYTES or len(self.incoming) > 4 + size:
-            self._protocol_error()
-        elif len(self.incoming) == 4 + size:
-            body = bytes(self.incoming[4:])
-            self.incoming.clear()
-            try:
-                message = json.loads(body)
-            except ValueError:
-                message = None
-            self._handle(message)
+    def _take_frames(self, pid: int | None) -> None:
+        """Only a copy that was killed may have sent something before `ready`: one frame comes at a time else."""
+        while len(self.incoming) >= 4 and not self.is_over:
+            size = int.from_bytes(self.incoming[:4], "big")
+            is_renewed = self.has_served and not self.is_ready
+            if size > MAX_REPLY_BYTES or (len(self.incoming) > 4 + size and not is_renewed):
+                self._protocol_error()
+            elif len(self.incoming) < 4 + size:
+                return
+            else:
+                body = bytes(self.incoming[4 : 4 + size])
+                del self.incoming[: 4 + size]
+                try:
+                    message = json.loads(body)
+                except ValueError:
+                    message = None
+                self._handle(message, pid)
 
-    def _handle(self, message: Any) -> None:
+    def _handle(self, message: Any, pid: int | None) -> None:
         if not isinstance(message, dict):
             self._protocol_error()
+        elif message.get("ready") is True and not self.is_ready:
+            self._become_ready(pid, renews=message.get("renews") is True)
+        elif message.get("ready") is True:
+            self.kill()
+            self.fault = "the worker died of signal 9 (Killed)"
         elif not self.is_ready:
-            if message.get("ready") is True:
-                self.is_ready = True
-            else:
+            if not self.has_served:
                 self.kill()
                 self.fault = str(message.get("fault", "its first message was not `ready`"))
         elif self.place is None or message.get("id") != self._request:
             self._protocol_error()
         else:
             self.reply = message
+
+    def _become_ready(self, pid: int | None, *, renews: bool) -> None:
+        self._forget_serving()
+        self._serving = None if pid is None else ServingProcess(pid)
+        self._renews = renews and self._serving is not None and self._serving.can_be_killed
+        self.is_ready = self.has_served = True
+
+    def _forget_serving(self) -> None:
+        if self._serving is not None:
+            self._serving.close()
 
     def _protocol_error(self) -> None:
         self.kill()
@@ -160,6 +217,7 @@ class WorkerProcess:
                 os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
         shutil.rmtree(self._folder, ignore_errors=True)
+        self._forget_serving()
 
 
 def active(workers: Sequence[WorkerProcess]) -> list[WorkerProcess]:
@@ -180,3 +238,8 @@ def _private_folder() -> str:
     """A new folder for what the verifier writes. Not below /dev or /run, of which a worker sees others."""
     hidden = Path(tempfile.gettempdir()).resolve().is_relative_to
     return tempfile.mkdtemp(prefix="prerl-verifier-", dir="/tmp" if hidden("/dev") or hidden("/run") else None)
+
+
+def _unread_bytes(connection: socket.socket) -> int:
+    """The bytes that we have sent and the other end has not read."""
+    return int(struct.unpack("i", fcntl.ioctl(connection, termios.TIOCOUTQ, b"\0" * 4))[0])

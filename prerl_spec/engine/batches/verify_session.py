@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from prerl_spec.engine.batches import confinement
+from prerl_spec.engine.batches.verify_copies import is_copying
 from prerl_spec.engine.batches.verify_worker import frame, serve
 
 SECONDS_TO_END = 5.0
@@ -91,7 +92,7 @@ def _worker(connection: socket.socket, order: dict[str, Any]) -> NoReturn:
     except OSError as error:
         _refuse(connection, error)
     # A process that a verifier forks runs a response's code perhaps: the worker's answers are not its business.
-    os.register_at_fork(after_in_child=connection.close)
+    os.register_at_fork(after_in_child=lambda: None if is_copying() else connection.close())
     code = 1
     try:
         serve(connection)

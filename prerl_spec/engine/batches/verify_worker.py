@@ -9,17 +9,23 @@ import importlib
 import importlib.util
 import json
 import resource
+import signal
 import socket
 import sys
 from collections.abc import Mapping
 from typing import Any
 
 from prerl_spec.broken_metadata import tolerate_broken_entry_points
+from prerl_spec.engine.batches.confinement import die_with_parent
+from prerl_spec.engine.batches.verify_copies import can_be_copied, continue_in_a_copy, open_files
 from prerl_spec.registry.kinds.judging import Verifier, WarmedUp
 from prerl_spec.types import Verdict
 
 MAX_TEXT = 2000
 """Most characters of an answer or a detail that are sent back."""
+
+JUDGE, GOLD = "judge", "gold"
+"""Kinds of requests: a verdict on a response, the check of a gold answer."""
 
 
 def frame(message: Mapping[str, Any]) -> bytes:
@@ -35,14 +41,18 @@ def serve(connection: socket.socket) -> None:
     if opening is None:
         return
     _limit_memory(opening["memory_bytes"])
+    files = open_files()
     try:
         verifier = _rebuild(opening)
     except Exception as error:  # any error of an import or a warm-up is reported to the trainer
         connection.sendall(frame({"fault": _describe(error)}))
         return
-    connection.sendall(frame({"ready": True}))
+    renews = can_be_copied(files) and continue_in_a_copy()
+    if renews:
+        die_with_parent(signal.SIGKILL)
+    connection.sendall(frame({"ready": True, "renews": renews}))
     while (request := _receive(connection)) is not None:
-        connection.sendall(frame({"id": request["id"], **_judge(verifier, request["response"], request["gold"])}))
+        connection.sendall(frame({"id": request["id"], **_answered(verifier, request)}))
 
 
 def _limit_memory(wanted: int) -> None:
@@ -77,15 +87,31 @@ def _module_of_file(name: str, file: str) -> Any:
     return module
 
 
-def _judge(verifier: Any, response: str, gold: str) -> dict[str, Any]:
+def _answered(verifier: Any, request: Mapping[str, Any]) -> dict[str, Any]:
     try:
-        verdict = verifier.judge(response, gold)
-        if not isinstance(verdict, Verdict):
-            raise TypeError(f"judge returned {type(verdict).__name__}, not a Verdict")
+        if request["kind"] == GOLD:
+            return {"refusal": _checked(verifier, request["gold"])}
+        return _judged(verifier, request["response"], request["gold"])
     except MemoryError:
         return {"out_of_memory": True}
     except BaseException as error:  # math-verify's TimeoutException and SystemExit are not Exceptions
-        return {"outcome": "error", "score": None, "answer": None, "detail": _describe(error)}
+        return {"error": _describe(error)}
+
+
+def _checked(verifier: Any, gold: str) -> str | None:
+    why = verifier.check_gold(gold)
+    if not isinstance(why, str | None):
+        raise TypeError(f"check_gold returned {type(why).__name__}, not text or None")
+    return None if why is None else why[:MAX_TEXT]
+
+
+def _judged(verifier: Any, response: str, gold: str) -> dict[str, Any]:
+    verdict = verifier.judge(response, gold)
+    if not isinstance(verdict, Verdict):
+        raise TypeError(f"judge returned {type(verdict).__name__}, not a Verdict")
+    if (why := verdict.contradiction) is not None:
+        kind = type(verifier)
+        return {"error": f"verifier {kind.__module__}:{kind.__qualname__} contradicts itself: {why}"[:MAX_TEXT]}
     return {
         "outcome": verdict.outcome.value,
         "score": None if verdict.score is None else float(verdict.score),

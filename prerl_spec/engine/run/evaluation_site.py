@@ -71,5 +71,6 @@ def build_site(calls: SharedCalls, setup: EvaluationSetup, point: EvaluationPoin
         generate=calls.generate,
         continuation_logps=calls.continuation_logps,
         verify=calls.verify,
+        check_golds=calls.check_golds,
         progress=calls.progress,
     )

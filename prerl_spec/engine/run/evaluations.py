@@ -92,6 +92,7 @@ class Evaluations:
                 session.ranks,
                 session.verifiers.judge,
                 session.stages.tick,
+                check_golds=session.verifiers.check_golds,
                 alone=session.stages.alone,
                 conditions=sampling_conditions(sampler, session.ranks) if keep else None,
             ),

@@ -20,7 +20,8 @@ from prerl_spec.engine.processes.disk_errors import translate_disk_errors
 from prerl_spec.errors import Damaged
 from prerl_spec.storage.disk import write_whole
 from prerl_spec.storage.frames import Frame, FrameKind, encoded, read_frames
-from prerl_spec.types import Decoding, Generation, Outcome, Request, Verdict
+from prerl_spec.storage.journal_frames import verdict_fields, verdict_of
+from prerl_spec.types import Decoding, Generation, Request, Verdict
 
 T = TypeVar("T")
 
@@ -134,11 +135,11 @@ def _unpack_generations(packed: Packed) -> list[list[Generation]]:
 
 
 def _pack_verdicts(verdicts: list[Verdict]) -> Packed:
-    return Packed([[str(v.outcome), v.score, v.answer, v.detail] for v in verdicts])
+    return Packed([verdict_fields(v) for v in verdicts])
 
 
 def _unpack_verdicts(packed: Packed) -> list[Verdict]:
-    return [Verdict(Outcome(outcome), *rest) for outcome, *rest in packed.value]
+    return [verdict_of(fields) for fields in packed.value]
 
 
 def _pack_logps(scored: list[list[tuple[float, bool]]]) -> Packed:

@@ -81,13 +81,13 @@ def open_session(graph: Graph, folder: Path, ranks: Ranks, listener: Listener, s
     require_ends(graph.phases, policy.codec)
     prefixes = resolve_prefixes(graph.phases, policy.codec)
     stages.stop_if_signalled()
-    with stages.alone():
-        longest = teachers.max_length(policy.max_length)
-        datasets = open_datasets(graph, policy.codec, longest, stages.tick)
     invariant = graph.distributed.determinism == "invariant"
     with ExitStack() as stack:
-        samplers = OpenSamplers(stack, policy, ranks, folder, invariant=invariant)
         verifiers = VerifierPools(stack, partial(stages.tick, "verify"))
+        with stages.alone():
+            longest = teachers.max_length(policy.max_length)
+            datasets = open_datasets(graph, policy.codec, longest, verifiers.check_golds, stages.tick)
+        samplers = OpenSamplers(stack, policy, ranks, folder, invariant=invariant)
         yield Session(graph, folder, ranks, signals, stages, policy, teachers, prefixes, datasets, samplers, verifiers)
 
 

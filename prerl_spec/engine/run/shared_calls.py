@@ -12,14 +12,14 @@ from typing import Any, TypeVar
 
 from prerl_spec.compiler.compare.code_hash import code_hash
 from prerl_spec.compiler.graph import Named
-from prerl_spec.engine.batches.verifier_pool import Item, Judge
+from prerl_spec.engine.batches.verifier_pool import GoldCheck, Item, Judge
 from prerl_spec.engine.policy.continuation_logps import Pair, continuation_logps, plan_batches
 from prerl_spec.engine.policy.policy import Policy
 from prerl_spec.engine.processes.ranks import Ranks
 from prerl_spec.engine.run.kept_rounds import KeptRounds, Round, rounds_of
 from prerl_spec.registry.kinds.judging import Verifier
 from prerl_spec.registry.kinds.sampler import OpenSampler, Sampler
-from prerl_spec.types import Decoding, Generation, Outcome, Request, Verdict
+from prerl_spec.types import Decoding, Generation, Request, Verdict
 
 T = TypeVar("T")
 
@@ -32,9 +32,10 @@ def sampling_conditions(sampler: Named[Sampler], ranks: Ranks) -> dict[str, Any]
 class SharedCalls:
     """Collective calls: each rank passes all items, computes its share, and receives all results.
 
-    `judge` uses worker processes of this rank; `tick(stage, done, total)` reports progress as "evaluate:TASK". What a rank
-    computes by itself happens inside `alone()`, after which all ranks stop together if a tick has stopped one of them.
-    With `conditions`, which say how the sampler samples, finished rounds are kept on disk until the evaluation is over.
+    `judge` and `check_golds` use worker processes of this rank; `tick(stage, done, total)` reports progress as
+    "evaluate:TASK". What a rank computes by itself happens inside `alone()`, after which all ranks stop together if a tick
+    has stopped one of them. With `conditions`, which say how the sampler samples, finished rounds are kept on disk until the
+    evaluation is over.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class SharedCalls:
         judge: Judge,
         tick: Callable[[str, int, int], None],
         *,
+        check_golds: GoldCheck,
         alone: Callable[[], AbstractContextManager[None]] = nullcontext,
         conditions: Mapping[str, Any] | None = None,
     ) -> None:
@@ -52,6 +54,7 @@ class SharedCalls:
         self._sampler = sampler
         self._ranks = ranks
         self._judge = judge
+        self._check_golds = check_golds
         self._tick = tick
         self._alone = alone
         self._conditions = conditions
@@ -145,6 +148,12 @@ class SharedCalls:
                 verdicts.extend(judged)
         return self._ranks.gather_dealt(verdicts, len(evidence))
 
+    def check_golds(self, verifier: Verifier, golds: Sequence[str]) -> list[str | None]:
+        mine = [golds[i] for i in self._ranks.mine(len(golds))]
+        with self._alone():
+            refusals = self._check_golds(verifier, mine, partial(self._tick, "check:golds"))
+        return self._ranks.gather_dealt(refusals, len(golds))
+
     def _counted(self, before: Sequence[Sequence[Generation]], total: int) -> Callable[[int, int], None]:
         num_before = sum(map(len, before))
         return lambda done, _: self._tick(self._stage, num_before + done, total)
@@ -170,4 +179,4 @@ def _identity(verifier: Verifier) -> dict[str, Any]:
 
 
 def _has_fault(verdicts: list[Verdict]) -> bool:
-    return any(verdict.outcome in (Outcome.TIMEOUT, Outcome.ERROR) for verdict in verdicts)
+    return any(verdict.is_fault for verdict in verdicts)

@@ -24,6 +24,7 @@ def sampled_metrics(step: Step) -> dict[str, float]:
         for o in Outcome
     }
     metrics |= {
+        "verdict_timeout_by_answer": _share([a.verdict is not None and a.verdict.by_answer for a in attempts]),
         "reward_mean": float(np.mean(rewards)) if rewards else 0.0,
         "response_length": float(np.mean(lengths)) if lengths else 0.0,
         "truncated": _share([a.stop == "length" for a in attempts]),

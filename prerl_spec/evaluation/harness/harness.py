@@ -9,6 +9,7 @@ import io
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -108,7 +109,9 @@ def _own_task(lm: PolicyLM, battery: Battery, config: Mapping[str, Any]) -> Veri
     name = config["task"]
     data, made = battery.data or {}, battery.rows or {}
     if name in data:
-        rows: Sequence[Mapping[str, str]] = file_rows(name, data[name], battery.verifier.check_gold)
+        with lm.visible_stderr():
+            check_golds = partial(lm.site.check_golds, battery.verifier)
+            rows: Sequence[Mapping[str, str]] = file_rows(name, data[name], check_golds)
     elif name in made:
         rows = [question_and_answer(row) for row in made[name]()]
     else:

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,23 +14,30 @@ QUESTION_COLUMNS = ("problem", "question")
 _SHOWN = 10
 
 
-def file_rows(task: str, file: Path, check_gold: Callable[[str], str | None] | None) -> list[dict[str, str]]:
+def file_rows(
+    task: str, file: Path, check_golds: Callable[[Sequence[str]], Sequence[str | None]] | None
+) -> list[dict[str, str]]:
     """Reads a JSON Lines file with columns `problem` (or `question`) and `answer`.
 
     Raises EnvironmentUnmet, with file and line, for a line that is not JSON (see `read_json_lines`), a row that
-    lacks one of them, and a gold answer that `check_gold` rejects.
+    lacks one of them, and a gold answer for which `check_golds` has a reason why it cannot be used.
     """
-    rows, wrong = list[dict[str, str]](), list[str]()
-    for where, value in _read(task, file):
+    rows, places, wrong = list[dict[str, str]](), list[int](), dict[int, str]()
+    for number, (where, value) in enumerate(_read(task, file)):
         try:
-            row = question_and_answer(value)
+            rows.append(question_and_answer(value))
         except ValueError as error:
-            wrong.append(f"{where}: {error}")
+            wrong[number] = f"{where}: {error}"
             continue
-        if check_gold is not None and (why := check_gold(row["answer"])) is not None:
-            wrong.append(f"{where}: {why}")
-        rows.append(row)
-    _refuse(task, wrong)
+        places.append(number)
+        wrong[number] = where
+    refusals = [None] * len(rows) if check_golds is None else check_golds([row["answer"] for row in rows])
+    for number, why in zip(places, refusals, strict=True):
+        if why is None:
+            del wrong[number]
+        else:
+            wrong[number] += f": {why}"
+    _refuse(task, list(wrong.values()))
     if not rows:
         raise EnvironmentUnmet(f"{file} contains no rows for {task}", hint=_local_rows_hint(task))
     return rows

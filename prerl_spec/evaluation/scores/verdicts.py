@@ -1,24 +1,26 @@
 """Verdicts on evaluated responses, and the share of verifier faults above which there is no score."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from prerl_spec.errors import RunFailed
 from prerl_spec.registry.kinds.evaluator import EvaluationSite
 from prerl_spec.registry.kinds.judging import Verifier
-from prerl_spec.types import Outcome, Verdict
+from prerl_spec.types import Verdict
 
 MAX_FAULT_SHARE = 0.05
 MIN_FAULTS = 3
 
 
 def verdicts_on(site: EvaluationSite, verifier: Verifier, evidence: Sequence[tuple[str, str, bool]]) -> list[Verdict]:
-    """The verdicts on (response, gold, truncated), in order.
+    """The verdicts on (response, gold, truncated), in order; a timeout that the answer has caused scores 0, whatever it
+    would train.
 
-    Raises RunFailed if more than 5 % (and at least 3) are timeouts or errors: these carry no information about the
-    responses, so a score would be biased.
+    Raises RunFailed if more than 5 % (and at least 3) are errors, or timeouts that the answers have not caused: these carry
+    no information about the responses, so a score would be biased.
     """
-    verdicts = site.verify(verifier, evidence)
-    faults = [verdict for verdict in verdicts if verdict.outcome in (Outcome.TIMEOUT, Outcome.ERROR)]
+    verdicts = [replace(v, score=0.0) if v.by_answer else v for v in site.verify(verifier, evidence)]
+    faults = [verdict for verdict in verdicts if verdict.is_fault]
     if len(faults) >= MIN_FAULTS and len(faults) > MAX_FAULT_SHARE * len(verdicts):
         raise RunFailed(
             f"the verifier returned no verdict on {len(faults)} of {len(verdicts)} responses; first: {faults[0].detail}",
@@ -28,5 +30,5 @@ def verdicts_on(site: EvaluationSite, verifier: Verifier, evidence: Sequence[tup
 
 
 def count_right(verdicts: Sequence[Verdict]) -> int:
-    """The number of right verdicts (score 1). Timeouts and errors do not count, so a fault never raises a score."""
+    """The number of right verdicts (score 1). Timeouts and errors do not count, so none ever raises a score."""
     return sum(verdict.score is not None and verdict.score >= 1.0 for verdict in verdicts)

@@ -45,6 +45,8 @@ class EvaluationSite:
     greedy decoding would have produced it."""
     verify: Callable[[Verifier, Sequence[tuple[str, str, bool]]], list[Verdict]]
     """(response, gold, truncated) -> verdicts, through the worker processes."""
+    check_golds: Callable[[Verifier, Sequence[str]], list[str | None]]
+    """Gold answers -> why each cannot be used, None where it can, through the worker processes."""
     progress: Callable[[str, int, int], None] = field(default=lambda what, done, total: None)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from prerl_spec.registry.kinds.declared import Declared
 from prerl_spec.types import Attempt, Group, Verdict
@@ -29,7 +29,8 @@ class Verifier(Declared, Protocol):
         ...
 
     def check_gold(self, gold: str) -> str | None:
-        """The reason why this gold answer cannot be used, or None. Cheap: it runs when data is opened."""
+        """The reason why this gold answer cannot be used, or None. Runs in a worker process, once for each row of opened
+        data, under the deadline of a verdict; planning asks about the empty answer."""
         ...
 
 
@@ -71,6 +72,24 @@ def declares_network(verifier: Any) -> bool:
     uses = getattr(verifier, "uses_network", False)
     assert isinstance(uses, bool), f"uses_network is {uses!r}, not a bool"
     return uses
+
+
+@runtime_checkable
+class Exemplified(Protocol):
+    """A verifier that can be told from an answer that keeps it busy: it judges this pair (response, gold) in time."""
+
+    @property
+    def right_example(self) -> tuple[str, str]: ...
+
+
+@runtime_checkable
+class TimeoutPolicy(Protocol):
+    """A verifier that says what a timeout trains which the answer has caused; one that does not say so masks them."""
+
+    @property
+    def on_timeout(self) -> Literal["mask", "unparsable"]:
+        """ "mask": outside the group's mean and count; "unparsable": trained like an unparsable answer."""
+        ...
 
 
 class Reward(Declared, Protocol):

@@ -52,6 +52,7 @@ SAMPLED = (
     Chart("Right", "share of all attempts", {"verdict_right": "right"}, (0.0,)),
     Chart("Groups with signal", "share of groups", {"groups_with_signal": "with signal"}, (0.0,)),
     Chart("Response length", "tokens", {"response_length": "mean length"}, (0.0,)),
+    Chart("Timeouts that answers caused", "share of all attempts", {"verdict_timeout_by_answer": "timeout"}, (0.0,)),
     Chart("Truncated", "share of attempts", {"truncated": "truncated"}, (0.0,)),
     Chart("Entropy", "nats per token", {"entropy": "entropy"}),
     Chart("Log-probability of responses", "nats per token, 8 responses", _VIEWS),

@@ -13,6 +13,7 @@ from prerl_spec.errors import RunFailed
 from prerl_spec.registry.component import Component
 from prerl_spec.registry.kinds.model import ModelSite
 from prerl_spec.testing import laws
+from prerl_spec.testing.laws.judging import check_verdict
 from prerl_spec.testing.tiny import byte_tokenizer, tiny_loaded
 from prerl_spec.text import Codec
 
@@ -93,9 +94,7 @@ def _check_verifier(component: Any, is_default: bool) -> None:
         return
     laws.check_component(component)
     for response, gold in (right, wrong):
-        assert component.judge(response, gold) == component.judge(response, gold), (
-            "judge() returns another verdict when called again"
-        )
+        check_verdict(component, response, gold)
 
 
 def _check_tracker(component: Component) -> None:

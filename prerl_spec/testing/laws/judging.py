@@ -8,7 +8,7 @@ from prerl_spec.registry.component import Component
 from prerl_spec.registry.kinds.judging import Filter, Reward, Verifier
 from prerl_spec.testing.laws.component import check_component
 from prerl_spec.testing.steps import made_step
-from prerl_spec.types import Outcome
+from prerl_spec.types import Outcome, Verdict
 
 _GROUPS = made_step(
     [
@@ -53,7 +53,8 @@ def check_reward(term: Component) -> None:
 
 def check_verifier(judge: Component, *, right: tuple[str, str], wrong: tuple[str, str]) -> None:
     """`right` and `wrong` are pairs (response, gold). A verifier must tell them apart, repeatably;
-    its settings alone must rebuild it, because they are sent as JSON; odd responses get a verdict, not an exception."""
+    its settings alone must rebuild it, because they are sent as JSON; odd responses get a verdict, not an exception. No verdict
+    contradicts itself."""
     check_component(judge)
     rebuilt: Any = type(judge).model_validate(judge.settings())
     verifier: Verifier = rebuilt
@@ -61,9 +62,16 @@ def check_verifier(judge: Component, *, right: tuple[str, str], wrong: tuple[str
     assert verifier.seconds_allowed > 0, f"seconds_allowed is {verifier.seconds_allowed}"
     for (response, gold), outcome in ((right, Outcome.RIGHT), (wrong, Outcome.WRONG)):
         assert verifier.check_gold(gold) is None, f"check_gold rejects {gold!r}: {verifier.check_gold(gold)}"
-        verdict = verifier.judge(response, gold)
+        verdict = check_verdict(verifier, response, gold)
         assert verdict.outcome is outcome, f"{response!r} against {gold!r} is {verdict.outcome}, not {outcome}"
-        assert verifier.judge(response, gold) == verdict, "judge() returns another verdict when called again"
     for odd in ("", "\x00", "\\boxed{", "\ud800", "{" * 1000):
-        score = verifier.judge(odd, right[1]).score
-        assert score is None or 0 <= score <= 1, f"{odd[:8]!r} scores {score}, outside [0, 1]"
+        check_verdict(verifier, odd, right[1])
+
+
+def check_verdict(verifier: Verifier, response: str, gold: str) -> Verdict:
+    """A verdict does not contradict itself, and is the same when asked for again."""
+    verdict = verifier.judge(response, gold)
+    why = verdict.contradiction
+    assert why is None, f"the verdict on {response[:40]!r} contradicts itself: {why}"
+    assert verifier.judge(response, gold) == verdict, "judge() returns another verdict when called again"
+    return verdict

@@ -240,7 +240,7 @@ def _check_right_rises(part: Objective) -> None:
     results: list[list[Result]] = [[1.0, 0.0, 0.0], [1.0, 1.0, 1.0, 0.0], [0.0, 1.0]]
     lengths = (3, 1, 4, 2, 5, 2, 3, 6, 1)
     step = made_step(results, lengths=lengths)
-    traded = made_step([[1.0 - float(r) for r in group] for group in results], lengths=lengths)
+    traded = made_step([[0.0, 1.0, 1.0], [0.0, 0.0, 0.0, 1.0], [1.0, 0.0]], lengths=lengths)
     needs = {*part.needs(), *part.reads()}
     of_view = random_vectors({Need(need.view, "policy") for need in needs}, step.tokens.num_tokens)
     vectors = random_vectors(needs, step.tokens.num_tokens)

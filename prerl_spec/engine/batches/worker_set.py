@@ -1,0 +1,188 @@
+"""The worker processes of one verifier: started, given one request at a time each, renewed after a missed deadline, killed.
+
+What a missed deadline or an end of a worker means is not decided here.
+"""
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from prerl_spec.engine.batches.verify_process import SECONDS_TO_START, WorkerProcess, active
+from prerl_spec.engine.batches.worker_needs import WorkerNeeds
+from prerl_spec.errors import RunFailed
+
+
+@dataclass(frozen=True)
+class Try:
+    """A request to a worker for the item at `place`; `seconds()` is asked when it is made. `fresh`: only of a copy or process
+    that has judged nothing before."""
+
+    place: int
+    request: Mapping[str, str]
+    seconds: Callable[[], float]
+    fresh: bool = False
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What a worker has replied, after so many seconds. `was_fresh`: it had judged nothing before."""
+
+    message: Mapping[str, Any]
+    seconds: float
+    was_fresh: bool
+
+
+@dataclass(frozen=True)
+class Late:
+    """No reply in these seconds; the worker has been renewed."""
+
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Ended:
+    """The worker has ended, or broke the protocol."""
+
+    cause: str
+
+
+Result = Reply | Late | Ended
+
+
+@dataclass
+class Queue:
+    """The tries to be made: by any worker, and those that one worker makes next (by its number). Whoever receives results
+    may add to both."""
+
+    of_any: deque[Try]
+    of_worker: dict[int, Try] = field(default_factory=dict)
+
+    @property
+    def is_empty(self) -> bool:
+        return not self.of_any and not self.of_worker
+
+
+class WorkerSet:
+    """`num_workers` processes that `opening` describes, isolated as `needs` says; `name` is the verifier's, for errors."""
+
+    def __init__(self, opening: bytes, needs: WorkerNeeds, num_workers: int, name: str) -> None:
+        self._opening = opening
+        self._needs = needs
+        self._num_workers = num_workers
+        self._name = name
+        self._workers: list[WorkerProcess] = []
+
+    def start(self) -> None:
+        """Waits until every process is ready. Raises RunFailed for one that cannot be started."""
+        self._fill()
+        while not all(worker.is_ready for worker in self._workers):
+            for worker in active([w for w in self._workers if not w.is_ready]):
+                worker.exchange()
+            for worker in self._workers:
+                self._check_start(worker)
+
+    def close(self) -> None:
+        """Kills every process, even a busy one."""
+        for worker in self._workers:
+            worker.kill()
+        self._workers = []
+
+    @contextmanager
+    def extended(self, number: int) -> Iterator[None]:
+        """With `number` processes instead, if these are more. One of them that cannot be started is done without."""
+        self._fill()
+        self._workers += [WorkerProcess(self._opening, self._needs) for _ in range(number - len(self._workers))]
+        try:
+            yield
+        finally:
+            for worker in self._workers[self._num_workers :]:
+                worker.kill()
+            del self._workers[self._num_workers :]
+
+    def results(self, queue: Queue) -> Iterator[tuple[Try, Result, int]]:
+        """Empties the queue: results as they arrive, each with its try and the worker's number. A worker that is busy when
+        the iteration is given up is killed. Raises RunFailed if the verifier can no longer be started."""
+        tries: dict[int, Try] = {}
+        self._fill()
+        try:
+            while not queue.is_empty or tries:
+                self._submit(queue, tries)
+                for worker in active(self._workers):
+                    worker.exchange()
+                for number, worker in enumerate(self._workers):
+                    self._check_start(worker)
+                    if number in tries and (result := self._result(worker)) is not None:
+                        yield tries.pop(number), result, number
+                self._replace_ended(queue)
+        finally:
+            for worker in self._workers:
+                if worker.place is not None:
+                    worker.kill()
+
+    def _submit(self, queue: Queue, tries: dict[int, Try]) -> None:
+        for number, worker in enumerate(self._workers):
+            if not worker.is_idle:
+                continue
+            upcoming = queue.of_worker.get(number) or (queue.of_any[0] if queue.of_any else None)
+            if upcoming is None:
+                continue
+            if upcoming.fresh and not worker.is_fresh:
+                if not worker.renew():
+                    worker.kill()
+                continue
+            if queue.of_worker.pop(number, None) is None:
+                queue.of_any.popleft()
+            tries[number] = upcoming
+            worker.submit(upcoming.place, upcoming.request, upcoming.seconds())
+
+    def _result(self, worker: WorkerProcess) -> Result | None:
+        """The result of the worker's item, None if it is still busy."""
+        if worker.fault is not None:
+            worker.finish()
+            return Ended(worker.fault)
+        if worker.reply is not None:
+            reply = Reply(worker.reply, worker.seconds_taken, worker.is_fresh)
+            worker.finish()
+            return reply
+        if not worker.is_out_of_time():
+            return None
+        late = Late(worker.seconds_allowed)
+        if not worker.renew():
+            worker.kill()
+            worker.finish()
+        return late
+
+    def renew(self, number: int) -> None:
+        """Renews an idle worker, as a whole if need be."""
+        if not self._workers[number].renew():
+            self._workers[number].kill()
+
+    def _fill(self) -> None:
+        self._workers = [w for w in self._workers if not w.is_over]
+        while len(self._workers) < self._num_workers:
+            self._workers.append(WorkerProcess(self._opening, self._needs))
+
+    def _replace_ended(self, queue: Queue) -> None:
+        """A worker beyond `num_workers` is replaced if one of its kind has been ready."""
+        if queue.is_empty:
+            return
+        for number, worker in enumerate(self._workers):
+            if worker.is_over and (number < self._num_workers or worker.has_served):
+                self._workers[number] = WorkerProcess(self._opening, self._needs)
+
+    def _check_start(self, worker: WorkerProcess) -> None:
+        """Raises RunFailed for a worker that has never been ready and has failed, or is not ready in time."""
+        if worker.is_ready or (worker.is_over and worker.fault is None):
+            return
+        if worker.fault is None and time.monotonic() > worker.deadline:
+            worker.kill()
+            worker.fault = f"it was not ready after {SECONDS_TO_START:g} s"
+        if worker.fault is not None and not worker.has_served and worker in self._workers[: self._num_workers]:
+            raise RunFailed(
+                f"verifier {self._name} cannot be started in a worker process: {worker.fault}",
+                hint="to debug it, import the class and call warm_up() and judge(…) in a fresh interpreter; "
+                "if memory is short, raise memory_mb",
+            )
