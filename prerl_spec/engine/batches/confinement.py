@@ -63,7 +63,6 @@ def make_files_readable_only(folder: str, num_bytes: int, *, uses_network: bool)
     _set_mount("/", _AT_RECURSIVE, on=_ATTR_RDONLY | _ATTR_NOSUID)
     for place in (own, Path("/dev/shm")):
         _set_mount(str(place), 0, off=_ATTR_RDONLY)
-    os.chdir(os.getcwd())
 
 
 def make_private_folders(folder: str) -> Path:
