@@ -125,7 +125,7 @@ class Intruder(Component):
         return True
 
     def _guess(self, gold: str) -> bool:
-        """Says "right" to every id that one might guess."""
+        """Says "right" to an id that one might guess."""
         self._say_right()
         time.sleep(0.2)
         return True
@@ -153,11 +153,11 @@ class Intruder(Component):
         return True
 
     def _say_right(self) -> None:
-        for guess in (1, 2, 3, 4, 5, "1", "", None):
-            body = json.dumps({"id": guess, "outcome": "right", "score": 1.0, "answer": None, "detail": ""}).encode()
-            for fd in range(3, 64):
-                with suppress(OSError):
-                    os.write(fd, len(body).to_bytes(4, "big") + body)
+        """Writes a "right" for request 1 to whatever is open."""
+        body = json.dumps({"id": 1, "outcome": "right", "score": 1.0, "answer": None, "detail": ""}).encode()
+        for fd in range(3, 64):
+            with suppress(OSError):
+                os.write(fd, len(body).to_bytes(4, "big") + body)
 
 
 class Connected(Intruder):

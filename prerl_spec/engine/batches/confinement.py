@@ -63,7 +63,6 @@ def make_files_readable_only(folder: str, num_bytes: int, *, uses_network: bool)
     _set_mount("/", _AT_RECURSIVE, on=_ATTR_RDONLY | _ATTR_NOSUID)
     for place in (own, Path("/dev/shm")):
         _set_mount(str(place), 0, off=_ATTR_RDONLY)
-    os.chdir(os.getcwd())
 
 
 def make_private_folders(folder: str) -> Path:
@@ -103,8 +102,7 @@ def deny_writes(folder: str, *, uses_network: bool) -> None:
 
 
 def give_up_privileges() -> None:
-    """No new privileges by a set-user-ID program, no capability but root's to read, and no look by other processes of
-    the same user into this one's memory and open files."""
+    """No new privileges by a set-user-ID program, and no capability but root's to read."""
     _call("prctl", _PR_NO_NEW_PRIVS, 1, 0, 0, 0)
     bounding = 0
     while _LIBC.prctl(23, bounding, 0, 0, 0) >= 0:  # PR_CAPBSET_READ fails for the first that the kernel does not know
@@ -116,6 +114,12 @@ def give_up_privileges() -> None:
     _call("capget", header, held)
     kept = struct.unpack_from("=I", held, 4)[0] & 1 << _CAP_DAC_READ_SEARCH
     _call("capset", header, struct.pack("=IIIIII", kept, kept, 0, 0, 0, 0))
+    # Whoever changes capabilities may be looked into again, as far as the kernel's settings for core dumps go.
+    hide_memory()
+
+
+def hide_memory() -> None:
+    """Other processes of the same user cannot look into this one's memory and open files, nor into those it forks."""
     _call("prctl", _PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 

@@ -43,6 +43,9 @@ def main() -> None:
             confinement.enter_namespaces(uses_network=order["uses_network"])
         else:
             confinement.make_private_folders(order["folder"])
+        if sys.platform == "linux":
+            # This process has the worker's socket as well. Not before it has mapped its user in a new namespace.
+            confinement.hide_memory()
     except OSError as error:
         _refuse(connection, error)
     child = os.fork()
