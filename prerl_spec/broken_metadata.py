@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from importlib import metadata
 from typing import Any
 
+from prerl_spec.unasked_entry_points import is_loaded_unasked
+
 _as_written: Any = metadata.Distribution.entry_points
 """The property of the standard library, which raises."""
 
@@ -16,7 +18,8 @@ _as_written: Any = metadata.Distribution.entry_points
 def tolerate_broken_entry_points() -> None:
     """From now on in this process, a distribution whose entry points cannot be read has none.
 
-    Idempotent. Readable entry points are unchanged, so that plugins of other libraries keep working.
+    Idempotent. Readable entry points are unchanged, so that plugins of other libraries keep working, except those that a
+    library would import without being asked (see unasked_entry_points.py).
     """
     distribution: Any = metadata.Distribution
     distribution.entry_points = property(_readable)
@@ -40,4 +43,5 @@ def _readable(distribution: metadata.Distribution) -> metadata.EntryPoints:
     ):  # what a parser raises for a stranger's file: TypeError, ValueError, UnicodeDecodeError, OSError …
         return metadata.EntryPoints(())
     assert isinstance(found, metadata.EntryPoints)
-    return found
+    unasked = [entry for entry in found if is_loaded_unasked(entry)]
+    return metadata.EntryPoints(entry for entry in found if entry not in unasked) if unasked else found

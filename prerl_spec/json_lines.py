@@ -25,7 +25,8 @@ def read_json_lines(file: Path) -> Iterator[tuple[str, Any]]:
     """Yields (place, value or UnreadableLine) for each line: ("rows.jsonl:3", {"answer": "7"}).
 
     UTF-8, with or without a byte-order mark. Only a line feed ends a line, as in `wc -l`: U+2028 and the like are text.
-    Blank lines at the end are no lines. NaN, Infinity and numbers beyond float64 are not JSON. Raises OSError.
+    Blank lines at the end are no lines. NaN, Infinity and numbers beyond float64 are not JSON, and an object with a key
+    twice is unreadable: whichever value a reader keeps, it drops the other without a word. Raises OSError.
     """
     for number, line in enumerate(_lines(file), start=1):
         yield f"{file.name}:{number}", _value(line)
@@ -56,13 +57,30 @@ def _value(line: bytes) -> Any:
     if not line.strip():
         return BLANK
     try:
-        return json.loads(line.decode(), parse_constant=_refuse, parse_float=_finite)
+        return json.loads(
+            line.decode(), parse_constant=_refuse, parse_float=_finite, object_pairs_hook=_with_each_key_once
+        )
     except UnicodeDecodeError as error:
         return UnreadableLine(f"not UTF-8 at byte {error.start + 1} of the line")
     except json.JSONDecodeError as error:
         return UnreadableLine(f"not JSON: {error.msg} at column {error.colno}")
+    except _KeyTwice as error:
+        return UnreadableLine(str(error))
     except (ValueError, RecursionError) as error:
         return UnreadableLine(f"not JSON: {error}")
+
+
+class _KeyTwice(Exception):
+    """An object has a key twice; caught where the line is read."""
+
+
+def _with_each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise _KeyTwice(f"the key {json.dumps(twice)} stands {keys.count(twice)} times in one object")
+    return found
 
 
 def _refuse(constant: str) -> NoReturn:

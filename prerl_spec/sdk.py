@@ -11,6 +11,7 @@ from prerl_spec.registry.component import (
     Component,
     Conflict,
     DataName,
+    LocalCode,
     PassedThrough,
     Place,
     Prerequisite,
@@ -22,7 +23,7 @@ from prerl_spec.registry.component import (
 )
 from prerl_spec.registry.evaluator_settings import EvaluatorSettings
 from prerl_spec.registry.kinds.data import DataSet
-from prerl_spec.registry.kinds.evaluator import EvaluationSite
+from prerl_spec.registry.kinds.evaluator import EvaluationSite, TaskQuestions
 from prerl_spec.registry.kinds.judging import Verifier
 from prerl_spec.registry.kinds.model import AdaptedWeight, AttachedAdapter, LoadedModel, ModelSite, padded_embeddings
 from prerl_spec.registry.kinds.objective import Objective
@@ -104,6 +105,7 @@ __all__ = [
     "Index",
     "Layout",
     "LoadedModel",
+    "LocalCode",
     "Marginal",
     "ModelSite",
     "Need",
@@ -145,6 +147,7 @@ __all__ = [
     "Step",
     "StepRecord",
     "Surrogate",
+    "TaskQuestions",
     "Teacher",
     "TemplateFault",
     "Tokens",

@@ -20,6 +20,7 @@ FLOORS = (
     "broken_metadata",
     "process",
     "types",
+    "questions",
     "templates",
     "text",
     "prompts",

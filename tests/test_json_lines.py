@@ -60,6 +60,9 @@ def test_a_line_ends_at_a_line_feed_alone(read: Any, content: bytes, questions: 
         (b'{"problem": "\xff", "answer": "1"}', "not UTF-8 at byte 14 of the line"),
         (b'{"problem": "x", "answer": "1"', "not JSON: "),
         (b"[" * 100_000, "not JSON: "),
+        (b'{"problem": "x", "answer": "1", "answer": "2"}', 'the key "answer" stands 2 times in one object'),
+        (b'{"problem": "x", "answer": "1", "problem": "x"}', 'the key "problem" stands 2 times in one object'),
+        (b'{"problem": "x", "answer": "1", "about": {"a": [{"\\u0062": 1, "b": 1}]}}', 'the key "b" stands 2 times'),
     ],
 )
 def test_what_is_not_json_is_named_with_file_and_line(read: Any, line: bytes, reason: str, tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("author_faults", "processes"),
         ("policy", "record"),
         ("batches", "training"),
-        ("run",),
+        ("data_check", "run"),
         ("inspect",),
         ("torture",),
     ),
@@ -147,4 +147,4 @@ def test_an_import_in_a_function_keeps_something_heavy_out(module: str) -> None:
 def test_every_command_stands_in_the_room_that_main_looks_in() -> None:
     assert sorted(ROOM_OF) == sorted(COMMANDS)
     for name, room in ROOM_OF.items():
-        assert (Path(ROOT) / "prerl_spec" / "cli" / room / f"{name}.py").is_file(), name
+        assert (Path(ROOT) / "prerl_spec" / "cli" / room / f"{name.replace('-', '_')}.py").is_file(), name

@@ -24,6 +24,7 @@ COMMANDS = {
     "validate": "check specs and report every error with its location",
     "plan": "show what a run would do, without loading a model",
     "lock": "record what a spec resolves to, or check it for drift",
+    "check-data": "verify gold answers against themselves, and find unusable, repeated and benchmark rows",
     "fetch": "download the model, data and benchmarks of a spec, for use offline",
     "run": "run a spec, resuming an unfinished run of the same plan",
     "resume": "resume a run from its folder",
@@ -45,7 +46,7 @@ COMMANDS = {
 }
 
 ROOMS = {
-    "specs": ("new", "validate", "plan", "lock", "fetch", "show", "diff", "schema", "explain"),
+    "specs": ("new", "validate", "plan", "lock", "check-data", "fetch", "show", "diff", "schema", "explain"),
     "runs": ("run", "resume", "replay", "torture", "eval", "serve"),
     "results": ("report", "samples", "fsck"),
     "authors": ("components", "try", "plugin"),
@@ -131,6 +132,11 @@ def _dispatch(arguments: list[str], given: list[str]) -> int:
     return USAGE
 
 
+def module_of(name: str) -> str:
+    """The module of a command: `check-data` is cli/specs/check_data.py."""
+    return f"prerl_spec.cli.{ROOM_OF[name]}.{name.replace('-', '_')}"
+
+
 def _run_command(parser: argparse.ArgumentParser, name: str, rest: list[str], given: list[str]) -> int:
     if name not in COMMANDS:
         return _unknown_command(name)
@@ -139,7 +145,7 @@ def _run_command(parser: argparse.ArgumentParser, name: str, rest: list[str], gi
         from prerl_spec.broken_metadata import tolerate_broken_entry_points
 
         tolerate_broken_entry_points()
-    module = importlib.import_module(f"prerl_spec.cli.{ROOM_OF[name]}.{name}")
+    module = importlib.import_module(module_of(name))
     command = argparse.ArgumentParser(
         prog=f"{parser.prog} {name}", description=f"{COMMANDS[name][0].upper()}{COMMANDS[name][1:]}."
     )
@@ -147,7 +153,7 @@ def _run_command(parser: argparse.ArgumentParser, name: str, rest: list[str], gi
     parsed = command.parse_args(rest)
     parsed.command_line = [*given, name, *rest]
     code = module.run(parsed)
-    assert isinstance(code, int), f"cli/{ROOM_OF[name]}/{name}.py returned no exit code"
+    assert isinstance(code, int), f"{module.__name__} returned no exit code"
     return code
 
 

@@ -104,9 +104,9 @@ def registry_of(plan: Plan) -> Registry:
 
 
 def require_local_code_allowed(plan: Plan, local_code: bool) -> None:
-    """Raises EnvironmentUnmet if the plan contains local Python files and `--local-code` was not given."""
-    if plan.plugin_files and not local_code:
-        names = ", ".join(f"`{Path(file).name}`" for file in plan.plugin_files)
+    """Raises EnvironmentUnmet if the plan runs local Python files and `--local-code` was not given."""
+    if (files := (*plan.plugin_files, *plan.code_files)) and not local_code:
+        names = ", ".join(f"`{Path(file).name}`" for file in files)
         raise EnvironmentUnmet(
             f"{Code.PLUGIN_IMPORT_FAILED}: the plan runs Python code, {names}", hint="--local-code allows it"
         )
@@ -169,7 +169,7 @@ def require_same_data(plan: Plan) -> None:
     """Raises Drift for a local data set whose rows have changed since the plan was computed, and for local files that
     evaluators read: rows of benchmarks, folders of tasks."""
     registry = registry_of(plan)
-    for where, planned in _named_files(plan):
+    for where, planned in (*_named_files(plan), *plan.code_files.items()):
         now = fingerprint(Path(where))
         # What is absent, here or where the plan was made, is a prerequisite.
         if now != planned and ABSENT not in (now, planned):

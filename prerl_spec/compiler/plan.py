@@ -262,6 +262,8 @@ class Plan:
     notes: tuple[str, ...]
     plugin_files: Mapping[str, str] = field(default_factory=dict)
     """Absolute path of each local plugin file (components named `local.NAME`) -> SHA-256 of its content."""
+    code_files: Mapping[str, str] = field(default_factory=dict)
+    """Absolute path of each file whose code a component's settings run (tasks of an `include` folder) -> SHA-256."""
     values: tuple[Value, ...] = ()
     """Every value as written and as resolved, with its origin."""
     adapter_parameters: int | None = None

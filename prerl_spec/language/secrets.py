@@ -18,8 +18,8 @@ _URL_QUERY = re.compile(
     re.IGNORECASE,
 )
 _ASSIGNED = re.compile(
-    r"(?<![A-Za-z_-])(?!(?:bos|eos|pad|unk|sep|cls|mask)_token)((?:[A-Za-z]+[_-])*(?:token|password|passwd|secret|api[_-]?key|credential)s?"
-    r"[\"']?\s*=\s*[\"'])(?!\$\{)([^\"']+)",
+    r"(?<![A-Za-z_-])(?!(?:bos|eos|pad|unk|sep|cls|mask)_token)((?:[A-Za-z]+[_-])*(?:token|password|passwd|secret|(?<![A-Za-z])key|"
+    r"api[_-]?key|credential)s?[\"']?\s*=\s*[\"'])(?!\$\{)([^\"']+)",
     re.IGNORECASE,
 )
 """The value of a key that is named like a secret; a reference stays readable."""

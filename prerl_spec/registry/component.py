@@ -70,6 +70,18 @@ class Prerequisite(NamedTuple):
     revision: str | None = None
 
 
+class LocalCode(NamedTuple):
+    """Code in files that a setting names, which runs with `--local-code` only:
+    `LocalCode("include[0]", "sums.yaml runs `count.digits` of count.py", ("/tasks/count.py", "/tasks/sums.yaml"))`.
+
+    `setting` is the path below the component, `what` says what would run, `files` are absolute and hashed into the plan.
+    """
+
+    setting: str
+    what: str
+    files: tuple[str, ...]
+
+
 def decided_elsewhere(table: str, given: Mapping[str, Any], decided: frozenset[str]) -> tuple[Prerequisite, ...]:
     """An unmet prerequisite for each entry of a passed-through table that other settings, or the run itself, determine."""
     taken = sorted(decided & given.keys())
@@ -178,6 +190,10 @@ class Component(BaseModel):
 
     def prerequisites(self) -> tuple[Prerequisite, ...]:
         """What a run needs from outside the spec: packages, hub files, hardware."""
+        return ()
+
+    def local_code(self) -> tuple[LocalCode, ...]:
+        """The code in local files that its settings would run, found without running any: E0304 without `--local-code`."""
         return ()
 
     def check(self, wiring: Wiring) -> Iterable[Conflict]:

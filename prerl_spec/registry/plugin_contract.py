@@ -13,6 +13,7 @@ from prerl_spec.registry.component import Component, Conflict, Fact, Prerequisit
 from prerl_spec.registry.component_state import initial_states
 from prerl_spec.registry.entry_points import OWN_DISTRIBUTION, PluginFault, cause_of, name_of, normalized
 from prerl_spec.registry.kind_protocols import missing_members
+from prerl_spec.registry.kinds.judging import declared_environment, declares_network
 from prerl_spec.registry.kinds.stateful import Stateful
 from prerl_spec.registry.nested_components import teachers_in
 
@@ -35,6 +36,9 @@ def check_declared_types(component: Component, name: str, distribution: str, vie
             setting = component.setting_behind(fact)
             assert isinstance(setting, str), f"setting_behind({fact!r}) returns {setting!r}, not a string"
         _check_slot_kind(component, view)
+        if component.kind == "verifier":
+            declared_environment(component)
+            declares_network(component)
         if component.kind == "objective":
             objective: Any = component
             assert not objective.uses_rollouts or objective.min_group >= 1, f"min_group is {objective.min_group}"

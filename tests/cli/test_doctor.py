@@ -11,6 +11,7 @@ from prerl_spec.cli.environment import doctor, machine_findings, package_finding
 from prerl_spec.cli.environment.machine_findings import Finding
 from prerl_spec.cli.main import main
 from prerl_spec.compiler.hardware import Gpu, Hardware
+from prerl_spec.engine.batches.isolation import Isolation
 
 
 def distribution(folder: Path, name: str, version: str, requires: list[str] | None = None) -> None:
@@ -31,7 +32,17 @@ def engine_gaps() -> dict[str, tuple[str, str | None]]:
 def test_this_machine_is_told_in_lines_and_may_run(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["doctor"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    for what in ("python", "machine", "free memory", "gpu", "user namespaces", "prerl-spec", "torch", "sampler vllm"):
+    for what in (
+        "python",
+        "machine",
+        "free memory",
+        "gpu",
+        "user namespaces",
+        "isolation of verifiers",
+        "prerl-spec",
+        "torch",
+        "sampler vllm",
+    ):
         assert any(line[4:].startswith(what) for line in lines), what
     assert not any(line.startswith("!!") for line in lines)
 
@@ -103,6 +114,23 @@ def test_forbidden_namespaces_name_the_switch_that_forbids_them(
     assert finding.state == "not allowed: Operation not permitted"
     assert finding.hint == "sysctl -w user.max_user_namespaces=15000"
     assert finding.optional
+
+
+def test_the_isolation_of_verifiers_says_what_holds_what_does_not_and_what_gives_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    strongest = machine_findings._isolation(Isolation.NAMESPACES)
+    assert strongest.hint is None
+    assert strongest.state.startswith("namespaces: a worker sees no variable that it has not declared, ")
+    assert "cannot signal other processes" in strongest.state
+    monkeypatch.setattr(machine_findings, "why_refused", lambda level: "unshare: Operation not permitted")
+    weakest = machine_findings._isolation(Isolation.PROCESS)
+    holds, _, lacks = weakest.state.partition("; not that it ")
+    assert "answers for no item but its current one" in holds
+    assert "cannot signal other processes" in lacks
+    assert lacks.endswith("(unshare: Operation not permitted)")
+    assert "user namespaces" in weakest.hint
+    assert weakest.optional
 
 
 @pytest.mark.parametrize(("optional", "code", "mark"), [(True, 0, "--"), (False, 3, "!!")])

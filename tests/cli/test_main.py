@@ -104,4 +104,4 @@ def test_help_lists_the_commands_that_are_there(capsys: pytest.CaptureFixture[st
         cli.main(["--help"])
     listed = re.findall(r"^  ([a-z-]+)  ", capsys.readouterr().out.partition("commands:")[2], re.MULTILINE)
     assert listed == list(cli.COMMANDS)
-    assert all(importlib.util.find_spec(f"prerl_spec.cli.{cli.ROOM_OF[name]}.{name}") for name in listed)
+    assert all(importlib.util.find_spec(cli.module_of(name)) for name in listed)

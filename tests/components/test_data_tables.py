@@ -237,3 +237,27 @@ def test_the_four_math_rows_without_an_answer_are_found() -> None:
     assert complaints(data)[1:] == [f'train.jsonl:{n}: "answer" is empty' for n in (5342, 5344, 6628, 7302)]
     kept = data.model_copy(update={"on_bad_row": "drop"}).open("train")
     assert (len(kept), kept.dropped) == (7496, 4)
+
+
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [
+        (b'{"question": "a", "answer": "1", "answer": "2"}', 'the key "answer" stands 2 times in one object'),
+        (b'{"question": "a\\ud83d", "answer": "1"}', '"question" contains half of a surrogate pair at character 1'),
+        (b'{"question": "a", "answer": "1"}\xff', "not UTF-8 at byte 33 of the line"),
+        (b'{"question": "a", "answer": ', "not JSON: Expecting value at column 29"),
+    ],
+)
+def test_a_folder_that_datasets_cannot_read_is_told_the_line(tmp_path: Path, line: bytes, complaint: str) -> None:
+    write(tmp_path, GOOD, line, GOOD)
+    assert complaints(HfDataset(path=str(tmp_path))) == [
+        f"data `train`: 1 unreadable row in {tmp_path}",
+        f"rows.jsonl:2: {complaint}",
+    ]
+
+
+def test_bytes_that_pyarrow_takes_for_text_make_a_bad_row(tmp_path: Path) -> None:
+    write(tmp_path, GOOD, b'{"question": "\xff", "answer": "1"}', b'{"question": "\xfe", "answer": "1"}', GOOD)
+    assert complaints(HfDataset(path=str(tmp_path)))[1:] == [f"{tmp_path}[train]:{n}: not UTF-8" for n in (1, 2)]
+    kept = HfDataset(path=str(tmp_path), on_bad_row="drop").open("train")
+    assert (len(kept), kept.dropped, kept.row(1).where) == (2, 2, f"{tmp_path}[train]:3")

@@ -13,6 +13,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from prerl_spec.engine.batches.isolation import isolation_level
 from prerl_spec.errors import Interrupted, UsageError
 from tests.engine.runs import SPEC, Heard, start, steps_of, weights_at
 from tests.run_files import frames_of, groups_of, write_frames
@@ -90,6 +91,8 @@ def test_the_folder_says_what_ran(whole: Path) -> None:
     assert manifest["values"] == plan["values"] != []
     assert manifest["seeds"] == {"run": 3, "data.corpus": 0, "data.train": 0}
     assert manifest["lineage"][0]["hardware"]["cores"] >= 1
+    assert manifest["lineage"][0]["environment"]["isolation"] == isolation_level()
+    assert manifest["verifiers"] == {}, "none of this run's verifiers asks for variables or the network"
 
 
 def test_what_a_run_made_is_noted_by_content(whole: Path) -> None:

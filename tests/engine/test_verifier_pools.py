@@ -1,28 +1,31 @@
 """Worker processes start when they are needed, serve equal declarations together, and end with the run."""
 
+import os
 from contextlib import ExitStack
 
 from prerl_spec.engine.batches.verifier_pools import VerifierPools
 from tests.engine.nasty_verifiers import Nasty
-from tests.engine.test_verification import is_running
+from tests.engine.test_verification import descendants, is_running
 
 
-def worker_of(pools: VerifierPools, verifier: Nasty) -> int:
-    """The process that judges."""
-    (verdict,) = pools.judge(verifier, [("pid", "", False)])
+def worker_of(pools: VerifierPools, verifier: Nasty) -> str:
+    """The worker that judges."""
+    (verdict,) = pools.judge(verifier, [("worker", "", False)])
     assert verdict.answer is not None
-    return int(verdict.answer)
+    return verdict.answer
 
 
 def test_equal_declarations_share_their_workers_and_others_do_not() -> None:
+    before = descendants(os.getpid())
     with ExitStack() as stack:
         pools = VerifierPools(stack)
         first = worker_of(pools, Nasty())
         # An evaluator may make the declaration anew for every round.
         assert worker_of(pools, Nasty()) == first
         assert worker_of(pools, Nasty(seconds_allowed=2.0)) != first
-        assert is_running(first)
-    assert not is_running(first)
+        started = descendants(os.getpid()) - before
+        assert len(started) >= 4
+    assert not any(map(is_running, started))
 
 
 def test_nothing_to_judge_starts_no_worker() -> None:

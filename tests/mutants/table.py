@@ -44,7 +44,10 @@ SEALED = "prerl_spec/storage/sealed.py"
 ENTRIES = "prerl_spec/storage/journal_frames.py"
 EVENTS = "prerl_spec/engine/record/events.py"
 CHECKPOINT = "prerl_spec/engine/record/checkpoint.py"
+WORDING = "prerl_spec/questions/wording.py"
 VERIFICATION = "prerl_spec/engine/batches/verifier_pool.py"
+CONFINEMENT = "prerl_spec/engine/batches/confinement.py"
+SESSION = "prerl_spec/engine/batches/verify_session.py"
 NEEDS = "prerl_spec/compiler/objective_needs.py"
 PORTS = "prerl_spec/compiler/rules/port_rules.py"
 DIGEST = "prerl_spec/compiler/planning/digest.py"
@@ -2482,5 +2485,151 @@ MUTANTS = (
         "False:",
         "a run samples with a tokenizer that ends no response",
         ("tests/engine/test_ends.py",),
+    ),
+    Mutant(
+        "cd01",
+        WORDING,
+        '" ".join(tokens(question)) or question',
+        '" ".join(words(question)) or question',
+        "3 + 4 and 3 - 4 are one question",
+        ("tests/questions/test_wording.py",),
+    ),
+    Mutant(
+        "cd02",
+        "prerl_spec/questions/overlaps.py",
+        "PASSAGE_WORDS = 13",
+        "PASSAGE_WORDS = 14",
+        "a passage of 13 words is no overlap",
+        ("tests/questions/test_overlaps.py", "tests/cli/test_check_data.py"),
+    ),
+    Mutant(
+        "cd03",
+        "prerl_spec/questions/overlaps.py",
+        "different = len({hashes[place] for place in places})",
+        "different = len(places)",
+        "copies of a contaminated row hide each other",
+        ("tests/questions/test_overlaps.py",),
+    ),
+    Mutant(
+        "cd04",
+        "prerl_spec/json_lines.py",
+        "if len(found) < len(pairs):",
+        "if False:",
+        "the first value of a key that stands twice is dropped without a word",
+        ("tests/test_json_lines.py", "tests/cli/test_check_data.py"),
+    ),
+    Mutant(
+        "cd05",
+        "prerl_spec/engine/data_check/golds.py",
+        "if v.outcome != Outcome.RIGHT}",
+        "if v.outcome == Outcome.ERROR}",
+        "a gold that no answer can be right for passes",
+        ("tests/cli/test_check_data.py",),
+    ),
+    Mutant(
+        "cd06",
+        "prerl_spec/engine/data_check/golds.py",
+        "return frozenset(pair for pair,",
+        "return frozenset(pairs) or frozenset(pair for pair,",
+        "no question has two golds",
+        ("tests/cli/test_check_data.py",),
+    ),
+    Mutant(
+        "cd07",
+        "prerl_spec/cli/specs/check_data.py",
+        "return UNUSABLE if report.stops_run or (arguments.strict and found) else 0",
+        "return UNUSABLE if arguments.strict and found else 0",
+        "unusable data ends with 0",
+        ("tests/cli/test_check_data.py",),
+    ),
+    Mutant(
+        "cd08",
+        "prerl_spec/engine/run/run_loop.py",
+        "for repetition in repetition_warnings(self.graph, self.session.datasets):",
+        "for repetition in ():",
+        "a run says nothing of repeated rows",
+        ("tests/engine/test_repetitions.py",),
+    ),
+    Mutant(
+        "is01",
+        "prerl_spec/engine/batches/verify_process.py",
+        'message.get("id") != self._request',
+        "False",
+        "a reply is taken for a verdict whatever it answers",
+        (
+            "tests/engine/test_isolation.py::test_a_reply_to_a_guessed_request_or_made_in_advance_is_an_error_and_no_verdict",
+        ),
+    ),
+    Mutant(
+        "is02",
+        "prerl_spec/engine/batches/worker_needs.py",
+        "return {**self.always, **own, **self.declared}",
+        "return {**os.environ, **self.always, **own, **self.declared}",
+        "a verifier sees the trainer's environment",
+        ("tests/engine/test_isolation.py::test_a_worker_sees_no_variable_that_is_not_needed_or_declared",),
+    ),
+    Mutant(
+        "is03",
+        CONFINEMENT,
+        "flags = _CLONE_NEWPID | _CLONE_NEWIPC",
+        "flags = _CLONE_NEWIPC",
+        "a verifier may signal the trainer",
+        ("tests/engine/test_isolation.py::test_a_worker_signals_no_other_process",),
+    ),
+    Mutant(
+        "is04",
+        CONFINEMENT,
+        "on=_ATTR_RDONLY | _ATTR_NOSUID",
+        "on=_ATTR_NOSUID",
+        "a verifier writes wherever its user may",
+        ("tests/engine/test_isolation.py::test_a_worker_writes_to_its_own_folder_alone",),
+    ),
+    Mutant(
+        "is05",
+        CONFINEMENT,
+        "(0 if uses_network else _CLONE_NEWNET)",
+        "0",
+        "a verifier reaches the machine's servers",
+        ("tests/engine/test_isolation.py::test_a_worker_reaches_no_server",),
+    ),
+    Mutant(
+        "is06",
+        CONFINEMENT,
+        '_call("prctl", _PR_SET_DUMPABLE, 0, 0, 0, 0)',
+        '_call("prctl", _PR_SET_DUMPABLE, 1, 0, 0, 0)',
+        "a verifier's child takes the socket from its parent",
+        ("tests/engine/test_isolation.py::test_a_child_of_the_verifier_has_no_way_to_answer",),
+    ),
+    Mutant(
+        "is07",
+        SESSION,
+        "os.register_at_fork(after_in_child=connection.close)",
+        "os.register_at_fork(after_in_child=str)",
+        "a verifier's child answers in its place",
+        ("tests/engine/test_isolation.py::test_a_child_of_the_verifier_has_no_way_to_answer",),
+    ),
+    Mutant(
+        "is08",
+        SESSION,
+        '    _end(child, whole=order["level"] == "namespaces")\n',
+        "",
+        "a hanging worker outlives its run",
+        ("tests/engine/test_isolation.py::test_a_process_with_a_session_of_its_own_is_dead_when_the_pool_is_closed",),
+    ),
+    Mutant(
+        "is09",
+        "prerl_spec/registry/kinds/judging.py",
+        "secret = [name for name in names if _SECRETS",
+        "secret = [name for name in () if _SECRETS",
+        "a verifier is handed a secret that nothing masks",
+        ("tests/engine/test_worker_needs.py::test_what_cannot_be_given_breaks_the_contract",),
+    ),
+    Mutant(
+        "is10",
+        "prerl_spec/engine/batches/isolation.py",
+        "if why_refused(level) is None",
+        "if level is not Isolation.PROCESS",
+        "a level is claimed that the machine refuses",
+        ("tests/engine/test_isolation.py::test_the_level_is_the_strongest_that_can_be_tried",),
     ),
 )

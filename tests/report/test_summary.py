@@ -1,9 +1,14 @@
 """The tables at the end of a run."""
 
+from dataclasses import fields
 from pathlib import Path
 
+import pytest
+
+from prerl_spec.errors import RunFailed
 from prerl_spec.report.tables.run_tables import complete_score
 from prerl_spec.report.terminal.summary import run_summary, scores_table
+from prerl_spec.types import Score
 from tests.report.runs import score
 
 
@@ -29,3 +34,15 @@ def test_scores_made_differently_get_rows_of_their_own() -> None:
     rows = [score("refine", 80, "heldout", "avg@4", value, 0, 0) for value in (0.4, 0.6)]
     rows[1]["decoding"] = {"temperature": 0.0}
     assert len(scores_table([complete_score(row, "row") for row in rows]).splitlines()) == 4
+
+
+@pytest.mark.parametrize("field", [f.name for f in fields(Score)])
+def test_a_score_without_its_conditions_is_not_shown(field: str) -> None:
+    """G17: n, interval, seed, decoding, versions, template, token budget."""
+    row = score("refine", 80, "heldout", "avg@4", 0.4, 0, 0)
+    for nothing in (None, "", {}, float("nan")):
+        with pytest.raises(RunFailed, match=f"events.jsonl\\[3\\]: a score must include {field}"):
+            complete_score({**row, field: nothing}, "events.jsonl[3]")
+    del row[field]
+    with pytest.raises(RunFailed, match=f"must include {field}"):
+        complete_score(row, "row")

@@ -32,7 +32,7 @@ class BadRow(Exception):
 
 @dataclass(frozen=True)
 class TableRows:
-    """A DataSet whose rows are held in memory; `dropped` counts the unreadable rows that were skipped."""
+    """A DataSet whose rows are held in memory; `unreadable` names the rows that were skipped: "rows.jsonl:7: not JSON"."""
 
     rows: tuple[Row, ...]
     rendering: Rendering
@@ -40,7 +40,11 @@ class TableRows:
     over_long: Literal["error", "drop"]
     on_bad_row: Literal["error", "drop"]
     fingerprint: str
-    dropped: int = 0
+    unreadable: tuple[str, ...] = ()
+
+    @property
+    def dropped(self) -> int:
+        return len(self.unreadable)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -67,9 +71,8 @@ def collect(settings: TableSettings, name: str, source: str, items: Iterable[tup
     bad = [reason for reason in read if isinstance(reason, str)]
     if bad and settings.on_bad_row == "error":
         more = [f"... and {len(bad) - MAX_SHOWN} more"] if len(bad) > MAX_SHOWN else []
-        count = "1 unreadable row" if len(bad) == 1 else f"{len(bad)} unreadable rows"
         raise EnvironmentUnmet(
-            "\n  ".join([f"data `{name}`: {count} in {source}", *bad[:MAX_SHOWN], *more]),
+            "\n  ".join([f"data `{name}`: {counted_unreadable(len(bad))} in {source}", *bad[:MAX_SHOWN], *more]),
             hint='fix these rows, or skip them with on_bad_row = "drop"',
         )
     if not rows:
@@ -82,8 +85,12 @@ def collect(settings: TableSettings, name: str, source: str, items: Iterable[tup
         over_long=settings.over_long,
         on_bad_row=settings.on_bad_row,
         fingerprint=_fingerprint(rows, settings.rendering),
-        dropped=len(bad),
+        unreadable=tuple(bad),
     )
+
+
+def counted_unreadable(number: int) -> str:
+    return "1 unreadable row" if number == 1 else f"{number} unreadable rows"
 
 
 def read_row(settings: TableSettings, where: str, value: Any) -> Row:

@@ -11,17 +11,21 @@ from prerl_components.data.chain_tasks import task_rows
 from prerl_components.verifiers.math_verify import MathVerify
 from prerl_spec.evaluation.harness.catalogue import check_names
 from prerl_spec.evaluation.harness.fetching import fetch_tasks
+from prerl_spec.evaluation.harness.questions import task_questions
+from prerl_spec.evaluation.harness.yaml_code import code_of_folder
 from prerl_spec.sdk import (
     Code,
     Conflict,
     EvaluationSite,
     EvaluatorSettings,
+    LocalCode,
     PassedThrough,
     Place,
     Prerequisite,
     Rendering,
     Score,
     SpecPath,
+    TaskQuestions,
     Wiring,
     count_json_lines,
 )
@@ -101,6 +105,11 @@ class LmEval(EvaluatorSettings):
         ]
         return (*files, *folders, *fetched)
 
+    def local_code(self) -> tuple[LocalCode, ...]:
+        """What the YAML files of each `include` folder run."""
+        found = ((f"include[{n}]", code_of_folder(Path(folder))) for n, folder in enumerate(self.include))
+        return tuple(LocalCode(at, "; ".join(code.places), tuple(code.files)) for at, code in found if code.places)
+
     def count_questions(self) -> int | None:
         """Questions per evaluation; None without a `limit` if a task's size is unknown until it is loaded."""
         sizes = [self._rows_of(task) for task in self.tasks]
@@ -124,6 +133,13 @@ class LmEval(EvaluatorSettings):
         """Downloads the tasks' data sets into the hub's cache; yields one line per task."""
         data = {task: Path(file) for task, file in self.data.items()}
         return fetch_tasks(self.tasks, include=tuple(map(Path, self.include)), data=data, made=GENERATED)
+
+    def questions(self) -> Iterator[TaskQuestions]:
+        """The questions of every task that are on this machine. Raises UsageError for an unknown task."""
+        self.prepare()
+        data = {task: Path(file) for task, file in self.data.items()}
+        made = {task: partial(task_rows, part) for task, part in GENERATED.items()}
+        yield from task_questions(self.tasks, include=tuple(map(Path, self.include)), data=data, made=made)
 
     def score(self, site: EvaluationSite) -> list[Score]:
         """The scores of every task. Raises UsageError for an unknown task, EnvironmentUnmet for rows that cannot be

@@ -27,6 +27,9 @@ class ExactMatch(BinaryVerifier):
             return Verdict(Outcome.RIGHT, 1.0, answer=answer)
         return Verdict(Outcome.WRONG, 0.0, answer=answer)
 
+    def response_with(self, answer: str) -> str:
+        return answer if self.extract == "whole" else f"\\boxed{{{answer}}}"
+
     def check_gold(self, gold: str) -> str | None:
         return None if gold.strip() else "it is empty"
 

@@ -51,6 +51,9 @@ class MathVerify(Component):
 
         return equality.judge(response, gold, lenient=self.extract == "lenient")
 
+    def response_with(self, answer: str) -> str:
+        return f"\\boxed{{{answer}}}"
+
     def check_gold(self, gold: str) -> str | None:
         """The reason why a gold answer cannot be verified against (over a limit, or not parsable), None if it can."""
         from prerl_components.verifiers import equality

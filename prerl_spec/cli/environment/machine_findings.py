@@ -1,4 +1,4 @@
-"""Findings about the machine: system, memory, GPUs, user namespaces. Without torch."""
+"""Findings about the machine: system, memory, GPUs, user namespaces, isolation of verifiers. Without torch."""
 
 import os
 import platform
@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from prerl_spec.compiler.estimates.prerequisites import is_installed, torch_can_use_gpus
 from prerl_spec.compiler.hardware import Hardware, detect_hardware
+from prerl_spec.engine.batches.isolation import Isolation, Promise, isolation_level, promises, why_refused
 
 SCARCE_BYTES = 2 << 30
 """Below this, not even the smallest shipped spec trains: torch and its worker processes need it."""
@@ -35,7 +36,7 @@ class Finding(NamedTuple):
 
 
 def machine_findings() -> Iterator[Finding]:
-    """Findings about Python, system, cores, memory, GPUs and user namespaces."""
+    """Findings about Python, system, cores, memory, GPUs, user namespaces and what verifiers are kept from."""
     new_enough = sys.version_info >= (3, 11)
     yield Finding("python", platform.python_version(), None if new_enough else "install Python 3.11 or newer")
     yield _system(platform.system(), platform.machine())
@@ -44,6 +45,7 @@ def machine_findings() -> Iterator[Finding]:
     yield _memory(free_bytes())
     yield _gpus(hardware, torch_can_use_gpus())
     yield _namespaces(Path("/proc"))
+    yield _isolation(isolation_level())
 
 
 def _system(name: str, machine: str) -> Finding:
@@ -96,6 +98,18 @@ def _namespaces(proc: Path) -> Finding:
     return Finding(
         what, f"not allowed: {why}", hints[0] if hints else "ask the administrator of this machine", optional=True
     )
+
+
+def _isolation(level: Isolation) -> Finding:
+    """What a verifier's worker cannot do at the level found, what it still can, and what would give the strongest level."""
+    what, kept = "isolation of verifiers", promises(level)
+    implied = {Promise.TCP} if Promise.NETWORK in kept else set()
+    state = f"{level}: a worker {', '.join(p for p in Promise if p in kept - implied)}"
+    if level is Isolation.NAMESPACES:
+        return Finding(what, state)
+    state += f"; not that it {', '.join(p for p in Promise if p not in kept)} ({why_refused(Isolation.NAMESPACES)})"
+    hint = "allow user namespaces; in a container, as root: --cap-add SYS_ADMIN --security-opt apparmor=unconfined"
+    return Finding(what, state, hint if sys.platform == "linux" else "use Linux", optional=True)
 
 
 def _contains(file: Path, value: str) -> bool:

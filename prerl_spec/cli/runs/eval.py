@@ -50,7 +50,9 @@ def add(parser: argparse.ArgumentParser) -> None:
         help="make scores independent of the number of processes; default: as in the run",
     )
     parser.add_argument(
-        "--local-code", action="store_true", help="allow executing the Python files listed in [plugins]"
+        "--local-code",
+        action="store_true",
+        help="allow executing the Python files of [plugins], and those that the tasks of an include folder run",
     )
     parser.add_argument(
         "--out", type=file_path, metavar="DIR", help="output folder; default: RUN/eval, else ./eval-NAME"
@@ -67,6 +69,8 @@ def run(arguments: argparse.Namespace) -> int:
     from prerl_spec.situations import require_writable
 
     evaluator = _evaluator(arguments)
+    if not arguments.local_code:
+        _refuse_code(evaluator)
     check_names(evaluator.tasks, [Path(folder) for folder in evaluator.include])
     target = find_target(arguments.target, local_code=arguments.local_code)
     if reports_findings():
@@ -89,6 +93,15 @@ def run(arguments: argparse.Namespace) -> int:
         print(score_table(scores))
         print(f"\nscores: {out / 'scores.json'}\nresponses: {out / 'samples'}")
     return 0
+
+
+def _refuse_code(evaluator: Any) -> None:
+    """Raises EnvironmentUnmet for a folder of --include whose YAML files run code."""
+    from prerl_spec.codes import Code
+    from prerl_spec.errors import EnvironmentUnmet
+
+    for code in evaluator.local_code():
+        raise EnvironmentUnmet(f"{Code.PLUGIN_IMPORT_FAILED}: --include: {code.what}", hint="--local-code allows it")
 
 
 def _evaluator(arguments: argparse.Namespace) -> Any:

@@ -24,7 +24,9 @@ def add_overrides(parser: argparse.ArgumentParser) -> None:
 
 def add_local_code(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--local-code", action="store_true", help="allow executing the Python files listed in [plugins]"
+        "--local-code",
+        action="store_true",
+        help="allow executing the Python files of [plugins], and those that the tasks of an include folder run",
     )
 
 

@@ -27,6 +27,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     from prerl_spec.cli.shared.diagnostics import print_results, print_text
     from prerl_spec.compiler.compile import check_spec
+    from prerl_spec.compiler.planning.component_plan import MASK
     from prerl_spec.compiler.render.draw_graph import draw
     from prerl_spec.compiler.render.human_units import table
     from prerl_spec.compiler.render.write_resolved import resolved_toml
@@ -37,10 +38,15 @@ def run(arguments: argparse.Namespace) -> int:
     resolved, warnings = check_spec(spec, **overrides(arguments))
     print_text(warnings, resolved.sources)
     if arguments.resolved:
-        print_results(masked_line(resolved_toml(resolved)))
+        print_results(resolved.literals.masked(masked_line(resolved_toml(resolved))))
     elif arguments.origins:
         nodes = {path: resolved.node(path) for path in resolved.origins}
-        rows = [(p, _rendered(p, plain(n)), resolved.origins[p]) for p, n in nodes.items() if n is not None]
+        hidden = resolved.literals
+        rows = [
+            (p, _rendered(p, MASK if n.span in hidden.spans else hidden.masked_json(plain(n))), resolved.origins[p])
+            for p, n in nodes.items()
+            if n is not None
+        ]
         print_results("\n".join(table(rows, indent=0)))
     elif form == "json":
         print_results(json.dumps(draw(resolved).as_json(), indent=2))

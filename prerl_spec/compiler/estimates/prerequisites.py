@@ -100,6 +100,8 @@ def _look(prerequisite: Prerequisite, hardware: Hardware) -> tuple[bool | None, 
             return _gpu_state(hardware)
         case "model" | "dataset":
             return _hub_state(prerequisite)
+        case "secret" if not prerequisite.name.isidentifier():
+            return False, "written as it is: a run takes secrets from the environment only"
         case "secret":
             is_set = bool(os.environ.get(prerequisite.name))
             return is_set, "set" if is_set else "not set"

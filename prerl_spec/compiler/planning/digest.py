@@ -20,6 +20,7 @@ def digest_of_plan(plan: Plan) -> str:
 
 def meaning(plan: Plan) -> dict[str, Any]:
     """Everything that decides what is computed, as JSON values."""
+    code = sorted([Path(file).name, content] for file, content in plan.code_files.items())
     return {
         "run": {"name": plan.name, "seed": plan.seed},
         "model": _component(plan.model),
@@ -31,6 +32,7 @@ def meaning(plan: Plan) -> dict[str, Any]:
         "reference": plan.reference,
         "distributed": {key: plan.distributed[key] for key in ("determinism", "precision")},
         "plugins": {Path(file).name: content for file, content in plan.plugin_files.items()},
+        **({"code": code} if code else {}),
     }
 
 

@@ -29,6 +29,7 @@ from prerl_spec.compiler.planning.phase_plan import PlanContext, adapter_paramet
 from prerl_spec.compiler.planning.teacher_plan import planned_teachers, teacher_notes, vocabulary_needs
 from prerl_spec.compiler.planning.values import values
 from prerl_spec.compiler.resolve.resolved import Resolved
+from prerl_spec.compiler.resolve.secret_literals import HINT
 from prerl_spec.compiler.rules.invariance_rules import invariance_parts
 from prerl_spec.compiler.rules.late_faults import with_place
 from prerl_spec.compiler.rules.phase_roles import PhaseRoles, phase_roles, with_following
@@ -106,10 +107,14 @@ def _plan(resolved: Resolved, hardware: Hardware | None) -> Plan:
             *_determinism(spec.distributed),
         ),
         plugin_files=resolved.plugin_files,
+        code_files=resolved.code_files,
         adapter_parameters=adapter_parameters(resolved, shape) if isinstance(shape, Shape) else None,
         values=values(resolved),
     )
-    plan = replace(plan, notes=(*plan.notes, *teacher_notes(teachers), *_local_models(plan)))
+    notes = (*plan.notes, *teacher_notes(teachers), *_local_models(plan), *_local_code(resolved))
+    plan = replace(plan, notes=notes)
+    if resolved.literals.values:
+        plan = Plan.from_json(resolved.literals.masked_json(plan.as_json()))
     return replace(plan, digest=digest_of_plan(plan))
 
 
@@ -188,6 +193,8 @@ def _required(resolved: Resolved, phases: tuple[PhaseRoles, ...]) -> Iterator[tu
     yield from invariance_parts(resolved, phases)
     for path, names in resolved.secrets.items():
         yield from ((path, Prerequisite("secret", name, f"export {name}=...")) for name in names)
+    for path in resolved.literals.places:
+        yield path, Prerequisite("secret", path, HINT.format(key=path.rpartition(".")[2]))
 
 
 def _seconds(around: PlanContext, phases: Sequence[PhasePlan], evaluators: Sequence[EvaluatorPlan]) -> float | None:
@@ -213,6 +220,14 @@ def _local_models(plan: Plan) -> Iterator[str]:
     for folder, weights in model_folders(plan).items():
         what = "weights, tokenizer and chat template" if weights else "tokenizer and chat template"
         yield f"{what} in {folder} are hashed when the run starts; a resume with other content is refused"
+
+
+def _local_code(resolved: Resolved) -> Iterator[str]:
+    for file in resolved.plugin_files:
+        yield f"--local-code: {file} is imported"
+    for path, built in resolved.built.items():
+        for code in built.component.local_code():
+            yield f"--local-code: {path}.{code.setting}: {code.what}"
 
 
 def _notes(codec: Codec | Unknown, shape: Shape | Unknown, *, study: bool) -> Iterator[str]:

@@ -72,6 +72,8 @@ def _value(resolved: Resolved, path: str, value: Any, *, secret: bool = False, w
     written = _as_written(resolved, span)
     if secret and not written.strip("\"'").startswith("${secret:"):
         written = MASK
+    if span in resolved.literals.spans:
+        value = MASK
     via = node.via if isinstance(node, Scalar) else None
     defined = None if via is None else _place(via)
     return Value(path, _shown(written, key), _shown(value, key), _place(span), defined)

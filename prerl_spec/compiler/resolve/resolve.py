@@ -9,9 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from prerl_spec.codes import Code
+from prerl_spec.compiler.content_hash import fingerprint
 from prerl_spec.compiler.resolve.component_names import Declared, declare
 from prerl_spec.compiler.resolve.required_versions import unmet
 from prerl_spec.compiler.resolve.resolved import Built, Resolved, in_file_order
+from prerl_spec.compiler.resolve.secret_literals import secret_literals
 from prerl_spec.compiler.resolve.settings_check import Check
 from prerl_spec.errors import Diagnostic, Span, UsageError
 from prerl_spec.language.arms import arms
@@ -25,6 +27,7 @@ from prerl_spec.language.toml import read, read_text
 from prerl_spec.registry.entry_points import Entry as RegistryEntry
 from prerl_spec.registry.entry_points import PluginFault, Registry, installed
 from prerl_spec.registry.local import NAMESPACE, local_entries
+from prerl_spec.registry.plugin_contract import blame_plugin
 from prerl_spec.registry.settings import settings_of
 
 
@@ -82,6 +85,8 @@ def _resolve(
     declarations = declare(root, Spec, registry, frozenset({NAMESPACE}) if plugin_faults else frozenset())
     check = Check(root, declarations, composition.folders, composition.has_gaps)
     spec = check.run()
+    code_files, code_faults = _code_of_settings(check, declarations.found, root, local_code)
+    literals = secret_literals(root, declarations.found, composition.documents)
     lost_parent = composition.lost_parent or "extends" in check.poisoned
     unread_lines = {(d.span.file, d.span.line) for d in composition.diagnostics if d.span is not None}
     undefined = [d for target, d in references.undefined if target not in check.poisoned]
@@ -91,13 +96,18 @@ def _resolve(
         *undefined,
         *requirements,
         *plugin_faults,
+        *code_faults,
         *declarations.diagnostics,
         *check.diagnostics,
-        *exposed_secrets(root),
+        *literals.diagnostics(),
+        *(d for d in exposed_secrets(root) if d.path not in literals.places),
     ]
+    resolved_arms = {name: _resolve(arm, file, local_code, registry, is_arm=True) for name, arm in overlaid}
+    for arm in resolved_arms.values():
+        literals |= arm.literals
     resolved = Resolved(
         file=file,
-        source_text=main.text,
+        source_text=literals.masked_source(main.file, main.text),
         spec=spec,
         built={path: _built(path, declarations.found, check) for path in check.components},
         diagnostics=in_file_order(
@@ -110,15 +120,18 @@ def _resolve(
         ),
         poisoned=frozenset(check.poisoned),
         root=root,
-        sources=composition.sources,
+        sources={name: literals.masked_source(name, text) for name, text in composition.sources.items()},
         layers=tuple(composition.layers),
         origins=dict(_origins(root)),
         has_gaps=composition.has_gaps or lost_parent,
         secrets=references.secrets,
+        literals=literals,
         plugin_files={str(file): entries[0].distribution_version for file, entries in plugin_files.items()},
-        arms={name: _resolve(arm, file, local_code, registry, is_arm=True) for name, arm in overlaid},
+        code_files=code_files,
+        arms=resolved_arms,
     )
-    own = _without_referenced_secrets([resolved.with_definition(d) for d in resolved.diagnostics])
+    defined = [resolved.with_definition(literals.masked_diagnostic(d)) for d in resolved.diagnostics]
+    own = _without_referenced_secrets(defined)
     of_arms = [d for name, arm in resolved.arms.items() for d in new_in_arm(name, arm.diagnostics, own)]
     return replace(resolved, diagnostics=in_file_order([*own, *of_arms], list(composition.sources)))
 
@@ -142,10 +155,11 @@ def _is_form_of_unread(diagnostic: Diagnostic, unread_lines: Set[tuple[str, int]
 
 
 def new_in_arm(name: str, found: Sequence[Diagnostic], known: Sequence[Diagnostic]) -> Iterator[Diagnostic]:
-    """The errors that occur only in this study arm, each with a note that names the arm."""
+    """The errors, and the secrets written as they are, of this study arm alone, each with a note that names the arm."""
     places = {(d.code, d.span, d.message) for d in known}
     for diagnostic in found:
-        if diagnostic.severity == "error" and (diagnostic.code, diagnostic.span, diagnostic.message) not in places:
+        is_told = diagnostic.severity == "error" or diagnostic.code == Code.EXPOSED_SECRET
+        if is_told and (diagnostic.code, diagnostic.span, diagnostic.message) not in places:
             yield replace(diagnostic, notes=(*diagnostic.notes, f"in arm `{name}` of the study"))
 
 
@@ -171,6 +185,35 @@ def _local_files(
             path = f"plugins.files[{index}]"
             faults.append(Diagnostic(fault.code, fault.message, item.span, path, help=fault.help))
     return found, faults
+
+
+def _code_of_settings(
+    check: Check, declared: Mapping[str, Declared], root: Table, local_code: bool
+) -> tuple[dict[str, str], list[Diagnostic]]:
+    """The files whose code the components' settings run, each with its SHA-256, and a diagnostic for each setting that may
+    not run it."""
+    files: dict[str, str] = {}
+    faults: list[Diagnostic] = []
+    for path, component in check.components.items():
+        entry = declared[path].entry
+        try:
+            with blame_plugin(entry.name, entry.distribution):
+                found = component.local_code()
+        except PluginFault as fault:
+            faults.append(Diagnostic(fault.code, fault.message, declared[path].use_span, path, help=fault.help))
+            continue
+        nodes = dict(walk(root)) if found else {}
+        for code in found:
+            files |= {file: fingerprint(Path(file)) for file in code.files}
+            if not local_code:
+                where, setting = f"{path}.{code.setting}", code.setting.partition("[")[0]
+                message = f"`{setting}` names code, which this command may not run: {code.what}"
+                node = nodes.get(where) or nodes.get(join_path(path, setting))
+                span = declared[path].use_span if node is None else node.span
+                faults.append(
+                    Diagnostic(Code.PLUGIN_IMPORT_FAILED, message, span, where, help="--local-code allows it")
+                )
+    return files, faults
 
 
 def _built(path: str, declared: Mapping[str, Declared], check: Check) -> Built:

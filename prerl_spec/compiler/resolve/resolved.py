@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
+from prerl_spec.compiler.resolve.secret_literals import SecretLiterals
 from prerl_spec.errors import Diagnostic, Label, Span
 from prerl_spec.language.document import Array, Entry, Invalid, Node, Table, split_path
 from prerl_spec.language.spec import Spec
@@ -60,8 +61,12 @@ class Resolved:
     """Whether a header or a key could not be read: keys that seem to be missing may then be present."""
     secrets: Mapping[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
     """Path -> names of the secrets that its value refers to."""
+    literals: SecretLiterals = field(default_factory=SecretLiterals, repr=False)
+    """The secrets that are written as they are; `sources` and `source_text` hold asterisks in their place."""
     plugin_files: Mapping[str, str] = field(default_factory=dict)
     """Absolute path of each executed `[plugins]` file -> SHA-256 of its content."""
+    code_files: Mapping[str, str] = field(default_factory=dict)
+    """Absolute path of each file whose code a component's settings run -> SHA-256 of its content."""
     arms: "Mapping[str, Resolved]" = field(default_factory=dict, repr=False)
     """The resolved spec of each study arm, by the arm's name."""
 

@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
+from prerl_spec.engine.batches.isolation import Isolation
 from prerl_spec.engine.batches.verify_process import SECONDS_TO_START, WorkerProcess, active
 from prerl_spec.engine.batches.verify_worker import frame
+from prerl_spec.engine.batches.worker_needs import needs_of
 from prerl_spec.errors import EnvironmentUnmet, RunFailed
 from prerl_spec.registry.kinds.judging import Verifier
 from prerl_spec.types import Outcome, Verdict
@@ -37,12 +39,13 @@ class VerifierPool:
     """Verifies in `num_workers` long-lived processes; a context manager, entered once.
 
     `entry_value` is "module:Class" of the verifier's declaration, which each process imports and rebuilds from its
-    settings. Entering waits until every process is ready. Raises EnvironmentUnmet for a verifier that cannot be
-    started.
+    settings. `isolation` is the strongest level that the machine allows; tests ask for each. Entering waits until every
+    process is ready. Raises EnvironmentUnmet for a verifier that cannot be started.
     """
 
-    def __init__(self, component: Verifier, *, entry_value: str) -> None:
+    def __init__(self, component: Verifier, *, entry_value: str, isolation: Isolation | None = None) -> None:
         self.entry_value = entry_value
+        self._needs = needs_of(component, isolation)
         self._num_workers = component.num_workers
         self._seconds_allowed = component.seconds_allowed
         self._opening = frame(
@@ -165,11 +168,11 @@ class VerifierPool:
     def _fill(self) -> None:
         self._workers = [w for w in self._workers if not w.is_over]
         while len(self._workers) < self._num_workers:
-            self._workers.append(WorkerProcess(self._opening))
+            self._workers.append(WorkerProcess(self._opening, self._needs))
 
     def _replace(self, worker: WorkerProcess) -> WorkerProcess:
         worker.kill()
-        fresh = WorkerProcess(self._opening)
+        fresh = WorkerProcess(self._opening, self._needs)
         self._workers[self._workers.index(worker)] = fresh
         return fresh
 

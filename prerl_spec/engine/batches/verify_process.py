@@ -3,40 +3,56 @@
 import json
 import math
 import os
+import secrets
 import selectors
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from prerl_spec.engine.batches.verify_worker import frame
+from prerl_spec.engine.batches.worker_needs import WorkerNeeds
 
 SECONDS_TO_START = 120.0
 """Importing sympy on a loaded machine is slow."""
+
+SECONDS_TO_END = 10.0
+"""A session that has not killed its worker and itself by then is killed."""
 
 MAX_REPLY_BYTES = 2**16
 
 
 class WorkerProcess:
-    """One worker process and the trainer's end of its socket.
+    """One worker process, isolated as `needs` says, and the trainer's end of its socket.
 
     `place` is the index of its current item, `reply` the reply for it, `fault` the reason why the worker is unusable.
     """
 
-    def __init__(self, opening: bytes) -> None:
+    def __init__(self, opening: bytes, needs: WorkerNeeds) -> None:
         ours, theirs = socket.socketpair()
+        self._folder = _private_folder()
+        order = {
+            "socket": theirs.fileno(),
+            "level": needs.level,
+            "folder": self._folder,
+            "memory_bytes": needs.memory_bytes,
+            "uses_network": needs.uses_network,
+        }
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "prerl_spec.engine.batches.verify_worker", str(theirs.fileno())],
+                [sys.executable, "-P", "-m", "prerl_spec.engine.batches.verify_session", json.dumps(order)],
                 pass_fds=(theirs.fileno(),),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
-                env={**os.environ, **_environment()},
+                env=needs.environment(self._folder),
                 start_new_session=True,
             )
         ours.setblocking(False)
@@ -50,16 +66,18 @@ class WorkerProcess:
         self.place: int | None = None
         self.reply: Mapping[str, Any] | None = None
         self.fault: str | None = None
-        self._num_requests = 0
+        self._request = ""
 
     @property
     def is_idle(self) -> bool:
         return self.is_ready and not self.is_over and self.place is None
 
     def submit(self, place: int, response: str, gold: str, seconds_allowed: float) -> None:
+        """Sends an item. Its id cannot be guessed: a reply that was made before it, or by a process that did not read it,
+        ends the worker."""
         self.place = place
-        self._num_requests += 1
-        self.outgoing += frame({"id": self._num_requests, "response": response, "gold": gold})
+        self._request = secrets.token_hex(16)
+        self.outgoing += frame({"id": self._request, "response": response, "gold": gold})
         self.deadline = time.monotonic() + seconds_allowed
 
     def finish(self) -> None:
@@ -113,7 +131,7 @@ class WorkerProcess:
             else:
                 self.kill()
                 self.fault = str(message.get("fault", "its first message was not `ready`"))
-        elif self.place is None or message.get("id") != self._num_requests:
+        elif self.place is None or message.get("id") != self._request:
             self._protocol_error()
         else:
             self.reply = message
@@ -124,23 +142,24 @@ class WorkerProcess:
 
     def _closed(self) -> None:
         """Handles a closed socket: the process has died or is about to."""
-        self.kill(seconds_to_die=1.0)
+        self.kill()
         code = self._process.returncode
         died = f"died of signal {-code} ({signal.strsignal(-code)})" if code < 0 else f"exited with {code}"
         self.fault = f"the worker {died}"
 
-    def kill(self, seconds_to_die: float = 0.0) -> None:
-        """Kills the process and its children, waits for it, and closes the socket."""
+    def kill(self) -> None:
+        """Closes the socket, at which the session kills the worker with its descendants, and waits until they are gone."""
         if self.is_over:
             return
         self.is_over = True
-        if seconds_to_die:
-            with suppress(subprocess.TimeoutExpired):
-                self._process.wait(seconds_to_die)
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
         self.socket.close()
+        try:
+            self._process.wait(SECONDS_TO_END)
+        except subprocess.TimeoutExpired:
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+        shutil.rmtree(self._folder, ignore_errors=True)
 
 
 def active(workers: Sequence[WorkerProcess]) -> list[WorkerProcess]:
@@ -157,8 +176,7 @@ def active(workers: Sequence[WorkerProcess]) -> list[WorkerProcess]:
         return [key.data for key, _ in selector.select(seconds)]
 
 
-def _environment() -> dict[str, str]:
-    """The trainer's module path (with -P: without the worker's working directory), and one thread per library: the
-    thread pools of numeric libraries would fill a worker's address space on a machine with many cores."""
-    path = os.pathsep.join(p or os.getcwd() for p in sys.path)
-    return {"PYTHONPATH": path, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+def _private_folder() -> str:
+    """A new folder for what the verifier writes. Not below /dev or /run, of which a worker sees others."""
+    hidden = Path(tempfile.gettempdir()).resolve().is_relative_to
+    return tempfile.mkdtemp(prefix="prerl-verifier-", dir="/tmp" if hidden("/dev") or hidden("/run") else None)

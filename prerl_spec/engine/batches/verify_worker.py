@@ -1,17 +1,14 @@
 """The worker process of a verifier: receives responses, replies with verdicts, may be killed at any time.
 
-`python -m prerl_spec.engine.batches.verify_worker FD`. All messages go over the socket FD, in frames of a four-byte
-length (big-endian) and JSON: the verifier's own output is discarded and cannot forge a message, and nothing is ever
-unpickled. The verifier runs in the main thread, under an address-space limit. No torch here.
+All messages go over the trainer's socket, in frames of a four-byte length (big-endian) and JSON: the verifier's own output is
+discarded and cannot forge a message, and nothing is ever unpickled. Each request has an id that cannot be guessed, each
+reply repeats it. The verifier runs in the main thread, under an address-space limit. No torch here.
 """
 
-import ctypes
 import importlib
 import importlib.util
 import json
-import os
 import resource
-import signal
 import socket
 import sys
 from collections.abc import Mapping
@@ -24,8 +21,6 @@ from prerl_spec.types import Verdict
 MAX_TEXT = 2000
 """Most characters of an answer or a detail that are sent back."""
 
-_PR_SET_PDEATHSIG = 1
-
 
 def frame(message: Mapping[str, Any]) -> bytes:
     """A message as bytes. ASCII, so that a lone surrogate in a response can be sent as well."""
@@ -33,17 +28,12 @@ def frame(message: Mapping[str, Any]) -> bytes:
     return len(body).to_bytes(4, "big") + body
 
 
-def main() -> None:
+def serve(connection: socket.socket) -> None:
     """Rebuilds the verifier that the first frame describes, sends `ready`, then verifies until the socket closes."""
     tolerate_broken_entry_points()
-    connection = socket.socket(fileno=int(sys.argv[1]))
-    # Child processes of a verifier must not inherit the socket.
-    connection.set_inheritable(False)
-    _die_with_the_trainer()
     opening = _receive(connection)
     if opening is None:
         return
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     _limit_memory(opening["memory_bytes"])
     try:
         verifier = _rebuild(opening)
@@ -123,17 +113,3 @@ def _read(connection: socket.socket, size: int) -> bytes | None:
             return None
         parts += part
     return bytes(parts)
-
-
-def _die_with_the_trainer() -> None:
-    """A hanging verifier does not notice a closed socket: on Linux the kernel kills it when its parent process ends."""
-    if sys.platform != "linux":
-        return
-    parent = os.getppid()
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(1)
-
-
-if __name__ == "__main__":
-    main()

@@ -14,6 +14,8 @@ import prerl_spec
 from prerl_spec.compiler.hardware import detect_hardware
 from prerl_spec.compiler.past_runs.model_files import FILES, hash_model_files
 from prerl_spec.compiler.plan import Plan
+from prerl_spec.engine.batches.isolation import isolation_level
+from prerl_spec.engine.batches.worker_needs import environment_of, network_of
 from prerl_spec.engine.policy.frozen_base import refuse_another_base, refuse_another_commit
 from prerl_spec.engine.policy.teachers import refuse_other_teachers, teacher_sources
 from prerl_spec.engine.record.artefacts import read_manifest, replace_manifest
@@ -52,6 +54,7 @@ def environment(session: Session) -> dict[str, Any]:
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
         "cpu_count": os.cpu_count(),
         "threads": torch.get_num_threads(),
+        "isolation": str(isolation_level()),
         "world_size": session.ranks.size,
     }
 
@@ -132,9 +135,24 @@ def _what_runs(session: Session) -> dict[str, Any]:
         "data": {
             name: {"rows": len(s.rows), "fingerprint": s.data.fingerprint} for name, s in session.datasets.items()
         },
+        "verifiers": _declared_needs(session),
         "values": graph.plan.get("values", []),
         "plan": masked_json({key: value for key, value in graph.plan.items() if key != "values"}),
     }
+
+
+def _declared_needs(session: Session) -> dict[str, Any]:
+    """What the verifiers ask for beyond reading files and computing, each by its place in the spec; most ask for nothing."""
+    graph = session.graph
+    named = {"verifier": graph.verifier, **{f"phases.{phase.id}.verifier": phase.verifier for phase in graph.phases}}
+    verifiers: dict[str, Any] = {f"data.{name}.verifier": data.component.verifier for name, data in graph.data.items()}
+    verifiers |= {place: None if one is None else one.component for place, one in named.items()}
+    asked = {
+        place: {"environment_names": list(environment_of(verifier)), "uses_network": network_of(verifier)}
+        for place, verifier in verifiers.items()
+        if verifier is not None
+    }
+    return {place: needs for place, needs in asked.items() if any(needs.values())}
 
 
 def _seeds(session: Session) -> dict[str, int]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from prerl_spec.compiler.graph import Phase
 from prerl_spec.engine.batches.journal import Journal
+from prerl_spec.engine.batches.repetitions import repetition_warnings
 from prerl_spec.engine.record.artefacts import note_artefacts
 from prerl_spec.engine.record.events import EventLog
 from prerl_spec.engine.record.tracking import Trackers
@@ -48,6 +49,8 @@ class RunLoop:
     def run(self) -> None:
         """Runs to the end or to the next signal; an interrupt commits the last finished step first."""
         self._resume()
+        for repetition in repetition_warnings(self.graph, self.session.datasets):
+            self.events.write_once("warning", message=repetition)
         try:
             if self.position.global_step == 0:
                 self.evaluations.score_at("base", self.position)

@@ -11,8 +11,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from prerl_spec.errors import EnvironmentUnmet, UsageError
+from prerl_spec.errors import EnvironmentUnmet, PrerlError, UsageError
 from prerl_spec.evaluation.harness.rows import require_readable
+from prerl_spec.evaluation.harness.strange_code import without_strange_code
 from prerl_spec.storage.disk import write_whole
 
 OWN_FOLDER = Path(__file__).parent / "tasks"
@@ -70,6 +71,11 @@ def included_tasks(include: Sequence[Path]) -> dict[str, Path]:
     return found
 
 
+def included_configs(include: Sequence[Path]) -> dict[str, dict[str, Any]]:
+    """The configurations of the tasks of the user's folders as their YAML files write them, by name."""
+    return {name: dict(entry.cfg) for name, entry in _index(include).items() if entry.cfg}
+
+
 def stock_files() -> dict[str, tuple[str, Path]]:
     """Name -> ("task" or "group", file) of every named task and group of the installed lm-eval."""
     spec = find_spec("lm_eval.tasks")
@@ -110,7 +116,10 @@ def _build(name: str, asked: str, folders: Sequence[Path], *, whole_index: bool)
 
     try:
         manager = TaskManager(include_path=[str(f) for f in folders] or None, include_defaults=whole_index)
-        return dict(manager.load([asked])["tasks"])
+        with without_strange_code():
+            return dict(manager.load([asked])["tasks"])
+    except PrerlError as error:
+        raise type(error)(f"task `{name}`: {error.message}", hint=error.hint) from error
     # A task's YAML may run any code and fetch anything: any exception must reach the user with its cause.
     except Exception as error:
         raise EnvironmentUnmet(

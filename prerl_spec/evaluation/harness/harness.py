@@ -21,6 +21,7 @@ from prerl_spec.evaluation.harness import catalogue
 from prerl_spec.evaluation.harness.policy_lm import PolicyLM
 from prerl_spec.evaluation.harness.rows import file_rows, hub_rows, question_and_answer
 from prerl_spec.evaluation.harness.stock_scores import repeated_scores, reported_scores
+from prerl_spec.evaluation.harness.strange_code import without_strange_code
 from prerl_spec.evaluation.harness.verified_task import VerifiedTask
 from prerl_spec.evaluation.scores.cache import ScoreCache
 from prerl_spec.evaluation.scores.samples import task_samples, write_samples
@@ -60,7 +61,8 @@ def score_battery(site: EvaluationSite, battery: Battery) -> list[Score]:
     lm = PolicyLM(site, battery.rendering, battery.draw.decoding, battery.draw.seed)
     cache = ScoreCache(site.folder / "cache")
     scores: list[Score] = []
-    with same_randomness_after(), contextlib.redirect_stderr(io.StringIO()):  # lm-eval's progress bars
+    # lm-eval's progress bars go nowhere.
+    with same_randomness_after(), contextlib.redirect_stderr(io.StringIO()), without_strange_code():
         tasks = open_tasks(lm, battery)
         conditions = {name: _conditions(lm, battery, task) for name, task in tasks.items()}
         known = {name: cache.find(site, conditions[name]) for name in tasks}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 from prerl_spec.registry.kinds.declared import Declared
 from prerl_spec.registry.kinds.judging import Verifier
@@ -39,6 +39,16 @@ class DataSet(Protocol):
 
     def __len__(self) -> int: ...
     def row(self, index: int) -> Row: ...
+
+
+@runtime_checkable
+class ReadFromSource(Protocol):
+    """A data set read from a source of somebody's own, whose rows may be at fault: a file, the hub."""
+
+    @property
+    def unreadable(self) -> tuple[str, ...]:
+        """Place and reason of each unreadable row that was dropped: ("rows.jsonl:7: not JSON",)."""
+        ...
 
 
 class Data(Declared, Protocol):

@@ -83,6 +83,28 @@ class Evaluator(Declared, Protocol):
     def score(self, site: EvaluationSite) -> list[Score]: ...
 
 
+@dataclass(frozen=True)
+class TaskQuestions:
+    """The questions of a benchmark, as far as they can be read without the hub:
+    `TaskQuestions("aime24", (("aime.jsonl:1", "Find …"),))`; several texts of one row share its place.
+
+    `unknown` is why there are none.
+    """
+
+    task: str
+    texts: tuple[tuple[str, str], ...] = ()
+    unknown: str | None = None
+
+
+@runtime_checkable
+class ShowsQuestions(Protocol):
+    """An evaluator with questions besides those of `data_sets()`, which training texts can be compared with."""
+
+    def questions(self) -> Iterator[TaskQuestions]:
+        """The questions of each task, without asking the hub. Raises UsageError for an unknown task."""
+        ...
+
+
 @runtime_checkable
 class Fetching(Protocol):
     """An evaluator that downloads the files it scores with."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+import re
+from typing import Any, Protocol, runtime_checkable
 
 from prerl_spec.registry.kinds.declared import Declared
 from prerl_spec.types import Attempt, Group, Verdict
@@ -11,7 +12,9 @@ from prerl_spec.types import Attempt, Group, Verdict
 class Verifier(Declared, Protocol):
     """Judges responses in a worker process of the engine's pool, to which its settings are sent as JSON, never as a pickle.
 
-    `plugin check` tests it with `right_example` and `wrong_example`, pairs (response, gold answer).
+    `plugin check` tests it with `right_example` and `wrong_example`, pairs (response, gold answer). The worker is isolated
+    (docs/processes.md); what the verifier needs of the world it declares, on the class or as properties:
+    `environment_names`, a tuple of the variables that it reads, and `uses_network`, a bool.
     """
 
     @property
@@ -37,6 +40,37 @@ class WarmedUp(Protocol):
     def warm_up(self) -> None:
         """Runs imports and first calls, once in each worker process, before its first deadline."""
         ...
+
+
+@runtime_checkable
+class WritesAnswers(Protocol):
+    """A verifier whose answers have a written form: `check-data` then judges every gold answer against itself."""
+
+    def response_with(self, answer: str) -> str:
+        """A whole response that gives this answer, such as `\\boxed{7}` for 7."""
+        ...
+
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_SECRETS = frozenset({"TOKEN", "TOKENS", "KEY", "PASSWORD", "PASSWD", "SECRET", "CREDENTIAL", "CREDENTIALS"})
+
+
+def declared_environment(verifier: Any) -> tuple[str, ...]:
+    """The environment variables that a verifier declares. Raises AssertionError for what is no name, and for one that
+    names a secret: a `Secret` setting is masked wherever it may turn up, a variable is not."""
+    names = getattr(verifier, "environment_names", ())
+    is_tuple = isinstance(names, tuple) and all(isinstance(n, str) and _NAME.fullmatch(n) for n in names)
+    assert is_tuple, f"environment_names is {names!r}, not a tuple of names"
+    secret = [name for name in names if _SECRETS.intersection(name.upper().split("_"))]
+    assert not secret, f"environment_names has {secret[0]}: take a secret as a setting, Annotated[str, Secret()]"
+    return names
+
+
+def declares_network(verifier: Any) -> bool:
+    """Whether a verifier declares that it uses the network. Raises AssertionError for what is not a bool."""
+    uses = getattr(verifier, "uses_network", False)
+    assert isinstance(uses, bool), f"uses_network is {uses!r}, not a bool"
+    return uses
 
 
 class Reward(Declared, Protocol):

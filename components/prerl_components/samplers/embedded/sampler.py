@@ -18,7 +18,7 @@ from prerl_components.samplers.embedded.batches import (
 )
 from prerl_components.samplers.embedded.kv_loop import Batch, BatchLoop
 from prerl_components.samplers.embedded.kv_rows import KvRows
-from prerl_components.samplers.embedded.parity import HALF_TOLERANCE, NUM_NEW, TOLERANCE, check_parity, rows_agree
+from prerl_components.samplers.embedded.parity import NUM_NEW, check_parity, rows_agree
 from prerl_components.samplers.embedded.stop_texts import StopTexts
 from prerl_components.samplers.shared.context_limit import check_context_fits
 from prerl_spec.sdk import Decoding, Generation, OpenSampler, Request, SamplerSite
@@ -49,7 +49,7 @@ class EmbeddedSampler:
                 self._device,
                 vocabulary=vocabulary,
                 max_length=self._max_length,
-                tolerance=TOLERANCE if in_float32 else HALF_TOLERANCE,
+                in_float32=in_float32,
             )
         self._budget = Budget.of(self._device, bytes_per_token=size, vocabulary=vocabulary, hidden=hidden)
         self._plan = self._invariant_plan(vocabulary) if site.invariant else plan_batches

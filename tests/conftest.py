@@ -1,0 +1,38 @@
+"""No test, and no process that a test starts, loads a pickle from a file, a download or a verifier (promise G9)."""
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+AUDIT = Path(__file__).parent / "audit"
+_FOUND = "PRERL_SPEC_TEST_PICKLES"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Watches this process and, through their environment, all that it starts: also the workers of pytest-xdist."""
+    if _FOUND in os.environ:
+        return
+    handle, os.environ[_FOUND] = tempfile.mkstemp(prefix="prerl-pickles-")
+    os.close(handle)
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(AUDIT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    sys.path.insert(0, str(AUDIT))
+    try:
+        sys.modules.pop("sitecustomize", None)
+        __import__("sitecustomize")
+    finally:
+        sys.path.remove(str(AUDIT))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fails a run of pytest in which a pickle was loaded."""
+    found = Path(os.environ[_FOUND])
+    if hasattr(session.config, "workerinput"):
+        return
+    pickles = found.read_text(encoding="utf-8")
+    found.unlink()
+    if pickles:
+        print(f"\npickles were loaded, which promise G9 rules out:\n{pickles}", file=sys.stderr)
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
