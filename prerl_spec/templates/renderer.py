@@ -21,7 +21,7 @@ WALL_SECONDS = 60.0
 MEMORY_BYTES = 1 << 30
 """Address space of the process; Python with Jinja takes about 30 MB of it."""
 BATCH = 128
-CACHED_CHARACTERS = 1 << 25
+CACHED_CHARACTERS = 1 << 24
 """Of all renderings in the cache together."""
 
 Kind = Literal["chat", "row"]

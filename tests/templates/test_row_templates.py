@@ -11,7 +11,7 @@ from prerl_spec.templates.row_templates import fill_all, template_fault
 
 
 @pytest.mark.parametrize(
-    "template", ["{{ 'x' * 10 ** 11 }}", "{{ '%999999999d' % 5 }}", "{{ 9 ** 9 ** 9 ** 9 }}", "{{ 1 / 0 }}"]
+    "template", ["{{ 'x' * 10 ** 11 }}", "{{ '%99999999d' % 5 }}", "{{ 9 ** 9 ** 9 ** 9 }}", "{{ 1 / 0 }}"]
 )
 def test_a_constant_expression_is_not_computed_to_see_whether_it_parses(template: str) -> None:
     began = time.monotonic()
