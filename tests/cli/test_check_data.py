@@ -187,6 +187,7 @@ def test_a_data_set_that_is_not_in_use_and_a_file_that_is_not_there(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     spec = written(tmp_path, CLEAN)
+    assert main(["check-data", str(tmp_path / "plan.json")]) == 2
     assert main(["check-data", spec, "--data", "words"]) == 2
     assert "in use: train, heldout" in capsys.readouterr().err
     (tmp_path / "train.jsonl").unlink()

@@ -182,6 +182,7 @@ NEED_THE_EXTRA = (
     ["run", "spec.toml", "--profile"],
     ["plan", "--here", "spec.toml"],
     ["fetch", "scored.toml"],
+    ["check-data", "spec.toml"],
     ["serve", "spec.toml"],
     ["eval", "nobody/nothing", "--tasks", "math500"],
     ["try", "mine.py"],

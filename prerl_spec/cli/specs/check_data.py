@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from prerl_spec.cli.shared.option_values import file_path
 from prerl_spec.cli.shared.overrides import add_overrides, overrides
+from prerl_spec.language.document import join_path
 
 if TYPE_CHECKING:
     from prerl_spec.compiler.resolve.resolved import Resolved
-    from prerl_spec.registry.kinds.judging import Verifier
 
 UNUSABLE = 3
 """Exit code if a finding stops `run`, or with --strict if there is any: data is part of the environment."""
@@ -45,6 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
     from prerl_spec.compiler.compile import check_spec, compile_spec
     from prerl_spec.compiler.estimates.prerequisites import require_train
     from prerl_spec.compiler.rules.row_verifier import data_in_use
+    from prerl_spec.errors import UsageError
     from prerl_spec.report.terminal.data_findings import findings_json, findings_text
 
     require_train("`prerl-spec check-data`")
@@ -52,6 +53,8 @@ def run(arguments: argparse.Namespace) -> int:
     from prerl_spec.engine.data_check.check import DataCheck
     from prerl_spec.evaluation.harness.questions import cache_alone
 
+    if arguments.spec.suffix == ".json":
+        raise UsageError("check-data reads a spec, not a plan", hint="name the spec that was planned")
     options = overrides(arguments)
     resolved, warnings = check_spec(arguments.spec, **options)
     print_text(warnings, resolved.sources)
@@ -59,7 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
     lock = read_lock(lock_file(arguments.spec))
     sets = [*options["sets"], *(() if lock is None else pins(resolved, lock))]
     # Opened with their unreadable rows dropped, the rest of the rows can be checked too.
-    sets += [f'data.{name}.on_bad_row="drop"' for name, written in handling.items() if written != "drop"]
+    sets += [f'{join_path("data", name)}.on_bad_row="drop"' for name, written in handling.items() if written != "drop"]
     with ExitStack() as stack:
         stack.enter_context(cache_alone())
         graph = compile_spec(arguments.spec, **{**options, "sets": tuple(sets)}).graph
@@ -67,7 +70,7 @@ def run(arguments: argparse.Namespace) -> int:
         ticker = stack.enter_context(Ticker())
         pools = VerifierPools(stack, partial(ticker.tick, "verify"))
         drops = {name for name, written in handling.items() if written == "drop"}
-        checks = DataCheck(graph, pools.judge, _check_golds, ticker.tick, drops=drops, only=arguments.data)
+        checks = DataCheck(graph, pools.judge, pools.check_golds, ticker.tick, drops=drops, only=arguments.data)
         report = checks.report()
     if arguments.json:
         print_results(json.dumps(findings_json(report, str(arguments.spec)), indent=2))
@@ -77,13 +80,8 @@ def run(arguments: argparse.Namespace) -> int:
     return UNUSABLE if report.stops_run or (arguments.strict and found) else 0
 
 
-def _check_golds(verifier: "Verifier", golds: Sequence[str]) -> list[str | None]:
-    return [verifier.check_gold(gold) for gold in golds]
-
-
 def _bad_row_settings(resolved: "Resolved") -> dict[str, str]:
     """What each data set with the setting `on_bad_row` does with an unreadable row, by name."""
-    from prerl_spec.language.document import join_path
     from prerl_spec.registry.settings import settings_of
 
     components = {name: resolved.built[join_path("data", name)].component for name in resolved.spec.data}

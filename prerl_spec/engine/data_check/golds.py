@@ -1,19 +1,15 @@
 """Gold answers judged against themselves and against each other, by the data set's verifier in its worker processes."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-from prerl_spec.engine.batches.verifier_pool import Judge
+from prerl_spec.engine.batches.verifier_pool import GoldCheck, Judge
 from prerl_spec.engine.data_check.report import Finding, Kind
 from prerl_spec.registry.kinds.judging import Verifier, WritesAnswers
 from prerl_spec.types import Outcome, Row, Verdict
 
 MAX_QUOTED = 80
 """Characters of a gold answer that a message quotes."""
-
-
-GoldCheck = Callable[[Verifier, Sequence[str]], list[str | None]]
-"""Maps a verifier and gold answers to the reason why each cannot be used, None where it can, in order."""
 
 
 def failing_golds(
@@ -33,7 +29,7 @@ def failing_golds(
         judge(verifier, [(_response(verifier, gold), gold, False) for gold in golds]) if _writes(verifier) else []
     )
     failed = {g: _words(v) for g, v in zip(golds, verdicts, strict=bool(verdicts)) if v.outcome != Outcome.RIGHT}
-    refusals = dict(zip(golds, check_golds(verifier, golds), strict=True))
+    refusals = dict(zip(golds, check_golds(verifier, golds, None), strict=True))
     found: list[Finding] = []
     for gold in golds:
         why = refusals[gold] or failed.get(gold)
