@@ -29,7 +29,8 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
     ),
     "prerl_spec.cli": (("shared",), ("authors", "environment", "results", "runs", "specs"), ("main",)),
     "prerl_spec.compiler": (
-        ("content_hash", "graph", "hardware", "objective_needs", "resolve"),
+        ("content_hash",),
+        ("graph", "hardware", "objective_needs", "resolve"),
         ("plan", "rules"),
         ("build_graph", "estimates", "past_runs"),
         ("planning",),
