@@ -14,6 +14,7 @@ from prerl_spec import __version__
 
 # error_output and situations here, not where an error is printed: nothing can be imported once memory has run out.
 from prerl_spec.errors import AuthorFault, PeerLost, PrerlError, SpecInvalid
+from prerl_spec.known_secrets import without_secrets
 from prerl_spec.language.secrets import without_tokens
 from prerl_spec.process.error_output import error_stream, lead_nowhere, print_error
 from prerl_spec.process.stop_signals import RESUME, Stopped, arrived, ended_by_signals
@@ -189,7 +190,7 @@ def _print_error(message: str, hint: str | None, code: str | None = None, *, con
 def _print_traceback(error: BaseException) -> None:
     import traceback
 
-    print("".join(traceback.format_exception(error)), file=sys.stderr, end="")
+    print(without_secrets("".join(traceback.format_exception(error))), file=sys.stderr, end="")
 
 
 def _interrupted(words: str = "interrupted") -> int:
@@ -216,7 +217,7 @@ def _internal_error(error: BaseException, with_traceback: bool) -> int:
                 encoding="utf-8",
                 errors="backslashreplace",
             ) as file:
-                file.write("".join(traceback.format_exception(error)))
+                file.write(without_secrets("".join(traceback.format_exception(error))))
             where = f"the traceback was written to {file.name}; please report it together with the spec"
         except OSError:  # no folder for temporary files: the traceback must not be lost with it
             _print_traceback(error)

@@ -11,6 +11,7 @@ from prerl_spec.compiler.content_hash import ABSENT, fingerprint, paths_in
 from prerl_spec.compiler.graph import Checkpointing, Distributed, Graph, Named, Phase, RunSettings
 from prerl_spec.compiler.plan import ComponentPlan, PhasePlan, Plan
 from prerl_spec.errors import Drift, EnvironmentUnmet
+from prerl_spec.known_secrets import know_secret
 from prerl_spec.registry.component import Component
 from prerl_spec.registry.entry_points import Entry, PluginFault, Registry, installed, load
 from prerl_spec.registry.kind_protocols import require_members
@@ -25,6 +26,9 @@ def build_graph(plan: Plan, spec_text: str) -> Graph:
     behaviour version.
     """
     registry = registry_of(plan)
+    for prerequisite in plan.prerequisites:
+        if prerequisite.what == "secret" and prerequisite.name.isidentifier():
+            know_secret(prerequisite.name)
 
     def named(component: ComponentPlan) -> Named[Any]:
         """Typed by its kind's Protocol."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NoReturn, TextIO
 
 from prerl_spec.errors import PrerlError
+from prerl_spec.known_secrets import without_secrets
 from prerl_spec.process.rank_environment import ERRORS, rank
 
 SECONDS_TO_WRITE = 2.0
@@ -32,10 +33,9 @@ def error_file(folder: Path, of_rank: int, *, consequence: bool) -> Path:
 
 def print_error(message: str, hint: str | None, code: str | None = None, *, consequence: bool = False) -> None:
     """Writes `error: MESSAGE` and its hint, in the form of a diagnostic."""
+    text = f"error[{code}]: {message}" if code else f"error: {message}"
     with error_stream(consequence=consequence) as stream:
-        print(f"error[{code}]: {message}" if code else f"error: {message}", file=stream)
-        if hint is not None:
-            print(f"  = help: {hint}", file=stream)
+        print(without_secrets(text if hint is None else f"{text}\n  = help: {hint}"), file=stream)
 
 
 def lead_nowhere(descriptor: int) -> None:

@@ -58,6 +58,9 @@ STOPPING = "prerl_spec/process/stop_signals.py"
 RUN_FOLDER = "prerl_spec/compiler/past_runs/run_folder.py"
 SETTINGS = "prerl_spec/registry/settings.py"
 SHELF = "prerl_spec/registry/entry_points.py"
+YAML_CODE = ("tests/evaluation/test_yaml_code.py",)
+SECRET_LITERALS = "prerl_spec/compiler/resolve/secret_literals.py"
+PARITY = "components/prerl_components/samplers/embedded/parity.py"
 COMPLETE = ("tests/registry/test_complete_components.py",)
 TYPES = "prerl_spec/types.py"
 PASSK = "prerl_spec/statistics/pass_at_k.py"
@@ -2631,5 +2634,125 @@ MUTANTS = (
         "if level is not Isolation.PROCESS",
         "a level is claimed that the machine refuses",
         ("tests/engine/test_isolation.py::test_the_level_is_the_strongest_that_can_be_tried",),
+    ),
+    Mutant(
+        "tr01",
+        "prerl_spec/evaluation/harness/yaml_code.py",
+        "        if node.tag == FUNCTION:\n",
+        "        if node.tag == FUNCTION and not node.value:\n",
+        "an include folder's !function runs without leave",
+        YAML_CODE,
+    ),
+    Mutant(
+        "tr02",
+        "prerl_spec/evaluation/harness/yaml_code.py",
+        "        pending += [one for one in _included(tree, file) if one.is_file()]\n",
+        "",
+        "code in a file that an include folder's YAML includes runs without leave",
+        YAML_CODE,
+    ),
+    Mutant(
+        "tr03",
+        "prerl_spec/compiler/resolve/resolve.py",
+        "        *code_faults,\n",
+        "",
+        "code of an include folder is found, and allowed",
+        YAML_CODE,
+    ),
+    Mutant(
+        "tr04",
+        "prerl_spec/evaluation/harness/strange_code.py",
+        "utils.env, task.get_metric = _sandboxed(plain), own_metric",
+        "utils.env, task.get_metric = plain, own_metric",
+        "a task's template reaches the interpreter",
+        YAML_CODE,
+    ),
+    Mutant(
+        "tr05",
+        "prerl_spec/evaluation/harness/strange_code.py",
+        "if hf_evaluate_metric or name not in registry.metric_registry:",
+        "if hf_evaluate_metric:",
+        "a metric's script is downloaded and run",
+        YAML_CODE,
+    ),
+    Mutant(
+        "tr06",
+        DIGEST,
+        '        **({"code": code} if code else {}),\n',
+        "",
+        "a run goes on with other code of its tasks",
+        YAML_CODE,
+    ),
+    Mutant(
+        "tr07",
+        "prerl_spec/autoload.py",
+        "        environment.setdefault(name, value)\n",
+        "        environment.get(name, value)\n",
+        "whatever registers with torch is imported",
+        ("tests/test_autoload.py",),
+    ),
+    Mutant(
+        "tr08",
+        "prerl_spec/unasked_entry_points.py",
+        "    return entry.group in _LOADED_UNASKED and",
+        "    return not entry.group and",
+        "whatever registers with networkx is imported",
+        ("tests/test_autoload.py",),
+    ),
+    Mutant(
+        "tr09",
+        SECRET_LITERALS,
+        "                _mask_span(lines, span)\n",
+        "                pass\n",
+        "a short literal secret stands in spec.toml",
+        ("tests/cli/test_secret_literals.py",),
+    ),
+    Mutant(
+        "tr10",
+        SECRET_LITERALS,
+        '                text = text.replace(value, "*" * len(value))\n',
+        "                pass\n",
+        "a literal secret stands in comments and messages",
+        ("tests/cli/test_secret_literals.py",),
+    ),
+    Mutant(
+        "tr11",
+        "prerl_spec/compiler/planning/planner.py",
+        '        yield path, Prerequisite("secret", path,',
+        '        yield path, Prerequisite("setting", path,',
+        "a run with a literal secret is refused for another reason",
+        ("tests/cli/test_secret_literals.py",),
+    ),
+    Mutant(
+        "tr12",
+        PARITY,
+        "TIMES_NOISE = 1.5\n",
+        "TIMES_NOISE = 40.0\n",
+        "in sixteen bits rows that see padding are sampled from",
+        ("tests/components/test_samplers_parity.py",),
+    ),
+    Mutant(
+        "tr13",
+        PARITY,
+        "(1 + torch.finfo(output.dtype).eps * unit)",
+        "(1 + torch.finfo(output.dtype).eps * unit / 20)",
+        "a sound model in sixteen bits is refused",
+        ("tests/components/test_samplers_parity.py",),
+    ),
+    Mutant(
+        "tr14",
+        PARITY,
+        "        if not math.isfinite(gap) or gap > tolerance:\n",
+        "        if gap > tolerance:\n",
+        "a model that gives no numbers is sampled from",
+        ("tests/components/test_samplers_parity.py",),
+    ),
+    Mutant(
+        "tr15",
+        PARITY,
+        "    weigh = _largest if in_float32 else _expected\n",
+        "    weigh = _largest\n",
+        "a rare token's rounding refuses a sound model",
+        ("tests/components/test_samplers_parity.py",),
     ),
 )

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from prerl_spec.errors import Diagnostic, Span, SpecInvalid
+from prerl_spec.known_secrets import without_secrets
 from prerl_spec.language.secrets import masked, masked_line, without_tokens
 
 MOST_SHOWN = 50
@@ -58,7 +59,7 @@ def as_github(diagnostics: Sequence[Diagnostic]) -> str:
 
 def print_results(text: str) -> None:
     """Prints results to stdout, access tokens and passwords of URLs masked; characters that its encoding lacks are escaped."""
-    text = without_tokens(text)
+    text = without_secrets(without_tokens(text))
     _write(sys.stdout, text if text.endswith("\n") or not text else text + "\n")
 
 
