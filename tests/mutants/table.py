@@ -2606,7 +2606,7 @@ MUTANTS = (
     Mutant(
         "is07",
         SESSION,
-        "os.register_at_fork(after_in_child=connection.close)",
+        "os.register_at_fork(after_in_child=lambda: None if is_copying() else connection.close())",
         "os.register_at_fork(after_in_child=str)",
         "a verifier's child answers in its place",
         ("tests/engine/test_isolation.py::test_a_child_of_the_verifier_has_no_way_to_answer",),
