@@ -167,7 +167,14 @@ class Nasty(Component):
         began = time.process_time()
         while time.process_time() - began < 0.5:
             pass
-        return Verdict(Outcome.RIGHT, 1.0)
+        return Verdict(Outcome.RIGHT, 1.0, answer=str(os.getpid()))
+
+    def _hang_with_child(self, gold: str) -> Verdict:
+        """`gold` is a file for the process ids of the children that are left behind."""
+        child = subprocess.Popen(["sleep", "60"])
+        with open(gold, "a") as file:
+            file.write(f"{child.pid}\n")
+        return self._hang(gold)
 
     def _hang_once(self, gold: str) -> Verdict:
         """Too slow at the first try, in time at the second: `gold` is a file that remembers."""

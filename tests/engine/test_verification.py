@@ -1,5 +1,6 @@
 """A verifier cannot hang, crash, poison or fool a run: real processes, real misdeeds."""
 
+import json
 import os
 import subprocess
 import sys
@@ -8,9 +9,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from prerl_components.data.jsonl import Jsonl
 
+from prerl_spec.engine.batches.datasets import check_prompts
 from prerl_spec.engine.batches.verifier_pool import VerifierPool, read_verdict
 from prerl_spec.errors import EnvironmentUnmet
+from prerl_spec.testing.tiny import byte_tokenizer
+from prerl_spec.text import Codec
 from prerl_spec.types import Outcome, Verdict
 from tests.engine.nasty_verifiers import Down, Exemplary, Nasty, Stillborn, Threaded
 
@@ -280,8 +285,16 @@ def test_a_verifier_that_is_down_is_not_waited_for_again_and_again() -> None:
 
 
 def test_work_that_takes_longer_than_a_first_try_is_judged_at_the_second(pool: VerifierPool) -> None:
-    verdicts = pool.verify([(t, "4", False) for t in ("4", "slow", "slow", "5")])
+    verdicts = pool.verify([(t, "4", False) for t in ("pid", "slow", "slow", "5")])
     assert outcomes(verdicts) == [Outcome.RIGHT, Outcome.RIGHT, Outcome.RIGHT, Outcome.WRONG]
+    assert len({v.answer for v in verdicts[:3]}) == 3, "each second try is in a fresh process"
+
+
+def test_what_a_hanging_verdict_has_started_ends_with_it(pool: VerifierPool, tmp_path: Path) -> None:
+    pool.verify([("hang_with_child", str(tmp_path / "children"), False)])
+    children = [int(line) for line in (tmp_path / "children").read_text().split()]
+    assert len(children) == 2
+    assert all(map(ends_soon, children))
 
 
 def test_a_worker_that_cannot_be_copied_is_started_anew() -> None:
@@ -319,3 +332,14 @@ def test_golds_are_checked_in_workers_once_each(pool: VerifierPool) -> None:
     assert late == late_again == "the check of its gold answer took more than 1 s"
     assert seen == [(n, 6) for n in range(1, 7)], "equal golds are checked once"
     assert outcomes(pool.verify([("4", "4", False)])) == [Outcome.RIGHT]
+
+
+def test_a_gold_answer_that_hangs_or_fails_is_named_with_its_row(pool: VerifierPool, tmp_path: Path) -> None:
+    file = tmp_path / "rows.jsonl"
+    file.write_text("\n".join(json.dumps({"question": "2+2?", "answer": gold}) for gold in ("4", "hang", "raise")))
+    data = Jsonl(path=str(file)).open("train")
+    codec = Codec.of_tokenizer(byte_tokenizer())
+    with pytest.raises(EnvironmentUnmet) as caught:
+        check_prompts("train", data, codec, longest=64, check_golds=pool.check_golds, tick=lambda done, total: None)
+    assert "rows.jsonl:2: the check of its gold answer took more than 1 s" in caught.value.message
+    assert "rows.jsonl:3: the check of its gold answer failed: ValueError: no idea" in caught.value.message
