@@ -188,6 +188,7 @@ class Nasty(Component):
 class Exemplary(Nasty):
     """Has an example, and says what an answer's timeout trains."""
 
+    seconds_allowed: float = 0.3
     right_example: ClassVar[tuple[str, str]] = ("4", "4")
     on_timeout: Literal["mask", "unparsable"] = "mask"
 
@@ -195,6 +196,7 @@ class Exemplary(Nasty):
 class Down(Nasty):
     """Judges nothing in time, not even its own example."""
 
+    seconds_allowed: float = 0.3
     right_example: ClassVar[tuple[str, str]] = ("4", "4")
 
     def judge(self, response: str, gold: str) -> Verdict:
@@ -205,6 +207,7 @@ class Down(Nasty):
 class Threaded(Nasty):
     """Cannot be copied: a thread would be missing."""
 
+    seconds_allowed: float = 0.3
     right_example: ClassVar[tuple[str, str]] = ("4", "4")
 
     def warm_up(self) -> None:
