@@ -274,11 +274,10 @@ def test_a_timeout_is_the_verifiers_doing_if_no_example_says_otherwise(verifier:
 
 
 def test_a_verifier_that_is_down_is_not_waited_for_again_and_again() -> None:
-    began = time.monotonic()
     with pool_of(Down()) as opened:
-        verdicts = opened.verify([(str(i), "4", False) for i in range(40)])
+        verdicts = opened.verify([(str(i), "4", False) for i in range(20)])
     assert {(v.outcome, v.by_answer) for v in verdicts} == {(Outcome.TIMEOUT, False)}
-    assert time.monotonic() - began < 20, "forty second tries and examples alone would take 24 s"
+    assert sum("at the second try" in v.detail for v in verdicts) < 8, "the others were given up"
 
 
 def test_work_that_takes_longer_than_a_first_try_is_judged_at_the_second(pool: VerifierPool) -> None:
