@@ -32,7 +32,7 @@ GoldCheck = Callable[[Verifier, Sequence[str], Progress | None], list[str | None
 
 SHORT_TRY = 1 / 40
 """Share of the deadline that a first try has, or TIMES_THE_MEAN times the mean of what the pool's replies have taken."""
-TIMES_THE_MEAN = 10
+TIMES_THE_MEAN = 5
 FULL_TIMEOUTS = 2
 """So many answers of a batch may use up the whole deadline at their second try; later ones have LATER_SHARE of it, and no less
 than a first try."""
