@@ -172,7 +172,14 @@ class Nasty(Component):
         began = time.process_time()
         while time.process_time() - began < 0.5:
             pass
-        return Verdict(Outcome.RIGHT, 1.0)
+        return Verdict(Outcome.RIGHT, 1.0, answer=str(os.getpid()))
+
+    def _hang_with_child(self, gold: str) -> Verdict:
+        """`gold` is a file for the process ids of the children that are left behind."""
+        child = subprocess.Popen(["sleep", "60"])
+        with open(gold, "a") as file:
+            file.write(f"{child.pid}\n")
+        return self._hang(gold)
 
     def _hang_once(self, gold: str) -> Verdict:
         """Too slow at the first try, in time at the second: a file of the worker's own folder remembers."""
@@ -186,6 +193,7 @@ class Nasty(Component):
 class Exemplary(Nasty):
     """Has an example, and says what an answer's timeout trains."""
 
+    seconds_allowed: float = 0.3
     right_example: ClassVar[tuple[str, str]] = ("4", "4")
     on_timeout: Literal["mask", "unparsable"] = "mask"
 
@@ -193,6 +201,7 @@ class Exemplary(Nasty):
 class Down(Nasty):
     """Judges nothing in time, not even its own example."""
 
+    seconds_allowed: float = 0.3
     right_example: ClassVar[tuple[str, str]] = ("4", "4")
 
     def judge(self, response: str, gold: str) -> Verdict:
@@ -203,6 +212,7 @@ class Down(Nasty):
 class Threaded(Nasty):
     """Cannot be copied: a thread would be missing."""
 
+    seconds_allowed: float = 0.3
     right_example: ClassVar[tuple[str, str]] = ("4", "4")
 
     def warm_up(self) -> None:

@@ -10,8 +10,10 @@ from prerl_components.data.jsonl import Jsonl
 from prerl_components.verifiers.math_verify import MathVerify
 
 from prerl_spec.engine.batches.datasets import check_documents, check_prompts
+from prerl_spec.engine.batches.verifier_pool import VerifierPool
 from prerl_spec.errors import EnvironmentUnmet
 from prerl_spec.testing.tiny import tiny_loaded
+from tests.engine.nasty_verifiers import Nasty
 
 ROWS = [
     {"question": "2+2?", "answer": "4"},
@@ -21,16 +23,16 @@ ROWS = [
 ]
 
 
-def kept(folder: Path, rows: list[dict[str, str]] = ROWS, **settings: Any) -> list[int]:
+def refusals(golds: Sequence[str], tick: Any) -> list[str | None]:
+    return [MathVerify().check_gold(gold) for gold in golds]
+
+
+def kept(folder: Path, rows: list[dict[str, str]] = ROWS, check: Any = refusals, **settings: Any) -> list[int]:
     file = folder / "rows.jsonl"
     file.write_text("\n".join(map(json.dumps, rows)))
     data = Jsonl(path=str(file), **settings).open("train")
     codec = tiny_loaded().codec
-    return check_prompts("train", data, codec, longest=64, check_golds=refusals, tick=lambda done, total: None)
-
-
-def refusals(golds: Sequence[str], tick: Any) -> list[str | None]:
-    return [MathVerify().check_gold(gold) for gold in golds]
+    return check_prompts("train", data, codec, longest=64, check_golds=check, tick=lambda done, total: None)
 
 
 def test_a_question_that_does_not_fit_is_named_with_its_length(tmp_path: Path) -> None:
@@ -73,3 +75,13 @@ def test_documents_longer_than_the_model_are_left_out_where_the_data_set_says_so
 def test_a_data_set_without_documents_cannot_be_pretrained_on(tmp_path: Path) -> None:
     with pytest.raises(EnvironmentUnmet, match=r"rows\.jsonl:1 has no document to train on"):
         documents(tmp_path, [{"question": "2+2?", "answer": "4"}], 16)
+
+
+def test_a_gold_answer_that_hangs_or_fails_is_named_with_its_row(tmp_path: Path) -> None:
+    rows = [{"question": "2+2?", "answer": gold} for gold in ("4", "hang", "raise")]
+    with VerifierPool(Nasty(), entry_value="tests.engine.nasty_verifiers:Nasty") as pool:
+        with pytest.raises(EnvironmentUnmet) as caught:
+            kept(tmp_path, rows, check=pool.check_golds)
+        assert kept(tmp_path, rows, check=pool.check_golds, on_bad_row="drop") == [0]
+    assert "rows.jsonl:2: the check of its gold answer took more than 1 s" in caught.value.message
+    assert "rows.jsonl:3: the check of its gold answer failed: ValueError: no idea" in caught.value.message

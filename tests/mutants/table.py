@@ -96,6 +96,7 @@ ROWS = ("tests/engine/test_packing.py",)
 TILES = ("tests/engine/test_logprobs.py",)
 KEPT = ("tests/engine/test_checkpoint.py",)
 NOTED = ("tests/engine/test_journal.py",)
+VERIFIED = ("tests/engine/test_verification.py",)
 STORED = ("tests/storage/test_disk.py",)
 FRAMED = ("tests/storage/test_frames.py",)
 CHECKED = ("tests/storage/test_checked_json.py",)
@@ -2754,5 +2755,85 @@ MUTANTS = (
         "    weigh = _largest\n",
         "a rare token's rounding refuses a sound model",
         ("tests/components/test_samplers_parity.py",),
+    ),
+    Mutant(
+        "vp01",
+        VERIFICATION,
+        "self._timeout(blamed[place], by_answer=judged_in_time)",
+        "self._timeout(blamed[place], by_answer=True)",
+        "a broken verifier's timeouts are blamed on the answers, and end no run",
+        VERIFIED,
+    ),
+    Mutant(
+        "vp02",
+        VERIFICATION,
+        "score = 0.0 if self._trains_timeouts else None",
+        "score = None",
+        'on_timeout = "unparsable" trains nothing',
+        VERIFIED,
+    ),
+    Mutant(
+        "vp03",
+        TYPES,
+        "(self.outcome is Outcome.TIMEOUT and not self.by_answer)",
+        "self.outcome is Outcome.TIMEOUT",
+        "three answers that hang end a run for good",
+        ROLLOUTS,
+    ),
+    Mutant(
+        "vp04",
+        TYPES,
+        "return None if fits[self.outcome] else",
+        "return None if fits else",
+        "right with the score 0 is trained on",
+        VERIFIED,
+    ),
+    Mutant(
+        "vp05",
+        ENTRIES,
+        "return [*fields, True] if verdict.by_answer else fields",
+        "return fields",
+        "a resumed run takes an answer's timeout for the verifier's",
+        NOTED,
+    ),
+    Mutant(
+        "vp06",
+        f"{OBJECTIVES}/point.py",
+        "verdict.trained_as_unparsable",
+        'verdict.outcome.value == "unparsable"',
+        'unparsable = "mask" trains an answer\'s timeout as wrong',
+        CREDIT,
+    ),
+    Mutant(
+        "vp07",
+        "prerl_spec/engine/batches/worker_set.py",
+        "if upcoming.fresh and not worker.is_fresh:",
+        "if upcoming.fresh and worker.is_over:",
+        "a second try is made in a process that has judged others",
+        VERIFIED,
+    ),
+    Mutant(
+        "vp08",
+        "prerl_spec/engine/batches/verify_copies.py",
+        "if not was_killed or _has_children():",
+        "if not was_killed:",
+        "what a hanging verdict has started goes on",
+        VERIFIED,
+    ),
+    Mutant(
+        "vp09",
+        VERIFICATION,
+        "deque(Try(i, requests[i], lambda: self._deadline, fresh=True) for i in sorted(late))",
+        "deque(Try(i, requests[i], self._pace[GOLD].short_try, fresh=True) for i in sorted(late))",
+        "a gold answer that takes a second is refused",
+        VERIFIED,
+    ),
+    Mutant(
+        "vp10",
+        "prerl_spec/evaluation/scores/verdicts.py",
+        "if verdict.is_fault]",
+        "if verdict.is_fault or verdict.by_answer]",
+        "answers that hang end an evaluation",
+        ("tests/evaluation/test_lm_eval.py",),
     ),
 )

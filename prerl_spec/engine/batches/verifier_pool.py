@@ -34,10 +34,11 @@ GoldCheck = Callable[[Verifier, Sequence[str], Progress | None], list[str | None
 
 SHORT_TRY = 1 / 40
 """Share of the deadline that a first try has, or TIMES_THE_MEAN times the mean of what the pool's replies have taken."""
-TIMES_THE_MEAN = 10
+TIMES_THE_MEAN = 5
 FULL_TIMEOUTS = 2
-"""So many answers of a batch may use up the whole deadline at their second try; later ones have LATER_SHARE of it."""
-LATER_SHARE = 1 / 10
+"""So many answers of a batch may use up the whole deadline at their second try; later ones have LATER_SHARE of it, and no less
+than a first try."""
+LATER_SHARE = 1 / 20
 MAX_PROCESSES = 4
 """Second tries use as many processes as there are cores, at most so many (a hundred megabytes each), or the spec's number."""
 OWN_FAULTS = 2
@@ -161,7 +162,9 @@ class VerifierPool:
         timeouts = own_faults = 0
 
         def seconds() -> float:
-            return self._deadline if timeouts < FULL_TIMEOUTS else self._deadline * LATER_SHARE
+            if timeouts < FULL_TIMEOUTS:
+                return self._deadline
+            return max(self._deadline * LATER_SHARE, self._pace[JUDGE].short_try())
 
         queue = Queue(deque(Try(i, request, seconds, fresh=True) for i, request in requests.items()))
         blamed: dict[int, Late] = {}

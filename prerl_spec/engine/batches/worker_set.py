@@ -117,6 +117,7 @@ class WorkerSet:
                     if number in tries and (result := self._result(worker)) is not None:
                         yield tries.pop(number), result, number
                 self._replace_ended(queue)
+            self._await_renewed()
         finally:
             for worker in self._workers:
                 if worker.place is not None:
@@ -164,6 +165,14 @@ class WorkerSet:
         self._workers = [w for w in self._workers if not w.is_over]
         while len(self._workers) < self._num_workers:
             self._workers.append(WorkerProcess(self._opening, self._needs))
+
+    def _await_renewed(self) -> None:
+        """A worker that ends instead of being renewed has left processes behind, which are killed when its end is seen."""
+        while renewing := [w for w in self._workers if w.has_served and not w.is_ready and not w.is_over]:
+            for worker in active(renewing):
+                worker.exchange()
+            for worker in renewing:
+                self._check_start(worker)
 
     def _replace_ended(self, queue: Queue) -> None:
         """A worker beyond `num_workers` is replaced if one of its kind has been ready."""

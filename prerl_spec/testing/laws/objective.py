@@ -237,7 +237,7 @@ def _check_constant_rewards(part: Objective) -> None:
 def _check_right_rises(part: Objective) -> None:
     """At ρ = 1 a step of gradient descent does not lower the log-probability of right responses relative to wrong ones of
     their group. Objectives whose credit does not change when right and wrong trade places have no such preference."""
-    results: list[list[Result]] = [[1.0, 0.0, 0.0], [1.0, 1.0, 1.0, 0.0], [0.0, 1.0]]
+    results: list[list[float]] = [[1.0, 0.0, 0.0], [1.0, 1.0, 1.0, 0.0], [0.0, 1.0]]
     lengths = (3, 1, 4, 2, 5, 2, 3, 6, 1)
     step = made_step(results, lengths=lengths)
     traded = made_step([[0.0, 1.0, 1.0], [0.0, 0.0, 0.0, 1.0], [1.0, 0.0]], lengths=lengths)
