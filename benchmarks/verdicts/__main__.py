@@ -55,7 +55,9 @@ def main() -> None:
         found = throughputs(golds, args.seed)
         stored["throughput"] = [asdict(row) for row in found]
         for row in found:
-            print(f"{row.answers}, {row.workers} workers: {row.count / row.seconds:.0f} answers/s ({row.count} in {row.seconds:.1f} s)")
+            print(
+                f"{row.answers}, {row.workers} workers: {row.count / row.seconds:.0f} answers/s ({row.count} in {row.seconds:.1f} s)"
+            )
     if args.slow_answers:
         slow = slow_answers()
         stored["slow answers"] = slow

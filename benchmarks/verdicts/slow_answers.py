@@ -5,6 +5,7 @@ what takes more than 2 s of processor time is a gap in the gate.
 """
 
 import random
+import re
 import time
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -17,8 +18,75 @@ GOLDS = ("5", r"\frac12", r"x^2+\sin y", "y=3x+1", "(2,5)", r"\begin{pmatrix}1&2
 SECONDS = 2.0
 SECONDS_TO_KILL = 15.0
 
-_FUNCTIONS = ("sin", "cos", "tan", "ln", "log", "exp", "arctan", "arcsin", "sinh", "sqrt", "Gamma")
-_LEAVES = ("x", "y", "n", "2", "3", "7", "12", "99", "999", "9999", r"\pi", "e", "i", "0.5", r"\sqrt{2}", r"\frac{1}{3}", "10^{12}")
+_FUNCTIONS = tuple("\\" + name for name in "sin cos tan ln log exp arctan arcsin sinh Gamma".split())
+_LEAVES = (
+    "x",
+    "y",
+    "n",
+    "2",
+    "3",
+    "7",
+    "12",
+    "99",
+    "999",
+    "9999",
+    r"\pi",
+    "e",
+    "i",
+    "0.5",
+    r"\sqrt{2}",
+    r"\frac{1}{3}",
+    "10^{12}",
+)
+_NUMBERS = ("2", "3", "5", "9", "12", "20", "50", "99", "200", "999", "4321")
+_CONSTRUCTS = (
+    "@P+@P",
+    "@P-@P",
+    "@P/@P/@P",
+    r"@P \cdot @P",
+    "(@P)(@P)",
+    r"\frac{@P}{@P}",
+    "(@P)^{@N}",
+    "(@P)^{@P}",
+    "@F(@P)",
+    "@F(@P+@P)",
+    r"\sqrt{@P+@P}",
+    r"\sqrt[3]{@P+@P}",
+    r"\sqrt[7]{@P}",
+    r"\log_{@N}(@P)",
+    r"\binom{@N}{@N}",
+    r"\binom{@P}{@N}",
+    r"\binom{@P}{@P}",
+    "(@P)!",
+    "@N!",
+    r"\sum_{k=1}^{@T}@P",
+    r"\sum_{k=1}^{@T}\frac{@P}{k}",
+    r"\prod_{k=1}^{@T}(@P+k)",
+    r"\int_0^{@P}@P dx",
+    r"\lim_{x\to 0}@P",
+    r"\lim_{x\to \infty}\frac{@P}{@P}",
+    r"\frac{d}{dx}(@P)",
+    r"\lfloor @P\rfloor",
+    "|@P|",
+    r"\gcd(@P,@P)",
+    r"\lcm(@P,@P)",
+    r"\max(@P,@P)",
+    r"\begin{pmatrix}@M\end{pmatrix}",
+    r"\begin{vmatrix}@M\end{vmatrix}",
+    r"\begin{pmatrix}@M\end{pmatrix}^{@N}",
+    r"\begin{pmatrix}@M\end{pmatrix}^{-1}",
+    r"\begin{pmatrix}@M\end{pmatrix}\begin{pmatrix}@M\end{pmatrix}",
+    "(@P,@P)",
+    r"\{@P,@P\}",
+    "[@P,@P]",
+    r"(@P,@P)\cup(5,7)",
+    "@P=@P",
+    "@P<@P",
+    r"@P \ge @P",
+    r"@P \mod @N",
+    r"@P \pm @P",
+)
+"""@P an expression, @N a number, @F a function, @T an end of a sum, @M the rows of a square matrix."""
 
 
 @dataclass(frozen=True)
@@ -32,64 +100,24 @@ class Slow:
 
 def random_answer(chance: random.Random, depth: int) -> str:
     """An expression of about this depth: any construct may stand inside any other."""
-    if depth == 0:
+    if depth <= 0:
         return chance.choice(_LEAVES)
 
-    def part() -> str:
-        return random_answer(chance, max(0, depth - chance.choice((1, 1, 2))))
+    def filled(place: re.Match[str]) -> str:
+        match place[1]:
+            case "P":
+                return random_answer(chance, depth - chance.choice((1, 1, 2)))
+            case "N":
+                return chance.choice(_NUMBERS)
+            case "F":
+                return chance.choice(_FUNCTIONS)
+            case "T":
+                return chance.choice((chance.choice(_NUMBERS), "n", r"\infty"))
+            case _:
+                size = chance.choice((2, 2, 3, 4))
+                return r"\\".join("&".join(chance.choice(_LEAVES) for _ in range(size)) for _ in range(size))
 
-    def number() -> str:
-        return str(chance.choice((2, 3, 5, 9, 12, 20, 50, 99, 200, 999, 4321)))
-
-    match chance.randrange(22):
-        case 0:
-            return f"{part()}+{part()}"
-        case 1:
-            return f"({part()})({part()})"
-        case 2:
-            return rf"\frac{{{part()}}}{{{part()}}}"
-        case 3:
-            return f"({part()})^{{{chance.choice((part(), number(), number()))}}}"
-        case 4:
-            return rf"\{chance.choice(_FUNCTIONS)}({part()})".replace(r"\sqrt(", r"\sqrt (")
-        case 5:
-            return rf"\sqrt[{chance.choice('2357')}]{{{part()}+{part()}}}"
-        case 6:
-            return rf"\binom{{{chance.choice((part(), number()))}}}{{{chance.choice((part(), number()))}}}"
-        case 7:
-            return f"({part()})!"
-        case 8:
-            return rf"\sum_{{k=1}}^{{{chance.choice((number(), 'n', r'\infty'))}}}{chance.choice((part(), 'k^2', r'\frac{1}{k}'))}"
-        case 9:
-            return rf"\prod_{{k=1}}^{{{chance.choice((number(), 'n'))}}}({part()}+k)"
-        case 10:
-            return rf"\int_0^{{{part()}}}{part()}dx"
-        case 11:
-            return rf"\lim_{{x\to {chance.choice(('0', r'\infty'))}}}{part()}"
-        case 12:
-            return rf"\lfloor {part()}\rfloor"
-        case 13:
-            return f"|{part()}|"
-        case 14:
-            return rf"\log_{{{number()}}}({part()})"
-        case 15:
-            size = chance.choice((2, 2, 3, 4))
-            rows = (r"\\").join("&".join(chance.choice(_LEAVES) for _ in range(size)) for _ in range(size))
-            environment = chance.choice(("pmatrix", "vmatrix", "bmatrix"))
-            power = chance.choice(("", "", "^{-1}", f"^{{{number()}}}", "^T"))
-            return rf"\begin{{{environment}}}{rows}\end{{{environment}}}{power}"
-        case 16:
-            return chance.choice(("({},{})", r"\{{{},{}\}}", "[{},{}]", r"({},{})\cup(5,7)")).format(part(), part())
-        case 17:
-            return f"{part()}{chance.choice(('=', '<', r' \ge ', r' \ne '))}{part()}"
-        case 18:
-            return rf"\frac{{d}}{{dx}}({part()})"
-        case 19:
-            return rf"{chance.choice((r'\gcd', r'\lcm', r'\max', r'\min'))}({part()},{part()})"
-        case 20:
-            return f"{part()}/{part()}/{part()}"
-        case _:
-            return rf"{part()} \cdot {part()}-{part()}"
+    return re.sub("@([PNFTM])", filled, chance.choice(_CONSTRUCTS))
 
 
 def slow_answers(count: int = 1000, seed: int = 0) -> tuple[list[Slow], int]:

@@ -56,7 +56,12 @@ def _digit(gold: str, chance: random.Random) -> tuple[str, str] | None:
 
 
 def _sign(gold: str, chance: random.Random) -> tuple[str, str] | None:
-    if fraction(gold) is None and not INTEGER.fullmatch(gold) and not DECIMAL.fullmatch(gold) or not re.search("[1-9]", gold):
+    if (
+        fraction(gold) is None
+        and not INTEGER.fullmatch(gold)
+        and not DECIMAL.fullmatch(gold)
+        or not re.search("[1-9]", gold)
+    ):
         return None
     value = fraction(gold)
     if value is not None:
@@ -271,11 +276,18 @@ WRONG_FORMS: dict[str, Form] = {
     r"\pi dropped": _of(re.compile(r"(\d+)\\pi"), lambda m: m[1]),
     r"\pi added": _number("{0}", r"{0}\pi"),
     "radicand + 1": _of(re.compile(r"(\d*\\sqrt\{)(\d+)\}"), lambda m: f"{m[1]}{int(m[2]) + 1}}}"),
-    "root dropped": _of(re.compile(r"(\d*)\\sqrt\{(\d+)\}"), lambda m: m[1] + m[2] if not m[1] else f"{m[1]} \\cdot {m[2]}"),
+    "root dropped": _of(
+        re.compile(r"(\d*)\\sqrt\{(\d+)\}"), lambda m: m[1] + m[2] if not m[1] else f"{m[1]} \\cdot {m[2]}"
+    ),
     "cube root for square root": _of(re.compile(r"(\d*)\\sqrt(\{\d+\})"), lambda m: f"{m[1]}\\sqrt[3]{m[2]}"),
     "conjugate": _of(COMPLEX, lambda m: f"{m[1]}{'-' if m[2] == '+' else '+'}{m[3]}i"),
     "parts of a complex number swapped": _of(
-        COMPLEX, lambda m: None if m[2] + m[3] == m[1] or m[2] + m[3] == "+" + m[1] or not m[3] else f"{int(m[2] + m[3])}{int(m[1]):+d}i"
+        COMPLEX,
+        lambda m: (
+            None
+            if m[2] + m[3] == m[1] or m[2] + m[3] == "+" + m[1] or not m[3]
+            else f"{int(m[2] + m[3])}{int(m[1]):+d}i"
+        ),
     ),
     "a matrix entry + 1": _matrix,
     "letters permuted": _letters,

@@ -2,13 +2,11 @@
 
 import json
 import logging
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from prerl_components.verifiers import equality
-from prerl_components.verifiers.gate import refusal
 from prerl_components.verifiers.math_verify import MathVerify
 
 from prerl_spec.engine.batches.verifier_pool import VerifierPool
@@ -93,47 +91,6 @@ def test_lenient_takes_what_strict_refuses() -> None:
     assert lenient.judge("no idea", "5").outcome is UNPARSABLE
 
 
-@pytest.mark.parametrize(
-    "answer",
-    [
-        "1" * 61,
-        "x" * 401,
-        "{" * 13 + "1" + "}" * 13,
-        "9^{9^{9}}",
-        "9^9^9",
-        "2^{2^{2^{2^{2}}}}",
-        "x^{10000}",
-        "(-9)^{(9^{(9)})}",
-        "1000!",
-        "5!!",
-        "+".join(["x^2"] * 13),
-    ],
-)
-def test_the_gate_refuses_what_could_keep_a_machine_busy(answer: str) -> None:
-    assert refusal(answer) is not None
-    began = time.monotonic()
-    assert outcome(answer, "5") is UNPARSABLE
-    assert time.monotonic() - began < 0.1
-
-
-@pytest.mark.parametrize(
-    "answer",
-    [
-        "2^3+4^5",
-        "e^{x^{2}}",
-        "2^{2^{10}}",
-        "10^{-5}",
-        "10^{100}",
-        "10!",
-        "(n+1)!",
-        "x_{1}^{2}+x_{2}^{2}",
-        "\\binom{9}{3}",
-    ],
-)
-def test_the_gate_lets_ordinary_mathematics_pass(answer: str) -> None:
-    assert refusal(answer) is None
-
-
 def test_a_response_that_boxes_without_end_is_unparsable() -> None:
     assert MathVerify().judge("\\boxed{5} " * 64, "5").outcome is RIGHT
     assert MathVerify().judge("\\boxed{5} " * 65, "5").outcome is UNPARSABLE
@@ -145,7 +102,7 @@ def test_running_out_of_memory_is_no_finding(monkeypatch: pytest.MonkeyPatch) ->
 
     monkeypatch.setattr(equality, "verify", exhausted)
     with pytest.raises(MemoryError):
-        equality.equal("x+2", "x+3")
+        equality.equal("x+2", "2+x")
 
 
 @pytest.mark.parametrize("gold", ["4", "\\frac{1}{2}", "\\text{even}", "(1,2)", "x^2+1", "12\\%"])

@@ -5,12 +5,13 @@ r"""Bounds by kind of construct: what LaTeX can ask for in forty characters and 
 | binomial coefficients `\binom`, `\choose` | operands of at most 5 digits in all, below something that is no number 2; no powers, factorials or binomials inside | `\binom{999999999}{500000000}` is evaluated while it is parsed |
 | falling factorials `(n)_{k}` | at most 3 digits in each operand | read as n!/(n−k)! |
 | factorials and Γ | operand of at most 3 digits in all, no powers, factorials, Γ or binomials inside; 20 signs `!` | `(9^9)!`, `\Gamma(\Gamma(\Gamma(5)))` |
+| `\gcd`, `\lcm` | of integers and polynomials, nothing else beside | `\gcd(10^{12},i)^{99}` |
 | determinants | at most 3 rows, 8 if no entry has a letter | a symbolic one of 4 rows: > 2 s |
-| powers of matrices | at most 3 rows; exponent: an integer of at most 3 digits, with letters at most 3 | `A^x` is a Jordan form |
+| powers of matrices | at most 3 rows, 2 with letters; exponent: an integer of at most 3 digits, with letters at most 3 | `A^x` is a Jordan form |
 | products of matrices | 4 matrices | 7: 1 s |
 | functions of matrices | none but det, rank and trace | eigenvalues, singular values, null spaces; `\operatorname{zeros}(9999,9999)` |
 | integrals, limits | one, of a polynomial (limits: of a rational function) | `\int_0^1 \sin(x^x)e^{x^3}dx` |
-| sums and products | one; to a number: at most 2 digits, no functions, roots, factorials or binomials; to a symbol or ∞: of a polynomial | `\sum_{k=0}^{50}\binom{50}{k}`, `\prod_{k=2}^{\infty}(1-\frac{1}{k^2})` |
+| sums and products | one; to a number: at most 2 digits, no functions, roots, factorials or binomials; to a symbol: of a polynomial; to ∞: none | `\sum_{k=0}^{50}\binom{50}{k}`, `\prod_{k=2}^{\infty}(1-\frac{1}{k^2})` |
 | derivatives, values at a place `\|_{x=2}` | 2, 1 | twenty derivatives of a tangent |
 | powers of a sum with letters | at most 60 monomials when multiplied out | `(x+y+z+w+u+v)^{99}` has 10⁸ |
 | integer parts | exponents of at most 2 digits, no powers of powers | `\lfloor(1+\sqrt{2})^{9999}\rfloor` |
@@ -61,18 +62,27 @@ _GROWTH = re.compile(r"\^|\\(?:exp|sinh|cosh)(?![a-zA-Z])")
 _BINOMIAL = re.compile(r"\\[dt]?binom(?![a-zA-Z])|\\choose(?![a-zA-Z])")
 _FALLING = re.compile(r"\(([^()]*)\)\s*_\s*(?:\{([^{}]*)\}|(\w))")
 _GAMMA = re.compile(r"\\(?:Gamma|gamma)(?![a-zA-Z])")
+_DIVISORS = re.compile(r"\\(?:gcd|lcm)(?![a-zA-Z])|\\operatorname\s*\{\s*(?:gcd|lcm)")
 _MATRIX = re.compile(r"\\begin\{(\w*matrix|array)\}(.*?)\\end\{\1\}", re.DOTALL)
 _MATRIX_POWER = re.compile(r"\\end\{(?:\w*matrix|array)\}\s*[)\]}|]*\s*\^")
 _MATRIX_FUNCTION = re.compile(r"\\operatorname\s*\{\s*(?!det|rank|tr\b|trace|gcd|lcm)\w+\s*\}")
 _DERIVATIVE = re.compile(r"\\frac\s*\{\s*(?:d|\\partial|\\mathrm\{d\})[^{}]*\}\s*\{\s*(?:d|\\partial|\\mathrm\{d\})")
 _AT = re.compile(r"\|\s*_|\|\s*\^\s*\{[^{}]*=")
-_ROUNDED = re.compile(r"\\(?:lfloor|lceil|floor|ceil|llcorner|ulcorner)(?![a-zA-Z])|\\operatorname\s*\{\s*(?:floor|ceil)")
+_ROUNDED = re.compile(
+    r"\\(?:lfloor|lceil|floor|ceil|llcorner|ulcorner)(?![a-zA-Z])|\\operatorname\s*\{\s*(?:floor|ceil)"
+)
 _SET_OPERATION = re.compile(r"\\(?:cup|cap|setminus|backslash|bigcup|bigcap)(?![a-zA-Z])")
 _SUBSCRIPTS = re.compile(rf"(?:_\s*\{{?\s*\w\s*\}}?\s*){{{MAX_SUBSCRIPTS + 1}}}")
 _REPEATED = re.compile(r"\\(i{1,3}nt|oint|lim|sum|prod)(?![a-zA-Z])")
-_NOT_RATIONAL = re.compile(r"\\(?:sqrt|[dt]?binom|choose|lfloor|lceil)(?![a-zA-Z])|!|\^\s*(?:[a-zA-Z\\]|\{[^{}]*[a-zA-Z\\])")
-_NOT_POLYNOMIAL = re.compile(r"/|\\div|\^\s*\{?\s*-|\\[dtc]?frac\s*(?:\{[^{}]*\}|\d)\s*(?:\{[^{}]*[^\d{}\s][^{}]*\}|[^\d{\s])")
-_TO_NUMBER = re.compile(r"\\(?:sum|prod)\s*_\s*\{[^{}=]*=\s*-?\d{1,%d}\s*\}\s*\^\s*(?:\{\s*\d{1,%d}\s*\}|\d)" % ((MAX_SUM_DIGITS,) * 2))
+_NOT_RATIONAL = re.compile(
+    r"\\(?:sqrt|[dt]?binom|choose|lfloor|lceil)(?![a-zA-Z])|!|\^\s*(?:[a-zA-Z\\]|\{[^{}]*[a-zA-Z\\])"
+)
+_NOT_POLYNOMIAL = re.compile(
+    r"/|\\div|\^\s*\{?\s*-|\\[dtc]?frac\s*(?:\{[^{}]*\}|\d)\s*(?:\{[^{}]*[^\d{}\s][^{}]*\}|[^\d{\s])"
+)
+_TO_NUMBER = re.compile(
+    r"\\(?:sum|prod)\s*_\s*\{[^{}=]*=\s*-?\d{1,%d}\s*\}\s*\^\s*(?:\{\s*\d{1,%d}\s*\}|\d)" % ((MAX_SUM_DIGITS,) * 2)
+)
 
 
 def over_bound(answer: str) -> str | None:
@@ -93,6 +103,10 @@ def _combinatorics(text: str) -> str | None:
             return "a falling factorial of a number of more than 3 digits"
     if text.count("!") > MAX_FACTORIALS:
         return f"more than {MAX_FACTORIALS} factorials"
+    if _DIVISORS.search(text) and (
+        re.search(r"\\(?!gcd|lcm|cdot|times|operatorname)[a-zA-Z]", text) or re.search(r"\bi\b|\di", text)
+    ):
+        return "a greatest common divisor of more than integers and polynomials"
     if any(_heavy(operand, MAX_FACTORIAL_DIGITS) for operand in _factorial_operands(text)):
         return "the factorial of a number of more than 3 digits, or of a power, a factorial or a binomial"
     return None
@@ -100,7 +114,9 @@ def _combinatorics(text: str) -> str | None:
 
 def _heavy(operand: str, digits: int) -> bool:
     """Whether an operand holds more digits than allowed, or anything that makes more of a few."""
-    return len(_DIGIT.findall(operand)) > digits or bool(re.search(r"[!^]", operand) or _BINOMIAL.search(operand) or _GAMMA.search(operand))
+    return len(_DIGIT.findall(operand)) > digits or bool(
+        re.search(r"[!^]", operand) or _BINOMIAL.search(operand) or _GAMMA.search(operand)
+    )
 
 
 def _binomial_operands(text: str) -> Iterator[str]:
@@ -179,8 +195,8 @@ def _matrices(text: str) -> str | None:
         exponent = _operand(text, match.end())[0].strip()
         if exponent in ("T", "\\top", "\\prime"):
             continue
-        if rows > MAX_DETERMINANT or not re.fullmatch(r"-?[1-3]" if symbolic else r"-?\d{1,3}|-", exponent):
-            return "a power of a matrix: more than 3 rows, or an exponent that is no short integer"
+        if rows > MAX_DETERMINANT - symbolic or not re.fullmatch(r"-?[1-3]" if symbolic else r"-?\d{1,3}|-", exponent):
+            return "a power of a matrix: more than 3 rows, 2 with letters, or an exponent that is no short integer"
     return None
 
 
@@ -191,6 +207,8 @@ def _repetitions(text: str) -> str | None:
     if len(found) > 1 or found[0][1].startswith("ii"):
         return "more than one integral, sum, product or limit"
     kind, body = found[0][1], text[found[0].end() :]
+    if kind in ("sum", "prod") and "\\infty" in body:
+        return f"\\{kind} to infinity"
     bounds = re.match(r"\s*_\s*(?:\{[^{}]*\}|\w)\s*(?:\^\s*(?:\{[^{}]*\}|\\?\w+?(?![a-zA-Z])|\d))?", body)
     body = body[bounds.end() :] if bounds else body
     if _FUNCTION.search(body) or _NOT_RATIONAL.search(body):
@@ -218,7 +236,11 @@ def _powers_of_sums(text: str) -> str | None:
     for match in re.finditer(r"[)}\]]\s*\^\s*\{?\s*-?(\d+)", text):
         base = _before(text, match.start() + 1)
         terms = 1 + len(re.findall(r"(?<=[\w)}])\s*[-+]", base))
-        if terms > 1 and _LETTER.search(base.replace("i", "")) and math.comb(int(match[1]) + terms - 1, terms - 1) > MAX_MONOMIALS:
+        if (
+            terms > 1
+            and _LETTER.search(base.replace("i", ""))
+            and math.comb(int(match[1]) + terms - 1, terms - 1) > MAX_MONOMIALS
+        ):
             return f"a power of a sum of more than {MAX_MONOMIALS} monomials"
     return None
 

@@ -17,7 +17,6 @@ from sympy import Basic, Eq
 
 from prerl_components.verifiers.boxed import boxed_answer, without_thinking
 from prerl_components.verifiers.gate import refusal, too_many_boxes
-from prerl_components.verifiers.refutation import differ
 from prerl_spec.sdk import Outcome, Verdict
 
 # Math-Verify warns once that its timeouts are disabled.
@@ -120,8 +119,6 @@ def _claims(found: Any, gold: Any) -> Iterator[Any]:
 
 def _same(gold: Any, answer: Any) -> bool:
     """Math-Verify's comparison (not symmetric: gold comes first); small numbers must also be relatively close."""
-    if differ(gold, answer):
-        return False
     same = _quietly(verify, gold, answer, timeout_seconds=None, raise_on_error=True)
     return bool(same) and not _far_apart(gold, answer)
 

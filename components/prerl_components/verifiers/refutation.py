@@ -54,10 +54,9 @@ def differ(gold: Any, answer: Any) -> bool:
 
 def _entries(gold: Any, answer: Any) -> Iterable[tuple[Any, Any]] | None:
     """The pairs that must all be equal, None where the containers are none or of two sizes."""
-    if isinstance(gold, Tuple) and isinstance(answer, Tuple) and len(gold) == len(answer):
-        return zip(gold, answer, strict=True)
-    if isinstance(gold, Interval) and isinstance(answer, Interval):
-        return (gold.start, answer.start), (gold.end, answer.end)
+    one, other = (Tuple(side.start, side.end) if isinstance(side, Interval) else side for side in (gold, answer))
+    if isinstance(one, Tuple) and isinstance(other, Tuple) and len(one) == len(other):
+        return zip(one, other, strict=True)  # `(1,2)` is parsed as an interval, `(2,1)` as a tuple
     if isinstance(gold, MatrixBase) and isinstance(answer, MatrixBase) and gold.shape == answer.shape:
         return zip(gold.flat(), answer.flat(), strict=True)
     return None
