@@ -1,5 +1,6 @@
 """Whether an answer says what the gold answer says, piece by piece: True, False, or None where it cannot be decided."""
 
+import re
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from typing import Any, Literal, TypeAlias
@@ -9,18 +10,21 @@ from sympy import EmptySet, Expr, Mul, Rational
 from prerl_components.verifiers.bases import digits_alone, same_digits
 from prerl_components.verifiers.expressions import by_math_verify, same_object
 from prerl_components.verifiers.intervals import joined
-from prerl_components.verifiers.letters import is_product, same_capitals, same_letters
+from prerl_components.verifiers.letters import is_product, same_capitals, same_letters, same_time
 from prerl_components.verifiers.names import is_name
 from prerl_components.verifiers.parsing import parsed
+from prerl_components.verifiers.ratios import same_ratio, terms
 from prerl_components.verifiers.reading import Equation, Grouped, Listed, Piece, Scalar
 from prerl_components.verifiers.units import bare_letter_unit, same_measure
+
+_SPACES = re.compile(r"(?<!\d)\s+|\s+(?!\d)")
 
 Percent: TypeAlias = Literal["number", "strict"]
 
 
 def agree(answer: Piece, gold: Piece, percent: Percent) -> bool | None:
     """Whether the answer is the gold answer."""
-    if "".join(answer.text.split()) == "".join(gold.text.split()):
+    if _SPACES.sub("", answer.text) == _SPACES.sub("", gold.text):
         return True
     if isinstance(answer, Equation) or isinstance(gold, Equation):
         return _equations(answer, gold, percent)
@@ -139,6 +143,12 @@ def _scalars(answer: Scalar, gold: Scalar, percent: Percent) -> bool | None:
     if one is not None or other is not None:
         one, other = one or digits_alone(answer.text), other or digits_alone(gold.text)
         return one is not None and other is not None and same_digits(one, other)
+    if "\\ldots" in (answer.text, gold.text):
+        return False
+    if (ratio := terms(answer.bare)) or terms(gold.bare):
+        return same_ratio(ratio, terms(gold.bare)) and same_measure(answer.unit, gold.unit)
+    if (same := same_time(answer.bare, gold.bare)) is not None and (same or _is_time(answer) or _is_time(gold)):
+        return same and same_measure(answer.unit, gold.unit)
     if answer.is_words and gold.is_words:
         return same_letters(answer.text, gold.text)
     if answer.is_words or gold.is_words:
@@ -146,6 +156,11 @@ def _scalars(answer: Scalar, gold: Scalar, percent: Percent) -> bool | None:
         if not is_product(words.text):
             return None if formula.expression is EmptySet or formula.expression is None else False
     return _quantities(answer, gold, percent)
+
+
+def _is_time(clock: Scalar) -> bool:
+    """Whether `h:mm` is a time and no ratio: with AM or PM, or at the full hour."""
+    return bool(clock.unit.measure) or clock.bare.endswith(":00")
 
 
 def _quantities(answer: Scalar, gold: Scalar, percent: Percent) -> bool | None:

@@ -25,8 +25,15 @@ _OVER = re.compile(r"\{([^{}]*)\\over(?![A-Za-z])([^{}]*)\}")
 _OVER_BARE = re.compile(r"([^{}]*)\\over(?![A-Za-z])([^{}]*)")
 _OPERATOR_GLUED = re.compile(r"\\(sin|cos|tan|csc|sec|cot|log|ln|pi|leq|le|geq|ge|triangle|angle)(?=[A-Za-z])")
 _LONGER_COMMANDS = re.compile(r"\\(?:sinh|cosh|tanh|coth|left[a-z]*|leq?q?(?:slant)?|geq?q?(?:slant)?|ge|triangle[a-z]+|leftrightarrow)(?![A-Za-z])")
-_WRAPPERS = (("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]"), ("**", "**"), ("__", "__"), ("`", "`"), ("*", "*"))
+_WRAPPERS = (("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]"), ("**", "**"), ("__", "__"), ("`", "`"), ("*", "*"), ("_", "_"))
 _TRAILING = re.compile(r"(?:\s|\\\\|(?<!\\)[,;:]|(?<![.\\])\.(?!\.)|\\newline(?![A-Za-z]))+$")
+_QUOTED_NUMBER = re.compile(r"\\text\{\s*([-+]?\\?\$?\d[\d.,]*)(\s*%|\s+[A-Za-z][A-Za-z ./]*)\}")
+_TURNING = re.compile(r"\b(?:or|and|to|of|mod|out)\b")
+_SINGLE = re.compile(r"\\(?:math(?:rm|bf|it|sf|tt|normal)|boldsymbol|bm|text)\s+([A-Za-z0-9])(?![A-Za-z])")
+_SYNONYMS = re.compile(r"(?P<dots>\\[lc]?dots[cbmio]?(?![A-Za-z])|\.{3})|(?P<empty>\\varnothing(?![A-Za-z])|\\O(?![A-Za-z]))")
+_UNIT_QUOTIENT = re.compile(r"\\frac\{\s*\\text\{([^{}]*)\}\s*\}\{\s*\\text\{([^{}]*)\}\s*(\^\s*\{?\d\}?)?\s*\}")
+_NAMED_BRACKETS = {"langle": "(", "rangle": ")", "lbrace": "\\{", "rbrace": "\\}", "lbrack": "[", "rbrack": "]", "lparen": "(", "rparen": ")"}
+_NAMED_BRACKET = re.compile(rf"\\({'|'.join(_NAMED_BRACKETS)})(?![A-Za-z])\s*")
 _LONE_DOLLAR = re.compile(r"(?<!\\)\$")
 
 
@@ -45,8 +52,13 @@ def plain_text(text: str) -> str:
     plain = _COLOUR.sub("", plain)
     plain = _NOTHING.sub("", plain)
     plain = _SPACES.sub(" ", plain)
+    plain = _SYNONYMS.sub(lambda sign: "\\ldots " if sign["dots"] else "\\emptyset ", plain)
+    plain = _SINGLE.sub(r"\1", plain)
     plain = _opened(_BORDERS, plain, keep_words=False)
     plain = _opened(_TEXT, plain, keep_words=True)
+    plain = _QUOTED_NUMBER.sub(_unquoted, plain)
+    plain = _UNIT_QUOTIENT.sub(lambda unit: f"\\text{{{unit[1]}}}/\\text{{{unit[2]}}}{unit[3] or ''}", plain)
+    plain = _NAMED_BRACKET.sub(lambda bracket: _NAMED_BRACKETS[bracket[1]], plain)
     plain = _OVER.sub(r"\\frac{\1}{\2}", plain)
     if (fraction := _OVER_BARE.fullmatch(plain)) is not None:
         plain = f"\\frac{{{fraction[1]}}}{{{fraction[2]}}}"
@@ -65,6 +77,13 @@ def separated(text: str) -> str:
             pieces += [text[last : command.start()], _OPERATOR_GLUED.sub(r"\\\1 ", command[0])]
             last = command.end()
     return "".join(pieces) + text[last:]
+
+
+def _unquoted(words: re.Match[str]) -> str:
+    """`\\text{27 apples}` as `27\\text{ apples}`; several numbers, or words that join, stay words."""
+    if _TURNING.search(words[2]):
+        return words[0]
+    return f"{words[1]}\\%" if "%" in words[2] else f"{words[1]}\\text{{{words[2]}}}"
 
 
 def _is_money(text: str) -> bool:

@@ -7,8 +7,8 @@ import re
 from typing import NamedTuple
 
 _WRITTEN = re.compile(
-    r"(?P<sign>[-+]?)\s*[({]*\s*(?P<digits>(?=[A-Z]*\d)[\dA-Z]+(?:\.[\dA-Z]+)?)\s*[)}]*\s*"
-    r"(?:_\s*(?:\{\s*(?P<braced>.*)\s*\}|(?P<digit>\d))|(?:\\text\{\s*\(?|\s)\s*(?:in\s+)?[bB]ase[\s-]*\}?\s*(?P<said>\w+)\s*\)?\s*\}?)"
+    r"(?P<sign>[-+]?)\s*(?:[({]|\\text\{)*\s*(?P<digits>(?=[A-Z]*\d)[\dA-Z]+(?:\.[\dA-Z]+)?)\s*[)}]*\s*"
+    r"(?:_\s*(?:\{\s*(?P<braced>.*)\s*\}|(?P<digit>\d{1,2}))|(?:\\text\{\s*\(?|\s)\s*(?:in\s+)?[bB]ase[\s-]*\}?\s*(?P<said>\w+)\s*\)?\s*\}?)"
 )
 _WORDS = dict(
     zip("two three four five six seven eight nine ten eleven twelve".split(), range(2, 13), strict=True)

@@ -28,7 +28,7 @@ _OUTWARD = re.compile(r"(?P<left>[\[\](])(?P<inside>[^\[\]()]+,[^\[\]()]+)(?P<ri
 
 def facing_inward(text: str) -> str:
     """Intervals in the usual brackets: `]2,5[` is `(2,5)`."""
-    if "]" not in text or not re.search(r"(?:^|\\cup|=|\\in)\s*\]|\[\s*(?:$|\\cup)", text):
+    if not re.search(r"(?:^|\\cup|=|\\in)\s*\]|\[\s*(?:$|\\cup)", text):
         return text
     return _OUTWARD.sub(_inward, text)
 

@@ -9,6 +9,7 @@ import re
 
 _TEXT = re.compile(r"\\text\{([^{}]*)\}")
 _QUOTED = re.compile(r"(?:\s*(?:\\text\{[^{}]*\}|[A-Za-z0-9.,;:'()/-]+)\s*)+")
+_DATED = re.compile(r"(?!.*(?:sin|cos|tan|sec|csc|cot|log|ln|exp|sqrt|max|min|gcd|lcm|mod|base))(?:[A-Za-z]{3,}\.?\s+)+\d+(?:st|nd|rd|th)?(?:,?\s+\d+)?")
 _LETTERS = re.compile(r"\(?\s*[A-Za-z](?:\s*[A-Za-z'.-])*\s*\)?")
 _CLOCK = re.compile(r"0?(\d{1,2}):(\d{2})(?::(\d{2}))?")
 _CAPITALS = re.compile(r"(?<![A-Za-z\\{])[A-Z]{2,}(?![A-Za-z])")
@@ -26,11 +27,11 @@ def spelling(text: str) -> str | None:
 
 
 def is_words(text: str) -> bool:
-    """Whether the answer consists of words: in `\\text{…}`, or bare letters, or a time of day."""
-    if _CLOCK.fullmatch(text):
-        return True
+    """Whether the answer consists of words: in `\\text{…}`, or bare letters."""
     if "\\text{" in text:
         return bool(_QUOTED.fullmatch(text)) and bool(re.search(r"[^\W\d_]", _TEXT.sub(r"\1", text)))
+    if _DATED.fullmatch(text):
+        return True
     return bool(_LETTERS.fullmatch(text)) and text.strip("() ") not in _NAMED_CONSTANTS
 
 
@@ -46,7 +47,7 @@ def same_letters(answer: str, gold: str) -> bool | None:
     if one == other:
         return True
     if not (is_product(answer) and is_product(gold)) or sorted(one or "") != sorted(other or ""):
-        return _same_time(answer, gold)
+        return False
     return _is_one_product(one or "", other or "")
 
 
@@ -73,6 +74,7 @@ def _is_one_product(one: str, other: str) -> bool | None:
     return False if len(one) >= _WORD_LENGTH else None
 
 
-def _same_time(answer: str, gold: str) -> bool:
+def same_time(answer: str, gold: str) -> bool | None:
+    """Whether two times of day are the same; None if either is none. A ratio may have the same form."""
     one, other = _CLOCK.fullmatch(answer), _CLOCK.fullmatch(gold)
-    return one is not None and other is not None and one.groups("00") == other.groups("00")
+    return None if one is None or other is None else one.groups("00") == other.groups("00")

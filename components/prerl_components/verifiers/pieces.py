@@ -17,9 +17,7 @@ _EQUALS = re.compile(r"(?<![<>!:=\\])\s*(?P<equal>={1,2}|\\equiv(?!.*mod)|:=|\\a
 _RELATION = re.compile(r"[<>]|\\(?:le|ge|leq|geq|leqslant|geqslant|lt|gt|ne|neq|leqq|geqq)(?![A-Za-z])|!=|\\in(?![A-Za-z])")
 _SIGN = re.compile(r"\\(pm|mp)(?![A-Za-z])\s*")
 _MAX_SIGNS = 2
-_BRACKETS = (("\\{", "\\}"), ("\\lbrace", "\\rbrace"), ("\\langle", "\\rangle"), ("(", ")"), ("(", "]"), ("[", ")"), ("[", "]"))
-_COMMANDS = ("\\lbrace", "\\langle")
-_PLAIN = {"\\{": "{", "\\}": "}", "\\lbrace": "{", "\\rbrace": "}", "\\langle": "(", "\\rangle": ")"}
+_BRACKETS = (("\\{", "\\}"), ("(", ")"), ("(", "]"), ("[", ")"), ("[", "]"))
 
 
 class Enclosed(NamedTuple):
@@ -85,8 +83,8 @@ def enclosed(text: str) -> Enclosed | None:
     for opening, closing in _BRACKETS:
         if text.startswith(opening) and text.endswith(closing) and len(text) >= len(opening) + len(closing):
             start, end = len(opening), len(text) - len(closing)
-            if opening in _COMMANDS or min(depths(text)[start:end], default=1) >= 1:
-                return Enclosed(_PLAIN.get(opening, opening), text[start:end].strip(), _PLAIN.get(closing, closing))
+            if min(depths(text)[start:end], default=1) >= 1:
+                return Enclosed(opening[-1], text[start:end].strip(), closing[-1])
     return None
 
 def is_relation(text: str) -> bool:

@@ -156,7 +156,7 @@ def _read(plain: str) -> Unit:
             is_percent = True
         elif low in TURNING_WORDS:
             is_undecided = True
-        elif factor is not None and not kinds:
+        elif factor is not None and sign == 1:
             magnitude *= factor
         elif low in MEASURES:
             measure = MEASURES[low]
