@@ -5,17 +5,17 @@ from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from typing import Any, Literal, TypeAlias
 
-from sympy import EmptySet, Expr, Mul, Rational
+from sympy import Expr, Mul, Rational, Set
 
 from prerl_components.verifiers.bases import digits_alone, same_digits
 from prerl_components.verifiers.expressions import by_math_verify, same_object
 from prerl_components.verifiers.intervals import joined
-from prerl_components.verifiers.letters import is_product, same_capitals, same_letters, same_time
+from prerl_components.verifiers.letters import as_number, is_product, same_capitals, same_letters, same_time
 from prerl_components.verifiers.names import is_name
 from prerl_components.verifiers.parsing import parsed
 from prerl_components.verifiers.ratios import same_ratio, terms
 from prerl_components.verifiers.reading import Equation, Grouped, Listed, Piece, Scalar
-from prerl_components.verifiers.units import bare_letter_unit, same_measure
+from prerl_components.verifiers.units import bare_letter_unit, is_compound, same_measure
 
 _SPACES = re.compile(r"(?<!\d)\s+|\s+(?!\d)")
 
@@ -35,6 +35,8 @@ def agree(answer: Piece, gold: Piece, percent: Percent) -> bool | None:
     if isinstance(answer, Scalar) and isinstance(gold, Scalar):
         return _scalars(answer, gold, percent)
     group, single = (answer, gold) if isinstance(answer, Grouped) else (gold, answer)
+    if isinstance(single, Scalar) and single.is_words:
+        return None
     if isinstance(group, Grouped) and group.is_set and isinstance(parsed(single.text), Expr):
         return False
     return _objects(answer.text, gold.text)
@@ -153,8 +155,10 @@ def _scalars(answer: Scalar, gold: Scalar, percent: Percent) -> bool | None:
         return same_letters(answer.text, gold.text)
     if answer.is_words or gold.is_words:
         words, formula = (answer, gold) if answer.is_words else (gold, answer)
+        if (number := as_number(words.text)) is not None:
+            return _quantities(*(Scalar(str(number), str(number)) if each is words else each for each in (answer, gold)), percent)
         if not is_product(words.text):
-            return None if formula.expression is EmptySet or formula.expression is None else False
+            return None if formula.expression is None or isinstance(formula.expression, Set) else False
     return _quantities(answer, gold, percent)
 
 
@@ -167,8 +171,12 @@ def _quantities(answer: Scalar, gold: Scalar, percent: Percent) -> bool | None:
     one, other = answer.expression, gold.expression
     if one is None or other is None:
         return None
+    if is_compound(answer.bare) or is_compound(gold.bare):
+        return None
     measure = same_measure(answer.unit, gold.unit)
     if measure is False:
+        return False
+    if (answer.unit.is_percent and gold.unit.measure) or (gold.unit.is_percent and answer.unit.measure):
         return False
     both = bool(answer.unit.measure and gold.unit.measure)
     left = answer.unit.magnitude * (answer.unit.size if both else 1)

@@ -27,7 +27,7 @@ _OPERATOR_GLUED = re.compile(r"\\(sin|cos|tan|csc|sec|cot|log|ln|pi|leq|le|geq|g
 _LONGER_COMMANDS = re.compile(r"\\(?:sinh|cosh|tanh|coth|left[a-z]*|leq?q?(?:slant)?|geq?q?(?:slant)?|ge|triangle[a-z]+|leftrightarrow)(?![A-Za-z])")
 _WRAPPERS = (("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]"), ("**", "**"), ("__", "__"), ("`", "`"), ("*", "*"), ("_", "_"))
 _TRAILING = re.compile(r"(?:\s|\\\\|(?<!\\)[,;:]|(?<![.\\])\.(?!\.)|\\newline(?![A-Za-z]))+$")
-_QUOTED_NUMBER = re.compile(r"\\text\{\s*([-+]?\\?\$?\d[\d.,]*)(\s*%|\s+[A-Za-z][A-Za-z ./]*)\}")
+_QUOTED_NUMBER = re.compile(r"\\text\{\s*([-+]?\\?\$?\d[\d.,]*)(\s*\\?%|\s+[A-Za-z][A-Za-z ./]*)\}")
 _TURNING = re.compile(r"\b(?:or|and|to|of|mod|out)\b")
 _SINGLE = re.compile(r"\\(?:math(?:rm|bf|it|sf|tt|normal)|boldsymbol|bm|text)\s+([A-Za-z0-9])(?![A-Za-z])")
 _SYNONYMS = re.compile(r"(?P<dots>\\[lc]?dots[cbmio]?(?![A-Za-z])|\.{3})|(?P<empty>\\varnothing(?![A-Za-z])|\\O(?![A-Za-z]))")
@@ -116,6 +116,7 @@ def _opened(commands: re.Pattern[str], text: str, *, keep_words: bool) -> str:
         if keep_words:
             inner = _SPACES.sub(" ", _opened(commands, content, keep_words=False))
             inner = _LONE_DOLLAR.sub("", inner.replace("\\$", "$")) if "$" in inner and "\\" in content else inner
+            inner = re.sub(r"\^\{(-?\d)\}", r"^\1", inner)
             shown = inner.strip() if _WORDLESS.fullmatch(inner) else f"\\text{{{inner}}}"
             if not shown.strip() and inner:
                 shown = " "

@@ -26,6 +26,7 @@ LENIENT_TAIL = 4000
 """Number of characters at the end of a response that the lenient mode reads."""
 
 _INTEGER = re.compile(r"[-+]?(?:\d+|\d{1,3}(?:(?:,|\{,\}|,\\!)\d{3})+)")
+_CHOICE = re.compile(r"(?:\\(?:text|textbf|mathbf|mathrm|textrm)\{\s*\((?P<letter>[A-J])\)\s*:?\s*\})\s*(?:\\[ ,;:]|\\q?quad|~|\s)*(?P<value>\S.*)", re.DOTALL)
 _CLOSING_MARKS = r"[\s.$*)\]}]*$"
 
 
@@ -53,7 +54,7 @@ def equal(answer: str, gold: str, percent: Percent = "number") -> bool | None:
         return True
     if (number := whole_number(answer)) is not None and (wanted := whole_number(gold)) is not None:
         return number == wanted
-    found, target = quietly(read, answer), quietly(read, gold)
+    found, target = quietly(read, _chosen(answer, gold)), quietly(read, gold)
     if found is None or target is None:
         return None
     found, target = _alone(found, target), _alone(target, found)
@@ -83,6 +84,14 @@ def _alone(piece: Piece, other: Piece) -> Piece:
     if isinstance(piece, Grouped) and piece.is_set and len(piece.elements) == 1 and not isinstance(other, Grouped):
         return piece.elements[0]
     return piece
+
+
+def _chosen(answer: str, gold: str) -> str:
+    """Of an answer with its choice, `\\textbf{(B)}\\ 27`, the part that the gold answer names: the letter or the value."""
+    found = _CHOICE.fullmatch(answer)
+    if found is None:
+        return answer
+    return found["letter"] if re.fullmatch(r"[\\{}()A-Za-z]*[({]?[A-J][)}]*", gold) else found["value"]
 
 
 def _judge_lenient(response: str, gold: str) -> Verdict:

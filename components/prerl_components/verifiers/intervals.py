@@ -22,6 +22,9 @@ from sympy import (
 )
 
 _MEMBERSHIP = re.compile(r"[A-Za-z](?:_\{?\w\}?)?\s*\\in(?![A-Za-z])\s*(?P<set>.+)", re.DOTALL)
+_BUILDER = re.compile(
+    r"\\\{\s*(?P<name>[A-Za-z])\s*(?:\\in\s*(?:\\mathbb\s*\{?R\}?|\\R(?![a-z]))\s*)?(?:\\mid(?![a-z])|:|\||\\vert(?![a-z]))\s*(?P<condition>.*[<>=\\].*)\\\}", re.DOTALL
+)
 _FLIPPED = {LessThan: GreaterThan, GreaterThan: LessThan, StrictLessThan: StrictGreaterThan, StrictGreaterThan: StrictLessThan}
 _OUTWARD = re.compile(r"(?P<left>[\[\](])(?P<inside>[^\[\]()]+,[^\[\]()]+)(?P<right>[\[\])])")
 
@@ -34,9 +37,11 @@ def facing_inward(text: str) -> str:
 
 
 def members(text: str) -> str:
-    """The set of `x \\in S`; the text itself without such a sign."""
-    found = _MEMBERSHIP.fullmatch(text)
-    return found["set"] if found else text
+    """The set of `x \\in S`, the condition of `\\{x : x > 2\\}`; the text itself without such a sign."""
+    if (found := _MEMBERSHIP.fullmatch(text)) is not None:
+        text = found["set"]
+    built = _BUILDER.fullmatch(text)
+    return built["condition"].strip() if built else text
 
 
 def solution_set(relation: Any) -> Set | None:

@@ -11,7 +11,8 @@ _TEXT = re.compile(r"\\text\{([^{}]*)\}")
 _QUOTED = re.compile(r"(?:\s*(?:\\text\{[^{}]*\}|[A-Za-z0-9.,;:'()/-]+)\s*)+")
 _DATED = re.compile(r"(?!.*(?:sin|cos|tan|sec|csc|cot|log|ln|exp|sqrt|max|min|gcd|lcm|mod|base))(?:[A-Za-z]{3,}\.?\s+)+\d+(?:st|nd|rd|th)?(?:,?\s+\d+)?")
 _LETTERS = re.compile(r"\(?\s*[A-Za-z](?:\s*[A-Za-z'.-])*\s*\)?")
-_CLOCK = re.compile(r"0?(\d{1,2}):(\d{2})(?::(\d{2}))?")
+_CLOCK = re.compile(r"0?(\d{1,2})(?::(\d{2}))?(?::(\d{2}))?")
+_NUMBERS = {word: number for number, word in enumerate("zero one two three four five six seven eight nine ten eleven twelve".split())}
 _CAPITALS = re.compile(r"(?<![A-Za-z\\{])[A-Z]{2,}(?![A-Za-z])")
 _NAMED_CONSTANTS = frozenset({"pi", "e", "i", "infinity", "inf", "oo"})
 _VOWELS = frozenset("aeiou")
@@ -75,6 +76,13 @@ def _is_one_product(one: str, other: str) -> bool | None:
 
 
 def same_time(answer: str, gold: str) -> bool | None:
-    """Whether two times of day are the same; None if either is none. A ratio may have the same form."""
+    """Whether two times of day are the same, `7` and `7:00` too; None if neither says minutes. A ratio may look so."""
     one, other = _CLOCK.fullmatch(answer), _CLOCK.fullmatch(gold)
-    return None if one is None or other is None else one.groups("00") == other.groups("00")
+    if one is None or other is None or (one[2] is None and other[2] is None):
+        return None
+    return one.groups("00") == other.groups("00")
+
+
+def as_number(text: str) -> int | None:
+    """The number that a word spells, up to twelve; None for other words."""
+    return _NUMBERS.get(spelling(text) or "")

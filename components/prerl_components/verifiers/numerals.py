@@ -21,6 +21,8 @@ _ROOT_OF_TOKEN = re.compile(r"(?:√|(?<![\\A-Za-z])sqrt)\s*(?:(\d+(?:\.\d+)?|[A
 _HIGHER_ROOT = {"∛": "3", "∜": "4"}
 _PI = re.compile(r"(?<![A-Za-z\\{])pi(?![A-Za-z}])")
 _PRODUCT = re.compile(r"(?<![\w.^_}\\])(\d+)\s*(?=\(\s*-?\s*(?:\\[dtc]?frac|\d+\s*/))")
+_TRIGONOMETRIC = re.compile(r"\\(?:sin|cos|tan|cot|sec|csc)(?![a-z])")
+_DEGREES = re.compile(r"(\d+(?:\.\d+)?)\s*(?:\^\s*\{?\s*\\circ\s*\}?|\\degree)")
 _POWER = re.compile(r"\^\s*(\d)(?=[A-Za-z\\(])")
 
 
@@ -36,6 +38,8 @@ def numerals(text: str) -> str:
     text = _MIXED_FRAC.sub(r"\1", text)
     if "e" in text or "E" in text:
         text = _EXPONENT.sub(_power_of_ten, text)
+    if "\\circ" in text and _TRIGONOMETRIC.search(text):
+        text = _DEGREES.sub(r"\\frac{\1\\pi}{180}", text)
     text = joined_thousands(text)
     text = _PRODUCT.sub(r"\1\\cdot ", text)
     text = _POWER.sub(r"^{\1}", text)

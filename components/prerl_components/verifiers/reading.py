@@ -17,7 +17,6 @@ from prerl_components.verifiers.pieces import enclosed, is_relation, listed, sid
 from prerl_components.verifiers.units import NO_UNIT, Unit, split_unit
 
 _CHOICES = re.compile(r"\\text\{\s*([A-Za-z0-9](?:\s*(?:,|and|or)\s*[A-Za-z0-9])+)\s*\}")
-_QUANTITIES = re.compile(r"(?:\s*(?:\\text\{\s*(?:and|,)?\s*\})?\s*\d[\d.]*\s*\\text\{[^{}]*\}){2,}")
 _LEADING_SIGN = re.compile(r"^(?:\\approx|\\therefore|\\implies|\\Rightarrow|=|:|\\sim)\s*(?=.)")
 
 
@@ -31,7 +30,7 @@ class Scalar:
 
     @property
     def is_words(self) -> bool:
-        return self.unit == NO_UNIT and is_words(self.text)
+        return self.bare == self.text and is_words(self.text)
 
     @property
     def in_base(self) -> Based | None:

@@ -64,6 +64,11 @@ def bare_letter_unit(text: str) -> bool:
     return bool(re.fullmatch(r"-?[\d.,]+\s*[mgshlL]", text))
 
 
+def is_compound(text: str) -> bool:
+    """Whether numbers with several units are joined: `5\\text{ ft }6`, which a product would read in any order."""
+    return bool(re.search(r"\d\s*\\text\{[^{}]*\}\s*(?:\\text\{[^{}]*\}\s*)?\d", text))
+
+
 def same_measure(answer: Unit, gold: Unit) -> bool | None:
     """Whether two units measure the same kind; True if either names none, None for two different nouns."""
     if answer.is_undecided or gold.is_undecided:
@@ -92,6 +97,8 @@ def _names_a_unit(bare: re.Match[str]) -> bool:
     words = re.findall(r"[A-Za-z]+", bare["words"].replace(".", ""))
     if len(words) == 1 and len(words[0]) == 1:
         return False
+    if all(len(word) == 1 for word in words):
+        return words == ["m", "s"] and "/" in bare["words"]
     known = [word for word in words if _is_known(word)]
     if bare["space"] == "" and len(words) == 1:
         return bool(known) and (len(words[0]) > 2 or words[0].lower() not in {"in", "as", "mi", "ma", "pa", "mo", "rs", "ha", "pt"})
