@@ -7,7 +7,7 @@ from prerl_components.verifiers.unicode_marks import in_latex
 
 _ROW_SPACING = re.compile(r"\\\\\s*\[\s*-?[\d.]+\s*(?:pt|em|ex|mm|cm|in|mu|\\baselineskip)\s*\]")
 _SIZES = re.compile(r"\\(?:left|right|middle|m?left|m?right|[bB]ig{1,2}[lrm]?)(?![A-Za-z])\s*(?:\.(?!\d))?")
-_THIN_COMMA = re.compile(r",\s*\\!|\\!\s*,|\{\s*,\s*\}")
+_THIN_COMMA = re.compile(r",\s*\\!\s*|\\!\s*,|\{\s*,\s*\}")
 _NOTHING = re.compile(
     r"(?<!\\)\\!|\\(?:display|text|script|scriptscript)style(?![A-Za-z])|\\(?:no)?limits(?![A-Za-z])|\\(?:rm|bf|it|sf|tt|cal)(?![A-Za-z])"
     r"|\\(?:mathstrut|strut|null|relax|noindent|centering|large|Large|huge|Huge|small|normalsize)(?![A-Za-z])"

@@ -5,9 +5,7 @@ import re
 _SPACED = re.compile(r"(?<![\d.,\\])(?<!\d )\d{1,3}(?: \d{3}(?!\d))+(?! \d)")
 _BRACED = re.compile(r"(?<![\d.])\d{1,3}(?:\{,\}\d{3}(?!\d))+")
 _TIGHT = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3}(?!\d))+(?!,\d)")
-_MIXED = re.compile(r"(?<![\d./^_{}])(\d+)(?:\s+|\s*\\text\{\s*and\s*\}\s*|-)(\d+)\s*/\s*(\d+)(?![\d./^])")
-_MIXED_FRAC = re.compile(r"(?<![\d./^_{}])(\d+)\s*\\text\{\s*and\s*\}\s*(?=\\[dtc]?frac)")
-_SLASHED = re.compile(r"(?<![\w.}\])^])(\d+)\s*/\s*(\d+)(?![\w.({\[^!])")
+_MIXED = re.compile(r"(?<![\d./^_{}])(\d+)(?:\s+|-)(\d+)\s*/\s*(\d+)(?![\d./^])")
 _REPEATING = re.compile(
     r"(?<![\w.])(\d*)\.(\d*)(?:\\(?:overline|bar|dot)\s*\{(\d+)\}|\\(?:overline|bar|dot)\s*(\d)(?!\d)|\((\d+)\))(?![\d(])"
 )
@@ -35,7 +33,6 @@ def numerals(text: str) -> str:
         text = _LEADING.sub("0.", _HANGING.sub("", text))
     if "/" in text:
         text = _MIXED.sub(_mixed, text)
-    text = _MIXED_FRAC.sub(r"\1", text)
     if "e" in text or "E" in text:
         text = _EXPONENT.sub(_power_of_ten, text)
     if "\\circ" in text and _TRIGONOMETRIC.search(text):

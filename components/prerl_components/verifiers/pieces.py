@@ -48,12 +48,17 @@ def depths(text: str) -> list[int]:
 
 
 def listed(text: str) -> tuple[list[str], str]:
-    """The elements of a list without brackets, and what joins them: `or`, `and`, `comma`; one element, and nothing."""
+    """The elements of a list without brackets, and what joins them: `or`, `and`, `comma`; one element, and nothing.
+
+    Where there are semicolons, commas stand within an element: `x=1,y=2; x=3,y=4` are two.
+    """
     if not _JOINTS.search(text):
         return [text], ""
     depth, elements, last, joint = depths(text), list[str](), 0, ""
-    for separator in _JOINTS.finditer(text):
-        if depth[separator.start()] != 0 or (separator["comma"] is None and _is_worded(text, separator)):
+    outer = [each for each in _JOINTS.finditer(text) if depth[each.start()] == 0]
+    rows = any(each[0] == ";" for each in outer)
+    for separator in outer:
+        if (rows and separator[0] == ",") or (separator["comma"] is None and _is_worded(text, separator)):
             continue
         elements.append(text[last : separator.start()])
         last = separator.end()
