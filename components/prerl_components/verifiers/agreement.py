@@ -2,24 +2,18 @@
 
 import re
 from collections.abc import Iterable, Sequence
-from fractions import Fraction
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
-from sympy import Expr, Mul, Rational, Set
+from sympy import Expr
 
-from prerl_components.verifiers.bases import digits_alone, same_digits
 from prerl_components.verifiers.expressions import by_math_verify, same_object
 from prerl_components.verifiers.intervals import joined
-from prerl_components.verifiers.letters import as_number, is_product, same_capitals, same_letters, same_time
 from prerl_components.verifiers.names import is_name
 from prerl_components.verifiers.parsing import parsed
-from prerl_components.verifiers.ratios import same_ratio, terms
 from prerl_components.verifiers.reading import Equation, Grouped, Listed, Piece, Scalar
-from prerl_components.verifiers.units import bare_letter_unit, is_compound, same_measure
+from prerl_components.verifiers.scalars import Percent, same_scalar
 
 _SPACES = re.compile(r"(?<!\d)\s+|\s+(?!\d)")
-
-Percent: TypeAlias = Literal["number", "strict"]
 
 
 def agree(answer: Piece, gold: Piece, percent: Percent) -> bool | None:
@@ -33,7 +27,7 @@ def agree(answer: Piece, gold: Piece, percent: Percent) -> bool | None:
     if isinstance(answer, Grouped) and isinstance(gold, Grouped):
         return _groups(answer, gold, percent)
     if isinstance(answer, Scalar) and isinstance(gold, Scalar):
-        return _scalars(answer, gold, percent)
+        return same_scalar(answer, gold, percent)
     group, single = (answer, gold) if isinstance(answer, Grouped) else (gold, answer)
     if isinstance(single, Scalar) and single.is_words:
         return None
@@ -116,7 +110,9 @@ def _groups(answer: Grouped, gold: Grouped, percent: Percent) -> bool | None:
 
 
 def _in_order(answer: Sequence[Piece], gold: Sequence[Piece], percent: Percent) -> bool | None:
-    return len(answer) == len(gold) and _all(agree(one, other, percent) for one, other in zip(answer, gold, strict=True))
+    return len(answer) == len(gold) and _all(
+        agree(one, other, percent) for one, other in zip(answer, gold, strict=True)
+    )
 
 
 def _as_sets(answer: Sequence[Piece], gold: Sequence[Piece], percent: Percent) -> bool | None:
@@ -142,72 +138,9 @@ def _matched(answer: Sequence[Piece], gold: Sequence[Piece], percent: Percent) -
     return None if undecided else True
 
 
-def _scalars(answer: Scalar, gold: Scalar, percent: Percent) -> bool | None:
-    one, other = answer.in_base, gold.in_base
-    if one is not None or other is not None:
-        one, other = one or digits_alone(answer.text), other or digits_alone(gold.text)
-        return one is not None and other is not None and same_digits(one, other)
-    if "\\ldots" in (answer.text, gold.text):
-        return False
-    if (ratio := terms(answer.bare)) or terms(gold.bare):
-        return same_ratio(ratio, terms(gold.bare)) and same_measure(answer.unit, gold.unit)
-    if (same := same_time(answer.bare, gold.bare)) is not None and (same or _is_time(answer) or _is_time(gold)):
-        return same and same_measure(answer.unit, gold.unit)
-    if answer.is_words and gold.is_words:
-        return same_letters(answer.text, gold.text)
-    if answer.is_words or gold.is_words:
-        words, formula = (answer, gold) if answer.is_words else (gold, answer)
-        if (number := as_number(words.text)) is not None:
-            return _quantities(*(Scalar(str(number), str(number)) if each is words else each for each in (answer, gold)), percent)
-        if not is_product(words.text):
-            return None if formula.expression is None or isinstance(formula.expression, Set) else False
-    return _quantities(answer, gold, percent)
-
-
-def _is_time(clock: Scalar) -> bool:
-    """Whether `h:mm` is a time and no ratio: with AM or PM, or at the full hour."""
-    return bool(clock.unit.measure) or clock.bare.endswith(":00")
-
-
-def _quantities(answer: Scalar, gold: Scalar, percent: Percent) -> bool | None:
-    one, other = answer.expression, gold.expression
-    if one is None or other is None:
-        return None
-    if is_compound(answer.bare) or is_compound(gold.bare):
-        return None
-    measure = same_measure(answer.unit, gold.unit)
-    if measure is False:
-        return False
-    if (answer.unit.is_percent and gold.unit.measure) or (gold.unit.is_percent and answer.unit.measure):
-        return False
-    both = bool(answer.unit.measure and gold.unit.measure)
-    left = answer.unit.magnitude * (answer.unit.size if both else 1)
-    right = gold.unit.magnitude * (gold.unit.size if both else 1)
-    found = same_object(_times(one, left), _times(other, right))
-    if answer.unit.is_percent != gold.unit.is_percent and not found:
-        if percent == "strict":
-            return False
-        hundredth = Fraction(1, 100)
-        left, right = (left * hundredth, right) if answer.unit.is_percent else (left, right * hundredth)
-        found = same_object(_times(one, left), _times(other, right))
-    elif answer.unit.is_percent != gold.unit.is_percent and percent == "strict":
-        return False
-    if found and not same_capitals(answer.bare, gold.bare):
-        return None
-    if found is False and bare_letter_unit(answer.text) and not _symbols(other):
-        return None
-    return None if found and measure is None else found
-
-
 def _objects(answer: str, gold: str) -> bool | None:
     one, other = parsed(answer), parsed(gold)
     return None if one is None or other is None else same_object(one, other)
-
-
-def _times(expression: Any, factor: Fraction) -> Any:
-    if factor == 1 or not isinstance(expression, Expr):
-        return expression
-    return Mul(Rational(factor.numerator, factor.denominator), expression, evaluate=False)
 
 
 def _symbols(expression: Any) -> Any:

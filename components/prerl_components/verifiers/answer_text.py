@@ -14,25 +14,52 @@ _NOTHING = re.compile(
     r"|\\[hv]?phantom(?:\{[^{}]*\}|(?=-))|\\(?:tag\*?|label|hspace\*?|vspace\*?)\{[^{}]*\}|(?<![\\A-Za-z}^_])\{\}"
 )
 _SPACES = re.compile(r"(?<!\\)\\[,;:> ]|(?<!\\)~|\\q?quad(?![A-Za-z])|\\(?:thin|med|thick|en)space(?![A-Za-z])|\s+")
-_COLOUR = re.compile(r"\\(?:color|pagecolor)\s*\{[^{}]*\}|\\(?=(?:textcolor|colorbox)\s*\{)(?:textcolor|colorbox)\s*\{[^{}]*\}")
+_COLOUR = re.compile(
+    r"\\(?:color|pagecolor)\s*\{[^{}]*\}|\\(?=(?:textcolor|colorbox)\s*\{)(?:textcolor|colorbox)\s*\{[^{}]*\}"
+)
 _BORDERS = re.compile(
     r"\\(?:underline|uline|boxed|fbox|framebox|mathbf|mathsf|mathtt|mathit|mathnormal|boldsymbol|bm|pmb|ensuremath|textcolor"
     r"|mathord|mathop|mathrel|mathclose|mathopen|smash|emph|strong|hl|Large)\s*(?=\{)"
 )
-_TEXT = re.compile(r"\\(?:text(?:bf|it|rm|normal|sf|tt|sc|up|md)?|mathrm|mbox|hbox|text\s)\s*(?=\{)|(?<![\\A-Za-z])(?:text)?normal(?=\{)")
+_TEXT = re.compile(
+    r"\\(?:text(?:bf|it|rm|normal|sf|tt|sc|up|md)?|mathrm|mbox|hbox|text\s)\s*(?=\{)|(?<![\\A-Za-z])(?:text)?normal(?=\{)"
+)
 _WORDLESS = re.compile(r"\s*(?:[-+]?[\d.,]+(?:\s*[-+*/^:]\s*[\d.,]+)*|[eiπ]|\\pi\s*|[(\[]\s*[-+\d.,\s]+[)\]]|)\s*")
 _OVER = re.compile(r"\{([^{}]*)\\over(?![A-Za-z])([^{}]*)\}")
 _OVER_BARE = re.compile(r"([^{}]*)\\over(?![A-Za-z])([^{}]*)")
 _OPERATOR_GLUED = re.compile(r"\\(sin|cos|tan|csc|sec|cot|log|ln|pi|leq|le|geq|ge|triangle|angle)(?=[A-Za-z])")
-_LONGER_COMMANDS = re.compile(r"\\(?:sinh|cosh|tanh|coth|left[a-z]*|leq?q?(?:slant)?|geq?q?(?:slant)?|ge|triangle[a-z]+|leftrightarrow)(?![A-Za-z])")
-_WRAPPERS = (("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]"), ("**", "**"), ("__", "__"), ("`", "`"), ("*", "*"), ("_", "_"))
+_LONGER_COMMANDS = re.compile(
+    r"\\(?:sinh|cosh|tanh|coth|left[a-z]*|leq?q?(?:slant)?|geq?q?(?:slant)?|ge|triangle[a-z]+|leftrightarrow)(?![A-Za-z])"
+)
+_WRAPPERS = (
+    ("$$", "$$"),
+    ("$", "$"),
+    ("\\(", "\\)"),
+    ("\\[", "\\]"),
+    ("**", "**"),
+    ("__", "__"),
+    ("`", "`"),
+    ("*", "*"),
+    ("_", "_"),
+)
 _TRAILING = re.compile(r"(?:\s|\\\\|(?<!\\)[,;:]|(?<![.\\])\.(?!\.)|\\newline(?![A-Za-z]))+$")
 _QUOTED_NUMBER = re.compile(r"\\text\{\s*([-+]?\\?\$?\d[\d.,]*)(\s*\\?%|\s+[A-Za-z][A-Za-z ./]*)\}")
 _TURNING = re.compile(r"\b(?:or|and|to|of|mod|out)\b")
 _SINGLE = re.compile(r"\\(?:math(?:rm|bf|it|sf|tt|normal)|boldsymbol|bm|text)\s+([A-Za-z0-9])(?![A-Za-z])")
-_SYNONYMS = re.compile(r"(?P<dots>\\[lc]?dots[cbmio]?(?![A-Za-z])|\.{3})|(?P<empty>\\varnothing(?![A-Za-z])|\\O(?![A-Za-z]))")
+_SYNONYMS = re.compile(
+    r"(?P<dots>\\[lc]?dots[cbmio]?(?![A-Za-z])|\.{3})|(?P<empty>\\varnothing(?![A-Za-z])|\\O(?![A-Za-z]))"
+)
 _UNIT_QUOTIENT = re.compile(r"\\frac\{\s*\\text\{([^{}]*)\}\s*\}\{\s*\\text\{([^{}]*)\}\s*(\^\s*\{?\d\}?)?\s*\}")
-_NAMED_BRACKETS = {"langle": "(", "rangle": ")", "lbrace": "\\{", "rbrace": "\\}", "lbrack": "[", "rbrack": "]", "lparen": "(", "rparen": ")"}
+_NAMED_BRACKETS = {
+    "langle": "(",
+    "rangle": ")",
+    "lbrace": "\\{",
+    "rbrace": "\\}",
+    "lbrack": "[",
+    "rbrack": "]",
+    "lparen": "(",
+    "rparen": ")",
+}
 _NAMED_BRACKET = re.compile(rf"\\({'|'.join(_NAMED_BRACKETS)})(?![A-Za-z])\s*")
 _LONE_DOLLAR = re.compile(r"(?<!\\)\$")
 

@@ -10,9 +10,24 @@ _WRITTEN = re.compile(
     r"(?P<sign>[-+]?)\s*(?:[({]|\\text\{)*\s*(?P<digits>(?=[A-Z]*\d)[\dA-Z]+(?:\.[\dA-Z]+)?)\s*[)}]*\s*"
     r"(?:_\s*(?:\{\s*(?P<braced>.*)\s*\}|(?P<digit>\d{1,2}))|(?:\\text\{\s*\(?|\s)\s*(?:in\s+)?[bB]ase[\s-]*\}?\s*(?P<said>\w+)\s*\)?\s*\}?)"
 )
-_WORDS = dict(
-    zip("two three four five six seven eight nine ten eleven twelve".split(), range(2, 13), strict=True)
-) | {"binary": 2, "octal": 8, "decimal": 10, "sixteen": 16, "hexadecimal": 16, "hex": 16}
+_WORDS = {
+    "two": 2,
+    "three": 3,
+    "four": 4,
+    "five": 5,
+    "six": 6,
+    "seven": 7,
+    "eight": 8,
+    "nine": 9,
+    "ten": 10,
+    "eleven": 11,
+    "twelve": 12,
+    "binary": 2,
+    "octal": 8,
+    "decimal": 10,
+    "hex": 16,
+    "hexadecimal": 16,
+}
 _PLAIN = re.compile(r"[-+]?[\dA-Z]*\d[\dA-Z]*(?:\.[\dA-Z]+)?")
 
 
@@ -30,7 +45,11 @@ def based(text: str) -> Based | None:
     found = _WRITTEN.fullmatch(text)
     if found is None:
         return None
-    name = re.sub(r"\\text\{([^{}]*)\}|[(){}]|[Bb]ase|\s", r"\1", found["braced"] or found["digit"] or found["said"] or "").strip().lower()
+    name = (
+        re.sub(r"\\text\{([^{}]*)\}|[(){}]|[Bb]ase|\s", r"\1", found["braced"] or found["digit"] or found["said"] or "")
+        .strip()
+        .lower()
+    )
     base = int(name) if name.isdigit() else _WORDS.get(re.sub(r"base|\s", "", name))
     if base is None or not 2 <= base <= 62:
         return None

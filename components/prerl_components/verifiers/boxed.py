@@ -21,8 +21,8 @@ def without_thinking(response: str) -> str:
 def last_boxed(text: str) -> str | None:
     """The content of the last `\\boxed{…}`, stripped; None if there is none, or if the last one is not closed.
 
-    `\\{` and `\\}` are characters, not braces: the content of `\\boxed{\\{1\\}}` is `\\{1\\}`. Without braces the box holds what
-    stands before the next space, without the sentence's last mark: `\\boxed 42.` is 42.
+    `\\{` and `\\}` are characters, not braces: the content of `\\boxed{\\{1\\}}` is `\\{1\\}`. Without braces the box holds
+    what stands before the next space, without the sentence's last mark: `\\boxed 42.` is 42.
     """
     box = text.rfind(_BOX)
     if box < 0:

@@ -12,11 +12,12 @@ import re
 
 from math_verify import parse, verify
 
-from prerl_components.verifiers.agreement import Percent, agree
+from prerl_components.verifiers.agreement import agree
 from prerl_components.verifiers.boxed import boxed_answer, without_thinking
 from prerl_components.verifiers.gate import refusal, too_many_boxes
 from prerl_components.verifiers.parsing import quietly
 from prerl_components.verifiers.reading import Grouped, Piece, is_readable, read
+from prerl_components.verifiers.scalars import Percent
 from prerl_spec.sdk import Outcome, Verdict
 
 # Math-Verify warns once that its timeouts are disabled.
@@ -26,7 +27,10 @@ LENIENT_TAIL = 4000
 """Number of characters at the end of a response that the lenient mode reads."""
 
 _INTEGER = re.compile(r"[-+]?(?:\d+|\d{1,3}(?:(?:,|\{,\}|,\\!)\d{3})+)")
-_CHOICE = re.compile(r"(?:\\(?:text|textbf|mathbf|mathrm|textrm)\{\s*\((?P<letter>[A-J])\)\s*:?\s*\})\s*(?:\\[ ,;:]|\\q?quad|~|\s)*(?P<value>\S.*)", re.DOTALL)
+_CHOICE = re.compile(
+    r"\\(?:text|textbf|mathbf|mathrm|textrm)\{\s*\((?P<letter>[A-J])\)\s*:?\s*\}\s*(?:\\[ ,;:]|\\q?quad|~|\s)*(?P<value>\S.*)",
+    re.DOTALL,
+)
 _CLOSING_MARKS = r"[\s.$*)\]}]*$"
 
 

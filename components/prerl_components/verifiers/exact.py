@@ -134,7 +134,9 @@ def _same_digits(one: Any, other: Any) -> bool | None:
         return None
     scale = max(abs(left), abs(right))
     gap = abs(left - right)
-    return bool(gap <= scale * Float(10) ** -(digits - MIN_DIGITS + _SIGNIFICANT)) or bool(scale < Float(10) ** -(_SIGNIFICANT + 2 * size))
+    return bool(gap <= scale * Float(10) ** -(digits - MIN_DIGITS + _SIGNIFICANT)) or bool(
+        scale < Float(10) ** -(_SIGNIFICANT + 2 * size)
+    )
 
 
 def _magnitude(number: Any) -> int | None:
@@ -166,4 +168,3 @@ def _walk(expression: Any) -> list[Any]:
 def _is_numeric(value: Any) -> bool:
     real, imaginary = value.as_real_imag()
     return bool((real.is_Float or real.is_Rational) and (imaginary.is_Float or imaginary.is_Rational))
-

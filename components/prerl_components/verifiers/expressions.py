@@ -57,7 +57,11 @@ def same_object(answer: Any, gold: Any) -> bool | None:
         return _same_matrix(answer, gold)
     if isinstance(answer, Expr) and isinstance(gold, Expr):
         return _same_expression(answer, gold)
-    if isinstance(answer, (Set, Relational, Basic)) and (as_set := _set(answer)) is not None and (target := _set(gold)) is not None:
+    if (
+        isinstance(answer, (Set, Relational, Basic))
+        and (as_set := _set(answer)) is not None
+        and (target := _set(gold)) is not None
+    ):
         return _same_set(as_set, target)
     return by_math_verify(answer, gold)
 
@@ -158,4 +162,3 @@ def _same_interval(one: Any, other: Any) -> bool | None:
         return False
     ends = [same_number(one.start, other.start), same_number(one.end, other.end)]
     return False if False in ends else None if None in ends else True
-

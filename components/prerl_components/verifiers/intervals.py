@@ -23,9 +23,15 @@ from sympy import (
 
 _MEMBERSHIP = re.compile(r"[A-Za-z](?:_\{?\w\}?)?\s*\\in(?![A-Za-z])\s*(?P<set>.+)", re.DOTALL)
 _BUILDER = re.compile(
-    r"\\\{\s*(?P<name>[A-Za-z])\s*(?:\\in\s*(?:\\mathbb\s*\{?R\}?|\\R(?![a-z]))\s*)?(?:\\mid(?![a-z])|:|\||\\vert(?![a-z]))\s*(?P<condition>.*[<>=\\].*)\\\}", re.DOTALL
+    r"\\\{\s*(?P<name>[A-Za-z])\s*(?:\\in\s*(?:\\mathbb\s*\{?R\}?|\\R(?![a-z]))\s*)?(?:\\mid(?![a-z])|:|\||\\vert(?![a-z]))\s*(?P<condition>.*[<>=\\].*)\\\}",
+    re.DOTALL,
 )
-_FLIPPED = {LessThan: GreaterThan, GreaterThan: LessThan, StrictLessThan: StrictGreaterThan, StrictGreaterThan: StrictLessThan}
+_FLIPPED = {
+    LessThan: GreaterThan,
+    GreaterThan: LessThan,
+    StrictLessThan: StrictGreaterThan,
+    StrictGreaterThan: StrictLessThan,
+}
 _OUTWARD = re.compile(r"(?P<left>[\[\](])(?P<inside>[^\[\]()]+,[^\[\]()]+)(?P<right>[\[\])])")
 
 

@@ -9,10 +9,27 @@ import re
 
 _TEXT = re.compile(r"\\text\{([^{}]*)\}")
 _QUOTED = re.compile(r"(?:\s*(?:\\text\{[^{}]*\}|[A-Za-z0-9.,;:'()/-]+)\s*)+")
-_DATED = re.compile(r"(?!.*(?:sin|cos|tan|sec|csc|cot|log|ln|exp|sqrt|max|min|gcd|lcm|mod|base))(?:[A-Za-z]{3,}\.?\s+)+\d+(?:st|nd|rd|th)?(?:,?\s+\d+)?")
+_DATED = re.compile(
+    r"(?!.*(?:sin|cos|tan|sec|csc|cot|log|ln|exp|sqrt|max|min|gcd|lcm|mod|base))(?:[A-Za-z]{3,}\.?\s+)+\d+(?:st|nd|rd|th)?(?:,?\s+\d+)?"
+)
 _LETTERS = re.compile(r"\(?\s*[A-Za-z](?:\s*[A-Za-z'.-])*\s*\)?")
 _CLOCK = re.compile(r"0?(\d{1,2})(?::(\d{2}))?(?::(\d{2}))?")
-_NUMBERS = {word: number for number, word in enumerate("zero one two three four five six seven eight nine ten eleven twelve".split())}
+_NUMBER_WORDS = (
+    "zero",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+)
+_NUMBERS = {word: number for number, word in enumerate(_NUMBER_WORDS)}
 _CAPITALS = re.compile(r"(?<![A-Za-z\\{])[A-Z]{2,}(?![A-Za-z])")
 _NAMED_CONSTANTS = frozenset({"pi", "e", "i", "infinity", "inf", "oo"})
 _VOWELS = frozenset("aeiou")
@@ -39,7 +56,11 @@ def is_words(text: str) -> bool:
 def is_product(text: str) -> bool:
     """Whether the words may as well be a product of variables: bare letters, none beside another capital."""
     bare = text.strip("() ")
-    return bool(re.fullmatch(r"(?:[A-Za-z]\s*)+", bare)) and not re.search(r"[A-Z]\s*[A-Z]", bare) and not _is_sentence(bare)
+    return (
+        bool(re.fullmatch(r"(?:[A-Za-z]\s*)+", bare))
+        and not re.search(r"[A-Z]\s*[A-Z]", bare)
+        and not _is_sentence(bare)
+    )
 
 
 def same_letters(answer: str, gold: str) -> bool | None:

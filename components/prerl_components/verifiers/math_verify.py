@@ -25,10 +25,11 @@ class MathVerify(Component):
     deadline_seconds: float = Field(default=10.0, gt=0, description="Timeout of one verdict, in seconds.")
     percent: Literal["number", "strict"] = Field(
         default="number",
-        description="Whether 25, 25 % and 0.25 all answer a gold 25 %, and 25 % answers 25 and 0.25, or the sign must be alike.",
+        description="Whether 25, 25 % and 0.25 all answer 25 %, and 25 % answers 25 and 0.25, or the sign must be alike.",
     )
     on_timeout: Literal["mask", "unparsable"] = Field(
-        default="mask", description="What a timeout that the answer caused trains: nothing, or what an unparsable answer trains."
+        default="mask",
+        description="What a timeout that the answer caused trains: nothing, or what an unparsable answer trains.",
     )
     workers: int = Field(default=1, ge=1, description="Number of worker processes.")
     memory_mb: int = Field(default=2048, ge=1, description="Address-space limit of a worker, in MiB.")

@@ -8,7 +8,9 @@ _GREEK = (
     r"\\(?:alpha|beta|gamma|delta|epsilon|varepsilon|zeta|eta|theta|vartheta|iota|kappa|lambda|mu|nu|xi|rho|sigma|tau|upsilon"
     r"|phi|varphi|chi|psi|omega|Gamma|Delta|Theta|Lambda|Xi|Sigma|Phi|Psi|Omega|ell)(?![A-Za-z])"
 )
-_SCRIPT = r"(?:\s*(?:_\s*(?:\{[^{}]*(?:\{[^{}]*\}[^{}]*)*\}|\w|\\\w+)|\^\s*\{?\s*(?:-1|\\prime|\*|\(\w\)|\\circ)\s*\}?|'))*"
+_SCRIPT = (
+    r"(?:\s*(?:_\s*(?:\{[^{}]*(?:\{[^{}]*\}[^{}]*)*\}|\w|\\\w+)|\^\s*\{?\s*(?:-1|\\prime|\*|\(\w\)|\\circ)\s*\}?|'))*"
+)
 _LETTER = rf"(?:[A-Za-z]|{_GREEK})"
 _FIGURE = (
     r"(?:m\s*)?\\(?:angle|triangle|measuredangle|overline|vec|hat|bar|tilde|overrightarrow|widehat|mathbb|mathcal|operatorname|dot|ddot|Pr)"
@@ -18,8 +20,13 @@ _CAPITALS = r"[A-Z]{2,}"
 _WORD = r"(?:\\text\{[^{}]*\}\s*)+"
 _BARE_WORDS = r"(?=[a-zA-Z ]*[aeiouAEIOU])[A-Za-z]{3,}(?: [A-Za-z]+)*"
 _ARGUMENTS = r"(?:\s*[(\[](?P<arguments>.*)[)\]])?"
-_NAME = re.compile(rf"(?:{_FIGURE}|{_WORD}|{_CAPITALS}|{_BARE_WORDS}|{_LETTER}){_SCRIPT}(?:\s*{_WORD})?{_ARGUMENTS}{_SCRIPT}", re.DOTALL)
-_MEASURE = re.compile(r"\|\s*(?:[A-Z]{2,}|\\overline\{[A-Z]+\}|\\vec\{?\w+\}?)\s*\||\[\s*[A-Z]{3,}\s*\]|\\frac\{d\w?\}\{d\w\}|\\frac\{d\^?\{?\d?\}?\w\}\{d\w\^?\{?\d?\}?\}|\w/\w(?!.)")
+_NAME = re.compile(
+    rf"(?:{_FIGURE}|{_WORD}|{_CAPITALS}|{_BARE_WORDS}|{_LETTER}){_SCRIPT}(?:\s*{_WORD})?{_ARGUMENTS}{_SCRIPT}",
+    re.DOTALL,
+)
+_MEASURE = re.compile(
+    r"\|\s*(?:[A-Z]{2,}|\\overline\{[A-Z]+\}|\\vec\{?\w+\}?)\s*\||\[\s*[A-Z]{3,}\s*\]|\\frac\{d\w?\}\{d\w\}|\\frac\{d\^?\{?\d?\}?\w\}\{d\w\^?\{?\d?\}?\}|\w/\w(?!.)"
+)
 _FACTORS = frozenset("abcdkmnwxyz")
 
 

@@ -19,7 +19,9 @@ NORMALISATION = NormalizationConfig(
 
 _LONE_BACKSLASH = re.compile(r"(?<!\\)\\(?=[-\d])")
 _GLUED_ROW = re.compile(r"(?<![\\&])\\\s")
-_UNREADABLE = re.compile(r"\\undecided|\\ldots|(?<!\\)_\{?\s*\\text\{\s*base|\d_\{?\d|(?<![\d._^])(?<!frac)(?<!frac )(?<!binom )\d+(?:\.\d+)?\s+\d")
+_UNREADABLE = re.compile(
+    r"\\undecided|\\ldots|(?<!\\)_\{?\s*\\text\{\s*base|\d_\{?\d|(?<![\d._^])(?<!frac)(?<!frac )(?<!binom )\d+(?:\.\d+)?\s+\d"
+)
 
 
 @lru_cache(maxsize=8192)

@@ -13,8 +13,12 @@ _JOINTS = re.compile(
     r"|(?P<and>,?\s*(?:\\text\{\s*,?\s*(?:and|&)\s*\}|\{and\}|(?<![A-Za-z\\])and(?![A-Za-z])|\\land(?![A-Za-z])|\\wedge(?![A-Za-z]))\s*)"
     r"|(?P<comma>\\text\{\s*[,;]\s*\}|(?<!\\)[,;])"
 )
-_EQUALS = re.compile(r"(?<![<>!:=\\])\s*(?P<equal>={1,2}|\\equiv(?!.*mod)|:=|\\approx(?![A-Za-z])|\\doteq|\\simeq(?![A-Za-z]))\s*(?![<>])")
-_RELATION = re.compile(r"[<>]|\\(?:le|ge|leq|geq|leqslant|geqslant|lt|gt|ne|neq|leqq|geqq)(?![A-Za-z])|!=|\\in(?![A-Za-z])")
+_EQUALS = re.compile(
+    r"(?<![<>!:=\\])\s*(?P<equal>={1,2}|\\equiv(?!.*mod)|:=|\\approx(?![A-Za-z])|\\doteq|\\simeq(?![A-Za-z]))\s*(?![<>])"
+)
+_RELATION = re.compile(
+    r"[<>]|\\(?:le|ge|leq|geq|leqslant|geqslant|lt|gt|ne|neq|leqq|geqq)(?![A-Za-z])|!=|\\in(?![A-Za-z])"
+)
 _SIGN = re.compile(r"\\(pm|mp)(?![A-Za-z])\s*")
 _MAX_SIGNS = 2
 _BRACKETS = (("\\{", "\\}"), ("(", ")"), ("(", "]"), ("[", ")"), ("[", "]"))
@@ -92,6 +96,7 @@ def enclosed(text: str) -> Enclosed | None:
                 return Enclosed(opening[-1], text[start:end].strip(), closing[-1])
     return None
 
+
 def is_relation(text: str) -> bool:
     """Whether the text is an inequality or says that something lies in a set."""
     return bool(_RELATION.search(text))
@@ -103,7 +108,8 @@ def signed(text: str) -> list[str]:
     if count == 0 or count > _MAX_SIGNS:
         return [text]
     if count == 2 and "\\mp" in text:
-        return [_SIGN.sub(lambda sign: plus if sign[1] == "pm" else minus, text) for plus, minus in (("+", "-"), ("-", "+"))]
+        upper, lower = {"pm": "+", "mp": "-"}, {"pm": "-", "mp": "+"}
+        return [_SIGN.sub(lambda sign, of=of: of[sign[1]], text) for of in (upper, lower)]
     found = [text]
     for _ in range(count):
         found = [_SIGN.sub(sign, each, count=1) for each in found for sign in ("+", "-")]

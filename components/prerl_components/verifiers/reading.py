@@ -114,7 +114,9 @@ def _piece(text: str) -> Piece:
     if brackets is not None and brackets.content:
         inside, _ = listed(brackets.content)
         if len(inside) > 1 or brackets.opening == "{":
-            return Grouped(text, brackets.opening, tuple(_piece(one) for each in inside for one in signed(each)), brackets.closing)
+            return Grouped(
+                text, brackets.opening, tuple(_piece(one) for each in inside for one in signed(each)), brackets.closing
+            )
         if not is_relation(inside[0]) and len(sides(inside[0])) == 1:
             return _piece(inside[0])
     if is_relation(text):

@@ -59,7 +59,13 @@ _KINDS: dict[str, dict[str, str]] = {
     "celsius": {"1": "celsius centigrade"},
     "fahrenheit": {"1": "fahrenheit"},
     "kelvin": {"1": "kelvin kelvins"},
-    "data": {"1": "bit bits", "8": "byte", "8000": "kb kilobyte", "8000000": "mb megabyte", "8000000000": "gb gigabyte"},
+    "data": {
+        "1": "bit bits",
+        "8": "byte",
+        "8000": "kb kilobyte",
+        "8000000": "mb megabyte",
+        "8000000000": "gb gigabyte",
+    },
     "frequency": {"1": "hz hertz", "1000": "khz", "1000000": "mhz"},
     "force": {"1": "newton n", "1000": "kn kilonewton"},
     "energy": {"1": "joule j", "1000": "kj kilojoule", "1000000": "mj"},
@@ -90,7 +96,29 @@ _COMPOUND: dict[str, tuple[tuple[tuple[str, int], ...], str]] = {
     "mps": ((("length", 1), ("time", -1)), "1"),
     "rpm": ((("time", -1),), "1/60"),
 }
-_IRREGULAR = frozenset({"feet", "inches", "pennies", "centuries", "s", "rs", "cms", "kms", "gms", "kgs", "lbs", "mins", "hrs", "yrs", "pence"})
+_IRREGULAR = frozenset(
+    {
+        "feet",
+        "inches",
+        "pennies",
+        "centuries",
+        "s",
+        "rs",
+        "cms",
+        "kms",
+        "gms",
+        "kgs",
+        "lbs",
+        "mins",
+        "hrs",
+        "yrs",
+        "pence",
+    }
+)
+
+
+def _names(words: str) -> list[str]:
+    return words.split()
 
 
 def _measures() -> dict[str, Measure]:
@@ -100,7 +128,13 @@ def _measures() -> dict[str, Measure]:
             table |= dict.fromkeys(names.split(), Measure(((kind, 1),), Fraction(size)))
     for names, (kinds, size) in _COMPOUND.items():
         table |= dict.fromkeys(names.split(), Measure(kinds, Fraction(size)))
-    plural = {f"{name}{ending}": unit for name, unit in table.items() if len(name) > 2 for ending in ("s", "es") if name not in _IRREGULAR}
+    plural = {
+        f"{name}{ending}": unit
+        for name, unit in table.items()
+        if len(name) > 2
+        for ending in ("s", "es")
+        if name not in _IRREGULAR
+    }
     return plural | table
 
 
@@ -150,14 +184,35 @@ CASED_MAGNITUDES = {"M": Fraction(10**6), "K": Fraction(1000), "B": Fraction(10*
 
 PERCENT_WORDS = frozenset({"percent", "percentage", "pct", "percents"})
 
-EMPTY_WORDS = frozenset({"a", "an", "the", "of", "in", "at", "total", "exactly", "each", "unit", "units", "long", "wide", "tall", "high", "old", "away", "value"})
+EMPTY_WORDS = frozenset(
+    {
+        "a",
+        "an",
+        "the",
+        "of",
+        "in",
+        "at",
+        "total",
+        "exactly",
+        "each",
+        "unit",
+        "units",
+        "long",
+        "wide",
+        "tall",
+        "high",
+        "old",
+        "away",
+        "value",
+    }
+)
 """Words after a number that name no unit; `units` stands for whichever unit is meant."""
 
 TURNING_WORDS = frozenset(
-    {
-        *"not no or and more less than least most least fewer greater over under above below minus plus times negative".split(),
-        *"squared cubed if when unless except but nor approximately about almost nearly roughly around up down remainder mod".split(),
-        *"third thirds quarter-of fold double triple twice".split(),
-    }
+    _names(
+        "not no nor or and more less than least most fewer greater over under above below minus plus times negative squared "
+        "cubed if when unless except but approximately about almost nearly roughly around up down remainder mod third thirds "
+        "fold double triple twice"
+    )
 )
 """Words after a number with which it says something else than the number alone."""

@@ -21,11 +21,17 @@ _TAIL = re.compile(
     rf"|\\degree(?![A-Za-z])s?|\\cdot(?=\s*\\text)|/(?=\s*\\text)|[^\x00-\x7f]+))+)",
     re.DOTALL,
 )
-_MONEY_FIRST = re.compile(rf"(?P<sign>[-+]?)\s*(?P<unit>{_CURRENCY}|(?:USD|US|EUR|GBP|CNY|Rs\.?)\s*(?:\\\$)?(?=\s*\d))\s*(?P<rest>[-+]?\s*[\d.\\({{].*)", re.DOTALL)
-_BARE = re.compile(
-    r"(?P<head>.*[\d})])(?P<space>\s*)(?P<words>[A-Za-z][A-Za-z.']*(?:(?:\s*/\s*|\s+)[A-Za-z][A-Za-z.']*)*)(?P<power>\s*\^\s*\{?[23]\}?)?", re.DOTALL
+_MONEY_FIRST = re.compile(
+    rf"(?P<sign>[-+]?)\s*(?P<unit>{_CURRENCY}|(?:USD|US|EUR|GBP|CNY|Rs\.?)\s*(?:\\\$)?(?=\s*\d))\s*(?P<rest>[-+]?\s*[\d.\\({{].*)",
+    re.DOTALL,
 )
-_TOKEN = re.compile(r"\^\s*\{?\s*(?P<power>-?\d)\s*\}?|(?P<per>/)|(?P<word>[^\s/^*{}()\d,;:\-]+)(?P<digit>[23](?![\w.]))?")
+_BARE = re.compile(
+    r"(?P<head>.*[\d})])(?P<space>\s*)(?P<words>[A-Za-z][A-Za-z.']*(?:(?:\s*/\s*|\s+)[A-Za-z][A-Za-z.']*)*)(?P<power>\s*\^\s*\{?[23]\}?)?",
+    re.DOTALL,
+)
+_TOKEN = re.compile(
+    r"\^\s*\{?\s*(?P<power>-?\d)\s*\}?|(?P<per>/)|(?P<word>[^\s/^*{}()\d,;:\-]+)(?P<digit>[23](?![\w.]))?"
+)
 _SIGNS = {"\\$": "dollar", "$": "dollar", "\\%": "percent", "%": "percent", "US": "dollar"}
 
 
@@ -101,14 +107,21 @@ def _names_a_unit(bare: re.Match[str]) -> bool:
         return words == ["m", "s"] and "/" in bare["words"]
     known = [word for word in words if _is_known(word)]
     if bare["space"] == "" and len(words) == 1:
-        return bool(known) and (len(words[0]) > 2 or words[0].lower() not in {"in", "as", "mi", "ma", "pa", "mo", "rs", "ha", "pt"})
+        return bool(known) and (
+            len(words[0]) > 2 or words[0].lower() not in {"in", "as", "mi", "ma", "pa", "mo", "rs", "ha", "pt"}
+        )
     spelled = [word for word in words if len(word) >= 4 and re.search(r"[aeiouy]", word.lower())]
     return bool(known or spelled) and all(len(word) > 1 or _is_known(word) for word in words)
 
 
 def _is_known(word: str) -> bool:
     low = word.lower()
-    return low in MEASURES or _magnitude(word) is not None or low in PERCENT_WORDS or low in ("per", "square", "cubic", "sq", "cu")
+    return (
+        low in MEASURES
+        or _magnitude(word) is not None
+        or low in PERCENT_WORDS
+        or low in ("per", "square", "cubic", "sq", "cu")
+    )
 
 
 def _magnitude(word: str) -> Fraction | None:
