@@ -108,8 +108,7 @@ def signed(text: str) -> list[str]:
     if count == 0 or count > _MAX_SIGNS:
         return [text]
     if count == 2 and "\\mp" in text:
-        upper, lower = {"pm": "+", "mp": "-"}, {"pm": "-", "mp": "+"}
-        return [_SIGN.sub(lambda sign, of=of: of[sign[1]], text) for of in (upper, lower)]
+        return [text.replace("\\pm", plus).replace("\\mp", minus) for plus, minus in (("+", "-"), ("-", "+"))]
     found = [text]
     for _ in range(count):
         found = [_SIGN.sub(sign, each, count=1) for each in found for sign in ("+", "-")]
