@@ -105,7 +105,7 @@ def _minus_inside(gold: str) -> tuple[str, str] | None:
 
 def _scientific(way: str) -> Form:
     def form(gold: str) -> tuple[str, str] | None:
-        digits = gold.replace(",", "")
+        digits = gold.replace(",", "") if SEPARATED.fullmatch(gold) else gold
         if not re.fullmatch(r"[1-9]\d{3,}", digits):
             return None
         lead, rest = digits[0], digits[1:].rstrip("0")
@@ -308,7 +308,7 @@ RIGHT_FORMS: dict[str, Form] = {
     r"\sqrt2": _substituted(r"\\sqrt\{(\d)\}", r"\\sqrt\1"),
     r"\cdot before a root": _substituted(r"(?<=\d)(?=\\sqrt)", r" \\cdot "),
     r"\cdot before \pi": _substituted(r"(?<=\d)\\pi", r" \\cdot \\pi"),
-    "unicode square": _substituted(r"(?<=[a-z])\^\{?2\}?(?!\d)", "²"),
+    "unicode square": _substituted(r"(?<=[a-z])\^(?:2(?!\d)|\{2\})", "²"),
     "unicode half": _substituted(r"^\\frac\{1\}\{2\}$|^\\frac\{1\}\{2\}(?=[a-z\\])|(?<=\d)\\frac\{1\}\{2\}$", "½"),
     "repeating decimal": _repeating,
     "separators inside a fraction": _separated_fraction,

@@ -62,6 +62,8 @@ def _formula(text: str) -> str | None:
 def _answer(gold: str) -> str | None:
     if gold.count("\\boxed") == 1:
         return last_boxed(gold)
+    if "\\boxed" in gold:
+        return None
     formula = _formula(gold)
     return formula if formula is not None else (gold.strip() if re.fullmatch(r"\s*-?[\d.,/]+\s*", gold) else None)
 

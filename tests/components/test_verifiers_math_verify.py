@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from prerl_components.verifiers import equality
+from prerl_components.verifiers import equality, expressions
 from prerl_components.verifiers.math_verify import MathVerify
 
 from prerl_spec.engine.batches.verifier_pool import VerifierPool
@@ -32,7 +32,6 @@ def outcome(answer: str, gold: str) -> Outcome:
         ("1000", "1{,}000"),
         ("\\frac{1}{2}", "0.5"),
         ("\\frac12", "\\dfrac{1}{2}"),
-        ("\\frac{1}{3}", "0.333333"),
         ("10", "9+1"),
         ("5", "x=5"),
         ("5", "2+3=5"),
@@ -58,9 +57,7 @@ def test_the_same_answer_in_other_words_is_right(gold: str, answer: str) -> None
         ("4", "5"),
         ("5", "7=5"),
         ("5", "2+4=5"),
-        ("5", "5\\%"),
-        ("50\\%", "50"),
-        ("0.5", "50\\%"),
+        ("\\frac{1}{3}", "0.333333"),
         ("0.0000001", "0.0000002"),
         ("0", "0.0000001"),
         ("5", "5,6"),
@@ -100,9 +97,9 @@ def test_running_out_of_memory_is_no_finding(monkeypatch: pytest.MonkeyPatch) ->
     def exhausted(*_: object, **__: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr(equality, "verify", exhausted)
+    monkeypatch.setattr(expressions, "verify", exhausted)
     with pytest.raises(MemoryError):
-        equality.equal("x+2", "2+x")
+        equality.equal("f(x)+2", "f(x)+3")
 
 
 @pytest.mark.parametrize("gold", ["4", "\\frac{1}{2}", "\\text{even}", "(1,2)", "x^2+1", "12\\%"])
@@ -117,7 +114,7 @@ def test_a_gold_answer_that_nothing_can_equal_is_refused(gold: str, reason: str)
 
 def test_math_verify_does_not_warn_that_its_timeouts_are_off(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
-        outcome("x+2", "x+3")
+        outcome("f(x)+2", "f(x)+3")
     assert caplog.records == []
 
 

@@ -3,7 +3,7 @@
 import time
 
 import pytest
-from prerl_components.verifiers.equality import parsed
+from prerl_components.verifiers.parsing import parsed
 from prerl_components.verifiers.math_verify import MathVerify
 from prerl_components.verifiers.refutation import differ
 
@@ -13,7 +13,7 @@ from prerl_spec.types import Outcome
 def refuted(gold: str, answer: str) -> bool:
     one, other = parsed(gold), parsed(answer)
     assert one is not None and other is not None
-    return differ(one.expression, other.expression)
+    return differ(one, other)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@ r"""Bounds by kind of construct: what LaTeX can ask for in forty characters and 
 
 | construct | bound | measured beyond it |
 |---|---|---|
-| binomial coefficients `\binom`, `\choose` | operands of at most 5 digits in all, below something that is no number 2; no powers, factorials or binomials inside | `\binom{999999999}{500000000}` is evaluated while it is parsed |
+| binomial coefficients `\binom`, `\choose` | operands of at most 5 digits in all, below a letter 2, below a root or a decimal 1; no powers, factorials or binomials inside | `\binom{999999999}{500000000}` is evaluated while it is parsed |
 | falling factorials `(n)_{k}` | at most 3 digits in each operand | read as n!/(n−k)! |
 | factorials and Γ | operand of at most 3 digits in all, no powers, factorials, Γ or binomials inside; 20 signs `!` | `(9^9)!`, `\Gamma(\Gamma(\Gamma(5)))` |
 | `\gcd`, `\lcm` | of integers and polynomials, nothing else beside | `\gcd(10^{12},i)^{99}` |
@@ -96,8 +96,9 @@ def _combinatorics(text: str) -> str | None:
     for upper, lower in zip(operands[::2], operands[1::2], strict=True):
         if _heavy(upper, MAX_COMBINATORIAL_DIGITS) or _heavy(lower, MAX_COMBINATORIAL_DIGITS):
             return "a binomial coefficient of more than 5 digits, or of powers, factorials or binomials"
-        if not re.fullmatch(r"[\d\s+-]*", upper) and len(_DIGIT.findall(lower)) > MAX_SUM_DIGITS:
-            return "a binomial coefficient of no number over a number of more than 2 digits"
+        allowed = 1 if re.search(r"[ei.\\]", upper) else MAX_SUM_DIGITS
+        if not re.fullmatch(r"[\d\s+-]*", upper) and len(_DIGIT.findall(lower)) > allowed:
+            return f"a binomial coefficient of no number over a number of more than {allowed} digits"
     for match in _FALLING.finditer(text):
         if match[1].count(",") == 0 and any(_heavy(part or "", MAX_FACTORIAL_DIGITS) for part in match.groups()):
             return "a falling factorial of a number of more than 3 digits"
@@ -187,7 +188,7 @@ def _matrices(text: str) -> str | None:
     if len(found) > MAX_MATRICES and not re.search(r"\\cup|,\s*\\begin", text):
         return f"more than {MAX_MATRICES} matrices"
     rows = max(len(re.findall(r"\\\\", match[2])) + 1 for match in found)
-    symbolic = any(_LETTER.search(match[2]) for match in found)
+    symbolic = any(_LETTER.search(match[2].replace("\\\\", " ")) for match in found)
     is_determinant = any(match[1] == "vmatrix" for match in found) or "\\det" in text or "operatorname" in text
     if is_determinant and rows > (MAX_DETERMINANT if symbolic else MAX_NUMERIC_DETERMINANT):
         return f"a determinant of {rows} rows"
