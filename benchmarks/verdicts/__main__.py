@@ -59,10 +59,10 @@ def main() -> None:
                 f"{row.answers}, {row.workers} workers: {row.count / row.seconds:.0f} answers/s ({row.count} in {row.seconds:.1f} s)"
             )
     if args.slow_answers:
-        slow = slow_answers()
-        stored["slow answers"] = slow
-        for kind, answers in slow.items():
-            print(f"{kind}: {len(answers)} of more than 2 s", *answers, sep="\n    ")
+        slow, refused = slow_answers(seed=args.seed)
+        stored["slow answers"] = [asdict(row) for row in slow]
+        print(f"answers of more than 2 s: {len(slow)} of 1000 that pass the gate, which refused {refused}")
+        print(*(f"  {row.seconds:5.1f} s  {row.answer}  against  {row.gold}" for row in slow), sep="\n")
     if args.json is not None:
         args.json.write_text(json.dumps(stored, indent=1, ensure_ascii=False), encoding="utf-8")
 

@@ -18,7 +18,9 @@ GOLDS = ("5", r"\frac12", r"x^2+\sin y", "y=3x+1", "(2,5)", r"\begin{pmatrix}1&2
 SECONDS = 2.0
 SECONDS_TO_KILL = 15.0
 
-_FUNCTIONS = tuple("\\" + name for name in "sin cos tan ln log exp arctan arcsin sinh Gamma".split())
+_FUNCTIONS = tuple(
+    "\\" + name for name in ["sin", "cos", "tan", "ln", "log", "exp", "arctan", "arcsin", "sinh", "Gamma"]
+)
 _LEAVES = (
     "x",
     "y",

@@ -78,7 +78,15 @@ def measured(triples: Sequence[Triple]) -> tuple[dict[str, Rates], list[dict[str
 def table(title: str, rates: dict[str, Rates]) -> Iterable[str]:
     """Lines of a table: a kind a line, the sum last."""
     yield f"\n{title}"
-    yield f"  {'kind':36} {'right':>6} {'false wrong':>12} {'unparsable':>11} {'wrong':>6} {'false right':>12} {'no verdict':>11}"
+    columns = (
+        ("right", 6),
+        ("false wrong", 12),
+        ("unparsable", 11),
+        ("wrong", 6),
+        ("false right", 12),
+        ("no verdict", 11),
+    )
+    yield f"  {'kind':36} " + " ".join(f"{name:>{width}}" for name, width in columns)
     for kind, row in [*rates.items(), ("all", sum(rates.values(), Rates()))]:
         yield (
             f"  {kind:36} {row.right_answers:6} {row.false_wrong:12} {row.unparsable:11} "

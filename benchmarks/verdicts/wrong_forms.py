@@ -56,11 +56,8 @@ def _digit(gold: str, chance: random.Random) -> tuple[str, str] | None:
 
 
 def _sign(gold: str, chance: random.Random) -> tuple[str, str] | None:
-    if (
-        fraction(gold) is None
-        and not INTEGER.fullmatch(gold)
-        and not DECIMAL.fullmatch(gold)
-        or not re.search("[1-9]", gold)
+    if (fraction(gold) is None and not INTEGER.fullmatch(gold) and not DECIMAL.fullmatch(gold)) or not re.search(
+        "[1-9]", gold
     ):
         return None
     value = fraction(gold)

@@ -74,6 +74,9 @@ def matrix(rows: int, entry: str, environment: str = "pmatrix") -> str:
         (r"\int_0^1\int_0^1\int_0^1 e^{xyz}dxdydz", "integral"),
         (r"\iint xy dxdy", "integral"),
         (r"\int \frac{1}{x^5+x+1}dx", "int"),
+        (r"\int_{0}^{1}\frac{1}{1+x^{7}}dx", "int"),
+        ("(x+1)^{40}>5", "inequality"),
+        (r"5 \le x^{12}+x", "inequality"),
         (r"\sum_{k=0}^{50}\binom{50}{k}", "sum"),
         (r"\sum_{k=1}^{9}\sum_{j=1}^{9}\frac{1}{j+k}", "integral, sum"),
         (r"\sum_{k=1}^{\infty}\frac{\sin k}{k^3}", "sum"),
@@ -120,6 +123,8 @@ def test_the_gate_refuses_what_could_keep_a_machine_busy(answer: str, reason: st
         "10^{-5}",
         "10^{100}",
         "2^{2008}-2",
+        "x < 2^{10}",
+        r"x^2 \le 3",
         "(1+i)^{2004}",
         r"\left(1+\frac{0.06}{12}\right)^{120}",
         "(x+1)^{20}",
@@ -157,6 +162,8 @@ def test_the_gate_refuses_what_could_keep_a_machine_busy(answer: str, reason: st
         r"\text{the line through the two points that are named above, taken without its ends; and no other line whatever}",
         "4:51:06",
         "1011_2",
+        "(10111)_{2}",
+        "(10111)_2",
     ],
 )
 def test_the_gate_lets_ordinary_mathematics_pass(answer: str) -> None:

@@ -3,8 +3,8 @@
 import time
 
 import pytest
-from prerl_components.verifiers.parsing import parsed
 from prerl_components.verifiers.math_verify import MathVerify
+from prerl_components.verifiers.parsing import parsed
 from prerl_components.verifiers.refutation import differ
 
 from prerl_spec.types import Outcome
@@ -12,7 +12,8 @@ from prerl_spec.types import Outcome
 
 def refuted(gold: str, answer: str) -> bool:
     one, other = parsed(gold), parsed(answer)
-    assert one is not None and other is not None
+    assert one is not None
+    assert other is not None
     return differ(one, other)
 
 
@@ -28,6 +29,11 @@ def refuted(gold: str, answer: str) -> bool:
         ("[1,2]", "[1,3]"),
         (r"\{1,2,3x\}", r"\{1,2,y+1\}"),
         (r"\begin{pmatrix}1\\2\end{pmatrix}", r"\begin{pmatrix}1\\3\end{pmatrix}"),
+        ("y=3x+1", "x^{9999}+x+1=0"),
+        ("y=3x+1", r"\sin x\cos y=\tan z"),
+        ("x^2+y^2=9", "x^2+y^2=8"),
+        ("x>3", "x^9-x^3+2x>7"),
+        ("1<x<3", "1<x<4"),
     ],
 )
 def test_values_that_are_far_apart_refute(gold: str, answer: str) -> None:
@@ -53,6 +59,12 @@ def test_values_that_are_far_apart_refute(gold: str, answer: str) -> None:
         (r"\text{even}", "even"),
         (r"\frac{1}{x-1}", r"\frac{x+1}{x^2-1}"),
         (r"\sum_{k=1}^{10}k", "55"),
+        ("y=3x+1", "2y=6x+2"),
+        ("x^2+y^2=9", "y^2+x^2-9=0"),
+        ("x^2+y^2=9", r"\sqrt{x^2+y^2}=3"),
+        ("x>3", "2x>6"),
+        ("x>3", "3<x"),
+        ("1<x<3", "1<x<3"),
     ],
 )
 def test_what_is_the_same_or_cannot_be_told_is_never_refuted(gold: str, answer: str) -> None:
