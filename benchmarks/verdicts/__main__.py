@@ -55,9 +55,8 @@ def main() -> None:
         found = throughputs(golds, args.seed)
         stored["throughput"] = [asdict(row) for row in found]
         for row in found:
-            print(
-                f"{row.answers}, {row.workers} workers: {row.count / row.seconds:.0f} answers/s ({row.count} in {row.seconds:.1f} s)"
-            )
+            rate = row.count / row.seconds
+            print(f"{row.answers}, {row.workers} workers: {rate:.0f} answers/s ({row.count} in {row.seconds:.1f} s)")
     if args.slow_answers:
         slow, refused = slow_answers(seed=args.seed)
         stored["slow answers"] = [asdict(row) for row in slow]

@@ -137,7 +137,8 @@ def _holds(relation: Any, point: dict[Any, Any]) -> bool | None:
 
 
 def _points(symbols: Collection[Any], count: int = 3) -> list[dict[Any, Any]]:
-    """Positive rationals from 1/3, of more than three also negative ones, different ones for each name; one empty point where there is no symbol."""
+    """Rationals from 1/3, beyond the third also negative ones, a different one for each name; one empty point where there
+    is no symbol."""
     if not symbols:
         return [{}]
     # Math-Verify's `x` of a text with an imaginary unit and its `x` of one without are two symbols of one name.
