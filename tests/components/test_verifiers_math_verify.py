@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from prerl_components.verifiers import equality, expressions
+from prerl_components.verifiers import equality
+from prerl_components.verifiers.compared import expressions
 from prerl_components.verifiers.gate import refusal
 from prerl_components.verifiers.math_verify import MathVerify
 

@@ -7,10 +7,10 @@ from typing import Any
 from latex2sympy2_extended import NormalizationConfig, latex2sympy
 from sympy import Basic, I, Integral, MatrixBase, Product, Sum, Symbol
 
-from prerl_components.verifiers.answer_text import separated
-from prerl_components.verifiers.exact import spelled
+from prerl_components.verifiers.compared.exact import spelled
 from prerl_components.verifiers.gate import refusal
-from prerl_components.verifiers.numerals import numerals
+from prerl_components.verifiers.written.answer_text import separated
+from prerl_components.verifiers.written.numerals import numerals
 
 NORMALISATION = NormalizationConfig(
     basic_latex=True, units=False, malformed_operators=True, nits=True, boxed="none", equations=False

@@ -3,7 +3,7 @@
 import re
 
 from prerl_components.verifiers.boxed import braced
-from prerl_components.verifiers.unicode_marks import in_latex
+from prerl_components.verifiers.written.unicode_marks import in_latex
 
 _ROW_SPACING = re.compile(r"\\\\\s*\[\s*-?[\d.]+\s*(?:pt|em|ex|mm|cm|in|mu|\\baselineskip)\s*\]")
 _SIZES = re.compile(r"\\(?:left|right|middle|m?left|m?right|[bB]ig{1,2}[lrm]?)(?![A-Za-z])\s*(?:\.(?!\d))?")
