@@ -18,7 +18,6 @@ NORMALISATION = NormalizationConfig(
 """Math-Verify's own, but for units: it takes the `t` of `2t` for one."""
 
 _LONE_BACKSLASH = re.compile(r"(?<!\\)\\(?=[-\d])")
-_GLUED_ROW = re.compile(r"(?<![\\&])\\\s")
 _UNREADABLE = re.compile(
     r"\\undecided|\\ldots|(?<!\\)_\{?\s*\\text\{\s*base|\d_\{?\d|(?<![\d._^])(?<!frac)(?<!frac )(?<!binom )\d+(?:\.\d+)?\s+\d"
 )
@@ -34,7 +33,7 @@ def parsed(text: str) -> Any | None:
         return None
     if "\\begin" in readable:
         # Rows of a matrix end in two backslashes; the MATH data set lost one of each. \1 and \- have no other meaning.
-        readable = _LONE_BACKSLASH.sub(r"\\\\", readable)
+        readable = re.sub(r"\\cr(?![a-z])", r"\\\\", _LONE_BACKSLASH.sub(r"\\\\", readable))
     found = quietly(latex2sympy, readable, is_real=True, convert_degrees=False, normalization_config=NORMALISATION)
     return None if found is None else quietly(_comparable, found)
 
