@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from prerl_components.verifiers import equality, expressions
+from prerl_components.verifiers import equality
+from prerl_components.verifiers.compared import expressions
 from prerl_components.verifiers.math_verify import MathVerify
 
 from prerl_spec.engine.batches.verifier_pool import VerifierPool

@@ -3,9 +3,9 @@
 import time
 
 import pytest
+from prerl_components.verifiers.compared.parsing import parsed
+from prerl_components.verifiers.compared.refutation import differ
 from prerl_components.verifiers.math_verify import MathVerify
-from prerl_components.verifiers.parsing import parsed
-from prerl_components.verifiers.refutation import differ
 
 from prerl_spec.types import Outcome
 

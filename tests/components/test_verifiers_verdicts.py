@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 from prerl_components.verifiers import equality
-from prerl_components.verifiers.exact import rational, same_number
+from prerl_components.verifiers.compared.exact import rational, same_number
+from prerl_components.verifiers.compared.parsing import parsed
 from prerl_components.verifiers.math_verify import MathVerify
-from prerl_components.verifiers.parsing import parsed
-from prerl_components.verifiers.units import split_unit
+from prerl_components.verifiers.written.units import split_unit
 from sympy import Float, Integer, Pow, Rational, sqrt
 
 from prerl_spec.types import Outcome

@@ -12,12 +12,12 @@ import re
 
 from math_verify import parse, verify
 
-from prerl_components.verifiers.agreement import agree
 from prerl_components.verifiers.boxed import boxed_answer, without_thinking
+from prerl_components.verifiers.compared.agreement import agree
+from prerl_components.verifiers.compared.parsing import quietly
+from prerl_components.verifiers.compared.reading import Grouped, Piece, is_readable, read
+from prerl_components.verifiers.compared.scalars import Percent
 from prerl_components.verifiers.gate import refusal, too_many_boxes
-from prerl_components.verifiers.parsing import quietly
-from prerl_components.verifiers.reading import Grouped, Piece, is_readable, read
-from prerl_components.verifiers.scalars import Percent
 from prerl_spec.sdk import Outcome, Verdict
 
 # Math-Verify warns once that its timeouts are disabled.

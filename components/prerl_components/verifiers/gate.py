@@ -9,8 +9,8 @@ import math
 import re
 from collections.abc import Iterator
 
+from prerl_components.verifiers.bounds.constructs import over_bound
 from prerl_components.verifiers.boxed import braced
-from prerl_components.verifiers.constructs import over_bound
 
 MAX_CHARACTERS = 400
 """The longest gold answer of the MATH training set has 139."""

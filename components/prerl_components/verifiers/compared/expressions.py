@@ -38,10 +38,10 @@ from sympy import (
 from sympy import Union as SetUnion
 from sympy.core.relational import Relational
 
-from prerl_components.verifiers.exact import same_number
-from prerl_components.verifiers.intervals import solution_set
-from prerl_components.verifiers.parsing import quietly
-from prerl_components.verifiers.refutation import differ
+from prerl_components.verifiers.compared.exact import same_number
+from prerl_components.verifiers.compared.intervals import solution_set
+from prerl_components.verifiers.compared.parsing import quietly
+from prerl_components.verifiers.compared.refutation import differ
 
 _UNEVALUATED = (Integral, Sum, Product, Limit, Derivative)
 _SMOOTH = (exp, log, sin, cos, tan, cot, sec, csc, sinh, cosh, tanh, asin, acos, atan, acot)

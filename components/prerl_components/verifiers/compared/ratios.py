@@ -1,8 +1,8 @@
 """Ratios of three numbers and more, which Math-Verify reads as repeated division: `1:2:3` is `2:4:6`, not `1:3:2`."""
 
-from prerl_components.verifiers.expressions import same_object
-from prerl_components.verifiers.parsing import parsed
-from prerl_components.verifiers.pieces import depths
+from prerl_components.verifiers.compared.expressions import same_object
+from prerl_components.verifiers.compared.parsing import parsed
+from prerl_components.verifiers.written.pieces import depths
 
 
 def terms(text: str) -> list[str]:

@@ -5,12 +5,12 @@ from typing import Any, Literal, TypeAlias
 
 from sympy import Expr, Mul, Rational, Set
 
-from prerl_components.verifiers.bases import digits_alone, same_digits
-from prerl_components.verifiers.expressions import same_object
-from prerl_components.verifiers.letters import as_number, is_product, same_capitals, same_letters, same_time
-from prerl_components.verifiers.ratios import same_ratio, terms
-from prerl_components.verifiers.reading import Scalar
-from prerl_components.verifiers.units import bare_letter_unit, is_compound, same_measure
+from prerl_components.verifiers.compared.expressions import same_object
+from prerl_components.verifiers.compared.ratios import same_ratio, terms
+from prerl_components.verifiers.compared.reading import Scalar
+from prerl_components.verifiers.written.bases import digits_alone, same_digits
+from prerl_components.verifiers.written.letters import as_number, is_product, same_capitals, same_letters, same_time
+from prerl_components.verifiers.written.units import bare_letter_unit, is_compound, same_measure
 
 Percent: TypeAlias = Literal["number", "strict"]
 """Whether a percent sign may be missing on one side; see `docs/verdicts.md`."""

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass, field
 from fractions import Fraction
 
-from prerl_components.verifiers.unit_table import (
+from prerl_components.verifiers.written.unit_table import (
     CASED_MAGNITUDES,
     EMPTY_WORDS,
     MAGNITUDES,

@@ -7,10 +7,10 @@ from typing import Any
 from latex2sympy2_extended import NormalizationConfig, latex2sympy
 from sympy import Basic, I, Integral, MatrixBase, Product, Sum, Symbol
 
-from prerl_components.verifiers.answer_text import separated
-from prerl_components.verifiers.exact import spelled
+from prerl_components.verifiers.compared.exact import spelled
 from prerl_components.verifiers.gate import refusal
-from prerl_components.verifiers.numerals import numerals
+from prerl_components.verifiers.written.answer_text import separated
+from prerl_components.verifiers.written.numerals import numerals
 
 NORMALISATION = NormalizationConfig(
     basic_latex=True, units=False, malformed_operators=True, nits=True, boxed="none", equations=False
@@ -18,7 +18,6 @@ NORMALISATION = NormalizationConfig(
 """Math-Verify's own, but for units: it takes the `t` of `2t` for one."""
 
 _LONE_BACKSLASH = re.compile(r"(?<!\\)\\(?=[-\d])")
-_GLUED_ROW = re.compile(r"(?<![\\&])\\\s")
 _UNREADABLE = re.compile(
     r"\\undecided|\\ldots|(?<!\\)_\{?\s*\\text\{\s*base|\d_\{?\d|(?<![\d._^])(?<!frac)(?<!frac )(?<!binom )\d+(?:\.\d+)?\s+\d"
 )
@@ -34,7 +33,7 @@ def parsed(text: str) -> Any | None:
         return None
     if "\\begin" in readable:
         # Rows of a matrix end in two backslashes; the MATH data set lost one of each. \1 and \- have no other meaning.
-        readable = _LONE_BACKSLASH.sub(r"\\\\", readable)
+        readable = re.sub(r"\\cr(?![a-z])", r"\\\\", _LONE_BACKSLASH.sub(r"\\\\", readable))
     found = quietly(latex2sympy, readable, is_real=True, convert_degrees=False, normalization_config=NORMALISATION)
     return None if found is None else quietly(_comparable, found)
 

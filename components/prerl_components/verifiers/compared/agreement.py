@@ -6,12 +6,12 @@ from typing import Any
 
 from sympy import Expr
 
-from prerl_components.verifiers.expressions import by_math_verify, same_object
-from prerl_components.verifiers.intervals import joined
-from prerl_components.verifiers.names import is_name
-from prerl_components.verifiers.parsing import parsed
-from prerl_components.verifiers.reading import Equation, Grouped, Listed, Piece, Scalar
-from prerl_components.verifiers.scalars import Percent, same_scalar
+from prerl_components.verifiers.compared.expressions import by_math_verify, same_object
+from prerl_components.verifiers.compared.intervals import joined
+from prerl_components.verifiers.compared.parsing import parsed
+from prerl_components.verifiers.compared.reading import Equation, Grouped, Listed, Piece, Scalar
+from prerl_components.verifiers.compared.scalars import Percent, same_scalar
+from prerl_components.verifiers.written.names import is_name
 
 _SPACES = re.compile(r"(?<!\d)\s+|\s+(?!\d)")
 

@@ -5,6 +5,7 @@ import re
 _SPACED = re.compile(r"(?<![\d.,\\])(?<!\d )\d{1,3}(?: \d{3}(?!\d))+(?! \d)")
 _BRACED = re.compile(r"(?<![\d.])\d{1,3}(?:\{,\}\d{3}(?!\d))+")
 _TIGHT = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3}(?!\d))+(?!,\d)")
+_DECIMAL_COMMA = re.compile(r"(?<![\d.},])(\d+)\{,\}(\d{1,2}|\d{4,})(?![\d{])")
 _MIXED = re.compile(r"(?<![\d./^_{}])(\d+)(?:\s+|-)(\d+)\s*/\s*(\d+)(?![\d./^])")
 _REPEATING = re.compile(
     r"(?<![\w.])(\d*)\.(\d*)(?:\\(?:overline|bar|dot)\s*\{(\d+)\}|\\(?:overline|bar|dot)\s*(\d)(?!\d)|\((\d+)\))(?![\d(])"
@@ -45,6 +46,7 @@ def numerals(text: str) -> str:
 
 def joined_thousands(text: str) -> str:
     """The text with its thousands joined. A tight comma inside parentheses, brackets or a set separates elements."""
+    text = _DECIMAL_COMMA.sub(r"\1.\2", text)
     text = _BRACED.sub(lambda number: number[0].replace("{,}", ""), text)
     text = _SPACED.sub(lambda number: number[0].replace(" ", ""), text)
     if "," not in text:

@@ -2,7 +2,7 @@
 
 import re
 
-from prerl_components.verifiers.operands import operand_after
+from prerl_components.verifiers.bounds.operands import operand_after
 
 MAX_DETERMINANT = 3
 MAX_NUMERIC_DETERMINANT = 8

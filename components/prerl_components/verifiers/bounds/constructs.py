@@ -11,9 +11,9 @@ import math
 import re
 from collections.abc import Callable
 
-from prerl_components.verifiers.combinatorics import combinatorics
-from prerl_components.verifiers.matrices import matrices
-from prerl_components.verifiers.operands import closing_bracket, operand_after, operand_before
+from prerl_components.verifiers.bounds.combinatorics import combinatorics
+from prerl_components.verifiers.bounds.matrices import matrices
+from prerl_components.verifiers.bounds.operands import closing_bracket, operand_after, operand_before
 
 MAX_MONOMIALS = 60
 MAX_FUNCTIONS = 5

@@ -2,7 +2,7 @@
 
 import re
 
-from prerl_components.verifiers.pieces import enclosed, listed
+from prerl_components.verifiers.written.pieces import enclosed, listed
 
 _GREEK = (
     r"\\(?:alpha|beta|gamma|delta|epsilon|varepsilon|zeta|eta|theta|vartheta|iota|kappa|lambda|mu|nu|xi|rho|sigma|tau|upsilon"

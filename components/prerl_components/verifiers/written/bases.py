@@ -7,7 +7,7 @@ import re
 from typing import NamedTuple
 
 _WRITTEN = re.compile(
-    r"(?P<sign>[-+]?)\s*(?:[({]|\\text\{)*\s*(?P<digits>(?=[A-Z]*\d)[\dA-Z]+(?:\.[\dA-Z]+)?)\s*[)}]*\s*"
+    r"(?P<sign>[-+]?)\s*(?:[({]|\\text\{)*\s*(?P<digits>(?=[A-Za-z]*\d)[\dA-Za-z]+(?:\.[\dA-Za-z]+)?)\s*[)}]*\s*"
     r"(?:_\s*(?:\{\s*(?P<braced>.*)\s*\}|(?P<digit>\d{1,2}))|(?:\\text\{\s*\(?|\s)\s*(?:in\s+)?[bB]ase[\s-]*\}?\s*(?P<said>\w+)\s*\)?\s*\}?)"
 )
 _WORDS = {
@@ -45,13 +45,13 @@ def based(text: str) -> Based | None:
     found = _WRITTEN.fullmatch(text)
     if found is None:
         return None
-    name = (
-        re.sub(r"\\text\{([^{}]*)\}|[(){}]|[Bb]ase|\s", r"\1", found["braced"] or found["digit"] or found["said"] or "")
-        .strip()
-        .lower()
-    )
-    base = int(name) if name.isdigit() else _WORDS.get(re.sub(r"base|\s", "", name))
-    if base is None or not 2 <= base <= 62:
+    name = re.sub(r"\\text|[(){}\s-]|base", "", (found["braced"] or found["digit"] or found["said"] or "").lower())
+    base = int(name) if name.isdigit() else _WORDS.get(name)
+    if (
+        base is None
+        or not 2 <= base <= 36
+        or any(int(letter, 36) >= base for letter in found["digits"] if letter.isalpha())
+    ):
         return None
     return Based(_canonical(found["sign"] + found["digits"]), base)
 
@@ -68,4 +68,5 @@ def same_digits(answer: Based, gold: Based) -> bool:
 
 def _canonical(digits: str) -> str:
     sign = "-" if digits.startswith("-") else ""
+    digits = digits.upper()
     return sign + (digits.lstrip("+-").lstrip("0") or "0")

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from prerl_components.verifiers.operands import closing_bracket, operand_after, operand_before
+from prerl_components.verifiers.bounds.operands import closing_bracket, operand_after, operand_before
 
 MAX_COMBINATORIAL_DIGITS = 5
 MAX_FACTORIAL_DIGITS = 3

@@ -3,7 +3,7 @@
 import re
 
 from prerl_components.verifiers.boxed import braced
-from prerl_components.verifiers.unicode_marks import in_latex
+from prerl_components.verifiers.written.unicode_marks import in_latex
 
 _ROW_SPACING = re.compile(r"\\\\\s*\[\s*-?[\d.]+\s*(?:pt|em|ex|mm|cm|in|mu|\\baselineskip)\s*\]")
 _SIZES = re.compile(r"\\(?:left|right|middle|m?left|m?right|[bB]ig{1,2}[lrm]?)(?![A-Za-z])\s*(?:\.(?!\d))?")
@@ -42,7 +42,9 @@ _WRAPPERS = (
     ("*", "*"),
     ("_", "_"),
 )
-_TRAILING = re.compile(r"(?:\s|\\\\|(?<!\\)[,;:]|(?<![.\\])\.(?!\.)|\\newline(?![A-Za-z]))+$")
+_TRAILING = re.compile(
+    r"(?:\s|\\\\|(?<!\\)[,;:]|(?<![.\\])\.(?!\.)|\\(?:newline|checkmark|square|blacksquare|Box|qed|blacktriangle)(?![A-Za-z]))+$"
+)
 _QUOTED_NUMBER = re.compile(r"\\text\{\s*([-+]?\\?\$?\d[\d.,]*)(\s*\\?%|\s+[A-Za-z][A-Za-z ./]*)\}")
 _TURNING = re.compile(r"\b(?:or|and|to|of|mod|out)\b")
 _SINGLE = re.compile(r"\\(?:math(?:rm|bf|it|sf|tt|normal)|boldsymbol|bm|text)\s+([A-Za-z0-9])(?![A-Za-z])")
@@ -61,6 +63,11 @@ _NAMED_BRACKETS = {
     "rparen": ")",
 }
 _NAMED_BRACKET = re.compile(rf"\\({'|'.join(_NAMED_BRACKETS)})(?![A-Za-z])\s*")
+_INTRODUCTION = re.compile(
+    r"(?:\\text\{(?![^{}]*\bnot\b)[^{}]*(?::|\bis|=)\s*\}|(?:[Tt]he\s+)?(?:[Ff]inal\s+)?[Aa]nswer(?:\s+is|\s*:|\s*=)+)\s*(?=\S)"
+)
+_STARS = re.compile(r"(?<=[\w)}])\s*\*\*\s*(?=[\w({-])")
+_CHOOSE = re.compile(r"\{([^{}]*)\\choose(?![A-Za-z])([^{}]*)\}")
 _LONE_DOLLAR = re.compile(r"(?<!\\)\$")
 
 
@@ -86,10 +93,12 @@ def plain_text(text: str) -> str:
     plain = _QUOTED_NUMBER.sub(_unquoted, plain)
     plain = _UNIT_QUOTIENT.sub(lambda unit: f"\\text{{{unit[1]}}}/\\text{{{unit[2]}}}{unit[3] or ''}", plain)
     plain = _NAMED_BRACKET.sub(lambda bracket: _NAMED_BRACKETS[bracket[1]], plain)
+    plain = _CHOOSE.sub(r"\\binom{\1}{\2}", _STARS.sub("^", plain))
     plain = _OVER.sub(r"\\frac{\1}{\2}", plain)
     if (fraction := _OVER_BARE.fullmatch(plain)) is not None:
         plain = f"\\frac{{{fraction[1]}}}{{{fraction[2]}}}"
     plain = _LONE_DOLLAR.sub("", _unwrapped(plain)) if not _is_money(plain) else plain
+    plain = _INTRODUCTION.sub("", plain, count=1) if _INTRODUCTION.match(plain) else plain
     plain = _unbraced(_TRAILING.sub("", plain).strip())
     return _TRAILING.sub("", re.sub(r" {2,}", " ", plain)).strip()
 

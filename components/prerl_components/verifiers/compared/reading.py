@@ -5,16 +5,16 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, TypeAlias
 
-from prerl_components.verifiers.answer_text import plain_text
-from prerl_components.verifiers.bases import Based, based
+from prerl_components.verifiers.compared.intervals import facing_inward, members
+from prerl_components.verifiers.compared.parsing import parsed
 from prerl_components.verifiers.gate import refusal
-from prerl_components.verifiers.intervals import facing_inward, members
-from prerl_components.verifiers.letters import is_words
-from prerl_components.verifiers.names import is_name
-from prerl_components.verifiers.numerals import numerals
-from prerl_components.verifiers.parsing import parsed
-from prerl_components.verifiers.pieces import enclosed, is_relation, listed, sides, signed
-from prerl_components.verifiers.units import NO_UNIT, Unit, split_unit
+from prerl_components.verifiers.written.answer_text import plain_text
+from prerl_components.verifiers.written.bases import Based, based
+from prerl_components.verifiers.written.letters import is_words
+from prerl_components.verifiers.written.names import is_name
+from prerl_components.verifiers.written.numerals import numerals
+from prerl_components.verifiers.written.pieces import enclosed, is_relation, listed, sides, signed
+from prerl_components.verifiers.written.units import NO_UNIT, Unit, split_unit
 
 _CHOICES = re.compile(r"\\text\{\s*([A-Za-z0-9](?:\s*(?:,|and|or)\s*[A-Za-z0-9])+)\s*\}")
 _LEADING_SIGN = re.compile(r"^(?:\\approx|\\therefore|\\implies|\\Rightarrow|=|:|\\sim)\s*(?=.)")
