@@ -29,7 +29,8 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
     ),
     "prerl_components.verifiers": (
         ("boxed",),
-        ("exact_match", "gate"),
+        ("bounds", "exact_match"),
+        ("gate",),
         ("written",),
         ("compared",),
         ("equality",),
