@@ -14,6 +14,12 @@ SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="no real rows beside the checkout")
 
 
+@pytest.fixture(autouse=True, scope="module")
+def warm() -> None:
+    """Importing sympy takes a second, which is not the gate's."""
+    MathVerify().warm_up()
+
+
 def matrix(rows: int, entry: str, environment: str = "pmatrix") -> str:
     row = "&".join([entry] * rows)
     return rf"\begin{{{environment}}}" + r"\\".join([row] * rows) + rf"\end{{{environment}}}"
