@@ -27,6 +27,15 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("server",),
         ("transformers", "vllm", "vllm_server"),
     ),
+    "prerl_components.verifiers": (
+        ("boxed",),
+        ("bounds", "exact_match"),
+        ("gate",),
+        ("written",),
+        ("compared",),
+        ("equality",),
+        ("math_verify",),
+    ),
     "prerl_spec.cli": (("shared",), ("authors", "environment", "results", "runs", "specs"), ("main",)),
     "prerl_spec.compiler": (
         ("content_hash", "graph", "hardware", "objective_needs"),

@@ -2,13 +2,12 @@
 
 import json
 import logging
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from prerl_components.verifiers import equality
-from prerl_components.verifiers.gate import refusal
+from prerl_components.verifiers.compared import expressions
 from prerl_components.verifiers.math_verify import MathVerify
 
 from prerl_spec.engine.batches.verifier_pool import VerifierPool
@@ -34,7 +33,6 @@ def outcome(answer: str, gold: str) -> Outcome:
         ("1000", "1{,}000"),
         ("\\frac{1}{2}", "0.5"),
         ("\\frac12", "\\dfrac{1}{2}"),
-        ("\\frac{1}{3}", "0.333333"),
         ("10", "9+1"),
         ("5", "x=5"),
         ("5", "2+3=5"),
@@ -60,9 +58,7 @@ def test_the_same_answer_in_other_words_is_right(gold: str, answer: str) -> None
         ("4", "5"),
         ("5", "7=5"),
         ("5", "2+4=5"),
-        ("5", "5\\%"),
-        ("50\\%", "50"),
-        ("0.5", "50\\%"),
+        ("\\frac{1}{3}", "0.333333"),
         ("0.0000001", "0.0000002"),
         ("0", "0.0000001"),
         ("5", "5,6"),
@@ -93,47 +89,6 @@ def test_lenient_takes_what_strict_refuses() -> None:
     assert lenient.judge("no idea", "5").outcome is UNPARSABLE
 
 
-@pytest.mark.parametrize(
-    "answer",
-    [
-        "1" * 61,
-        "x" * 401,
-        "{" * 13 + "1" + "}" * 13,
-        "9^{9^{9}}",
-        "9^9^9",
-        "2^{2^{2^{2^{2}}}}",
-        "x^{10000}",
-        "(-9)^{(9^{(9)})}",
-        "1000!",
-        "5!!",
-        "+".join(["x^2"] * 13),
-    ],
-)
-def test_the_gate_refuses_what_could_keep_a_machine_busy(answer: str) -> None:
-    assert refusal(answer) is not None
-    began = time.monotonic()
-    assert outcome(answer, "5") is UNPARSABLE
-    assert time.monotonic() - began < 0.1
-
-
-@pytest.mark.parametrize(
-    "answer",
-    [
-        "2^3+4^5",
-        "e^{x^{2}}",
-        "2^{2^{10}}",
-        "10^{-5}",
-        "10^{100}",
-        "10!",
-        "(n+1)!",
-        "x_{1}^{2}+x_{2}^{2}",
-        "\\binom{9}{3}",
-    ],
-)
-def test_the_gate_lets_ordinary_mathematics_pass(answer: str) -> None:
-    assert refusal(answer) is None
-
-
 def test_a_response_that_boxes_without_end_is_unparsable() -> None:
     assert MathVerify().judge("\\boxed{5} " * 64, "5").outcome is RIGHT
     assert MathVerify().judge("\\boxed{5} " * 65, "5").outcome is UNPARSABLE
@@ -143,9 +98,9 @@ def test_running_out_of_memory_is_no_finding(monkeypatch: pytest.MonkeyPatch) ->
     def exhausted(*_: object, **__: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr(equality, "verify", exhausted)
+    monkeypatch.setattr(expressions, "verify", exhausted)
     with pytest.raises(MemoryError):
-        equality.equal("x+2", "x+3")
+        equality.equal("f(x)+2", "f(x)+3")
 
 
 @pytest.mark.parametrize("gold", ["4", "\\frac{1}{2}", "\\text{even}", "(1,2)", "x^2+1", "12\\%"])
@@ -160,7 +115,7 @@ def test_a_gold_answer_that_nothing_can_equal_is_refused(gold: str, reason: str)
 
 def test_math_verify_does_not_warn_that_its_timeouts_are_off(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
-        outcome("x+2", "x+3")
+        outcome("f(x)+2", "f(x)+3")
     assert caplog.records == []
 
 

@@ -117,6 +117,8 @@ EMBEDDED = ("tests/components/test_samplers_embedded.py",)
 DRAW = ("tests/components/test_samplers_draw.py",)
 ENDS = ("tests/components/test_schedules_end.py",)
 GROUPS = ("tests/components/test_filters_mixed_groups.py",)
+VERIFIERS = f"{COMPONENTS}/verifiers"
+VERDICTS = ("tests/components/test_verifiers_verdicts.py",)
 WITHIN_BOUNDS = ("tests/components/test_filters_bounds.py",)
 ADDED = ("tests/components/test_rewards_terms.py",)
 PARTS = ("tests/engine/test_reward_parts.py",)
@@ -2835,5 +2837,127 @@ MUTANTS = (
         "if verdict.is_fault or verdict.by_answer]",
         "answers that hang end an evaluation",
         ("tests/evaluation/test_lm_eval.py",),
+    ),
+    Mutant(
+    # --- verdicts: what counts as the same answer ---------------------------------------------------------------------
+    Mutant(
+        "eq01",
+        f"{VERIFIERS}/written/bases.py",
+        "(answer.base is None or gold.base is None or answer.base == gold.base)",
+        "True",
+        "1011_3 answers 1011_2",
+        VERDICTS,
+    ),
+    Mutant(
+        "eq02",
+        f"{VERIFIERS}/compared/scalars.py",
+        "    left = answer.unit.magnitude * (",
+        "    left = 1 * (",
+        "7 million answers 7",
+        VERDICTS,
+    ),
+    Mutant(
+        "eq03",
+        f"{VERIFIERS}/compared/scalars.py",
+        "    if measure is False:\n        return False\n",
+        "",
+        "5 kilograms answer 5 metres",
+        VERDICTS,
+    ),
+    Mutant(
+        "eq04",
+        f"{VERIFIERS}/compared/agreement.py",
+        "    if not others:\n        return True\n",
+        "    return True\n",
+        "2x = 7 answers 7",
+        VERDICTS,
+    ),
+    Mutant(
+        "eq05",
+        f"{VERIFIERS}/written/letters.py",
+        ' and not re.search(r"[A-Z]\\s*[A-Z]", bare)',
+        "",
+        "ACB answers ABC",
+        VERDICTS,
+    ),
+    Mutant(
+        "eq06",
+        f"{VERIFIERS}/compared/agreement.py",
+        "    if answer.is_set or gold.is_set:\n",
+        "    if answer.is_set and gold.is_set:\n",
+        "the set {2, 5} answers the pair (2, 5)",
+        VERDICTS,
+    ),
+    Mutant(
+        "eq07",
+        f"{VERIFIERS}/compared/agreement.py",
+        "            left.pop(verdicts.index(True))\n",
+        "            pass\n",
+        "2, 3, 3 answers 2, 2, 3",
+        VERDICTS,
+    ),
+    Mutant(
+        "eq08",
+        f"{VERIFIERS}/compared/exact.py",
+        "        return left == right\n",
+        "        return abs(left - right) < 1e-8\n",
+        "0.33333333 answers 1/3",
+        VERDICTS,
+    ),
+    Mutant(
+        "eq09",
+        f"{VERIFIERS}/compared/scalars.py",
+        '    if differ and percent == "strict":\n        return False\n',
+        "",
+        "a strict percent sign is not",
+        VERDICTS,
+    ),
+    Mutant(
+        "eq10",
+        f"{VERIFIERS}/compared/reading.py",
+        "    if plain != text and refusal(plain) is not None:\n        return None\n",
+        "",
+        "a power in raised digits passes the gate",
+        VERDICTS,
+    ),
+    Mutant(
+        "eq11",
+        f"{VERIFIERS}/equality.py",
+        "    if same is False and not quietly(is_readable, found):\n        return None\n",
+        "",
+        "what cannot be read is wrong",
+        VERDICTS,
+    ),
+    Mutant(
+        "gate1",
+        "components/prerl_components/verifiers/gate.py",
+        "    return over_bound(answer)",
+        "    return None",
+        "no construct is bounded: a binomial coefficient keeps a worker busy for hours",
+        ("tests/components/test_verifiers_gate.py",),
+    ),
+    Mutant(
+        "gate2",
+        "components/prerl_components/verifiers/bounds/combinatorics.py",
+        "        if _heavy(upper, MAX_COMBINATORIAL_DIGITS) or _heavy(lower, MAX_COMBINATORIAL_DIGITS):",
+        "        if _heavy(lower, 99):",
+        "binomial coefficients of large numbers reach the parser",
+        ("tests/components/test_verifiers_gate.py",),
+    ),
+    Mutant(
+        "gate3",
+        "components/prerl_components/verifiers/bounds/constructs.py",
+        "MAX_FUNCTIONS = 5",
+        "MAX_FUNCTIONS = 50",
+        "products of functions double the parser's time with each",
+        ("tests/components/test_verifiers_gate.py",),
+    ),
+    Mutant(
+        "refute1",
+        "components/prerl_components/verifiers/compared/refutation.py",
+        "        return bool(abs(one - other) > RELATIVE_GAP * max(abs(one), abs(other)))",
+        "        return bool(abs(one - other) >= 0)",
+        "what is the same is refuted: right answers are wrong",
+        ("tests/components/test_verifiers_refutation.py",),
     ),
 )

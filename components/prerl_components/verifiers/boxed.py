@@ -1,7 +1,11 @@
 """The last `\\boxed{…}` of a text, found by matching braces."""
 
+import re
+
 _BOX = "\\boxed"
 _THINKING_ENDS = "</think>"
+_BARE = re.compile(r"(?:[^\s${}]|\{[^{}]*\})+")
+_SENTENCE_ENDS = ".,;:!?"
 
 
 def boxed_answer(response: str) -> str | None:
@@ -17,7 +21,8 @@ def without_thinking(response: str) -> str:
 def last_boxed(text: str) -> str | None:
     """The content of the last `\\boxed{…}`, stripped; None if there is none, or if the last one is not closed.
 
-    `\\{` and `\\}` are characters, not braces: the content of `\\boxed{\\{1\\}}` is `\\{1\\}`.
+    `\\{` and `\\}` are characters, not braces: the content of `\\boxed{\\{1\\}}` is `\\{1\\}`. Without braces the box holds
+    what stands before the next space, without the sentence's last mark: `\\boxed 42.` is 42.
     """
     box = text.rfind(_BOX)
     if box < 0:
@@ -25,8 +30,18 @@ def last_boxed(text: str) -> str | None:
     start = box + len(_BOX)
     while text[start : start + 1].isspace():
         start += 1
+    if text[start : start + 1] != "{":
+        return _bare(text, box + len(_BOX), start)
     content = braced(text, start)
     return None if content is None else content.strip()
+
+
+def _bare(text: str, end: int, start: int) -> str | None:
+    """What a `\\boxed` without braces holds; None for a longer command (`\\boxedeq`), or with nothing behind it."""
+    found = _BARE.match(text, start)
+    if found is None or (start == end and found[0][0].isalpha()):
+        return None
+    return found[0].rstrip(_SENTENCE_ENDS) or None
 
 
 def braced(text: str, start: int) -> str | None:

@@ -1,18 +1,20 @@
 """Limits on an answer before any parser sees it: deterministic, the same on every machine.
 
 Forty characters can keep a parser or a simplifier busy for hours. With these limits a timeout is rare, so that it can
-count as a fault of the verifier; an answer over a limit is unparsable, which is a finding about the answer.
+count as a fault of the verifier; an answer over a limit is unparsable, which is a finding about the answer. Here are the
+limits of size; those of each kind of construct stand in constructs.py.
 """
 
 import math
 import re
 from collections.abc import Iterator
 
+from prerl_components.verifiers.bounds.constructs import over_bound
 from prerl_components.verifiers.boxed import braced
 
 MAX_CHARACTERS = 400
 """The longest gold answer of the MATH training set has 139."""
-MAX_NESTING = 12
+MAX_NESTING = 10
 MAX_DIGITS = 60
 """Digits of one number."""
 MAX_POWERS = 12
@@ -26,7 +28,6 @@ _LONG_NUMBER = re.compile(rf"\d{{{MAX_DIGITS + 1}}}")
 _NUMBER = re.compile(r"\d+")
 _POWER = re.compile(r"(\d+)\s*[)}]*\s*\^\s*[{(]*\s*(\d+)")
 _BARE_OPERAND = re.compile(r"[-+]?[^-+*/=,;)}\]\s]*")
-_HUGE_FACTORIAL = re.compile(r"(\d{4}|!)\s*[)}]*\s*!")
 
 
 def refusal(answer: str) -> str | None:
@@ -45,9 +46,7 @@ def refusal(answer: str) -> str | None:
         return f"exponents nested deeper than {MAX_TOWER}"
     if any(_is_huge(exponent) for exponent in exponents(answer)):
         return f"an exponent of more than {MAX_EXPONENT_DIGITS} digits"
-    if _HUGE_FACTORIAL.search(answer):
-        return "the factorial of a number of more than 3 digits, or of a factorial"
-    return None
+    return over_bound(answer)
 
 
 def exponents(text: str) -> Iterator[str]:

@@ -11,7 +11,8 @@ class MathVerify(Component):
     """Right if the content of the last `\\boxed{}` equals the gold answer; unparsable without a box, or with one that
     does not parse.
 
-    "lenient" uses Math-Verify unmodified: answers outside a box, 50 for 50 %, the last side of an equation.
+    "lenient" uses Math-Verify unmodified, but for a gold answer that stands word for word at the end: answers outside a
+    box, units ignored, the last side of an equation.
     """
 
     kind: ClassVar[Literal["verifier"]] = "verifier"
@@ -22,6 +23,14 @@ class MathVerify(Component):
         default="last_boxed", description="Where the answer is extracted."
     )
     deadline_seconds: float = Field(default=10.0, gt=0, description="Timeout of one verdict, in seconds.")
+    percent: Literal["number", "strict"] = Field(
+        default="number",
+        description="Whether 25, 25 % and 0.25 all answer 25 %, and 25 % answers 25 and 0.25, or the sign must be alike.",
+    )
+    on_timeout: Literal["mask", "unparsable"] = Field(
+        default="mask",
+        description="What a timeout that the answer caused trains: nothing, or what an unparsable answer trains.",
+    )
     workers: int = Field(default=1, ge=1, description="Number of worker processes.")
     memory_mb: int = Field(default=2048, ge=1, description="Address-space limit of a worker, in MiB.")
 
@@ -49,7 +58,7 @@ class MathVerify(Component):
     def judge(self, response: str, gold: str) -> Verdict:
         from prerl_components.verifiers import equality
 
-        return equality.judge(response, gold, lenient=self.extract == "lenient")
+        return equality.judge(response, gold, lenient=self.extract == "lenient", percent=self.percent)
 
     def response_with(self, answer: str) -> str:
         return f"\\boxed{{{answer}}}"

@@ -1,0 +1,163 @@
+"""Refutes an equality by values at a few points, so that no wrong answer has to be simplified.
+
+Math-Verify simplifies the difference of two expressions before it calls them different: for `(x+y)^{40}`, or for a number
+of 200 digits against `x^2+1`, that takes longer than any deadline. Values at a common point are enough for "different";
+"the same" stays Math-Verify's to say.
+"""
+
+from collections.abc import Collection, Iterable, Iterator
+from typing import Any
+
+from latex2sympy2_extended.logic import And
+from sympy import (
+    Derivative,
+    Eq,
+    Expr,
+    FiniteSet,
+    Integral,
+    Interval,
+    Limit,
+    MatrixBase,
+    Poly,
+    Product,
+    Rational,
+    Sum,
+    Symbol,
+    Tuple,
+)
+from sympy.core.relational import Relational
+
+RELATIVE_GAP = 1e-4
+"""Ten times the tolerance between a decimal and a fraction that count as the same."""
+
+_UNEVALUATED = (Derivative, Integral, Limit, Product, Sum)
+_DIGITS = 15
+_MANY_POINTS = 48
+_MAX_DEGREE = 12
+
+
+def differ(gold: Any, answer: Any) -> bool:
+    """Whether the values are far apart at every point of a few at which both have one.
+
+    Expressions in the same symbols get the same values; tuples, intervals and matrices of one size are compared entry by
+    entry, a finite set lacks an element that differs from all of its, a solution of an equation does not solve the other,
+    and inequalities hold at different points. False is no finding: other containers, no value,
+    values close by, or an expression whose value would itself be long in coming.
+    """
+    if isinstance(gold, FiniteSet) and isinstance(answer, FiniteSet):
+        return len(gold) == len(answer) and any(all(differ(one, other) for other in answer) for one in gold)
+    if (entries := _entries(gold, answer)) is not None:
+        return any(differ(one, other) for one, other in entries)
+    if isinstance(gold, Relational) and isinstance(answer, Relational):
+        return _relations_differ(gold, answer)
+    if not isinstance(gold, Expr) or not isinstance(answer, Expr):
+        return False
+    if isinstance(gold, Symbol) or isinstance(answer, Symbol):
+        return False  # `\text{even}` and `even` are names, of which one was parsed as a product of letters
+    if gold.has(*_UNEVALUATED) or answer.has(*_UNEVALUATED):
+        return False
+    symbols = gold.free_symbols | answer.free_symbols
+    return all(_far(gold, answer, point) for point in _points(symbols))
+
+
+def _entries(gold: Any, answer: Any) -> Iterable[tuple[Any, Any]] | None:
+    """The pairs that must all be equal, None where the containers are none or of two sizes."""
+    one, other = (Tuple(side.start, side.end) if isinstance(side, Interval) else side for side in (gold, answer))
+    if isinstance(gold, And) and isinstance(answer, And) and len(gold.args) == len(answer.args):
+        return zip(gold._unsorted_args, answer._unsorted_args, strict=True)
+    if isinstance(one, Tuple) and isinstance(other, Tuple) and len(one) == len(other):
+        return zip(one, other, strict=True)  # `(1,2)` is parsed as an interval, `(2,1)` as a tuple
+    if isinstance(gold, MatrixBase) and isinstance(answer, MatrixBase) and gold.shape == answer.shape:
+        return zip(gold.flat(), answer.flat(), strict=True)
+    return None
+
+
+def _relations_differ(gold: Any, answer: Any) -> bool:
+    symbols = gold.free_symbols | answer.free_symbols
+    if not symbols:
+        return False
+    if isinstance(gold, Eq) and isinstance(answer, Eq):
+        names = [{symbol.name for symbol in side.free_symbols} for side in (gold, answer)]
+        if all(names) and not names[0] & names[1]:
+            return True
+        return any(
+            _misses(other, solution, unknown)
+            for one, other in ((gold, answer), (answer, gold))
+            for solution, unknown in _solutions(one, symbols)
+        )
+    if isinstance(gold, Eq) or isinstance(answer, Eq):
+        return False
+    truths = [[_holds(side, point) for point in _points(symbols, _MANY_POINTS)] for side in (gold, answer)]
+    return any({one, other} == {True, False} for one, other in zip(*truths, strict=True))
+
+
+def _misses(equation: Any, place: dict[Any, Any], unknown: Any) -> bool:
+    """Whether the sides differ there, measured by how far apart they are a seventh beside it."""
+    difference = equation.lhs - equation.rhs
+    try:
+        here, beside = (
+            abs(difference.evalf(_DIGITS, subs=place | {unknown: place[unknown] + shift}))
+            for shift in (0, Rational(1, 7))
+        )
+        return bool(here > RELATIVE_GAP * beside)
+    except MemoryError:
+        raise
+    except Exception:
+        return False
+
+
+def _solutions(equation: Any, symbols: Collection[Any]) -> Iterator[tuple[dict[Any, Any], Any]]:
+    """Real solutions of an equation that is a polynomial of small degree in one of its symbols, and that symbol."""
+    difference = equation.lhs - equation.rhs
+    for unknown in sorted(equation.free_symbols, key=str):
+        if not difference.is_polynomial(unknown) or _degree(difference, unknown) > _MAX_DEGREE:
+            continue
+        for point in _points(symbols, 8):
+            others = {symbol: value for symbol, value in point.items() if symbol != unknown}
+            roots = Poly(difference.subs(others), unknown).nroots(n=_DIGITS)
+            yield from ((others | {unknown: Rational(root)}, unknown) for root in roots if root.is_real)
+
+
+def _degree(expression: Any, unknown: Any) -> int:
+    """The largest degree that multiplying out could give, without doing so."""
+    if expression == unknown:
+        return 1
+    degrees = [_degree(part, unknown) for part in expression.args]
+    if expression.is_Pow:
+        return degrees[0] * max(int(expression.exp), 0) if degrees[0] else 0
+    return sum(degrees) if expression.is_Mul else max(degrees, default=0)
+
+
+def _holds(relation: Any, point: dict[Any, Any]) -> bool | None:
+    """Whether an inequality holds there; None where a side has no value, or where the sides are close by."""
+    if not _far(relation.lhs, relation.rhs, point):
+        return None
+    truth = relation.func(*(side.evalf(_DIGITS, subs=point) for side in (relation.lhs, relation.rhs)))
+    return bool(truth) if truth in (True, False) else None
+
+
+def _points(symbols: Collection[Any], count: int = 3) -> list[dict[Any, Any]]:
+    """Rationals from 1/3, beyond the third also negative ones, a different one for each name; one empty point where there
+    is no symbol."""
+    if not symbols:
+        return [{}]
+    # Math-Verify's `x` of a text with an imaginary unit and its `x` of one without are two symbols of one name.
+    places = {name: place for place, name in enumerate(sorted({symbol.name for symbol in symbols}))}
+    return [
+        {
+            symbol: Rational((37 + 61 * start + 29 * places[symbol.name]) * (-1) ** (start // 3), 109)
+            for symbol in symbols
+        }
+        for start in range(count)
+    ]
+
+
+def _far(gold: Expr, answer: Expr, point: dict[Any, Any]) -> bool:
+    """Whether both have a value there, each known to 15 digits, and these are far apart."""
+    try:
+        one, other = (side.evalf(_DIGITS, subs=point, strict=True) for side in (gold, answer))
+        return bool(abs(one - other) > RELATIVE_GAP * max(abs(one), abs(other)))
+    except MemoryError:
+        raise
+    except Exception:
+        return False
