@@ -8,7 +8,7 @@ Three or four of them with a vowel may be either; then two orders of the same le
 import re
 
 _TEXT = re.compile(r"\\text\{([^{}]*)\}")
-_QUOTED = re.compile(r"(?:\s*(?:\\text\{[^{}]*\}|[A-Za-z0-9.,;:'()/-]+)\s*)+")
+_QUOTED = re.compile(r"(?:\\text\{[^{}]*\}|[A-Za-z0-9.,;:'()/\s-])+")
 _DATED = re.compile(
     r"(?!.*(?:sin|cos|tan|sec|csc|cot|log|ln|exp|sqrt|max|min|gcd|lcm|mod|base))(?:[A-Za-z]{3,}\.?\s+)+\d+(?:st|nd|rd|th)?(?:,?\s+\d+)?"
 )

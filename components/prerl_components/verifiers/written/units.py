@@ -17,8 +17,8 @@ _WORDS = r"\\text\{[^{}]*\}"
 _RAISED = r"(?:\s*\^\s*(?:\{\s*-?\d\s*\}|-?\d))?"
 _CURRENCY = r"\\\$|\$|[€£¥₹₽₩元]"
 _TAIL = re.compile(
-    rf"(?P<head>.*?[\w)\]}}!])(?P<tail>(?:\s*(?:{_WORDS}{_RAISED}|\\?%|{_CURRENCY}|\^\s*(?:\{{\s*\\circ\s*\}}|\\circ(?![A-Za-z]))\s*(?:[CF](?![A-Za-z]))?"
-    rf"|\\degree(?![A-Za-z])s?|\\cdot(?=\s*\\text)|/(?=\s*\\text)|[^\x00-\x7f]+))+)",
+    rf"(?P<head>.*?[\w)\]}}!])(?P<tail>(?:\s*(?:{_WORDS}{_RAISED}|\\?%|\\?\$|\^\s*(?:\{{\s*\\circ\s*\}}|\\circ(?![A-Za-z]))\s*(?:[CF](?![A-Za-z]))?"
+    rf"|\\degree(?![A-Za-z])s?|\\cdot(?=\s*\\text)|/(?=\s*\\text)|[^\x00-\x7f]))+)",
     re.DOTALL,
 )
 _MONEY_FIRST = re.compile(
