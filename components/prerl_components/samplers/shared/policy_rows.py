@@ -2,6 +2,7 @@
 is trained, not from what was handed to the engine."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -49,22 +50,30 @@ def perturbed(name: str, tensor: Tensor) -> Tensor:
 
 
 class PerturbedPolicy:
-    """`PolicyAccess` that hands over perturbed weights while `is_on`."""
+    """`PolicyAccess` that hands over perturbed weights inside `perturbing`."""
 
     def __init__(self, policy: PolicyAccess, loaded: LoadedModel) -> None:
         self._policy = policy
         self._loaded = loaded
-        self.is_on = False
+        self._is_on = False
         self.rank = policy.rank
         self.size = policy.size
         self.has_adapter = policy.has_adapter
 
+    @contextmanager
+    def perturbing(self) -> Iterator[None]:
+        self._is_on = True
+        try:
+            yield
+        finally:
+            self._is_on = False
+
     def tensors(self) -> Iterator[tuple[str, Tensor]]:
         for name, tensor in self._policy.tensors():
-            yield name, perturbed(name, tensor) if self.is_on else tensor
+            yield name, perturbed(name, tensor) if self._is_on else tensor
 
     def save_adapter(self, folder: Path) -> None:
-        if not self.is_on or (adapter := self._loaded.adapter) is None:
+        if not self._is_on or (adapter := self._loaded.adapter) is None:
             self._policy.save_adapter(folder)
             return
         tensors = {name: perturbed(name, whole(value)) for name, value in adapter.parameters().items()}

@@ -1,9 +1,9 @@
 """Compares, bit for bit, the weights that an engine computes with and those of the trained module.
 
-When a sampler opens, perturbed weights are pushed: every tensor of the policy must arrive, and where each of its rows lies in the
-engine is learned. After every push, the true first one included, all rows are compared; after every draw the engine must still
-hold them, and before it the trained module must be the one that was pushed. What is compared is in the engine's dtype: a change
-of a weight that rounds away there changes no sample.
+When a sampler opens, perturbed weights are pushed: every tensor of the policy must arrive, and where each of its rows lies in
+the engine is learned. After every push, the true first one included, all rows are compared; after every draw the engine must
+still hold them, and before it the trained module must be the one that was pushed. What is compared is in the engine's dtype: a
+change of a weight that rounds away there changes no sample.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from prerl_components.samplers.shared.policy_rows import ROWS, PolicyRows
+from prerl_components.samplers.shared.policy_rows import ROWS, PerturbedPolicy, PolicyRows
 from prerl_components.samplers.shared.row_hashes import NOT_FINITE, Hashes, digest
 from prerl_components.samplers.shared.weight_map import Form, Source, WeightMap
 from prerl_spec.sdk import RunFailed
@@ -20,8 +20,10 @@ from prerl_spec.sdk import RunFailed
 NAMED = 3
 """Tensors that a message names."""
 
-REFUSED = 'its samples are not trained on, and the last checkpoint is unaffected. Re-run the same command; if it ends so again, try \
-sampler = "transformers"'
+REFUSED = (
+    "its samples are not trained on, and the last checkpoint is unaffected. Re-run the same command; if it ends so again, "
+    'try sampler = "transformers"'
+)
 
 
 class EngineWeights(Protocol):
@@ -47,15 +49,20 @@ class WeightCheck:
     """The comparison with one or several engines. Opening it, and `pushed`, are collective calls."""
 
     def __init__(
-        self, policy: PolicyRows, engines: Sequence[EngineWeights], push: Callable[[], None], perturb: Callable[[], None]
+        self,
+        policy: PolicyRows,
+        handed_over: PerturbedPolicy,
+        engines: Sequence[EngineWeights],
+        push: Callable[[], None],
     ) -> None:
-        """Calls `perturb`, which pushes perturbed weights, and learns where they are; then `push`, the true ones.
+        """`push` makes the engines take what `handed_over` hands over: perturbed weights first, then the true ones.
 
         Raises RunFailed for a tensor that an engine does not take.
         """
         self._policy = policy
         self._engines = tuple(engines)
-        perturb()
+        with handed_over.perturbing():
+            push()
         self._base: dict[Source, Hashes] = policy.base_hashes()
         self._maps = [self._learned(engine) for engine in self._engines]
         self._held: list[Mapping[str, int]] = [{} for _ in self._engines]
@@ -113,15 +120,16 @@ class WeightCheck:
         for forms in _attempts(engine.num_workers):
             sources = {**self._policy.hashes(forms, perturb=True), **self._base}
             weight_map.add(sources)
-            tried = sources if not lacking else {s: h for s, h in sources.items() if s[0] in lacking}
-            missing = weight_map.missing(tried)
-            lacking = missing if not lacking else {n: r for n, r in lacking.items() if n in missing}
+            tried = {source: rows for source, rows in sources.items() if not lacking or source[0] in lacking}
+            missing, names = weight_map.missing(tried), {name for name, _ in tried}
+            # A tensor that has no such form is still lacking.
+            lacking = missing if not lacking else {n: r for n, r in lacking.items() if n in missing or n not in names}
             if not lacking:
                 return weight_map
-        names = [f"{name} ({number} rows)" for name, number in lacking.items()]
-        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+        shown = ", ".join(f"{name} ({number} rows)" for name, number in list(lacking.items())[:NAMED])
+        more = f" and {len(lacking) - NAMED} more" if len(lacking) > NAMED else ""
         raise RunFailed(
-            f"{engine.name} does not take the trainer's weights: of a push it holds nowhere {', '.join(names[:NAMED])}{more}",
+            f"{engine.name} does not take the trainer's weights: of a push it holds nowhere {shown}{more}",
             hint='try sampler = "transformers", or another version of vLLM',
         )
 
@@ -136,7 +144,8 @@ def _named(wrong: Mapping[str, NDArray[np.intp]]) -> str:
     """The tensors with the most wrong rows, and how many there are."""
     ranked = sorted(wrong.items(), key=lambda item: -len(item[1]))
     shown = ", ".join(
-        f"{name} ({len(rows)} {'row' if len(rows) == 1 else 'rows'} from {int(rows[0])})" for name, rows in ranked[:NAMED]
+        f"{name} ({len(rows)} {'row' if len(rows) == 1 else 'rows'} from {int(rows[0])})"
+        for name, rows in ranked[:NAMED]
     )
     more = f" and {len(ranked) - NAMED} more" if len(ranked) > NAMED else ""
     return f"{shown}{more}"

@@ -1,5 +1,5 @@
-"""Which of an engine's rows hold which rows of a checkpoint: learned from what it holds after a push, so that nothing is assumed
-about how it fuses, pads, splits or packs weights.
+"""Which of an engine's rows hold which rows of a checkpoint: learned from what it holds after a push, so that nothing is
+assumed about how it fuses, pads, splits or packs weights.
 """
 
 from collections.abc import Iterable, Mapping
@@ -94,7 +94,7 @@ class WeightMap:
         return wanted
 
     def wrong_rows(self, wanted: Mapping[str, Hashes], held: Mapping[str, Hashes]) -> dict[str, NDArray[np.intp]]:
-        """The rows in which the engine differs, by the checkpoint's name (the engine's, for rows in no run)."""
+        """The rows in which the engine differs, by the checkpoint's name and the engine's."""
         wrong: dict[str, list[NDArray[np.intp]]] = {}
         for key, rows in wanted.items():
             found = held.get(key, np.zeros(0, np.int64))
@@ -104,7 +104,8 @@ class WeightMap:
             differs = rows != found
             for start, (name, _), offset, length in self.runs[key]:
                 if (places := np.flatnonzero(differs[start : start + length])).size:
-                    wrong.setdefault(name, []).append(places + offset)
+                    label = key if key == name else f"{name} in the engine's {key}"
+                    wrong.setdefault(label, []).append(places + offset)
                 differs[start : start + length] = False
             if (rest := np.flatnonzero(differs)).size:
                 wrong.setdefault(key, []).append(rest)

@@ -47,7 +47,7 @@ class ColocatedSampler:
         self._is_asleep = False
         rows = PolicyRows(site.model, site.model.compute_dtype, None if adapter is None else adapter.scale)
         with random_state_kept():
-            self._weights = WeightCheck(rows, [LocalWeights(llm)], self._push, self._push_perturbed)
+            self._weights = WeightCheck(rows, policy, [LocalWeights(llm)], self._push)
             self._probe = WeightProbe(policy, self._probe_texts(site), max_gap)
             self.gap = self._compare(0)
             self._sleep()
@@ -95,13 +95,6 @@ class ColocatedSampler:
             self._is_asleep = False
         # Its blocks were computed with the previous weights.
         assert self._llm.reset_prefix_cache(), "blocks of the prefix cache are in use between two calls"
-
-    def _push_perturbed(self) -> None:
-        self._policy.is_on = True
-        try:
-            self._push()
-        finally:
-            self._policy.is_on = False
 
     def _compare(self, version: int) -> float:
         scored = score_texts(self._llm, self._probe.texts, adapter=self._request())
