@@ -1,16 +1,19 @@
 """Weights that go wrong on their way to vLLM, and what the samplers make of them: the table of docs/vllm.md.
 
-    python -m benchmarks.weight_faults                  # in process: float32 and bfloat16, full and LoRA
-    python -m benchmarks.weight_faults --server         # a real server of each dtype as well
+    python -m benchmarks.weight_faults              # in process: float32 and bfloat16, full and LoRA; two minutes
+    python -m benchmarks.weight_faults --opening    # faults from the first push on as well
+    python -m benchmarks.weight_faults --server     # real servers of both dtypes instead
 
 Needs vLLM (CPU build: docs/vllm.md). Exit code 1 if a fault is not stopped, or something is stopped without a fault.
 """
 
 import argparse
+import socket
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,10 +22,12 @@ from unittest import mock
 
 import torch
 from prerl_components.adapters.lora import Lora
+from prerl_components.samplers.server.client import ServerCalls
 from prerl_components.samplers.shared.frozen_access import FrozenAccess
 from prerl_components.samplers.vllm import Vllm
 from prerl_components.samplers.vllm_engine import load_weights
 from prerl_components.samplers.vllm_engine import sampler as colocated
+from prerl_components.samplers.vllm_server import VllmServer
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -31,6 +36,21 @@ from tests.components.vllm_models import vllm_model
 
 REQUESTS = [Request((5, 6, 7), (1, 2)), Request((9,), (3,))]
 DECODING = Decoding(max_new_tokens=6)
+
+SPEC = """
+spec = 1
+run = {{ name = "served", seed = 3 }}
+model = {{ use = "hf_causal", name = "{model}", dtype = "{dtype}" }}
+data.train = {{ use = "arithmetic_chains", steps = [1, 1] }}
+sampler = {{ use = "vllm_server", urls = ["{url}"], group_size = 4, max_new_tokens = 12 }}
+verifier = "exact_match"
+optimizer = "adamw"
+[[phases]]
+id = "refine"
+prompts_per_step = 4
+objective = {{ use = "marginal_pg", advantage = "minus_one" }}
+schedule = {{ use = "fixed_steps", steps = 8 }}
+"""
 
 Change = Callable[[Tensor, Tensor], Tensor]
 """(the tensor as it is, as it was at the first push) → the tensor that is handed over."""
@@ -154,15 +174,31 @@ def push_and_draw(sampler: Any, version: int) -> None:
 
 
 @contextmanager
+def stale_tied_head(sampler: Any) -> Iterator[None]:
+    """The head's packed copy stays as it is, as `reload_weights` leaves it on CPUs whose kernels pack it."""
+    model = sampler._llm.collective_rpc(lambda worker: worker.model_runner.get_model())[0]
+    head, copy = model.lm_head, model.lm_head.weight.detach().clone()
+    with (
+        mock.patch.object(load_weights, "repack_tied_heads"),
+        mock.patch.object(head, "cpu_linear", lambda x, weight, bias: torch.nn.functional.linear(x, copy, bias)),
+    ):
+        yield
+
+
+@contextmanager
 def dropped_push() -> Iterator[None]:
     """The engine takes nothing of a push."""
-    with mock.patch.object(colocated, "load_into_worker", lambda worker, tensors: None):
+
+    def nothing(worker: Any, tensors: Any) -> None:
+        return None
+
+    with mock.patch.object(colocated, "load_into_worker", nothing):
         yield
 
 
 @contextmanager
 def dropped_adapter(sampler: Any) -> Iterator[None]:
-    with mock.patch.object(sampler._adapter, "push", lambda llm: None):
+    with mock.patch.object(sampler._adapter, "push"):
         yield
 
 
@@ -181,20 +217,17 @@ def results(dtype: torch.dtype, *, lora: bool) -> Iterator[tuple[str, str]]:
             update(loaded, lr, version)
             said = stopped(lambda: step(sampler, version))
             policy.fault = None
-            sampler.sync(version)
             return said
 
         yield "none", tried(push_and_draw)
         for fault in FAULTS:
             policy.fault = fault
             yield fault.name, tried(push_and_draw)
-        if not lora:
-            with mock.patch.object(load_weights, "repack_tied_heads", lambda model: None):
-                version += 1
-                update(loaded, 1e-3, version)
-                said = stopped(lambda: push_and_draw(sampler, version))
             sampler.sync(version)
-            yield "a stale tied head, not repacked", said
+        if not lora:
+            with stale_tied_head(sampler):
+                yield "a stale tied head", tried(push_and_draw)
+            sampler.sync(version)
         version += 1
         update(loaded, 1e-6, version)
         with dropped_adapter(sampler) if lora else dropped_push():
@@ -235,37 +268,129 @@ def at_opening(dtype: torch.dtype) -> Iterator[tuple[str, str]]:
 
 
 def stopped(call: Callable[[], Any]) -> str:
-    """The message with which a call ended the run, "" if it did not."""
+    """The message with which a call ended the run (RunFailed: exit code 5), "" if it did not."""
     try:
         call()
     except RunFailed as error:
-        assert error.exit_code == 5
         return error.message
     return ""
 
 
+def on_server(dtype: torch.dtype) -> Iterator[tuple[str, str]]:
+    """The same faults on a real server, to which full weights (or merged ones) are pushed through a folder."""
+    loaded = loaded_model(dtype, lora=False)
+    policy = FaultyPolicy(loaded)
+    with (
+        TemporaryDirectory() as folder,
+        served_model(Path(folder), loaded) as url,
+        VllmServer(urls=(url,)).open(SamplerSite(loaded, "cpu", 512, policy=policy, folder=Path(folder))) as opened,
+    ):
+        yield from server_results(opened, loaded, policy)
+
+
+def server_results(opened: Any, loaded: LoadedModel, policy: FaultyPolicy) -> Iterator[tuple[str, str]]:
+    """What ended the run for each fault on one open server."""
+    sampler, version = opened, 0
+
+    def tried(lr: float = 1e-3) -> str:
+        nonlocal version
+        version += 1
+        update(loaded, lr, version)
+        return stopped(lambda: push_and_draw(sampler, version))
+
+    yield "none", tried()
+    for fault in FAULTS:
+        policy.fault = fault
+        yield fault.name, tried()
+        policy.fault = None
+        sampler.sync(version)
+    with mock.patch.object(ServerCalls, "load", load_without_repacking):
+        yield "a stale tied head, not repacked", tried()
+    sampler.sync(version)
+    with mock.patch.object(ServerCalls, "load", load_nothing):
+        yield "a push dropped, lr 1e-6", tried(1e-6)
+    sampler.sync(version)
+    for number in range(8):
+        update(loaded, 1e-6, 100 + number)
+    yield "no push for 8 updates, lr 1e-6", stopped(lambda: sampler.generate(REQUESTS, DECODING))
+    sampler.sync(version)
+    yield "after the push, before the draw", stopped(lambda: reloaded_then_draws(sampler, loaded))
+    sampler.sync(version)
+    yield "none, at the end", tried()
+
+
+def load_nothing(server: ServerCalls, folder: Path, version: str) -> None:
+    """The server reports a version that it has not loaded."""
+    server.set_version(version)
+
+
+def load_without_repacking(server: ServerCalls, folder: Path, version: str) -> None:
+    """The server loads by vLLM's own method, which leaves a packed tied head as it was."""
+    body = {"method": "reload_weights", "kwargs": {"weights_path": str(folder)}}
+    server.connection.post("/collective_rpc", body, seconds=60)
+    server.set_version(version)
+
+
+def reloaded_then_draws(sampler: Any, loaded: LoadedModel) -> None:
+    """Somebody loads other weights under the same version after the push."""
+    with TemporaryDirectory() as folder:
+        changed = {
+            n: at((3,), 1.05)(p.detach(), p) if "layers.0.mlp.up" in n else p
+            for n, p in loaded.module.named_parameters()
+        }
+        save_file(
+            {n: p.detach().to(loaded.compute_dtype).contiguous() for n, p in changed.items()},
+            Path(folder) / "model.safetensors",
+        )
+        sampler._servers[0].load(Path(folder), sampler._version)
+        sampler.generate(REQUESTS, DECODING)
+
+
+@contextmanager
+def served_model(folder: Path, loaded: LoadedModel) -> Iterator[str]:
+    """`prerl-spec serve` on a model; its address."""
+    module: Any = loaded.module
+    module.save_pretrained(folder / "model")
+    loaded.tokenizer.save_pretrained(folder / "model")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        url = f"http://127.0.0.1:{free.getsockname()[1]}"
+    spec = folder / "spec.toml"
+    spec.write_text(SPEC.format(model=folder / "model", dtype=str(loaded.compute_dtype)[6:], url=url))
+    command = [sys.executable, "-m", "prerl_spec", "serve", str(spec)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        if not (said := process.stdout.readline()).startswith("ready: "):
+            raise RuntimeError(f"the server did not start: {said}")
+        yield url
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--server", action="store_true", help="a real server of each dtype too")
-    parser.add_argument("--opening", action="store_true", help="faults from the first push on too")
+    parser.add_argument("--opening", action="store_true", help="faults from the first push on as well")
+    parser.add_argument("--server", action="store_true", help="real servers instead")
     chosen = parser.parse_args(arguments)
     wrong = 0
-    with ExitStack():
-        for dtype in (torch.float32, torch.bfloat16):
+    for dtype in (torch.float32, torch.bfloat16):
+        name = str(dtype).removeprefix("torch.")
+        cells = [(f"{name}, server, full or merged", on_server(dtype))]
+        if not chosen.server:
             cells = [
-                (f"{str(dtype)[6:]}, in process, {'LoRA' if lora else 'full'}", results(dtype, lora=lora))
+                (f"{name}, in process, {'LoRA' if lora else 'full'}", results(dtype, lora=lora))
                 for lora in (False, True)
             ]
-            if chosen.opening:
-                cells.append((f"{str(dtype)[6:]}, in process, opening", at_opening(dtype)))
-            for cell, found in cells:
-                begin = time.perf_counter()
-                for name, said in found:
-                    expected = not name.startswith("none")
-                    wrong += bool(said) != expected
-                    mark = "ok   " if bool(said) == expected else "WRONG"
-                    print(f"{mark} {cell:32} {name:42} {said[:150] or 'goes on'}", flush=True)
-                print(f"      {cell:32} {time.perf_counter() - begin:.0f} s", flush=True)
+        if chosen.opening:
+            cells.append((f"{name}, in process, opening", at_opening(dtype)))
+        for cell, found in cells:
+            begin = time.perf_counter()
+            for fault, said in found:
+                sound = bool(said) != fault.startswith("none")
+                wrong += not sound
+                print(f"{'ok   ' if sound else 'WRONG'} {cell:32} {fault:42} {said[:150] or 'goes on'}", flush=True)
+            print(f"      {cell:32} {time.perf_counter() - begin:.0f} s", flush=True)
     return int(wrong > 0)
 
 

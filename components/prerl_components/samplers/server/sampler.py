@@ -76,6 +76,10 @@ class ServerSampler:
         self.gap = self._compare(0)
         """Mean |log P_trainer - log P_sampler| of the probe's tokens at the last push, maximum over servers, in nats."""
 
+    @property
+    def gap_limit(self) -> float:
+        return self._probe.limit
+
     def generate(
         self, requests: Sequence[Request], decoding: Decoding, progress: Callable[[int, int], None] | None = None
     ) -> list[list[Generation]]:

@@ -52,6 +52,10 @@ class ColocatedSampler:
             self.gap = self._compare(0)
             self._sleep()
 
+    @property
+    def gap_limit(self) -> float:
+        return self._probe.limit
+
     def generate(
         self, requests: Sequence[Request], decoding: Decoding, progress: Callable[[int, int], None] | None = None
     ) -> list[list[Generation]]:
