@@ -1,5 +1,5 @@
-"""Weights that go wrong on their way to a vLLM engine in this process: each ends the run, in 32 and in 16 bits, in full and as an
-adapter; sound ones go on."""
+"""Weights that go wrong on their way to a vLLM engine in this process: each ends the run, in 32 and in 16 bits, as full weights
+and as adapters; sound ones go on."""
 
 import pytest
 import torch
