@@ -44,7 +44,7 @@ model = {{ use = "hf_causal", name = "{model}", dtype = "{dtype}" }}
 data.train = {{ use = "arithmetic_chains", steps = [1, 1] }}
 sampler = {{ use = "vllm_server", urls = ["{url}"], group_size = 4, max_new_tokens = 12 }}
 verifier = "exact_match"
-optimizer = "adamw"
+optimizer = {{ use = "adamw", lr = 1e-3 }}
 [[phases]]
 id = "refine"
 prompts_per_step = 4
