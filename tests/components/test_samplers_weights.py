@@ -79,7 +79,7 @@ def test_perturbed_weights_differ_in_every_value_and_every_row(weight: Tensor) -
 # --- where the rows are ----------------------------------------------------------------------------------------------
 
 ROWS, PARTS = Form("rows"), (Form("part", 0, 2), Form("part", 1, 2))
-Q, K, NORM, SHORT = drawn(8, 6, seed=1), drawn(4, 6, seed=2), drawn(12, seed=3), drawn(2, seed=4)
+Q, K, NORM, SHORT = drawn(16, 6, seed=1), drawn(4, 6, seed=2), drawn(12, seed=3), drawn(2, seed=4)
 
 
 def mapped(held: Mapping[str, Tensor], pushed: Mapping[str, Tensor], *forms: Form) -> tuple[WeightMap, dict[str, int]]:
@@ -100,8 +100,8 @@ def test_rows_are_found_in_fused_padded_and_repeated_tensors() -> None:
     }
     found, missing = mapped(held, {"q": Q, "k": K, "norm": NORM, "short": SHORT}, ROWS)
     assert missing == {}
-    assert [(r.start, r.source[0], r.length) for r in found.runs["qkv"]] == [(0, "q", 8), (8, "k", 4)]
-    assert [(r.source[0], r.length) for r in found.runs["head"]] == [("q", 8)]
+    assert [(r.start, r.source[0], r.length) for r in found.runs["qkv"]] == [(0, "q", 16), (16, "k", 4)]
+    assert [(r.source[0], r.length) for r in found.runs["head"]] == [("q", 16)]
     assert [(r.start, r.source[0]) for r in found.runs["both"]] == [(0, "short"), (2, "norm")]
 
 
@@ -109,9 +109,9 @@ def test_a_tensor_that_is_not_taken_is_named_with_its_rows() -> None:
     stale = torch.cat([Q, drawn(4, 6, seed=9)])
     _, missing = mapped({"qkv": stale}, {"q": Q, "k": K}, ROWS)
     assert missing == {"k": 4}
-    half = torch.cat([Q[:5], K])
+    half = torch.cat([Q[:11], K])
     _, missing = mapped({"qkv": half}, {"q": Q, "k": K}, ROWS)
-    assert missing == {"q": 3}
+    assert missing == {"q": 5}
 
 
 def test_two_workers_may_hold_a_part_of_the_columns_each_and_a_layer_its_transpose() -> None:
@@ -119,7 +119,7 @@ def test_two_workers_may_hold_a_part_of_the_columns_each_and_a_layer_its_transpo
     _, missing = mapped({"worker 0: o": left, "worker 1: o": right}, {"q": Q}, *PARTS)
     assert missing == {}
     _, missing = mapped({"worker 0: o": left}, {"q": Q}, *PARTS)
-    assert missing == {"q": 8}
+    assert missing == {"q": 16}
     _, missing = mapped({"turned": Q.T}, {"q": Q}, ROWS, Form("columns"))
     assert missing == {}
 
@@ -129,7 +129,7 @@ def test_a_changed_row_is_named_by_what_was_pushed_and_where_it_is_held() -> Non
     found, _ = mapped(held, {"q": Q, "k": K}, ROWS)
     wanted = found.expected({("q", ROWS): row_hashes(Q), ("k", ROWS): row_hashes(K)})
     now = {name: tensor.clone() for name, tensor in held.items()}
-    now["qkv"][9, 0] += 1
+    now["qkv"][17, 0] += 1
     now["head"][5, 1] += 1
     wrong = found.wrong_rows(wanted, {name: row_hashes(tensor) for name, tensor in now.items()})
     assert {name: rows.tolist() for name, rows in wrong.items()} == {"k in the engine's qkv": [1], "head": [5]}

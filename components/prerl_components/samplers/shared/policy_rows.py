@@ -1,6 +1,7 @@
 """The trainer's side of the comparison of weights: hashes of the rows of what an engine should hold, taken from the module that
 is trained, not from what was handed to the engine."""
 
+import zlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,9 @@ from prerl_components.samplers.shared.weight_map import Form, Source
 from prerl_spec.sdk import LoadedModel, PolicyAccess, RunFailed
 
 ROWS = Form("rows")
+
+_MIX = (-7046029254386353131, -4658895280553007687)
+"""Multipliers of splitmix64, as signed numbers."""
 
 
 def module_tensors(loaded: LoadedModel, *, merged: bool) -> Iterator[tuple[str, Tensor]]:
@@ -34,18 +38,17 @@ def whole(tensor: Tensor) -> Tensor:
 
 
 def perturbed(name: str, tensor: Tensor) -> Tensor:
-    """Another tensor in every value, in any dtype, and in every row: w + s·(1 + u), s the root mean square of w (0.02 if it
-    is zero) and u in [0, 1) from name and place."""
-    value = tensor.detach().float()
-    scale = float(value.square().mean().sqrt()) if value.numel() else 0.0
+    """Another tensor in every value, in any dtype: w + s·(1 + 3u), s the root mean square of w (0.02 if it is zero) and u in
+    [0, 1) from name and place."""
+    changed = tensor.detach().float().clone().contiguous()
+    scale = float(changed.square().mean().sqrt()) if changed.numel() else 0.0
     scale = scale if 0.0 < scale < float("inf") else 0.02
-    start = sum((i + 1) * byte for i, byte in enumerate(name.encode()))
-    changed = value.clone().contiguous()
+    start = zlib.crc32(name.encode()) << 20
     for index, part in enumerate(changed.view(-1).split(CHUNK)):
         first = start + index * CHUNK
-        # The fractions of multiples of the golden ratio: no two near each other are equal.
-        place = torch.arange(first, first + len(part), dtype=torch.float64, device=part.device)
-        part += scale * (1 + (place * 0.6180339887498949).frac().float())
+        mixed = torch.arange(first, first + len(part), dtype=torch.int64, device=part.device) * _MIX[0]
+        mixed = (mixed ^ (mixed >> 29)) * _MIX[1]
+        part += scale * (1 + 3 * ((mixed >> 32) & 0xFFFF).float() / 0x10000)
     return changed
 
 
