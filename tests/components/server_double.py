@@ -17,8 +17,9 @@ from typing import Any
 
 import torch
 from prerl_components.samplers.embedded.sampler import EmbeddedSampler
-from prerl_components.samplers.server.protocol import LOGPROBS_MODE, PROTOCOL, ServerState, identity
+from prerl_components.samplers.server.protocol import LOGPROBS_MODE, PROTOCOL, ServerState, identity, packed
 from prerl_components.samplers.server.worker_extension import stored_tensors
+from prerl_components.samplers.shared.row_hashes import digest, row_hashes
 
 from prerl_spec.sdk import Codec, Decoding, LoadedModel, Request, SamplerSite
 from prerl_spec.testing.tiny import tiny_loaded
@@ -67,6 +68,10 @@ class Double:
         return ServerState(
             PROTOCOL, self.version, "float32", self.logprobs_mode, self.max_length, identity(config)
         )._asdict()
+
+    def weights(self, method: str) -> dict[str, Any]:
+        rows = {name: row_hashes(tensor) for name, tensor in self.model.module.named_parameters()}
+        return {name: packed(found) if method == "prerl_rows" else digest(found) for name, found in rows.items()}
 
     def load(self, folder: str, version: str) -> None:
         self.take(stored_tensors(Path(folder)))
@@ -144,7 +149,8 @@ class _Handler(BaseHTTPRequestHandler):
                 double.load(*arguments)
             elif method in ("prerl_forget", "prerl_hold"):
                 double.version = arguments[0] if arguments else None
-            self._answer(200, {"results": [double.state()] * double.num_workers})
+            found = double.weights(method) if method in ("prerl_rows", "prerl_digests") else double.state()
+            self._answer(200, {"results": [found] * double.num_workers})
 
     def _complete(self, body: dict[str, Any]) -> None:
         double = self.double

@@ -95,7 +95,7 @@ def test_an_update_reaches_every_server_and_only_the_newest_weights_stay(site: S
         assert opened.generate(REQUESTS, DECODING) != before
         assert opened.gap < 1e-5
         for double in (one, other):
-            assert len(double.loads) == double.prefix_resets == 2
+            assert len(double.loads) == double.prefix_resets == 3, "perturbed, true, updated"
             for name, parameter in site.model.module.named_parameters():
                 assert torch.equal(dict(double.model.module.named_parameters())[name], parameter), name
         assert [f.name for f in (tmp_path / "run" / "push").iterdir()] == [other.loads[-1].name]
@@ -164,8 +164,8 @@ def test_a_transfer_engine_follows_its_protocol_and_writes_nothing(site: Sampler
         assert opened.gap < 1e-5
         assert asked == [backend, backend]
         for double in doubles.values():
-            assert double.transfers == [*TRANSFER, *TRANSFER[1:]]
-            assert double.prefix_resets == 2
+            assert double.transfers == [*TRANSFER, *TRANSFER[1:], *TRANSFER[1:]], "perturbed, true, updated"
+            assert double.prefix_resets == 3
             assert double.loads == []
     assert site.folder is not None
     assert list((site.folder / "push").iterdir()) == []
@@ -273,7 +273,7 @@ def test_no_sample_of_a_restarted_server_is_used(site: SamplerSite, double: Doub
     with declared(double).open(site) as opened:
         double.forgets_after = len(double.drawn) + 6
         error = failed(opened, "no pushed weights")
-    assert "weights-000001" in error.message
+    assert "weights-000002" in error.message
 
 
 def test_two_runs_on_one_server_do_not_train_on_each_others_samples(
@@ -282,7 +282,7 @@ def test_two_runs_on_one_server_do_not_train_on_each_others_samples(
     (tmp_path / "second").mkdir()
     second = SamplerSite(tiny_loaded(seed=5), "cpu", 64, folder=tmp_path / "second")
     with declared(double).open(site) as first, declared(double).open(second) as other:
-        failed(first, "it holds the weights weights-000001-.*; the trainer's are weights-000001-")
+        failed(first, "it holds the weights weights-000002-.*; the trainer's are weights-000002-")
         other.generate(REQUESTS, DECODING)
 
 
@@ -296,17 +296,40 @@ def test_a_server_that_is_too_slow_meets_a_deadline(
         failed(opened, "no response to /v1/completions within 0 s")
 
 
-def test_weights_that_arrive_wrong_stop_the_run_with_both_values(site: SamplerSite, double: Double) -> None:
+def test_weights_that_arrive_wrong_stop_the_run_with_the_tensors_names(site: SamplerSite, double: Double) -> None:
     with declared(double).open(site) as opened:
         double.noise = 0.01
-        with pytest.raises(RunFailed, match=r"nats per token; the limit is 0.0001"):
+        with pytest.raises(
+            RunFailed, match=r"after update 1 the vLLM server http\S+ does not hold .*embed_tokens"
+        ) as caught:
             opened.sync(1)
-    with serving(noise=0.01) as other:
-        with declared(other, max_gap=1.0).open(site) as opened:
-            assert isinstance(opened, ServerSampler)
-            assert 1e-3 < opened.gap < 1.0, "the first gap is held against max_gap alone"
-        with pytest.raises(RunFailed, match=r"max_gap: 0\.001"), declared(other, max_gap=0.001).open(site):
-            pass
+        assert caught.value.exit_code == 5
+    with (
+        serving(noise=0.01) as other,
+        pytest.raises(RunFailed, match=r"http\S+ does not take .* holds nowhere"),
+        declared(other).open(site),
+    ):
+        pass
+
+
+def test_weights_that_change_in_a_server_after_the_push_are_not_sampled_from(site: SamplerSite, double: Double) -> None:
+    with declared(double).open(site) as opened:
+        with torch.no_grad():
+            next(double.model.module.parameters())[3, 1] += 1e-3
+        failed(opened, r"the vLLM server http\S+ have changed since they were pushed: model\.embed_tokens\.weight$")
+        opened.sync(1)
+        opened.generate(REQUESTS, DECODING)
+
+
+def test_equal_weights_that_a_server_uses_otherwise_stop_the_run(site: SamplerSite, double: Double) -> None:
+    for part in double.model.module.modules():
+        if hasattr(part, "variance_epsilon"):
+            part.variance_epsilon = 1.0  # type: ignore[assignment]
+    with (
+        pytest.raises(RunFailed, match=r"nats per token; .* \(max_gap: 0\.001\)"),
+        declared(double, max_gap=0.001).open(site),
+    ):
+        pass
 
 
 def test_an_aborted_sample_is_none(site: SamplerSite, double: Double) -> None:

@@ -115,6 +115,8 @@ OF_PARTS = ("tests/testing/test_laws_of_parts.py",)
 OFF_POLICY = ("tests/components/test_objectives_off_policy.py",)
 EMBEDDED = ("tests/components/test_samplers_embedded.py",)
 DRAW = ("tests/components/test_samplers_draw.py",)
+WEIGHTS = ("tests/components/test_samplers_weights.py",)
+GAP = ("tests/engine/test_sampler_gap.py",)
 ENDS = ("tests/components/test_schedules_end.py",)
 GROUPS = ("tests/components/test_filters_mixed_groups.py",)
 VERIFIERS = f"{COMPONENTS}/verifiers"
@@ -1045,6 +1047,70 @@ MUTANTS = (
         OFF_POLICY,
     ),
     # --- samplers ----------------------------------------------------------------------------------------------------------
+    Mutant(
+        "sw01",
+        f"{SAMPLERS}/shared/weight_check.py",
+        "if engine.digests() != self._held[-1]:",
+        "if engine.digests() == {}:",
+        "an engine that does not hold what was pushed is sampled from",
+        WEIGHTS,
+    ),
+    Mutant(
+        "sw02",
+        f"{SAMPLERS}/shared/weight_check.py",
+        "if self._policy.fingerprint() != self._trained:",
+        "if self._policy.fingerprint() == ():",
+        "an update without a push goes unseen",
+        WEIGHTS,
+    ),
+    Mutant(
+        "sw03",
+        f"{SAMPLERS}/shared/weight_check.py",
+        "if found != held:",
+        "if found == {}:",
+        "weights that change between push and draw are sampled from",
+        WEIGHTS,
+    ),
+    Mutant(
+        "sw04",
+        f"{SAMPLERS}/shared/weight_check.py",
+        " if n in missing or n not in names}",
+        " if n in missing}",
+        "a vector that the engine never takes passes, since it has no transpose",
+        WEIGHTS,
+    ),
+    Mutant(
+        "sw05",
+        f"{SAMPLERS}/shared/row_hashes.py",
+        "hash_R = (value_RC.view(torch.int32) * factor_C).sum(1)",
+        "hash_R = (value_RC.view(torch.int32) * factor_C[:1]).sum(1)",
+        "values may change places within a row",
+        WEIGHTS,
+    ),
+    Mutant(
+        "sw06",
+        f"{SAMPLERS}/shared/row_hashes.py",
+        "return torch.where(value_RC.isfinite().all(1), hash_R, NOT_FINITE)",
+        "return hash_R",
+        "weights that are not finite are compared as if they were",
+        WEIGHTS,
+    ),
+    Mutant(
+        "sw07",
+        "prerl_spec/engine/training/sampler_gap.py",
+        "or gap <= limit:",
+        "or gap <= 100 * limit:",
+        "samples of other weights are trained on",
+        GAP,
+    ),
+    Mutant(
+        "sw08",
+        "prerl_spec/engine/run/phase_runner.py",
+        "        refuse_gap(metrics, limit, step.global_step)\n",
+        "",
+        "sampler_gap stops nothing",
+        ("tests/engine/test_sampler_gap.py::test_samples_from_other_weights_than_the_policys_are_not_trained_on",),
+    ),
     Mutant(
         "s07",
         f"{SAMPLERS}/embedded/kv_loop.py",
@@ -2838,7 +2904,6 @@ MUTANTS = (
         "answers that hang end an evaluation",
         ("tests/evaluation/test_lm_eval.py",),
     ),
-    Mutant(
     # --- verdicts: what counts as the same answer ---------------------------------------------------------------------
     Mutant(
         "eq01",

@@ -13,12 +13,13 @@ from prerl_spec.compiler.objective_needs import Needs
 from prerl_spec.engine.author_faults import blames
 from prerl_spec.engine.batches.cursor import Cursor
 from prerl_spec.engine.batches.journal import Journal
-from prerl_spec.engine.batches.source import Documents, Rollouts, Source
+from prerl_spec.engine.batches.source import Documents, Rollouts, Source, decoding_of
 from prerl_spec.engine.policy.reference import Reference
 from prerl_spec.engine.policy.weights import bits_check
 from prerl_spec.engine.run.position import Position
 from prerl_spec.engine.run.session import Session
 from prerl_spec.engine.training.metrics import probe, sampled_metrics, trained_metrics
+from prerl_spec.engine.training.sampler_gap import gap_limit, refuse_gap
 from prerl_spec.engine.training.trainer import Trained, Trainer
 from prerl_spec.engine.training.updater import Updater
 from prerl_spec.engine.training.watching import Watching, finite_metrics
@@ -114,6 +115,9 @@ class PhaseRunner:
             whole=needs.compares_with_sampler,
             budget=self.phase.tokens_per_pass,
         )
+        sampler, declared = self._session.samplers.sampler(self.phase.sampler), self.phase.sampler.component
+        limit = gap_limit(sampler, decoding_of(declared), self._session.policy.loaded.compute_dtype)
+        refuse_gap(metrics, limit, step.global_step)
         metrics |= sampled_metrics(step)
         for named in self.phase.probes:
             if step.step % named.component.every == 0:

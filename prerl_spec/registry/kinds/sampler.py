@@ -81,6 +81,16 @@ class OpenSampler(Protocol):
         ...
 
 
+@runtime_checkable
+class ComparedSampler(Protocol):
+    """An open sampler that compares log-probabilities with the trainer's after every `sync`."""
+
+    @property
+    def gap_limit(self) -> float:
+        """The largest mean |log P_trainer − log P_sampler| per sampled token in nats that rounding explains."""
+        ...
+
+
 class Sampler(Declared, Protocol):
     """Samples attempts; `SamplerSettings` provides everything except `open`."""
 

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from prerl_components.samplers.server.connection import HttpError, ServerConnection, ServerFault
-from prerl_components.samplers.server.protocol import LOGPROBS_MODE, PROTOCOL, ServerState
+from prerl_components.samplers.server.protocol import LOGPROBS_MODE, PROTOCOL, ServerState, unpacked
+from prerl_components.samplers.shared.row_hashes import Hashes
 from prerl_components.samplers.shared.weight_probe import Text
 
 CALL_SECONDS = 60.0
@@ -105,6 +106,14 @@ class ServerCalls:
         self._one_state(response)
         return len(response["results"])
 
+    def row_hashes(self) -> list[dict[str, Hashes]]:
+        """For each worker the row hashes of the weights that it computes with, by their names in the engine."""
+        return [{name: unpacked(rows) for name, rows in worker.items()} for worker in self._weights("prerl_rows")]
+
+    def row_digests(self) -> list[dict[str, int]]:
+        """For each worker the digests of those rows."""
+        return [{name: int(value) for name, value in worker.items()} for worker in self._weights("prerl_digests")]
+
     def complete(self, body: Mapping[str, Any], *, seconds: float) -> ServerSample:
         """One sample. Retried on a broken connection: the same seed on the same weights gives the same sample."""
         choice = self._completion(
@@ -124,6 +133,14 @@ class ServerCalls:
     def score(self, texts: Sequence[Text]) -> list[list[float]]:
         """log P(token | context, earlier tokens) of each token of each text, at temperature 1, in nats."""
         return [self._scored(text) for text in texts]
+
+    def _weights(self, method: str) -> list[dict[str, Any]]:
+        body = {"method": method, "timeout": LOAD_SECONDS}
+        try:
+            response = self.connection.post_idempotent("/collective_rpc", body, seconds=LOAD_SECONDS)
+            return [dict(worker) for worker in response["results"]]
+        except (HttpError, KeyError, TypeError, ValueError) as error:
+            raise self._incompatible(f"it does not report its weights ({error})") from error
 
     def _version_call(self, method: str, arguments: list[str]) -> None:
         try:

@@ -1,8 +1,12 @@
-"""The protocol between trainer and server: names, and the state a server reports. Imports nothing heavy."""
+"""The protocol between trainer and server: names, the state a server reports, arrays as text. Imports nothing heavy."""
 
+import base64
 from typing import Any, NamedTuple
 
-PROTOCOL = 1
+import numpy as np
+from numpy.typing import NDArray
+
+PROTOCOL = 2
 """Incremented when a trainer and a server of different versions would be incompatible."""
 
 EXTENSION = "prerl_components.samplers.server.worker_extension.ServerExtension"
@@ -43,3 +47,13 @@ class ServerState(NamedTuple):
 def identity(config: Any) -> dict[str, Any]:
     """The IDENTITY fields that are present in a transformers config."""
     return {name: getattr(config, name) for name in IDENTITY if hasattr(config, name)}
+
+
+def packed(numbers: NDArray[np.int64]) -> str:
+    """An array of 64-bit integers as text."""
+    return base64.b64encode(numbers.astype("<i8").tobytes()).decode("ascii")
+
+
+def unpacked(text: str) -> NDArray[np.int64]:
+    """What `packed` wrote. Raises ValueError for anything else."""
+    return np.frombuffer(base64.b64decode(text, validate=True), "<i8").astype(np.int64)

@@ -17,6 +17,7 @@ from prerl_components.samplers.server.client import ServerCalls, ServerSample
 from prerl_components.samplers.server.connection import ServerConnection, ServerFault
 from prerl_components.samplers.server.parallel_requests import SampleRequest, draw_all, seconds_allowed
 from prerl_components.samplers.server.protocol import identity
+from prerl_components.samplers.server.server_weights import ServerWeights
 from prerl_components.samplers.server.weight_folder import WeightFolder
 from prerl_components.samplers.server.weight_transfer import (
     EngineTransfer,
@@ -28,7 +29,9 @@ from prerl_components.samplers.server.weight_transfer import (
 )
 from prerl_components.samplers.shared.context_limit import check_context_fits
 from prerl_components.samplers.shared.frozen_access import FrozenAccess
+from prerl_components.samplers.shared.policy_rows import PerturbedPolicy, PolicyRows
 from prerl_components.samplers.shared.vllm_parameters import sampling_arguments, stop_of
+from prerl_components.samplers.shared.weight_check import WeightCheck
 from prerl_components.samplers.shared.weight_probe import Text, WeightProbe, probe_requests
 from prerl_spec.sdk import (
     Decoding,
@@ -49,7 +52,7 @@ class ServerSampler:
         self,
         servers: Sequence[ServerCalls],
         site: SamplerSite,
-        policy: PolicyAccess,
+        policy: PerturbedPolicy,
         open_transfer: Callable[[], WeightTransfer],
         max_gap: float,
     ) -> None:
@@ -63,13 +66,19 @@ class ServerSampler:
         self._max_length = min(site.max_length, self._longest(site))
         # Servers are checked before anything is written for them.
         self._transfer = open_transfer()
-        self._push()
+        self._engines = [ServerWeights(server) for server in self._servers]
+        rows = PolicyRows(site.model, self._dtype)
+        self._weights = WeightCheck(rows, policy, self._engines, self._push)
         requested, decoding = probe_requests(site.model.codec, self._max_length)
         drawn = self._draw(self._servers[:1], requested, decoding, (), None)
         texts = [Text(request.context, samples[0].tokens) for request, samples in zip(requested, drawn, strict=True)]
         self._probe = WeightProbe(self._policy, texts, max_gap)
         self.gap = self._compare(0)
         """Mean |log P_trainer - log P_sampler| of the probe's tokens at the last push, maximum over servers, in nats."""
+
+    @property
+    def gap_limit(self) -> float:
+        return self._probe.limit
 
     def generate(
         self, requests: Sequence[Request], decoding: Decoding, progress: Callable[[int, int], None] | None = None
@@ -81,14 +90,18 @@ class ServerSampler:
         that is gone, too slow or holds other weights: no sample of the call is then used.
         """
         check_context_fits(requests, decoding.max_new_tokens, self._max_length)
+        self._weights.before_draw()
         with _as_run_failure():
             drawn = self._draw(self._servers, requests, decoding, self._eos_ids, progress)
+            used = {id(self._server_of(number, self._servers)) for number, _ in enumerate(requests)}
+            self._weights.after_draw([engine for engine in self._engines if id(engine.server) in used])
         return [[self._generation(sample) for sample in samples] for samples in drawn]
 
     def sync(self, version: int) -> None:
         """Pushes the trainer's weights and checks them. Raises RunFailed if a server's log-probabilities differ."""
         with _as_run_failure():
             self._push()
+            self._weights.pushed(version)
             self.gap = self._compare(version)
 
     def _longest(self, site: SamplerSite) -> int:
@@ -119,7 +132,7 @@ class ServerSampler:
     ) -> list[list[ServerSample]]:
         requested = [
             SampleRequest(
-                servers[(number + self._policy.rank) % len(servers)],
+                self._server_of(number, servers),
                 {"prompt": list(request.context), **sampling_arguments(decoding, seed, eos_ids)},
             )
             for number, request in enumerate(requests)
@@ -135,6 +148,10 @@ class ServerSampler:
         self._require_version(requested)
         samples = iter(drawn)
         return [[next(samples) for _ in request.seeds] for request in requests]
+
+    def _server_of(self, number: int, servers: Sequence[ServerCalls]) -> ServerCalls:
+        """The server that samples this process's request of that number."""
+        return servers[(number + self._policy.rank) % len(servers)]
 
     def _require_version(self, requested: Sequence[SampleRequest]) -> None:
         """Checks the servers' version, which is unique to a push: the same before and after a draw means no change."""
@@ -156,7 +173,7 @@ def open_servers(
     open_engine: OpenEngine = open_vllm_engine,
 ) -> Iterator[OpenSampler]:
     """Pushes the current weights and checks them. Raises EnvironmentUnmet for a server that cannot be used."""
-    policy: PolicyAccess = site.policy or FrozenAccess(site.model)
+    policy = PerturbedPolicy(site.policy or FrozenAccess(site.model), site.model)
     _check_supported(policy, site)
     servers = [ServerCalls(ServerConnection(url, key_of(key, url))) for url in urls]
     backend, dtype = transfer_backend(engine), site.model.compute_dtype

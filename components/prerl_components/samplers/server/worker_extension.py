@@ -10,7 +10,9 @@ from typing import Any
 from safetensors import safe_open
 from torch import Tensor
 
-from prerl_components.samplers.server.protocol import PROTOCOL, ServerState, identity
+from prerl_components.samplers.server.protocol import PROTOCOL, ServerState, identity, packed
+from prerl_components.samplers.shared.row_hashes import digest
+from prerl_components.samplers.vllm_engine.engine_rows import engine_rows
 from prerl_components.samplers.vllm_engine.load_weights import load_into_worker
 
 
@@ -41,6 +43,14 @@ class ServerExtension:
         load_into_worker(self, stored_tensors(Path(folder)))
         self.prerl_hold(version)
         return self.prerl_state()
+
+    def prerl_rows(self) -> dict[str, str]:
+        """The row hashes of the weights that this worker computes with, packed as text."""
+        return {name: packed(rows) for name, rows in engine_rows(self).items()}
+
+    def prerl_digests(self) -> dict[str, int]:
+        """The digest of each."""
+        return {name: digest(rows) for name, rows in engine_rows(self).items()}
 
     def prerl_forget(self) -> None:
         """Clears the version: the weights then match no version of a trainer."""

@@ -1,6 +1,7 @@
-"""Checks after each weight push that sampler and trainer have the same weights, by their log-probabilities of fixed texts.
+"""Checks after each weight push that sampler and trainer compute the same from the same weights, by their log-probabilities of
+fixed texts.
 
-A push can fail without an error: a packed copy that is not repacked, a tied head, a layer under another name.
+Equal weights (weight_check.py) can be used differently: another rotary base, another kernel, a position off by one.
 """
 
 from collections.abc import Sequence
@@ -54,23 +55,28 @@ class WeightProbe:
         self._max_gap = max_gap
         self._first: float | None = None
 
+    @property
+    def limit(self) -> float:
+        """The largest gap that is accepted, in nats: min(max_gap, max(10 × the first gap, 1e-4))."""
+        return self._max_gap if self._first is None else min(self._max_gap, max(GROWTH * self._first, FLOOR))
+
     def check(self, sampler_logps: Sequence[Sequence[float]], version: int) -> float:
         """The mean |log P_trainer − log P_sampler| over all tokens of the texts, nats, at temperature 1. A collective call.
 
-        `sampler_logps` has one list per text, one number per token. Raises RunFailed above min(max_gap, max(10 × the
-        first gap, 1e-4)), and for a NaN gap.
+        `sampler_logps` has one list per text, one number per token. Raises RunFailed above `limit`, and for a NaN gap.
         """
         trainer = [self._policy.logprobs(text.context, text.tokens) for text in self.texts]
         pairs = zip(trainer, sampler_logps, strict=True)
         gap = float(np.concatenate([np.abs(np.subtract(ours, theirs)) for ours, theirs in pairs]).mean())
-        first = gap if self._first is None else self._first
-        limit = min(self._max_gap, max(GROWTH * first, FLOOR))
-        if not gap <= limit:
+        if not gap <= self.limit:
+            first = "" if self._first is None else f"first push: {self._first:.3g}; "
             raise RunFailed(
                 f"after update {version} the sampler's log-probabilities differ from the trainer's by {gap:.3g} nats per "
-                f"token; the limit is {limit:.3g} (first push: {first:.3g}; max_gap: {self._max_gap:g})",
-                hint="the sampler does not have the trainer's weights, so its samples are not trained on; the last "
-                'checkpoint is unaffected. Try sampler = "transformers"; if only 16-bit rounding is the cause, raise max_gap',
+                f"token; the limit is {self.limit:.3g} ({first}max_gap: {self._max_gap:g})",
+                hint="the sampler holds the trainer's weights but computes otherwise, so its samples are not trained on; the "
+                'last checkpoint is unaffected. Try sampler = "transformers"; if only 16-bit rounding is the cause, raise '
+                "max_gap",
             )
-        self._first = first
+        if self._first is None:
+            self._first = gap
         return gap

@@ -22,6 +22,8 @@ class PushedAdapter:
         self._number = 0
         self.request: Any = None
         """The `LoRARequest` to sample with, None before the first push."""
+        self.scale = 0.0
+        """α/rank (α/√rank if rank-stabilised), by which vLLM multiplies B."""
         self.arguments = self._arguments()
 
     def push(self, llm: Any) -> None:
@@ -56,6 +58,7 @@ class PushedAdapter:
             names: list[str] = tensors.keys()
         layers = {name.partition(".lora_")[0].rpartition(".")[2] for name in names}
         self._remove(where)
+        self.scale = config["lora_alpha"] / (config["r"] ** (0.5 if config.get("use_rslora") else 1.0))
         rank = max(int(config["r"]), *(int(r) for r in (config.get("rank_pattern") or {}).values()), 1)
         return {
             "enable_lora": True,

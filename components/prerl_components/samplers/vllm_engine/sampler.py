@@ -13,15 +13,18 @@ import torch
 
 from prerl_components.samplers.shared.context_limit import check_context_fits
 from prerl_components.samplers.shared.frozen_access import FrozenAccess
+from prerl_components.samplers.shared.policy_rows import PerturbedPolicy, PolicyRows
 from prerl_components.samplers.shared.vllm_parameters import ENGINE_SHARE
+from prerl_components.samplers.shared.weight_check import WeightCheck
 from prerl_components.samplers.shared.weight_files import write_shell, write_weights
 from prerl_components.samplers.shared.weight_probe import Text, WeightProbe, probe_requests
 from prerl_components.samplers.vllm_engine.adapter import PushedAdapter
 from prerl_components.samplers.vllm_engine.calls import draw_samples, score_texts
 from prerl_components.samplers.vllm_engine.engine import as_run_failure, running_engine
+from prerl_components.samplers.vllm_engine.engine_rows import LocalWeights
 from prerl_components.samplers.vllm_engine.load_weights import load_into_worker
 from prerl_components.samplers.vllm_engine.process_state import random_state_kept
-from prerl_spec.sdk import Decoding, Generation, OpenSampler, PolicyAccess, Request, SamplerSite
+from prerl_spec.sdk import Decoding, Generation, OpenSampler, Request, SamplerSite
 
 
 class ColocatedSampler:
@@ -33,7 +36,7 @@ class ColocatedSampler:
     """
 
     def __init__(
-        self, llm: Any, site: SamplerSite, policy: PolicyAccess, max_gap: float, adapter: PushedAdapter | None
+        self, llm: Any, site: SamplerSite, policy: PerturbedPolicy, max_gap: float, adapter: PushedAdapter | None
     ) -> None:
         self._llm = llm
         self._policy = policy
@@ -42,11 +45,16 @@ class ColocatedSampler:
         self._max_length = min(site.max_length, llm.model_config.max_model_len)
         self._sleeps = bool(llm.model_config.enable_sleep_mode)
         self._is_asleep = False
+        rows = PolicyRows(site.model, site.model.compute_dtype, None if adapter is None else adapter.scale)
         with random_state_kept():
-            self._push()
+            self._weights = WeightCheck(rows, policy, [LocalWeights(llm)], self._push)
             self._probe = WeightProbe(policy, self._probe_texts(site), max_gap)
             self.gap = self._compare(0)
             self._sleep()
+
+    @property
+    def gap_limit(self) -> float:
+        return self._probe.limit
 
     def generate(
         self, requests: Sequence[Request], decoding: Decoding, progress: Callable[[int, int], None] | None = None
@@ -58,12 +66,15 @@ class ColocatedSampler:
         logits.
         """
         check_context_fits(requests, decoding.max_new_tokens, self._max_length)
+        self._weights.before_draw()
         with random_state_kept():
             self._wake()
             try:
-                return draw_samples(
+                drawn = draw_samples(
                     self._llm, requests, decoding, self._eos_ids, adapter=self._request(), progress=progress
                 )
+                self._weights.after_draw()
+                return drawn
             finally:
                 self._sleep()
 
@@ -71,6 +82,7 @@ class ColocatedSampler:
         """Pushes the trainer's weights and checks them. Raises RunFailed if the engine's log-probabilities differ."""
         with random_state_kept():
             self._push()
+            self._weights.pushed(version)
             self.gap = self._compare(version)
             self._sleep()
 
@@ -140,7 +152,7 @@ def engine_arguments(site: SamplerSite, folder: Path, adapter: PushedAdapter | N
 def open_colocated(site: SamplerSite, engine: Mapping[str, Any], max_gap: float) -> Iterator[OpenSampler]:
     """Opens the sampler. Raises EnvironmentUnmet if vLLM does not support the model or an argument, RunFailed if its
     log-probabilities differ from the model's."""
-    policy = site.policy if site.policy is not None else FrozenAccess(site.model)
+    policy = PerturbedPolicy(site.policy or FrozenAccess(site.model), site.model)
     with ExitStack() as stack:
         root = site.folder or Path(stack.enter_context(TemporaryDirectory(prefix="prerl-vllm-")))
         folder = root / "vllm"
