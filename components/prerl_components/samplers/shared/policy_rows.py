@@ -44,7 +44,7 @@ def perturbed(name: str, tensor: Tensor) -> Tensor:
     scale = float(changed.square().mean().sqrt()) if changed.numel() else 0.0
     scale = scale if 0.0 < scale < float("inf") else 0.02
     start = zlib.crc32(name.encode()) << 20
-    for index, part in enumerate(changed.view(-1).split(CHUNK)):
+    for index, part in enumerate(torch.split(changed.view(-1), CHUNK)):
         first = start + index * CHUNK
         mixed = torch.arange(first, first + len(part), dtype=torch.int64, device=part.device) * _MIX[0]
         mixed = (mixed ^ (mixed >> 29)) * _MIX[1]
