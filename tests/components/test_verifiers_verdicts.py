@@ -153,7 +153,9 @@ def test_integers_are_compared_without_a_parser(monkeypatch: pytest.MonkeyPatch)
     assert equality.equal("7", "8") is False
 
 
-@pytest.mark.parametrize("text", ["5 " + "€" * 390 + "\\", "\\text{x}" + "个" * 380 + "!", "\\text{a}" + "a" * 380 + "\\", "1," * 200])
+@pytest.mark.parametrize(
+    "text", ["5 " + "€" * 390 + "\\", "\\text{x}" + "个" * 380 + "!", "\\text{a}" + "a" * 380 + "\\", "1," * 200]
+)
 def test_a_text_that_repeats_one_sign_is_read_at_once(text: str) -> None:
     began = time.process_time()
     equality.equal(text, "5")
