@@ -160,3 +160,8 @@ def test_a_text_that_repeats_one_sign_is_read_at_once(text: str) -> None:
     began = time.process_time()
     equality.equal(text, "5")
     assert time.process_time() - began < 2
+
+
+def test_a_list_with_an_element_that_does_not_parse_is_unparsable() -> None:
+    assert outcome("5, \\frac{1}", "5") is UNPARSABLE
+    assert outcome("5, 6", "5") is WRONG
