@@ -35,10 +35,9 @@ GoldCheck = Callable[[Verifier, Sequence[str], Progress | None], list[str | None
 SHORT_TRY = 1 / 40
 """Share of the deadline that a first try has, or TIMES_THE_MEAN times the mean of what the pool's replies have taken."""
 TIMES_THE_MEAN = 5
-FULL_TIMEOUTS = 2
-"""So many answers of a batch may use up the whole deadline at their second try; later ones have LATER_SHARE of it, and no less
-than a first try."""
-LATER_SHARE = 1 / 20
+SECOND_TRIES = 2
+"""So many deadlines of one process may the second tries of a batch take together, each with an equal share of what all
+processes have: the whole deadline where few answers are late, and no less than a first try."""
 MAX_PROCESSES = 4
 """Second tries use as many processes as there are cores, at most so many (a hundred megabytes each), or the spec's number."""
 OWN_FAULTS = 2
@@ -159,14 +158,10 @@ class VerifierPool:
 
     def _second_verdicts(self, requests: Mapping[int, Mapping[str, str]]) -> Iterator[tuple[int, Verdict]]:
         """Tries each item again. The worker of one that is late once more judges the verifier's example next."""
-        timeouts = own_faults = 0
-
-        def seconds() -> float:
-            if timeouts < FULL_TIMEOUTS:
-                return self._deadline
-            return max(self._deadline * LATER_SHARE, self._pace[JUDGE].short_try())
-
-        queue = Queue(deque(Try(i, request, seconds, fresh=True) for i, request in requests.items()))
+        own_faults = 0
+        share = self._deadline * SECOND_TRIES * self._num_processes(len(requests)) / len(requests)
+        allowed = min(self._deadline, max(share, self._pace[JUDGE].short_try()))
+        queue = Queue(deque(Try(i, request, lambda: allowed, fresh=True) for i, request in requests.items()))
         blamed: dict[int, Late] = {}
         for tried, result, number in self._workers.results(queue):
             place = tried.place
@@ -175,7 +170,6 @@ class VerifierPool:
                 own_faults += not judged_in_time
                 yield place, self._timeout(blamed[place], by_answer=judged_in_time)
             elif isinstance(result, Late):
-                timeouts += 1
                 if self._example is None:
                     yield place, self._timeout(result, by_answer=False)
                 else:
