@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PAGES = ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "docs/vocabulary.md", "docs/guarantees.md")
-LINKED = (*PAGES, "docs/formats.md", "docs/processes.md")
+LINKED = (*PAGES, "docs/verdicts.md", "docs/verifiers.md", "docs/formats.md", "docs/processes.md")
 """Pages whose links are checked; the last two name files of a run, not of this tree."""
 SOURCES = ("prerl_spec", "components/prerl_components", "tests", "docs", ".ci", "plugins")
 

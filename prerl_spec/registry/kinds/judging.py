@@ -13,7 +13,7 @@ class Verifier(Declared, Protocol):
     """Judges responses in a worker process of the engine's pool, to which its settings are sent as JSON, never as a pickle.
 
     `plugin check` tests it with `right_example` and `wrong_example`, pairs (response, gold answer). The worker is isolated
-    (docs/processes.md); what the verifier needs of the world it declares, on the class or as properties:
+    (docs/verifiers.md); what the verifier needs of the world it declares, on the class or as properties:
     `environment_names`, a tuple of the variables that it reads, and `uses_network`, a bool.
     """
 
