@@ -91,7 +91,7 @@ def test_the_folder_says_what_ran(whole: Path) -> None:
     assert manifest["values"] == plan["values"] != []
     assert manifest["seeds"] == {"run": 3, "data.corpus": 0, "data.train": 0}
     assert manifest["lineage"][0]["hardware"]["cores"] >= 1
-    assert manifest["lineage"][0]["environment"]["isolation"] == isolation_level()
+    assert manifest["lineage"][0]["isolation"] == isolation_level()
     assert manifest["verifiers"] == {}, "none of this run's verifiers asks for variables or the network"
 
 
