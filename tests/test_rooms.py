@@ -48,7 +48,7 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
     ),
     "prerl_spec.engine": (
         ("author_faults", "processes"),
-        ("policy", "record"),
+        ("policy", "record", "verification"),
         ("batches", "training"),
         ("data_check", "run"),
         ("inspect",),

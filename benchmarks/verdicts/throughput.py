@@ -10,7 +10,7 @@ from prerl_components.verifiers.math_verify import MathVerify
 
 from benchmarks.verdicts.right_forms import RIGHT_FORMS
 from benchmarks.verdicts.triples import ENTRY
-from prerl_spec.engine.batches.verifier_pool import Item, VerifierPool
+from prerl_spec.engine.verification.verifier_pool import Item, VerifierPool
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from prerl_components.verifiers.math_verify import MathVerify
 
-from prerl_spec.engine.batches.verifier_pool import VerifierPool
+from prerl_spec.engine.verification.verifier_pool import VerifierPool
 from prerl_spec.types import Outcome
 
 ENTRY = "prerl_components.verifiers.math_verify:MathVerify"

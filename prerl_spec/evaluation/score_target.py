@@ -7,7 +7,6 @@ from pathlib import Path
 
 from prerl_spec.compiler.graph import Named
 from prerl_spec.engine.batches.source import decoding_of
-from prerl_spec.engine.batches.verifier_pools import VerifierPools
 from prerl_spec.engine.policy.open_policy import open_policy
 from prerl_spec.engine.processes.heartbeat import heartbeat
 from prerl_spec.engine.processes.ranks import joined_ranks
@@ -17,6 +16,7 @@ from prerl_spec.engine.run.evaluation_site import EvaluationPoint, EvaluationSet
 from prerl_spec.engine.run.kept_rounds import forget_rounds
 from prerl_spec.engine.run.shared_calls import SharedCalls, sampling_conditions
 from prerl_spec.engine.run.stages import Stages
+from prerl_spec.engine.verification.verifier_pools import VerifierPools
 from prerl_spec.evaluation.targets import Target, component
 from prerl_spec.registry.kinds.evaluator import Evaluator
 from prerl_spec.registry.kinds.sampler import SamplerSite

@@ -11,7 +11,7 @@ from prerl_spec.cli.environment import doctor, machine_findings, package_finding
 from prerl_spec.cli.environment.machine_findings import Finding
 from prerl_spec.cli.main import main
 from prerl_spec.compiler.hardware import Gpu, Hardware
-from prerl_spec.engine.batches.isolation import Isolation
+from prerl_spec.engine.verification.isolation import Isolation
 
 
 def distribution(folder: Path, name: str, version: str, requires: list[str] | None = None) -> None:

@@ -144,7 +144,7 @@ def test_a_verifier_starts_below_a_hard_limit_of_its_own() -> None:
     code = (
         "import resource as r\n"
         "r.setrlimit(r.RLIMIT_AS, (1 << 30, 1 << 30))\n"
-        "from prerl_spec.engine.batches.verify_worker import _limit_memory\n"
+        "from prerl_spec.engine.verification.verify_worker import _limit_memory\n"
         "_limit_memory(4 << 30)\n"
         "assert r.getrlimit(r.RLIMIT_AS) == (1 << 30, 1 << 30)\n"
         "_limit_memory(1 << 29)\n"

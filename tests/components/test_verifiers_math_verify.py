@@ -10,7 +10,7 @@ from prerl_components.verifiers import equality
 from prerl_components.verifiers.compared import expressions
 from prerl_components.verifiers.math_verify import MathVerify
 
-from prerl_spec.engine.batches.verifier_pool import VerifierPool
+from prerl_spec.engine.verification.verifier_pool import VerifierPool
 from prerl_spec.types import Outcome
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data"

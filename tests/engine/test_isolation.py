@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from prerl_spec.engine.batches import confinement, isolation
-from prerl_spec.engine.batches.isolation import Isolation, Promise, isolation_level, promises, why_refused
-from prerl_spec.engine.batches.verifier_pool import VerifierPool
+from prerl_spec.engine.verification import confinement, isolation
+from prerl_spec.engine.verification.isolation import Isolation, Promise, isolation_level, promises, why_refused
+from prerl_spec.engine.verification.verifier_pool import VerifierPool
 from prerl_spec.errors import EnvironmentUnmet
 from prerl_spec.types import Outcome, Verdict
 from tests.engine.intruding_verifiers import Connected, Intruder
@@ -183,7 +183,7 @@ def test_a_verifier_that_declares_the_network_has_it(level: Isolation, tmp_path:
 
 def test_a_worker_that_cannot_be_isolated_as_asked_does_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "prerl_spec.engine.batches.verify_process._private_folder", lambda: "/proc/prerl-verifier-nowhere"
+        "prerl_spec.engine.verification.verify_process._private_folder", lambda: "/proc/prerl-verifier-nowhere"
     )
     with pytest.raises(EnvironmentUnmet, match=r"the worker cannot be isolated: .*No such file"):
         pool_of(isolation_level()).__enter__()

@@ -10,7 +10,7 @@ from prerl_components.data.jsonl import Jsonl
 from prerl_components.verifiers.math_verify import MathVerify
 
 from prerl_spec.engine.batches.datasets import check_documents, check_prompts
-from prerl_spec.engine.batches.verifier_pool import VerifierPool
+from prerl_spec.engine.verification.verifier_pool import VerifierPool
 from prerl_spec.errors import EnvironmentUnmet
 from prerl_spec.testing.tiny import tiny_loaded
 from tests.engine.nasty_verifiers import Nasty

@@ -13,7 +13,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from prerl_spec.engine.batches.isolation import isolation_level
+from prerl_spec.engine.verification.isolation import isolation_level
 from prerl_spec.errors import Interrupted, UsageError
 from tests.engine.runs import SPEC, Heard, start, steps_of, weights_at
 from tests.run_files import frames_of, groups_of, write_frames

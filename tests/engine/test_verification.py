@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from prerl_spec.engine.batches.verifier_pool import VerifierPool, read_verdict
+from prerl_spec.engine.verification.verifier_pool import VerifierPool, read_verdict
 from prerl_spec.errors import EnvironmentUnmet
 from prerl_spec.types import Outcome, Verdict
 from tests.engine.nasty_verifiers import Down, Exemplary, Nasty, Stillborn, Threaded

@@ -3,7 +3,7 @@
 import os
 from contextlib import ExitStack
 
-from prerl_spec.engine.batches.verifier_pools import VerifierPools
+from prerl_spec.engine.verification.verifier_pools import VerifierPools
 from tests.engine.nasty_verifiers import Nasty
 from tests.engine.test_verification import descendants, is_running
 

@@ -5,8 +5,8 @@ from typing import Annotated, ClassVar
 import pytest
 from pydantic import Field
 
-from prerl_spec.engine.batches.isolation import Isolation
-from prerl_spec.engine.batches.worker_needs import environment_of, needs_of, network_of
+from prerl_spec.engine.verification.isolation import Isolation
+from prerl_spec.engine.verification.worker_needs import environment_of, needs_of, network_of
 from prerl_spec.registry.plugin_contract import PluginFault, check_declared_types
 from prerl_spec.sdk import BinaryVerifier, Component, Outcome, Slot, Verdict
 

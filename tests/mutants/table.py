@@ -45,9 +45,9 @@ ENTRIES = "prerl_spec/storage/journal_frames.py"
 EVENTS = "prerl_spec/engine/record/events.py"
 CHECKPOINT = "prerl_spec/engine/record/checkpoint.py"
 WORDING = "prerl_spec/questions/wording.py"
-VERIFICATION = "prerl_spec/engine/batches/verifier_pool.py"
-CONFINEMENT = "prerl_spec/engine/batches/confinement.py"
-SESSION = "prerl_spec/engine/batches/verify_session.py"
+VERIFICATION = "prerl_spec/engine/verification/verifier_pool.py"
+CONFINEMENT = "prerl_spec/engine/verification/confinement.py"
+SESSION = "prerl_spec/engine/verification/verify_session.py"
 NEEDS = "prerl_spec/compiler/objective_needs.py"
 PORTS = "prerl_spec/compiler/rules/port_rules.py"
 DIGEST = "prerl_spec/compiler/planning/digest.py"
@@ -2624,7 +2624,7 @@ MUTANTS = (
     ),
     Mutant(
         "is01",
-        "prerl_spec/engine/batches/verify_process.py",
+        "prerl_spec/engine/verification/verify_process.py",
         'message.get("id") != self._request',
         "False",
         "a reply is taken for a verdict whatever it answers",
@@ -2634,7 +2634,7 @@ MUTANTS = (
     ),
     Mutant(
         "is02",
-        "prerl_spec/engine/batches/worker_needs.py",
+        "prerl_spec/engine/verification/worker_needs.py",
         "return {**self.always, **own, **self.declared}",
         "return {**os.environ, **self.always, **own, **self.declared}",
         "a verifier sees the trainer's environment",
@@ -2698,7 +2698,7 @@ MUTANTS = (
     ),
     Mutant(
         "is10",
-        "prerl_spec/engine/batches/isolation.py",
+        "prerl_spec/engine/verification/isolation.py",
         "if why_refused(level) is None",
         "if level is not Isolation.PROCESS",
         "a level is claimed that the machine refuses",
@@ -2874,7 +2874,7 @@ MUTANTS = (
     ),
     Mutant(
         "vp07",
-        "prerl_spec/engine/batches/worker_set.py",
+        "prerl_spec/engine/verification/worker_set.py",
         "if upcoming.fresh and not worker.is_fresh:",
         "if upcoming.fresh and worker.is_over:",
         "a second try is made in a process that has judged others",
@@ -2882,7 +2882,7 @@ MUTANTS = (
     ),
     Mutant(
         "vp08",
-        "prerl_spec/engine/batches/verify_copies.py",
+        "prerl_spec/engine/verification/verify_copies.py",
         "if not was_killed or _has_children():",
         "if not was_killed:",
         "what a hanging verdict has started goes on",

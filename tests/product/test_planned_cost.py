@@ -14,14 +14,14 @@ from prerl_spec.compiler.compile import Compiled, compile_spec
 from prerl_spec.compiler.graph import Named, Phase
 from prerl_spec.compiler.plan import PhasePlan
 from prerl_spec.engine.batches.journal import Journal
-from prerl_spec.engine.batches.verifier_pool import Item
-from prerl_spec.engine.batches.verifier_pools import VerifierPools
 from prerl_spec.engine.policy.reference import reference_of
 from prerl_spec.engine.processes.ranks import Ranks
 from prerl_spec.engine.processes.signals import Signals
 from prerl_spec.engine.run.phase_runner import PhaseRunner
 from prerl_spec.engine.run.position import Position
 from prerl_spec.engine.run.session import Session, open_session
+from prerl_spec.engine.verification.verifier_pool import Item
+from prerl_spec.engine.verification.verifier_pools import VerifierPools
 from prerl_spec.registry.kinds.judging import Verifier
 from prerl_spec.sdk import Attempt, Component, Group, Outcome, Verdict
 from tests.engine.runs import SPEC, Heard

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from prerl_spec.compiler.estimates.prerequisites import is_installed, torch_can_use_gpus
 from prerl_spec.compiler.hardware import Hardware, detect_hardware
-from prerl_spec.engine.batches.isolation import Isolation, Promise, isolation_level, promises, why_refused
+from prerl_spec.engine.verification.isolation import Isolation, Promise, isolation_level, promises, why_refused
 
 SCARCE_BYTES = 2 << 30
 """Below this, not even the smallest shipped spec trains: torch and its worker processes need it."""

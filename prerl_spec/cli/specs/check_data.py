@@ -49,8 +49,8 @@ def run(arguments: argparse.Namespace) -> int:
     from prerl_spec.report.terminal.data_findings import findings_json, findings_text
 
     require_train("`prerl-spec check-data`")
-    from prerl_spec.engine.batches.verifier_pools import VerifierPools
     from prerl_spec.engine.data_check.check import DataCheck
+    from prerl_spec.engine.verification.verifier_pools import VerifierPools
     from prerl_spec.evaluation.harness.questions import cache_alone
 
     if arguments.spec.suffix == ".json":

@@ -1,1 +1,1 @@
-"""Collects batches: data sets, data cursor, sampling, journal, verifier processes. Independent of training."""
+"""Collects batches: data sets, data cursor, sampling, journal. Independent of training."""

@@ -6,7 +6,7 @@ from functools import partial
 
 from prerl_spec.compiler.graph import Graph
 from prerl_spec.compiler.rules.row_verifier import data_in_use, row_verifier
-from prerl_spec.engine.batches.verifier_pool import GoldCheck
+from prerl_spec.engine.verification.verifier_pool import GoldCheck
 from prerl_spec.errors import EnvironmentUnmet
 from prerl_spec.prompts import render, render_all
 from prerl_spec.registry.kinds.data import DataSet

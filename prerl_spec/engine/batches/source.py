@@ -10,9 +10,9 @@ from prerl_spec.engine.batches.cursor import Cursor, draw_places, shares
 from prerl_spec.engine.batches.datasets import OpenDataSet
 from prerl_spec.engine.batches.journal import Journal, StepJournal
 from prerl_spec.engine.batches.judged_groups import keeps, part_names, rewarded, with_known_parts
-from prerl_spec.engine.batches.verifier_pool import Judge
 from prerl_spec.engine.processes.ranks import Ranks
 from prerl_spec.engine.processes.seeds import named_seed
+from prerl_spec.engine.verification.verifier_pool import Judge
 from prerl_spec.errors import RunFailed
 from prerl_spec.registry.kinds.judging import Verifier
 from prerl_spec.registry.kinds.sampler import OpenSampler, Sampler

@@ -9,11 +9,11 @@ from prerl_spec.compiler.graph import Graph
 from prerl_spec.compiler.plan import Plan
 from prerl_spec.compiler.rules.row_verifier import data_in_use, row_verifier
 from prerl_spec.engine.batches.repetitions import asked
-from prerl_spec.engine.batches.verifier_pool import GoldCheck, Judge
 from prerl_spec.engine.data_check.contamination import Compared, benchmarks_of, report_of, trained_benchmarks
 from prerl_spec.engine.data_check.golds import failing_golds, two_golds
 from prerl_spec.engine.data_check.prompts import empty_questions, longest_prompt, repeats, too_long
 from prerl_spec.engine.data_check.report import CheckReport, DataReport, Finding, Kind
+from prerl_spec.engine.verification.verifier_pool import GoldCheck, Judge
 from prerl_spec.errors import EnvironmentUnmet
 from prerl_spec.language.document import join_path
 from prerl_spec.questions.repeats import repeated

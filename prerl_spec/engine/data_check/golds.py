@@ -3,8 +3,8 @@
 import json
 from collections.abc import Sequence
 
-from prerl_spec.engine.batches.verifier_pool import GoldCheck, Judge
 from prerl_spec.engine.data_check.report import Finding, Kind
+from prerl_spec.engine.verification.verifier_pool import GoldCheck, Judge
 from prerl_spec.registry.kinds.judging import Verifier, WritesAnswers
 from prerl_spec.types import Outcome, Row, Verdict
 

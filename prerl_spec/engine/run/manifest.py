@@ -14,13 +14,13 @@ import prerl_spec
 from prerl_spec.compiler.hardware import detect_hardware
 from prerl_spec.compiler.past_runs.model_files import FILES, hash_model_files
 from prerl_spec.compiler.plan import Plan
-from prerl_spec.engine.batches.isolation import isolation_level
-from prerl_spec.engine.batches.worker_needs import environment_of, network_of
 from prerl_spec.engine.policy.frozen_base import refuse_another_base, refuse_another_commit
 from prerl_spec.engine.policy.teachers import refuse_other_teachers, teacher_sources
 from prerl_spec.engine.record.artefacts import read_manifest, replace_manifest
 from prerl_spec.engine.record.git_state import git_state
 from prerl_spec.engine.run.session import Session
+from prerl_spec.engine.verification.isolation import isolation_level
+from prerl_spec.engine.verification.worker_needs import environment_of, network_of
 from prerl_spec.errors import Damaged, Drift
 from prerl_spec.language.secrets import masked_json
 from prerl_spec.storage.chained_lines import read_lines

@@ -11,7 +11,6 @@ from prerl_spec.compiler.graph import Graph, Phase
 from prerl_spec.compiler.objective_needs import every_need
 from prerl_spec.compiler.planning.ends import HINT, NO_EOS
 from prerl_spec.engine.batches.datasets import OpenDataSet, open_datasets
-from prerl_spec.engine.batches.verifier_pools import VerifierPools
 from prerl_spec.engine.policy.decoder_layers import recompute_activations
 from prerl_spec.engine.policy.open_policy import open_policy, tokenizers_in
 from prerl_spec.engine.policy.policy import Policy
@@ -22,6 +21,7 @@ from prerl_spec.engine.processes.signals import Signals
 from prerl_spec.engine.record.events import Listener
 from prerl_spec.engine.run.open_samplers import OpenSamplers
 from prerl_spec.engine.run.stages import Stages
+from prerl_spec.engine.verification.verifier_pools import VerifierPools
 from prerl_spec.errors import EnvironmentUnmet
 from prerl_spec.registry.kinds.watching import UpdateProbe
 from prerl_spec.text import Codec

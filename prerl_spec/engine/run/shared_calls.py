@@ -12,11 +12,11 @@ from typing import Any, TypeVar
 
 from prerl_spec.compiler.compare.code_hash import code_hash
 from prerl_spec.compiler.graph import Named
-from prerl_spec.engine.batches.verifier_pool import GoldCheck, Item, Judge
 from prerl_spec.engine.policy.continuation_logps import Pair, continuation_logps, plan_batches
 from prerl_spec.engine.policy.policy import Policy
 from prerl_spec.engine.processes.ranks import Ranks
 from prerl_spec.engine.run.kept_rounds import KeptRounds, Round, rounds_of
+from prerl_spec.engine.verification.verifier_pool import GoldCheck, Item, Judge
 from prerl_spec.registry.kinds.judging import Verifier
 from prerl_spec.registry.kinds.sampler import OpenSampler, Sampler
 from prerl_spec.types import Decoding, Generation, Request, Verdict

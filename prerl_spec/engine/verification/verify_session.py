@@ -1,9 +1,9 @@
 """The process between the trainer and a verifier: confines the worker before any of its code runs, and ends it whole.
 
-`python -m prerl_spec.engine.batches.verify_session ORDER`. It stays outside of what it confines, runs no code of a verifier's
-and reads no message: the worker it forks answers the trainer itself. When the trainer has closed its end of the socket or
-is gone, or when the worker has ended, it kills every descendant, removes the worker's folder, and ends as the worker did.
-In a PID namespace the worker's parent is a first process that reaps, so that the namespace dies with it.
+`python -m prerl_spec.engine.verification.verify_session ORDER`. It stays outside of what it confines, runs no code of a
+verifier and reads no message: the worker it forks answers the trainer itself. When the trainer has closed its end of the
+socket or is gone, or when the worker has ended, it kills every descendant, removes the worker's folder, and ends as the
+worker did. In a PID namespace the worker's parent is a first process that reaps, so that the namespace dies with it.
 """
 
 import json
@@ -19,9 +19,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
-from prerl_spec.engine.batches import confinement
-from prerl_spec.engine.batches.verify_copies import is_copying
-from prerl_spec.engine.batches.verify_worker import frame, serve
+from prerl_spec.engine.verification import confinement
+from prerl_spec.engine.verification.verify_copies import is_copying
+from prerl_spec.engine.verification.verify_worker import frame, serve
 
 SECONDS_TO_END = 5.0
 """A killed process may take this long to leave the kernel."""

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 
-from prerl_spec.engine.batches.verifier_pool import Item, VerifierPool
+from prerl_spec.engine.verification.verifier_pool import Item, VerifierPool
 from prerl_spec.registry.kinds.judging import Verifier
 from prerl_spec.types import Verdict
 

@@ -8,7 +8,7 @@ import os
 import signal
 from typing import NoReturn
 
-from prerl_spec.engine.batches.confinement import adopt_orphans
+from prerl_spec.engine.verification.confinement import adopt_orphans
 
 _is_copying = False
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from prerl_spec.engine.batches.isolation import Isolation, isolation_level
+from prerl_spec.engine.verification.isolation import Isolation, isolation_level
 from prerl_spec.registry.kinds.judging import Verifier, declared_environment, declares_network
 from prerl_spec.registry.nested_components import nested_components
 

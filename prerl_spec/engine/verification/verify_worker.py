@@ -16,8 +16,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from prerl_spec.broken_metadata import tolerate_broken_entry_points
-from prerl_spec.engine.batches.confinement import die_with_parent
-from prerl_spec.engine.batches.verify_copies import can_be_copied, continue_in_a_copy, open_files
+from prerl_spec.engine.verification.confinement import die_with_parent
+from prerl_spec.engine.verification.verify_copies import can_be_copied, continue_in_a_copy, open_files
 from prerl_spec.registry.kinds.judging import Verifier, WarmedUp
 from prerl_spec.types import Verdict
 

@@ -10,7 +10,7 @@ import tempfile
 from enum import StrEnum
 from functools import cache
 
-from prerl_spec.engine.batches import confinement
+from prerl_spec.engine.verification import confinement
 
 SECONDS_TO_TRY = 30.0
 

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from prerl_spec.engine.batches.verify_process import SECONDS_TO_START, WorkerProcess, active
-from prerl_spec.engine.batches.worker_needs import WorkerNeeds
+from prerl_spec.engine.verification.verify_process import SECONDS_TO_START, WorkerProcess, active
+from prerl_spec.engine.verification.worker_needs import WorkerNeeds
 from prerl_spec.errors import RunFailed
 
 

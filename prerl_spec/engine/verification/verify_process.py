@@ -20,9 +20,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from prerl_spec.engine.batches.serving_process import ANCILLARY_BYTES, ServingProcess, ask_for_senders, sender
-from prerl_spec.engine.batches.verify_worker import frame
-from prerl_spec.engine.batches.worker_needs import WorkerNeeds
+from prerl_spec.engine.verification.serving_process import ANCILLARY_BYTES, ServingProcess, ask_for_senders, sender
+from prerl_spec.engine.verification.verify_worker import frame
+from prerl_spec.engine.verification.worker_needs import WorkerNeeds
 
 SECONDS_TO_START = 120.0
 """Importing sympy on a loaded machine is slow."""
@@ -52,7 +52,7 @@ class WorkerProcess:
         }
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "prerl_spec.engine.batches.verify_session", json.dumps(order)],
+                [sys.executable, "-P", "-m", "prerl_spec.engine.verification.verify_session", json.dumps(order)],
                 pass_fds=(theirs.fileno(),),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,

@@ -1,0 +1,1 @@
+"""Verifiers at work: isolated worker processes, their deadlines, and the pool that asks them."""
