@@ -15,6 +15,7 @@ from typing import Any
 from jinja2 import Template, TemplateError, TemplateSyntaxError, UndefinedError
 
 from prerl_spec.process.json_frames import frame, read_frame
+from prerl_spec.process.memory_limit import limit_memory
 from prerl_spec.templates.environment import CHAT, ROW, Refused
 
 MAX_CHARACTERS = 1 << 24
@@ -29,7 +30,8 @@ _CODE_OF_TEMPLATES = ("<template>", "<unknown>")
 def main() -> None:
     """Renders until stdin closes. A request: `kind` ("chat", "row"), `template`, `shared` and `each` variables, `seconds`."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _limit(int(sys.argv[1]))
+    limit_memory(int(sys.argv[1]))
+    _write_no_core()
     while (request := read_frame(sys.stdin.buffer)) is not None:
         _cpu_time(request["seconds"])
         for reply in _replies(request):
@@ -96,19 +98,11 @@ def _cpu_time(seconds: float) -> None:
         signal.setitimer(signal.ITIMER_PROF, seconds)
 
 
-def _limit(memory_bytes: int) -> None:
-    if sys.platform == "win32":
-        return
-    import resource
+def _write_no_core() -> None:
+    if sys.platform != "win32":
+        import resource
 
-    hard = resource.getrlimit(resource.RLIMIT_AS)[1]
-    limit = memory_bytes if hard == resource.RLIM_INFINITY else min(memory_bytes, hard)
-    try:
-        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-    except (OSError, ValueError):
-        if sys.platform == "linux":  # other kernels may not limit an address space
-            raise
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 if __name__ == "__main__":

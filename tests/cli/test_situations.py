@@ -144,10 +144,10 @@ def test_a_verifier_starts_below_a_hard_limit_of_its_own() -> None:
     code = (
         "import resource as r\n"
         "r.setrlimit(r.RLIMIT_AS, (1 << 30, 1 << 30))\n"
-        "from prerl_spec.engine.verification.verify_worker import _limit_memory\n"
-        "_limit_memory(4 << 30)\n"
+        "from prerl_spec.process.memory_limit import limit_memory\n"
+        "limit_memory(4 << 30)\n"
         "assert r.getrlimit(r.RLIMIT_AS) == (1 << 30, 1 << 30)\n"
-        "_limit_memory(1 << 29)\n"
+        "limit_memory(1 << 29)\n"
         "assert r.getrlimit(r.RLIMIT_AS) == (1 << 29, 1 << 29)\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "PYTHONPATH": SOURCES})

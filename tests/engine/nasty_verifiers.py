@@ -47,6 +47,10 @@ class Nasty(Component):
             return str(os.getpid())
         return "it is empty" if not gold else None
 
+    def _pid(self, gold: str) -> Verdict:
+        """Tells copies of one worker apart: they share its namespace."""
+        return Verdict(Outcome.RIGHT, 1.0, answer=str(os.getpid()))
+
     def _worker(self, gold: str) -> Verdict:
         return Verdict(Outcome.RIGHT, 1.0, answer=WORKER)
 
@@ -175,10 +179,8 @@ class Nasty(Component):
         return Verdict(Outcome.RIGHT, 1.0, answer=str(os.getpid()))
 
     def _hang_with_child(self, gold: str) -> Verdict:
-        """`gold` is a file for the process ids of the children that are left behind."""
-        child = subprocess.Popen(["sleep", "60"])
-        with open(gold, "a") as file:
-            file.write(f"{child.pid}\n")
+        """The child sleeps for `gold` seconds."""
+        subprocess.Popen(["sleep", gold])
         return self._hang(gold)
 
     def _hang_once(self, gold: str) -> Verdict:

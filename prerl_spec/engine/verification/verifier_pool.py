@@ -13,10 +13,11 @@ from types import TracebackType
 from typing import Any, Self
 
 from prerl_spec.engine.verification.isolation import Isolation
-from prerl_spec.engine.verification.verify_worker import GOLD, JUDGE, frame
+from prerl_spec.engine.verification.verify_worker import GOLD, JUDGE
 from prerl_spec.engine.verification.worker_needs import needs_of
 from prerl_spec.engine.verification.worker_set import Ended, Late, Queue, Reply, Result, Try, WorkerSet
 from prerl_spec.errors import EnvironmentUnmet, RunFailed
+from prerl_spec.process.json_frames import frame
 from prerl_spec.registry.kinds.judging import Exemplified, TimeoutPolicy, Verifier
 from prerl_spec.types import Outcome, Verdict
 

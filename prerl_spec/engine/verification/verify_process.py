@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from prerl_spec.engine.verification.serving_process import ANCILLARY_BYTES, ServingProcess, ask_for_senders, sender
-from prerl_spec.engine.verification.verify_worker import frame
 from prerl_spec.engine.verification.worker_needs import WorkerNeeds
+from prerl_spec.process.json_frames import frame
 
 SECONDS_TO_START = 120.0
 """Importing sympy on a loaded machine is slow."""

@@ -21,7 +21,8 @@ from typing import Any, NoReturn
 
 from prerl_spec.engine.verification import confinement
 from prerl_spec.engine.verification.verify_copies import is_copying
-from prerl_spec.engine.verification.verify_worker import frame, serve
+from prerl_spec.engine.verification.verify_worker import serve
+from prerl_spec.process.json_frames import frame
 
 SECONDS_TO_END = 5.0
 """A killed process may take this long to leave the kernel."""

@@ -7,8 +7,6 @@ reply repeats it. The verifier runs in the main thread, under an address-space l
 
 import importlib
 import importlib.util
-import json
-import resource
 import signal
 import socket
 import sys
@@ -18,6 +16,8 @@ from typing import Any
 from prerl_spec.broken_metadata import tolerate_broken_entry_points
 from prerl_spec.engine.verification.confinement import die_with_parent
 from prerl_spec.engine.verification.verify_copies import can_be_copied, continue_in_a_copy, open_files
+from prerl_spec.process.json_frames import frame, read_frame
+from prerl_spec.process.memory_limit import limit_memory
 from prerl_spec.registry.kinds.judging import Verifier, WarmedUp
 from prerl_spec.types import Verdict
 
@@ -28,19 +28,14 @@ JUDGE, GOLD = "judge", "gold"
 """Kinds of requests: a verdict on a response, the check of a gold answer."""
 
 
-def frame(message: Mapping[str, Any]) -> bytes:
-    """A message as bytes. ASCII, so that a lone surrogate in a response can be sent as well."""
-    body = json.dumps(message).encode("ascii")
-    return len(body).to_bytes(4, "big") + body
-
-
 def serve(connection: socket.socket) -> None:
     """Rebuilds the verifier that the first frame describes, sends `ready`, then verifies until the socket closes."""
     tolerate_broken_entry_points()
-    opening = _receive(connection)
+    requests = _Unbuffered(connection)
+    opening = read_frame(requests)
     if opening is None:
         return
-    _limit_memory(opening["memory_bytes"])
+    limit_memory(opening["memory_bytes"])
     files = open_files()
     try:
         verifier = _rebuild(opening)
@@ -51,15 +46,8 @@ def serve(connection: socket.socket) -> None:
     if renews:
         die_with_parent(signal.SIGKILL)
     connection.sendall(frame({"ready": True, "renews": renews}))
-    while (request := _receive(connection)) is not None:
+    while (request := read_frame(requests)) is not None:
         connection.sendall(frame({"id": request["id"], **_answered(verifier, request)}))
-
-
-def _limit_memory(wanted: int) -> None:
-    """Limits the address space; a hard limit that is lower (`ulimit -v`) stays, since nobody but root can raise it."""
-    hard = resource.getrlimit(resource.RLIMIT_AS)[1]
-    limit = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 
 
 def _rebuild(opening: Mapping[str, Any]) -> Verifier:
@@ -124,18 +112,14 @@ def _describe(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"[:MAX_TEXT]
 
 
-def _receive(connection: socket.socket) -> Any:
-    """The next message, None if the trainer has closed the socket."""
-    header = _read(connection, 4)
-    body = None if header is None else _read(connection, int.from_bytes(header, "big"))
-    return None if body is None else json.loads(body)
+class _Unbuffered:
+    """A socket as a stream that reads nothing ahead: a copy of the process must find what was sent to it."""
 
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
 
-def _read(connection: socket.socket, size: int) -> bytes | None:
-    parts = bytearray()
-    while len(parts) < size:
-        part = connection.recv(min(size - len(parts), 2**20))
-        if not part:
-            return None
-        parts += part
-    return bytes(parts)
+    def read(self, size: int, /) -> bytes:
+        parts = bytearray()
+        while len(parts) < size and (part := self._connection.recv(min(size - len(parts), 2**20))):
+            parts += part
+        return bytes(parts)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from prerl_spec.autoload import OFF
 from prerl_spec.engine.verification.isolation import Isolation, isolation_level
 from prerl_spec.registry.kinds.judging import Verifier, declared_environment, declares_network
 from prerl_spec.registry.nested_components import nested_components
@@ -70,4 +71,4 @@ def _of_the_interpreter() -> dict[str, str]:
     machine with many cores."""
     path = os.pathsep.join(p or os.getcwd() for p in sys.path)
     threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-    return {"PYTHONPATH": path, "TORCH_DEVICE_BACKEND_AUTOLOAD": "0", **threads}
+    return {"PYTHONPATH": path, **OFF, **threads}
