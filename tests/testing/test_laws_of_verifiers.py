@@ -7,7 +7,7 @@ import pytest
 from prerl_spec.sdk import BinaryVerifier, Outcome, Verdict
 from prerl_spec.testing.conformance.in_a_worker import check_in_a_worker
 from prerl_spec.testing.conformance.of_kind import check_laws
-from tests.engine.nasty_verifiers import Down, Exemplary, Nasty
+from tests.engine.nasty_verifiers import Down, Exemplary
 
 WRONG = ("5", "4")
 
