@@ -2697,6 +2697,14 @@ MUTANTS = (
         ("tests/engine/test_worker_needs.py::test_what_cannot_be_given_breaks_the_contract",),
     ),
     Mutant(
+        "lv01",
+        "prerl_spec/testing/conformance/of_kind.py",
+        "check_in_a_worker(component, [right, wrong])",
+        "pass",
+        "the laws pass a verifier that no run would take, or hang with it",
+        ("tests/testing/test_laws_of_verifiers.py::test_a_verifier_that_declares_a_secret_breaks_a_law",),
+    ),
+    Mutant(
         "is10",
         "prerl_spec/engine/verification/isolation.py",
         "if why_refused(level) is None",

@@ -122,7 +122,7 @@ def check_prompts(
     if too_long and data.over_long == "error":
         raise EnvironmentUnmet(
             f"data.{name}: {len(too_long)} questions are longer than {limit} tokens\n{_listed(too_long)}",
-            hint='raise max_prompt_tokens, use a model with a longer context, or set over_long = "drop"',
+            hint='raise max_prompt_tokens, lower max_new_tokens, use a model with a longer context, or set over_long = "drop"',
         )
     if unusable and data.on_bad_row == "error":
         raise EnvironmentUnmet(

@@ -13,6 +13,7 @@ from prerl_spec.errors import RunFailed
 from prerl_spec.registry.component import Component
 from prerl_spec.registry.kinds.model import ModelSite
 from prerl_spec.testing import laws
+from prerl_spec.testing.conformance.in_a_worker import check_in_a_worker
 from prerl_spec.testing.laws.judging import check_verdict
 from prerl_spec.testing.tiny import byte_tokenizer, tiny_loaded
 from prerl_spec.text import Codec
@@ -90,6 +91,7 @@ def _check_verifier(component: Any, is_default: bool) -> None:
             "a verifier must define right_example and wrong_example: ClassVar[tuple[str, str]] = (response, gold answer)"
         )
     if is_default:
+        check_in_a_worker(component, [right, wrong])  # first: nothing ends a verifier that hangs in this process
         laws.check_verifier(component, right=right, wrong=wrong)
         return
     laws.check_component(component)

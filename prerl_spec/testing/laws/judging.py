@@ -22,6 +22,9 @@ _GROUPS = made_step(
     ]
 ).groups
 
+ODD_RESPONSES = ("", "\x00", "\\boxed{", "\ud800", "{" * 1000)
+"""Responses that a policy may sample: each gets a verdict."""
+
 
 def check_filter(selection: Component) -> None:
     """A filter decides by the group alone, not by the order of its attempts."""
@@ -64,7 +67,7 @@ def check_verifier(judge: Component, *, right: tuple[str, str], wrong: tuple[str
         assert verifier.check_gold(gold) is None, f"check_gold rejects {gold!r}: {verifier.check_gold(gold)}"
         verdict = check_verdict(verifier, response, gold)
         assert verdict.outcome is outcome, f"{response!r} against {gold!r} is {verdict.outcome}, not {outcome}"
-    for odd in ("", "\x00", "\\boxed{", "\ud800", "{" * 1000):
+    for odd in ODD_RESPONSES:
         check_verdict(verifier, odd, right[1])
 
 
