@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from prerl_spec.engine.batches.verifier_pool import VerifierPool
+from prerl_spec.engine.verification.verifier_pool import VerifierPool
 from prerl_spec.errors import EnvironmentUnmet, RunFailed
 from prerl_spec.registry.kinds.judging import declared_environment, declares_network
 from prerl_spec.testing.laws.judging import ODD_RESPONSES
