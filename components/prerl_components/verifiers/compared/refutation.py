@@ -6,6 +6,7 @@ of 200 digits against `x^2+1`, that takes longer than any deadline. Values at a 
 """
 
 from collections.abc import Collection, Iterable, Iterator
+from itertools import pairwise
 from typing import Any
 
 from latex2sympy2_extended.logic import And
@@ -34,6 +35,7 @@ _UNEVALUATED = (Derivative, Integral, Limit, Product, Sum)
 _DIGITS = 15
 _MANY_POINTS = 48
 _MAX_DEGREE = 12
+_BISECTIONS = 40
 
 
 def differ(gold: Any, answer: Any) -> bool:
@@ -91,6 +93,16 @@ def _relations_differ(gold: Any, answer: Any) -> bool:
     return any({one, other} == {True, False} for one, other in zip(*truths, strict=True))
 
 
+def proportional(gold: Any, answer: Any) -> bool:
+    """Whether the differences of the sides of two equations are in one ratio, other than 0, at every point of a few."""
+    one, other = (side.lhs - side.rhs for side in (gold, answer))
+    ratios = [
+        (one / other).evalf(_DIGITS, subs=point, strict=True)
+        for point in _points(gold.free_symbols | answer.free_symbols, 6)
+    ]
+    return all(bool(0 < abs(ratios[0]) and abs(ratio - ratios[0]) < abs(ratios[0]) / 10**10) for ratio in ratios)
+
+
 def _misses(equation: Any, place: dict[Any, Any], unknown: Any) -> bool:
     """Whether the sides differ there, measured by how far apart they are a seventh beside it."""
     difference = equation.lhs - equation.rhs
@@ -107,8 +119,13 @@ def _misses(equation: Any, place: dict[Any, Any], unknown: Any) -> bool:
 
 
 def _solutions(equation: Any, symbols: Collection[Any]) -> Iterator[tuple[dict[Any, Any], Any]]:
-    """Real solutions of an equation that is a polynomial of small degree in one of its symbols, and that symbol."""
+    """Real solutions of an equation that is a polynomial of small degree in one of its symbols, and that symbol; of any
+    other in one symbol, those between -6 and 6 that a change of sign shows."""
     difference = equation.lhs - equation.rhs
+    if len(symbols) == 1 and not difference.is_polynomial(*symbols):
+        (unknown,) = symbols
+        yield from (({unknown: root}, unknown) for root in _crossings(difference, unknown))
+        return
     for unknown in sorted(equation.free_symbols, key=str):
         if not difference.is_polynomial(unknown) or _degree(difference, unknown) > _MAX_DEGREE:
             continue
@@ -116,6 +133,29 @@ def _solutions(equation: Any, symbols: Collection[Any]) -> Iterator[tuple[dict[A
             others = {symbol: value for symbol, value in point.items() if symbol != unknown}
             roots = Poly(difference.subs(others), unknown).nroots(n=_DIGITS)
             yield from ((others | {unknown: Rational(root)}, unknown) for root in roots if root.is_real)
+
+
+def _crossings(difference: Any, unknown: Any) -> Iterator[Any]:
+    """Places where a function of one symbol changes its sign and comes close to 0 (at a pole it does not)."""
+    values = [(place, _real_at(difference, unknown, place)) for place in (Rational(k * 31, 100) for k in range(-19, 20))]
+    for (left, at_left), (right, at_right) in pairwise(values):
+        if at_left is None or at_right is None or at_left * at_right >= 0:
+            continue
+        size = max(abs(at_left), abs(at_right))
+        for _ in range(_BISECTIONS):
+            middle = (left + right) / 2
+            value = _real_at(difference, unknown, middle)
+            if value is None:
+                break
+            left, right = (middle, right) if value * at_left > 0 else (left, middle)
+        else:
+            if abs(value or 0) < size * RELATIVE_GAP / 10**3:
+                yield left
+
+
+def _real_at(expression: Any, unknown: Any, place: Any) -> Any:
+    value = expression.evalf(_DIGITS, subs={unknown: place})
+    return value if value.is_Float or value.is_Integer else None
 
 
 def _degree(expression: Any, unknown: Any) -> int:
