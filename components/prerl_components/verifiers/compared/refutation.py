@@ -137,7 +137,9 @@ def _solutions(equation: Any, symbols: Collection[Any]) -> Iterator[tuple[dict[A
 
 def _crossings(difference: Any, unknown: Any) -> Iterator[Any]:
     """Places where a function of one symbol changes its sign and comes close to 0 (at a pole it does not)."""
-    values = [(place, _real_at(difference, unknown, place)) for place in (Rational(k * 31, 100) for k in range(-19, 20))]
+    values = [
+        (place, _real_at(difference, unknown, place)) for place in (Rational(k * 31, 100) for k in range(-19, 20))
+    ]
     for (left, at_left), (right, at_right) in pairwise(values):
         if at_left is None or at_right is None or at_left * at_right >= 0:
             continue
