@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from prerl_spec.engine.batches.verifier_pool import VerifierPool, read_verdict
+from prerl_spec.engine.batches.verify_process import WorkerProcess
 from prerl_spec.errors import EnvironmentUnmet
 from prerl_spec.types import Outcome, Verdict
 from tests.engine.nasty_verifiers import Down, Exemplary, Nasty, Stillborn, Threaded
@@ -331,6 +332,19 @@ def test_the_machines_load_decides_no_timeout() -> None:
             process.wait()
     assert outcomes([slow, hanging]) == [Outcome.RIGHT, Outcome.TIMEOUT]
     assert hanging.by_answer, "the example, too, has its time"
+
+
+@pytest.mark.parametrize(("seconds_by_the_clock", "is_late"), [(19.0, False), (21.0, True)])
+def test_programs_that_starve_their_verifier_put_off_its_deadline_twenty_times_at_most(
+    monkeypatch: pytest.MonkeyPatch, seconds_by_the_clock: float, is_late: bool
+) -> None:
+    """All but a tenth of a second of it was spent waiting for a core."""
+    monkeypatch.setattr(WorkerProcess, "_waited", lambda self: seconds_by_the_clock - 0.1)
+    worker = WorkerProcess.__new__(WorkerProcess)
+    worker.seconds_allowed, worker._waited_before = 1.0, 0.0
+    worker._began = time.monotonic() - seconds_by_the_clock
+    worker.deadline = worker._began + 1.0
+    assert worker.is_out_of_time() is is_late
 
 
 def test_golds_are_checked_in_workers_once_each(pool: VerifierPool) -> None:

@@ -20,8 +20,10 @@ from sympy import (
     Limit,
     MatrixBase,
     Poly,
+    Pow,
     Product,
     Rational,
+    Set,
     Sum,
     Symbol,
     Tuple,
@@ -36,6 +38,7 @@ _DIGITS = 15
 _MANY_POINTS = 48
 _MAX_DEGREE = 12
 _BISECTIONS = 40
+_MAX_SOLVED_EXPONENT, _MAX_SOLVED_OPERATIONS = 3, 15
 
 
 def differ(gold: Any, answer: Any) -> bool:
@@ -52,6 +55,9 @@ def differ(gold: Any, answer: Any) -> bool:
         return any(differ(one, other) for one, other in entries)
     if isinstance(gold, Relational) and isinstance(answer, Relational):
         return _relations_differ(gold, answer)
+    for numbers, condition in ((gold, answer), (answer, gold)):
+        if isinstance(numbers, Set) and isinstance(condition, (Relational, And)):
+            return _admits_others(numbers, condition)
     if not isinstance(gold, Expr) or not isinstance(answer, Expr):
         return False
     if isinstance(gold, Symbol) or isinstance(answer, Symbol):
@@ -100,7 +106,41 @@ def proportional(gold: Any, answer: Any) -> bool:
         (one / other).evalf(_DIGITS, subs=point, strict=True)
         for point in _points(gold.free_symbols | answer.free_symbols, 6)
     ]
-    return all(bool(0 < abs(ratios[0]) and abs(ratio - ratios[0]) < abs(ratios[0]) / 10**10) for ratio in ratios)
+    return all(bool(abs(ratios[0]) > 0 and abs(ratio - ratios[0]) < abs(ratios[0]) / 10**10) for ratio in ratios)
+
+
+def is_hard_to_solve(condition: Any) -> bool:
+    """Whether an inequality is more than a short quotient of small degree in one letter: solving it may take minutes."""
+    parts = _inequalities(condition)
+    if not parts:
+        return False
+    symbols = set[Any]().union(*(part.free_symbols for part in parts))
+    return len(symbols) != 1 or any(
+        not (part.lhs - part.rhs).is_rational_function(*symbols)
+        or part.count_ops() > _MAX_SOLVED_OPERATIONS
+        or any(abs(power.exp) > _MAX_SOLVED_EXPONENT for power in part.atoms(Pow))
+        for part in parts
+    )
+
+
+def _admits_others(numbers: Any, condition: Any) -> bool:
+    """Whether a number lies in the set and does not fulfil the inequalities in one letter, or the reverse."""
+    parts = _inequalities(condition)
+    if len(symbols := set[Any]().union(*(part.free_symbols for part in parts))) != 1:
+        return False
+    (unknown,) = symbols
+    for place in (Rational(k * 37, 109) * (1 + abs(k) // 20) for k in range(-40, 41)):
+        truths = [_holds(part, {unknown: place}) for part in parts]
+        holds = False if False in truths else None if None in truths else True
+        if holds is not None and numbers.contains(place) in (True, False) and bool(numbers.contains(place)) != holds:
+            return True
+    return False
+
+
+def _inequalities(condition: Any) -> list[Any]:
+    parts = condition._unsorted_args if isinstance(condition, And) else [condition]
+    found = [part for part in parts if isinstance(part, Relational) and not isinstance(part, Eq)]
+    return found if len(found) == len(parts) else []
 
 
 def _misses(equation: Any, place: dict[Any, Any], unknown: Any) -> bool:
@@ -174,7 +214,10 @@ def _holds(relation: Any, point: dict[Any, Any]) -> bool | None:
     """Whether an inequality holds there; None where a side has no value, or where the sides are close by."""
     if not _far(relation.lhs, relation.rhs, point):
         return None
-    truth = relation.func(*(side.evalf(_DIGITS, subs=point) for side in (relation.lhs, relation.rhs)))
+    try:
+        truth = relation.func(*(side.evalf(_DIGITS, subs=point) for side in (relation.lhs, relation.rhs)))
+    except TypeError:  # no order between complex numbers
+        return None
     return bool(truth) if truth in (True, False) else None
 
 

@@ -42,7 +42,7 @@ def same_scalar(answer: Scalar, gold: Scalar, percent: Percent) -> bool | None:
             spelled = Scalar(number, number)
             return _quantities(spelled, gold, percent) if words is answer else _quantities(answer, spelled, percent)
         if not is_product(words.text):
-            if re.search(r"\d", words.text) or formula.unit.nouns:
+            if formula.unit.nouns or (re.search(r"\d", words.text) and not re.search(r"\bnot\b", words.text)):
                 return None
             return None if formula.expression is None or isinstance(formula.expression, Set) else False
     return _quantities(answer, gold, percent)

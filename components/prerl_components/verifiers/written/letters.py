@@ -53,7 +53,7 @@ _ARTICLE = re.compile(
 )
 _JOINED = re.compile(r"\s*,\s*and\b\s*|\s*[,;&]\s*|\s+and\s+")
 _ORDINAL = re.compile(r"(\d+)(?:st|nd|rd|th)\b")
-_MONTHS = frozenset("jan feb mar apr may jun jul aug sep oct nov dec".split())
+_MONTHS = frozenset(["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"])
 _VOWELS = frozenset("aeiou")
 _ALPHABET = "abcdefghijklmnopqrstuvwxyz"
 _WORD_LENGTH = 5
