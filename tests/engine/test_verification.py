@@ -254,6 +254,21 @@ def test_a_reply_needs_a_known_outcome_and_a_score_that_fits_it() -> None:
     ), "a verifier does not say whose doing a timeout is"
 
 
+@pytest.mark.parametrize("fields", [{"score": 10**400}, {"outcome": []}, {"outcome": {}}])
+def test_a_reply_made_to_upset_the_trainer_is_an_error(fields: dict[str, object]) -> None:
+    reply = {"outcome": "right", "score": 1.0, "answer": None, "detail": "", **fields}
+    assert read_verdict(reply, "nasty:Nasty").outcome is Outcome.ERROR
+
+
+def test_a_message_nested_beyond_reading_ends_the_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    worker = WorkerProcess.__new__(WorkerProcess)
+    monkeypatch.setattr(worker, "kill", lambda: setattr(worker, "is_over", True))
+    worker.is_over, worker.is_ready, worker.has_served = False, True, True
+    worker.incoming = bytearray((60_000).to_bytes(4, "big") + b"[" * 60_000)
+    worker._take_frames(None)
+    assert worker.fault == "the worker sent an unexpected message"
+
+
 def test_every_verdict_that_a_verifier_may_give_is_taken() -> None:
     for outcome, score in (("right", 1.0), ("wrong", 0.0), ("wrong", 0.75), ("unparsable", 0.0), ("error", None)):
         message = {"outcome": outcome, "score": score, "answer": "7", "detail": "why"}

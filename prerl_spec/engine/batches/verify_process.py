@@ -167,7 +167,7 @@ class WorkerProcess:
                 del self.incoming[: 4 + size]
                 try:
                     message = json.loads(body)
-                except ValueError:
+                except (ValueError, RecursionError):
                     message = None
                 self._handle(message, pid)
 
