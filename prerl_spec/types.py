@@ -70,7 +70,9 @@ class Verdict:
             return None if score is None else f"{self.outcome} with a score of {score!r}"
         if score is None:
             return f"{self.outcome} without a score"
-        if isinstance(score, bool) or not isinstance(score, Real) or not 0 <= float(score) <= 1:
+        # An integer of 400 digits is no float.
+        is_other_integer = isinstance(score, int) and (isinstance(score, bool) or score not in (0, 1))
+        if is_other_integer or not isinstance(score, Real) or not 0 <= float(score) <= 1:
             return f"{self.outcome} with a score of {score!r}, which is no number in [0, 1]"
         fits = {Outcome.RIGHT: score == 1, Outcome.WRONG: score < 1, Outcome.UNPARSABLE: score == 0}
         return None if fits[self.outcome] else f"{self.outcome} with a score of {float(score):g}"

@@ -23,7 +23,7 @@ from prerl_spec.types import Outcome
 
 RIGHT, WRONG, UNPARSABLE = Outcome.RIGHT, Outcome.WRONG, Outcome.UNPARSABLE
 ROWS = [json.loads(line) for line in (Path(__file__).parent / "verdicts.jsonl").read_text().splitlines()]
-LONG = {"intervals", "further forms", "formulas and words", "complex numbers", "characters"}
+LONG = {"reviewed forms", "intervals", "further forms", "formulas and words", "complex numbers", "characters"}
 
 
 def outcome(answer: str, gold: str, **settings: str) -> Outcome:

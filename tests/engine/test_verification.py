@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from prerl_spec.engine.verification.verifier_pool import VerifierPool, read_verdict
+from prerl_spec.engine.verification.verify_process import WorkerProcess
 from prerl_spec.errors import EnvironmentUnmet
 from prerl_spec.types import Outcome, Verdict
 from tests.engine.nasty_verifiers import Down, Exemplary, Nasty, Stillborn, Threaded
@@ -262,6 +263,21 @@ def test_a_reply_needs_a_known_outcome_and_a_score_that_fits_it() -> None:
     ), "a verifier does not say whose doing a timeout is"
 
 
+@pytest.mark.parametrize("fields", [{"score": 10**400}, {"outcome": []}, {"outcome": {}}])
+def test_a_reply_made_to_upset_the_trainer_is_an_error(fields: dict[str, object]) -> None:
+    reply = {"outcome": "right", "score": 1.0, "answer": None, "detail": "", **fields}
+    assert read_verdict(reply, "nasty:Nasty").outcome is Outcome.ERROR
+
+
+def test_a_message_nested_beyond_reading_ends_the_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    worker = WorkerProcess.__new__(WorkerProcess)
+    monkeypatch.setattr(worker, "kill", lambda: setattr(worker, "is_over", True))
+    worker.is_over, worker.is_ready, worker.has_served = False, True, True
+    worker.incoming = bytearray((60_000).to_bytes(4, "big") + b"[" * 60_000)
+    worker._take_frames(None)
+    assert worker.fault == "the worker sent an unexpected message"
+
+
 def test_every_verdict_that_a_verifier_may_give_is_taken() -> None:
     for outcome, score in (("right", 1.0), ("wrong", 0.0), ("wrong", 0.75), ("unparsable", 0.0), ("error", None)):
         message = {"outcome": outcome, "score": score, "answer": "7", "detail": "why"}
@@ -341,6 +357,19 @@ def test_the_machines_load_decides_no_timeout() -> None:
             process.wait()
     assert outcomes([slow, hanging]) == [Outcome.RIGHT, Outcome.TIMEOUT]
     assert hanging.by_answer, "the example, too, has its time"
+
+
+@pytest.mark.parametrize(("seconds_by_the_clock", "is_late"), [(19.0, False), (21.0, True)])
+def test_programs_that_starve_their_verifier_put_off_its_deadline_twenty_times_at_most(
+    monkeypatch: pytest.MonkeyPatch, seconds_by_the_clock: float, is_late: bool
+) -> None:
+    """All but a tenth of a second of it was spent waiting for a core."""
+    monkeypatch.setattr(WorkerProcess, "_waited", lambda self: seconds_by_the_clock - 0.1)
+    worker = WorkerProcess.__new__(WorkerProcess)
+    worker.seconds_allowed, worker._waited_before = 1.0, 0.0
+    worker._began = time.monotonic() - seconds_by_the_clock
+    worker.deadline = worker._began + 1.0
+    assert worker.is_out_of_time() is is_late
 
 
 def test_golds_are_checked_in_workers_once_each(pool: VerifierPool) -> None:

@@ -2623,6 +2623,25 @@ MUTANTS = (
         ("tests/engine/test_repetitions.py",),
     ),
     Mutant(
+        "vs90",
+        "prerl_spec/engine/verification/verify_process.py",
+        "self.seconds_allowed * MOST_WAITING",
+        "self.seconds_allowed * 1e9",
+        "a program that a verifier runs starves it for ever, and the run waits",
+        (
+            "tests/engine/test_verification.py"
+            "::test_programs_that_starve_their_verifier_put_off_its_deadline_twenty_times_at_most",
+        ),
+    ),
+    Mutant(
+        "vd90",
+        f"{VERIFIERS}/compared/parsing.py",
+        "_CASED if _has_both_cases(readable) else _UNCASED",
+        "_UNCASED",
+        "R squared less r squared is 0",
+        VERDICTS,
+    ),
+    Mutant(
         "is01",
         "prerl_spec/engine/verification/verify_process.py",
         'message.get("id") != self._request',

@@ -28,7 +28,9 @@ LENIENT_TAIL = 4000
 
 _INTEGER = re.compile(r"[-+]?(?:\d+|\d{1,3}(?:(?:,|\{,\}|,\\!)\d{3})+)")
 _CHOICE = re.compile(
-    r"\\(?:text|textbf|mathbf|mathrm|textrm)\{\s*\((?P<letter>[A-J])\)\s*:?\s*\}\s*(?:\\[ ,;:]|\\q?quad|~|\s)*(?P<value>\S.*)",
+    r"(?:\\(?:text|textbf|mathbf|mathrm|textrm)\{\s*(?:\((?P<letter>[A-J])\)\s*:?|(?P<marked>[A-J])\s*[.):])\s*\}"
+    r"|\((?P<bare>[A-J])\)(?=\\[ ,;:]|\\q?quad|~|\s)(?!\s*(?:[-+*/=^_<>]|\\[a-z])))"
+    r"\s*(?:\\[ ,;:]|\\q?quad|~|\s)*(?P<value>\S.*)",
     re.DOTALL,
 )
 _CLOSING_MARKS = r"[\s.$*)\]}]*$"
@@ -95,7 +97,8 @@ def _chosen(answer: str, gold: str) -> str:
     found = _CHOICE.fullmatch(answer)
     if found is None:
         return answer
-    return found["letter"] if re.fullmatch(r"[\\{}()A-Za-z]*[({]?[A-J][)}]*", gold) else found["value"]
+    letter = found["letter"] or found["marked"] or found["bare"]
+    return letter if re.fullmatch(r"[\\{}()A-Za-z]*[({]?[A-J][)}]*", gold) else found["value"]
 
 
 def _judge_lenient(response: str, gold: str) -> Verdict:

@@ -237,7 +237,12 @@ def read_verdict(message: Mapping[str, Any], name: str) -> Verdict:
     if isinstance(error := message.get("error"), str):
         return _error(error)
     outcome, score, answer, detail = (message.get(key) for key in ("outcome", "score", "answer", "detail"))
-    if outcome not in set(Outcome) or not isinstance(detail, str) or not isinstance(answer, str | None):
+    if (
+        not isinstance(outcome, str)
+        or outcome not in set(Outcome)
+        or not isinstance(detail, str)
+        or not isinstance(answer, str | None)
+    ):
         return _error(f"the reply of verifier {name} is not a verdict")
     verdict = Verdict(Outcome(outcome), score, answer, detail)
     if (why := verdict.contradiction) is not None:

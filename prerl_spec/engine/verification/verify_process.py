@@ -30,6 +30,9 @@ SECONDS_TO_START = 120.0
 SECONDS_TO_END = 10.0
 """A session that has not killed its worker and itself by then is killed."""
 
+MOST_WAITING = 20
+"""So many times its seconds may an item take by the clock: a program that a verifier runs, and that leaves it no core, ends."""
+
 MAX_REPLY_BYTES = 2**16
 
 
@@ -102,6 +105,8 @@ class WorkerProcess:
         """Whether the current item has had its seconds; if not, puts off the deadline by those in which it had no core."""
         if time.monotonic() <= self.deadline:
             return False
+        if time.monotonic() > self._began + self.seconds_allowed * MOST_WAITING:
+            return True
         left = self.seconds_allowed - self.seconds_taken
         self.deadline = time.monotonic() + left
         return left <= 0
@@ -162,7 +167,7 @@ class WorkerProcess:
                 del self.incoming[: 4 + size]
                 try:
                     message = json.loads(body)
-                except ValueError:
+                except (ValueError, RecursionError):
                     message = None
                 self._handle(message, pid)
 

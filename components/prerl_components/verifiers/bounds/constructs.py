@@ -24,6 +24,7 @@ MAX_UNIONS = 5
 MAX_SYMBOLIC_UNIONS = 3
 MAX_DIVISIONS = 8
 MAX_SUBSCRIPTS = 8
+MAX_SUBSCRIPTS_IN_ALL = 20
 MAX_LETTERS = 100
 MAX_ENTRIES = 60
 MAX_SUM_DIGITS = 2
@@ -148,6 +149,8 @@ def _chains(text: str) -> str | None:
         return f"more than {MAX_DIVISIONS} divisions in a row"
     if _SUBSCRIPTS.search(text):
         return f"more than {MAX_SUBSCRIPTS} subscripts in a row"
+    if text.count("_") > MAX_SUBSCRIPTS_IN_ALL:
+        return f"more than {MAX_SUBSCRIPTS_IN_ALL} subscripts"
     if text.count(",") > MAX_ENTRIES:
         return f"a list of more than {MAX_ENTRIES} entries"
     if re.search(rf"(?<![\\a-zA-Z])[a-zA-Z]{{{MAX_LETTERS + 1}}}", text):

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sympy import Expr
+from sympy import Expr, MatrixBase
 
 from prerl_components.verifiers.compared.expressions import by_math_verify, same_object
 from prerl_components.verifiers.compared.intervals import joined
@@ -14,6 +14,9 @@ from prerl_components.verifiers.compared.scalars import Percent, same_scalar
 from prerl_components.verifiers.written.names import is_name
 
 _SPACES = re.compile(r"(?<!\d)\s+|\s+(?!\d)")
+
+_LETTER = re.compile(r"[A-Za-z]")
+_FUNCTION = re.compile(r"[A-Za-z]\([a-z]\)")
 
 
 def agree(answer: Piece, gold: Piece, percent: Percent) -> bool | None:
@@ -33,7 +36,18 @@ def agree(answer: Piece, gold: Piece, percent: Percent) -> bool | None:
         return None
     if isinstance(group, Grouped) and group.is_set and isinstance(parsed(single.text), Expr):
         return False
+    if isinstance(group, Grouped) and not group.is_set and _is_vector(single.text, group.elements):
+        return None
     return _objects(answer.text, gold.text)
+
+
+def _is_vector(text: str, elements: Sequence[Piece]) -> bool:
+    """Whether the text is a row or a column of these elements: it may be what the tuple of them means."""
+    matrix = parsed(text)
+    if not isinstance(matrix, MatrixBase) or 1 not in matrix.shape or len(matrix) != len(elements):
+        return False
+    entries = [parsed(element.text) for element in elements]
+    return all(one is not None and same_object(one, entry) for one, entry in zip(entries, matrix.flat(), strict=True))
 
 
 def _equations(answer: Piece, gold: Piece, percent: Percent) -> bool | None:
@@ -42,6 +56,8 @@ def _equations(answer: Piece, gold: Piece, percent: Percent) -> bool | None:
             for sides in (answer.sides, answer.sides[::-1]):
                 if _all(agree(one, other, percent) for one, other in zip(sides, gold.sides, strict=True)):
                     return True
+        if _name_one_function(answer, gold):
+            return agree(answer.sides[1], gold.sides[1], percent)
         one, other = parsed(answer.text), parsed(gold.text)
         return None if one is None or other is None else by_math_verify(one, other)
     if isinstance(answer, Equation):
@@ -51,6 +67,17 @@ def _equations(answer: Piece, gold: Piece, percent: Percent) -> bool | None:
             return False if not isinstance(answer, Scalar) else _objects(answer.text, gold.text)
         return _any(agree(answer, value, percent) for value in gold.values or gold.sides[-1:])
     return None
+
+
+def _name_one_function(answer: Equation, gold: Equation) -> bool:
+    """Whether the first sides are `f(x)` and `y`, or `P(x)` and `p(x)`."""
+    names = [equation.sides[0].text.replace(" ", "") for equation in (answer, gold)]
+    if any(len(equation.sides) != 2 for equation in (answer, gold)):
+        return False
+    functions = [name for name in names if _FUNCTION.fullmatch(name)]
+    return len({name.lower() for name in functions}) == 1 and all(
+        name == "y" for name in names if name not in functions
+    )
 
 
 def _claims(answer: Equation, gold: Piece, percent: Percent) -> bool | None:
@@ -81,11 +108,31 @@ def _lists(answer: Piece, gold: Piece, percent: Percent) -> bool | None:
             return _joined(answer, gold, None if other.opening + other.closing == "[]" else False)
         if isinstance(gold, Listed):
             return _matched(answer.elements, gold.elements, percent) if isinstance(answer, Grouped) else None
+        if isinstance(answer, Listed) and (by_name := _by_name(answer.elements)) is not None:
+            named = _in_order(by_name, other.elements, percent)
+            return None if not named and _in_order(bare.elements, other.elements, percent) else named
         found = _in_order(bare.elements, other.elements, percent)
         return found if found else _joined(answer, gold, found)
+    if (union := _union(bare)) is not None and "\\cup" in other.text and _objects(union, other.text):
+        return True if bare is answer else None
     if bare.joint in ("sign", "or") and _all(agree(element, other, percent) for element in bare.elements):
         return True
     return _joined(answer, gold, False)
+
+
+def _by_name(elements: Sequence[Piece]) -> Sequence[Piece] | None:
+    """Equations such as `y=4, x=3` in the order of their letters; None where they are in it, or are none."""
+    if not all(isinstance(each, Equation) and _LETTER.fullmatch(each.sides[0].text) for each in elements):
+        return None
+    ordered = sorted(elements, key=lambda each: each.text[0])
+    return None if ordered == list(elements) else ordered
+
+
+def _union(listed: Listed) -> str | None:
+    """The union of the intervals that are listed; None where an element may be none."""
+    if not all(isinstance(each, Grouped) and len(each.elements) == 2 and not each.is_set for each in listed.elements):
+        return None
+    return " \\cup ".join(each.text for each in listed.elements)
 
 
 def _joined(answer: Piece, gold: Piece, otherwise: bool | None) -> bool | None:

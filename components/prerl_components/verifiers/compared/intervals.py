@@ -6,6 +6,7 @@ from typing import Any
 
 from latex2sympy2_extended.logic import And
 from sympy import (
+    Abs,
     Eq,
     FiniteSet,
     GreaterThan,
@@ -62,6 +63,8 @@ def solution_set(relation: Any) -> Set | None:
     left, right, sign = relation.lhs, relation.rhs, type(relation)
     if right.is_Symbol and left.is_number:
         left, right, sign = right, left, _FLIPPED.get(sign, sign)
+    if isinstance(left, Abs) and right.is_number and right.is_positive:
+        return _around(left.args[0], right, sign)
     if not left.is_Symbol or not right.is_number or right.is_extended_real is False:
         return None
     if sign in (LessThan, StrictLessThan):
@@ -69,6 +72,21 @@ def solution_set(relation: Any) -> Set | None:
     if sign in (GreaterThan, StrictGreaterThan):
         return Interval(right, oo, sign is StrictGreaterThan, True)
     return FiniteSet(right) if isinstance(relation, Eq) else S.Reals - FiniteSet(right)
+
+
+def _around(centred: Any, radius: Any, sign: Any) -> Set | None:
+    """The numbers nearer or farther than the radius, `|x - 3| < 2`; None for more than a variable and a number."""
+    (variable, *more), shift = centred.free_symbols, centred.subs(dict.fromkeys(centred.free_symbols, 0))
+    if more or centred - shift != variable:
+        return None
+    if sign in (LessThan, StrictLessThan):
+        is_open = sign is StrictLessThan
+        return Interval(-radius - shift, radius - shift, is_open, is_open)
+    if sign in (GreaterThan, StrictGreaterThan):
+        is_open = sign is StrictGreaterThan
+        below, above = Interval(-oo, -radius - shift, True, is_open), Interval(radius - shift, oo, is_open, True)
+        return Union(below, above)
+    return None
 
 
 def joined(relations: Sequence[Any], joint: str) -> Set | None:

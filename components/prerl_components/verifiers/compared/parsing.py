@@ -5,6 +5,7 @@ from functools import lru_cache
 from typing import Any
 
 from latex2sympy2_extended import NormalizationConfig, latex2sympy
+from latex2sympy2_extended.latex2sympy2 import ConversionConfig
 from sympy import Basic, I, Integral, MatrixBase, Product, Sum, Symbol
 
 from prerl_components.verifiers.compared.exact import spelled
@@ -17,6 +18,11 @@ NORMALISATION = NormalizationConfig(
 )
 """Math-Verify's own, but for units: it takes the `t` of `2t` for one."""
 
+_CASED = ConversionConfig(lowercase_symbols=False)
+_UNCASED = ConversionConfig()
+"""Math-Verify's own: `N` is `n`."""
+
+_NO_LETTERS = re.compile(r"\\(?:text|operatorname)\s*\{[^{}]*\}|\\[A-Za-z]+")
 _LONE_BACKSLASH = re.compile(r"(?<!\\)\\(?=[-\d])")
 _UNREADABLE = re.compile(
     r"\\undecided|\\ldots|(?<!\\)_\{?\s*\\text\{\s*base|\d_\{?\d|(?<![\d._^])(?<!frac)(?<!frac )(?<!binom )\d+(?:\.\d+)?\s+\d"
@@ -34,8 +40,21 @@ def parsed(text: str) -> Any | None:
     if "\\begin" in readable:
         # Rows of a matrix end in two backslashes; the MATH data set lost one of each. \1 and \- have no other meaning.
         readable = re.sub(r"\\cr(?![a-z])", r"\\\\", _LONE_BACKSLASH.sub(r"\\\\", readable))
-    found = quietly(latex2sympy, readable, is_real=True, convert_degrees=False, normalization_config=NORMALISATION)
+    found = quietly(
+        latex2sympy,
+        readable,
+        is_real=True,
+        convert_degrees=False,
+        normalization_config=NORMALISATION,
+        conversion_config=_CASED if _has_both_cases(readable) else _UNCASED,
+    )
     return None if found is None else quietly(_comparable, found)
+
+
+def _has_both_cases(text: str) -> bool:
+    """Whether a letter stands in the text as a capital and as a small one: R and r of `R^2-r^2` are two numbers."""
+    letters = set(re.findall("[A-Za-z]", _NO_LETTERS.sub(" ", text)))
+    return any(letter.lower() in letters for letter in letters if letter.isupper())
 
 
 def quietly(function: Any, *arguments: Any, **named: Any) -> Any:

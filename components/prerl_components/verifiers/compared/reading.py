@@ -16,7 +16,7 @@ from prerl_components.verifiers.written.numerals import numerals
 from prerl_components.verifiers.written.pieces import enclosed, is_relation, listed, sides, signed
 from prerl_components.verifiers.written.units import NO_UNIT, Unit, split_unit
 
-_CHOICES = re.compile(r"\\text\{\s*([A-Za-z0-9](?:\s*(?:,|and|or)\s*[A-Za-z0-9])+)\s*\}")
+_CHOICES = re.compile(r"\\text\{\s*([A-Za-z0-9](?:\s*(?:,\s*and|,|and|or)\s*[A-Za-z0-9])+)\s*\}")
 _LEADING_SIGN = re.compile(r"^(?:\\approx|\\therefore|\\implies|\\Rightarrow|=|:|\\sim)\s*(?=.)")
 
 
@@ -109,6 +109,8 @@ def _piece(text: str) -> Piece:
         return Listed(text, tuple(_piece(one) for one in both), "sign")
     text = members(text)
     if not is_relation(text) and len(found := sides(text)) > 1:
+        if "\\approx" in text and len(found) == 2 and not is_name(found[0]):
+            return _piece(found[0])
         return Equation(text, tuple(_piece(side) for side in found))
     brackets = enclosed(text)
     if brackets is not None and brackets.content:

@@ -45,7 +45,7 @@ _WRAPPERS = (
 _TRAILING = re.compile(
     r"(?:\s|\\\\|(?<!\\)[,;:]|(?<![.\\])\.(?!\.)|\\(?:newline|checkmark|square|blacksquare|Box|qed|blacktriangle)(?![A-Za-z]))+$"
 )
-_QUOTED_NUMBER = re.compile(r"\\text\{\s*([-+]?\\?\$?\d[\d.,]*)(\s*\\?%|\s+[A-Za-z][A-Za-z ./]*)\}")
+_QUOTED_NUMBER = re.compile(r"\\text\{\s*([-+]?\\?\$?\d[\d.,:]*)(\s*\\?%|\s+[A-Za-z][A-Za-z ./]*)\}")
 _TURNING = re.compile(r"\b(?:or|and|to|of|mod|out)\b")
 _SINGLE = re.compile(r"\\(?:math(?:rm|bf|it|sf|tt|normal)|boldsymbol|bm|text)\s+([A-Za-z0-9])(?![A-Za-z])")
 _SYNONYMS = re.compile(
@@ -67,6 +67,8 @@ _INTRODUCTION = re.compile(
     r"(?:\\text\{(?![^{}]*\bnot\b)[^{}]*(?::|\bis|=)\s*\}|(?:[Tt]he\s+)?(?:[Ff]inal\s+)?[Aa]nswer(?:\s+is|\s*:|\s*=)+)\s*(?=\S)"
 )
 _STARS = re.compile(r"(?<=[\w)}])\s*\*\*\s*(?=[\w({-])")
+_COLON = re.compile(r"(?<=\d)\s*(?:\\text\{\s*(?:to|:)\s*\}|\\colon(?![A-Za-z])|\sto\s)\s*(?=\d)")
+_ORDINAL = re.compile(r"^\s*(\d+)\s*\^?\s*\{?\s*(?:\\text\s*\{)?\s*(?:st|nd|rd|th)\s*\}*\s*$")
 _CHOOSE = re.compile(r"\{([^{}]*)\\choose(?![A-Za-z])([^{}]*)\}")
 _LONE_DOLLAR = re.compile(r"(?<!\\)\$")
 
@@ -78,7 +80,7 @@ def plain_text(text: str) -> str:
     """
     plain = in_latex(text).strip()
     if plain.isalnum() and plain.isascii():
-        return plain
+        return _ORDINAL.sub(r"\1", plain)
     plain = _ROW_SPACING.sub(r"\\\\ ", plain)
     plain = _unwrapped(plain)
     plain = _THIN_COMMA.sub("{,}", plain)
@@ -93,6 +95,8 @@ def plain_text(text: str) -> str:
     plain = _QUOTED_NUMBER.sub(_unquoted, plain)
     plain = _UNIT_QUOTIENT.sub(lambda unit: f"\\text{{{unit[1]}}}/\\text{{{unit[2]}}}{unit[3] or ''}", plain)
     plain = _NAMED_BRACKET.sub(lambda bracket: _NAMED_BRACKETS[bracket[1]], plain)
+    plain = _COLON.sub(":", plain)
+    plain = _ORDINAL.sub(r"\1", plain)
     plain = _CHOOSE.sub(r"\\binom{\1}{\2}", _STARS.sub("^", plain))
     plain = _OVER.sub(r"\\frac{\1}{\2}", plain)
     if (fraction := _OVER_BARE.fullmatch(plain)) is not None:

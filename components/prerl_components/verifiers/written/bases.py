@@ -10,6 +10,7 @@ _WRITTEN = re.compile(
     r"(?P<sign>[-+]?)\s*(?:[({]|\\text\{)*\s*(?P<digits>(?=[A-Za-z]*\d)[\dA-Za-z]+(?:\.[\dA-Za-z]+)?)\s*[)}]*\s*"
     r"(?:_\s*(?:\{\s*(?P<braced>.*)\s*\}|(?P<digit>\d{1,2}))|(?:\\text\{\s*\(?|\s)\s*(?:in\s+)?[bB]ase[\s-]*\}?\s*(?P<said>\w+)\s*\)?\s*\}?)"
 )
+_CAPITAL_DIGITS = re.compile(r"\\text\{\s*([\dA-Z]+)\s*\}(?=[\dA-Z]|\s*_|\\text)")
 _WORDS = {
     "two": 2,
     "three": 3,
@@ -42,7 +43,7 @@ def based(text: str) -> Based | None:
     """The number in a base that the text spells; None where no base is written, or none that is one."""
     if "_" not in text and "ase" not in text:
         return None
-    found = _WRITTEN.fullmatch(text)
+    found = _WRITTEN.fullmatch(_CAPITAL_DIGITS.sub(r"\1", text))
     if found is None:
         return None
     name = re.sub(r"\\text|[(){}\s-]|base", "", (found["braced"] or found["digit"] or found["said"] or "").lower())

@@ -28,10 +28,32 @@ _NUMBER_WORDS = (
     "ten",
     "eleven",
     "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+    "sixteen",
+    "seventeen",
+    "eighteen",
+    "nineteen",
 )
-_NUMBERS = {word: number for number, word in enumerate(_NUMBER_WORDS)}
+_TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
+_NUMBERS = (
+    {word: number for number, word in enumerate(_NUMBER_WORDS)}
+    | {
+        ten + word * (unit > 0): 20 + 10 * place + unit
+        for place, ten in enumerate(_TENS)
+        for unit, word in enumerate(_NUMBER_WORDS[:10])
+    }
+    | {"onehundred": 100, "hundred": 100}
+)
 _CAPITALS = re.compile(r"(?<![A-Za-z\\{])[A-Z]{2,}(?![A-Za-z])")
 _NAMED_CONSTANTS = frozenset({"pi", "e", "i", "infinity", "inf", "oo"})
+_ARTICLE = re.compile(
+    r"^\s*(?:(?:an?|the)\s+(?=[A-Za-z]{2})|(?:option|choice|answer)\b\s*:?\s*(?:is\s+)?(?=\(?[A-J]\)?$))", re.I
+)
+_JOINED = re.compile(r"\s*,\s*and\b\s*|\s*[,;&]\s*|\s+and\s+")
+_ORDINAL = re.compile(r"(\d+)(?:st|nd|rd|th)\b")
+_MONTHS = frozenset(["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"])
 _VOWELS = frozenset("aeiou")
 _ALPHABET = "abcdefghijklmnopqrstuvwxyz"
 _WORD_LENGTH = 5
@@ -41,7 +63,7 @@ def spelling(text: str) -> str | None:
     """The letters and digits of an answer in words, case ignored: `\\text{(C)}` is `c`; None for mathematics."""
     if not is_words(text):
         return None
-    return re.sub(r"[^\w:]|_", "", _TEXT.sub(r"\1", text)).casefold()
+    return re.sub(r"[^\w:]|_", "", _ARTICLE.sub("", _TEXT.sub(r"\1", text))).casefold()
 
 
 def is_words(text: str) -> bool:
@@ -66,11 +88,26 @@ def is_product(text: str) -> bool:
 def same_letters(answer: str, gold: str) -> bool | None:
     """Whether two answers in words say the same; None where two orders of the same letters may be words or products."""
     one, other = spelling(answer), spelling(gold)
-    if one == other:
+    if one == other or (_is_date(gold) and _parts(answer) == _parts(gold)):
         return True
+    if _JOINED.search(gold) and sorted(_JOINED.split(_bare(answer))) == sorted(_JOINED.split(_bare(gold))):
+        return None
     if not (is_product(answer) and is_product(gold)) or sorted(one or "") != sorted(other or ""):
         return False
     return _is_one_product(one or "", other or "")
+
+
+def _bare(text: str) -> str:
+    return re.sub(r"\s+", "", _JOINED.sub(",", _TEXT.sub(r"\1", text))).casefold()
+
+
+def _parts(text: str) -> list[str]:
+    """The words and numbers of a date, in alphabetical order: those of `20th of June` are those of `June 20`."""
+    return sorted(re.findall(r"\d+|[a-z]{3,}", _ORDINAL.sub(r"\1", _TEXT.sub(r"\1", text)).casefold()))
+
+
+def _is_date(text: str) -> bool:
+    return bool(set(re.findall("[a-z]{3}", _TEXT.sub(r"\1", text).casefold())) & _MONTHS)
 
 
 def same_capitals(answer: str, gold: str) -> bool:
@@ -104,6 +141,7 @@ def same_time(answer: str, gold: str) -> bool | None:
     return one.groups("00") == other.groups("00")
 
 
-def as_number(text: str) -> int | None:
-    """The number that a word spells, up to twelve; None for other words."""
-    return _NUMBERS.get(spelling(text) or "")
+def as_number(text: str) -> str | None:
+    """The number that a word spells, up to a hundred, in digits, or infinity; None for other words."""
+    word = spelling(text) or ""
+    return "\\infty" if word == "infinity" else str(_NUMBERS[word]) if word in _NUMBERS else None

@@ -27,6 +27,7 @@ _NAME = re.compile(
 _MEASURE = re.compile(
     r"\|\s*(?:[A-Z]{2,}|\\overline\{[A-Z]+\}|\\vec\{?\w+\}?)\s*\||\[\s*[A-Z]{3,}\s*\]|\\frac\{d\w?\}\{d\w\}|\\frac\{d\^?\{?\d?\}?\w\}\{d\w\^?\{?\d?\}?\}|\w/\w(?!.)"
 )
+_INVERSE = re.compile(r"\^\s*\{?\s*-1")
 _FACTORS = frozenset("abcdkmnwxyz")
 
 
@@ -44,4 +45,6 @@ def is_name(text: str) -> bool:
     if found is None:
         return False
     arguments = found["arguments"]
+    if arguments is None and text[0] in _FACTORS and _INVERSE.search(text):
+        return False
     return arguments is None or text[0] not in _FACTORS or bool(re.fullmatch(r"\s*(?:\w|-?\d+)\s*", arguments))

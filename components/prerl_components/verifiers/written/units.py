@@ -22,11 +22,11 @@ _TAIL = re.compile(
     re.DOTALL,
 )
 _MONEY_FIRST = re.compile(
-    rf"(?P<sign>[-+]?)\s*(?P<unit>{_CURRENCY}|(?:USD|US|EUR|GBP|CNY|Rs\.?)\s*(?:\\\$)?(?=\s*\d))\s*(?P<rest>[-+]?\s*[\d.\\({{].*)",
+    rf"(?P<sign>[-+]?)\s*(?P<unit>{_CURRENCY}|(?:USD|US|EUR|GBP|CNY|Rs\.?|\\text\{{\s*(?:USD|US|EUR|GBP|CNY)\s*\}})\s*(?:\\\$)?(?=\s*\d))\s*(?P<rest>[-+]?\s*[\d.\\({{].*)",
     re.DOTALL,
 )
 _BARE = re.compile(
-    r"(?P<head>.*[\d})])(?P<space>\s*)(?P<words>[A-Za-z][A-Za-z.']*(?:(?:\s*/\s*|\s+)[A-Za-z][A-Za-z.']*)*)(?P<power>\s*\^\s*\{?[23]\}?)?",
+    r"(?P<head>.*(?:[\d})]|\\pi(?![A-Za-z])))(?P<space>\s*)(?P<words>[A-Za-z][A-Za-z.']*(?:(?:\s*/\s*|\s+)[A-Za-z][A-Za-z.']*)*)(?P<power>\s*\^\s*\{?[23]\}?)?",
     re.DOTALL,
 )
 _TOKEN = re.compile(
@@ -106,12 +106,18 @@ def _names_a_unit(bare: re.Match[str]) -> bool:
     if all(len(word) == 1 for word in words):
         return words == ["m", "s"] and "/" in bare["words"]
     known = [word for word in words if _is_known(word)]
+    if bare["head"].endswith("\\pi"):
+        return (len(words[0]) > 3 and _is_known(words[0])) or words[0].lower() in _AFTER_CONSTANTS
     if bare["space"] == "" and len(words) == 1:
         return bool(known) and (
             len(words[0]) > 2 or words[0].lower() not in {"in", "as", "mi", "ma", "pa", "mo", "rs", "ha", "pt"}
         )
     spelled = [word for word in words if len(word) >= 4 and re.search(r"[aeiouy]", word.lower())]
     return bool(known or spelled) and all(len(word) > 1 or _is_known(word) for word in words)
+
+
+_AFTER_CONSTANTS = frozenset({"unit", "units", "cm", "mm", "km", "ft", "sq"})
+"""Short words after π that are no product of variables: `2\\pi rh` and `2\\pi hr` are."""
 
 
 def _is_known(word: str) -> bool:
