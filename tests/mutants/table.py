@@ -2519,7 +2519,7 @@ MUTANTS = (
         (EQUAL, TEMPLATE_FAULTS),
     ),
     Mutant(
-        "tp11",
+        "tp20",
         "prerl_spec/text.py",
         "for name, text in tokenizer.special_tokens_map.items() if isinstance(text, str)}",
         "for name, text in tokenizer.special_tokens_map.items() if name in SPECIAL_TOKENS}",
@@ -2527,7 +2527,7 @@ MUTANTS = (
         (EQUAL,),
     ),
     Mutant(
-        "tp12",
+        "tp21",
         f"{TEMPLATES}/chat_templates.py",
         "if wanted not in self.named and not any(mark in wanted for mark in JINJA):",
         "if False:",
