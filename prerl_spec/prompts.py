@@ -56,6 +56,8 @@ def render_all(rows: Iterable[tuple[int, Row]], data: str, rendering: Rendering,
             for index, row in chunk:
                 asks = row.question is not None or rendering.template is not None
                 question, context = next(texts) if asks else (None, codec.prefix("auto"))
+                if not context:
+                    raise SpecInvalid([_no_token(row.where, rendering)])
                 yield Prompt(data, index, question, row.gold, context)
         except SpecInvalid as error:
             raise SpecInvalid([_within(f"data.{data}", d) for d in error.diagnostics], error.sources) from error
@@ -93,6 +95,12 @@ def _fail(template: ChatTemplate, fault: TemplateFault, where: str, rendering: R
     else:
         path, help = ("chat" if rendering.chat else "model"), 'chat = "off" leaves the chat template out'
     raise SpecInvalid([Diagnostic(Code.CONSTRAINT_BROKEN, template.why_not(fault, where), path=path, help=help)])
+
+
+def _no_token(where: str, rendering: Rendering) -> Diagnostic:
+    message = f"the prompt of {where} has no token: nothing could be sampled after it"
+    path, help = ("chat" if rendering.chat else "model"), "use a chat template, or a tokenizer, that keeps the question"
+    return Diagnostic(Code.CONSTRAINT_BROKEN, message, path=path, help=help)
 
 
 def _within(parent: str, diagnostic: Diagnostic) -> Diagnostic:

@@ -59,11 +59,12 @@ class Codec:
         backend = Tokenizer.from_file(str(file))
         config, model = _json(folder / "tokenizer_config.json"), _json(folder / "config.json")
         special: dict[str, str] = {}
-        for name in SPECIAL_TOKENS:
-            value = config.get(name)
+        written = _special_tokens(folder, config)
+        for name in (*SPECIAL_TOKENS, *(name for name in written if name not in SPECIAL_TOKENS)):
+            value = written.get(name)
             text = value.get("content") if isinstance(value, dict) else value
             # Old repositories define special tokens only in the tokenizer's class; the model config has the same ids.
-            if name not in config and isinstance(model.get(f"{name}_id"), int):
+            if name not in written and isinstance(model.get(f"{name}_id"), int):
                 text = backend.id_to_token(model[f"{name}_id"])
             if isinstance(text, str):
                 special[name] = text
@@ -80,7 +81,8 @@ class Codec:
                 f"{type(tokenizer).__name__} has no fast version",
                 hint="use a model whose tokenizer has a tokenizer.json",
             )
-        special = {name: str(text) for name in SPECIAL_TOKENS if (text := getattr(tokenizer, name, None)) is not None}
+        # A tokenizer's own names, such as `image_token`, are among them.
+        special = {name: text for name, text in tokenizer.special_tokens_map.items() if isinstance(text, str)}
         templates = ChatTemplates.of_tokenizer(tokenizer.chat_template, str(tokenizer.name_or_path or ""))
         return cls(backend, chat_template=templates, special=special, eos_ids=eos_ids)
 
@@ -206,6 +208,28 @@ def _json(file: Path) -> dict[str, Any]:
     loaded = json.loads(file.read_text(encoding="utf-8"))
     assert isinstance(loaded, dict), f"expected a JSON object in {file}"
     return loaded
+
+
+def _special_tokens(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]:
+    """The named special tokens of a folder as transformers reads them: SPECIAL_TOKENS and a tokenizer's own, such as
+    `image_token`, from `config`; from special_tokens_map.json where `config` lists no added tokens."""
+    extra = config.get("extra_special_tokens")
+    own = {**_table(config.get("model_specific_special_tokens")), **_table(extra)}
+    found = {name: value for name, value in config.items() if name in SPECIAL_TOKENS or _names_token(name, value)}
+    if "added_tokens_decoder" not in config:
+        mapped = _json(folder / "special_tokens_map.json")
+        own |= _table(mapped.get("extra_special_tokens"))
+        found |= {name: value for name, value in mapped.items() if name in SPECIAL_TOKENS or _names_token(name, value)}
+    return {**found, **own}
+
+
+def _names_token(name: str, value: Any) -> bool:
+    is_token = isinstance(value, str) or (isinstance(value, dict) and isinstance(value.get("content"), str))
+    return name.endswith("_token") and is_token
+
+
+def _table(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def _unrenderable(reason: Unrenderable) -> SpecInvalid:

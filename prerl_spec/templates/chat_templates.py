@@ -19,6 +19,9 @@ NAMED_FOLDER = "additional_chat_templates"
 """Of a tokenizer's folder: further templates, NAME.jinja each."""
 CONFIG_FILE, CONFIG_KEY = "tokenizer_config.json", "chat_template"
 
+JINJA = ("{{", "{%")
+"""A template without either is the same text for every conversation: a misspelt name, not a template."""
+
 OURS = ("add_generation_prompt", "continue_final_message", "conversation", "messages", "sanitize_control_tokens")
 """Arguments of `apply_chat_template` that are no matter of a spec: a question ends with the generation prompt."""
 
@@ -99,6 +102,10 @@ class ChatTemplates:
         if wanted is not None:
             if not isinstance(wanted, str):
                 raise Unrenderable("`chat_template` is not text", "write the name of a template, or a template")
+            if wanted not in self.named and not any(mark in wanted for mark in JINJA):
+                raise Unrenderable(
+                    f'the tokenizer has no chat template named "{wanted}"', f"its templates: {self._listed() or 'none'}"
+                )
             # As in transformers: a text that is no name is a template.
             return self.named.get(wanted) or ChatTemplate(wanted, "the spec", "chat_template")
         if not self.named:
@@ -107,11 +114,13 @@ class ChatTemplates:
         for name in names:
             if name in self.named:
                 return self.named[name]
-        listed = ", ".join(f'"{name}"' for name in self.named)
         raise Unrenderable(
-            f"the tokenizer has several chat templates and none is the default: {listed}",
+            f"the tokenizer has several chat templates and none is the default: {self._listed()}",
             f'name one: `chat = {{ chat_template = "{next(iter(self.named))}" }}`, or leave them out: `chat = "off"`',
         )
+
+    def _listed(self) -> str:
+        return ", ".join(f'"{name}"' for name in self.named)
 
 
 def variables(special: Mapping[str, str], arguments: Mapping[str, Any], *, generate: bool) -> dict[str, Any]:

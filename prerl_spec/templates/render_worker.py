@@ -6,6 +6,7 @@ limits its address space. Where there are no such limits (Windows), the other en
 """
 
 import os
+import re
 import signal
 import sys
 from collections.abc import Iterator, Mapping
@@ -23,6 +24,8 @@ MAX_CHARACTERS = 1 << 24
 MAX_MESSAGE = 500
 OUT_OF_MEMORY = 3
 """Exit code after an allocation failed: what is left of the heap is not used again."""
+_HALF_A_PAIR = re.compile("[\\ud800-\\udfff]")
+"""No tokenizer takes it; in a row's template it is the row that is unreadable."""
 _CODE_OF_TEMPLATES = ("<template>", "<unknown>")
 """The names that Jinja gives to the code of a template without a file."""
 
@@ -47,6 +50,9 @@ def _replies(request: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
             text = _template(request["kind"], request["template"]).render({**request["shared"], **own})
             if len(text) > MAX_CHARACTERS:
                 yield {"fault": "size", "message": f"it renders {len(text):,} characters", "line": None}
+            elif request["kind"] == "chat" and (half := _HALF_A_PAIR.search(text)):
+                where = f"at character {half.start() + 1}"
+                yield {"fault": "error", "message": f"it renders half of a surrogate pair {where}", "line": None}
             else:
                 yield {"text": text}
         except MemoryError:

@@ -2513,10 +2513,26 @@ MUTANTS = (
     Mutant(
         "tp07",
         f"{TEMPLATES}/chat_templates.py",
-        '        listed = ", ".join(',
-        '        return None\n        listed = ", ".join(',
+        '        raise Unrenderable(\n            f"the tokenizer has several',
+        '        return None\n        raise Unrenderable(\n            f"the tokenizer has several',
         "several templates without a default silently become none",
         (EQUAL, TEMPLATE_FAULTS),
+    ),
+    Mutant(
+        "tp20",
+        "prerl_spec/text.py",
+        "for name, text in tokenizer.special_tokens_map.items() if isinstance(text, str)}",
+        "for name, text in tokenizer.special_tokens_map.items() if name in SPECIAL_TOKENS}",
+        "a tokenizer's own special tokens, such as image_token, are empty in its chat template",
+        (EQUAL,),
+    ),
+    Mutant(
+        "tp21",
+        f"{TEMPLATES}/chat_templates.py",
+        "if wanted not in self.named and not any(mark in wanted for mark in JINJA):",
+        "if False:",
+        "a misspelt template name is every prompt",
+        (EQUAL,),
     ),
     Mutant(
         "tp08",

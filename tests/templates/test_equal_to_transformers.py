@@ -1,14 +1,18 @@
 """Chat templates render token for token what transformers' `apply_chat_template` renders, and fail where it fails."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+from transformers import AutoTokenizer
 
 from prerl_spec.errors import SpecInvalid
+from prerl_spec.prompts import render
 from prerl_spec.templates.chat_templates import ChatTemplates
 from prerl_spec.testing.tiny import byte_tokenizer
 from prerl_spec.text import Codec
+from prerl_spec.types import Rendering, Row
 from tests.templates.idioms import CONVERSATIONS, TEMPLATES
 
 TOKENIZER: Any = byte_tokenizer()
@@ -112,3 +116,60 @@ def test_a_file_takes_the_place_of_what_the_configuration_says(tmp_path: Path) -
         "configuration",
         f'{tmp_path / "tokenizer_config.json"} "chat_template" line 3',
     )
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        {"extra_special_tokens": {"image_token": "<image>"}},
+        {"model_specific_special_tokens": {"image_token": "<image>"}},
+        {"image_token": "<image>"},
+        {"bos_token": {"content": "<s>", "__type": "AddedToken"}},
+        {"bos_token": None},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("mapped", [None, {"bos_token": "<b>", "pad_token": {"content": "<p>"}, "boi_token": "<i>"}])
+@pytest.mark.parametrize("lists_added", [True, False])
+def test_special_tokens_by_any_name_are_those_of_transformers(
+    tmp_path: Path, written: dict[str, Any], mapped: dict[str, Any] | None, lists_added: bool
+) -> None:
+    byte_tokenizer().save_pretrained(tmp_path)
+    template = "{{ bos_token }}|{{ pad_token }}|{{ eos_token }}|{{ image_token }}|{{ boi_token }}"
+    (tmp_path / "chat_template.jinja").write_text(template)
+    file = tmp_path / "tokenizer_config.json"
+    decoder = {"added_tokens_decoder": {"256": {"content": "<|x|>"}}} if lists_added else {}
+    file.write_text(json.dumps({**json.loads(file.read_text()), **decoder, **written}))
+    if mapped is not None:
+        (tmp_path / "special_tokens_map.json").write_text(json.dumps(mapped))
+    loaded = AutoTokenizer.from_pretrained(tmp_path)
+    expected = loaded.apply_chat_template(ASKED, tokenize=False)
+    assert [codec.chat_text(ASKED) for codec in (Codec.from_folder(tmp_path), Codec.of_tokenizer(loaded))] == [
+        expected
+    ] * 2
+
+
+def test_a_misspelt_template_name_is_no_template() -> None:
+    # transformers would take it for a template, and every prompt would read "rga".
+    TOKENIZER.chat_template = NAMED
+    with pytest.raises(SpecInvalid) as caught:
+        Codec.of_tokenizer(TOKENIZER).chat_text(ASKED, chat_template="rga")
+    assert 'no chat template named "rga"' in caught.value.diagnostics[0].message
+    assert '"rag"' in str(caught.value.diagnostics[0].help)
+
+
+def test_half_a_surrogate_pair_that_a_template_writes_is_its_fault() -> None:
+    TOKENIZER.chat_template = "ab{{ '\\ud800' }}"
+    with pytest.raises(SpecInvalid) as caught:
+        Codec.of_tokenizer(TOKENIZER).chat_text(ASKED)
+    assert "half of a surrogate pair at character 3" in caught.value.diagnostics[0].message
+
+
+def test_a_prompt_without_a_token_is_refused_at_the_model() -> None:
+    TOKENIZER.chat_template = "{# nothing #}"
+    row = Row("rows.jsonl:1", question="q")
+    with pytest.raises(SpecInvalid) as caught:
+        render(row, 0, "train", Rendering(), Codec.of_tokenizer(TOKENIZER))
+    (found,) = caught.value.diagnostics
+    assert (found.message.partition(":")[0], found.path) == ("the prompt of rows.jsonl", "model")
+    assert "has no token" in found.message
