@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from hashlib import blake2b
 from typing import Any, Literal, NamedTuple
 
+from prerl_spec.errors import EnvironmentUnmet
 from prerl_spec.templates.render_process import RenderProcess
 
 SECONDS = 5.0
@@ -66,7 +67,7 @@ class Renderer:
         self, kind: Kind, template: str, each: Sequence[Mapping[str, Any]], shared: Mapping[str, Any] | None = None
     ) -> list[Rendered]:
         """A text, or why there is none, for each set of variables, which `shared` ones complete; after a final fault,
-        nothing more. Raises EnvironmentUnmet if the process cannot be started.
+        nothing more. Raises EnvironmentUnmet if the process cannot be started, or ends whatever the template.
 
         Variables reach a template as JSON. A value of another type reaches a row's template as its text, and a chat
         template as the name of its type, as transformers does it.
@@ -130,9 +131,18 @@ class Renderer:
                 return outcomes
             if process.used_up_its_time:
                 return [*outcomes, TemplateFault("time", f"it takes more than {self.seconds:g} s of CPU time")]
-            if not process.is_overdue:
-                return [*outcomes, TemplateFault("death", f"the process that renders it {process.how_it_ended()}")]
-        return [*outcomes, TemplateFault("time", f"it gave no answer within {WALL_SECONDS:g} s, twice")]
+            fault = _of_an_ended(process)
+        if fault.kind == "death" and not self._renders_at_all():
+            raise EnvironmentUnmet(
+                f"the process that renders templates {process.how_it_ended()}, whatever the template",
+                hint="free memory or processes on this machine, then re-run the same command",
+            )
+        return [*outcomes, fault]
+
+    def _renders_at_all(self) -> bool:
+        """Whether a template without anything in it is rendered: what ended the process was then the other one."""
+        request = b'{"kind":"row","template":"","seconds":5,"shared":{},"each":[{}]}'
+        return len(self._running().ask(request, 1, WALL_SECONDS)) == 1
 
     def _running(self) -> RenderProcess:
         """The process, started where there is none that lives."""
@@ -158,6 +168,12 @@ if hasattr(os, "register_at_fork"):
 
 def _outcome(reply: Mapping[str, Any]) -> Rendered:
     return reply["text"] if "text" in reply else TemplateFault(reply["fault"], reply["message"], reply["line"])
+
+
+def _of_an_ended(process: RenderProcess) -> TemplateFault:
+    if process.is_overdue:
+        return TemplateFault("time", f"it gave no answer within {WALL_SECONDS:g} s, twice")
+    return TemplateFault("death", f"the process that renders it {process.how_it_ended()}, twice")
 
 
 def _is_final(outcome: Rendered) -> bool:

@@ -3068,4 +3068,20 @@ MUTANTS = (
         "what is the same is refuted: right answers are wrong",
         ("tests/components/test_verifiers_refutation.py",),
     ),
+    Mutant(
+        "sw09",
+        "components/prerl_components/samplers/shared/weight_probe.py",
+        "return FLOOR if dtype is torch.float32 else HALF_FLOOR",
+        "return FLOOR",
+        "a sound run in 16 bits ends because its policy was certain once",
+        ("tests/components/test_samplers_weight_probe.py",),
+    ),
+    Mutant(
+        "tp22",
+        f"{TEMPLATES}/renderer.py",
+        "not self._renders_at_all()",
+        "False",
+        "a machine that is out of memory is the template's fault",
+        (RENDERING,),
+    ),
 )

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from prerl_spec.errors import EnvironmentUnmet
 from prerl_spec.templates import renderer as renderer_module
 from prerl_spec.templates.render_process import RenderProcess
 from prerl_spec.templates.renderer import RENDERER, Renderer, TemplateFault
@@ -84,6 +85,36 @@ def test_a_killed_process_is_replaced(fresh: Renderer) -> None:
     os.kill(killed, signal.SIGKILL)
     os.waitid(os.P_PID, killed, os.WEXITED | os.WNOWAIT)
     assert fresh.render("row", "{{ a }}", [{"a": 2}]) == ["2"]
+
+
+def killing(monkeypatch: pytest.MonkeyPatch, which: str) -> list[int]:
+    """Each process is killed, as the kernel does when memory is short, at a request with `which` in it."""
+    killed: list[int] = []
+    ask = RenderProcess.ask
+
+    def ask_one_that_dies(process: RenderProcess, request: bytes, *arguments: Any) -> Any:
+        if which.encode() in request:
+            killed.append(process._process.pid)
+            os.kill(process._process.pid, signal.SIGKILL)
+            os.waitid(os.P_PID, killed[-1], os.WEXITED | os.WNOWAIT)
+        return ask(process, request, *arguments)
+
+    monkeypatch.setattr(RenderProcess, "ask", ask_one_that_dies)
+    return killed
+
+
+def test_a_template_whose_process_dies_twice_is_at_fault(fresh: Renderer, monkeypatch: pytest.MonkeyPatch) -> None:
+    killed = killing(monkeypatch, "{{ a }}")
+    (outcome,) = fresh.render("row", "{{ a }}", [{"a": 1}])
+    assert outcome == TemplateFault("death", "the process that renders it was ended by SIGKILL, twice")
+    assert len(set(killed)) == 2
+
+
+def test_a_machine_where_no_template_renders_is_at_fault(fresh: Renderer, monkeypatch: pytest.MonkeyPatch) -> None:
+    killing(monkeypatch, "template")
+    with pytest.raises(EnvironmentUnmet) as caught:
+        fresh.render("row", "{{ a }}", [{"a": 1}])
+    assert caught.value.message == "the process that renders templates was ended by SIGKILL, whatever the template"
 
 
 def test_a_process_that_does_not_answer_is_asked_once_more(fresh: Renderer, monkeypatch: pytest.MonkeyPatch) -> None:

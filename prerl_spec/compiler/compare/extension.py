@@ -45,7 +45,8 @@ def extension(before: Plan, after: Plan) -> Extension:
         listed = "\n  ".join(drift)
         raise Drift(
             f"the spec differs in meaning from this run\n  {listed}",
-            hint="start another run, or revert these changes; a run can get more phases, or more steps in its last one",
+            hint="`resume RUN` without a spec goes on with the run's own plan; else start another run, or revert these "
+            "changes. A run can get more phases, or more steps in its last one",
         )
     return Extension(reopened, len(behind))
 

@@ -32,7 +32,7 @@ from prerl_components.samplers.shared.frozen_access import FrozenAccess
 from prerl_components.samplers.shared.policy_rows import PerturbedPolicy, PolicyRows
 from prerl_components.samplers.shared.vllm_parameters import sampling_arguments, stop_of
 from prerl_components.samplers.shared.weight_check import WeightCheck
-from prerl_components.samplers.shared.weight_probe import Text, WeightProbe, probe_requests
+from prerl_components.samplers.shared.weight_probe import Text, WeightProbe, floor_of, probe_requests
 from prerl_spec.sdk import (
     Decoding,
     EnvironmentUnmet,
@@ -72,7 +72,7 @@ class ServerSampler:
         requested, decoding = probe_requests(site.model.codec, self._max_length)
         drawn = self._draw(self._servers[:1], requested, decoding, (), None)
         texts = [Text(request.context, samples[0].tokens) for request, samples in zip(requested, drawn, strict=True)]
-        self._probe = WeightProbe(self._policy, texts, max_gap)
+        self._probe = WeightProbe(self._policy, texts, max_gap, floor=floor_of(self._dtype))
         self.gap = self._compare(0)
         """Mean |log P_trainer - log P_sampler| of the probe's tokens at the last push, maximum over servers, in nats."""
 

@@ -8,11 +8,16 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+import torch
 
 from prerl_spec.sdk import Codec, Decoding, PolicyAccess, Request, RunFailed
 
 FLOOR = 1e-4
-"""Lower bound of the limit, in nats: rounding differences of two float32 kernels stay near 1e-6."""
+"""Lower bound of the limit in float32, in nats: rounding differences of two kernels stay near 1e-6."""
+
+HALF_FLOOR = 0.05
+"""The same for 16-bit kernels, whose gap is 0.002 to 0.033 and near 0 where the policy is certain of the probe's texts: a small
+first gap must not end a sound run whose policy is less certain later. The weights themselves are compared bit for bit."""
 
 GROWTH = 10
 """Maximum ratio of a later gap to the first one."""
@@ -46,19 +51,25 @@ def probe_requests(codec: Codec, max_length: int) -> tuple[list[Request], Decodi
     return [Request(context, (index,)) for index, context in enumerate(contexts)], decoding
 
 
+def floor_of(dtype: torch.dtype) -> float:
+    """`FLOOR`, or `HALF_FLOOR` for an engine that computes in 16 bits."""
+    return FLOOR if dtype is torch.float32 else HALF_FLOOR
+
+
 class WeightProbe:
     """Compares sampler and trainer after every push; the first comparison sets the limit of later ones."""
 
-    def __init__(self, policy: PolicyAccess, texts: Sequence[Text], max_gap: float) -> None:
+    def __init__(self, policy: PolicyAccess, texts: Sequence[Text], max_gap: float, *, floor: float) -> None:
         self.texts = tuple(texts)
+        self._floor = floor
         self._policy = policy
         self._max_gap = max_gap
         self._first: float | None = None
 
     @property
     def limit(self) -> float:
-        """The largest gap that is accepted, in nats: min(max_gap, max(10 × the first gap, 1e-4))."""
-        return self._max_gap if self._first is None else min(self._max_gap, max(GROWTH * self._first, FLOOR))
+        """The largest gap that is accepted, in nats: min(max_gap, max(10 × the first gap, floor))."""
+        return self._max_gap if self._first is None else min(self._max_gap, max(GROWTH * self._first, self._floor))
 
     def check(self, sampler_logps: Sequence[Sequence[float]], version: int) -> float:
         """The mean |log P_trainer − log P_sampler| over all tokens of the texts, nats, at temperature 1. A collective call.

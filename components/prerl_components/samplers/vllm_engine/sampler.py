@@ -17,7 +17,7 @@ from prerl_components.samplers.shared.policy_rows import PerturbedPolicy, Policy
 from prerl_components.samplers.shared.vllm_parameters import ENGINE_SHARE
 from prerl_components.samplers.shared.weight_check import WeightCheck
 from prerl_components.samplers.shared.weight_files import write_shell, write_weights
-from prerl_components.samplers.shared.weight_probe import Text, WeightProbe, probe_requests
+from prerl_components.samplers.shared.weight_probe import Text, WeightProbe, floor_of, probe_requests
 from prerl_components.samplers.vllm_engine.adapter import PushedAdapter
 from prerl_components.samplers.vllm_engine.calls import draw_samples, score_texts
 from prerl_components.samplers.vllm_engine.engine import as_run_failure, running_engine
@@ -48,7 +48,8 @@ class ColocatedSampler:
         rows = PolicyRows(site.model, site.model.compute_dtype, None if adapter is None else adapter.scale)
         with random_state_kept():
             self._weights = WeightCheck(rows, policy, [LocalWeights(llm)], self._push)
-            self._probe = WeightProbe(policy, self._probe_texts(site), max_gap)
+            floor = floor_of(site.model.compute_dtype)
+            self._probe = WeightProbe(policy, self._probe_texts(site), max_gap, floor=floor)
             self.gap = self._compare(0)
             self._sleep()
 
