@@ -18,7 +18,7 @@ from tests.registry.distributions import install
 PAGE = (Path(__file__).parent.parent / "docs" / "components.md").read_text(encoding="utf-8")
 NAMES = [
     *("likelihood", "above_median", "uncertain", "square", "root", "halved"),
-    *("last_word", "brevity", "some_right", "vocabulary", "agreeing_halves", "squares", "politely"),
+    *("last_word", "asked_model", "brevity", "some_right", "vocabulary", "agreeing_halves", "squares", "politely"),
     *("tokens", "sgd", "lines", "judge", "imitate", "compressed", "weighed", "careful"),
 ]
 

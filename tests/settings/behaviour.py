@@ -20,6 +20,7 @@ from prerl_spec.engine.training.updater import Updater
 from prerl_spec.engine.training.watching import Watching
 from prerl_spec.errors import PrerlError
 from prerl_spec.prompts import render
+from prerl_spec.registry.kinds.judging import TimeoutPolicy
 from prerl_spec.registry.kinds.model import ModelSite
 from prerl_spec.registry.kinds.sampler import SamplerSite
 from prerl_spec.registry.kinds.watching import UpdateProbe
@@ -30,7 +31,13 @@ from prerl_spec.types import Request, StepRecord
 from tests.evaluation.sites import tiny_scene, write_rows
 from tests.settings.behaviour_of_parts import CODEC, OBSERVERS_OF_PARTS, PROMPT, STEP
 
-RESPONSES = [("\\boxed{ab}", "AB"), ("ab", "ab"), ("the answer is 50", "50"), ("\\boxed{50}", "50")]
+RESPONSES = [
+    ("\\boxed{ab}", "AB"),
+    ("ab", "ab"),
+    ("the answer is 50", "50"),
+    ("\\boxed{50}", "50"),
+    ("\\boxed{50\\%}", "50"),
+]
 COUNTING = """
 task: {name}
 dataset_path: json
@@ -84,7 +91,8 @@ def of_sampler(sampler: Any, folder: Path) -> Any:
 def of_verifier(verifier: Any, folder: Path) -> Any:
     """Verdicts, and what the worker pool is asked for."""
     verdicts = [verifier.judge(response, gold) for response, gold in RESPONSES]
-    return [*verdicts, verifier.num_workers, verifier.seconds_allowed, verifier.memory_bytes]
+    policy = verifier.on_timeout if isinstance(verifier, TimeoutPolicy) else None
+    return [*verdicts, verifier.num_workers, verifier.seconds_allowed, verifier.memory_bytes, policy]
 
 
 def of_data(data: Any, folder: Path) -> Any:

@@ -79,7 +79,14 @@ SEEN_IN_BEHAVIOUR: dict[Name, tuple[Settings, Settings]] = {
     ("verifier", "exact_match"): ({}, {"extract": "whole", "ignore_case": True}),
     ("verifier", "math_verify"): (
         {},
-        {"extract": "lenient", "deadline_seconds": 1.0, "workers": 2, "memory_mb": 1024},
+        {
+            "extract": "lenient",
+            "deadline_seconds": 1.0,
+            "workers": 2,
+            "memory_mb": 1024,
+            "percent": "strict",
+            "on_timeout": "unparsable",
+        },
     ),
     ("data", "arithmetic_chains"): ({}, {"part": "easy", "seed": 1, "steps": (1, 2)}),
     ("data", "jsonl"): ({"path": "rows.jsonl"}, {**TABLE, "path": "other.jsonl"}),
