@@ -36,7 +36,7 @@ def launch(module: str, *arguments: str, cwd: Path, processes: int) -> str:
 
 def test_a_spec_under_two_processes_draws_disjoint_prompts_and_stays_in_step(tmp_path: Path) -> None:
     (tmp_path / "spec.toml").write_text(SPEC)
-    torchrun("prerl_spec", "run", "spec.toml", cwd=tmp_path)
+    torchrun("prerl_spec", "run", "spec.toml", "--set", 'trackers=["tensorboard"]', cwd=tmp_path)
     both, alone = tmp_path / "runs" / "small", start(tmp_path / "alone")
     for step in (4, 5, 6, 7, 8):
         groups = groups_of(both, step)
@@ -49,6 +49,9 @@ def test_a_spec_under_two_processes_draws_disjoint_prompts_and_stays_in_step(tmp
     for name, tensor in one.items():
         # Adam divides by the root of tiny squared gradients, which magnifies the rounding of sums in another order.
         torch.testing.assert_close(two[name], tensor, atol=1e-5, rtol=0)
+    assert list((both / "trackers").rglob("events.out.tfevents.*")), (
+        "a tracker that is finished leaves the processes joined"
+    )
 
 
 def _tokens(folder: Path, step: int) -> list[tuple[int, ...]]:

@@ -42,5 +42,7 @@ class Trackers:
             self._accelerator.log(values, step=scores[0].global_step)
 
     def close(self) -> None:
+        """Finishes the trackers. Accelerate's `end_training` would also end the process group, which the run still needs."""
         if self._accelerator is not None:
-            self._accelerator.end_training()
+            for tracker in self._accelerator.trackers:
+                tracker.finish()
