@@ -93,7 +93,9 @@ def test_a_variable_that_the_user_has_set_stands(canary: Path) -> None:
     assert given == {**OFF, "VLLM_PLUGINS": "mine"}
 
 
-@pytest.mark.parametrize("command", ["validate", "plan", "components list", "doctor"])
+@pytest.mark.parametrize(
+    "command", ["plan", *(pytest.param(c, marks=pytest.mark.slow) for c in ("validate", "components list", "doctor"))]
+)
 def test_light_commands_import_no_strangers_plugin(command: str, canary: Path) -> None:
     word, *more = command.split()
     spec = [str(SPEC)] if word in ("validate", "plan") else []

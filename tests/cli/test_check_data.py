@@ -128,6 +128,7 @@ def test_clean_data_is_said_to_be_clean_with_either_beginning(
     assert capsys.readouterr().out.startswith("data.train: 3 rows, 3 different golds\n  nothing found\n\ndata.heldout")
 
 
+@pytest.mark.slow
 def test_what_does_not_stop_a_run_ends_with_zero_unless_strict(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -164,6 +165,7 @@ def test_what_is_not_here_is_unknown_with_its_reason(tmp_path: Path, capsys: pyt
     assert report["benchmarks"][0]["unknown"] == heldout["unknown"]["rows"]
 
 
+@pytest.mark.slow
 def test_a_verifier_that_does_not_say_how_answers_are_written_checks_golds_alone(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -195,6 +197,7 @@ def test_a_data_set_that_is_not_in_use_and_a_file_that_is_not_there(
     assert "data `train`: cannot read" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_set_that_is_trained_on_and_scored_is_one_finding(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     spec = written(tmp_path, CLEAN)
     report = found(capsys, spec, "--set", "evaluate[0].data=train", code=0)

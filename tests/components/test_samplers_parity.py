@@ -112,7 +112,9 @@ def test_a_sound_model_passes_in_every_dtype_with_room_to_spare(family: str, mon
 
 
 @pytest.mark.parametrize(("fault", "family"), FAULTS)
-@pytest.mark.parametrize("dtype", [torch.float32, *HALF], ids=str)
+@pytest.mark.parametrize(
+    "dtype", [torch.float32, torch.bfloat16, pytest.param(torch.float16, marks=pytest.mark.slow)], ids=str
+)
 def test_wrong_rows_are_found_in_every_dtype(
     fault: type[KvRows], family: str, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -139,7 +141,7 @@ def test_rare_tokens_weigh_little() -> None:
     assert parity._expected(plain_V, plain_V + torch.tensor([0.5, 0.0])) == pytest.approx(0.5)
 
 
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", pytest.param("float16", marks=pytest.mark.slow)])
 def test_an_adapter_on_a_base_of_any_dtype_is_sampled_from(dtype: str, tmp_path: Any) -> None:
     loaded = moved(built(save_tiny(tmp_path / "base"), dtype=dtype, rank=4))
     assert loaded.module.get_input_embeddings().weight.dtype == getattr(torch, dtype)
