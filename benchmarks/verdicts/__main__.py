@@ -33,6 +33,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
+    if args.throughput and not args.golds:
+        parser.error("--throughput takes its answers from --golds FILE.jsonl")
     golds = list(dict.fromkeys(gold for path in args.golds for gold in read_golds(path)))
     stored: dict[str, object] = {}
 
