@@ -33,7 +33,7 @@ def _of(pattern: re.Pattern[str], answer: str, gold: str = "{0}") -> Form:
 
     def form(text: str) -> tuple[str, str] | None:
         match = pattern.fullmatch(text)
-        return None if match is None else tuple(_filled(way, match) for way in (gold, answer))  # type: ignore[return-value]
+        return None if match is None else (_filled(gold, match), _filled(answer, match))
 
     return form
 

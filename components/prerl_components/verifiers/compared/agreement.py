@@ -163,8 +163,10 @@ def _in_order(answer: Sequence[Piece], gold: Sequence[Piece], percent: Percent) 
 
 
 def _as_sets(answer: Sequence[Piece], gold: Sequence[Piece], percent: Percent) -> bool | None:
-    within = _all(_any(agree(one, other, percent) for other in gold) for one in answer)
-    return within and _all(_any(agree(one, other, percent) for one in answer) for other in gold)
+    """Whether each element of either is one of the other: False if any is not, also beside one that is undecided."""
+    verdicts = [[agree(one, other, percent) for other in gold] for one in answer]
+    found = [_any(row[place] for row in verdicts) for place in range(len(gold))]
+    return _all([*map(_any, verdicts), *found])
 
 
 def _matched(answer: Sequence[Piece], gold: Sequence[Piece], percent: Percent) -> bool | None:
