@@ -1,6 +1,7 @@
 """The check before sampling: sound models pass in every dtype, with an adapter too, and wrong rows are found in each."""
 
 import math
+from copy import deepcopy
 from typing import Any
 
 import pytest
@@ -112,6 +113,15 @@ def test_a_sound_model_passes_in_every_dtype_with_room_to_spare(
 ) -> None:
     monkeypatch.setattr(parity, "TOLERANCE", 2e-5)
     monkeypatch.setattr(parity, "TIMES_NOISE", 0.75)
+    assert check(model(family, dtype)) > 0
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("dtype", DTYPES[1:], ids=str)
+def test_rows_that_only_round_otherwise_pass(family: str, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On many CPUs 16-bit rows of a model this small equal a plain forward to the last bit. Computed in float32 they differ
+    from it by rounding, as they do for large models."""
+    monkeypatch.setattr(parity, "KvRows", lambda module, device: KvRows(deepcopy(module).float(), device))
     assert check(model(family, dtype)) > 0
 
 
