@@ -2484,7 +2484,7 @@ MUTANTS = (
         "signal.setitimer(signal.ITIMER_PROF, seconds)",
         "pass",
         "a template that does not end costs two minutes",
-        (f"{RENDERING}::test_the_rows_before_a_bomb_are_rendered_and_those_after_it_are_not",),
+        (f"{RENDERING}::test_a_bomb_ends_with_its_cause_and_the_next_template_renders[loops]",),
     ),
     Mutant(
         "tp04",
