@@ -1,7 +1,7 @@
 """How a batch is drawn and judged, seen from both neighbours: a sampler that notes what it is asked, a judge by the book."""
 
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -16,19 +16,39 @@ from prerl_spec.engine.batches.journal import Journal
 from prerl_spec.engine.batches.source import Rollouts, attempt_of, verifier_faults
 from prerl_spec.engine.processes.ranks import Ranks
 from prerl_spec.engine.training.metrics import sampled_metrics
+from prerl_spec.engine.verification.verdict_batch import Item
 from prerl_spec.errors import RunFailed
-from prerl_spec.sdk import Component
+from prerl_spec.sdk import Component, EndedSample
+from prerl_spec.storage.frames import read_frames
+from prerl_spec.storage.journal_frames import step_file
 from prerl_spec.testing.steps import made_step
 from prerl_spec.testing.tiny import byte_tokenizer
 from prerl_spec.text import Codec
 from prerl_spec.types import Attempt, Decoding, Generation, Group, Outcome, Prompt, Request, Step, Verdict
 from tests.engine.runs import SPEC
+from tests.run_files import write_frames
 
 CODEC = Codec.of_tokenizer(byte_tokenizer())
 RIGHT, WRONG = Verdict(Outcome.RIGHT, 1.0), Verdict(Outcome.WRONG, 0.0)
 PROMPT = Prompt("train", 0, "2+2?", "4", (1,))
 TIMEOUT, ERROR = Verdict(Outcome.TIMEOUT, None), Verdict(Outcome.ERROR, None)
 Judge = Callable[[Any, Sequence[tuple[str, str, bool]]], list[Verdict]]
+
+
+@dataclass
+class Book:
+    """Keeps what it is asked, and has it judged when the verdicts are waited for."""
+
+    judge: Judge
+    beside: bool
+    asked: dict[int, tuple[Any, Item]] = field(default_factory=dict)
+
+    def ask(self, verifier: Any, place: int, item: Item) -> None:
+        self.asked[place] = verifier, item
+
+    def verdicts(self) -> dict[int, Verdict]:
+        verifiers, items = zip(*self.asked.values(), strict=True)
+        return dict(zip(self.asked, self.judge(verifiers[0], items), strict=True))
 
 
 @dataclass
@@ -74,6 +94,7 @@ class Desk:
     phase: Phase
     judge: Judge = lambda verifier, items: [WRONG] * len(items)
     sampler: Noting = field(default_factory=Noting)
+    books: list[Book] = field(default_factory=list)
 
     def collect(self, global_step: int = 1, cursor: Cursor | None = None) -> tuple[Step, Cursor]:
         (name,) = self.phase.data
@@ -88,11 +109,15 @@ class Desk:
             journal,
             Ranks.start(),
             self.sampler,
-            self.judge,
+            self._asked,
             lambda *_: None,
             nullcontext,
         )
         return source.collect(global_step, global_step, cursor or Cursor.start(), lambda stage: nullcontext())
+
+    def _asked(self, beside: bool) -> AbstractContextManager[Book]:
+        self.books.append(Book(self.judge, beside))
+        return nullcontext(self.books[-1])
 
 
 def chains() -> Any:
@@ -240,3 +265,73 @@ def test_a_broken_verifier_is_three_faults_and_more_than_one_in_twenty() -> None
     assert faults(3, 59)
     assert not faults(3, 60)
     assert faults(4, 60)
+
+
+class Telling(Noting):
+    """Tells every sample before it returns any."""
+
+    def __init__(self, told: str = "ok") -> None:
+        super().__init__()
+        self.told = told
+        self.heard: Callable[[], None] = lambda: None
+
+    def stream(
+        self,
+        requests: Sequence[Request],
+        decoding: Decoding,
+        ended: Callable[[Sequence[EndedSample]], None],
+        *rest: Any,
+    ) -> list[list[Generation]]:
+        tokens = (*CODEC.encode(self.told), CODEC.eos_id)
+        for i, request in enumerate(requests):
+            ended([EndedSample(i, k, tokens, "eos") for k in range(len(request.seeds))])
+        self.heard()
+        return self.generate(requests, decoding)
+
+
+def test_samples_that_are_told_are_asked_about_once_and_before_the_sampler_returns(
+    tmp_path: Path, phase: Phase
+) -> None:
+    sampler = Telling()
+    desk = Desk(tmp_path, phase, sampler=sampler)
+    numbers: list[int] = []
+    sampler.heard = lambda: numbers.append(len(desk.books[-1].asked))
+    step, _ = desk.collect()
+    assert numbers == [len(desk.books[-1].asked)] == [16]
+    assert [item for _, item in desk.books[-1].asked.values()] == [
+        ("ok", g.prompt.gold, False) for g in step.groups for _ in g.attempts
+    ]
+    assert [book.beside for book in desk.books] == [True]
+    assert [book.beside for book in collected(tmp_path / "other", phase).books] == [False]
+
+
+def collected(folder: Path, phase: Phase, **more: Any) -> Desk:
+    folder.mkdir()
+    desk = Desk(folder, phase, **more)
+    desk.collect()
+    return desk
+
+
+def test_a_sampler_that_tells_another_text_than_it_returns_ends_the_run_and_no_token_is_lost(
+    tmp_path: Path, phase: Phase
+) -> None:
+    with pytest.raises(RunFailed, match="the sampler told another sample 0 of slot 0 than it returned"):
+        Desk(tmp_path, phase, sampler=Telling("no")).collect()
+    groups = Journal(tmp_path / "journal", writes=False).open_step(phase.id, 1, 1).groups
+    assert {(a.text, a.verdict) for g in groups.values() for a in g.attempts} == {("ok", None)}
+
+
+def test_a_round_of_which_the_journal_has_a_part_is_sampled_whole_and_judged_as_it_was_recorded(
+    tmp_path: Path, phase: Phase
+) -> None:
+    """What a kill leaves in the middle of an append: the samples of the recorded groups are not asked about when told."""
+    desk = collected(tmp_path / "whole", phase)
+    whole = read_frames(step_file(tmp_path / "whole" / "journal", 1)).frames
+    (tmp_path / "part").mkdir()
+    write_frames(step_file(tmp_path / "part" / "journal", 1), whole[:3])
+    again = Desk(tmp_path / "part", phase, sampler=Telling())
+    again.collect()
+    assert again.sampler.asked == desk.sampler.asked
+    assert len(again.books[-1].asked) == 16
+    files = [step_file(tmp_path / name / "journal", 1).read_bytes() for name in ("whole", "part")]
+    assert files[0] == files[1]

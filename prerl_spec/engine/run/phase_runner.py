@@ -146,7 +146,7 @@ class PhaseRunner:
             self._journal,
             session.ranks,
             session.samplers.sampler(phase.sampler),
-            session.verifiers.judge,
+            lambda beside: session.verifiers.asked(beside=beside),
             session.stages.tick,
             session.stages.alone,
         )

@@ -1,0 +1,199 @@
+"""Verdicts beside sampling: asked for as samples end, waited for when all have ended, recorded after the tokens."""
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from pathlib import Path
+
+import pytest
+import torch
+from prerl_components.samplers.embedded.sampler import EmbeddedSampler
+
+from prerl_spec.engine.verification import first_tries
+from prerl_spec.engine.verification.verifier_pool import VerifierPool
+from prerl_spec.engine.verification.verifier_pools import VerifierPools
+from prerl_spec.errors import EnvironmentUnmet
+from prerl_spec.registry.kinds.sampler import StreamingSampler
+from prerl_spec.storage.disk import Operation, observed
+from prerl_spec.storage.frames import FrameKind
+from prerl_spec.storage.journal_frames import step_file
+from prerl_spec.types import Outcome
+from tests.engine import parity
+from tests.engine.nasty_verifiers import Exemplary, Nasty, Stillborn
+from tests.engine.parity_parts import EverySecond
+from tests.engine.runs import Heard, steps_of, weights_at
+from tests.engine.test_verification import descendants, is_running, outcomes, pool_of
+from tests.run_files import frames_of
+
+SECONDS = 30.0
+"""Longer than anything here takes on the busiest machine."""
+
+SAMPLED = """
+[[phases]]
+id = "refine"
+prompts_per_step = 4
+objective = "grpo"
+schedule = { use = "fixed_steps", steps = 2 }
+"""
+
+
+class Replies(threading.Semaphore):
+    """Counts the workers' replies; `await_one` waits for one more."""
+
+    def await_one(self) -> None:
+        assert self.acquire(timeout=SECONDS), "no worker has replied"
+
+
+@pytest.fixture
+def replies(monkeypatch: pytest.MonkeyPatch) -> Replies:
+    counted = Replies(0)
+    monkeypatch.setattr(first_tries.Pace, "learn", lambda pace, seconds: counted.release())
+    return counted
+
+
+def threads() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "verdicts"]
+
+
+def await_end(thread: threading.Thread) -> None:
+    thread.join(SECONDS)
+    assert not thread.is_alive()
+
+
+@pytest.fixture(scope="module")
+def pool() -> Iterator[VerifierPool]:
+    with pool_of(Nasty()) as opened:
+        yield opened
+
+
+def test_an_item_is_judged_while_the_caller_does_something_else(pool: VerifierPool, replies: Replies) -> None:
+    with pool.batch(beside=True) as batch:
+        for place, response in enumerate("45"):
+            batch.ask(place, (response, "4", False))
+            replies.await_one()
+        batch.ask(2, ("4", "4", False))
+        assert outcomes([batch.verdicts()[place] for place in range(3)]) == [
+            Outcome.RIGHT,
+            Outcome.WRONG,
+            Outcome.RIGHT,
+        ]
+    assert threads() == []
+
+
+def test_nothing_is_judged_beside_the_caller_unless_he_says_so(pool: VerifierPool) -> None:
+    with pool.batch() as batch:
+        batch.ask(0, ("4", "4", False))
+        assert threads() == []
+        assert outcomes(list(batch.verdicts().values())) == [Outcome.RIGHT]
+
+
+def test_a_worker_that_dies_beside_the_caller_is_replaced_and_harms_no_other_verdict(
+    pool: VerifierPool, replies: Replies
+) -> None:
+    with pool.batch(beside=True) as batch:
+        batch.ask(0, ("exit", "", False))
+        (first,) = threads()
+        while first.is_alive():
+            # Nobody starts a worker but the caller: the thread ends when there is something for the dead one to do.
+            batch.ask(len(batch._requests), ("4", "4", False))
+            first.join(0.01)
+        batch.ask(len(batch._requests), ("5", "4", False))
+        replies.await_one()
+        verdicts = batch.verdicts()
+    dead, *between, last = [verdicts[place] for place in sorted(verdicts)]
+    assert "exited with 0" in dead.detail
+    assert outcomes([dead, *between, last]) == [Outcome.ERROR, *[Outcome.RIGHT] * len(between), Outcome.WRONG]
+
+
+def test_an_answer_that_is_late_beside_the_caller_has_its_second_try_after_the_others() -> None:
+    items = [("hang", "", False), ("4", "4", False), ("5", "4", False), ("4", "4", True)]
+    with pool_of(Exemplary()) as opened:
+        expected = opened.verify(items)
+        seen: list[int] = []
+        with opened.batch(beside=True) as batch:
+            for place, item in enumerate(items):
+                batch.ask(place, item)
+            verdicts = batch.verdicts(lambda done, total: seen.append(total - done))
+    assert [verdicts[place] for place in range(4)] == expected
+    assert expected[0].by_answer
+    assert seen == [2, 1, 0], "one is known without being judged, and the one that hangs is last"
+
+
+def test_a_batch_that_is_given_up_leaves_no_thread_and_no_stale_answer(pool: VerifierPool) -> None:
+    with suppress(KeyboardInterrupt), pool.batch(beside=True) as batch:
+        batch.ask(0, ("nap", "", False))
+        raise KeyboardInterrupt
+    assert threads() == []
+    assert outcomes(pool.verify([("4", "4", False), ("nap", "", False)])) == [Outcome.RIGHT] * 2
+
+
+def test_a_verifier_that_cannot_be_started_is_said_when_its_verdicts_are_waited_for() -> None:
+    with ExitStack() as stack, VerifierPools(stack).asked(beside=True) as asked:
+        asked.ask(Stillborn(), 0, ("4", "4", False))
+        asked.ask(Nasty(), 1, ("4", "4", False))
+        with pytest.raises(EnvironmentUnmet, match="the reference solution is missing"):
+            asked.verdicts()
+
+
+def test_verdicts_of_equal_and_of_other_declarations_come_back_by_place() -> None:
+    with ExitStack() as stack, VerifierPools(stack).asked(beside=True) as asked:
+        for place, verifier in enumerate([Nasty(), Nasty(seconds_allowed=2.0), Nasty()]):
+            asked.ask(verifier, place, (str(place), "1", False))
+        verdicts = asked.verdicts()
+    assert {place: verdict.answer for place, verdict in verdicts.items()} == {0: "0", 1: "1", 2: "2"}
+
+
+@pytest.fixture(scope="module")
+def early(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run whose verdicts are asked for beside sampling, in three rounds a step."""
+    return parity.start(tmp_path_factory.mktemp("early"), SAMPLED, filters=(EverySecond(),))
+
+
+def test_a_run_is_the_same_whether_its_sampler_tells_or_not(
+    early: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(EmbeddedSampler, "stream")
+    assert not isinstance(EmbeddedSampler.__new__(EmbeddedSampler), StreamingSampler)
+    late = parity.start(tmp_path, SAMPLED, filters=(EverySecond(),))
+    for step in (1, 2):
+        files = [step_file(run / "journal", step).read_bytes() for run in (early, late)]
+        assert files[0] == files[1]
+    assert [e["hashes"] for e in steps_of(early)] == [e["hashes"] for e in steps_of(late)]
+    assert all(torch.equal(weights_at(late, 2)[n], t) for n, t in weights_at(early, 2).items())
+
+
+def test_tokens_are_on_the_disk_before_a_verdict_of_theirs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where all verdicts are known long before: at every append the frames of groups lead."""
+    folder = tmp_path / "runs" / "small" / "journal"
+    appended: list[list[FrameKind]] = []
+
+    def see(operation: Operation) -> None:
+        if operation.kind == "sync" and operation.path == step_file(folder, 1):
+            appended.append([frame.kind for frame in frames_of(folder.parent, 1)])
+
+    with observed(see):
+        parity.start(tmp_path, SAMPLED, filters=(EverySecond(),))
+    told = [(kinds.count(FrameKind.GROUP), kinds.count(FrameKind.VERDICTS)) for kinds in appended]
+    assert told == [(0, 0), (4, 0), (4, 4), (6, 4), (6, 6), (7, 6), (7, 7)]
+
+
+def test_a_run_that_is_stopped_while_it_samples_ends_its_verdicts_and_comes_to_the_same_end(
+    early: Path, tmp_path: Path
+) -> None:
+    """In the second round, when samples have been told and are judged."""
+
+    class Stopped(Heard):
+        def tick(self, stage: str, done: int, total: int) -> None:
+            if stage == "sample" and total == 8 and threads():
+                raise KeyboardInterrupt
+
+    before = descendants(os.getpid())
+    with pytest.raises(KeyboardInterrupt):
+        parity.start(tmp_path, SAMPLED, Stopped(), filters=(EverySecond(),))
+    assert threads() == []
+    assert not any(map(is_running, descendants(os.getpid()) - before))
+    assert [frame.kind for frame in frames_of(tmp_path / "runs" / "small", 1)].count(FrameKind.VERDICTS) == 4
+    resumed = parity.start(tmp_path, SAMPLED, filters=(EverySecond(),))
+    assert [e["hashes"] for e in steps_of(resumed)] == [e["hashes"] for e in steps_of(early)]
+    assert all(torch.equal(weights_at(resumed, 2)[n], t) for n, t in weights_at(early, 2).items())
