@@ -5,16 +5,16 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 import torch
-from prerl_components.samplers.embedded.sampler import EmbeddedSampler
 
+from prerl_spec.engine.batches import source
 from prerl_spec.engine.verification import first_tries
 from prerl_spec.engine.verification.verifier_pool import VerifierPool
 from prerl_spec.engine.verification.verifier_pools import VerifierPools
 from prerl_spec.errors import EnvironmentUnmet
-from prerl_spec.registry.kinds.sampler import StreamingSampler
 from prerl_spec.storage.disk import Operation, observed
 from prerl_spec.storage.frames import FrameKind
 from prerl_spec.storage.journal_frames import step_file
@@ -34,7 +34,7 @@ SAMPLED = """
 id = "refine"
 prompts_per_step = 4
 objective = "grpo"
-schedule = { use = "fixed_steps", steps = 2 }
+schedule = { use = "fixed_steps", steps = 1 }
 """
 
 
@@ -63,7 +63,7 @@ def await_end(thread: threading.Thread) -> None:
 
 @pytest.fixture(scope="module")
 def pool() -> Iterator[VerifierPool]:
-    with pool_of(Nasty()) as opened:
+    with pool_of(Nasty(num_workers=2)) as opened:
         yield opened
 
 
@@ -108,15 +108,13 @@ def test_a_worker_that_dies_beside_the_caller_is_replaced_and_harms_no_other_ver
 
 def test_an_answer_that_is_late_beside_the_caller_has_its_second_try_after_the_others() -> None:
     items = [("hang", "", False), ("4", "4", False), ("5", "4", False), ("4", "4", True)]
-    with pool_of(Exemplary()) as opened:
-        expected = opened.verify(items)
-        seen: list[int] = []
-        with opened.batch(beside=True) as batch:
-            for place, item in enumerate(items):
-                batch.ask(place, item)
-            verdicts = batch.verdicts(lambda done, total: seen.append(total - done))
-    assert [verdicts[place] for place in range(4)] == expected
-    assert expected[0].by_answer
+    seen: list[int] = []
+    with pool_of(Exemplary()) as opened, opened.batch(beside=True) as batch:
+        for place, item in enumerate(items):
+            batch.ask(place, item)
+        verdicts = [found for _, found in sorted(batch.verdicts(lambda done, total: seen.append(total - done)).items())]
+    assert outcomes(verdicts) == [Outcome.TIMEOUT, Outcome.RIGHT, Outcome.WRONG, Outcome.UNPARSABLE]
+    assert verdicts[0].by_answer
     assert seen == [2, 1, 0], "one is known without being judged, and the one that hangs is last"
 
 
@@ -128,58 +126,66 @@ def test_a_batch_that_is_given_up_leaves_no_thread_and_no_stale_answer(pool: Ver
     assert outcomes(pool.verify([("4", "4", False), ("nap", "", False)])) == [Outcome.RIGHT] * 2
 
 
-def test_a_verifier_that_cannot_be_started_is_said_when_its_verdicts_are_waited_for() -> None:
-    with ExitStack() as stack, VerifierPools(stack).asked(beside=True) as asked:
-        asked.ask(Stillborn(), 0, ("4", "4", False))
-        asked.ask(Nasty(), 1, ("4", "4", False))
-        with pytest.raises(EnvironmentUnmet, match="the reference solution is missing"):
-            asked.verdicts()
+def test_verdicts_come_back_by_place_and_what_fails_is_said_when_they_are_waited_for() -> None:
+    """Equal declarations share a pool, others have their own; a sample is not lost by a verifier that cannot be started."""
+    with ExitStack() as stack:
+        pools = VerifierPools(stack)
+        with pools.asked(beside=True) as asked:
+            for place, verifier in enumerate([Nasty(), Nasty(seconds_allowed=2.0), Nasty()]):
+                asked.ask(verifier, place, (str(place), "1", False))
+            assert {place: verdict.answer for place, verdict in asked.verdicts().items()} == {0: "0", 1: "1", 2: "2"}
+        with pools.asked(beside=True) as asked:
+            asked.ask(Stillborn(), 0, ("4", "4", False))
+            asked.ask(Nasty(), 1, ("4", "4", False))
+            with pytest.raises(EnvironmentUnmet, match="the reference solution is missing"):
+                asked.verdicts()
 
 
-def test_verdicts_of_equal_and_of_other_declarations_come_back_by_place() -> None:
-    with ExitStack() as stack, VerifierPools(stack).asked(beside=True) as asked:
-        for place, verifier in enumerate([Nasty(), Nasty(seconds_allowed=2.0), Nasty()]):
-            asked.ask(verifier, place, (str(place), "1", False))
-        verdicts = asked.verdicts()
-    assert {place: verdict.answer for place, verdict in verdicts.items()} == {0: "0", 1: "1", 2: "2"}
+class Early(NamedTuple):
+    run: Path
+    held: list[list[FrameKind]]
 
 
 @pytest.fixture(scope="module")
-def early(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run whose verdicts are asked for beside sampling, in three rounds a step."""
-    return parity.start(tmp_path_factory.mktemp("early"), SAMPLED, filters=(EverySecond(),))
+def early(tmp_path_factory: pytest.TempPathFactory) -> Early:
+    """A run whose verdicts are asked for beside sampling, in three rounds a step, and what its journal held at each sync."""
+    folder = tmp_path_factory.mktemp("early")
+    file = step_file(folder / "runs" / "small" / "journal", 1)
+    held: list[list[FrameKind]] = []
+
+    def see(operation: Operation) -> None:
+        if operation.kind == "sync" and operation.path == file:
+            held.append([frame.kind for frame in frames_of(folder / "runs" / "small", 1)])
+
+    with observed(see):
+        return Early(parity.start(folder, SAMPLED, filters=(EverySecond(),)), held)
 
 
 def test_a_run_is_the_same_whether_its_sampler_tells_or_not(
-    early: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    early: Early, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delattr(EmbeddedSampler, "stream")
-    assert not isinstance(EmbeddedSampler.__new__(EmbeddedSampler), StreamingSampler)
+    class Nobody: ...
+
+    monkeypatch.setattr(source, "StreamingSampler", Nobody)
     late = parity.start(tmp_path, SAMPLED, filters=(EverySecond(),))
-    for step in (1, 2):
-        files = [step_file(run / "journal", step).read_bytes() for run in (early, late)]
-        assert files[0] == files[1]
-    assert [e["hashes"] for e in steps_of(early)] == [e["hashes"] for e in steps_of(late)]
-    assert all(torch.equal(weights_at(late, 2)[n], t) for n, t in weights_at(early, 2).items())
+    files = [step_file(run / "journal", 1).read_bytes() for run in (early.run, late)]
+    assert files[0] == files[1]
+    assert same_end(early.run, late)
 
 
-def test_tokens_are_on_the_disk_before_a_verdict_of_theirs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also where all verdicts are known long before: at every append the frames of groups lead."""
-    folder = tmp_path / "runs" / "small" / "journal"
-    appended: list[list[FrameKind]] = []
-
-    def see(operation: Operation) -> None:
-        if operation.kind == "sync" and operation.path == step_file(folder, 1):
-            appended.append([frame.kind for frame in frames_of(folder.parent, 1)])
-
-    with observed(see):
-        parity.start(tmp_path, SAMPLED, filters=(EverySecond(),))
-    told = [(kinds.count(FrameKind.GROUP), kinds.count(FrameKind.VERDICTS)) for kinds in appended]
+def test_tokens_are_on_the_disk_before_a_verdict_of_theirs(early: Early) -> None:
+    told = [(kinds.count(FrameKind.GROUP), kinds.count(FrameKind.VERDICTS)) for kinds in early.held]
     assert told == [(0, 0), (4, 0), (4, 4), (6, 4), (6, 6), (7, 6), (7, 7)]
 
 
+def same_end(one: Path, other: Path) -> bool:
+    hashes, others = ([e["hashes"] for e in steps_of(run)] for run in (one, other))
+    return hashes == others and all(torch.equal(weights_at(other, 1)[n], t) for n, t in weights_at(one, 1).items())
+
+
+@pytest.mark.slow
 def test_a_run_that_is_stopped_while_it_samples_ends_its_verdicts_and_comes_to_the_same_end(
-    early: Path, tmp_path: Path
+    early: Early, tmp_path: Path
 ) -> None:
     """In the second round, when samples have been told and are judged."""
 
@@ -195,5 +201,4 @@ def test_a_run_that_is_stopped_while_it_samples_ends_its_verdicts_and_comes_to_t
     assert not any(map(is_running, descendants(os.getpid()) - before))
     assert [frame.kind for frame in frames_of(tmp_path / "runs" / "small", 1)].count(FrameKind.VERDICTS) == 4
     resumed = parity.start(tmp_path, SAMPLED, filters=(EverySecond(),))
-    assert [e["hashes"] for e in steps_of(resumed)] == [e["hashes"] for e in steps_of(early)]
-    assert all(torch.equal(weights_at(resumed, 2)[n], t) for n, t in weights_at(early, 2).items())
+    assert same_end(early.run, resumed)

@@ -51,7 +51,7 @@ def test_dropped_groups_are_replaced_in_rounds_and_counted(refilled: Path) -> No
     assert steps_of(refilled)[1]["metrics"]["groups_discarded"] == 3
 
 
-@pytest.mark.parametrize("stage", ["sample", "verify", "train"])
+@pytest.mark.parametrize("stage", ["verify", "train"])
 def test_a_step_with_refills_is_replayed_to_the_same_bits(refilled: Path, tmp_path: Path, stage: str) -> None:
     class Dies(Heard):
         def tick(self, at: str, done: int, total: int) -> None:

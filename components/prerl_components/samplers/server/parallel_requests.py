@@ -40,16 +40,16 @@ def draw_all(
     servers = {id(one.server): one.server for one in requested}
     pools = {key: ThreadPoolExecutor(IN_FLIGHT) for key in servers}
     index: dict[Future[ServerSample], int] = {}
-    ended: SimpleQueue[Future[ServerSample]] = SimpleQueue()
+    arrived: SimpleQueue[Future[ServerSample]] = SimpleQueue()
     samples: dict[int, ServerSample] = {}
     try:
         for number, one in enumerate(requested):
             future = pools[id(one.server)].submit(one.server.complete, one.body, seconds=seconds)
             index[future] = number
-            future.add_done_callback(ended.put)
+            future.add_done_callback(arrived.put)
         while len(samples) < len(requested):
             with suppress(Empty):
-                future = ended.get(timeout=TICK_SECONDS)
+                future = arrived.get(timeout=TICK_SECONDS)
                 number = index[future]
                 samples[number] = future.result()
                 ended(number, samples[number])
