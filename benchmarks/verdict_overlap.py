@@ -1,11 +1,11 @@
 """What verdicts beside sampling save: steps of real sampling, real workers and a real journal, with a sampler that tells its
 samples as they end and with the same one that does not, in turns.
 
-`python -m benchmarks.verdict_overlap [--answers latex integers] [--workers 1 2] [--threads 1 2] [--turns 7]`
+`python -m benchmarks.verdict_overlap [--answers latex integers] [--workers 1 2] [--threads 1 2] [--beside N] [--turns 7]`
 
 A random model samples 16 × 8 responses of at most 128 tokens (51 on average, 8 % cut off); what is judged by math_verify is an
 answer chosen by each response's tokens: the work of a trained model, without one. Medians over the turns: seconds of sampling,
-of the verdicts that are left then, and of both; CPU seconds of the trainer and of its workers. The ratio is the median of those
+of the verdicts that are left then, and of both; CPU seconds of the trainer. The ratio is the median of those
 within a turn.
 """
 
@@ -31,6 +31,7 @@ from prerl_spec.engine.batches.journal import Journal
 from prerl_spec.engine.batches.source import Rollouts
 from prerl_spec.engine.processes.ranks import Ranks
 from prerl_spec.engine.processes.signals import Signals
+from prerl_spec.engine.processes.spare_cores import spare_cores
 from prerl_spec.engine.run.session import open_session
 from prerl_spec.sdk import Codec, Decoding, Generation, OpenSampler, Request
 
@@ -86,12 +87,11 @@ schedule = {{ use = "fixed_steps", steps = 1 }}
 
 @dataclass(frozen=True)
 class Turn:
-    """Seconds of one step, and CPU seconds of the trainer and of all its workers."""
+    """Seconds of one step, and CPU seconds of the trainer."""
 
     sample: float
     verify: float
     trainer: float
-    workers: float
 
     @property
     def both(self) -> float:
@@ -114,16 +114,18 @@ class Silent:
 
 
 class Answering:
-    """A codec whose responses are answers, chosen by their tokens."""
+    """A codec whose responses are answers, chosen by their tokens; each turn has its own, since math_verify remembers what it
+    has parsed."""
 
     def __init__(self, codec: Codec, forms: Sequence[str]) -> None:
         self._codec = codec
         self._forms = forms
+        self.turn = 0
 
     def decode(self, tokens: Sequence[int]) -> str:
         # Decoding is a part of the work as well.
         number = zlib.crc32(self._codec.decode(tokens).encode())
-        answer = self._forms[number % len(self._forms)].format(n=number % 997)
+        answer = self._forms[number % len(self._forms)].format(n=1000 * self.turn + number % 997)
         return f"So it is \\boxed{{{answer}}}."
 
     def __getattr__(self, name: str) -> Any:
@@ -143,7 +145,7 @@ class Quiet:
 class Bench:
     """Steps of one kind of answers with so many workers."""
 
-    def __init__(self, stack: ExitStack, folder: Path, answers: str, workers: int) -> None:
+    def __init__(self, stack: ExitStack, folder: Path, answers: str, workers: int, beside: int | None) -> None:
         folder.mkdir()
         forms = FORMS[answers]
         rows = [{"question": f"Question {n}?", "answer": forms[n % len(forms)].format(n=n)} for n in range(128)]
@@ -157,8 +159,13 @@ class Bench:
         self._codec: Any = Answering(session.policy.codec, forms)
         self._sampler = session.samplers.sampler(self._phase.sampler)
         self._folder = folder
+        self._wanted = beside
+
+    def _beside(self) -> int:
+        return spare_cores(self._session.ranks.device) if self._wanted is None else self._wanted
 
     def turn(self, number: int, *, tells: bool) -> Turn:
+        self._codec.turn += 1
         seconds = {"sample": 0.0, "verify": 0.0}
 
         @contextmanager
@@ -176,29 +183,13 @@ class Bench:
                 Journal(Path(journal), writes=True),
                 Ranks.start(),
                 self._sampler if tells else Silent(self._sampler),
-                lambda beside: self._session.verifiers.asked(beside=beside),
+                lambda tells: self._session.verifiers.asked(beside=self._beside() if tells else 0),
                 lambda *_: None,
                 nullcontext,
             )
-            before, own = cpu_of_children(), time.process_time()
+            began = time.process_time()
             source.collect(1, number, Cursor.start(), timed)
-            return Turn(**seconds, trainer=time.process_time() - own, workers=cpu_of_children() - before)
-
-
-def cpu_of_children() -> float:
-    """CPU seconds of all descendants of this process that live, and of what these have waited for."""
-    parents, seconds = {}, {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = stat.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        parents[int(stat.parent.name)] = int(fields[1])
-        seconds[int(stat.parent.name)] = sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
-    below = {os.getpid()}
-    while more := {pid for pid, parent in parents.items() if parent in below} - below:
-        below |= more
-    return sum(seconds[pid] for pid in below - {os.getpid()})
+            return Turn(**seconds, trainer=time.process_time() - began)
 
 
 def main() -> None:
@@ -206,14 +197,17 @@ def main() -> None:
     parser.add_argument("--answers", nargs="+", choices=list(FORMS), default=list(FORMS))
     parser.add_argument("--workers", nargs="+", type=int, default=[1, 2])
     parser.add_argument("--threads", nargs="+", type=int, default=[1])
+    parser.add_argument("--beside", type=int, help="so many workers beside sampling, not one for each free core")
     parser.add_argument("--turns", type=int, default=7)
     arguments = parser.parse_args()
-    print(f"{len(os.sched_getaffinity(0))} cores; seconds: sampling + verdicts left = both (CPU: trainer, workers)")
+    print(
+        f"{len(os.sched_getaffinity(0))} cores; seconds: sampling + verdicts left = both (CPU seconds of the trainer)"
+    )
     with tempfile.TemporaryDirectory() as root:
         for answers in arguments.answers:
             for workers in arguments.workers:
                 with ExitStack() as stack:
-                    bench = Bench(stack, Path(root) / f"{answers}-{workers}", answers, workers)
+                    bench = Bench(stack, Path(root) / f"{answers}-{workers}", answers, workers, arguments.beside)
                     bench.turn(0, tells=True)
                     for threads in arguments.threads:
                         torch.set_num_threads(threads)
@@ -227,11 +221,12 @@ def compare(bench: Bench, name: str, num_turns: int) -> None:
         for tells in (number % 2 == 0, number % 2 == 1):
             turns[tells].append(bench.turn(number, tells=tells))
     for tells, title in ((False, "after"), (True, "beside")):
-        found = {what: median(getattr(t, what) for t in turns[tells]) for what in ("sample", "verify", "both")}
-        cpu = {what: median(getattr(t, what) for t in turns[tells]) for what in ("trainer", "workers")}
+        found = {
+            what: median(getattr(t, what) for t in turns[tells]) for what in ("sample", "verify", "both", "trainer")
+        }
         print(
             f"{name}, {title:6}: {found['sample']:.2f} + {found['verify']:.2f} = {found['both']:.2f}"
-            f"  ({cpu['trainer']:.2f}, {cpu['workers']:.2f})"
+            f" ({found['trainer']:.2f})"
         )
     ratios = sorted(a.both / b.both for a, b in zip(turns[True], turns[False], strict=True))
     print(f"{name}, beside / after: {median(ratios):.2f} ({ratios[0]:.2f} – {ratios[-1]:.2f})", flush=True)

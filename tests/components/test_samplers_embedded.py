@@ -248,8 +248,7 @@ def test_a_sample_is_told_by_the_token_that_ends_it_and_one_that_is_cut_off_is_n
     assert {(one.request, one.sample): (one.tokens, one.stop) for one in told} == {
         place: (g.tokens, g.stop) for place, g in whole.items()
     }
-    assert {g.stop for g in whole.values()} == {"eos", "stop"}
-    assert len(whole) < 24
+    assert 1 < len(whole) < 24
     assert ticks[0][1] == ticks[0][0] < len(whole), "the first are told while others are drawn"
 
 

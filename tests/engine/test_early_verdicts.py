@@ -11,6 +11,8 @@ import pytest
 import torch
 
 from prerl_spec.engine.batches import source
+from prerl_spec.engine.processes.spare_cores import spare_cores
+from prerl_spec.engine.run import phase_runner
 from prerl_spec.engine.verification import first_tries
 from prerl_spec.engine.verification.verifier_pool import VerifierPool
 from prerl_spec.engine.verification.verifier_pools import VerifierPools
@@ -61,6 +63,17 @@ def await_end(thread: threading.Thread) -> None:
     assert not thread.is_alive()
 
 
+def judge_beside(patched: pytest.MonkeyPatch) -> None:
+    """Whatever cores the machine has, and however quick the verifier is."""
+    patched.setattr(phase_runner, "spare_cores", lambda device: 1)
+    patched.setattr(first_tries, "WORTH_SECONDS", 0.0)
+
+
+@pytest.fixture(autouse=True)
+def beside(monkeypatch: pytest.MonkeyPatch) -> None:
+    judge_beside(monkeypatch)
+
+
 @pytest.fixture(scope="module")
 def pool() -> Iterator[VerifierPool]:
     with pool_of(Nasty(num_workers=2)) as opened:
@@ -68,7 +81,7 @@ def pool() -> Iterator[VerifierPool]:
 
 
 def test_an_item_is_judged_while_the_caller_does_something_else(pool: VerifierPool, replies: Replies) -> None:
-    with pool.batch(beside=True) as batch:
+    with pool.batch(beside=2) as batch:
         for place, response in enumerate("45"):
             batch.ask(place, (response, "4", False))
             replies.await_one()
@@ -88,10 +101,38 @@ def test_nothing_is_judged_beside_the_caller_unless_he_says_so(pool: VerifierPoo
         assert outcomes(list(batch.verdicts().values())) == [Outcome.RIGHT]
 
 
+def test_so_many_workers_are_busy_beside_the_caller_as_he_says(pool: VerifierPool, replies: Replies) -> None:
+    with pool.batch(beside=1) as batch:
+        for place in range(20):
+            batch.ask(place, ("worker", "", False))
+        for _ in range(20):
+            replies.await_one()
+        assert len({verdict.answer for verdict in batch.verdicts().values()}) == 1
+
+
+def test_a_verifier_that_is_quick_is_waited_for(pool: VerifierPool, monkeypatch: pytest.MonkeyPatch) -> None:
+    pool.verify([("4", "4", False)])
+    monkeypatch.setattr(first_tries, "WORTH_SECONDS", SECONDS)
+    with pool.batch(beside=1) as batch:
+        batch.ask(0, ("4", "4", False))
+        assert threads() == []
+        assert outcomes(list(batch.verdicts().values())) == [Outcome.RIGHT]
+
+
+def test_cores_are_spare_that_neither_torch_nor_another_process_uses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)))
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
+    monkeypatch.delenv("LOCAL_WORLD_SIZE", raising=False)
+    cpu, gpu = torch.device("cpu"), torch.device("cuda", 0)
+    assert (spare_cores(cpu), spare_cores(gpu)) == (5, 7)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
+    assert (spare_cores(cpu), spare_cores(gpu)) == (0, 1)
+
+
 def test_a_worker_that_dies_beside_the_caller_is_replaced_and_harms_no_other_verdict(
     pool: VerifierPool, replies: Replies
 ) -> None:
-    with pool.batch(beside=True) as batch:
+    with pool.batch(beside=2) as batch:
         batch.ask(0, ("exit", "", False))
         (first,) = threads()
         while first.is_alive():
@@ -109,7 +150,7 @@ def test_a_worker_that_dies_beside_the_caller_is_replaced_and_harms_no_other_ver
 def test_an_answer_that_is_late_beside_the_caller_has_its_second_try_after_the_others() -> None:
     items = [("hang", "", False), ("4", "4", False), ("5", "4", False), ("4", "4", True)]
     seen: list[int] = []
-    with pool_of(Exemplary()) as opened, opened.batch(beside=True) as batch:
+    with pool_of(Exemplary()) as opened, opened.batch(beside=1) as batch:
         for place, item in enumerate(items):
             batch.ask(place, item)
         verdicts = [found for _, found in sorted(batch.verdicts(lambda done, total: seen.append(total - done)).items())]
@@ -119,7 +160,7 @@ def test_an_answer_that_is_late_beside_the_caller_has_its_second_try_after_the_o
 
 
 def test_a_batch_that_is_given_up_leaves_no_thread_and_no_stale_answer(pool: VerifierPool) -> None:
-    with suppress(KeyboardInterrupt), pool.batch(beside=True) as batch:
+    with suppress(KeyboardInterrupt), pool.batch(beside=2) as batch:
         batch.ask(0, ("nap", "", False))
         raise KeyboardInterrupt
     assert threads() == []
@@ -130,11 +171,11 @@ def test_verdicts_come_back_by_place_and_what_fails_is_said_when_they_are_waited
     """Equal declarations share a pool, others have their own; a sample is not lost by a verifier that cannot be started."""
     with ExitStack() as stack:
         pools = VerifierPools(stack)
-        with pools.asked(beside=True) as asked:
+        with pools.asked(beside=1) as asked:
             for place, verifier in enumerate([Nasty(), Nasty(seconds_allowed=2.0), Nasty()]):
                 asked.ask(verifier, place, (str(place), "1", False))
             assert {place: verdict.answer for place, verdict in asked.verdicts().items()} == {0: "0", 1: "1", 2: "2"}
-        with pools.asked(beside=True) as asked:
+        with pools.asked(beside=1) as asked:
             asked.ask(Stillborn(), 0, ("4", "4", False))
             asked.ask(Nasty(), 1, ("4", "4", False))
             with pytest.raises(EnvironmentUnmet, match="the reference solution is missing"):
@@ -157,7 +198,8 @@ def early(tmp_path_factory: pytest.TempPathFactory) -> Early:
         if operation.kind == "sync" and operation.path == file:
             held.append([frame.kind for frame in frames_of(folder / "runs" / "small", 1)])
 
-    with observed(see):
+    with observed(see), pytest.MonkeyPatch.context() as patched:
+        judge_beside(patched)
         return Early(parity.start(folder, SAMPLED, filters=(EverySecond(),)), held)
 
 

@@ -3111,6 +3111,14 @@ MUTANTS = (
         EARLY,
     ),
     Mutant(
+        "ev05",
+        "prerl_spec/engine/verification/worker_set.py",
+        "if not worker.is_idle or len(self._tries) >= most:",
+        "if not worker.is_idle:",
+        "verifiers take the cores that sampling needs",
+        EARLY,
+    ),
+    Mutant(
         "ev04",
         "prerl_spec/engine/verification/asked_verdicts.py",
         "            self._failure = failure\n",

@@ -59,7 +59,7 @@ class Praise:
 class Lenient(VerifierPools):
     """Everything is right, also what was cut off: the real pools call that unparsable."""
 
-    def asked(self, *, beside: bool) -> AbstractContextManager[Praise]:
+    def asked(self, *, beside: int) -> AbstractContextManager[Praise]:
         return nullcontext(Praise())
 
 

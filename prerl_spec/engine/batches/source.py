@@ -99,7 +99,7 @@ class Rollouts:
     ranks: Ranks
     sampler: OpenSampler
     asked: Callable[[bool], AbstractContextManager[Asked]]
-    """`asked(beside)` takes the questions of a round; with `beside` the verifiers begin at once."""
+    """`asked(beside)` takes the questions of a round; with `beside` its verifiers may begin while it is sampled."""
     tick: Callable[[str, int, int], None]
     alone: Callable[[], AbstractContextManager[None]]
     """Around what this rank does by itself: if a signal stops it at a tick, all ranks stop together afterwards."""

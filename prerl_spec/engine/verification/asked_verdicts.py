@@ -27,11 +27,11 @@ class Asked(Protocol):
 class AskedVerdicts:
     """Implements `Asked`; a context manager, at whose end nothing is judged any more.
 
-    With `beside` the workers begin at once, beside what the caller does. What goes wrong with them meanwhile is raised when
-    the verdicts are waited for, not where they are asked for: no sample is lost by it.
+    So many workers of each verifier as `beside` says begin at once, beside what the caller does. What goes wrong with them
+    meanwhile is raised when the verdicts are waited for, not where they are asked for: no sample is lost by it.
     """
 
-    def __init__(self, pool_of: Callable[[Verifier], VerifierPool], progress: Progress | None, *, beside: bool) -> None:
+    def __init__(self, pool_of: Callable[[Verifier], VerifierPool], progress: Progress | None, *, beside: int) -> None:
         self._pool_of = pool_of
         self._progress = progress
         self._beside = beside

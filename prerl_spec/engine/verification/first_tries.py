@@ -17,6 +17,9 @@ from prerl_spec.engine.verification.worker_set import Queue, Reply, Result, Try,
 SHORT_TRY = 1 / 40
 """Share of the deadline that a first try has, or TIMES_THE_MEAN times the mean of what the pool's replies have taken."""
 TIMES_THE_MEAN = 5
+WORTH_SECONDS = 1e-3
+"""If replies take less on average, handing items out beside the caller's work costs him more than it saves: a third of a
+millisecond each, measured."""
 
 
 class Pace:
@@ -32,15 +35,23 @@ class Pace:
         self._count += 1
 
     def short_try(self) -> float:
-        mean = self._sum / self._count if self._count else 0.0
-        return min(self._deadline, max(self._deadline * SHORT_TRY, TIMES_THE_MEAN * mean))
+        return min(self._deadline, max(self._deadline * SHORT_TRY, TIMES_THE_MEAN * self._mean))
+
+    @property
+    def is_worth_a_thread(self) -> bool:
+        """Whether replies take so long that the caller should not wait for them; not known before the first."""
+        return self._count == 0 or self._mean >= WORTH_SECONDS
+
+    @property
+    def _mean(self) -> float:
+        return self._sum / self._count if self._count else 0.0
 
 
 class FirstTries:
     """The first tries of one batch, by the workers of a pool that nobody else uses meanwhile; a context manager, at whose end
-    a worker that is still busy is killed. `beside`: whether they begin in a thread at the first item."""
+    a worker that is still busy is killed. So many workers as `beside` says may be busy beside the caller's own work."""
 
-    def __init__(self, workers: WorkerSet, pace: Pace, *, beside: bool) -> None:
+    def __init__(self, workers: WorkerSet, pace: Pace, *, beside: int) -> None:
         self._workers = workers
         self._pace = pace
         self._beside = beside
@@ -63,9 +74,12 @@ class FirstTries:
     def add(self, place: int, request: Mapping[str, str]) -> None:
         """An item more. Not after `rest`."""
         self._queue.of_any.append(Try(place, request, self._pace.short_try))
-        if not self._beside or self._failure is not None:
+        if self._beside == 0 or self._failure is not None:
             return
-        if self._thread is None or not self._thread.is_alive():
+        if self._thread is None:
+            if self._pace.is_worth_a_thread:
+                self._begin()
+        elif not self._thread.is_alive():
             self._begin()
         elif self._waker is not None:
             self._waker.wake()
@@ -102,7 +116,7 @@ class FirstTries:
     def _work(self, waker: Waker) -> None:
         try:
             while not self._stops and not self._workers.lacks_one(self._queue):
-                for tried, result, number in self._workers.round(self._queue, waker):
+                for tried, result, number in self._workers.round(self._queue, waker, most=self._beside):
                     self._note(result, number)
                     self._arrived.append((tried.place, result))
         except BaseException as failure:  # raised where the results are asked for

@@ -97,9 +97,9 @@ class VerifierPool:
             verdicts = batch.verdicts(progress)
         return [verdicts[place] for place in range(len(items))]
 
-    def batch(self, *, beside: bool = False) -> VerdictBatch:
-        """The same for items that come one at a time: with `beside`, their first tries begin at once, beside what the caller
-        does. One batch at a time."""
+    def batch(self, *, beside: int = 0) -> VerdictBatch:
+        """The same for items that come one at a time: their first tries begin at once, beside what the caller does, with so
+        many workers as `beside` says; with none, when he waits for them. One batch at a time."""
         first = FirstTries(self._workers, self._pace[JUDGE], beside=beside)
         return VerdictBatch(first, self._verdict, self._second_verdicts)
 
@@ -116,7 +116,7 @@ class VerifierPool:
                 progress(len(reasons), len(distinct))
 
         late: list[int] = []
-        with FirstTries(self._workers, self._pace[GOLD], beside=False) as first:
+        with FirstTries(self._workers, self._pace[GOLD], beside=0) as first:
             for place, request in requests.items():
                 first.add(place, request)
             for place, result in first.rest():

@@ -132,10 +132,12 @@ class WorkerSet:
         finally:
             self.give_up()
 
-    def round(self, queue: Queue, waker: Waker | None = None) -> Iterator[tuple[Try, Result, int]]:
-        """Hands out what is queued, waits until a worker replies or is late, and yields what there is then. With a waker
-        it also ends when that wakes, and waits for it alone if no worker is busy."""
-        self._submit(queue)
+    def round(
+        self, queue: Queue, waker: Waker | None = None, *, most: int | None = None
+    ) -> Iterator[tuple[Try, Result, int]]:
+        """Hands out what is queued, to at most `most` workers at once, waits until one replies or is late, and yields what
+        there is then. With a waker it also ends when that wakes, and waits for it alone if no worker is busy."""
+        self._submit(queue, len(self._workers) if most is None else most)
         for worker in active(self._workers, waker):
             worker.exchange()
         for number, worker in enumerate(self._workers):
@@ -150,9 +152,9 @@ class WorkerSet:
                 worker.kill()
         self._tries.clear()
 
-    def _submit(self, queue: Queue) -> None:
+    def _submit(self, queue: Queue, most: int) -> None:
         for number, worker in enumerate(self._workers):
-            if not worker.is_idle:
+            if not worker.is_idle or len(self._tries) >= most:
                 continue
             upcoming = queue.of_worker.get(number) or (queue.of_any[0] if queue.of_any else None)
             if upcoming is None:
