@@ -183,7 +183,7 @@ class Bench:
                 Journal(Path(journal), writes=True),
                 Ranks.start(),
                 self._sampler if tells else Silent(self._sampler),
-                lambda tells: self._session.verifiers.asked(beside=self._beside() if tells else 0),
+                lambda: self._session.verifiers.asked(beside=self._beside()),
                 lambda *_: None,
                 nullcontext,
             )

@@ -76,7 +76,8 @@ def beside(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def pool() -> Iterator[VerifierPool]:
-    with pool_of(Nasty(num_workers=2)) as opened:
+    # A first try has half a second: on a busy machine a thread may wait long for its turn.
+    with pool_of(Nasty(num_workers=2, seconds_allowed=20.0)) as opened:
         yield opened
 
 

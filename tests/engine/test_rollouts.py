@@ -13,7 +13,8 @@ from prerl_spec.compiler.graph import Named, Phase
 from prerl_spec.engine.batches.cursor import Cursor
 from prerl_spec.engine.batches.datasets import OpenDataSet
 from prerl_spec.engine.batches.journal import Journal
-from prerl_spec.engine.batches.source import Rollouts, attempt_of, verifier_faults
+from prerl_spec.engine.batches.judging import attempt_of, text_of
+from prerl_spec.engine.batches.source import Rollouts, verifier_faults
 from prerl_spec.engine.processes.ranks import Ranks
 from prerl_spec.engine.training.metrics import sampled_metrics
 from prerl_spec.engine.verification.verdict_batch import Item
@@ -40,7 +41,7 @@ class Book:
     """Keeps what it is asked, and has it judged when the verdicts are waited for."""
 
     judge: Judge
-    beside: bool
+    begins_early: bool
     asked: dict[int, tuple[Any, Item]] = field(default_factory=dict)
 
     def ask(self, verifier: Any, place: int, item: Item) -> None:
@@ -94,6 +95,7 @@ class Desk:
     phase: Phase
     judge: Judge = lambda verifier, items: [WRONG] * len(items)
     sampler: Noting = field(default_factory=Noting)
+    begins_early: bool = True
     books: list[Book] = field(default_factory=list)
 
     def collect(self, global_step: int = 1, cursor: Cursor | None = None) -> tuple[Step, Cursor]:
@@ -115,8 +117,8 @@ class Desk:
         )
         return source.collect(global_step, global_step, cursor or Cursor.start(), lambda stage: nullcontext())
 
-    def _asked(self, beside: bool) -> AbstractContextManager[Book]:
-        self.books.append(Book(self.judge, beside))
+    def _asked(self) -> AbstractContextManager[Book]:
+        self.books.append(Book(self.judge, self.begins_early))
         return nullcontext(self.books[-1])
 
 
@@ -128,7 +130,8 @@ def chains() -> Any:
 
 def test_a_sampled_end_of_text_is_trained_and_not_said() -> None:
     tokens = (*CODEC.encode("ok"), CODEC.eos_id)
-    attempt = attempt_of(Generation(tokens, (-1.0, -2.0, -3.0), "eos", (0.1, 0.2, 0.3)), CODEC)
+    generation = Generation(tokens, (-1.0, -2.0, -3.0), "eos", (0.1, 0.2, 0.3))
+    attempt = attempt_of(generation, text_of(generation, CODEC))
     (segment,) = attempt.segments
     assert (segment.tokens, segment.logps, segment.entropies) == (tokens, (-1.0, -2.0, -3.0), (0.1, 0.2, 0.3))
     assert (attempt.text, attempt.stop, attempt.num_trained) == ("ok", "eos", 3)
@@ -136,7 +139,8 @@ def test_a_sampled_end_of_text_is_trained_and_not_said() -> None:
 
 @pytest.mark.parametrize("stop", ["length", "stop"])
 def test_a_response_without_an_end_of_text_is_said_to_its_last_token(stop: Any) -> None:
-    attempt = attempt_of(Generation(CODEC.encode("okay"), (-1.0,) * 4, stop), CODEC)
+    generation = Generation(CODEC.encode("okay"), (-1.0,) * 4, stop)
+    attempt = attempt_of(generation, text_of(generation, CODEC))
     assert (attempt.text, attempt.num_trained) == ("okay", 4)
 
 
@@ -301,8 +305,10 @@ def test_samples_that_are_told_are_asked_about_once_and_before_the_sampler_retur
     assert [item for _, item in desk.books[-1].asked.values()] == [
         ("ok", g.prompt.gold, False) for g in step.groups for _ in g.attempts
     ]
-    assert [book.beside for book in desk.books] == [True]
-    assert [book.beside for book in collected(tmp_path / "other", phase).books] == [False]
+    sampler.heard = lambda: pytest.fail("nobody begins early: it need not tell")
+    (tmp_path / "other").mkdir()
+    again, _ = Desk(tmp_path / "other", phase, sampler=sampler, begins_early=False).collect()
+    assert again == step
 
 
 def collected(folder: Path, phase: Phase, **more: Any) -> Desk:

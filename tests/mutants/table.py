@@ -344,9 +344,9 @@ MUTANTS = (
     # --- batches: seeds, EOS, verdicts, rows -----------------------------------------------------------------------------
     Mutant(
         "n05",
-        SOURCE,
-        "(Segment(tokens, logps=generation.logps, entropies=generation.entropies),)",
-        "(Segment(spoken, logps=generation.logps[: len(spoken)], entropies=generation.entropies),)",
+        JUDGING,
+        "Segment(generation.tokens, logps=generation.logps, entropies=generation.entropies)",
+        "Segment(generation.tokens[:-1], logps=generation.logps[:-1], entropies=generation.entropies)",
         "the sampled EOS is cut off: a model never learns to stop",
         ROLLOUTS,
     ),
@@ -385,8 +385,8 @@ MUTANTS = (
     Mutant(
         "n10",
         JUDGING,
-        'text, prompt.gold or "", stop == "length"',
-        'text, prompt.gold or "", False',
+        '(text, prompt.gold or "", stop == "length")',
+        '(text, prompt.gold or "", False)',
         "a response that was cut off is judged as if it were whole",
         ROLLOUTS,
     ),
@@ -3089,7 +3089,7 @@ MUTANTS = (
     Mutant(
         "ev01",
         JUDGING,
-        "elif self._items[group.slot, number][1] != item_of(group.prompt, attempt.text, attempt.stop):",
+        "elif not _is_of(self._told[group.slot, number][0], attempt.tokens, attempt.stop):",
         "elif False:",
         "a verdict is that of another text than the one that is trained on",
         ROLLOUTS,

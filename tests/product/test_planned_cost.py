@@ -46,6 +46,8 @@ class Ranked(Component):
 class Praise:
     """Every answer is right."""
 
+    begins_early = False
+
     def __init__(self) -> None:
         self._places: list[int] = []
 

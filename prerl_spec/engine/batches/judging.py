@@ -1,45 +1,78 @@
-"""The verdicts of one round's attempts: asked for as these end where the sampler tells it, else when all have ended."""
+"""From samples to attempts and their verdicts, of one round: asked for as samples end where the sampler tells it, else when all
+have ended."""
 
 from collections.abc import Callable, Sequence
 
 from prerl_spec.engine.verification.asked_verdicts import Asked
-from prerl_spec.engine.verification.verdict_batch import Item
 from prerl_spec.errors import RunFailed
 from prerl_spec.registry.kinds.judging import Verifier
-from prerl_spec.types import Group, Prompt, Stop, Verdict
+from prerl_spec.registry.kinds.sampler import EndedSample
+from prerl_spec.text import Codec
+from prerl_spec.types import Attempt, Generation, Group, Prompt, Segment, Stop, Verdict
 
 
 class Judging:
     """Knows what was asked, by slot and number in the group, so that no verdict is that of another text."""
 
-    def __init__(self, asked: Asked, verifier_of: Callable[[Prompt], Verifier]) -> None:
+    def __init__(self, asked: Asked, verifier_of: Callable[[Prompt], Verifier], codec: Codec) -> None:
         self._asked = asked
         self._verifier_of = verifier_of
-        self._items: dict[tuple[int, int], tuple[int, Item]] = {}
-        """The place and the item of each attempt."""
+        self._codec = codec
+        self._told: dict[tuple[int, int], tuple[EndedSample, str]] = {}
+        """Samples that were told, with their texts."""
+        self._places: dict[tuple[int, int], int] = {}
 
-    def ask(self, slot: int, number: int, prompt: Prompt, text: str, stop: Stop) -> None:
-        """Asks for the verdict of an attempt. Returns at once."""
-        place, item = len(self._items), item_of(prompt, text, stop)
-        self._items[slot, number] = place, item
-        self._asked.ask(self._verifier_of(prompt), place, item)
+    @property
+    def begins_early(self) -> bool:
+        """Whether it is of use to tell samples as they end."""
+        return self._asked.begins_early
+
+    def told(self, slot: int, prompt: Prompt, sample: EndedSample) -> None:
+        """Asks for the verdict of a sample of this slot that has ended. Returns at once."""
+        text = text_of(sample, self._codec)
+        self._told[slot, sample.sample] = sample, text
+        self._ask(slot, sample.sample, prompt, text, sample.stop)
+
+    def attempts_of(self, slot: int, generations: Sequence[Generation]) -> tuple[Attempt, ...]:
+        """The attempts of a slot."""
+        return tuple(self._attempt(slot, number, generation) for number, generation in enumerate(generations))
 
     def verdicts_of(self, groups: Sequence[Group]) -> dict[int, list[Verdict]]:
         """Waits for the verdicts of these groups, by slot; asks for those that nobody has asked for. Raises RunFailed, also
-        for an attempt that is not the one that was asked for."""
+        for an attempt that is not the sample that was told."""
         for group in groups:
             for number, attempt in enumerate(group.attempts):
-                if (group.slot, number) not in self._items:
-                    self.ask(group.slot, number, group.prompt, attempt.text, attempt.stop)
-                elif self._items[group.slot, number][1] != item_of(group.prompt, attempt.text, attempt.stop):
+                if (group.slot, number) not in self._places:
+                    self._ask(group.slot, number, group.prompt, attempt.text, attempt.stop)
+                elif not _is_of(self._told[group.slot, number][0], attempt.tokens, attempt.stop):
                     raise RunFailed(
                         f"the sampler told another sample {number} of slot {group.slot} than it returned",
                         hint="a sampler's `stream` tells the tokens and the stop reason that it returns",
                     )
         found = self._asked.verdicts() if groups else {}
-        return {g.slot: [found[self._items[g.slot, k][0]] for k in range(len(g.attempts))] for g in groups}
+        return {g.slot: [found[self._places[g.slot, k]] for k in range(len(g.attempts))] for g in groups}
+
+    def _ask(self, slot: int, number: int, prompt: Prompt, text: str, stop: Stop) -> None:
+        self._places[slot, number] = place = len(self._places)
+        self._asked.ask(self._verifier_of(prompt), place, (text, prompt.gold or "", stop == "length"))
+
+    def _attempt(self, slot: int, number: int, generation: Generation) -> Attempt:
+        sample, text = self._told.get((slot, number), (None, ""))
+        if sample is not None and _is_of(sample, generation.tokens, generation.stop):
+            return attempt_of(generation, text)
+        return attempt_of(generation, text_of(generation, self._codec))
 
 
-def item_of(prompt: Prompt, text: str, stop: Stop) -> Item:
-    """What a verifier is asked about an attempt."""
-    return text, prompt.gold or "", stop == "length"
+def _is_of(sample: EndedSample, tokens: tuple[int, ...], stop: Stop) -> bool:
+    return (sample.tokens, sample.stop) == (tokens, stop)
+
+
+def attempt_of(generation: Generation, text: str) -> Attempt:
+    """An attempt of one segment, generated by the policy and trained."""
+    segment = Segment(generation.tokens, logps=generation.logps, entropies=generation.entropies)
+    return Attempt((segment,), text, generation.stop)
+
+
+def text_of(sample: Generation | EndedSample, codec: Codec) -> str:
+    """What a sample says: its tokens without the end of text."""
+    return codec.decode(sample.tokens[:-1] if sample.stop == "eos" else sample.tokens)

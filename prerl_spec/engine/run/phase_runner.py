@@ -147,7 +147,7 @@ class PhaseRunner:
             self._journal,
             session.ranks,
             session.samplers.sampler(phase.sampler),
-            lambda beside: session.verifiers.asked(beside=spare_cores(session.ranks.device) if beside else 0),
+            lambda: session.verifiers.asked(beside=spare_cores(session.ranks.device)),
             session.stages.tick,
             session.stages.alone,
         )

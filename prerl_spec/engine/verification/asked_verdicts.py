@@ -15,6 +15,11 @@ from prerl_spec.types import Verdict
 class Asked(Protocol):
     """Verdicts that are asked for one at a time, and waited for together."""
 
+    @property
+    def begins_early(self) -> bool:
+        """Whether verifiers may begin before the verdicts are waited for."""
+        ...
+
     def ask(self, verifier: Verifier, place: int, item: Item) -> None:
         """Asks for the verdict of an item, at a place of its own. Returns at once."""
         ...
@@ -46,6 +51,10 @@ class AskedVerdicts:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stack.close()
+
+    @property
+    def begins_early(self) -> bool:
+        return self._beside > 0
 
     def ask(self, verifier: Verifier, place: int, item: Item) -> None:
         if self._failure is not None:
