@@ -136,11 +136,14 @@ def test_a_worker_that_dies_beside_the_caller_is_replaced_and_harms_no_other_ver
     with pool.batch(beside=2) as batch:
         batch.ask(0, ("exit", "", False))
         (first,) = threads()
-        while first.is_alive():
+        for place in range(1, 1000):
             # Nobody starts a worker but the caller: the thread ends when there is something for the dead one to do.
-            batch.ask(len(batch._requests), ("4", "4", False))
+            batch.ask(place, ("4", "4", False))
             first.join(0.01)
-        batch.ask(len(batch._requests), ("5", "4", False))
+            if not first.is_alive():
+                break
+        assert not first.is_alive()
+        batch.ask(1000, ("5", "4", False))
         replies.await_one()
         verdicts = batch.verdicts()
     dead, *between, last = [verdicts[place] for place in sorted(verdicts)]
