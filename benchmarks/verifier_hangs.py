@@ -13,7 +13,8 @@ from pathlib import Path
 
 from prerl_components.verifiers.math_verify import MathVerify
 
-from prerl_spec.engine.verification.verifier_pool import Item, VerifierPool
+from prerl_spec.engine.verification.verdict_batch import Item
+from prerl_spec.engine.verification.verifier_pool import VerifierPool
 from prerl_spec.types import Verdict
 
 BUSY, ASLEEP = "\\boxed{busy}", "\\boxed{asleep}"

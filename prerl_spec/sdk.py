@@ -28,7 +28,15 @@ from prerl_spec.registry.kinds.judging import Verifier
 from prerl_spec.registry.kinds.model import AdaptedWeight, AttachedAdapter, LoadedModel, ModelSite, padded_embeddings
 from prerl_spec.registry.kinds.objective import Objective
 from prerl_spec.registry.kinds.objective_parts import Sign
-from prerl_spec.registry.kinds.sampler import OpenSampler, PolicyAccess, SamplerSite, ServedModel, ServerProcess
+from prerl_spec.registry.kinds.sampler import (
+    EndedSample,
+    OpenSampler,
+    PolicyAccess,
+    SamplerSite,
+    ServedModel,
+    ServerProcess,
+    StreamingSampler,
+)
 from prerl_spec.registry.kinds.stateful import Stateful
 from prerl_spec.registry.kinds.watching import GradientView, ProbeNeed, ProbeSite, UpdateProbe
 from prerl_spec.registry.objective_base import OnePart, OnePartObjective
@@ -95,6 +103,7 @@ __all__ = [
     "DataSet",
     "Decoding",
     "Diagnostic",
+    "EndedSample",
     "EnvironmentUnmet",
     "EvaluationSite",
     "EvaluatorSettings",
@@ -146,6 +155,7 @@ __all__ = [
     "Stateful",
     "Step",
     "StepRecord",
+    "StreamingSampler",
     "Surrogate",
     "TaskQuestions",
     "Teacher",

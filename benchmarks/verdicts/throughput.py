@@ -10,7 +10,8 @@ from prerl_components.verifiers.math_verify import MathVerify
 
 from benchmarks.verdicts.right_forms import RIGHT_FORMS
 from benchmarks.verdicts.triples import ENTRY
-from prerl_spec.engine.verification.verifier_pool import Item, VerifierPool
+from prerl_spec.engine.verification.verdict_batch import Item
+from prerl_spec.engine.verification.verifier_pool import VerifierPool
 
 
 @dataclass(frozen=True)

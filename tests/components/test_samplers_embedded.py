@@ -28,6 +28,7 @@ from transformers import (
 
 from prerl_spec.sdk import (
     Decoding,
+    EndedSample,
     EnvironmentUnmet,
     Generation,
     LoadedModel,
@@ -233,6 +234,22 @@ def test_a_prompt_without_room_names_both_numbers() -> None:
             sampler.generate(asked, Decoding(max_new_tokens=15))
         assert caught.value.hint
         sampler.generate(asked, Decoding(max_new_tokens=14))
+
+
+@pytest.mark.parametrize("invariant", [False, True])
+def test_a_sample_is_told_by_the_token_that_ends_it_and_one_that_is_cut_off_is_not(invariant: bool) -> None:
+    told: list[EndedSample] = []
+    ticks: list[tuple[int, int]] = []
+    asked, decoding = requests(), Decoding(max_new_tokens=24, stop=("a", "b", "c"))
+    with sampling(tiny_loaded(), invariant=invariant, rows=7) as sampler:
+        drawn = sampler.stream(asked, decoding, told.extend, lambda done, total: ticks.append((done, len(told))))
+        assert drawn == sampler.generate(asked, decoding)
+    whole = {(i, k): g for i, group in enumerate(drawn) for k, g in enumerate(group) if g.stop != "length"}
+    assert {(one.request, one.sample): (one.tokens, one.stop) for one in told} == {
+        place: (g.tokens, g.stop) for place, g in whole.items()
+    }
+    assert 1 < len(whole) < 24
+    assert ticks[0][1] == ticks[0][0] < len(whole), "the first are told while others are drawn"
 
 
 def test_logits_that_are_not_finite_end_the_run() -> None:

@@ -1,7 +1,7 @@
 """How a batch is drawn and judged, seen from both neighbours: a sampler that notes what it is asked, a judge by the book."""
 
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -13,16 +13,21 @@ from prerl_spec.compiler.graph import Named, Phase
 from prerl_spec.engine.batches.cursor import Cursor
 from prerl_spec.engine.batches.datasets import OpenDataSet
 from prerl_spec.engine.batches.journal import Journal
-from prerl_spec.engine.batches.source import Rollouts, attempt_of, verifier_faults
+from prerl_spec.engine.batches.judging import attempt_of, text_of
+from prerl_spec.engine.batches.source import Rollouts, verifier_faults
 from prerl_spec.engine.processes.ranks import Ranks
 from prerl_spec.engine.training.metrics import sampled_metrics
+from prerl_spec.engine.verification.verdict_batch import Item
 from prerl_spec.errors import RunFailed
-from prerl_spec.sdk import Component
+from prerl_spec.sdk import Component, EndedSample
+from prerl_spec.storage.frames import read_frames
+from prerl_spec.storage.journal_frames import step_file
 from prerl_spec.testing.steps import made_step
 from prerl_spec.testing.tiny import byte_tokenizer
 from prerl_spec.text import Codec
 from prerl_spec.types import Attempt, Decoding, Generation, Group, Outcome, Prompt, Request, Step, Verdict
 from tests.engine.runs import SPEC
+from tests.run_files import write_frames
 
 CODEC = Codec.of_tokenizer(byte_tokenizer())
 RIGHT, WRONG = Verdict(Outcome.RIGHT, 1.0), Verdict(Outcome.WRONG, 0.0)
@@ -32,18 +37,35 @@ Judge = Callable[[Any, Sequence[tuple[str, str, bool]]], list[Verdict]]
 
 
 @dataclass
+class Book:
+    """Keeps what it is asked, and has it judged when the verdicts are waited for."""
+
+    judge: Judge
+    begins_early: bool
+    asked: dict[int, tuple[Any, Item]] = field(default_factory=dict)
+
+    def ask(self, verifier: Any, place: int, item: Item) -> None:
+        self.asked[place] = verifier, item
+
+    def verdicts(self) -> dict[int, Verdict]:
+        verifiers, items = zip(*self.asked.values(), strict=True)
+        return dict(zip(self.asked, self.judge(verifiers[0], items), strict=True))
+
+
+@dataclass
 class Noting:
-    """A sampler that answers with two letters and EOS, and keeps what it was asked."""
+    """A sampler that answers with the same two letters and EOS, and keeps what it was asked."""
 
     asked: list[Request] = field(default_factory=list)
     decodings: list[Decoding] = field(default_factory=list)
+    said: str = "ok"
 
     def generate(
         self, requests: Sequence[Request], decoding: Decoding, progress: Callable[[int, int], None] | None = None
     ) -> list[list[Generation]]:
         self.asked += requests
         self.decodings.append(decoding)
-        one = Generation((*CODEC.encode("ok"), CODEC.eos_id), (-0.1, -0.2, -0.3), "eos", (1.0, 2.0, 3.0))
+        one = Generation((*CODEC.encode(self.said), CODEC.eos_id), (-0.1, -0.2, -0.3), "eos", (1.0, 2.0, 3.0))
         return [[one] * len(r.seeds) for r in requests]
 
     def sync(self, version: int) -> None: ...
@@ -74,6 +96,8 @@ class Desk:
     phase: Phase
     judge: Judge = lambda verifier, items: [WRONG] * len(items)
     sampler: Noting = field(default_factory=Noting)
+    begins_early: bool = True
+    books: list[Book] = field(default_factory=list)
 
     def collect(self, global_step: int = 1, cursor: Cursor | None = None) -> tuple[Step, Cursor]:
         (name,) = self.phase.data
@@ -88,11 +112,15 @@ class Desk:
             journal,
             Ranks.start(),
             self.sampler,
-            self.judge,
+            self._asked,
             lambda *_: None,
             nullcontext,
         )
         return source.collect(global_step, global_step, cursor or Cursor.start(), lambda stage: nullcontext())
+
+    def _asked(self) -> AbstractContextManager[Book]:
+        self.books.append(Book(self.judge, self.begins_early))
+        return nullcontext(self.books[-1])
 
 
 def chains() -> Any:
@@ -103,7 +131,8 @@ def chains() -> Any:
 
 def test_a_sampled_end_of_text_is_trained_and_not_said() -> None:
     tokens = (*CODEC.encode("ok"), CODEC.eos_id)
-    attempt = attempt_of(Generation(tokens, (-1.0, -2.0, -3.0), "eos", (0.1, 0.2, 0.3)), CODEC)
+    generation = Generation(tokens, (-1.0, -2.0, -3.0), "eos", (0.1, 0.2, 0.3))
+    attempt = attempt_of(generation, text_of(generation, CODEC))
     (segment,) = attempt.segments
     assert (segment.tokens, segment.logps, segment.entropies) == (tokens, (-1.0, -2.0, -3.0), (0.1, 0.2, 0.3))
     assert (attempt.text, attempt.stop, attempt.num_trained) == ("ok", "eos", 3)
@@ -111,7 +140,8 @@ def test_a_sampled_end_of_text_is_trained_and_not_said() -> None:
 
 @pytest.mark.parametrize("stop", ["length", "stop"])
 def test_a_response_without_an_end_of_text_is_said_to_its_last_token(stop: Any) -> None:
-    attempt = attempt_of(Generation(CODEC.encode("okay"), (-1.0,) * 4, stop), CODEC)
+    generation = Generation(CODEC.encode("okay"), (-1.0,) * 4, stop)
+    attempt = attempt_of(generation, text_of(generation, CODEC))
     assert (attempt.text, attempt.num_trained) == ("okay", 4)
 
 
@@ -240,3 +270,74 @@ def test_a_broken_verifier_is_three_faults_and_more_than_one_in_twenty() -> None
     assert faults(3, 59)
     assert not faults(3, 60)
     assert faults(4, 60)
+
+
+class Telling(Noting):
+    """Tells every sample before it returns any."""
+
+    def __init__(self, told: str = "ok", returned: str = "ok") -> None:
+        super().__init__(said=returned)
+        self.told = told
+        self.heard: Callable[[], None] = lambda: None
+
+    def stream(
+        self,
+        requests: Sequence[Request],
+        decoding: Decoding,
+        ended: Callable[[Sequence[EndedSample]], None],
+        *rest: Any,
+    ) -> list[list[Generation]]:
+        tokens = (*CODEC.encode(self.told), CODEC.eos_id)
+        for i, request in enumerate(requests):
+            ended([EndedSample(i, k, tokens, "eos") for k in range(len(request.seeds))])
+        self.heard()
+        return self.generate(requests, decoding)
+
+
+def test_samples_that_are_told_are_asked_about_once_and_before_the_sampler_returns(
+    tmp_path: Path, phase: Phase
+) -> None:
+    sampler = Telling()
+    desk = Desk(tmp_path, phase, sampler=sampler)
+    numbers: list[int] = []
+    sampler.heard = lambda: numbers.append(len(desk.books[-1].asked))
+    step, _ = desk.collect()
+    assert numbers == [len(desk.books[-1].asked)] == [16]
+    assert [item for _, item in desk.books[-1].asked.values()] == [
+        ("ok", g.prompt.gold, False) for g in step.groups for _ in g.attempts
+    ]
+    sampler.heard = lambda: pytest.fail("nobody begins early: it need not tell")
+    (tmp_path / "other").mkdir()
+    again, _ = Desk(tmp_path / "other", phase, sampler=sampler, begins_early=False).collect()
+    assert again == step
+
+
+def collected(folder: Path, phase: Phase, **more: Any) -> Desk:
+    folder.mkdir()
+    desk = Desk(folder, phase, **more)
+    desk.collect()
+    return desk
+
+
+def test_a_sampler_that_tells_another_text_than_it_returns_ends_the_run_and_no_token_is_lost(
+    tmp_path: Path, phase: Phase
+) -> None:
+    with pytest.raises(RunFailed, match="the sampler told another sample 0 of slot 0 than it returned"):
+        Desk(tmp_path, phase, sampler=Telling("no")).collect()
+    groups = Journal(tmp_path / "journal", writes=False).open_step(phase.id, 1, 1).groups
+    assert {(a.text, a.verdict) for g in groups.values() for a in g.attempts} == {("ok", None)}
+
+
+def test_a_round_of_which_the_journal_has_a_part_is_sampled_whole_and_judged_as_it_was_recorded(
+    tmp_path: Path, phase: Phase
+) -> None:
+    """What a kill leaves in the middle of an append, and an engine that draws otherwise the second time."""
+    desk = collected(tmp_path / "whole", phase)
+    whole = read_frames(step_file(tmp_path / "whole" / "journal", 1)).frames
+    (tmp_path / "part").mkdir()
+    write_frames(step_file(tmp_path / "part" / "journal", 1), whole[:3])
+    again = Desk(tmp_path / "part", phase, sampler=Telling("no", returned="no"))
+    step, _ = again.collect()
+    assert again.sampler.asked == desk.sampler.asked
+    assert [a.text for a in step.samples] == ["ok"] * 8 + ["no"] * 8
+    assert sorted(text for _, (text, _, _) in again.books[-1].asked.values()) == ["no"] * 8 + ["ok"] * 8

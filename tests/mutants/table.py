@@ -32,6 +32,7 @@ TEACHER_PLAN = "prerl_spec/compiler/planning/teacher_plan.py"
 STATES = "prerl_spec/registry/component_state.py"
 POSITION = "prerl_spec/engine/run/position.py"
 SOURCE = "prerl_spec/engine/batches/source.py"
+JUDGING = "prerl_spec/engine/batches/judging.py"
 JUDGED = "prerl_spec/engine/batches/judged_groups.py"
 FAULTS = "prerl_spec/engine/author_faults.py"
 SLOTS = "prerl_spec/engine/training/slots.py"
@@ -96,6 +97,7 @@ ROWS = ("tests/engine/test_packing.py",)
 TILES = ("tests/engine/test_logprobs.py",)
 KEPT = ("tests/engine/test_checkpoint.py",)
 NOTED = ("tests/engine/test_journal.py",)
+EARLY = ("tests/engine/test_early_verdicts.py",)
 VERIFIED = ("tests/engine/test_verification.py",)
 STORED = ("tests/storage/test_disk.py",)
 FRAMED = ("tests/storage/test_frames.py",)
@@ -342,9 +344,9 @@ MUTANTS = (
     # --- batches: seeds, EOS, verdicts, rows -----------------------------------------------------------------------------
     Mutant(
         "n05",
-        SOURCE,
-        "(Segment(tokens, logps=generation.logps, entropies=generation.entropies),)",
-        "(Segment(spoken, logps=generation.logps[: len(spoken)], entropies=generation.entropies),)",
+        JUDGING,
+        "Segment(generation.tokens, logps=generation.logps, entropies=generation.entropies)",
+        "Segment(generation.tokens[:-1], logps=generation.logps[:-1], entropies=generation.entropies)",
         "the sampled EOS is cut off: a model never learns to stop",
         ROLLOUTS,
     ),
@@ -382,9 +384,9 @@ MUTANTS = (
     ),
     Mutant(
         "n10",
-        SOURCE,
-        '(a.text, g.prompt.gold or "", a.stop == "length")',
-        '(a.text, g.prompt.gold or "", False)',
+        JUDGING,
+        '(text, prompt.gold or "", stop == "length")',
+        '(text, prompt.gold or "", False)',
         "a response that was cut off is judged as if it were whole",
         ROLLOUTS,
     ),
@@ -3083,5 +3085,45 @@ MUTANTS = (
         "False",
         "a machine that is out of memory is the template's fault",
         (RENDERING,),
+    ),
+    Mutant(
+        "ev01",
+        JUDGING,
+        "elif not _is_of(self._told[group.slot, number][0], attempt.tokens, attempt.stop):",
+        "elif False:",
+        "a verdict is that of another text than the one that is trained on",
+        ROLLOUTS,
+    ),
+    Mutant(
+        "ev02",
+        SOURCE,
+        "if slots[i] not in recorded:",
+        "if True:",
+        "a sample that the journal has otherwise is judged as it was sampled again",
+        ROLLOUTS,
+    ),
+    Mutant(
+        "ev03",
+        "prerl_spec/engine/verification/first_tries.py",
+        "while not self._stops and not self._workers.lacks_one(self._queue):",
+        "while not self._stops:",
+        "a worker that dies beside sampling is replaced by nobody until sampling is over",
+        EARLY,
+    ),
+    Mutant(
+        "ev05",
+        "prerl_spec/engine/verification/worker_set.py",
+        "if not worker.is_idle or len(self._tries) >= most:",
+        "if not worker.is_idle:",
+        "verifiers take the cores that sampling needs",
+        EARLY,
+    ),
+    Mutant(
+        "ev04",
+        "prerl_spec/engine/verification/asked_verdicts.py",
+        "            self._failure = failure\n",
+        "            raise\n",
+        "a verifier that cannot be started costs the samples that are drawn meanwhile",
+        EARLY,
     ),
 )

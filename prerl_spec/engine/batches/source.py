@@ -10,22 +10,23 @@ from prerl_spec.engine.batches.cursor import Cursor, draw_places, shares
 from prerl_spec.engine.batches.datasets import OpenDataSet
 from prerl_spec.engine.batches.journal import Journal, StepJournal
 from prerl_spec.engine.batches.judged_groups import keeps, part_names, rewarded, with_known_parts
+from prerl_spec.engine.batches.judging import Judging
 from prerl_spec.engine.processes.ranks import Ranks
 from prerl_spec.engine.processes.seeds import named_seed
-from prerl_spec.engine.verification.verifier_pool import Judge
+from prerl_spec.engine.verification.asked_verdicts import Asked
 from prerl_spec.errors import RunFailed
 from prerl_spec.registry.kinds.judging import Verifier
-from prerl_spec.registry.kinds.sampler import OpenSampler, Sampler
+from prerl_spec.registry.kinds.sampler import EndedSample, OpenSampler, Sampler, StreamingSampler
 from prerl_spec.text import Codec
 from prerl_spec.types import (
     Attempt,
     Decoding,
     Generation,
     Group,
+    Prompt,
     Request,
     Segment,
     Step,
-    Verdict,
 )
 
 Timed = Callable[[str], Any]
@@ -82,7 +83,13 @@ class Documents:
 
 @dataclass(frozen=True)
 class Rollouts:
-    """Batches of a sampling phase: whole groups per rank, journalled before verification and again before training."""
+    """Batches of a sampling phase: whole groups per rank. A round's tokens are journalled before any of its verdicts is, and
+    its verdicts before training.
+
+    Samples of a `StreamingSampler` are verified as they end, beside the sampling of the others. Their verdicts stay in memory
+    until the round's tokens are on the disk: a round is sampled as a whole, again after a kill, since the others in its batch
+    move a sample's last bits; so a group that is recorded earlier would save nothing.
+    """
 
     phase: Phase
     datasets: Mapping[str, OpenDataSet]
@@ -91,7 +98,8 @@ class Rollouts:
     journal: Journal
     ranks: Ranks
     sampler: OpenSampler
-    judge: Judge
+    asked: Callable[[], AbstractContextManager[Asked]]
+    """Takes the questions of a round."""
     tick: Callable[[str, int, int], None]
     alone: Callable[[], AbstractContextManager[None]]
     """Around what this rank does by itself: if a signal stops it at a tick, all ranks stop together afterwards."""
@@ -114,8 +122,10 @@ class Rollouts:
                 break
             drawn, cursor = draw(self.phase, self.datasets, missing, cursor, self.seed, global_step, refill)
             first = refill * self.phase.prompts_per_step
-            groups = self._attempts(drawn, first, refill, global_step, recorded, timed)
-            groups = self._verified(groups, recorded, timed)
+            with self.asked() as asked:
+                judging = Judging(asked, self._verifier, self.codec)
+                groups = self._attempts(drawn, first, refill, global_step, recorded, judging, timed)
+                groups = self._verified(groups, recorded, judging, timed)
             for group in groups:
                 (kept if all(keeps(f, group) for f in self.phase.filters) else discarded).append(group)
         if (faults := verifier_faults([*kept, *discarded])) is not None:
@@ -145,6 +155,7 @@ class Rollouts:
         refill: int,
         global_step: int,
         journal: StepJournal,
+        judging: Judging,
         timed: Timed,
     ) -> list[Group]:
         sampler = self.phase.sampler.component if self.phase.sampler else None
@@ -165,42 +176,48 @@ class Rollouts:
             for i in mine
         ]
         requests = [Request(prompts[i].context, s) for i, s in zip(mine, seeds, strict=True)]
+
+        def ended(samples: Sequence[EndedSample]) -> None:
+            for sample in samples:
+                i = mine[sample.request]
+                if slots[i] not in recorded:
+                    judging.told(slots[i], prompts[i], sample)
+
         with timed("sample"), self.alone():
-            results = self.sampler.generate(
-                requests, decoding_of(sampler), lambda done, total: self.tick("sample", done, total)
-            )
+            results = self._generate(requests, decoding_of(sampler), ended if judging.begins_early else None)
         groups = [
-            Group(slots[i], prompts[i], tuple(attempt_of(g, self.codec) for g in generations), refill, budget)
+            Group(slots[i], prompts[i], judging.attempts_of(slots[i], generations), refill, budget)
             for i, generations in zip(mine, results, strict=True)
         ]
         together = sorted(self.ranks.gather(groups), key=lambda g: g.slot)
         journal.record_generations([g for g in together if g.slot not in recorded])
         return [recorded.get(g.slot, g) for g in together]
 
-    def _verified(self, groups: Sequence[Group], journal: StepJournal, timed: Timed) -> list[Group]:
+    def _generate(
+        self, requests: Sequence[Request], decoding: Decoding, ended: Callable[[Sequence[EndedSample]], None] | None
+    ) -> list[list[Generation]]:
+        def progress(done: int, total: int) -> None:
+            self.tick("sample", done, total)
+
+        if ended is not None and isinstance(self.sampler, StreamingSampler):
+            return self.sampler.stream(requests, decoding, ended, progress)
+        return self.sampler.generate(requests, decoding, progress)
+
+    def _verified(self, groups: Sequence[Group], journal: StepJournal, judging: Judging, timed: Timed) -> list[Group]:
         unverified = [g for g in groups if g.attempts and g.attempts[0].verdict is None]
         mine = [g for g in unverified if g.slot % self.ranks.size == self.ranks.rank]
         with timed("verify"):
             with self.alone():
-                own = self._verify(mine)
+                verdicts = judging.verdicts_of(mine)
+                own = [rewarded(g, verdicts[g.slot], self.phase.rewards) for g in mine]
             verified = self.ranks.gather(own)
         verified.sort(key=lambda g: g.slot)
         journal.record_verdicts(verified)
         by_slot = {g.slot: g for g in verified}
         return [by_slot.get(g.slot) or with_known_parts(g, self.phase.rewards) for g in groups]
 
-    def _verify(self, groups: Sequence[Group]) -> list[Group]:
-        """Adds verdicts and rewards to whole groups, with one call per verifier."""
-        verdicts: dict[int, list[Verdict]] = {}
-        for verifier in {id(v): v for v in map(self._verifier, groups)}.values():
-            chosen = [g for g in groups if self._verifier(g) is verifier]
-            items = [(a.text, g.prompt.gold or "", a.stop == "length") for g in chosen for a in g.attempts]
-            results = iter(self.judge(verifier, items))
-            verdicts.update({g.slot: [next(results) for _ in g.attempts] for g in chosen})
-        return [rewarded(g, verdicts[g.slot], self.phase.rewards) for g in groups]
-
-    def _verifier(self, group: Group) -> Verifier:
-        own = self.datasets[group.prompt.data].verifier
+    def _verifier(self, prompt: Prompt) -> Verifier:
+        own = self.datasets[prompt.data].verifier
         if own is not None:
             return own
         assert self.phase.verifier is not None, "the compiler rejects a sampling phase without a verifier"
@@ -227,17 +244,6 @@ def draw(
 def decoding_of(sampler: Sampler) -> Decoding:
     """The decoding parameters of a sampler's settings."""
     return Decoding(sampler.temperature, sampler.top_p, sampler.top_k, sampler.max_new_tokens, tuple(sampler.stop))
-
-
-def attempt_of(generation: Generation, codec: Codec) -> Attempt:
-    """An attempt of one segment, generated by the policy and trained."""
-    tokens = generation.tokens
-    without_eos = tokens[:-1] if generation.stop == "eos" else tokens
-    return Attempt(
-        (Segment(tokens, logps=generation.logps, entropies=generation.entropies),),
-        codec.decode(without_eos),
-        generation.stop,
-    )
 
 
 def verifier_faults(groups: Sequence[Group]) -> str | None:

@@ -14,7 +14,7 @@ from prerl_spec.engine.policy.sharding import on_main
 from prerl_spec.engine.policy.weights import adapted_tensors, whole_tensors
 from prerl_spec.engine.processes.ranks import Ranks
 from prerl_spec.needs import Layout
-from prerl_spec.registry.kinds.sampler import OpenSampler, SamplerSite
+from prerl_spec.registry.kinds.sampler import EndedSample, OpenSampler, SamplerSite, StreamingSampler
 from prerl_spec.types import Decoding, Generation, Request, Segment
 
 
@@ -65,6 +65,19 @@ class OverWholeWeights:
     ) -> list[list[Generation]]:
         with self._policy.whole_weights():
             return self._sampler.generate(requests, decoding, progress)
+
+    def stream(
+        self,
+        requests: Sequence[Request],
+        decoding: Decoding,
+        ended: Callable[[Sequence[EndedSample]], None],
+        progress: Callable[[int, int], None] | None = None,
+    ) -> list[list[Generation]]:
+        """Tells nothing if the sampler does not."""
+        if not isinstance(self._sampler, StreamingSampler):
+            return self.generate(requests, decoding, progress)
+        with self._policy.whole_weights():
+            return self._sampler.stream(requests, decoding, ended, progress)
 
     def sync(self, version: int) -> None:
         self._sampler.sync(version)

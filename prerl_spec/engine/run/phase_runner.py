@@ -16,6 +16,7 @@ from prerl_spec.engine.batches.journal import Journal
 from prerl_spec.engine.batches.source import Documents, Rollouts, Source, decoding_of
 from prerl_spec.engine.policy.reference import Reference
 from prerl_spec.engine.policy.weights import bits_check
+from prerl_spec.engine.processes.spare_cores import spare_cores
 from prerl_spec.engine.run.position import Position
 from prerl_spec.engine.run.session import Session
 from prerl_spec.engine.training.metrics import probe, sampled_metrics, trained_metrics
@@ -146,7 +147,7 @@ class PhaseRunner:
             self._journal,
             session.ranks,
             session.samplers.sampler(phase.sampler),
-            session.verifiers.judge,
+            lambda: session.verifiers.asked(beside=spare_cores(session.ranks.device)),
             session.stages.tick,
             session.stages.alone,
         )

@@ -16,7 +16,8 @@ from prerl_spec.engine.policy.continuation_logps import Pair, continuation_logps
 from prerl_spec.engine.policy.policy import Policy
 from prerl_spec.engine.processes.ranks import Ranks
 from prerl_spec.engine.run.kept_rounds import KeptRounds, Round, rounds_of
-from prerl_spec.engine.verification.verifier_pool import GoldCheck, Item, Judge
+from prerl_spec.engine.verification.verdict_batch import Item
+from prerl_spec.engine.verification.verifier_pool import GoldCheck, Judge
 from prerl_spec.registry.kinds.judging import Verifier
 from prerl_spec.registry.kinds.sampler import OpenSampler, Sampler
 from prerl_spec.types import Decoding, Generation, Request, Verdict

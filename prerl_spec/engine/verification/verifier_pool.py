@@ -8,11 +8,13 @@ short, lest a few answers that keep a parser busy hold up the batch; what counts
 import inspect
 import os
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
+from prerl_spec.engine.verification.first_tries import FirstTries, Pace
 from prerl_spec.engine.verification.isolation import Isolation
+from prerl_spec.engine.verification.verdict_batch import Item, Progress, VerdictBatch, is_worth_another, judging
 from prerl_spec.engine.verification.verify_worker import GOLD, JUDGE
 from prerl_spec.engine.verification.worker_needs import needs_of
 from prerl_spec.engine.verification.worker_set import Ended, Late, Queue, Reply, Result, Try, WorkerSet
@@ -21,21 +23,12 @@ from prerl_spec.process.json_frames import frame
 from prerl_spec.registry.kinds.judging import Exemplified, TimeoutPolicy, Verifier
 from prerl_spec.types import Outcome, Verdict
 
-Item = tuple[str, str, bool]
-"""Response, gold answer, and whether the response was truncated."""
-
 Judge = Callable[[Verifier, Sequence[Item]], list[Verdict]]
 """Maps a verifier and its items to one verdict per item, in order."""
-
-Progress = Callable[[int, int], None]
-"""`progress(done, total)`."""
 
 GoldCheck = Callable[[Verifier, Sequence[str], Progress | None], list[str | None]]
 """Maps a verifier and gold answers to the reason why each cannot be used, None where it can, in order."""
 
-SHORT_TRY = 1 / 40
-"""Share of the deadline that a first try has, or TIMES_THE_MEAN times the mean of what the pool's replies have taken."""
-TIMES_THE_MEAN = 5
 SECOND_TRIES = 2
 """So many deadlines of one process may the second tries of a batch take together, each with an equal share of what all
 processes have: the whole deadline where few answers are late, and no less than a first try."""
@@ -68,7 +61,7 @@ class VerifierPool:
             }
         )
         self._workers = WorkerSet(opening, needs_of(component, isolation), component.num_workers, entry_value)
-        self._pace = {JUDGE: _Pace(self._deadline), GOLD: _Pace(self._deadline)}
+        self._pace = {JUDGE: Pace(self._deadline), GOLD: Pace(self._deadline)}
 
     def __enter__(self) -> Self:
         try:
@@ -98,29 +91,17 @@ class VerifierPool:
         the verifier's own `right_example` in time. Raises RunFailed if the verifier can no longer be started.
         `progress(done, total)` counts verdicts.
         """
-        verdicts: dict[int, Verdict] = {
-            i: Verdict(Outcome.UNPARSABLE, 0.0, detail="cut off before its end")
-            for i, (_, _, truncated) in enumerate(items)
-            if truncated
-        }
-        requests = {i: _judging(*items[i][:2]) for i in range(len(items)) if i not in verdicts}
+        with self.batch() as batch:
+            for place, item in enumerate(items):
+                batch.ask(place, item)
+            verdicts = batch.verdicts(progress)
+        return [verdicts[place] for place in range(len(items))]
 
-        def decide(place: int, verdict: Verdict) -> None:
-            verdicts[place] = verdict
-            if progress is not None:
-                progress(len(verdicts), len(items))
-
-        late: list[int] = []
-        for place, result in self._first_tries(JUDGE, requests):
-            if _is_worth_another(result):
-                late.append(place)
-            else:
-                decide(place, self._verdict(result))
-        if late:
-            with self._workers.extended(self._num_processes(len(late))):
-                for place, verdict in self._second_verdicts({i: requests[i] for i in sorted(late)}):
-                    decide(place, verdict)
-        return [verdicts[i] for i in range(len(items))]
+    def batch(self, *, beside: int = 0) -> VerdictBatch:
+        """The same for items that come one at a time: their first tries begin at once, beside what the caller does, with so
+        many workers as `beside` says; with none, when he waits for them. One batch at a time."""
+        first = FirstTries(self._workers, self._pace[JUDGE], beside=beside)
+        return VerdictBatch(first, self._verdict, self._second_verdicts)
 
     def check_golds(self, golds: Sequence[str], progress: Progress | None = None) -> list[str | None]:
         """For each gold answer, the reason why it cannot be used, None if it can: what the verifier's `check_gold` says, an
@@ -135,11 +116,14 @@ class VerifierPool:
                 progress(len(reasons), len(distinct))
 
         late: list[int] = []
-        for place, result in self._first_tries(GOLD, requests):
-            if _is_worth_another(result):
-                late.append(place)
-            else:
-                decide(place, result)
+        with FirstTries(self._workers, self._pace[GOLD], beside=0) as first:
+            for place, request in requests.items():
+                first.add(place, request)
+            for place, result in first.rest():
+                if is_worth_another(result):
+                    late.append(place)
+                else:
+                    decide(place, result)
         if late:
             again = deque(Try(i, requests[i], lambda: self._deadline, fresh=True) for i in sorted(late))
             with self._workers.extended(self._num_processes(len(late))):
@@ -147,18 +131,12 @@ class VerifierPool:
                     decide(tried.place, result)
         return [reasons[gold] for gold in golds]
 
-    def _first_tries(self, kind: str, requests: Mapping[int, Mapping[str, str]]) -> Iterator[tuple[int, Result]]:
-        pace = self._pace[kind]
-        queue = Queue(deque(Try(place, request, pace.short_try) for place, request in requests.items()))
-        for tried, result, number in self._workers.results(queue):
-            if isinstance(result, Reply):
-                pace.learn(result.seconds)
-                if _is_out_of_memory(result):
-                    self._workers.renew(number)
-            yield tried.place, result
-
-    def _second_verdicts(self, requests: Mapping[int, Mapping[str, str]]) -> Iterator[tuple[int, Verdict]]:
+    def _second_verdicts(self, requests: Mapping[int, Mapping[str, str]]) -> Generator[tuple[int, Verdict], None, None]:
         """Tries each item again. The worker of one that is late once more judges the verifier's example next."""
+        with self._workers.extended(self._num_processes(len(requests))):
+            yield from self._tried_again(requests)
+
+    def _tried_again(self, requests: Mapping[int, Mapping[str, str]]) -> Generator[tuple[int, Verdict], None, None]:
         own_faults = 0
         share = self._deadline * SECOND_TRIES * self._num_processes(len(requests)) / len(requests)
         allowed = min(self._deadline, max(share, self._pace[JUDGE].short_try()))
@@ -175,7 +153,7 @@ class VerifierPool:
                     yield place, self._timeout(result, by_answer=False)
                 else:
                     blamed[place] = result
-                    queue.of_worker[number] = Try(place, _judging(*self._example), lambda: self._deadline)
+                    queue.of_worker[number] = Try(place, judging(*self._example), lambda: self._deadline)
             else:
                 if isinstance(result, Reply):
                     self._pace[JUDGE].learn(result.seconds)
@@ -212,23 +190,6 @@ class VerifierPool:
         return max(self._num_workers, min(num_items, len(os.sched_getaffinity(0)), MAX_PROCESSES))
 
 
-class _Pace:
-    """How long replies take, and so how long a first try may."""
-
-    def __init__(self, deadline: float) -> None:
-        self._deadline = deadline
-        self._sum = 0.0
-        self._count = 0
-
-    def learn(self, seconds: float) -> None:
-        self._sum += seconds
-        self._count += 1
-
-    def short_try(self) -> float:
-        mean = self._sum / self._count if self._count else 0.0
-        return min(self._deadline, max(self._deadline * SHORT_TRY, TIMES_THE_MEAN * mean))
-
-
 def read_verdict(message: Mapping[str, Any], name: str) -> Verdict:
     """The verdict in a worker's reply; an `error` verdict for an error of the verifier, whose name is given, for one that
     contradicts itself, and for what is no verdict at all."""
@@ -257,25 +218,10 @@ def _refusal(result: Result) -> str | None:
     if isinstance(result, Ended):
         return f"the check of its gold answer failed: {result.cause}"
     message = result.message
-    if _is_out_of_memory(result) or "error" in message:
+    if result.is_out_of_memory or "error" in message:
         return f"the check of its gold answer failed: {message.get('error', 'MemoryError')}"
     refusal = message.get("refusal")
     return None if refusal is None else str(refusal)
-
-
-def _is_worth_another(result: Result) -> bool:
-    """Whether the item may not have caused it: a missed deadline; memory that earlier items may have used up."""
-    return isinstance(result, Late) or (
-        isinstance(result, Reply) and _is_out_of_memory(result) and not result.was_fresh
-    )
-
-
-def _is_out_of_memory(result: Reply) -> bool:
-    return result.message.get("out_of_memory") is True
-
-
-def _judging(response: str, gold: str) -> dict[str, str]:
-    return {"kind": JUDGE, "response": response, "gold": gold}
 
 
 def _error(detail: str) -> Verdict:

@@ -2,9 +2,11 @@
 
 import json
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 
-from prerl_spec.engine.verification.verifier_pool import Item, VerifierPool
+from prerl_spec.engine.verification.asked_verdicts import Asked, AskedVerdicts
+from prerl_spec.engine.verification.verdict_batch import Item
+from prerl_spec.engine.verification.verifier_pool import VerifierPool
 from prerl_spec.registry.kinds.judging import Verifier
 from prerl_spec.types import Verdict
 
@@ -23,6 +25,11 @@ class VerifierPools:
     def judge(self, verifier: Verifier, items: Sequence[Item]) -> list[Verdict]:
         """One verdict per item, in order. Raises EnvironmentUnmet for a verifier that cannot be started."""
         return self._pool(verifier).verify(items, progress=self._progress) if items else []
+
+    def asked(self, *, beside: int) -> AbstractContextManager[Asked]:
+        """The verdicts of a round of sampling, asked for one at a time; so many workers of each verifier as `beside` says
+        begin at once. One round at a time, and nothing else is judged meanwhile."""
+        return AskedVerdicts(self._pool, self._progress, beside=beside)
 
     def check_golds(
         self, verifier: Verifier, golds: Sequence[str], progress: Callable[[int, int], None] | None = None

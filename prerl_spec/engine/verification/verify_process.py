@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from prerl_spec.engine.verification.serving_process import ANCILLARY_BYTES, ServingProcess, ask_for_senders, sender
+from prerl_spec.engine.verification.waker import Waker
 from prerl_spec.engine.verification.worker_needs import WorkerNeeds
 from prerl_spec.process.json_frames import frame
 
@@ -225,18 +226,24 @@ class WorkerProcess:
         self._forget_serving()
 
 
-def active(workers: Sequence[WorkerProcess]) -> list[WorkerProcess]:
-    """Waits until a worker can send or receive, or until the first deadline; returns the workers that can."""
+def active(workers: Sequence[WorkerProcess], waker: Waker | None = None) -> list[WorkerProcess]:
+    """Waits until a worker can send or receive, until the first deadline, or until the waker wakes; returns the workers that
+    can."""
     alive = [w for w in workers if not w.is_over]
-    if not alive:
+    if not alive and waker is None:
         return []
     with selectors.DefaultSelector() as selector:
         for worker in alive:
             events = selectors.EVENT_READ | (selectors.EVENT_WRITE if worker.outgoing else 0)
             selector.register(worker.socket, events, worker)
+        if waker is not None:
+            selector.register(waker.heard, selectors.EVENT_READ)
         first = min((w.deadline for w in alive if not w.is_idle), default=math.inf)
         seconds = None if first == math.inf else max(0.0, first - time.monotonic())
-        return [key.data for key, _ in selector.select(seconds)]
+        ready = [key.data for key, _ in selector.select(seconds)]
+    if waker is not None:
+        waker.clear()
+    return [worker for worker in ready if worker is not None]
 
 
 def _private_folder() -> str:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from prerl_spec.engine.verification.verify_process import SECONDS_TO_START, WorkerProcess, active
+from prerl_spec.engine.verification.waker import Waker
 from prerl_spec.engine.verification.worker_needs import WorkerNeeds
 from prerl_spec.errors import RunFailed
 
@@ -34,6 +35,10 @@ class Reply:
     seconds: float
     was_fresh: bool
 
+    @property
+    def is_out_of_memory(self) -> bool:
+        return self.message.get("out_of_memory") is True
+
 
 @dataclass(frozen=True)
 class Late:
@@ -55,7 +60,7 @@ Result = Reply | Late | Ended
 @dataclass
 class Queue:
     """The tries to be made: by any worker, and those that one worker makes next (by its number). Whoever receives results
-    may add to both."""
+    may add to both; another thread, to the first."""
 
     of_any: deque[Try]
     of_worker: dict[int, Try] = field(default_factory=dict)
@@ -74,6 +79,8 @@ class WorkerSet:
         self._num_workers = num_workers
         self._name = name
         self._workers: list[WorkerProcess] = []
+        self._tries: dict[int, Try] = {}
+        """What busy workers have in hand, by their numbers."""
 
     def start(self) -> None:
         """Waits until every process is ready. Raises RunFailed for one that cannot be started."""
@@ -102,30 +109,52 @@ class WorkerSet:
                 worker.kill()
             del self._workers[self._num_workers :]
 
+    def begin(self, queue: Queue) -> None:
+        """Before the first round of a queue, or when `lacks_one`: starts the workers that are missing, without waiting."""
+        if self._tries:
+            self._replace_ended(queue)
+        else:
+            self._fill()
+
+    def lacks_one(self, queue: Queue) -> bool:
+        """Whether a worker must be started for what is queued."""
+        return bool(self._missing(queue))
+
     def results(self, queue: Queue) -> Iterator[tuple[Try, Result, int]]:
         """Empties the queue: results as they arrive, each with its try and the worker's number. A worker that is busy when
         the iteration is given up is killed. Raises RunFailed if the verifier can no longer be started."""
-        tries: dict[int, Try] = {}
-        self._fill()
+        self.begin(queue)
         try:
-            while not queue.is_empty or tries:
-                self._submit(queue, tries)
-                for worker in active(self._workers):
-                    worker.exchange()
-                for number, worker in enumerate(self._workers):
-                    self._check_start(worker)
-                    if number in tries and (result := self._result(worker)) is not None:
-                        yield tries.pop(number), result, number
+            while not queue.is_empty or self._tries:
+                yield from self.round(queue)
                 self._replace_ended(queue)
             self._await_renewed()
         finally:
-            for worker in self._workers:
-                if worker.place is not None:
-                    worker.kill()
+            self.give_up()
 
-    def _submit(self, queue: Queue, tries: dict[int, Try]) -> None:
+    def round(
+        self, queue: Queue, waker: Waker | None = None, *, most: int | None = None
+    ) -> Iterator[tuple[Try, Result, int]]:
+        """Hands out what is queued, to at most `most` workers at once, waits until one replies or is late, and yields what
+        there is then. With a waker it also ends when that wakes, and waits for it alone if no worker is busy."""
+        self._submit(queue, len(self._workers) if most is None else most)
+        for worker in active(self._workers, waker):
+            worker.exchange()
         for number, worker in enumerate(self._workers):
-            if not worker.is_idle:
+            self._check_start(worker)
+            if number in self._tries and (result := self._result(worker)) is not None:
+                yield self._tries.pop(number), result, number
+
+    def give_up(self) -> None:
+        """Kills the workers that are busy."""
+        for worker in self._workers:
+            if worker.place is not None:
+                worker.kill()
+        self._tries.clear()
+
+    def _submit(self, queue: Queue, most: int) -> None:
+        for number, worker in enumerate(self._workers):
+            if not worker.is_idle or len(self._tries) >= most:
                 continue
             upcoming = queue.of_worker.get(number) or (queue.of_any[0] if queue.of_any else None)
             if upcoming is None:
@@ -136,7 +165,7 @@ class WorkerSet:
                 continue
             if queue.of_worker.pop(number, None) is None:
                 queue.of_any.popleft()
-            tries[number] = upcoming
+            self._tries[number] = upcoming
             worker.submit(upcoming.place, upcoming.request, upcoming.seconds())
 
     def _result(self, worker: WorkerProcess) -> Result | None:
@@ -175,12 +204,19 @@ class WorkerSet:
                 self._check_start(worker)
 
     def _replace_ended(self, queue: Queue) -> None:
-        """A worker beyond `num_workers` is replaced if one of its kind has been ready."""
+        for number in self._missing(queue):
+            self._workers[number] = WorkerProcess(self._opening, self._needs)
+
+    def _missing(self, queue: Queue) -> list[int]:
+        """The workers to be replaced, if there is something to do; one beyond `num_workers` if one of its kind has been
+        ready."""
         if queue.is_empty:
-            return
-        for number, worker in enumerate(self._workers):
-            if worker.is_over and (number < self._num_workers or worker.has_served):
-                self._workers[number] = WorkerProcess(self._opening, self._needs)
+            return []
+        return [
+            number
+            for number, worker in enumerate(self._workers)
+            if worker.is_over and (number < self._num_workers or worker.has_served)
+        ]
 
     def _check_start(self, worker: WorkerProcess) -> None:
         """Raises RunFailed for a worker that has never been ready and has failed, or is not ready in time."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, runtime_checkable
 
 from prerl_spec.registry.kinds.declared import Declared
 from prerl_spec.registry.kinds.model import LoadedModel, Model
@@ -78,6 +78,32 @@ class OpenSampler(Protocol):
 
     def sync(self, version: int) -> None:
         """Updates the sampler's weights: `version` is the trainer's update, and the next sample must use its weights."""
+        ...
+
+
+class EndedSample(NamedTuple):
+    """A sample that has ended while others are still drawn: `EndedSample(3, 0, (5, 9, 2), "eos")` is that of the fourth
+    request's first seed. Tokens and stop reason are those of the Generation that the call will return."""
+
+    request: int
+    sample: int
+    tokens: tuple[int, ...]
+    stop: Literal["eos", "stop", "length"]
+
+
+@runtime_checkable
+class StreamingSampler(OpenSampler, Protocol):
+    """An open sampler that tells samples as they end: they are then verified while the others are still drawn."""
+
+    def stream(
+        self,
+        requests: Sequence[Request],
+        decoding: Decoding,
+        ended: Callable[[Sequence[EndedSample]], None],
+        progress: Callable[[int, int], None] | None = None,
+    ) -> list[list[Generation]]:
+        """The same as `generate`; calls `ended`, in the caller's thread, with samples that have ended, each at most once, in
+        any order. One that is not told is verified after the call."""
         ...
 
 

@@ -6,7 +6,7 @@ import torch
 
 from prerl_spec.registry.component import Component
 from prerl_spec.registry.kinds.model import LoadedModel
-from prerl_spec.registry.kinds.sampler import OpenSampler, Sampler, SamplerSite
+from prerl_spec.registry.kinds.sampler import EndedSample, OpenSampler, Sampler, SamplerSite, StreamingSampler
 from prerl_spec.testing.laws.component import check_component
 from prerl_spec.types import Decoding, Generation, Request
 
@@ -26,6 +26,8 @@ def check_sampler(sampler: Component, model: LoadedModel, *, device: str = "cpu"
     with declared.open(SamplerSite(model, device, max_length=64)) as opened:
         drawn = _draw(opened, decoding)
         assert _draw(opened, decoding) == drawn, "equal seeds on equal weights yield unequal samples"
+        if isinstance(opened, StreamingSampler):
+            _check_told(opened, decoding, drawn)
     assert model.module.training is mode, "the sampler changed the module's train mode"
     assert torch.equal(torch.get_rng_state(), state), "the sampler changed the global random generator"
     flat = [g for generations in drawn for g in generations]
@@ -41,6 +43,18 @@ def _draw(opened: OpenSampler, decoding: Decoding) -> list[list[Generation]]:
     counts = [len(generations) for generations in drawn]
     assert counts == [3, 2], f"{counts} samples for requests of 3 and 2 seeds"
     return drawn
+
+
+def _check_told(opened: StreamingSampler, decoding: Decoding, drawn: list[list[Generation]]) -> None:
+    told: list[EndedSample] = []
+    assert opened.stream(_REQUESTS, decoding, told.extend) == drawn, "stream() and generate() yield unequal samples"
+    places = [(one.request, one.sample) for one in told]
+    assert len(set(places)) == len(places), "stream() tells a sample twice"
+    for one in told:
+        returned = drawn[one.request][one.sample]
+        assert (one.tokens, one.stop) == (returned.tokens, returned.stop), (
+            "stream() tells other samples than it returns"
+        )
 
 
 def _check_generation(generation: Generation, decoding: Decoding, model: LoadedModel) -> None:

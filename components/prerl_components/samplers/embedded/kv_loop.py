@@ -53,6 +53,12 @@ class Responses:
         self.logp_ST[sample_R, t] = drawn.logp_R
         self.entropy_ST[sample_R, t] = drawn.entropy_R
 
+    def ended(self, samples: Sequence[int]) -> list[tuple[tuple[int, ...], Stop]]:
+        """Tokens and stop reason of each of these samples, at least one, which have ended."""
+        longest = max(self.length_S[s] for s in samples)
+        rows = self.token_ST[torch.tensor(samples, device=self.token_ST.device), :longest].tolist()
+        return [(tuple(row[: self.length_S[s]]), self.stop_S[s]) for s, row in zip(samples, rows, strict=True)]
+
     def generations(self) -> list[Generation]:
         """One Generation per sample, in order."""
         longest = max(self.length_S)
@@ -85,7 +91,7 @@ class BatchLoop:
         self._stops = stops
         self._device = device
         self._num_wanted = num_samples - batch.fillers
-        self._responses = Responses(num_samples, decoding.max_new_tokens, device)
+        self.responses = Responses(num_samples, decoding.max_new_tokens, device)
         self._streams = UniformStreams(batch.seed_S) if decoding.temperature > 0 else None
         self._uniform_RK = torch.zeros(0, device=device)
         self._sample_R = list(range(num_samples))
@@ -93,22 +99,22 @@ class BatchLoop:
         self._alive_R = [True] * num_samples
         self._num_alive = num_samples
 
-    def run(self, ended: Callable[[int], None]) -> list[Generation]:
-        """One generation per sample, in the batch's order; calls `ended(n)` after each token, n more samples having ended.
+    def run(self, ended: Callable[[Sequence[int]], None]) -> list[Generation]:
+        """One generation per sample, in the batch's order; calls `ended(samples)` after each token, with those that it ended.
 
         Raises RunFailed if the model's logits are not finite.
         """
         logits_RV = self._prefill()
         for t in range(self._decoding.max_new_tokens):
             drawn = draw(logits_RV, self._decoding, self._uniforms(t))
-            self._responses.write(t, self._sample_index_R, drawn)
+            self.responses.write(t, self._sample_index_R, drawn)
             ended(self._end_rows(t, drawn))
             if self._num_alive == 0 or t + 1 == self._decoding.max_new_tokens:
                 break
             logits_RV = self._rows.advance(self._drop_rows(drawn.token_R))
         if left := self._wanted(row for row, alive in enumerate(self._alive_R) if alive):
             ended(left)
-        return self._responses.generations()[: self._num_wanted]
+        return self.responses.generations()[: self._num_wanted]
 
     def _prefill(self) -> Tensor:
         """[R, V] logits of every sample's first token: each prompt is prefilled once, then copied to its samples."""
@@ -124,8 +130,8 @@ class BatchLoop:
             self._uniform_RK = torch.from_numpy(self._streams.block(self._sample_R)).to(self._device)
         return self._uniform_RK[:, t % BLOCK]
 
-    def _end_rows(self, t: int, drawn: Drawn) -> int:
-        """Records which rows end with their t-th token, and why; returns how many of them are not fillers."""
+    def _end_rows(self, t: int, drawn: Drawn) -> list[int]:
+        """Records which rows end with their t-th token, and why; returns their samples, without fillers."""
         is_eos_R = torch.isin(drawn.token_R, self._eos_ids)
         # One device synchronisation per token: rows with non-finite logits are found together with the ended ones.
         suspects: list[int] = (is_eos_R | drawn.logp_R.isnan()).nonzero()[:, 0].tolist()
@@ -141,21 +147,21 @@ class BatchLoop:
         new = [row for row in found if self._alive_R[row]]
         for row in new:
             self._alive_R[row] = False
-            self._responses.length_S[self._sample_R[row]] = t + 1
-            self._responses.stop_S[self._sample_R[row]] = found[row]
+            self.responses.length_S[self._sample_R[row]] = t + 1
+            self.responses.stop_S[self._sample_R[row]] = found[row]
         self._num_alive -= len(new)
         return self._wanted(new)
 
-    def _wanted(self, rows: Iterable[int]) -> int:
-        """How many of these rows are not fillers."""
-        return sum(self._sample_R[row] < self._num_wanted for row in rows)
+    def _wanted(self, rows: Iterable[int]) -> list[int]:
+        """The samples of those rows that are not fillers."""
+        return [self._sample_R[row] for row in rows if self._sample_R[row] < self._num_wanted]
 
     def _rows_at_stop(self, stops: StopTexts, t: int, token_R: Tensor) -> Iterator[int]:
         """Rows whose t-th token completes a stop string."""
         first = max(0, t + 1 - stops.num_tokens)
         for row, token in enumerate(token_R.tolist()):
             if self._alive_R[row] and stops.may_end_with(token):
-                tail_T = self._responses.token_ST[self._sample_R[row], first : t + 1]
+                tail_T = self.responses.token_ST[self._sample_R[row], first : t + 1]
                 if stops.in_tail(tail_T.tolist()):
                     yield row
 

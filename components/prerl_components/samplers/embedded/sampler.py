@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from time import monotonic
 from typing import Any
 
@@ -21,7 +22,7 @@ from prerl_components.samplers.embedded.kv_rows import KvRows
 from prerl_components.samplers.embedded.parity import NUM_NEW, check_parity, rows_agree
 from prerl_components.samplers.embedded.stop_texts import StopTexts
 from prerl_components.samplers.shared.context_limit import check_context_fits
-from prerl_spec.sdk import Decoding, Generation, OpenSampler, Request, SamplerSite
+from prerl_spec.sdk import Decoding, EndedSample, Generation, OpenSampler, Request, SamplerSite
 
 TICK_SECONDS = 0.5
 """Progress is reported at least this often, also while no sample ends: a run can be interrupted then."""
@@ -63,15 +64,37 @@ class EmbeddedSampler:
         logits by rounding only, and not at all with determinism "invariant". Raises RunFailed for a context that leaves no
         room for max_new_tokens, and for non-finite logits.
         """
+        return self._drawn(requests, decoding, None, progress)
+
+    def stream(
+        self,
+        requests: Sequence[Request],
+        decoding: Decoding,
+        ended: Callable[[Sequence[EndedSample]], None],
+        progress: Callable[[int, int], None] | None = None,
+    ) -> list[list[Generation]]:
+        """The same, telling samples after the token that ends them; those that max_new_tokens cuts off are not told."""
+        return self._drawn(requests, decoding, ended, progress)
+
+    def _drawn(
+        self,
+        requests: Sequence[Request],
+        decoding: Decoding,
+        tell: Callable[[Sequence[EndedSample]], None] | None,
+        progress: Callable[[int, int], None] | None,
+    ) -> list[list[Generation]]:
         check_context_fits(requests, decoding.max_new_tokens, self._max_length)
         stops = StopTexts(self._codec, decoding.stop) if decoding.stop else None
         drawn: dict[tuple[int, int], Generation] = {}
         total, done, last_report = sum(len(request.seeds) for request in requests), 0, monotonic()
 
-        def ended(num_samples: int) -> None:
+        def ended(loop: BatchLoop, places: Sequence[tuple[int, int]], samples: Sequence[int]) -> None:
             nonlocal done, last_report
-            done += num_samples
-            if progress is not None and (num_samples or monotonic() - last_report > TICK_SECONDS):
+            done += len(samples)
+            if tell is not None and (whole := [s for s in samples if loop.responses.stop_S[s] != "length"]):
+                told = zip(whole, loop.responses.ended(whole), strict=True)
+                tell([EndedSample(*places[s], tokens, stop) for s, (tokens, stop) in told])
+            if progress is not None and (samples or monotonic() - last_report > TICK_SECONDS):
                 last_report = monotonic()
                 progress(done, total)
 
@@ -79,7 +102,7 @@ class EmbeddedSampler:
             for batch, places in self._plan(requests, decoding.max_new_tokens, self._budget):
                 rows = KvRows(self._module, self._device)
                 loop = BatchLoop(rows, batch, decoding, self._codec.eos_ids, stops, self._device)
-                drawn.update(zip(places, loop.run(ended), strict=True))
+                drawn.update(zip(places, loop.run(partial(ended, loop, places)), strict=True))
         return [[drawn[i, k] for k in range(len(request.seeds))] for i, request in enumerate(requests)]
 
     def sync(self, version: int) -> None:

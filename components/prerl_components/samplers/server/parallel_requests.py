@@ -29,23 +29,30 @@ def seconds_allowed(decoding: Decoding) -> float:
     return 120.0 + 0.25 * decoding.max_new_tokens
 
 
-def draw_all(requested: Sequence[SampleRequest], seconds: float, progress: Callable[[int], None]) -> list[ServerSample]:
-    """The samples in order. `progress(done)` is called in the caller's thread after every sample and at least twice a
-    second; an exception from it, or the first ServerFault, aborts all requests and is raised."""
+def draw_all(
+    requested: Sequence[SampleRequest],
+    seconds: float,
+    progress: Callable[[int], None],
+    ended: Callable[[int, ServerSample], None],
+) -> list[ServerSample]:
+    """The samples in order. In the caller's thread `ended(number, sample)` is called for every sample, `progress(done)` after
+    it and at least twice a second; an exception from them, or the first ServerFault, aborts all requests and is raised."""
     servers = {id(one.server): one.server for one in requested}
     pools = {key: ThreadPoolExecutor(IN_FLIGHT) for key in servers}
     index: dict[Future[ServerSample], int] = {}
-    ended: SimpleQueue[Future[ServerSample]] = SimpleQueue()
+    arrived: SimpleQueue[Future[ServerSample]] = SimpleQueue()
     samples: dict[int, ServerSample] = {}
     try:
         for number, one in enumerate(requested):
             future = pools[id(one.server)].submit(one.server.complete, one.body, seconds=seconds)
             index[future] = number
-            future.add_done_callback(ended.put)
+            future.add_done_callback(arrived.put)
         while len(samples) < len(requested):
             with suppress(Empty):
-                future = ended.get(timeout=TICK_SECONDS)
-                samples[index[future]] = future.result()
+                future = arrived.get(timeout=TICK_SECONDS)
+                number = index[future]
+                samples[number] = future.result()
+                ended(number, samples[number])
             progress(len(samples))
     except BaseException:
         # Otherwise the pools would wait for responses that are no longer needed.

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Literal
 
 from prerl_components.samplers.server.api_key import key_of
 from prerl_components.samplers.server.client import ServerCalls, ServerSample
@@ -35,6 +35,7 @@ from prerl_components.samplers.shared.weight_check import WeightCheck
 from prerl_components.samplers.shared.weight_probe import Text, WeightProbe, floor_of, probe_requests
 from prerl_spec.sdk import (
     Decoding,
+    EndedSample,
     EnvironmentUnmet,
     Generation,
     OpenSampler,
@@ -70,7 +71,7 @@ class ServerSampler:
         rows = PolicyRows(site.model, self._dtype)
         self._weights = WeightCheck(rows, policy, self._engines, self._push)
         requested, decoding = probe_requests(site.model.codec, self._max_length)
-        drawn = self._draw(self._servers[:1], requested, decoding, (), None)
+        drawn = self._draw(self._servers[:1], requested, decoding, ())
         texts = [Text(request.context, samples[0].tokens) for request, samples in zip(requested, drawn, strict=True)]
         self._probe = WeightProbe(self._policy, texts, max_gap, floor=floor_of(self._dtype))
         self.gap = self._compare(0)
@@ -89,10 +90,20 @@ class ServerSampler:
         logits by rounding only. Raises RunFailed for a context that leaves no room for max_new_tokens, and for a server
         that is gone, too slow or holds other weights: no sample of the call is then used.
         """
+        return self.stream(requests, decoding, lambda samples: None, progress)
+
+    def stream(
+        self,
+        requests: Sequence[Request],
+        decoding: Decoding,
+        ended: Callable[[Sequence[EndedSample]], None],
+        progress: Callable[[int, int], None] | None = None,
+    ) -> list[list[Generation]]:
+        """The same, telling samples as servers return them, before these have reported what weights they hold."""
         check_context_fits(requests, decoding.max_new_tokens, self._max_length)
         self._weights.before_draw()
         with _as_run_failure():
-            drawn = self._draw(self._servers, requests, decoding, self._eos_ids, progress)
+            drawn = self._draw(self._servers, requests, decoding, self._eos_ids, progress, ended)
             used = {id(self._server_of(number, self._servers)) for number, _ in enumerate(requests)}
             self._weights.after_draw([engine for engine in self._engines if id(engine.server) in used])
         return [[self._generation(sample) for sample in samples] for samples in drawn]
@@ -128,8 +139,14 @@ class ServerSampler:
         requests: Sequence[Request],
         decoding: Decoding,
         eos_ids: Sequence[int],
-        progress: Callable[[int, int], None] | None,
+        progress: Callable[[int, int], None] | None = None,
+        ended: Callable[[Sequence[EndedSample]], None] = lambda samples: None,
     ) -> list[list[ServerSample]]:
+        places = [(i, k) for i, request in enumerate(requests) for k in range(len(request.seeds))]
+
+        def tell(number: int, sample: ServerSample) -> None:
+            ended([EndedSample(*places[number], sample.tokens, self._stop(sample))])
+
         requested = [
             SampleRequest(
                 self._server_of(number, servers),
@@ -144,6 +161,7 @@ class ServerSampler:
             [SampleRequest(one.server, {**one.body, "cache_salt": self._version}) for one in requested],
             seconds_allowed(decoding),
             lambda done: None if progress is None else progress(done, len(requested)),
+            tell,
         )
         self._require_version(requested)
         samples = iter(drawn)
@@ -159,7 +177,10 @@ class ServerSampler:
             server.require_version(self._version)
 
     def _generation(self, sample: ServerSample) -> Generation:
-        return Generation(sample.tokens, sample.logps, stop_of(sample.finish_reason, sample.tokens, self._eos_ids))
+        return Generation(sample.tokens, sample.logps, self._stop(sample))
+
+    def _stop(self, sample: ServerSample) -> Literal["eos", "stop", "length"]:
+        return stop_of(sample.finish_reason, sample.tokens, self._eos_ids)
 
 
 @contextmanager

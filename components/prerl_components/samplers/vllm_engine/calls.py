@@ -7,9 +7,10 @@ from typing import Any
 
 from prerl_components.samplers.shared.vllm_parameters import sampling_arguments, stop_of
 from prerl_components.samplers.shared.weight_probe import Text
-from prerl_spec.sdk import Decoding, Generation, Request, RunFailed
+from prerl_spec.sdk import Decoding, EndedSample, Generation, Request, RunFailed
 
 Progress = Callable[[int, int], None]
+Ended = Callable[[Sequence[EndedSample]], None]
 
 TICK_SECONDS = 0.5
 """Maximum delay until a signal is handled while no sample ends."""
@@ -23,9 +24,10 @@ def draw_samples(
     *,
     adapter: Any = None,
     progress: Progress | None = None,
+    ended: Ended | None = None,
 ) -> list[list[Generation]]:
     """One list per request, one Generation per seed, in order. Each sample is a separate vLLM request with its own seed;
-    the prefix cache computes a shared prompt once."""
+    the prefix cache computes a shared prompt once. `ended` is called with samples as they end."""
     from vllm import SamplingParams
 
     prompts = [request.context for request in requests for _ in request.seeds]
@@ -36,7 +38,14 @@ def draw_samples(
         for request in requests
         for seed in request.seeds
     ]
-    drawn = iter(_run(llm, prompts, parameters, adapter, progress))
+    places = [(i, k) for i, request in enumerate(requests) for k in range(len(request.seeds))]
+
+    def tell(new: Sequence[tuple[int, Any]]) -> None:
+        if ended is not None:
+            sampled = [(places[number], _generation(output.outputs[0], eos_ids)) for number, output in new]
+            ended([EndedSample(*place, one.tokens, one.stop) for place, one in sampled])
+
+    drawn = iter(_run(llm, prompts, parameters, adapter, progress, tell))
     return [[_generation(next(drawn).outputs[0], eos_ids) for _ in request.seeds] for request in requests]
 
 
@@ -47,27 +56,37 @@ def score_texts(llm: Any, texts: Sequence[Text], *, adapter: Any = None) -> list
     prompts = [(*text.context, *text.tokens) for text in texts]
     parameters = [SamplingParams(max_tokens=1, temperature=0, prompt_logprobs=0, detokenize=False) for _ in texts]
     scored: list[list[float]] = []
-    for text, output in zip(texts, _run(llm, prompts, parameters, adapter, None), strict=True):
+    for text, output in zip(texts, _run(llm, prompts, parameters, adapter), strict=True):
         places = output.prompt_logprobs[len(text.context) :]
         scored.append([place[token].logprob for place, token in zip(places, text.tokens, strict=True)])
     return scored
 
 
 def _run(
-    llm: Any, prompts: Sequence[Sequence[int]], parameters: Sequence[Any], adapter: Any, progress: Progress | None
+    llm: Any,
+    prompts: Sequence[Sequence[int]],
+    parameters: Sequence[Any],
+    adapter: Any,
+    progress: Progress | None = None,
+    ended: Callable[[Sequence[tuple[int, Any]]], None] = lambda new: None,
 ) -> list[Any]:
-    """The finished outputs, in order. On any exception the unfinished requests are aborted."""
+    """The finished outputs, in order; `ended` is told each with its number. On any exception the unfinished requests are
+    aborted."""
     if not prompts:
         return []
     engine = llm.llm_engine
     tokens = [{"prompt_token_ids": list(prompt)} for prompt in prompts]
     names = llm.enqueue(tokens, parameters, use_tqdm=False, lora_request=adapter)
+    # Requests are numbered one after another; an internal name has a random end.
+    first = int(names[0].partition("-")[0])
     finished: list[Any] = []
     last_report = monotonic()
     try:
         while engine.has_unfinished_requests():
             new = [output for output in engine.step() if output.finished]
             finished += new
+            if new:
+                ended([(int(output.request_id) - first, output) for output in new])
             if progress is not None and (new or monotonic() - last_report > TICK_SECONDS):
                 progress(len(finished), len(prompts))
                 last_report = monotonic()

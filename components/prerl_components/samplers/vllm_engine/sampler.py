@@ -24,7 +24,7 @@ from prerl_components.samplers.vllm_engine.engine import as_run_failure, running
 from prerl_components.samplers.vllm_engine.engine_rows import LocalWeights
 from prerl_components.samplers.vllm_engine.load_weights import load_into_worker
 from prerl_components.samplers.vllm_engine.process_state import random_state_kept
-from prerl_spec.sdk import Decoding, Generation, OpenSampler, Request, SamplerSite
+from prerl_spec.sdk import Decoding, EndedSample, Generation, OpenSampler, Request, SamplerSite
 
 
 class ColocatedSampler:
@@ -66,13 +66,29 @@ class ColocatedSampler:
         logits by rounding only. Raises RunFailed for a context that leaves no room for max_new_tokens, and for non-finite
         logits.
         """
+        return self.stream(requests, decoding, None, progress)
+
+    def stream(
+        self,
+        requests: Sequence[Request],
+        decoding: Decoding,
+        ended: Callable[[Sequence[EndedSample]], None] | None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> list[list[Generation]]:
+        """The same, telling samples after the engine's step that ends them."""
         check_context_fits(requests, decoding.max_new_tokens, self._max_length)
         self._weights.before_draw()
         with random_state_kept():
             self._wake()
             try:
                 drawn = draw_samples(
-                    self._llm, requests, decoding, self._eos_ids, adapter=self._request(), progress=progress
+                    self._llm,
+                    requests,
+                    decoding,
+                    self._eos_ids,
+                    adapter=self._request(),
+                    progress=progress,
+                    ended=ended,
                 )
                 self._weights.after_draw()
                 return drawn
