@@ -5,7 +5,8 @@ import math
 import numpy as np
 import pytest
 import torch
-from prerl_components.samplers.embedded.draw import BLOCK, UniformStreams, draw, log_distribution
+from prerl_components.samplers.embedded.draw import BLOCK, CHUNK, MAX_FLAT, UniformStreams, draw, log_distribution
+from torch import Tensor
 
 from prerl_spec.sdk import Decoding
 
@@ -80,6 +81,86 @@ def test_a_stream_depends_on_its_seed_and_place_only() -> None:
 def test_slices_of_a_large_batch_draw_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     logits, uniforms = torch.randn(9, 5, generator=torch.Generator().manual_seed(0)), torch.rand(9, dtype=torch.float64)
     whole = draw(logits, Decoding(top_p=0.9), uniforms)
-    monkeypatch.setattr("prerl_components.samplers.embedded.draw.MAX_ELEMENTS", 10)
+    monkeypatch.setattr("prerl_components.samplers.embedded.draw.CACHE_ELEMENTS", 10)
     for a, b in zip(whole, draw(logits, Decoding(top_p=0.9), uniforms), strict=True):
         assert torch.equal(a, b)
+
+
+# --- chunks of a large vocabulary --------------------------------------------------------------------------------------
+
+LARGE = 5 * CHUNK + 17 + MAX_FLAT
+
+
+def token_by_token(logits_RV: Tensor, decoding: Decoding, uniform_R: Tensor) -> Tensor:
+    """The first token whose cumulative probability, summed token by token, exceeds the uniform's share of the total."""
+    cdf_RV = log_distribution(logits_RV, decoding).exp().double().cumsum(-1)
+    return torch.searchsorted(cdf_RV, uniform_R[:, None] * cdf_RV[:, -1:], right=True)[:, 0]
+
+
+def uniforms_at_the_edges(logits_RV: Tensor, decoding: Decoding) -> Tensor:
+    """0, 1 - 2^-53, and a number just inside of a token's share, for each row another token."""
+    p_RV = log_distribution(logits_RV, decoding).exp().double()
+    cdf_RV = p_RV.cumsum(-1) / p_RV.sum(-1, keepdim=True)
+    uniform_R = cdf_RV[torch.arange(len(p_RV)), torch.arange(len(p_RV)) * 7 % p_RV.shape[1]] + 1e-11
+    uniform_R[0], uniform_R[1] = 0.0, 1 - 2**-53
+    return uniform_R.clamp_max(1 - 2**-53)
+
+
+@pytest.mark.parametrize(
+    "decoding",
+    [Decoding(), Decoding(temperature=1.7), Decoding(top_k=40), Decoding(top_p=0.3), Decoding(top_k=300, top_p=0.9)],
+    ids=str,
+)
+@pytest.mark.parametrize("kind", ["peaked", "flat", "tied", "gaps"])
+def test_chunks_draw_the_same_tokens_as_one_cumulative_sum(kind: str, decoding: Decoding) -> None:
+    generator = torch.Generator().manual_seed(1)
+    logits_RV = torch.randn(400, LARGE, generator=generator) * {"peaked": 9, "flat": 0.01, "tied": 2, "gaps": 3}[kind]
+    if kind == "tied":
+        logits_RV = logits_RV.round()
+    if kind == "gaps":
+        # Whole chunks without probability, at both ends too, and chunks with a single token.
+        logits_RV[:, :CHUNK] = logits_RV[:, 3 * CHUNK : 4 * CHUNK - 1] = logits_RV[:, -CHUNK:] = -torch.inf
+        logits_RV[::2, CHUNK : 2 * CHUNK] = -torch.inf
+    for uniform_R in (
+        torch.rand(400, dtype=torch.float64, generator=generator),
+        uniforms_at_the_edges(logits_RV, decoding),
+    ):
+        drawn = draw(logits_RV, decoding, uniform_R)
+        assert torch.equal(drawn.token_R, token_by_token(logits_RV, decoding, uniform_R))
+        logp_RV = log_distribution(logits_RV, decoding)
+        assert torch.equal(drawn.logp_R, logp_RV.gather(1, drawn.token_R[:, None])[:, 0])
+        assert drawn.logp_R.isfinite().all()
+        plain = -(logp_RV.double().exp() * logp_RV.double().clamp_min(-1e30)).sum(-1)
+        assert drawn.entropy_R.tolist() == pytest.approx(plain.tolist(), rel=2e-6, abs=1e-6)
+
+
+def test_a_target_at_the_end_of_a_chunk_takes_its_last_token_with_probability() -> None:
+    """Uniforms within the last bits of every chunk's edge: whichever side of it the rounding puts them, the token next to it."""
+    generator = torch.Generator().manual_seed(2)
+    logits_V = torch.randn(LARGE, generator=generator)
+    logits_V[CHUNK - 5 : CHUNK + 5] = -torch.inf
+    p_V = logits_V.log_softmax(-1).exp().double()
+    edge_C = p_V.cumsum(-1)[CHUNK - 1 :: CHUNK] / p_V.sum()
+    uniform_R = (edge_C[:, None] + torch.arange(-8, 9) * 2.0**-53).flatten().clamp_max(1 - 2**-53)
+    token_R = draw(logits_V.expand(len(uniform_R), LARGE), Decoding(), uniform_R).token_R
+    assert (p_V[token_R] > 0).all()
+    cdf_V = p_V.cumsum(-1) / p_V.sum()
+    below_R = torch.where(token_R > 0, cdf_V[(token_R - 1).clamp_min(0)], 0)
+    assert (below_R - 1e-14 <= uniform_R).all()
+    assert (uniform_R <= cdf_V[token_R] + 1e-14).all()
+
+
+def test_rows_of_nan_in_a_large_vocabulary_are_told_by_their_log_probability() -> None:
+    logits_RV = torch.randn(3, LARGE, generator=torch.Generator().manual_seed(3))
+    logits_RV[1, 7] = torch.nan
+    drawn = draw(logits_RV, Decoding(), torch.tensor([0.2, 0.5, 1 - 2**-53], dtype=torch.float64))
+    assert drawn.logp_R.isnan().tolist() == [False, True, False]
+    assert ((drawn.token_R >= 0) & (drawn.token_R < LARGE)).all()
+
+
+def test_logits_are_left_as_they_were() -> None:
+    logits_RV = torch.randn(3, LARGE, generator=torch.Generator().manual_seed(4))
+    before = logits_RV.clone()
+    draw(logits_RV, Decoding(), torch.rand(3, dtype=torch.float64))
+    draw(logits_RV, Decoding(temperature=0), None)
+    assert torch.equal(logits_RV, before)

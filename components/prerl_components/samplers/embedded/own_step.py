@@ -1,0 +1,50 @@
+"""Whether a module's tokens may be decoded by `DecodeStep`: measured on random texts when the sampler opens."""
+
+import torch
+from torch import nn
+
+from prerl_components.samplers.embedded.decode_step import DecodeStep
+from prerl_components.samplers.embedded.decoder_weights import Rotary
+from prerl_components.samplers.embedded.parity import check_parity
+from prerl_components.samplers.embedded.read_decoder import read_decoder
+from prerl_spec.sdk import EnvironmentUnmet
+
+CHECKED_POSITIONS = 128
+"""More than the prompts and new tokens of `check_parity`."""
+
+
+def current_step(module: nn.Module, dtype: torch.dtype | None, num_positions: int) -> DecodeStep | None:
+    """The module's current weights as a step, products in `dtype` (None: as they are); None if they cannot be read."""
+    weights = read_decoder(module, dtype)
+    return None if weights is None else DecodeStep(weights, num_positions)
+
+
+def step_numbers(
+    module: nn.Module,
+    device: torch.device,
+    dtype: torch.dtype | None,
+    *,
+    vocabulary: int,
+    max_length: int,
+    in_float32: bool,
+) -> int | None:
+    """The cache's numbers per token if `DecodeStep` computes what the module does, up to rounding; None if it does not."""
+    weights = read_decoder(module, dtype)
+    if weights is None or (weights.rotary is not None and not _is_fixed(weights.rotary, weights.embedding, max_length)):
+        return None
+    step = DecodeStep(weights, CHECKED_POSITIONS)
+    try:
+        return check_parity(
+            module, device, vocabulary=vocabulary, max_length=max_length, in_float32=in_float32, step=step
+        )
+    except EnvironmentUnmet:
+        return None
+
+
+def _is_fixed(rotary: Rotary, like: torch.Tensor, max_length: int) -> bool:
+    """Whether the rotation at a position is the same beside the last position: some scalings depend on the longest row."""
+    last = max(1, max_length - 1)
+    together, _ = rotary(like[:1], torch.tensor([[0, 1, last]], device=like.device))
+    # The short call comes last: a scaling that remembers the longest row seen is left as it was.
+    alone, _ = rotary(like[:1], torch.tensor([[0, 1]], device=like.device))
+    return torch.equal(together[:, :2], alone)
