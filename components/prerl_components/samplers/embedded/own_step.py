@@ -5,6 +5,7 @@ from torch import nn
 
 from prerl_components.samplers.embedded.decode_step import DecodeStep
 from prerl_components.samplers.embedded.decoder_weights import Rotary
+from prerl_components.samplers.embedded.kv_cache import roomy_cache
 from prerl_components.samplers.embedded.parity import check_parity
 from prerl_components.samplers.embedded.read_decoder import read_decoder
 from prerl_spec.sdk import EnvironmentUnmet
@@ -30,9 +31,13 @@ def step_numbers(
 ) -> int | None:
     """The cache's numbers per token if `DecodeStep` computes what the module does, up to rounding; None if it does not."""
     weights = read_decoder(module, dtype)
-    if weights is None or (weights.rotary is not None and not _is_fixed(weights.rotary, weights.embedding, max_length)):
+    # A window that is wider than the check's texts would not be noticed.
+    attends_to_all = roomy_cache(module.config, dtype)[1]
+    if weights is None or not attends_to_all:
         return None
-    step = DecodeStep(weights, CHECKED_POSITIONS)
+    if weights.rotary is not None and not _is_fixed(weights.rotary, weights.embedding, max_length):
+        return None
+    step = DecodeStep(weights, min(max_length, CHECKED_POSITIONS))
     try:
         return check_parity(
             module, device, vocabulary=vocabulary, max_length=max_length, in_float32=in_float32, step=step

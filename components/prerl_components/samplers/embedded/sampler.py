@@ -113,11 +113,17 @@ class EmbeddedSampler:
 
     def _invariant_plan(self, vocabulary: int) -> Plan:
         """Tiles, if a row's position in a tile does not affect its logits; otherwise separate batches per request."""
+        agree = self._rows_agree(vocabulary)
+        if not agree and self._has_own_step:
+            self._has_own_step = False
+            agree = self._rows_agree(vocabulary)
+        return plan_tiles if agree else plan_alone
+
+    def _rows_agree(self, vocabulary: int) -> bool:
         num_rows = tile_rows(TILE_COLUMNS, NUM_NEW, self._budget)
         with self._sampling():
             rows = self._rows(self._step(TILE_COLUMNS + NUM_NEW))
-            agree = rows_agree(rows, self._device, vocabulary=vocabulary, width=TILE_COLUMNS, num_rows=num_rows)
-        return plan_tiles if agree else plan_alone
+            return rows_agree(rows, self._device, vocabulary=vocabulary, width=TILE_COLUMNS, num_rows=num_rows)
 
     @contextmanager
     def _sampling(self) -> Iterator[None]:
