@@ -66,8 +66,8 @@ def contestants(vocabulary: int, num_rows: int, dtype: torch.dtype) -> dict[str,
     samplers = []
     for has_own_step in (True, False):
         sampler = EmbeddedSampler(SamplerSite(LoadedModel(model, None, codec, dtype, {}), "cpu", 512))
-        assert sampler._has_own_step, "the step was refused"
-        sampler._has_own_step = has_own_step
+        assert sampler._decoding.has_own_step, "the step was refused"
+        sampler._decoding.has_own_step = has_own_step
         samplers.append(sampler)
     decoding = Decoding(max_new_tokens=NEW_TOKENS)
     own, through_model = samplers

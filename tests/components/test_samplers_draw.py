@@ -5,7 +5,15 @@ import math
 import numpy as np
 import pytest
 import torch
-from prerl_components.samplers.embedded.draw import BLOCK, CHUNK, MAX_FLAT, UniformStreams, draw, log_distribution
+from prerl_components.samplers.embedded.draw import (
+    BLOCK,
+    CHUNK,
+    MAX_FLAT,
+    UniformStreams,
+    _first_above_by_chunks,
+    draw,
+    log_distribution,
+)
 from torch import Tensor
 
 from prerl_spec.sdk import Decoding
@@ -134,20 +142,15 @@ def test_chunks_draw_the_same_tokens_as_one_cumulative_sum(kind: str, decoding: 
         assert drawn.entropy_R.tolist() == pytest.approx(plain.tolist(), rel=2e-6, abs=1e-6)
 
 
-def test_a_target_at_the_end_of_a_chunk_takes_its_last_token_with_probability() -> None:
-    """Uniforms within the last bits of every chunk's edge: whichever side of it the rounding puts them, the token next to it."""
-    generator = torch.Generator().manual_seed(2)
-    logits_V = torch.randn(LARGE, generator=generator)
-    logits_V[CHUNK - 5 : CHUNK + 5] = -torch.inf
-    p_V = logits_V.log_softmax(-1).exp().double()
-    edge_C = p_V.cumsum(-1)[CHUNK - 1 :: CHUNK] / p_V.sum()
-    uniform_R = (edge_C[:, None] + torch.arange(-8, 9) * 2.0**-53).flatten().clamp_max(1 - 2**-53)
-    token_R = draw(logits_V.expand(len(uniform_R), LARGE), Decoding(), uniform_R).token_R
-    assert (p_V[token_R] > 0).all()
-    cdf_V = p_V.cumsum(-1) / p_V.sum()
-    below_R = torch.where(token_R > 0, cdf_V[(token_R - 1).clamp_min(0)], 0)
-    assert (below_R - 1e-14 <= uniform_R).all()
-    assert (uniform_R <= cdf_V[token_R] + 1e-14).all()
+def test_a_target_between_two_roundings_of_a_chunks_end_draws_no_token_of_probability_zero() -> None:
+    """1 and 255 times 2^-53 sum to 1 token by token (each is rounded away), and to more in the order of the chunk's sum."""
+    p_RCW = torch.zeros(1, 2, CHUNK)
+    p_RCW[0, 0] = 2.0**-53
+    p_RCW[0, 0, 0] = p_RCW[0, 1, 1] = 1
+    total = p_RCW[0, 0].sum(dtype=torch.float64) + 1
+    uniform_R1 = ((1 + 2**-48) / total)[None, None]
+    assert p_RCW[0, 0].double().cumsum(-1)[-1] <= uniform_R1 * total < p_RCW[0, 0].sum(dtype=torch.float64)
+    assert _first_above_by_chunks(p_RCW, uniform_R1).item() == 0
 
 
 def test_rows_of_nan_in_a_large_vocabulary_are_told_by_their_log_probability() -> None:

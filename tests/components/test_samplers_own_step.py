@@ -104,9 +104,10 @@ def model(make: Any, seed: int = 0) -> Any:
     return module
 
 
-def served(module: Any, dtype: torch.dtype | None = None, *, in_float32: bool = True) -> bool:
+def served(module: Any, dtype: torch.dtype | None = None, *, max_length: int = 64, in_float32: bool = True) -> bool:
     with torch.inference_mode():
-        return step_numbers(module, CPU, dtype, vocabulary=259, max_length=64, in_float32=in_float32) is not None
+        numbers = step_numbers(module, CPU, dtype, vocabulary=259, max_length=max_length, in_float32=in_float32)
+    return numbers is not None
 
 
 def loaded_as(module: Any, dtype: torch.dtype = torch.float32) -> LoadedModel:
@@ -135,6 +136,12 @@ def test_any_other_model_keeps_its_own_forward(family: str) -> None:
     assert not served(model(NOT_SERVED[family]))
 
 
+def test_a_rotation_that_only_rows_beyond_the_checks_texts_would_change_keeps_the_models_own_forward() -> None:
+    module = model(lambda: llama(rope_parameters=NTK, max_position_embeddings=256))
+    assert served(module, max_length=256)
+    assert not served(module, max_length=257)
+
+
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
 def test_weights_of_16_bits_are_served_within_their_noise(dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parity, "TIMES_NOISE", 1.0)
@@ -144,8 +151,8 @@ def test_weights_of_16_bits_are_served_within_their_noise(dtype: torch.dtype, mo
 
 def test_an_adapter_keeps_the_models_own_forward(tmp_path: Path) -> None:
     loaded = moved(built(save_tiny(tmp_path / "base"), rank=4))
-    assert not EmbeddedSampler(SamplerSite(loaded, "cpu", 64))._has_own_step
-    assert EmbeddedSampler(SamplerSite(tiny_loaded(), "cpu", 64))._has_own_step
+    assert not EmbeddedSampler(SamplerSite(loaded, "cpu", 64))._decoding.has_own_step
+    assert EmbeddedSampler(SamplerSite(tiny_loaded(), "cpu", 64))._decoding.has_own_step
 
 
 class Hotter(Qwen3ForCausalLM):
@@ -201,9 +208,9 @@ ASKED = [Request((5, 6, 7, 8), (1, 2, 3)), Request((9, 10), (4, 5)), Request((11
 @pytest.mark.parametrize("invariant", [False, True])
 def test_samples_are_those_of_the_models_own_forward(dtype: torch.dtype, invariant: bool) -> None:
     sampler, decoding = opened(model(SERVED["qwen3"]), dtype, invariant=invariant), Decoding(max_new_tokens=24)
-    assert sampler._has_own_step
+    assert sampler._decoding.has_own_step
     own = [g for gs in sampler.generate(ASKED, decoding) for g in gs]
-    sampler._has_own_step = False
+    sampler._decoding.has_own_step = False
     others = [g for gs in sampler.generate(ASKED, decoding) for g in gs]
     for a, b in zip(own, others, strict=True):
         # In 16 bits a rounding may tip a token now and then, and all after it are other samples.
@@ -234,7 +241,7 @@ def test_in_16_bits_no_weight_is_cast_at_a_token_step(own_step: bool) -> None:
     """As many casts for 4 new tokens as for 24: the autocast of a forward casts each weight, at every token unless kept."""
     module = model(lambda: Qwen3ForCausalLM(Qwen3Config(**COMMON, **HEADS, head_dim=8, tie_word_embeddings=True)))
     sampler = opened(module, torch.bfloat16)
-    sampler._has_own_step = own_step
+    sampler._decoding.has_own_step = own_step
     sampler._codec.eos_ids = ()
     counts = []
     for num_new in (4, 24):
@@ -249,9 +256,9 @@ def test_keys_and_values_are_kept_in_the_dtype_of_computation_and_counted_in_it(
     whole, half = opened(module), opened(module, torch.bfloat16)
     assert half._budget.cache_tokens == 2 * whole._budget.cache_tokens
     for own_step in (True, False):
-        half._has_own_step = own_step
-        with half._sampling():
-            rows = half._rows(half._step(16))
+        half._decoding.has_own_step = own_step
+        with half._decoding.sampling(16) as new_rows:
+            rows = new_rows()
             rows.prefill([[1, 2, 3], [4]], 4)
             rows.select(torch.tensor([0, 1, 1]))
             rows.advance(torch.tensor([1, 2, 3]))

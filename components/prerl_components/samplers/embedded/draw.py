@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+from torch.nn import functional
 
 from prerl_spec.sdk import Decoding
 
@@ -99,7 +99,7 @@ def _draw(logits_RV: Tensor, decoding: Decoding, uniform_R: Tensor | None) -> Dr
     elif vocabulary <= MAX_FLAT:
         token_R1 = _first_above(p_RV, uniform_R[:, None])
     else:
-        token_R1 = _first_above_by_chunks(chunked.unflatten(-1, (-1, CHUNK)), uniform_R[:, None])
+        token_R1 = _first_above_by_chunks(chunked.view(len(chunked), -1, CHUNK), uniform_R[:, None])
     # In rows of NaN there is no such token.
     token_R1 = token_R1.clamp_max(vocabulary - 1)
     logp_R = logp_RV.gather(1, token_R1)[:, 0]
@@ -124,7 +124,7 @@ def _first_above_by_chunks(p_RCW: Tensor, uniform_R1: Tensor) -> Tensor:
     The two orders of the same float64 sums end within 2 V 2^-53 of each other, relatively (3e-11 for 151,936 tokens): a
     uniform nearer than that to a token's edge may draw its neighbour, about one draw in 1e9.
     """
-    cdf_RC = F.pad(p_RCW.sum(dim=-1, dtype=torch.float64).cumsum(dim=-1), (1, 0))
+    cdf_RC = functional.pad(p_RCW.sum(dim=-1, dtype=torch.float64).cumsum(dim=-1), (1, 0))
     target_R1 = uniform_R1 * cdf_RC[:, -1:]
     chunk_R1 = (torch.searchsorted(cdf_RC, target_R1, right=True) - 1).clamp(0, p_RCW.shape[1] - 1)
     p_RW = p_RCW.gather(1, chunk_R1[:, :, None].expand(-1, -1, CHUNK))[:, 0]

@@ -84,8 +84,5 @@ def roomy_cache(config: Any, dtype: torch.dtype | None) -> tuple[Cache, bool]:
     cache = DynamicCache(config=config)
     attends_to_all = all(type(layer) is DynamicLayer for layer in cache.layers)
     plain = (DynamicLayer, DynamicSlidingWindowLayer)
-    cache.layers = [
-        RoomyLayer(dtype) if type(layer) in plain else layer
-        for layer in cache.layers
-    ]
+    cache.layers = [RoomyLayer(dtype) if type(layer) in plain else layer for layer in cache.layers]
     return cache, attends_to_all
