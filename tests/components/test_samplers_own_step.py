@@ -136,6 +136,13 @@ def test_any_other_model_keeps_its_own_forward(family: str) -> None:
     assert not served(model(NOT_SERVED[family]))
 
 
+def test_a_rotation_that_is_called_in_another_way_keeps_the_models_own_forward() -> None:
+    module = model(llama)
+    own = module.model.rotary_emb.forward
+    module.model.rotary_emb.forward = lambda x, position_ids, *, layer_type: own(x, position_ids)
+    assert not served(module)
+
+
 def test_a_rotation_that_only_rows_beyond_the_checks_texts_would_change_keeps_the_models_own_forward() -> None:
     module = model(lambda: llama(rope_parameters=NTK, max_position_embeddings=256))
     assert served(module, max_length=256)

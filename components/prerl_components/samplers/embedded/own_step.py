@@ -35,14 +35,15 @@ def step_numbers(
     attends_to_all = roomy_cache(module.config, dtype)[1]
     if weights is None or not attends_to_all:
         return None
-    if weights.rotary is not None and not _is_fixed(weights.rotary, weights.embedding, max_length):
-        return None
-    step = DecodeStep(weights, min(max_length, CHECKED_POSITIONS))
     try:
+        if weights.rotary is not None and not _is_fixed(weights.rotary, weights.embedding, max_length):
+            return None
+        step = DecodeStep(weights, min(max_length, CHECKED_POSITIONS))
         return check_parity(
             module, device, vocabulary=vocabulary, max_length=max_length, in_float32=in_float32, step=step
         )
-    except EnvironmentUnmet:
+    except (EnvironmentUnmet, TypeError, ValueError, RuntimeError, IndexError):
+        # A rotation that is called in another way, shapes that do not fit: another layout after all.
         return None
 
 
