@@ -38,13 +38,8 @@ from transformers import (
 from prerl_spec.sdk import Decoding, LoadedModel, Request, SamplerSite
 from prerl_spec.testing.tiny import save_tiny, tiny_loaded
 from tests.components.test_adapters_lora import built, moved
+from tests.components.test_samplers_parity import COMMON, CPU, GPT2, HEADS, NO_IDS
 
-COMMON: dict[str, Any] = {"vocab_size": 259, "hidden_size": 32, "num_hidden_layers": 2, "initializer_range": 0.2}
-HEADS: dict[str, Any] = {"num_attention_heads": 4, "num_key_value_heads": 2, "intermediate_size": 64}
-GPT2: dict[str, Any] = {
-    "vocab_size": 259, "n_embd": 32, "n_layer": 2, "n_head": 2, "initializer_range": 0.2,
-    "bos_token_id": None, "eos_token_id": None,
-}  # fmt: skip
 LLAMA3: dict[str, Any] = {
     "rope_type": "llama3", "rope_theta": 1e4, "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
     "original_max_position_embeddings": 16,
@@ -70,8 +65,10 @@ SERVED: dict[str, Any] = {
     "llama 3": lambda: llama(rope_parameters=LLAMA3),
     "llama, dynamic rotation, short": lambda: llama(rope_parameters=NTK, max_position_embeddings=64),
     "mistral": lambda: MistralForCausalLM(MistralConfig(**COMMON, **HEADS, sliding_window=None)),
-    "gpt2": lambda: GPT2LMHeadModel(GPT2Config(**GPT2)),
-    "gpt2, scaled by layer": lambda: GPT2LMHeadModel(GPT2Config(**GPT2, scale_attn_by_inverse_layer_idx=True)),
+    "gpt2": lambda: GPT2LMHeadModel(GPT2Config(**GPT2, **NO_IDS)),
+    "gpt2, scaled by layer": lambda: GPT2LMHeadModel(
+        GPT2Config(**GPT2, **NO_IDS, scale_attn_by_inverse_layer_idx=True)
+    ),
 }
 NOT_SERVED: dict[str, Any] = {
     "windows": lambda: MistralForCausalLM(MistralConfig(**COMMON, **HEADS, sliding_window=8)),
@@ -84,12 +81,11 @@ NOT_SERVED: dict[str, Any] = {
     "other norms and scales": lambda: GemmaForCausalLM(GemmaConfig(**COMMON, **HEADS, head_dim=8)),
     "more norms": lambda: Gemma3ForCausalLM(Gemma3TextConfig(**COMMON, **HEADS, head_dim=8, **ALTERNATING)),
     "other parts": lambda: GPTNeoXForCausalLM(
-        GPTNeoXConfig(**COMMON, num_attention_heads=4, intermediate_size=64, bos_token_id=None, eos_token_id=None)
+        GPTNeoXConfig(**COMMON, **NO_IDS, num_attention_heads=4, intermediate_size=64)
     ),
     "large numbers clipped": lambda: OlmoForCausalLM(OlmoConfig(**COMMON, **HEADS, clip_qkv=1e3, pad_token_id=None)),
     "a rotation that depends on the longest row": lambda: llama(rope_parameters=NTK, max_position_embeddings=32),
 }
-CPU = torch.device("cpu")
 
 
 def model(make: Any, seed: int = 0) -> Any:

@@ -18,7 +18,7 @@ BLOCK = 64
 
 MAX_ELEMENTS = 1 << 24
 """Maximum entries of [R, V] processed at once: the draw allocates a few arrays of this size besides the logits."""
-CACHE_ELEMENTS = 1 << 18
+CACHE_ELEMENTS = 1 << 19
 """The same on a CPU, where the arrays of a slice then stay in its cache from one pass to the next."""
 
 CHUNK = 256
