@@ -5,7 +5,16 @@ import math
 import numpy as np
 import pytest
 import torch
-from prerl_components.samplers.embedded.draw import BLOCK, UniformStreams, draw, log_distribution
+from prerl_components.samplers.embedded.draw import (
+    BLOCK,
+    CHUNK,
+    MAX_FLAT,
+    UniformStreams,
+    _first_above_by_chunks,
+    draw,
+    log_distribution,
+)
+from torch import Tensor
 
 from prerl_spec.sdk import Decoding
 
@@ -80,6 +89,81 @@ def test_a_stream_depends_on_its_seed_and_place_only() -> None:
 def test_slices_of_a_large_batch_draw_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     logits, uniforms = torch.randn(9, 5, generator=torch.Generator().manual_seed(0)), torch.rand(9, dtype=torch.float64)
     whole = draw(logits, Decoding(top_p=0.9), uniforms)
-    monkeypatch.setattr("prerl_components.samplers.embedded.draw.MAX_ELEMENTS", 10)
+    monkeypatch.setattr("prerl_components.samplers.embedded.draw.CACHE_ELEMENTS", 10)
     for a, b in zip(whole, draw(logits, Decoding(top_p=0.9), uniforms), strict=True):
         assert torch.equal(a, b)
+
+
+# --- chunks of a large vocabulary --------------------------------------------------------------------------------------
+
+LARGE = 5 * CHUNK + 17 + MAX_FLAT
+
+
+def token_by_token(logits_RV: Tensor, decoding: Decoding, uniform_R: Tensor) -> Tensor:
+    """The first token whose cumulative probability, summed token by token, exceeds the uniform's share of the total."""
+    cdf_RV = log_distribution(logits_RV, decoding).exp().double().cumsum(-1)
+    return torch.searchsorted(cdf_RV, uniform_R[:, None] * cdf_RV[:, -1:], right=True)[:, 0]
+
+
+def uniforms_at_the_edges(logits_RV: Tensor, decoding: Decoding) -> Tensor:
+    """0, 1 - 2^-53, and a number just inside of a token's share, for each row another token."""
+    p_RV = log_distribution(logits_RV, decoding).exp().double()
+    cdf_RV = p_RV.cumsum(-1) / p_RV.sum(-1, keepdim=True)
+    uniform_R = cdf_RV[torch.arange(len(p_RV)), torch.arange(len(p_RV)) * 7 % p_RV.shape[1]] + 1e-11
+    uniform_R[0], uniform_R[1] = 0.0, 1 - 2**-53
+    return uniform_R.clamp_max(1 - 2**-53)
+
+
+@pytest.mark.parametrize(
+    "decoding",
+    [Decoding(), Decoding(temperature=1.7, top_k=40), Decoding(top_k=300, top_p=0.3)],
+    ids=["all", "top_k", "top_k and top_p"],
+)
+@pytest.mark.parametrize("kind", ["peaked", "flat", "tied", "gaps"])
+def test_chunks_draw_the_same_tokens_as_one_cumulative_sum(kind: str, decoding: Decoding) -> None:
+    generator = torch.Generator().manual_seed(1)
+    logits_RV = torch.randn(150, LARGE, generator=generator) * {"peaked": 9, "flat": 0.01, "tied": 2, "gaps": 3}[kind]
+    if kind == "tied":
+        logits_RV = logits_RV.round()
+    if kind == "gaps":
+        # Whole chunks without probability, at both ends too, and chunks with a single token.
+        logits_RV[:, :CHUNK] = logits_RV[:, 3 * CHUNK : 4 * CHUNK - 1] = logits_RV[:, -CHUNK:] = -torch.inf
+        logits_RV[::2, CHUNK : 2 * CHUNK] = -torch.inf
+    for uniform_R in (
+        torch.rand(150, dtype=torch.float64, generator=generator),
+        uniforms_at_the_edges(logits_RV, decoding),
+    ):
+        drawn = draw(logits_RV, decoding, uniform_R)
+        assert torch.equal(drawn.token_R, token_by_token(logits_RV, decoding, uniform_R))
+        logp_RV = log_distribution(logits_RV, decoding)
+        assert torch.equal(drawn.logp_R, logp_RV.gather(1, drawn.token_R[:, None])[:, 0])
+        assert drawn.logp_R.isfinite().all()
+        plain = -(logp_RV.double().exp() * logp_RV.double().clamp_min(-1e30)).sum(-1)
+        assert drawn.entropy_R.tolist() == pytest.approx(plain.tolist(), rel=2e-6, abs=1e-6)
+
+
+def test_a_target_between_two_roundings_of_a_chunks_end_draws_no_token_of_probability_zero() -> None:
+    """1 and 255 times 2^-53 sum to 1 token by token (each is rounded away), and to more in the order of the chunk's sum."""
+    p_RCW = torch.zeros(1, 2, CHUNK)
+    p_RCW[0, 0] = 2.0**-53
+    p_RCW[0, 0, 0] = p_RCW[0, 1, 1] = 1
+    total = p_RCW[0, 0].sum(dtype=torch.float64) + 1
+    uniform_R1 = ((1 + 2**-48) / total)[None, None]
+    assert p_RCW[0, 0].double().cumsum(-1)[-1] <= uniform_R1 * total < p_RCW[0, 0].sum(dtype=torch.float64)
+    assert _first_above_by_chunks(p_RCW, uniform_R1).item() == 0
+
+
+def test_rows_of_nan_in_a_large_vocabulary_are_told_by_their_log_probability() -> None:
+    logits_RV = torch.randn(3, LARGE, generator=torch.Generator().manual_seed(3))
+    logits_RV[1, 7] = torch.nan
+    drawn = draw(logits_RV, Decoding(), torch.tensor([0.2, 0.5, 1 - 2**-53], dtype=torch.float64))
+    assert drawn.logp_R.isnan().tolist() == [False, True, False]
+    assert ((drawn.token_R >= 0) & (drawn.token_R < LARGE)).all()
+
+
+def test_logits_are_left_as_they_were() -> None:
+    logits_RV = torch.randn(3, LARGE, generator=torch.Generator().manual_seed(4))
+    before = logits_RV.clone()
+    draw(logits_RV, Decoding(), torch.rand(3, dtype=torch.float64))
+    draw(logits_RV, Decoding(temperature=0), None)
+    assert torch.equal(logits_RV, before)

@@ -13,6 +13,7 @@ from prerl_components.objectives.token_losses.kl import Kl
 from prerl_components.objectives.weighted_sum import WeightedSum
 from prerl_components.optimizers.adamw import Adamw
 from prerl_components.optimizers.muon import Muon
+from prerl_components.samplers.embedded.sampler import EmbeddedSampler
 from transformers import AutoModelForCausalLM, Gemma2Config
 
 from prerl_spec.engine.policy.continuation_logps import continuation_logps
@@ -26,7 +27,9 @@ from prerl_spec.engine.processes.ranks import Ranks
 from prerl_spec.engine.training.trainer import Trainer
 from prerl_spec.engine.training.updater import Updater
 from prerl_spec.registry.kinds.model import LoadedModel, ModelSite
+from prerl_spec.registry.kinds.sampler import SamplerSite
 from prerl_spec.testing.tiny import Shape, save_tiny, tiny_config, tiny_loaded
+from prerl_spec.types import Decoding, Request
 from tests.engine.steps import gradient_of, make_trainer, random_step, tiny_policy
 
 
@@ -125,8 +128,22 @@ def distilled(ranks: Ranks, folder: Path, *, sharded: bool) -> torch.Tensor:
     return gradient_of(trainer, random_step(3, 4, seed=1))
 
 
+def sampled(ranks: Ranks, *, sharded: bool) -> tuple[bool, list[list[int]]]:
+    """Whether the embedded sampler decodes with a step of its own, and the tokens that it draws."""
+    policy = tiny_policy()
+    if sharded:
+        policy.shard(ranks, {})
+    site = SamplerSite(policy.loaded, "cpu", 64)
+    with policy.whole_weights():
+        sampler = EmbeddedSampler(site)
+    with policy.whole_weights():
+        drawn = sampler.generate([Request((1, 2, 3), (4, 5)), Request((6,), (7,))], Decoding(max_new_tokens=12))
+    return sampler._decoding.has_own_step, [list(g.tokens) for gs in drawn for g in gs]
+
+
 def everything(ranks: Ranks, folder: Path, *, sharded: bool) -> dict[str, Any]:
     return {
+        "sampled": sampled(ranks, sharded=sharded),
         "adamw": updated(ranks, Adamw(lr=1e-3), sharded=sharded, folder=folder / "model"),
         "muon": updated(ranks, Muon(lr=0.02, adamw_lr=1e-4), sharded=sharded),
         "adapted": first_gradient(ranks, adapted_policy(folder / "base", ranks), sharded=sharded),

@@ -63,7 +63,7 @@ def test_samples_from_other_weights_than_the_policys_are_not_trained_on(
     draw = EmbeddedSampler.generate
 
     def generate(self: Any, *arguments: Any) -> Any:
-        weight = self._module.get_input_embeddings().weight
+        weight = self._decoding._module.get_input_embeddings().weight
         kept = weight.detach().clone()
         with torch.no_grad():
             weight.mul_(1.2)

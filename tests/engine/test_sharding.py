@@ -91,6 +91,11 @@ def test_ranks_may_run_whole_weights_unequally_often(sharded: Found) -> None:
     assert at_rest, "afterwards every weight lies in shards again"
 
 
+def test_the_embedded_samplers_own_step_reads_weights_that_are_gathered(sharded: Found, alone: Found) -> None:
+    assert sharded["sampled"] == alone["sampled"]
+    assert alone["sampled"][0]
+
+
 def test_what_the_spec_hands_on_is_checked_before_anything_is_sharded() -> None:
     told = {"reshard_after_forward": False, "mp_policy": {"param_dtype": "bfloat16", "cast_forward_inputs": False}}
     assert fsdp_arguments(told) == {

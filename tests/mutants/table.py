@@ -116,6 +116,7 @@ RAMPS = ("tests/components/test_ramps.py",)
 OF_PARTS = ("tests/testing/test_laws_of_parts.py",)
 OFF_POLICY = ("tests/components/test_objectives_off_policy.py",)
 EMBEDDED = ("tests/components/test_samplers_embedded.py",)
+OWN_STEP = ("tests/components/test_samplers_own_step.py",)
 DRAW = ("tests/components/test_samplers_draw.py",)
 WEIGHTS = ("tests/components/test_samplers_weights.py",)
 GAP = ("tests/engine/test_sampler_gap.py",)
@@ -1148,8 +1149,8 @@ MUTANTS = (
     Mutant(
         "s13",
         f"{SAMPLERS}/embedded/draw.py",
-        "uniform_R[:, None] * cdf_RV[:, -1:], right=True)",
-        "uniform_R[:, None] * cdf_RV[:, -1:])",
+        "uniform_R1 * cdf_RV[:, -1:], right=True)",
+        "uniform_R1 * cdf_RV[:, -1:])",
         "tokens of probability 0 are drawn",
         DRAW,
     ),
@@ -3125,5 +3126,53 @@ MUTANTS = (
         "            raise\n",
         "a verifier that cannot be started costs the samples that are drawn meanwhile",
         EARLY,
+    ),
+    Mutant(
+        "os1",
+        f"{SAMPLERS}/embedded/draw.py",
+        "target_R1.minimum(below_end_R1)",
+        "target_R1",
+        "a uniform at the end of a chunk draws a token behind it, of probability 0",
+        DRAW,
+    ),
+    Mutant(
+        "os2",
+        f"{SAMPLERS}/embedded/draw.py",
+        "cdf_RC.gather(1, chunk_R1) + p_RW.cumsum(",
+        "p_RW.cumsum(",
+        "within a chunk of a large vocabulary the last token is drawn",
+        DRAW,
+    ),
+    Mutant(
+        "os3",
+        f"{SAMPLERS}/embedded/own_step.py",
+        "if weights is None or not attends_to_all:",
+        "if weights is None:",
+        "a window that the check's texts do not leave is ignored",
+        OWN_STEP,
+    ),
+    Mutant(
+        "os4",
+        f"{SAMPLERS}/embedded/decoding_module.py",
+        "torch.no_grad() if keeps_casts else torch.inference_mode()",
+        "torch.inference_mode()",
+        "in 16 bits every weight is cast at every token",
+        OWN_STEP,
+    ),
+    Mutant(
+        "os5",
+        f"{SAMPLERS}/embedded/own_step.py",
+        "return torch.equal(together[:, :2], alone)",
+        "return True",
+        "a rotation that depends on the longest row is computed once",
+        OWN_STEP,
+    ),
+    Mutant(
+        "os6",
+        f"{SAMPLERS}/embedded/kv_cache.py",
+        "return states if self._dtype is None else states.to(self._dtype)",
+        "return states",
+        "keys are kept in float32 in a run that computes in 16 bits",
+        OWN_STEP,
     ),
 )

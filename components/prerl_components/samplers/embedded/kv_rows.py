@@ -15,14 +15,15 @@ from prerl_components.samplers.embedded.kv_cache import RoomyLayer, roomy_cache
 class KvRows:
     """A batch of rows that a causal language model continues through its own forward pass.
 
-    Prompts are left-padded to L columns, with positions counted from their first token and the padding masked out.
+    Prompts are left-padded to L columns, with positions counted from their first token and the padding masked out. Keys and
+    values are kept in `dtype`; None: as the model computes them.
     """
 
-    def __init__(self, module: nn.Module, device: torch.device) -> None:
+    def __init__(self, module: nn.Module, device: torch.device, dtype: torch.dtype | None = None) -> None:
         self._module = module
         self._device = device
         config: Any = module.config
-        self._cache, attends_to_all = roomy_cache(config)
+        self._cache, attends_to_all = roomy_cache(config, dtype)
         # If all layers share one mask and use it unchanged, passing a view of ours saves the model from building its own
         # from the padding at each token (0.15 ms of Python at three layers).
         self._ready_mask = attends_to_all and config._attn_implementation == "sdpa"
@@ -64,9 +65,9 @@ class KvRows:
         self._position_R = self._position_R + 1
         return logits_RV
 
-    def bytes_per_token(self) -> int:
-        """Size of one token of one row in the cache, in bytes; known after the prefill."""
-        return sum(layer.bytes_per_token() for layer in self._cache.layers if isinstance(layer, RoomyLayer))
+    def numbers_per_token(self) -> int:
+        """Numbers that the cache stores of one token of one row; known after the prefill."""
+        return sum(layer.numbers_per_token() for layer in self._cache.layers if isinstance(layer, RoomyLayer))
 
     def _forward(self, ids: Tensor, positions: Tensor, mask: Tensor | None) -> Tensor:
         output = self._module(

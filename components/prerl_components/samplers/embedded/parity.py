@@ -7,7 +7,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from prerl_components.samplers.embedded.decode_step import DecodeStep
 from prerl_components.samplers.embedded.kv_rows import KvRows
+from prerl_components.samplers.embedded.stepped_rows import SteppedRows
 from prerl_spec.sdk import EnvironmentUnmet
 
 TOLERANCE = 1e-3
@@ -24,13 +26,21 @@ WIDEST_WINDOW = 64
 """The check's prompts exceed sliding windows up to this length."""
 
 
-def check_parity(module: nn.Module, device: torch.device, *, vocabulary: int, max_length: int, in_float32: bool) -> int:
+def check_parity(
+    module: nn.Module,
+    device: torch.device,
+    *,
+    vocabulary: int,
+    max_length: int,
+    in_float32: bool,
+    step: DecodeStep | None = None,
+) -> int:
     """Compares rows that were prefilled together, copied, dropped and advanced with one plain forward each.
 
     Both with padding (unequal prompts) and without. Computed `in_float32`, no log-probability may be off by more than
     TOLERANCE. In 16 bits rounding alone moves those of rare tokens by half a nat: there the expected difference under the
-    plain forward's distribution may be TIMES_NOISE times what `_noise` finds. Returns the size of one token of one row in
-    the cache, in bytes.
+    plain forward's distribution may be TIMES_NOISE times what `_noise` finds. Rows are advanced by `step`; None: by the
+    model's own forward. Returns the numbers that the cache stores of one token of one row.
 
     Raises EnvironmentUnmet for a model that cannot be decoded with a key-value cache.
     """
@@ -42,7 +52,8 @@ def check_parity(module: nn.Module, device: torch.device, *, vocabulary: int, ma
         new_ST = torch.from_numpy(random.integers(0, vocabulary, (3, NUM_NEW))).to(device)
         try:
             plain_S = _plain_rows(module, device, contexts, new_ST)
-            gap, size = _cached_gap(module, device, contexts, new_ST, plain_S, weigh)
+            rows = KvRows(module, device) if step is None else SteppedRows(module, device, step)
+            gap, size = _cached_gap(rows, device, contexts, new_ST, plain_S, weigh)
             noise = 0.0 if in_float32 else _noise(module, device, contexts, new_ST, plain_S)
         except (TypeError, AttributeError, NotImplementedError, ValueError, RuntimeError, IndexError) as error:
             raise EnvironmentUnmet(
@@ -59,12 +70,11 @@ def check_parity(module: nn.Module, device: torch.device, *, vocabulary: int, ma
     return size
 
 
-def rows_agree(module: nn.Module, device: torch.device, *, vocabulary: int, width: int, num_rows: int) -> bool:
+def rows_agree(rows: KvRows, device: torch.device, *, vocabulary: int, width: int, num_rows: int) -> bool:
     """Whether equal rows of a tile have bitwise equal logits at every position: a kernel may treat the rows at an edge
     differently from the rest."""
     random = np.random.default_rng(0)
     context = random.integers(0, vocabulary, max(1, width - 3)).tolist()
-    rows = KvRows(module, device)
     logits_RV = rows.prefill([context] * num_rows, NUM_NEW, width)
     rows.select(torch.arange(num_rows, device=device))
     for token in random.integers(0, vocabulary, NUM_NEW).tolist():
@@ -97,15 +107,14 @@ def _expected(plain_V: Tensor, other_V: Tensor) -> float:
 
 
 def _cached_gap(
-    module: nn.Module,
+    rows: KvRows,
     device: torch.device,
     contexts: Sequence[Sequence[int]],
     new_ST: Tensor,
     plain_S: Sequence[Tensor],
     weigh: Weigh,
 ) -> tuple[float, int]:
-    """The largest difference over samples and positions, and the cache's bytes per token."""
-    rows = KvRows(module, device)
+    """The largest difference over samples and positions, and the cache's numbers per token."""
     logits_RV = rows.prefill(contexts, NUM_NEW)[list(ROW_PROMPTS)]
     rows.select(torch.tensor(ROW_PROMPTS, device=device))
     sample_R, gap = [0, 1, 2], 0.0
@@ -118,7 +127,7 @@ def _cached_gap(
             rows.select(torch.tensor([1, 2], device=device))
             sample_R = [1, 2]
         logits_RV = rows.advance(new_ST[sample_R, t])
-    return gap, rows.bytes_per_token()
+    return gap, rows.numbers_per_token()
 
 
 def _noise(

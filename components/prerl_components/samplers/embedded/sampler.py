@@ -4,10 +4,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from time import monotonic
-from typing import Any
 
 import torch
-from torch import nn
 
 from prerl_components.samplers.embedded.batches import (
     TILE_COLUMNS,
@@ -17,9 +15,9 @@ from prerl_components.samplers.embedded.batches import (
     plan_tiles,
     tile_rows,
 )
+from prerl_components.samplers.embedded.decoding_module import DecodingModule
 from prerl_components.samplers.embedded.kv_loop import Batch, BatchLoop
-from prerl_components.samplers.embedded.kv_rows import KvRows
-from prerl_components.samplers.embedded.parity import NUM_NEW, check_parity, rows_agree
+from prerl_components.samplers.embedded.parity import NUM_NEW
 from prerl_components.samplers.embedded.stop_texts import StopTexts
 from prerl_components.samplers.shared.context_limit import check_context_fits
 from prerl_spec.sdk import Decoding, EndedSample, Generation, OpenSampler, Request, SamplerSite
@@ -35,25 +33,17 @@ class EmbeddedSampler:
     """Samples from the module being trained, with its current weights."""
 
     def __init__(self, site: SamplerSite) -> None:
-        self._module = site.model.module
         self._codec = site.model.codec
-        self._compute_dtype = site.model.compute_dtype
         self._device = torch.device(site.device)
         self._max_length = site.max_length
-        module: Any = self._module
-        vocabulary, hidden = module.get_input_embeddings().weight.shape
-        # Wrong rows are easiest to detect in float32; flash attention has no float32 kernel.
-        in_float32 = module.dtype == torch.float32 and not module.config._attn_implementation.startswith("flash")
-        with torch.inference_mode(), evaluation_mode(self._module), self._autocast(enabled=not in_float32):
-            size = check_parity(
-                self._module,
-                self._device,
-                vocabulary=vocabulary,
-                max_length=self._max_length,
-                in_float32=in_float32,
-            )
-        self._budget = Budget.of(self._device, bytes_per_token=size, vocabulary=vocabulary, hidden=hidden)
-        self._plan = self._invariant_plan(vocabulary) if site.invariant else plan_batches
+        self._decoding = module = DecodingModule(site)
+        self._budget = Budget.of(
+            self._device,
+            bytes_per_token=module.bytes_per_token,
+            vocabulary=module.vocabulary,
+            hidden=module.hidden,
+        )
+        self._plan = self._invariant_plan() if site.invariant else plan_batches
 
     def generate(
         self, requests: Sequence[Request], decoding: Decoding, progress: Callable[[int, int], None] | None = None
@@ -98,43 +88,20 @@ class EmbeddedSampler:
                 last_report = monotonic()
                 progress(done, total)
 
-        with torch.inference_mode(), evaluation_mode(self._module), self._autocast():
+        longest = max((len(request.context) for request in requests), default=0) + decoding.max_new_tokens
+        with self._decoding.sampling(longest) as new_rows:
             for batch, places in self._plan(requests, decoding.max_new_tokens, self._budget):
-                rows = KvRows(self._module, self._device)
-                loop = BatchLoop(rows, batch, decoding, self._codec.eos_ids, stops, self._device)
+                loop = BatchLoop(new_rows(), batch, decoding, self._codec.eos_ids, stops, self._device)
                 drawn.update(zip(places, loop.run(partial(ended, loop, places)), strict=True))
         return [[drawn[i, k] for k in range(len(request.seeds))] for i, request in enumerate(requests)]
 
     def sync(self, version: int) -> None:
         """Does nothing: the weights are the trainer's own."""
 
-    def _invariant_plan(self, vocabulary: int) -> Plan:
+    def _invariant_plan(self) -> Plan:
         """Tiles, if a row's position in a tile does not affect its logits; otherwise separate batches per request."""
-        with torch.inference_mode(), evaluation_mode(self._module), self._autocast():
-            agree = rows_agree(
-                self._module,
-                self._device,
-                vocabulary=vocabulary,
-                width=TILE_COLUMNS,
-                num_rows=tile_rows(TILE_COLUMNS, NUM_NEW, self._budget),
-            )
-        return plan_tiles if agree else plan_alone
-
-    def _autocast(self, *, enabled: bool = True) -> torch.autocast:
-        wanted = enabled and self._compute_dtype != torch.float32
-        return torch.autocast(self._device.type, dtype=self._compute_dtype, enabled=wanted)
-
-
-@contextmanager
-def evaluation_mode(module: nn.Module) -> Iterator[None]:
-    """Evaluation mode inside the context; restores every submodule's own mode afterwards."""
-    training = [part for part in module.modules() if part.training]
-    module.eval()
-    try:
-        yield
-    finally:
-        for part in training:
-            part.training = True
+        num_rows = tile_rows(TILE_COLUMNS, NUM_NEW, self._budget)
+        return plan_tiles if self._decoding.rows_agree(TILE_COLUMNS, num_rows) else plan_alone
 
 
 @contextmanager

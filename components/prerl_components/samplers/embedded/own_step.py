@@ -1,0 +1,56 @@
+"""Whether a module's tokens may be decoded by `DecodeStep`: measured on random texts when the sampler opens."""
+
+import torch
+from torch import nn
+
+from prerl_components.samplers.embedded.decode_step import DecodeStep
+from prerl_components.samplers.embedded.decoder_weights import Rotary
+from prerl_components.samplers.embedded.kv_cache import roomy_cache
+from prerl_components.samplers.embedded.parity import check_parity
+from prerl_components.samplers.embedded.read_decoder import read_decoder
+from prerl_spec.sdk import EnvironmentUnmet
+
+CHECKED_POSITIONS = 128
+"""More than the prompts and new tokens of `check_parity`."""
+
+
+def current_step(module: nn.Module, dtype: torch.dtype | None, num_positions: int) -> DecodeStep | None:
+    """The module's current weights as a step, products in `dtype` (None: as they are); None if they cannot be read."""
+    weights = read_decoder(module, dtype)
+    return None if weights is None else DecodeStep(weights, num_positions)
+
+
+def step_numbers(
+    module: nn.Module,
+    device: torch.device,
+    dtype: torch.dtype | None,
+    *,
+    vocabulary: int,
+    max_length: int,
+    in_float32: bool,
+) -> int | None:
+    """The cache's numbers per token if `DecodeStep` computes what the module does, up to rounding; None if it does not."""
+    weights = read_decoder(module, dtype)
+    # A window that is wider than the check's texts would not be noticed.
+    attends_to_all = roomy_cache(module.config, dtype)[1]
+    if weights is None or not attends_to_all:
+        return None
+    try:
+        if weights.rotary is not None and not _is_fixed(weights.rotary, weights.embedding, max_length):
+            return None
+        step = DecodeStep(weights, min(max_length, CHECKED_POSITIONS))
+        return check_parity(
+            module, device, vocabulary=vocabulary, max_length=max_length, in_float32=in_float32, step=step
+        )
+    except (EnvironmentUnmet, TypeError, ValueError, RuntimeError, IndexError):
+        # A rotation that is called in another way, shapes that do not fit: another layout after all.
+        return None
+
+
+def _is_fixed(rotary: Rotary, like: torch.Tensor, max_length: int) -> bool:
+    """Whether the rotation at a position is the same beside the last position: some scalings depend on the longest row."""
+    last = max(1, max_length - 1)
+    together, _ = rotary(like[:1], torch.tensor([[0, 1, last]], device=like.device))
+    # The short call comes last: a scaling that remembers the longest row seen is left as it was.
+    alone, _ = rotary(like[:1], torch.tensor([[0, 1]], device=like.device))
+    return torch.equal(together[:, :2], alone)
