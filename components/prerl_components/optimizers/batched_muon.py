@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from torch.distributed.tensor import DTensor
 
-BATCH_ELEMENTS = 1 << 22
-"""Entries of the matrices of a batch at most (8 MiB of bfloat16); a larger matrix is a batch of its own."""
+BATCH_ELEMENTS = 1 << 18
+"""Entries of the matrices of a batch at most: products of larger ones gain nothing from being batched, and lose on a CPU."""
 
 
 class BatchedMuon(torch.optim.Muon):
@@ -37,11 +37,13 @@ class BatchedMuon(torch.optim.Muon):
         buffers = [self.state[p]["momentum_buffer"] for p in parameters]
         momentum, lr = group["momentum"], group["lr"]
         torch._foreach_lerp_(buffers, gradients, 1 - momentum)
-        updates = torch.stack(torch._foreach_lerp(gradients, buffers, momentum))
-        directions = orthogonalised(updates, group["ns_coefficients"], group["ns_steps"], group["eps"])
-        rows, columns = updates.shape[-2:]
+        updates = torch._foreach_lerp(gradients, buffers, momentum)
+        stacked = updates[0] if len(updates) == 1 else torch.stack(updates)
+        found = orthogonalised(stacked, group["ns_coefficients"], group["ns_steps"], group["eps"])
+        directions = [found] if found.ndim == 2 else found.unbind()
+        rows, columns = found.shape[-2:]
         torch._foreach_mul_(list(parameters), 1 - lr * group["weight_decay"])
-        torch._foreach_add_(list(parameters), directions.unbind(), alpha=-lr * math.sqrt(max(1, rows / columns)))
+        torch._foreach_add_(list(parameters), directions, alpha=-lr * math.sqrt(max(1, rows / columns)))
 
 
 def _of_equal_shape(parameters: Sequence[torch.nn.Parameter]) -> Iterator[list[torch.nn.Parameter]]:
@@ -55,15 +57,17 @@ def _of_equal_shape(parameters: Sequence[torch.nn.Parameter]) -> Iterator[list[t
             yield found[first : first + size]
 
 
-def orthogonalised(update_krc: Tensor, coefficients: tuple[float, float, float], num_steps: int, eps: float) -> Tensor:
-    """US'Vᵀ for each matrix USVᵀ of a stack, with S' near 1, in bfloat16: X ← aX + (bA + cA²)X, A = XXᵀ, from X of norm 1."""
+def orthogonalised(update: Tensor, coefficients: tuple[float, float, float], num_steps: int, eps: float) -> Tensor:
+    """US'Vᵀ of a matrix USVᵀ, or of each of a stack, with S' near 1, in bfloat16: X ← aX + (bA + cA²)X with A = XXᵀ, from X
+    of norm 1."""
     a, b, c = coefficients
-    rows, columns = update_krc.shape[-2:]
-    x = update_krc.bfloat16()
+    rows, columns = update.shape[-2:]
+    plus_product = torch.addmm if update.ndim == 2 else torch.baddbmm
+    x = update.bfloat16()
     if rows > columns:
         x = x.mT
     x = x / torch.linalg.vector_norm(x, dim=(-2, -1), keepdim=True).clamp(min=eps)
     for _ in range(num_steps):
         gram = x @ x.mT
-        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+        x = plus_product(x, plus_product(gram, gram, gram, beta=b, alpha=c), x, beta=a)
     return x.mT if rows > columns else x

@@ -129,9 +129,7 @@ def _what_runs(session: Session) -> dict[str, Any]:
         "model": {**loaded.source, "compute_dtype": str(loaded.compute_dtype).removeprefix("torch.")},
         "forward": {
             "packed": policy.packs,
-            "head": "by blocks of the vocabulary"
-            if policy.plain_head
-            else "the model's own: it is more than one matrix",
+            "head": "tiled" if policy.plain_head else "the model's own: it is more than one matrix",
             "norms": f"fused: {policy.norms}",
             "dropout": "off" if loaded.adapter is None else "off, but for the adapter's own on documents",
         },
