@@ -76,9 +76,10 @@ def test_samples_from_other_weights_than_the_policys_are_not_trained_on(
                 weight.copy_(kept)
 
     monkeypatch.setattr(EmbeddedSampler, "generate", generate)
+    spec = SPEC.replace('"fixed_steps", steps = 3', '"fixed_steps", steps = 1')
+    spec = spec.replace('{ use = "marginal_nsr", advantage = "minus_one" }', objective)
     with pytest.raises(RunFailed, match=r"step 2: .*\(sampler_gap\); the limit is 0\.01") as caught:
-        spec = SPEC.replace('"fixed_steps", steps = 3', '"fixed_steps", steps = 1')
-        start(tmp_path, spec.replace('{ use = "marginal_nsr", advantage = "minus_one" }', objective))
+        start(tmp_path, spec)
     assert caught.value.exit_code == 5
     assert caught.value.hint
     assert [e["global_step"] for e in steps_of(tmp_path / "runs" / "small")] == [1]
