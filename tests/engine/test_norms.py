@@ -121,6 +121,17 @@ def test_a_norm_keeps_its_input_and_a_number_a_row_for_the_backward_pass() -> No
     assert before > 2 * 40 * 32
 
 
+@pytest.mark.parametrize("rows", [1, 3, 400])
+def test_values_with_and_without_gradient_are_equal_bit_for_bit(rows: int) -> None:
+    """Old log-probabilities are computed without, current ones with gradient: ρ = 1 before anything has moved."""
+    norm = model_of("llama").model.norm
+    fuse_norms(nn.Sequential(norm), torch.float32)
+    hidden = torch.randn(rows, 32, generator=torch.Generator().manual_seed(rows))
+    with torch.no_grad():
+        without = norm(hidden)
+    assert torch.equal(norm(hidden), without)
+
+
 def test_a_frozen_weight_and_a_hidden_state_without_gradient_get_none() -> None:
     norm = model_of("llama").model.norm
     fuse_norms(nn.Sequential(norm), torch.float32)

@@ -14,9 +14,6 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-FEW_ENTRIES = 1 << 15
-"""Entries of an input below which the call costs more than the arithmetic: torch's own is one call, on a CPU of as many
-operations as a model's; on a GPU it is one kernel, forward and backward."""
 PROBED_SCALES = (1e-3, 1.0, 30.0)
 """Sizes of the inputs on which two norms are compared: ε matters in the first."""
 
@@ -71,14 +68,15 @@ def _apply(form: _Form, hidden: Tensor, weight_d: Tensor) -> Tensor:
         weight_d = weight_d.float() + form.offset
     if not hidden.is_cuda or hidden.dtype != weight_d.dtype:
         hidden, weight_d = hidden.float(), weight_d.float()
-    differentiated = torch.is_grad_enabled() and (hidden.requires_grad or weight_d.requires_grad)
     normed: Tensor
-    if hidden.is_cuda or (not differentiated and hidden.numel() < FEW_ENTRIES):
+    if hidden.is_cuda:
+        # One kernel, forward and backward; on a CPU torch has none, and calls as many operations as a model does.
         normed = nn.functional.rms_norm(hidden, weight_d.shape, weight_d, form.eps)
-    elif differentiated:
+    elif torch.is_grad_enabled() and (hidden.requires_grad or weight_d.requires_grad):
         own: Any = _RmsNorm.apply
         normed = own(hidden, weight_d, form.eps)
     else:
+        # The same operations: before an update ρ is 1, not nearly.
         normed = (hidden * _inverse_rms(hidden, form.eps)).mul_(weight_d)
     return normed.to(dtype)
 
