@@ -10,7 +10,9 @@ from transformers import AutoModelForCausalLM
 
 from prerl_spec.compiler.estimates.estimate import (
     GPU_TRAIN_FLOPS,
-    LOGIT_TILE,
+    LOGIT_BLOCK,
+    LOGIT_COLUMNS,
+    LOGIT_SHARE,
     Shape,
     Spread,
     Workload,
@@ -20,7 +22,7 @@ from prerl_spec.compiler.estimates.estimate import (
 )
 from prerl_spec.compiler.estimates.unknown import NotKnown
 from prerl_spec.compiler.hardware import Gpu, Hardware
-from prerl_spec.engine.policy.logprobs import TILE_ELEMENTS
+from prerl_spec.engine.policy.head_blocks import BLOCK_ELEMENTS, BYTES_PER_LOGIT, LEAST_COLUMNS
 from prerl_spec.testing import tiny
 
 CPU = Hardware(2, 16 << 30)
@@ -60,8 +62,21 @@ def test_a_shape_that_is_not_known_says_so(config: dict[str, int]) -> None:
         shape_of(config)
 
 
-def test_the_plan_knows_the_engines_tile() -> None:
-    assert LOGIT_TILE == TILE_ELEMENTS
+def test_the_plan_knows_the_engines_blocks() -> None:
+    assert (LOGIT_BLOCK, LOGIT_COLUMNS, LOGIT_SHARE) == (BLOCK_ELEMENTS, LEAST_COLUMNS, BYTES_PER_LOGIT)
+    large = replace(SHAPE, vocabulary=151_936)
+
+    def logits(tokens: int, hardware: Hardware) -> float:
+        sizes = []
+        for shape in (large, replace(large, vocabulary=0)):
+            cost = cost_of(shape, replace(WORK, in_a_pass=tokens), hardware, half=False, processes=1)
+            sizes.append(cost.memory_bytes["activations of a pass"])
+        return (sizes[0] - sizes[1]) / (3 * 4)
+
+    assert logits(512, CPU) / 1.8 == pytest.approx(1 << 19, rel=1e-3)
+    assert logits(4096, CPU) / 1.8 == pytest.approx(256 * 4096, rel=1e-3)
+    card = Hardware(8, 64 << 30, (Gpu("card", 80 << 30),))
+    assert logits(16_384, card) / 1.25 == pytest.approx(80 << 20, rel=1e-3)
 
 
 def test_six_flops_a_trained_parameter_and_token_and_two_a_scored_or_drawn_one() -> None:

@@ -99,6 +99,17 @@ def planned(spec: Compiled, *, measured: bool = True) -> Count:
     return found
 
 
+def run(spec: Compiled, *, measured: bool = True) -> Count:
+    """The plan's forwards where every sample carries weight: metrics are then taken from those of the update, or of the old
+    policy, and a view that has none of them is scored for them, as planned."""
+    (phase,) = spec.graph.phases
+    found = planned(spec, measured=measured)
+    for view in {view for view, of in found if of == "probe"}:
+        if (view, "old") in found or (phase.updates_per_batch == 1 and (view, "policy") in found):
+            del found[view, "probe"]
+    return found
+
+
 PRUNING = '{ use = "marginal_nsr", advantage = "minus_one" }'
 WEIGHED = '{ use = "marginal_nsr", advantage = "minus_one", importance = "truncate" }'
 EVERY_SAMPLE_CARRIES_WEIGHT = [
@@ -127,7 +138,7 @@ def test_each_step_sends_forward_what_the_plan_says(
     tmp_path: Path, session: Session, objective: str, updates: int
 ) -> None:
     spec = compiled(tmp_path, objective, updates=updates)
-    assert counted(tmp_path, session, spec) == [planned(spec)] * 2
+    assert counted(tmp_path, session, spec) == [run(spec)] * 2
 
 
 GROUP = [
@@ -154,7 +165,7 @@ def test_so_do_group_baselines_where_every_attempt_differs_from_its_group(
     tmp_path: Path, session: Session, objective: str, updates: int
 ) -> None:
     spec = compiled(tmp_path, objective, updates=updates)
-    assert counted(tmp_path, session, spec, rewards=(Named("ranked", Ranked()),)) == [planned(spec)] * 2
+    assert counted(tmp_path, session, spec, rewards=(Named("ranked", Ranked()),)) == [run(spec)] * 2
 
 
 def test_answers_without_their_questions_go_forward_in_one_view(tmp_path: Path, session: Session) -> None:
@@ -216,7 +227,7 @@ def test_so_do_the_steps_that_a_probe_of_gradients_measures(
     spec = compiled(tmp_path, '"grpo"', updates=updates, tail=ALIGNMENT.replace("SETTINGS", settings))
     probes = spec.graph.phases[0].probes
     steps = counted(tmp_path, session, spec, rewards=(Named("ranked", Ranked()),), probes=probes)
-    assert steps == [planned(spec, measured=False), planned(spec)]
+    assert steps == [run(spec, measured=False), run(spec)]
     assert steps[1]["marginal", "gradient"] == (5 if "batch" in settings else 5 + 16)
     assert steps[1]["conditional", "watch"] == 2 * 5
 
@@ -242,7 +253,7 @@ def test_what_a_gradient_costs_is_what_gradient_needs_says(tmp_path: Path, sessi
     spec = compiled(tmp_path, objective)
     probe = Halves()
     steps = counted(tmp_path, session, spec, rewards=(Named("ranked", Ranked()),), probes=(Named("halves", probe),))
-    expected = planned(spec)
+    expected = run(spec)
     for forward in probe_forwards(probe.needs(spec.graph.phases[0].objective.component, 16), {}):
         expected[forward.view, forward.of] += forward.samples
     assert steps == [expected] * 2

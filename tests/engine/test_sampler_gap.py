@@ -56,10 +56,12 @@ def test_a_gap_above_the_bound_or_none_at_all_ends_the_run(gap: float) -> None:
     refuse_gap({}, 0.01, 7)
 
 
+@pytest.mark.parametrize("objective", ['{ use = "marginal_nsr", advantage = "minus_one" }', '"nsr"'])
 def test_samples_from_other_weights_than_the_policys_are_not_trained_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    objective: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Weights that change only while a step is drawn."""
+    """Weights that change only while a step is drawn; told by eight responses before the update, and by the update's own
+    forward, in which all go (every answer is wrong)."""
     draw = EmbeddedSampler.generate
 
     def generate(self: Any, *arguments: Any) -> Any:
@@ -74,8 +76,10 @@ def test_samples_from_other_weights_than_the_policys_are_not_trained_on(
                 weight.copy_(kept)
 
     monkeypatch.setattr(EmbeddedSampler, "generate", generate)
+    spec = SPEC.replace('"fixed_steps", steps = 3', '"fixed_steps", steps = 1')
+    spec = spec.replace('{ use = "marginal_nsr", advantage = "minus_one" }', objective)
     with pytest.raises(RunFailed, match=r"step 2: .*\(sampler_gap\); the limit is 0\.01") as caught:
-        start(tmp_path, SPEC.replace('"fixed_steps", steps = 3', '"fixed_steps", steps = 1'))
+        start(tmp_path, spec)
     assert caught.value.exit_code == 5
     assert caught.value.hint
     assert [e["global_step"] for e in steps_of(tmp_path / "runs" / "small")] == [1]

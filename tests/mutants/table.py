@@ -27,6 +27,7 @@ PACKING = "prerl_spec/engine/policy/packing.py"
 POLICY = "prerl_spec/engine/policy/policy.py"
 SCORING = "prerl_spec/engine/policy/forward.py"
 LOGPROBS = "prerl_spec/engine/policy/logprobs.py"
+BLOCKS = "prerl_spec/engine/policy/head_blocks.py"
 TEACHERS = "prerl_spec/engine/policy/teachers.py"
 TEACHER_PLAN = "prerl_spec/compiler/planning/teacher_plan.py"
 STATES = "prerl_spec/registry/component_state.py"
@@ -153,8 +154,8 @@ MUTANTS = (
     Mutant(
         "p06",
         PHASE,
-        "needs.policy, temperature=minibatch.step.temperature, of=self.counted_as)",
-        "needs.policy, temperature=1.0, of=self.counted_as)",
+        "asked, temperature=minibatch.step.temperature, of=self.counted_as)",
+        "asked, temperature=1.0, of=self.counted_as)",
         "the policy is scored at temperature 1, whatever drew the batch",
         REFERENCE,
     ),
@@ -217,8 +218,8 @@ MUTANTS = (
     Mutant(
         "p23",
         "prerl_spec/engine/training/pass_loss.py",
-        "* terms[weighted]).sum()",
-        "* terms[weighted]).mean()",
+        "* terms[seen.trained_m]).sum()",
+        "* terms[seen.trained_m]).mean()",
         "a pass is averaged: what shares a pass changes the gradient",
         REFERENCE,
     ),
@@ -326,21 +327,75 @@ MUTANTS = (
     Mutant(
         "l04",
         LOGPROBS,
-        "recompute = torch.is_grad_enabled() and target_n.shape[0] > tile",
+        "recompute = torch.is_grad_enabled() and target_n.shape[0] > size",
         "recompute = False",
         "the logits of all tiles stay in memory",
         TILES,
     ),
-    Mutant(
-        "l10", LOGPROBS, "logits = logits / temperature", "logits = logits * temperature", "temperature sharpens", TILES
-    ),
+    Mutant("l10", BLOCKS, "logits_nv.div_(temperature)", "logits_nv.mul_(temperature)", "temperature sharpens", TILES),
     Mutant(
         "l11",
-        LOGPROBS,
-        "normaliser - (probability * logits).sum(-1)",
-        "normaliser + (probability * logits).sum(-1)",
+        BLOCKS,
+        "torch.stack(entropies) - share_bn",
+        "torch.stack(entropies) + share_bn",
         "an entropy is no entropy",
         TILES,
+    ),
+    Mutant(
+        "l12",
+        BLOCKS,
+        "self.of_logp_n.where(inside_n, 0.0)[:, None]",
+        "self.of_logp_n[:, None]",
+        "every block has a target: the gradient is that of as many targets as blocks",
+        TILES,
+    ),
+    Mutant(
+        "l13",
+        BLOCKS,
+        "return Product(self.hidden_nd.to(dtype), self.head_Vd.to(dtype), self.bias_V)",
+        "return Product(self.hidden_nd.to(dtype), self.head_Vd, self.bias_V)",
+        "the head is cast once a block",
+        TILES,
+    ),
+    Mutant(
+        "l14",
+        "prerl_spec/engine/policy/norms.py",
+        ".addcmul_(x_nd, factor_n[:, None])",
+        "",
+        "the gradient of a norm leaves out that its size is divided away",
+        ("tests/engine/test_norms.py",),
+    ),
+    Mutant(
+        "l15",
+        "prerl_spec/engine/policy/norms.py",
+        "            if not bool(((ours - theirs).abs() <= bound * theirs.abs()).all()):\n                return False\n",
+        "",
+        "norms are replaced by their names: Gemma's have another weight",
+        ("tests/engine/test_norms.py",),
+    ),
+    Mutant(
+        "op1",
+        PHASE,
+        "                    if on_policy is not None and minibatch.index == 0:\n                        on_policy.end()\n",
+        "",
+        "samples of another policy are trained on where all of them go forward",
+        ("tests/engine/test_on_policy.py",),
+    ),
+    Mutant(
+        "op2",
+        "prerl_spec/engine/training/on_policy.py",
+        "elif len(trained.get(view, ())) == count:",
+        "elif view in trained:",
+        "metrics of a step are those of the responses that have an advantage",
+        ("tests/engine/test_on_policy.py",),
+    ),
+    Mutant(
+        "op3",
+        "prerl_spec/engine/training/part_inputs.py",
+        "logp if len(trained) == len(where) else",
+        "logp if weights.all() else",
+        "every pass waits for the device",
+        ("tests/engine/test_no_syncs.py",),
     ),
     # --- batches: seeds, EOS, verdicts, rows -----------------------------------------------------------------------------
     Mutant(
@@ -1109,8 +1164,8 @@ MUTANTS = (
     Mutant(
         "sw08",
         "prerl_spec/engine/run/phase_runner.py",
-        "        refuse_gap(metrics, limit, step.global_step)\n",
-        "",
+        "            check=lambda metrics: refuse_gap(metrics, limit, step.global_step),\n",
+        "            check=lambda metrics: None,\n",
         "sampler_gap stops nothing",
         ("tests/engine/test_sampler_gap.py::test_samples_from_other_weights_than_the_policys_are_not_trained_on",),
     ),
@@ -1321,7 +1376,7 @@ MUTANTS = (
     ),
     Mutant(
         "fa2",
-        "prerl_spec/engine/training/gradient_faults.py",
+        "prerl_spec/engine/training/pass_faults.py",
         'if inner.kind == "surrogate" and is_authored(inner):',
         'if inner.kind == "surrogate" and not is_authored(inner):',
         "a gradient that is not finite is nobody's",
@@ -1385,17 +1440,17 @@ MUTANTS = (
     ),
     Mutant(
         "a24",
-        "prerl_spec/engine/training/pass_loss.py",
-        "    if not bool(torch.isfinite(terms[weighted]).all()):\n",
-        "    if False:\n",
+        PHASE,
+        "            faults.refuse_terms(minibatch.step)\n",
+        "",
         "a term that is no number is noticed in the sum alone, without its token",
         BLAMED_PARTS,
     ),
     Mutant(
         "a25",
-        "prerl_spec/engine/training/pass_loss.py",
-        "    values = value.detach().double().where(weighted, 0.0).cpu().numpy()\n",
-        "    values = value.detach().double().cpu().numpy()\n",
+        "prerl_spec/engine/training/pass_faults.py",
+        "            value_n[kept.trained_m.cpu().numpy()] = value_m.double().cpu().numpy()\n",
+        "            value_n[: len(value_m)] = value_m.double().cpu().numpy()\n",
         "a token without weight is named where another is to blame",
         BLAMED_PARTS,
     ),
@@ -1874,8 +1929,8 @@ MUTANTS = (
     Mutant(
         "g06",
         "prerl_spec/engine/run/phase_runner.py",
-        "                trained = self._trainer.train(step, states)\n                watched = watching.end()\n",
-        "                watched = watching.end()\n                trained = self._trainer.train(step, states)\n",
+        "                trained = self._trainer.train(step, states, on_policy)\n                watched = watching.end()\n",
+        "                watched = watching.end()\n                trained = self._trainer.train(step, states, on_policy)\n",
         "a probe looks again before the update: nothing ever changes",
         (f"{SEEN}::test_a_run_with_probes_has_the_same_weights_after_every_step_as_one_without",),
     ),
@@ -2202,7 +2257,7 @@ MUTANTS = (
     ),
     Mutant(
         "pd4",
-        "prerl_spec/engine/training/metrics.py",
+        "prerl_spec/engine/training/on_policy.py",
         "np.expm1(bounded_N) - bounded_N",
         "np.expm1(-bounded_N) + bounded_N",
         "KL(sampler, trainer) is estimated with the ratio upside down",
@@ -2364,8 +2419,8 @@ MUTANTS = (
     Mutant(
         "va17",
         "prerl_spec/engine/training/measured.py",
-        "total[1] += float(weighted.sum())",
-        "total[1] += float(len(weighted))",
+        "self._counts[key] += len(seen.trained_m)",
+        "self._counts[key] += len(seen.weight_n)",
         "a measure is diluted by tokens that are not trained",
         TRAINER,
     ),
@@ -2387,7 +2442,7 @@ MUTANTS = (
     ),
     Mutant(
         "va20",
-        "prerl_spec/engine/training/metrics.py",
+        "prerl_spec/engine/training/on_policy.py",
         "gap_N = (logp_N - sampler_N)[seen_N]",
         "gap_N = (sampler_N - logp_N)[seen_N]",
         "KL(sampler, trainer) is KL(trainer, sampler)",

@@ -12,7 +12,8 @@ from prerl_components.optimizers.adamw import Adamw
 
 from prerl_spec.engine.policy.policy import Policy
 from prerl_spec.engine.processes.ranks import Ranks
-from prerl_spec.engine.training.metrics import probe
+from prerl_spec.engine.training.gradient_free_logprobs import GradientFree
+from prerl_spec.engine.training.on_policy import OnPolicy
 from prerl_spec.needs import View
 from prerl_spec.testing.tiny import tiny_loaded
 from prerl_spec.types import Step
@@ -155,7 +156,10 @@ def by_definition(
 
 
 def test_kl_of_sampler_and_trainer_is_the_k3_estimate_over_all_tokens(policy: Policy, step: Step) -> None:
-    metrics = probe(step, policy, Ranks.start(), [], whole=True, budget=60)
+    ranks = Ranks.start()
+    seen = OnPolicy(step, [], policy, ranks, whole=True, budget=60, check=lambda metrics: None)
+    seen.begin([], GradientFree(step, policy, ranks, None, 60))
+    metrics = seen.metrics
     with torch.no_grad():
         logps, _ = scored(policy, step, CONDITIONAL, range(len(step.samples)))
     gaps = [

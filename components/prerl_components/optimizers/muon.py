@@ -1,4 +1,4 @@
-"""Muon for the matrices of a transformer's blocks, AdamW for all other parameters; both from torch."""
+"""Muon for the matrices of a transformer's blocks, AdamW for all other parameters; both torch's."""
 
 from __future__ import annotations
 
@@ -36,6 +36,8 @@ class Muon(LearningRate):
         """[Muon, AdamW]. Raises EnvironmentUnmet for a model without a matrix in a numbered block."""
         import torch
 
+        from prerl_components.optimizers.batched_muon import BatchedMuon
+
         hidden: list[torch.nn.Parameter] = []
         others: list[torch.nn.Parameter] = []
         for name, parameter in named_parameters:
@@ -43,7 +45,7 @@ class Muon(LearningRate):
         if not hidden:
             raise EnvironmentUnmet("`muon` found no 2-D weight inside a numbered block", hint="use `adamw`")
         optimizers: list[torch.optim.Optimizer] = [
-            torch.optim.Muon(hidden, lr=self.lr, momentum=self.momentum, weight_decay=self.weight_decay)
+            BatchedMuon(hidden, lr=self.lr, momentum=self.momentum, weight_decay=self.weight_decay)
         ]
         if others:
             adamw_lr = self.lr if self.adamw_lr is None else self.adamw_lr

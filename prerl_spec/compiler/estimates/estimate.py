@@ -32,9 +32,11 @@ CPU_LIBRARIES = 440 << 20
 GPU_LIBRARIES = 500 << 20
 """Not measured: the CUDA context and its kernels."""
 LOGIT_COPIES = 3
-"""Logits, their exponentials and their gradient, in float32; of one tile at most."""
-LOGIT_TILE = 1 << 22
-"""Elements: see engine/policy/logprobs.py."""
+"""Logits, their exponentials and their gradient, in float32; of one block at most."""
+LOGIT_BLOCK = 1 << 19
+LOGIT_COLUMNS = 256
+LOGIT_SHARE = 1 << 10
+"""Logits of a block, its least width, and bytes of a GPU for each of its logits: see engine/policy/head_blocks.py."""
 CPU_CORE_TRAIN_FLOPS = 30e9
 CPU_CORE_SAMPLE_FLOPS = 7e9
 """Measured on a 0.3 M parameter model, one thread."""
@@ -233,7 +235,8 @@ def _training_peak(
     shape: Shape, work: Workload, hardware: Hardware, *, half: bool, sharded: bool, recomputed: bool
 ) -> dict[str, int]:
     """Peak bytes of a pass, forward and backward."""
-    logits = min(work.in_a_pass * shape.vocabulary, LOGIT_TILE)
+    block = max([LOGIT_BLOCK, *(gpu.memory_bytes // LOGIT_SHARE for gpu in hardware.gpus[:1])])
+    logits = work.in_a_pass * min(shape.vocabulary, max(LOGIT_COLUMNS, block // max(1, work.in_a_pass)))
     kept = work.in_a_pass * shape.kept_bytes(half=half, recomputed=recomputed) + LOGIT_COPIES * 4 * logits
     on_cpu = CPU_RECOMPUTING_FACTOR if recomputed else CPU_ALLOCATION_FACTOR
     factor = GPU_ALLOCATION_FACTOR if hardware.gpus else on_cpu

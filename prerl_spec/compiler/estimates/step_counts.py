@@ -14,7 +14,7 @@ GPU_TOKENS_PER_PASS = (16384, 8192, 4096, 2048, 1024)
 """A CPU computes attention over a whole row, T x T, and is fastest on rows of 500 to 1000 tokens; a GPU is faster the
 longer the rows are, as long as they fit in memory. A sample longer than a pass gets a pass of its own."""
 PROBED_RESPONSES = 8
-"""Responses of a step that are scored before the update, for its metrics."""
+"""Responses of a step that are scored before the update, for its metrics, where not all of them go forward anyway."""
 
 
 def pass_sizes(hardware: Hardware) -> tuple[int, ...]:
@@ -28,7 +28,8 @@ def forwards(
     """One Forward per distinct (view, weights) of a step; an upper bound, as samples with zero weight are skipped.
 
     The sampler's log-probabilities come with the samples. The metrics of a step with rollouts score 8 responses before
-    the update, or all if importance weights are on: in the conditional view and in every differentiated one.
+    the update, or all if importance weights are on, in the conditional view and in every differentiated one; none in a
+    view that sees every response anyway, with gradient in the step's only update or as the old policy.
     """
     needs = Needs.of(objective, updates_per_batch)
     run = [n for n in (*needs.policy, *needs.without_gradient) if n.of != "sampler"]

@@ -110,8 +110,7 @@ def _forward(forward: Forward, phase: PhasePlan) -> str:
     }.get(forward.of, forward.of)
     if not phase.uses_rollouts:
         return f"{forward.view:<12} {plural(forward.samples, 'document')} x ({context} + its own) tokens: {what}"
-    bound = "" if forward.of == "probe" else "at most "
-    samples = f"{bound}{plural(forward.samples, 'sample')}"
+    samples = f"at most {plural(forward.samples, 'sample')}"
     return f"{forward.view:<12} {samples:>21} x ({context} + response) tokens: {what}"
 
 

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from prerl_spec.engine.policy.forward import Scoring
 from prerl_spec.engine.policy.logprobs import Chosen
+from prerl_spec.engine.policy.norms import fuse_norms
 from prerl_spec.engine.policy.packing import Pass, Rows, build_rows
 from prerl_spec.engine.policy.sharding import Shards
 from prerl_spec.engine.processes.ranks import Ranks
@@ -44,6 +45,7 @@ class Policy:
         self.module.eval()
         self.forwards: Counter[tuple[str, str]] = Counter()
         """Number of samples scored, by (view, of)."""
+        self.norms = fuse_norms(self.module, loaded.compute_dtype)
         self.scoring = Scoring(self.module)
         self.vocab_size = self.scoring.vocab_size
         self._scorings = [self.scoring]

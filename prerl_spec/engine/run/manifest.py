@@ -130,6 +130,7 @@ def _what_runs(session: Session) -> dict[str, Any]:
         "forward": {
             "packed": policy.packs,
             "head": "tiled" if policy.plain_head else "the model's own: it is more than one matrix",
+            "norms": f"fused: {policy.norms}",
             "dropout": "off" if loaded.adapter is None else "off, but for the adapter's own on documents",
         },
         "prefixes": session.prefixes,

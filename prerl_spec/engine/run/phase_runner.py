@@ -19,7 +19,8 @@ from prerl_spec.engine.policy.weights import bits_check
 from prerl_spec.engine.processes.spare_cores import spare_cores
 from prerl_spec.engine.run.position import Position
 from prerl_spec.engine.run.session import Session
-from prerl_spec.engine.training.metrics import probe, sampled_metrics, trained_metrics
+from prerl_spec.engine.training.metrics import sampled_metrics, trained_metrics
+from prerl_spec.engine.training.on_policy import OnPolicy
 from prerl_spec.engine.training.sampler_gap import gap_limit, refuse_gap
 from prerl_spec.engine.training.trainer import Trained, Trainer
 from prerl_spec.engine.training.updater import Updater
@@ -82,14 +83,18 @@ class PhaseRunner:
             self._session.stages.stop_if_signalled()
             with clock("train"):
                 lr = self.updater.set_lr(at.lr_offset + at.step, self._lr_steps(at))
-                before = self._metrics_before_training(step)
+                measured, on_policy = self._measured_by_probes(step), self._on_policy(step)
                 watching = Watching.begin(
                     self.phase.probes if self.phase.sampler is not None else (), step, self._trainer, states
                 )
-                trained = self._trainer.train(step, states)
+                trained = self._trainer.train(step, states, on_policy)
                 watched = watching.end()
             self._session.samplers.weights_changed(at.updates + len(trained.updates), self.phase.sampler)
-        metrics = {**watched, **before, **trained_metrics(trained, len(step.groups), lr)}
+        # The engine's metrics take precedence over a probe's of the same name.
+        metrics = {**watched, **measured}
+        if on_policy is not None:
+            metrics |= {**on_policy.metrics, **sampled_metrics(step)}
+        metrics |= trained_metrics(trained, len(step.groups), lr)
         hashes = {
             "journal": self._journal.check(step.global_step),
             "credit": trained.credit,
@@ -103,30 +108,32 @@ class PhaseRunner:
         """The batch of the next step, without training on it; `step` then reads it back from the journal."""
         return self._source.collect(at.step + 1, at.global_step + 1, at.cursor, Clock())[0]
 
-    def _metrics_before_training(self, step: Step) -> dict[str, float]:
-        """The metrics of a batch under the policy that sampled it."""
-        if self.phase.sampler is None:
-            return {}
-        needs = Needs.of(self.phase.objective.component, self.phase.updates_per_batch)
-        metrics = probe(
-            step,
-            self._session.policy,
-            self._session.ranks,
-            needs.differentiated,
-            whole=needs.compares_with_sampler,
-            budget=self.phase.tokens_per_pass,
-        )
-        sampler, declared = self._session.samplers.sampler(self.phase.sampler), self.phase.sampler.component
-        limit = gap_limit(sampler, decoding_of(declared), self._session.policy.loaded.compute_dtype)
-        refuse_gap(metrics, limit, step.global_step)
-        metrics |= sampled_metrics(step)
-        for named in self.phase.probes:
+    def _measured_by_probes(self, step: Step) -> dict[str, float]:
+        """What the probes that are due make of a sampled batch; the first of several metrics of one name."""
+        metrics: dict[str, float] = {}
+        for named in self.phase.probes if self.phase.sampler is not None else ():
             if step.step % named.component.every == 0:
-                # The engine's metrics take precedence over a probe's metric of the same name.
                 with blames(named.component, "measure", name=named.use):
                     found = finite_metrics(named, "measure", named.component.measure(step))
                 metrics = {**found, **metrics}
         return metrics
+
+    def _on_policy(self, step: Step) -> OnPolicy | None:
+        """What a sampled batch is compared with before it is trained on: the policy, whose samples it is said to hold."""
+        if self.phase.sampler is None:
+            return None
+        needs = Needs.of(self.phase.objective.component, self.phase.updates_per_batch)
+        sampler, declared = self._session.samplers.sampler(self.phase.sampler), self.phase.sampler.component
+        limit = gap_limit(sampler, decoding_of(declared), self._session.policy.loaded.compute_dtype)
+        return OnPolicy(
+            step,
+            needs.differentiated,
+            self._session.policy,
+            self._session.ranks,
+            whole=needs.compares_with_sampler,
+            budget=self.phase.tokens_per_pass,
+            check=lambda metrics: refuse_gap(metrics, limit, step.global_step),
+        )
 
     def _lr_steps(self, at: Position) -> int | None:
         """Steps of the whole learning-rate schedule: those of this phase and of the phases it is carried through.

@@ -51,6 +51,11 @@ class GradientFree:
         end = start + int(self.batch.tokens.length_S[samples.start : samples.stop].sum())
         return {need: self._vectors[need][start:end] for need in needs}
 
+    def whole(self, needs: Sequence[Need]) -> Array | None:
+        """The vectors [len(needs), N] of all samples, if all of them are computed."""
+        found = [self._vectors[need] for need in needs if need in self._vectors]
+        return np.stack(found) if len(found) == len(needs) and not np.isnan(found).any() else None
+
     def _from_sampler(self, vector: Array, samples: Sequence[int]) -> None:
         for sample in samples:
             segments = self.batch.samples[sample].segments

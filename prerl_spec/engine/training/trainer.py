@@ -20,11 +20,13 @@ from prerl_spec.engine.policy.reference import Reference
 from prerl_spec.engine.policy.teachers import Teachers
 from prerl_spec.engine.processes.ranks import Ranks
 from prerl_spec.engine.processes.seeds import named_seed
-from prerl_spec.engine.training.gradient_faults import keep_gradients, require_finite_gradients
 from prerl_spec.engine.training.gradient_free_logprobs import GradientFree
 from prerl_spec.engine.training.measured import Measured
 from prerl_spec.engine.training.minibatch import Minibatch, credit_check, credit_measures, samples_to_score, split_batch
-from prerl_spec.engine.training.pass_loss import PartInput, part_inputs, pass_loss
+from prerl_spec.engine.training.on_policy import OnPolicy
+from prerl_spec.engine.training.part_inputs import PartInput, part_inputs
+from prerl_spec.engine.training.pass_faults import PassFaults
+from prerl_spec.engine.training.pass_loss import pass_loss
 from prerl_spec.engine.training.updater import Updater, UpdateRecord
 from prerl_spec.errors import RunFailed
 from prerl_spec.needs import Need
@@ -70,10 +72,11 @@ class Trainer:
     counted_as: str = "policy"
     """The label under which the policy counts the forwards with gradient."""
 
-    def train(self, batch: Step, states: States | None = None) -> Trained:
+    def train(self, batch: Step, states: States | None = None, on_policy: OnPolicy | None = None) -> Trained:
         """Takes the batch's updates. All weights are computed before any forward with gradient, and all old
         log-probabilities before the first update; an update with only zero weights is skipped, weight decay and
-        momentum included. `states` are those of the objective's components, None at a phase's start."""
+        momentum included. `states` are those of the objective's components, None at a phase's start. `on_policy` sees the
+        policy before the first update is applied."""
         needs = Needs.of(self.objective, self.updates_per_batch)
         vectors = GradientFree(batch, self.policy, self.ranks, self.reference, self.tokens_per_pass, self.teachers)
         everything = range(len(batch.samples))
@@ -84,6 +87,8 @@ class Trainer:
         of_parts = states_of_parts(self.objective, states)
         minibatches = split_batch(batch, self.objective, vectors, self.updates_per_batch, of_parts)
         vectors.compute(samples_to_score(needs.terms, minibatches))
+        if on_policy is not None:
+            on_policy.begin(minibatches, vectors)
         measured = Measured.of(self.objective, self.updates_per_batch)
         losses: list[float] = []
         records: list[UpdateRecord] = []
@@ -91,7 +96,9 @@ class Trainer:
             if minibatch.weighted_N.any():
                 known = vectors.read(needs.terms, minibatch.samples)
                 with self._all_or_nothing():
-                    losses.append(self.accumulate(minibatch, needs, known, measured))
+                    losses.append(self.accumulate(minibatch, needs, known, measured, on_policy))
+                    if on_policy is not None and minibatch.index == 0:
+                        on_policy.end()
                 records.append(self.updater.apply())
         return Trained(
             num_updates=len(minibatches),
@@ -104,7 +111,14 @@ class Trainer:
             known=vectors.read(needs.credit, everything),
         )
 
-    def accumulate(self, minibatch: Minibatch, needs: Needs, known: Mapping[Need, Array], measured: Measured) -> float:
+    def accumulate(
+        self,
+        minibatch: Minibatch,
+        needs: Needs,
+        known: Mapping[Need, Array],
+        measured: Measured,
+        on_policy: OnPolicy | None = None,
+    ) -> float:
         """Accumulates the gradient of one update, pass by pass; returns its loss, summed over ranks."""
         division = self.ranks.division
         shares = pack_shares(
@@ -116,28 +130,30 @@ class Trainer:
             alone=not self.policy.packs,
         )
         loss_of_share = torch.zeros(division.num_shares, dtype=torch.float64, device=self.policy.device)
-        done, num_passes = 0, sum(map(len, shares.values()))
+        done, num_passes, faults = 0, sum(map(len, shares.values())), PassFaults()
         with self._dropout(minibatch):
             for share, passes in shares.items():
                 for one in passes:
                     if one.sample_ids or self.policy.is_sharded:
-                        vectors = self._vectors(one, minibatch, needs, known)
+                        vectors = self._vectors(one, minibatch, needs, known, on_policy)
                         parts = list(part_inputs(one, minibatch.credits, vectors, self.policy.device))
-                        loss = self._loss(parts, minibatch.step, needs, vectors)
+                        loss = self._loss(parts, faults, needs, vectors)
                         measured.add(minibatch.index, share, parts)
-                        keep_gradients(parts)
+                        faults.watch(parts)
                         with blames(self.objective, "terms"):
                             torch.autograd.backward(loss)
-                        require_finite_gradients(parts, minibatch.step)
+                        faults.keep_gradients(parts)
                         loss_of_share[share] += loss.detach().double()
                     done += 1
                     self.tick("train", done, num_passes)
                 self.updater.end_share()
         loss_value = float(self.ranks.sum(loss_of_share).sum().item())
         if not np.isfinite(loss_value):
+            faults.refuse_terms(minibatch.step)
             raise RunFailed(
                 f"the loss is {loss_value}", hint="the update was not applied; the journal holds the step's rollouts"
             )
+        faults.refuse_gradients(minibatch.step)
         return loss_value
 
     @contextmanager
@@ -150,15 +166,20 @@ class Trainer:
             raise
 
     def _vectors(
-        self, one: Pass, minibatch: Minibatch, needs: Needs, known: Mapping[Need, Array]
+        self, one: Pass, minibatch: Minibatch, needs: Needs, known: Mapping[Need, Array], on_policy: OnPolicy | None
     ) -> dict[Need, Tensor]:
         """The vectors [n] of a pass: those of the policy with their graph, the others as float32."""
-        found = self.policy.logprobs(one, needs.policy, temperature=minibatch.step.temperature, of=self.counted_as)
+        asked = dict.fromkeys((*needs.policy, *(() if on_policy is None else on_policy.awaited)))
+        found = self.policy.logprobs(one, asked, temperature=minibatch.step.temperature, of=self.counted_as)
+        if on_policy is not None:
+            on_policy.saw(one, found)
         return {**found, **_tensors(known, one, self.policy.device)}
 
-    def _loss(self, parts: Sequence[PartInput], step: Step, needs: Needs, vectors: Mapping[Need, Tensor]) -> Tensor:
+    def _loss(
+        self, parts: Sequence[PartInput], faults: PassFaults, needs: Needs, vectors: Mapping[Need, Tensor]
+    ) -> Tensor:
         """A pass's share of the update's loss, with its graph."""
-        loss = pass_loss(parts, step, self.policy.device)
+        loss = pass_loss(parts, faults, self.policy.device)
         if self.policy.is_sharded:
             # Every rank runs the backward pass of every view: layers gather their weights there as well.
             loss = loss + 0.0 * sum(vectors[need].sum() for need in needs.policy)

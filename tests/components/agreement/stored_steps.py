@@ -12,7 +12,9 @@ import torch
 
 from prerl_spec.engine.policy.packing import Pass
 from prerl_spec.engine.training.minibatch import Minibatch, split_batch
-from prerl_spec.engine.training.pass_loss import part_inputs, pass_loss
+from prerl_spec.engine.training.part_inputs import part_inputs
+from prerl_spec.engine.training.pass_faults import PassFaults
+from prerl_spec.engine.training.pass_loss import pass_loss
 from prerl_spec.sdk import Array, Attempt, Conditional, Group, Need, Outcome, Prompt, Segment, Step, Verdict
 
 FOLDER = Path(__file__).parent
@@ -112,7 +114,7 @@ def run(objective: Any, batch: Stored, updates: int = 1) -> Result:
         own = minibatch.step.tokens
         whole = Pass(tuple(range(own.num_samples)), own, np.arange(own.num_tokens), {})
         mine = {need: vector[first : first + own.num_tokens] for need, vector in vectors.items()}
-        loss = loss + pass_loss(list(part_inputs(whole, minibatch.credits, mine, CPU)), minibatch.step, CPU)
+        loss = loss + pass_loss(list(part_inputs(whole, minibatch.credits, mine, CPU)), PassFaults(), CPU)
         first += own.num_tokens
         advantage_S.append(advantages(minibatch))
     by_logp, by_entropy = (np.zeros(tokens.num_tokens) for _ in leaves)
