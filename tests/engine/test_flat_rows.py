@@ -1,0 +1,250 @@
+"""A flat row: samples do not see each other, a prompt stands there once, and whatever is not causal attention is refused."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from prerl_components.objectives.presets.group_relative import Grpo
+from prerl_components.objectives.presets.pretrain_space import MarginalNsr
+from prerl_components.objectives.weighted_sum import WeightedSum
+from transformers import AutoModelForCausalLM, BloomConfig, GPTNeoConfig, MistralConfig, PreTrainedConfig
+from transformers import masking_utils as transformers_masks
+
+from prerl_spec.engine.policy.decoder_layers import recompute_activations
+from prerl_spec.engine.policy.flat_attention import FlatRow, flat_row_of
+from prerl_spec.engine.policy.policy import Policy
+from prerl_spec.engine.policy.rows import Arrangement, Stem, flat_row, flat_tokens, num_tokens
+from prerl_spec.needs import Layout, Need
+from prerl_spec.registry.kinds.model import LoadedModel
+from prerl_spec.testing.tiny import SHAPES, Shape, byte_tokenizer
+from prerl_spec.text import Codec
+from prerl_spec.types import Segment, Step
+from prerl_spec.views import Conditional, Marginal
+from tests.engine.steps import gradient_of, make_trainer, pack, random_step, tiny_policy
+
+QUESTIONS = "A long question that every response of its group stands behind: what is {}?"
+"""68 tokens: as long as two responses."""
+
+STEP = random_step(4, 5, questions=QUESTIONS)
+
+
+def of_config(config: PreTrainedConfig) -> Policy:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        untyped: Any = AutoModelForCausalLM
+        module = untyped.from_config(config, dtype=torch.float32)
+    tokenizer = byte_tokenizer()
+    loaded = LoadedModel(module, tokenizer, Codec.of_tokenizer(tokenizer), torch.float32, {})
+    return Policy(loaded, torch.device("cpu"))
+
+
+SIZES: Mapping[str, Any] = {"vocab_size": 259, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
+IDS: Mapping[str, Any] = {"bos_token_id": None, "eos_token_id": None, "pad_token_id": None}
+OTHERS: Mapping[str, PreTrainedConfig] = {
+    "a window no short text can show": MistralConfig(
+        **SIZES, **IDS, num_key_value_heads=1, intermediate_size=64, sliding_window=64
+    ),
+    "a bias that falls with distance": BloomConfig(**IDS, vocab_size=259, hidden_size=32, n_layer=2, n_head=2),
+    "attention of its own": GPTNeoConfig(
+        **IDS, vocab_size=259, hidden_size=32, num_layers=2, num_heads=2, attention_types=[[["global", "local"], 1]]
+    ),
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_families_of_causal_attention_take_flat_rows(shape: Shape) -> None:
+    assert tiny_policy(shape).arrangement == "flat"
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_a_model_with_more_than_causal_attention_keeps_a_row_for_each_sample(name: str) -> None:
+    """Measured, also where a text of any length at open would not show it."""
+    policy = of_config(OTHERS[name])
+    assert policy.arrangement == "padded"
+    ours = gradient_of(make_trainer(policy, Grpo(), tokens_per_pass=1_000), STEP)
+    policy.arrangement = "alone"
+    apart = gradient_of(make_trainer(policy, Grpo(), tokens_per_pass=1_000), STEP)
+    assert apart.norm() > 0
+    torch.testing.assert_close(ours, apart, atol=2e-6 * float(apart.norm()), rtol=1e-4)
+
+
+def test_a_familys_gradient_in_a_row_for_each_sample_is_that_of_its_own_plain_forwards() -> None:
+    policy = of_config(OTHERS["a window no short text can show"])
+    trainer = make_trainer(policy, Grpo(), tokens_per_pass=1_000)
+    ours = gradient_of(trainer, STEP)
+    credit = Grpo().credit(STEP, {})
+    weight_N = torch.from_numpy(credit.weight_N * credit.advantage_N).float()
+    loss, start = torch.zeros(()), 0
+    for group in STEP.groups:
+        for sample in group.attempts:
+            ids = torch.tensor([[*group.prompt.context, *sample.tokens]])
+            number = len(sample.tokens)
+            logp_t = policy.module(input_ids=ids).logits[0, -number - 1 : -1].log_softmax(-1)
+            loss = loss - (weight_N[start : start + number] * logp_t.gather(-1, ids[0, -number:, None])[:, 0]).sum()
+            start += number
+    theirs = torch.autograd.grad(loss, [p for _, p in policy.parameters()], materialize_grads=True)
+    theirs_flat = torch.cat([g.reshape(-1) for g in theirs])
+    assert theirs_flat.norm() > 0
+    torch.testing.assert_close(ours, theirs_flat, atol=2e-6 * float(theirs_flat.norm()), rtol=1e-4)
+
+
+def uneven() -> Step:
+    """Responses of 1 token and of equal lengths, a sample without weight, a question that stands in two groups."""
+    step = random_step(4, 5, questions=QUESTIONS, longest=12)
+    groups = list(step.groups)
+    groups[3] = replace(groups[3], prompt=replace(groups[1].prompt, row=3))
+    short = replace(groups[0].attempts[0].segments[0], tokens=(7,), logps=(-1.0,))
+    first = [replace(groups[0].attempts[0], segments=(short,)), *groups[0].attempts[1:]]
+    groups[0] = replace(groups[0], attempts=tuple(first))
+    unscored = replace(groups[2].attempts[4], reward=None)
+    groups[2] = replace(groups[2], attempts=(*groups[2].attempts[:4], unscored))
+    return replace(step, groups=tuple(groups))
+
+
+OBJECTIVES: Mapping[str, Any] = {
+    "conditional": Grpo(),
+    "marginal": MarginalNsr(),
+    "both": WeightedSum(terms=(Grpo(), MarginalNsr(coefficient=0.5))),
+}
+
+
+@pytest.mark.parametrize(
+    ("shape", "name"), [("qwen3", "conditional"), ("qwen3", "marginal"), *((shape, "both") for shape in SHAPES)]
+)
+def test_prompts_that_stand_once_leave_the_gradient_of_samples_one_by_one(shape: Shape, name: str) -> None:
+    step, policy = uneven(), tiny_policy(shape)
+
+    def found(arrangement: Arrangement, budget: int) -> torch.Tensor:
+        policy.arrangement = arrangement
+        return gradient_of(make_trainer(policy, OBJECTIVES[name], tokens_per_pass=budget), step)
+
+    expected = found("alone", 1_000)
+    assert expected.norm() > 0
+    for budget in (60, 300):
+        # Sums of fp32 in another order.
+        torch.testing.assert_close(found("flat", budget), expected, atol=2e-6 * float(expected.norm()), rtol=1e-5)
+
+
+def test_responses_longer_than_a_block_of_queries_are_those_of_samples_one_by_one() -> None:
+    step = random_step(1, 2, questions=QUESTIONS, longest=400, seed=5)
+    policy = tiny_policy()
+    assert max(len(a.tokens) for a in step.samples) > 256
+    (one,) = pack(step, {Conditional(): range(2)}, policy.codec, tokens_per_pass=2_000)
+    assert one.rows[Conditional()].stems[0].branches
+    alone = pack(step, {Conditional(): range(2)}, policy.codec, tokens_per_pass=2_000, arrangement="alone")
+    need = Need(Conditional())
+    together = policy.logprobs(one, [need], temperature=1.0, of="policy")[need]
+    apart = torch.zeros_like(together)
+    for part in alone:
+        apart[torch.from_numpy(part.index_N)] = policy.logprobs(part, [need], temperature=1.0, of="policy")[need]
+    torch.testing.assert_close(together, apart, atol=2e-5, rtol=0)
+
+
+def test_a_groups_prompt_goes_forward_once_and_a_short_prefix_with_every_sample() -> None:
+    policy = tiny_policy()
+    views = {Conditional(): range(20), Marginal(): range(20)}
+    (one,) = pack(STEP, views, policy.codec, tokens_per_pass=10_000)
+    responses = sum(len(a.tokens) - 1 for a in STEP.samples)
+    prompts = sum(len(g.prompt.context) for g in STEP.groups)
+    rows = one.rows[Conditional()]
+    assert rows.id_BT.shape == (1, prompts + responses)
+    assert [stem.length for stem in rows.stems] == [len(g.prompt.context) for g in STEP.groups]
+    prefix = len(policy.codec.prefix("auto"))
+    assert one.rows[Marginal()].id_BT.shape == (1, 20 * prefix + responses)
+    assert not any(stem.branches for stem in one.rows[Marginal()].stems)
+
+
+@pytest.mark.parametrize("budget", [90, 150, 400])
+def test_a_groups_samples_share_a_pass_and_its_tokens_count_the_prompt_once(budget: int) -> None:
+    policy = tiny_policy()
+    passes = pack(STEP, {Conditional(): range(20)}, policy.codec, tokens_per_pass=budget)
+    assert sorted(s for p in passes for s in p.sample_ids) == list(range(20))
+    for one in passes:
+        assert one.rows[Conditional()].id_BT.size <= budget or len(one.sample_ids) == 1
+    # No more passes than with prompts repeated, and no more parts of a group than its tokens need.
+    repeated = [len(g.prompt.context) + len(a.tokens) - 1 for g in STEP.groups for a in g.attempts]
+    assert len(passes) <= sum(repeated) / budget + len(STEP.groups)
+    whole = [len(g.prompt.context) + sum(len(a.tokens) - 1 for a in g.attempts) for g in STEP.groups]
+    for group, tokens in enumerate(whole):
+        holding = [p for p in passes if any(STEP.group_S[s] == group for s in p.sample_ids)]
+        assert len(holding) == 1 or tokens > budget
+
+
+def test_the_layout_follows_from_the_tokens_alone() -> None:
+    policy = tiny_policy()
+    first, again = (pack(STEP, {Conditional(): range(20)}, policy.codec, tokens_per_pass=150) for _ in range(2))
+    assert [p.sample_ids for p in first] == [p.sample_ids for p in again]
+    for one, other in zip(first, again, strict=True):
+        assert one.rows[Conditional()].stems == other.rows[Conditional()].stems
+        np.testing.assert_array_equal(one.rows[Conditional()].id_BT, other.rows[Conditional()].id_BT)
+
+
+def test_samples_of_equal_length_are_neighbours_and_take_one_call_of_attention(monkeypatch: pytest.MonkeyPatch) -> None:
+    from prerl_spec.engine.policy import flat_attention
+
+    calls: list[int] = []
+    own = flat_attention.scaled_dot_product_attention
+
+    def counted(query: torch.Tensor, *arguments: Any, **named: Any) -> torch.Tensor:
+        calls.append(len(query))
+        return own(query, *arguments, **named)
+
+    monkeypatch.setattr(flat_attention, "scaled_dot_product_attention", counted)
+    policy = tiny_policy()
+    calls.clear()
+    layouts = [Layout((i,), (Segment((1,) * length),)) for i, length in enumerate([3, 5, 3, 5, 3])]
+    policy.row_logprobs(flat_row(layouts, [0, 3, 8, 11, 16]))
+    assert calls == [2, 3] * 2, "two runs in each of two layers"
+
+
+def test_no_mask_is_built_for_a_flat_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    """transformers would look for restarting positions, which waits for the device, and build [T, T] where it finds them."""
+    policy = tiny_policy()
+    (one,) = pack(STEP, {Conditional(): range(20)}, policy.codec, tokens_per_pass=10_000)
+
+    def looked(*_: Any) -> None:
+        raise AssertionError("positions were searched for restarts")
+
+    monkeypatch.setattr(transformers_masks, "find_packed_sequence_indices", looked)
+    policy.logprobs(one, [Need(Conditional())], temperature=1.0, of="policy")
+
+
+def test_the_models_own_attention_is_chosen_again_after_a_flat_row_also_after_one_that_failed() -> None:
+    policy = tiny_policy()
+    ids = torch.tensor([[3, 1, 4, 1, 5]])
+    before = policy.module(input_ids=ids).logits
+    (one,) = pack(STEP, {Conditional(): range(20)}, policy.codec, tokens_per_pass=10_000)
+    policy.logprobs(one, [Need(Conditional())], temperature=1.0, of="policy")
+    assert policy.module.config._attn_implementation == "sdpa"
+    with pytest.raises(AssertionError), flat_row_of(policy.module, FlatRow([Stem(5)])):
+        assert policy.module.config._attn_implementation == "sdpa"
+    assert policy.module.config._attn_implementation == "sdpa"
+    assert torch.equal(policy.module(input_ids=ids).logits, before)
+
+
+def test_recomputed_activations_are_those_of_the_same_flat_row() -> None:
+    """The backward pass recomputes them when the model's own attention is chosen again."""
+    kept, recomputed = tiny_policy(), tiny_policy()
+    recompute_activations(recomputed.module)
+    first, second = (gradient_of(make_trainer(p, Grpo(), tokens_per_pass=1_000), STEP) for p in (kept, recomputed))
+    assert first.norm() > 0
+    assert torch.equal(first, second)
+
+
+def test_under_autocast_a_flat_row_is_as_near_as_sixteen_bits_allow() -> None:
+    policy = tiny_policy()
+    policy.loaded = replace(policy.loaded, compute_dtype=torch.bfloat16)
+    half = gradient_of(make_trainer(policy, Grpo(), tokens_per_pass=1_000), STEP)
+    whole = gradient_of(make_trainer(tiny_policy(), Grpo(), tokens_per_pass=1_000), STEP)
+    assert not torch.equal(half, whole)
+    assert (half - whole).norm() < 0.05 * whole.norm()
+
+
+def test_tokens_of_a_flat_row_are_counted_as_they_are_laid() -> None:
+    layouts = [Layout(g.prompt.context, a.segments) for g in STEP.groups for a in g.attempts]
+    starts = np.cumsum([0, *(len(a.tokens) for a in STEP.samples)])[:-1].tolist()
+    assert flat_row(layouts, starts).id_BT.size == flat_tokens(layouts) < sum(map(num_tokens, layouts))
+    assert flat_row(layouts[:1], [0]).id_BT.size == flat_tokens(layouts[:1]) == num_tokens(layouts[0])
