@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from prerl_components.objectives.weighted_sum import WeightedSum
 from transformers import AutoModelForCausalLM, BloomConfig, GPTNeoConfig, MistralConfig, PreTrainedConfig
 from transformers import masking_utils as transformers_masks
 
+from prerl_spec.engine.policy import flat_attention
 from prerl_spec.engine.policy.decoder_layers import recompute_activations
 from prerl_spec.engine.policy.flat_attention import FlatRow, flat_row_of
 from prerl_spec.engine.policy.policy import Policy
@@ -183,8 +185,6 @@ def test_the_layout_follows_from_the_tokens_alone() -> None:
 
 
 def test_samples_of_equal_length_are_neighbours_and_take_one_call_of_attention(monkeypatch: pytest.MonkeyPatch) -> None:
-    from prerl_spec.engine.policy import flat_attention
-
     calls: list[int] = []
     own = flat_attention.scaled_dot_product_attention
 
@@ -198,6 +198,55 @@ def test_samples_of_equal_length_are_neighbours_and_take_one_call_of_attention(m
     layouts = [Layout((i,), (Segment((1,) * length),)) for i, length in enumerate([3, 5, 3, 5, 3])]
     policy.row_logprobs(flat_row(layouts, [0, 3, 8, 11, 16]))
     assert calls == [2, 3] * 2, "two runs in each of two layers"
+
+
+def of_sequences(
+    q: torch.Tensor,
+    k: torch.Tensor,
+    v: torch.Tensor,
+    query_ends: torch.Tensor,
+    key_ends: torch.Tensor,
+    longest_query: int,
+    longest_key: int,
+    *,
+    scale: float,
+    window_size: tuple[int, int],
+    enable_gqa: bool = False,
+) -> torch.Tensor:
+    """What torch's flash kernel computes for sequences of unequal length, by hand: [T, heads, size] -> the same."""
+    assert window_size == (-1, 0)
+    assert (longest_query, longest_key) == (query_ends.diff().max(), key_ends.diff().max())
+    assert (query_ends.dtype, key_ends.dtype, len(q), len(k)) == (
+        torch.int32,
+        torch.int32,
+        query_ends[-1],
+        key_ends[-1],
+    )
+    assert enable_gqa or q.shape[1] == k.shape[1]
+    k, v = (x.repeat_interleave(q.shape[1] // x.shape[1], dim=1) for x in (k, v))
+    found = []
+    for (q0, q1), (k0, k1) in zip(pairwise(query_ends.tolist()), pairwise(key_ends.tolist()), strict=True):
+        score = torch.einsum("qhd,khd->hqk", q[q0:q1], k[k0:k1]) * scale
+        later = torch.ones(q1 - q0, k1 - k0, dtype=torch.bool).triu(k1 - k0 - (q1 - q0) + 1)
+        found.append(torch.einsum("hqk,khd->qhd", score.masked_fill(later, -torch.inf).softmax(-1), v[k0:k1]))
+    return torch.cat(found)
+
+
+def without_groups(*arguments: Any, scale: float, window_size: tuple[int, int]) -> torch.Tensor:
+    """The kernel of a torch before 2.12."""
+    return of_sequences(*arguments, scale=scale, window_size=window_size)
+
+
+@pytest.mark.parametrize("kernel", [of_sequences, without_groups])
+def test_the_kernel_of_gpus_is_asked_for_the_same(kernel: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ends, longest lengths, keys behind their prompts, heads in groups."""
+    step, policy = uneven(), tiny_policy()
+    expected = gradient_of(make_trainer(policy, Grpo(), tokens_per_pass=300), step)
+    monkeypatch.setattr(flat_attention, "_has_varlen", lambda *_: True)
+    monkeypatch.setattr(flat_attention, "varlen_attn", kernel)
+    found = gradient_of(make_trainer(policy, Grpo(), tokens_per_pass=300), step)
+    assert not torch.equal(found, expected), "it was computed in another way"
+    torch.testing.assert_close(found, expected, atol=2e-6 * float(expected.norm()), rtol=1e-5)
 
 
 def test_no_mask_is_built_for_a_flat_row(monkeypatch: pytest.MonkeyPatch) -> None:

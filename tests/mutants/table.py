@@ -291,8 +291,8 @@ MUTANTS = (
     Mutant(
         "q10",
         FLAT,
-        "found.append(_folded(call(*(_unfolded(x, count) for x in next(pieces)), is_causal=True)))",
-        "found.append(call(*next(pieces), is_causal=True).transpose(1, 2))",
+        "q, k, v = (_unfolded(x, count) for x in next(pieces))\n            found.append(_folded(call(q, k, v)))",
+        "found.append(call(*next(pieces)).transpose(1, 2))",
         "samples of equal length see each other in a flat row",
         (*ROWS, *FLAT_ROWS),
     ),

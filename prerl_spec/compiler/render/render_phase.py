@@ -112,7 +112,8 @@ def _forward(forward: Forward, phase: PhasePlan) -> str:
         return f"{forward.view:<12} {plural(forward.samples, 'document')} x ({context} + its own) tokens: {what}"
     bound = "" if forward.of == "probe" else "at most "
     samples = f"{bound}{plural(forward.samples, 'sample')}"
-    return f"{forward.view:<12} {samples:>21} x ({context} + response) tokens: {what}"
+    shared = "" if forward.sharing == 1 else f", the {context} once for {forward.sharing} samples"
+    return f"{forward.view:<12} {samples:>21} x ({context} + response) tokens{shared}: {what}"
 
 
 def _probe(probe: ProbeCost) -> str:

@@ -9,7 +9,7 @@ kernels for causal attention serve; on a GPU in 16 bits it is one call of torch'
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
-from functools import partial
+from inspect import signature
 from itertools import accumulate, groupby
 from typing import Any
 
@@ -32,6 +32,8 @@ WITHOUT_EFFECT = frozenset({"position_ids", "cache_position", "use_cache", "outp
 BLOCK = 256
 """Queries of a call behind a prompt: each is over a rectangle of queries x keys, of which the part after the diagonal is
 computed in vain."""
+GROUPED = "enable_gqa"
+"""`varlen_attn` has it from torch 2.12 on."""
 VARLEN_HEAD = 256
 """Largest head size of torch's flash kernels."""
 
@@ -50,6 +52,8 @@ class FlatRow:
         self.runs = [(stem, len(list(equal))) for stem, equal in groupby(self.stems)]
         self.readers: set[nn.Module] = set()
         """The modules whose attention was computed over the row."""
+        self.longest = tuple(max(lengths) for lengths in zip(*self.sequences(), strict=True))
+        """Most queries and most keys of a sequence."""
         self._ends: tuple[Tensor, Tensor] | None = None
         self._masks: dict[tuple[int, int], Tensor] = {}
 
@@ -160,13 +164,17 @@ def _has_varlen(query: Tensor, value: Tensor) -> bool:
 
 def _varlen(query: Tensor, key: Tensor, value: Tensor, row: FlatRow, scaling: float | None) -> Tensor:
     """One kernel for all sequences. Queries are the last positions of a sequence with more keys than queries."""
+    grouped: dict[str, bool] = {}
+    if query.shape[1] != key.shape[1]:
+        if GROUPED in signature(varlen_attn).parameters:
+            grouped[GROUPED] = True
+        else:
+            key, value = (x.repeat_interleave(query.shape[1] // x.shape[1], dim=1) for x in (key, value))
     q, k, v = query[0].transpose(0, 1), _behind_stems(key, row), _behind_stems(value, row)
-    query_ends, key_ends = row.ends(query.device)
-    longest_query, longest_key = (max(lengths) for lengths in zip(*row.sequences(), strict=True))
-    found = varlen_attn(
-        q, k, v, query_ends, key_ends, longest_query, longest_key, scale=scaling, window_size=(-1, 0), enable_gqa=True
-    )
-    return found[None]
+    ends = row.ends(query.device)
+    found = varlen_attn(q, k, v, *ends, *row.longest, scale=scaling, window_size=(-1, 0), **grouped)
+    assert isinstance(found, Tensor), "nothing else was requested"
+    return found.unsqueeze(0)
 
 
 def _behind_stems(keys: Tensor, row: FlatRow) -> Tensor:
@@ -174,7 +182,7 @@ def _behind_stems(keys: Tensor, row: FlatRow) -> Tensor:
     flat = keys[0].transpose(0, 1)
     if not any(stem.branches for stem in row.stems):
         return flat
-    pieces = iter(flat.split(row.pieces))
+    pieces = iter(torch.split(flat, row.pieces))
     found: list[Tensor] = []
     for stem in row.stems:
         trunk = next(pieces)
@@ -186,17 +194,24 @@ def _behind_stems(keys: Tensor, row: FlatRow) -> Tensor:
 
 def _piece_by_piece(query: Tensor, key: Tensor, value: Tensor, row: FlatRow, scaling: float | None) -> Tensor:
     """A call for each run of equal sequences, and for each run of equal branches of a stem."""
-    call = partial(scaled_dot_product_attention, scale=scaling, enable_gqa=query.shape[1] != key.shape[1])
+    grouped = query.shape[1] != key.shape[1]
+
+    def call(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
+        return scaled_dot_product_attention(
+            q, k, v, attn_mask=mask, is_causal=mask is None, scale=scaling, enable_gqa=grouped
+        )
+
     found: list[Tensor] = []
     sizes = [size for stem, count in row.runs for size in _run_sizes(stem, count)]
-    pieces = zip(*(x.split(sizes, dim=2) for x in (query, key, value)), strict=True)
+    pieces = zip(*(torch.split(x, sizes, dim=2) for x in (query, key, value)), strict=True)
     for stem, count in row.runs:
         if not stem.branches:
-            found.append(_folded(call(*(_unfolded(x, count) for x in next(pieces)), is_causal=True)))
+            q, k, v = (_unfolded(x, count) for x in next(pieces))
+            found.append(_folded(call(q, k, v)))
             continue
         for _ in range(count):
             q, trunk_k, trunk_v = next(pieces)
-            found.append(call(q, trunk_k, trunk_v, is_causal=True).transpose(1, 2))
+            found.append(call(q, trunk_k, trunk_v).transpose(1, 2))
             for length, equal in groupby(stem.branches):
                 number = len(list(equal))
                 q, k, v = (_unfolded(x, number) for x in next(pieces))
@@ -207,7 +222,7 @@ def _piece_by_piece(query: Tensor, key: Tensor, value: Tensor, row: FlatRow, sca
                     end = min(start + BLOCK, length)
                     keys = stem.length + end
                     mask = row.mask(end - start, keys, q)
-                    blocks.append(call(q[:, :, start:end], k[:, :, :keys], v[:, :, :keys], attn_mask=mask))
+                    blocks.append(call(q[:, :, start:end], k[:, :, :keys], v[:, :, :keys], mask))
                 found.append(_folded(torch.cat(blocks, dim=2) if len(blocks) > 1 else blocks[0]))
     return torch.cat(found, dim=1)
 
@@ -221,7 +236,8 @@ def _run_sizes(stem: Stem, count: int) -> list[int]:
 
 def _unfolded(x: Tensor, count: int) -> Tensor:
     """[1, heads, count·length, size] -> [count, heads, length, size], without a copy."""
-    return x[0].unflatten(1, (count, -1)).transpose(0, 1)
+    heads, tokens, size = x.shape[1:]
+    return x.view(heads, count, tokens // count, size).transpose(0, 1)
 
 
 def _folded(x: Tensor) -> Tensor:

@@ -154,7 +154,8 @@ class Policy:
         """The cheapest arrangement in which this model's log-probabilities are those of samples one by one."""
         texts, starts = _texts(self.vocab_size), [0, 8, 12]
         try:
-            require_causal(self.module, self.device)
+            with self.autocast():
+                require_causal(self.module, self.device)
             # The first two begin alike, and share their beginning.
             flat = flat_row(texts, starts, worth=lambda *_: True)
             if self._agrees([flat]) and (self._is_half or self._gap([flat]) < self._gap([_joined(flat)]) / 10):

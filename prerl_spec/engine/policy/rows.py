@@ -12,16 +12,12 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from prerl_spec.compiler.estimates.shared_prompts import is_worth_sharing
 from prerl_spec.needs import Layout
 from prerl_spec.types import Index
 
 Arrangement = Literal["flat", "padded", "alone"]
 """How samples share a forward: all in one flat row, each in a row of its own, or one sample a forward."""
-
-SHARED_TOKENS = 8
-"""Least tokens that a shared context saves for each of its samples. Attention behind it takes calls and copies of keys of its
-own, about what the rest of a layer spends on 4 to 8 tokens (measured on one CPU thread at hidden sizes 96 and 128, responses
-of 8 to 256 tokens: benchmarks/row_arrangements.py); larger models spend more on a token and the same on a call."""
 
 
 class Stem(NamedTuple):
@@ -49,11 +45,6 @@ class Rows:
     index_n: Index
     num_samples: int
     stems: tuple[Stem, ...] = ()
-
-
-def is_worth_sharing(context: int, num_samples: int) -> bool:
-    """Whether samples with an equal context of this many tokens should share it: it saves all but one copy."""
-    return context * (num_samples - 1) >= SHARED_TOKENS * num_samples
 
 
 Worth = Callable[[int, int], bool]
@@ -100,7 +91,7 @@ def padded_rows(layouts: Sequence[Layout], token_starts: Sequence[int]) -> Rows:
         np.tile(np.arange(width), (len(samples), 1)),
         np.concatenate([row * width + s.at for row, s in enumerate(samples)]),
         np.concatenate([s.targets for s in samples]),
-        np.concatenate([s.index for s in samples]),
+        np.concatenate([s.at_pass for s in samples]),
         len(samples),
     )
 
@@ -115,13 +106,14 @@ def _families(layouts: Sequence[Layout], worth: Worth) -> list[list[int]]:
 
 class _Sample(NamedTuple):
     """A sample as arrays: input `ids`, of which `context` come before its response; of its trained tokens the positions in
-    `ids` that predict them (`at`), their ids (`targets`) and their indices in the pass (`index`)."""
+    `ids` that predict them (`at`), their ids (`targets`) and their indices in the pass
+    (`at_pass`)."""
 
     ids: Index
     context: int
     at: Index
     targets: Index
-    index: Index
+    at_pass: Index
 
     @property
     def length(self) -> int:
@@ -169,7 +161,7 @@ class _FlatRow:
         return Rows(ids, positions, at_n, target_n, index_n, num_samples, tuple(self._stems))
 
     def _score(self, sample: _Sample, at: Index) -> None:
-        self._scored.append((at, sample.targets, sample.index))
+        self._scored.append((at, sample.targets, sample.at_pass))
 
     def _append(self, ids: Index, first_position: int) -> None:
         self._ids.append(ids)
