@@ -3,7 +3,7 @@
 SHARED_TOKENS = 8
 """Least tokens that a shared context saves for each of its samples. Attention behind it takes calls and copies of keys of its
 own, about what the rest of a layer spends on 4 to 8 tokens (measured on one CPU thread at hidden sizes 96 and 128, responses
-of 8 to 256 tokens: benchmarks/shared_prompts.py); larger models spend more on a token and the same on a call."""
+of 8 to 256 tokens: benchmarks/rows.py); larger models spend more on a token and the same on a call."""
 
 
 def is_worth_sharing(context: int, num_samples: int) -> bool:

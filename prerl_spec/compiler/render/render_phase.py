@@ -112,8 +112,8 @@ def _forward(forward: Forward, phase: PhasePlan) -> str:
         return f"{forward.view:<12} {plural(forward.samples, 'document')} x ({context} + its own) tokens: {what}"
     bound = "" if forward.of == "probe" else "at most "
     samples = f"{bound}{plural(forward.samples, 'sample')}"
-    shared = "" if forward.sharing == 1 else f", the {context} once for {forward.sharing} samples"
-    return f"{forward.view:<12} {samples:>21} x ({context} + response) tokens{shared}: {what}"
+    once = "" if forward.sharing == 1 else " once a group"
+    return f"{forward.view:<12} {samples:>21} x ({context}{once} + response) tokens: {what}"
 
 
 def _probe(probe: ProbeCost) -> str:

@@ -36,8 +36,7 @@ class Scoring(nn.Module):
         """`chosen_logprobs` of n tokens: `target_n[i]` is predicted at the flat position `at_n[i]` in B·T."""
         # transformers' type annotations are too narrow for the calls below.
         model = cast(Any, self.model)
-        # An attention mask, even one of all ones, would disable the block-diagonal mask that is derived from restarting
-        # positions, and packed samples would silently attend to each other; so would a cache.
+        # Without a mask attention is causal, and kernels for that serve; a cache would be thrown away.
         inputs = {"input_ids": id_BT, "position_ids": position_BT, "attention_mask": None, "use_cache": False}
         if self.plain_head:
             hidden_nd = model.base_model(**inputs).last_hidden_state.flatten(0, 1)[at_n]
