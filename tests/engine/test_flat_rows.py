@@ -11,17 +11,18 @@ import torch
 from prerl_components.objectives.presets.group_relative import Grpo
 from prerl_components.objectives.presets.pretrain_space import MarginalNsr
 from prerl_components.objectives.weighted_sum import WeightedSum
-from transformers import AutoModelForCausalLM, BloomConfig, GPTNeoConfig, MistralConfig, PreTrainedConfig
+from transformers import AutoModelForCausalLM, BloomConfig, GPTNeoConfig, LlamaConfig, MistralConfig, PreTrainedConfig
 from transformers import masking_utils as transformers_masks
 
 from prerl_spec.engine.policy import flat_attention
 from prerl_spec.engine.policy.decoder_layers import recompute_activations
 from prerl_spec.engine.policy.flat_attention import FlatRow, flat_row_of
+from prerl_spec.engine.policy.forward import taken
 from prerl_spec.engine.policy.policy import Policy
 from prerl_spec.engine.policy.rows import Arrangement, Stem, flat_row, flat_tokens, num_tokens
 from prerl_spec.needs import Layout, Need
 from prerl_spec.registry.kinds.model import LoadedModel
-from prerl_spec.testing.tiny import SHAPES, Shape, byte_tokenizer
+from prerl_spec.testing.tiny import SHAPES, Shape, byte_tokenizer, tiny_loaded
 from prerl_spec.text import Codec
 from prerl_spec.types import Segment, Step
 from prerl_spec.views import Conditional, Marginal
@@ -50,6 +51,9 @@ OTHERS: Mapping[str, PreTrainedConfig] = {
         **SIZES, **IDS, num_key_value_heads=1, intermediate_size=64, sliding_window=64
     ),
     "a bias that falls with distance": BloomConfig(**IDS, vocab_size=259, hidden_size=32, n_layer=2, n_head=2),
+    "one operation after another, as asked": LlamaConfig(
+        **SIZES, **IDS, num_key_value_heads=1, intermediate_size=64, attn_implementation="eager"
+    ),
     "attention of its own": GPTNeoConfig(
         **IDS, vocab_size=259, hidden_size=32, num_layers=2, num_heads=2, attention_types=[[["global", "local"], 1]]
     ),
@@ -71,6 +75,20 @@ def test_a_model_with_more_than_causal_attention_keeps_a_row_for_each_sample(nam
     apart = gradient_of(make_trainer(policy, Grpo(), tokens_per_pass=1_000), STEP)
     assert apart.norm() > 0
     torch.testing.assert_close(ours, apart, atol=2e-6 * float(apart.norm()), rtol=1e-4)
+
+
+def test_a_model_whose_code_knows_its_attention_by_name_keeps_a_row_for_each_sample(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    loaded = tiny_loaded()
+    own, known = type(loaded.module).forward, {"sdpa": 1}
+
+    def forward(model: Any, *arguments: Any, **named: Any) -> Any:
+        assert known[model.config._attn_implementation]
+        return own(model, *arguments, **named)
+
+    monkeypatch.setattr(type(loaded.module), "forward", forward)
+    assert Policy(loaded, torch.device("cpu")).arrangement == "padded"
 
 
 def test_a_familys_gradient_in_a_row_for_each_sample_is_that_of_its_own_plain_forwards() -> None:
@@ -281,6 +299,27 @@ def test_recomputed_activations_are_those_of_the_same_flat_row() -> None:
     first, second = (gradient_of(make_trainer(p, Grpo(), tokens_per_pass=1_000), STEP) for p in (kept, recomputed))
     assert first.norm() > 0
     assert torch.equal(first, second)
+
+
+def test_on_several_threads_a_token_that_is_read_more_than_once_has_the_same_gradient_again() -> None:
+    """The last token of a prompt gets a gradient from every response, and one thread may come before another."""
+    generator = torch.Generator().manual_seed(0)
+    hidden = torch.randn(1, 3_000, 256, generator=generator, requires_grad=True)
+    at = torch.cat([torch.arange(3_000), *(torch.full((16,), 30 * prompt) for prompt in range(100))])
+    sent = torch.randn(len(at), 256, generator=generator)
+
+    def gradient() -> torch.Tensor:
+        return torch.autograd.grad(taken(hidden, at), hidden, sent)[0]
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        first, *again = (gradient() for _ in range(30))
+    finally:
+        torch.set_num_threads(before)
+    assert all(torch.equal(first, other) for other in again)
+    expected = torch.zeros(3_000, 256).index_add(0, at, sent)
+    torch.testing.assert_close(first[0], expected, atol=1e-5, rtol=0)
 
 
 def test_under_autocast_a_flat_row_is_as_near_as_sixteen_bits_allow() -> None:

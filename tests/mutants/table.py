@@ -329,6 +329,14 @@ MUTANTS = (
         FLAT_ROWS,
     ),
     Mutant(
+        "q16",
+        SCORING,
+        "return embedding(at_n, x_BTd.flatten(0, 1))",
+        "return x_BTd.flatten(0, 1)[at_n]",
+        "two threads add the gradients of a shared prompt's last token in either order",
+        FLAT_ROWS,
+    ),
+    Mutant(
         "q15",
         FLAT,
         'more.get("local_size") is not None',

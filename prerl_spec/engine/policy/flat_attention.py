@@ -144,10 +144,17 @@ def require_causal(model: Any, device: torch.device) -> None:
     It runs a text of two tokens and looks at what is asked for: a text must be longer than a sliding window to show it in
     its log-probabilities, and a bias, or a layer of another kind, may be small in an untrained model.
     """
+    config = model.config.get_text_config()
+    if config._attn_implementation == "eager":
+        raise Unfit("the model's own operations are asked for, one by one")
     row = FlatRow([Stem(2)])
-    with torch.no_grad(), flat_row_of(model, row, ASKING):
-        model(input_ids=torch.zeros(1, 2, dtype=torch.long, device=device), use_cache=False)
-    layers = model.config.get_text_config().num_hidden_layers
+    try:
+        with torch.no_grad(), flat_row_of(model, row, ASKING):
+            model(input_ids=torch.zeros(1, 2, dtype=torch.long, device=device), use_cache=False)
+    except (KeyError, AttributeError, TypeError, ValueError, NotImplementedError) as error:
+        # A model's own code may know the functions of attention by name.
+        raise Unfit(f"the model takes no other attention: {error}") from error
+    layers = getattr(config, "num_hidden_layers", None)
     if len(row.readers) != layers:
         raise Unfit(f"{len(row.readers)} of {layers} layers compute their attention through transformers' interface")
 
