@@ -187,7 +187,7 @@ def test_a_groups_samples_share_a_pass_and_its_tokens_count_the_prompt_once(budg
     # No more passes than with prompts repeated, and no more parts of a group than its tokens need.
     repeated = [len(g.prompt.context) + len(a.tokens) - 1 for g in STEP.groups for a in g.attempts]
     assert len(passes) <= sum(repeated) / budget + len(STEP.groups)
-    whole = [len(g.prompt.context) + sum(len(a.tokens) - 1 for a in g.attempts) for g in STEP.groups]
+    whole = [flat_tokens([Layout(g.prompt.context, a.segments) for a in g.attempts]) for g in STEP.groups]
     for group, tokens in enumerate(whole):
         holding = [p for p in passes if any(STEP.group_S[s] == group for s in p.sample_ids)]
         assert len(holding) == 1 or tokens > budget
@@ -331,8 +331,32 @@ def test_under_autocast_a_flat_row_is_as_near_as_sixteen_bits_allow() -> None:
     assert (half - whole).norm() < 0.05 * whole.norm()
 
 
-def test_tokens_of_a_flat_row_are_counted_as_they_are_laid() -> None:
+def test_a_pass_counts_the_tokens_of_a_flat_row_and_copies_of_the_prompts_keys() -> None:
     layouts = [Layout(g.prompt.context, a.segments) for g in STEP.groups for a in g.attempts]
     starts = np.cumsum([0, *(len(a.tokens) for a in STEP.samples)])[:-1].tolist()
-    assert flat_row(layouts, starts).id_BT.size == flat_tokens(layouts) < sum(map(num_tokens, layouts))
+    copies = sum(-(-len(g.prompt.context) * len(g.attempts) // 16) for g in STEP.groups)
+    assert flat_row(layouts, starts).id_BT.size + copies == flat_tokens(layouts) < sum(map(num_tokens, layouts))
     assert flat_row(layouts[:1], [0]).id_BT.size == flat_tokens(layouts[:1]) == num_tokens(layouts[0])
+
+
+def kept_bytes(policy: Policy, step: Step, budget: int) -> list[int]:
+    """What each pass's graph keeps for its backward."""
+    found: list[int] = []
+    for one in pack(step, {Conditional(): range(len(step.samples))}, policy.codec, tokens_per_pass=budget):
+        kept: dict[int, int] = {}
+
+        def keep(tensor: torch.Tensor, kept: dict[int, int] = kept) -> torch.Tensor:
+            kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            policy.logprobs(one, [Need(Conditional())], temperature=1.0, of="policy")
+        found.append(sum(kept.values()))
+    return found
+
+
+def test_a_pass_of_short_responses_behind_long_prompts_keeps_no_more_than_any_other() -> None:
+    policy = tiny_policy("gpt2")
+    plain = max(kept_bytes(policy, random_step(16, 8, longest=16), 400))
+    behind = max(kept_bytes(policy, random_step(1, 64, questions="?" * 200, longest=4), 400))
+    assert behind < 1.2 * plain

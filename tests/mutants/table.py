@@ -329,6 +329,14 @@ MUTANTS = (
         FLAT_ROWS,
     ),
     Mutant(
+        "q17",
+        LAYING,
+        "return whole + sum(copied_tokens(context, n) - context * (n - 1) for context, n in shared)",
+        "return whole - sum(context * (n - 1) for context, n in shared)",
+        "many short responses behind a long prompt take several times the memory of a pass",
+        FLAT_ROWS,
+    ),
+    Mutant(
         "q16",
         SCORING,
         "return embedding(at_n, x_BTd.flatten(0, 1))",

@@ -5,13 +5,23 @@ SHARED_TOKENS = 8
 own, about what the rest of a layer spends on 4 to 8 tokens (measured on one CPU thread at hidden sizes 96 and 128, responses
 of 8 to 256 tokens: benchmarks/rows.py); larger models spend more on a token and the same on a call."""
 
+COPIES_OF_A_TOKEN = 16
+"""A response behind a shared context keeps a copy of the context's keys and values for its backward pass: of a token 2k numbers
+of the 6h + 7a + 2k + 4m that the others keep (`Shape.kept_bytes`), 1/15 at hidden size 128, 1/26 in Qwen3-1.7B."""
+
 
 def is_worth_sharing(context: int, num_samples: int) -> bool:
     """Whether samples with an equal context of this many tokens should share it: it saves all copies but one."""
     return context * (num_samples - 1) >= SHARED_TOKENS * num_samples
 
 
-def group_tokens(context: int, response: int, num_samples: int) -> int:
-    """Tokens of a forward of samples with an equal context, and a response of this many tokens each."""
-    contexts = 1 if is_worth_sharing(context, num_samples) else num_samples
-    return contexts * context + num_samples * response
+def copied_tokens(context: int, num_samples: int) -> int:
+    """What the copies of a shared context take of a pass's memory, in tokens."""
+    return -(-context * num_samples // COPIES_OF_A_TOKEN)
+
+
+def pass_tokens(context: int, response: int, num_samples: int) -> int:
+    """What samples with an equal context, and a response of this many tokens each, take of a pass."""
+    if not is_worth_sharing(context, num_samples):
+        return num_samples * (context + response)
+    return context + copied_tokens(context, num_samples) + num_samples * response

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
-from prerl_spec.compiler.estimates.shared_prompts import group_tokens, is_worth_sharing
+from prerl_spec.compiler.estimates.shared_prompts import is_worth_sharing, pass_tokens
 from prerl_spec.compiler.hardware import Hardware
 from prerl_spec.compiler.objective_needs import Needs, every_need
 from prerl_spec.compiler.plan import Forward
@@ -109,9 +109,9 @@ def passes_at_most(planned: Iterable[Forward], response: int, samples: int, budg
     group = max(f.sharing for f in differentiated)
 
     def tokens(size: int) -> int:
-        """Of so many samples of one group."""
+        """What so many samples of one group take of a pass."""
         return sum(
-            group_tokens(f.context_tokens or 0, response, size)
+            pass_tokens(f.context_tokens or 0, response, size)
             if f.sharing > 1
             else size * ((f.context_tokens or 0) + response)
             for f in differentiated

@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from prerl_spec.compiler.estimates.shared_prompts import is_worth_sharing
+from prerl_spec.compiler.estimates.shared_prompts import copied_tokens, is_worth_sharing
 from prerl_spec.needs import Layout
 from prerl_spec.types import Index
 
@@ -56,9 +56,10 @@ def num_tokens(layout: Layout) -> int:
 
 
 def flat_tokens(layouts: Sequence[Layout]) -> int:
-    """Input tokens of a flat row of these samples."""
+    """What a flat row of these samples takes of a pass: its tokens, and copies of the contexts that several share."""
+    shared = [(len(layouts[family[0]].context), len(family)) for family in _families(layouts, is_worth_sharing)]
     whole = sum(map(num_tokens, layouts))
-    return whole - sum(len(layouts[f[0]].context) * (len(f) - 1) for f in _families(layouts, is_worth_sharing))
+    return whole + sum(copied_tokens(context, n) - context * (n - 1) for context, n in shared)
 
 
 def flat_row(layouts: Sequence[Layout], token_starts: Sequence[int], worth: Worth = is_worth_sharing) -> Rows:
