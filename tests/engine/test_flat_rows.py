@@ -132,7 +132,7 @@ OBJECTIVES: Mapping[str, Any] = {
 
 
 @pytest.mark.parametrize(
-    ("shape", "name"), [("qwen3", "conditional"), ("qwen3", "marginal"), *((shape, "both") for shape in SHAPES)]
+    ("shape", "name"), [("qwen3", "conditional"), ("llama", "marginal"), ("gpt2", "both"), ("opt", "both")]
 )
 def test_prompts_that_stand_once_leave_the_gradient_of_samples_one_by_one(shape: Shape, name: str) -> None:
     step, policy = uneven(), tiny_policy(shape)
@@ -314,7 +314,7 @@ def test_on_several_threads_a_token_that_is_read_more_than_once_has_the_same_gra
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
-        first, *again = (gradient() for _ in range(30))
+        first, *again = (gradient() for _ in range(10))
     finally:
         torch.set_num_threads(before)
     assert all(torch.equal(first, other) for other in again)
