@@ -101,7 +101,7 @@ def _words_of(annotation: Any) -> Iterator[str]:
 
 
 def _counted(objective: Objective, updates_per_batch: int) -> Counts:
-    found = forwards(objective, samples=1, group_size=1, updates_per_batch=updates_per_batch, contexts={}, probed=False)
+    found = forwards(objective, samples=1, updates_per_batch=updates_per_batch, contexts={}, probed=False)
     return Counter(replace(one, entropy=False) for one in found)  # entropies come with a forward's log-probabilities
 
 

@@ -28,10 +28,10 @@ def forwards(
     objective: Objective,
     *,
     samples: int,
-    group_size: int,
     updates_per_batch: int,
     contexts: Mapping[str, int],
     probed: bool,
+    group_size: int = 1,
 ) -> tuple[Forward, ...]:
     """One Forward per distinct (view, weights) of a step; an upper bound, as samples with zero weight are skipped.
 
