@@ -208,6 +208,9 @@ def _piece_by_piece(query: Tensor, key: Tensor, value: Tensor, row: FlatRow, sca
             q, k, v, attn_mask=mask, is_causal=mask is None, scale=scaling, enable_gqa=grouped
         )
 
+    if len(row.runs) == 1 and not row.stems[0].branches:
+        q, k, v = (_unfolded(x, len(row.stems)) for x in (query, key, value))
+        return _folded(call(q, k, v))
     found: list[Tensor] = []
     sizes = [size for stem, count in row.runs for size in _run_sizes(stem, count)]
     pieces = zip(*(torch.split(x, sizes, dim=2) for x in (query, key, value)), strict=True)
