@@ -77,6 +77,11 @@ def test_a_model_with_more_than_causal_attention_keeps_a_row_for_each_sample(nam
     torch.testing.assert_close(ours, apart, atol=2e-6 * float(apart.norm()), rtol=1e-4)
 
 
+def test_a_window_that_only_the_mask_knows_of_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(flat_attention, "WITHOUT_EFFECT", flat_attention.WITHOUT_EFFECT | {"sliding_window"})
+    assert of_config(OTHERS["a window no short text can show"]).arrangement == "padded"
+
+
 def test_a_model_whose_code_knows_its_attention_by_name_keeps_a_row_for_each_sample(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

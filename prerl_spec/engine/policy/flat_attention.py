@@ -171,7 +171,7 @@ def _has_varlen(query: Tensor, value: Tensor) -> bool:
 
 def _varlen(query: Tensor, key: Tensor, value: Tensor, row: FlatRow, scaling: float | None) -> Tensor:
     """One kernel for all sequences. Queries are the last positions of a sequence with more keys than queries."""
-    grouped: dict[str, bool] = {}
+    grouped: dict[str, Any] = {}
     if query.shape[1] != key.shape[1]:
         if GROUPED in signature(varlen_attn).parameters:
             grouped[GROUPED] = True
