@@ -347,7 +347,7 @@ MUTANTS = (
     Mutant(
         "q15",
         FLAT,
-        'more.get("local_size") is not None',
+        "mask_function is not causal_mask_function",
         "False",
         "a window that the texts at open are too short for is dropped",
         FLAT_ROWS,

@@ -159,9 +159,10 @@ def require_causal(model: Any, device: torch.device) -> None:
         raise Unfit(f"{len(row.readers)} of {layers} layers compute their attention through transformers' interface")
 
 
-def _only_causal(*, mask_function: Any, attention_mask: Tensor | None = None, **more: Any) -> None:
-    if mask_function is not causal_mask_function or attention_mask is not None or more.get("local_size") is not None:
-        raise Unfit("asks for a mask that is more than causal")
+def _only_causal(*, mask_function: Any, attention_mask: Tensor | None = None, **_: Any) -> None:
+    """transformers' signature of a function that builds masks: it builds none."""
+    if mask_function is not causal_mask_function or attention_mask is not None:
+        raise Unfit("the model asks for a mask that is more than causal")
 
 
 def _has_varlen(query: Tensor, value: Tensor) -> bool:
