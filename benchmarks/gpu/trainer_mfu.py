@@ -173,7 +173,7 @@ def main() -> None:
         **machine(device),
         "peak_flops": peak,
         "parameters": parameters,
-        "packed": policy.packs,
+        "rows": policy.arrangement,
         "settings": settings,
     }
     show(facts, HEADER, rows)

@@ -69,6 +69,8 @@ class Forward:
     entropy: bool = False
     teacher: str | None = None
     """Key of the teacher that scores, None for the policy and its earlier weights."""
+    sharing: int = 1
+    """Samples that have one context and go forward behind it together, in models of causal attention: a group's."""
 
 
 @dataclass(frozen=True)

@@ -365,6 +365,7 @@ def test_the_page_says_what_is_decided(tmp_path: Path, unbent: Plan) -> None:
         "train -> transformers -> exact_match -> marginal_nsr -> adamw -> policy",
         "6 prompts x 4 = 24 samples of at most 60 new tokens",
         "at most 24 samples x (1 + response) tokens: with gradient",
+        "at most 24 samples x (18 once a group + response) tokens: with gradient",
         "  at most 8 samples x (1 + response) tokens: metrics before the update",
         "32 documents x (15 + its own) tokens: with gradient",
         'the response is scored after "<bos>" (id 0)',

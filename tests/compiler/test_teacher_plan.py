@@ -62,7 +62,8 @@ def test_every_teacher_takes_its_own_bytes_once_and_its_forwards() -> None:
     ]
     assert len({f.teacher for f in scoring}) == 2
     assert taught.example is not None
-    tokens = 24 * (round(taught.example.mean_context_tokens) + 60)
+    # A group's prompt once.
+    tokens = 6 * round(taught.example.mean_context_tokens) + 24 * 60
     more = (taught.cost.teraflop_per_step - alone.cost.teraflop_per_step) * 1e12
     assert more == pytest.approx(2 * 2 * number * tokens, rel=1e-9)
 

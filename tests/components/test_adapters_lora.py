@@ -175,7 +175,7 @@ def test_the_seed_draws_a_and_the_base_has_no_part_in_it(saved: Path) -> None:
 
 def test_a_base_in_sixteen_bits_takes_two_bytes_a_weight_and_nothing_else(saved: Path) -> None:
     policy = Policy(built(saved / "qwen3", dtype="bfloat16", rank=4), torch.device("cpu"))
-    assert policy.packs
+    assert policy.arrangement == "flat"
     assert policy.plain_head
     kinds = {(p.requires_grad, p.dtype) for p in policy.module.parameters()}
     assert kinds == {(True, torch.float32), (False, torch.bfloat16)}

@@ -11,6 +11,7 @@ import torch
 from prerl_spec.engine.policy.packing import Pass, pack_shares
 from prerl_spec.engine.policy.policy import Policy
 from prerl_spec.engine.policy.reference import Reference
+from prerl_spec.engine.policy.rows import Arrangement
 from prerl_spec.engine.policy.sharding import whole
 from prerl_spec.engine.policy.teachers import NO_TEACHERS, Teachers
 from prerl_spec.engine.processes.ranks import Ranks
@@ -100,10 +101,13 @@ def pack(
     codec: Codec,
     *,
     tokens_per_pass: int,
-    alone: bool = False,
+    arrangement: Arrangement = "flat",
     rank: int = 0,
     size: int = 1,
 ) -> list[Pass]:
     """The passes of one of `size` ranks that have a share each."""
     division = Division.by_rank(rank, size)
-    return pack_shares(step, samples_of_view, codec, division, tokens_per_pass=tokens_per_pass, alone=alone)[rank]
+    shares = pack_shares(
+        step, samples_of_view, codec, division, tokens_per_pass=tokens_per_pass, arrangement=arrangement
+    )
+    return shares[rank]

@@ -18,6 +18,7 @@ from prerl_spec.compiler.graph import Named
 from prerl_spec.engine.policy.parameter_layers import parameter_layers
 from prerl_spec.engine.policy.policy import Policy
 from prerl_spec.engine.policy.reference import reference_of
+from prerl_spec.engine.policy.rows import Arrangement
 from prerl_spec.engine.policy.weights import weights_hash
 from prerl_spec.engine.processes.ranks import Ranks
 from prerl_spec.engine.training.gradient import Gradient
@@ -82,12 +83,13 @@ def test_the_gradient_of_a_responses_log_likelihood_is_autograds(view: Any, leng
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_no_packing_and_no_family_changes_the_gradient(shape: Shape) -> None:
-    """One sample a row; several in a row where the family allows it; one pass for all: against the model's own logits."""
+    """Any arrangement of rows, and one pass for all: against the model's own logits."""
     chosen, objective = [0, 3, 4, 9], LogLikelihood(view=Marginal(), length="sum")
     policy = tiny_policy(shape)
     expected = autograd(policy, torch.stack([own_logp(policy, STEP, s, Marginal()).sum() for s in chosen]).sum())
-    for tokens_per_pass, packs in ((40, policy.packs), (4096, policy.packs), (4096, False)):
-        policy.packs = packs
+    settings: list[tuple[int, Arrangement]] = [(40, "flat"), (4096, "flat"), (4096, "padded"), (4096, "alone")]
+    for tokens_per_pass, arrangement in settings:
+        policy.arrangement = arrangement
         found = flat(site_of(policy=policy, tokens_per_pass=tokens_per_pass).gradient(objective, chosen))
         torch.testing.assert_close(found, expected, atol=ROUNDING * float(expected.norm()), rtol=0)
 

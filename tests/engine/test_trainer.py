@@ -58,7 +58,7 @@ def test_dropout_is_off_when_responses_are_scored() -> None:
     assert first.norm() > 0
     assert torch.equal(first, second)
     assert policy.plain_head
-    assert policy.packs
+    assert policy.arrangement == "flat"
 
 
 class Leading(Selection):

@@ -24,6 +24,8 @@ PHASE = "prerl_spec/engine/training/trainer.py"
 OBSERVING = "prerl_spec/engine/training/gradient_free_logprobs.py"
 UPDATING = "prerl_spec/engine/training/updater.py"
 PACKING = "prerl_spec/engine/policy/packing.py"
+LAYING = "prerl_spec/engine/policy/rows.py"
+FLAT = "prerl_spec/engine/policy/flat_attention.py"
 POLICY = "prerl_spec/engine/policy/policy.py"
 SCORING = "prerl_spec/engine/policy/forward.py"
 LOGPROBS = "prerl_spec/engine/policy/logprobs.py"
@@ -95,6 +97,7 @@ ROLLOUTS = ("tests/engine/test_rollouts.py",)
 TRAINER = ("tests/engine/test_trainer.py",)
 UPDATES = ("tests/engine/test_updating.py",)
 ROWS = ("tests/engine/test_packing.py",)
+FLAT_ROWS = ("tests/engine/test_flat_rows.py",)
 TILES = ("tests/engine/test_logprobs.py",)
 KEPT = ("tests/engine/test_checkpoint.py",)
 NOTED = ("tests/engine/test_journal.py",)
@@ -275,35 +278,83 @@ MUTANTS = (
     # --- forwards: rows, tiles, dropout --------------------------------------------------------------------------------
     Mutant(
         "q05",
-        PACKING,
-        "targets.append(tokens[i][places])",
-        "targets.append(tokens[i][: len(places)])",
+        LAYING,
+        "return cls(ids, context, places + (context - 1), tokens[places], np.arange(start, start + len(places)))",
+        "return cls(ids, context, places + (context - 1), tokens[: len(places)], np.arange(start, start + len(places)))",
         "of an attempt with an environment's tokens the first ones are scored",
         (*ROWS, *REFERENCE),
     ),
     Mutant(
         "q04",
         PACKING,
-        "rows[view] = build_rows([of_sample[samples[i]] for i in chosen], [starts[i] for i in chosen])",
-        "rows[view] = build_rows([of_sample[samples[i]] for i in chosen], [starts[k] for k in range(len(chosen))])",
+        "rows[view] = lay_rows([of_sample[samples[i]] for i in chosen], [starts[i] for i in chosen], arrangement)",
+        "rows[view] = lay_rows([of_sample[samples[i]] for i in chosen], list(starts[: len(chosen)]), arrangement)",
         "a view that holds some of a pass's samples writes to the places of others",
         (*ROWS, *REFERENCE),
     ),
     Mutant(
         "q10",
-        PACKING,
-        "position_BT[number, offset:end] = np.arange(lengths[i])",
-        "position_BT[number, offset:end] = np.arange(offset, end)",
-        "samples that share a row see each other",
-        ROWS,
+        FLAT,
+        "q, k, v = (_unfolded(x, count) for x in next(pieces))\n            found.append(_folded(call(q, k, v)))",
+        "found.append(call(*next(pieces)).transpose(1, 2))",
+        "samples of equal length see each other in a flat row",
+        (*ROWS, *FLAT_ROWS),
     ),
     Mutant(
         "q11",
-        PACKING,
-        "at.append(places + (number * width + offset + len(layouts[i].context) - 1))",
-        "at.append(places + (number * width + offset + len(layouts[i].context)))",
+        LAYING,
+        "return cls(ids, context, places + (context - 1), tokens[places], np.arange(start, start + len(places)))",
+        "return cls(ids, context, places + context, tokens[places], np.arange(start, start + len(places)))",
         "a token is predicted from itself",
         ROWS,
+    ),
+    Mutant(
+        "q12",
+        LAYING,
+        "self._score(sample, np.where(sample.at < context, stem, self._end - context) + sample.at)",
+        "self._score(sample, self._end - context + sample.at)",
+        "behind a shared prompt the first response's last token predicts the second's first",
+        FLAT_ROWS,
+    ),
+    Mutant(
+        "q13",
+        FLAT,
+        "return self._masks[queries, keys]",
+        "return torch.zeros_like(self._masks[queries, keys])",
+        "behind a shared prompt a token sees the ones after it",
+        FLAT_ROWS,
+    ),
+    Mutant(
+        "q14",
+        FLAT,
+        "config._attn_implementation_internal = own",
+        "pass",
+        "the sampler goes on with the attention of a flat row",
+        FLAT_ROWS,
+    ),
+    Mutant(
+        "q17",
+        LAYING,
+        "return whole + sum(copied_tokens(context, n) - context * (n - 1) for context, n in shared)",
+        "return whole - sum(context * (n - 1) for context, n in shared)",
+        "many short responses behind a long prompt take several times the memory of a pass",
+        FLAT_ROWS,
+    ),
+    Mutant(
+        "q16",
+        SCORING,
+        "return embedding(at_n, x_BTd.flatten(0, 1))",
+        "return x_BTd.flatten(0, 1)[at_n]",
+        "two threads add the gradients of a shared prompt's last token in either order",
+        FLAT_ROWS,
+    ),
+    Mutant(
+        "q15",
+        FLAT,
+        "mask_function is not causal_mask_function",
+        "False",
+        "a window that the texts at open are too short for is dropped",
+        FLAT_ROWS,
     ),
     Mutant(
         "r04",
@@ -315,14 +366,6 @@ MUTANTS = (
     ),
     Mutant(
         "r02", POLICY, "self.module.eval()", "self.module.train()", "dropout is on while responses are scored", TRAINER
-    ),
-    Mutant(
-        "r10",
-        SCORING,
-        '"attention_mask": None',
-        '"attention_mask": torch.ones_like(id_BT)',
-        "a mask of ones switches off what keeps samples of a row apart",
-        ROWS,
     ),
     Mutant(
         "l04",

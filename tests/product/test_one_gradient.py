@@ -47,11 +47,11 @@ def test_passes_of_any_size_give_one_gradient() -> None:
     check_equal(walk(Scene.made(), Ranks.start(), tokens_per_pass=20))
 
 
-def test_a_pass_for_each_sample_gives_the_gradient_of_packed_ones() -> None:
+def test_a_row_for_each_sample_gives_the_gradient_of_one_flat_row() -> None:
     scene = Scene.made()
-    assert scene.policy.packs
-    scene.policy.packs = False
-    check_equal(walk(scene, Ranks.start(), tokens_per_pass=1))
+    assert scene.policy.arrangement == "flat"
+    scene.policy.arrangement = "padded"
+    check_equal(walk(scene, Ranks.start(), tokens_per_pass=60))
 
 
 def check_ranks(folder: Path, processes: int, *more: str) -> None:

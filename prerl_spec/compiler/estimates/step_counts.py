@@ -2,12 +2,14 @@
 
 from collections.abc import Iterable, Mapping
 
+from prerl_spec.compiler.estimates.shared_prompts import is_worth_sharing, pass_tokens
 from prerl_spec.compiler.hardware import Hardware
 from prerl_spec.compiler.objective_needs import Needs, every_need
 from prerl_spec.compiler.plan import Forward
 from prerl_spec.needs import Need, Teacher, View
 from prerl_spec.registry.kinds.objective import Objective
 from prerl_spec.registry.kinds.watching import ProbeNeed
+from prerl_spec.views import ContextView
 
 CPU_TOKENS_PER_PASS = 1024
 GPU_TOKENS_PER_PASS = (16384, 8192, 4096, 2048, 1024)
@@ -23,7 +25,13 @@ def pass_sizes(hardware: Hardware) -> tuple[int, ...]:
 
 
 def forwards(
-    objective: Objective, *, samples: int, updates_per_batch: int, contexts: Mapping[str, int], probed: bool
+    objective: Objective,
+    *,
+    samples: int,
+    updates_per_batch: int,
+    contexts: Mapping[str, int],
+    probed: bool,
+    group_size: int = 1,
 ) -> tuple[Forward, ...]:
     """One Forward per distinct (view, weights) of a step; an upper bound, as samples with zero weight are skipped.
 
@@ -42,6 +50,7 @@ def forwards(
             contexts.get(view.name),
             Need(view, of, entropy=True) in run,
             of.key if isinstance(of, Teacher) else None,
+            sharing=group_size if is_shared(view, contexts, group_size) else 1,
         )
         for view, of in dict.fromkeys((n.view, n.of) for n in run)
     ]
@@ -75,16 +84,47 @@ def probe_forwards(needs: Iterable[ProbeNeed], contexts: Mapping[str, int]) -> t
     return tuple(found)
 
 
+def is_shared(view: View, contexts: Mapping[str, int], group_size: int) -> bool:
+    """Whether a group's samples share this view's context in a forward. Only a `ContextView` has one context a prompt."""
+    return isinstance(view, ContextView) and is_worth_sharing(contexts.get(view.name, 0), group_size)
+
+
+def forward_tokens(forward: Forward, response: int) -> int:
+    """Input tokens of a forward whose responses have this many tokens; an unknown context counts as none."""
+    contexts = -(-forward.samples // forward.sharing)
+    return contexts * (forward.context_tokens or 0) + forward.samples * response
+
+
 def passes_at_most(planned: Iterable[Forward], response: int, samples: int, budget: int) -> int | None:
     """Passes needed for `samples` whole samples with all their differentiated views; None for an unknown context, 0 where
-    nothing is differentiated."""
-    contexts = [f.context_tokens for f in planned if f.gradient]
+    nothing is differentiated.
+
+    The larger number of two: samples one by one, and groups behind shared contexts, in as few parts as fit.
+    """
+    differentiated = [f for f in planned if f.gradient]
+    contexts = [f.context_tokens for f in differentiated]
     if not contexts:
         return 0
     if any(c is None for c in contexts) or not response:
         return None
-    longest = sum(c + response for c in contexts if c is not None)
-    return -(-samples // max(1, budget // longest))
+    group = max(f.sharing for f in differentiated)
+
+    def tokens(size: int) -> int:
+        """What so many samples of one group take of a pass."""
+        return sum(
+            pass_tokens(f.context_tokens or 0, response, size)
+            if f.sharing > 1
+            else size * ((f.context_tokens or 0) + response)
+            for f in differentiated
+        )
+
+    def passes(size: int) -> int:
+        """If a group goes in parts of so many samples: a pass takes as many parts as fit."""
+        parts = samples if size == 1 else samples // group * -(-group // size)
+        return -(-parts // max(1, budget // tokens(size)))
+
+    sizes = (-(-group // parts) for parts in range(1, group + 1))
+    return max(passes(1), passes(next(size for size in sizes if size == 1 or tokens(size) <= budget)))
 
 
 def views_of(objective: Objective) -> list[View]:

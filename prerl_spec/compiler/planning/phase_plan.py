@@ -7,6 +7,7 @@ from prerl_spec.compiler.estimates.estimate import Shape, Spread, TeacherWork, W
 from prerl_spec.compiler.estimates.lanes import LANES, workers
 from prerl_spec.compiler.estimates.step_counts import (
     epoch,
+    forward_tokens,
     forwards,
     pass_sizes,
     passes_at_most,
@@ -171,6 +172,7 @@ def _forwards(roles: PhaseRoles, counts: _Counts, example: Example | None) -> tu
     return forwards(
         roles.objective.planned,
         samples=counts.attempts,
+        group_size=counts.group_size,
         updates_per_batch=counts.updates_per_batch,
         contexts=_contexts(example),
         probed=bool(roles.uses_rollouts),
@@ -261,7 +263,7 @@ def _cost(
     def tokens(gradient: bool, teacher: str | None = None) -> int:
         each = [(f, 1) for f in planned] + [(f, probe.every) for probe in watched for f in probe.forwards]
         chosen = [(f, n) for f, n in each if f.gradient is gradient and f.teacher == teacher]
-        return round(sum(f.samples * ((f.context_tokens or 0) + response) / n for f, n in chosen))
+        return round(sum(forward_tokens(f, response) / n for f, n in chosen))
 
     teachers: list[TeacherWork] = []
     for one in around.teachers:

@@ -111,7 +111,8 @@ def _forward(forward: Forward, phase: PhasePlan) -> str:
     if not phase.uses_rollouts:
         return f"{forward.view:<12} {plural(forward.samples, 'document')} x ({context} + its own) tokens: {what}"
     samples = f"at most {plural(forward.samples, 'sample')}"
-    return f"{forward.view:<12} {samples:>21} x ({context} + response) tokens: {what}"
+    once = "" if forward.sharing == 1 else " once a group"
+    return f"{forward.view:<12} {samples:>21} x ({context}{once} + response) tokens: {what}"
 
 
 def _probe(probe: ProbeCost) -> str:

@@ -36,7 +36,7 @@ def batch_logprobs(
         policy.codec,
         ranks.division,
         tokens_per_pass=tokens_per_pass,
-        alone=not policy.packs,
+        arrangement=policy.arrangement,
     )
     found = torch.zeros(len(needs), batch.tokens.num_tokens, dtype=torch.float64, device=policy.device)
     with torch.no_grad():

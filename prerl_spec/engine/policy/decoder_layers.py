@@ -1,5 +1,6 @@
 """The decoder layers of a transformers model: the unit of weight sharding and of activation recomputation."""
 
+from contextlib import nullcontext
 from functools import partial
 from types import MethodType
 from typing import Any
@@ -9,6 +10,7 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 from transformers.modeling_layers import GradientCheckpointingLayer
 
+from prerl_spec.engine.policy.flat_attention import same_row_of
 from prerl_spec.errors import EnvironmentUnmet
 
 
@@ -46,4 +48,13 @@ def _recomputed(layer: nn.Module, *arguments: Any, **named: Any) -> Any:
     forward = partial(type(layer).forward, layer)
     if not torch.is_grad_enabled():
         return forward(*arguments, **named)
-    return checkpoint(forward, *arguments, use_reentrant=False, preserve_rng_state=False, **named)
+    # The second forward comes with the backward pass, when the model's own attention is chosen again.
+    again = same_row_of(layer)
+    return checkpoint(
+        forward,
+        *arguments,
+        use_reentrant=False,
+        preserve_rng_state=False,
+        context_fn=lambda: (nullcontext(), again),
+        **named,
+    )

@@ -4,6 +4,7 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import embedding
 
 from prerl_spec.engine.policy.logprobs import Chosen, chosen_logprobs
 from prerl_spec.engine.policy.sharding import Shards
@@ -36,17 +37,16 @@ class Scoring(nn.Module):
         """`chosen_logprobs` of n tokens: `target_n[i]` is predicted at the flat position `at_n[i]` in B·T."""
         # transformers' type annotations are too narrow for the calls below.
         model = cast(Any, self.model)
-        # An attention mask, even one of all ones, would disable the block-diagonal mask that is derived from restarting
-        # positions, and packed samples would silently attend to each other; so would a cache.
+        # Without a mask attention is causal, and kernels for that serve; a cache would be thrown away.
         inputs = {"input_ids": id_BT, "position_ids": position_BT, "attention_mask": None, "use_cache": False}
         if self.plain_head:
-            hidden_nd = model.base_model(**inputs).last_hidden_state.flatten(0, 1)[at_n]
+            hidden_nd = taken(model.base_model(**inputs).last_hidden_state, at_n)
             head = model.get_output_embeddings()
         else:
             # The model post-processes its logits, so it computes them itself, at the positions that some row needs.
             width = id_BT.shape[1]
             kept, place_n = torch.unique(at_n % width, return_inverse=True)
-            hidden_nd = model(**inputs, logits_to_keep=kept).logits[at_n // width, place_n]
+            hidden_nd = taken(model(**inputs, logits_to_keep=kept).logits, at_n // width * len(kept) + place_n)
             head = nn.Identity()
         return chosen_logprobs(
             hidden_nd,
@@ -57,3 +57,9 @@ class Scoring(nn.Module):
             entropy=entropy,
             is_top=is_top,
         )
+
+
+def taken(x_BTd: Tensor, at_n: Tensor) -> Tensor:
+    """[n, d] at flat positions in B·T, some of them more than once: a shared prompt's last token predicts the first of each
+    response. Indexing would add their gradients in whatever order the threads come."""
+    return embedding(at_n, x_BTd.flatten(0, 1))

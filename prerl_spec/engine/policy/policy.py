@@ -7,16 +7,19 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from copy import deepcopy
+from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from prerl_spec.engine.policy.flat_attention import FlatRow, Unfit, flat_row_of, require_causal
 from prerl_spec.engine.policy.forward import Scoring
 from prerl_spec.engine.policy.logprobs import Chosen
 from prerl_spec.engine.policy.norms import fuse_norms
-from prerl_spec.engine.policy.packing import Pass, Rows, build_rows
+from prerl_spec.engine.policy.packing import Pass, lay_rows
+from prerl_spec.engine.policy.rows import Arrangement, Rows, Stem, flat_row
 from prerl_spec.engine.policy.sharding import Shards
 from prerl_spec.engine.processes.ranks import Ranks
 from prerl_spec.errors import RunFailed
@@ -32,7 +35,7 @@ model families that agree; the smallest real leak or missed soft cap seen was 1e
 class Policy:
     """A causal language model with fp32 weights that computes in `compute_dtype`.
 
-    `packs`: whether samples may share a row; measured when the model is loaded, like `plain_head`, not looked up.
+    `arrangement`: how samples share a forward; measured when the model is loaded, like `plain_head`, not looked up.
     """
 
     def __init__(self, loaded: LoadedModel, device: torch.device) -> None:
@@ -49,8 +52,8 @@ class Policy:
         self.scoring = Scoring(self.module)
         self.vocab_size = self.scoring.vocab_size
         self._scorings = [self.scoring]
-        self.scoring.plain_head = self._agrees(packed=False)
-        self.packs = self._agrees(packed=True)
+        self.scoring.plain_head = self._agrees([lay_rows([text], [0], "alone") for text in _texts(self.vocab_size)])
+        self.arrangement: Arrangement = self._measured_arrangement()
 
     @property
     def plain_head(self) -> bool:
@@ -75,7 +78,7 @@ class Policy:
             scoring.shards = Shards(scoring, scoring.model, ranks, fsdp)
             # FSDP2 makes the first module called the root; a sampler would call an inner module first.
             with torch.no_grad():
-                self.row_logprobs(_text_rows([[0, 0]]), scoring=scoring)
+                self.row_logprobs(_nothing(), scoring=scoring)
 
     def whole_weights(self) -> AbstractContextManager[None]:
         """Inside, each rank may run the policy's module any number of times; all ranks enter and leave together."""
@@ -127,7 +130,7 @@ class Policy:
         rows = part.rows.get(view)
         if rows is None and self.is_sharded:
             # Another rank may have rows here, and needs this one's part of its gathers, forward and backward.
-            logp_r, _ = self.row_logprobs(_text_rows([[0, 0]]), scoring=scoring)
+            logp_r, _ = self.row_logprobs(_nothing(), scoring=scoring)
             nothing = nothing + 0.0 * logp_r.sum()
         if rows is None:
             return nothing, nothing if entropy else None
@@ -142,36 +145,69 @@ class Policy:
         """Log-probabilities of the rows' trained tokens, in their order, and their entropies if requested, in nats."""
         scoring = self.scoring if scoring is None else scoring
         inputs = [torch.from_numpy(a).to(self.device) for a in (rows.id_BT, rows.position_BT, rows.at_n, rows.target_n)]
-        with self.autocast():
+        row = FlatRow(rows.stems) if rows.stems else None
+        with self.autocast(), flat_row_of(scoring.model, row):
             found: Chosen = scoring(*inputs, temperature=temperature, entropy=entropy)
         if scoring.shards is not None and not torch.is_grad_enabled():
             scoring.shards.reshard()
         return found.logp_n, found.entropy_n
 
-    @torch.no_grad()
-    def _agrees(self, *, packed: bool) -> bool:
-        """Whether our log-probabilities equal the model's own on three short texts, in separate or shared rows."""
-        generator = np.random.Generator(np.random.Philox(7))
-        texts = [generator.integers(0, self.vocab_size, size=n).tolist() for n in (13, 9, 11)]
-        together = [_text_rows(texts)] if packed else [_text_rows([text]) for text in texts]
-        ours = torch.cat([self.row_logprobs(rows)[0][np.argsort(rows.index_n)] for rows in together])
-        theirs = []
-        for text in texts:
-            ids = torch.tensor([text], device=self.device)
+    def _measured_arrangement(self) -> Arrangement:
+        """The cheapest arrangement in which this model's log-probabilities are those of samples one by one."""
+        texts, starts = _texts(self.vocab_size), [0, 8, 12]
+        try:
             with self.autocast():
-                logits = self.module(input_ids=ids, use_cache=False).logits[0, :-1]
-            theirs.append(logits.float().log_softmax(-1).gather(-1, ids[0, 1:, None]).squeeze(-1))
+                require_causal(self.module, self.device)
+            # The first two begin alike, and share their beginning.
+            flat = flat_row(texts, starts, worth=lambda *_: True)
+            if self._agrees([flat]) and (self._is_half or self._gap([flat]) < self._gap([_joined(flat)]) / 10):
+                return "flat"
+        except Unfit:
+            pass
+        return "padded" if self._agrees([lay_rows(texts, starts, "padded")]) else "alone"
+
+    @property
+    def _is_half(self) -> bool:
+        return self.loaded.compute_dtype != torch.float32
+
+    def _agrees(self, rows: Sequence[Rows]) -> bool:
+        # With 16-bit compute two orders of the same sums differ by about 1e-2.
+        return self._gap(rows) < (3e-2 if self._is_half else PARITY_NATS)
+
+    @torch.no_grad()
+    def _gap(self, rows: Sequence[Rows]) -> float:
+        """Mean difference of our log-probabilities of the three texts, in these rows, from the model's own on each by
+        itself, in nats."""
+        ours = torch.cat([self.row_logprobs(each)[0][np.argsort(each.index_n)] for each in rows])
+        theirs = []
+        for text in _texts(self.vocab_size):
+            ids = torch.tensor([[*text.context, *text.segments[0].tokens]], device=self.device)
+            scored = len(text.segments[0].tokens)
+            with self.autocast():
+                logits = self.module(input_ids=ids, use_cache=False).logits[0, -scored - 1 : -1]
+            theirs.append(logits.float().log_softmax(-1).gather(-1, ids[0, -scored:, None]).squeeze(-1))
         gap = (ours - torch.cat(theirs)).abs().mean().item()
         if not np.isfinite(gap):
             raise RunFailed(
                 "the model's log-probabilities are not finite before training", hint="check the model's weights"
             )
-        # With 16-bit compute two orders of the same sums differ by about 1e-2.
-        return gap < (PARITY_NATS if self.loaded.compute_dtype == torch.float32 else 3e-2)
+        return gap
 
 
-def _text_rows(texts: Sequence[Sequence[int]]) -> Rows:
-    """Packs texts in rows of at most 24 tokens: of 13, 9 and 11 two share a row, the third is padded."""
-    layouts = [Layout((t[0],), (Segment(tuple(t[1:])),)) for t in texts]
-    starts = np.cumsum([0, *(len(t) - 1 for t in texts)])[:-1]
-    return build_rows(layouts, starts.tolist(), row_tokens=24)
+def _texts(vocab_size: int) -> list[Layout]:
+    """Three texts of 13, 9 and 11 tokens; the first two have a context of 5 tokens in common, the third one of its own."""
+    generator = np.random.Generator(np.random.Philox(7))
+    drawn = [generator.integers(0, vocab_size, size=n).tolist() for n in (13, 9, 11)]
+    drawn[1][:5] = drawn[0][:5]
+    return [Layout(tuple(ids[:5]), (Segment(tuple(ids[5:])),)) for ids in drawn]
+
+
+def _joined(row: Rows) -> Rows:
+    """The same tokens as one sample: how far the texts are off where they see each other. That may be little in a model
+    that is not trained yet."""
+    return replace(row, stems=(Stem(row.id_BT.size),))
+
+
+def _nothing() -> Rows:
+    """One token after one token: for forwards that other ranks need."""
+    return lay_rows([Layout((0,), (Segment((0,)),))], [0], "alone")

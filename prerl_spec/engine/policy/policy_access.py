@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from prerl_spec.engine.policy.packing import build_rows
+from prerl_spec.engine.policy.packing import lay_rows
 from prerl_spec.engine.policy.policy import Policy
 from prerl_spec.engine.policy.sharding import on_main
 from prerl_spec.engine.policy.weights import adapted_tensors, whole_tensors
@@ -44,8 +44,7 @@ class LivePolicy:
     @torch.no_grad()
     def logprobs(self, context: Sequence[int], tokens: Sequence[int]) -> list[float]:
         layout = Layout(tuple(context), (Segment(tuple(tokens)),))
-        rows = build_rows([layout], [0], row_tokens=len(context) + len(tokens))
-        logp_n, _ = self._policy.row_logprobs(rows)
+        logp_n, _ = self._policy.row_logprobs(lay_rows([layout], [0], "alone"))
         return [float(p) for p in logp_n.tolist()]
 
     def barrier(self) -> None:

@@ -128,7 +128,7 @@ def _what_runs(session: Session) -> dict[str, Any]:
         "code_git": git_state(Path(prerl_spec.__file__).parent, tracking="__init__.py"),
         "model": {**loaded.source, "compute_dtype": str(loaded.compute_dtype).removeprefix("torch.")},
         "forward": {
-            "packed": policy.packs,
+            "rows": policy.arrangement,
             "head": "tiled" if policy.plain_head else "the model's own: it is more than one matrix",
             "norms": f"fused: {policy.norms}",
             "dropout": "off" if loaded.adapter is None else "off, but for the adapter's own on documents",

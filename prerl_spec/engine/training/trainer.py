@@ -127,7 +127,7 @@ class Trainer:
             self.policy.codec,
             division,
             tokens_per_pass=self.tokens_per_pass,
-            alone=not self.policy.packs,
+            arrangement=self.policy.arrangement,
         )
         loss_of_share = torch.zeros(division.num_shares, dtype=torch.float64, device=self.policy.device)
         done, num_passes, faults = 0, sum(map(len, shares.values())), PassFaults()
