@@ -210,7 +210,8 @@ def cost_of(
         shape, work, hardware, memory, training_peak, half=half, adapter=adapter, shards=shards, spread=spread
     )
     if turns is not None:
-        memory = dict(max(turns.training, turns.sampling, key=lambda parts: sum(parts.values())))
+        samples_more = sum(turns.sampling.values()) > sum(turns.training.values())
+        memory = dict(turns.sampling if samples_more else turns.training)
     else:
         memory |= training_peak if sum(training_peak.values()) >= sum(sampling_peak.values()) else sampling_peak
     trained = TRAIN_FLOPS_PER_PARAMETER * (shape.num_parameters if adapter is None else adapter)
