@@ -41,6 +41,8 @@ class SleepingEngine:
         self._worker = SimpleNamespace(
             vllm_config=config, model_runner=SimpleNamespace(get_model=lambda: self.module, module=self.module)
         )
+        self.loses_more = False
+        """Whether level 2 also loses tensors that are no weights."""
         self._awake = {"weights", "kv_cache"}
         self._in_host: list[Tensor] | None = None
         self._access = FrozenAccess(replace(loaded, module=self.module))
@@ -53,6 +55,8 @@ class SleepingEngine:
         with torch.no_grad():
             for weight in self._weights():
                 weight.fill_(torch.nan)
+            for other in self.module.buffers() if self.loses_more else ():
+                other.zero_()
         self._awake.clear()
 
     def wake_up(self, tags: list[str] | None = None) -> None:
@@ -168,8 +172,8 @@ def test_who_draws_again_without_new_weights_pushes_them_again(monkeypatch: pyte
     found = Open(monkeypatch)
     for _ in range(2):
         found.draws_what_is_trained()
-    # The log-probabilities of these weights were compared when it opened.
-    assert found.calls == 2 * [*WAKING, "draw", "engine_rows", "sleep 2"]
+    # The trainer's log-probabilities of these weights are known since it opened.
+    assert found.calls == 2 * [*WAKING, "score", "draw", "engine_rows", "sleep 2"]
 
 
 def test_no_weight_goes_through_the_host(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -215,5 +219,17 @@ def test_a_push_that_goes_wrong_as_the_engine_wakes_is_not_drawn_from(monkeypatc
     with pytest.raises(
         RunFailed, match="after update 1 the engine does not hold the trainer's weights, some are not fin"
     ):
+        found.sampler.generate(REQUESTS, DECODING)
+    assert "draw" not in found.calls
+
+
+def test_what_sleep_loses_beside_the_weights_is_seen_before_anything_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tensors that vLLM derives from weights, say, which no push replaces and no comparison of rows reads."""
+    found = Open(monkeypatch)
+    found.draws_what_is_trained()
+    found.engine.loses_more = True
+    found.sampler.generate(REQUESTS, DECODING)
+    found.calls.clear()
+    with pytest.raises(RunFailed, match="after update 0 the sampler's log-probabilities differ from the trainer's"):
         found.sampler.generate(REQUESTS, DECODING)
     assert "draw" not in found.calls

@@ -50,14 +50,15 @@ class ColocatedSampler:
         self._is_asleep = False
         self._version = 0
         """The trainer's update whose weights the next sample must use."""
-        self._is_due = False
-        """Whether its log-probabilities have not been compared yet."""
+        self._trained: list[list[float]] | None = None
+        """The trainer's log-probabilities with these weights, once they are known."""
         rows = PolicyRows(site.model, site.model.compute_dtype, None if adapter is None else adapter.scale)
         with random_state_kept():
             self._weights = WeightCheck(rows, policy, [LocalWeights(llm)], self._push)
             floor = floor_of(site.model.compute_dtype)
             self._probe = WeightProbe(policy, self._probe_texts(site), max_gap, floor=floor)
-            self.gap = self._compare(0, self._probe.trainer_logps())
+            self._trained = self._probe.trainer_logps()
+            self.gap = self._compare(0, self._trained)
             self._sleep()
 
     @property
@@ -89,7 +90,7 @@ class ColocatedSampler:
     def sync(self, version: int) -> None:
         """The next sample uses the trainer's weights as they are now. They are pushed and checked at once, or, where the
         engine has forgotten its own, when it wakes. Raises RunFailed if the engine's weights or log-probabilities differ."""
-        self._version, self._is_due = version, True
+        self._version, self._trained = version, None
         if self._forgets:
             self._weights.put_off()
             return
@@ -109,8 +110,9 @@ class ColocatedSampler:
 
     def _renew(self) -> None:
         """Pushes, compares, and only then wakes the cache, beside which a gathered tensor need not fit. The trainer's own
-        forward, with 16-bit copies of its weights, comes before all of it."""
-        trained = self._probe.trainer_logps() if self._is_due else None
+        forward, with 16-bit copies of its weights, comes before all of it; the engine's log-probabilities are compared at
+        every waking, since sleep may lose more than what a push replaces."""
+        trained = self._trained = self._trained or self._probe.trainer_logps()
         if self._is_asleep:
             release_unused()
             self._llm.wake_up(["weights"])
@@ -120,10 +122,7 @@ class ColocatedSampler:
             self._llm.wake_up(["kv_cache"])
             self._is_asleep = False
         self._reset_cache()
-        # The same weights, pushed again, compute the same.
-        if trained is not None:
-            self.gap = self._compare(self._version, trained)
-            self._is_due = False
+        self.gap = self._compare(self._version, trained)
 
     def _push(self) -> None:
         """A push into an engine that is awake."""
