@@ -8,8 +8,6 @@ Needs vLLM (CPU build: docs/vllm.md). Exit code 1 if a fault is not stopped, or 
 """
 
 import argparse
-import socket
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -23,6 +21,7 @@ from unittest import mock
 import torch
 from prerl_components.adapters.lora import Lora
 from prerl_components.samplers.server.client import ServerCalls
+from prerl_components.samplers.server.connection import ServerFault
 from prerl_components.samplers.shared.frozen_access import FrozenAccess
 from prerl_components.samplers.vllm import Vllm
 from prerl_components.samplers.vllm_engine import load_weights
@@ -32,25 +31,11 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from prerl_spec.sdk import Decoding, LoadedModel, Request, RunFailed, SamplerSite
+from tests.components.served import Served
 from tests.components.vllm_models import vllm_model
 
 REQUESTS = [Request((5, 6, 7), (1, 2)), Request((9,), (3,))]
 DECODING = Decoding(max_new_tokens=6)
-
-SPEC = """
-spec = 1
-run = {{ name = "served", seed = 3 }}
-model = {{ use = "hf_causal", name = "{model}", dtype = "{dtype}" }}
-data.train = {{ use = "arithmetic_chains", steps = [1, 1] }}
-sampler = {{ use = "vllm_server", urls = ["{url}"], group_size = 4, max_new_tokens = 12 }}
-verifier = "exact_match"
-optimizer = {{ use = "adamw", lr = 1e-3 }}
-[[phases]]
-id = "refine"
-prompts_per_step = 4
-objective = {{ use = "marginal_pg", advantage = "minus_one" }}
-schedule = {{ use = "fixed_steps", steps = 8 }}
-"""
 
 Change = Callable[[Tensor, Tensor], Tensor]
 """(the tensor as it is, as it was at the first push) → the tensor that is handed over."""
@@ -142,12 +127,12 @@ class FaultyPolicy(FrozenAccess):
         return self.fault.change(tensor, first)
 
 
-def loaded_model(dtype: torch.dtype, *, lora: bool, tied: bool = True) -> LoadedModel:
+def loaded_model(dtype: torch.dtype, *, lora: bool, merge: bool = False, tied: bool = True) -> LoadedModel:
     """A small real Qwen3 that computes in `dtype`; with `lora`, adapted in every linear layer, B not zero."""
     loaded = replace(vllm_model(tied=tied), compute_dtype=dtype)
     if not lora:
         return loaded
-    adapter = Lora(rank=4, alpha=12).attach(loaded.module, base="tiny", revision=None, seed=0)
+    adapter = Lora(rank=4, alpha=12, merge=merge).attach(loaded.module, base="tiny", revision=None, seed=0)
     loaded = replace(loaded, adapter=adapter)
     for _, weight, _ in adapter.weights():
         weight.data = weight.data.to(dtype)
@@ -276,19 +261,17 @@ def stopped(call: Callable[[], Any]) -> str:
     return ""
 
 
-def on_server(dtype: torch.dtype) -> Iterator[tuple[str, str]]:
-    """The same faults on a real server, to which full weights (or merged ones) are pushed through a folder."""
-    loaded = loaded_model(dtype, lora=False)
+def on_server(url: str, dtype: torch.dtype, *, lora: bool) -> Iterator[tuple[str, str]]:
+    """The same faults on a real server, to which weights (an adapter's merged into its base) are pushed through a folder."""
+    loaded = loaded_model(dtype, lora=lora, merge=True)
     policy = FaultyPolicy(loaded)
-    with (
-        TemporaryDirectory() as folder,
-        served_model(Path(folder), loaded) as url,
-        VllmServer(urls=(url,)).open(SamplerSite(loaded, "cpu", 512, policy=policy, folder=Path(folder))) as opened,
-    ):
-        yield from server_results(opened, loaded, policy)
+    with TemporaryDirectory() as folder:
+        site = SamplerSite(loaded, "cpu", 512, policy=policy, folder=Path(folder))
+        with VllmServer(urls=(url,)).open(site) as opened:
+            yield from server_results(opened, loaded, policy, lora=lora)
 
 
-def server_results(opened: Any, loaded: LoadedModel, policy: FaultyPolicy) -> Iterator[tuple[str, str]]:
+def server_results(opened: Any, loaded: LoadedModel, policy: FaultyPolicy, *, lora: bool) -> Iterator[tuple[str, str]]:
     """What ended the run for each fault on one open server."""
     sampler, version = opened, 0
 
@@ -300,13 +283,15 @@ def server_results(opened: Any, loaded: LoadedModel, policy: FaultyPolicy) -> It
 
     yield "none", tried()
     for fault in FAULTS:
-        policy.fault = fault
+        # What an adapter does not train is the same at every push: its head cannot be stale.
+        policy.fault = replace(fault, where=fault.in_adapter) if lora and fault.change is stale else fault
         yield fault.name, tried()
         policy.fault = None
         sampler.sync(version)
-    with mock.patch.object(ServerCalls, "load", load_without_repacking):
-        yield "a stale tied head, not repacked", tried()
-    sampler.sync(version)
+    if not lora:
+        with mock.patch.object(ServerCalls, "load", load_without_repacking):
+            yield "a stale tied head, not repacked", tried()
+        sampler.sync(version)
     with mock.patch.object(ServerCalls, "load", load_nothing):
         yield "a push dropped, lr 1e-6", tried(1e-6)
     sampler.sync(version)
@@ -314,7 +299,7 @@ def server_results(opened: Any, loaded: LoadedModel, policy: FaultyPolicy) -> It
         update(loaded, 1e-6, 100 + number)
     yield "no push for 8 updates, lr 1e-6", stopped(lambda: sampler.generate(REQUESTS, DECODING))
     sampler.sync(version)
-    yield "after the push, before the draw", stopped(lambda: reloaded_then_draws(sampler, loaded))
+    yield "after the push, before the draw", stopped(lambda: reloaded_then_draws(sampler, loaded, policy))
     sampler.sync(version)
     yield "none, at the end", tried()
 
@@ -326,46 +311,55 @@ def load_nothing(server: ServerCalls, folder: Path, version: str) -> None:
 
 def load_without_repacking(server: ServerCalls, folder: Path, version: str) -> None:
     """The server loads by vLLM's own method, which leaves a packed tied head as it was."""
-    body = {"method": "reload_weights", "kwargs": {"weights_path": str(folder)}}
-    server.connection.post("/collective_rpc", body, seconds=60)
+    from_files = {"overrides": {"load_config": {"load_format": "safetensors"}}}
+    for method, named in (("update_config", from_files), ("reload_weights", {"weights_path": str(folder)})):
+        try:
+            server.connection.post("/collective_rpc", {"method": method, "kwargs": named}, seconds=60)
+        except ServerFault as fault:
+            raise RuntimeError("the fault could not be planted") from fault
     server.set_version(version)
 
 
-def reloaded_then_draws(sampler: Any, loaded: LoadedModel) -> None:
+def reloaded_then_draws(sampler: Any, loaded: LoadedModel, policy: FaultyPolicy) -> None:
     """Somebody loads other weights under the same version after the push."""
     with TemporaryDirectory() as folder:
         changed = {
-            n: at((3,), 1.05)(p.detach(), p) if "layers.0.mlp.up" in n else p
-            for n, p in loaded.module.named_parameters()
+            name: at((3,), 1.05)(tensor, tensor) if "layers.0.mlp.up" in name else tensor
+            for name, tensor in policy.tensors()
         }
         save_file(
-            {n: p.detach().to(loaded.compute_dtype).contiguous() for n, p in changed.items()},
+            {name: tensor.to(loaded.compute_dtype).contiguous() for name, tensor in changed.items()},
             Path(folder) / "model.safetensors",
         )
         sampler._servers[0].load(Path(folder), sampler._version)
         sampler.generate(REQUESTS, DECODING)
 
 
-@contextmanager
-def served_model(folder: Path, loaded: LoadedModel) -> Iterator[str]:
-    """`prerl-spec serve` on a model; its address."""
-    module: Any = loaded.module
-    module.save_pretrained(folder / "model")
-    loaded.tokenizer.save_pretrained(folder / "model")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        url = f"http://127.0.0.1:{free.getsockname()[1]}"
-    spec = folder / "spec.toml"
-    spec.write_text(SPEC.format(model=folder / "model", dtype=str(loaded.compute_dtype)[6:], url=url))
-    command = [sys.executable, "-m", "prerl_spec", "serve", str(spec)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    try:
-        assert process.stdout is not None
-        if not (said := process.stdout.readline()).startswith("ready: "):
-            raise RuntimeError(f"the server did not start: {said}")
-        yield url
-    finally:
-        process.terminate()
-        process.wait(60)
+Cell = tuple[str, Iterator[tuple[str, str]]]
+"""A row of results: its name, and (fault, what ended the run) of each fault."""
+
+
+def cells_on_server(dtype: torch.dtype) -> Iterator[Cell]:
+    """Full weights and merged adapters, in turn on one server."""
+    name = str(dtype).removeprefix("torch.")
+    with TemporaryDirectory() as folder:
+        served = Served(Path(folder), loaded_model(dtype, lora=False))
+        try:
+            begin = time.perf_counter()
+            served.start()
+            print(f"      {name}, the server is ready after {time.perf_counter() - begin:.0f} s", flush=True)
+            for lora in (False, True):
+                yield f"{name}, server, {'merged LoRA' if lora else 'full'}", on_server(served.url, dtype, lora=lora)
+        finally:
+            served.end()
+
+
+def cells_in_process(dtype: torch.dtype, *, opening: bool) -> Iterator[Cell]:
+    name = str(dtype).removeprefix("torch.")
+    for lora in (False, True):
+        yield f"{name}, in process, {'LoRA' if lora else 'full'}", results(dtype, lora=lora)
+    if opening:
+        yield f"{name}, in process, opening", at_opening(dtype)
 
 
 def main(arguments: list[str]) -> int:
@@ -375,15 +369,7 @@ def main(arguments: list[str]) -> int:
     chosen = parser.parse_args(arguments)
     wrong = 0
     for dtype in (torch.float32, torch.bfloat16):
-        name = str(dtype).removeprefix("torch.")
-        cells = [(f"{name}, server, full or merged", on_server(dtype))]
-        if not chosen.server:
-            cells = [
-                (f"{name}, in process, {'LoRA' if lora else 'full'}", results(dtype, lora=lora))
-                for lora in (False, True)
-            ]
-        if chosen.opening:
-            cells.append((f"{name}, in process, opening", at_opening(dtype)))
+        cells = cells_on_server(dtype) if chosen.server else cells_in_process(dtype, opening=chosen.opening)
         for cell, found in cells:
             begin = time.perf_counter()
             for fault, said in found:

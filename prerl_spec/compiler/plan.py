@@ -114,6 +114,20 @@ class Example:
 
 
 @dataclass(frozen=True)
+class EngineMemory:
+    """Memory of a GPU, in bytes, that the trainer and an engine of its sampler use in turns."""
+
+    sampling: Mapping[str, int]
+    """While the engine samples."""
+    training: Mapping[str, int]
+    """While the trainer trains, and the engine sleeps."""
+    weights: int
+    """The engine's own, part of what it takes while it samples."""
+    cached_tokens: int
+    """Tokens that the rest of it has room for: an upper bound, since it computes in it too."""
+
+
+@dataclass(frozen=True)
 class Cost:
     """Estimated peak memory of one process (bytes) and time of one step (seconds), for responses of maximum length."""
 
@@ -123,6 +137,8 @@ class Cost:
     basis: str
     device_bytes: int | None = None
     """Memory available to one process on the planning machine."""
+    engine: EngineMemory | None = None
+    """None unless trainer and engine take turns on a GPU."""
 
 
 @dataclass(frozen=True)

@@ -171,7 +171,8 @@ def test_the_4b_experiment_fits_eight_cards_of_80_gib_in_shards_only() -> None:
         for way, spread in ways.items()
     }
     assert gib["whole"] > gib["in shards"] > 80 > gib["in shards, activations computed again"]
-    assert gib["in shards, activations computed again"] == pytest.approx(55.5, abs=0.5)
+    # The engine's 40 and 12 bytes for an eighth of the parameters: gradients are freed while it samples.
+    assert gib["in shards, activations computed again"] == pytest.approx(46.1, abs=0.1)
 
 
 @pytest.mark.parametrize(("half", "heads"), [(False, 1), (False, 2), (True, 1)])

@@ -3,7 +3,7 @@
 import random
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,11 @@ pytest.importorskip("vllm")
 
 from prerl_components.samplers.embedded.draw import log_distribution
 from prerl_components.samplers.embedded.stop_texts import StopTexts
+from prerl_components.samplers.shared.weight_files import write_shell
 from prerl_components.samplers.transformers import Transformers
 from prerl_components.samplers.vllm import Vllm
 from prerl_components.samplers.vllm_engine import load_weights
-from prerl_components.samplers.vllm_engine.sampler import ColocatedSampler
+from prerl_components.samplers.vllm_engine.sampler import ColocatedSampler, engine_arguments
 
 from prerl_spec.sdk import (
     Decoding,
@@ -153,7 +154,9 @@ def test_sixteen_bit_weights_that_are_one_percent_off_stop_the_run() -> None:
             RunFailed, match=r"after update 1 the engine does not hold .*: model\.layers\.0\.mlp\.up_proj"
         ):
             sampler.sync(1)
-        assert sampler._compare(1) < sampler.gap_limit, "the probe alone lets it through"
+        assert sampler._compare(1, sampler._probe.trainer_logps()) < sampler.gap_limit, (
+            "the probe alone lets it through"
+        )
 
 
 # --- ends ------------------------------------------------------------------------------------------------------------
@@ -312,7 +315,7 @@ def test_one_layer_that_is_one_percent_off_stops_the_run(pushed: Pushed) -> None
         ) as caught:
             sampler.sync(2)
         with pytest.raises(RunFailed, match=r"by \S+ nats per token; the limit is 0\.0001 \(first push: \S+e-0[67]"):
-            sampler._compare(2)
+            sampler._compare(2, sampler._probe.trainer_logps())
     finally:
         policy.layer = ""
     assert caught.value.exit_code == 5
@@ -346,8 +349,9 @@ def test_weights_that_are_not_finite_end_the_run() -> None:
             sampler.generate(requests(num=1), Decoding(max_new_tokens=5))
 
 
+@pytest.mark.parametrize("forgets", [True, False], ids=["forgets its weights", "keeps them"])
 def test_an_engine_that_can_sleep_does_so_whenever_it_does_not_draw(
-    pushed: Pushed, monkeypatch: pytest.MonkeyPatch
+    pushed: Pushed, monkeypatch: pytest.MonkeyPatch, forgets: bool
 ) -> None:
     """The order on GPUs, on an engine whose memory stays where it is: what vLLM's executor and scheduler make of it is real."""
     model, _, sampler = pushed
@@ -357,7 +361,9 @@ def test_an_engine_that_can_sleep_does_so_whenever_it_does_not_draw(
         call = getattr(sampler._llm, name)
 
         def wrapped(*arguments: Any, **named: Any) -> Any:
-            seen.append(" ".join([name, *map(str, arguments[:1]), *map(str, named.values())]))
+            seen.append(
+                " ".join([name, *(str(getattr(a, "__name__", a)) for a in (*arguments[:1], *named.values()))][:2])
+            )
             return call(*arguments, **named)
 
         monkeypatch.setattr(sampler._llm, name, wrapped)
@@ -365,20 +371,37 @@ def test_an_engine_that_can_sleep_does_so_whenever_it_does_not_draw(
     for name in ("wake_up", "sleep", "collective_rpc", "reset_prefix_cache"):
         noted(name)
     monkeypatch.setattr(sampler, "_sleeps", True)
+    monkeypatch.setattr(sampler, "_forgets", forgets)
     sampler._sleep()
     nudge(model)
     sampler.sync(7)
     sampler.generate(requests(num=1), Decoding(max_new_tokens=4))
     with pytest.raises(RunFailed):
         sampler.generate(requests(num=1), Decoding(temperature=0.005, max_new_tokens=4))
-    load = next(call for call in seen if call.startswith("collective_rpc"))
-    compare = next(call for call in reversed(seen) if call.startswith("collective_rpc"))
-    assert "engine_rows" in compare
-    around_a_push = ["wake_up ['weights']", load, "wake_up ['kv_cache']", "reset_prefix_cache", compare]
-    assert seen == ["sleep 1", *around_a_push, "sleep 1", "wake_up", compare, "sleep 1", "wake_up", "sleep 1"]
+    load, compare = "collective_rpc load_into_worker", "collective_rpc engine_rows"
+    renewed = ["wake_up ['weights']", load, compare, "wake_up ['kv_cache']", "reset_prefix_cache"]
+    if forgets:
+        assert seen == ["sleep 2", *renewed, compare, "sleep 2", *renewed, "sleep 2"]
+    else:
+        assert seen == ["sleep 1", *renewed, "sleep 1", "wake_up", compare, "sleep 1", "wake_up", "sleep 1"]
+    assert sampler.gap < ROUNDING
     monkeypatch.undo()
     sampler._wake()
     sampler.generate(requests(num=1), Decoding(max_new_tokens=4))
+
+
+@pytest.mark.parametrize("changes", [{}, {"distributed_executor_backend": "external_launcher"}, {"enable_lora": True}])
+def test_nothing_that_a_run_sets_leads_to_the_runner_that_draws_seeded_rows_one_by_one(
+    model: LoadedModel, tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    """vLLM's second model runner, its own choice on GPUs, draws all rows of a step in one kernel, each with its own seed."""
+    from vllm import EngineArgs
+
+    write_shell(tmp_path, model)
+    arguments = {**engine_arguments(SamplerSite(model, "cpu", 512), tmp_path, None), **changes}
+    known = {field.name for field in fields(EngineArgs)}
+    config = EngineArgs(**{name: value for name, value in arguments.items() if name in known}).create_engine_config()
+    assert config._get_v2_model_runner_unsupported_features() == []
 
 
 def test_equal_weights_that_are_used_otherwise_stop_at_the_first_push() -> None:

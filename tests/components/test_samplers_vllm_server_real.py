@@ -3,7 +3,6 @@ doors, and a run that goes on when a killed server serves again."""
 
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 pytest.importorskip("vllm")
 
@@ -27,6 +27,8 @@ from prerl_components.samplers.server.worker_extension import ServerExtension
 from prerl_components.samplers.transformers import Transformers
 from prerl_components.samplers.vllm_server import VllmServer
 
+from benchmarks.weight_faults import on_server
+from prerl_spec.cli.runs.serve import START_SECONDS
 from prerl_spec.sdk import (
     Decoding,
     EnvironmentUnmet,
@@ -37,6 +39,7 @@ from prerl_spec.sdk import (
     ServerProcess,
 )
 from prerl_spec.testing.laws.sampler import check_sampler
+from tests.components.served import Served
 from tests.components.vllm_models import nudge, vllm_model
 from tests.engine.runs import steps_of
 from tests.engine.test_ranks import torchrun
@@ -45,59 +48,6 @@ pytestmark = pytest.mark.vllm
 
 ROOT = Path(__file__).parents[2]
 REQUESTS = [Request((1, 2, 3), (11, 12, 13)), Request((4, 5), (21, 22)), Request((6, 7, 8, 9), (31,))]
-
-SPEC = """
-spec = 1
-run = {{ name = "served", seed = 3, output_dir = "runs" }}
-checkpoint = {{ every = 2, keep = 2 }}
-model = {{ use = "hf_causal", name = "{model}" }}
-data.train = {{ use = "arithmetic_chains", steps = [1, 1] }}
-sampler = {{ use = "vllm_server", urls = ["{url}"], group_size = 4, max_new_tokens = 12 }}
-verifier = "exact_match"
-optimizer = {{ use = "adamw", lr = 1e-3 }}
-[[phases]]
-id = "refine"
-prompts_per_step = 4
-objective = {{ use = "marginal_pg", advantage = "minus_one" }}
-schedule = {{ use = "fixed_steps", steps = 8 }}
-"""
-
-
-class Served:
-    """`prerl-spec serve` on a spec, started and ended as a user would."""
-
-    def __init__(self, folder: Path, model: LoadedModel) -> None:
-        module: Any = model.module
-        module.save_pretrained(folder / "model")
-        model.tokenizer.save_pretrained(folder / "model")
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.url = f"http://127.0.0.1:{free.getsockname()[1]}"
-        self.spec = folder / "spec.toml"
-        self.spec.write_text(SPEC.format(model=folder / "model", url=self.url))
-        self._process: subprocess.Popen[str] | None = None
-
-    def start(self) -> None:
-        command = [sys.executable, "-m", "prerl_spec", "serve", str(self.spec)]
-        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-        self._process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
-        assert self._process.stdout is not None
-        said = self._process.stdout.readline()
-        assert said.startswith(f"ready: {self.url}"), said
-
-    def kill_server(self) -> int:
-        """SIGKILL to the server's own process; the exit code of `serve`, which ends when its server does."""
-        assert self._process is not None
-        children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split()
-        for child in children:
-            os.kill(int(child), signal.SIGKILL)
-        return self._process.wait(60)
-
-    def end(self) -> int:
-        assert self._process is not None
-        if self._process.poll() is not None:
-            return self._process.returncode
-        self._process.send_signal(signal.SIGTERM)
-        return self._process.wait(60)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -151,6 +101,17 @@ def test_a_push_reaches_every_weight_the_tied_head_included(served: Served, tmp_
             nudge(model)
             opened.sync(version)
             assert opened.gap < 2e-5
+
+
+def test_weights_that_go_wrong_on_their_way_to_a_server_end_the_run_and_sound_ones_go_on(served: Served) -> None:
+    found = dict(on_server(served.url, torch.float32, lora=False))
+    assert len(found) >= 16
+    sound = {name: said for name, said in found.items() if name.startswith("none")}
+    assert len(sound) == 2
+    assert not any(sound.values()), sound
+    assert all(said for name, said in found.items() if name not in sound), found
+    assert "lm_head (packed)" in found["a stale tied head, not repacked"]
+    assert "some are not finite" in found["NaN"]
 
 
 def test_stop_strings_and_eos_end_a_sample_where_the_embedded_sampler_ends_it(
@@ -221,9 +182,19 @@ def test_a_server_gets_the_model_of_the_spec_and_what_the_engine_table_says(
         ):  # fmt: skip
             assert part in line
         assert process.environment["VLLM_API_KEY"] == "hush"
+        assert process.environment["VLLM_ENGINE_READY_TIMEOUT_S"] == f"{START_SECONDS:.0f}"
         assert "hush" not in line + repr(process)
         assert not process.left
         assert not process.notes
+
+
+def test_a_slow_start_is_given_the_time_that_the_environment_says(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("VLLM_ENGINE_READY_TIMEOUT_S", "7200")
+    (process,) = processes([free_url()])
+    assert {**os.environ, **process.environment}["VLLM_ENGINE_READY_TIMEOUT_S"] == "7200"
 
 
 def test_what_cannot_be_served_here_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ def probe(dtype: torch.dtype) -> tuple[WeightProbe, list[float]]:
     policy = FrozenAccess(tiny_loaded())
     opened = WeightProbe(policy, [TEXT], 0.1, floor=floor_of(dtype))
     exact = policy.logprobs(TEXT.context, TEXT.tokens)
-    assert opened.check([exact], 0) == 0.0
+    assert opened.check([exact], 0, opened.trainer_logps()) == 0.0
     return opened, exact
 
 
@@ -32,13 +32,13 @@ def off_by(logps: Sequence[float], nats: float) -> list[list[float]]:
 )
 def test_a_first_gap_of_nothing_does_not_forbid_rounding(dtype: torch.dtype, sound: float, unsound: float) -> None:
     opened, exact = probe(dtype)
-    assert opened.check(off_by(exact, sound), 1) == pytest.approx(sound)
+    assert opened.check(off_by(exact, sound), 1, [exact]) == pytest.approx(sound)
     with pytest.raises(RunFailed, match="after update 2"):
-        opened.check(off_by(exact, unsound), 2)
+        opened.check(off_by(exact, unsound), 2, [exact])
 
 
 def test_max_gap_bounds_every_dtype() -> None:
     policy = FrozenAccess(tiny_loaded())
     opened = WeightProbe(policy, [TEXT], 0.01, floor=floor_of(torch.bfloat16))
     with pytest.raises(RunFailed, match=r"max_gap: 0\.01"):
-        opened.check(off_by(policy.logprobs(TEXT.context, TEXT.tokens), 0.02), 0)
+        opened.check(off_by(policy.logprobs(TEXT.context, TEXT.tokens), 0.02), 0, opened.trainer_logps())

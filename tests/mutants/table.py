@@ -3273,4 +3273,28 @@ MUTANTS = (
         "keys are kept in float32 in a run that computes in 16 bits",
         OWN_STEP,
     ),
+    Mutant(
+        "sw10",
+        "components/prerl_components/samplers/vllm_engine/sampler.py",
+        "level=2 if self._forgets else 1",
+        "level=1",
+        "weights that the next push overwrites are copied to the host and back at every step",
+        ("tests/components/test_samplers_vllm_sleep.py",),
+    ),
+    Mutant(
+        "sw11",
+        "components/prerl_components/samplers/vllm_engine/sampler.py",
+        "        if self._forgets:\n            self._renew()\n",
+        "        if not self._forgets:\n            self._renew()\n",
+        "an evaluation wakes an engine that has forgotten its weights and pushes none",
+        ("tests/components/test_samplers_vllm_sleep.py",),
+    ),
+    Mutant(
+        "em01",
+        "prerl_spec/compiler/estimates/engine_memory.py",
+        "HELD_BYTES_PER_PARAMETER = 12",
+        "HELD_BYTES_PER_PARAMETER = 16",
+        "a plan holds gradients beside the sampler's engine: a card that fits is said not to",
+        ("tests/compiler/test_engine_memory.py",),
+    ),
 )

@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from prerl_spec.compiler.estimates.engine_memory import engine_memory
 from prerl_spec.compiler.estimates.unknown import NotKnown
 from prerl_spec.compiler.hardware import Hardware
-from prerl_spec.compiler.plan import Cost
+from prerl_spec.compiler.plan import Cost, EngineMemory
 
 TRAIN_BYTES_PER_PARAMETER = 16
 """float32 weight, gradient and two moments."""
@@ -207,7 +208,14 @@ def cost_of(
         memory["teachers"] = sum(-(-one.num_bytes // shards) for one in work.teachers)
     training_peak = _training_peak(shape, work, hardware, half=half, sharded=shards > 1, recomputed=spread.recomputed)
     sampling_peak = _sampling_peak(shape, work, hardware, half=half, processes=processes, spread=spread)
-    memory |= training_peak if sum(training_peak.values()) >= sum(sampling_peak.values()) else sampling_peak
+    turns = _turns(
+        shape, work, hardware, memory, training_peak, half=half, adapter=adapter, shards=shards, spread=spread
+    )
+    if turns is not None:
+        samples_more = sum(turns.sampling.values()) > sum(turns.training.values())
+        memory = dict(turns.sampling if samples_more else turns.training)
+    else:
+        memory |= training_peak if sum(training_peak.values()) >= sum(sampling_peak.values()) else sampling_peak
     trained = TRAIN_FLOPS_PER_PARAMETER * (shape.num_parameters if adapter is None else adapter)
     trained += 0 if adapter is None else FROZEN_FLOPS_PER_PARAMETER * shape.num_parameters
     trained += 2 * shape.num_parameters if spread.recomputed else 0
@@ -221,6 +229,33 @@ def cost_of(
         (training + sampling) / 1e12,
         basis,
         _device_bytes(hardware, processes),
+        turns,
+    )
+
+
+def _turns(
+    shape: Shape,
+    work: Workload,
+    hardware: Hardware,
+    held: Mapping[str, int],
+    training_peak: Mapping[str, int],
+    *,
+    half: bool,
+    adapter: int | None,
+    shards: int,
+    spread: Spread,
+) -> EngineMemory | None:
+    """What trainer and engine take in turns, if the sampler has an engine on the trainer's GPU."""
+    if not hardware.gpus or not work.at_once or not spread.engine_share:
+        return None
+    size = 2 if half else 4
+    return engine_memory(
+        held,
+        training_peak,
+        trained_parameters=-(-(shape.num_parameters if adapter is None else adapter) // shards),
+        engine=round(spread.engine_share * hardware.gpus[0].memory_bytes),
+        weights=size * shape.num_parameters,
+        token=2 * shape.num_layers * shape.kv_width * size,
     )
 
 
@@ -250,11 +285,9 @@ def _training_peak(
 def _sampling_peak(
     shape: Shape, work: Workload, hardware: Hardware, *, half: bool, processes: int, spread: Spread
 ) -> dict[str, int]:
-    """Peak bytes of sampling: the engine's share, or the KV cache of the trainer's module and its gathered shards."""
-    if not work.at_once:
+    """Peak bytes of sampling with the trainer's module: its KV cache, and its gathered shards."""
+    if not work.at_once or (spread.engine_share is not None and hardware.gpus):
         return {}
-    if spread.engine_share is not None and hardware.gpus:
-        return {"the sampler's engine": round(spread.engine_share * hardware.gpus[0].memory_bytes)}
     cached = -(-work.at_once // processes) * work.sequence
     cache = min(2 * shape.num_layers * shape.kv_width * (2 if half else 4) * cached, _cache_share(hardware))
     peak = {"the sampler's cache": cache}

@@ -5,7 +5,7 @@ import textwrap
 from collections.abc import Iterator
 
 from prerl_spec.compiler.past_runs.measured_times import Measured, phase_seconds
-from prerl_spec.compiler.plan import ComponentPlan, Cost, Example, Forward, PhasePlan, ProbeCost
+from prerl_spec.compiler.plan import ComponentPlan, Cost, EngineMemory, Example, Forward, PhasePlan, ProbeCost
 from prerl_spec.compiler.planning.points import points_of
 from prerl_spec.compiler.render.human_units import WIDTH, count, duration, line, plural, size
 
@@ -140,8 +140,18 @@ def _cost(phase: PhasePlan) -> list[str]:
     parts = ", ".join(f"{name} {size(number)}" for name, number in memory.items())
     return [
         *line("memory", f"{size(whole)} per process: {parts}{_too_much(whole, phase.cost.device_bytes)}"),
+        *([] if phase.cost.engine is None else line("engine", _turns(phase.cost.engine))),
         *line("time", _time(phase, phase.cost)),
     ]
+
+
+def _turns(engine: EngineMemory) -> str:
+    """What the trainer and the sampler's engine take of a GPU while the other does not work."""
+    sampling, training = (size(sum(parts.values())) for parts in (engine.sampling, engine.training))
+    room = f"{size(engine.weights)} for its weights, a cache of at most {count(engine.cached_tokens)} tokens"
+    if not engine.cached_tokens:
+        room = f"its weights of {size(engine.weights)} do NOT fit: raise gpu_memory_utilization"
+    return f"{sampling} while it samples ({room}), {training} while the trainer trains and it sleeps"
 
 
 def _too_much(wanted: int, there: int | None) -> str:

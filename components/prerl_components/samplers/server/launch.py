@@ -19,6 +19,9 @@ from prerl_spec.sdk import EnvironmentUnmet, ServedModel, ServerProcess
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
+START = {"VLLM_ENGINE_READY_TIMEOUT_S": "1800"}
+"""As long as `prerl-spec serve` waits: vLLM's server gives up its own engine after 600 s. The user's environment wins."""
+
 
 def server_processes(
     urls: Sequence[str], key: str | None, engine: Mapping[str, Any], model: ServedModel
@@ -61,6 +64,7 @@ def _process(url: str, key: str | None, arguments: Sequence[str], devices: str |
         # Enables /collective_rpc, which replaces weights; KeyGuard requires the key there too.
         "VLLM_SERVER_DEV_MODE": "1",
         "VLLM_NO_USAGE_STATS": "1",
+        **{name: value for name, value in START.items() if name not in os.environ},
         **({} if devices is None else {"CUDA_VISIBLE_DEVICES": devices}),
     }
     command = (*_program(), "--host", host, "--port", str(port), *arguments)

@@ -130,8 +130,8 @@ class ServerSampler:
         self._version = version if self._policy.rank == 0 else str(self._servers[0].state().version)
 
     def _compare(self, version: int) -> float:
-        scores = [server.score(self._probe.texts) for server in self._servers]
-        return max(self._probe.check(score, version) for score in scores)
+        scores, trained = [server.score(self._probe.texts) for server in self._servers], self._probe.trainer_logps()
+        return max(self._probe.check(score, version, trained) for score in scores)
 
     def _draw(
         self,

@@ -71,13 +71,18 @@ class WeightProbe:
         """The largest gap that is accepted, in nats: min(max_gap, max(10 × the first gap, floor))."""
         return self._max_gap if self._first is None else min(self._max_gap, max(GROWTH * self._first, self._floor))
 
-    def check(self, sampler_logps: Sequence[Sequence[float]], version: int) -> float:
-        """The mean |log P_trainer − log P_sampler| over all tokens of the texts, nats, at temperature 1. A collective call.
+    def trainer_logps(self) -> list[list[float]]:
+        """For each text the trainer's log-probabilities of its tokens, nats, at temperature 1. A collective call."""
+        return [self._policy.logprobs(text.context, text.tokens) for text in self.texts]
 
-        `sampler_logps` has one list per text, one number per token. Raises RunFailed above `limit`, and for a NaN gap.
+    def check(
+        self, sampler_logps: Sequence[Sequence[float]], version: int, trainer_logps: Sequence[Sequence[float]]
+    ) -> float:
+        """The mean |log P_trainer − log P_sampler| over all tokens of the texts, in nats.
+
+        Both have one list per text, one number per token. Raises RunFailed above `limit`, and for a NaN gap.
         """
-        trainer = [self._policy.logprobs(text.context, text.tokens) for text in self.texts]
-        pairs = zip(trainer, sampler_logps, strict=True)
+        pairs = zip(trainer_logps, sampler_logps, strict=True)
         gap = float(np.concatenate([np.abs(np.subtract(ours, theirs)) for ours, theirs in pairs]).mean())
         if not gap <= self.limit:
             first = "" if self._first is None else f"first push: {self._first:.3g}; "

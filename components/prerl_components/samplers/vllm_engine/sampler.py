@@ -3,6 +3,7 @@
 With several processes each has its own engine (tensor parallelism 1) and samples for its own prompts.
 """
 
+import gc
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -31,8 +32,9 @@ class ColocatedSampler:
     """Samples with an engine whose weights `sync` replaces. `gap` is the mean |log P_trainer - log P_sampler| per token of
     the probe's texts at the last push, in nats.
 
-    An engine with sleep mode (on GPUs) sleeps whenever it does not sample: its cache and weights then release the device's
-    memory for the trainer.
+    An engine with sleep mode (on GPUs) sleeps whenever it does not sample, so that the device's memory is the trainer's. It
+    forgets its weights then (`forgets`), and every waking pushes and compares the trainer's again: from device to device,
+    while sleep that keeps them copies them to the host and back.
     """
 
     def __init__(
@@ -44,13 +46,19 @@ class ColocatedSampler:
         self._eos_ids = site.model.codec.eos_ids
         self._max_length = min(site.max_length, llm.model_config.max_model_len)
         self._sleeps = bool(llm.model_config.enable_sleep_mode)
+        self._forgets = self._sleeps and forgets(llm, adapter)
         self._is_asleep = False
+        self._version = 0
+        """The trainer's update whose weights the next sample must use."""
+        self._trained: list[list[float]] | None = None
+        """The trainer's log-probabilities with these weights, once they are known."""
         rows = PolicyRows(site.model, site.model.compute_dtype, None if adapter is None else adapter.scale)
         with random_state_kept():
             self._weights = WeightCheck(rows, policy, [LocalWeights(llm)], self._push)
             floor = floor_of(site.model.compute_dtype)
             self._probe = WeightProbe(policy, self._probe_texts(site), max_gap, floor=floor)
-            self.gap = self._compare(0)
+            self._trained = self._probe.trainer_logps()
+            self.gap = self._compare(0, self._trained)
             self._sleep()
 
     @property
@@ -79,8 +87,8 @@ class ColocatedSampler:
         check_context_fits(requests, decoding.max_new_tokens, self._max_length)
         self._weights.before_draw()
         with random_state_kept():
-            self._wake()
             try:
+                self._wake()
                 drawn = draw_samples(
                     self._llm,
                     requests,
@@ -96,30 +104,60 @@ class ColocatedSampler:
                 self._sleep()
 
     def sync(self, version: int) -> None:
-        """Pushes the trainer's weights and checks them. Raises RunFailed if the engine's log-probabilities differ."""
+        """The next sample uses the trainer's weights as they are now. They are pushed and checked at once, or, where the
+        engine has forgotten its own, when it wakes. Raises RunFailed if the engine's weights or log-probabilities differ."""
+        self._version, self._trained = version, None
+        if self._forgets:
+            self._weights.put_off()
+            return
         with random_state_kept():
-            self._push()
-            self._weights.pushed(version)
-            self.gap = self._compare(version)
+            self._renew()
             self._sleep()
 
-    def _push(self) -> None:
-        """Pushes before the cache wakes up, so that weights and cache need not fit besides a gathered tensor."""
+    def _wake(self) -> None:
+        if not self._is_asleep:
+            return
+        if self._forgets:
+            self._renew()
+        else:
+            release_unused()
+            self._llm.wake_up()
+            self._is_asleep = False
+
+    def _renew(self) -> None:
+        """Pushes, compares, and only then wakes the cache, beside which a gathered tensor need not fit. The trainer's own
+        forward, with 16-bit copies of its weights, comes before all of it; the engine's log-probabilities are compared at
+        every waking, since sleep may lose more than what a push replaces."""
+        trained = self._trained = self._trained or self._probe.trainer_logps()
         if self._is_asleep:
+            release_unused()
             self._llm.wake_up(["weights"])
+        self._load()
+        self._weights.pushed(self._version)
+        if self._is_asleep:
+            self._llm.wake_up(["kv_cache"])
+            self._is_asleep = False
+        self._reset_cache()
+        self.gap = self._compare(self._version, trained)
+
+    def _push(self) -> None:
+        """A push into an engine that is awake."""
+        self._load()
+        self._reset_cache()
+
+    def _load(self) -> None:
         if self._adapter is None:
             self._llm.collective_rpc(load_into_worker, args=(self._policy.tensors(),))
         else:
             self._adapter.push(self._llm)
-        if self._is_asleep:
-            self._llm.wake_up(["kv_cache"])
-            self._is_asleep = False
+
+    def _reset_cache(self) -> None:
         # Its blocks were computed with the previous weights.
         assert self._llm.reset_prefix_cache(), "blocks of the prefix cache are in use between two calls"
 
-    def _compare(self, version: int) -> float:
+    def _compare(self, version: int, trained: Sequence[Sequence[float]]) -> float:
         scored = score_texts(self._llm, self._probe.texts, adapter=self._request())
-        return self._probe.check(scored, version)
+        return self._probe.check(scored, version, trained)
 
     def _probe_texts(self, site: SamplerSite) -> list[Text]:
         requests, decoding = probe_requests(site.model.codec, self._max_length)
@@ -129,16 +167,24 @@ class ColocatedSampler:
     def _request(self) -> Any:
         return None if self._adapter is None else self._adapter.request
 
-    def _wake(self) -> None:
-        if self._is_asleep:
-            self._llm.wake_up()
-            self._is_asleep = False
-
     def _sleep(self) -> None:
-        """Sleeps at level 1, which keeps the weights in host memory; level 2 would discard them until the next push."""
-        if self._sleeps:
-            self._llm.sleep(level=1)
+        """Level 1 keeps the weights in host memory, level 2 forgets them."""
+        if self._sleeps and not self._is_asleep:
+            self._llm.sleep(level=2 if self._forgets else 1)
             self._is_asleep = True
+
+
+def forgets(llm: Any, adapter: PushedAdapter | None) -> bool:
+    """Whether an engine may forget its weights while it sleeps: only if a push replaces, and the comparison sees, every one.
+    An adapter's base is not pushed, and a quantised engine's weights are not the trainer's in any dtype."""
+    return adapter is None and llm.llm_engine.vllm_config.quant_config is None
+
+
+def release_unused() -> None:
+    """Returns to the device what the trainer has freed: its allocator keeps it, and the engine maps its memory beside it.
+    (vLLM 0.32 does the same as it wakes.)"""
+    gc.collect()
+    torch.cuda.empty_cache()
 
 
 def engine_arguments(site: SamplerSite, folder: Path, adapter: PushedAdapter | None) -> dict[str, Any]:
