@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from torch.utils.flop_counter import FlopCounterMode
 
+from prerl_spec.engine.policy.policy import Policy
+
 FOLDER = Path(__file__).parent.parent / "benchmarks" / "gpu"
 
 
@@ -50,13 +52,15 @@ def test_the_flops_of_an_update_are_those_that_torch_counts(monkeypatch: pytest.
 
     monkeypatch.syspath_prepend(str(FOLDER))
     import trainer_mfu as script
+    from building import random_model
 
+    cpu = torch.device("cpu")
     shape = {**script.TINY, "hidden_size": 128, "head_dim": 64, "intermediate_size": 256}
-    policy = script.build(shape, torch.device("cpu"), "eager")
-    step = script.Load(samples=1, context=40, response=60).step(policy.vocab_size)
+    policy = Policy(random_model(shape, cpu, "eager"), cpu)
+    step = script.Load(samples=2, context=40, response=60).step(policy.vocab_size)
     with FlopCounterMode(display=False) as counter:
-        script.trainer_of(policy, 10_000).train(step)
-    length = len(step.groups[0].prompt.context) + len(step.groups[0].attempts[0].tokens) - 1
-    half_a_square = 6 * 2 * (2 * 64) * length**2
+        # One sample a pass: in a row of both, eager attention would multiply what the mask takes away.
+        script.trainer_of(policy, 1).train(step)
+    half_a_square = 6 * 2 * (2 * 64) * float((script.lengths_of(step) ** 2).sum())
     # The parameters of norms are no matrix products, and the optimizer's arithmetic is not counted.
     assert counter.get_total_flops() == pytest.approx(script.model_flops(policy, step) + half_a_square, rel=0.01)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from prerl_components.optimizers import adamw
 from prerl_components.optimizers.adamw import Adamw
 from prerl_components.optimizers.learning_rate import LearningRate
 from prerl_components.optimizers.muon import Muon
@@ -56,6 +57,17 @@ def test_adamw_takes_the_steps_of_torch() -> None:
         lambda m: ours.build(m.named_parameters()),
         lambda m: [torch.optim.AdamW(m.parameters(), lr=2e-3, betas=(0.9, 0.95), eps=1e-7, weight_decay=0.05)],
     )
+
+
+def test_adamw_fused_takes_the_same_steps_and_keeps_the_same_state(monkeypatch: pytest.MonkeyPatch) -> None:
+    ours = Adamw(lr=2e-3, weight_decay=0.05)
+    unfused = trained(lambda m: ours.build(m.named_parameters()))
+    monkeypatch.setattr(adamw, "FUSED_ON", {"cpu"})
+    (optimizer,) = ours.build(tiny_model().named_parameters())
+    assert optimizer.param_groups[0]["fused"]
+    for name, weight in trained(lambda m: ours.build(m.named_parameters())).items():
+        # Rounding of a few sums; a step is of size 2e-3.
+        torch.testing.assert_close(weight, unfused[name], atol=1e-6, rtol=0, msg=name)
 
 
 def test_muon_takes_the_steps_of_torch_for_matrices_and_adamws_for_the_rest() -> None:
