@@ -3084,4 +3084,28 @@ MUTANTS = (
         "a machine that is out of memory is the template's fault",
         (RENDERING,),
     ),
+    Mutant(
+        "fs01",
+        "prerl_spec/engine/policy/sharding.py",
+        "set_requires_gradient_sync(ends or self._sums_every_pass)",
+        "set_requires_gradient_sync(True)",
+        "sharded gradients travel after every pass instead of once an update",
+        ("tests/engine/test_sharding.py",),
+    ),
+    Mutant(
+        "fs02",
+        "prerl_spec/engine/policy/sharding.py",
+        "MixedPrecisionPolicy(param_dtype=compute_dtype, reduce_dtype=torch.float32)",
+        "MixedPrecisionPolicy(param_dtype=compute_dtype)",
+        "gradients of all ranks are summed in 16 bits",
+        ("tests/engine/test_sharding.py",),
+    ),
+    Mutant(
+        "fs03",
+        UPDATING,
+        'return value.to(parameter.device) if group.get("fused") else value',
+        "return value",
+        "a resumed fused optimizer finds its count of steps on the host",
+        ("tests/engine/test_updating.py",),
+    ),
 )
