@@ -37,7 +37,8 @@ class Alternating(RewardTerm):
     formula: ClassVar[str] = "1[index in the group is odd]"
 
     def reward(self, attempt: Attempt, group: Group) -> float:
-        return float(next(i for i, a in enumerate(group.attempts) if a.tokens == attempt.tokens) % 2)
+        # By identity: short responses of a group may be equal.
+        return float(next(i for i, a in enumerate(group.attempts) if a is attempt) % 2)
 
 
 class TokensWritten(Component):
