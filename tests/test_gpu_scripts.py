@@ -46,6 +46,31 @@ def test_the_utilisation_of_a_stated_peak_is_told_for_every_size_of_a_pass() -> 
         assert row["tokens/s"] > row["trained tokens/s"] > 0
 
 
+@pytest.mark.slow
+def test_every_stage_of_a_lease_runs_with_a_model_of_two_layers(tmp_path: Path) -> None:
+    command = [sys.executable, str(FOLDER / "lease_stages.py"), "--tiny", "--cpu", "--out", str(tmp_path)]
+    finished = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
+    assert finished.returncode == 0, finished.stdout
+    stages = json.loads((tmp_path / "lease.json").read_text())
+    assert [stage["code"] for stage in stages] == [0] * 7
+    (resumed,) = stages[-1]["found"]["measured"]
+    assert resumed["each once"]
+
+
+@pytest.mark.slow
+def test_a_pass_of_4b_with_activations_computed_again_fits_beside_the_model_on_one_card(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """141 GB: by the sizes of fake tensors, at 16k tokens."""
+    monkeypatch.syspath_prepend(str(FOLDER))
+    from pass_memory import peak_of_pass
+    from shapes import SHAPES
+
+    found = peak_of_pass(SHAPES["4B"], 16384, recompute=True)
+    assert 60e9 < found["model"] < 70e9
+    assert found["model"] + found["pass"] < 0.9 * 141e9
+
+
 def test_the_flops_of_an_update_are_those_that_torch_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Eager attention multiplies whole squares, of which the formula takes the causal half."""
     import torch
