@@ -56,8 +56,9 @@ def _kill_after_checkpoint(command: list[str], run: Path) -> int:
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
     deadline = time.monotonic() + SECONDS
     while time.monotonic() < deadline and process.poll() is None:
-        steps = [e["global_step"] for e in _events(run) if e["event"] == "step"]
-        if steps and any(p.is_dir() for p in run.glob("checkpoints/*")):
+        events = _events(run)
+        steps = [e["global_step"] for e in events if e["event"] == "step"]
+        if any(e["event"] == "checkpoint" for e in events):
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
             return int(steps[-1])

@@ -21,8 +21,11 @@ def show(found: dict[str, Any]) -> str:
 
 
 def write_page(page: Path, files: Sequence[dict[str, Any]]) -> None:
-    """Replaces what stands between the markers by the tables of these measurements, one after the other."""
-    inside = "\n\n".join(f"{found['machine']['processor']}:\n\n{show(found)}" for found in files)
+    """Replaces what stands between the markers by the tables of these measurements, one a processor."""
+    by_machine: dict[str, list[Any]] = {}
+    for found in files:
+        by_machine.setdefault(found["machine"]["processor"], []).extend(found["measured"])
+    inside = "\n\n".join(f"{name}:\n\n{show({'measured': rows})}" for name, rows in by_machine.items())
     text = page.read_text(encoding="utf-8")
     pattern = re.compile(r"(<!-- side_by_side -->\n).*?(\n<!-- /side_by_side -->)", re.DOTALL)
     assert pattern.search(text), f"{page} has no place for the tables"
