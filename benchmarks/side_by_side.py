@@ -38,8 +38,8 @@ from workload import NATURAL_END, SHAPE, Workload  # noqa: E402
 
 SIDES = ("ours", "ours nsr", "before", "before nsr", "trl", "floor")
 LARGE = 1 << 14
-"""From this vocabulary on TRL takes its update in passes of 8 completions, by which it is faster (at 32,768: 13.3 s a step; 18.4
-in one pass of 64) and needs a quarter of the memory."""
+"""From this vocabulary on TRL takes its update in passes of 8 completions, by which it is faster (at 32,768: 13.3 s a step,
+18.4 in one pass of 64) and needs a quarter of the memory."""
 
 
 @contextmanager
