@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from torch.utils.flop_counter import FlopCounterMode
 
+from prerl_spec.engine.policy.policy import Policy
+
 FOLDER = Path(__file__).parent.parent / "benchmarks" / "gpu"
 
 
@@ -44,19 +46,46 @@ def test_the_utilisation_of_a_stated_peak_is_told_for_every_size_of_a_pass() -> 
         assert row["tokens/s"] > row["trained tokens/s"] > 0
 
 
+@pytest.mark.slow
+def test_every_stage_of_a_lease_runs_with_a_model_of_two_layers(tmp_path: Path) -> None:
+    command = [sys.executable, str(FOLDER / "lease_stages.py"), "--tiny", "--cpu", "--out", str(tmp_path)]
+    finished = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
+    assert finished.returncode == 0, finished.stdout
+    stages = json.loads((tmp_path / "lease.json").read_text())
+    assert [stage["code"] for stage in stages] == [0] * 7
+    (resumed,) = stages[-1]["found"]["measured"]
+    assert resumed["each once"]
+
+
+@pytest.mark.slow
+def test_a_pass_of_4b_with_activations_computed_again_fits_beside_the_model_on_one_card(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """141 GB: by the sizes of fake tensors, at 16k tokens."""
+    monkeypatch.syspath_prepend(str(FOLDER))
+    from pass_memory import peak_of_pass
+    from shapes import SHAPES
+
+    found = peak_of_pass(SHAPES["4B"], 16384, recompute=True)
+    assert 60e9 < found["model"] < 70e9
+    assert found["model"] + found["pass"] < 0.9 * 141e9
+
+
 def test_the_flops_of_an_update_are_those_that_torch_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Eager attention multiplies whole squares, of which the formula takes the causal half."""
     import torch
 
     monkeypatch.syspath_prepend(str(FOLDER))
     import trainer_mfu as script
+    from building import random_model
 
+    cpu = torch.device("cpu")
     shape = {**script.TINY, "hidden_size": 128, "head_dim": 64, "intermediate_size": 256}
-    policy = script.build(shape, torch.device("cpu"), "eager")
-    step = script.Load(samples=1, context=40, response=60).step(policy.vocab_size)
+    policy = Policy(random_model(shape, cpu, "eager"), cpu)
+    step = script.Load(samples=2, context=40, response=60).step(policy.vocab_size)
     with FlopCounterMode(display=False) as counter:
-        script.trainer_of(policy, 10_000).train(step)
-    length = len(step.groups[0].prompt.context) + len(step.groups[0].attempts[0].tokens) - 1
-    half_a_square = 6 * 2 * (2 * 64) * length**2
+        # One sample a pass: in a row of both, eager attention would multiply what the mask takes away.
+        script.trainer_of(policy, 1).train(step)
+    half_a_square = 6 * 2 * (2 * 64) * float((script.lengths_of(step) ** 2).sum())
     # The parameters of norms are no matrix products, and the optimizer's arithmetic is not counted.
     assert counter.get_total_flops() == pytest.approx(script.model_flops(policy, step) + half_a_square, rel=0.01)

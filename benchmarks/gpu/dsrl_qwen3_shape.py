@@ -10,7 +10,6 @@ not run on one yet; `--tiny --cpu` runs the same script with a model of two laye
 
 import argparse
 import json
-import os
 import resource
 import tempfile
 from pathlib import Path
@@ -18,24 +17,17 @@ from statistics import median
 from typing import Any
 
 import torch
+from building import add_trial, device_of
 from facts import machine, show
+from shapes import SHAPES, TINY
 
 from prerl_spec.cli.main import main as prerl_spec
-
-QWEN3_06B = {
-    "hidden_size": 1024, "num_hidden_layers": 28, "num_attention_heads": 16, "num_key_value_heads": 8, "head_dim": 128,
-    "intermediate_size": 3072, "vocab_size": 151936, "max_position_embeddings": 2048,
-}  # fmt: skip
-TINY = {
-    "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 16,
-    "intermediate_size": 64, "vocab_size": 320, "max_position_embeddings": 256,
-}  # fmt: skip
 
 SPEC = """
 spec = 1
 run = {{ name = "shape", output_dir = "{folder}" }}
-checkpoint = {{ every = 1000 }}
-verifier = "math_verify"
+checkpoint = {{ every = {every} }}
+verifier = "exact_match"
 optimizer = {{ use = "adamw", lr = 1e-4 }}
 sampler = {{ use = "{sampler}", group_size = {group}, max_new_tokens = {response} }}
 
@@ -46,6 +38,7 @@ dtype = "{dtype}"
 [model.config]
 model_type = "qwen3"
 tie_word_embeddings = true
+max_position_embeddings = 2048
 {config}
 
 [data]
@@ -77,13 +70,32 @@ HEADER = (
 )  # fmt: skip
 
 
+def settings_of(*, tiny: bool, sampler: str = "transformers") -> dict[str, Any]:
+    """What SPEC is filled in with, `folder` apart."""
+    shape = {
+        "model": TINY if tiny else SHAPES["0.6B"],
+        "dtype": "bfloat16",
+        "sampler": sampler,
+        "group": 8,
+        "every": 1000,
+    }
+    if tiny:
+        return shape | {"documents": 8, "prompts": 2, "response": 16, "pretrain": 2, "steps": 2}
+    return shape | {"documents": 256, "prompts": 64, "response": 110, "pretrain": 300, "steps": 10}
+
+
+def written(folder: str, settings: dict[str, Any]) -> Path:
+    """The spec, in a file of the folder that its run lies in as well."""
+    config = "\n".join(f"{key} = {value}" for key, value in settings["model"].items())
+    file = Path(folder) / "shape.toml"
+    file.write_text(SPEC.format(folder=folder, config=config, **settings), encoding="utf-8")
+    return file
+
+
 def events_of(arguments: argparse.Namespace, settings: dict[str, Any]) -> tuple[list[dict[str, Any]], float]:
     """Every step's event, and the peak memory of the process (on a GPU: of the device), in GiB."""
     with tempfile.TemporaryDirectory() as folder:
-        config = "\n".join(f"{key} = {value}" for key, value in settings["model"].items())
-        file = Path(folder) / "shape.toml"
-        file.write_text(SPEC.format(folder=folder, config=config, **settings), encoding="utf-8")
-        code = prerl_spec(["run", str(file)])
+        code = prerl_spec(["run", str(written(folder, settings))])
         if code != 0:
             raise SystemExit(code)
         lines = (Path(folder) / "shape" / "events.jsonl").read_text(encoding="utf-8").splitlines()
@@ -124,25 +136,17 @@ def row(phase: str, steps: list[dict[str, Any]], peak: float) -> tuple[object, .
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--tiny", action="store_true", help="a model of two layers, a few steps")
-    parser.add_argument("--cpu", action="store_true", help="run on the CPU even if a GPU is available")
+    add_trial(parser)
     parser.add_argument("--sampler", choices=["transformers", "vllm"], default="transformers")
     parser.add_argument("--steps", type=int, default=10, help="steps of `prune` and of `refine`")
     parser.add_argument("--pretrain", type=int, default=300, help="steps of pre-training")
     arguments = parser.parse_args()
-    if arguments.cpu:
-        os.environ["CUDA_VISIBLE_DEVICES"] = ""
-    elif not torch.cuda.is_available():
-        parser.error("no GPU available; use --tiny --cpu to test the script")
-    shape = TINY if arguments.tiny else QWEN3_06B
-    settings: dict[str, Any] = {"model": shape, "dtype": "bfloat16", "sampler": arguments.sampler, "group": 8}
-    if arguments.tiny:
-        settings |= {"documents": 8, "prompts": 2, "response": 16, "pretrain": 2, "steps": 2}
-    else:
-        settings |= {"documents": 256, "prompts": 64, "response": 110}
+    device = device_of(parser, arguments)
+    settings = settings_of(tiny=arguments.tiny, sampler=arguments.sampler)
+    if not arguments.tiny:
         settings |= {"pretrain": arguments.pretrain, "steps": arguments.steps}
     steps, peak = events_of(arguments, settings)
-    facts = {**machine(torch.device("cpu" if arguments.cpu else "cuda")), "settings": settings}
+    facts = {**machine(device), "settings": settings}
     phases = dict.fromkeys(step["phase"] for step in steps)
     show(facts, HEADER, [row(phase, [s for s in steps if s["phase"] == phase], peak) for phase in phases])
 

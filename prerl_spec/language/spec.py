@@ -63,7 +63,10 @@ class DistributedSpec(Section):
     determinism: Literal["fast", "invariant"] = Field(
         "fast", description="invariant: identical results on any number of processes."
     )
-    fsdp: dict[str, Any] = Field({}, description="Passed to FSDP2 verbatim.")
+    fsdp: dict[str, Any] = Field(
+        {},
+        description="Settings of FSDP2: gradients (summed once an `update` or `pass`), reshard_after_forward, mp_policy.",
+    )
 
 
 class CheckpointSpec(Section):

@@ -122,13 +122,25 @@ def test_memory_of_shards_by_hand() -> None:
     assert shards == {
         "libraries": 440 << 20,
         "weights, gradients, moments": 16_000 // 4,
-        "16-bit weights": 2000,
         "reference model": 4000 // 4,
         "activations of a pass": whole["activations of a pass"],
-        "gathered weights of a pass": 8 * 328 + 16 * 336,
+        "gathered weights of a pass": (2 + 4) * 328 + (2 * 2 + 2 * 4) * 336,
     }
+    in_float = cost_of(LAYERED, work, CPU, half=False, processes=4, spread=Spread(sharded=True)).memory_bytes
+    assert in_float["gathered weights of a pass"] == (4 + 4) * 328 + (2 * 4 + 2 * 4) * 336
     alone = cost_of(LAYERED, work, CPU, half=True, processes=1, spread=Spread(sharded=True))
     assert alone.memory_bytes == whole, "one process holds everything"
+
+
+def test_gradients_of_several_passes_are_whole_unless_each_pass_sums_them() -> None:
+    def whole(trained: int, **how: bool) -> int | None:
+        work = replace(WORK, trained=trained)
+        cost = cost_of(LAYERED, work, CPU, half=False, processes=4, spread=Spread(sharded=True, **how))
+        return cost.memory_bytes.get("whole gradients of an update")
+
+    assert whole(4 * WORK.in_a_pass) is None, "one pass on each process sums at once"
+    assert whole(4 * WORK.in_a_pass + 1) == 4000
+    assert whole(4 * WORK.in_a_pass + 1, sums_every_pass=True) is None
 
 
 def test_while_the_trainers_module_draws_its_shards_are_whole() -> None:
@@ -160,7 +172,7 @@ def test_the_4b_experiment_fits_eight_cards_of_80_gib_in_shards_only() -> None:
     shape = shape_of(QWEN3_4B)
     cards = Hardware(128, 1 << 40, (Gpu("card", 80 << 30),) * 8)
     # 128 prompts of some 200 tokens, 8 responses each of up to 8192: no pass is shorter than one of them.
-    work = Workload(trained=1, scored=0, sampled=1, at_once=1024, sequence=8400, in_a_pass=8400)
+    work = Workload(trained=1024 * 8400, scored=0, sampled=1, at_once=1024, sequence=8400, in_a_pass=8400)
     ways = {
         "whole": Spread(engine_share=0.5),
         "in shards": Spread(sharded=True, engine_share=0.5),

@@ -52,10 +52,23 @@ def assert_same_steps(build: Build, reference: Build) -> None:
 
 def test_adamw_takes_the_steps_of_torch() -> None:
     ours = Adamw(lr=2e-3, betas=(0.9, 0.95), eps=1e-7, weight_decay=0.05)
-    assert_same_steps(
-        lambda m: ours.build(m.named_parameters()),
-        lambda m: [torch.optim.AdamW(m.parameters(), lr=2e-3, betas=(0.9, 0.95), eps=1e-7, weight_decay=0.05)],
-    )
+
+    def torchs(model: Any, *, fused: bool) -> list[torch.optim.Optimizer]:
+        settings: Any = {"lr": 2e-3, "betas": (0.9, 0.95), "eps": 1e-7, "weight_decay": 0.05, "fused": fused}
+        return [torch.optim.AdamW(model.parameters(), **settings)]
+
+    assert_same_steps(lambda m: ours.build(m.named_parameters()), lambda m: torchs(m, fused=True))
+    unfused = trained(lambda m: torchs(m, fused=False))
+    for name, weight in trained(lambda m: ours.build(m.named_parameters())).items():
+        # Rounding of a few sums; a step is of size 2e-3.
+        torch.testing.assert_close(weight, unfused[name], atol=1e-6, rtol=0, msg=name)
+
+
+def test_adamw_is_fused_where_every_parameter_lies_on_a_device_that_can() -> None:
+    on_cpu, elsewhere = (torch.nn.Parameter(torch.zeros(2, device=device)) for device in ("cpu", "meta"))
+    asked = [[("a", on_cpu)], [("a", on_cpu), ("b", elsewhere)]]
+    groups = [Adamw(lr=1e-3).build(named)[0].param_groups[0] for named in asked]
+    assert [group["fused"] for group in groups] == [True, None]
 
 
 def test_muon_takes_the_steps_of_torch_for_matrices_and_adamws_for_the_rest() -> None:
@@ -67,7 +80,7 @@ def test_muon_takes_the_steps_of_torch_for_matrices_and_adamws_for_the_rest() ->
         rest = [model.model.embed_tokens.weight, *(p for p in blocks if p.ndim != 2), model.model.norm.weight]
         return [
             torch.optim.Muon(matrices, lr=0.02, momentum=0.9, weight_decay=0.01),
-            torch.optim.AdamW(rest, lr=3e-3, betas=(0.8, 0.95), eps=1e-6, weight_decay=0.01),
+            torch.optim.AdamW(rest, lr=3e-3, betas=(0.8, 0.95), eps=1e-6, weight_decay=0.01, fused=True),
         ]
 
     assert_same_steps(lambda m: ours.build(m.named_parameters()), reference)

@@ -1,6 +1,7 @@
 """Started by torchrun: what two ranks with sharded weights do, to a file for comparison with one process."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from prerl_components.objectives.weighted_sum import WeightedSum
 from prerl_components.optimizers.adamw import Adamw
 from prerl_components.optimizers.muon import Muon
 from prerl_components.samplers.embedded.sampler import EmbeddedSampler
+from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import AutoModelForCausalLM, Gemma2Config
 
 from prerl_spec.engine.policy.continuation_logps import continuation_logps
@@ -141,6 +143,44 @@ def sampled(ranks: Ranks, *, sharded: bool) -> tuple[bool, list[list[int]]]:
     return sampler._decoding.has_own_step, [list(g.tokens) for gs in drawn for g in gs]
 
 
+class Traffic(TorchDispatchMode):
+    """The dtypes of what is gathered and of what is summed over ranks, message by message."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gathered: list[str] = []
+        self.summed: list[str] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = func.name()
+        for part, seen in (("allgather", self.gathered), ("reduce_scatter", self.summed)):
+            if name.startswith("c10d::") and part in name:
+                seen.append(str(args[1].dtype))
+        return func(*args, **(kwargs or {}))
+
+
+def half_policy() -> Policy:
+    return Policy(replace(tiny_loaded(), compute_dtype=torch.bfloat16), torch.device("cpu"))
+
+
+def counted(ranks: Ranks, policy: Policy, fsdp: dict[str, Any], *, sharded: bool) -> dict[str, Any]:
+    """The first gradient, the number of its passes, and the messages that it took."""
+    passes: list[int] = []
+    if sharded:
+        policy.shard(ranks, fsdp)
+    trainer = make_trainer(policy, Grpo(), ranks=ranks, tokens_per_pass=60)
+    noting = replace(trainer, tick=lambda stage, done, total: passes.append(total))
+    with Traffic() as traffic:
+        gradient = gradient_of(noting, random_step(5, 4, seed=1))
+    return {
+        "gradient": gradient,
+        "passes": passes[0],
+        "gathered": sorted(set(traffic.gathered)),
+        "summed": sorted(set(traffic.summed)),
+        "sums": len(traffic.summed),
+    }
+
+
 def everything(ranks: Ranks, folder: Path, *, sharded: bool) -> dict[str, Any]:
     return {
         "sampled": sampled(ranks, sharded=sharded),
@@ -150,6 +190,9 @@ def everything(ranks: Ranks, folder: Path, *, sharded: bool) -> dict[str, Any]:
         "capped": first_gradient(ranks, capped_policy(), sharded=sharded),
         "recomputed": first_gradient(ranks, tiny_policy(), sharded=sharded, recomputed=True),
         "distilled": distilled(ranks, folder, sharded=sharded),
+        "summed once": counted(ranks, tiny_policy(), {}, sharded=sharded),
+        "summed every pass": counted(ranks, tiny_policy(), {"gradients": "pass"}, sharded=sharded),
+        "half": counted(ranks, half_policy(), {}, sharded=sharded),
     }
 
 

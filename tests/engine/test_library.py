@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prerl_components.data.chain_rows import ChainRows
 from prerl_components.data.jsonl import Jsonl
 from prerl_components.verifiers.math_verify import MathVerify
 
@@ -13,6 +14,7 @@ from prerl_spec.engine.batches.datasets import check_documents, check_prompts
 from prerl_spec.engine.verification.verifier_pool import VerifierPool
 from prerl_spec.errors import EnvironmentUnmet
 from prerl_spec.testing.tiny import tiny_loaded
+from prerl_spec.types import Row
 from tests.engine.nasty_verifiers import Nasty
 
 ROWS = [
@@ -33,6 +35,22 @@ def kept(folder: Path, rows: list[dict[str, str]] = ROWS, check: Any = refusals,
     data = Jsonl(path=str(file), **settings).open("train")
     codec = tiny_loaded().codec
     return check_prompts("train", data, codec, longest=64, check_golds=check, tick=lambda done, total: None)
+
+
+def test_a_row_is_read_once_while_a_data_set_is_checked() -> None:
+    """Generated rows cost more to read than to check."""
+    read: list[int] = []
+
+    class Noting(ChainRows):
+        def row(self, index: int) -> Row:
+            read.append(index)
+            return super().row(index)
+
+    data = Noting("easy", 0, (3, 5), "train")
+    usable = check_prompts(
+        "train", data, tiny_loaded().codec, longest=64, check_golds=None, tick=lambda done, total: None
+    )
+    assert read == list(range(len(data))) == usable
 
 
 def test_a_question_that_does_not_fit_is_named_with_its_length(tmp_path: Path) -> None:

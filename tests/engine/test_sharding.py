@@ -68,6 +68,26 @@ def test_two_updates_of_sharded_weights_are_those_of_whole_ones(optimizer: str, 
             torch.testing.assert_close(ours[kind][name], tensor, atol=bound, rtol=0, msg=f"{kind} {name}")
 
 
+@pytest.mark.parametrize("case", ["summed once", "summed every pass"])
+def test_gradients_are_summed_over_ranks_once_an_update_or_every_pass(case: str, sharded: Found, alone: Found) -> None:
+    ours, groups = sharded[case], 3  # two layers, and the rest
+    assert ours["passes"] > 2
+    assert ours["sums"] == groups * (1 if case == "summed once" else ours["passes"])
+    # Sums of fp32 in another order.
+    torch.testing.assert_close(ours["gradient"], alone[case]["gradient"], atol=1e-6, rtol=0)
+
+
+def test_weights_of_16_bit_forwards_are_gathered_in_16_bits_and_gradients_summed_in_32(
+    sharded: Found, alone: Found
+) -> None:
+    ours, theirs = sharded["half"], alone["half"]["gradient"]
+    assert ours["gathered"] == ["torch.bfloat16"]
+    assert ours["summed"] == ["torch.float32"]
+    assert sharded["summed once"]["gathered"] == ["torch.float32"]
+    # bfloat16 keeps 8 bits; between autocast over fp32 weights and 16-bit residuals some of them differ.
+    assert (ours["gradient"] - theirs).norm() < 0.05 * theirs.norm()
+
+
 def test_a_checkpoint_of_shards_is_an_ordinary_model(sharded: Found) -> None:
     untyped: Any = AutoModelForCausalLM
     model = untyped.from_pretrained(sharded["folder"] / "model")
@@ -99,6 +119,7 @@ def test_the_embedded_samplers_own_step_reads_weights_that_are_gathered(sharded:
 def test_what_the_spec_hands_on_is_checked_before_anything_is_sharded() -> None:
     told = {"reshard_after_forward": False, "mp_policy": {"param_dtype": "bfloat16", "cast_forward_inputs": False}}
     assert fsdp_arguments(told) == {
+        "gradients": "update",
         "reshard_after_forward": False,
         "mp_policy": MixedPrecisionPolicy(param_dtype=torch.bfloat16, cast_forward_inputs=False),
     }
@@ -108,6 +129,7 @@ def test_what_the_spec_hands_on_is_checked_before_anything_is_sharded() -> None:
     ("told", "words"),
     [
         ({"offload_policy": {}}, "distributed.fsdp.offload_policy is not supported"),
+        ({"gradients": "step"}, 'gradients is \'step\'; write "update" or "pass"'),
         ({"reshard_after_forward": 4}, "reshard_after_forward is 4; write true or false"),
         ({"mp_policy": "bfloat16"}, "mp_policy is 'bfloat16'; write a table"),
         ({"mp_policy": {"dtype": "bfloat16"}}, "mp_policy.dtype is not a setting of torch's MixedPrecisionPolicy"),

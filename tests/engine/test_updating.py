@@ -2,9 +2,11 @@
 
 import pytest
 import torch
+from prerl_components.optimizers import adamw
+from prerl_components.optimizers.adamw import Adamw
 
 from prerl_spec.engine.processes.ranks import Ranks
-from prerl_spec.engine.training.updater import Updater
+from prerl_spec.engine.training.updater import Updater, _count
 from tests.engine.outside_cases import RecordingSgd
 
 BOUND = 2.0
@@ -57,3 +59,30 @@ def test_the_learning_rate_is_the_declared_one_times_its_factor_of_the_step() ->
     parameter.grad = torch.ones(1)
     updater.apply()
     assert parameter.item() == pytest.approx(-0.2)
+
+
+def test_a_fused_optimizer_goes_on_from_the_state_of_an_unfused_one_and_the_other_way_round(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def after_two_updates(first: bool, second: bool) -> torch.Tensor:
+        parameter = torch.nn.Parameter(torch.ones(3))
+        state: dict[str, torch.Tensor] = {}
+        for fused in (first, second):
+            monkeypatch.setattr(adamw, "FUSED_ON", {"cpu"} if fused else set())
+            updater = Updater(Adamw(lr=0.1), [("w", parameter)], Ranks.start())
+            updater.load_state(state)
+            parameter.grad = torch.tensor([0.3, -0.4, 0.01])
+            updater.apply()
+            state = updater.state()
+        return parameter.detach()
+
+    steady = after_two_updates(False, False)
+    assert not torch.equal(steady, torch.ones(3))
+    for first, second in ((True, False), (False, True)):
+        torch.testing.assert_close(after_two_updates(first, second), steady)
+
+
+def test_a_fused_optimizer_counts_its_steps_where_the_parameter_is() -> None:
+    count, parameter = torch.tensor(3.0), torch.zeros(2, device="meta")
+    assert _count(count, parameter, {"fused": True}).device.type == "meta"
+    assert _count(count, parameter, {"fused": None}) is count

@@ -28,6 +28,7 @@ SHARES: dict[Part, range] = {
     "easy": range(14, 15),
     "hard": range(15, 16),
 }
+PART_OF_SIXTEENTH = tuple(part for part, share in SHARES.items() for _ in share)
 
 T = TypeVar("T")
 
@@ -46,7 +47,7 @@ class Draws:
         return least + int(self._random.random() * (most - least + 1))
 
     def one_of(self, choices: Sequence[T]) -> T:
-        return choices[self.between(0, len(choices) - 1)]
+        return choices[int(self._random.random() * len(choices))]
 
 
 class Step(NamedTuple):
@@ -103,8 +104,11 @@ class Chain:
     @property
     def part(self) -> Part:
         """The only part of the data that this chain belongs to."""
-        sixteenth = blake2b(self.question.encode(), digest_size=8).digest()[0] % 16
-        return next(part for part, share in SHARES.items() if sixteenth in share)
+        return PART_OF_SIXTEENTH[blake2b(self.question.encode(), digest_size=8).digest()[0] % 16]
+
+
+STEPS: tuple[tuple[Step, ...], ...] = tuple(tuple(Step(o, n) for n in OPERANDS[o]) for o in OPERATIONS)
+"""The steps of each operation."""
 
 
 def stays_in_range(value: int, steps: Sequence[Step]) -> bool:
@@ -128,9 +132,9 @@ def draw_chain(draws: Draws, part: Part, num_steps: int) -> Chain:
 def _draw_steps(draws: Draws, value: int, num_steps: int) -> tuple[Step, ...]:
     steps: list[Step] = []
     while len(steps) < num_steps:
-        operation = draws.one_of(OPERATIONS)
-        step = Step(operation, draws.one_of(OPERANDS[operation]))
-        if stays_in_range(value, [step]):
+        step = draws.one_of(draws.one_of(STEPS))
+        after = step.applied(value)
+        if 0 <= after <= LARGEST:
             steps.append(step)
-            value = step.applied(value)
+            value = after
     return tuple(steps)

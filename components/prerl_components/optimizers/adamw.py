@@ -13,6 +13,11 @@ if TYPE_CHECKING:
     import torch
 
 
+FUSED_ON = frozenset({"cpu", "cuda"})
+"""Devices on which an update is one kernel over all parameters. Unfused it takes five times as long on a CPU, and allocates
+copies of the moments' size: 16 GB at 4 B parameters."""
+
+
 class Adamw(LearningRate):
     """Adam with decoupled weight decay on every parameter; moments are float32, as the weights."""
 
@@ -20,9 +25,15 @@ class Adamw(LearningRate):
     eps: float = Field(1e-8, gt=0, description="added to the square root of the second moment")
 
     def build(self, named_parameters: Iterable[tuple[str, torch.nn.Parameter]]) -> list[torch.optim.Optimizer]:
-        import torch
-
         parameters = [parameter for _, parameter in named_parameters]
-        return [
-            torch.optim.AdamW(parameters, lr=self.lr, betas=self.betas, eps=self.eps, weight_decay=self.weight_decay)
-        ]
+        return [torch_adamw(parameters, self.lr, self.betas, self.eps, self.weight_decay)]
+
+
+def torch_adamw(
+    parameters: list[torch.nn.Parameter], lr: float, betas: tuple[float, float], eps: float, weight_decay: float
+) -> torch.optim.Optimizer:
+    """torch's AdamW, fused where that is possible: the same formula, and the same state by name."""
+    import torch
+
+    fused = True if {p.device.type for p in parameters} <= FUSED_ON else None
+    return torch.optim.AdamW(parameters, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, fused=fused)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
+from prerl_components.optimizers.adamw import torch_adamw
 from prerl_components.optimizers.learning_rate import Beta, LearningRate
 from prerl_spec.sdk import EnvironmentUnmet
 
@@ -34,8 +35,6 @@ class Muon(LearningRate):
 
     def build(self, named_parameters: Iterable[tuple[str, torch.nn.Parameter]]) -> list[torch.optim.Optimizer]:
         """[Muon, AdamW]. Raises EnvironmentUnmet for a model without a matrix in a numbered block."""
-        import torch
-
         from prerl_components.optimizers.batched_muon import BatchedMuon
 
         hidden: list[torch.nn.Parameter] = []
@@ -49,7 +48,5 @@ class Muon(LearningRate):
         ]
         if others:
             adamw_lr = self.lr if self.adamw_lr is None else self.adamw_lr
-            optimizers.append(
-                torch.optim.AdamW(others, lr=adamw_lr, betas=self.betas, eps=self.eps, weight_decay=self.weight_decay)
-            )
+            optimizers.append(torch_adamw(others, adamw_lr, self.betas, self.eps, self.weight_decay))
         return optimizers

@@ -170,12 +170,14 @@ class TeacherWork:
 class Spread:
     """Memory layout of a process.
 
-    `sharded` is FSDP2, `recomputed` activation checkpointing, `engine_share` the fraction of a GPU's memory that a sampler
+    `sharded` is FSDP2, which sums gradients over ranks once an update or, if `sums_every_pass`, after each pass; `recomputed`
+    is activation checkpointing, `engine_share` the fraction of a GPU's memory that a sampler
     with separate weights uses (0: it is on another device); None if the trainer's module samples.
     """
 
     sharded: bool = False
     recomputed: bool = False
+    sums_every_pass: bool = False
     engine_share: float | None = None
 
 
@@ -207,6 +209,8 @@ def cost_of(
     if work.teachers:
         memory["teachers"] = sum(-(-one.num_bytes // shards) for one in work.teachers)
     training_peak = _training_peak(shape, work, hardware, half=half, sharded=shards > 1, recomputed=spread.recomputed)
+    if shards > 1 and not spread.sums_every_pass and work.trained > processes * work.in_a_pass:
+        training_peak["whole gradients of an update"] = 4 * (shape.num_parameters if adapter is None else adapter)
     sampling_peak = _sampling_peak(shape, work, hardware, half=half, processes=processes, spread=spread)
     turns = _turns(
         shape, work, hardware, memory, training_peak, half=half, adapter=adapter, shards=shards, spread=spread
@@ -278,7 +282,8 @@ def _training_peak(
     peak = {"activations of a pass": round(kept * factor)}
     if sharded:
         # The root's weights and gradients; one layer in use, one prefetched, and one layer's gradients twice.
-        peak["gathered weights of a pass"] = 8 * shape.outside_layers + 16 * shape.of_a_layer
+        weight = 2 if half else 4
+        peak["gathered weights of a pass"] = (weight + 4) * shape.outside_layers + (2 * weight + 8) * shape.of_a_layer
     return peak
 
 
@@ -292,7 +297,7 @@ def _sampling_peak(
     cache = min(2 * shape.num_layers * shape.kv_width * (2 if half else 4) * cached, _cache_share(hardware))
     peak = {"the sampler's cache": cache}
     if spread.sharded and processes > 1 and spread.engine_share is None:
-        peak["whole weights while sampling"] = shape.num_parameters * 4
+        peak["whole weights while sampling"] = shape.num_parameters * (2 if half else 4)
     return peak
 
 
@@ -302,7 +307,7 @@ def _model_memory(
     """Bytes of weights, gradients, moments and reference.
 
     The reference of an adapter is the base model without it, or a copy of the adapter. With shards a process holds its
-    part, but all 16-bit weights during a pass.
+    part, and gathers 16-bit weights as it uses them.
     """
     if adapter is not None:
         memory = {
@@ -311,7 +316,7 @@ def _model_memory(
         }
         return memory | ({"reference adapter": -(-adapter * 4 // shards)} if reference else {})
     memory = {"weights, gradients, moments": -(-parameters * TRAIN_BYTES_PER_PARAMETER // shards)}
-    if half:
+    if half and shards == 1:
         memory["16-bit weights"] = parameters * 2
     return memory | ({"reference model": -(-parameters * 4 // shards)} if reference else {})
 

@@ -294,6 +294,7 @@ def _cost(
         spread=Spread(
             sharded=distributed.strategy == "fsdp2",
             recomputed=distributed.activation_checkpointing,
+            sums_every_pass=distributed.fsdp.get("gradients") == "pass",
             engine_share=None if roles.sampler is None else roles.sampler.planned.device_share,
         ),
         libraries=sum(_imported(around.resolved).values()),

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import tee
 
 from prerl_spec.compiler.graph import Graph
 from prerl_spec.compiler.rules.row_verifier import data_in_use, row_verifier
@@ -99,9 +100,10 @@ def check_prompts(
     places: list[tuple[str, int]] = []
     faults: list[str | None] = []
     golds: list[str] = []
-    rows = ((number, data.row(number)) for number in range(len(data)))
-    for number, prompt in enumerate(render_all(rows, name, data.rendering, codec)):
-        row = data.row(number)
+    # Each row is read once: where rows are generated or decoded, reading them costs more than the check.
+    rows, rendered = tee(data.row(number) for number in range(len(data)))
+    prompts = render_all(enumerate(rendered), name, data.rendering, codec)
+    for number, (row, prompt) in enumerate(zip(rows, prompts, strict=True)):
         places.append((row.where, len(prompt.context)))
         has_question = row.question is not None or data.rendering.template is not None
         faults.append(None if has_question else "it has no question")

@@ -75,7 +75,7 @@ class Policy:
     def shard(self, ranks: Ranks, fsdp: Mapping[str, Any]) -> None:
         """Shards the weights, and those of frozen copies, over all ranks. `fsdp` is the spec's `distributed.fsdp`."""
         for scoring in self._scorings:
-            scoring.shards = Shards(scoring, scoring.model, ranks, fsdp)
+            scoring.shards = Shards(scoring, scoring.model, ranks, fsdp, self.loaded.compute_dtype)
             # FSDP2 makes the first module called the root; a sampler would call an inner module first.
             with torch.no_grad():
                 self.row_logprobs(_nothing(), scoring=scoring)
@@ -83,6 +83,11 @@ class Policy:
     def whole_weights(self) -> AbstractContextManager[None]:
         """Inside, each rank may run the policy's module any number of times; all ranks enter and leave together."""
         return nullcontext() if self.scoring.shards is None else self.scoring.shards.whole()
+
+    def end_with_next_pass(self, ends: bool) -> None:
+        """Whether the next backward pass is the last one of an update (or of a gradient that a probe takes)."""
+        if self.scoring.shards is not None:
+            self.scoring.shards.end_with_next_pass(ends)
 
     @property
     def max_length(self) -> int:

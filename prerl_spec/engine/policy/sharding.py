@@ -29,13 +29,17 @@ def local(tensor: Tensor) -> Tensor:
 class Shards:
     """The sharded weights of one model: `root` is the module around it that callers call."""
 
-    def __init__(self, root: nn.Module, model: nn.Module, ranks: Ranks, fsdp: Mapping[str, Any]) -> None:
-        """Shards the weights over all ranks, in place. `fsdp` is the spec's `distributed.fsdp`.
+    def __init__(
+        self, root: nn.Module, model: nn.Module, ranks: Ranks, fsdp: Mapping[str, Any], compute_dtype: torch.dtype
+    ) -> None:
+        """Shards the weights over all ranks, in place. `fsdp` is the spec's `distributed.fsdp`; `compute_dtype` that of
+        forwards.
 
         Raises EnvironmentUnmet for invalid fsdp settings, and for a model without decoder layers.
         """
-        arguments = fsdp_arguments(fsdp)
+        arguments = fsdp_arguments(fsdp, compute_dtype)
         self._frees = arguments.pop("reshard_after_forward", True)
+        self._sums_every_pass = arguments.pop("gradients") == "pass"
         mesh = init_device_mesh(ranks.device.type, (ranks.size,))
         layers = decoder_layers(model)
         self._layers = [
@@ -56,6 +60,11 @@ class Shards:
     @property
     def _parts(self) -> list[FSDPModule]:
         return [self._root, *self._layers]
+
+    def end_with_next_pass(self, ends: bool) -> None:
+        """Whether the next backward pass is the update's last one: the others add to this rank's whole gradients, the last
+        sums them over ranks and leaves each its shard. Every rank says the same."""
+        self._root.set_requires_gradient_sync(ends or self._sums_every_pass)
 
     def reshard(self) -> None:
         """Frees the weights that a forward without a backward has left gathered."""
@@ -83,16 +92,22 @@ class Shards:
                 layer.set_reshard_after_forward(self._frees, recurse=False)
 
 
-def fsdp_arguments(fsdp: Mapping[str, Any]) -> dict[str, Any]:
-    """The spec's `distributed.fsdp` as keyword arguments of `fully_shard`.
+def fsdp_arguments(fsdp: Mapping[str, Any], compute_dtype: torch.dtype = torch.float32) -> dict[str, Any]:
+    """The spec's `distributed.fsdp` as keyword arguments of `fully_shard`, and `gradients`: "update" or "pass".
 
     `reshard_after_forward` is true or false; `mp_policy` a table of MixedPrecisionPolicy's settings with dtypes by name
-    (`{ param_dtype = "bfloat16", reduce_dtype = "float32" }`). Raises EnvironmentUnmet for anything else.
+    (`{ param_dtype = "bfloat16", reduce_dtype = "float32" }`), by default this where forwards compute in 16 bit: half the
+    traffic of a gather, and no cast of a weight at its use. Raises EnvironmentUnmet for anything else.
     """
-    known = {"reshard_after_forward", "mp_policy"}
-    if unknown := sorted(set(fsdp) - known):
-        raise _refused(unknown[0], f"is not supported; {' and '.join(sorted(known))} are")
-    found: dict[str, Any] = {}
+    known = ("gradients", "mp_policy", "reshard_after_forward")
+    if unknown := sorted(set(fsdp) - set(known)):
+        raise _refused(unknown[0], f"is not supported; {', '.join(known[:-1])} and {known[-1]} are")
+    found: dict[str, Any] = {"gradients": fsdp.get("gradients", "update")}
+    if found["gradients"] not in ("update", "pass"):
+        raise _refused("gradients", f'is {found["gradients"]!r}; write "update" or "pass"')
+    if compute_dtype != torch.float32:
+        # Gradients are summed in float32: over many ranks and passes 16-bit sums would lose small terms.
+        found["mp_policy"] = MixedPrecisionPolicy(param_dtype=compute_dtype, reduce_dtype=torch.float32)
     if "reshard_after_forward" in fsdp:
         if not isinstance(fsdp["reshard_after_forward"], bool):
             raise _refused("reshard_after_forward", f"is {fsdp['reshard_after_forward']!r}; write true or false")

@@ -134,6 +134,7 @@ class Trainer:
         with self._dropout(minibatch):
             for share, passes in shares.items():
                 for one in passes:
+                    self.policy.end_with_next_pass(done + 1 == num_passes)
                     if one.sample_ids or self.policy.is_sharded:
                         vectors = self._vectors(one, minibatch, needs, known, on_policy)
                         parts = list(part_inputs(one, minibatch.credits, vectors, self.policy.device))

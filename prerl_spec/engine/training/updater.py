@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -138,12 +139,18 @@ class Updater:
             key, _, name = full.partition("/")
             by_name.setdefault(name, {})[key] = value
         parameters = dict(self._named)
-        owner = {id(p): o for o in self._optimizers for g in o.param_groups for p in g["params"]}
+        owner = {id(p): (o, g) for o in self._optimizers for g in o.param_groups for p in g["params"]}
         for name, entries in by_name.items():
             parameter = parameters[name]
-            owner[id(parameter)].state[parameter] = {
-                k: v if v.ndim == 0 else placed_like(v, parameter) for k, v in entries.items()
+            optimizer, group = owner[id(parameter)]
+            optimizer.state[parameter] = {
+                k: _count(v, parameter, group) if v.ndim == 0 else placed_like(v, parameter) for k, v in entries.items()
             }
+
+
+def _count(value: Tensor, parameter: Tensor, group: Mapping[str, Any]) -> Tensor:
+    """A number of an optimizer's state, such as its count of steps: a fused update reads it on the parameter's device."""
+    return value.to(parameter.device) if group.get("fused") else value
 
 
 def _watched(parameters: list[Tensor]) -> Tensor:
