@@ -15,7 +15,8 @@ import torch
 from prerl_spec.engine.batches import source
 from prerl_spec.engine.processes.spare_cores import spare_cores
 from prerl_spec.engine.run import phase_runner
-from prerl_spec.engine.verification import first_tries
+from prerl_spec.engine.verification import first_tries, worker_set
+from prerl_spec.engine.verification.verdict_batch import VerdictBatch
 from prerl_spec.engine.verification.verifier_pool import VerifierPool
 from prerl_spec.engine.verification.verifier_pools import VerifierPools
 from prerl_spec.engine.verification.worker_set import Reply, Result, WorkerSet
@@ -145,7 +146,9 @@ def test_how_long_replies_take_is_learned_where_the_caller_waits_for_them(
     assert len(learned) == 1
 
 
-def test_nobody_judges_beside_the_caller_before_it_is_known_how_long_that_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nobody_judges_beside_the_caller_before_it_is_known_how_long_that_takes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(first_tries, "WORTH_SECONDS", 1e-3)
     pace = first_tries.Pace(1.0)
     assert not pace.is_worth_a_thread
@@ -226,13 +229,13 @@ def test_a_signal_while_the_thread_is_ended_leaves_it_its_time(
     monkeypatch.setattr(first_tries.FirstTries, "_renew_spent", hold)
     give_up = WorkerSet.give_up
     monkeypatch.setattr(WorkerSet, "give_up", lambda workers: [order.append("caller"), give_up(workers)])
-    with pytest.raises(KeyboardInterrupt), pool.batch(beside=1) as batch:
+    with suppress(KeyboardInterrupt), pool.batch(beside=1) as batch:
         first = batch._first
         batch.ask(0, ("4", "4", False))
         assert held.wait(SECONDS)
         threading.Thread(target=interrupt, daemon=True).start()
         batch.verdicts()
-    assert order == ["thread", "caller"]
+    assert order == ["thread", "caller"], "one is the batch's end: the signal has interrupted the wait for its verdicts"
     assert threads() == []
 
 
@@ -249,6 +252,34 @@ def test_verdicts_come_back_by_place_and_what_fails_is_said_when_they_are_waited
             asked.ask(Nasty(), 1, ("4", "4", False))
             with pytest.raises(EnvironmentUnmet, match="the reference solution is missing"):
                 asked.verdicts()
+
+
+def test_verifiers_share_the_cores_that_are_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[int] = []
+    batch = VerifierPool.batch
+
+    def note(pool: VerifierPool, *, beside: int = 0) -> VerdictBatch:
+        given.append(beside)
+        return batch(pool, beside=beside)
+
+    monkeypatch.setattr(VerifierPool, "batch", note)
+    with ExitStack() as stack, VerifierPools(stack).asked(beside=2) as asked:
+        for place, seconds in enumerate([1.0, 2.0, 3.0, 1.0]):
+            asked.ask(Nasty(seconds_allowed=seconds), place, ("4", "4", True))
+    assert given == [1, 1, 0]
+
+
+def test_a_machine_that_has_no_process_left_says_so_when_the_verdicts_are_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(*order: object) -> None:
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(worker_set, "WorkerProcess", refuse)
+    with ExitStack() as stack, VerifierPools(stack).asked(beside=1) as asked:
+        asked.ask(Nasty(), 0, ("4", "4", False))
+        with pytest.raises(BlockingIOError):
+            asked.verdicts()
 
 
 class Early(NamedTuple):

@@ -102,7 +102,8 @@ class WorkerProcess:
     def seconds_taken(self) -> float:
         """How long the current item has been worked at: the time in which its process ran or slept of its own accord, not
         that in which it waited for a core, which depends on what else the machine does."""
-        return time.monotonic() - self._began - (self._waited() - self._waited_before)
+        # It may have waited since it was sent, a moment before its time began.
+        return max(0.0, time.monotonic() - self._began - (self._waited() - self._waited_before))
 
     def is_out_of_time(self) -> bool:
         """Whether the current item has had its seconds; if not, puts off the deadline by those in which it had no core."""
