@@ -1124,8 +1124,8 @@ MUTANTS = (
     Mutant(
         "s10",
         f"{SAMPLERS}/embedded/kv_loop.py",
-        "self._responses.length_S[self._sample_R[row]] = t + 1",
-        "self._responses.length_S[self._sample_R[row]] = t",
+        "self.responses.length_S[self._sample_R[row]] = t + 1",
+        "self.responses.length_S[self._sample_R[row]] = t",
         "the token that ends a response is not kept",
         EMBEDDED,
     ),
