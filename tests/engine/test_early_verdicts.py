@@ -1,7 +1,9 @@
 """Verdicts beside sampling: asked for as samples end, waited for when all have ended, recorded after the tokens."""
 
 import os
+import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -13,9 +15,11 @@ import torch
 from prerl_spec.engine.batches import source
 from prerl_spec.engine.processes.spare_cores import spare_cores
 from prerl_spec.engine.run import phase_runner
-from prerl_spec.engine.verification import first_tries
+from prerl_spec.engine.verification import first_tries, worker_set
+from prerl_spec.engine.verification.verdict_batch import VerdictBatch
 from prerl_spec.engine.verification.verifier_pool import VerifierPool
 from prerl_spec.engine.verification.verifier_pools import VerifierPools
+from prerl_spec.engine.verification.worker_set import Reply, Result, WorkerSet
 from prerl_spec.errors import EnvironmentUnmet
 from prerl_spec.storage.disk import Operation, observed
 from prerl_spec.storage.frames import FrameKind
@@ -50,7 +54,14 @@ class Replies(threading.Semaphore):
 @pytest.fixture
 def replies(monkeypatch: pytest.MonkeyPatch) -> Replies:
     counted = Replies(0)
-    monkeypatch.setattr(first_tries.Pace, "learn", lambda pace, seconds: counted.release())
+    renew = first_tries.FirstTries._renew_spent
+
+    def count(first: first_tries.FirstTries, result: Result, number: int) -> None:
+        renew(first, result, number)
+        if isinstance(result, Reply):
+            counted.release()
+
+    monkeypatch.setattr(first_tries.FirstTries, "_renew_spent", count)
     return counted
 
 
@@ -120,6 +131,31 @@ def test_a_verifier_that_is_quick_is_waited_for(pool: VerifierPool, monkeypatch:
         assert outcomes(list(batch.verdicts().values())) == [Outcome.RIGHT]
 
 
+def test_how_long_replies_take_is_learned_where_the_caller_waits_for_them(
+    pool: VerifierPool, replies: Replies, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beside his work a quick reply is read late: it would seem slow enough to be judged there for ever."""
+    learned: list[float] = []
+    monkeypatch.setattr(first_tries.Pace, "learn", lambda pace, seconds: learned.append(seconds))
+    with pool.batch(beside=1) as batch:
+        batch.ask(0, ("4", "4", False))
+        replies.await_one()
+        batch.verdicts()
+    assert learned == []
+    pool.verify([("4", "4", False)])
+    assert len(learned) == 1
+
+
+def test_nobody_judges_beside_the_caller_before_it_is_known_how_long_that_takes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(first_tries, "WORTH_SECONDS", 1e-3)
+    pace = first_tries.Pace(1.0)
+    assert not pace.is_worth_a_thread
+    pace.learn(2e-3)
+    assert pace.is_worth_a_thread
+
+
 def test_cores_are_spare_that_neither_torch_nor_another_process_uses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)))
     monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
@@ -171,6 +207,38 @@ def test_a_batch_that_is_given_up_leaves_no_thread_and_no_stale_answer(pool: Ver
     assert outcomes(pool.verify([("4", "4", False), ("nap", "", False)])) == [Outcome.RIGHT] * 2
 
 
+def test_a_signal_while_the_thread_is_ended_leaves_it_its_time(
+    pool: VerifierPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has a worker in hand: to kill one takes seconds if need be. Nobody else touches it meanwhile."""
+    held, go = threading.Event(), threading.Event()
+    order: list[str] = []
+
+    def hold(first: first_tries.FirstTries, result: Result, number: int) -> None:
+        held.set()
+        go.wait(SECONDS)
+        order.append("thread")
+
+    def interrupt() -> None:
+        while not first._stops:
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.1)
+        go.set()
+
+    monkeypatch.setattr(first_tries.FirstTries, "_renew_spent", hold)
+    give_up = WorkerSet.give_up
+    monkeypatch.setattr(WorkerSet, "give_up", lambda workers: [order.append("caller"), give_up(workers)])
+    with suppress(KeyboardInterrupt), pool.batch(beside=1) as batch:
+        first = batch._first
+        batch.ask(0, ("4", "4", False))
+        assert held.wait(SECONDS)
+        threading.Thread(target=interrupt, daemon=True).start()
+        batch.verdicts()
+    assert order == ["thread", "caller"], "one is the batch's end: the signal has interrupted the wait for its verdicts"
+    assert threads() == []
+
+
 def test_verdicts_come_back_by_place_and_what_fails_is_said_when_they_are_waited_for() -> None:
     """Equal declarations share a pool, others have their own; a sample is not lost by a verifier that cannot be started."""
     with ExitStack() as stack:
@@ -184,6 +252,34 @@ def test_verdicts_come_back_by_place_and_what_fails_is_said_when_they_are_waited
             asked.ask(Nasty(), 1, ("4", "4", False))
             with pytest.raises(EnvironmentUnmet, match="the reference solution is missing"):
                 asked.verdicts()
+
+
+def test_verifiers_share_the_cores_that_are_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[int] = []
+    batch = VerifierPool.batch
+
+    def note(pool: VerifierPool, *, beside: int = 0) -> VerdictBatch:
+        given.append(beside)
+        return batch(pool, beside=beside)
+
+    monkeypatch.setattr(VerifierPool, "batch", note)
+    with ExitStack() as stack, VerifierPools(stack).asked(beside=2) as asked:
+        for place, seconds in enumerate([1.0, 2.0, 3.0, 1.0]):
+            asked.ask(Nasty(seconds_allowed=seconds), place, ("4", "4", True))
+    assert given == [1, 1, 0]
+
+
+def test_a_machine_that_has_no_process_left_says_so_when_the_verdicts_are_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(*order: object) -> None:
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(worker_set, "WorkerProcess", refuse)
+    with ExitStack() as stack, VerifierPools(stack).asked(beside=1) as asked:
+        asked.ask(Nasty(), 0, ("4", "4", False))
+        with pytest.raises(BlockingIOError):
+            asked.verdicts()
 
 
 class Early(NamedTuple):

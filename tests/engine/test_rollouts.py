@@ -1,6 +1,7 @@
 """How a batch is drawn and judged, seen from both neighbours: a sampler that notes what it is asked, a judge by the book."""
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -326,6 +327,55 @@ def test_a_sampler_that_tells_another_text_than_it_returns_ends_the_run_and_no_t
         Desk(tmp_path, phase, sampler=Telling("no")).collect()
     groups = Journal(tmp_path / "journal", writes=False).open_step(phase.id, 1, 1).groups
     assert {(a.text, a.verdict) for g in groups.values() for a in g.attempts} == {("ok", None)}
+
+
+OK = (*CODEC.encode("ok"), CODEC.eos_id)
+Ended = Callable[[Sequence[EndedSample]], None]
+
+
+def twice(ended: Ended) -> None:
+    ended([EndedSample(0, 0, OK, "eos"), EndedSample(0, 0, OK, "eos"), EndedSample(0, 1, OK, "eos")])
+
+
+def request_before_the_first(ended: Ended) -> None:
+    ended([EndedSample(-1, 0, OK, "eos")])
+
+
+def request_after_the_last(ended: Ended) -> None:
+    ended([EndedSample(4, 0, OK, "eos")])
+
+
+def sample_of_no_seed(ended: Ended) -> None:
+    ended([EndedSample(1, 4, OK, "eos")])
+
+
+def from_a_thread(ended: Ended) -> None:
+    with ThreadPoolExecutor(1) as threads:
+        threads.submit(ended, [EndedSample(0, 0, OK, "eos")]).result()
+
+
+@pytest.mark.parametrize(
+    ("tells", "words"),
+    [
+        (twice, "the sampler told sample 0 of slot 0 twice"),
+        (request_before_the_first, "the sampler told a sample of request -1, of 4"),
+        (request_after_the_last, "the sampler told a sample of request 4, of 4"),
+        (sample_of_no_seed, "the sampler told a sample 4 of slot 1 and returned none"),
+        (from_a_thread, "the sampler told a sample in a thread of its own"),
+    ],
+)
+def test_a_sampler_that_tells_what_it_must_not_ends_the_run(
+    tmp_path: Path, phase: Phase, tells: Callable[[Ended], None], words: str
+) -> None:
+    class Careless(Noting):
+        def stream(
+            self, requests: Sequence[Request], decoding: Decoding, ended: Ended, *rest: Any
+        ) -> list[list[Generation]]:
+            tells(ended)
+            return self.generate(requests, decoding)
+
+    with pytest.raises(RunFailed, match=words):
+        Desk(tmp_path, phase, sampler=Careless()).collect()
 
 
 def test_a_round_of_which_the_journal_has_a_part_is_sampled_whole_and_judged_as_it_was_recorded(

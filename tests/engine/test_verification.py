@@ -2,17 +2,19 @@
 
 import os
 import secrets
+import select
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from prerl_spec.engine.verification import worker_set
 from prerl_spec.engine.verification.verifier_pool import VerifierPool, read_verdict
-from prerl_spec.engine.verification.verify_process import WorkerProcess
+from prerl_spec.engine.verification.verify_process import WorkerProcess, active
 from prerl_spec.errors import EnvironmentUnmet
 from prerl_spec.types import Outcome, Verdict
 from tests.engine.nasty_verifiers import Down, Exemplary, Nasty, Stillborn, Threaded
@@ -324,6 +326,28 @@ def test_work_that_takes_longer_than_a_first_try_is_judged_at_the_second(pool: V
     verdicts = pool.verify([(t, "4", False) for t in ("pid", "slow", "slow", "5")])
     assert outcomes(verdicts) == [Outcome.RIGHT, Outcome.RIGHT, Outcome.RIGHT, Outcome.WRONG]
     assert len({v.answer for v in verdicts[:3]}) == 3, "each second try is in a fresh process"
+
+
+def test_a_reply_that_nobody_has_read_in_time_is_no_timeout(
+    pool: VerifierPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A thread that is given no turn: the request has been sent, and its reply has come, when it looks again."""
+    turns: list[float] = []
+
+    def late(workers: Sequence[WorkerProcess], waker: None = None) -> list[WorkerProcess]:
+        if turns:
+            return active(workers, waker)
+        (worker,) = workers
+        assert select.select([worker.socket], [], [], 30.0)[0], "nothing was sent before the time began"
+        turns.append(worker.deadline)
+        time.sleep(max(0.0, worker.deadline - time.monotonic()) + 0.01)
+        return []
+
+    (before,) = pool.verify([("pid", "", False)])
+    monkeypatch.setattr(worker_set, "active", late)
+    (verdict,) = pool.verify([("pid", "", False)])
+    assert turns
+    assert verdict.answer == before.answer, "a second try is in another process"
 
 
 def test_what_a_hanging_verdict_has_started_ends_with_it(pool: VerifierPool) -> None:

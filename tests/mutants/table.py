@@ -3321,4 +3321,28 @@ MUTANTS = (
         "a resumed fused optimizer finds its count of steps on the host",
         ("tests/engine/test_updating.py",),
     ),
+    Mutant(
+        "ev06",
+        JUDGING,
+        "if (slot, sample.sample) in self._told:",
+        "if False:",
+        "a sample that is told twice takes the place of another, whose verdict it is given",
+        ROLLOUTS,
+    ),
+    Mutant(
+        "ev07",
+        "prerl_spec/engine/verification/worker_set.py",
+        "            worker.exchange()\n        if worker.fault is not None:\n",
+        "            pass\n        if worker.fault is not None:\n",
+        "a reply that has come and that nobody has read is a missed deadline",
+        VERIFIED,
+    ),
+    Mutant(
+        "ev08",
+        "prerl_spec/engine/verification/first_tries.py",
+        "            while not self._ended.wait(SECONDS_TO_BEGIN) and self._thread.is_alive():\n                pass\n",
+        "            self._thread.join()\n",
+        "a signal while the thread is ended leaves two threads at the workers",
+        EARLY,
+    ),
 )

@@ -1,6 +1,7 @@
 """The laws of what a run is fed with, data, models and samples: the stock obeys them, and each is seen to fail."""
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,7 @@ from prerl_components.models.hf_causal import HfCausal
 from prerl_components.samplers.transformers import Transformers
 
 from prerl_spec.registry.kinds.model import ModelSite
-from prerl_spec.sdk import Decoding, Generation, LoadedModel, Request, SamplerSite
+from prerl_spec.sdk import Decoding, EndedSample, Generation, LoadedModel, Request, SamplerSite
 from prerl_spec.testing.laws import check_data, check_model, check_sampler
 from prerl_spec.testing.tiny import save_tiny, tiny_loaded
 
@@ -84,9 +85,12 @@ class Tampering(Transformers):
         @contextmanager
         def opened() -> Iterator[Any]:
             with super(Tampering, self).open(site) as honest:
-                yield Tampered(honest, site)
+                yield self.as_opened(honest, site)
 
         return opened()
+
+    def as_opened(self, honest: Any, site: SamplerSite) -> Any:
+        return Tampered(honest, site)
 
 
 class Tampered:
@@ -127,6 +131,61 @@ def evaluating(honest: Any, site: SamplerSite, requests: Sequence[Request], deco
     """Leaves dropout off."""
     site.model.module.eval()
     return honest.generate(requests, decoding)
+
+
+Ended = Callable[[Sequence[EndedSample]], None]
+
+
+class Teller(Tampered):
+    """Draws as it should; `tells(drawn, ended)` is set by each test."""
+
+    tells: Callable[[list[list[Generation]], Ended], None]
+
+    def generate(self, requests: Sequence[Request], decoding: Decoding, progress: Any = None) -> list[list[Generation]]:
+        return self.honest.generate(requests, decoding)
+
+    def stream(
+        self, requests: Sequence[Request], decoding: Decoding, ended: Ended, progress: Any = None
+    ) -> list[list[Generation]]:
+        drawn = self.generate(requests, decoding)
+        type(self).tells(drawn, ended)
+        return drawn
+
+    def sync(self, version: int) -> None: ...
+
+
+class Telling(Tampering):
+    """Tells what it should not."""
+
+    def as_opened(self, honest: Any, site: SamplerSite) -> Any:
+        return Teller(honest, site)
+
+
+def first_of(drawn: list[list[Generation]]) -> EndedSample:
+    return EndedSample(0, 0, drawn[0][0].tokens, drawn[0][0].stop)
+
+
+def in_a_thread(drawn: list[list[Generation]], ended: Ended) -> None:
+    with ThreadPoolExecutor(1) as threads:
+        threads.submit(ended, [first_of(drawn)]).result()
+
+
+@pytest.mark.parametrize(
+    ("tells", "words"),
+    [
+        (lambda drawn, ended: ended([first_of(drawn)] * 2), "tells a sample twice"),
+        (lambda drawn, ended: ended([first_of(drawn)._replace(request=2)]), "tells samples that nobody has asked for"),
+        (lambda drawn, ended: ended([first_of(drawn)._replace(sample=-3)]), "tells samples that nobody has asked for"),
+        (lambda drawn, ended: ended([first_of(drawn)._replace(tokens=(1,))]), "tells other samples than it returns"),
+        (in_a_thread, "tells samples in another thread than its caller's"),
+    ],
+)
+def test_a_sampler_that_tells_what_it_must_not_is_caught(
+    tells: Any, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Teller, "tells", staticmethod(tells), raising=False)
+    with pytest.raises(AssertionError, match=words):
+        check_sampler(Telling(), tiny_loaded())
 
 
 @pytest.mark.parametrize(

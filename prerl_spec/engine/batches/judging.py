@@ -2,6 +2,7 @@
 have ended."""
 
 from collections.abc import Callable, Sequence
+from threading import current_thread
 
 from prerl_spec.engine.verification.asked_verdicts import Asked
 from prerl_spec.errors import RunFailed
@@ -9,6 +10,11 @@ from prerl_spec.registry.kinds.judging import Verifier
 from prerl_spec.registry.kinds.sampler import EndedSample
 from prerl_spec.text import Codec
 from prerl_spec.types import Attempt, Generation, Group, Prompt, Segment, Stop, Verdict
+
+HOW_TO_TELL = (
+    "a sampler's `stream` tells each sample at most once, with its numbers, tokens and stop reason, in the thread that called "
+    "it: `plugin check` finds what does not"
+)
 
 
 class Judging:
@@ -21,6 +27,7 @@ class Judging:
         self._told: dict[tuple[int, int], tuple[EndedSample, str]] = {}
         """Samples that were told, with their texts."""
         self._places: dict[tuple[int, int], int] = {}
+        self._thread = current_thread()
 
     @property
     def begins_early(self) -> bool:
@@ -28,7 +35,12 @@ class Judging:
         return self._asked.begins_early
 
     def told(self, slot: int, prompt: Prompt, sample: EndedSample) -> None:
-        """Asks for the verdict of a sample of this slot that has ended. Returns at once."""
+        """Asks for the verdict of a sample of this slot that has ended. Returns at once. Raises RunFailed for one that was
+        told before, and in another thread than the round's."""
+        if current_thread() is not self._thread:
+            raise RunFailed("the sampler told a sample in a thread of its own", hint=HOW_TO_TELL)
+        if (slot, sample.sample) in self._told:
+            raise RunFailed(f"the sampler told sample {sample.sample} of slot {slot} twice", hint=HOW_TO_TELL)
         text = text_of(sample, self._codec)
         self._told[slot, sample.sample] = sample, text
         self._ask(slot, sample.sample, prompt, text, sample.stop)
@@ -39,7 +51,10 @@ class Judging:
 
     def verdicts_of(self, groups: Sequence[Group]) -> dict[int, list[Verdict]]:
         """Waits for the verdicts of these groups, by slot; asks for those that nobody has asked for. Raises RunFailed, also
-        for an attempt that is not the sample that was told."""
+        for an attempt that is not the sample that was told, and for a sample that is no attempt."""
+        returned = {(group.slot, number) for group in groups for number in range(len(group.attempts))}
+        for slot, number in self._told.keys() - returned:
+            raise RunFailed(f"the sampler told a sample {number} of slot {slot} and returned none", hint=HOW_TO_TELL)
         for group in groups:
             for number, attempt in enumerate(group.attempts):
                 if (group.slot, number) not in self._places:
@@ -47,7 +62,7 @@ class Judging:
                 elif not _is_of(self._told[group.slot, number][0], attempt.tokens, attempt.stop):
                     raise RunFailed(
                         f"the sampler told another sample {number} of slot {group.slot} than it returned",
-                        hint="a sampler's `stream` tells the tokens and the stop reason that it returns",
+                        hint=HOW_TO_TELL,
                     )
         found = self._asked.verdicts() if groups else {}
         return {g.slot: [found[self._places[g.slot, k]] for k in range(len(g.attempts))] for g in groups}

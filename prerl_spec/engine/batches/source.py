@@ -10,7 +10,7 @@ from prerl_spec.engine.batches.cursor import Cursor, draw_places, shares
 from prerl_spec.engine.batches.datasets import OpenDataSet
 from prerl_spec.engine.batches.journal import Journal, StepJournal
 from prerl_spec.engine.batches.judged_groups import keeps, part_names, rewarded, with_known_parts
-from prerl_spec.engine.batches.judging import Judging
+from prerl_spec.engine.batches.judging import HOW_TO_TELL, Judging
 from prerl_spec.engine.processes.ranks import Ranks
 from prerl_spec.engine.processes.seeds import named_seed
 from prerl_spec.engine.verification.asked_verdicts import Asked
@@ -179,6 +179,10 @@ class Rollouts:
 
         def ended(samples: Sequence[EndedSample]) -> None:
             for sample in samples:
+                if sample.request not in range(len(mine)):
+                    raise RunFailed(
+                        f"the sampler told a sample of request {sample.request}, of {len(mine)}", hint=HOW_TO_TELL
+                    )
                 i = mine[sample.request]
                 if slots[i] not in recorded:
                     judging.told(slots[i], prompts[i], sample)

@@ -32,17 +32,18 @@ class Asked(Protocol):
 class AskedVerdicts:
     """Implements `Asked`; a context manager, at whose end nothing is judged any more.
 
-    So many workers of each verifier as `beside` says begin at once, beside what the caller does. What goes wrong with them
+    So many workers of all verifiers together as `beside` says begin at once, beside what the caller does; the verifier that is
+    asked for first has its own before others. What goes wrong with them
     meanwhile is raised when the verdicts are waited for, not where they are asked for: no sample is lost by it.
     """
 
     def __init__(self, pool_of: Callable[[Verifier], VerifierPool], progress: Progress | None, *, beside: int) -> None:
         self._pool_of = pool_of
         self._progress = progress
-        self._beside = beside
+        self._beside = self._left = beside
         self._stack = ExitStack()
         self._batches: dict[VerifierPool, VerdictBatch] = {}
-        self._failure: EnvironmentUnmet | RunFailed | None = None
+        self._failure: EnvironmentUnmet | RunFailed | OSError | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -62,9 +63,11 @@ class AskedVerdicts:
         try:
             pool = self._pool_of(verifier)
             if pool not in self._batches:
-                self._batches[pool] = self._stack.enter_context(pool.batch(beside=self._beside))
+                beside = min(self._left, verifier.num_workers)
+                self._batches[pool] = self._stack.enter_context(pool.batch(beside=beside))
+                self._left -= beside
             self._batches[pool].ask(place, item)
-        except (EnvironmentUnmet, RunFailed) as failure:
+        except (EnvironmentUnmet, RunFailed, OSError) as failure:
             self._failure = failure
 
     def verdicts(self) -> dict[int, Verdict]:

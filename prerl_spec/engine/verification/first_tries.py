@@ -7,7 +7,7 @@ process: the kernel tells a worker's keeper that its trainer has gone when the t
 
 from collections import deque
 from collections.abc import Generator, Mapping
-from threading import Thread
+from threading import Event, Thread
 from types import TracebackType
 from typing import Self
 
@@ -20,10 +20,13 @@ TIMES_THE_MEAN = 5
 WORTH_SECONDS = 1e-3
 """If replies take less on average, handing items out beside the caller's work costs him more than it saves: a third of a
 millisecond each, measured."""
+SECONDS_TO_BEGIN = 1.0
+"""A thread that is not alive by then has never been started."""
 
 
 class Pace:
-    """How long replies take, and so how long a first try may."""
+    """How long replies take, and so how long a first try may. Learns from those that the caller waits for: one that comes
+    beside his work is read when the thread gets a turn, milliseconds late."""
 
     def __init__(self, deadline: float) -> None:
         self._deadline = deadline
@@ -39,8 +42,8 @@ class Pace:
 
     @property
     def is_worth_a_thread(self) -> bool:
-        """Whether replies take so long that the caller should not wait for them; not known before the first."""
-        return self._count == 0 or self._mean >= WORTH_SECONDS
+        """Whether replies take so long that the caller should not wait for them; not before the first is known."""
+        return self._mean >= WORTH_SECONDS
 
     @property
     def _mean(self) -> float:
@@ -59,6 +62,7 @@ class FirstTries:
         self._arrived: deque[tuple[int, Result]] = deque()
         self._thread: Thread | None = None
         self._waker: Waker | None = None
+        self._ended = Event()
         self._stops = False
         self._failure: BaseException | None = None
 
@@ -92,7 +96,9 @@ class FirstTries:
             raise self._failure
         yield from self._arrived
         for tried, result, number in self._workers.results(self._queue):
-            self._note(result, number)
+            if isinstance(result, Reply):
+                self._pace.learn(result.seconds)
+            self._renew_spent(result, number)
             yield tried.place, result
 
     def _begin(self) -> None:
@@ -100,8 +106,8 @@ class FirstTries:
         self._stop()
         self._stops = False
         self._workers.begin(self._queue)
-        self._waker = Waker()
-        self._thread = Thread(target=self._work, args=(self._waker,), name="verdicts", daemon=True)
+        self._waker, self._ended = Waker(), Event()
+        self._thread = Thread(target=self._work, args=(self._waker, self._ended), name="verdicts", daemon=True)
         self._thread.start()
 
     def _stop(self) -> None:
@@ -109,22 +115,26 @@ class FirstTries:
         self._stops = True
         if self._thread is not None and self._waker is not None:
             self._waker.wake()
-            self._thread.join()
+            # Not `join` first: up to Python 3.12 a join that a signal interrupts says of a thread that it has ended.
+            while not self._ended.wait(SECONDS_TO_BEGIN) and self._thread.is_alive():
+                pass
+            if self._thread.is_alive():
+                self._thread.join()
             self._waker.close()
         self._thread = self._waker = None
 
-    def _work(self, waker: Waker) -> None:
+    def _work(self, waker: Waker, ended: Event) -> None:
         try:
             while not self._stops and not self._workers.lacks_one(self._queue):
                 for tried, result, number in self._workers.round(self._queue, waker, most=self._beside):
-                    self._note(result, number)
+                    self._renew_spent(result, number)
                     self._arrived.append((tried.place, result))
         except BaseException as failure:  # raised where the results are asked for
             self._failure = failure
+        finally:
+            ended.set()
 
-    def _note(self, result: Result, number: int) -> None:
-        """Learns from a result; a worker that is out of memory is renewed."""
-        if isinstance(result, Reply):
-            self._pace.learn(result.seconds)
-            if result.is_out_of_memory:
-                self._workers.renew(number)
+    def _renew_spent(self, result: Result, number: int) -> None:
+        """Renews a worker that is out of memory."""
+        if isinstance(result, Reply) and result.is_out_of_memory:
+            self._workers.renew(number)

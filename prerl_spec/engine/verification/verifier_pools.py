@@ -27,8 +27,8 @@ class VerifierPools:
         return self._pool(verifier).verify(items, progress=self._progress) if items else []
 
     def asked(self, *, beside: int) -> AbstractContextManager[Asked]:
-        """The verdicts of a round of sampling, asked for one at a time; so many workers of each verifier as `beside` says
-        begin at once. One round at a time, and nothing else is judged meanwhile."""
+        """The verdicts of a round of sampling, asked for one at a time; so many workers as `beside` says begin at
+        once. One round at a time, and nothing else is judged meanwhile."""
         return AskedVerdicts(self._pool, self._progress, beside=beside)
 
     def check_golds(

@@ -92,6 +92,8 @@ class WorkerProcess:
         self.place = place
         self._request = secrets.token_hex(16)
         self.outgoing += frame({"id": self._request, **request})
+        # Before its time begins: whoever submits it may get no turn for a while.
+        self._send()
         self._began, self._waited_before = time.monotonic(), self._waited()
         self.seconds_allowed = seconds_allowed
         self.deadline = self._began + seconds_allowed
@@ -100,7 +102,8 @@ class WorkerProcess:
     def seconds_taken(self) -> float:
         """How long the current item has been worked at: the time in which its process ran or slept of its own accord, not
         that in which it waited for a core, which depends on what else the machine does."""
-        return time.monotonic() - self._began - (self._waited() - self._waited_before)
+        # It may have waited since it was sent, a moment before its time began.
+        return max(0.0, time.monotonic() - self._began - (self._waited() - self._waited_before))
 
     def is_out_of_time(self) -> bool:
         """Whether the current item has had its seconds; if not, puts off the deadline by those in which it had no core."""
@@ -134,13 +137,8 @@ class WorkerProcess:
 
     def exchange(self) -> None:
         """Sends and receives without blocking; sets `fault` if the process has ended or broke the protocol."""
-        try:
-            if self.outgoing:
-                del self.outgoing[: self.socket.send(self.outgoing)]
-        except BlockingIOError:
-            pass
-        except OSError:
-            self._closed()
+        self._send()
+        if self.is_over:
             return
         try:
             part, ancillary, *_ = self.socket.recvmsg(MAX_REPLY_BYTES, ANCILLARY_BYTES)
@@ -153,6 +151,15 @@ class WorkerProcess:
             return
         self.incoming += part
         self._take_frames(sender(ancillary))
+
+    def _send(self) -> None:
+        try:
+            if self.outgoing:
+                del self.outgoing[: self.socket.send(self.outgoing)]
+        except BlockingIOError:
+            pass
+        except OSError:
+            self._closed()
 
     def _take_frames(self, pid: int | None) -> None:
         """Only a copy that was killed may have sent something before `ready`: one frame comes at a time else."""

@@ -170,6 +170,10 @@ class WorkerSet:
 
     def _result(self, worker: WorkerProcess) -> Result | None:
         """The result of the worker's item, None if it is still busy."""
+        is_late = worker.fault is None and worker.reply is None and worker.is_out_of_time()
+        if is_late:
+            # Its reply may have come while this thread had no turn.
+            worker.exchange()
         if worker.fault is not None:
             worker.finish()
             return Ended(worker.fault)
@@ -177,7 +181,7 @@ class WorkerSet:
             reply = Reply(worker.reply, worker.seconds_taken, worker.is_fresh)
             worker.finish()
             return reply
-        if not worker.is_out_of_time():
+        if not is_late:
             return None
         late = Late(worker.seconds_allowed)
         if not worker.renew():

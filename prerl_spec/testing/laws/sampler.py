@@ -1,5 +1,7 @@
 """The laws of samplers: samples come from the model's tempered distribution, reproducibly and without side effects."""
 
+from collections.abc import Sequence
+from threading import current_thread
 from typing import Any
 
 import torch
@@ -47,8 +49,17 @@ def _draw(opened: OpenSampler, decoding: Decoding) -> list[list[Generation]]:
 
 def _check_told(opened: StreamingSampler, decoding: Decoding, drawn: list[list[Generation]]) -> None:
     told: list[EndedSample] = []
-    assert opened.stream(_REQUESTS, decoding, told.extend) == drawn, "stream() and generate() yield unequal samples"
+    threads = {current_thread()}
+
+    def ended(samples: Sequence[EndedSample]) -> None:
+        threads.add(current_thread())
+        told.extend(samples)
+
+    assert opened.stream(_REQUESTS, decoding, ended) == drawn, "stream() and generate() yield unequal samples"
+    assert len(threads) == 1, "stream() tells samples in another thread than its caller's"
     places = [(one.request, one.sample) for one in told]
+    drawn_places = {(i, k) for i, generations in enumerate(drawn) for k in range(len(generations))}
+    assert not set(places) - drawn_places, "stream() tells samples that nobody has asked for"
     assert len(set(places)) == len(places), "stream() tells a sample twice"
     for one in told:
         returned = drawn[one.request][one.sample]
