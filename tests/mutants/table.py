@@ -3345,4 +3345,20 @@ MUTANTS = (
         "a signal while the thread is ended leaves two threads at the workers",
         EARLY,
     ),
+    Mutant(
+        "ho01",
+        "prerl_spec/engine/policy/head_output.py",
+        "return all(torch.equal(one, logits) for one in given)",
+        "return True",
+        "a soft cap that small logits do not show is left out once they have grown",
+        ("tests/engine/test_head_output.py",),
+    ),
+    Mutant(
+        "ho02",
+        "prerl_spec/engine/policy/policy.py",
+        'return self.arrangement == "alone" or not self.plain_head',
+        "return not self.plain_head",
+        "continuations share padded rows in a model whose rows are not those of texts one by one",
+        ("tests/engine/test_head_output.py",),
+    ),
 )

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from prerl_spec.engine.policy.flat_attention import FlatRow, Unfit, flat_row_of, require_causal
 from prerl_spec.engine.policy.forward import Scoring
+from prerl_spec.engine.policy.head_output import leaves_its_head_as_it_is
 from prerl_spec.engine.policy.logprobs import Chosen
 from prerl_spec.engine.policy.norms import fuse_norms
 from prerl_spec.engine.policy.packing import Pass, lay_rows
@@ -52,13 +53,19 @@ class Policy:
         self.scoring = Scoring(self.module)
         self.vocab_size = self.scoring.vocab_size
         self._scorings = [self.scoring]
-        self.scoring.plain_head = self._agrees([lay_rows([text], [0], "alone") for text in _texts(self.vocab_size)])
+        self.scoring.plain_head = self._has_plain_head()
         self.arrangement: Arrangement = self._measured_arrangement()
 
     @property
     def plain_head(self) -> bool:
         """Whether the model's logits are head(hidden), so that they can be computed tile by tile."""
         return self.scoring.plain_head
+
+    @property
+    def is_one_by_one(self) -> bool:
+        """Whether a text has its own log-probabilities only in a forward of its own, or all logits of a forward are held at
+        once."""
+        return self.arrangement == "alone" or not self.plain_head
 
     @property
     def is_sharded(self) -> bool:
@@ -156,6 +163,14 @@ class Policy:
         if scoring.shards is not None and not torch.is_grad_enabled():
             scoring.shards.reshard()
         return found.logp_n, found.entropy_n
+
+    def _has_plain_head(self) -> bool:
+        """Whether head(hidden) are the model's own logits: measured, and looked at bit by bit at the head's end."""
+        texts = _texts(self.vocab_size)
+        ids = torch.tensor([[*texts[0].context, *texts[0].segments[0].tokens]], device=self.device)
+        with self.autocast():
+            is_last = leaves_its_head_as_it_is(self.module, ids)
+        return is_last and self._agrees([lay_rows([text], [0], "alone") for text in texts])
 
     def _measured_arrangement(self) -> Arrangement:
         """The cheapest arrangement in which this model's log-probabilities are those of samples one by one."""
