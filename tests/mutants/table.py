@@ -3361,4 +3361,12 @@ MUTANTS = (
         "continuations share padded rows in a model whose rows are not those of texts one by one",
         ("tests/engine/test_head_output.py",),
     ),
+    Mutant(
+        "lp01",
+        "prerl_spec/engine/policy/long_positions.py",
+        'return any(one.get("rope_type") == BY_THE_LONGEST for one in of_layers)',
+        "return False",
+        "a long sample gives the short ones of its pass its own positions",
+        ("tests/engine/test_long_positions.py",),
+    ),
 )

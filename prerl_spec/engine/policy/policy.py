@@ -18,6 +18,7 @@ from prerl_spec.engine.policy.flat_attention import FlatRow, Unfit, flat_row_of,
 from prerl_spec.engine.policy.forward import Scoring
 from prerl_spec.engine.policy.head_output import leaves_its_head_as_it_is
 from prerl_spec.engine.policy.logprobs import Chosen
+from prerl_spec.engine.policy.long_positions import take_the_longest_texts
 from prerl_spec.engine.policy.norms import fuse_norms
 from prerl_spec.engine.policy.packing import Pass, lay_rows
 from prerl_spec.engine.policy.rows import Arrangement, Rows, Stem, flat_row
@@ -174,6 +175,8 @@ class Policy:
 
     def _measured_arrangement(self) -> Arrangement:
         """The cheapest arrangement in which this model's log-probabilities are those of samples one by one."""
+        if take_the_longest_texts(self.module.config.get_text_config()):
+            return "alone"
         texts, starts = _texts(self.vocab_size), [0, 8, 12]
         try:
             with self.autocast():
