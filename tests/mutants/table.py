@@ -3369,4 +3369,12 @@ MUTANTS = (
         "a long sample gives the short ones of its pass its own positions",
         ("tests/engine/test_long_positions.py",),
     ),
+    Mutant(
+        "hb01",
+        "prerl_spec/engine/policy/head_blocks.py",
+        "        highest_n = highest_n.clamp(min=torch.finfo(highest_n.dtype).min)\n",
+        "",
+        "a block of masked entries makes every log-probability no number",
+        ("tests/engine/test_logprobs.py",),
+    ),
 )
