@@ -81,6 +81,30 @@ def _kept(head: Any, weight: torch.Tensor, entropy: bool) -> int:
     return sum(kept.values())
 
 
+@pytest.mark.parametrize("entropy", [False, True])
+@pytest.mark.parametrize("as_matrix", [True, False])
+def test_entries_that_a_model_masks_have_no_part_in_anything(as_matrix: bool, entropy: bool) -> None:
+    """Two blocks hold nothing else, two hold some: as if the vocabulary ended before them."""
+    hidden, target, head = _inputs(bias=True)
+    target = target.clamp(max=22)
+    with torch.no_grad():
+        head.bias[24:44] = -torch.inf
+    living = torch.tensor([*range(24), *range(44, V)])
+    called: Any = head if as_matrix else _called(head)
+    found = chosen_logprobs(hidden, target, called, vocab_size=V, temperature=0.6, entropy=entropy)
+    plain = (head(hidden)[:, living] / 0.6).log_softmax(-1)
+    ours, theirs = found.logp_n, plain[range(N), target]
+    if found.entropy_n is not None:
+        ours, theirs = ours + 2 * found.entropy_n, theirs - 2 * (plain.exp() * plain).sum(-1)
+    torch.testing.assert_close(ours, theirs)
+    for one, other in zip(
+        torch.autograd.grad(ours.sum(), (hidden, head.weight)),
+        torch.autograd.grad(theirs.sum(), (hidden, head.weight)),
+        strict=True,
+    ):
+        torch.testing.assert_close(one, other, atol=2e-5, rtol=1e-4)
+
+
 @pytest.mark.parametrize("as_matrix", [True, False])
 @pytest.mark.parametrize("entropy", [False, True])
 def test_no_logits_are_kept_for_the_backward_pass(

@@ -22,7 +22,7 @@ def continuation_logps(policy: Policy, pairs: Sequence[Pair]) -> list[tuple[floa
     """For each (context, continuation): Σ log softmax(logits)[token] over the continuation, in nats, in float32 at
     temperature 1, and whether greedy decoding would yield it. An empty continuation yields (0.0, True)."""
     found: dict[int, tuple[float, bool]] = {}
-    for batch in plan_batches(pairs, one_by_one=not policy.plain_head):
+    for batch in plan_batches(pairs, one_by_one=policy.is_one_by_one):
         found.update(zip(batch, _score_batch(policy, [pairs[i] for i in batch]), strict=True))
     return [found[i] for i in range(len(pairs))]
 

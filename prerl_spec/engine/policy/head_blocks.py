@@ -17,6 +17,9 @@ LEAST_COLUMNS = 256
 BYTES_PER_LOGIT = 1 << 10
 """Of an accelerator's memory, for each logit of a block: half a GiB of float32 on a card of 141 GB."""
 
+NO_MASS = -128.0
+"""Any log-probability below has p = 0 in float32; as a number it keeps p·log p at 0 where a logit is −∞."""
+
 
 class Block(NamedTuple):
     """Columns `first` to `end` of the vocabulary: logits_nv [n, end − first], float32."""
@@ -103,10 +106,13 @@ class Reduced(NamedTuple):
             top_n = place_n + block.first
         else:
             highest_n = logits_nv.amax(-1)
+        # A block may hold nothing but −∞: entries of a padded vocabulary that a model masks.
+        highest_n = highest_n.clamp(min=torch.finfo(highest_n.dtype).min)
         logits_nv.sub_(highest_n[:, None])
         if not entropy:
             return cls(logits_nv.exp_().sum(-1).log_().add_(highest_n), None, highest_n, top_n)
         mass_nv = logits_nv.exp()
+        logits_nv.clamp_(min=NO_MASS)
         total_n = mass_nv.sum(-1)
         # H = log Σ exp(s) − E[s]
         entropy_n = total_n.log() - mass_nv.mul_(logits_nv).sum(-1).div_(total_n)
@@ -123,7 +129,8 @@ class Reduced(NamedTuple):
         entropy_n = top_n = None
         if entropies := [block.entropy_n for block in blocks if block.entropy_n is not None]:
             share_bn = normaliser_bn - normaliser_n
-            entropy_n = (share_bn.exp() * (torch.stack(entropies) - share_bn)).sum(0)
+            of_block_bn = share_bn.exp() * (torch.stack(entropies) - share_bn)
+            entropy_n = torch.where(share_bn <= NO_MASS, 0.0, of_block_bn).sum(0)
         if tops := [block.top_n for block in blocks if block.top_n is not None]:
             top_n = torch.stack(tops).gather(0, which_n[None]).squeeze(0)
         return cls(normaliser_n, entropy_n, highest_n, top_n)
@@ -144,7 +151,9 @@ class Gradients:
             logits_nv.exp_().mul_(-self.of_logp_n[:, None])
         else:
             probability_nv = logits_nv.exp()
-            logits_nv.add_(entropy_n[:, None]).mul_(self.of_entropy_n[:, None]).add_(self.of_logp_n[:, None])
+            logits_nv.clamp_(min=NO_MASS).add_(entropy_n[:, None]).mul_(self.of_entropy_n[:, None]).add_(
+                self.of_logp_n[:, None]
+            )
             logits_nv.mul_(probability_nv.neg_())
         place_n1, inside_n = block.places(self.target_n)
         return logits_nv.scatter_add_(-1, place_n1, self.of_logp_n.where(inside_n, 0.0)[:, None])

@@ -16,7 +16,9 @@ from torch import Tensor
 
 from prerl_spec.engine.policy.flat_attention import FlatRow, Unfit, flat_row_of, require_causal
 from prerl_spec.engine.policy.forward import Scoring
+from prerl_spec.engine.policy.head_output import leaves_its_head_as_it_is
 from prerl_spec.engine.policy.logprobs import Chosen
+from prerl_spec.engine.policy.long_positions import take_the_longest_texts
 from prerl_spec.engine.policy.norms import fuse_norms
 from prerl_spec.engine.policy.packing import Pass, lay_rows
 from prerl_spec.engine.policy.rows import Arrangement, Rows, Stem, flat_row
@@ -52,13 +54,19 @@ class Policy:
         self.scoring = Scoring(self.module)
         self.vocab_size = self.scoring.vocab_size
         self._scorings = [self.scoring]
-        self.scoring.plain_head = self._agrees([lay_rows([text], [0], "alone") for text in _texts(self.vocab_size)])
+        self.scoring.plain_head = self._has_plain_head()
         self.arrangement: Arrangement = self._measured_arrangement()
 
     @property
     def plain_head(self) -> bool:
         """Whether the model's logits are head(hidden), so that they can be computed tile by tile."""
         return self.scoring.plain_head
+
+    @property
+    def is_one_by_one(self) -> bool:
+        """Whether a text has its own log-probabilities only in a forward of its own, or all logits of a forward are held at
+        once."""
+        return self.arrangement == "alone" or not self.plain_head
 
     @property
     def is_sharded(self) -> bool:
@@ -157,8 +165,18 @@ class Policy:
             scoring.shards.reshard()
         return found.logp_n, found.entropy_n
 
+    def _has_plain_head(self) -> bool:
+        """Whether head(hidden) are the model's own logits: measured, and looked at bit by bit at the head's end."""
+        texts = _texts(self.vocab_size)
+        ids = torch.tensor([[*texts[0].context, *texts[0].segments[0].tokens]], device=self.device)
+        with self.autocast():
+            is_last = leaves_its_head_as_it_is(self.module, ids)
+        return is_last and self._agrees([lay_rows([text], [0], "alone") for text in texts])
+
     def _measured_arrangement(self) -> Arrangement:
         """The cheapest arrangement in which this model's log-probabilities are those of samples one by one."""
+        if take_the_longest_texts(self.module.config.get_text_config()):
+            return "alone"
         texts, starts = _texts(self.vocab_size), [0, 8, 12]
         try:
             with self.autocast():

@@ -110,7 +110,7 @@ class SharedCalls:
     def continuation_logps(self, pairs: Sequence[Pair]) -> list[tuple[float, bool]]:
         """With determinism "invariant" whole batches are distributed, not pairs: the pairs that share a forward are then
         the same on any number of ranks."""
-        one_by_one = not self.policy.plain_head
+        one_by_one = self.policy.is_one_by_one
         if self._ranks.invariant:
             planned = plan_batches(pairs, one_by_one=one_by_one)
             mine = [planned[i] for i in self._ranks.mine(len(planned))]
