@@ -107,7 +107,7 @@ def _draw(logits_RV: Tensor, decoding: Decoding, uniform_R: Tensor | None) -> Dr
     p_RV.mul_(logp_RV.clamp_min_(torch.finfo(torch.float32).min))
     # By chunks as well: several threads would share out one long sum where a slice has a single row, and only there.
     width = CHUNK if vocabulary > MAX_FLAT else vocabulary
-    entropy_R = -chunked.unflatten(-1, (-1, width)).sum(dim=-1).sum(dim=-1)
+    entropy_R = -chunked.reshape(len(chunked), -1, width).sum(dim=-1).sum(dim=-1)
     return Drawn(token_R1[:, 0], logp_R, entropy_R)
 
 
