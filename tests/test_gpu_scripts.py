@@ -4,13 +4,18 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from torch.utils.flop_counter import FlopCounterMode
 
+from prerl_spec.engine.policy.packing import lay_rows
 from prerl_spec.engine.policy.policy import Policy
+from prerl_spec.needs import Layout
+from prerl_spec.types import Segment
 
 FOLDER = Path(__file__).parent.parent / "benchmarks" / "gpu"
 
@@ -87,9 +92,30 @@ def test_the_flops_of_an_update_are_those_that_torch_counts(monkeypatch: pytest.
     with FlopCounterMode(display=False) as counter:
         # One sample a pass: in a row of both, eager attention would multiply what the mask takes away.
         script.trainer_of(policy, 1).train(step)
-    half_a_square = 6 * 2 * (2 * 64) * float((script.lengths_of(step) ** 2).sum())
+    alone = replace(step, groups=tuple(replace(g, attempts=(a,)) for g in step.groups for a in g.attempts))
+    half_a_square = 6 * 2 * (2 * 64) * script.tokens_and_squares(alone)[1]
     logits_again = 2 * policy.vocab_size * shape["hidden_size"] * step.tokens.num_tokens
     # The parameters of norms are no matrix products, and the optimizer's arithmetic is not counted.
     assert counter.get_total_flops() == pytest.approx(
-        script.model_flops(policy, step) + half_a_square + logits_again, rel=0.01
+        script.model_flops(policy, alone) + half_a_square + logits_again, rel=0.01
     )
+
+
+def test_a_question_that_a_flat_row_holds_once_is_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(FOLDER))
+    import trainer_mfu as script
+
+    step = script.Load(samples=10, context=40, response=60).step(300)
+    layouts = [
+        Layout(group.prompt.context, (Segment(attempt.tokens),)) for group in step.groups for attempt in group.attempts
+    ]
+    starts = np.cumsum([0, *(len(layout.segments[0].tokens) for layout in layouts)])[:-1]
+    rows = lay_rows(layouts, starts.tolist(), "flat")
+    tokens, squares = script.tokens_and_squares(step)
+    assert tokens == rows.id_BT.size
+    # What a token attends to, itself included: its own sequence so far, and all of the stem.
+    seen = sum(
+        stem.length * (stem.length + 1) / 2 + sum(n * stem.length + n * (n + 1) / 2 for n in stem.branches)
+        for stem in rows.stems
+    )
+    assert squares == pytest.approx(2 * seen, rel=0.02)

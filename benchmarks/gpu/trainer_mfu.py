@@ -6,7 +6,9 @@
 Model FLOPs of an update, without recomputation:
     6·P·T  +  6·V·d·n  +  6·L·a·Σ len²
 P weights of the blocks, T tokens of the forward pass, n of them trained (only those go through the head, V×d), L layers, a =
-heads × head size, len the tokens of each sample (causal attention: half the square, forward 4·a, backward twice that).
+heads × head size, len the tokens of each sample (causal attention: half the square, forward 4·a, backward twice that). A
+group's question is counted once in both sums, as in a flat row that its samples share, even where passes repeat it: what is
+computed twice is no work.
 Divided by the seconds of a whole update (credit, packing, forward, backward, clipping, optimizer step) and by the GPU's
 stated peak. Written for one GPU and not run on one yet; `--tiny --cpu` runs the same script with a model of two layers.
 """
@@ -68,19 +70,26 @@ def trainer_of(policy: Policy, tokens_per_pass: int) -> Trainer:
     return Trainer(policy, updater, Grpo(aggregation="token_mean"), 1, tokens_per_pass, ranks, None, lambda *_: None)
 
 
-def lengths_of(step: Step) -> np.ndarray:
-    """Input tokens of each sample's forward pass."""
-    return np.array([len(g.prompt.context) + len(a.tokens) - 1 for g in step.groups for a in g.attempts])
+def tokens_and_squares(step: Step) -> tuple[int, float]:
+    """T and Σ len² of the formula."""
+    tokens, squares = 0, 0.0
+    for group in step.groups:
+        context = len(group.prompt.context)
+        lengths = [context + len(attempt.tokens) - 1 for attempt in group.attempts]
+        repeated = len(lengths) - 1
+        tokens += sum(lengths) - repeated * context
+        squares += sum(length**2 for length in lengths) - repeated * context**2
+    return tokens, squares
 
 
 def model_flops(policy: Policy, step: Step) -> float:
     """Model FLOPs of one update, by the formula above."""
     config = policy.module.config
-    lengths = lengths_of(step).astype(np.float64)
+    tokens, squares = tokens_and_squares(step)
     embedding = config.vocab_size * config.hidden_size
     blocks = sum(p.numel() for _, p in policy.parameters()) - embedding
     attention = config.num_hidden_layers * config.num_attention_heads * config.head_dim
-    return float(6 * (blocks * lengths.sum() + embedding * step.tokens.num_tokens + attention * (lengths**2).sum()))
+    return float(6 * (blocks * tokens + embedding * step.tokens.num_tokens + attention * squares))
 
 
 def seconds_of_update(trainer: Trainer, step: Step, repeats: int) -> float:
@@ -103,7 +112,7 @@ def measure(policy: Policy, step: Step, tokens_per_pass: int, repeats: int, peak
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(policy.device)
     seconds = seconds_of_update(trainer, step, repeats)
-    tokens = int(lengths_of(step).sum())
+    tokens, _ = tokens_and_squares(step)
     rate = model_flops(policy, step) / seconds
     mfu = None if peak is None else 100 * rate / peak
     trained = step.tokens.num_tokens / seconds

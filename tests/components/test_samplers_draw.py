@@ -161,6 +161,23 @@ def test_rows_of_nan_in_a_large_vocabulary_are_told_by_their_log_probability() -
     assert ((drawn.token_R >= 0) & (drawn.token_R < LARGE)).all()
 
 
+def test_a_row_that_is_alone_in_its_slice_has_the_entropy_that_it_has_beside_others() -> None:
+    """Several threads share out one long sum, but not each of several."""
+    logits = torch.randn(3, 151_936, generator=torch.Generator().manual_seed(0))
+    uniform = torch.tensor([0.2, 0.5, 0.9], dtype=torch.float64)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        for decoding, given in ((Decoding(), uniform), (Decoding(temperature=0.0), None)):
+            together = draw(logits, decoding, given)
+            for row in range(3):
+                alone = draw(logits[row : row + 1], decoding, None if given is None else given[row : row + 1])
+                assert torch.equal(alone.entropy_R, together.entropy_R[row : row + 1])
+                assert torch.equal(alone.logp_R, together.logp_R[row : row + 1])
+    finally:
+        torch.set_num_threads(threads)
+
+
 def test_logits_are_left_as_they_were() -> None:
     logits_RV = torch.randn(3, LARGE, generator=torch.Generator().manual_seed(4))
     before = logits_RV.clone()

@@ -25,6 +25,8 @@ from transformers import (
     GPTNeoXForCausalLM,
     LlamaConfig,
     LlamaForCausalLM,
+    Ministral3Config,
+    Ministral3ForCausalLM,
     MistralConfig,
     MistralForCausalLM,
     OlmoConfig,
@@ -145,6 +147,29 @@ def test_a_rotation_that_only_rows_beyond_the_checks_texts_would_change_keeps_th
     assert not served(module, max_length=257)
 
 
+SCALED: dict[str, Any] = {
+    "rope_type": "yarn", "rope_theta": 1e4, "factor": 4.0, "original_max_position_embeddings": 200,
+    "llama_4_scaling_beta": 0.1,
+}  # fmt: skip
+
+
+def test_queries_scaled_by_a_position_that_the_checks_texts_do_not_reach_keep_the_models_own_forward() -> None:
+    """Ministral 3: by 1 below its first length, by 1 + 0.1 log 2 at 200."""
+    module = model(
+        lambda: Ministral3ForCausalLM(
+            Ministral3Config(**COMMON, **HEADS, head_dim=8, max_position_embeddings=400, rope_parameters=SCALED)
+        )
+    )
+    assert served(module, max_length=200)
+    assert not served(module, max_length=400)
+
+
+@pytest.mark.parametrize("family", ["qwen3", "llama 3", "gpt2"])
+@pytest.mark.parametrize("max_length", [127, 129, 300])
+def test_the_last_positions_of_a_plain_decoder_are_found_equal(family: str, max_length: int) -> None:
+    assert served(model(SERVED[family]), max_length=max_length)
+
+
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
 def test_weights_of_16_bits_are_served_within_their_noise(dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parity, "TIMES_NOISE", 1.0)
@@ -169,6 +194,19 @@ class Hotter(Qwen3ForCausalLM):
 
 def test_a_forward_that_does_more_than_its_parts_is_found() -> None:
     assert not served(model(lambda: Hotter(Qwen3Config(**COMMON, **HEADS, head_dim=8))))
+
+
+class Biased(Qwen3ForCausalLM):
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        output = super().forward(*args, **kwargs)
+        output.logits = output.logits + torch.linspace(0, 3e-4, output.logits.shape[-1])
+        return output
+
+
+def test_a_forward_that_adds_less_to_log_probabilities_than_a_key_value_cache_may_is_found() -> None:
+    small = {**COMMON, "initializer_range": 0.02}
+    assert served(model(lambda: Qwen3ForCausalLM(Qwen3Config(**small, **HEADS, head_dim=8))))
+    assert not served(model(lambda: Biased(Qwen3Config(**small, **HEADS, head_dim=8))))
 
 
 # --- wrong steps are found -----------------------------------------------------------------------------------------------

@@ -17,14 +17,15 @@ from prerl_components.samplers.embedded.kv_cache import RoomyLayer
 
 
 class DecodeStep:
-    """A decoder at positions 0 to `num_positions` - 1."""
+    """A decoder at `positions`, which are consecutive."""
 
-    def __init__(self, weights: DecoderWeights, num_positions: int) -> None:
+    def __init__(self, weights: DecoderWeights, positions: range) -> None:
         self._weights = weights
+        self._first_position = positions.start
         self.dtype = weights.dtype
         self._cos_LD = self._sin_LD = torch.zeros(0)
         if weights.rotary is not None:
-            position_L = torch.arange(num_positions, device=weights.embedding.device)
+            position_L = torch.arange(positions.start, positions.stop, device=weights.embedding.device)
             cos, sin = weights.rotary(weights.embedding[:1], position_L[None])
             self._cos_LD, self._sin_LD = cos[0], sin[0]
             # x cos + rotate_half(x) sin, where rotate_half swaps the halves and negates what comes first.
@@ -45,10 +46,8 @@ class DecodeStep:
         if weights.position_embedding is not None:
             hidden_Rd = hidden_Rd + functional.embedding(position_R, weights.position_embedding)
         if weights.rotary is not None:
-            turn = (
-                self._cos_LD.index_select(0, position_R)[:, None],
-                self._sin_LD.index_select(0, position_R)[:, None],
-            )
+            place_R = position_R - self._first_position if self._first_position else position_R
+            turn = (self._cos_LD.index_select(0, place_R)[:, None], self._sin_LD.index_select(0, place_R)[:, None])
         for layer, cached in zip(weights.layers, cache, strict=True):
             x_Rd = layer.attention_norm.of(hidden_Rd).to(weights.dtype)
             hidden_Rd = hidden_Rd + layer.attention_output.of(_attend(layer, x_Rd, turn, mask_R11K, cached))

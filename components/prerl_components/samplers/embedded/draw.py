@@ -89,8 +89,8 @@ def draw(logits_RV: Tensor, decoding: Decoding, uniform_R: Tensor | None) -> Dra
 def _draw(logits_RV: Tensor, decoding: Decoding, uniform_R: Tensor | None) -> Drawn:
     logp_RV = log_distribution(logits_RV, decoding)
     vocabulary = logp_RV.shape[-1]
-    if uniform_R is None or vocabulary <= MAX_FLAT:
-        p_RV = logp_RV.exp()
+    if vocabulary <= MAX_FLAT:
+        p_RV = chunked = logp_RV.exp()
     else:
         chunked = logp_RV.new_zeros(len(logp_RV), -(-vocabulary // CHUNK) * CHUNK)
         p_RV = torch.exp(logp_RV, out=chunked[:, :vocabulary])
@@ -104,7 +104,10 @@ def _draw(logits_RV: Tensor, decoding: Decoding, uniform_R: Tensor | None) -> Dr
     token_R1 = token_R1.clamp_max(vocabulary - 1)
     logp_R = logp_RV.gather(1, token_R1)[:, 0]
     # 0 * -inf is NaN; 0 * the lowest finite float32 is 0. In place: neither array is needed again.
-    entropy_R = -p_RV.mul_(logp_RV.clamp_min_(torch.finfo(torch.float32).min)).sum(dim=-1)
+    p_RV.mul_(logp_RV.clamp_min_(torch.finfo(torch.float32).min))
+    # By chunks as well: several threads would share out one long sum where a slice has a single row, and only there.
+    width = CHUNK if vocabulary > MAX_FLAT else vocabulary
+    entropy_R = -chunked.reshape(len(chunked), -1, width).sum(dim=-1).sum(dim=-1)
     return Drawn(token_R1[:, 0], logp_R, entropy_R)
 
 

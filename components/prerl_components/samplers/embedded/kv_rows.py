@@ -30,21 +30,23 @@ class KvRows:
         self._seen_RT: Tensor | None = None
         self._position_R = torch.zeros(0, dtype=torch.long, device=device)
 
-    def prefill(self, contexts: Sequence[Sequence[int]], num_new: int, width: int | None = None) -> Tensor:
+    def prefill(
+        self, contexts: Sequence[Sequence[int]], num_new: int, width: int | None = None, first_position: int = 0
+    ) -> Tensor:
         """[P, V] logits of the first new token of each prompt; up to `num_new` tokens will be appended.
 
         `width` fixes the number of columns, and a mask is then used for equal lengths too; by default it is the longest
-        prompt's length.
+        prompt's length. `first_position` is that of every prompt's first token.
         """
         lengths = torch.tensor([len(context) for context in contexts], device=self._device)
         longest = width or max(len(context) for context in contexts)
         ids_PL = torch.tensor([[0] * (longest - len(c)) + list(c) for c in contexts], device=self._device)
         column_L = torch.arange(longest, device=self._device)
-        position_PL = (column_L - (longest - lengths)[:, None]).clamp_min(0)
+        position_PL = (column_L - (longest - lengths)[:, None]).clamp_min(0) + first_position
         if width is not None or any(len(context) < longest for context in contexts):
             new = torch.ones(len(contexts), num_new, dtype=torch.bool, device=self._device)
             self._seen_RT = torch.cat([column_L >= (longest - lengths)[:, None], new], dim=1)
-        self._position_R = lengths
+        self._position_R = lengths + first_position
         mask = None if self._seen_RT is None else self._seen_RT[:, :longest]
         return self._forward(ids_PL, position_PL, mask)
 

@@ -11,13 +11,13 @@ from prerl_components.samplers.embedded.read_decoder import read_decoder
 from prerl_spec.sdk import EnvironmentUnmet
 
 CHECKED_POSITIONS = 128
-"""More than the prompts and new tokens of `check_parity`."""
+"""The first and the last positions in which texts are compared: more than the prompts and new tokens of `check_parity`."""
 
 
 def current_step(module: nn.Module, dtype: torch.dtype | None, num_positions: int) -> DecodeStep | None:
     """The module's current weights as a step, products in `dtype` (None: as they are); None if they cannot be read."""
     weights = read_decoder(module, dtype)
-    return None if weights is None else DecodeStep(weights, num_positions)
+    return None if weights is None else DecodeStep(weights, range(num_positions))
 
 
 def step_numbers(
@@ -38,10 +38,20 @@ def step_numbers(
     try:
         if weights.rotary is not None and not _is_fixed(weights.rotary, weights.embedding, max_length):
             return None
-        step = DecodeStep(weights, min(max_length, CHECKED_POSITIONS))
-        return check_parity(
-            module, device, vocabulary=vocabulary, max_length=max_length, in_float32=in_float32, step=step
-        )
+        # Some models scale queries by their position, from a position on that is further than the check's texts are long.
+        last = max_length if weights.position_embedding is None else min(max_length, len(weights.position_embedding))
+        for first in sorted({0, max(0, last - CHECKED_POSITIONS)}):
+            positions = range(first, min(last, first + CHECKED_POSITIONS))
+            numbers = check_parity(
+                module,
+                device,
+                vocabulary=vocabulary,
+                max_length=len(positions),
+                in_float32=in_float32,
+                step=DecodeStep(weights, positions),
+                first_position=first,
+            )
+        return numbers
     except (EnvironmentUnmet, TypeError, ValueError, RuntimeError, IndexError):
         # A rotation that is called in another way, shapes that do not fit: another layout after all.
         return None
