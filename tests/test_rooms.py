@@ -54,6 +54,39 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("inspect",),
         ("torture",),
     ),
+    "prerl_spec.engine.policy": (
+        (
+            "head",
+            "long_positions",
+            "norms",
+            "rows",
+            "tokenizer_files",
+        ),
+        (
+            "flat_attention",
+            "logprobs",
+            "packing",
+        ),
+        ("decoder_layers",),
+        (
+            "parameter_layers",
+            "sharding",
+        ),
+        ("forward",),
+        ("policy",),
+        (
+            "batch_logprobs",
+            "continuation_logps",
+            "reference",
+            "teachers",
+            "weights",
+        ),
+        (
+            "frozen_base",
+            "policy_access",
+        ),
+        ("open_policy",),
+    ),
     "prerl_spec.evaluation": (("scores",), ("harness",), ("holdout", "targets"), ("score_target",)),
     "prerl_spec.registry": (
         ("kind_names", "kinds", "row_list"),

@@ -22,7 +22,7 @@ from prerl_spec.compiler.estimates.estimate import (
 )
 from prerl_spec.compiler.estimates.unknown import NotKnown
 from prerl_spec.compiler.hardware import Gpu, Hardware
-from prerl_spec.engine.policy.head_blocks import BLOCK_ELEMENTS, BYTES_PER_LOGIT, LEAST_COLUMNS
+from prerl_spec.engine.policy.head.blocks import BLOCK_ELEMENTS, BYTES_PER_LOGIT, LEAST_COLUMNS
 from prerl_spec.testing import tiny
 
 CPU = Hardware(2, 16 << 30)

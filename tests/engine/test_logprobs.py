@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from prerl_spec.engine.policy import head_blocks, logprobs
+from prerl_spec.engine.policy import logprobs
+from prerl_spec.engine.policy.head import blocks
 from prerl_spec.engine.policy.logprobs import chosen_logprobs
 
 N, D, V = 37, 8, 50
@@ -17,8 +18,8 @@ N, D, V = 37, 8, 50
 def tiled(monkeypatch: pytest.MonkeyPatch) -> None:
     """Seven columns a block, the last of one; four tokens a tile."""
     monkeypatch.setattr(logprobs, "TILE_ELEMENTS", 4 * V)
-    monkeypatch.setattr(head_blocks, "BLOCK_ELEMENTS", 7 * N)
-    monkeypatch.setattr(head_blocks, "LEAST_COLUMNS", 1)
+    monkeypatch.setattr(blocks, "BLOCK_ELEMENTS", 7 * N)
+    monkeypatch.setattr(blocks, "LEAST_COLUMNS", 1)
 
 
 def _inputs(*, bias: bool = False) -> tuple[torch.Tensor, torch.Tensor, torch.nn.Linear]:

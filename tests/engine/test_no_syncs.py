@@ -20,7 +20,7 @@ ENGINE, COMPONENTS = ROOT / "prerl_spec/engine", ROOT / "components/prerl_compon
 OF_A_PASS: dict[Path, tuple[str, ...]] = {
     ENGINE / "policy/forward.py": ("forward",),
     ENGINE / "policy/logprobs.py": ("chosen_logprobs", "forward", "backward"),
-    ENGINE / "policy/head_blocks.py": (
+    ENGINE / "policy/head/blocks.py": (
         "places",
         "as_autocast_has_it",
         "blocks",

@@ -62,9 +62,9 @@ def test_samples_from_other_weights_than_the_policys_are_not_trained_on(
 ) -> None:
     """Weights that change only while a step is drawn; told by eight responses before the update, and by the update's own
     forward, in which all go (every answer is wrong)."""
-    draw = EmbeddedSampler.generate
+    draw = EmbeddedSampler._drawn
 
-    def generate(self: Any, *arguments: Any) -> Any:
+    def drawn(self: Any, *arguments: Any) -> Any:
         weight = self._decoding._module.get_input_embeddings().weight
         kept = weight.detach().clone()
         with torch.no_grad():
@@ -75,7 +75,7 @@ def test_samples_from_other_weights_than_the_policys_are_not_trained_on(
             with torch.no_grad():
                 weight.copy_(kept)
 
-    monkeypatch.setattr(EmbeddedSampler, "generate", generate)
+    monkeypatch.setattr(EmbeddedSampler, "_drawn", drawn)
     spec = SPEC.replace('"fixed_steps", steps = 3', '"fixed_steps", steps = 1')
     spec = spec.replace('{ use = "marginal_nsr", advantage = "minus_one" }', objective)
     with pytest.raises(RunFailed, match=r"step 2: .*\(sampler_gap\); the limit is 0\.01") as caught:

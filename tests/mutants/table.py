@@ -29,7 +29,7 @@ FLAT = "prerl_spec/engine/policy/flat_attention.py"
 POLICY = "prerl_spec/engine/policy/policy.py"
 SCORING = "prerl_spec/engine/policy/forward.py"
 LOGPROBS = "prerl_spec/engine/policy/logprobs.py"
-BLOCKS = "prerl_spec/engine/policy/head_blocks.py"
+BLOCKS = "prerl_spec/engine/policy/head/blocks.py"
 TEACHERS = "prerl_spec/engine/policy/teachers.py"
 TEACHER_PLAN = "prerl_spec/compiler/planning/teacher_plan.py"
 STATES = "prerl_spec/registry/component_state.py"
@@ -3371,7 +3371,7 @@ MUTANTS = (
     ),
     Mutant(
         "ho01",
-        "prerl_spec/engine/policy/head_output.py",
+        "prerl_spec/engine/policy/head/output.py",
         "return all(torch.equal(one, logits) for one in given)",
         "return True",
         "a soft cap that small logits do not show is left out once they have grown",
@@ -3395,7 +3395,7 @@ MUTANTS = (
     ),
     Mutant(
         "hb01",
-        "prerl_spec/engine/policy/head_blocks.py",
+        "prerl_spec/engine/policy/head/blocks.py",
         "        highest_n = highest_n.clamp(min=torch.finfo(highest_n.dtype).min)\n",
         "",
         "a block of masked entries makes every log-probability no number",

@@ -37,7 +37,7 @@ LOGIT_COPIES = 3
 LOGIT_BLOCK = 1 << 19
 LOGIT_COLUMNS = 256
 LOGIT_SHARE = 1 << 10
-"""Logits of a block, its least width, and bytes of a GPU for each of its logits: see engine/policy/head_blocks.py."""
+"""Logits of a block, its least width, and bytes of a GPU for each of its logits: see engine/policy/head/blocks.py."""
 CPU_CORE_TRAIN_FLOPS = 30e9
 CPU_CORE_SAMPLE_FLOPS = 7e9
 """Measured on a 0.3 M parameter model, one thread."""

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.utils.checkpoint import checkpoint
 
-from prerl_spec.engine.policy.head_blocks import Gradients, Product, Reduced, add_into, into
+from prerl_spec.engine.policy.head.blocks import Gradients, Product, Reduced, add_into, into
 
 TILE_ELEMENTS = 1 << 22
 """Logits (16 MiB of float32) of a tile of tokens, for a head that is more than a matrix."""

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from prerl_spec.engine.policy.flat_attention import FlatRow, Unfit, flat_row_of, require_causal
 from prerl_spec.engine.policy.forward import Scoring
-from prerl_spec.engine.policy.head_output import leaves_its_head_as_it_is
+from prerl_spec.engine.policy.head.output import leaves_its_head_as_it_is
 from prerl_spec.engine.policy.logprobs import Chosen
 from prerl_spec.engine.policy.long_positions import take_the_longest_texts
 from prerl_spec.engine.policy.norms import fuse_norms
