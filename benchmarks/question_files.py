@@ -2,7 +2,7 @@
 
     python benchmarks/question_files.py [--questions 128] [--samples 8] [--tokens 32] [--repeats 5]
 
-Scores a random two-layer model of width 32, the cheapest that there is, on `arithmetic_chains_easy` in this process, so that the
+Scores a random two-layer model of width 32, the cheapest there is, on `arithmetic_chains_easy` in this process, so that the
 share of the files is an upper bound. Counted: the ids, the file, and what the cache of scores holds of the questions. Medians.
 """
 
