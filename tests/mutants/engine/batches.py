@@ -205,4 +205,20 @@ ROWS = (
         "a sample that is told twice takes the place of another, whose verdict it is given",
         ROLLOUTS,
     ),
+    Mutant(
+        "ft1",
+        JUDGING,
+        "        self._is_over = True\n",
+        "        pass\n",
+        "a sample that is told after the round's tokens are written is judged",
+        ROLLOUTS,
+    ),
+    Mutant(
+        "ft2",
+        SOURCE,
+        'with blames(named.component, "stream", name=named.use):',
+        "if True:",
+        "a stranger's error in a sampler is told as a bug of ours",
+        ROLLOUTS,
+    ),
 )

@@ -129,7 +129,7 @@ ROWS = (
     Mutant(
         "a24",
         PHASE,
-        "            faults.refuse_terms(minibatch.step)\n",
+        "            self.ranks.fail_together(partial(faults.refuse_terms, minibatch.step))\n",
         "",
         "a term that is no number is noticed in the sum alone, without its token",
         BLAMED_PARTS,
@@ -216,5 +216,13 @@ ROWS = (
         "return value",
         "a resumed fused optimizer finds its count of steps on the host",
         ("tests/engine/test_updating.py",),
+    ),
+    Mutant(
+        "fo1",
+        PHASE,
+        "self.ranks.fail_together(partial(faults.refuse_gradients, minibatch.step))",
+        "faults.refuse_gradients(minibatch.step)",
+        "the rank at fault ends, and the others wait for its gradients",
+        ("tests/engine/test_faults_on_one_rank.py",),
     ),
 )
