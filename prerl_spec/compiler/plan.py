@@ -284,6 +284,8 @@ class Plan:
     """Absolute path of each file whose code a component's settings run (tasks of an `include` folder) -> SHA-256."""
     values: tuple[Value, ...] = ()
     """Every value as written and as resolved, with its origin."""
+    computing: Mapping[str, str] = field(default_factory=dict)
+    """How a forward of training and each sampler that says so will compute, as far as it is known before they open."""
     adapter_parameters: int | None = None
     """Trainable parameters of the adapter; None if there is no adapter or its size is unknown."""
     format: int = FORMAT

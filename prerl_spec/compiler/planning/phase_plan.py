@@ -34,6 +34,9 @@ from prerl_spec.registry.kinds.watching import Probe, ProbeNeed, UpdateProbe
 from prerl_spec.registry.plugin_contract import blame_plugin
 from prerl_spec.text import Codec
 
+LONG_PASS = 16384
+"""Tokens of a pass with which a GPU's matrix products are large: as in the published figures of other trainers."""
+
 FULL = 0.9
 """Fraction of a process's memory that an estimate may fill; the rest covers what it does not include."""
 
@@ -79,6 +82,7 @@ def phase_plan(around: PlanContext, roles: PhaseRoles, following: PhaseRoles | N
     planned = _forwards(roles, counts, example)
     watched = _probe_costs(roles, counts, example)
     per_pass, cost = _pass(around, roles, counts, planned, watched, example)
+    longer = _longer_passes(around, roles, counts, planned, watched, example, per_pass)
     drawn = counts.attempts * counts.max_new_tokens * (1 + counts.refill_rounds) if roles.uses_rollouts else 0
     return PhasePlan(
         id=roles.spec.id,
@@ -113,7 +117,7 @@ def phase_plan(around: PlanContext, roles: PhaseRoles, following: PhaseRoles | N
         example_unknown=why_unknown(shown),
         cost=known(cost),
         cost_unknown=why_unknown(cost),
-        notes=(),
+        notes=() if longer is None else (longer,),
         probe_costs=watched,
     )
 
@@ -229,8 +233,9 @@ def _pass(
     As written in the spec, else the largest candidate that fits in memory, or that needs no more memory than the smallest
     (sampling may need more than any pass).
     """
+    recomputed = around.resolved.spec.distributed.activation_checkpointing
     sizes = pass_sizes(around.hardware) if roles.spec.tokens_per_pass is None else (roles.spec.tokens_per_pass,)
-    costs = [_cost(around, roles, counts, planned, watched, example, size) for size in sizes]
+    costs = [_cost(around, roles, counts, planned, watched, example, size, recomputed) for size in sizes]
     for size, cost in zip(sizes, costs, strict=True):
         least = costs[-1]
         if isinstance(cost, Unknown) or isinstance(least, Unknown) or cost.device_bytes is None:
@@ -238,6 +243,40 @@ def _pass(
         if _whole_memory(cost) <= max(FULL * cost.device_bytes, _whole_memory(least)):
             return size, cost
     raise AssertionError("the smallest candidate always qualifies")
+
+
+def _longer_passes(
+    around: PlanContext,
+    roles: PhaseRoles,
+    counts: _Counts,
+    planned: tuple[Forward, ...],
+    watched: tuple[ProbeCost, ...],
+    example: Example | None,
+    per_pass: int,
+) -> str | None:
+    """A note where a GPU would have room for LONG_PASS tokens if activations were computed again, and has none as it is."""
+    written = roles.spec.tokens_per_pass is not None or around.resolved.spec.distributed.activation_checkpointing
+    if not around.hardware.gpus or written or not any(f.gradient for f in planned):
+        return None
+    as_it_is, longer = (
+        _cost(around, roles, counts, planned, watched, example, LONG_PASS, recomputed) for recomputed in (False, True)
+    )
+    if isinstance(as_it_is, Unknown) or isinstance(longer, Unknown):
+        return None
+    if _fits(as_it_is) or not _fits(longer):
+        return None
+    return (
+        f"a pass of {LONG_PASS:,} tokens has no room on this GPU ({_gib(as_it_is)} of memory; the plan takes {per_pass:,}): "
+        f"`distributed.activation_checkpointing = true` would make room for it ({_gib(longer)}), for a third more compute"
+    )
+
+
+def _fits(cost: Cost) -> bool:
+    return cost.device_bytes is not None and _whole_memory(cost) <= FULL * cost.device_bytes
+
+
+def _gib(cost: Cost) -> str:
+    return f"{_whole_memory(cost) / 2**30:.0f} GiB"
 
 
 def _whole_memory(cost: Cost) -> int:
@@ -252,6 +291,7 @@ def _cost(
     watched: tuple[ProbeCost, ...],
     example: Example | None,
     per_pass: int,
+    recomputed: bool,
 ) -> Cost | Unknown:
     if isinstance(around.shape, Unknown):
         return around.shape
@@ -293,7 +333,7 @@ def _cost(
         adapter=adapter_parameters(around.resolved, around.shape),
         spread=Spread(
             sharded=distributed.strategy == "fsdp2",
-            recomputed=distributed.activation_checkpointing,
+            recomputed=recomputed,
             sums_every_pass=distributed.fsdp.get("gradients") == "pass",
             engine_share=None if roles.sampler is None else roles.sampler.planned.device_share,
         ),

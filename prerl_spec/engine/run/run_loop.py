@@ -10,7 +10,7 @@ from typing import Any
 from prerl_spec.compiler.graph import Phase
 from prerl_spec.engine.batches.journal import Journal
 from prerl_spec.engine.batches.repetitions import repetition_warnings
-from prerl_spec.engine.record.artefacts import note_artefacts
+from prerl_spec.engine.record.artefacts import note_artefacts, note_samplers
 from prerl_spec.engine.record.events import EventLog
 from prerl_spec.engine.record.tracking import Trackers
 from prerl_spec.engine.run.committing import Commits
@@ -126,6 +126,9 @@ class RunLoop:
         """The runner of a phase, ready for its next step; an earlier process may have taken some of its steps."""
         runner = PhaseRunner(phase, self.session, self.journal, self._inherited, self.reference)
         self.updater = runner.updater
+        self.ranks.main_does(
+            lambda: note_samplers(self.session.folder, self.session.samplers.computes), "manifest.json"
+        )
         # The optimizer owns them from here on: a second reference would keep stale moments, half of training's memory.
         self._inherited = {}
         if self.position.step == 0:
