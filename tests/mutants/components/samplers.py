@@ -236,4 +236,12 @@ ROWS = (
         "an evaluation wakes an engine that has forgotten its weights and pushes none",
         ("tests/components/test_samplers_vllm_sleep.py",),
     ),
+    Mutant(
+        "cp1",
+        f"{SAMPLERS}/embedded/expected.py",
+        "    if has_adapter:\n",
+        "    if False:\n",
+        "a plan promises an adapter's model a step of its own",
+        ("tests/components/test_samplers_own_step.py", "tests/compiler/test_computing.py"),
+    ),
 )
