@@ -57,6 +57,7 @@ class RunLoop:
             while self.position.phase < len(self.graph.phases):
                 phase = self.graph.phases[self.position.phase]
                 runner = None if self.position.over else self._open_phase(phase)
+                self._note_samplers()
                 self.evaluations.score_if_due(phase, self.position)
                 while runner is not None and not self.position.over:
                     self._step(runner)
@@ -126,9 +127,6 @@ class RunLoop:
         """The runner of a phase, ready for its next step; an earlier process may have taken some of its steps."""
         runner = PhaseRunner(phase, self.session, self.journal, self._inherited, self.reference)
         self.updater = runner.updater
-        self.ranks.main_does(
-            lambda: note_samplers(self.session.folder, self.session.samplers.computes), "manifest.json"
-        )
         # The optimizer owns them from here on: a second reference would keep stale moments, half of training's memory.
         self._inherited = {}
         if self.position.step == 0:
@@ -140,6 +138,11 @@ class RunLoop:
 
     def _record_phase_end(self, phase: Phase) -> None:
         self.events.write_once("phase", phase=phase.id, state="end", global_step=self.position.global_step)
+
+    def _note_samplers(self) -> None:
+        """How they compute is found when they open; a replay, which opens them too, leaves the manifest as it is."""
+        computes = self.session.samplers.computes
+        self.ranks.main_does(lambda: note_samplers(self.session.folder, computes), "manifest.json")
 
     def _record_artefacts(self) -> None:
         self.ranks.main_does(lambda: note_artefacts(self.session.folder), "manifest.json")
