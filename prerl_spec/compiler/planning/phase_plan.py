@@ -1,7 +1,8 @@
 """Plans one phase: its components, steps and tokens, forwards, first prompt, cost."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from prerl_spec.compiler.estimates.estimate import Shape, Spread, TeacherWork, Workload, cost_of
 from prerl_spec.compiler.estimates.lanes import LANES, workers
@@ -33,6 +34,9 @@ from prerl_spec.registry.kinds.data import DataSet
 from prerl_spec.registry.kinds.watching import Probe, ProbeNeed, UpdateProbe
 from prerl_spec.registry.plugin_contract import blame_plugin
 from prerl_spec.text import Codec
+
+CostWith = Callable[[int, bool], Cost | Unknown]
+"""(tokens of a pass, whether activations are computed again) -> the cost of a phase."""
 
 LONG_PASS = 16384
 """Tokens of a pass with which a GPU's matrix products are large: as in the published figures of other trainers."""
@@ -81,8 +85,9 @@ def phase_plan(around: PlanContext, roles: PhaseRoles, following: PhaseRoles | N
     example = known(shown)
     planned = _forwards(roles, counts, example)
     watched = _probe_costs(roles, counts, example)
-    per_pass, cost = _pass(around, roles, counts, planned, watched, example)
-    longer = _longer_passes(around, roles, counts, planned, watched, example, per_pass)
+    cost_with = partial(_cost, around, roles, counts, planned, watched, example)
+    per_pass, cost = _pass(around, roles, cost_with)
+    longer = _longer_passes(around, roles, cost_with, per_pass) if any(f.gradient for f in planned) else None
     drawn = counts.attempts * counts.max_new_tokens * (1 + counts.refill_rounds) if roles.uses_rollouts else 0
     return PhasePlan(
         id=roles.spec.id,
@@ -220,14 +225,7 @@ def _probe_costs(roles: PhaseRoles, counts: _Counts, example: Example | None) ->
     )
 
 
-def _pass(
-    around: PlanContext,
-    roles: PhaseRoles,
-    counts: _Counts,
-    planned: tuple[Forward, ...],
-    watched: tuple[ProbeCost, ...],
-    example: Example | None,
-) -> tuple[int, Cost | Unknown]:
+def _pass(around: PlanContext, roles: PhaseRoles, cost_with: CostWith) -> tuple[int, Cost | Unknown]:
     """Tokens of a pass, and the cost of the phase with it.
 
     As written in the spec, else the largest candidate that fits in memory, or that needs no more memory than the smallest
@@ -235,7 +233,7 @@ def _pass(
     """
     recomputed = around.resolved.spec.distributed.activation_checkpointing
     sizes = pass_sizes(around.hardware) if roles.spec.tokens_per_pass is None else (roles.spec.tokens_per_pass,)
-    costs = [_cost(around, roles, counts, planned, watched, example, size, recomputed) for size in sizes]
+    costs = [cost_with(size, recomputed) for size in sizes]
     for size, cost in zip(sizes, costs, strict=True):
         least = costs[-1]
         if isinstance(cost, Unknown) or isinstance(least, Unknown) or cost.device_bytes is None:
@@ -245,22 +243,12 @@ def _pass(
     raise AssertionError("the smallest candidate always qualifies")
 
 
-def _longer_passes(
-    around: PlanContext,
-    roles: PhaseRoles,
-    counts: _Counts,
-    planned: tuple[Forward, ...],
-    watched: tuple[ProbeCost, ...],
-    example: Example | None,
-    per_pass: int,
-) -> str | None:
+def _longer_passes(around: PlanContext, roles: PhaseRoles, cost_with: CostWith, per_pass: int) -> str | None:
     """A note where a GPU would have room for LONG_PASS tokens if activations were computed again, and has none as it is."""
     written = roles.spec.tokens_per_pass is not None or around.resolved.spec.distributed.activation_checkpointing
-    if not around.hardware.gpus or written or not any(f.gradient for f in planned):
+    if not around.hardware.gpus or written:
         return None
-    as_it_is, longer = (
-        _cost(around, roles, counts, planned, watched, example, LONG_PASS, recomputed) for recomputed in (False, True)
-    )
+    as_it_is, longer = (cost_with(LONG_PASS, recomputed) for recomputed in (False, True))
     if isinstance(as_it_is, Unknown) or isinstance(longer, Unknown):
         return None
     if _fits(as_it_is) or not _fits(longer):
