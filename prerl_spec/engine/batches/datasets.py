@@ -53,19 +53,6 @@ def open_datasets(
     return datasets
 
 
-def gold_verifiers(graph: Graph) -> list[Verifier]:
-    """The verifiers that check gold answers when the data sets are opened."""
-    found = (_gold_verifier(graph, name) for name in data_in_use(graph))
-    return [verifier for verifier in found if verifier is not None]
-
-
-def _gold_verifier(graph: Graph, name: str) -> Verifier | None:
-    """None for a data set of documents alone."""
-    sampled = any(name in p.data and p.sampler is not None for p in graph.phases)
-    supervised = any(name in p.data and p.sampler is None for p in graph.phases)
-    return row_verifier(graph, name) if sampled or not supervised else None
-
-
 def _open_dataset(
     graph: Graph,
     name: str,
@@ -82,7 +69,7 @@ def _open_dataset(
     has_prompts = bool(sampled) or not supervised
     if has_prompts or data.max_prompt_tokens is not None:
         response = max((sampler.component.max_new_tokens for sampler in sampled), default=1)
-        verifier = _gold_verifier(graph, name)
+        verifier = row_verifier(graph, name) if has_prompts else None
         rows = check_prompts(
             name,
             data,

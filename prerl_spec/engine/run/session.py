@@ -10,7 +10,7 @@ from typing import Any
 from prerl_spec.compiler.graph import Graph, Phase
 from prerl_spec.compiler.objective_needs import every_need
 from prerl_spec.compiler.planning.ends import HINT, NO_EOS
-from prerl_spec.engine.batches.datasets import OpenDataSet, gold_verifiers, open_datasets
+from prerl_spec.engine.batches.datasets import OpenDataSet, open_datasets
 from prerl_spec.engine.policy.decoder_layers import recompute_activations
 from prerl_spec.engine.policy.open_policy import open_policy, tokenizers_in
 from prerl_spec.engine.policy.policy import Policy
@@ -73,20 +73,17 @@ def open_session(graph: Graph, folder: Path, ranks: Ranks, listener: Listener, s
     stages = Stages(listener.tick, signals, ranks)
     data = {name: named.component for name, named in graph.data.items()}
     precision = graph.distributed.precision
+    policy = open_policy(graph.model.component, data, ranks, folder, seed=graph.run.seed, precision=precision)
+    objectives = (phase.objective.component for phase in graph.phases)
+    teachers = open_teachers(objectives, policy, tokenizers_in(folder, data, ranks), seed=graph.run.seed)
+    if graph.distributed.activation_checkpointing:
+        recompute_activations(policy.module)
+    require_ends(graph.phases, policy.codec)
+    prefixes = resolve_prefixes(graph.phases, policy.codec)
+    stages.stop_if_signalled()
     invariant = graph.distributed.determinism == "invariant"
     with ExitStack() as stack:
         verifiers = VerifierPools(stack, partial(stages.tick, "verify"))
-        for verifier in gold_verifiers(graph):
-            # Its processes import while the model is loaded.
-            verifiers.begin(verifier)
-        policy = open_policy(graph.model.component, data, ranks, folder, seed=graph.run.seed, precision=precision)
-        objectives = (phase.objective.component for phase in graph.phases)
-        teachers = open_teachers(objectives, policy, tokenizers_in(folder, data, ranks), seed=graph.run.seed)
-        if graph.distributed.activation_checkpointing:
-            recompute_activations(policy.module)
-        require_ends(graph.phases, policy.codec)
-        prefixes = resolve_prefixes(graph.phases, policy.codec)
-        stages.stop_if_signalled()
         with stages.alone():
             longest = teachers.max_length(policy.max_length)
             datasets = open_datasets(graph, policy.codec, longest, verifiers.check_golds, stages.tick)

@@ -63,10 +63,6 @@ class VerifierPool:
         self._workers = WorkerSet(opening, needs_of(component, isolation), component.num_workers, entry_value)
         self._pace = {JUDGE: Pace(self._deadline), GOLD: Pace(self._deadline)}
 
-    def begin(self) -> None:
-        """Starts the processes without waiting for them: they import beside what the caller does before he enters."""
-        self._workers.begin_start()
-
     def __enter__(self) -> Self:
         try:
             self._workers.start()

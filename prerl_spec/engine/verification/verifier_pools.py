@@ -21,16 +21,6 @@ class VerifierPools:
         self._stack = stack
         self._progress = progress
         self._pools: dict[str, VerifierPool] = {}
-        self._begun: dict[str, VerifierPool] = {}
-        """Those whose workers may not be ready yet."""
-
-    def begin(self, verifier: Verifier) -> None:
-        """Starts the workers of a verifier that will be used soon, without waiting for them."""
-        key = _key(verifier)
-        if key not in self._begun:
-            self._begun[key] = pool = _new_pool(verifier)
-            self._stack.callback(pool.close)
-            pool.begin()
 
     def judge(self, verifier: Verifier, items: Sequence[Item]) -> list[Verdict]:
         """One verdict per item, in order. Raises EnvironmentUnmet for a verifier that cannot be started."""
@@ -48,21 +38,8 @@ class VerifierPools:
         return self._pool(verifier).check_golds(golds, progress) if golds else []
 
     def _pool(self, verifier: Verifier) -> VerifierPool:
-        key = _key(verifier)
+        entry = f"{type(verifier).__module__}:{type(verifier).__qualname__}"
+        key = json.dumps([entry, verifier.settings()], sort_keys=True)
         if key not in self._pools:
-            self._pools[key] = self._stack.enter_context(self._begun.get(key) or _new_pool(verifier))
+            self._pools[key] = self._stack.enter_context(VerifierPool(verifier, entry_value=entry))
         return self._pools[key]
-
-
-def _key(verifier: Verifier) -> str:
-    """Equal declarations have equal keys."""
-    return json.dumps([_entry(verifier), verifier.settings()], sort_keys=True)
-
-
-def _entry(verifier: Verifier) -> str:
-    return f"{type(verifier).__module__}:{type(verifier).__qualname__}"
-
-
-def _new_pool(verifier: Verifier) -> VerifierPool:
-    """Without processes yet."""
-    return VerifierPool(verifier, entry_value=_entry(verifier))

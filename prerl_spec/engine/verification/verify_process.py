@@ -69,7 +69,7 @@ class WorkerProcess:
         self.socket = ours
         self.outgoing = bytearray(opening)
         self.incoming = bytearray()
-        self.await_start()
+        self.deadline = time.monotonic() + SECONDS_TO_START
         self.is_ready = False
         self.is_over = False
         self.is_fresh = True
@@ -85,10 +85,6 @@ class WorkerProcess:
     @property
     def is_idle(self) -> bool:
         return self.is_ready and not self.is_over and self.place is None
-
-    def await_start(self) -> None:
-        """Counts its seconds to start from now on."""
-        self.deadline = time.monotonic() + SECONDS_TO_START
 
     def submit(self, place: int, request: Mapping[str, str], seconds_allowed: float) -> None:
         """Sends an item. Its id cannot be guessed: a reply that was made before it, or by a process that did not read it,
@@ -133,7 +129,7 @@ class WorkerProcess:
         self._serving.kill()
         self.place, self.reply = None, None
         self.is_ready, self.is_fresh = False, True
-        self.await_start()
+        self.deadline = time.monotonic() + SECONDS_TO_START
         return True
 
     def _waited(self) -> float:

@@ -82,18 +82,9 @@ class WorkerSet:
         self._tries: dict[int, Try] = {}
         """What busy workers have in hand, by their numbers."""
 
-    def begin_start(self) -> None:
-        """Starts the processes without waiting for them."""
-        self._fill()
-        for worker in self._workers:
-            worker.exchange()
-
     def start(self) -> None:
         """Waits until every process is ready. Raises RunFailed for one that cannot be started."""
         self._fill()
-        for worker in self._workers:
-            # One that was begun long ago may not have been heard since.
-            worker.await_start()
         while not all(worker.is_ready for worker in self._workers):
             for worker in active([w for w in self._workers if not w.is_ready]):
                 worker.exchange()

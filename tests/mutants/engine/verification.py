@@ -169,20 +169,4 @@ ROWS = (
         "a signal while the thread is ended leaves two threads at the workers",
         EARLY,
     ),
-    Mutant(
-        "wb1",
-        "prerl_spec/engine/run/session.py",
-        "            verifiers.begin(verifier)\n",
-        "            pass\n",
-        "a run waits for its verifier's imports after the model's",
-        ("tests/engine/test_verifier_pools.py",),
-    ),
-    Mutant(
-        "wb2",
-        "prerl_spec/engine/verification/worker_set.py",
-        "            worker.await_start()\n",
-        "            pass\n",
-        "a model that takes minutes to load costs the verifier its time to start",
-        ("tests/engine/test_verifier_pools.py",),
-    ),
 )
