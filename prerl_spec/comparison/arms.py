@@ -1,0 +1,79 @@
+"""Arms: the runs that differ in their seeds only, and what of them is not there."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from prerl_spec.comparison.scored_run import ScoredRun, SeedKey
+from prerl_spec.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Arm:
+    """An arm and its runs, one a seed."""
+
+    name: str
+    runs: tuple[ScoredRun, ...]
+
+    def by_key(self) -> dict[SeedKey, ScoredRun]:
+        return {run.key: run for run in self.runs}
+
+
+@dataclass(frozen=True)
+class Absent:
+    """A run that is not compared, and why: `Absent("dsrl, seed 2", "unfinished")`."""
+
+    what: str
+    why: str
+
+
+def grouped(runs: Sequence[tuple[str, ScoredRun]]) -> list[Arm]:
+    """Arms from (meaning without seeds and name, run), in the order given; each is called by its runs' name, or by its first
+    folder where several arms share that name.
+
+    Raises UsageError where two runs of an arm share their seeds: they differ in nothing.
+    """
+    of_meaning: dict[str, list[ScoredRun]] = {}
+    for meaning, run in runs:
+        members = of_meaning.setdefault(meaning, [])
+        if same := next((other for other in members if other.key == run.key), None):
+            raise differ_in_nothing(same.folder, run.folder)
+        members.append(run)
+    arms = [Arm(members[0].name, tuple(members)) for members in of_meaning.values()]
+    for name_of in (
+        lambda arm: str(arm.runs[0].folder.name),
+        lambda arm: str(arm.runs[0].folder),
+    ):
+        if len({arm.name for arm in arms}) < len(arms):
+            arms = [replace(arm, name=name_of(arm)) for arm in arms]
+    return arms
+
+
+def with_baseline_first(arms: Sequence[Arm], baseline: str | None) -> list[Arm]:
+    """The arms with the named one first: by its name, or by the folder of one of its runs. Raises UsageError for another."""
+    if baseline is None:
+        return list(arms)
+    place = Path(baseline).resolve()
+    for arm in arms:
+        if baseline == arm.name or any(run.folder.resolve() == place for run in arm.runs):
+            return [arm, *(other for other in arms if other is not arm)]
+    raise UsageError(
+        f"--baseline {baseline} is none of the arms", hint=f"choose from: {', '.join(arm.name for arm in arms)}"
+    )
+
+
+def require_two_that_differ(arms: Sequence[Arm]) -> None:
+    """Raises UsageError for a single arm, and for two whose runs of every seed that both have end in the same weights."""
+    if len(arms) < 2:
+        only = f"all of arm {arms[0].name}: they differ in their seeds only" if arms else "none"
+        raise UsageError(f"a comparison needs two arms, and the runs given are {only}", hint="name runs of another arm")
+    first, *others = arms
+    for other in others:
+        pairs = [(run, other.by_key().get(run.key)) for run in first.runs]
+        both = [(run, twin) for run, twin in pairs if twin is not None]
+        if both and all(run.weights is not None and run.weights == twin.weights for run, twin in both):
+            raise differ_in_nothing(both[0][0].folder, both[0][1].folder)
+
+
+def differ_in_nothing(first: Path, second: Path) -> UsageError:
+    return UsageError(f"{first} and {second} differ in nothing", hint="name each run once, and runs that differ")

@@ -1,0 +1,76 @@
+"""Which differences are claimed: after Holm over the family, and with one sign over all axes."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from statistics import fmean
+
+from prerl_spec.comparison.equal_amounts import AtEqual
+from prerl_spec.comparison.findings import Difference, Finding
+from prerl_spec.comparison.scored_run import AXES, AXIS_WORDS, Axis
+from prerl_spec.statistics.claims import ArmDifference, claim
+from prerl_spec.statistics.intervals import Interval
+from prerl_spec.statistics.seeds import holm
+
+EXPLORATORY = "exploratory"
+
+
+def over_pairs(found: Sequence[AtEqual]) -> AtEqual:
+    """The mean over pairs of the differences at equal amounts, known where every pair's is."""
+    for how in ("unknown", "unmoved"):
+        if any(pair.how == how for pair in found):
+            return AtEqual(how)  # type: ignore[arg-type]
+    how = "ends" if all(pair.how == "ends" for pair in found) else "curve"
+    return AtEqual(
+        how,
+        fmean(pair.difference for pair in found if pair.difference is not None),
+        fmean(pair.amount for pair in found if pair.amount is not None),
+    )
+
+
+def with_findings(differences: Sequence[Difference], in_family: Sequence[bool]) -> list[Difference]:
+    """The differences with Holm's p over those of the family, and what is claimed of each."""
+    family = [d for d, inside in zip(differences, in_family, strict=True) if inside and d.claimed is not None]
+    adjusted = dict(zip(map(id, family), holm([d.claimed.p_value for d in family if d.claimed]), strict=True))
+    found = []
+    for difference in differences:
+        p = adjusted.get(id(difference))
+        found.append(replace(difference, adjusted_p=p, finding=finding_of(difference, p)))
+    return found
+
+
+def finding_of(difference: Difference, adjusted_p: float | None) -> Finding:
+    """What may be said of a difference.
+
+    Over questions the finding is one about these checkpoints as they are; over seeds one about the method. Where the runs have
+    been trained, either also needs the sign of the difference at equal amounts of every axis; an axis on which an arm spends
+    nothing has none.
+    """
+    estimate = difference.claimed
+    if estimate is None:
+        return Finding("unknown", "one run each, and no results of single questions: no interval")
+    if estimate.covers_zero:
+        words = f"no detectable difference (detectable: {estimate.detectable:.3f})"
+        return Finding("none", words if adjusted_p is not None else f"{EXPLORATORY}: {words}")
+    direction = "higher" if estimate.interval.value > 0 else "lower"
+    if adjusted_p is None:
+        return Finding(EXPLORATORY, f"{EXPLORATORY}: {direction}, not adjusted")
+    value = estimate.interval.value
+    primary = ArmDifference(estimate.interval, estimate.p_value, adjusted_p)
+    if claim(primary, ()) == 0:
+        return Finding("not_claimed", f"{direction}, not claimed: p {adjusted_p:.3f} after Holm")
+    if unknown := _named(difference.axes, "unknown"):
+        return Finding("not_claimed", f"{direction}, not claimed: not known at equal {unknown}")
+    known = {axis: at for axis, at in difference.axes.items() if at.difference is not None}
+    if difference.axes and not known:
+        return Finding("not_claimed", f"{direction}, not claimed: the arms have no axis in common")
+    others = {axis: ArmDifference(Interval(*(at.difference or 0.0,) * 3), 1.0, 1.0) for axis, at in known.items()}
+    if claim(primary, tuple(others.values())) == 0:
+        turned = [AXIS_WORDS[axis] for axis, other in others.items() if claim(primary, (other,)) == 0]
+        return Finding("not_claimed", f"{direction}, not claimed: not so at equal {' and '.join(turned)}")
+    if estimate.unit == "seeds":
+        return Finding("better", "better") if value > 0 else Finding("worse", "worse")
+    return Finding("higher", "this checkpoint scores higher") if value > 0 else Finding("lower", "this checkpoint scores lower")
+
+
+def _named(axes: Mapping[Axis, AtEqual], how: str) -> str:
+    return " and ".join(AXIS_WORDS[axis] for axis in AXES if axis in axes and axes[axis].how == how)
