@@ -5,17 +5,19 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from hashlib import sha256
 from itertools import chain, count
 from pathlib import Path
 from typing import Any, Literal
 
 from prerl_spec.compiler.compile import read_plan
 from prerl_spec.engine.record import checkpoint
-from prerl_spec.engine.record.artefacts import artefacts, read_manifest
+from prerl_spec.engine.record.artefacts import QUESTIONS, artefacts, read_manifest
 from prerl_spec.errors import Damaged, PrerlError
 from prerl_spec.storage import disk
 from prerl_spec.storage.chained_lines import cut_torn_line, read_lines
 from prerl_spec.storage.checks import sha256_start
+from prerl_spec.storage.counted_lines import counted_text, read_counted
 from prerl_spec.storage.frames import cut_torn_frame, read_frames
 from prerl_spec.storage.journal_frames import SUFFIX, read_step_entries, step_file
 from prerl_spec.storage.run_events import HEAD, MANIFEST, begins_with, scores_of
@@ -50,6 +52,7 @@ def check_run(folder: Path) -> list[Finding]:
         *_journal(folder),
         *_checkpoints(folder),
         *_evaluation(folder),
+        *_questions(folder),
         *_artefacts(folder),
     ]
 
@@ -219,15 +222,55 @@ def _evaluation(folder: Path) -> Iterator[Finding]:
             yield Finding(name, "ok")
 
 
+def _questions(folder: Path) -> Iterator[Finding]:
+    """What each question has contributed to the scores: by its lines, and by its hash in the manifest where it has one."""
+    expected = {name: check for name, check in _listed(folder).items() if name.startswith(QUESTIONS)}
+    now = {name: check for name, check in artefacts(folder).items() if name.startswith(QUESTIONS)}
+    for name in sorted({*expected, *now}):
+        try:
+            read_counted(folder / name)
+            detail = "" if now[name] == expected.get(name, now[name]) else "differs from its hash in manifest.json"
+        except FileNotFoundError:
+            detail = "missing"
+        except Damaged as error:
+            detail = error.message
+        if not detail:
+            yield Finding(name, "ok")
+        elif (text := _kept_questions(folder, expected.get(name))) is not None:
+            repair = partial(disk.write_whole, folder / name, text)
+            yield Finding(name, "damaged", detail, "written anew from evaluation/cache", repair=repair)
+        else:
+            remedy = (
+                "restore it from a copy: its scores stand in events.jsonl, and can no longer be compared by question"
+            )
+            yield Finding(name, "damaged", detail, remedy)
+
+
+def _kept_questions(folder: Path, expected: str | None) -> bytes | None:
+    """The text with this SHA-256, from the cache of scores."""
+    for file in sorted((folder / "evaluation" / "cache").glob("*.json")):
+        with suppress(Damaged, KeyError):
+            kept = read_object(file)
+            text = counted_text(kept["header"], kept["questions"])
+            if sha256(text).hexdigest() == expected:
+                return text
+    return None
+
+
+def _listed(folder: Path) -> dict[str, str]:
+    """The hashes of the manifest's artefacts; none where the manifest is damaged, which is a finding of its own."""
+    try:
+        listed: dict[str, str] = (read_manifest(folder) or {}).get("artefacts", {})
+    except Damaged:
+        return {}
+    return listed
+
+
 def _artefacts(folder: Path) -> Iterator[Finding]:
     """Files that are written once and only read by people: by their hash in the manifest."""
-    try:
-        listed = (read_manifest(folder) or {}).get("artefacts", {})
-    except Damaged:
-        return
     now = artefacts(folder)
-    for name, expected in listed.items():
-        if name in ("plan.json", "scores.json") or name.startswith("checkpoints/"):
+    for name, expected in _listed(folder).items():
+        if name in ("plan.json", "scores.json") or name.startswith(("checkpoints/", QUESTIONS)):
             continue
         if now.get(name) == expected:
             yield Finding(name, "ok")

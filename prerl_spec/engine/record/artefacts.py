@@ -12,7 +12,8 @@ from prerl_spec.storage.run_events import HEAD, MANIFEST, head_of, read_run_even
 from prerl_spec.storage.sealed import read_object, write_object
 
 REPORT = "report.html"
-ONCE = ("plan.json", "spec.toml", "tokenizers/")
+QUESTIONS = "evaluation/questions/"
+ONCE = ("plan.json", "spec.toml", "tokenizers/", QUESTIONS)
 """Written once, plan and spec again where a run is extended."""
 KEPT = (
     "plan.json",
@@ -21,6 +22,7 @@ KEPT = (
     REPORT,
     "tokenizers/*/*",
     "checkpoints/step-*/MANIFEST.json",
+    f"{QUESTIONS}*.jsonl",
 )
 """Patterns below the run folder."""
 
