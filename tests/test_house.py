@@ -37,6 +37,7 @@ FLOORS = (
     "engine",
     "evaluation",
     "report",
+    "comparison",
     "cli",
 )
 """From the ground up: a room imports from its own floor and those below. `sdk` is the authors' door, `testing` their kit."""

@@ -34,6 +34,7 @@ COMMANDS = {
     "torture": "kill, crash and damage runs of a spec, and compare them with an undisturbed one",
     "eval": "score a run, a model folder or a hub model",
     "report": "write the HTML report of a run",
+    "compare": "compare arms of runs, of a study or of scored models, with intervals",
     "samples": "print sampled responses with their verdicts",
     "show": "print the resolved spec or its graph",
     "components": "list the installed components, or show one",
@@ -49,7 +50,7 @@ COMMANDS = {
 ROOMS = {
     "specs": ("new", "validate", "plan", "lock", "check-data", "fetch", "show", "diff", "schema", "explain"),
     "runs": ("run", "resume", "replay", "torture", "eval", "serve"),
-    "results": ("report", "samples", "fsck"),
+    "results": ("report", "compare", "samples", "fsck"),
     "authors": ("components", "try", "plugin"),
     "environment": ("doctor",),
 }

@@ -40,13 +40,22 @@ def grouped(runs: Sequence[tuple[str, ScoredRun]]) -> list[Arm]:
             raise differ_in_nothing(same.folder, run.folder)
         members.append(run)
     arms = [Arm(members[0].name, tuple(members)) for members in of_meaning.values()]
-    for name_of in (
-        lambda arm: str(arm.runs[0].folder.name),
-        lambda arm: str(arm.runs[0].folder),
-    ):
-        if len({arm.name for arm in arms}) < len(arms):
-            arms = [replace(arm, name=name_of(arm)) for arm in arms]
-    return arms
+    if len({arm.name for arm in arms}) == len(arms):
+        return arms
+    return [
+        replace(arm, name=name) for arm, name in zip(arms, distinct([arm.runs[0].folder for arm in arms]), strict=True)
+    ]
+
+
+def distinct(folders: Sequence[Path]) -> list[str]:
+    """Folders by the fewest last parts of their paths that tell all of them apart: `["dsrl/seed-0", "grpo/seed-0"]`."""
+    whole = [folder.resolve().parts for folder in folders]
+    longest = max(map(len, whole))
+    return next(
+        names
+        for n in range(1, longest + 1)
+        if len(set(names := ["/".join(p[-n:]) for p in whole])) == len(names) or n == longest
+    )
 
 
 def with_baseline_first(arms: Sequence[Arm], baseline: str | None) -> list[Arm]:
@@ -71,7 +80,7 @@ def require_two_that_differ(arms: Sequence[Arm]) -> None:
     for other in others:
         pairs = [(run, other.by_key().get(run.key)) for run in first.runs]
         both = [(run, twin) for run, twin in pairs if twin is not None]
-        if both and all(run.weights is not None and run.weights == twin.weights for run, twin in both):
+        if both and all(run.last_weights is not None and run.last_weights == twin.last_weights for run, twin in both):
             raise differ_in_nothing(both[0][0].folder, both[0][1].folder)
 
 

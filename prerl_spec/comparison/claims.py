@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from statistics import fmean
 
 from prerl_spec.comparison.equal_amounts import AtEqual
 from prerl_spec.comparison.findings import Difference, Finding
@@ -12,19 +11,6 @@ from prerl_spec.statistics.intervals import Interval
 from prerl_spec.statistics.seeds import holm
 
 EXPLORATORY = "exploratory"
-
-
-def over_pairs(found: Sequence[AtEqual]) -> AtEqual:
-    """The mean over pairs of the differences at equal amounts, known where every pair's is."""
-    for how in ("unknown", "unmoved"):
-        if any(pair.how == how for pair in found):
-            return AtEqual(how)  # type: ignore[arg-type]
-    how = "ends" if all(pair.how == "ends" for pair in found) else "curve"
-    return AtEqual(
-        how,
-        fmean(pair.difference for pair in found if pair.difference is not None),
-        fmean(pair.amount for pair in found if pair.amount is not None),
-    )
 
 
 def with_findings(differences: Sequence[Difference], in_family: Sequence[bool]) -> list[Difference]:
@@ -69,7 +55,11 @@ def finding_of(difference: Difference, adjusted_p: float | None) -> Finding:
         return Finding("not_claimed", f"{direction}, not claimed: not so at equal {' and '.join(turned)}")
     if estimate.unit == "seeds":
         return Finding("better", "better") if value > 0 else Finding("worse", "worse")
-    return Finding("higher", "this checkpoint scores higher") if value > 0 else Finding("lower", "this checkpoint scores lower")
+    return (
+        Finding("higher", "this checkpoint scores higher")
+        if value > 0
+        else Finding("lower", "this checkpoint scores lower")
+    )
 
 
 def _named(axes: Mapping[Axis, AtEqual], how: str) -> str:

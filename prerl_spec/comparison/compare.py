@@ -1,44 +1,39 @@
 """The front door: folders in, a `Comparison` out."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 
 from prerl_spec.comparison.arms import Absent, Arm, require_two_that_differ, with_baseline_first
-from prerl_spec.comparison.claims import over_pairs, with_findings
-from prerl_spec.comparison.conditions import (
-    Condition,
-    Scored,
-    harness_notes,
-    require_same_seed,
-    series_of,
-    shared_conditions,
-)
+from prerl_spec.comparison.claims import with_findings
 from prerl_spec.comparison.curves import arm_curve, reached
-from prerl_spec.comparison.estimates import by_questions, by_seeds
-from prerl_spec.comparison.findings import Comparison, Difference, Estimate, Finding, Spent, Table
-from prerl_spec.comparison.metrics import metrics_of
+from prerl_spec.comparison.differences import difference_of
+from prerl_spec.comparison.findings import Comparison, Spent, Table
 from prerl_spec.comparison.pairs import Pair, paired_on, pairs_of
-from prerl_spec.comparison.scored_run import AXES, AXIS_WORDS, ScoredRun
-from prerl_spec.comparison.sides import Sides, open_sides
-from prerl_spec.comparison.track import Track, at_equal
+from prerl_spec.comparison.scored_run import AXIS_WORDS, ScoredRun
+from prerl_spec.comparison.sides import open_sides
+from prerl_spec.comparison.subjects import Subject, chosen, subjects_of
 from prerl_spec.errors import UsageError
-
-NOT_YET = Finding("unknown", "")
 
 
 @dataclass(frozen=True)
-class _Subject:
-    """A task under one condition, with the series of every run that is compared."""
+class _Arms:
+    """The baseline, the arms that have a pair with it, and their pairs."""
 
-    task: str
-    label: str
-    condition: Condition
-    series: Mapping[int, Scored]
+    baseline: Arm
+    pairs: Mapping[str, Sequence[Pair]]
 
-    def track(self, run: ScoredRun, metric: str) -> Track:
-        return Track(run, self.series[id(run)], metric)
+    def runs(self, arm: str) -> list[ScoredRun]:
+        """The runs of an arm that have a partner, each once."""
+        if arm != self.baseline.name:
+            return [pair.second for pair in self.pairs[arm]]
+        found = [pair.first for pairs in self.pairs.values() for pair in pairs]
+        return list({id(run): run for run in found}.values())
+
+    @property
+    def names(self) -> list[str]:
+        return [self.baseline.name, *self.pairs]
 
 
 def compare(folders: Sequence[Path], baseline: str | None = None, task: str | None = None) -> Comparison:
@@ -50,30 +45,85 @@ def compare(folders: Sequence[Path], baseline: str | None = None, task: str | No
     sides = open_sides(folders)
     arms = with_baseline_first(sides.arms, baseline)
     require_two_that_differ(arms)
-    first, *others = arms
-    pairs, absent = _pairs(first, others, sides.absent)
-    compared = [arm for arm in others if pairs[arm.name]]
-    if not compared:
-        raise UsageError(
-            f"no run of {first.name} has a partner with its seed: "
-            + "; ".join(f"{one.what}: {one.why}" for one in absent),
-            hint="run each arm with the same seeds",
-        )
-    paired = [pair for arm in compared for pair in pairs[arm.name]]
-    runs = list({id(run): run for pair in paired for run in (pair.first, pair.second)}.values())
-    subjects, left_out = _subjects(runs, task or None)
-    primary = sides.primary if task is None else None
-    tables = _tables(first, compared, pairs, subjects, task, sides.primary)
+    paired, absent = _paired(arms, sides.absent)
+    runs = [run for name in paired.names for run in paired.runs(name)]
+    names = {str(run.folder): _called(name, run) for name in paired.names for run in paired.runs(name)}
+    subjects, left_out = subjects_of(runs, names)
+    wanted = chosen(subjects, task)
+    primary = chosen(subjects, sides.primary) if sides.primary else []
+    tables = [
+        _table(paired, subject, metric, (subject, metric) in primary)
+        for subject, metric in dict.fromkeys([*(p for p in primary if task is None), *wanted])
+    ]
+    tables = _with_claims(tables, any_primary=sides.primary is not None)
     return Comparison(
         title=sides.title,
-        baseline=first.name,
-        arms=tuple(_spent(arm, runs) for arm in (first, *compared)),
-        paired_on=paired_on(paired),
+        baseline=paired.baseline.name,
+        arms=tuple(_spent(name, paired.runs(name)) for name in paired.names),
+        paired_on=sides.base or paired_on([pair for pairs in paired.pairs.values() for pair in pairs]),
         primary=sides.primary,
-        family=sum(
-            d.adjusted_p is not None for table in tables for d in table.differences
-        ),
+        family=sum(d.adjusted_p is not None for table in tables for d in table.differences),
         tables=tuple(tables),
         left_out=tuple((one.what, one.why) for one in (*absent, *left_out)),
-        notes=tuple(dict.fromkeys(_notes(subjects, runs))),
+        notes=tuple(dict.fromkeys([*sides.notes, *(note for subject in subjects for note in subject.notes)])),
+    )
+
+
+def _called(arm: str, run: ScoredRun) -> str:
+    return f"{arm}, {run.key.in_words()}" if run.trains else arm
+
+
+def _paired(arms: Sequence[Arm], missing: Sequence[Absent]) -> tuple[_Arms, list[Absent]]:
+    """Raises UsageError where no run has a partner."""
+    first, *others = arms
+    absent = list(missing)
+    pairs = {}
+    for arm in others:
+        found, alone = pairs_of(first, arm)
+        absent += alone
+        if found:
+            pairs[arm.name] = found
+    if not pairs:
+        words = "; ".join(f"{one.what}: {one.why}" for one in dict.fromkeys(absent))
+        raise UsageError(f"no two runs have the same seeds: {words}", hint="run each arm with the same seeds")
+    return _Arms(first, pairs), list(dict.fromkeys(absent))
+
+
+def _table(arms: _Arms, subject: Subject, metric: str, is_primary: bool) -> Table:
+    tracks = {name: [subject.track(run, metric) for run in arms.runs(name)] for name in arms.names}
+    own = tracks[arms.baseline.name]
+    curves = [arm_curve(name, of_arm) for name, of_arm in tracks.items()]
+    drawn = tuple(curve for curve in curves if curve is not None)
+    threshold = fmean(track.value for track in own)
+    return Table(
+        task=subject.label,
+        metric=metric,
+        conditions=subject.in_words,
+        is_primary=is_primary,
+        baseline_values={track.run.key.in_words(): track.value for track in own},
+        differences=tuple(
+            difference_of(name, arms.baseline.name, pairs, subject, metric) for name, pairs in arms.pairs.items()
+        ),
+        curves=drawn,
+        threshold=threshold if drawn else None,
+        reached=tuple(reached(tracks, threshold)) if drawn else (),
+    )
+
+
+def _with_claims(tables: Sequence[Table], *, any_primary: bool) -> list[Table]:
+    """Holm's family: the primary over all arms, or, where none is named, everything that is compared."""
+    flat = [(table, d) for table in tables for d in table.differences]
+    found = iter(with_findings([d for _, d in flat], [table.is_primary or not any_primary for table, _ in flat]))
+    return [replace(table, differences=tuple(next(found) for _ in table.differences)) for table in tables]
+
+
+def _spent(arm: str, runs: Sequence[ScoredRun]) -> Spent:
+    """Means over an arm's runs of what was spent at their last scores; nothing for models as they are."""
+    if not all(run.trains for run in runs):
+        return Spent(arm, tuple(run.key.in_words() for run in runs), {})
+    last = [run.spent_at(max(score.global_step for score in run.scores)) for run in runs]
+    return Spent(
+        arm,
+        tuple(run.key.in_words() for run in runs),
+        {axis: fmean(getattr(amounts, axis) for amounts in last) for axis in AXIS_WORDS},
     )

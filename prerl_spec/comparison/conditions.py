@@ -13,6 +13,14 @@ TOLD = ("harness",)
 OF_THE_PAIR = ("seed",)
 """Fields that are compared within a pair alone: unwritten, the evaluation's seed is the run's."""
 HASH_DIGITS = 12
+WORDS = {
+    "questions": "number of questions (limit)",
+    "samples_per_question": "samples a question",
+    "task_version": "task version",
+    "task_hash": "task hash",
+    "template_hash": "template hash",
+    "decoding": "decoding",
+}
 
 
 class Scored(NamedTuple):
@@ -37,6 +45,15 @@ class Condition:
     def of(cls, protocol: Protocol) -> "Condition":
         left_out = (*TOLD, *OF_THE_PAIR)
         return cls(tuple((f.name, getattr(protocol, f.name)) for f in fields(protocol) if f.name not in left_out))
+
+    def apart_from(self, others: Sequence["Condition"]) -> str:
+        """What tells it from these in words: `samples a question 16`."""
+        differing = [
+            f"{WORDS.get(field, field)} {_shown(field, value)}"
+            for place, (field, value) in enumerate(self.values)
+            if len({other.values[place][1] for other in others}) > 1
+        ]
+        return "; ".join(differing)
 
 
 def series_of(scores: Sequence[Score], task: str) -> dict[Condition, Scored]:
@@ -86,20 +103,10 @@ def harness_notes(task: str, protocols: Mapping[str, Protocol]) -> list[str]:
     return [f"{task} was scored by {' and '.join(versions)}"] if len(versions) > 1 else []
 
 
-_WORDS = {
-    "questions": "number of questions (limit)",
-    "samples_per_question": "samples a question",
-    "task_version": "task version",
-    "task_hash": "task hash",
-    "template_hash": "template hash",
-    "decoding": "decoding",
-}
-
-
 def _refused(task: str, name_a: str, a: Condition, name_b: str, b: Condition) -> UsageError:
     for (field, value_a), (_, value_b) in zip(a.values, b.values, strict=True):
         if value_a != value_b:
-            return _differs(task, _WORDS.get(field, field), name_a, value_a, name_b, value_b)
+            return _differs(task, WORDS.get(field, field), name_a, value_a, name_b, value_b)
     raise AssertionError("two conditions that differ in no field")
 
 

@@ -14,12 +14,12 @@ FEWEST = 3
 def arm_curve(arm: str, tracks: Sequence[Track]) -> ArmCurve | None:
     """Mean, least and most over an arm's runs at the steps at which all of them were scored; None for fewer than three, or where
     no tokens were generated between them."""
-    of_run = [{score.global_step: (score, value) for score, value in track.places} for track in tracks]
+    of_run = [{score.global_step: value for score, value in track.places} for track in tracks]
     steps = [step for step in of_run[0] if all(step in other for other in of_run)]
-    tokens = [fmean(run[step][0].generated_tokens for run in of_run) for step in steps]
+    tokens = [fmean(track.run.spent_at(step).generated_tokens for track in tracks) for step in steps]
     if len(steps) < FEWEST or tokens[-1] <= tokens[0]:
         return None
-    values = [[run[step][1] for run in of_run] for step in steps]
+    values = [[run[step] for run in of_run] for step in steps]
     return ArmCurve(
         arm=arm,
         generated_tokens=tuple(tokens),
@@ -38,8 +38,8 @@ def reached(arms: Mapping[str, Sequence[Track]], threshold: float) -> list[Reach
     """
     found = []
     for arm, tracks in arms.items():
-        tokens = [reached_at(track.over("generated_tokens") or [], threshold) for track in tracks]
-        steps = [reached_at(track.over("steps") or [], threshold) for track in tracks]
+        tokens = [reached_at(track.over("generated_tokens"), threshold) for track in tracks]
+        steps = [reached_at(track.over("steps"), threshold) for track in tracks]
         found.append(
             Reached(
                 arm=arm,

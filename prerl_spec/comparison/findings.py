@@ -72,6 +72,10 @@ class Finding:
     words: str
 
 
+NO_FINDING = Finding("unknown", "")
+"""Of a difference whose family is not known yet."""
+
+
 @dataclass(frozen=True)
 class ArmCurve:
     """An arm's mean over its seeds at each place where all were scored, with the least and the most of them."""
@@ -113,11 +117,11 @@ class Table:
 
 @dataclass(frozen=True)
 class Spent:
-    """What an arm had spent at its last scores, means over its runs; None where it is not known."""
+    """What an arm had spent at its last scores, means over its runs; nothing for models as they are."""
 
     arm: str
     seeds: tuple[str, ...]
-    amounts: Mapping[str, float | None]
+    amounts: Mapping[str, float]
 
 
 @dataclass(frozen=True)

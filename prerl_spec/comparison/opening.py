@@ -1,23 +1,24 @@
 """Opens what is compared: run folders, and folders that `eval` has written."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
-from prerl_spec.comparison.scored_run import Amounts, ScoredRun, SeedKey
+from prerl_spec.comparison.lineage import steps_behind
+from prerl_spec.comparison.scored_run import ScoredRun, SeedKey
 from prerl_spec.compiler.compile import read_plan
 from prerl_spec.compiler.past_runs.run_folder import has_begun
 from prerl_spec.compiler.plan import Plan
 from prerl_spec.compiler.planning.digest import meaning
-from prerl_spec.errors import Damaged, UsageError
+from prerl_spec.errors import UsageError
 from prerl_spec.evaluation.scores.question_results import QuestionResult, results_of
 from prerl_spec.report.tables.run_tables import RunRecord, complete_score, read_run
-from prerl_spec.storage.run_events import read_run_events
 from prerl_spec.storage.sealed import read_array
 from prerl_spec.types import Score
 
+FRESH = "from_scratch"
+"""The model whose weights are drawn, from `run.seed` where it has no seed of its own."""
 EVENTS, SCORES, PLAN = "events.jsonl", "scores.json", "plan.json"
 
 
@@ -48,16 +49,16 @@ def open_run(folder: Path) -> tuple[str, ScoredRun] | str:
 
 def scored_run(folder: Path, plan: Plan, record: RunRecord) -> ScoredRun:
     """A finished run."""
+    begins, steps = steps_behind(folder, plan, record)
     return ScoredRun(
         folder=folder,
         name=record.name,
         key=SeedKey(plan.seed, _model_seed(plan)),
         base=_base(plan),
         scores=record.scores,
-        steps=record.steps,
+        steps=steps,
+        begins=begins,
         trains=bool(plan.phases),
-        digest=plan.digest,
-        weights=_last_weights(folder),
         questions_of=_kept_questions(folder),
     )
 
@@ -99,31 +100,22 @@ def without_seeds(plan: Plan) -> str:
 
 def _model_seed(plan: Plan) -> int | None:
     """The seed of fresh weights, `run.seed` where none is written; None where weights are loaded."""
-    settings = plan.model.settings
-    if "seed" not in settings or _start_of(plan):
+    if getattr(plan, "start", None) is not None:
         return None
-    return plan.seed if settings["seed"] is None else int(settings["seed"])
+    written = plan.model.settings.get("seed")
+    if written is not None:
+        return int(written)
+    return plan.seed if plan.model.use == FRESH else None
 
 
 def _base(plan: Plan) -> str:
     """What the first phase begins with, in words that are equal where the weights are."""
-    if start := _start_of(plan):
-        return start
+    if getattr(plan, "start", None) is not None:
+        content = "" if plan.start.found is None else f" ({plan.start.found.content[:12]})"
+        return f"{plan.start.origin}{content}"
     seed = _model_seed(plan)
     name = plan.model.settings.get("name")
     return f"{plan.model.use} {name or ''}".strip() if seed is None else f"fresh weights of model.seed {seed}"
-
-
-def _start_of(plan: Plan) -> str:
-    start = getattr(plan, "start", None)
-    return "" if start is None else str(getattr(start, "origin", start))
-
-
-def _last_weights(folder: Path) -> str | None:
-    """The hash of the weights after the last step."""
-    steps = [event for event in read_run_events(folder).entries if event.get("event") == "step"]
-    found = steps[-1].get("hashes", {}).get("weights") if steps else None
-    return None if found is None else str(found)
 
 
 def _kept_questions(folder: Path) -> Callable[[Score], Sequence[QuestionResult] | None]:

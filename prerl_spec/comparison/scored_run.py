@@ -1,12 +1,15 @@
 """One scored run, or one folder of `eval`, as a comparison sees it."""
 
+from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import accumulate
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 from prerl_spec.evaluation.scores.question_results import QuestionResult
-from prerl_spec.types import Score, StepRecord
+from prerl_spec.types import Score
 
 
 class SeedKey(NamedTuple):
@@ -22,21 +25,37 @@ class SeedKey(NamedTuple):
 
 
 class Amounts(NamedTuple):
-    """What has been spent up to a place of a run: `seconds` are those of its steps, without evaluation."""
+    """What has been spent: `seconds` are those of steps, without evaluation."""
 
-    generated_tokens: float
-    trained_tokens: float
-    steps: float
-    updates: float
-    seconds: float
+    generated_tokens: float = 0.0
+    trained_tokens: float = 0.0
+    steps: float = 0.0
+    updates: float = 0.0
+    seconds: float = 0.0
+
+    def plus(self, other: "Amounts") -> "Amounts":
+        return Amounts(*(own + more for own, more in zip(self, other, strict=True)))
+
+    def minus(self, other: "Amounts") -> "Amounts":
+        return Amounts(*(own - less for own, less in zip(self, other, strict=True)))
+
+
+class Taken(NamedTuple):
+    """A step of a run: what it took, and the hash of the weights after it (None in records without one)."""
+
+    global_step: int
+    amounts: Amounts
+    weights: str | None
 
 
 @dataclass(frozen=True)
 class ScoredRun:
-    """Scores with their places, what was spent until each, and the results of single questions.
+    """Scores with their places, and the steps that led there from the initial model on, those of the runs that it was started
+    from included.
 
-    `earlier` is what was spent before the run's own first step: None where the run that it started from is not here.
-    `questions_of` gives the results of the single questions behind a score, None where none were kept.
+    `begins` says what these steps begin with: "" the initial model, else the start whose run is not here. `base` is what the
+    run's own first phase begins with, in words. `questions_of` gives the results of the single questions behind a score, None where
+    none were kept.
     """
 
     folder: Path
@@ -44,24 +63,24 @@ class ScoredRun:
     key: SeedKey
     base: str
     scores: tuple[Score, ...]
-    steps: tuple[StepRecord, ...] = ()
+    steps: tuple[Taken, ...] = ()
+    begins: str = ""
     trains: bool = True
-    digest: str = ""
-    weights: str | None = None
-    earlier: Amounts | None = Amounts(0, 0, 0, 0, 0)
     questions_of: Callable[[Score], Sequence[QuestionResult] | None] = field(default=lambda score: None, repr=False)
 
-    def amounts_at(self, score: Score) -> Mapping[str, float | None]:
-        """Axis -> what had been spent when this score was taken; None where it is not known."""
-        before = self.earlier
-        own = [step for step in self.steps if step.global_step <= score.global_step]
-        counted = {
-            "updates": sum(step.applied for step in own),
-            "steps": len(own),
-            "seconds": sum(step.seconds.get("total", 0.0) for step in own),
-        }
-        known = {axis: None if before is None else getattr(before, axis) + value for axis, value in counted.items()}
-        return {"generated_tokens": score.generated_tokens, "trained_tokens": score.trained_tokens, **known}
+    @property
+    def last_weights(self) -> str | None:
+        return self.steps[-1].weights if self.steps else None
+
+    @cached_property
+    def _spent(self) -> tuple[list[int], list[Amounts]]:
+        totals = list(accumulate((step.amounts for step in self.steps), Amounts.plus, initial=Amounts()))
+        return [step.global_step for step in self.steps], totals
+
+    def spent_at(self, global_step: int) -> Amounts:
+        """What its steps had taken when this one was finished."""
+        steps, totals = self._spent
+        return totals[bisect_right(steps, global_step)]
 
 
 Axis = Literal["generated_tokens", "updates", "seconds"]
@@ -74,3 +93,19 @@ AXIS_WORDS: Mapping[str, str] = {
     "updates": "updates",
     "seconds": "seconds",
 }
+
+
+def parted_at(first: ScoredRun, second: ScoredRun) -> tuple[Amounts, Amounts] | None:
+    """What each had spent when the two parted: at the last of their common first steps, after which both had the same weights.
+
+    None where their steps do not begin with the same: what was spent before is not known.
+    """
+    if first.begins != second.begins:
+        return None
+    common = 0
+    for own, other in zip(first.steps, second.steps, strict=False):
+        if own.weights is None or own.weights != other.weights:
+            break
+        common += 1
+    at = first.steps[common - 1].global_step if common else -1
+    return first.spent_at(at), second.spent_at(at)

@@ -6,9 +6,11 @@ from functools import cached_property
 from prerl_spec.comparison.conditions import Scored
 from prerl_spec.comparison.equal_amounts import AtEqual, at_equal_amount
 from prerl_spec.comparison.metrics import places_of, shares_at, value_at
-from prerl_spec.comparison.scored_run import Axis, ScoredRun
+from prerl_spec.comparison.scored_run import Amounts, Axis, ScoredRun, parted_at
 from prerl_spec.errors import UsageError
 from prerl_spec.types import Score
+
+_NOTHING = Amounts()
 
 
 @dataclass(frozen=True)
@@ -45,29 +47,22 @@ class Track:
         """Question -> value at the last place; None where there are no results of single questions."""
         return shares_at(self.run, self.last, self.metric)
 
-    def over(self, axis: str) -> list[tuple[float, float]] | None:
-        """(amount, value) at each place; None where an amount is not known."""
-        found = [(self.run.amounts_at(score)[axis], value) for score, value in self.places]
-        known = [(float(amount), value) for amount, value in found if amount is not None]
-        return known if len(known) == len(found) else None
+    def over(self, axis: str, since: Amounts = _NOTHING) -> list[tuple[float, float]]:
+        """(amount, value) at each place, ascending; amounts are counted from what had been spent then, and places before it are
+        left out."""
+        found = [(self.run.spent_at(score.global_step).minus(since), value) for score, value in self.places]
+        return [(getattr(amounts, axis), value) for amounts, value in found if amounts.steps >= 0]
 
-    def one_step(self, axis: Axis) -> float:
+    def last_step(self, axis: Axis) -> float:
         """What the last step took of an axis."""
-        if not self.run.steps:
-            return 0.0
-        step = self.run.steps[-1]
-        taken = {
-            "generated_tokens": step.generated_tokens,
-            "updates": step.applied,
-            "seconds": step.seconds.get("total", 0.0),
-        }
-        return float(taken[axis])
+        return float(getattr(self.run.steps[-1].amounts, axis)) if self.run.steps else 0.0
 
 
 def at_equal(first: Track, second: Track, axis: Axis) -> AtEqual:
-    """The difference second − first at an equal amount of an axis."""
-    a, b = first.over(axis), second.over(axis)
-    if a is None or b is None:
+    """The difference second − first at an equal amount of an axis, counted from where the two runs parted."""
+    parted = parted_at(first.run, second.run)
+    if parted is None:
         return AtEqual("unknown")
+    a, b = first.over(axis, parted[0]), second.over(axis, parted[1])
     further = first if a[-1][0] > b[-1][0] else second
-    return at_equal_amount(a, b, further.one_step(axis))
+    return at_equal_amount(a, b, further.last_step(axis))
