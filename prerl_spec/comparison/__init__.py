@@ -1,1 +1,1 @@
-"""Arms against a baseline: paired differences with intervals, claims that hold, tables and a page. Reads, computes nothing anew."""
+"""Arms against a baseline: paired differences with intervals, claims that hold, tables and a page. Scores nothing anew."""

@@ -58,6 +58,12 @@ def distinct(folders: Sequence[Path]) -> list[str]:
     )
 
 
+def labelled(arms: Sequence[Arm]) -> list[Arm]:
+    """The arms with their runs named by seed, and by model.seed as well where an arm has a seed twice."""
+    whole = any(len({run.key.seed for run in arm.runs}) < len(arm.runs) for arm in arms)
+    return [Arm(arm.name, tuple(replace(run, label=run.key.in_words(whole=whole)) for run in arm.runs)) for arm in arms]
+
+
 def with_baseline_first(arms: Sequence[Arm], baseline: str | None) -> list[Arm]:
     """The arms with the named one first: by its name, or by the folder of one of its runs. Raises UsageError for another."""
     if baseline is None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 
-from prerl_spec.comparison.arms import Absent, Arm, require_two_that_differ, with_baseline_first
+from prerl_spec.comparison.arms import Absent, Arm, labelled, require_two_that_differ, with_baseline_first
 from prerl_spec.comparison.claims import with_findings
 from prerl_spec.comparison.curves import arm_curve, reached
 from prerl_spec.comparison.differences import difference_of
@@ -43,7 +43,7 @@ def compare(folders: Sequence[Path], baseline: str | None = None, task: str | No
     cannot be compared, Damaged for a file that is not what was written.
     """
     sides = open_sides(folders)
-    arms = with_baseline_first(sides.arms, baseline)
+    arms = labelled(with_baseline_first(sides.arms, baseline))
     require_two_that_differ(arms)
     paired, absent = _paired(arms, sides.absent)
     runs = [run for name in paired.names for run in paired.runs(name)]
@@ -70,7 +70,7 @@ def compare(folders: Sequence[Path], baseline: str | None = None, task: str | No
 
 
 def _called(arm: str, run: ScoredRun) -> str:
-    return f"{arm}, {run.key.in_words()}" if run.trains else arm
+    return f"{arm}, {run.label}" if run.trains else arm
 
 
 def _paired(arms: Sequence[Arm], missing: Sequence[Absent]) -> tuple[_Arms, list[Absent]]:
@@ -100,7 +100,7 @@ def _table(arms: _Arms, subject: Subject, metric: str, is_primary: bool) -> Tabl
         metric=metric,
         conditions=subject.in_words,
         is_primary=is_primary,
-        baseline_values={track.run.key.in_words(): track.value for track in own},
+        baseline_values={track.run.label: track.value for track in own},
         differences=tuple(
             difference_of(name, arms.baseline.name, pairs, subject, metric) for name, pairs in arms.pairs.items()
         ),
@@ -120,10 +120,10 @@ def _with_claims(tables: Sequence[Table], *, any_primary: bool) -> list[Table]:
 def _spent(arm: str, runs: Sequence[ScoredRun]) -> Spent:
     """Means over an arm's runs of what was spent at their last scores; nothing for models as they are."""
     if not all(run.trains for run in runs):
-        return Spent(arm, tuple(run.key.in_words() for run in runs), {})
+        return Spent(arm, tuple(run.label for run in runs), {})
     last = [run.spent_at(max(score.global_step for score in run.scores)) for run in runs]
     return Spent(
         arm,
-        tuple(run.key.in_words() for run in runs),
+        tuple(run.label for run in runs),
         {axis: fmean(getattr(amounts, axis) for amounts in last) for axis in AXIS_WORDS},
     )

@@ -12,8 +12,8 @@ FEWEST = 3
 
 
 def arm_curve(arm: str, tracks: Sequence[Track]) -> ArmCurve | None:
-    """Mean, least and most over an arm's runs at the steps at which all of them were scored; None for fewer than three, or where
-    no tokens were generated between them."""
+    """Mean, least and most over an arm's runs at the steps at which all of them were scored; None for fewer than three, or
+    where no tokens were generated between them."""
     of_run = [{score.global_step: value for score, value in track.places} for track in tracks]
     steps = [step for step in of_run[0] if all(step in other for other in of_run)]
     tokens = [fmean(track.run.spent_at(step).generated_tokens for track in tracks) for step in steps]

@@ -21,8 +21,8 @@ def difference_of(arm: str, baseline: str, pairs: Sequence[Pair], subject: Subje
         first, second = (subject.series[str(run.folder)] for run in (pair.first, pair.second))
         require_same_seed(
             subject.task,
-            (f"{baseline}, {pair.first.key.in_words()}", first),
-            (f"{arm}, {pair.second.key.in_words()}", second),
+            (f"{baseline}, {pair.first.label}", first),
+            (f"{arm}, {pair.second.label}", second),
         )
     tracks = [(subject.track(pair.first, metric), subject.track(pair.second, metric)) for pair in pairs]
     questions = by_questions(tracks)

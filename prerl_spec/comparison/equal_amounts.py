@@ -16,10 +16,10 @@ Curve = Sequence[tuple[float, float]]
 
 @dataclass(frozen=True)
 class AtEqual:
-    """The difference second − first at an equal amount: `AtEqual("known", 0.031, 1.2e6)`.
+    """The difference second − first at an equal amount: `AtEqual("ends", 0.031, 1.2e6)`.
 
-    "ends": the two ended there; "curve": one was read from its curve; "unmoved": one of them spends nothing on this axis (a null
-    arm takes no update), so that it has no equal amounts; "unknown": no scores near enough, or amounts that are not here.
+    "ends": the two ended there; "curve": one was read from its curve; "unmoved": one of them spends nothing on this axis (a
+    null arm takes no update), so that it has no equal amounts; "unknown": no scores near enough, or amounts not here.
     """
 
     how: Literal["ends", "curve", "unmoved", "unknown"]

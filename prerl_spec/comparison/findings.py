@@ -63,9 +63,9 @@ FindingCode = Literal["better", "worse", "higher", "lower", "none", "not_claimed
 class Finding:
     """A code and its words: `Finding("none", "no detectable difference")`.
 
-    better, worse: a claim about the method, over seeds; higher, lower: about these checkpoints, over questions; none: no detectable
-    difference; not_claimed: the interval excludes 0, and Holm or an axis does not bear it out; exploratory: not in the family;
-    unknown: there is no interval.
+    better, worse: a claim about the method, over seeds; higher, lower: about these checkpoints, over questions; none: no
+    detectable difference; not_claimed: the interval excludes 0, and Holm or an axis does not bear it out; exploratory: not in
+    the family; unknown: there is no interval.
     """
 
     code: FindingCode
@@ -128,7 +128,7 @@ class Spent:
 class Comparison:
     """A comparison as a whole.
 
-    `family` is in how many comparisons Holm's adjustment has gone; `paired_on` says on what the runs are paired; `left_out` what
+    `family` is over how many comparisons Holm has adjusted; `paired_on` says on what the runs are paired; `left_out` what
     was not compared, and why.
     """
 

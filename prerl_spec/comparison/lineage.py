@@ -14,7 +14,10 @@ SHARED = "shared"
 
 
 def steps_behind(folder: Path, plan: Plan, record: RunRecord) -> tuple[str, tuple[Taken, ...]]:
-    """What the steps begin with ("": the initial model, else the start whose run is not here), and the steps. Raises Damaged."""
+    """What the steps begin with ("": the initial model, else the start whose run is not here), and the steps.
+
+    Raises Damaged.
+    """
     own = _own(folder, record)
     start = getattr(plan, "start", None)
     if start is None:

@@ -13,11 +13,11 @@ _OF_COUNTS = re.compile(r"(avg|pass)@([1-9][0-9]*)")
 
 
 def metrics_of(series: Sequence[Scored], wanted: str | None, task: str) -> list[str]:
-    """The metrics that every run has, in the order of the first, or the one that was asked for: any pass@k and avg@k with k up to
-    the number of samples.
+    """The metrics that every run has, in the order of the first, or the one that was asked for: any pass@k and avg@k with k
+    up to the number of samples.
 
-    avg@1 is pass@1, and left out beside it. Raises UsageError for a k above the number of samples, and for a metric that no run
-    has.
+    avg@1 is pass@1, and left out beside it. Raises UsageError for a k above the number of samples, and for a metric that no
+    run has.
     """
     names = [list(dict.fromkeys(score.metric for score in one.scores)) for one in series]
     shared = [name for name in names[0] if all(name in other for other in names)]

@@ -21,14 +21,14 @@ def pairs_of(baseline: Arm, arm: Arm) -> tuple[list[Pair], list[Absent]]:
     checkpoints."""
     if len(baseline.runs) == len(arm.runs) == 1:
         first, second = baseline.runs[0], arm.runs[0]
-        name = first.key.in_words() if first.key == second.key else f"{first.name} and {second.name}"
+        name = first.label if first.key == second.key else f"{first.name} and {second.name}"
         return [Pair(name, first, second)], []
     known, own = baseline.by_key(), arm.by_key()
     both = [key for key in known if key in own]
-    alone = [(baseline, key, arm) for key in known if key not in own]
-    alone += [(arm, key, baseline) for key in own if key not in known]
-    absent = [Absent(f"{of.name}, {key.in_words()}", f"{other.name} has no run of it") for of, key, other in alone]
-    return [Pair(key.in_words(), known[key], own[key]) for key in both], absent
+    alone = [(baseline, known[key], arm) for key in known if key not in own]
+    alone += [(arm, own[key], baseline) for key in own if key not in known]
+    absent = [Absent(f"{of.name}, {run.label}", f"{other.name} has no run of it") for of, run, other in alone]
+    return [Pair(known[key].label, known[key], own[key]) for key in both], absent
 
 
 def paired_on(pairs: Sequence[Pair]) -> str:

@@ -18,10 +18,10 @@ class SeedKey(NamedTuple):
     seed: int
     model_seed: int | None
 
-    def in_words(self) -> str:
-        """`seed 3`, or `seed 3 with model.seed 0` where the two are apart."""
-        apart = self.model_seed is not None and self.model_seed != self.seed
-        return f"seed {self.seed} with model.seed {self.model_seed}" if apart else f"seed {self.seed}"
+    def in_words(self, *, whole: bool) -> str:
+        """`seed 3`; `whole`: `seed 3 with model.seed 0`."""
+        more = f" with model.seed {self.model_seed}" if whole and self.model_seed is not None else ""
+        return f"seed {self.seed}{more}"
 
 
 class Amounts(NamedTuple):
@@ -50,12 +50,12 @@ class Taken(NamedTuple):
 
 @dataclass(frozen=True)
 class ScoredRun:
-    """Scores with their places, and the steps that led there from the initial model on, those of the runs that it was started
-    from included.
+    """Scores with their places, and the steps that led there from the initial model on, those of the runs that it was
+    started from included.
 
     `begins` says what these steps begin with: "" the initial model, else the start whose run is not here. `base` is what the
-    run's own first phase begins with, in words. `questions_of` gives the results of the single questions behind a score, None where
-    none were kept.
+    run's own first phase begins with, in words. `questions_of` gives the results of the single questions behind a score, None
+    where none were kept.
     """
 
     folder: Path
@@ -66,6 +66,8 @@ class ScoredRun:
     steps: tuple[Taken, ...] = ()
     begins: str = ""
     trains: bool = True
+    label: str = ""
+    """Its seed in words, as far as it is needed to tell the runs of its arm apart."""
     questions_of: Callable[[Score], Sequence[QuestionResult] | None] = field(default=lambda score: None, repr=False)
 
     @property

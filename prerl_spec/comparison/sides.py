@@ -14,7 +14,10 @@ KINDS = "name runs, a study's folder, or folders that `eval` has written"
 
 @dataclass(frozen=True)
 class Sides:
-    """The arms to compare, in the order given, and what is missing of them. `primary` is "task/metric" of a study, `base` on what it pairs."""
+    """The arms to compare, in the order given, and what is missing of them.
+
+    Of a study: `primary` is "task/metric", `base` what it pairs on, `notes` what else it says of itself.
+    """
 
     title: str
     arms: Sequence[Arm]

@@ -32,8 +32,8 @@ class Subject:
 def subjects_of(runs: Sequence[ScoredRun], names: Mapping[str, str]) -> tuple[list[Subject], list[Absent]]:
     """The subjects in the order of the first run's scores, and the tasks that are left out, each with its reason.
 
-    `names` are what runs are called, by folder. Raises UsageError where runs were scored on a task under other conditions, with the
-    field and both values, and where there is no task that all were scored on.
+    `names` are what runs are called, by folder. Raises UsageError where runs were scored on a task under other conditions,
+    with the field and both values, and where there is no task that all were scored on.
     """
     left_out: list[Absent] = []
     found: list[Subject] = []
@@ -96,6 +96,6 @@ def _words_of(protocol: Protocol) -> str:
     """The conditions that all runs share, as one line."""
     p = protocol
     return (
-        f"{p.questions} questions × {p.samples_per_question} samples; {p.decoding}; {p.harness}; task version {p.task_version}, "
-        f"hash {p.task_hash[:HASH_DIGITS]}; template {p.template_hash[:HASH_DIGITS]}"
+        f"{p.questions} questions × {p.samples_per_question} samples; {p.decoding}; {p.harness}; "
+        f"task version {p.task_version}, hash {p.task_hash[:HASH_DIGITS]}; template {p.template_hash[:HASH_DIGITS]}"
     )

@@ -28,8 +28,8 @@ class Track:
         found = tuple((score, value) for score, value in told if value is not None)
         if not found:
             raise UsageError(
-                f"{self.series.protocol.task}/{self.metric}: {self.run.folder} has kept no results of single questions to count "
-                "it from",
+                f"{self.series.protocol.task}/{self.metric}: {self.run.folder} has kept no results of single questions to "
+                "count it from",
                 hint="score its checkpoint again with `prerl-spec eval`",
             )
         return found

@@ -1,4 +1,4 @@
-"""Run folders with real plans, made-up steps and scores that are what their questions say; a study's folder; folders of `eval`."""
+"""Run folders with real plans, made-up steps and scores that are what their questions say; studies; folders of `eval`."""
 
 import random
 from collections.abc import Callable, Mapping, Sequence
@@ -38,7 +38,9 @@ def plan_of(arm: float, seed: int, *, name: str = "tiny", model_seed: int | None
     objective = replace(last.objective, settings={**last.objective.settings, "coefficient": arm})
     seeded = {} if model_seed is None else {"seed": model_seed}
     model = replace(plan.model, settings={**plan.model.settings, **seeded})
-    changed = replace(plan, name=name, seed=seed, model=model, phases=(*plan.phases[:-1], replace(last, objective=objective)))
+    changed = replace(
+        plan, name=name, seed=seed, model=model, phases=(*plan.phases[:-1], replace(last, objective=objective))
+    )
     return replace(changed, digest=digest_of_plan(changed))
 
 
@@ -154,7 +156,9 @@ def results_at(made: Made, step: int) -> list[QuestionResult]:
     """Each question with a difficulty of its own, the same in every run, and this run's luck."""
     ids = question_ids((f"what is {made.task} {n}?", str(n)) for n in range(made.questions))
     luck = random.Random(f"{made.seed} {made.arm if step else ''} {step}")
-    shares = [min(0.98, max(0.02, made.level(step) + 0.3 * random.Random(n).uniform(-1, 1))) for n in range(made.questions)]
+    shares = [
+        min(0.98, max(0.02, made.level(step) + 0.3 * random.Random(n).uniform(-1, 1))) for n in range(made.questions)
+    ]
     rights = [sum(luck.random() < share for _ in range(made.samples)) for share in shares]
     return [
         QuestionResult(question, n, right=right, samples=made.samples, truncated=0, unparsable=0, tokens=40)

@@ -9,8 +9,9 @@ from prerl_spec.cli.shared.option_values import file_path
 def add(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments to `parser`."""
     parser.description = (
-        "Compare arms with a baseline on the same questions: paired differences with 95 % intervals over seeds (for the method) "
-        "and over questions (for these checkpoints), adjusted for their number, at equal generated tokens, updates and seconds."
+        "Compare arms with a baseline on the same questions: paired differences with 95 % intervals over seeds (for the "
+        "method) and over questions (for these checkpoints), adjusted for their number, at equal generated tokens, updates "
+        "and seconds."
     )
     parser.add_argument(
         "folders",
@@ -20,7 +21,9 @@ def add(parser: argparse.ArgumentParser) -> None:
         help="run folders (those that differ in their seeds only are one arm), one study's folder, or folders of `eval`",
     )
     parser.add_argument(
-        "--baseline", metavar="ARM", help="the arm that the others are compared with, or one of its runs; default: the first"
+        "--baseline",
+        metavar="ARM",
+        help="the arm that the others are compared with, or one of its runs; default: the first",
     )
     parser.add_argument(
         "--task",
@@ -28,7 +31,10 @@ def add(parser: argparse.ArgumentParser) -> None:
         help="compare this task only, or one metric of it: any pass@k with k up to the samples",
     )
     parser.add_argument(
-        "--format", choices=["text", "json", "markdown", "latex"], default="text", help="form of the output; default: text"
+        "--format",
+        choices=["text", "json", "markdown", "latex"],
+        default="text",
+        help="form of the output; default: text",
     )
     parser.add_argument("--out", type=file_path, metavar="FILE.html", help="write a page with the figures as well")
 
