@@ -58,6 +58,7 @@ LIGHT_ROOMS = (
     "registry",
     "compiler",
     "report",
+    "comparison",
     "cli",
 )
 

@@ -37,6 +37,17 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("math_verify",),
     ),
     "prerl_spec.cli": (("shared",), ("authors", "environment", "results", "runs", "specs"), ("main",)),
+    "prerl_spec.comparison": (
+        ("equal_amounts", "scored_run"),
+        ("arms", "conditions", "findings", "lineage"),
+        ("claims", "metrics", "opening", "pairs"),
+        ("study_folder", "track"),
+        ("curves", "estimates", "sides", "subjects"),
+        ("differences",),
+        ("compare",),
+        ("written",),
+        ("page",),
+    ),
     "prerl_spec.compiler": (
         ("content_hash", "graph", "hardware", "objective_needs"),
         ("resolve",),
