@@ -65,13 +65,10 @@ class QuestionResult:
         """What the question adds to the mean of a metric; None where it has no part in it.
 
         avg@k and pass@k are counted from the verdicts, for every k up to the number of samples. Raises UsageError for a
-        larger k, and for a value that is no number: that metric is no mean over questions.
+        larger k.
         """
         if metric in self.values:
-            found = self.values[metric]
-            if isinstance(found, list):
-                raise UsageError(f"`{metric}` is no mean over questions", hint="choose another metric")
-            return float(found)
+            return float(self.values[metric])
         at_k = _AT_K.fullmatch(metric)
         if at_k is None or self.right is None or self.samples is None:
             return None
@@ -81,6 +78,23 @@ class QuestionResult:
         except ValueError as error:
             raise UsageError(f"{metric}: {error}", hint=f"choose k up to {self.samples}") from error
         return estimate if at_k[1] == "pass" else avg_at_k(self.right, self.samples)
+
+
+def values_by_question(header: Mapping[str, Any], results: Sequence[QuestionResult], metric: str) -> dict[str, float]:
+    """Question id -> its value; their mean is the score. Raises UsageError for a metric that the task does not have, one that
+    is no mean over questions (a perplexity), and a k above the number of samples."""
+    aggregate = header["metrics"].get(metric, MEAN)
+    if aggregate != MEAN:
+        raise UsageError(
+            f"`{metric}` of {header['task']} is a {aggregate}, not a mean over questions", hint="choose another metric"
+        )
+    found = {result.question: result.value(metric) for result in results}
+    values = {question: value for question, value in found.items() if value is not None}
+    if not values:
+        raise UsageError(
+            f"{header['task']} was not scored by `{metric}`", hint=f"choose one of {', '.join(header['metrics'])}"
+        )
+    return values
 
 
 def question_ids(asked: Iterable[tuple[str, str]]) -> list[str]:
