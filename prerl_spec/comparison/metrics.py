@@ -7,6 +7,7 @@ from statistics import fmean
 from prerl_spec.comparison.conditions import Scored
 from prerl_spec.comparison.scored_run import ScoredRun
 from prerl_spec.errors import UsageError
+from prerl_spec.evaluation.scores.question_results import values_by_question
 from prerl_spec.types import Score
 
 _OF_COUNTS = re.compile(r"(avg|pass)@([1-9][0-9]*)")
@@ -52,12 +53,10 @@ def value_at(run: ScoredRun, score: Score, metric: str) -> float | None:
 def shares_at(run: ScoredRun, score: Score, metric: str) -> dict[str, float] | None:
     """Question -> its value, the mean of which is the metric; None where no results were kept, or where the metric is no mean
     over questions. Raises Damaged."""
-    results = run.questions_of(score)
-    if not results:
+    found = run.questions_of(score)
+    if found is None or not found[1]:
         return None
     try:
-        values = {result.question: result.value(metric) for result in results}
-    except UsageError:  # an aggregate of lm-eval's, as F1
+        return values_by_question(*found, metric)
+    except UsageError:
         return None
-    told = {question: value for question, value in values.items() if value is not None}
-    return told if len(told) == len(values) else None

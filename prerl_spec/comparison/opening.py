@@ -1,18 +1,18 @@
 """Opens what is compared: run folders, and folders that `eval` has written."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
 from prerl_spec.comparison.lineage import steps_behind
-from prerl_spec.comparison.scored_run import ScoredRun, SeedKey
+from prerl_spec.comparison.scored_run import Questions, ScoredRun, SeedKey
 from prerl_spec.compiler.compile import read_plan
 from prerl_spec.compiler.past_runs.run_folder import has_begun
 from prerl_spec.compiler.plan import Plan
 from prerl_spec.compiler.planning.digest import meaning
 from prerl_spec.errors import UsageError
-from prerl_spec.evaluation.scores.question_results import QuestionResult, results_of
+from prerl_spec.evaluation.scores.question_results import results_of
 from prerl_spec.report.tables.run_tables import RunRecord, complete_score, read_run
 from prerl_spec.storage.sealed import read_array
 from prerl_spec.types import Score
@@ -118,9 +118,5 @@ def _base(plan: Plan) -> str:
     return f"{plan.model.use} {name or ''}".strip() if seed is None else f"fresh weights of model.seed {seed}"
 
 
-def _kept_questions(folder: Path) -> Callable[[Score], Sequence[QuestionResult] | None]:
-    def of(score: Score) -> Sequence[QuestionResult] | None:
-        found = results_of(folder, asdict(score))
-        return None if found is None else found[1]
-
-    return of
+def _kept_questions(folder: Path) -> Callable[[Score], Questions | None]:
+    return lambda score: results_of(folder, asdict(score))

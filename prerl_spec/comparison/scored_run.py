@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from prerl_spec.evaluation.scores.question_results import QuestionResult
 from prerl_spec.types import Score
@@ -48,6 +48,10 @@ class Taken(NamedTuple):
     weights: str | None
 
 
+Questions = tuple[Mapping[str, Any], Sequence[QuestionResult]]
+"""Conditions and results of the single questions behind a score."""
+
+
 @dataclass(frozen=True)
 class ScoredRun:
     """Scores with their places, and the steps that led there from the initial model on, those of the runs that it was
@@ -68,7 +72,7 @@ class ScoredRun:
     trains: bool = True
     label: str = ""
     """Its seed in words, as far as it is needed to tell the runs of its arm apart."""
-    questions_of: Callable[[Score], Sequence[QuestionResult] | None] = field(default=lambda score: None, repr=False)
+    questions_of: Callable[[Score], Questions | None] = field(default=lambda score: None, repr=False)
 
     @property
     def last_weights(self) -> str | None:
