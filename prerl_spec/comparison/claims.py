@@ -39,7 +39,7 @@ def finding_of(difference: Difference, adjusted_p: float | None) -> Finding:
         return Finding("none", words if adjusted_p is not None else f"{EXPLORATORY}: {words}")
     direction = "higher" if estimate.interval.value > 0 else "lower"
     if adjusted_p is None:
-        return Finding(EXPLORATORY, f"{EXPLORATORY}: {direction}, not adjusted")
+        return Finding("exploratory", f"{EXPLORATORY}: {direction}, not adjusted")
     value = estimate.interval.value
     primary = ArmDifference(estimate.interval, estimate.p_value, adjusted_p)
     if claim(primary, ()) == 0:

@@ -19,6 +19,7 @@ from prerl_spec.types import Score
 
 FRESH = "from_scratch"
 """The model whose weights are drawn, from `run.seed` where it has no seed of its own."""
+_OF_ONE_METRIC = ("metric", "value", "low", "high")
 EVENTS, SCORES, PLAN = "events.jsonl", "scores.json", "plan.json"
 
 
@@ -119,4 +120,14 @@ def _base(plan: Plan) -> str:
 
 
 def _kept_questions(folder: Path) -> Callable[[Score], Questions | None]:
-    return lambda score: results_of(folder, asdict(score))
+    known: dict[str, Questions] = {}
+
+    def of(score: Score) -> Questions | None:
+        # Every metric of an evaluation, and every pair that a run is part of, is told from the same file.
+        row = asdict(score)
+        evaluation = json.dumps({key: value for key, value in row.items() if key not in _OF_ONE_METRIC}, sort_keys=True)
+        if evaluation not in known and (found := results_of(folder, row)) is not None:
+            known[evaluation] = found
+        return known.get(evaluation)
+
+    return of

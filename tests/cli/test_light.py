@@ -187,6 +187,7 @@ NEED_THE_EXTRA = (
     ["eval", "nobody/nothing", "--tasks", "math500"],
     ["try", "mine.py"],
     ["plugin", "check", "prerl-spec"],
+    ["compare", "runs/one", "runs/two"],
     ["doctor"],
 )
 

@@ -81,7 +81,9 @@ def test_nothing_sticks_out_and_every_text_of_a_drawing_is_readable(
     framed.write_text(
         f'<iframe id="f" width="{width}" height="900" src="{page.as_uri()}"></iframe><script>f.onload = () => {{'
         "const d = f.contentDocument, e = d.documentElement;"
-        "const sizes = [...d.querySelectorAll('svg text')].map((t) => t.getBoundingClientRect().height / 1.17);"
+        "const wide = (s) => s.viewBox.baseVal.width ? s.getBoundingClientRect().width / s.viewBox.baseVal.width : 1;"
+        "const size = (t) => parseFloat(f.contentWindow.getComputedStyle(t).fontSize) * wide(t.ownerSVGElement);"
+        "const sizes = [...d.querySelectorAll('svg text')].map(size);"
         "document.title = e.scrollWidth + ' in ' + e.clientWidth + ' least ' + Math.min(...sizes).toFixed(2); }</script>",
         encoding="utf-8",
     )

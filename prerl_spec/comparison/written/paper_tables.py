@@ -54,14 +54,14 @@ def as_latex(comparison: Comparison) -> str:
     heading, rows = _columns(comparison)
     wide = {"finding", AT_EQUAL}
     aligned = "".join(
-        "p{2.6cm}" if name in wide else "r" if name in ("value", "difference", "p") else "l" for name in heading
+        "p{2.4cm}" if name in wide else "r" if name in ("value", "difference", "p") else "l" for name in heading
     )
     body = [f"{' & '.join(map(_in_latex, row))} \\\\" for row in rows]
     return "\n".join(
         [
             r"% \usepackage{booktabs}",
             r"\begin{table*}",
-            r"\centering\footnotesize",
+            r"\centering\scriptsize\setlength{\tabcolsep}{3.5pt}",
             rf"\caption{{{_in_latex(' '.join(_sentences(comparison)))}}}",
             rf"\begin{{tabular}}{{@{{}}{aligned}@{{}}}}",
             r"\toprule",

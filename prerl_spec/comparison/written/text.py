@@ -51,7 +51,9 @@ def _lines(comparison: Comparison) -> Iterator[str]:
 
 
 def _table(baseline: str, table: Table) -> Iterator[str]:
-    rows = [("arm", "value", "difference", "95 % interval", "over", "detectable", "p", "finding")]
+    rows: list[tuple[str, ...]] = [
+        ("arm", "value", "difference", "95 % interval", "over", "detectable", "p", "finding")
+    ]
     rows.append((baseline, f"{mean(table.baseline_values):.3f}", "", "", "", "", "", ""))
     for difference in table.differences:
         rows += _rows(difference)
