@@ -35,7 +35,8 @@ def finding_of(difference: Difference, adjusted_p: float | None) -> Finding:
     if estimate is None:
         return Finding("unknown", "one run each, and no results of single questions: no interval")
     if estimate.covers_zero:
-        words = f"no detectable difference (detectable: {estimate.detectable:.3f})"
+        detectable = "" if estimate.detectable is None else f" (detectable: {estimate.detectable:.3f})"
+        words = f"no detectable difference{detectable}"
         return Finding("none", words if adjusted_p is not None else f"{EXPLORATORY}: {words}")
     direction = "higher" if estimate.interval.value > 0 else "lower"
     if adjusted_p is None:

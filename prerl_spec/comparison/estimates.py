@@ -45,10 +45,11 @@ def _mean_over(runs: Sequence[Mapping[str, float]], questions: Sequence[str]) ->
 
 
 def _estimate(unit: str, difference: Sequence[float], interval: Interval) -> Estimate:
+    spread = stdev(difference)
     return Estimate(
         unit="seeds" if unit == "seeds" else "questions",
         count=len(difference),
         interval=interval,
         p_value=t_p_value(difference),
-        detectable=detectable_effect(stdev(difference), len(difference)),
+        detectable=detectable_effect(spread, len(difference)) if spread else None,
     )

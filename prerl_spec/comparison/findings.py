@@ -16,14 +16,14 @@ class Estimate:
     """A mean paired difference with its 95 % interval and the unit that it holds for.
 
     `count` is the number of units, `detectable` the smallest difference that a test over as many finds in 80 % of cases at the
-    spread seen, p the two-sided p value.
+    spread seen (None where there is none: scores that are equal by chance promise nothing), p the two-sided p value.
     """
 
     unit: Unit
     count: int
     interval: Interval
     p_value: float
-    detectable: float
+    detectable: float | None
 
     @property
     def covers_zero(self) -> bool:

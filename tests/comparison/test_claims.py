@@ -73,3 +73,9 @@ def test_holm_goes_over_the_family_and_leaves_the_others_exploratory() -> None:
     assert [d.adjusted_p for d in found] == [pytest.approx(0.02), pytest.approx(0.03), None]
     assert [d.finding.code for d in found] == ["better", "none", "exploratory"]
     assert found[2].finding.words == "exploratory: higher, not adjusted"
+
+
+def test_scores_that_are_equal_by_chance_promise_no_power() -> None:
+    equal = Estimate("questions", 20, Interval(0.0, 0.0, 0.0), 1.0, None)
+    found = finding_of(replace(BETTER, by_seeds=None, by_questions=equal), 1.0)
+    assert found.words == "no detectable difference"

@@ -45,6 +45,7 @@ def test_seeds_are_repeats_and_questions_clusters(study: Path) -> None:
     assert dsrl.by_seeds.interval.value == pytest.approx(by_hand)
     assert dsrl.by_questions.interval.value == pytest.approx(by_hand)
     assert dsrl.by_seeds.interval != dsrl.by_questions.interval
+    assert dsrl.by_seeds.detectable is not None
     assert dsrl.by_seeds.detectable > 0
 
 
@@ -369,3 +370,10 @@ def test_models_are_compared_as_they_are(tmp_path: Path) -> None:
     assert [arm.arm for arm in found.arms] == ["weak", "strong"]
     only = found.tables[0].differences[0]
     assert (only.axes, only.finding.code, found.paired_on) == ({}, "higher", "checkpoints as they are")
+
+
+def test_two_models_with_the_same_results_have_no_spread(tmp_path: Path) -> None:
+    models = [write_model(tmp_path / name, Made()) for name in ("one", "two")]
+    only = compare(models).tables[0].differences[0].by_questions
+    assert only is not None
+    assert (only.interval.value, only.detectable) == (0.0, None)

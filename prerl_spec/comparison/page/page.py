@@ -9,6 +9,7 @@ from prerl_spec.comparison.page.difference_plot import Row, difference_plot
 from prerl_spec.comparison.scored_run import AXES, AXIS_WORDS
 from prerl_spec.comparison.written.words import (
     amount_words,
+    detectable_words,
     equal_words,
     estimates_of,
     family_words,
@@ -124,9 +125,8 @@ def _numbers(comparison: Comparison, table: Table) -> Html:
     head = ("arm", "value", "detectable", "p", *(f"at equal {AXIS_WORDS[axis]}" for axis in axes), "finding")
     rows = [(comparison.baseline, f"{mean(table.baseline_values):.3f}", *[""] * (len(head) - 2))]
     for d in table.differences:
-        detectable = "–" if d.claimed is None else f"{d.claimed.detectable:.3f}"
         equal = (equal_words(axis, d.axes[axis]) if axis in d.axes else "" for axis in axes)
-        rows.append((d.arm, f"{mean(d.values):.3f}", detectable, p_words(d), *equal, d.finding.words))
+        rows.append((d.arm, f"{mean(d.values):.3f}", detectable_words(d.claimed), p_words(d), *equal, d.finding.words))
     return _labelled(f"{title_of(table)}: values and findings", head, rows)
 
 

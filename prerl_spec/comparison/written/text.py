@@ -7,6 +7,7 @@ from prerl_spec.comparison.scored_run import AXIS_WORDS
 from prerl_spec.comparison.written.words import (
     amount_words,
     axes_words,
+    detectable_words,
     estimates_of,
     family_words,
     interval_words,
@@ -88,7 +89,7 @@ def _rows(difference: Difference) -> Iterator[tuple[str, ...]]:
             signed(estimate.interval.value),
             interval_words(estimate),
             unit_words(estimate),
-            f"{estimate.detectable:.3f}",
+            detectable_words(estimate),
             p_words(difference) if first else "",
             difference.finding.words if first else "",
         )

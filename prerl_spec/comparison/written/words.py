@@ -26,6 +26,11 @@ def unit_words(estimate: Estimate) -> str:
     return f"{estimate.count} {estimate.unit}"
 
 
+def detectable_words(estimate: Estimate | None) -> str:
+    """A dash where the spread tells none."""
+    return "–" if estimate is None or estimate.detectable is None else f"{estimate.detectable:.3f}"
+
+
 def p_words(difference: Difference) -> str:
     """Holm's p, `<0.001` below that; a dash for an exploratory one."""
     p = difference.adjusted_p
