@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from prerl_spec.comparison.compare import compare
+from prerl_spec.comparison.findings import Comparison
 from tests.comparison.runs import Made, write_study
 from tests.once import made_once
 
@@ -21,3 +23,9 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
         made_once(tmp_path_factory, "compared-study", lambda folder: write_study(folder / "study", ARMS, (0, 1, 2)))
         / "study"
     )
+
+
+@pytest.fixture(scope="session")
+def found(study: Path) -> Comparison:
+    """What the study's folder says."""
+    return compare([study])

@@ -34,8 +34,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return write_run(root / "grpo", WEAK), write_run(root / "dsrl", STRONG)
 
 
-def test_seeds_are_repeats_and_questions_clusters(study: Path) -> None:
-    found = compare([study])
+def test_seeds_are_repeats_and_questions_clusters(found: Comparison) -> None:
     dsrl = difference(found, "dsrl", "pass@1")
     assert dsrl.by_seeds is not None
     assert dsrl.by_questions is not None
@@ -49,8 +48,7 @@ def test_seeds_are_repeats_and_questions_clusters(study: Path) -> None:
     assert dsrl.by_seeds.detectable > 0
 
 
-def test_the_primary_is_claimed_and_the_others_are_exploratory(study: Path) -> None:
-    found = compare([study])
+def test_the_primary_is_claimed_and_the_others_are_exploratory(found: Comparison) -> None:
     assert (found.baseline, found.family, found.primary) == ("grpo", 2, "easy/pass@1")
     assert found.tables[0].is_primary
     assert difference(found, "dsrl", "pass@1").finding.code == "better"
@@ -65,10 +63,10 @@ def test_without_a_primary_everything_is_the_family(tmp_path: Path) -> None:
     assert found.family == sum(len(table.differences) for table in found.tables) == 2
 
 
-def test_another_baseline_turns_every_sign(study: Path) -> None:
+def test_another_baseline_turns_every_sign(found: Comparison, study: Path) -> None:
     turned = compare([study], baseline="dsrl")
     assert turned.baseline == "dsrl"
-    own, other = (difference(compare([study]), "dsrl", "pass@1"), difference(turned, "grpo", "pass@1"))
+    own, other = (difference(found, "dsrl", "pass@1"), difference(turned, "grpo", "pass@1"))
     assert own.by_seeds is not None
     assert other.by_seeds is not None
     assert other.by_seeds.interval.value == pytest.approx(-own.by_seeds.interval.value)
@@ -81,8 +79,8 @@ def refused_hint(study: Path) -> str | None:
     return error.value.hint
 
 
-def test_a_null_arm_has_no_equal_updates(study: Path) -> None:
-    null = difference(compare([study]), "null", "pass@1")
+def test_a_null_arm_has_no_equal_updates(found: Comparison) -> None:
+    null = difference(found, "null", "pass@1")
     assert {axis: at.how for axis, at in null.axes.items()} == {
         "generated_tokens": "ends",
         "updates": "unmoved",
@@ -90,8 +88,8 @@ def test_a_null_arm_has_no_equal_updates(study: Path) -> None:
     }
 
 
-def test_curves_have_the_spread_of_seeds_and_thresholds_count_who_got_there(study: Path) -> None:
-    table = compare([study]).tables[0]
+def test_curves_have_the_spread_of_seeds_and_thresholds_count_who_got_there(found: Comparison) -> None:
+    table = found.tables[0]
     grpo, dsrl, null = table.curves
     assert grpo.generated_tokens == (0, 5000, 10000, 15000, 20000)
     assert all(low <= mean <= high for low, mean, high in zip(dsrl.low, dsrl.mean, dsrl.high, strict=True))

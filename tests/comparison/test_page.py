@@ -6,18 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from prerl_spec.comparison.compare import compare
 from prerl_spec.comparison.findings import Comparison
 from prerl_spec.comparison.page.difference_plot import Row, difference_plot
 from prerl_spec.comparison.page.page import render, write_page
 from tests.report.runs import HOSTILE
 from tests.report.test_browser import BROWSER, browse
 from tests.report.test_page import Elements
-
-
-@pytest.fixture(scope="module")
-def found(study: Path) -> Comparison:
-    return compare([study])
 
 
 def test_every_drawing_has_words(found: Comparison) -> None:

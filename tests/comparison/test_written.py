@@ -22,11 +22,6 @@ DOCS = Path(__file__).parent.parent.parent / "docs" / "compare.md"
 
 
 @pytest.fixture(scope="module")
-def found(study: Path) -> Comparison:
-    return compare([study])
-
-
-@pytest.fixture(scope="module")
 def strange(tmp_path_factory: pytest.TempPathFactory) -> Comparison:
     root = tmp_path_factory.mktemp("strange")
     models = [write_model(root / name, Made(arm=arm)) for arm, name in ((1.0, "plain"), (2.0, "other"))]
