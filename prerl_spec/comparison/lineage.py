@@ -19,10 +19,11 @@ def steps_behind(folder: Path, plan: Plan, record: RunRecord) -> tuple[str, tupl
     Raises Damaged.
     """
     own = _own(folder, record)
-    start = getattr(plan, "start", None)
+    start = plan.start
     if start is None:
         return "", own
-    if start.found is None or (source := _source(folder, Path(start.found.run))) is None:
+    source = source_of(folder, plan)
+    if start.found is None or source is None:
         return start.origin if start.found is None else start.found.content, own
     begins, before = steps_behind(source, read_plan(source / "plan.json"), read_run(source))
     return begins, (*(step for step in before if step.global_step <= start.found.global_step), *own)
@@ -50,7 +51,10 @@ def _own(folder: Path, record: RunRecord) -> tuple[Taken, ...]:
     )
 
 
-def _source(folder: Path, run: Path) -> Path | None:
-    """The run that another was started from; a study's folder may have been moved as a whole."""
+def source_of(folder: Path, plan: Plan) -> Path | None:
+    """The run that the one in this folder was started from, if it is here; a study's folder may have been moved as a whole."""
+    if plan.start is None or plan.start.found is None:
+        return None
+    run = Path(plan.start.found.run)
     places = [run, *(above / SHARED / run.name for above in folder.resolve().parents[:3])]
     return next((place for place in places if (place / "events.jsonl").is_file()), None)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
-from prerl_spec.comparison.lineage import steps_behind
+from prerl_spec.comparison.lineage import source_of, steps_behind
 from prerl_spec.comparison.scored_run import Questions, ScoredRun, SeedKey
 from prerl_spec.compiler.compile import read_plan
 from prerl_spec.compiler.past_runs.run_folder import has_begun
@@ -45,7 +45,7 @@ def open_run(folder: Path) -> tuple[str, ScoredRun] | str:
         return "unfinished"
     if not record.scores:
         return "it has no scores"
-    return without_seeds(plan), scored_run(folder, plan, record)
+    return without_seeds(folder, plan), scored_run(folder, plan, record)
 
 
 def scored_run(folder: Path, plan: Plan, record: RunRecord) -> ScoredRun:
@@ -90,18 +90,25 @@ def open_scored_model(folder: Path) -> ScoredRun:
     )
 
 
-def without_seeds(plan: Plan) -> str:
-    """What a plan means, but for its name, `run.seed` and `model.seed`: equal for the seeds of one arm."""
+def without_seeds(folder: Path, plan: Plan) -> str:
+    """What a plan means, but for its name, `run.seed` and `model.seed`: equal for the seeds of one arm.
+
+    A start is what it means in the same way, where its run is here; else its content.
+    """
     whole = meaning(plan)
     whole["run"] = {key: value for key, value in whole["run"].items() if key not in ("name", "seed")}
     settings = {key: value for key, value in whole["model"]["settings"].items() if key != "seed"}
     whole["model"] = {**whole["model"], "settings": settings}
+    source = source_of(folder, plan)
+    if source is not None and plan.start is not None and plan.start.found is not None:
+        behind = without_seeds(source, read_plan(source / PLAN))
+        whole["start"] = [behind, plan.start.found.phase, plan.start.found.step]
     return json.dumps(whole, sort_keys=True)
 
 
 def _model_seed(plan: Plan) -> int | None:
     """The seed of fresh weights, `run.seed` where none is written; None where weights are loaded."""
-    if getattr(plan, "start", None) is not None:
+    if plan.start is not None:
         return None
     written = plan.model.settings.get("seed")
     if written is not None:
@@ -111,7 +118,7 @@ def _model_seed(plan: Plan) -> int | None:
 
 def _base(plan: Plan) -> str:
     """What the first phase begins with, in words that are equal where the weights are."""
-    if getattr(plan, "start", None) is not None:
+    if plan.start is not None:
         content = "" if plan.start.found is None else f" ({plan.start.found.content[:12]})"
         return f"{plan.start.origin}{content}"
     seed = _model_seed(plan)

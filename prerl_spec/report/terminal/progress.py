@@ -102,6 +102,10 @@ class Progress:
             self._evaluated(event)
         elif kind == "resume":
             self._line(f"resumes after step {event['global_step']} ({event.get('from_checkpoint') or 'no checkpoint'})")
+        elif kind == "start":
+            self._line(
+                f"continues phase {event['phase']} of {event['run']} after its global step {event['global_step']}"
+            )
         elif kind == "warning":
             self._line(f"warning: {event['message']}")
 
