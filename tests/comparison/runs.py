@@ -10,11 +10,12 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from prerl_spec.compiler.compile import compile_spec
-from prerl_spec.compiler.plan import Plan
+from prerl_spec.compiler.plan import Plan, StartPlan, StartPoint
 from prerl_spec.compiler.planning.digest import digest_of_plan
 from prerl_spec.evaluation.scores.question_results import QuestionResult, question_ids, write_questions
 from prerl_spec.statistics.pass_at_k import pass_at_k
-from prerl_spec.storage.chained_lines import START, append_lines
+from prerl_spec.storage.chained_lines import START, append_lines, read_lines
+from prerl_spec.storage.sealed import read_object
 from tests.compiler.specs import TINY
 from tests.run_files import write_events, write_object, write_scores
 
@@ -44,6 +45,31 @@ def plan_of(arm: float, seed: int, *, name: str = "tiny", model_seed: int | None
     return replace(changed, digest=digest_of_plan(changed))
 
 
+def started(plan: Plan, run: Path, global_step: int) -> Plan:
+    """The plan, to begin where this run has ended."""
+    point = StartPoint(
+        run=str(run.resolve()),
+        phase="refine",
+        ended=True,
+        checkpoint=str(run.resolve() / "checkpoints" / f"step-{global_step:06d}"),
+        content=str(read_object(run / "plan.json")["digest"]),
+        step=global_step,
+        global_step=global_step,
+        generated_tokens=0,
+        trained_tokens=0,
+        max_steps=global_step,
+        optimizer=None,
+        optimizer_use=("adamw", "prerl-spec"),
+        lr_schedule="restart",
+        reference="resync",
+        data="carry",
+        kept_reference=None,
+        initial_model="00" * 32,
+    )
+    changed = replace(plan, start=StartPlan(f"{run.name}@refine", (str(run.resolve()),), "refine", point))
+    return replace(changed, digest=digest_of_plan(changed))
+
+
 @dataclass(frozen=True)
 class Made:
     """What a made-up run does: its share of right after each scored step, and what a step takes."""
@@ -64,20 +90,26 @@ class Made:
     keeps_questions: bool = True
     conditions: Mapping[str, Any] = field(default_factory=dict)
     task: str = TASK
+    start: Path | None = None
+    """A run that this one continues from its end, and the number of its steps."""
 
 
 def write_run(folder: Path, made: Made) -> Path:
     """Writes the folder: plan, events, scores and the results of single questions; returns it."""
     folder.mkdir(parents=True)
     plan = plan_of(made.arm, made.seed, name=made.name, model_seed=made.model_seed)
+    first = 0
+    if made.start is not None:
+        first = max(e["global_step"] for e in read_lines(made.start / "events.jsonl").entries if e["event"] == "step")
+        plan = started(plan, made.start, first)
     (folder / "plan.json").write_text(plan.text(), encoding="utf-8")
-    events: list[dict[str, Any]] = [evaluation(folder, made, "base", 0)]
-    for step in range(1, made.steps + 1):
+    events: list[dict[str, Any]] = [evaluation(folder, made, "base", first)]
+    for step in range(first + 1, first + made.steps + 1):
         events.append(step_event(made, step))
-        if step % made.every == 0 or step == made.steps:
+        if step % made.every == 0 or step == first + made.steps:
             events.append(evaluation(folder, made, "refine", step))
     if made.ended:
-        events.append({"event": "end", "global_step": made.steps, "time": 1.0})
+        events.append({"event": "end", "global_step": first + made.steps, "time": 1.0})
     write_events(folder / "events.jsonl", events)
     write_scores(folder / "scores.json", [s for e in events if e["event"] == "evaluate" for s in e["scores"]])
     return folder

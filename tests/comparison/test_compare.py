@@ -200,6 +200,30 @@ def test_common_first_steps_are_not_counted(tmp_path: Path) -> None:
     assert (at.how, at.amount) == ("curve", 1)
 
 
+def test_runs_are_followed_back_to_where_they_were_started(tmp_path: Path) -> None:
+    """grpo goes on from `pretrain` for 10 steps, dsrl from `prune`, which went on from `pretrain` for 4, for 6."""
+    arms: dict[str, list[Path]] = {"grpo": [], "dsrl": []}
+    for seed in (0, 1):
+        own = replace(WEAK, seed=seed, every=1)
+        pretrain = write_run(tmp_path / f"pretrain-{seed}", replace(own, arm=7.0, steps=30))
+        prune = write_run(tmp_path / f"prune-{seed}", replace(own, arm=8.0, steps=4, start=pretrain))
+        arms["grpo"].append(write_run(tmp_path / f"grpo-{seed}", replace(own, steps=10, start=pretrain)))
+        arms["dsrl"].append(write_run(tmp_path / f"dsrl-{seed}", replace(own, arm=2.0, steps=6, start=prune)))
+    found = compare([*arms["grpo"], *arms["dsrl"]])
+    assert [arm.seeds for arm in found.arms] == [("seed 0", "seed 1")] * 2
+    assert [(arm.amounts["steps"], arm.amounts["seconds"]) for arm in found.arms] == [(40, 80.0)] * 2
+    only = found.tables[0].differences[0]
+    assert {axis: (at.how, at.amount) for axis, at in only.axes.items()} == {
+        "generated_tokens": ("ends", 10_000),
+        "updates": ("ends", 10),
+        "seconds": ("ends", 20.0),
+    }
+    for seed in (0, 1):
+        shutil.rmtree(tmp_path / f"prune-{seed}")
+    lost = compare([arms["grpo"][0], arms["dsrl"][0]]).tables[0].differences[0]
+    assert {at.how for at in lost.axes.values()} == {"unknown"}
+
+
 def shared_until(step: int) -> Callable[[dict[str, object]], dict[str, object]]:
     def change(event: dict[str, object]) -> dict[str, object]:
         if event["event"] == "step" and int(str(event["global_step"])) <= step:
