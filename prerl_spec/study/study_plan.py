@@ -1,0 +1,111 @@
+"""The plan of a study: every arm at every seed, what several of them share, and what they are compared on."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import sha256
+from pathlib import Path
+from typing import Literal
+
+from prerl_spec.compiler.plan import Plan
+from prerl_spec.errors import Diagnostic
+from prerl_spec.study.shared_phases import SharedPhases
+
+Match = Literal["generated_tokens", "trained_tokens", "steps", "seconds"]
+
+SHARED = "shared"
+"""Folder of the runs that several cells continue, and the arm of their names: no arm may have it."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One arm at one seed: `Cell("dsrl", 3, plan, ("shared/0a1b…",))`.
+
+    `plan` has all phases, as if nothing were shared, and no cut. `continues` are the shared runs that lead to it, each
+    going on from the one before; none where its phases are its own from the first.
+    """
+
+    arm: str
+    seed: int
+    plan: Plan
+    continues: tuple[SharedPhases, ...]
+
+    @property
+    def name(self) -> str:
+        """`dsrl/3`, as `--cell` takes it."""
+        return cell_name(self.arm, self.seed)
+
+
+@dataclass(frozen=True)
+class StudyPlan:
+    """Arms in the order of the spec, the first one being what the others are compared with.
+
+    `cells` are ordered by seed, then arm. `budget` is in what `match` counts, None for what the first arm takes.
+    """
+
+    name: str
+    output_dir: Path
+    spec_file: Path
+    spec_text: str
+    arms: tuple[str, ...]
+    seeds: tuple[int, ...]
+    match: Match
+    budget: float | None
+    primary: str | None
+    prior_sd: float | None
+    cells: tuple[Cell, ...]
+    notes: tuple[str, ...]
+    warnings: tuple[Diagnostic, ...]
+    sources: Mapping[str, str]
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 over the meaning of all cells and over what they are compared on; a prior is no part of it."""
+        whole = {
+            "cells": [[cell.arm, cell.seed, cell.plan.digest] for cell in self.cells],
+            "match": self.match,
+            "budget": self.budget,
+            "primary": self.primary,
+        }
+        return sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
+
+    @cached_property
+    def shared(self) -> tuple[SharedPhases, ...]:
+        """Every shared run once, each after the one that it goes on from."""
+        return tuple(dict.fromkeys(shared for cell in self.cells for shared in cell.continues))
+
+    def cell(self, arm: str, seed: int) -> Cell:
+        """The cell of an arm at a seed."""
+        return next(cell for cell in self.cells if (cell.arm, cell.seed) == (arm, seed))
+
+    def common(self, seed: int) -> SharedPhases | None:
+        """The last shared run that all arms continue at a seed: amounts are counted from its end. None: from the start."""
+        every = [cell.continues for cell in self.cells if cell.seed == seed]
+        both = [shared for shared in every[0] if all(shared in continues for continues in every)]
+        return both[-1] if both else None
+
+    def base(self) -> str:
+        """On what the seeds are paired, in words."""
+        plan = self.cells[0].plan
+        own = "seed" in plan.model.settings
+        written = own and plan.model.settings["seed"] is not None
+        one = plan.start is not None or not own or written
+        if not one:
+            return "crosses bases and seeds: run.seed sets the initial weights too (write model.seed or start.from for one base)"
+        why = (
+            f"every seed starts from {plan.start.origin}"
+            if plan.start is not None
+            else f"model.seed = {plan.model.settings['seed']}"
+            if own
+            else f"every seed starts from {plan.model.settings.get('name', plan.model.use)}"
+        )
+        first = self.common(self.seeds[0])
+        trained = (
+            "" if first is None else f"; each seed then trains {first.in_words()} of its own, which all its arms share"
+        )
+        return f"pairs on one base: {why}{trained}"
+
+
+def cell_name(arm: str, seed: int) -> str:
+    return f"{arm}/{seed}"
