@@ -6,9 +6,10 @@ from pathlib import Path
 
 from prerl_spec.compiler.compile import read_plan
 from prerl_spec.compiler.graph import Cut
+from prerl_spec.compiler.past_runs.start_point import planned_start
 from prerl_spec.compiler.plan import Plan
 from prerl_spec.compiler.planning.digest import digest_of_plan
-from prerl_spec.errors import Damaged
+from prerl_spec.errors import Damaged, UsageError
 from prerl_spec.storage.disk import make_folder, write_whole
 from prerl_spec.storage.sealed import read_object
 from prerl_spec.study.amounts import amount
@@ -82,8 +83,13 @@ def _before(study: StudyPlan, folder: StudyFolder, cell: Cell, chain: tuple[Shar
 
 
 def continued(plan: Plan, folder: StudyFolder, shared: SharedPhases) -> Plan:
-    """The plan of the phases behind a shared run, starting from its end."""
-    raise AssertionError("wait for [start]")
+    """The plan of the phases behind a shared run, starting from its end. Raises UsageError, Damaged."""
+    run = folder.run(f"{SHARED}/{shared.key}")
+    sought = planned_start(f"{run.absolute()}@{shared.last_phase}", (Path(),))
+    if sought.found is None:
+        raise UsageError(sought.unknown or "", hint=sought.hint)
+    left = replace(plan, phases=plan.phases[shared.num_phases :], start=sought, estimated_seconds=None)
+    return replace(left, digest=digest_of_plan(left))
 
 
 def _known_scores(study: StudyPlan, folder: StudyFolder, task: Task) -> Iterator[Path]:

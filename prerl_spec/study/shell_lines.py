@@ -17,11 +17,12 @@ def shell_lines(study: StudyPlan, folder: StudyFolder, spec: Path, options: Sequ
     """
     stages = _stages(study)
     head = ["prerl-spec", "study", str(spec), *options, "--study-dir", str(folder.root)]
+    many = f"{plural(sum(map(len, stages)), 'run')} in {plural(len(stages), 'stage')}"
     out = [
-        f"# study {study.name}: {plural(sum(map(len, stages)), 'run')} in {plural(len(stages), 'stage')}. Runs of a stage may run at",
-        "# once, on any machines that share this folder; a stage needs the ones before it finished. A command may be repeated: it",
-        "# goes on where its run is (exit 75: interrupted, 5: failed, 0: finished). Slurm (examples/slurm/study.sbatch), with these",
-        "# lines in cells.txt:",
+        f"# study {study.name}: {many}. Runs of a stage may run at once, on any",
+        "# machines that share this folder; a stage needs the ones before it finished. A command may be repeated:",
+        "# it goes on where its run is (exit 75: interrupted, 5: failed, 0: finished). On Slurm, with these lines in",
+        "# cells.txt beside examples/slurm/study.sbatch:",
     ]
     for number, tasks in enumerate(stages, 1):
         wait = " --dependency=afterok:$job" if number > 1 else ""

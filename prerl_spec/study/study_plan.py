@@ -88,23 +88,18 @@ class StudyPlan:
     def base(self) -> str:
         """On what the seeds are paired, in words."""
         plan = self.cells[0].plan
-        own = "seed" in plan.model.settings
-        written = own and plan.model.settings["seed"] is not None
-        one = plan.start is not None or not own or written
-        if not one:
-            return "crosses bases and seeds: run.seed sets the initial weights too (write model.seed or start.from for one base)"
-        why = (
-            f"every seed starts from {plan.start.origin}"
-            if plan.start is not None
-            else f"model.seed = {plan.model.settings['seed']}"
-            if own
-            else f"every seed starts from {plan.model.settings.get('name', plan.model.use)}"
-        )
+        settings = plan.model.settings
+        if plan.start is not None:
+            one = f"every seed starts from {plan.start.origin}"
+        elif "name" in settings:
+            one = f"every seed starts from {settings['name']}"
+        elif settings.get("seed") is not None:
+            one = f"model.seed = {settings['seed']}"
+        else:
+            return "crosses bases and seeds: run.seed draws the initial weights too (model.seed or start.from give one base)"
         first = self.common(self.seeds[0])
-        trained = (
-            "" if first is None else f"; each seed then trains {first.in_words()} of its own, which all its arms share"
-        )
-        return f"pairs on one base: {why}{trained}"
+        trained = "" if first is None else f"; each seed then trains {first.in_words()} of its own, which all its arms share"
+        return f"pairs on one base: {one}{trained}"
 
 
 def cell_name(arm: str, seed: int) -> str:
