@@ -284,6 +284,8 @@ class Plan:
     """Absolute path of each file whose code a component's settings run (tasks of an `include` folder) -> SHA-256."""
     values: tuple[Value, ...] = ()
     """Every value as written and as resolved, with its origin."""
+    streams: Literal["global", "phase"] = "global"
+    """What random streams and the data cursor hang on; absent from the JSON where it is "global"."""
     adapter_parameters: int | None = None
     """Trainable parameters of the adapter; None if there is no adapter or its size is unknown."""
     format: int = FORMAT
@@ -306,9 +308,11 @@ class Plan:
                     parts += inner if isinstance(inner, tuple) else (inner,)
 
     def as_json(self) -> dict[str, Any]:
-        """The plan as JSON-serializable values, every field included."""
+        """The plan as JSON-serializable values: every field, but for `streams` where it is "global"."""
         dumped = _adapter().dump_python(self, mode="json")
         assert isinstance(dumped, dict)
+        if self.streams == "global":
+            del dumped["streams"]
         return dumped
 
     @classmethod

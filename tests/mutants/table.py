@@ -35,6 +35,7 @@ TEACHER_PLAN = "prerl_spec/compiler/planning/teacher_plan.py"
 STATES = "prerl_spec/registry/component_state.py"
 POSITION = "prerl_spec/engine/run/position.py"
 SOURCE = "prerl_spec/engine/batches/source.py"
+STREAMS = "prerl_spec/engine/processes/streams.py"
 JUDGING = "prerl_spec/engine/batches/judging.py"
 JUDGED = "prerl_spec/engine/batches/judged_groups.py"
 FAULTS = "prerl_spec/engine/author_faults.py"
@@ -108,6 +109,7 @@ FRAMED = ("tests/storage/test_frames.py",)
 CHECKED = ("tests/storage/test_checked_json.py",)
 INTEGRITY = ("tests/engine/test_integrity.py",)
 ORDER = ("tests/engine/test_cursor.py",)
+PAIRED = ("tests/engine/test_streams.py",)
 CREDIT = ("tests/components/test_objectives_credit.py",)
 EARNED = ("tests/components/test_advantages.py",)
 PRESETS = ("tests/components/test_presets.py",)
@@ -451,17 +453,17 @@ MUTANTS = (
     ),
     Mutant(
         "n01",
-        SOURCE,
-        "named_seed(self.seed, self.phase.id, global_step, refill, slots[i], s)",
-        "named_seed(self.seed, self.phase.id, 0, refill, slots[i], s)",
+        STREAMS,
+        "named_seed(self.run.seed, self.phase, self.global_step, refill, slot, sample)",
+        "named_seed(self.run.seed, self.phase, 0, refill, slot, sample)",
         "seeds are the same in every step",
         ROLLOUTS,
     ),
     Mutant(
         "n03",
         SOURCE,
-        "named_seed(self.seed, self.phase.id, global_step, refill, slots[i], s)",
-        "named_seed(self.seed, self.phase.id, global_step, refill, 0, s)",
+        "streams.sample(refill, slots[i], s)",
+        "streams.sample(refill, 0, s)",
         "seeds are the same for every prompt of a step",
         ROLLOUTS,
     ),
@@ -516,8 +518,8 @@ MUTANTS = (
     Mutant(
         "o11",
         CURSOR,
-        'named_generator(seed, "order", name, epoch)',
-        'named_generator(seed, "order", name)',
+        "_order(streams.order(name, epoch), size)",
+        "_order(streams.order(name, 0), size)",
         "every epoch has the same order",
         ORDER,
     ),
@@ -1126,7 +1128,7 @@ MUTANTS = (
     Mutant(
         "x29",
         f"{SELECTIONS}/lots.py",
-        "step.global_step, dtype",
+        "step.stream, dtype",
         "0, dtype",
         "every step draws the same lots",
         SELECTED,
@@ -1642,7 +1644,14 @@ MUTANTS = (
         "a reward with terms stays binary",
         WIRE,
     ),
-    Mutant("d10", DIGEST, '"seed": plan.seed}', '"seed": 0}', "runs of two seeds share a folder", MEANING),
+    Mutant(
+        "d10",
+        DIGEST,
+        '"seed": plan.seed, **streams}',
+        '"seed": 0, **streams}',
+        "runs of two seeds share a folder",
+        MEANING,
+    ),
     Mutant(
         "d11",
         DIGEST,
@@ -3400,5 +3409,37 @@ MUTANTS = (
         "",
         "a block of masked entries makes every log-probability no number",
         ("tests/engine/test_logprobs.py",),
+    ),
+    Mutant(
+        "st01",
+        STREAMS,
+        'named_seed(self.run.seed, "phase", self.phase, self.step, refill, slot, sample)',
+        'named_seed(self.run.seed, "phase", self.phase, self.global_step, refill, slot, sample)',
+        "arms with other warm-ups draw other samples",
+        PAIRED,
+    ),
+    Mutant(
+        "st02",
+        "prerl_spec/compiler/build_graph.py",
+        'restart_data=plan.streams == "phase" or schedule.component.data == "restart"',
+        'restart_data=schedule.component.data == "restart"',
+        "a phase continues in the data of the one before it, and arms with other warm-ups meet other prompts",
+        PAIRED,
+    ),
+    Mutant(
+        "st03",
+        STREAMS,
+        'named_seed(self.run.seed, "order", data, epoch)',
+        'named_seed(self.run.seed, "order", self.phase, data, epoch)',
+        "a run that an earlier version began goes on with other rows",
+        PAIRED,
+    ),
+    Mutant(
+        "st04",
+        PHASE,
+        "len(minibatches) if trains(self.objective) else 0",
+        "len(minibatches)",
+        "the null arm counts updates that it never takes",
+        PAIRED,
     ),
 )
