@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from pydantic import TypeAdapter
 
+from prerl_spec.compiler.graph import Cut
 from prerl_spec.compiler.hardware import Hardware
 from prerl_spec.storage.sealed import object_text
 
@@ -286,6 +287,8 @@ class Plan:
     """Every value as written and as resolved, with its origin."""
     adapter_parameters: int | None = None
     """Trainable parameters of the adapter; None if there is no adapter or its size is unknown."""
+    cut: Cut | None = None
+    """Only a study writes one (see planning/cut.py)."""
     format: int = FORMAT
 
     @property
@@ -306,10 +309,10 @@ class Plan:
                     parts += inner if isinstance(inner, tuple) else (inner,)
 
     def as_json(self) -> dict[str, Any]:
-        """The plan as JSON-serializable values, every field included."""
+        """The plan as JSON-serializable values, every field included; a cut only where there is one."""
         dumped = _adapter().dump_python(self, mode="json")
         assert isinstance(dumped, dict)
-        return dumped
+        return dumped if self.cut is not None else {key: value for key, value in dumped.items() if key != "cut"}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "Plan":
