@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from pydantic import TypeAdapter
 
+from prerl_spec.compiler.graph import Cut
 from prerl_spec.compiler.hardware import Hardware
 from prerl_spec.storage.sealed import object_text
 
@@ -288,6 +289,8 @@ class Plan:
     """What random streams and the data cursor hang on; absent from the JSON where it is "global"."""
     adapter_parameters: int | None = None
     """Trainable parameters of the adapter; None if there is no adapter or its size is unknown."""
+    cut: Cut | None = None
+    """Only a study writes one (see planning/cut.py)."""
     format: int = FORMAT
 
     @property
@@ -308,12 +311,14 @@ class Plan:
                     parts += inner if isinstance(inner, tuple) else (inner,)
 
     def as_json(self) -> dict[str, Any]:
-        """The plan as JSON-serializable values: every field, but for `streams` where it is "global"."""
+        """The plan as JSON-serializable values: every field, but for `streams` where it is "global", and a start or a cut only
+        where there is one."""
         dumped = _adapter().dump_python(self, mode="json")
         assert isinstance(dumped, dict)
+        absent = {name for name in ("start", "cut") if dumped.get(name) is None}
         if self.streams == "global":
-            del dumped["streams"]
-        return dumped
+            absent.add("streams")
+        return {key: value for key, value in dumped.items() if key not in absent}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "Plan":

@@ -34,6 +34,7 @@ TEACHERS = "prerl_spec/engine/policy/teachers.py"
 TEACHER_PLAN = "prerl_spec/compiler/planning/teacher_plan.py"
 STATES = "prerl_spec/registry/component_state.py"
 POSITION = "prerl_spec/engine/run/position.py"
+CUTTING = "prerl_spec/engine/run/cutting.py"
 SOURCE = "prerl_spec/engine/batches/source.py"
 STREAMS = "prerl_spec/engine/processes/streams.py"
 JUDGING = "prerl_spec/engine/batches/judging.py"
@@ -104,6 +105,7 @@ KEPT = ("tests/engine/test_checkpoint.py",)
 NOTED = ("tests/engine/test_journal.py",)
 EARLY = ("tests/engine/test_early_verdicts.py",)
 VERIFIED = ("tests/engine/test_verification.py",)
+CUT = ("tests/engine/test_cutting.py",)
 STORED = ("tests/storage/test_disk.py",)
 FRAMED = ("tests/storage/test_frames.py",)
 CHECKED = ("tests/storage/test_checked_json.py",)
@@ -3441,5 +3443,63 @@ MUTANTS = (
         "len(minibatches)",
         "the null arm counts updates that it never takes",
         PAIRED,
+    ),
+    Mutant(
+        "cu01",
+        CUTTING,
+        "return replace(at, over=self._is_over(at) or self.is_reached(at))",
+        "return replace(at, over=self._is_over(at) or (at.over and self.is_reached(at)))",
+        "a budget that is reached inside a phase does not end it: an arm takes more than the others",
+        CUT,
+    ),
+    Mutant(
+        "cu02",
+        CUTTING,
+        "OVERTIME if last else 1",
+        "1",
+        "an arm whose phases are over before its budget is compared with arms that took more",
+        CUT,
+    ),
+    Mutant(
+        "cu03",
+        POSITION,
+        "min(self.step, self.ended_at - 1)",
+        "self.step",
+        "beyond its own steps a phase goes on at a learning rate of 0: tokens are spent on nothing",
+        CUT,
+    ),
+    Mutant(
+        "cu04",
+        EVENTS,
+        "if step <= global_step]",
+        "if step <= global_step + 1]",
+        "a run that is killed after its cut's step, before the checkpoint, ends a step earlier than undisturbed",
+        (
+            "tests/engine/test_cutting.py::test_seconds_are_those_of_the_steps_that_count_so_that_a_resume_counts_the_same",
+        ),
+    ),
+    Mutant(
+        "cu05",
+        "prerl_spec/testing/same_gradients.py",
+        '{n: known[n._replace(of="old")] + moved[row] for row, n in enumerate(differentiated)}',
+        '{n: known[n._replace(of="old")] for row, n in enumerate(differentiated)}',
+        "arms that differ in how they clip are refused as the same",
+        ("tests/testing/test_same_gradients.py",),
+    ),
+    Mutant(
+        "cu06",
+        "prerl_spec/testing/same_arms.py",
+        "if _around(of_first) != _around(of_second):",
+        "if False:",
+        "arms that differ in their optimizer alone are refused as the same",
+        ("tests/testing/test_same_gradients.py",),
+    ),
+    Mutant(
+        "cu07",
+        "prerl_spec/compiler/planning/study_rules.py",
+        "at_end = [tasks for is_end, tasks in scored if is_end]",
+        "at_end = [tasks for is_end, tasks in scored]",
+        "a study runs to its end and finds nothing scored there",
+        ("tests/compiler/test_study_rules.py",),
     ),
 )

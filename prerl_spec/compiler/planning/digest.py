@@ -5,6 +5,7 @@ tables passed through to a sampler's engine, estimates, prerequisites, hardware,
 """
 
 import json
+from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,7 @@ def meaning(plan: Plan) -> dict[str, Any]:
         "distributed": {key: plan.distributed[key] for key in ("determinism", "precision")},
         "plugins": {Path(file).name: content for file, content in plan.plugin_files.items()},
         **({"code": code} if code else {}),
+        **({"cut": asdict(plan.cut)} if plan.cut is not None else {}),
     }
 
 

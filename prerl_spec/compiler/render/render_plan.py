@@ -6,6 +6,7 @@ from typing import Any
 
 from prerl_spec.compiler.estimates.disk_bytes import checkpoint_bytes
 from prerl_spec.compiler.estimates.prerequisites import TRAIN
+from prerl_spec.compiler.graph import Cut
 from prerl_spec.compiler.past_runs.measured_times import Measured, whole_seconds
 from prerl_spec.compiler.plan import ComponentPlan, DataPlan, EvaluatorPlan, Plan, PrerequisitePlan
 from prerl_spec.compiler.planning.disk import disk_bytes, disk_need, disk_warning, free_bytes
@@ -55,12 +56,19 @@ def _head(plan: Plan) -> str:
     if isinstance(adapter, ComponentPlan):
         out += line("adapter", f"{settings_text(adapter)}; {_parameters(plan.adapter_parameters)} trained in float32")
     out += line("machine", f"{plan.hardware.words}; {_distribution(plan.distributed)}")
+    if plan.cut is not None:
+        out += line("cut", _cut(plan.cut))
     if plan.phases:
         out += line("checkpoints", _checkpoints(plan))
         out += _disk(plan)
     for note in plan.notes:
         out += line("note", note)
     return "\n".join(out)
+
+
+def _cut(cut: Cut) -> str:
+    taken = f", {cut.before:,.15g} of them before this run" if cut.before else ""
+    return f"a study ends the run at {cut.budget:,.15g} {cut.match.replace('_', ' ')}{taken}"
 
 
 def _parameters(number: int | None) -> str:
