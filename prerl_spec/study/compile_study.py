@@ -10,6 +10,7 @@ from prerl_spec.codes import Code
 from prerl_spec.compiler.compile import check_spec, require_valid
 from prerl_spec.compiler.plan import Plan
 from prerl_spec.compiler.planning.planner import make_plan
+from prerl_spec.compiler.planning.study_rules import study_findings
 from prerl_spec.compiler.resolve.resolve import resolve
 from prerl_spec.compiler.resolve.resolved import Resolved
 from prerl_spec.errors import Diagnostic, Span, SpecInvalid
@@ -35,7 +36,7 @@ def compile_study(file: Path, **overrides: Any) -> StudyPlan:
             Code.MISSING_KEY, "the spec has no [study]", place, "study", help="write [study] with seeds and arms"
         )
         raise SpecInvalid([missing], resolved.sources)
-    if names := list(_unfit_names(resolved)):
+    if names := tuple(_unfit_names(resolved)):
         raise SpecInvalid(names, resolved.sources)
     plans: list[tuple[str, int, Plan]] = []
     of_arms: list[Diagnostic] = []
@@ -46,6 +47,10 @@ def compile_study(file: Path, **overrides: Any) -> StudyPlan:
             of_arms += found
             plans.append((arm, seed, make_plan(valid)))
     arms = tuple(dict.fromkeys(arm for arm, _, _ in plans))
+    of_first_seed = {arm: plan for arm, _, plan in plans[: len(arms)]}
+    mistakes = study_findings(resolved, of_first_seed)
+    if any(found.severity == "error" for found in mistakes):
+        raise SpecInvalid(mistakes, resolved.sources)
     continues = shared_by([plan for _, _, plan in plans])
     first = plans[0][2]
     return StudyPlan(
@@ -61,8 +66,8 @@ def compile_study(file: Path, **overrides: Any) -> StudyPlan:
         prior_sd=study.prior_sd,
         cells=tuple(Cell(arm, seed, plan, shared) for (arm, seed, plan), shared in zip(plans, continues, strict=True)),
         notes=(*_streams(resolved), *(() if first.evaluators else ("no [[evaluate]]: nothing is scored",))),
-        warnings=_each_once(warnings, of_arms),
-        sources=resolved.sources,
+        warnings=_each_once(warnings, (*mistakes, *of_arms)),
+        resolved=resolved,
     )
 
 

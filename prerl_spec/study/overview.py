@@ -6,7 +6,7 @@ from prerl_spec.compiler.plan import PhasePlan
 from prerl_spec.compiler.render.human_units import count, duration, line, plural
 from prerl_spec.study.detectable import Detectable
 from prerl_spec.study.study_folder import StudyFolder
-from prerl_spec.study.study_plan import SHARED, Cell, StudyPlan
+from prerl_spec.study.study_plan import Cell, StudyPlan
 from prerl_spec.study.tasks import tasks_of
 
 TAKEN = {
@@ -28,9 +28,7 @@ def overview(study: StudyPlan, folder: StudyFolder, effect: Detectable, jobs: in
         "paired", study.base() + "; the same prompts and random numbers at the same step of a phase in every arm"
     )
     out += line("ends at", _ends(study))
-    for shared in study.shared:
-        users = [cell.name for cell in study.cells if shared in cell.continues]
-        out += line("shared", f"{SHARED}/{shared.key}: {shared.in_words()} of {', '.join(users)}, once")
+    out += [words for said in _shared(study) for words in line("shared", said)]
     out += line(
         "runs", f"{len(tasks)}, {plural(len(study.cells), 'cell')} among them" + (f"; {done} finished" if done else "")
     )
@@ -39,6 +37,17 @@ def overview(study: StudyPlan, folder: StudyFolder, effect: Detectable, jobs: in
     for said in study.notes:
         out += line("note", said)
     return "\n".join(out)
+
+
+def _shared(study: StudyPlan) -> Iterator[str]:
+    """One line for all seeds at which the same arms share the same phases."""
+    seeds: dict[tuple[str, str], list[int]] = {}
+    for shared in study.shared:
+        users = ", ".join(cell.arm for cell in study.cells if shared in cell.continues)
+        seeds.setdefault((shared.in_words(), users), []).append(shared.plan.seed)
+    for (phases, users), at in seeds.items():
+        where = "" if len(at) == len(study.seeds) else f", at {', '.join(f'seed {seed}' for seed in at)}"
+        yield f"{phases}: once a seed for {users}{where}"
 
 
 def _ends(study: StudyPlan) -> str:

@@ -8,6 +8,7 @@ from prerl_spec.compiler.compile import read_plan
 from prerl_spec.compiler.graph import Cut
 from prerl_spec.compiler.past_runs.start_point import planned_start
 from prerl_spec.compiler.plan import Plan
+from prerl_spec.compiler.planning.cut import with_cut
 from prerl_spec.compiler.planning.digest import digest_of_plan
 from prerl_spec.errors import Damaged, UsageError
 from prerl_spec.storage.disk import make_folder, write_whole
@@ -63,8 +64,7 @@ def _cell_plan(study: StudyPlan, folder: StudyFolder, cell: Cell) -> Plan:
     plan = continued(cell.plan, folder, chain[-1]) if chain else cell.plan
     if budget is None:
         return plan
-    plan = replace(plan, cut=Cut(study.match, budget, _before(study, folder, cell, chain)))
-    return replace(plan, digest=digest_of_plan(plan))
+    return with_cut(plan, Cut(study.match, budget, _before(study, folder, cell, chain)))
 
 
 def _budget(study: StudyPlan, folder: StudyFolder, cell: Cell) -> float | None:

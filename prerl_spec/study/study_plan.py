@@ -1,18 +1,16 @@
 """The plan of a study: every arm at every seed, what several of them share, and what they are compared on."""
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
-from typing import Literal
 
+from prerl_spec.compiler.graph import Counted
 from prerl_spec.compiler.plan import Plan
+from prerl_spec.compiler.resolve.resolved import Resolved
 from prerl_spec.errors import Diagnostic
 from prerl_spec.study.shared_phases import SharedPhases
-
-Match = Literal["generated_tokens", "trained_tokens", "steps", "seconds"]
 
 SHARED = "shared"
 """Folder of the runs that several cells continue, and the arm of their names: no arm may have it."""
@@ -50,14 +48,15 @@ class StudyPlan:
     spec_text: str
     arms: tuple[str, ...]
     seeds: tuple[int, ...]
-    match: Match
+    match: Counted
     budget: float | None
     primary: str | None
     prior_sd: float | None
     cells: tuple[Cell, ...]
     notes: tuple[str, ...]
     warnings: tuple[Diagnostic, ...]
-    sources: Mapping[str, str]
+    resolved: Resolved
+    """The spec itself, for places in it; its arms are those before the study has set anything."""
 
     @cached_property
     def digest(self) -> str:
@@ -98,7 +97,9 @@ class StudyPlan:
         else:
             return "crosses bases and seeds: run.seed draws the initial weights too (model.seed or start.from give one base)"
         first = self.common(self.seeds[0])
-        trained = "" if first is None else f"; each seed then trains {first.in_words()} of its own, which all its arms share"
+        trained = (
+            "" if first is None else f"; each seed then trains {first.in_words()} of its own, which all its arms share"
+        )
         return f"pairs on one base: {one}{trained}"
 
 

@@ -5,7 +5,7 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,24 +21,7 @@ from prerl_spec.study.cell_queue import CellQueue
 from prerl_spec.study.study_folder import StudyFolder, begin_study, hold_study
 from prerl_spec.study.study_plan import StudyPlan
 from prerl_spec.study.tasks import Task, tasks_of
-
-
-class Quiet:
-    """A listener of the queue that keeps what it was told."""
-
-    def __init__(self) -> None:
-        self.said: list[tuple[str, str]] = []
-
-    def begun(self, task: Task) -> None:
-        self.said.append(("begun", task.name))
-
-    def ended(self, task: Task, seconds: float) -> None:
-        self.said.append(("ended", task.name))
-
-    def failed(self, task: Task, cause: str) -> None:
-        self.said.append(("failed", task.name))
-
-    def looked(self, running: Sequence[Task]) -> None: ...
+from tests.study.quiet import Quiet
 
 
 @dataclass

@@ -110,7 +110,7 @@ def test_a_changed_byte_of_study_json_is_named(tmp_path: Path, two: StudyPlan) -
     folder, _ = begin_study(two, None, {})
     file = folder.root / STUDY
     file.write_text(file.read_text().replace("generated_tokens", "generated_tokenz"))
-    with pytest.raises(Damaged, match="study.json"):
+    with pytest.raises(Damaged, match=r"study\.json"):
         begin_study(two, None, {})
 
 

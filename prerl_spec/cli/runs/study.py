@@ -10,7 +10,7 @@ from prerl_spec.cli.shared.diagnostics import print_text
 from prerl_spec.cli.shared.option_values import file_path, positive
 from prerl_spec.cli.shared.overrides import add_overrides, overrides
 from prerl_spec.compiler.compile import require_met
-from prerl_spec.errors import RunFailed, UsageError
+from prerl_spec.errors import RunFailed, SpecInvalid, UsageError
 from prerl_spec.study.cell_process import Starter
 from prerl_spec.study.cell_queue import CellQueue, Outcome
 from prerl_spec.study.compile_study import compile_study
@@ -42,7 +42,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Runs what is left and prints the scores. Raises RunFailed (exit 5) if a cell has failed, Interrupted (exit 75)."""
     study = compile_study(arguments.spec, **overrides(arguments))
-    print_text(study.warnings, study.sources)
+    print_text(study.warnings, study.resolved.sources)
     if arguments.print_commands:
         folder, _ = choose_study_folder(study, arguments.study_dir)
         print(shell_lines(study, folder, arguments.spec, _options(arguments)))
@@ -50,6 +50,8 @@ def run(arguments: argparse.Namespace) -> int:
     task = None if arguments.cell is None else _named(study, arguments.cell)
     for cell in study.cells[: len(study.arms)]:
         require_met(cell.plan)
+    if not choose_study_folder(study, arguments.study_dir)[1]:
+        _require_arms_that_differ(study)
     effect = detectable(study)
     folder, there = begin_study(study, arguments.study_dir, effect.as_json())
     print(f"{'resuming' if there else 'study folder'}: {folder.root}", file=sys.stderr)
@@ -57,6 +59,15 @@ def run(arguments: argparse.Namespace) -> int:
         if task is not None:
             return _run_cell(study, folder, task, arguments)
         return _run_all(study, folder, effect, arguments)
+
+
+def _require_arms_that_differ(study: StudyPlan) -> None:
+    """Raises SpecInvalid for arms whose gradients are the same. Once a study: it takes the seconds that torch takes to load."""
+    from prerl_spec.testing.same_arms import alike_findings
+
+    plans = {cell.arm: cell.plan for cell in study.cells[: len(study.arms)]}
+    if found := alike_findings(study.resolved, plans):
+        raise SpecInvalid(found, study.resolved.sources)
 
 
 def _run_all(study: StudyPlan, folder: StudyFolder, effect: Detectable, arguments: argparse.Namespace) -> int:
