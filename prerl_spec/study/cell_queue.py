@@ -70,7 +70,7 @@ class CellQueue:
         self._jobs = jobs
         self._finished = {task.name for task in tasks if folder.is_finished(task.name)}
         self._left = [task for task in tasks if task.name not in self._finished]
-        self._running: dict[Task, tuple[Running, float]] = {}
+        self._running: list[tuple[Task, Running, float]] = []
         self._outcome = Outcome()
         self._signals: list[float] = []
         self._deadline = float("inf")
@@ -99,7 +99,8 @@ class CellQueue:
             try:
                 plan = prepared(self._study, self._folder, task)
                 note(self._folder, "begin", task.name)
-                self._running[task] = self._start(self._folder, task, plan), time.monotonic()
+                running = self._start(self._folder, task, plan)
+                self._running.append((task, running, time.monotonic()))
             except PrerlError as error:
                 self._fail(task, error.message, error.exit_code)
             else:
@@ -112,11 +113,12 @@ class CellQueue:
         return next((task for task in self._left if self._finished.issuperset(task.after)), None)
 
     def _look(self) -> None:
-        for task, (running, begun) in list(self._running.items()):
+        for entry in list(self._running):
+            task, running, begun = entry
             code = running.exit_code()
             if code is None:
                 continue
-            del self._running[task]
+            self._running.remove(entry)
             seconds = time.monotonic() - begun
             if self._folder.is_finished(task.name):
                 self._finished.add(task.name)
@@ -128,7 +130,7 @@ class CellQueue:
                 self._fail(task, running.cause(), code)
         if time.monotonic() > self._deadline:
             self._kill()
-        self._listener.looked(list(self._running))
+        self._listener.looked([task for task, _, _ in self._running])
 
     def _fail(self, task: Task, cause: str, code: int) -> None:
         self._outcome.failed[task.name] = cause
@@ -143,13 +145,13 @@ class CellQueue:
         self._signals.append(now)
         if now - self._signals[0] >= SECONDS_APART:
             self._deadline = min(self._deadline, now + SECONDS_TO_END + 1.0)
-        for running, _ in self._running.values():
+        for _, running, _ in self._running:
             running.send(number)
 
     def _kill(self) -> None:
         """Nothing that this command has started outlives it."""
-        for running, _ in self._running.values():
+        for _, running, _ in self._running:
             running.send(signal.SIGKILL)
-        for running, _ in self._running.values():
+        for _, running, _ in self._running:
             while running.exit_code() is None:
                 time.sleep(SECONDS_BETWEEN_LOOKS)
