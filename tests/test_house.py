@@ -37,6 +37,7 @@ FLOORS = (
     "engine",
     "evaluation",
     "report",
+    "study",
     "cli",
 )
 """From the ground up: a room imports from its own floor and those below. `sdk` is the authors' door, `testing` their kit."""
@@ -57,6 +58,7 @@ LIGHT_ROOMS = (
     "registry",
     "compiler",
     "report",
+    "study",
     "cli",
 )
 

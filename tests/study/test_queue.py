@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from prerl_spec.cli.main import main
 from prerl_spec.compiler.plan import Plan
 from prerl_spec.errors import Damaged, Interrupted
 from prerl_spec.storage.chained_lines import read_lines
@@ -167,3 +168,17 @@ def test_the_table_has_means_over_seeds_with_the_primary_first(planned: StudyPla
     lines = [line.split() for line in results_table(planned, folder).splitlines()]
     assert lines[0] == ["arm", "train/avg@1", "other/avg@1", "seeds"]
     assert lines[2:] == [["refined", "0.100", "0.500", "2"], ["pruned", "0.200", "0.500", "2"]]
+
+
+def test_fsck_checks_what_a_study_has_written(
+    planned: StudyPlan, folder: StudyFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    queued(planned, folder, Fakes())
+    file = folder.root / "study.json"
+    file.write_bytes(file.read_bytes().replace(b"pruned", b"pruneD", 1))
+    folder.state.write_bytes(folder.state.read_bytes()[:-9])
+    assert main(["fsck", str(folder.root)]) == 5
+    said = capsys.readouterr().out
+    assert "study.json: damaged" in said
+    assert "state.jsonl: torn" in said
+    assert "cells/refined/seed-0/manifest.json: damaged: missing" in said

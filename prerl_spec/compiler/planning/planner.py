@@ -242,7 +242,7 @@ def _local_code(resolved: Resolved) -> Iterator[str]:
 
 def _notes(codec: Codec | Unknown, shape: Shape | Unknown, *, study: bool) -> Iterator[str]:
     if study:
-        yield "a single run of the spec: this version has no command that runs the arms and seeds of [study]"
+        yield "a single run of the spec: `prerl-spec study` runs the arms and seeds of [study]"
     if isinstance(codec, Unknown):
         yield f"prompts and prefix are unknown: {codec.why}"
     if isinstance(shape, Unknown):
