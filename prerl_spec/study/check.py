@@ -15,7 +15,7 @@ def check_study(root: Path) -> list[Finding]:
     """One finding for each file; nothing is changed."""
     of_runs = (
         replace(finding, path=f"{run.relative_to(root).as_posix()}/{finding.path}")
-        for run in _runs(root)
+        for run in runs_of(root)
         for finding in check_run(run)
     )
     return [_study(root), _state(StudyFolder(root)), *of_runs]
@@ -26,7 +26,8 @@ def is_study(root: Path) -> bool:
     return (root / STUDY).is_file() or StudyFolder(root).state.is_file()
 
 
-def _runs(root: Path) -> Iterator[Path]:
+def runs_of(root: Path) -> Iterator[Path]:
+    """The run folders of a study; none of a folder that is no study."""
     for folder in sorted([*root.glob("cells/*/seed-*"), *root.glob("shared/*")]):
         if (folder / "plan.json").is_file() or has_begun(folder):
             yield folder
