@@ -1,26 +1,29 @@
 """The queue: what may begin, what a failure stops, what a signal does; and the folders that a study writes."""
 
 import signal
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 
 from prerl_spec.cli.main import main
+from prerl_spec.compiler.graph import Cut
 from prerl_spec.compiler.plan import Plan
 from prerl_spec.errors import Damaged, Interrupted
 from prerl_spec.storage.chained_lines import read_lines
+from prerl_spec.study import run_plans
 from prerl_spec.study.amounts import amount
 from prerl_spec.study.cell_queue import CellQueue, Outcome
 from prerl_spec.study.compile_study import compile_study
 from prerl_spec.study.results import results_table
+from prerl_spec.study.shared_phases import SharedPhases
 from prerl_spec.study.state import last_notes
 from prerl_spec.study.study_folder import StudyFolder, begin_study, choose_study_folder
 from prerl_spec.study.study_plan import StudyPlan
 from prerl_spec.study.tasks import Task, tasks_of
 from tests.run_files import write_events, write_scores
 from tests.study.quiet import Quiet
-from tests.study.specs import TWO_ARMS, written
+from tests.study.specs import FOUR_ARMS, TWO_ARMS, written
 
 APART = TWO_ARMS + ('\n[[study.arms.pruned.phases]]\nid = "pretrain"\ndocuments_per_step = 8\n')
 """Arms that share no phase: no run of it starts from another."""
@@ -100,6 +103,24 @@ def test_other_arms_end_at_what_the_first_arm_has_taken_with_their_seed(
     assert start.plans["refined/0"].cut is None
     cuts = {name: plan.cut for name, plan in start.plans.items() if plan.cut is not None}
     assert {name: cut.budget for name, cut in cuts.items()} == {"pruned/0": 20.0, "pruned/1": 22.0}
+
+
+def test_what_some_arms_share_counts_for_each_of_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def behind(plan: Plan, folder: StudyFolder, shared: SharedPhases) -> Plan:
+        return replace(plan, phases=plan.phases[shared.num_phases :])
+
+    monkeypatch.setattr(run_plans, "continued", behind)
+    for budget, phases, before in ((96, ["refine"], 20.0), (20, ["prune", "refine"], 0.0)):
+        place = tmp_path / str(budget)
+        place.mkdir()
+        text = FOUR_ARMS.replace("budget = 96", f"budget = {budget}").replace("[0, 1, 2]", "[0, 1]")
+        study = compile_study(written(place, text))
+        start = Fakes()
+        queued(study, begin_study(study, None, {})[0], start)
+        assert [phase.id for phase in start.plans["warm/0"].phases] == phases
+        cuts = {arm: start.plans[f"{arm}/0"].cut for arm in study.arms}
+        assert cuts["warm"] == cuts["weak"] == Cut("generated_tokens", budget, before)
+        assert cuts["refined"] == cuts["long"] == Cut("generated_tokens", budget)
 
 
 def test_a_repeated_step_counts_once_in_every_amount(planned: StudyPlan, folder: StudyFolder) -> None:
