@@ -57,6 +57,13 @@ def test_leading_phases_are_shared_where_plans_agree_up_to_them(four: StudyPlan)
     assert common.in_words() == "pretrain"
 
 
+def test_phases_that_the_same_arms_go_through_are_one_run(tmp_path: Path) -> None:
+    text = FOUR_ARMS.replace("refined = {}", "").partition("[[study.arms.long")[0].replace("[0, 1, 2]", "[0, 1]")
+    study = compile_study(written(tmp_path, text))
+    assert study.arms == ("warm", "weak")
+    assert [s.in_words() for s in study.shared] == ["pretrain, prune"] * 2
+
+
 def test_a_shared_run_comes_before_its_cells_and_a_first_arm_before_the_others(four: StudyPlan) -> None:
     place = {task.name: number for number, task in enumerate(tasks_of(four))}
     assert all(place[before] < place[task.name] for task in tasks_of(four) for before in task.after)
