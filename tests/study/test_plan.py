@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from prerl_spec.cli.main import main
+from prerl_spec.cli.shared import locked
+from prerl_spec.cli.shared.locked import pinned
 from prerl_spec.errors import Damaged, SpecInvalid, UsageError
 from prerl_spec.study.compile_study import compile_study
 from prerl_spec.study.detectable import detectable
@@ -166,3 +168,11 @@ def test_print_commands_exits_with_0_and_an_unknown_cell_with_2(
     assert "--cell refined/0" in capsys.readouterr().out
     assert main(["study", spec, "--cell", "refind/0"]) == 2
     assert "did you mean `refined/0`?" in capsys.readouterr().err
+
+
+def test_a_study_runs_at_the_commits_of_its_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = written(tmp_path, TWO_ARMS)
+    assert pinned(spec, {"sets": ("run.seed=4",)}) == {"sets": ("run.seed=4",)}
+    assert main(["lock", str(spec)]) == 0
+    monkeypatch.setattr(locked, "pins", lambda resolved, lock: ("model.revision=a1",))
+    assert pinned(spec, {"sets": ("run.seed=4",)}) == {"sets": ("run.seed=4", "model.revision=a1")}

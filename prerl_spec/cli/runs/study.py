@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from prerl_spec.cli.shared.diagnostics import print_text
+from prerl_spec.cli.shared.locked import pinned
 from prerl_spec.cli.shared.option_values import file_path, positive
 from prerl_spec.cli.shared.overrides import add_overrides, overrides
 from prerl_spec.compiler.compile import require_met
@@ -41,7 +42,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Runs what is left and prints the scores. Raises RunFailed (exit 5) if a cell has failed, Interrupted (exit 75)."""
-    study = compile_study(arguments.spec, **overrides(arguments))
+    study = compile_study(arguments.spec, **pinned(arguments.spec, overrides(arguments)))
     print_text(study.warnings, study.resolved.sources)
     if arguments.print_commands:
         folder, _ = choose_study_folder(study, arguments.study_dir)
