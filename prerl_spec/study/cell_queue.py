@@ -8,7 +8,7 @@ from typing import Protocol
 
 from prerl_spec.compiler.plan import Plan
 from prerl_spec.errors import Interrupted, PrerlError
-from prerl_spec.process.stop_signals import SECONDS_APART, SECONDS_TO_END, leave_closed_terminal, on_stop
+from prerl_spec.process.stop_signals import SECONDS_APART, SECONDS_TO_END, arrived, leave_closed_terminal, on_stop
 from prerl_spec.study.run_plans import prepared
 from prerl_spec.study.state import note
 from prerl_spec.study.study_folder import StudyFolder
@@ -82,6 +82,8 @@ class CellQueue:
         """
         with on_stop(lambda number, frame: self._stop(number)):
             try:
+                if (number := arrived()) is not None:
+                    self._stop(number)
                 while self._running or (self._left and not self._signals):
                     self._begin_what_can()
                     self._look()

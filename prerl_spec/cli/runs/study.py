@@ -2,9 +2,9 @@
 
 import argparse
 import sys
+from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
 
 from prerl_spec.cli.shared.diagnostics import print_text
 from prerl_spec.cli.shared.locked import pinned
@@ -95,7 +95,7 @@ def _run_cell(study: StudyPlan, folder: StudyFolder, task: Task, arguments: argp
     return 0
 
 
-def _queued(study: StudyPlan, folder: StudyFolder, tasks: Any, arguments: argparse.Namespace) -> Outcome:
+def _queued(study: StudyPlan, folder: StudyFolder, tasks: Sequence[Task], arguments: argparse.Namespace) -> Outcome:
     finished = sum(folder.is_finished(task.name) for task in tasks)
     progress = Progress(study, folder, len(tasks), finished)
     start = Starter(arguments.jobs, bool(arguments.local_code))
