@@ -21,7 +21,7 @@ from prerl_spec.study.state import last_notes
 from prerl_spec.study.study_folder import StudyFolder, begin_study, choose_study_folder
 from prerl_spec.study.study_plan import StudyPlan
 from prerl_spec.study.tasks import Task, tasks_of
-from tests.run_files import write_events, write_scores
+from tests.run_files import write_events, write_object, write_scores
 from tests.study.quiet import Quiet
 from tests.study.specs import FOUR_ARMS, TWO_ARMS, written
 
@@ -164,6 +164,18 @@ def test_a_signal_reaches_the_running_cell_and_nothing_else_begins(planned: Stud
     assert start.begun == ["refined/0"]
     assert signal.SIGTERM in start.sent
     assert last_notes(folder)["refined/0"]["event"] == "stop"
+
+
+def test_a_base_that_the_first_arm_has_scored_is_not_scored_again(planned: StudyPlan, folder: StudyFolder) -> None:
+    cache = folder.run("refined/0") / "evaluation" / "cache"
+    write_object(cache / "a.json", {"scores": [{"phase": "base"}]})
+    write_object(cache / "b.json", {"scores": [{"phase": "refine"}]})
+    write_object(cache / "c.json", {"scores": [{"phase": "base"}]})
+    (cache / "c.json").write_bytes((cache / "c.json").read_bytes().replace(b"base", b"basf"))
+    queued(planned, folder, Fakes())
+    known = folder.run("pruned/0") / "evaluation" / "cache"
+    assert [file.name for file in known.iterdir()] == ["a.json"]
+    assert not (folder.run("pruned/1") / "evaluation").exists()
 
 
 def test_a_changed_byte_of_the_state_is_named(planned: StudyPlan, folder: StudyFolder) -> None:
