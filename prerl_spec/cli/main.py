@@ -29,6 +29,7 @@ COMMANDS = {
     "fetch": "download the model, data and benchmarks of a spec, for use offline",
     "run": "run a spec, resuming an unfinished run of the same plan",
     "resume": "resume a run from its folder",
+    "fork": "go on from the end of a run's phase in a new run",
     "study": "run every arm of a study at every seed, going on with what is left",
     "replay": "recompute steps of a run from a checkpoint and compare them with its record",
     "fsck": "check every byte of a run folder",
@@ -49,7 +50,7 @@ COMMANDS = {
 
 ROOMS = {
     "specs": ("new", "validate", "plan", "lock", "check-data", "fetch", "show", "diff", "schema", "explain"),
-    "runs": ("run", "resume", "study", "replay", "torture", "eval", "serve"),
+    "runs": ("run", "resume", "fork", "study", "replay", "torture", "eval", "serve"),
     "results": ("report", "samples", "fsck"),
     "authors": ("components", "try", "plugin"),
     "environment": ("doctor",),

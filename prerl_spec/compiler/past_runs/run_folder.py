@@ -140,6 +140,11 @@ def has_begun(folder: Path) -> bool:
     return not _CALIBRATION.search(folder.name) and any((folder / name).exists() for name in BEGUN)
 
 
+def has_own_checkpoint(folder: Path) -> bool:
+    """Whether a run has committed a checkpoint, be it damaged since."""
+    return any((folder / "checkpoints").glob("step-*"))
+
+
 def require_run_folder(folder: Path) -> None:
     """Raises UsageError if the folder is not a run folder, Damaged for a run that has begun and lacks its plan."""
     if (folder / "plan.json").is_file():

@@ -62,13 +62,15 @@ def resolve_text(
     *,
     registry: Registry | None = None,
     sets: Sequence[str] = (),
+    unsets: Sequence[str] = (),
+    overlays: Sequence[Path] = (),
     below: str = "",
     local_code: bool = False,
 ) -> Resolved:
     """The same for a text in memory (relative paths are resolved from the folder of `file`). The paths of `sets` begin at
     the table `below`."""
-    composition = compose(read_text(text, file), Path(file).parent)
-    override(composition, sets, (), below)
+    composition = compose(read_text(text, file), Path(file).parent, overlays)
+    override(composition, sets, unsets, below)
     return _resolve(composition, Path(file), local_code, registry or installed())
 
 

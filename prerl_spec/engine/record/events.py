@@ -115,6 +115,16 @@ class EventLog:
         """The hashes of each step that the log held when it was opened, by global step."""
         return {step: event["hashes"] for step, event in self._steps.items()}
 
+    @property
+    def start(self) -> Mapping[str, Any] | None:
+        """The event that says which other run this one has continued; None if it began with its initial model."""
+        return next((e for e in self.past if e["event"] == "start"), None)
+
+    @property
+    def began(self) -> int:
+        """The global step at which the run began: 0, or that of its start."""
+        return 0 if self.start is None else int(self.start["global_step"])
+
     def phase_ends(self) -> list[tuple[str, int]]:
         """(phase, global step) of every phase end so far, in order of occurrence."""
         ends = [e for e in self.past if e["event"] == "phase" and e["state"] == "end"]

@@ -2,11 +2,22 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any
+from typing import Any, Protocol
 
 from prerl_spec.engine.batches.cursor import Cursor
 from prerl_spec.registry.component_state import States, from_json, to_json
 from prerl_spec.types import StepRecord
+
+
+class HandsOver(Protocol):
+    """What an ended phase leaves to the next one: its schedule, or what the plan of an earlier run keeps of it."""
+
+    @property
+    def lr_schedule(self) -> str: ...
+    @property
+    def data(self) -> str: ...
+    @property
+    def max_steps(self) -> int | None: ...
 
 
 @dataclass(frozen=True)
@@ -101,3 +112,13 @@ class Position:
             lr_planned=self.lr_planned + (max_steps or self.step) if carry_lr else 0,
             cursor=Cursor({}) if restart_data else self.cursor,
         )
+
+
+def after_phase(ended: Position, phase: HandsOver, *, restart_data: bool = False) -> Position:
+    """The start of the next phase: weights always carry over, the rest as the ended phase says. With `restart_data` the data
+    begin anew whatever it says: each phase has a cursor of its own where streams hang on the phase."""
+    return ended.next_phase(
+        carry_lr=phase.lr_schedule == "carry",
+        restart_data=restart_data or phase.data == "restart",
+        max_steps=phase.max_steps,
+    )

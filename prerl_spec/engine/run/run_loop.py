@@ -18,7 +18,7 @@ from prerl_spec.engine.run.cutting import Cutting
 from prerl_spec.engine.run.evaluations import Evaluations
 from prerl_spec.engine.run.manifest import write_manifest
 from prerl_spec.engine.run.phase_runner import PhaseRunner
-from prerl_spec.engine.run.position import Position
+from prerl_spec.engine.run.position import Position, after_phase
 from prerl_spec.engine.run.restoring import Restored, restore
 from prerl_spec.engine.run.session import Session
 from prerl_spec.engine.training.updater import Updater
@@ -54,7 +54,7 @@ class RunLoop:
         for repetition in repetition_warnings(self.graph, self.session.datasets):
             self.events.write_once("warning", message=repetition)
         try:
-            if self.position.global_step == 0:
+            if self.position.global_step == self.events.began:
                 self.evaluations.score_at("base", self.position)
             while self.position.phase < len(self.graph.phases):
                 phase = self.graph.phases[self.position.phase]
@@ -105,20 +105,17 @@ class RunLoop:
         self._inherited = self._moments() if phase.carry_optimizer else {}
         if self.reference is not None and schedule.reference == "resync":
             self.reference.resync()
-        self.position = self.position.next_phase(
-            carry_lr=schedule.lr_schedule == "carry",
-            restart_data=phase.restart_data,
-            max_steps=schedule.max_steps,
-        )
+        self.position = after_phase(self.position, schedule, restart_data=phase.restart_data)
         self.updater = None
 
     def _resume(self) -> None:
-        """Restores the newest checkpoint, if there is one, and writes the manifest."""
+        """Restores the newest checkpoint, or the start of a run that continues another, and writes the manifest."""
         restored = restore(self.session, self.reference, self.events)
         if restored is not None:
             self._go_on_from(restored)
             self.commits.restored(restored.position)
-        self.ranks.main_does(lambda: write_manifest(self.session), "manifest.json")
+        start = self.events.start if restored is None or restored.start is None else restored.start
+        self.ranks.main_does(lambda: write_manifest(self.session, start), "manifest.json")
         if self.events.past:
             self.evaluations.write_scores()
             self.events.write(
@@ -127,6 +124,8 @@ class RunLoop:
                 from_checkpoint=restored.folder_name if restored is not None else None,
                 **({} if (taken := self.cutting.taken(self.position)) is None else {"taken": taken}),
             )
+        if start is not None and self.events.start is None:
+            self.events.write("start", **start)
 
     def _go_on_from(self, restored: Restored) -> None:
         self.position, self._inherited = self.cutting.judged(restored.position), restored.moments

@@ -108,6 +108,10 @@ class Progress:
             if self._budget is not None:
                 self._budget.taken = float(event["taken"])
             self._line(f"resumes after step {event['global_step']} ({event.get('from_checkpoint') or 'no checkpoint'})")
+        elif kind == "start":
+            self._line(
+                f"continues phase {event['phase']} of {event['run']} after its global step {event['global_step']}"
+            )
         elif kind == "cut":
             reached = amount_words(event["reached"], event["match"])
             self._line(f"cut at {reached}: the study's budget is {event['budget']:,.15g}", bold=True)
