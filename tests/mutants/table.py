@@ -143,8 +143,8 @@ WIRE = ("tests/compiler/test_wire.py",)
 MEANING = ("tests/compiler/test_digest.py",)
 MESSAGES = ("tests/registry/test_settings.py",)
 METADATA = ("tests/registry/test_entry_points.py",)
-AT_K = ("tests/evaluation/test_passk.py",)
-BOUNDS = ("tests/evaluation/test_intervals.py",)
+AT_K = ("tests/statistics/test_passk.py",)
+BOUNDS = ("tests/statistics/test_intervals.py",)
 
 MUTANTS = (
     # --- the trainer: old log-probabilities, temperature, what is reported -------------------------------------------
