@@ -384,8 +384,8 @@ class Plan:
                     parts += inner if isinstance(inner, tuple) else (inner,)
 
     def as_json(self) -> dict[str, Any]:
-        """The plan as JSON-serializable values: every field, but for those of `LEFT_OUT` that are None, and `streams` where it is
-        "global"."""
+        """The plan as JSON-serializable values: every field, but for those of `LEFT_OUT` that are None, and for `streams`
+        where it is "global"."""
         dumped = _adapter().dump_python(self, mode="json")
         assert isinstance(dumped, dict)
         absent = {name for name in LEFT_OUT if dumped[name] is None}

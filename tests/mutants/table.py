@@ -23,6 +23,7 @@ class Mutant:
 PHASE = "prerl_spec/engine/training/trainer.py"
 OBSERVING = "prerl_spec/engine/training/gradient_free_logprobs.py"
 UPDATING = "prerl_spec/engine/training/updater.py"
+QUESTION_RESULTS = "prerl_spec/evaluation/scores/question_results.py"
 PACKING = "prerl_spec/engine/policy/packing.py"
 LAYING = "prerl_spec/engine/policy/rows.py"
 FLAT = "prerl_spec/engine/policy/flat_attention.py"
@@ -102,6 +103,7 @@ ROWS = ("tests/engine/test_packing.py",)
 FLAT_ROWS = ("tests/engine/test_flat_rows.py",)
 TILES = ("tests/engine/test_logprobs.py",)
 KEPT = ("tests/engine/test_checkpoint.py",)
+QUESTIONS = ("tests/evaluation/test_question_results.py",)
 NOTED = ("tests/engine/test_journal.py",)
 EARLY = ("tests/engine/test_early_verdicts.py",)
 VERIFIED = ("tests/engine/test_verification.py",)
@@ -3533,5 +3535,45 @@ MUTANTS = (
         "if count > 1",
         "a phase that the same arms go on from is a run of its own",
         ("tests/study/test_plan.py",),
+    ),
+    Mutant(
+        "qr01",
+        QUESTION_RESULTS,
+        "return read_header(file) == header",
+        "return True",
+        "two evaluators of one task leave the questions of the second alone",
+        QUESTIONS,
+    ),
+    Mutant(
+        "qr02",
+        "prerl_spec/storage/counted_lines.py",
+        "if found.torn or len(entries) != header[COUNT]:",
+        "if found.torn:",
+        "the last questions of a file can be lost without a word",
+        QUESTIONS,
+    ),
+    Mutant(
+        "qr03",
+        "prerl_spec/evaluation/holdout.py",
+        "return keep_questions(site, known)",
+        "return known.scores",
+        "a score from the cache has no questions beside it",
+        QUESTIONS,
+    ),
+    Mutant(
+        "qr04",
+        QUESTION_RESULTS,
+        "if aggregate != MEAN:",
+        "if False:",
+        "a perplexity is taken for the mean of its questions",
+        QUESTIONS,
+    ),
+    Mutant(
+        "qr05",
+        "prerl_spec/engine/inspect/check_scores.py",
+        "if now[name] == expected.get(name, now[name])",
+        "if True",
+        "the questions of another score stand unseen under this one's name",
+        ("tests/engine/test_integrity.py",),
     ),
 )
