@@ -77,7 +77,7 @@ schedule = {{ use = "reincarnate_after", steps = {steps} }}
 
 [[study.arms.{arm}.phases]]
 id = "refine"
-objective = {{ use = "marginal_pg", coefficient = {coefficient}, advantage = "minus_one" }}
+objective = {{ use = "marginal_pg", advantage = "minus_one", aggregation = "{aggregation}" }}
 """
 FOUR_ARMS = (
     HEAD
@@ -89,9 +89,9 @@ budget = 96
 [study.arms]
 refined = {}
 """
-    + WARM.format(arm="warm", steps=1, coefficient=1.0)
-    + WARM.format(arm="weak", steps=1, coefficient=0.5)
-    + WARM.format(arm="long", steps=2, coefficient=1.0)
+    + WARM.format(arm="warm", steps=1, aggregation="token_mean")
+    + WARM.format(arm="even", steps=1, aggregation="sequence_mean")
+    + WARM.format(arm="long", steps=2, aggregation="token_mean")
 )
 """Two arms share a warm-up of one step behind what all share."""
 

@@ -37,7 +37,7 @@ def two(compiled: StudyPlan, tmp_path: Path) -> StudyPlan:
 
 
 def test_every_arm_has_a_cell_at_every_seed_under_the_streams_of_a_study(four: StudyPlan) -> None:
-    assert [cell.name for cell in four.cells][:5] == ["refined/0", "warm/0", "weak/0", "long/0", "refined/1"]
+    assert [cell.name for cell in four.cells][:5] == ["refined/0", "warm/0", "even/0", "long/0", "refined/1"]
     assert [cell.plan.seed for cell in four.cells] == [0] * 4 + [1] * 4
     assert {cell.plan.streams for cell in four.cells} == {"phase"}
     assert len({cell.plan.digest for cell in four.cells}) == 8
@@ -57,7 +57,7 @@ def test_leading_phases_are_shared_where_plans_agree_up_to_them(four: StudyPlan)
     assert of_arm == {
         "refined": ["pretrain"],
         "warm": ["pretrain", "pretrain, prune"],
-        "weak": ["pretrain", "pretrain, prune"],
+        "even": ["pretrain", "pretrain, prune"],
         "long": ["pretrain"],
     }
     assert len(four.shared) == 4
@@ -69,7 +69,7 @@ def test_leading_phases_are_shared_where_plans_agree_up_to_them(four: StudyPlan)
 def test_phases_that_the_same_arms_go_through_are_one_run(tmp_path: Path) -> None:
     text = FOUR_ARMS.replace("refined = {}", "").partition("[[study.arms.long")[0].replace("[0, 1, 2]", "[0, 1]")
     study = compile_study(written(tmp_path, text))
-    assert study.arms == ("warm", "weak")
+    assert study.arms == ("warm", "even")
     assert [s.in_words() for s in study.shared] == ["pretrain, prune"] * 2
 
 

@@ -124,7 +124,7 @@ def test_what_some_arms_share_counts_for_each_of_them(tmp_path: Path, monkeypatc
         CellQueue(ends, folder, [task for task in tasks_of(ends) if task.seed == 0], start, Quiet()).run()
         assert [phase.id for phase in start.plans["warm/0"].phases] == phases
         cuts = {arm: start.plans[f"{arm}/0"].cut for arm in ends.arms}
-        assert cuts["warm"] == cuts["weak"] == Cut("generated_tokens", budget, before)
+        assert cuts["warm"] == cuts["even"] == Cut("generated_tokens", budget, before)
         assert cuts["refined"] == Cut("generated_tokens", budget)
 
 
