@@ -183,3 +183,9 @@ def test_a_study_runs_at_the_commits_of_its_lock(tmp_path: Path, monkeypatch: py
     assert main(["lock", str(spec)]) == 0
     monkeypatch.setattr(locked, "pins", lambda resolved, lock: ("model.revision=a1",))
     assert pinned(spec, {"sets": ("run.seed=4",)}) == {"sets": ("run.seed=4", "model.revision=a1")}
+
+
+def test_one_seed_is_refused_with_its_place(tmp_path: Path) -> None:
+    with pytest.raises(SpecInvalid) as refused:
+        compile_study(written(tmp_path, TWO_ARMS.replace("[0, 1]", "[1]")))
+    assert [(d.code, d.path) for d in refused.value.diagnostics] == [("E0701", "study.seeds")]
