@@ -38,6 +38,7 @@ FLOORS = (
     "evaluation",
     "report",
     "comparison",
+    "study",
     "cli",
 )
 """From the ground up: a room imports from its own floor and those below. `sdk` is the authors' door, `testing` their kit."""
@@ -59,6 +60,7 @@ LIGHT_ROOMS = (
     "compiler",
     "report",
     "comparison",
+    "study",
     "cli",
 )
 

@@ -120,7 +120,7 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("local", "plugin_contract"),
     ),
     "prerl_spec.report": (("formatting",), ("tables",), ("drawing",), ("page",), ("terminal",)),
-    "prerl_spec.testing": (("steps", "tiny"), ("laws",), ("conformance",)),
+    "prerl_spec.testing": (("steps", "tiny"), ("laws", "same_gradients"), ("conformance", "same_arms")),
 }
 """Floors from the ground up. A room or file imports from the floors below its own; on one floor they stand side by side."""
 

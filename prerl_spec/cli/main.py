@@ -30,6 +30,7 @@ COMMANDS = {
     "run": "run a spec, resuming an unfinished run of the same plan",
     "resume": "resume a run from its folder",
     "fork": "go on from the end of a run's phase in a new run",
+    "study": "run every arm of a study at every seed, going on with what is left",
     "replay": "recompute steps of a run from a checkpoint and compare them with its record",
     "fsck": "check every byte of a run folder",
     "torture": "kill, crash and damage runs of a spec, and compare them with an undisturbed one",
@@ -50,7 +51,7 @@ COMMANDS = {
 
 ROOMS = {
     "specs": ("new", "validate", "plan", "lock", "check-data", "fetch", "show", "diff", "schema", "explain"),
-    "runs": ("run", "resume", "fork", "replay", "torture", "eval", "serve"),
+    "runs": ("run", "resume", "fork", "study", "replay", "torture", "eval", "serve"),
     "results": ("report", "compare", "samples", "fsck"),
     "authors": ("components", "try", "plugin"),
     "environment": ("doctor",),

@@ -30,6 +30,7 @@ class RunSettings:
     name: str
     seed: int
     output_dir: Path
+    streams: Literal["global", "phase"] = "global"
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,28 @@ class Distributed:
 class Checkpointing:
     every: int = 50
     keep: int = 2
+
+
+Counted = Literal["generated_tokens", "trained_tokens", "steps", "seconds"]
+"""What the budget of a study counts, as `[study] match` names it."""
+
+
+@dataclass(frozen=True)
+class Cut:
+    """Where a study ends a run, whatever its schedules say: `Cut("generated_tokens", 200_000)`.
+
+    The run ends at the first step after which `budget` of what `match` counts has been taken since its start. `before` is
+    what counts besides: taken by phases that arms of the study share, and that this run starts behind.
+    """
+
+    match: Counted
+    budget: float
+    before: float = 0.0
+
+    def __post_init__(self) -> None:
+        # A whole number would be written without a point, read back with one, and have another digest.
+        object.__setattr__(self, "budget", float(self.budget))
+        object.__setattr__(self, "before", float(self.before))
 
 
 @dataclass(frozen=True)
@@ -70,6 +93,8 @@ class Phase:
     probes: tuple[Named[Probe], ...] = ()
     carry_optimizer: bool = True
     """Whether the *next* phase inherits the optimizer's moments; decided by the compiler from the schedule."""
+    restart_data: bool = False
+    """Whether the *next* phase begins its data anew: its schedule says so, or run.streams = "phase"."""
     carried_lr_steps: int = 0
     """Maximum steps of the following phases that this phase's learning-rate schedule extends over."""
 
@@ -94,6 +119,8 @@ class Graph:
     """The whole plan as JSON: the content of plan.json."""
     spec_text: str
     spec_file: str
+    cut: Cut | None = None
+    """Where a study ends the run."""
 
 
 def evaluation_sampler(graph: Graph, after_phase: str | None) -> Named[Sampler]:

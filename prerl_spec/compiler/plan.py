@@ -10,11 +10,12 @@ from typing import Any, Literal
 
 from pydantic import TypeAdapter
 
+from prerl_spec.compiler.graph import Cut
 from prerl_spec.compiler.hardware import Hardware
 from prerl_spec.storage.sealed import object_text
 
 FORMAT = 1
-LEFT_OUT = frozenset({"start"})
+LEFT_OUT = frozenset({"start", "cut"})
 """Fields that are absent from the JSON of a plan without them."""
 
 
@@ -355,8 +356,12 @@ class Plan:
     """Absolute path of each file whose code a component's settings run (tasks of an `include` folder) -> SHA-256."""
     values: tuple[Value, ...] = ()
     """Every value as written and as resolved, with its origin."""
+    streams: Literal["global", "phase"] = "global"
+    """What random streams and the data cursor hang on; absent from the JSON where it is "global"."""
     adapter_parameters: int | None = None
     """Trainable parameters of the adapter; None if there is no adapter or its size is unknown."""
+    cut: Cut | None = None
+    """Only a study writes one (see planning/cut.py)."""
     start: StartPlan | None = None
     """The other run's phase that this run begins from; None: it begins from its initial model."""
     format: int = FORMAT
@@ -379,10 +384,14 @@ class Plan:
                     parts += inner if isinstance(inner, tuple) else (inner,)
 
     def as_json(self) -> dict[str, Any]:
-        """The plan as JSON-serializable values, every field included but those of `LEFT_OUT` that are None."""
+        """The plan as JSON-serializable values: every field, but for those of `LEFT_OUT` that are None, and for `streams`
+        where it is "global"."""
         dumped = _adapter().dump_python(self, mode="json")
         assert isinstance(dumped, dict)
-        return {key: value for key, value in dumped.items() if value is not None or key not in LEFT_OUT}
+        absent = {name for name in LEFT_OUT if dumped[name] is None}
+        if self.streams == "global":
+            absent.add("streams")
+        return {key: value for key, value in dumped.items() if key not in absent}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "Plan":

@@ -33,8 +33,15 @@ class RunSpec(Section):
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")] = Field(
         description="Name of the run and of its folder."
     )
-    seed: Seed = Field(0, description="Seed of initial weights, data order and sampling.")
+    seed: Seed = Field(
+        0, description="Seed of data order and sampling, and of initial weights that have no seed of their own."
+    )
     output_dir: str = Field("runs", description="Folder in which run folders are created.")
+    streams: Literal["global", "phase"] = Field(
+        "global",
+        description="What data order and the seeds of samples hang on: the run's step, with one order of the data for all "
+        "phases; or the phase's, each phase with an order of its own.",
+    )
 
 
 class PluginsSpec(Section):
@@ -85,8 +92,18 @@ class StudySpec(Section):
         "generated_tokens",
         description="Budget at which arms are compared: generated tokens, trained tokens, steps or seconds.",
     )
-    primary: Annotated[str, Field(pattern=r"^[^/]+/[^/]+$")] | None = Field(
+    budget: Annotated[float, Field(gt=0)] | None = Field(
+        None,
+        description="Amount of what `match` counts (seconds are those of training) at which every arm ends; default: what "
+        "the first arm takes.",
+    )
+    primary: Annotated[str, Field(pattern=r"^.+/[^/]+$")] | None = Field(
         None, description="The primary score, as task/metric."
+    )
+    prior_sd: Annotated[float, Field(gt=0)] | None = Field(
+        None,
+        description="Expected standard deviation, over seeds, of the difference of two arms in the primary score: the "
+        "detectable effect is stated from it where no earlier run tells.",
     )
 
 

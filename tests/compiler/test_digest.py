@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 
 from prerl_spec.compiler.compare.comparison_side import FOUND_OUT
-from prerl_spec.compiler.compile import check_spec, compile_spec
+from prerl_spec.compiler.compile import check_spec, compile_spec, read_plan
+from prerl_spec.compiler.graph import Cut
 from prerl_spec.compiler.hardware import Gpu, Hardware
+from prerl_spec.compiler.planning.cut import with_cut
 from prerl_spec.compiler.planning.flat_meaning import differing, leaves, shown_value
 from prerl_spec.compiler.planning.planner import make_plan
 from prerl_spec.compiler.render.write_resolved import resolved_toml
@@ -21,6 +23,7 @@ SAME = {
     "trackers": bent(("[optimizer]", '[[trackers]]\nuse = "tensorboard"\n[optimizer]')),
     "processes and strategy": bent(("[optimizer]", '[distributed]\nprocesses = 2\nstrategy = "fsdp2"\n[optimizer]')),
     "precision, as it is by default": bent(("[optimizer]", '[distributed]\nprecision = "float32"\n[optimizer]')),
+    "streams, as they are by default": bent(("seed = 3", 'seed = 3\nstreams = "global"')),
     "a default, written": bent(("group_size = 4", "group_size = 4\ntemperature = 1.0")),
     "a comment": "# hello\n" + TINY,
     "short and long form": bent(
@@ -45,6 +48,8 @@ OTHER = {
     "determinism": bent(("[optimizer]", '[distributed]\ndeterminism = "invariant"\n[optimizer]')),
     "precision": bent(("[optimizer]", '[distributed]\nprecision = "bfloat16"\n[optimizer]')),
     "name": bent(('name = "tiny"', 'name = "other"')),
+    "streams": bent(("seed = 3", 'seed = 3\nstreams = "phase"')),
+    "seed of the weights": bent(('tokenizer = "data:corpus"', 'tokenizer = "data:corpus"\nseed = 3')),
     "order of phases": bent(('id = "refine"', 'id = "refine"\nafter = "pretrain"')),
 }
 
@@ -52,6 +57,16 @@ OTHER = {
 def digest(folder: Path, text: str = TINY, hardware: Hardware | None = None) -> str:
     resolved, _ = check_spec(written(folder, text))
     return make_plan(resolved, hardware).digest
+
+
+def test_a_cut_has_a_digest_of_its_own_and_a_plan_without_one_says_nothing_of_it(tmp_path: Path) -> None:
+    plan = make_plan(check_spec(written(tmp_path, TINY))[0])
+    cut = with_cut(plan, Cut("steps", 12))
+    assert len({plan.digest, cut.digest, with_cut(plan, Cut("steps", 13)).digest}) == 3
+    assert with_cut(cut, None).text() == plan.text()
+    assert "cut" not in plan.as_json()
+    (tmp_path / "plan.json").write_text(cut.text())
+    assert read_plan(tmp_path / "plan.json") == cut, "12 and 12.0 are one budget"
 
 
 @pytest.fixture(scope="module")

@@ -35,7 +35,9 @@ TEACHERS = "prerl_spec/engine/policy/teachers.py"
 TEACHER_PLAN = "prerl_spec/compiler/planning/teacher_plan.py"
 STATES = "prerl_spec/registry/component_state.py"
 POSITION = "prerl_spec/engine/run/position.py"
+CUTTING = "prerl_spec/engine/run/cutting.py"
 SOURCE = "prerl_spec/engine/batches/source.py"
+STREAMS = "prerl_spec/engine/processes/streams.py"
 JUDGING = "prerl_spec/engine/batches/judging.py"
 JUDGED = "prerl_spec/engine/batches/judged_groups.py"
 FAULTS = "prerl_spec/engine/author_faults.py"
@@ -105,11 +107,13 @@ QUESTIONS = ("tests/evaluation/test_question_results.py",)
 NOTED = ("tests/engine/test_journal.py",)
 EARLY = ("tests/engine/test_early_verdicts.py",)
 VERIFIED = ("tests/engine/test_verification.py",)
+CUT = ("tests/engine/test_cutting.py",)
 STORED = ("tests/storage/test_disk.py",)
 FRAMED = ("tests/storage/test_frames.py",)
 CHECKED = ("tests/storage/test_checked_json.py",)
 INTEGRITY = ("tests/engine/test_integrity.py",)
 ORDER = ("tests/engine/test_cursor.py",)
+PAIRED = ("tests/engine/test_streams.py",)
 CREDIT = ("tests/components/test_objectives_credit.py",)
 EARNED = ("tests/components/test_advantages.py",)
 PRESETS = ("tests/components/test_presets.py",)
@@ -453,17 +457,17 @@ MUTANTS = (
     ),
     Mutant(
         "n01",
-        SOURCE,
-        "named_seed(self.seed, self.phase.id, global_step, refill, slots[i], s)",
-        "named_seed(self.seed, self.phase.id, 0, refill, slots[i], s)",
+        STREAMS,
+        "named_seed(self.run.seed, self.phase, self.global_step, refill, slot, sample)",
+        "named_seed(self.run.seed, self.phase, 0, refill, slot, sample)",
         "seeds are the same in every step",
         ROLLOUTS,
     ),
     Mutant(
         "n03",
         SOURCE,
-        "named_seed(self.seed, self.phase.id, global_step, refill, slots[i], s)",
-        "named_seed(self.seed, self.phase.id, global_step, refill, 0, s)",
+        "streams.sample(refill, slots[i], s)",
+        "streams.sample(refill, 0, s)",
         "seeds are the same for every prompt of a step",
         ROLLOUTS,
     ),
@@ -518,8 +522,8 @@ MUTANTS = (
     Mutant(
         "o11",
         CURSOR,
-        'named_generator(seed, "order", name, epoch)',
-        'named_generator(seed, "order", name)',
+        "_order(streams.order(name, epoch), size)",
+        "_order(streams.order(name, 0), size)",
         "every epoch has the same order",
         ORDER,
     ),
@@ -1128,7 +1132,7 @@ MUTANTS = (
     Mutant(
         "x29",
         f"{SELECTIONS}/lots.py",
-        "step.global_step, dtype",
+        "step.stream, dtype",
         "0, dtype",
         "every step draws the same lots",
         SELECTED,
@@ -1644,7 +1648,14 @@ MUTANTS = (
         "a reward with terms stays binary",
         WIRE,
     ),
-    Mutant("d10", DIGEST, '"seed": plan.seed}', '"seed": 0}', "runs of two seeds share a folder", MEANING),
+    Mutant(
+        "d10",
+        DIGEST,
+        '"seed": plan.seed, **streams}',
+        '"seed": 0, **streams}',
+        "runs of two seeds share a folder",
+        MEANING,
+    ),
     Mutant(
         "d11",
         DIGEST,
@@ -3402,6 +3413,128 @@ MUTANTS = (
         "",
         "a block of masked entries makes every log-probability no number",
         ("tests/engine/test_logprobs.py",),
+    ),
+    Mutant(
+        "st01",
+        STREAMS,
+        'named_seed(self.run.seed, "phase", self.phase, self.step, refill, slot, sample)',
+        'named_seed(self.run.seed, "phase", self.phase, self.global_step, refill, slot, sample)',
+        "arms with other warm-ups draw other samples",
+        PAIRED,
+    ),
+    Mutant(
+        "st02",
+        "prerl_spec/compiler/build_graph.py",
+        'restart_data=plan.streams == "phase" or schedule.component.data == "restart"',
+        'restart_data=schedule.component.data == "restart"',
+        "a phase continues in the data of the one before it, and arms with other warm-ups meet other prompts",
+        PAIRED,
+    ),
+    Mutant(
+        "st03",
+        STREAMS,
+        'named_seed(self.run.seed, "order", data, epoch)',
+        'named_seed(self.run.seed, "order", self.phase, data, epoch)',
+        "a run that an earlier version began goes on with other rows",
+        PAIRED,
+    ),
+    Mutant(
+        "st04",
+        PHASE,
+        "len(minibatches) if trains(self.objective) else 0",
+        "len(minibatches)",
+        "the null arm counts updates that it never takes",
+        PAIRED,
+    ),
+    Mutant(
+        "cu01",
+        CUTTING,
+        "return replace(at, over=self._is_over(at) or self.is_reached(at))",
+        "return replace(at, over=self._is_over(at) or (at.over and self.is_reached(at)))",
+        "a budget that is reached inside a phase does not end it: an arm takes more than the others",
+        CUT,
+    ),
+    Mutant(
+        "cu02",
+        CUTTING,
+        "OVERTIME if last else 1",
+        "1",
+        "an arm whose phases are over before its budget is compared with arms that took more",
+        CUT,
+    ),
+    Mutant(
+        "cu03",
+        POSITION,
+        "min(self.step, self.ended_at - 1)",
+        "self.step",
+        "beyond its own steps a phase goes on at a learning rate of 0: tokens are spent on nothing",
+        CUT,
+    ),
+    Mutant(
+        "cu04",
+        EVENTS,
+        "if step <= global_step]",
+        "if step <= global_step + 1]",
+        "a run that is killed after its cut's step, before the checkpoint, ends a step earlier than undisturbed",
+        (
+            "tests/engine/test_cutting.py::test_seconds_are_those_of_the_steps_that_count_so_that_a_resume_counts_the_same",
+        ),
+    ),
+    Mutant(
+        "cu05",
+        "prerl_spec/testing/same_gradients.py",
+        '{n: known[n._replace(of="old")] + moved[row] for row, n in enumerate(differentiated)}',
+        '{n: known[n._replace(of="old")] for row, n in enumerate(differentiated)}',
+        "arms that differ in how they clip are refused as the same",
+        ("tests/testing/test_same_gradients.py",),
+    ),
+    Mutant(
+        "cu06",
+        "prerl_spec/testing/same_arms.py",
+        "if _around(of_first) != _around(of_second):",
+        "if False:",
+        "arms that differ in their optimizer alone are refused as the same",
+        ("tests/testing/test_same_gradients.py",),
+    ),
+    Mutant(
+        "cu07",
+        "prerl_spec/compiler/planning/study_rules.py",
+        "at_end = [tasks for is_end, tasks in scored if is_end]",
+        "at_end = [tasks for is_end, tasks in scored]",
+        "a study runs to its end and finds nothing scored there",
+        ("tests/compiler/test_study_rules.py",),
+    ),
+    Mutant(
+        "sq01",
+        "prerl_spec/study/tasks.py",
+        "        if waits and not is_first:\n",
+        "        if False:\n",
+        "arms begin before it is known what the first one takes",
+        ("tests/study/test_plan.py", "tests/study/test_queue.py"),
+    ),
+    Mutant(
+        "sq02",
+        "prerl_spec/study/run_plans.py",
+        "return with_cut(plan, Cut(study.match, budget, _before(study, folder, cell, chain)))",
+        "return with_cut(plan, Cut(study.match, budget))",
+        "a warm-up that two arms share is free for them",
+        ("tests/study/test_queue.py",),
+    ),
+    Mutant(
+        "sq03",
+        "prerl_spec/study/compile_study.py",
+        """last_in_arms=f'run.seed = {seed}\\nrun.streams = "{STREAMS}"\\n'""",
+        "last_in_arms=f'run.seed = {seed}\\n'",
+        "arms with other warm-ups meet other prompts in a study",
+        ("tests/study/test_plan.py",),
+    ),
+    Mutant(
+        "sq04",
+        "prerl_spec/study/shared_phases.py",
+        "if count > 1 and count != ahead",
+        "if count > 1",
+        "a phase that the same arms go on from is a run of its own",
+        ("tests/study/test_plan.py",),
     ),
     Mutant(
         "qr01",

@@ -32,7 +32,7 @@ def write_plan(file: Path) -> None:
 
 
 def write_questions(file: Path) -> None:
-    write_counted(file, {"task": "a"}, EVENTS)
+    write_counted(file, {"task": "a"}, EVENTS[:1])
 
 
 FORMATS: list[tuple[Callable[[Path], None], Callable[[Path], Any]]] = [

@@ -5,6 +5,7 @@ tables passed through to a sampler's engine, estimates, prerequisites, hardware,
 """
 
 import json
+from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -20,9 +21,11 @@ def digest_of_plan(plan: Plan) -> str:
 
 def meaning(plan: Plan) -> dict[str, Any]:
     """Everything that decides what is computed, as JSON values."""
+    # A plan without `streams` names its streams as one that says "global".
+    streams = {} if plan.streams == "global" else {"streams": plan.streams}
     code = sorted([Path(file).name, content] for file, content in plan.code_files.items())
     return {
-        "run": {"name": plan.name, "seed": plan.seed},
+        "run": {"name": plan.name, "seed": plan.seed, **streams},
         "model": _component(plan.model),
         "data": {name: _data(data) for name, data in plan.data.items()},
         "sampler": _optional(plan.sampler),
@@ -33,6 +36,7 @@ def meaning(plan: Plan) -> dict[str, Any]:
         "distributed": {key: plan.distributed[key] for key in ("determinism", "precision")},
         "plugins": {Path(file).name: content for file, content in plan.plugin_files.items()},
         **({"code": code} if code else {}),
+        **({"cut": asdict(plan.cut)} if plan.cut is not None else {}),
         **({} if plan.start is None else {"start": {"from": _start(plan.start)}}),
     }
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from prerl_spec.compiler.estimates.disk_bytes import checkpoint_bytes
 from prerl_spec.compiler.estimates.prerequisites import TRAIN
+from prerl_spec.compiler.graph import Cut
 from prerl_spec.compiler.past_runs.measured_times import Measured, whole_seconds
 from prerl_spec.compiler.plan import (
     ComponentPlan,
@@ -29,7 +30,10 @@ def render_plan(plan: Plan, found: Measured | None = None) -> str:
     blocks = [
         _head(plan),
         _data(plan),
-        *(render_phase(p, after, i + 1, total, found) for i, (p, after) in enumerate(with_following(plan.phases))),
+        *(
+            render_phase(p, after, i + 1, total, found, plan.streams)
+            for i, (p, after) in enumerate(with_following(plan.phases))
+        ),
         _evaluation(plan),
         _changes(plan),
         _prerequisites((*plan.prerequisites, *_disk_need(plan))),
@@ -49,22 +53,32 @@ def render_differences(before: Plan, after: Plan, name: str) -> str:
 
 def _head(plan: Plan) -> str:
     name = plan.model.settings.get("name") or plan.model.settings.get("tokenizer") or ""
-    out = [f"{plan.name} (seed {plan.seed}), plan {plan.digest[:12]}, prerl-spec {plan.prerl_spec}"]
+    streams = "" if plan.streams == "global" else f", streams by {plan.streams}"
+    out = [f"{plan.name} (seed {plan.seed}{streams}), plan {plan.digest[:12]}, prerl-spec {plan.prerl_spec}"]
     computes = plan.distributed["precision"] or "the model's precision"
     adapter = plan.model.slots.get("adapter")
     held = f"in float32, computing in {computes}" if adapter is None else f"frozen in {computes}"
-    out += line("model", f"{plan.model.use} {name}".strip() + f", {_parameters(plan.num_parameters)} {held}")
+    seed = plan.model.settings.get("seed")
+    drawn = "" if seed is None else f", from seed {seed}"
+    out += line("model", f"{plan.model.use} {name}".strip() + f", {_parameters(plan.num_parameters)} {held}{drawn}")
     if isinstance(adapter, ComponentPlan):
         out += line("adapter", f"{settings_text(adapter)}; {_parameters(plan.adapter_parameters)} trained in float32")
     if plan.start is not None:
         out += line("start", _start(plan.start, plan.phases))
     out += line("machine", f"{plan.hardware.words}; {_distribution(plan.distributed)}")
+    if plan.cut is not None:
+        out += line("cut", _cut(plan.cut))
     if plan.phases:
         out += line("checkpoints", _checkpoints(plan))
         out += _disk(plan)
     for note in plan.notes:
         out += line("note", note)
     return "\n".join(out)
+
+
+def _cut(cut: Cut) -> str:
+    taken = f", {cut.before:,.15g} of them before this run" if cut.before else ""
+    return f"a study ends the run at {cut.budget:,.15g} {cut.match.replace('_', ' ')}{taken}"
 
 
 def _start(start: StartPlan, phases: Sequence[PhasePlan]) -> str:

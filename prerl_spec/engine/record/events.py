@@ -107,6 +107,10 @@ class EventLog:
                 self._chains.append(append_lines(self.file, [entry], self.head.chain))
         return entry
 
+    def steps_until(self, global_step: int) -> list[dict[str, Any]]:
+        """The events of this run's steps up to one, each once: of a step that was taken twice the one that counts."""
+        return [event for step, event in self._steps.items() if step <= global_step]
+
     def step_hashes(self) -> dict[int, dict[str, Any]]:
         """The hashes of each step that the log held when it was opened, by global step."""
         return {step: event["hashes"] for step, event in self._steps.items()}

@@ -102,7 +102,8 @@ def _begun_from_start(session: Session, reference: Reference | None, events: Eve
     if reference is not None and point.reference == "resync":
         reference.resync()
     carries = not plan.phases or point.carries_moments(plan.phases[0].optimizer)
-    position = replace(after_phase(Position.from_json(saved.state), point), phase=0)
+    own_data = session.graph.run.streams == "phase"
+    position = replace(after_phase(Position.from_json(saved.state), point, restart_data=own_data), phase=0)
     moments = saved.tensors("optimizer") if carries else {}
     return Restored(position, moments, str(saved.folder), started_from(plan.start, point))
 

@@ -1,0 +1,64 @@
+"""A study that is killed goes on with the same command and comes to the same: weights, steps, scores of every run."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from prerl_spec.storage.sealed import read_array
+from prerl_spec.study.compile_study import compile_study
+from prerl_spec.study.study_folder import StudyFolder
+from tests.study.forked import outcomes, queue_forked
+from tests.study.specs import FOUR_ARMS, TWO_ARMS, written
+
+SEED = 1
+
+
+def test_a_killed_study_comes_to_the_same_as_one_left_alone(tmp_path: Path) -> None:
+    study = compile_study(written(tmp_path, TWO_ARMS))
+    begun = time.monotonic()
+    assert queue_forked(study, tmp_path / "whole") == 0
+    seconds = time.monotonic() - begun
+    killed = queue_forked(study, tmp_path / "killed", kill_after=random.Random(SEED).uniform(0.2, 0.8) * seconds)
+    assert killed == -signal.SIGKILL
+    assert queue_forked(study, tmp_path / "killed") == 0
+    expected = outcomes(study, tmp_path / "whole")
+    assert None not in expected.values()
+    assert outcomes(study, tmp_path / "killed") == expected
+    for cell in study.cells:
+        scores = read_array(StudyFolder(tmp_path / "whole").run(cell.name) / "scores.json")
+        assert [row["phase"] for row in scores] == ["base", "refine"]
+
+
+@pytest.mark.slow
+def test_four_arms_at_three_seeds_killed_five_times_come_to_the_same(tmp_path: Path) -> None:
+    """With the command itself, as processes: SIGKILL to the study and all that it has started."""
+    spec = written(tmp_path, FOUR_ARMS)
+    study = compile_study(spec)
+    begun = time.monotonic()
+    assert commanded(spec, tmp_path / "whole") == 0
+    seconds = time.monotonic() - begun
+    chance = random.Random(SEED)
+    for _ in range(5):
+        assert commanded(spec, tmp_path / "killed", kill_after=chance.uniform(0.05, 0.3) * seconds) == -signal.SIGKILL
+    assert commanded(spec, tmp_path / "killed") == 0
+    expected = outcomes(study, tmp_path / "whole")
+    assert None not in expected.values()
+    assert outcomes(study, tmp_path / "killed") == expected
+
+
+def commanded(spec: Path, place: Path, *, kill_after: float | None = None) -> int:
+    """`prerl-spec study` in a session of its own. Its cells die with it: only it is killed."""
+    words = [sys.executable, "-m", "prerl_spec", "study", str(spec), "--study-dir", str(place), "--jobs", "2"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(words, env=environment, stdout=subprocess.DEVNULL, start_new_session=True)
+    try:
+        return process.wait(kill_after)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        return process.wait()
