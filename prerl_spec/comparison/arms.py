@@ -77,17 +77,29 @@ def with_baseline_first(arms: Sequence[Arm], baseline: str | None) -> list[Arm]:
     )
 
 
-def require_two_that_differ(arms: Sequence[Arm]) -> None:
-    """Raises UsageError for a single arm, and for two whose runs of every seed that both have end in the same weights."""
+def that_differ(arms: Sequence[Arm]) -> tuple[list[Arm], list[Absent]]:
+    """The arms without those whose runs of every seed end in the baseline's weights, and these, named.
+
+    Raises UsageError where fewer than two arms are left.
+    """
     if len(arms) < 2:
         only = f"all of arm {arms[0].name}: they differ in their seeds only" if arms else "none"
         raise UsageError(f"a comparison needs two arms, and the runs given are {only}", hint="name runs of another arm")
     first, *others = arms
-    for other in others:
-        pairs = [(run, other.by_key().get(run.key)) for run in first.runs]
-        both = [(run, twin) for run, twin in pairs if twin is not None]
-        if both and all(run.last_weights is not None and run.last_weights == twin.last_weights for run, twin in both):
-            raise differ_in_nothing(both[0][0].folder, both[0][1].folder)
+    same = [other for other in others if _train_alike(first, other)]
+    if len(same) == len(others):
+        raise UsageError(
+            f"{first.name} and {same[0].name} differ in nothing: they end in the same weights",
+            hint="`prerl-spec report RUN` shows whether any update was applied",
+        )
+    absent = [Absent(arm.name, f"it ends in the weights of {first.name}: the two differ in nothing") for arm in same]
+    return [arm for arm in arms if arm not in same], absent
+
+
+def _train_alike(first: Arm, other: Arm) -> bool:
+    own = other.by_key()
+    both = [(run.last_weights, own[run.key].last_weights) for run in first.runs if run.key in own]
+    return bool(both) and all(weights is not None and weights == twin for weights, twin in both)
 
 
 def differ_in_nothing(first: Path, second: Path) -> UsageError:

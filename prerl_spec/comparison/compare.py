@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 
-from prerl_spec.comparison.arms import Absent, Arm, labelled, require_two_that_differ, with_baseline_first
+from prerl_spec.comparison.arms import Absent, Arm, labelled, that_differ, with_baseline_first
 from prerl_spec.comparison.claims import with_findings
 from prerl_spec.comparison.curves import arm_curve, reached
 from prerl_spec.comparison.differences import difference_of
@@ -44,8 +44,8 @@ def compare(folders: Sequence[Path], baseline: str | None = None, task: str | No
     """
     sides = open_sides(folders)
     arms = labelled(with_baseline_first(sides.arms, baseline))
-    require_two_that_differ(arms)
-    paired, absent = _paired(arms, sides.absent)
+    arms, alike = that_differ(arms)
+    paired, absent = _paired(arms, [*sides.absent, *alike])
     runs = [run for name in paired.names for run in paired.runs(name)]
     names = {str(run.folder): _called(name, run) for name in paired.names for run in paired.runs(name)}
     subjects, left_out = subjects_of(runs, names)

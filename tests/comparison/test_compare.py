@@ -286,7 +286,10 @@ def test_what_differs_in_nothing_is_refused(pair: tuple[Path, Path], tmp_path: P
     change_events(
         other, lambda e: {**e, "hashes": {"weights": f"1.0 0 {e['global_step']}"}} if e["event"] == "step" else e
     )
-    assert refused(first, other) == f"{first} and {other} differ in nothing"
+    assert refused(first, other) == "grpo and other differ in nothing: they end in the same weights"
+    found = compare([first, other, second])
+    assert [arm.arm for arm in found.arms] == ["grpo", "dsrl"]
+    assert found.left_out == (("other", "it ends in the weights of grpo: the two differ in nothing"),)
 
 
 def test_folders_of_another_kind_are_refused(pair: tuple[Path, Path], study: Path, tmp_path: Path) -> None:
