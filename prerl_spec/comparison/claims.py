@@ -28,8 +28,8 @@ def finding_of(difference: Difference, adjusted_p: float | None) -> Finding:
     """What may be said of a difference.
 
     Over questions the finding is one about these checkpoints as they are; over seeds one about the method. Where the runs have
-    been trained, either also needs the sign of the difference at equal amounts of every axis; an axis on which an arm spends
-    nothing has none.
+    been trained, either also needs ends that are alike in some amount, which it names, and the same sign at equal amounts of
+    every axis; an axis on which an arm spends nothing has none.
     """
     estimate = difference.claimed
     if estimate is None:
@@ -45,6 +45,8 @@ def finding_of(difference: Difference, adjusted_p: float | None) -> Finding:
     primary = ArmDifference(estimate.interval, estimate.p_value, adjusted_p)
     if claim(primary, ()) == 0:
         return Finding("not_claimed", f"{direction}, not claimed: p {adjusted_p:.3f} after Holm")
+    if difference.axes and not difference.ends_alike:
+        return Finding("not_claimed", f"{direction}, not claimed: the arms end alike on no axis")
     if unknown := _named(difference.axes, "unknown"):
         return Finding("not_claimed", f"{direction}, not claimed: not known at equal {unknown}")
     known = {axis: at for axis, at in difference.axes.items() if at.difference is not None}
@@ -54,13 +56,11 @@ def finding_of(difference: Difference, adjusted_p: float | None) -> Finding:
     if claim(primary, tuple(others.values())) == 0:
         turned = [AXIS_WORDS[axis] for axis, other in others.items() if claim(primary, (other,)) == 0]
         return Finding("not_claimed", f"{direction}, not claimed: not so at equal {' and '.join(turned)}")
+    at = f" at equal {AXIS_WORDS[difference.ends_alike[0]]}" if difference.ends_alike else ""
     if estimate.unit == "seeds":
-        return Finding("better", "better") if value > 0 else Finding("worse", "worse")
-    return (
-        Finding("higher", "this checkpoint scores higher")
-        if value > 0
-        else Finding("lower", "this checkpoint scores lower")
-    )
+        return Finding("better", f"better{at}") if value > 0 else Finding("worse", f"worse{at}")
+    words = f"this checkpoint scores {direction}{at}"
+    return Finding("higher", words) if value > 0 else Finding("lower", words)
 
 
 def _named(axes: Mapping[Axis, AtEqual], how: str) -> str:

@@ -1,6 +1,6 @@
 """One arm against the baseline on one task and metric: by seeds, by questions, and at equal amounts of each axis."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from statistics import fmean
 from typing import Literal
 
@@ -9,9 +9,9 @@ from prerl_spec.comparison.equal_amounts import AtEqual
 from prerl_spec.comparison.estimates import by_questions, by_seeds
 from prerl_spec.comparison.findings import NO_FINDING, Difference
 from prerl_spec.comparison.pairs import Pair
-from prerl_spec.comparison.scored_run import AXES, Axis
+from prerl_spec.comparison.scored_run import AXES, AXIS_WORDS
 from prerl_spec.comparison.subjects import Subject
-from prerl_spec.comparison.track import Track, at_equal
+from prerl_spec.comparison.track import at_equal
 
 
 def difference_of(arm: str, baseline: str, pairs: Sequence[Pair], subject: Subject, metric: str) -> Difference:
@@ -26,6 +26,8 @@ def difference_of(arm: str, baseline: str, pairs: Sequence[Pair], subject: Subje
         )
     tracks = [(subject.track(pair.first, metric), subject.track(pair.second, metric)) for pair in pairs]
     questions = by_questions(tracks)
+    trained = all(pair.first.trains and pair.second.trains for pair in pairs)
+    found = {axis: over_pairs([at_equal(first, second, axis) for first, second in tracks]) for axis in AXIS_WORDS}
     return Difference(
         arm=arm,
         task=subject.label,
@@ -35,14 +37,11 @@ def difference_of(arm: str, baseline: str, pairs: Sequence[Pair], subject: Subje
         by_seeds=by_seeds(tracks),
         by_questions=None if isinstance(questions, str) else questions,
         why_no_questions=questions if isinstance(questions, str) else "",
-        axes=_over_axes(tracks) if all(pair.first.trains and pair.second.trains for pair in pairs) else {},
+        axes={axis: found[axis] for axis in AXES} if trained else {},
+        ends_alike=tuple(axis for axis in AXIS_WORDS if trained and found[axis].how == "ends"),
         adjusted_p=None,
         finding=NO_FINDING,
     )
-
-
-def _over_axes(tracks: Sequence[tuple[Track, Track]]) -> Mapping[Axis, AtEqual]:
-    return {axis: over_pairs([at_equal(first, second, axis) for first, second in tracks]) for axis in AXES}
 
 
 def over_pairs(found: Sequence[AtEqual]) -> AtEqual:

@@ -35,7 +35,8 @@ class Difference:
     """An arm against the baseline on one task and metric: values, differences by unit, over each axis, and the finding.
 
     `adjusted_p` is Holm's over the family of comparisons, None for an exploratory one. `values` and `baseline_values` are by
-    seed, of the pairs alone. `why_no_questions` says why `by_questions` is None.
+    seed, of the pairs alone. `why_no_questions` says why `by_questions` is None. `ends_alike` names the amounts in which the
+    runs of every pair end alike.
     """
 
     arm: str
@@ -47,6 +48,7 @@ class Difference:
     by_questions: Estimate | None
     why_no_questions: str
     axes: Mapping[Axis, AtEqual]
+    ends_alike: tuple[str, ...]
     adjusted_p: float | None
     finding: "Finding"
 

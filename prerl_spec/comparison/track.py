@@ -6,7 +6,7 @@ from functools import cached_property
 from prerl_spec.comparison.conditions import Scored
 from prerl_spec.comparison.equal_amounts import AtEqual, at_equal_amount
 from prerl_spec.comparison.metrics import places_of, shares_at, value_at
-from prerl_spec.comparison.scored_run import Amounts, Axis, ScoredRun, parted_at
+from prerl_spec.comparison.scored_run import Amounts, ScoredRun, parted_at
 from prerl_spec.errors import UsageError
 from prerl_spec.types import Score
 
@@ -53,12 +53,12 @@ class Track:
         found = [(self.run.spent_at(score.global_step).minus(since), value) for score, value in self.places]
         return [(getattr(amounts, axis), value) for amounts, value in found if amounts.steps >= 0]
 
-    def last_step(self, axis: Axis) -> float:
+    def last_step(self, axis: str) -> float:
         """What the last step took of an axis."""
         return float(getattr(self.run.steps[-1].amounts, axis)) if self.run.steps else 0.0
 
 
-def at_equal(first: Track, second: Track, axis: Axis) -> AtEqual:
+def at_equal(first: Track, second: Track, axis: str) -> AtEqual:
     """The difference second − first at an equal amount of an axis, counted from where the two runs parted."""
     parted = parted_at(first.run, second.run)
     if parted is None:

@@ -20,6 +20,7 @@ BETTER = Difference(
     by_questions=Estimate("questions", 40, Interval(0.1, 0.08, 0.12), 0.001, 0.03),
     why_no_questions="",
     axes={"generated_tokens": ENDS, "updates": ENDS, "seconds": ENDS},
+    ends_alike=("generated_tokens", "updates", "seconds"),
     adjusted_p=None,
     finding=NO_FINDING,
 )
@@ -52,12 +53,19 @@ def test_an_axis_that_is_not_known_bears_out_nothing_and_one_that_is_not_spent_f
     assert finding_of(nothing, 0.02).code == "not_claimed"
 
 
+def test_a_claim_names_the_amount_in_which_the_arms_end_alike_and_needs_one() -> None:
+    assert finding_of(replace(BETTER, ends_alike=("trained_tokens",)), 0.02).words == "better at equal trained tokens"
+    nowhere = finding_of(replace(BETTER, ends_alike=()), 0.02)
+    assert (nowhere.code, nowhere.words) == ("not_claimed", "higher, not claimed: the arms end alike on no axis")
+
+
 def test_questions_say_something_about_checkpoints_alone() -> None:
     one_seed = replace(BETTER, by_seeds=None)
-    assert finding_of(one_seed, 0.02).words == "this checkpoint scores higher"
-    assert finding_of(replace(one_seed, axes={}), 0.02).code == "higher"
+    assert finding_of(one_seed, 0.02).words == "this checkpoint scores higher at equal generated tokens"
+    as_they_are = replace(one_seed, axes={}, ends_alike=())
+    assert finding_of(as_they_are, 0.02).words == "this checkpoint scores higher"
     lower = Estimate("questions", 40, Interval(-0.1, -0.12, -0.08), 0.001, 0.03)
-    assert finding_of(replace(one_seed, by_questions=lower, axes={}), 0.02).code == "lower"
+    assert finding_of(replace(as_they_are, by_questions=lower), 0.02).code == "lower"
     assert finding_of(replace(one_seed, by_questions=None), None).code == "unknown"
 
 

@@ -182,10 +182,12 @@ def test_a_shorter_run_is_compared_at_its_own_end_on_every_axis(tmp_path: Path) 
     assert (axes["generated_tokens"].how, axes["generated_tokens"].amount) == ("curve", 10_000)
     assert (axes["updates"].how, axes["updates"].amount) == ("curve", 10)
     assert (axes["seconds"].how, axes["seconds"].amount) == ("curve", 40.0)
+    ends = compare([whole, short]).tables[0].differences[0]
+    assert ends.ends_alike == ()
     few = write_run(tmp_path / "few", replace(WEAK, arm=9.0, every=20, level=lambda step: 0.1))
     unknown = compare([few, short]).tables[0].differences[0]
     assert unknown.axes["updates"].how == "unknown"
-    assert "not known at equal generated tokens and updates" in unknown.finding.words
+    assert unknown.finding.words == "higher, not claimed: the arms end alike on no axis"
 
 
 def test_common_first_steps_are_not_counted(tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ def test_json_says_all_that_the_text_says(found: Comparison) -> None:
         "p": estimate.p_value,
         "detectable": estimate.detectable,
     }
-    assert dsrl["finding"] == {"code": "better", "words": "better"}
+    assert dsrl["finding"] == {"code": "better", "words": "better at equal generated tokens"}
     assert dsrl["at_equal"].keys() == {"generated_tokens", "updates", "seconds"}
     assert [curve["arm"] for curve in first["curves"]] == ["grpo", "dsrl", "null"]
 

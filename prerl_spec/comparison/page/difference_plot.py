@@ -40,7 +40,11 @@ def difference_plot(title: str, rows: Sequence[Row]) -> Html:
 
     grid = [tag("line", x1=place(mark), x2=place(mark), y1="0", y2="100%", class_="grid") for mark in marks]
     zero = tag("line", x1=place(0), x2=place(0), y1="0", y2="100%", class_="zero")
-    drawn = [_row(row, [*grid, zero], place) for row in rows]
+    drawn = []
+    for row, before in zip(rows, (None, *rows), strict=False):
+        if before is None or row.name != before.name:
+            drawn.append(tag("p", row.name, class_="who"))
+        drawn.append(_row(row, [*grid, zero], place))
     labels = [
         tag("text", label, x=place(mark), y="13", text_anchor="middle")
         for mark, label in zip(marks, tick_labels(marks), strict=True)
@@ -64,5 +68,4 @@ def _row(row: Row, behind: Sequence[Html], place: Callable[[float], str]) -> Htm
         role="img",
         aria_label=f"{row.name} {row.over}: {row.text}",
     )
-    who = tag("span", tag("b", row.name), " ", tag("span", row.over, class_="unit"), class_="who")
-    return tag("div", who, drawing, tag("span", row.text, class_="what"), class_="gap")
+    return tag("div", tag("span", row.over, class_="unit"), drawing, tag("span", row.text, class_="what"), class_="gap")

@@ -55,6 +55,7 @@ def _difference(difference: Difference) -> dict[str, Any]:
         "over_questions": _estimate(difference.by_questions),
         "why_not_over_questions": difference.why_no_questions or None,
         "at_equal": {axis: asdict(at) for axis, at in difference.axes.items()},
+        "ends_alike": list(difference.ends_alike),
         "adjusted_p": difference.adjusted_p,
         "finding": asdict(difference.finding),
     }
