@@ -22,17 +22,20 @@ SEED = 1
 def test_a_killed_study_comes_to_the_same_as_one_left_alone(tmp_path: Path) -> None:
     study = compile_study(written(tmp_path, TWO_ARMS))
     begun = time.monotonic()
-    assert queue_forked(study, tmp_path / "whole") == 0
+    assert queue_forked(study, tmp_path / "whole", jobs=2) == 0
     seconds = time.monotonic() - begun
-    killed = queue_forked(study, tmp_path / "killed", kill_after=random.Random(SEED).uniform(0.2, 0.8) * seconds)
-    assert killed == -signal.SIGKILL
-    assert queue_forked(study, tmp_path / "killed") == 0
+    moment = random.Random(SEED).uniform(0.2, 0.8) * seconds
+    assert queue_forked(study, tmp_path / "killed", jobs=2, kill_after=moment) == -signal.SIGKILL
+    assert queue_forked(study, tmp_path / "killed", jobs=2) == 0
     expected = outcomes(study, tmp_path / "whole")
     assert None not in expected.values()
     assert outcomes(study, tmp_path / "killed") == expected
     for cell in study.cells:
         scores = read_array(StudyFolder(tmp_path / "whole").run(cell.name) / "scores.json")
-        assert [row["phase"] for row in scores] == ["base", "refine"]
+        assert [(row["phase"], row["global_step"]) for row in scores if row["metric"] == "avg@1"] == [
+            ("base", 1),
+            ("refine", 3),
+        ]
 
 
 @pytest.mark.slow
