@@ -107,7 +107,7 @@ QUESTIONS = ("tests/evaluation/test_question_results.py",)
 NOTED = ("tests/engine/test_journal.py",)
 EARLY = ("tests/engine/test_early_verdicts.py",)
 VERIFIED = ("tests/engine/test_verification.py",)
-CUT = ("tests/engine/test_cutting.py",)
+CUT = "tests/engine/test_cutting.py"
 STORED = ("tests/storage/test_disk.py",)
 FRAMED = ("tests/storage/test_frames.py",)
 CHECKED = ("tests/storage/test_checked_json.py",)
@@ -3452,7 +3452,7 @@ MUTANTS = (
         "return replace(at, over=self._is_over(at) or self.is_reached(at))",
         "return replace(at, over=self._is_over(at) or (at.over and self.is_reached(at)))",
         "a budget that is reached inside a phase does not end it: an arm takes more than the others",
-        CUT,
+        (f"{CUT}::test_arms_of_any_length_end_within_one_step_of_the_budget",),
     ),
     Mutant(
         "cu02",
@@ -3460,7 +3460,7 @@ MUTANTS = (
         "OVERTIME if last else 1",
         "1",
         "an arm whose phases are over before its budget is compared with arms that took more",
-        CUT,
+        (f"{CUT}::test_the_last_phase_goes_on_at_the_learning_rate_of_its_end",),
     ),
     Mutant(
         "cu03",
@@ -3468,7 +3468,7 @@ MUTANTS = (
         "min(self.step, self.ended_at - 1)",
         "self.step",
         "beyond its own steps a phase goes on at a learning rate of 0: tokens are spent on nothing",
-        CUT,
+        (f"{CUT}::test_the_last_phase_goes_on_at_the_learning_rate_of_its_end",),
     ),
     Mutant(
         "cu04",
