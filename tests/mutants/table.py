@@ -3415,7 +3415,7 @@ MUTANTS = (
         ("tests/engine/test_logprobs.py",),
     ),
     Mutant(
-        "st01",
+        "pa01",
         STREAMS,
         'named_seed(self.run.seed, "phase", self.phase, self.step, refill, slot, sample)',
         'named_seed(self.run.seed, "phase", self.phase, self.global_step, refill, slot, sample)',
@@ -3423,7 +3423,7 @@ MUTANTS = (
         PAIRED,
     ),
     Mutant(
-        "st02",
+        "pa02",
         "prerl_spec/compiler/build_graph.py",
         'restart_data=plan.streams == "phase" or schedule.component.data == "restart"',
         'restart_data=schedule.component.data == "restart"',
@@ -3431,7 +3431,7 @@ MUTANTS = (
         PAIRED,
     ),
     Mutant(
-        "st03",
+        "pa03",
         STREAMS,
         'named_seed(self.run.seed, "order", data, epoch)',
         'named_seed(self.run.seed, "order", self.phase, data, epoch)',
@@ -3439,7 +3439,7 @@ MUTANTS = (
         PAIRED,
     ),
     Mutant(
-        "st04",
+        "pa04",
         PHASE,
         "len(minibatches) if trains(self.objective) else 0",
         "len(minibatches)",
