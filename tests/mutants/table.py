@@ -51,6 +51,7 @@ SEALED = "prerl_spec/storage/sealed.py"
 ENTRIES = "prerl_spec/storage/journal_frames.py"
 EVENTS = "prerl_spec/engine/record/events.py"
 CHECKPOINT = "prerl_spec/engine/record/checkpoint.py"
+START = "tests/engine/test_start.py"
 WORDING = "prerl_spec/questions/wording.py"
 VERIFICATION = "prerl_spec/engine/verification/verifier_pool.py"
 CONFINEMENT = "prerl_spec/engine/verification/confinement.py"
@@ -3575,5 +3576,56 @@ MUTANTS = (
         "if True",
         "the questions of another score stand unseen under this one's name",
         ("tests/engine/test_integrity.py",),
+    ),
+    Mutant(
+        "st01",
+        "prerl_spec/compiler/past_runs/start_point.py",
+        "if before != now.content:",
+        "if False:",
+        "a run goes on from a start that is another one by now",
+        (
+            f"{START}::test_a_start_is_loaded_again_until_the_run_has_a_checkpoint",
+            f"{START}::test_a_start_that_has_changed_is_drift",
+        ),
+    ),
+    Mutant(
+        "st02",
+        "prerl_spec/engine/run/starting.py",
+        "if found := checkpoint.problems(folder):",
+        "if found := checkpoint.problems(folder)[:0]:",
+        "a start with a flipped bit in its weights is trained on",
+        (f"{START}::test_a_damaged_start_is_named_before_it_is_used",),
+    ),
+    Mutant(
+        "st03",
+        "prerl_spec/engine/run/restoring.py",
+        'moments = saved.tensors("optimizer") if carries else {}',
+        "moments: dict[str, Tensor] = {}",
+        "the moments of the phase before a start are lost",
+        (f"{START}::test_a_start_goes_on_to_the_bits_of_the_whole_run",),
+    ),
+    Mutant(
+        "st04",
+        "prerl_spec/engine/run/starting.py",
+        "    reference.load(load_file(where))\n",
+        "",
+        "a started run compares with its own initial model instead of the reference that was kept",
+        (f"{START}::test_a_start_goes_on_to_the_bits_of_the_whole_run",),
+    ),
+    Mutant(
+        "st05",
+        "prerl_spec/compiler/planning/digest.py",
+        "return start.origin if start.found is None else start.found.content",
+        "return start.origin",
+        "a run that starts from other weights under the same name counts as the same run",
+        (f"{START}::test_the_digest_holds_the_content_of_a_start_not_its_place",),
+    ),
+    Mutant(
+        "fo01",
+        "prerl_spec/compiler/compare/forked_spec.py",
+        "        if key in top and key not in written",
+        "        if False and key not in written",
+        "a fork's phase gets the rewards that it had switched off",
+        ("tests/cli/test_fork.py::test_a_fork_goes_on_to_the_bits_of_its_run",),
     ),
 )
