@@ -3628,4 +3628,12 @@ MUTANTS = (
         "a fork's phase gets the rewards that it had switched off",
         ("tests/cli/test_fork.py::test_a_fork_goes_on_to_the_bits_of_its_run",),
     ),
+    Mutant(
+        "sq05",
+        "prerl_spec/engine/run/restoring.py",
+        'own_data = session.graph.run.streams == "phase"',
+        "own_data = False",
+        "a cell that starts behind shared phases meets other prompts than one that runs them itself",
+        ("tests/study/test_killed.py",),
+    ),
 )

@@ -54,6 +54,16 @@ def start_forked(folder: StudyFolder, task: Task, plan: Plan) -> Forked:
     return Forked(_child(lambda: _run(plan, folder.run(task.name)), log), log)
 
 
+def run_forked(plan: Plan, place: Path) -> int:
+    """A run of its own; returns its exit code."""
+    log = place.with_suffix(".log")
+    child = Forked(_child(lambda: _run(plan, place), log), log)
+    while child.exit_code() is None:
+        time.sleep(0.005)
+    assert child.code is not None, "it has ended"
+    return child.code
+
+
 def _run(plan: Plan, place: Path) -> None:
     graph = build_graph(plan, plan.spec_text)
     folder, _ = choose_run_folder(place.parent, plan.name, plan.digest, run_dir=place)

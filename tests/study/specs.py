@@ -41,9 +41,8 @@ at = ["base", "end"]
 
 [[phases]]
 id = "pretrain"
-data = "corpus"
-documents_per_step = 4
-objective = "next_token"
+prompts_per_step = 2
+objective = { use = "marginal_nsr", advantage = "minus_one" }
 schedule = { use = "fixed_steps", steps = 1 }
 
 [[phases]]

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ import pytest
 from prerl_spec.storage.sealed import read_array
 from prerl_spec.study.compile_study import compile_study
 from prerl_spec.study.study_folder import StudyFolder
-from tests.study.forked import outcomes, queue_forked
+from tests.study.forked import outcomes, queue_forked, run_forked
 from tests.study.specs import FOUR_ARMS, TWO_ARMS, written
 
 SEED = 1
@@ -30,12 +31,21 @@ def test_a_killed_study_comes_to_the_same_as_one_left_alone(tmp_path: Path) -> N
     expected = outcomes(study, tmp_path / "whole")
     assert None not in expected.values()
     assert outcomes(study, tmp_path / "killed") == expected
+    alone = study.cell("pruned", 1).plan
+    assert run_forked(alone, tmp_path / "alone") == 0
+    assert trained(tmp_path / "alone") == trained(StudyFolder(tmp_path / "whole").run("pruned/1"))
     for cell in study.cells:
         scores = read_array(StudyFolder(tmp_path / "whole").run(cell.name) / "scores.json")
         assert [(row["phase"], row["global_step"]) for row in scores if row["metric"] == "avg@1"] == [
             ("base", 1),
             ("refine", 3),
         ]
+
+
+def trained(run: Path) -> dict[str, str]:
+    """Hashes of the weights and moments of a run's last checkpoint."""
+    last = max((run / "checkpoints").glob("step-*"))
+    return {str(f.relative_to(last)): sha256(f.read_bytes()).hexdigest() for f in last.rglob("*.safetensors")}
 
 
 @pytest.mark.slow
