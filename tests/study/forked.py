@@ -1,5 +1,6 @@
 """Runs of a study in forked children of a process that has imported everything, and the whole queue in one of them."""
 
+import fcntl
 import os
 import signal
 import sys
@@ -116,7 +117,15 @@ def queue_forked(study: StudyPlan, place: Path, *, kill_after: float | None = No
                 os.killpg(child.pid, signal.SIGKILL)
         time.sleep(0.005)
     assert child.code is not None
+    _wait_for_locks(place)
     return child.code
+
+
+def _wait_for_locks(place: Path) -> None:
+    """Verifiers' processes, forked as well, hold the locks until they have seen that their pipes are closed."""
+    for lock in place.rglob("*.lock"):
+        with lock.open() as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
 
 
 def outcomes(study: StudyPlan, place: Path) -> dict[str, str | None]:
