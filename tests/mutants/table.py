@@ -688,7 +688,7 @@ MUTANTS = (
     Mutant(
         "w15",
         "prerl_spec/compiler/past_runs/run_folder.py",
-        "        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)\n    except",
+        "        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)\n    except",
         "        pass\n    except",
         "two processes write to one run",
         ("tests/compiler/test_runs.py",),
