@@ -50,28 +50,38 @@ def trained(run: Path) -> dict[str, str]:
 
 @pytest.mark.slow
 def test_four_arms_at_three_seeds_killed_five_times_come_to_the_same(tmp_path: Path) -> None:
-    """With the command itself, as processes: SIGKILL to the study and all that it has started."""
+    """With the command itself, as processes: SIGKILL to the study, at whatever its cells are then at."""
     spec = written(tmp_path, FOUR_ARMS)
     study = compile_study(spec)
-    begun = time.monotonic()
     assert commanded(spec, tmp_path / "whole") == 0
-    seconds = time.monotonic() - begun
     chance = random.Random(SEED)
-    for _ in range(5):
-        assert commanded(spec, tmp_path / "killed", kill_after=chance.uniform(0.05, 0.3) * seconds) == -signal.SIGKILL
+    for ended in sorted(chance.sample(range(15), 5)):
+        killed = commanded(spec, tmp_path / "killed", kill_after=(ended, chance.uniform(0.0, 8.0)))
+        assert killed == -signal.SIGKILL
     assert commanded(spec, tmp_path / "killed") == 0
     expected = outcomes(study, tmp_path / "whole")
     assert None not in expected.values()
     assert outcomes(study, tmp_path / "killed") == expected
 
 
-def commanded(spec: Path, place: Path, *, kill_after: float | None = None) -> int:
-    """`prerl-spec study` in a session of its own. Its cells die with it: only it is killed."""
+def commanded(spec: Path, place: Path, *, kill_after: tuple[int, float] | None = None) -> int:
+    """`prerl-spec study` in a session of its own; `kill_after`: as many finished runs, and seconds from then on. Its cells die
+    with it: it alone is killed."""
     words = [sys.executable, "-m", "prerl_spec", "study", str(spec), "--study-dir", str(place), "--jobs", "2"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(words, env=environment, stdout=subprocess.DEVNULL, start_new_session=True)
-    try:
-        return process.wait(kill_after)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        return process.wait()
+    if kill_after is not None:
+        ended, seconds = kill_after
+        while process.poll() is None and num_ended(place) < ended:
+            time.sleep(0.02)
+        try:
+            return process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            process.kill()
+    return process.wait()
+
+
+def num_ended(place: Path) -> int:
+    """How many runs of the study have ended so far."""
+    state = StudyFolder(place).state
+    return state.read_bytes().count(b'"event": "end"') if state.is_file() else 0
