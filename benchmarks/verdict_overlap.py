@@ -32,6 +32,7 @@ from prerl_spec.engine.batches.source import Rollouts
 from prerl_spec.engine.processes.ranks import Ranks
 from prerl_spec.engine.processes.signals import Signals
 from prerl_spec.engine.processes.spare_cores import spare_cores
+from prerl_spec.engine.processes.streams import Streams
 from prerl_spec.engine.run.session import open_session
 from prerl_spec.sdk import Codec, Decoding, Generation, OpenSampler, Request
 
@@ -179,7 +180,7 @@ class Bench:
                 self._phase,
                 self._session.datasets,
                 self._codec,
-                0,
+                Streams(0),
                 Journal(Path(journal), writes=True),
                 Ranks.start(),
                 self._sampler if tells else Silent(self._sampler),

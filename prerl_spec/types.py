@@ -193,7 +193,7 @@ class Step:
 
     `temperature` is the sampler's: all log-probabilities of the step are those of the tempered distribution.
     `max_new_tokens` is the response budget (the constant L of the `constant` aggregation). `part_names` are the parts of
-    each reward, "verdict" first.
+    each reward, "verdict" first. `streams` is run.streams.
     """
 
     phase: str
@@ -204,6 +204,13 @@ class Step:
     max_new_tokens: int = 0
     discarded: tuple[Group, ...] = field(default=(), repr=False)
     part_names: tuple[str, ...] = (VERDICT_PART,)
+    streams: Literal["global", "phase"] = "global"
+
+    @property
+    def stream(self) -> int:
+        """The number that a component's random choices hang on: that of the step in the run, or in the phase where
+        run.streams = "phase"."""
+        return self.step if self.streams == "phase" else self.global_step
 
     @property
     def index(self) -> int:

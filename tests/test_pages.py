@@ -26,6 +26,7 @@ MODULE = re.compile(r"(?:prerl_spec|prerl_components|tests)(?:\.\w+)+")
 
 LEFT_BY_A_RUN = {
     "spec.toml",
+    "evaluation/questions/",
     "journal/",
     "checkpoints/",
     "checkpoints/step-…/",

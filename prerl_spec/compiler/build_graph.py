@@ -16,6 +16,7 @@ from prerl_spec.registry.component import Component
 from prerl_spec.registry.entry_points import Entry, PluginFault, Registry, installed, load
 from prerl_spec.registry.kind_protocols import require_members
 from prerl_spec.registry.kinds.sampler import Sampler
+from prerl_spec.registry.kinds.schedule import Schedule
 from prerl_spec.registry.local import local_entries
 
 
@@ -38,6 +39,7 @@ def build_graph(plan: Plan, spec_text: str) -> Graph:
         return None if component is None else named(component)
 
     def phase(planned: PhasePlan) -> Phase:
+        schedule: Named[Schedule] = named(planned.schedule)
         return Phase(
             id=planned.id,
             data=planned.data,
@@ -46,18 +48,19 @@ def build_graph(plan: Plan, spec_text: str) -> Graph:
             updates_per_batch=planned.updates_per_batch,
             tokens_per_pass=planned.tokens_per_pass,
             objective=named(planned.objective),
-            schedule=named(planned.schedule),
+            schedule=schedule,
             optimizer=named(planned.optimizer),
             sampler=optional(planned.sampler),
             verifier=optional(planned.verifier),
             rewards=tuple(map(named, planned.rewards)),
             filters=tuple(map(named, planned.filters)),
             probes=tuple(map(named, planned.probes)),
+            restart_data=plan.streams == "phase" or schedule.component.data == "restart",
             carry_optimizer=True if planned.carry_optimizer is None else planned.carry_optimizer,
         )
 
     return Graph(
-        run=RunSettings(plan.name, plan.seed, Path(plan.output_dir)),
+        run=RunSettings(plan.name, plan.seed, Path(plan.output_dir), plan.streams),
         model=named(plan.model),
         data={name: named(data.component) for name, data in plan.data.items()},
         phases=tuple(_with_carried_lr([phase(planned) for planned in plan.phases])),

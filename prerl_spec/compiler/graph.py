@@ -30,6 +30,7 @@ class RunSettings:
     name: str
     seed: int
     output_dir: Path
+    streams: Literal["global", "phase"] = "global"
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,8 @@ class Phase:
     probes: tuple[Named[Probe], ...] = ()
     carry_optimizer: bool = True
     """Whether the *next* phase inherits the optimizer's moments; decided by the compiler from the schedule."""
+    restart_data: bool = False
+    """Whether the *next* phase begins its data anew: its schedule says so, or run.streams = "phase"."""
     carried_lr_steps: int = 0
     """Maximum steps of the following phases that this phase's learning-rate schedule extends over."""
 

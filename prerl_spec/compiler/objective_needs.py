@@ -65,5 +65,10 @@ def reads_from(objective: Objective, of: Literal["old", "reference", "sampler"])
     return any(need.of == of for need in every_need(objective))
 
 
+def trains(objective: Objective) -> bool:
+    """Whether any part may ever change the policy: an objective that declares `trains = False` takes no update."""
+    return any(getattr(part, "trains", True) for part in objective.parts())
+
+
 def _in_order(needs: Iterable[Need]) -> tuple[Need, ...]:
     return tuple(sorted(frozenset(needs), key=lambda n: (str(n.of), repr(n.of), n.view.name, repr(n.view), n.entropy)))

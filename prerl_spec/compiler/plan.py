@@ -285,6 +285,8 @@ class Plan:
     """Absolute path of each file whose code a component's settings run (tasks of an `include` folder) -> SHA-256."""
     values: tuple[Value, ...] = ()
     """Every value as written and as resolved, with its origin."""
+    streams: Literal["global", "phase"] = "global"
+    """What random streams and the data cursor hang on; absent from the JSON where it is "global"."""
     adapter_parameters: int | None = None
     """Trainable parameters of the adapter; None if there is no adapter or its size is unknown."""
     cut: Cut | None = None
@@ -309,10 +311,14 @@ class Plan:
                     parts += inner if isinstance(inner, tuple) else (inner,)
 
     def as_json(self) -> dict[str, Any]:
-        """The plan as JSON-serializable values, every field included; a cut only where there is one."""
+        """The plan as JSON-serializable values: every field, but for `streams` where it is "global", and no cut."""
         dumped = _adapter().dump_python(self, mode="json")
         assert isinstance(dumped, dict)
-        return dumped if self.cut is not None else {key: value for key, value in dumped.items() if key != "cut"}
+        if self.streams == "global":
+            del dumped["streams"]
+        if self.cut is None:
+            del dumped["cut"]
+        return dumped
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "Plan":

@@ -5,13 +5,15 @@ from collections.abc import Sequence
 from prerl_spec.engine.processes.seeds import named_seed
 from prerl_spec.errors import EnvironmentUnmet
 from prerl_spec.evaluation.scores.cache import ScoreCache
+from prerl_spec.evaluation.scores.question_results import question_ids
 from prerl_spec.evaluation.scores.samples import NUM_QUESTIONS, NUM_RESPONSES, sample_line, write_samples
+from prerl_spec.evaluation.scores.scored import judged, keep_questions
 from prerl_spec.evaluation.scores.scores import Identity, digest, own_version, right_scores, template_hash
-from prerl_spec.evaluation.scores.verdicts import count_right, verdicts_on
+from prerl_spec.evaluation.scores.verdicts import count_right, question_result, verdicts_on
 from prerl_spec.prompts import render_all
 from prerl_spec.registry.kinds.evaluator import EvaluationSite
 from prerl_spec.registry.kinds.judging import Verifier
-from prerl_spec.types import Draw, Generation, Prompt, Request, Score
+from prerl_spec.types import Draw, Generation, Prompt, Request, Score, Verdict
 
 
 def score_holdout(site: EvaluationSite, name: str, draw: Draw, verifier: Verifier) -> list[Score]:
@@ -30,15 +32,21 @@ def score_holdout(site: EvaluationSite, name: str, draw: Draw, verifier: Verifie
     conditions = {"identity": vars(what), "draw": vars(draw), "max_length": site.max_length}
     cache = ScoreCache(site.folder / "cache")
     if (known := cache.find(site, conditions)) is not None:
-        return known
+        return keep_questions(site, known)
     requests = [
         Request(p.context, tuple(named_seed("evaluate", draw.seed, name, p.row, k) for k in range(draw.samples)))
         for p in prompts
     ]
     drawn = site.generate(requests, draw.decoding)
-    scores = right_scores(site, what, draw, _judge(site, name, prompts, drawn, verifier))
-    cache.keep(site, conditions, scores)
-    return scores
+    verdict_QK = _judge(site, name, prompts, drawn, verifier)
+    ids = question_ids((site.codec.decode(p.context, skip_special=False), str(p.gold)) for p in prompts)
+    results = [
+        question_result(question, prompt.row, generations, verdicts)
+        for question, prompt, generations, verdicts in zip(ids, prompts, drawn, verdict_QK, strict=True)
+    ]
+    scored = judged(right_scores(site, what, draw, list(map(count_right, verdict_QK))), results)
+    cache.keep(site, conditions, scored)
+    return keep_questions(site, scored)
 
 
 def _prompts(site: EvaluationSite, name: str, draw: Draw) -> list[Prompt]:
@@ -66,8 +74,8 @@ def _judge(
     prompts: Sequence[Prompt],
     drawn: Sequence[Sequence[Generation]],
     verifier: Verifier,
-) -> list[int]:
-    """The number of right responses to each question; writes a few responses for reading."""
+) -> list[list[Verdict]]:
+    """The verdicts on each question's responses; writes a few responses for reading."""
     asked = [(prompt, g) for prompt, generations in zip(prompts, drawn, strict=True) for g in generations]
     texts = [site.codec.decode(g.tokens[:-1] if g.stop == "eos" else g.tokens) for _, g in asked]
     evidence = [(text, str(p.gold), g.stop == "length") for (p, g), text in zip(asked, texts, strict=True)]
@@ -79,4 +87,4 @@ def _judge(
         if place // per_question < NUM_QUESTIONS and place % per_question < NUM_RESPONSES
     ]
     write_samples(site.folder / "samples" / f"{site.phase}-{site.global_step:06d}-{name}.jsonl", lines)
-    return [count_right(verdicts[i : i + per_question]) for i in range(0, len(verdicts), per_question)]
+    return [verdicts[i : i + per_question] for i in range(0, len(verdicts), per_question)]

@@ -33,8 +33,15 @@ class RunSpec(Section):
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")] = Field(
         description="Name of the run and of its folder."
     )
-    seed: Seed = Field(0, description="Seed of initial weights, data order and sampling.")
+    seed: Seed = Field(
+        0, description="Seed of data order and sampling, and of initial weights that have no seed of their own."
+    )
     output_dir: str = Field("runs", description="Folder in which run folders are created.")
+    streams: Literal["global", "phase"] = Field(
+        "global",
+        description="What data order and the seeds of samples hang on: the run's step, with one order of the data for all "
+        "phases; or the phase's, each phase with an order of its own.",
+    )
 
 
 class PluginsSpec(Section):

@@ -57,6 +57,15 @@ def read_lines(file: Path) -> Lines:
     return Lines(tuple(entries), tuple(chains), len(content) - len(rest), torn=bool(rest))
 
 
+def first_line(file: Path) -> dict[str, Any]:
+    """The first line alone. Raises OSError; Damaged if it is incomplete or fails its check."""
+    with file.open("rb") as handle:
+        line = handle.readline()
+    if not line.endswith(b"\n"):
+        raise _damaged(file, 1, "it is incomplete")
+    return _checked(file, 1, line[:-1], START)[0]
+
+
 def last_line(file: Path) -> dict[str, Any] | None:
     """The last complete line, read from the end of the file; None if there is none. Raises Damaged if it fails its check."""
     try:

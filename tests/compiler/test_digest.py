@@ -23,6 +23,7 @@ SAME = {
     "trackers": bent(("[optimizer]", '[[trackers]]\nuse = "tensorboard"\n[optimizer]')),
     "processes and strategy": bent(("[optimizer]", '[distributed]\nprocesses = 2\nstrategy = "fsdp2"\n[optimizer]')),
     "precision, as it is by default": bent(("[optimizer]", '[distributed]\nprecision = "float32"\n[optimizer]')),
+    "streams, as they are by default": bent(("seed = 3", 'seed = 3\nstreams = "global"')),
     "a default, written": bent(("group_size = 4", "group_size = 4\ntemperature = 1.0")),
     "a comment": "# hello\n" + TINY,
     "short and long form": bent(
@@ -47,6 +48,8 @@ OTHER = {
     "determinism": bent(("[optimizer]", '[distributed]\ndeterminism = "invariant"\n[optimizer]')),
     "precision": bent(("[optimizer]", '[distributed]\nprecision = "bfloat16"\n[optimizer]')),
     "name": bent(('name = "tiny"', 'name = "other"')),
+    "streams": bent(("seed = 3", 'seed = 3\nstreams = "phase"')),
+    "seed of the weights": bent(('tokenizer = "data:corpus"', 'tokenizer = "data:corpus"\nseed = 3')),
     "order of phases": bent(('id = "refine"', 'id = "refine"\nafter = "pretrain"')),
 }
 

@@ -323,6 +323,7 @@ def test_each_round_is_as_long_as_the_sampler_of_its_phase_lets_it_be(tmp_path: 
             "lr schedule",
         ),
         ((("steps = 5", 'steps = 5\ndata = "restart"'),), "data restarts", "train continues"),
+        ((("seed = 3", 'seed = 3\nstreams = "phase"'),), "data restarts", "train continues"),
     ],
 )
 def test_the_hand_over_names_what_makes_a_difference(
@@ -342,6 +343,33 @@ def test_settings_that_differ_from_defaults_say_where_they_came_from(unbent: Pla
     assert changes["run.seed"].value == 3
     assert "run.output_dir" not in changes
     assert "optimizer.lr" not in changes
+
+
+def test_the_page_says_what_chance_hangs_on_where_it_is_not_the_default(tmp_path: Path, unbent: Plan) -> None:
+    paired = bent(("seed = 3", 'seed = 3\nstreams = "phase"'), ("[model.config]", "seed = 5\n[model.config]"))
+    page = " ".join(render_plan(planned(tmp_path, paired)).split())
+    assert "tiny (seed 3, streams by phase), plan" in page
+    assert "computing in float32, from seed 5" in page
+    assert "each phase begins its data anew" in page
+    assert "streams" not in render_plan(unbent)
+
+
+@pytest.mark.parametrize("schedule", ['"fixed_steps"\nsteps = 7', '"reincarnate_after"\ntokens = 100'])
+def test_a_null_arm_is_said_to_sample_and_to_take_no_update(tmp_path: Path, unbent: Plan, schedule: str) -> None:
+    text = bent(('use = "grpo"', 'use = "nothing"'), ('"fixed_steps"\nsteps = 7', schedule))
+    plan = planned(tmp_path, text)
+    idle, busy = phase(plan, "refine"), phase(unbent, "refine")
+    assert idle.updates == 0
+    assert [(f.of, f.samples) for f in idle.forwards] == [("probe", 8)]
+    page = " ".join(render_plan(plan).partition("phase 3 of 3")[2].split())
+    assert "(1,440), no update" in page
+    assert "samples and takes no update" in page
+    assert "samples and takes no update" not in render_plan(unbent)
+    assert idle.cost is not None
+    assert busy.cost is not None
+    assert idle.cost.seconds_per_step < busy.cost.seconds_per_step
+    assert busy.sampled_tokens_at_most is not None
+    assert idle.sampled_tokens_at_most in (busy.sampled_tokens_at_most, None)
 
 
 def test_a_spec_without_phases_scores_the_model_as_base(tmp_path: Path) -> None:

@@ -59,9 +59,9 @@ def same(one: LoadedModel, other: LoadedModel) -> bool:
 
 
 def test_weights_follow_from_the_seed_alone(tokenizer_folder: Path) -> None:
-    def build(seed: int) -> LoadedModel:
+    def build(seed: int, own: int | None = None) -> LoadedModel:
         site = ModelSite(seed=seed, device="cpu", tokenizer_folder=lambda name: tokenizer_folder)
-        return FromScratch(config=TINY, tokenizer="data:corpus").build(site)
+        return FromScratch(config=TINY, tokenizer="data:corpus", seed=own).build(site)
 
     torch.manual_seed(1)
     one = build(0)
@@ -69,6 +69,8 @@ def test_weights_follow_from_the_seed_alone(tokenizer_folder: Path) -> None:
     before = torch.get_rng_state()
     assert same(one, build(0))
     assert not same(one, build(1))
+    assert same(one, build(1, own=0)), "a seed of its own goes before that of the run"
+    assert build(1, own=0).source["seed"] == 0
     assert torch.equal(torch.get_rng_state(), before)
 
 

@@ -1,5 +1,7 @@
 """Which tokens a selection keeps, by hand and by plain loops, and what that does to the denominators."""
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -105,6 +107,8 @@ def test_lots_are_a_function_of_the_step_and_even() -> None:
     assert not (lots(step) == lots(later)).any()
     assert abs((lots(step) / 2.0**64).mean() - 0.5) < 0.05
     assert len(lots(made_step([]))) == 0
+    paired = [replace(step, global_step=before + 1, streams="phase") for before in (0, 5)]
+    assert_array_equal(*map(lots, paired))
 
 
 def test_covariances_without_an_inside_are_refused() -> None:

@@ -222,7 +222,8 @@ def test_a_signal_while_the_thread_is_ended_leaves_it_its_time(
     def interrupt() -> None:
         while not first._stops:
             time.sleep(0.01)
-        os.kill(os.getpid(), signal.SIGINT)
+        # To that thread itself: a signal to the process may reach another one, and then does not end its wait.
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
         time.sleep(0.1)
         go.set()
 

@@ -251,6 +251,46 @@ def test_repair_does_what_can_be_done_and_leaves_the_rest(
     assert outcome(unfinished.parent, "tortured") == outcome(whole.parent, "tortured")
 
 
+@pytest.mark.parametrize("how", ["flip", "delete", "swap"])
+def test_what_each_question_added_is_missed_and_comes_back_from_the_cache(
+    finished: Path, how: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, last = sorted((finished / "evaluation" / "questions").iterdir())
+    content = last.read_bytes()
+    if how == "flip":
+        flip(last, len(content) // 2)
+    elif how == "delete":
+        last.unlink()
+    else:
+        last.write_bytes(first.read_bytes())
+    name = f"evaluation/questions/{last.name}"
+    assert damaged(finished) == [name]
+    assert main(["fsck", str(finished), "--repair"]) == 0
+    said = {"flip": "the line is damaged", "delete": "missing", "swap": "differs from its hash in manifest.json"}[how]
+    assert said in capsys.readouterr().out
+    assert last.read_bytes() == content
+    flip(last, len(content) // 2)
+    shutil.rmtree(finished / "evaluation" / "cache")
+    assert main(["fsck", str(finished), "--repair"]) == 5
+    assert f"{name}: damaged" in capsys.readouterr().out
+
+
+def test_fsck_reads_what_eval_has_written_in_the_run_folder(finished: Path) -> None:
+    folder = finished / "eval"
+    shutil.copytree(finished / "evaluation" / "questions", folder / "questions")
+    shutil.copytree(finished / "evaluation" / "cache", folder / "cache")
+    shutil.copy(finished / "scores.json", folder)
+    files = [folder / "scores.json", *(folder / "questions").iterdir(), *(folder / "cache").iterdir()]
+    assert {f.relative_to(finished).as_posix() for f in files} <= {finding.path for finding in check_run(finished)}
+    assert damaged(finished) == []
+    for file in files:
+        flip(file, -9)
+    assert sorted(damaged(finished)) == sorted(f.relative_to(finished).as_posix() for f in files)
+    assert main(["fsck", str(finished), "--repair"]) == 0
+    assert not any(file.exists() for file in files)
+    assert damaged(finished) == []
+
+
 def test_what_was_set_aside_before_is_not_replaced(finished: Path) -> None:
     saved = finished / "checkpoints" / "step-000003"
     shutil.copytree(saved, saved.with_name("step-000003.bad"))

@@ -26,6 +26,7 @@ from prerl_spec.engine.policy.policy_access import LivePolicy
 from prerl_spec.engine.policy.reference import reference_of
 from prerl_spec.engine.policy.weights import tensors_hash
 from prerl_spec.engine.processes.ranks import Ranks
+from prerl_spec.engine.processes.streams import Streams
 from prerl_spec.engine.training.token_terms import token_terms
 from prerl_spec.errors import Drift, Interrupted
 from prerl_spec.evaluation.targets import find_target
@@ -193,6 +194,9 @@ def test_dropout_acts_on_documents_alone_and_whatever_they_are_split_into() -> N
     torch.testing.assert_close(whole, split, rtol=1e-4, atol=1e-6)
     assert (whole - of(plain, NextToken())).norm() > 0.1 * whole.norm()
     assert not torch.equal(whole, of(policy, NextToken(), 2048, replace(ONE, global_step=2)))
+    paired = replace(make_trainer(policy, NextToken()), streams=Streams(0, "phase"))
+    assert torch.equal(gradient_of(paired, ONE), gradient_of(paired, replace(ONE, global_step=2)))
+    assert not torch.equal(gradient_of(paired, ONE), gradient_of(paired, replace(ONE, step=2)))
     assert torch.equal(of(policy, Grpo()), of(plain, Grpo()))
     # Half of the columns of A read nothing in this update, and their gradient is 0.
     a_rd = whole[: 4 * 32].view(4, 32)

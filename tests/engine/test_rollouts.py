@@ -17,6 +17,7 @@ from prerl_spec.engine.batches.journal import Journal
 from prerl_spec.engine.batches.judging import attempt_of, text_of
 from prerl_spec.engine.batches.source import Rollouts, verifier_faults
 from prerl_spec.engine.processes.ranks import Ranks
+from prerl_spec.engine.processes.streams import Streams
 from prerl_spec.engine.training.metrics import sampled_metrics
 from prerl_spec.engine.verification.verdict_batch import Item
 from prerl_spec.errors import RunFailed
@@ -99,8 +100,11 @@ class Desk:
     sampler: Noting = field(default_factory=Noting)
     begins_early: bool = True
     books: list[Book] = field(default_factory=list)
+    streams: Streams = field(default_factory=lambda: Streams(3))
 
-    def collect(self, global_step: int = 1, cursor: Cursor | None = None) -> tuple[Step, Cursor]:
+    def collect(
+        self, global_step: int = 1, cursor: Cursor | None = None, *, step: int | None = None
+    ) -> tuple[Step, Cursor]:
         (name,) = self.phase.data
         data = chains().open(name)
         dataset = OpenDataSet(name, data, None, range(len(data)), CODEC)
@@ -109,7 +113,7 @@ class Desk:
             self.phase,
             {name: dataset},
             CODEC,
-            3,
+            self.streams,
             journal,
             Ranks.start(),
             self.sampler,
@@ -117,7 +121,7 @@ class Desk:
             lambda *_: None,
             nullcontext,
         )
-        return source.collect(global_step, global_step, cursor or Cursor.start(), lambda stage: nullcontext())
+        return source.collect(step or global_step, global_step, cursor or Cursor.start(), lambda stage: nullcontext())
 
     def _asked(self) -> AbstractContextManager[Book]:
         self.books.append(Book(self.judge, self.begins_early))
@@ -176,6 +180,23 @@ def test_the_same_step_asks_for_the_same_seeds_again(tmp_path: Path, phase: Phas
         desk.collect(5)
         asked.append(desk.sampler.asked)
     assert asked[0] == asked[1]
+
+
+def test_the_same_step_of_a_phase_asks_for_the_same_prompts_and_seeds_in_every_round(
+    tmp_path: Path, phase: Phase
+) -> None:
+    """Whatever came before the phase: with refills, for which others are drawn."""
+    refilled = replace(phase, filters=(Named("first_kept", FirstKept()),))
+    asked = []
+    for before in (0, 5):
+        (tmp_path / str(before)).mkdir()
+        desk, cursor = Desk(tmp_path / str(before), refilled, streams=Streams(3, "phase")), Cursor.start()
+        for step in (1, 2):
+            _, cursor = desk.collect(before + step, cursor, step=step)
+        asked.append(desk.sampler.asked)
+    assert asked[0] == asked[1]
+    seeds = [seed for request in asked[0] for seed in request.seeds]
+    assert len(seeds) == len(set(seeds)) == 4 * 2 * (4 + 3 + 2)
 
 
 def test_a_step_is_scored_at_the_temperature_that_drew_it(tmp_path: Path, phase: Phase) -> None:

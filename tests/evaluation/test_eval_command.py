@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from prerl_spec.cli.main import main
 from prerl_spec.compiler.compile import compile_spec
 from prerl_spec.engine.record import checkpoint
 from prerl_spec.errors import EnvironmentUnmet, SpecInvalid
+from prerl_spec.evaluation.scores.question_results import results_of, values_by_question
 from prerl_spec.evaluation.targets import find_target
 from prerl_spec.testing.tiny import save_tiny
 from tests.engine.test_ranks import launch
@@ -94,7 +96,13 @@ def test_a_model_folder_is_scored_without_a_spec(model: Path, capsys: pytest.Cap
     assert main([*command, "--max-new-tokens", "8", "--seed", "3"]) == 0
     assert len(scores_in(Path("eval-model/scores.json"))) == 2
     assert main([*command, "--max-new-tokens", "8", "--seed", "4"]) == 0
-    assert len(scores_in(Path("eval-model/scores.json"))) == 4
+    scores = scores_in(Path("eval-model/scores.json"))
+    assert len(scores) == 4
+    for score in scores:
+        found = results_of(Path("eval-model"), score)
+        assert found is not None
+        assert found[0]["seed"] == score["seed"]
+        assert fmean(values_by_question(*found, score["metric"]).values()) == score["value"]
 
 
 def test_a_run_is_scored_as_it_scores_itself(tmp_path: Path, spec: Path, model: Path) -> None:
@@ -184,3 +192,6 @@ def test_one_checkpoint_has_the_same_scores_on_one_and_on_two_processes(model: P
     responses = [{f.name: f.read_text() for f in Path(out, "samples").iterdir()} for out in ("one", "two")]
     assert responses[0]
     assert responses[0] == responses[1]
+    by_question = [{f.name: f.read_bytes() for f in Path(out, "questions").iterdir()} for out in ("one", "two")]
+    assert len(by_question[0]) == 1
+    assert by_question[0] == by_question[1]

@@ -9,6 +9,7 @@ from typing import Any
 
 from prerl_components.evaluators.lm_eval import LmEval
 
+from prerl_spec.evaluation.scores.question_results import read_questions
 from tests.evaluation.sites import invariant_logps, tiny_scene, write_rows
 
 
@@ -21,6 +22,8 @@ def test_two_processes_share_the_questions_and_agree_with_one(tmp_path: Path) ->
     assert finished.returncode == 0, finished.stderr
     first, second = ({} | json.loads((tmp_path / f"{rank}.json").read_text()) for rank in (0, 1))
     assert first["scores"] == second["scores"]
+    written = {rank: list((tmp_path / f"rank-{rank}").rglob("questions/*.jsonl")) for rank in (0, 1)}
+    assert [len(files) for files in written.values()] == [1, 0], "the main process writes what each question added"
     assert first["logps"] == second["logps"]
     assert first["invariant logps"] == second["invariant logps"]
 
@@ -29,6 +32,8 @@ def test_two_processes_share_the_questions_and_agree_with_one(tmp_path: Path) ->
         alone = [list(pair) for pair in invariant_logps(scene)]
         asked: list[Any] = [list(request.context) for request in scene.heard.requests]
     assert [s["value"] for s in first["scores"]] == [s.value for s in scores]
+    (alone_file,) = (tmp_path / "alone" / "questions").iterdir()
+    assert [r.right for r in read_questions(written[0][0])[1]] == [r.right for r in read_questions(alone_file)[1]]
     assert first["invariant logps"] == alone, "bit for bit: the same pairs share a forward"
     assert first["questions"] == asked[0::2]
     assert second["questions"] == asked[1::2]

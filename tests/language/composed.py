@@ -155,6 +155,8 @@ WIRING = {
         Marked(short(("verifier =", 'reference = «W0702»"initial"\nverifier ='))), Marked(short(('"grpo"', '{ use = "weighted_sum", terms = [{ use = "grpo", clip_low = «W0702»0.3 }] }'))),
         Marked(short(("prompts_per_step = 8", "prompts_per_step = 8\nupdates_per_batch = 2"), ('"grpo"', '{ use = "marginal_nsr", clip_low = 0.1, clip_high = «W0702»0.3, dual_clip = 3 }'))),
         Marked(short(("prompts_per_step = 8", "prompts_per_step = 8\nupdates_per_batch = 2"), ('"grpo"', '{ use = "marginal_psr", clip_low = «W0702»0.1, clip_high = 0.3, unparsable = «W0702»"mask" }'))),
+        Marked(long(("seed = 17", 'seed = 17\nstreams = «label»"phase"'), ("steps = 20", 'steps = 20\ndata = «W0702»"carry"'))), Marked(long(("seed = 17", 'seed = 17\nstreams = "phase"'), ("steps = 328", 'steps = 328\ndata = «W0702»"restart"'))),
+        Marked(long(("seed = 17", 'seed = 17\nstreams = "global"'), ("steps = 20", 'steps = 20\ndata = "carry"'))),
         Marked(long(('id = "prune"', 'id = "prune"\nafter = "refine"'), ("steps = 20", 'steps = 20\noptimizer = «W0702»"reset"'))),
     ],
     "W0701 declared but never used": [

@@ -107,7 +107,7 @@ COMPONENTS: Mapping[tuple[str, str], Settings] = {
     },
     ("verifier", "exact_match"): {"extract": ("last_boxed", "whole"), "ignore_case": TRUTH},
     ("model", "hf_causal"): {"name": TEXT, "revision": TEXT, "dtype": _DTYPE, "tokenizer": TEXT, "load": TABLE},
-    ("model", "from_scratch"): {"config": TABLE, "tokenizer": TEXT, "dtype": _DTYPE},
+    ("model", "from_scratch"): {"config": TABLE, "tokenizer": TEXT, "dtype": _DTYPE, "seed": NATURAL},
     ("adapter", "lora"): {"rank": POSITIVE, "alpha": ABOVE_0, "dropout": FRACTION, "merge": TRUTH},
     ("data", "jsonl"): _ROWS,
     ("data", "hf_dataset"): {**_ROWS, "name": TEXT, "split": TEXT, "revision": TEXT},

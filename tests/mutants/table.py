@@ -23,6 +23,7 @@ class Mutant:
 PHASE = "prerl_spec/engine/training/trainer.py"
 OBSERVING = "prerl_spec/engine/training/gradient_free_logprobs.py"
 UPDATING = "prerl_spec/engine/training/updater.py"
+QUESTION_RESULTS = "prerl_spec/evaluation/scores/question_results.py"
 PACKING = "prerl_spec/engine/policy/packing.py"
 LAYING = "prerl_spec/engine/policy/rows.py"
 FLAT = "prerl_spec/engine/policy/flat_attention.py"
@@ -36,6 +37,7 @@ STATES = "prerl_spec/registry/component_state.py"
 POSITION = "prerl_spec/engine/run/position.py"
 CUTTING = "prerl_spec/engine/run/cutting.py"
 SOURCE = "prerl_spec/engine/batches/source.py"
+STREAMS = "prerl_spec/engine/processes/streams.py"
 JUDGING = "prerl_spec/engine/batches/judging.py"
 JUDGED = "prerl_spec/engine/batches/judged_groups.py"
 FAULTS = "prerl_spec/engine/author_faults.py"
@@ -101,6 +103,7 @@ ROWS = ("tests/engine/test_packing.py",)
 FLAT_ROWS = ("tests/engine/test_flat_rows.py",)
 TILES = ("tests/engine/test_logprobs.py",)
 KEPT = ("tests/engine/test_checkpoint.py",)
+QUESTIONS = ("tests/evaluation/test_question_results.py",)
 NOTED = ("tests/engine/test_journal.py",)
 EARLY = ("tests/engine/test_early_verdicts.py",)
 VERIFIED = ("tests/engine/test_verification.py",)
@@ -110,6 +113,7 @@ FRAMED = ("tests/storage/test_frames.py",)
 CHECKED = ("tests/storage/test_checked_json.py",)
 INTEGRITY = ("tests/engine/test_integrity.py",)
 ORDER = ("tests/engine/test_cursor.py",)
+PAIRED = ("tests/engine/test_streams.py",)
 CREDIT = ("tests/components/test_objectives_credit.py",)
 EARNED = ("tests/components/test_advantages.py",)
 PRESETS = ("tests/components/test_presets.py",)
@@ -453,17 +457,17 @@ MUTANTS = (
     ),
     Mutant(
         "n01",
-        SOURCE,
-        "named_seed(self.seed, self.phase.id, global_step, refill, slots[i], s)",
-        "named_seed(self.seed, self.phase.id, 0, refill, slots[i], s)",
+        STREAMS,
+        "named_seed(self.run.seed, self.phase, self.global_step, refill, slot, sample)",
+        "named_seed(self.run.seed, self.phase, 0, refill, slot, sample)",
         "seeds are the same in every step",
         ROLLOUTS,
     ),
     Mutant(
         "n03",
         SOURCE,
-        "named_seed(self.seed, self.phase.id, global_step, refill, slots[i], s)",
-        "named_seed(self.seed, self.phase.id, global_step, refill, 0, s)",
+        "streams.sample(refill, slots[i], s)",
+        "streams.sample(refill, 0, s)",
         "seeds are the same for every prompt of a step",
         ROLLOUTS,
     ),
@@ -518,8 +522,8 @@ MUTANTS = (
     Mutant(
         "o11",
         CURSOR,
-        'named_generator(seed, "order", name, epoch)',
-        'named_generator(seed, "order", name)',
+        "_order(streams.order(name, epoch), size)",
+        "_order(streams.order(name, 0), size)",
         "every epoch has the same order",
         ORDER,
     ),
@@ -1128,7 +1132,7 @@ MUTANTS = (
     Mutant(
         "x29",
         f"{SELECTIONS}/lots.py",
-        "step.global_step, dtype",
+        "step.stream, dtype",
         "0, dtype",
         "every step draws the same lots",
         SELECTED,
@@ -1644,7 +1648,14 @@ MUTANTS = (
         "a reward with terms stays binary",
         WIRE,
     ),
-    Mutant("d10", DIGEST, '"seed": plan.seed}', '"seed": 0}', "runs of two seeds share a folder", MEANING),
+    Mutant(
+        "d10",
+        DIGEST,
+        '"seed": plan.seed, **streams}',
+        '"seed": 0, **streams}',
+        "runs of two seeds share a folder",
+        MEANING,
+    ),
     Mutant(
         "d11",
         DIGEST,
@@ -3460,5 +3471,77 @@ MUTANTS = (
         "at_end = [tasks for is_end, tasks in scored]",
         "a study runs to its end and finds nothing scored there",
         ("tests/compiler/test_study_rules.py",),
+    ),
+    Mutant(
+        "qr01",
+        QUESTION_RESULTS,
+        "return read_header(file) == header",
+        "return True",
+        "two evaluators of one task leave the questions of the second alone",
+        QUESTIONS,
+    ),
+    Mutant(
+        "qr02",
+        "prerl_spec/storage/counted_lines.py",
+        "if found.torn or len(entries) != header[COUNT]:",
+        "if found.torn:",
+        "the last questions of a file can be lost without a word",
+        QUESTIONS,
+    ),
+    Mutant(
+        "qr03",
+        "prerl_spec/evaluation/holdout.py",
+        "return keep_questions(site, known)",
+        "return known.scores",
+        "a score from the cache has no questions beside it",
+        QUESTIONS,
+    ),
+    Mutant(
+        "qr04",
+        QUESTION_RESULTS,
+        "if aggregate != MEAN:",
+        "if False:",
+        "a perplexity is taken for the mean of its questions",
+        QUESTIONS,
+    ),
+    Mutant(
+        "qr05",
+        "prerl_spec/engine/inspect/check_scores.py",
+        "if now[name] == expected.get(name, now[name])",
+        "if True",
+        "the questions of another score stand unseen under this one's name",
+        ("tests/engine/test_integrity.py",),
+    ),
+    Mutant(
+        "pa01",
+        STREAMS,
+        'named_seed(self.run.seed, "phase", self.phase, self.step, refill, slot, sample)',
+        'named_seed(self.run.seed, "phase", self.phase, self.global_step, refill, slot, sample)',
+        "arms with other warm-ups draw other samples",
+        PAIRED,
+    ),
+    Mutant(
+        "pa02",
+        "prerl_spec/compiler/build_graph.py",
+        'restart_data=plan.streams == "phase" or schedule.component.data == "restart"',
+        'restart_data=schedule.component.data == "restart"',
+        "a phase continues in the data of the one before it, and arms with other warm-ups meet other prompts",
+        PAIRED,
+    ),
+    Mutant(
+        "pa03",
+        STREAMS,
+        'named_seed(self.run.seed, "order", data, epoch)',
+        'named_seed(self.run.seed, "order", self.phase, data, epoch)',
+        "a run that an earlier version began goes on with other rows",
+        PAIRED,
+    ),
+    Mutant(
+        "pa04",
+        PHASE,
+        "len(minibatches) if trains(self.objective) else 0",
+        "len(minibatches)",
+        "the null arm counts updates that it never takes",
+        PAIRED,
     ),
 )

@@ -93,7 +93,7 @@ SEEN_IN_BEHAVIOUR: dict[Name, tuple[Settings, Settings]] = {
     ("data", "hf_dataset"): ({"path": "folder"}, {**TABLE, "path": "other", "name": "second", "split": "test"}),
     ("model", "from_scratch"): (
         {"config": TINY_QWEN3, "tokenizer": "one"},
-        {"config": {**TINY_QWEN3, "hidden_size": 32}, "tokenizer": "two", "dtype": "bfloat16"},
+        {"config": {**TINY_QWEN3, "hidden_size": 32}, "tokenizer": "two", "dtype": "bfloat16", "seed": 5},
     ),
     ("model", "hf_causal"): (
         {"name": "one"},

@@ -9,6 +9,7 @@ import pytest
 
 from prerl_spec.errors import Damaged
 from prerl_spec.storage.chained_lines import START, append_lines, cut_torn_line, last_line, read_lines
+from prerl_spec.storage.counted_lines import read_counted, write_counted
 from prerl_spec.storage.disk import write_whole
 from prerl_spec.storage.sealed import array_text, read_array, read_object, write_object
 
@@ -30,10 +31,15 @@ def write_plan(file: Path) -> None:
     write_object(file, {"seed": 0, "nested": {"values": [1, 2.5, "x"]}})
 
 
+def write_questions(file: Path) -> None:
+    write_counted(file, {"task": "a"}, EVENTS[:1])
+
+
 FORMATS: list[tuple[Callable[[Path], None], Callable[[Path], Any]]] = [
     (write_events, read_lines),
     (write_rows, read_array),
     (write_plan, read_object),
+    (write_questions, read_counted),
 ]
 
 

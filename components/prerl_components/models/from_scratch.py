@@ -1,6 +1,7 @@
 """A causal language model of transformers with randomly initialised weights."""
 
 import os
+from dataclasses import replace
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
@@ -23,7 +24,7 @@ SMALLEST = {
 
 
 class FromScratch(Component):
-    """Any causal architecture of transformers; the weights are a function of the run's seed."""
+    """Any causal architecture of transformers; the weights are a function of `seed`, or of the run's."""
 
     kind: ClassVar[Literal["model"]] = "model"
 
@@ -39,6 +40,12 @@ class FromScratch(Component):
     )
     dtype: Literal["float32", "bfloat16", "float16"] = Field(
         default="float32", description="Compute dtype of forward passes; weights and moments are float32."
+    )
+
+    seed: int | None = Field(
+        None,
+        ge=0,
+        description="Seed of the weights. Default: run.seed, so that runs of several seeds begin with different weights.",
     )
 
     @field_validator("config")
@@ -58,6 +65,10 @@ class FromScratch(Component):
         """Name of the data set that provides the tokenizer; None for a folder or a hub name."""
         return self.tokenizer.removeprefix(FROM_DATA) if self.tokenizer.startswith(FROM_DATA) else None
 
+    def settings(self) -> dict[str, Any]:
+        """Without an unwritten `seed`, so that it changes no digest."""
+        return {key: value for key, value in super().settings().items() if key != "seed" or value is not None}
+
     def prerequisites(self) -> tuple[Prerequisite, ...]:
         if self.tokenizer_data is not None or os.path.isdir(self.tokenizer):
             return ()
@@ -71,4 +82,5 @@ class FromScratch(Component):
 
         data = self.tokenizer_data
         tokenizer = self.tokenizer if data is None else str(site.tokenizer_folder(data))
-        return initialise(self.config, tokenizer, self.dtype, site)
+        own = site if self.seed is None else replace(site, seed=self.seed)
+        return initialise(self.config, tokenizer, self.dtype, own)

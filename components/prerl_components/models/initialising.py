@@ -1,4 +1,4 @@
-"""Builds a model from a configuration; its weights are a function of the run's seed alone."""
+"""Builds a model from a configuration; its weights are a function of the site's seed alone."""
 
 import inspect
 from collections.abc import Iterable, Mapping

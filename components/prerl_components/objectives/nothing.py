@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 class Nothing(OnePartObjective):
     """Weight 0 for every token: batches are sampled, verified, filtered and measured, and no update is taken.
 
-    It is wired as the others are (sampler, verifier, optimizer), so that an arm differs from it by the objective alone; no
-    forward pass is made for it.
+    It is wired as the others are (sampler, verifier, optimizer), so that an arm differs from it by the objective alone. It pays
+    for what it samples, and its tokens count in every budget; no forward pass is made for it, and the optimizer is never
+    stepped: no weight decay, no change of moments.
     """
 
     formula: ClassVar[str] = "0"

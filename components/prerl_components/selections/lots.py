@@ -11,13 +11,13 @@ Lots = npt.NDArray[np.uint64]
 
 
 def lots(step: Step) -> Lots:
-    """[N], spread evenly over 0 … 2^64 − 1: a hash of the global step, the group's slot and refill, the response and the
-    position in it. It moves along with groups and attempts; equal responses to one prompt have equal lots."""
+    """[N], spread evenly over 0 … 2^64 − 1: a hash of the step's number (`Step.stream`), the group's slot and refill, the
+    response and the position in it. It moves along with groups and attempts; equal responses to one prompt have equal lots."""
     tokens = step.tokens
     if not tokens.num_tokens:
         return np.zeros(0, dtype=np.uint64)
     place_S = [(g.slot, g.refill, _of_ids(a.tokens)) for g in step.groups for a in g.attempts]
-    lot_N = np.full(tokens.num_tokens, step.global_step, dtype=np.uint64)
+    lot_N = np.full(tokens.num_tokens, step.stream, dtype=np.uint64)
     for column_S in np.array(place_S, dtype=np.uint64).T:
         lot_N = _mixed(lot_N + column_S[tokens.sample_N])
     return _mixed(lot_N + tokens.position_N.astype(np.uint64))

@@ -91,7 +91,7 @@ def run(arguments: argparse.Namespace) -> int:
     if is_main():
         write_scores(out / "scores.json", scores)
         print(score_table(scores))
-        print(f"\nscores: {out / 'scores.json'}\nresponses: {out / 'samples'}")
+        print(f"\nscores: {out / 'scores.json'}\nresponses: {out / 'samples'}\nby question: {out / 'questions'}")
     return 0
 
 

@@ -21,9 +21,11 @@ def digest_of_plan(plan: Plan) -> str:
 
 def meaning(plan: Plan) -> dict[str, Any]:
     """Everything that decides what is computed, as JSON values."""
+    # A plan without `streams` names its streams as one that says "global".
+    streams = {} if plan.streams == "global" else {"streams": plan.streams}
     code = sorted([Path(file).name, content] for file, content in plan.code_files.items())
     return {
-        "run": {"name": plan.name, "seed": plan.seed},
+        "run": {"name": plan.name, "seed": plan.seed, **streams},
         "model": _component(plan.model),
         "data": {name: _data(data) for name, data in plan.data.items()},
         "sampler": _optional(plan.sampler),

@@ -16,6 +16,7 @@ from prerl_spec.compiler.estimates.step_counts import (
 )
 from prerl_spec.compiler.estimates.unknown import Unknown, known, why_unknown
 from prerl_spec.compiler.hardware import Hardware
+from prerl_spec.compiler.objective_needs import trains
 from prerl_spec.compiler.plan import ComponentPlan, Cost, Example, Forward, PhasePlan, Ports, ProbeCost
 from prerl_spec.compiler.planning.component_plan import written_out
 from prerl_spec.compiler.planning.first_prompt import example_of
@@ -36,6 +37,12 @@ from prerl_spec.text import Codec
 
 FULL = 0.9
 """Fraction of a process's memory that an estimate may fill; the rest covers what it does not include."""
+
+
+NO_UPDATE = (
+    "the objective samples and takes no update: weights and moments stay as they are; every response is sampled, verified "
+    "and filtered as for any other objective, and its tokens count as generated"
+)
 
 
 @dataclass(frozen=True)
@@ -97,7 +104,7 @@ def phase_plan(around: PlanContext, roles: PhaseRoles, following: PhaseRoles | N
         attempts_per_step=counts.attempts,
         updates_per_batch=counts.updates_per_batch,
         steps=counts.steps,
-        updates=None if counts.steps is None else counts.steps * counts.updates_per_batch,
+        updates=_updates(roles, counts),
         tokens_per_pass=per_pass,
         tokens_per_pass_written=roles.spec.tokens_per_pass is not None,
         passes_at_most=_passes(around.resolved.spec.distributed, counts, planned, example, per_pass),
@@ -113,7 +120,7 @@ def phase_plan(around: PlanContext, roles: PhaseRoles, following: PhaseRoles | N
         example_unknown=why_unknown(shown),
         cost=known(cost),
         cost_unknown=why_unknown(cost),
-        notes=(),
+        notes=() if trains(roles.objective.planned) else (NO_UPDATE,),
         probe_costs=watched,
     )
 
@@ -141,6 +148,12 @@ def _counts(roles: PhaseRoles) -> _Counts:
         max_new_tokens=sampler.max_new_tokens if sampler is not None else 0,
         refill_rounds=max((f.planned.refill_rounds for f in roles.filters if roles.uses_rollouts), default=0),
     )
+
+
+def _updates(roles: PhaseRoles, counts: _Counts) -> int | None:
+    if not trains(roles.objective.planned):
+        return 0
+    return None if counts.steps is None else counts.steps * counts.updates_per_batch
 
 
 def _rows(around: PlanContext, roles: PhaseRoles) -> int | None:

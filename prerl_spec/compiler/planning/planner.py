@@ -38,7 +38,7 @@ from prerl_spec.compiler.rules.unused_rules import unused_components, unused_dat
 from prerl_spec.compiler.rules.wire import outside_phases
 from prerl_spec.errors import SpecInvalid
 from prerl_spec.language.document import join_path
-from prerl_spec.language.spec import DistributedSpec
+from prerl_spec.language.spec import DistributedSpec, RunSpec
 from prerl_spec.registry.component import Prerequisite
 from prerl_spec.registry.kinds.data import DataSet
 from prerl_spec.registry.kinds.declared import Declared
@@ -76,6 +76,7 @@ def _plan(resolved: Resolved, hardware: Hardware | None) -> Plan:
     plan = Plan(
         name=spec.run.name,
         seed=spec.run.seed,
+        streams=spec.run.streams,
         output_dir=os.path.expanduser(spec.run.output_dir),
         digest="",
         prerl_spec=__version__,
@@ -105,6 +106,7 @@ def _plan(resolved: Resolved, hardware: Hardware | None) -> Plan:
             *_notes(codec, shape, study=spec.study is not None),
             *end_notes(codec),
             *_determinism(spec.distributed),
+            *_streams(spec.run),
         ),
         plugin_files=resolved.plugin_files,
         code_files=resolved.code_files,
@@ -162,7 +164,7 @@ def _shape(resolved: Resolved, codec: Codec | Unknown) -> Shape | Unknown:
 
 
 def _with_notes(phases: list[PhasePlan]) -> tuple[PhasePlan, ...]:
-    return tuple(replace(p, notes=tuple(phase_notes(p, following))) for p, following in with_following(phases))
+    return tuple(replace(p, notes=(*p.notes, *phase_notes(p, following))) for p, following in with_following(phases))
 
 
 def _data_plan(resolved: Resolved, name: str, found: _Opened) -> DataPlan:
@@ -209,6 +211,14 @@ def _seconds(around: PlanContext, phases: Sequence[PhasePlan], evaluators: Seque
             return None
         whole += phase.cost.seconds_per_step * phase.steps
     return whole
+
+
+def _streams(run: RunSpec) -> Iterator[str]:
+    if run.streams == "phase":
+        yield (
+            'streams = "phase": the seeds of a step hang on its number in the phase, and each phase begins its data anew, '
+            "in an order of its own"
+        )
 
 
 def _determinism(asked: DistributedSpec) -> Iterator[str]:

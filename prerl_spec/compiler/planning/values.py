@@ -18,6 +18,8 @@ from prerl_spec.language.spec import Spec
 from prerl_spec.registry.settings import settings_of
 
 DEFAULT = "default"
+ONLY_WRITTEN = frozenset({"run.streams"})
+"""Keys that are listed where the spec writes them: plan.json is the same, to the byte, as before there were such keys."""
 
 
 def values(resolved: Resolved) -> tuple[Value, ...]:
@@ -34,7 +36,8 @@ def _of_section(resolved: Resolved, section: Any, model: type[BaseModel], path: 
         if setting.slot is not None or setting.named or where in COMPOSED:
             continue
         if setting.section is None:
-            yield from _leaves(resolved, where, _plain(value))
+            if where not in ONLY_WRITTEN or resolved.is_written(where):
+                yield from _leaves(resolved, where, _plain(value))
         elif isinstance(value, tuple):
             for number, item in enumerate(value):
                 yield from _of_section(resolved, item, setting.section, join_path(where, number))

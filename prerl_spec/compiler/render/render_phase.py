@@ -3,6 +3,7 @@
 import json
 import textwrap
 from collections.abc import Iterator
+from typing import Literal
 
 from prerl_spec.compiler.past_runs.measured_times import Measured, phase_seconds
 from prerl_spec.compiler.plan import ComponentPlan, Cost, EngineMemory, Example, Forward, PhasePlan, ProbeCost
@@ -14,7 +15,12 @@ SHOWN_LINES = 12
 
 
 def render_phase(
-    phase: PhasePlan, following: PhasePlan | None, number: int, total: int, found: Measured | None = None
+    phase: PhasePlan,
+    following: PhasePlan | None,
+    number: int,
+    total: int,
+    found: Measured | None = None,
+    streams: Literal["global", "phase"] = "global",
 ) -> str:
     """Graph, batch arithmetic, forwards, cost, first prompt and notes of a phase."""
     steps = "steps until its token budget is spent" if phase.steps is None else plural(phase.steps, "step")
@@ -41,7 +47,7 @@ def render_phase(
     if found is not None and phase.id in found.step:
         out += line("measured", _measured(phase, found))
     if following is not None:
-        out += line("hand-over", _hand_over(phase, following))
+        out += line("hand-over", _hand_over(phase, following, streams))
     out += _example(phase)
     for note in phase.notes:
         out += line("note", note)
@@ -76,7 +82,7 @@ def settings_text(component: ComponentPlan) -> str:
 
 
 def _step(phase: PhasePlan) -> str:
-    updates = plural(phase.updates_per_batch, "update")
+    updates = "no update" if phase.updates == 0 else plural(phase.updates_per_batch, "update")
     if not phase.uses_rollouts:
         return f"{plural(phase.units_per_step, 'document')}, {updates}"
     drawn = phase.attempts_per_step * phase.max_new_tokens
@@ -179,12 +185,12 @@ def _measured(phase: PhasePlan, found: Measured) -> str:
     return f"{', '.join(parts)}{found.limits if phase.uses_rollouts else ''}, in {found.folder}"
 
 
-def _hand_over(phase: PhasePlan, following: PhasePlan) -> str:
+def _hand_over(phase: PhasePlan, following: PhasePlan, streams: Literal["global", "phase"]) -> str:
     """What the next phase inherits; data, learning rate and reference only where they matter to it."""
     settings = phase.schedule.settings
     parts = ["weights carry", "moments carry" if phase.carry_optimizer else "moments are reset"]
     shared = [name for name in following.data if name in phase.data]
-    if settings.get("data") == "restart":
+    if settings.get("data") == "restart" or streams == "phase":
         parts.append("data restarts")
     elif shared:
         parts.append(f"{' and '.join(shared)} {'continues' if len(shared) == 1 else 'continue'}")

@@ -22,7 +22,10 @@ def render_plan(plan: Plan, found: Measured | None = None) -> str:
     blocks = [
         _head(plan),
         _data(plan),
-        *(render_phase(p, after, i + 1, total, found) for i, (p, after) in enumerate(with_following(plan.phases))),
+        *(
+            render_phase(p, after, i + 1, total, found, plan.streams)
+            for i, (p, after) in enumerate(with_following(plan.phases))
+        ),
         _evaluation(plan),
         _changes(plan),
         _prerequisites((*plan.prerequisites, *_disk_need(plan))),
@@ -42,11 +45,14 @@ def render_differences(before: Plan, after: Plan, name: str) -> str:
 
 def _head(plan: Plan) -> str:
     name = plan.model.settings.get("name") or plan.model.settings.get("tokenizer") or ""
-    out = [f"{plan.name} (seed {plan.seed}), plan {plan.digest[:12]}, prerl-spec {plan.prerl_spec}"]
+    streams = "" if plan.streams == "global" else f", streams by {plan.streams}"
+    out = [f"{plan.name} (seed {plan.seed}{streams}), plan {plan.digest[:12]}, prerl-spec {plan.prerl_spec}"]
     computes = plan.distributed["precision"] or "the model's precision"
     adapter = plan.model.slots.get("adapter")
     held = f"in float32, computing in {computes}" if adapter is None else f"frozen in {computes}"
-    out += line("model", f"{plan.model.use} {name}".strip() + f", {_parameters(plan.num_parameters)} {held}")
+    seed = plan.model.settings.get("seed")
+    drawn = "" if seed is None else f", from seed {seed}"
+    out += line("model", f"{plan.model.use} {name}".strip() + f", {_parameters(plan.num_parameters)} {held}{drawn}")
     if isinstance(adapter, ComponentPlan):
         out += line("adapter", f"{settings_text(adapter)}; {_parameters(plan.adapter_parameters)} trained in float32")
     out += line("machine", f"{plan.hardware.words}; {_distribution(plan.distributed)}")

@@ -8,7 +8,7 @@ from prerl_spec.compiler.resolve.resolved import Resolved
 from prerl_spec.compiler.rules.phase_roles import PhaseRoles
 from prerl_spec.compiler.rules.rule_diagnostic import at_last_written, place_behind, setting_places, use_place
 from prerl_spec.compiler.rules.served import Served, nested
-from prerl_spec.errors import Diagnostic
+from prerl_spec.errors import Diagnostic, Label
 from prerl_spec.registry.kinds.objective import Objective
 
 
@@ -166,6 +166,22 @@ def inherited_moments(resolved: Resolved, roles: PhaseRoles, following: PhaseRol
             [*setting_places(resolved, roles.schedule.path, schedule, "optimizer")],
             help='write optimizer = "reset", or remove it, or use the same optimizer in both phases',
         )
+
+
+def data_that_begins_anew(resolved: Resolved, roles: PhaseRoles, following: PhaseRoles | None) -> Iterator[Diagnostic]:
+    """A hand-over of the data position, in a spec whose phases each begin their data anew."""
+    built = roles.schedule.built
+    if resolved.spec.run.streams != "phase" or following is None or built is None or "data" not in built.written:
+        return
+    path, cause = f"{roles.schedule.path}.data", resolved.value_span("run.streams")
+    yield Diagnostic(
+        Code.NO_EFFECT,
+        '`data` has no effect with streams = "phase": every phase begins its data anew',
+        resolved.value_span(path),
+        path=path,
+        labels=() if cause is None else (Label(cause, "`streams` is set here"),),
+        help="remove it",
+    )
 
 
 def _parts_that(holds: Callable[[Objective], bool], objective: Served[Objective]) -> list[Served[Objective]]:

@@ -65,6 +65,7 @@ def _of_phase(resolved: Resolved, roles: PhaseRoles, following: PhaseRoles | Non
     yield from phase_rules.truncated_sampling(resolved, roles)
     yield from phase_rules.steps_that_are_not_known(resolved, roles)
     yield from phase_rules.inherited_moments(resolved, roles, following)
+    yield from phase_rules.data_that_begins_anew(resolved, roles, following)
     yield from reward_names.names_of_rewards(resolved, roles)
     yield from port_rules.unmatched_ports(resolved, roles)
     yield from name_rules.data_named_by(resolved, roles.objective)

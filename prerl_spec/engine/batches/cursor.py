@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from prerl_spec.engine.processes.seeds import named_generator, named_seed
+from prerl_spec.engine.processes.streams import StepStreams
 from prerl_spec.types import Index
 
 
@@ -30,12 +30,12 @@ class Cursor:
 
 
 @lru_cache(maxsize=8)
-def _order(seed: int, name: str, epoch: int, size: int) -> Index:
-    """The shuffled order of an epoch: an independent permutation for every (seed, data set, epoch)."""
-    return named_generator(seed, "order", name, epoch).permutation(size).astype(np.int64)
+def _order(seed: int, size: int) -> Index:
+    """The shuffled order of an epoch: an independent permutation for every seed."""
+    return np.random.Generator(np.random.Philox(seed)).permutation(size).astype(np.int64)
 
 
-def draw_places(cursor: Cursor, name: str, count: int, *, size: int, seed: int) -> tuple[list[int], Cursor]:
+def draw_places(cursor: Cursor, name: str, count: int, *, size: int, streams: StepStreams) -> tuple[list[int], Cursor]:
     """The next `count` row indices of a data set with `size` rows. The last partial batch of an epoch is dropped.
 
     `count` must not exceed `size`; `check_sizes` reports this to the user.
@@ -44,17 +44,14 @@ def draw_places(cursor: Cursor, name: str, count: int, *, size: int, seed: int) 
     epoch, position = cursor.at.get(name, (0, 0))
     if position + count > size:
         epoch, position = epoch + 1, 0
-    places = _order(seed, name, epoch, size)[position : position + count]
+    places = _order(streams.order(name, epoch), size)[position : position + count]
     return places.tolist(), Cursor({**cursor.at, name: (epoch, position + count)})
 
 
-def shares(
-    mixture: Mapping[str, float], count: int, *, seed: int, phase: str, global_step: int, refill: int
-) -> list[str]:
+def shares(mixture: Mapping[str, float], count: int, *, streams: StepStreams, refill: int) -> list[str]:
     """The data set of each of `count` slots: independent draws by weight, the same on every rank."""
     names = list(mixture)
     if len(names) == 1:
         return names * count
     weights = np.array([mixture[n] for n in names])
-    generator = np.random.Generator(np.random.Philox(named_seed(seed, "mixture", phase, global_step, refill)))
-    return [names[i] for i in generator.choice(len(names), size=count, p=weights / weights.sum())]
+    return [names[i] for i in streams.mixture(refill).choice(len(names), size=count, p=weights / weights.sum())]

@@ -12,7 +12,7 @@ from prerl_spec.engine.batches.journal import Journal, StepJournal
 from prerl_spec.engine.batches.judged_groups import keeps, part_names, rewarded, with_known_parts
 from prerl_spec.engine.batches.judging import HOW_TO_TELL, Judging
 from prerl_spec.engine.processes.ranks import Ranks
-from prerl_spec.engine.processes.seeds import named_seed
+from prerl_spec.engine.processes.streams import StepStreams, Streams
 from prerl_spec.engine.verification.asked_verdicts import Asked
 from prerl_spec.errors import RunFailed
 from prerl_spec.registry.kinds.judging import Verifier
@@ -46,7 +46,7 @@ class Documents:
     phase: Phase
     datasets: Mapping[str, OpenDataSet]
     codec: Codec
-    seed: int
+    streams: Streams
     journal: Journal
     max_length: int
     """The model's maximum length of context and document together, in tokens."""
@@ -54,13 +54,12 @@ class Documents:
     def collect(self, step: int, global_step: int, cursor: Cursor, timed: Timed) -> tuple[Step, Cursor]:
         """Raises RunFailed for a document that is longer than the model's context."""
         assert self.phase.documents_per_step is not None
-        drawn, cursor = draw(
-            self.phase, self.datasets, self.phase.documents_per_step, cursor, self.seed, global_step, 0
-        )
+        streams = self.streams.of_step(self.phase.id, step, global_step)
+        drawn, cursor = draw(self.phase, self.datasets, self.phase.documents_per_step, cursor, streams, 0)
         with timed("sample"):
             groups = tuple(self._group(slot, name, place) for slot, (name, place) in enumerate(drawn))
         self.journal.documents(self.phase.id, global_step, [(g.prompt.data, g.prompt.row) for g in groups])
-        return Step(self.phase.id, step, global_step, groups), cursor
+        return Step(self.phase.id, step, global_step, groups, streams=self.streams.kind), cursor
 
     def _group(self, slot: int, name: str, place: int) -> Group:
         dataset = self.datasets[name]
@@ -94,7 +93,7 @@ class Rollouts:
     phase: Phase
     datasets: Mapping[str, OpenDataSet]
     codec: Codec
-    seed: int
+    streams: Streams
     journal: Journal
     ranks: Ranks
     sampler: OpenSampler
@@ -110,6 +109,7 @@ class Rollouts:
         again."""
         assert self.phase.prompts_per_step is not None
         assert self.phase.sampler is not None
+        streams = self.streams.of_step(self.phase.id, step, global_step)
         recorded = self.journal.open_step(self.phase.id, step, global_step)
         # All ranks must have read the journal's file before the main rank writes to it.
         self.ranks.barrier()
@@ -120,11 +120,11 @@ class Rollouts:
             missing = self.phase.prompts_per_step - len(kept)
             if missing == 0:
                 break
-            drawn, cursor = draw(self.phase, self.datasets, missing, cursor, self.seed, global_step, refill)
+            drawn, cursor = draw(self.phase, self.datasets, missing, cursor, streams, refill)
             first = refill * self.phase.prompts_per_step
             with self.asked() as asked:
                 judging = Judging(asked, self._verifier, self.codec)
-                groups = self._attempts(drawn, first, refill, global_step, recorded, judging, timed)
+                groups = self._attempts(drawn, first, refill, streams, recorded, judging, timed)
                 groups = self._verified(groups, recorded, judging, timed)
             for group in groups:
                 (kept if all(keeps(f, group) for f in self.phase.filters) else discarded).append(group)
@@ -145,6 +145,7 @@ class Rollouts:
             sampler.max_new_tokens,
             tuple(discarded),
             part_names=part_names(self.phase.rewards),
+            streams=self.streams.kind,
         )
         return batch, cursor
 
@@ -153,7 +154,7 @@ class Rollouts:
         drawn: Sequence[tuple[str, int]],
         first_slot: int,
         refill: int,
-        global_step: int,
+        streams: StepStreams,
         journal: StepJournal,
         judging: Judging,
         timed: Timed,
@@ -168,13 +169,7 @@ class Rollouts:
         if len(recorded) == len(slots):
             return [recorded[slot] for slot in slots]
         mine = [i for i in range(len(drawn)) if slots[i] % self.ranks.size == self.ranks.rank]
-        seeds = [
-            tuple(
-                named_seed(self.seed, self.phase.id, global_step, refill, slots[i], s)
-                for s in range(sampler.group_size)
-            )
-            for i in mine
-        ]
+        seeds = [tuple(streams.sample(refill, slots[i], s) for s in range(sampler.group_size)) for i in mine]
         requests = [Request(prompts[i].context, s) for i, s in zip(mine, seeds, strict=True)]
 
         def ended(samples: Sequence[EndedSample]) -> None:
@@ -233,15 +228,15 @@ def draw(
     datasets: Mapping[str, OpenDataSet],
     count: int,
     cursor: Cursor,
-    seed: int,
-    global_step: int,
+    streams: StepStreams,
     refill: int,
 ) -> tuple[list[tuple[str, int]], Cursor]:
     """The next `count` (data set, index into its rows) of a phase's mixture."""
-    names = shares(phase.data, count, seed=seed, phase=phase.id, global_step=global_step, refill=refill)
+    names = shares(phase.data, count, streams=streams, refill=refill)
     places: dict[str, list[int]] = {}
     for name in phase.data:
-        places[name], cursor = draw_places(cursor, name, names.count(name), size=len(datasets[name].rows), seed=seed)
+        size = len(datasets[name].rows)
+        places[name], cursor = draw_places(cursor, name, names.count(name), size=size, streams=streams)
     return [(name, places[name].pop(0)) for name in names], cursor
 
 

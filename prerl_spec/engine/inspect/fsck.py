@@ -1,17 +1,17 @@
 """Checks every byte of a run folder that the run reads again, and repairs what can be repaired without guessing."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
-from itertools import chain, count
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from prerl_spec.compiler.compile import read_plan
+from prerl_spec.engine.inspect.check_scores import check_eval_folder, check_evaluation, check_questions
+from prerl_spec.engine.inspect.findings import Finding, aside
 from prerl_spec.engine.record import checkpoint
-from prerl_spec.engine.record.artefacts import artefacts, read_manifest
+from prerl_spec.engine.record.artefacts import QUESTIONS, artefacts, listed_artefacts, read_manifest
 from prerl_spec.errors import Damaged, PrerlError
 from prerl_spec.storage import disk
 from prerl_spec.storage.chained_lines import cut_torn_line, read_lines
@@ -19,25 +19,9 @@ from prerl_spec.storage.checks import sha256_start
 from prerl_spec.storage.frames import cut_torn_frame, read_frames
 from prerl_spec.storage.journal_frames import SUFFIX, read_step_entries, step_file
 from prerl_spec.storage.run_events import HEAD, MANIFEST, begins_with, scores_of
-from prerl_spec.storage.sealed import array_text, read_array, read_object
-
-State = Literal["ok", "torn", "damaged"]
+from prerl_spec.storage.sealed import array_text, read_array
 
 _NEW_MANIFEST = "a resume of an unfinished run writes a new one, without the record (lineage) of earlier starts"
-
-
-@dataclass(frozen=True)
-class Finding:
-    """The state of one file or checkpoint: `Finding("journal/step-000007.journal", "damaged", "frame 3 …", "…")`.
-
-    `remedy` says what can be done about it; `repair`, where it is not None, does it.
-    """
-
-    path: str
-    state: State
-    detail: str = ""
-    remedy: str = ""
-    repair: Callable[[], None] | None = None
 
 
 def check_run(folder: Path) -> list[Finding]:
@@ -49,7 +33,9 @@ def check_run(folder: Path) -> list[Finding]:
         _scores(folder),
         *_journal(folder),
         *_checkpoints(folder),
-        *_evaluation(folder),
+        *check_evaluation(folder),
+        *check_questions(folder),
+        *check_eval_folder(folder / "eval"),
         *_artefacts(folder),
     ]
 
@@ -72,7 +58,7 @@ def _manifest(folder: Path) -> Finding:
             return Finding(MANIFEST, "ok")
     except Damaged as error:
         remedy = f"renamed to {MANIFEST}.bad; {_NEW_MANIFEST}"
-        return Finding(MANIFEST, "damaged", error.message, remedy, repair=lambda: _aside(folder / MANIFEST))
+        return Finding(MANIFEST, "damaged", error.message, remedy, repair=lambda: aside(folder / MANIFEST))
     if _has_bad(folder / MANIFEST):
         return Finding(MANIFEST, "damaged", "missing", _NEW_MANIFEST)
     lost = folder / f"{MANIFEST}.bad"
@@ -170,7 +156,7 @@ def _journal_file(file: Path, trained_on: str | None) -> Finding:
             else f"renamed to {file.name}.bad; a resume from before this step samples it again from the same seeds (the "
             "same bits with the sampler `transformers`) and verifies it again"
         )
-        return Finding(name, "damaged", error.message, remedy, repair=lambda: _aside(file))
+        return Finding(name, "damaged", error.message, remedy, repair=lambda: aside(file))
     if found.torn:
         detail = "its last frame is incomplete: the run was killed while it was written"
         remedy = "the incomplete frame is cut off, as a resume does"
@@ -189,7 +175,7 @@ def _checkpoints(folder: Path) -> Iterator[Finding]:
             yield Finding(name, "damaged", "; ".join(problems), "restore a checkpoint from a copy: none is valid")
         else:
             remedy = f"renamed to {saved.name}.bad; `prerl-spec resume RUN` repeats the steps after an older checkpoint"
-            yield Finding(name, "damaged", "; ".join(problems), remedy, repair=partial(_aside, saved))
+            yield Finding(name, "damaged", "; ".join(problems), remedy, repair=partial(aside, saved))
     for step in sorted(_kept_steps(folder)):
         if not (missing := root / checkpoint.folder_name(step)).is_dir():
             remedy = "restore it from a copy; `prerl-spec resume RUN` repeats the steps after the newest that is there"
@@ -207,27 +193,11 @@ def _kept_steps(folder: Path) -> set[int]:
     return {*ends.intersection(committed), *committed[-1:]}
 
 
-def _evaluation(folder: Path) -> Iterator[Finding]:
-    for file in sorted((folder / "evaluation" / "cache").glob("*.json")):
-        name = f"evaluation/cache/{file.name}"
-        try:
-            read_object(file)
-        except Damaged as error:
-            remedy = "removed; scored again where it is needed"
-            yield Finding(name, "damaged", error.message, remedy, repair=partial(disk.remove, file))
-        else:
-            yield Finding(name, "ok")
-
-
 def _artefacts(folder: Path) -> Iterator[Finding]:
     """Files that are written once and only read by people: by their hash in the manifest."""
-    try:
-        listed = (read_manifest(folder) or {}).get("artefacts", {})
-    except Damaged:
-        return
     now = artefacts(folder)
-    for name, expected in listed.items():
-        if name in ("plan.json", "scores.json") or name.startswith("checkpoints/"):
+    for name, expected in listed_artefacts(folder).items():
+        if name in ("plan.json", "scores.json") or name.startswith(("checkpoints/", QUESTIONS)):
             continue
         if now.get(name) == expected:
             yield Finding(name, "ok")
@@ -238,11 +208,3 @@ def _artefacts(folder: Path) -> Iterator[Finding]:
         else:
             detail = "missing, or differs from its hash in manifest.json"
             yield Finding(name, "damaged", detail, "nothing reads it again: restore it from a copy, if you want it")
-
-
-def _aside(path: Path) -> None:
-    """Renames a damaged file or folder to the first free name of NAME.bad, NAME.2.bad, …"""
-    endings = chain([".bad"], (f".{number}.bad" for number in count(2)))
-    names = (path.with_name(path.name + ending) for ending in endings)
-    disk.rename(path, next(name for name in names if not name.exists()))
-    disk.sync_folder(path.parent)

@@ -58,6 +58,7 @@ def replay_credit(graph: Graph, folder: Path, step: int) -> Replayed:
         sampler.temperature,
         sampler.max_new_tokens,
         part_names=part_names(phase.rewards),
+        streams=graph.run.streams,
     )
     minibatches = split_batch(batch, phase.objective.component, _NoVectors(), phase.updates_per_batch)
     same = credit_check(minibatches) == recorded[step]["hashes"]["credit"]

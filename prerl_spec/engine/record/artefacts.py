@@ -8,11 +8,13 @@ from hashlib import file_digest
 from pathlib import Path
 from typing import Any
 
+from prerl_spec.errors import Damaged
 from prerl_spec.storage.run_events import HEAD, MANIFEST, head_of, read_run_events
 from prerl_spec.storage.sealed import read_object, write_object
 
 REPORT = "report.html"
-ONCE = ("plan.json", "spec.toml", "tokenizers/")
+QUESTIONS = "evaluation/questions/"
+ONCE = ("plan.json", "spec.toml", "tokenizers/", QUESTIONS)
 """Written once, plan and spec again where a run is extended."""
 KEPT = (
     "plan.json",
@@ -21,6 +23,7 @@ KEPT = (
     REPORT,
     "tokenizers/*/*",
     "checkpoints/step-*/MANIFEST.json",
+    f"{QUESTIONS}*.jsonl",
 )
 """Patterns below the run folder."""
 
@@ -59,6 +62,15 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
         return read_object(folder / MANIFEST)
     except FileNotFoundError:
         return None
+
+
+def listed_artefacts(folder: Path) -> dict[str, str]:
+    """The hashes of the manifest's artefacts; none where the manifest is damaged, which is a finding of its own."""
+    try:
+        listed: dict[str, str] = (read_manifest(folder) or {}).get("artefacts", {})
+    except Damaged:
+        return {}
+    return listed
 
 
 def replace_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:

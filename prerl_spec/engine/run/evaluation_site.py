@@ -72,5 +72,6 @@ def build_site(calls: SharedCalls, setup: EvaluationSetup, point: EvaluationPoin
         continuation_logps=calls.continuation_logps,
         verify=calls.verify,
         check_golds=calls.check_golds,
+        main_does=calls.main_does,
         progress=calls.progress,
     )

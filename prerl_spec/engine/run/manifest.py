@@ -162,7 +162,8 @@ def _seeds(session: Session) -> dict[str, int]:
     graph = session.graph
     evaluators = {f"evaluate[{n}]": e.component.seed for n, e in enumerate(graph.evaluators)}
     data = {f"data.{name}": named.component.settings().get("seed") for name, named in graph.data.items()}
-    own = {path: seed for path, seed in {**data, **evaluators}.items() if seed is not None}
+    model = {"model": graph.model.component.settings().get("seed")}
+    own = {path: seed for path, seed in {**model, **data, **evaluators}.items() if seed is not None}
     return {"run": graph.run.seed, **own}
 
 

@@ -17,6 +17,7 @@ from prerl_spec.engine.batches.source import Documents, Rollouts, Source, decodi
 from prerl_spec.engine.policy.reference import Reference
 from prerl_spec.engine.policy.weights import bits_check
 from prerl_spec.engine.processes.spare_cores import spare_cores
+from prerl_spec.engine.processes.streams import Streams
 from prerl_spec.engine.run.position import Position
 from prerl_spec.engine.run.session import Session
 from prerl_spec.engine.training.metrics import sampled_metrics, trained_metrics
@@ -58,6 +59,7 @@ class PhaseRunner:
         self._journal = journal
         self.updater = Updater(phase.optimizer.component, session.policy.parameters(), session.ranks)
         self.updater.load_state(moments)
+        self._streams = Streams(session.graph.run.seed, session.graph.run.streams)
         self._source = self._open_source()
         self._trainer = Trainer(
             session.policy,
@@ -69,6 +71,7 @@ class PhaseRunner:
             reference,
             session.stages.tick,
             session.teachers,
+            streams=self._streams,
         )
 
     def step(self, at: Position, scores: Mapping[str, float]) -> Taken:
@@ -142,15 +145,15 @@ class PhaseRunner:
         return None if steps is None else at.lr_planned + int(steps) + self.phase.carried_lr_steps
 
     def _open_source(self) -> Source:
-        session, phase, seed = self._session, self.phase, self._session.graph.run.seed
+        session, phase = self._session, self.phase
         codec = session.policy.codec
         if phase.sampler is None:
-            return Documents(phase, session.datasets, codec, seed, self._journal, session.max_length)
+            return Documents(phase, session.datasets, codec, self._streams, self._journal, session.max_length)
         return Rollouts(
             phase,
             session.datasets,
             codec,
-            seed,
+            self._streams,
             self._journal,
             session.ranks,
             session.samplers.sampler(phase.sampler),

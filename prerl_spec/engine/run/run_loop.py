@@ -107,7 +107,7 @@ class RunLoop:
             self.reference.resync()
         self.position = self.position.next_phase(
             carry_lr=schedule.lr_schedule == "carry",
-            restart_data=schedule.data == "restart",
+            restart_data=phase.restart_data,
             max_steps=schedule.max_steps,
         )
         self.updater = None

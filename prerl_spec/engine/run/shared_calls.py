@@ -149,6 +149,9 @@ class SharedCalls:
                 verdicts.extend(judged)
         return self._ranks.gather_dealt(verdicts, len(evidence))
 
+    def main_does(self, work: Callable[[], object], what: str) -> None:
+        self._ranks.main_does(work, what)
+
     def check_golds(self, verifier: Verifier, golds: Sequence[str]) -> list[str | None]:
         mine = [golds[i] for i in self._ranks.mine(len(golds))]
         with self._alone():

@@ -1,4 +1,4 @@
-"""What a run came to, as one hash: weights and moments, position, every step's result, every score."""
+"""What a run came to, as one hash: weights, moments, position, every step, every score and what each question added to it."""
 
 import hashlib
 import json
@@ -32,6 +32,8 @@ def outcome(output_dir: Path, name: str) -> str | None:
     whole.update(_text(scores_of(events)))
     scores = folder / "scores.json"
     whole.update(_text(read_array(scores) if scores.is_file() else []))
+    for file in sorted((folder / "evaluation" / "questions").glob("*.jsonl")):
+        whole.update(f"{file.name}\n".encode() + file.read_bytes())
     return whole.hexdigest()
 
 

@@ -188,5 +188,5 @@ def _is_read_again(path: Path) -> bool:
     if top in ("journal", "checkpoints"):
         return True
     return path.as_posix() in ("plan.json", "manifest.json", "events.jsonl", "scores.json") or (
-        top == "evaluation" and path.parts[1] == "cache"
+        top == "evaluation" and path.parts[1] in ("cache", "questions")
     )

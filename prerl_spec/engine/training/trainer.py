@@ -12,14 +12,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from prerl_spec.compiler.objective_needs import Needs
+from prerl_spec.compiler.objective_needs import Needs, trains
 from prerl_spec.engine.author_faults import blames
 from prerl_spec.engine.policy.packing import Pass, pack_shares
 from prerl_spec.engine.policy.policy import Policy
 from prerl_spec.engine.policy.reference import Reference
 from prerl_spec.engine.policy.teachers import Teachers
 from prerl_spec.engine.processes.ranks import Ranks
-from prerl_spec.engine.processes.seeds import named_seed
+from prerl_spec.engine.processes.streams import Streams
 from prerl_spec.engine.training.gradient_free_logprobs import GradientFree
 from prerl_spec.engine.training.measured import Measured
 from prerl_spec.engine.training.minibatch import Minibatch, credit_check, credit_measures, samples_to_score, split_batch
@@ -37,7 +37,8 @@ from prerl_spec.types import Array, Step
 
 @dataclass(frozen=True)
 class Trained:
-    """Result of training on one batch; `updates` has one record for each applied update, of `num_updates` attempted."""
+    """Result of training on one batch; `updates` has one record for each applied update, of `num_updates` attempted: none
+    for an objective that never trains."""
 
     num_updates: int
     updates: tuple[UpdateRecord, ...]
@@ -71,6 +72,7 @@ class Trainer:
     teachers: Teachers = field(default_factory=Teachers)
     counted_as: str = "policy"
     """The label under which the policy counts the forwards with gradient."""
+    streams: Streams = field(default_factory=lambda: Streams(0))
 
     def train(self, batch: Step, states: States | None = None, on_policy: OnPolicy | None = None) -> Trained:
         """Takes the batch's updates. All weights are computed before any forward with gradient, and all old
@@ -101,7 +103,7 @@ class Trainer:
                         on_policy.end()
                 records.append(self.updater.apply())
         return Trained(
-            num_updates=len(minibatches),
+            num_updates=len(minibatches) if trains(self.objective) else 0,
             updates=tuple(records),
             loss=sum(losses) / max(1, len(losses)),
             trained_tokens=sum(m.num_weighted_tokens for m in minibatches),
@@ -191,7 +193,8 @@ class Trainer:
         adapter = self.policy.loaded.adapter
         if adapter is None or self.objective.uses_rollouts:
             return nullcontext()
-        return adapter.dropping(named_seed(minibatch.step.phase, minibatch.step.global_step, minibatch.index))
+        step = minibatch.step
+        return adapter.dropping(self.streams.of_step(step.phase, step.step, step.global_step).dropout(minibatch.index))
 
 
 def _tensors(known: Mapping[Need, Array], one: Pass, device: torch.device) -> dict[Need, Tensor]:

@@ -20,12 +20,14 @@ import torch
 from prerl_spec.errors import UsageError
 from prerl_spec.evaluation.harness import catalogue
 from prerl_spec.evaluation.harness.policy_lm import PolicyLM
+from prerl_spec.evaluation.harness.question_values import verdict_results
 from prerl_spec.evaluation.harness.rows import file_rows, hub_rows, question_and_answer
 from prerl_spec.evaluation.harness.stock_scores import repeated_scores, reported_scores
 from prerl_spec.evaluation.harness.strange_code import without_strange_code
 from prerl_spec.evaluation.harness.verified_task import VerifiedTask
 from prerl_spec.evaluation.scores.cache import ScoreCache
 from prerl_spec.evaluation.scores.samples import task_samples, write_samples
+from prerl_spec.evaluation.scores.scored import Scored, judged, keep_questions
 from prerl_spec.evaluation.scores.scores import Identity, digest, harness_version, right_scores, template_hash
 from prerl_spec.evaluation.scores.verdicts import count_right, verdicts_on
 from prerl_spec.registry.kinds.evaluator import EvaluationSite
@@ -72,7 +74,7 @@ def score_battery(site: EvaluationSite, battery: Battery) -> list[Score]:
             if found is None:
                 found = _score_task(lm, battery, name, task)
                 cache.keep(site, conditions[name], found)
-            scores += found
+            scores += keep_questions(site, found)
     return scores
 
 
@@ -200,8 +202,8 @@ def _identity(lm: PolicyLM, battery: Battery, task: Any) -> Identity:
     )
 
 
-def _score_task(lm: PolicyLM, battery: Battery, name: str, task: Any) -> list[Score]:
-    """Evaluates one task with lm-eval and extracts its scores."""
+def _score_task(lm: PolicyLM, battery: Battery, name: str, task: Any) -> Scored:
+    """Evaluates one task with lm-eval and extracts its scores, and what each question adds to them."""
     site, draw, what = lm.site, battery.draw, _identity(lm, battery, task)
     total = len(task.instances) * draw.samples
     with lm.visible_stderr():
@@ -220,7 +222,8 @@ def _score_task(lm: PolicyLM, battery: Battery, name: str, task: Any) -> list[Sc
     file = site.folder / "samples" / f"{site.phase}-{site.global_step:06d}-{name}.jsonl"
     write_samples(file, task_samples(samples))
     if isinstance(task, VerifiedTask):
-        return right_scores(site, what, draw, [count_right(sample["filtered_resps"][0]) for sample in samples])
+        num_right_Q = [count_right(sample["filtered_resps"][0]) for sample in samples]
+        return judged(right_scores(site, what, draw, num_right_Q), verdict_results(samples))
     if draw.samples > 1:
-        return repeated_scores(site, what, draw, task)
+        return repeated_scores(site, what, draw, task, samples)
     return reported_scores(site, what, draw, task, results["results"][name], samples)

@@ -1,11 +1,12 @@
 """A cache of scores, keyed by everything they depend on: one JSON file each, written atomically."""
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from prerl_spec.errors import Damaged
+from prerl_spec.evaluation.scores.question_results import as_line, from_line
+from prerl_spec.evaluation.scores.scored import Scored
 from prerl_spec.evaluation.scores.scores import digest
 from prerl_spec.registry.kinds.evaluator import EvaluationSite
 from prerl_spec.storage.sealed import read_object, write_object
@@ -14,7 +15,7 @@ from prerl_spec.types import Score
 
 @dataclass(frozen=True)
 class ScoreCache:
-    """Scores in a folder, keyed by the SHA-256 of everything that determines them.
+    """Scores in a folder, with their questions' results, keyed by the SHA-256 of everything that determines them.
 
     Every rank reads before and writes after the same evaluation, with the same content, so ranks agree on what to score
     without communicating.
@@ -22,14 +23,17 @@ class ScoreCache:
 
     folder: Path
 
-    def find(self, site: EvaluationSite, what: Any) -> list[Score] | None:
-        """The scores of these weights under these conditions, with the current step and token counts; None if not cached
-        or damaged: they are then scored again."""
+    def find(self, site: EvaluationSite, what: Any) -> Scored | None:
+        """The scores of these weights under these conditions, with the current step and token counts; None if not cached,
+        damaged, or kept without the questions' results: they are then scored again."""
         try:
-            rows = read_object(self._file(site, what))["scores"]
+            kept = read_object(self._file(site, what))
         except (FileNotFoundError, Damaged):
             return None
-        return [
+        if "questions" not in kept:
+            return None
+        metrics, questions = kept["header"]["metrics"], [from_line(line) for line in kept["questions"]]
+        scores = [
             replace(
                 Score(**row),
                 phase=site.phase,
@@ -37,12 +41,15 @@ class ScoreCache:
                 generated_tokens=site.generated_tokens,
                 trained_tokens=site.trained_tokens,
             )
-            for row in rows
+            for row in kept["scores"]
         ]
+        return Scored(scores, metrics, questions)
 
-    def keep(self, site: EvaluationSite, what: Any, scores: Sequence[Score]) -> None:
+    def keep(self, site: EvaluationSite, what: Any, scored: Scored) -> None:
         """Stores the scores for later evaluations of this run or a resumed one."""
-        write_object(self._file(site, what), {"scores": [asdict(score) for score in scores]})
+        rows = [asdict(score) for score in scored.scores]
+        lines = [as_line(result) for result in scored.questions]
+        write_object(self._file(site, what), {"scores": rows, "header": scored.header(), "questions": lines})
 
     def _file(self, site: EvaluationSite, what: Any) -> Path:
         return self.folder / f"{digest({'weights': site.weights_hash, 'what': what})}.json"

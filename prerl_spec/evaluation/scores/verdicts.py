@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from prerl_spec.errors import RunFailed
+from prerl_spec.evaluation.scores.question_results import QuestionResult
 from prerl_spec.registry.kinds.evaluator import EvaluationSite
 from prerl_spec.registry.kinds.judging import Verifier
-from prerl_spec.types import Verdict
+from prerl_spec.types import Generation, Outcome, Verdict
 
 MAX_FAULT_SHARE = 0.05
 MIN_FAULTS = 3
@@ -32,3 +33,18 @@ def verdicts_on(site: EvaluationSite, verifier: Verifier, evidence: Sequence[tup
 def count_right(verdicts: Sequence[Verdict]) -> int:
     """The number of right verdicts (score 1). Timeouts and errors do not count, so none ever raises a score."""
     return sum(verdict.score is not None and verdict.score >= 1.0 for verdict in verdicts)
+
+
+def question_result(
+    question: str, row: int, generations: Sequence[Generation], verdicts: Sequence[Verdict]
+) -> QuestionResult:
+    """What is kept of one question's responses and their verdicts."""
+    return QuestionResult(
+        question,
+        row,
+        right=count_right(verdicts),
+        samples=len(verdicts),
+        truncated=sum(generation.stop == "length" for generation in generations),
+        unparsable=sum(verdict.outcome is Outcome.UNPARSABLE for verdict in verdicts),
+        tokens=sum(len(generation.tokens) for generation in generations),
+    )

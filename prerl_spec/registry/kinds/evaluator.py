@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from prerl_spec.text import Codec
 
 
+def _do_alone(work: Callable[[], object], what: str) -> None:
+    work()
+
+
 @dataclass(frozen=True)
 class EvaluationSite:
     """What an evaluator may use; no call changes the policy, its mode, its caches or any random generator."""
@@ -47,6 +51,9 @@ class EvaluationSite:
     """(response, gold, truncated) -> verdicts, through the worker processes."""
     check_golds: Callable[[Verifier, Sequence[str]], list[str | None]]
     """Gold answers -> why each cannot be used, None where it can, through the worker processes."""
+    main_does: Callable[[Callable[[], object], str], None] = _do_alone
+    """Does the work, which writes what the text names, on one of the processes; the others wait. Raises RunFailed where the
+    disk does not take it."""
     progress: Callable[[str, int, int], None] = field(default=lambda what, done, total: None)
 
 
