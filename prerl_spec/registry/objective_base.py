@@ -22,7 +22,8 @@ class OnePart(Component):
     kind = "objective"
     uses_rollouts: ClassVar[bool] = True
     trains: ClassVar[bool] = True
-    """Whether it ever changes the policy: one that declares False has weight 0 everywhere, and needs no forward."""
+    """Whether it ever changes the policy: one that declares False has weight 0 everywhere, needs no forward and takes
+    no update."""
     prefers_right: ClassVar[bool] = True
     """Whether, if its credit follows rewards, a step at ρ = 1 never lowers a group's right responses relative to its wrong
     ones."""

@@ -64,13 +64,13 @@ def holm(p_values: Sequence[float]) -> list[float]:
 def detectable_effect(sd: float, num_seeds: int, power: float = 0.8, num_comparisons: int = 1) -> float:
     """The smallest mean difference that a two-sided t test over S seeds detects with this probability.
 
-    The δ at which P(|T| > t(1 − α/2m, S−1)) = power, T noncentral t with S−1 degrees of freedom and noncentrality δ√S/sd;
+    The δ at which P(T > t(1 − α/2m, S−1)) = power, T noncentral t with S−1 degrees of freedom and noncentrality δ√S/sd;
     `sd` is the standard deviation of paired differences between seeds, m `num_comparisons` (Holm's threshold for the first
-    of m arms: the cautious end). A normal approximation would promise 2.80 sd/√S for any S; for three seeds it is 5.66.
-    0 where sd is 0.
-    Raises ValueError for fewer than two seeds, a negative sd, or a power that is not between α and 1.
+    of m arms: the cautious end). A normal approximation would promise 2.80 sd/√S for any S; for three seeds it is 5.65.
+    0 where sd is 0. The other tail of |T|, below 1e-6 from a power of one half on, is left out: nctdtr has no number for it.
+    Raises ValueError for fewer than two seeds, a negative sd, or a power outside [½, 1).
     """
-    if num_seeds < 2 or not 0.0 <= sd < float("inf") or not ALPHA < power < 1.0 or num_comparisons < 1:
+    if num_seeds < 2 or not 0.0 <= sd < float("inf") or not 0.5 <= power < 1.0 or num_comparisons < 1:
         raise ValueError(
             f"no detectable effect for sd {sd}, {num_seeds} seeds, power {power}, {num_comparisons} comparisons"
         )
@@ -79,8 +79,8 @@ def detectable_effect(sd: float, num_seeds: int, power: float = 0.8, num_compari
     low, high = 0.0, LARGEST_NONCENTRALITY
     while high - low > 1e-10 * high:
         middle = (low + high) / 2
-        missed = float(nctdtr(degrees, middle, critical) - nctdtr(degrees, middle, -critical))
-        low, high = (middle, high) if 1.0 - missed < power else (low, middle)
+        too_small = 1.0 - float(nctdtr(degrees, middle, critical)) < power
+        low, high = (middle, high) if too_small else (low, middle)
     return high * sd / sqrt(num_seeds)
 
 

@@ -27,26 +27,31 @@ class TwoLevel:
     both: Interval
 
 
-def two_level(first_SQ: Array, second_SQ: Array) -> TwoLevel:
+def two_level(first_SQ: Array, second_SQ: Array, num_samples: int | None = None) -> TwoLevel:
     """[S, Q] shares of two arms, paired by seed and by question -> the difference second − first, by unit of inference.
 
-    `both` treats seeds and questions as crossed random effects: Var(d̄) = (MS_S + MS_Q − MS_SQ) / SQ with the mean squares of
-    the two-way table without replicates, t with Satterthwaite's degrees of freedom
-    (MS_S + MS_Q − MS_SQ)² / (MS_S²/(S−1) + MS_Q²/(Q−1) + MS_SQ²/((S−1)(Q−1))): Clark 1973, F′ of one contrast;
-    Satterthwaite 1946. Never narrower than either alone; bounds lie in [−1, 1]. Raises ValueError for fewer than two seeds or
-    questions, or tables of different shape.
+    `both` is `crossed_interval`, never narrower than either alone. Bounds lie in [−1, 1]. `num_samples`: responses a question
+    and seed, where the shares are c/k (`paired_interval`). Raises ValueError for fewer than two seeds or questions, or tables of
+    different shape.
     """
     if first_SQ.shape != second_SQ.shape or first_SQ.ndim != 2 or min(first_SQ.shape) < 2:
         raise ValueError("two tables of the same shape, with at least two seeds and two questions")
     difference_SQ = second_SQ - first_SQ
     seeds = seed_interval(difference_SQ.mean(axis=1).tolist())
-    questions = paired_interval(first_SQ.mean(axis=0).tolist(), second_SQ.mean(axis=0).tolist())
-    both = _crossed(difference_SQ)
+    of_seeds = None if num_samples is None else num_samples * len(first_SQ)
+    questions = paired_interval(first_SQ.mean(axis=0).tolist(), second_SQ.mean(axis=0).tolist(), of_seeds)
+    both = crossed_interval(difference_SQ)
     low, high = min(both.low, seeds.low, questions.low), max(both.high, seeds.high, questions.high)
     return TwoLevel(seeds, questions, Interval(both.value, max(-1.0, low), min(1.0, high)))
 
 
-def _crossed(difference_SQ: Array) -> Interval:
+def crossed_interval(difference_SQ: Array) -> Interval:
+    """The mean of a table [S, Q] whose rows and columns are both drawn: crossed random effects, not clipped.
+
+    Var(d̄) = (MS_S + MS_Q − MS_SQ) / SQ, at least either alone, with the mean squares of the two-way table without replicates;
+    t with Satterthwaite's degrees of freedom, (MS_S + MS_Q − MS_SQ)² / (MS_S²/(S−1) + MS_Q²/(Q−1) + MS_SQ²/((S−1)(Q−1))).
+    Clark 1973, F′ of one contrast; Satterthwaite 1946. A table without spread gives its value alone.
+    """
     num_seeds, num_questions = difference_SQ.shape
     mean = float(difference_SQ.mean())
     of_seed_S1 = difference_SQ.mean(axis=1, keepdims=True) - mean

@@ -58,7 +58,7 @@ def amount_taken(steps: Iterable[Mapping[str, Any]], match: str) -> float:
     if match == "seconds":
         # Exact, whatever the order: a sum that rounds could end a resumed run at another step.
         return math.fsum(step["seconds"]["total"] for step in steps)
-    return sum(step["tokens"][match.removesuffix("_tokens")] for step in steps)
+    return float(sum(step["tokens"][match.removesuffix("_tokens")] for step in steps))
 
 
 def require_known_scores(file: Path, rows: Sequence[Mapping[str, Any]], events: Iterable[Mapping[str, Any]]) -> None:

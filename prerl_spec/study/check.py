@@ -5,7 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from prerl_spec.compiler.past_runs.run_folder import has_begun
-from prerl_spec.engine.inspect.fsck import Finding, check_run
+from prerl_spec.engine.inspect.findings import Finding
+from prerl_spec.engine.inspect.fsck import check_run
 from prerl_spec.errors import Damaged
 from prerl_spec.storage.chained_lines import cut_torn_line, read_lines
 from prerl_spec.study.study_folder import STUDY, StudyFolder, read_study

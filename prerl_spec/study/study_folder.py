@@ -6,17 +6,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from prerl_spec.compiler.past_runs.run_folder import is_finished, numbered, one_at_a_time
+from prerl_spec.compiler.past_runs.run_folder import is_finished, numbered, one_at_a_time, takes_lock
 from prerl_spec.errors import Damaged, UsageError
 from prerl_spec.situations import writing
 from prerl_spec.storage.disk import make_folder, write_whole
 from prerl_spec.storage.sealed import read_object, write_object
 from prerl_spec.study.study_plan import SHARED, StudyPlan
-
-try:
-    import fcntl
-except ModuleNotFoundError:
-    fcntl = None  # type: ignore[assignment]
 
 STUDY = "study.json"
 LOCK = "study.lock"
@@ -150,18 +145,13 @@ def hold_study(folder: StudyFolder, *, alone: bool) -> Iterator[None]:
     """Holds the study's lock: `alone` for the command that runs the queue; single cells, each on a machine of its own,
     share it. The kernel releases it when the process ends. Raises UsageError if it is held against this one.
     """
-    if fcntl is None:
-        yield
-        return
     descriptor = os.open(folder.root / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
     try:
-        try:
-            fcntl.flock(descriptor, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not takes_lock(descriptor, folder.root, shared=not alone):
             raise UsageError(
                 f"the study in {folder.root} is live: another process holds {LOCK}",
                 hint="wait for it; `--jobs N` runs several cells at a time in one command",
-            ) from None
+            )
         yield
     finally:
         os.close(descriptor)

@@ -105,8 +105,6 @@ def _around(phase: Mapping[str, Any]) -> dict[str, Any]:
 
 def _is_binary(graph: Graph, phase: Phase) -> bool:
     """Whether every reward is 0 or 1: that of binary verifiers, to which nothing is added."""
-    own = (graph.data[name].component.verifier for name in phase.data)
-    judges = [
-        judge for judge in (*own, None if phase.verifier is None else phase.verifier.component) if judge is not None
-    ]
-    return not phase.rewards and all("reward[binary]" in judge.provides() for judge in judges)
+    judges: list[Any] = [graph.data[name].component.verifier for name in phase.data]
+    judges += [phase.verifier.component] if phase.verifier is not None else []
+    return not phase.rewards and all("reward[binary]" in judge.provides() for judge in judges if judge is not None)

@@ -203,6 +203,7 @@ SHAPE = [
     Case("a missing schedule of a phase: at its header", ("E0204",), edit("[[phases]]", "[[«phases»]]").replace('[phases.schedule]\nuse = "fixed_steps"\nsteps = 20\n', "")),
     Case("missing prompts_per_step where it samples: at the phase's header", ("E0204",), edit("[[phases]]", "[[«phases»]]").replace("prompts_per_step = 8\n", "")),
     Case("not one of the choices", ("E0207",), edit(LR, 'lr = 1e-6\nlr_schedule = «"linaer"»')),
+    Case("not one of the choices, in a table of the core", ("E0207",), edit(NAME, NAME + '\nstreams = «"phases"»')),
     Case("not one of the choices, in a list", ("E0207",), end('[[evaluate]]\nuse = "holdout"\ndata = "train"\nat = ["base", «"phase"»]')),
     Case("`reference` is a closed choice (E0207 else)", ("E0207",), top('reference = «"intial"»')),
     Case("off is the literal \"off\"", ("E0207",), end('[[evaluate]]\nuse = "holdout"\ndata = "train"\nevery = «"of"»')),

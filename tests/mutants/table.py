@@ -51,6 +51,7 @@ SEALED = "prerl_spec/storage/sealed.py"
 ENTRIES = "prerl_spec/storage/journal_frames.py"
 EVENTS = "prerl_spec/engine/record/events.py"
 CHECKPOINT = "prerl_spec/engine/record/checkpoint.py"
+START = "tests/engine/test_start.py"
 WORDING = "prerl_spec/questions/wording.py"
 VERIFICATION = "prerl_spec/engine/verification/verifier_pool.py"
 CONFINEMENT = "prerl_spec/engine/verification/confinement.py"
@@ -107,7 +108,7 @@ QUESTIONS = ("tests/evaluation/test_question_results.py",)
 NOTED = ("tests/engine/test_journal.py",)
 EARLY = ("tests/engine/test_early_verdicts.py",)
 VERIFIED = ("tests/engine/test_verification.py",)
-CUT = ("tests/engine/test_cutting.py",)
+CUT = "tests/engine/test_cutting.py"
 STORED = ("tests/storage/test_disk.py",)
 FRAMED = ("tests/storage/test_frames.py",)
 CHECKED = ("tests/storage/test_checked_json.py",)
@@ -687,7 +688,7 @@ MUTANTS = (
     Mutant(
         "w15",
         "prerl_spec/compiler/past_runs/run_folder.py",
-        "        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)\n    except",
+        "        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)\n    except",
         "        pass\n    except",
         "two processes write to one run",
         ("tests/compiler/test_runs.py",),
@@ -3415,7 +3416,7 @@ MUTANTS = (
         ("tests/engine/test_logprobs.py",),
     ),
     Mutant(
-        "st01",
+        "pa01",
         STREAMS,
         'named_seed(self.run.seed, "phase", self.phase, self.step, refill, slot, sample)',
         'named_seed(self.run.seed, "phase", self.phase, self.global_step, refill, slot, sample)',
@@ -3423,7 +3424,7 @@ MUTANTS = (
         PAIRED,
     ),
     Mutant(
-        "st02",
+        "pa02",
         "prerl_spec/compiler/build_graph.py",
         'restart_data=plan.streams == "phase" or schedule.component.data == "restart"',
         'restart_data=schedule.component.data == "restart"',
@@ -3431,7 +3432,7 @@ MUTANTS = (
         PAIRED,
     ),
     Mutant(
-        "st03",
+        "pa03",
         STREAMS,
         'named_seed(self.run.seed, "order", data, epoch)',
         'named_seed(self.run.seed, "order", self.phase, data, epoch)',
@@ -3439,7 +3440,7 @@ MUTANTS = (
         PAIRED,
     ),
     Mutant(
-        "st04",
+        "pa04",
         PHASE,
         "len(minibatches) if trains(self.objective) else 0",
         "len(minibatches)",
@@ -3452,7 +3453,7 @@ MUTANTS = (
         "return replace(at, over=self._is_over(at) or self.is_reached(at))",
         "return replace(at, over=self._is_over(at) or (at.over and self.is_reached(at)))",
         "a budget that is reached inside a phase does not end it: an arm takes more than the others",
-        CUT,
+        (f"{CUT}::test_arms_of_any_length_end_within_one_step_of_the_budget",),
     ),
     Mutant(
         "cu02",
@@ -3460,7 +3461,7 @@ MUTANTS = (
         "OVERTIME if last else 1",
         "1",
         "an arm whose phases are over before its budget is compared with arms that took more",
-        CUT,
+        (f"{CUT}::test_the_last_phase_goes_on_at_the_learning_rate_of_its_end",),
     ),
     Mutant(
         "cu03",
@@ -3468,7 +3469,7 @@ MUTANTS = (
         "min(self.step, self.ended_at - 1)",
         "self.step",
         "beyond its own steps a phase goes on at a learning rate of 0: tokens are spent on nothing",
-        CUT,
+        (f"{CUT}::test_the_last_phase_goes_on_at_the_learning_rate_of_its_end",),
     ),
     Mutant(
         "cu04",
@@ -3615,5 +3616,64 @@ MUTANTS = (
         "[True for table, _ in flat]",
         "what is exploratory is claimed beside the primary",
         ("tests/comparison/test_compare.py",),
+    ),
+    Mutant(
+        "st01",
+        "prerl_spec/compiler/past_runs/start_point.py",
+        "if before != now.content:",
+        "if False:",
+        "a run goes on from a start that is another one by now",
+        (
+            f"{START}::test_a_start_is_loaded_again_until_the_run_has_a_checkpoint",
+            f"{START}::test_a_start_that_has_changed_is_drift",
+        ),
+    ),
+    Mutant(
+        "st02",
+        "prerl_spec/engine/run/starting.py",
+        "if found := checkpoint.problems(folder):",
+        "if found := checkpoint.problems(folder)[:0]:",
+        "a start with a flipped bit in its weights is trained on",
+        (f"{START}::test_a_damaged_start_is_named_before_it_is_used",),
+    ),
+    Mutant(
+        "st03",
+        "prerl_spec/engine/run/restoring.py",
+        'moments = saved.tensors("optimizer") if carries else {}',
+        "moments: dict[str, Tensor] = {}",
+        "the moments of the phase before a start are lost",
+        (f"{START}::test_a_start_goes_on_to_the_bits_of_the_whole_run",),
+    ),
+    Mutant(
+        "st04",
+        "prerl_spec/engine/run/starting.py",
+        "    reference.load(load_file(where))\n",
+        "",
+        "a started run compares with its own initial model instead of the reference that was kept",
+        (f"{START}::test_a_start_goes_on_to_the_bits_of_the_whole_run",),
+    ),
+    Mutant(
+        "st05",
+        "prerl_spec/compiler/planning/digest.py",
+        "return start.origin if start.found is None else start.found.content",
+        "return start.origin",
+        "a run that starts from other weights under the same name counts as the same run",
+        (f"{START}::test_the_digest_holds_the_content_of_a_start_not_its_place",),
+    ),
+    Mutant(
+        "fo01",
+        "prerl_spec/compiler/compare/forked_spec.py",
+        "        if key in top and key not in written",
+        "        if False and key not in written",
+        "a fork's phase gets the rewards that it had switched off",
+        ("tests/cli/test_fork.py::test_a_fork_goes_on_to_the_bits_of_its_run",),
+    ),
+    Mutant(
+        "sq05",
+        "prerl_spec/engine/run/restoring.py",
+        'own_data = session.graph.run.streams == "phase"',
+        "own_data = False",
+        "a cell that starts behind shared phases meets other prompts than one that runs them itself",
+        ("tests/study/test_killed.py",),
     ),
 )

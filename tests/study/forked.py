@@ -1,5 +1,6 @@
 """Runs of a study in forked children of a process that has imported everything, and the whole queue in one of them."""
 
+import fcntl
 import os
 import signal
 import sys
@@ -54,6 +55,16 @@ def start_forked(folder: StudyFolder, task: Task, plan: Plan) -> Forked:
     return Forked(_child(lambda: _run(plan, folder.run(task.name)), log), log)
 
 
+def run_forked(plan: Plan, place: Path) -> int:
+    """A run of its own; returns its exit code."""
+    log = place.with_suffix(".log")
+    child = Forked(_child(lambda: _run(plan, place), log), log)
+    while child.exit_code() is None:
+        time.sleep(0.005)
+    assert child.code is not None, "it has ended"
+    return child.code
+
+
 def _run(plan: Plan, place: Path) -> None:
     graph = build_graph(plan, plan.spec_text)
     folder, _ = choose_run_folder(place.parent, plan.name, plan.digest, run_dir=place)
@@ -106,7 +117,15 @@ def queue_forked(study: StudyPlan, place: Path, *, kill_after: float | None = No
                 os.killpg(child.pid, signal.SIGKILL)
         time.sleep(0.005)
     assert child.code is not None
+    _wait_for_locks(place)
     return child.code
+
+
+def _wait_for_locks(place: Path) -> None:
+    """Verifiers' processes, forked as well, hold the locks until they have seen that their pipes are closed."""
+    for lock in place.rglob("*.lock"):
+        with lock.open() as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
 
 
 def outcomes(study: StudyPlan, place: Path) -> dict[str, str | None]:

@@ -2,48 +2,14 @@
 
 from pathlib import Path
 
-HEAD = """
-spec = 1
-run = { name = "tiny", output_dir = "runs" }
-checkpoint = { every = 2, keep = 1 }
-verifier = "exact_match"
-optimizer = { use = "adamw", lr = 1e-3, weight_decay = 0.1 }
-
-[model]
-use = "from_scratch"
-tokenizer = "data:corpus"
-
-[model.config]
-model_type = "qwen3"
-hidden_size = 16
-num_hidden_layers = 1
-num_attention_heads = 2
-num_key_value_heads = 1
-head_dim = 8
-intermediate_size = 32
-max_position_embeddings = 64
-tie_word_embeddings = true
-
-[data]
-corpus = { use = "arithmetic_chains", part = "corpus", steps = [1, 1] }
-train = { use = "arithmetic_chains", steps = [1, 1] }
-
-[sampler]
-use = "transformers"
-group_size = 2
-max_new_tokens = 8
-
-[[evaluate]]
-use = "holdout"
-data = "train"
-limit = 2
-at = ["base", "end"]
-
+_TORTURE = (Path(__file__).parents[1] / "torture.toml").read_text(encoding="utf-8")
+HEAD = (
+    _TORTURE.partition("[[phases]]")[0].replace("tortured", "tiny")
+    + """
 [[phases]]
 id = "pretrain"
-data = "corpus"
-documents_per_step = 4
-objective = "next_token"
+prompts_per_step = 2
+objective = { use = "marginal_nsr", advantage = "minus_one" }
 schedule = { use = "fixed_steps", steps = 1 }
 
 [[phases]]
@@ -52,6 +18,7 @@ prompts_per_step = 2
 objective = { use = "marginal_pg", advantage = "minus_one" }
 schedule = { use = "fixed_steps", steps = 2 }
 """
+)
 TWO_ARMS = (
     HEAD
     + """

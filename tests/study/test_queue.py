@@ -25,7 +25,7 @@ from tests.run_files import write_events, write_object, write_scores
 from tests.study.quiet import Quiet
 from tests.study.specs import FOUR_ARMS, TWO_ARMS, written
 
-APART = TWO_ARMS + ('\n[[study.arms.pruned.phases]]\nid = "pretrain"\ndocuments_per_step = 8\n')
+APART = TWO_ARMS + ('\n[[study.arms.pruned.phases]]\nid = "pretrain"\nprompts_per_step = 4\n')
 """Arms that share no phase: no run of it starts from another."""
 
 

@@ -1,19 +1,24 @@
 """Arms that train alike are found by their gradients: by another name, by a factor; and what differs is not."""
 
 from functools import cache
+from itertools import combinations
+from typing import Any
 
 import pytest
 import torch
 from prerl_components.optimizers.adamw import Adamw
 from prerl_components.optimizers.muon import Muon
+from prerl_components.schedules.fixed_steps import FixedSteps
 
+from prerl_spec.compiler.graph import Named, Phase
 from prerl_spec.compiler.plan import Plan
 from prerl_spec.compiler.planning.planner import make_plan
 from prerl_spec.compiler.resolve.resolve import resolve_text
 from prerl_spec.compiler.rules.wire import diagnose
 from prerl_spec.testing.same_arms import Alike, alike, alike_findings
-from prerl_spec.testing.same_gradients import ignores_factor
+from prerl_spec.testing.same_gradients import gradient_factor, ignores_factor
 from tests.compiler.specs import TINY
+from tests.product.built_ins import built_ins, examples
 
 ONE_PHASE = (
     TINY[: TINY.index('[[phases]]\nid = "pretrain"')].replace(
@@ -134,3 +139,52 @@ def test_every_phase_must_agree() -> None:
     one, other, third = (make_plan(arm) for arm in resolve_text(text).arms.values())
     assert alike(one, other) == Alike({"pretrain": 1.0, "prune": pytest.approx(0.5), "refine": 1.0})
     assert alike(one, third) is None
+
+
+def a_phase(use: str, updates: int) -> Phase:
+    """A phase of a built-in objective, as far as its gradients see it."""
+    objective: Any = built_ins("objective")[use](**examples("objective")[use])
+    samples = objective.uses_rollouts
+    return Phase(
+        id="refine",
+        data={"train": 1.0},
+        prompts_per_step=6 if samples else None,
+        documents_per_step=None if samples else 6,
+        updates_per_batch=updates,
+        tokens_per_pass=64,
+        objective=Named(use, objective),
+        schedule=Named("fixed_steps", FixedSteps(steps=1)),
+        optimizer=Named("adamw", Adamw(lr=1e-3)),
+        sampler=Named("transformers", built_ins("sampler")["transformers"](group_size=4)) if samples else None,
+        verifier=None,
+    )
+
+
+def test_every_objective_trains_like_itself() -> None:
+    for use in built_ins("objective"):
+        phase = a_phase(use, 2)
+        assert gradient_factor(phase, phase, binary=False) == 1.0, use
+
+
+@pytest.mark.slow
+def test_presets_that_are_one_without_a_ratio_are_told_apart_by_it() -> None:
+    """All pairs of presets: with one update a batch no ratio differs from 1, and some papers' objectives are the same."""
+    presets = [use for use in built_ins("objective") if use not in ("policy_gradient", "weighted_sum")]
+
+    def pairs(updates: int) -> dict[tuple[str, str], float]:
+        found = {
+            (one, other): gradient_factor(a_phase(one, updates), a_phase(other, updates), binary=True)
+            for one, other in combinations(presets, 2)
+        }
+        return {pair: factor for pair, factor in found.items() if factor is not None}
+
+    assert pairs(updates=2) == {}
+    assert pairs(updates=1) == {
+        ("cispo", "dapo"): 1.0,
+        ("dppo", "dr_grpo"): 1.0,
+        ("dppo", "rloo"): pytest.approx(4 / 3),
+        ("dr_grpo", "rloo"): pytest.approx(4 / 3),
+        ("grpo", "gspo"): 1.0,
+        ("grpo", "sapo"): 1.0,
+        ("gspo", "sapo"): 1.0,
+    }

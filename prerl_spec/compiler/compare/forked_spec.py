@@ -59,7 +59,7 @@ def forked_spec(
         alone, _ = require_valid(resolve_text(text, file, local_code=local_code))
         _require_same_meaning(plan, make_plan(alone), [planned.id for planned in left], run)
     composed = resolve_text(text, file, sets=sets, unsets=unsets, overlays=overlays, local_code=local_code)
-    if not composed.spec.phases and "phases" not in composed.poisoned:
+    if not composed.is_written("phases"):
         raise UsageError(
             f"no phase of {run} comes after `{phase}`",
             hint="add one with --overlay FILE, or fork from an earlier phase",
