@@ -27,6 +27,5 @@ def paired_interval(first_Q: Sequence[float], second_Q: Sequence[float], num_sam
     value = fmean(second - first for first, second in zip(first_Q, second_Q, strict=True))
     if len(first_Q) == 1:
         return Interval(value, -1.0, 1.0)
-    arrays = (np.asarray(share_Q, dtype=np.float64) for share_Q in (first_Q, second_Q))
-    low, high = difference_bounds(*arrays, num_samples)
+    low, high = difference_bounds(np.asarray(first_Q, float), np.asarray(second_Q, float), num_samples)
     return Interval(value, min(float(low), value), max(float(high), value))

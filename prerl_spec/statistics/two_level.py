@@ -30,9 +30,9 @@ class TwoLevel:
 def two_level(first_SQ: Array, second_SQ: Array, num_samples: int | None = None) -> TwoLevel:
     """[S, Q] shares of two arms, paired by seed and by question -> the difference second − first, by unit of inference.
 
-    `both` is `crossed_interval`, never narrower than either alone. Bounds lie in [−1, 1]. `num_samples`: responses a question
-    and seed, where the shares are c/k (`paired_interval`). Raises ValueError for fewer than two seeds or questions, or tables of
-    different shape.
+    `both` is `crossed_interval`, never narrower than either alone. Bounds lie in [−1, 1]. `num_samples`: responses a
+    question and seed, where the shares are c/k (`paired_interval`). Raises ValueError for fewer than two seeds or questions, or
+    tables of different shape.
     """
     if first_SQ.shape != second_SQ.shape or first_SQ.ndim != 2 or min(first_SQ.shape) < 2:
         raise ValueError("two tables of the same shape, with at least two seeds and two questions")

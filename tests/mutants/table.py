@@ -73,6 +73,9 @@ COMPLETE = ("tests/registry/test_complete_components.py",)
 TYPES = "prerl_spec/types.py"
 PASSK = "prerl_spec/statistics/pass_at_k.py"
 INTERVALS = "prerl_spec/statistics/intervals.py"
+UNSEEN = "prerl_spec/statistics/unseen.py"
+SEEDS = "prerl_spec/statistics/seeds.py"
+OVER_SEEDS = ("tests/statistics/test_seeds.py",)
 COMPONENTS = "components/prerl_components"
 OBJECTIVES = f"{COMPONENTS}/objectives"
 ADVANTAGES = f"{COMPONENTS}/advantages"
@@ -1607,9 +1610,9 @@ MUTANTS = (
     ),
     Mutant(
         "v13",
-        INTERVALS,
-        "** (1 / num_questions)",
-        "** num_questions",
+        UNSEEN,
+        "TAIL ** (1 / value_Q.shape[-1])",
+        "TAIL ** value_Q.shape[-1]",
         "thirty wrong questions say nothing",
         BOUNDS,
     ),
@@ -3675,5 +3678,45 @@ MUTANTS = (
         "own_data = False",
         "a cell that starts behind shared phases meets other prompts than one that runs them itself",
         ("tests/study/test_killed.py",),
+    ),
+    Mutant(
+        "sx01",
+        UNSEEN,
+        "OWN, OTHER = 0.75, 0.25",
+        "OWN, OTHER = 0.001, 0.25",
+        "benchmarks that lack an easy question have bounds below the truth",
+        ("tests/statistics/test_coverage.py", "tests/statistics/test_intervals.py"),
+    ),
+    Mutant(
+        "sx02",
+        UNSEEN,
+        "variance = np.maximum(moment(2), floor)",
+        "variance = moment(2)",
+        "questions that agree by chance shrink the interval of a difference",
+        ("tests/statistics/test_paired.py",),
+    ),
+    Mutant(
+        "sx03",
+        SEEDS,
+        "min(1.0, (len(p_values) - place) * p_values[index])",
+        "p_values[index]",
+        "of several equal arms one is claimed to differ",
+        (*OVER_SEEDS, "tests/statistics/test_study_simulation.py"),
+    ),
+    Mutant(
+        "sx04",
+        SEEDS,
+        "critical = float(stdtrit(degrees, 1.0",
+        "critical = float(stdtrit(1e9, 1.0",
+        "the effect that three seeds detect is too small by half",
+        OVER_SEEDS,
+    ),
+    Mutant(
+        "sx05",
+        "prerl_spec/statistics/claims.py",
+        "return primary.sign if agree else 0",
+        "return primary.sign",
+        "a claim holds that another axis contradicts",
+        ("tests/statistics/test_claims.py",),
     ),
 )

@@ -1,7 +1,7 @@
 """Intervals: what they cover, agreement with scipy and with the ordinary standard error, and the corners."""
 
 from math import sqrt
-from statistics import fmean
+from statistics import fmean, stdev
 
 import numpy as np
 import pytest
@@ -55,6 +55,12 @@ def test_right_and_wrong_answers_have_a_betas_quantiles() -> None:
     exact = stats.binomtest(3, 10).proportion_ci(method="exact")
     jeffreys = stats.beta(3.5, 7.5)
     assert exact.low < low < jeffreys.ppf(0.025) < jeffreys.ppf(0.975) < high < exact.high
+
+
+def test_a_mean_has_the_textbook_interval() -> None:
+    values = [0.25, 0.5, 0.5, 1.75]
+    reach = stats.t.ppf(0.975, 3) * stdev(values) / 2
+    assert tuple(mean_interval(values)) == pytest.approx((0.75, 0.75 - reach, 0.75 + reach), rel=1e-12)
 
 
 def test_a_bound_is_the_quantile_of_the_dirichlet_mean_it_stands_for() -> None:
