@@ -1,5 +1,6 @@
 """Mean paired differences with their intervals: seeds as units for a method, questions for these checkpoints."""
 
+import re
 from collections.abc import Mapping, Sequence
 from statistics import fmean, stdev
 
@@ -8,6 +9,8 @@ from prerl_spec.comparison.track import Track
 from prerl_spec.statistics.intervals import Interval, mean_interval
 from prerl_spec.statistics.paired import paired_interval
 from prerl_spec.statistics.seeds import detectable_effect, seed_interval, t_p_value
+
+_SHARE_OF_RESPONSES = re.compile(r"pass@1|avg@[0-9]+")
 
 Tracks = Sequence[tuple[Track, Track]]
 """The same metric of each pair: of the baseline, of the arm."""
@@ -36,8 +39,19 @@ def by_questions(pairs: Tracks) -> Estimate | str:
     if len(difference_Q) < 2:
         return "one question alone has no spread"
     if all(0.0 <= share <= 1.0 for share in (*first_Q, *second_Q)):
-        return _estimate("questions", difference_Q, paired_interval(first_Q, second_Q))
+        return _estimate("questions", difference_Q, paired_interval(first_Q, second_Q, _num_samples(pairs, known)))
     return _estimate("questions", difference_Q, mean_interval(difference_Q))
+
+
+def _num_samples(pairs: Tracks, shares: Sequence[Mapping[str, float]]) -> int | None:
+    """Responses behind each question's mean over the pairs, where shares are c/k: they bound the luck of a few questions. None
+    for other metrics."""
+    track = pairs[0][0]
+    k = track.series.protocol.samples_per_question
+    if not _SHARE_OF_RESPONSES.fullmatch(track.metric):
+        return None
+    counts = [share * k for run in shares for share in run.values()]
+    return k * len(pairs) if all(abs(count - round(count)) < 1e-9 * k for count in counts) else None
 
 
 def _mean_over(runs: Sequence[Mapping[str, float]], questions: Sequence[str]) -> list[float]:

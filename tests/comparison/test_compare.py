@@ -11,8 +11,9 @@ import pytest
 from prerl_spec.comparison.compare import compare
 from prerl_spec.comparison.findings import Comparison, Difference
 from prerl_spec.errors import Damaged, UsageError
+from prerl_spec.statistics.paired import paired_interval
 from prerl_spec.storage.chained_lines import START, append_lines, read_lines
-from tests.comparison.runs import Made, evaluation, scores_at, write_model, write_run, write_study
+from tests.comparison.runs import Made, evaluation, results_at, scores_at, write_model, write_run, write_study
 from tests.run_files import write_events, write_object, write_scores
 
 WEAK, STRONG = Made(arm=1.0, every=10), Made(arm=2.0, every=10, level=lambda step: 0.2 + 0.035 * step)
@@ -159,6 +160,16 @@ def test_single_runs_are_compared_by_questions_alone(pair: tuple[Path, Path]) ->
     assert dsrl.by_seeds is None
     assert dsrl.claimed is dsrl.by_questions is not None
     assert dsrl.finding.code == "higher"
+
+
+def test_the_number_of_responses_bounds_the_luck_of_questions(tmp_path: Path) -> None:
+    made = [Made(arm=1.0, questions=4), Made(arm=2.0, questions=4, seed=5)]
+    models = [write_model(tmp_path / str(one.arm), one) for one in made]
+    only = compare(models, task="easy/pass@1").tables[0].differences[0].by_questions
+    assert only is not None
+    first, second = ([r.right / 4 for r in results_at(one, 0) if r.right is not None] for one in made)
+    assert only.interval == paired_interval(first, second, num_samples=4)
+    assert only.interval != paired_interval(first, second)
 
 
 def test_any_k_up_to_the_samples_can_be_asked_for(pair: tuple[Path, Path]) -> None:
