@@ -14,7 +14,8 @@ from prerl_spec.compiler.plan import Plan, StartPlan, StartPoint
 from prerl_spec.compiler.planning.digest import digest_of_plan
 from prerl_spec.evaluation.scores.question_results import QuestionResult, question_ids, write_questions
 from prerl_spec.statistics.pass_at_k import pass_at_k
-from prerl_spec.storage.chained_lines import START, append_lines, read_lines
+from prerl_spec.storage.chained_lines import append_lines, read_lines
+from prerl_spec.storage.checks import START
 from prerl_spec.storage.sealed import read_object
 from tests.compiler.specs import TINY
 from tests.run_files import write_events, write_object, write_scores
@@ -209,10 +210,12 @@ def write_study(
     folder: Path, arms: Mapping[str, Made], seeds: Sequence[int], *, primary: str | None = f"{TASK}/pass@1", **said: Any
 ) -> Path:
     """A study's folder whose cells are all finished."""
-    cells = [{"arm": arm, "seed": seed, "folder": f"cells/{arm}/seed-{seed}"} for seed in seeds for arm in arms]
+    cells: list[dict[str, Any]] = [
+        {"arm": arm, "seed": seed, "folder": f"cells/{arm}/seed-{seed}"} for seed in seeds for arm in arms
+    ]
     for cell in cells:
-        made = arms[str(cell["arm"])]
-        write_run(folder / str(cell["folder"]), replace(made, seed=int(cell["seed"])))
+        made = arms[cell["arm"]]
+        write_run(folder / cell["folder"], replace(made, seed=cell["seed"]))
     written = {
         "format": 1,
         "name": "demo",

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,8 @@ from prerl_spec.comparison.compare import compare
 from prerl_spec.comparison.findings import Comparison, Difference
 from prerl_spec.errors import Damaged, UsageError
 from prerl_spec.statistics.paired import paired_interval
-from prerl_spec.storage.chained_lines import START, append_lines, read_lines
+from prerl_spec.storage.chained_lines import append_lines, read_lines
+from prerl_spec.storage.checks import START
 from tests.comparison.runs import Made, evaluation, results_at, scores_at, write_model, write_run, write_study
 from tests.run_files import write_events, write_object, write_scores
 
@@ -237,16 +239,16 @@ def test_runs_are_followed_back_to_where_they_were_started(tmp_path: Path) -> No
     assert {at.how for at in lost.axes.values()} == {"unknown"}
 
 
-def shared_until(step: int) -> Callable[[dict[str, object]], dict[str, object]]:
-    def change(event: dict[str, object]) -> dict[str, object]:
-        if event["event"] == "step" and int(str(event["global_step"])) <= step:
+def shared_until(step: int) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    def change(event: dict[str, Any]) -> dict[str, Any]:
+        if event["event"] == "step" and event["global_step"] <= step:
             return {**event, "hashes": {"weights": f"common {event['global_step']}"}}
         return event
 
     return change
 
 
-def change_events(folder: Path, change: Callable[[dict[str, object]], dict[str, object]]) -> None:
+def change_events(folder: Path, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
     events = [change(event) for event in read_lines(folder / "events.jsonl").entries]
     write_events(folder / "events.jsonl", events)
 
@@ -376,7 +378,7 @@ def test_a_task_that_only_some_runs_have_is_named(pair: tuple[Path, Path], tmp_p
     assert "no score after training in" in found.left_out[0][1]
 
 
-def read(folder: Path) -> list[dict[str, object]]:
+def read(folder: Path) -> list[dict[str, Any]]:
     return list(read_lines(folder / "events.jsonl").entries)
 
 
@@ -401,8 +403,8 @@ def test_two_checkpoints_in_one_folder_of_eval_are_refused(tmp_path: Path) -> No
 
 def test_models_are_compared_as_they_are(tmp_path: Path) -> None:
     models = [
-        write_model(tmp_path / name / "eval", Made(arm=arm, level=lambda step, level=level: level))
-        for name, arm, level in (("weak", 1.0, 0.2), ("strong", 2.0, 0.7))
+        write_model(tmp_path / name / "eval", Made(arm=arm, level=level))
+        for name, arm, level in (("weak", 1.0, lambda step: 0.2), ("strong", 2.0, lambda step: 0.7))
     ]
     found = compare(models)
     assert [arm.arm for arm in found.arms] == ["weak", "strong"]
