@@ -36,10 +36,13 @@ class _Arms:
         return [self.baseline.name, *self.pairs]
 
 
-def compare(folders: Sequence[Path], baseline: str | None = None, task: str | None = None) -> Comparison:
+def compare(
+    folders: Sequence[Path], baseline: str | None = None, task: str | None = None, curve: str | None = None
+) -> Comparison:
     """Every arm against the baseline, by default the first one.
 
-    `folders` are runs, one study's folder, or folders of `eval`; `task` is a task, or "task/metric". Raises UsageError for what
+    `folders` are runs, one study's folder, or folders of `eval`; `task` is a task, or "task/metric"; `curve` is a "task/metric"
+    on which differences at equal amounts are read where the one compared has no scores near enough. Raises UsageError for what
     cannot be compared, Damaged for a file that is not what was written.
     """
     sides = open_sides(folders)
@@ -51,8 +54,9 @@ def compare(folders: Sequence[Path], baseline: str | None = None, task: str | No
     subjects, left_out = subjects_of(runs, names)
     wanted = chosen(subjects, task)
     primary = chosen(subjects, sides.primary) if sides.primary else []
+    read_on = chosen(subjects, curve)[0] if curve else None
     tables = [
-        _table(paired, subject, metric, (subject, metric) in primary)
+        _table(paired, subject, metric, (subject, metric) in primary, read_on)
         for subject, metric in dict.fromkeys([*(p for p in primary if task is None), *wanted])
     ]
     tables = _with_claims(tables, any_primary=sides.primary is not None)
@@ -89,7 +93,7 @@ def _paired(arms: Sequence[Arm], missing: Sequence[Absent]) -> tuple[_Arms, list
     return _Arms(first, pairs), list(dict.fromkeys(absent))
 
 
-def _table(arms: _Arms, subject: Subject, metric: str, is_primary: bool) -> Table:
+def _table(arms: _Arms, subject: Subject, metric: str, is_primary: bool, curve: tuple[Subject, str] | None) -> Table:
     tracks = {name: [subject.track(run, metric) for run in arms.runs(name)] for name in arms.names}
     own = tracks[arms.baseline.name]
     curves = [arm_curve(name, of_arm) for name, of_arm in tracks.items()]
@@ -102,7 +106,7 @@ def _table(arms: _Arms, subject: Subject, metric: str, is_primary: bool) -> Tabl
         is_primary=is_primary,
         baseline_values={track.run.label: track.value for track in own},
         differences=tuple(
-            difference_of(name, arms.baseline.name, pairs, subject, metric) for name, pairs in arms.pairs.items()
+            difference_of(name, arms.baseline.name, pairs, subject, metric, curve) for name, pairs in arms.pairs.items()
         ),
         curves=drawn,
         threshold=threshold if drawn else None,

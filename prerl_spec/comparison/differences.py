@@ -1,6 +1,7 @@
 """One arm against the baseline on one task and metric: by seeds, by questions, and at equal amounts of each axis."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from statistics import fmean
 from typing import Literal
 
@@ -9,14 +10,23 @@ from prerl_spec.comparison.equal_amounts import AtEqual
 from prerl_spec.comparison.estimates import by_questions, by_seeds
 from prerl_spec.comparison.findings import NO_FINDING, Difference
 from prerl_spec.comparison.pairs import Pair
-from prerl_spec.comparison.scored_run import AXES, AXIS_WORDS
+from prerl_spec.comparison.scored_run import AXES, AXIS_WORDS, Axis
 from prerl_spec.comparison.subjects import Subject
 from prerl_spec.comparison.track import at_equal
 
 
-def difference_of(arm: str, baseline: str, pairs: Sequence[Pair], subject: Subject, metric: str) -> Difference:
-    """The difference, without a finding yet. Raises UsageError for a pair whose evaluations have drawn from other seeds,
-    Damaged."""
+def difference_of(
+    arm: str,
+    baseline: str,
+    pairs: Sequence[Pair],
+    subject: Subject,
+    metric: str,
+    curve: tuple[Subject, str] | None = None,
+) -> Difference:
+    """The difference, without a finding yet. Where it is not known on an axis it is that of `curve`, and says so.
+
+    Raises UsageError for a pair whose evaluations have drawn from other seeds, Damaged.
+    """
     for pair in pairs:
         first, second = (subject.series[str(run.folder)] for run in (pair.first, pair.second))
         require_same_seed(
@@ -37,11 +47,19 @@ def difference_of(arm: str, baseline: str, pairs: Sequence[Pair], subject: Subje
         by_seeds=by_seeds(tracks),
         by_questions=None if isinstance(questions, str) else questions,
         why_no_questions=questions if isinstance(questions, str) else "",
-        axes={axis: found[axis] for axis in AXES} if trained else {},
+        axes={axis: _known(found[axis], axis, pairs, curve) for axis in AXES} if trained else {},
         ends_alike=tuple(axis for axis in AXIS_WORDS if trained and found[axis].how == "ends"),
         adjusted_p=None,
         finding=NO_FINDING,
     )
+
+
+def _known(found: AtEqual, axis: Axis, pairs: Sequence[Pair], curve: tuple[Subject, str] | None) -> AtEqual:
+    if found.how != "unknown" or curve is None:
+        return found
+    subject, metric = curve
+    tracks = [(subject.track(pair.first, metric), subject.track(pair.second, metric)) for pair in pairs]
+    return replace(over_pairs([at_equal(*pair, axis) for pair in tracks]), on=f"{subject.label}/{metric}")
 
 
 def over_pairs(found: Sequence[AtEqual]) -> AtEqual:

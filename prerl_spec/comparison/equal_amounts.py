@@ -25,6 +25,8 @@ class AtEqual:
     how: Literal["ends", "curve", "unmoved", "unknown"]
     difference: float | None = None
     amount: float | None = None
+    on: str = ""
+    """The task and metric that it was read on, where that is another than the one compared."""
 
     @property
     def is_known(self) -> bool:

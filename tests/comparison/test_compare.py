@@ -203,6 +203,26 @@ def test_a_shorter_run_is_compared_at_its_own_end_on_every_axis(tmp_path: Path) 
     assert unknown.finding.words == "higher, not claimed: the arms end alike on no axis"
 
 
+def test_where_a_task_has_no_curve_a_named_one_is_read(tmp_path: Path) -> None:
+    folders = []
+    for made in (replace(WEAK, every=20), replace(STRONG, every=20, seconds=3.0)):
+        folder = write_run(tmp_path / str(made.arm), made)
+        held_out = replace(made, task="curve")
+        events = read(folder)
+        scored = [evaluation(folder, held_out, "refine" if k else "base", k) for k in range(0, 21, 2)]
+        write_events(folder / "events.jsonl", [scored[0], *events[:-1], *scored[1:], events[-1]])
+        (folder / "scores.json").unlink()
+        folders.append(folder)
+    without = next(t for t in compare(folders).tables if t.task == "easy").differences[0]
+    assert without.axes["seconds"].how == "unknown"
+    assert "not known at equal seconds" in without.finding.words
+    found = compare(folders, task="easy/pass@1", curve="curve/pass@1").tables[0].differences[0]
+    assert (found.axes["seconds"].how, found.axes["seconds"].on) == ("curve", "curve/pass@1")
+    assert found.axes["updates"] == without.axes["updates"]
+    assert found.finding.words == "this checkpoint scores higher at equal generated tokens"
+    assert refused(*folders, curve="other/pass@1") == "the runs have no scores of other/pass@1 in common"
+
+
 def test_common_first_steps_are_not_counted(tmp_path: Path) -> None:
     # Ten steps with the same weights, then one more, and two more: on the whole 11 and 12, apart by less than a tenth.
     folders = [
@@ -368,7 +388,7 @@ def test_a_task_that_only_some_runs_have_is_named(pair: tuple[Path, Path], tmp_p
     first, _ = pair
     more = replace(STRONG, arm=7.0, task="hard")
     both = write_run(tmp_path / "both", replace(STRONG, arm=7.0))
-    rows = evaluation(both / "evaluation", more, "refine", 20)
+    rows = evaluation(both, more, "refine", 20)
     events = [*read(both)[:-1], rows, read(both)[-1]]
     write_events(both / "events.jsonl", events)
     write_scores(both / "scores.json", [s for e in events if e["event"] == "evaluate" for s in e["scores"]])

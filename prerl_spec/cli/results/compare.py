@@ -31,6 +31,11 @@ def add(parser: argparse.ArgumentParser) -> None:
         help="compare this task only, or one metric of it: any pass@k with k up to the samples",
     )
     parser.add_argument(
+        "--curve",
+        metavar="TASK/METRIC",
+        help="a task with a curve, on which differences at equal amounts are read where the one compared has none",
+    )
+    parser.add_argument(
         "--format",
         choices=["text", "json", "markdown", "latex"],
         default="text",
@@ -50,7 +55,7 @@ def run(options: argparse.Namespace) -> int:
 
     forms = {"text": as_text, "json": as_json, "markdown": as_markdown, "latex": as_latex}
     out: Path | None = options.out
-    found = compare(options.folders, options.baseline, options.task)
+    found = compare(options.folders, options.baseline, options.task, options.curve)
     if out is not None:
         write_page(found, out)
     print_results(forms[options.format](found))
