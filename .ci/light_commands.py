@@ -21,6 +21,7 @@ ENDS: list[tuple[int, list[str]]] = [
     (0, ["components", "list"]),
     (0, ["components", "show", "grpo"]),
     (3, ["plan", "--here", "smoke.toml"]),
+    (2, ["fork", "nowhere@pretrain"]),
     (3, ["doctor"]),
 ]
 """Exit code and command; each in this process, which spares the imports of twenty."""

@@ -37,6 +37,8 @@ FLOORS = (
     "engine",
     "evaluation",
     "report",
+    "comparison",
+    "study",
     "cli",
 )
 """From the ground up: a room imports from its own floor and those below. `sdk` is the authors' door, `testing` their kit."""
@@ -57,6 +59,8 @@ LIGHT_ROOMS = (
     "registry",
     "compiler",
     "report",
+    "comparison",
+    "study",
     "cli",
 )
 

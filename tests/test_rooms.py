@@ -37,6 +37,17 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("math_verify",),
     ),
     "prerl_spec.cli": (("shared",), ("authors", "environment", "results", "runs", "specs"), ("main",)),
+    "prerl_spec.comparison": (
+        ("equal_amounts", "scored_run"),
+        ("arms", "conditions", "findings", "lineage"),
+        ("claims", "metrics", "opening", "pairs"),
+        ("study_folder", "track"),
+        ("curves", "estimates", "sides", "subjects"),
+        ("differences",),
+        ("compare",),
+        ("written",),
+        ("page",),
+    ),
     "prerl_spec.compiler": (
         ("content_hash", "graph", "hardware", "objective_needs"),
         ("resolve",),
@@ -109,7 +120,7 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("local", "plugin_contract"),
     ),
     "prerl_spec.report": (("formatting",), ("tables",), ("drawing",), ("page",), ("terminal",)),
-    "prerl_spec.testing": (("steps", "tiny"), ("laws",), ("conformance",)),
+    "prerl_spec.testing": (("steps", "tiny"), ("laws", "same_gradients"), ("conformance", "same_arms")),
 }
 """Floors from the ground up. A room or file imports from the floors below its own; on one floor they stand side by side."""
 

@@ -29,11 +29,14 @@ COMMANDS = {
     "fetch": "download the model, data and benchmarks of a spec, for use offline",
     "run": "run a spec, resuming an unfinished run of the same plan",
     "resume": "resume a run from its folder",
+    "fork": "go on from the end of a run's phase in a new run",
+    "study": "run every arm of a study at every seed, going on with what is left",
     "replay": "recompute steps of a run from a checkpoint and compare them with its record",
     "fsck": "check every byte of a run folder",
     "torture": "kill, crash and damage runs of a spec, and compare them with an undisturbed one",
     "eval": "score a run, a model folder or a hub model",
     "report": "write the HTML report of a run",
+    "compare": "compare arms of runs, of a study or of scored models, with intervals",
     "samples": "print sampled responses with their verdicts",
     "show": "print the resolved spec or its graph",
     "components": "list the installed components, or show one",
@@ -48,8 +51,8 @@ COMMANDS = {
 
 ROOMS = {
     "specs": ("new", "validate", "plan", "lock", "check-data", "fetch", "show", "diff", "schema", "explain"),
-    "runs": ("run", "resume", "replay", "torture", "eval", "serve"),
-    "results": ("report", "samples", "fsck"),
+    "runs": ("run", "resume", "fork", "study", "replay", "torture", "eval", "serve"),
+    "results": ("report", "compare", "samples", "fsck"),
     "authors": ("components", "try", "plugin"),
     "environment": ("doctor",),
 }

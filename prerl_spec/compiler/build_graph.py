@@ -75,6 +75,7 @@ def build_graph(plan: Plan, spec_text: str) -> Graph:
         plan=plan.as_json(),
         spec_text=spec_text,
         spec_file=plan.spec_file,
+        cut=plan.cut,
     )
 
 

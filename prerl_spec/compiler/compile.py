@@ -15,6 +15,7 @@ from prerl_spec.compiler.plan import Plan
 from prerl_spec.compiler.planning.digest import digest_of_plan
 from prerl_spec.compiler.planning.disk import disk_need
 from prerl_spec.compiler.planning.planner import make_plan
+from prerl_spec.compiler.planning.start_plan import start_need_now
 from prerl_spec.compiler.resolve.resolve import resolve
 from prerl_spec.compiler.resolve.resolved import Resolved
 from prerl_spec.compiler.rules.wire import diagnose
@@ -136,6 +137,7 @@ def require_met(plan: Plan, folder: Path | None = None) -> None:
     unmet = [
         prerequisite for prerequisite in check_again(plan.prerequisites, detect_hardware()) if prerequisite.met is False
     ]
+    unmet += start_need_now(plan, folder)
     if (disk := disk_need(plan, folder)) is not None:
         unmet.append(disk)
     if not unmet:

@@ -49,6 +49,28 @@ class Checkpointing:
     keep: int = 2
 
 
+Counted = Literal["generated_tokens", "trained_tokens", "steps", "seconds"]
+"""What the budget of a study counts, as `[study] match` names it."""
+
+
+@dataclass(frozen=True)
+class Cut:
+    """Where a study ends a run, whatever its schedules say: `Cut("generated_tokens", 200_000)`.
+
+    The run ends at the first step after which `budget` of what `match` counts has been taken since its start. `before` is
+    what counts besides: taken by phases that arms of the study share, and that this run starts behind.
+    """
+
+    match: Counted
+    budget: float
+    before: float = 0.0
+
+    def __post_init__(self) -> None:
+        # A whole number would be written without a point, read back with one, and have another digest.
+        object.__setattr__(self, "budget", float(self.budget))
+        object.__setattr__(self, "before", float(self.before))
+
+
 @dataclass(frozen=True)
 class Phase:
     """One phase and its components: for each role the phase's own one, else the top-level one."""
@@ -97,6 +119,8 @@ class Graph:
     """The whole plan as JSON: the content of plan.json."""
     spec_text: str
     spec_file: str
+    cut: Cut | None = None
+    """Where a study ends the run."""
 
 
 def evaluation_sampler(graph: Graph, after_phase: str | None) -> Named[Sampler]:

@@ -10,10 +10,13 @@ from typing import Any, Literal
 
 from pydantic import TypeAdapter
 
+from prerl_spec.compiler.graph import Cut
 from prerl_spec.compiler.hardware import Hardware
 from prerl_spec.storage.sealed import object_text
 
 FORMAT = 1
+LEFT_OUT = frozenset({"start", "cut"})
+"""Fields that are absent from the JSON of a plan without them."""
 
 
 @dataclass(frozen=True)
@@ -209,11 +212,80 @@ class EvaluatorPlan:
 
 
 @dataclass(frozen=True)
+class StartPoint:
+    """The checkpoint of another run from which a run begins, and what its phase hands over.
+
+    Example: `StartPoint("/runs/dsrl", "pretrain", True, "/runs/dsrl/checkpoints/step-000650", "3f0a…", 650, 650, 0, 91200, …)`.
+    """
+
+    run: str
+    """Absolute path of the run folder."""
+    phase: str
+    ended: bool
+    """False: the phase had further steps to take, or may get some."""
+    checkpoint: str
+    """Absolute path of the checkpoint."""
+    content: str
+    """SHA-256 over weights, moments, position and what is handed over: not over times or paths."""
+    step: int
+    """Steps that the phase had taken."""
+    global_step: int
+    generated_tokens: int
+    trained_tokens: int
+    max_steps: int | None
+    """The most steps that the phase could take; None if a token budget ended it."""
+    optimizer: Literal["carry", "reset"] | None
+    """As the phase's schedule says; None: carried where the next phase has the same optimizer."""
+    optimizer_use: tuple[str, str]
+    """Name and distribution of the optimizer that the moments belong to."""
+    lr_schedule: Literal["restart", "carry"]
+    reference: Literal["resync", "keep"]
+    data: Literal["carry", "restart"]
+    kept_reference: str | None
+    """With `keep`: the checkpoint folder whose weights, or the file whose tensors, are the reference model; None: the
+    initial model."""
+    initial_model: str
+    """SHA-256 over the declaration of the initial model of the run where all began."""
+
+    def carries_moments(self, optimizer: ComponentPlan) -> bool:
+        """Whether a first phase with this optimizer inherits the moments."""
+        if self.optimizer is not None:
+            return self.optimizer == "carry"
+        return self.optimizer_use == (optimizer.use, optimizer.distribution)
+
+
+@dataclass(frozen=True)
+class StartPlan:
+    """`start.from`: as written, the absolute paths that it may mean, and what it is where it can be read here."""
+
+    origin: str
+    places: tuple[str, ...]
+    """Folders of the run, or of its checkpoint, in the order in which they are tried."""
+    phase: str | None
+    """Of RUN@PHASE; None for a checkpoint folder."""
+    found: StartPoint | None
+    unknown: str | None = None
+    """Why `found` is None."""
+    hint: str | None = None
+
+
+@dataclass(frozen=True)
 class PrerequisitePlan:
     """A prerequisite of running the plan. `met` is None if only the run itself can determine it."""
 
     what: Literal[
-        "package", "model", "dataset", "file", "gpu", "secret", "server", "part", "setting", "disk", "tokenizer"
+        "package",
+        "model",
+        "dataset",
+        "file",
+        "gpu",
+        "secret",
+        "server",
+        "part",
+        "setting",
+        "disk",
+        "tokenizer",
+        "start",
     ]
     name: str
     revision: str | None
@@ -290,6 +362,10 @@ class Plan:
     """How a forward of training and each sampler that says so will compute, as far as it is known before they open."""
     adapter_parameters: int | None = None
     """Trainable parameters of the adapter; None if there is no adapter or its size is unknown."""
+    cut: Cut | None = None
+    """Only a study writes one (see planning/cut.py)."""
+    start: StartPlan | None = None
+    """The other run's phase that this run begins from; None: it begins from its initial model."""
     format: int = FORMAT
 
     @property
@@ -310,12 +386,14 @@ class Plan:
                     parts += inner if isinstance(inner, tuple) else (inner,)
 
     def as_json(self) -> dict[str, Any]:
-        """The plan as JSON-serializable values: every field, but for `streams` where it is "global"."""
+        """The plan as JSON-serializable values: every field, but for those of `LEFT_OUT` that are None, and for `streams`
+        where it is "global"."""
         dumped = _adapter().dump_python(self, mode="json")
         assert isinstance(dumped, dict)
+        absent = {name for name in LEFT_OUT if dumped[name] is None}
         if self.streams == "global":
-            del dumped["streams"]
-        return dumped
+            absent.add("streams")
+        return {key: value for key, value in dumped.items() if key not in absent}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "Plan":

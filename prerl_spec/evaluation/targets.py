@@ -17,6 +17,7 @@ from prerl_spec.errors import Damaged, EnvironmentUnmet, UsageError
 from prerl_spec.registry import entry_points
 from prerl_spec.registry.component import Kind
 from prerl_spec.registry.kinds.judging import Verifier
+from prerl_spec.storage.checkpoint_files import MANIFEST
 from prerl_spec.storage.sealed import read_object
 from prerl_spec.types import Rendering
 
@@ -88,13 +89,13 @@ def component(kind: Kind, use: str, settings: Mapping[str, Any], on: entry_point
 
 def _refuse_changed_checkpoint(folder: Path) -> None:
     """Raises Damaged for a copy of a checkpoint in which a file was changed; files that were left out are not missed."""
-    if not (folder / checkpoint.MANIFEST).is_file():
+    if not (folder / MANIFEST).is_file():
         return
     if changed := checkpoint.problems(folder, whole=False):
         raise Damaged(
             f"{folder} is a checkpoint, and {changed[0]}",
             file=folder,
-            hint=f"restore the file; remove {checkpoint.MANIFEST} if you changed it on purpose",
+            hint=f"restore the file; remove {MANIFEST} if you changed it on purpose",
         )
 
 

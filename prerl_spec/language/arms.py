@@ -2,13 +2,19 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 from prerl_spec.language.compose import Composition, over, parent_of
 from prerl_spec.language.document import Document, Scalar, Table, copied, join_path
+from prerl_spec.language.toml import read_text
+
+BY_STUDY = "<study>"
+"""The file name, in spans, of what a study itself sets in every arm."""
 
 
-def arms(composition: Composition) -> Iterator[tuple[str, Composition]]:
-    """Name and composition of every arm that can be read; an unreadable file is reported in the composition itself.
+def arms(composition: Composition, last: str = "") -> Iterator[tuple[str, Composition]]:
+    """Name and composition of every arm that can be read; an unreadable file is reported in the composition itself. `last`
+    is a text that is merged over every arm.
 
     Call this before interpolation: each arm interpolates its own references.
     """
@@ -24,7 +30,10 @@ def arms(composition: Composition) -> Iterator[tuple[str, Composition]]:
             overlay = parent_of(composition, main, entry.value, join_path("study.arms", name))
             composition.diagnostics += [d for document in composition.documents[known:] for d in document.diagnostics]
         if overlay is not None:
-            yield name, _with(composition, overlay)
+            arm = _with(composition, overlay)
+            if last:
+                _merge_last(arm, last)
+            yield name, arm
 
 
 def _with(composition: Composition, overlay: Document) -> Composition:
@@ -43,3 +52,10 @@ def _with(composition: Composition, overlay: Document) -> Composition:
     own = arm.documents[len(composition.documents) :]
     arm.diagnostics[:0] = [d for document in own for d in document.diagnostics]
     return arm
+
+
+def _merge_last(arm: Composition, text: str) -> None:
+    document = read_text(text, BY_STUDY)
+    arm.documents.append(document)
+    arm.folders[BY_STUDY] = Path()
+    over(arm, document)

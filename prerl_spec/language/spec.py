@@ -92,8 +92,18 @@ class StudySpec(Section):
         "generated_tokens",
         description="Budget at which arms are compared: generated tokens, trained tokens, steps or seconds.",
     )
-    primary: Annotated[str, Field(pattern=r"^[^/]+/[^/]+$")] | None = Field(
+    budget: Annotated[float, Field(gt=0)] | None = Field(
+        None,
+        description="Amount of what `match` counts (seconds are those of training) at which every arm ends; default: what "
+        "the first arm takes.",
+    )
+    primary: Annotated[str, Field(pattern=r"^.+/[^/]+$")] | None = Field(
         None, description="The primary score, as task/metric."
+    )
+    prior_sd: Annotated[float, Field(gt=0)] | None = Field(
+        None,
+        description="Expected standard deviation, over seeds, of the difference of two arms in the primary score: the "
+        "detectable effect is stated from it where no earlier run tells.",
     )
 
 

@@ -1,6 +1,6 @@
 """Settings common to all evaluators: when they score, and how they sample responses."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Annotated, ClassVar, Literal
 
@@ -57,6 +57,15 @@ class EvaluatorSettings(Component):
     def count_questions(self) -> int | None:
         """Number of questions besides those of `data_sets()`; None if it is known only after reading them. No torch."""
         return None
+
+    def metrics_by_task(self) -> Mapping[str, tuple[str, ...] | None] | None:
+        """The tasks that it scores, each with its metrics, as `task/metric` names them; None in place of metrics that only
+        scoring tells, and None for all where tasks are as unknown. No torch."""
+        return None
+
+    def share_metrics(self) -> tuple[str, ...]:
+        """The metrics of a task whose responses are right or wrong."""
+        return f"avg@{self.samples}", f"pass@{self.samples}"
 
     def prepare(self) -> None:
         """Nothing to check before the first score."""

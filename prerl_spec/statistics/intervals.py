@@ -5,7 +5,10 @@ from math import sqrt
 from statistics import fmean
 from typing import Any, NamedTuple
 
+import numpy as np
 from scipy.special import stdtrit
+
+from prerl_spec.statistics.unseen import share_bounds
 
 CONFIDENCE = 0.95
 MAX_BLOCKS = 100
@@ -22,25 +25,25 @@ class Interval(NamedTuple):
 def share_interval(share_Q: Sequence[float]) -> Interval:
     """The mean over Q questions of per-question shares in [0, 1], with an interval clustered by question.
 
-    mean ± t(0.975, Q−1) · s/√Q, clipped to [0, 1]; s is the standard deviation between questions, for any
-    number of responses per question: responses to one question are not independent (treating 30 questions × 16 samples
-    as 480 independent ones covers about half of the time instead of 95 %). Miller 2024 (arXiv:2411.00640), section 2.2,
-    with the t quantile for few questions.
+    The upper bound is the 0.975 quantile of Σ w x over the questions and two that are added, w ~ Dirichlet with 1 for each
+    question, ¾ for one at min(1, 6 × the largest share) and ¼ for one at the smallest; the lower bound mirrors it: Rubin's
+    Bayesian bootstrap (1981) with questions that were not drawn, its quantile computed from three moments (`unseen`). A
+    question counts once, however many responses it has: responses to one question are not independent (30 questions × 16
+    samples as 480 independent ones cover about half of the time instead of 95 %; Miller 2024, arXiv:2411.00640, 2.2). For
+    shares of 0 and 1, s of them 1, the bounds are quantiles of Beta(s + ¼, Q − s + ¾) and Beta(s + ¾, Q − s + ¼), midway
+    between Jeffreys' and the exact ones. docs/intervals.md says what they cover.
 
-    Where all shares are 0, or all 1, s is 0; the bounds are then the exact binomial ones for Q of Q questions,
-    1 − 0.025^(1/Q) away. For a single question the interval is [0, 1]. Raises ValueError for no question or a share
-    outside [0, 1].
+    Where all shares are equal to c, the bounds are c − rc and c + r(1 − c), r = 1 − 0.025^(1/Q): for 0 or 1 the exact binomial
+    ones for Q of Q. For a single question the interval is [0, 1]. Raises ValueError for no question or a share outside [0, 1].
     """
     if not share_Q or not all(0.0 <= share <= 1.0 for share in share_Q):
         raise ValueError("an interval needs at least one question, and shares in [0, 1]")
-    num_questions, mean = len(share_Q), fmean(share_Q)
-    if len(set(share_Q)) == 1 and share_Q[0] in (0.0, 1.0):
-        reach = 1.0 - ((1.0 - CONFIDENCE) / 2) ** (1 / num_questions)
-        return Interval(mean, mean - reach if mean else 0.0, 1.0 if mean else reach)
-    if num_questions == 1:
+    mean = fmean(share_Q)
+    if len(share_Q) == 1:
         return Interval(mean, 0.0, 1.0)
-    _, low, high = mean_interval(share_Q)
-    return Interval(mean, max(0.0, low), min(1.0, high))
+    low, high = share_bounds(np.asarray(share_Q, dtype=np.float64))
+    # fmean is exact, the array's mean rounded: neither may cut the other off.
+    return Interval(mean, min(float(low), mean), max(float(high), mean))
 
 
 def mean_interval(value_Q: Sequence[float]) -> Interval:

@@ -1,6 +1,7 @@
 """What the events of a run say, for every reader of events.jsonl."""
 
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,17 @@ def scores_of(events: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
             key = tuple(score.get(name) for name in ("phase", "global_step", "task", "metric", "seed"))
             rows[*key, event["evaluator"]] = score
     return list(rows.values())
+
+
+def amount_taken(steps: Iterable[Mapping[str, Any]], match: str) -> float:
+    """What these `step` events took of what a study's `match` counts: tokens generated or trained on, steps, or seconds of
+    training. An evaluation counts for none of them."""
+    if match == "steps":
+        return sum(1 for _ in steps)
+    if match == "seconds":
+        # Exact, whatever the order: a sum that rounds could end a resumed run at another step.
+        return math.fsum(step["seconds"]["total"] for step in steps)
+    return float(sum(step["tokens"][match.removesuffix("_tokens")] for step in steps))
 
 
 def require_known_scores(file: Path, rows: Sequence[Mapping[str, Any]], events: Iterable[Mapping[str, Any]]) -> None:

@@ -187,6 +187,7 @@ NEED_THE_EXTRA = (
     ["eval", "nobody/nothing", "--tasks", "math500"],
     ["try", "mine.py"],
     ["plugin", "check", "prerl-spec"],
+    ["compare", "runs/one", "runs/two"],
     ["doctor"],
 )
 
@@ -240,7 +241,7 @@ def test_what_only_the_extra_can_tell_is_unknown_and_names_it(tmp_path: Path) ->
 
 
 def test_every_command_tells_its_options_without_the_extra(tmp_path: Path) -> None:
-    commands = ("run", "resume", "fetch", "eval", "try", "serve", "report", "samples", "doctor")
+    commands = ("run", "resume", "fetch", "eval", "try", "serve", "report", "compare", "samples", "doctor")
     found = each_called(WITHOUT_TRAIN, [[command, "--help"] for command in commands], tmp_path)
     for command, done in zip(commands, found, strict=True):
         assert done.returncode == 0, (command, done.stderr)

@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 
 from prerl_spec.compiler.compare.comparison_side import FOUND_OUT
-from prerl_spec.compiler.compile import check_spec, compile_spec
+from prerl_spec.compiler.compile import check_spec, compile_spec, read_plan
+from prerl_spec.compiler.graph import Cut
 from prerl_spec.compiler.hardware import Gpu, Hardware
+from prerl_spec.compiler.planning.cut import with_cut
 from prerl_spec.compiler.planning.flat_meaning import differing, leaves, shown_value
 from prerl_spec.compiler.planning.planner import make_plan
 from prerl_spec.compiler.render.write_resolved import resolved_toml
@@ -55,6 +57,16 @@ OTHER = {
 def digest(folder: Path, text: str = TINY, hardware: Hardware | None = None) -> str:
     resolved, _ = check_spec(written(folder, text))
     return make_plan(resolved, hardware).digest
+
+
+def test_a_cut_has_a_digest_of_its_own_and_a_plan_without_one_says_nothing_of_it(tmp_path: Path) -> None:
+    plan = make_plan(check_spec(written(tmp_path, TINY))[0])
+    cut = with_cut(plan, Cut("steps", 12))
+    assert len({plan.digest, cut.digest, with_cut(plan, Cut("steps", 13)).digest}) == 3
+    assert with_cut(cut, None).text() == plan.text()
+    assert "cut" not in plan.as_json()
+    (tmp_path / "plan.json").write_text(cut.text())
+    assert read_plan(tmp_path / "plan.json") == cut, "12 and 12.0 are one budget"
 
 
 @pytest.fixture(scope="module")

@@ -1,10 +1,14 @@
 """What a run may be extended by: nothing that would have changed a step it has taken, its learning rate included."""
 
+import re
 from pathlib import Path
 
 import pytest
 
 from prerl_spec.compiler.compare.extension import Extension, extension
+from prerl_spec.compiler.graph import Cut
+from prerl_spec.compiler.plan import Plan
+from prerl_spec.compiler.planning.cut import with_cut
 from prerl_spec.errors import Drift
 from tests.compiler.specs import bent
 from tests.compiler.test_plan import planned
@@ -72,3 +76,19 @@ def test_what_has_happened_otherwise_is_drift_told_as_one_would_set_it(
     with pytest.raises(Drift) as drift:
         extension(before, after)
     assert [line.strip().partition(":")[0] for line in drift.value.message.split("\n")[1:]] == told
+
+
+def test_under_a_study_s_cut_only_a_larger_budget_is_an_extension(tmp_path: Path) -> None:
+    def cut(budget: float, *changes: tuple[str, str]) -> Plan:
+        return with_cut(planned(tmp_path, bent(*changes)), Cut("steps", budget))
+
+    assert extension(cut(9), cut(12)) == Extension(None, 0, raised=True)
+    for other, told in (
+        (cut(8), "cut.budget: 9.0 -> 8.0"),
+        (with_cut(cut(9), None), "cut.budget: 9.0 -> absent"),
+        (with_cut(cut(9), Cut("seconds", 9)), "cut.match: steps -> seconds"),
+        (cut(9, MORE_STEPS), "a study's budget ends this run"),
+        (cut(9, ONE_MORE), "a study's budget ends this run"),
+    ):
+        with pytest.raises(Drift, match=re.escape(told)):
+            extension(cut(9), other)

@@ -290,6 +290,10 @@ COMPOSE = [
     Case("E0304 plugin files without --local-code", ("E0304",), top('plugins.files = [«"mine.py"»]')),
     Case("W0406 looks like a secret", ("W0406",), edit('name = "some/model"', 'name = «"hf_abcdefghijklmnopqrstuvwxyz"»')),
     Case("study: what is required", (), end("[«study»]\nmatch = \"steps\"").replace("«study»", "study"), also=(("E0204", 33, 2), ("E0204", 33, 2))),
+    Case("study: budget and prior_sd > 0", ("E0202", "E0202"), end("[study]\nseeds = [0]\narms.a = {}\nbudget = «0»\nprior_sd = «-0.1»")),
+    Case("study: budget is a number", ("E0201",), end('[study]\nseeds = [0]\narms.a = {}\nbudget = «"1e6"»')),
+    Case("study: match is one of four", ("E0207",), end('[study]\nseeds = [0]\narms.a = {}\nmatch = «"updates"»')),
+    Case("study: primary is a task and a metric", ("E0202",), end('[study]\nseeds = [0]\narms.a = {}\nprimary = «"avg@4"»')),
     Case("a value that came through a reference -> where it is used", ("E0202",), top("vars.lr = -1.0").replace(LR, 'lr = «"${vars.lr}"»')),
     Case("Declared but unused vars: W0701", ("W0701",), top("vars.«lr» = 1.0")),
 ]

@@ -91,7 +91,7 @@ TEXTS = {
     "The other tables": [
         top('distributed = { processes = 2, strategy = "fsdp2", precision = "float16", activation_checkpointing = true, fsdp = { x = 1 } }\ncheckpoint = { every = 5, keep = 1 }'), top('start.from = "r@a"'), top('requires = { prerl-spec = ">=0.1", "pydantic" = ">=2" }'),
         top('probes = ["response_length", { use = "thoughts", rules = "seal", every = 2 }]\ntrackers = ["tensorboard", { use = "wandb", project = "p", mode = "online" }]\nfilters = [{ use = "mixed_groups", refill_rounds = 3 }]'),
-        top('study = { seeds = [0, 1], arms = { base = {}, hi = { optimizer = { lr = 1e-5 } } }, match = "steps", primary = "math500/avg@1" }'), LONG + '[study]\nseeds = [0]\n[[study.arms.more.phases]]\nid = "prune"\nprompts_per_step = 64\n',
+        top('study = { seeds = [0, 1], arms = { base = {}, hi = { optimizer = { lr = 1e-5 } } }, match = "steps", budget = 300, primary = "lm_eval/gsm8k/exact_match,strict-match", prior_sd = 0.02 }'), LONG + '[study]\nseeds = [0]\n[[study.arms.more.phases]]\nid = "prune"\nprompts_per_step = 64\n',
     ],
     "References": [
         short(("lr = 1e-6", 'lr = "${vars.lr}"'), ('run.name = "x"', 'run.name = "x-${vars.n}"\nvars = { lr = 1e-6, n = 3 }')), short(("lr = 1e-6", 'lr = "${vars.a.b[1]}"'), ("run.name", "vars.a.b = [1, 1e-6]\nrun.name")),

@@ -5,6 +5,7 @@ import os
 import random
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from prerl_components.objectives.token_losses.next_token import NextToken
 from prerl_components.optimizers.adamw import Adamw
 from prerl_components.schedules.fixed_steps import FixedSteps
 
-from prerl_spec.compiler.graph import Checkpointing, Distributed, Graph, Named, Phase, RunSettings
+from prerl_spec.compiler.graph import Checkpointing, Cut, Distributed, Graph, Named, Phase, RunSettings
 from prerl_spec.engine.record.events import Listener
 from prerl_spec.report.terminal.progress import Progress
 from tests.report.runs import evaluation, step_event
@@ -115,6 +116,25 @@ def test_a_terminal_shows_one_live_line_below_permanent_ones(graph: Graph, monke
     assert begins == "[0:00:00] refine begins: 45 steps, grpo"
     assert live.startswith("refine 7/45 train 1/2  reward 0.")
     assert re.search(r"right \d+%  39\.9 s left  5810 tok/s  length 4\d$", live)
+
+
+def test_a_run_that_a_budget_ends_shows_how_much_of_it_is_spent_and_how_long_the_rest_takes(
+    graph: Graph, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
+    stream, clock = Terminal(), Clock()
+    progress = Progress(stream, clock=clock)
+    progress.begin(replace(graph, cut=Cut("generated_tokens", 400_000, before=1_000)))
+    assert stream.screen[0].endswith("-> refine (45 steps), until 400,000 generated tokens")
+    progress.event({"event": "resume", "global_step": 20, "from_checkpoint": "step-000020", "taken": 100_000})
+    progress.event(begin_of("refine"))
+    for event in steps_of("refine", 46):
+        clock.now += 1
+        progress.event({**event, "tokens": {"generated": 6_000, "trained": 5_000}})
+    # 46 steps of 6,000 tokens; the rest is 4 steps of 1.05 s, whatever the schedule would say.
+    assert re.match(r"refine 46  reward 0\.\d+  right \d+%  budget 94%  4\.2 s left", stream.screen[-1])
+    progress.event({"event": "cut", "match": "generated_tokens", "budget": 400_000.0, "reached": 406_000})
+    assert "cut at 406,000 generated tokens: the study's budget is 400,000" in stream.getvalue()
 
 
 def test_a_narrow_terminal_loses_whole_parts_from_the_end(graph: Graph, monkeypatch: pytest.MonkeyPatch) -> None:

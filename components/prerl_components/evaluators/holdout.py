@@ -1,5 +1,6 @@
 """`holdout`: the spec's verifier on a data set of the spec, cheap enough to run during training."""
 
+from collections.abc import Mapping
 from typing import Annotated, cast
 
 from pydantic import Field, SerializeAsAny
@@ -33,6 +34,9 @@ class Holdout(EvaluatorSettings):
 
     def data_sets(self) -> tuple[str, ...]:
         return (self.data,)
+
+    def metrics_by_task(self) -> Mapping[str, tuple[str, ...] | None]:
+        return {self.data: self.share_metrics()}
 
     def score(self, site: EvaluationSite) -> list[Score]:
         """avg@k and pass@k. Raises EnvironmentUnmet if no verifier is configured."""

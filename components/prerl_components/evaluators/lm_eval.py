@@ -117,6 +117,10 @@ class LmEval(EvaluatorSettings):
             return None if None in sizes else sum(n for n in sizes if n is not None)
         return sum(self.limit if n is None else min(n, self.limit) for n in sizes)
 
+    def metrics_by_task(self) -> Mapping[str, tuple[str, ...] | None]:
+        """Those of lm-eval's own tasks and of `include` folders stand in their YAML."""
+        return {task: self.share_metrics() if task in NUM_QUESTIONS else None for task in self.tasks}
+
     def _rows_of(self, task: str) -> int | None:
         if task not in self.data:
             return NUM_QUESTIONS.get(task)

@@ -1,4 +1,4 @@
-"""`prerl-spec fsck RUN`: checks every byte of a run folder, and repairs what can be repaired without guessing."""
+"""`prerl-spec fsck RUN`: checks every byte of a run's folder or a study's, and repairs what needs no guessing."""
 
 import argparse
 from pathlib import Path
@@ -10,7 +10,7 @@ from prerl_spec.errors import UsageError
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments to `parser`."""
-    parser.add_argument("run", type=file_path, metavar="RUN", help="a run folder")
+    parser.add_argument("run", type=file_path, metavar="RUN", help="a run's folder, or a study's")
     parser.add_argument(
         "--repair",
         action="store_true",
@@ -21,13 +21,15 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Prints a line for each damaged file and a summary; returns 5 if damage is left."""
     from prerl_spec.engine.inspect.fsck import check_run
+    from prerl_spec.study.check import check_study, is_study, runs_of
 
     folder: Path = arguments.run
-    if not (folder / "plan.json").is_file() and not has_begun(folder):
+    of_study = is_study(folder)
+    if not of_study and not (folder / "plan.json").is_file() and not has_begun(folder):
         raise UsageError(f"{folder} is not a run folder: it has no plan.json", hint="name the folder of a run")
-    if arguments.repair and is_live(folder):
+    if arguments.repair and any(is_live(run) for run in (folder, *runs_of(folder))):
         raise UsageError(f"the run in {folder} is live", hint="wait for its end, or interrupt it, and repair it then")
-    findings = check_run(folder)
+    findings = check_study(folder) if of_study else check_run(folder)
     left = num_repaired = 0
     for finding in findings:
         if finding.state == "ok":

@@ -78,9 +78,10 @@ def _lost_end(folder: Path) -> str | None:
     Raises Damaged if no checkpoint is valid."""
     from prerl_spec.engine.record import checkpoint
 
-    step = read_lines(folder / "events.jsonl").entries[-1]["global_step"]
-    saved = checkpoint.newest(folder / "checkpoints") if step else None
-    if not step or (saved is not None and saved.global_step == step):
+    events = read_lines(folder / "events.jsonl").entries
+    step, began = events[-1]["global_step"], next((e["global_step"] for e in events if e["event"] == "start"), 0)
+    saved = checkpoint.newest(folder / "checkpoints") if step > began else None
+    if step <= began or (saved is not None and saved.global_step == step):
         return None
     since = f"after {saved.folder.name}" if saved is not None else "from the start"
     return f"{folder} is finished, but its final checkpoint is damaged or gone: repeating the steps {since}"

@@ -69,24 +69,23 @@ def run(arguments: argparse.Namespace) -> int:
             return launch(arguments.command_line, processes, leave_thread_count=_is_invariant(graph))
         return profile(compiled)
 
-    def lock_folder(stack: ExitStack) -> Path:
-        from prerl_spec.engine.record.run_inputs import write_given
+    return execute(graph, lambda stack: claim_folder(graph, arguments, stack), arguments)
 
-        place = Path(graph.run.output_dir) if arguments.run_dir is None else arguments.run_dir.parent
-        with one_at_a_time(place):
-            folder = choose(stack)
-            write_given(folder, graph)
-        return folder
 
-    def choose(stack: ExitStack) -> Path:
+def claim_folder(graph: Graph, arguments: argparse.Namespace, stack: ExitStack, begun: str = "run folder") -> Path:
+    """The folder of this run, by --run-dir and --new, locked until the stack closes, with plan and spec in it; shared by `run`
+    and `fork`. `begun` names a new one."""
+    from prerl_spec.engine.record.run_inputs import write_given
+
+    place = Path(graph.run.output_dir) if arguments.run_dir is None else arguments.run_dir.parent
+    with one_at_a_time(place):
         folder, resuming = choose_run_folder(
             graph.run.output_dir, graph.run.name, graph.digest, run_dir=arguments.run_dir, new=arguments.new
         )
         stack.enter_context(hold_run_folder(folder))
-        print(f"{'resuming' if resuming else 'run folder'}: {folder}", file=sys.stderr)
-        return folder
-
-    return execute(graph, lock_folder, arguments)
+        print(f"{'resuming' if resuming else begun}: {folder}", file=sys.stderr)
+        write_given(folder, graph)
+    return folder
 
 
 def _refuse_contradictions(arguments: argparse.Namespace) -> None:

@@ -5,7 +5,6 @@ launcher (torchrun, Slurm's srun, MPI) nothing is started here.
 """
 
 import argparse
-import ctypes
 import os
 import signal
 import socket
@@ -22,6 +21,7 @@ from prerl_spec.cli.shared.option_values import positive
 from prerl_spec.compiler.estimates.prerequisites import torch_can_use_gpus
 from prerl_spec.compiler.hardware import detect_hardware
 from prerl_spec.errors import EnvironmentUnmet, Interrupted, RunFailed, UsageError
+from prerl_spec.process.children import command_line, die_with_parent, module_path
 from prerl_spec.process.error_output import error_file
 from prerl_spec.process.rank_environment import ERRORS, FOLDER, is_one_of_several
 from prerl_spec.process.stop_signals import (
@@ -39,8 +39,6 @@ SECONDS_TO_FOLLOW = 30.0
 SECONDS_BETWEEN_LOOKS = 0.05
 SECONDS_UNTIL_TOLD = 10.0
 """How long after a signal it is said what the processes are waited for."""
-_DIE_WITH_PARENT = 1
-"""PR_SET_PDEATHSIG of prctl(2)."""
 
 
 def add_processes(parser: argparse.ArgumentParser) -> None:
@@ -96,7 +94,7 @@ def launch(
     Raises RunFailed if a process was killed, Interrupted if that was done here after a second signal.
     """
     with tempfile.TemporaryDirectory(prefix="prerl-spec-") as errors:
-        environment = {**os.environ, **_rendezvous(processes), ERRORS: errors, "PYTHONPATH": _module_path()}
+        environment = {**os.environ, **_rendezvous(processes), ERRORS: errors, "PYTHONPATH": module_path()}
         if folder is not None:
             environment[FOLDER] = str(folder)
         if not leave_thread_count:
@@ -124,11 +122,11 @@ class _Group:
         self._processes = [self._start(command, rank, environment) for rank in range(processes)]
 
     def _start(self, command: Sequence[str], rank: int, environment: Mapping[str, str]) -> "subprocess.Popen[bytes]":
-        line = [sys.executable, "-P", "-m", "prerl_spec", *command]
+        line = command_line(command)
         own = {**environment, "RANK": str(rank), "LOCAL_RANK": str(rank)}
         # A new session: otherwise Ctrl-C in a terminal would reach the processes twice, and a second one stops at once.
         if rank == 0:
-            return subprocess.Popen(line, env=own, start_new_session=True, preexec_fn=_die_with_parent)
+            return subprocess.Popen(line, env=own, start_new_session=True, preexec_fn=die_with_parent)
         with self._log(rank).open("wb") as log:
             return subprocess.Popen(
                 line,
@@ -137,7 +135,7 @@ class _Group:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=_die_with_parent,
+                preexec_fn=die_with_parent,
             )
 
     @contextmanager
@@ -254,17 +252,6 @@ def _rendezvous(processes: int) -> dict[str, str]:
         port = free.getsockname()[1]
     size = str(processes)
     return {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": size, "LOCAL_WORLD_SIZE": size}
-
-
-def _module_path() -> str:
-    """The module search path of this process; with -P, the workers do not add their working directory."""
-    return os.pathsep.join(p or os.getcwd() for p in sys.path)
-
-
-def _die_with_parent() -> None:
-    """Kills this process when the launcher exits: none may keep writing to a run folder that the next run can take."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
 
 
 def _is_stopped(pid: int) -> bool:

@@ -50,6 +50,16 @@ def compile_locked(spec: Path, overrides: dict[str, Any], *, locked: bool, updat
     return _with_origin(compiled, {f"--set #{len(sets) + n}" for n in range(1, len(found) + 1)}, str(file))
 
 
+def pinned(spec: Path, overrides: dict[str, Any]) -> dict[str, Any]:
+    """The overrides with the commits of the spec's lock, where there is one; drift is reported. For commands that compile
+    a spec several times."""
+    if (lock := read_lock(lock_file(spec))) is None:
+        return overrides
+    resolved, _ = check_spec(spec, **overrides)
+    report_drift(resolved, lock, make_lock(resolved, make_plan(resolved), ask=False))
+    return {**overrides, "sets": (*overrides.get("sets", ()), *pins(resolved, lock))}
+
+
 def _with_origin(compiled: Compiled, of_lock: set[str], file: str) -> Compiled:
     """Names the lock file as the origin of the values that it has set."""
     if not of_lock:

@@ -10,7 +10,6 @@ from prerl_spec.compiler.estimates.local_files import cached_commit, cached_file
 from prerl_spec.compiler.hardware import Hardware
 from prerl_spec.compiler.plan import PrerequisitePlan
 from prerl_spec.errors import EnvironmentUnmet
-from prerl_spec.language.spec import Spec
 from prerl_spec.registry.component import Prerequisite
 
 _FALSE = ("", "0", "false", "no", "off")
@@ -43,13 +42,6 @@ def run_prerequisites() -> Iterator[tuple[str, Prerequisite]]:
     yield "every run", Prerequisite("package", TRAIN, PIP_TRAIN)
 
 
-def engine_parts(spec: Spec) -> Iterator[tuple[str, Prerequisite]]:
-    """Features of the spec that this version of the engine does not implement yet."""
-    if spec.start is not None:
-        hint = "remove [start], or resume that run"
-        yield "start.from", Prerequisite("part", "starting from another run's phase", hint)
-
-
 def check_prerequisites(
     required: Iterable[tuple[str, Prerequisite]], hardware: Hardware
 ) -> tuple[PrerequisitePlan, ...]:
@@ -62,11 +54,12 @@ def check_prerequisites(
 
 def check_again(planned: Iterable[PrerequisitePlan], hardware: Hardware) -> tuple[PrerequisitePlan, ...]:
     """Checks the prerequisites of a plan again, here and now: it may have been computed elsewhere or earlier."""
-    # Disk is measured anew by compile.require_met: it depends on the run folder. Vocabularies are the same everywhere.
+    # Disk and start are looked at anew by compile.require_met: they depend on the run folder. Vocabularies are the same
+    # everywhere.
     return tuple(
         n if n.what == "tokenizer" else _checked_now(Prerequisite(n.what, n.name, n.hint, n.revision), n.by, hardware)
         for n in planned
-        if n.what != "disk"
+        if n.what != "disk" and n.what != "start"
     )
 
 

@@ -86,7 +86,7 @@ def hold_run_folder(folder: Path) -> Iterator[None]:
     with writing(folder / LOCK, "make the run folder writable, or copy it to a place where it is"):
         descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
     try:
-        if not _locks(descriptor, folder):
+        if not takes_lock(descriptor, folder):
             raise UsageError(
                 f"the run in {folder} is live: another process holds {LOCK}",
                 hint="wait for it, or start another with --new",
@@ -106,15 +106,16 @@ def is_live(folder: Path) -> bool:
     except (FileNotFoundError, NotADirectoryError):
         return False
     try:
-        return not _locks(descriptor, folder)
+        return not takes_lock(descriptor, folder)
     finally:
         os.close(descriptor)
 
 
-def _locks(descriptor: int, folder: Path) -> bool:
-    """Whether the lock could be taken. Raises EnvironmentUnmet on a file system without flock."""
+def takes_lock(descriptor: int, folder: Path, *, shared: bool = False) -> bool:
+    """Whether the lock could be taken, `shared` with others that share it. Raises EnvironmentUnmet on a file system without
+    flock."""
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     except OSError as error:
@@ -138,6 +139,11 @@ def has_begun(folder: Path) -> bool:
     """Whether a run has written to the folder what follows its plan: such a folder is a run whatever its plan.json is. A
     calibration has no plan."""
     return not _CALIBRATION.search(folder.name) and any((folder / name).exists() for name in BEGUN)
+
+
+def has_own_checkpoint(folder: Path) -> bool:
+    """Whether a run has committed a checkpoint, be it damaged since."""
+    return any((folder / "checkpoints").glob("step-*"))
 
 
 def require_run_folder(folder: Path) -> None:

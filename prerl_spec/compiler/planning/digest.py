@@ -5,11 +5,12 @@ tables passed through to a sampler's engine, estimates, prerequisites, hardware,
 """
 
 import json
+from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from prerl_spec.compiler.plan import ComponentPlan, DataPlan, PhasePlan, Plan
+from prerl_spec.compiler.plan import ComponentPlan, DataPlan, PhasePlan, Plan, StartPlan
 
 
 def digest_of_plan(plan: Plan) -> str:
@@ -35,7 +36,14 @@ def meaning(plan: Plan) -> dict[str, Any]:
         "distributed": {key: plan.distributed[key] for key in ("determinism", "precision")},
         "plugins": {Path(file).name: content for file, content in plan.plugin_files.items()},
         **({"code": code} if code else {}),
+        **({"cut": asdict(plan.cut)} if plan.cut is not None else {}),
+        **({} if plan.start is None else {"start": {"from": _start(plan.start)}}),
     }
+
+
+def _start(start: StartPlan) -> str:
+    """By content if it could be read: then it does not matter where the run's folder lies."""
+    return start.origin if start.found is None else start.found.content
 
 
 def _component(component: ComponentPlan) -> dict[str, Any]:

@@ -12,7 +12,6 @@ from prerl_spec.compiler.estimates.local_files import model_codec, model_config
 from prerl_spec.compiler.estimates.prerequisites import (
     INSTALL_TRAIN,
     check_prerequisites,
-    engine_parts,
     has_train,
     run_prerequisites,
 )
@@ -28,6 +27,7 @@ from prerl_spec.compiler.planning.ends import end_needs, end_notes
 from prerl_spec.compiler.planning.evaluation_plan import evaluation_share, evaluator_plan
 from prerl_spec.compiler.planning.notes import phase_notes
 from prerl_spec.compiler.planning.phase_plan import PlanContext, adapter_parameters, phase_plan
+from prerl_spec.compiler.planning.start_plan import fitting_start, start_need
 from prerl_spec.compiler.planning.teacher_plan import planned_teachers, teacher_notes, vocabulary_needs
 from prerl_spec.compiler.planning.values import values
 from prerl_spec.compiler.resolve.resolved import Resolved
@@ -117,6 +117,8 @@ def _plan(resolved: Resolved, hardware: Hardware | None) -> Plan:
         values=values(resolved),
         computing=computing(resolved, phases, config, on_gpu_in_16_bits=bool(here.gpus) and precision != "float32"),
     )
+    if (start := fitting_start(resolved, plan, codec)) is not None:
+        plan = replace(plan, start=start, prerequisites=(*plan.prerequisites, *start_need(start)))
     notes = (*plan.notes, *teacher_notes(teachers), *_local_models(plan), *_local_code(resolved))
     plan = replace(plan, notes=notes)
     if resolved.literals.values:
@@ -204,7 +206,6 @@ def _required(resolved: Resolved, phases: tuple[PhaseRoles, ...]) -> Iterator[tu
                 seen.add(path)
                 yield from ((path, prerequisite) for prerequisite in built.component.prerequisites())
     yield from run_prerequisites()
-    yield from engine_parts(resolved.spec)
     yield from invariance_parts(resolved, phases)
     for path, names in resolved.secrets.items():
         yield from ((path, Prerequisite("secret", name, f"export {name}=...")) for name in names)
@@ -255,7 +256,7 @@ def _local_code(resolved: Resolved) -> Iterator[str]:
 
 def _notes(codec: Codec | Unknown, shape: Shape | Unknown, *, study: bool) -> Iterator[str]:
     if study:
-        yield "a single run of the spec: this version has no command that runs the arms and seeds of [study]"
+        yield "a single run of the spec: `prerl-spec study` runs the arms and seeds of [study]"
     if isinstance(codec, Unknown):
         yield f"prompts and prefix are unknown: {codec.why}"
     if isinstance(shape, Unknown):

@@ -1,13 +1,22 @@
 """Renders a plan as text, to be read before any hardware is paid for."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from prerl_spec.compiler.estimates.disk_bytes import checkpoint_bytes
 from prerl_spec.compiler.estimates.prerequisites import TRAIN
+from prerl_spec.compiler.graph import Cut
 from prerl_spec.compiler.past_runs.measured_times import Measured, whole_seconds
-from prerl_spec.compiler.plan import ComponentPlan, DataPlan, EvaluatorPlan, Plan, PrerequisitePlan
+from prerl_spec.compiler.plan import (
+    ComponentPlan,
+    DataPlan,
+    EvaluatorPlan,
+    PhasePlan,
+    Plan,
+    PrerequisitePlan,
+    StartPlan,
+)
 from prerl_spec.compiler.planning.disk import disk_bytes, disk_need, disk_warning, free_bytes
 from prerl_spec.compiler.planning.flat_meaning import differing, leaves, shown_value
 from prerl_spec.compiler.render.human_units import count, duration, line, plural, size, table
@@ -54,7 +63,11 @@ def _head(plan: Plan) -> str:
     out += line("model", f"{plan.model.use} {name}".strip() + f", {_parameters(plan.num_parameters)} {held}{drawn}")
     if isinstance(adapter, ComponentPlan):
         out += line("adapter", f"{settings_text(adapter)}; {_parameters(plan.adapter_parameters)} trained in float32")
+    if plan.start is not None:
+        out += line("start", _start(plan.start, plan.phases))
     out += line("machine", f"{plan.hardware.words}; {_distribution(plan.distributed)}")
+    if plan.cut is not None:
+        out += line("cut", _cut(plan.cut))
     if plan.phases:
         out += line("checkpoints", _checkpoints(plan))
         out += _disk(plan)
@@ -63,6 +76,31 @@ def _head(plan: Plan) -> str:
     for note in plan.notes:
         out += line("note", note)
     return "\n".join(out)
+
+
+def _cut(cut: Cut) -> str:
+    taken = f", {cut.before:,.15g} of them before this run" if cut.before else ""
+    return f"a study ends the run at {cut.budget:,.15g} {cut.match.replace('_', ' ')}{taken}"
+
+
+def _start(start: StartPlan, phases: Sequence[PhasePlan]) -> str:
+    """The run, phase, global step and tokens that are continued, and what is taken over besides the weights."""
+    point = start.found
+    if point is None:
+        return f"{start.origin}, unknown: {start.unknown}"
+    where = "the end" if point.ended else f"step {point.step}, which is not the end,"
+    carried = not phases or point.carries_moments(phases[0].optimizer)
+    taken = [
+        f"moments {'carried' if carried else 'reset'}",
+        f"learning rate {'carried on' if point.lr_schedule == 'carry' else 'restarted'}",
+        f"reference {'resynced' if point.reference == 'resync' else 'kept'}",
+        f"data {'continued' if point.data == 'carry' else 'restarted'}",
+    ]
+    tokens = f"{count(point.generated_tokens)} tokens generated, {count(point.trained_tokens)} trained so far"
+    return (
+        f"{where} of phase {point.phase} of {point.run}: global step {point.global_step}, {tokens}; {', '.join(taken)}; "
+        f"content {point.content[:12]}"
+    )
 
 
 def _parameters(number: int | None) -> str:

@@ -26,7 +26,7 @@ def _table(resolved: Resolved, table: Table, path: str, *, header: str) -> Itera
     built = resolved.built.get(path)
     lines = [header] if header else []
     if table.short is not None and "use" not in table.entries:
-        lines.append(f"use = {_value(table.short.value)}")
+        lines.append(f"use = {toml_value(table.short.value)}")
     inner: list[tuple[str, Table | Array]] = []
     for key, entry in table.entries.items():
         value, where = entry.value, join_path(path, key)
@@ -69,17 +69,17 @@ def _meant(built: Built | None, key: str, written: Node) -> str:
         return json.dumps(plain(written) if is_reference else MASK)
     if setting is not None and setting.is_path:
         assert built is not None
-        return _value(getattr(built.component, setting.attribute))
-    return _value(plain(written))
+        return toml_value(getattr(built.component, setting.attribute))
+    return toml_value(plain(written))
 
 
 def _defaults(built: Built) -> Iterator[str]:
     for key, setting in settings_of(type(built.component)).items():
         value = built.component.settings().get(key)
         if key not in built.written and is_plain(setting, built) and value is not None:
-            yield f"# {_key(key)} = {_value(value)}"
+            yield f"# {_key(key)} = {toml_value(value)}"
         elif key not in built.written and isinstance(inner := built.slots.get(key), Built):
-            yield f"# {_key(key)} = {_value(inner.use)}"
+            yield f"# {_key(key)} = {toml_value(inner.use)}"
 
 
 def _title(path: str) -> str:
@@ -90,16 +90,17 @@ def _key(key: str) -> str:
     return join_path("", key)
 
 
-def _value(value: Any) -> str:
+def toml_value(value: Any) -> str:
+    """A value in TOML, on one line; text that looks like a reference is escaped."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str):
-        # Escape text that looks like a reference; DEL is a control character in TOML, not in JSON.
+        # DEL is a control character in TOML, not in JSON.
         return json.dumps(value.replace("${", "$${"), ensure_ascii=False).replace("\x7f", "\\u007f")
     if isinstance(value, datetime | date | time):
         return value.isoformat()
     if isinstance(value, Mapping):
-        return "{ " + ", ".join(f"{_key(k)} = {_value(v)}" for k, v in value.items()) + " }" if value else "{}"
+        return "{ " + ", ".join(f"{_key(k)} = {toml_value(v)}" for k, v in value.items()) + " }" if value else "{}"
     if isinstance(value, list | tuple):
-        return "[" + ", ".join(map(_value, value)) + "]"
+        return "[" + ", ".join(map(toml_value, value)) + "]"
     return repr(value)

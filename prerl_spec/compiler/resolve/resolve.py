@@ -38,8 +38,9 @@ def resolve(
     unsets: Sequence[str] = (),
     overlays: Sequence[Path] = (),
     local_code: bool = False,
+    last_in_arms: str = "",
 ) -> Resolved:
-    """Resolves a spec file and validates all settings.
+    """Resolves a spec file and validates all settings. `last_in_arms` is a text merged over every arm of its study.
 
     Errors inside the spec become diagnostics. Raises UsageError for a file that cannot be read, or an entry of `sets`
     without a value.
@@ -52,7 +53,7 @@ def resolve(
         raise UsageError(f"{file} cannot be read: {error.strerror}", hint="name a spec file") from error
     composition = compose(read(data, str(file)), file.parent, overlays)
     override(composition, sets, unsets)
-    return _resolve(composition, file, local_code, installed())
+    return _resolve(composition, file, local_code, installed(), last_in_arms=last_in_arms)
 
 
 def resolve_text(
@@ -61,21 +62,29 @@ def resolve_text(
     *,
     registry: Registry | None = None,
     sets: Sequence[str] = (),
+    unsets: Sequence[str] = (),
+    overlays: Sequence[Path] = (),
     below: str = "",
     local_code: bool = False,
 ) -> Resolved:
     """The same for a text in memory (relative paths are resolved from the folder of `file`). The paths of `sets` begin at
     the table `below`."""
-    composition = compose(read_text(text, file), Path(file).parent)
-    override(composition, sets, (), below)
+    composition = compose(read_text(text, file), Path(file).parent, overlays)
+    override(composition, sets, unsets, below)
     return _resolve(composition, Path(file), local_code, registry or installed())
 
 
 def _resolve(
-    composition: Composition, file: Path, local_code: bool, registry: Registry, *, is_arm: bool = False
+    composition: Composition,
+    file: Path,
+    local_code: bool,
+    registry: Registry,
+    *,
+    is_arm: bool = False,
+    last_in_arms: str = "",
 ) -> Resolved:
     main = composition.documents[0]
-    overlaid = [] if is_arm else list(arms(composition))
+    overlaid = [] if is_arm else list(arms(composition, last_in_arms))
     root = composition.root
     root.span = Span(main.file, 1, 1, 1, 2)
     references = interpolate(root, [document.root for document in composition.documents])

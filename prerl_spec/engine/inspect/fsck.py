@@ -15,6 +15,7 @@ from prerl_spec.engine.record.artefacts import QUESTIONS, artefacts, listed_arte
 from prerl_spec.errors import Damaged, PrerlError
 from prerl_spec.storage import disk
 from prerl_spec.storage.chained_lines import cut_torn_line, read_lines
+from prerl_spec.storage.checkpoint_files import folder_name
 from prerl_spec.storage.checks import sha256_start
 from prerl_spec.storage.frames import cut_torn_frame, read_frames
 from prerl_spec.storage.journal_frames import SUFFIX, read_step_entries, step_file
@@ -177,7 +178,7 @@ def _checkpoints(folder: Path) -> Iterator[Finding]:
             remedy = f"renamed to {saved.name}.bad; `prerl-spec resume RUN` repeats the steps after an older checkpoint"
             yield Finding(name, "damaged", "; ".join(problems), remedy, repair=partial(aside, saved))
     for step in sorted(_kept_steps(folder)):
-        if not (missing := root / checkpoint.folder_name(step)).is_dir():
+        if not (missing := root / folder_name(step)).is_dir():
             remedy = "restore it from a copy; `prerl-spec resume RUN` repeats the steps after the newest that is there"
             yield Finding(f"checkpoints/{missing.name}", "damaged", "missing, and the run had committed it", remedy)
 

@@ -82,7 +82,7 @@ class ReplayLoop(RunLoop):
         """Restores the newest checkpoint before `step` and recomputes the steps up to it."""
         restored = restore(self.session, self.reference, self.events, at_most=step - 1)
         if restored is not None:
-            self.position, self._inherited = restored.position, restored.moments
+            self._go_on_from(restored)
         while self.position.global_step < step:
             phase = self.graph.phases[self.position.phase]
             runner = None if self.position.over else self._open_phase(phase)

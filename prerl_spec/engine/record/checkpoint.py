@@ -21,9 +21,9 @@ from torch import Tensor
 
 from prerl_spec.errors import Damaged, RunFailed
 from prerl_spec.storage import disk
+from prerl_spec.storage.checkpoint_files import MANIFEST, folder_name
 from prerl_spec.storage.sealed import object_text, read_object
 
-MANIFEST = "MANIFEST.json"
 LOADED = (".json", ".safetensors", ".jinja", ".model", ".bin", ".py")
 """Suffixes of what transformers and peft load from a folder."""
 _NAME = re.compile(r"step-(\d{6}|[1-9]\d{6,})")
@@ -159,10 +159,6 @@ def folders(root: Path) -> list[Path]:
 
 def step_of(folder: Path) -> int:
     return int(folder.name.removeprefix("step-"))
-
-
-def folder_name(global_step: int) -> str:
-    return f"step-{global_step:06d}"
 
 
 def _seal(folder: Path) -> None:

@@ -107,9 +107,23 @@ class EventLog:
                 self._chains.append(append_lines(self.file, [entry], self.head.chain))
         return entry
 
+    def steps_until(self, global_step: int) -> list[dict[str, Any]]:
+        """The events of this run's steps up to one, each once: of a step that was taken twice the one that counts."""
+        return [event for step, event in self._steps.items() if step <= global_step]
+
     def step_hashes(self) -> dict[int, dict[str, Any]]:
         """The hashes of each step that the log held when it was opened, by global step."""
         return {step: event["hashes"] for step, event in self._steps.items()}
+
+    @property
+    def start(self) -> Mapping[str, Any] | None:
+        """The event that says which other run this one has continued; None if it began with its initial model."""
+        return next((e for e in self.past if e["event"] == "start"), None)
+
+    @property
+    def began(self) -> int:
+        """The global step at which the run began: 0, or that of its start."""
+        return 0 if self.start is None else int(self.start["global_step"])
 
     def phase_ends(self) -> list[tuple[str, int]]:
         """(phase, global step) of every phase end so far, in order of occurrence."""

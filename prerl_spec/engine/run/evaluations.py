@@ -44,7 +44,8 @@ class Evaluations:
     def score_at(self, moment: Moment, position: Position) -> None:
         """Scores with every evaluator whose `at` lists this moment; a run without phases has the moment `base` only."""
         graph = self._session.graph
-        phase = "base" if position.global_step == 0 else graph.phases[min(position.phase, len(graph.phases) - 1)].id
+        begins = position.global_step == self._events.began
+        phase = "base" if begins else graph.phases[min(position.phase, len(graph.phases) - 1)].id
         for index, named in enumerate(graph.evaluators):
             if moment in named.component.at or (moment == "base" and not graph.phases):
                 self._score(index, named, phase, position)

@@ -28,6 +28,8 @@ from prerl_spec.storage.formats import FORMATS, require_same_formats
 from prerl_spec.storage.run_events import EVENTS, MANIFEST
 from prerl_spec.storage.sealed import read_object
 
+START = "start"
+"""Key of the manifest: the other run's phase that this run has continued."""
 _PACKAGES = (
     "prerl-spec",
     "torch",
@@ -58,15 +60,17 @@ def environment(session: Session) -> dict[str, Any]:
     }
 
 
-def write_manifest(session: Session) -> None:
-    """Writes the manifest at the first start; a later start appends to its lineage."""
+def write_manifest(session: Session, start: Mapping[str, Any] | None = None) -> None:
+    """Writes the manifest at the first start; a later start appends to its lineage. `start` says which run this one
+    continues."""
     manifest = read_manifest(session.folder)
     now, changed = environment(session), list[str]()
     files = hash_model_files(Plan.from_json(session.graph.plan))
     sources = teacher_sources(session.graph.phases, session.teachers)
     if manifest is None:
         _require_first_start(session.folder)
-        manifest = {**_what_runs(session), "teachers": sources, FILES: files, "lineage": []}
+        continues = {} if start is None else {START: {k: start[k] for k in start if k not in ("event", "time")}}
+        manifest = {**_what_runs(session), "teachers": sources, FILES: files, **continues, "lineage": []}
     else:
         require_same_formats(manifest, str(session.folder))
         _refuse_another_plan(session, manifest)

@@ -85,7 +85,7 @@ class PhaseRunner:
             step, cursor = self._source.collect(at.step + 1, at.global_step + 1, at.cursor, clock)
             self._session.stages.stop_if_signalled()
             with clock("train"):
-                lr = self.updater.set_lr(at.lr_offset + at.step, self._lr_steps(at))
+                lr = self.updater.set_lr(at.lr_step, self._lr_steps(at))
                 measured, on_policy = self._measured_by_probes(step), self._on_policy(step)
                 watching = Watching.begin(
                     self.phase.probes if self.phase.sampler is not None else (), step, self._trainer, states

@@ -1,33 +1,42 @@
 """Restores the newest valid checkpoint into the policy, its reference model and the run's position."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from torch import Tensor
 
+from prerl_spec.compiler.past_runs.start_point import require_same_content, start_here
+from prerl_spec.compiler.plan import Plan
 from prerl_spec.engine.policy.reference import Reference
 from prerl_spec.engine.policy.weights import load_transformers
 from prerl_spec.engine.record import checkpoint
 from prerl_spec.engine.record.events import EventLog, EventsHead
-from prerl_spec.engine.run.position import Position
+from prerl_spec.engine.run.position import Position, after_phase
 from prerl_spec.engine.run.session import Session
+from prerl_spec.engine.run.starting import is_base, load_reference, load_start, open_start, started_from
 from prerl_spec.errors import Damaged, EnvironmentUnmet
+from prerl_spec.storage.checkpoint_files import folder_name
 
 
 @dataclass(frozen=True)
 class Restored:
-    """The restored position, the optimizer moments, and the name of the checkpoint folder that both came from."""
+    """The restored position, the optimizer moments, and the name of the checkpoint folder that both came from.
+
+    `start` says which run is continued, where it is the checkpoint of another run.
+    """
 
     position: Position
     moments: Mapping[str, Tensor]
     folder_name: str
+    start: Mapping[str, Any] | None = None
 
 
 def restore(
     session: Session, reference: Reference | None, events: EventLog, *, at_most: int | None = None
 ) -> Restored | None:
-    """Loads the newest valid checkpoint (of a step up to `at_most`) into policy and reference model, in place; None if
-    there is none.
+    """Loads the newest valid checkpoint (of a step up to `at_most`) into policy and reference model, in place; without one
+    the start that the spec names; None if it names none.
 
     A phase that has used up its steps is reopened if the spec has been extended since. Raises Damaged if no checkpoint is
     valid or the events are not those that it was written after, RunFailed for the checkpoint of another model,
@@ -38,7 +47,7 @@ def restore(
     if saved is None:
         if at_most is None:
             _require_no_commit_so_far(session, events)
-        return None
+        return _begun_from_start(session, reference, events)
     events.require(EventsHead(**saved.state["events"]), saved.folder.name)
     for passed_over in saved.passed_over:
         events.write("warning", message=f"{passed_over}: resuming from {saved.folder.name}")
@@ -48,7 +57,7 @@ def restore(
         kept = saved.tensors("reference")
         reference.load(kept)
         if not kept:
-            _restore_reference_from_phase_end(session, reference, events, saved, at.phase)
+            _restore_unsaved_reference(session, reference, events, saved, at.phase)
     steps = session.graph.phases[at.phase].schedule.component.max_steps
     return Restored(at.reopened(steps), saved.tensors("optimizer"), saved.folder.name)
 
@@ -78,16 +87,46 @@ def _require_same_on_all_ranks(session: Session, saved: checkpoint.Saved | None,
         )
 
 
-def _restore_reference_from_phase_end(
+def _begun_from_start(session: Session, reference: Reference | None, events: EventLog) -> Restored | None:
+    """The position, weights, moments and reference model after the phase that `start.from` names."""
+    plan = Plan.from_json(session.graph.plan)
+    if plan.start is None:
+        return None
+    point = start_here(plan.start)
+    if events.start is not None:
+        require_same_content(events.start["content"], point, "when the run began")
+    saved = open_start(session, point)
+    if reference is not None:
+        load_reference(session, reference, point, plan)
+    load_start(session, saved)
+    if reference is not None and point.reference == "resync":
+        reference.resync()
+    carries = not plan.phases or point.carries_moments(plan.phases[0].optimizer)
+    own_data = session.graph.run.streams == "phase"
+    position = replace(after_phase(Position.from_json(saved.state), point, restart_data=own_data), phase=0)
+    moments = saved.tensors("optimizer") if carries else {}
+    return Restored(position, moments, str(saved.folder), started_from(plan.start, point))
+
+
+def _restore_unsaved_reference(
     session: Session, reference: Reference, events: EventLog, saved: checkpoint.Saved, phase: int
 ) -> None:
     """If only an extension of the spec uses a reference model, no earlier process saved one: it is the model at the
-    last phase end with a resync, whose checkpoint is always kept; without such a phase, the initial model."""
+    last phase end with a resync, whose checkpoint is always kept; without such a phase, that of the start, or the initial
+    model."""
     resynced = [p.id for p in session.graph.phases[:phase] if p.schedule.component.reference == "resync"]
     ends = [step for name, step in events.phase_ends() if name in resynced[-1:]]
+    plan = Plan.from_json(session.graph.plan)
     if not ends:
+        if plan.start is not None and not is_base(session, plan.start):
+            point = start_here(plan.start)
+            load_reference(session, reference, point, plan)
+            if point.reference == "resync":
+                load_start(session, open_start(session, point))
+                reference.resync()
+            load_transformers(session.policy.loaded, saved.folder)
         return
-    folder = saved.folder.parent / checkpoint.folder_name(ends[-1])
+    folder = saved.folder.parent / folder_name(ends[-1])
     if checkpoint.problems(folder):
         raise EnvironmentUnmet(
             f"the reference is the model at the end of phase `{resynced[-1]}`, and its checkpoint {folder.name} is "

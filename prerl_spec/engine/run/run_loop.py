@@ -14,11 +14,12 @@ from prerl_spec.engine.record.artefacts import note_artefacts, note_samplers
 from prerl_spec.engine.record.events import EventLog
 from prerl_spec.engine.record.tracking import Trackers
 from prerl_spec.engine.run.committing import Commits
+from prerl_spec.engine.run.cutting import Cutting
 from prerl_spec.engine.run.evaluations import Evaluations
 from prerl_spec.engine.run.manifest import write_manifest
 from prerl_spec.engine.run.phase_runner import PhaseRunner
-from prerl_spec.engine.run.position import Position
-from prerl_spec.engine.run.restoring import restore
+from prerl_spec.engine.run.position import Position, after_phase
+from prerl_spec.engine.run.restoring import Restored, restore
 from prerl_spec.engine.run.session import Session
 from prerl_spec.engine.training.updater import Updater
 from prerl_spec.errors import Interrupted
@@ -41,18 +42,19 @@ class RunLoop:
         self.evaluations = Evaluations(session, events, trackers)
         self.reference = session.freeze_reference_and_shard()
         self.commits = Commits(session, events, self.reference, self._moments)
+        self.cutting = Cutting(session.graph, events, session.ranks)
         self.position = Position()
         self.updater: Updater | None = None
         self._inherited: Mapping[str, Any] = {}
         """Optimizer moments for the next phase to be opened; an open phase's updater holds its own."""
 
     def run(self) -> None:
-        """Runs to the end or to the next signal; an interrupt commits the last finished step first."""
+        """Runs to the end, a study's cut or the next signal; an interrupt commits the last finished step first."""
         self._resume()
         for repetition in repetition_warnings(self.graph, self.session.datasets):
             self.events.write_once("warning", message=repetition)
         try:
-            if self.position.global_step == 0:
+            if self.position.global_step == self.events.began:
                 self.evaluations.score_at("base", self.position)
             while self.position.phase < len(self.graph.phases):
                 phase = self.graph.phases[self.position.phase]
@@ -67,6 +69,8 @@ class RunLoop:
                 self._record_phase_end(phase)
                 self.evaluations.score_at("phases", self.position)
                 self._record_artefacts()
+                if self.cutting.is_reached(self.position):
+                    break
                 self._enter_next_phase(phase)
             self.evaluations.score_at("end", self.position)
         except Interrupted:
@@ -81,7 +85,6 @@ class RunLoop:
         at, schedule = self.position, runner.phase.schedule.component
         record, cursor, components, hashes = runner.step(at, self.evaluations.measured(at))
         state, over = schedule.after(record, at.schedule if at.schedule is not None else schedule.initial())
-        self.position = at.after_step(record, cursor, components, state, over, schedule.max_steps)
         self.events.write_step(
             phase=record.phase,
             step=record.step,
@@ -93,6 +96,8 @@ class RunLoop:
             seconds=dict(record.seconds),
             hashes=dict(hashes),
         )
+        taken = at.after_step(record, cursor, components, state, over, schedule.max_steps)
+        self.position = self.cutting.after_step(taken)
         self.trackers.log_step(record)
 
     def _enter_next_phase(self, phase: Phase) -> None:
@@ -101,27 +106,30 @@ class RunLoop:
         self._inherited = self._moments() if phase.carry_optimizer else {}
         if self.reference is not None and schedule.reference == "resync":
             self.reference.resync()
-        self.position = self.position.next_phase(
-            carry_lr=schedule.lr_schedule == "carry",
-            restart_data=phase.restart_data,
-            max_steps=schedule.max_steps,
-        )
+        self.position = after_phase(self.position, schedule, restart_data=phase.restart_data)
         self.updater = None
 
     def _resume(self) -> None:
-        """Restores the newest checkpoint, if there is one, and writes the manifest."""
+        """Restores the newest checkpoint, or the start of a run that continues another, and writes the manifest."""
         restored = restore(self.session, self.reference, self.events)
         if restored is not None:
-            self.position, self._inherited = restored.position, restored.moments
+            self._go_on_from(restored)
             self.commits.restored(restored.position)
-        self.ranks.main_does(lambda: write_manifest(self.session), "manifest.json")
+        start = self.events.start if restored is None or restored.start is None else restored.start
+        self.ranks.main_does(lambda: write_manifest(self.session, start), "manifest.json")
         if self.events.past:
             self.evaluations.write_scores()
             self.events.write(
                 "resume",
                 global_step=self.position.global_step,
                 from_checkpoint=restored.folder_name if restored is not None else None,
+                **({} if (taken := self.cutting.taken(self.position)) is None else {"taken": taken}),
             )
+        if start is not None and self.events.start is None:
+            self.events.write("start", **start)
+
+    def _go_on_from(self, restored: Restored) -> None:
+        self.position, self._inherited = self.cutting.judged(restored.position), restored.moments
 
     def _open_phase(self, phase: Phase) -> PhaseRunner:
         """The runner of a phase, ready for its next step; an earlier process may have taken some of its steps."""
@@ -137,6 +145,7 @@ class RunLoop:
         return runner
 
     def _record_phase_end(self, phase: Phase) -> None:
+        self.cutting.record_end(phase, self.position)
         self.events.write_once("phase", phase=phase.id, state="end", global_step=self.position.global_step)
 
     def _note_samplers(self) -> None:

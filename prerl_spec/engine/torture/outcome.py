@@ -15,9 +15,11 @@ from prerl_spec.storage.sealed import read_array
 def outcome(output_dir: Path, name: str) -> str | None:
     """SHA-256 of the outcome of the highest-numbered run of that name; None if it is not finished. Raises Damaged."""
     runs = numbered(output_dir, name)
-    folder = runs[max(runs)] if runs else None
-    if folder is None:
-        return None
+    return outcome_of(runs[max(runs)]) if runs else None
+
+
+def outcome_of(folder: Path) -> str | None:
+    """SHA-256 of the outcome of the run in a folder; None if it is not finished. Raises Damaged."""
     events = read_events(folder / "events.jsonl")
     saved = checkpoint.newest(folder / "checkpoints") if (folder / "checkpoints").is_dir() else None
     if not events or events[-1]["event"] != "end":

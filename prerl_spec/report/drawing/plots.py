@@ -56,30 +56,42 @@ class Frame:
 
 
 def curve_chart(
-    title: str, unit: str, curves: Sequence[Curve], stretches: Sequence[Stretch], include: Sequence[float] = ()
+    title: str,
+    unit: str,
+    curves: Sequence[Curve],
+    stretches: Sequence[Stretch],
+    include: Sequence[float] = (),
+    *,
+    over: str = "step",
+    band: str = "95 % interval",
 ) -> Html:
     """Curves over global steps, with phase names on top; every curve has at least one point.
 
     A curve of more than 240 steps is thinned: the line is the mean of each bin, the band spans its minimum to maximum,
-    and the caption states it. `include` lists values that the axis must show (0 for a share).
+    and the caption states it. `include` lists values that the axis must show (0 for a share). `over` names what the x axis
+    counts, `band` what bounds are; "" leaves the caption out.
     """
     thin = [c.points() for c in curves]
     values = [v for points in thin for p in points for v in (p.low, p.high)]
     frame = Frame(_x_range(curves), span_of(values, include=include))
     inside = [s for s in stretches if s.last >= frame.x_range[0] and s.first <= frame.x_range[1]]
     lines = [
-        join([_band(frame, points) if c.bounds or len(points) < len(c.xs) else None, *_line(frame, c, points, inside)])
+        join(
+            [
+                _band(frame, points, c.style) if c.bounds or len(points) < len(c.xs) else None,
+                *_line(frame, c, points, inside),
+            ]
+        )
         for c, points in zip(curves, thin, strict=True)
     ]
     binned = any(len(points) < len(c.xs) for c, points in zip(curves, thin, strict=True))
     note = "line: mean of each bin; band: minimum to maximum" if binned else None
     if any(c.bounds for c in curves):
-        note = "band: 95 % interval"
+        note = f"band: {band}" if band else None
     hover = [_readings(c.label, [(p.x, short(p.mean)) for p in ps]) for c, ps in zip(curves, thin, strict=True)]
-    drawing = _svg(f"{title}: {_in_words(curves)}", [*_axes(frame), *_phases(frame, inside), *lines])
-    return _figure(
-        title, unit, legend([(c.label, f"c{c.style}", _first_and_last(c)) for c in curves]), drawing, note, hover, frame
-    )
+    drawing = _svg(f"{title}: {_in_words(curves, over)}", [*_axes(frame), *_phases(frame, inside), *lines])
+    keys = legend([(c.label, f"c{c.style}", _first_and_last(c)) for c in curves])
+    return _figure(title, unit, keys, drawing, note, hover, frame, over)
 
 
 def stacked_chart(
@@ -118,7 +130,9 @@ def legend(entries: Sequence[tuple[str, str, str]]) -> Html:
     return tag("p", *keys, class_="legend")
 
 
-def _figure(title: str, unit: str, keys: Html, drawing: Html, note: str | None, hover: object, frame: Frame) -> Html:
+def _figure(
+    title: str, unit: str, keys: Html, drawing: Html, note: str | None, hover: object, frame: Frame, over: str = "step"
+) -> Html:
     heading = tag("figcaption", tag("strong", title), " ", tag("span", unit, class_="unit"))
     return tag(
         "figure",
@@ -129,6 +143,7 @@ def _figure(title: str, unit: str, keys: Html, drawing: Html, note: str | None, 
         class_="chart",
         data_curves=json.dumps(hover),
         data_steps=json.dumps(frame.x_range),
+        data_over=over,
         data_margins=json.dumps([LEFT, RIGHT, TOP, BOTTOM]),
     )
 
@@ -206,10 +221,10 @@ def _line(frame: Frame, curve: Curve, points: Sequence[Point], stretches: Sequen
     return [tag("path", d=paths, class_=f"line c{curve.style}"), *drawn]
 
 
-def _band(frame: Frame, points: Sequence[Point]) -> Html:
+def _band(frame: Frame, points: Sequence[Point], style: int) -> Html:
     upper = [(p.x, p.high) for p in points]
     lower = [(p.x, p.low) for p in reversed(points)]
-    return tag("path", d=_path(frame, [*upper, *lower]) + "Z", class_="envelope")
+    return tag("path", d=_path(frame, [*upper, *lower]) + "Z", class_=f"envelope c{style}")
 
 
 def _path(frame: Frame, places: Sequence[tuple[float, float]]) -> str:
@@ -224,6 +239,6 @@ def _first_and_last(curve: Curve) -> str:
     return f"{short(curve.ys[0])} → {short(curve.ys[-1])}"
 
 
-def _in_words(curves: Sequence[Curve]) -> str:
-    steps = f"steps {min(c.xs[0] for c in curves)} to {max(c.xs[-1] for c in curves)}"
+def _in_words(curves: Sequence[Curve], over: str = "step") -> str:
+    steps = f"{over.removesuffix('s')}s {min(c.xs[0] for c in curves)} to {max(c.xs[-1] for c in curves)}"
     return "; ".join([steps, *(f"{c.label} from {short(c.ys[0])} to {short(c.ys[-1])}" for c in curves)])

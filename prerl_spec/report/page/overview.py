@@ -28,6 +28,7 @@ def facts(run: RunRecord) -> Html:
         "plan digest": find(run.plan, "digest"),
         "prefix of log P(y)": _prefix(run),
         "versions": ", ".join(f"{k} {v}" for k, v in (find(_environment(run), "versions") or {}).items()),
+        "continues": _start(run),
         "commit": _commit(run),
         "machine": _machine(run),
         "bit-exactness": _bit_exactness(run),
@@ -129,6 +130,16 @@ def _prefix(run: RunRecord) -> str | None:
     """`auto: '<|endoftext|>' (ids [0])`, from the manifest."""
     prefixes = find(run.manifest, "prefixes") or {}
     return "; ".join(f"{name}: {v.get('text')!r} (ids {v.get('ids')})" for name, v in prefixes.items()) or None
+
+
+def _start(run: RunRecord) -> str | None:
+    """`phase pretrain of runs/base after its global step 650, content 3f0a…`; None for a run that continues no other."""
+    start = find(run.manifest, "start")
+    if start is None:
+        return None
+    where = "" if start["ended"] else f" before its end, at step {start['step']}"
+    after = f"after its global step {start['global_step']}, content {start['content'][:12]}"
+    return f"phase {start['phase']}{where} of {start['run']}, {after}"
 
 
 def _commit(run: RunRecord) -> str | None:

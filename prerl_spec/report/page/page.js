@@ -1,5 +1,5 @@
 "use strict";
-// Shows the values at the step nearest to the pointer, as text below the chart.
+// Shows the values at the place nearest to the pointer, as text below the chart.
 for (const figure of document.querySelectorAll("figure.chart")) {
   const curves = JSON.parse(figure.dataset.curves);
   const svg = figure.querySelector("svg[role=img]");
@@ -21,7 +21,7 @@ for (const figure of document.querySelectorAll("figure.chart")) {
     const at = nearest(found.map(([, p]) => p), step)[0];
     const x = left + ((at - from) / (to - from)) * (width - left - right);
     cursor.setAttribute("d", `M${x.toFixed(1)} ${top}V${height - bottom}`);
-    readout.textContent = `step ${Math.round(at)}: ` + found.map(([label, p]) => `${label} ${p[1]}`).join(", ");
+    readout.textContent = `${figure.dataset.over} ${Math.round(at)}: ` + found.map(([label, p]) => `${label} ${p[1]}`).join(", ");
   });
   svg.addEventListener("pointerleave", () => {
     cursor.setAttribute("d", "");

@@ -13,6 +13,7 @@ from prerl_spec.compiler.graph import Graph, Phase
 from prerl_spec.process.error_output import lead_nowhere
 from prerl_spec.report.formatting.printable import ascii_only
 from prerl_spec.report.formatting.scales import duration, short
+from prerl_spec.report.terminal.budget_left import BudgetLeft, amount_words
 
 REDRAW_SECONDS = 0.1
 DOCUMENT_LINE_SECONDS = 10.0
@@ -83,12 +84,15 @@ class Progress:
         self._step: Mapping[str, Any] | None = None
         self._stage: Stage | None = None
         self._pace = Pace()
+        self._budget: BudgetLeft | None = None
 
     def begin(self, graph: Graph) -> None:
         """Prints the name of the run and its phases."""
         self._graph = graph
         ahead = " -> ".join(f"{p.id} ({_steps_words(p)})" for p in graph.phases)
-        self._line(f"{graph.run.name}: {ahead or 'evaluation only'}", bold=True)
+        self._budget = None if graph.cut is None else BudgetLeft(graph.cut)
+        until = "" if graph.cut is None else f", until {amount_words(graph.cut.budget, graph.cut.match)}"
+        self._line(f"{graph.run.name}: {ahead or 'evaluation only'}{until}", bold=True)
 
     def event(self, event: Mapping[str, Any]) -> None:
         """Displays an event, as written to events.jsonl."""
@@ -101,7 +105,16 @@ class Progress:
         elif kind == "evaluate":
             self._evaluated(event)
         elif kind == "resume":
+            if self._budget is not None:
+                self._budget.taken = float(event["taken"])
             self._line(f"resumes after step {event['global_step']} ({event.get('from_checkpoint') or 'no checkpoint'})")
+        elif kind == "start":
+            self._line(
+                f"continues phase {event['phase']} of {event['run']} after its global step {event['global_step']}"
+            )
+        elif kind == "cut":
+            reached = amount_words(event["reached"], event["match"])
+            self._line(f"cut at {reached}: the study's budget is {event['budget']:,.15g}", bold=True)
         elif kind == "warning":
             self._line(f"warning: {event['message']}")
 
@@ -129,6 +142,8 @@ class Progress:
     def _stepped(self, event: Mapping[str, Any]) -> None:
         self._step = event
         self._pace.steps.append(float(event["seconds"]["total"]))
+        if self._budget is not None:
+            self._budget.step(event)
         if self._live:
             self._redraw()
             return
@@ -181,14 +196,26 @@ class Progress:
             parts += [f"reward {metrics['reward_mean']:.3f}", f"right {metrics.get('verdict_right', 0.0):.0%}"]
         elif "loss" in metrics:
             parts.append(f"loss {metrics['loss']:.3f}")
+        if self._budget is not None:
+            parts.append(f"budget {self._budget.share:.0%}")
         if self._graph is not None and phase is not None:
-            left = self._pace.left(self._graph, phase, int(event["step"]))
+            left = self._left(self._graph, phase, int(event["step"]))
             parts += [f"{duration(left)} left"] if left is not None and left > 0 else []
         if seconds > 0:
             parts.append(f"{short((tokens['generated'] or tokens['trained']) / seconds)} tok/s")
         if "response_length" in metrics:
             parts.append(f"length {metrics['response_length']:.0f}")
         return parts
+
+    def _left(self, graph: Graph, phase: Phase, step: int) -> float | None:
+        """Estimated seconds until the phase is scored; of a phase that a budget ends, until that is reached."""
+        by_schedule = self._pace.left(graph, phase, step)
+        if self._budget is None:
+            return by_schedule
+        by_budget = self._budget.left()
+        if phase is graph.phases[-1]:
+            return by_budget
+        return min((left for left in (by_schedule, by_budget) if left is not None), default=None)
 
     def _phase(self, name: str) -> Phase | None:
         phases = self._graph.phases if self._graph is not None else ()
@@ -230,9 +257,9 @@ class Progress:
 
 
 def _place(name: str, step: int, phase: Phase | None) -> str:
-    """Completed steps: "refine 7/45", or "refine 7" without a fixed number of steps."""
+    """Completed steps: "refine 7/45", or "refine 7" without a fixed number of steps, or beyond it."""
     steps = phase.schedule.component.max_steps if phase is not None else None
-    return f"{name} {step}" if steps is None else f"{name} {step}/{steps}"
+    return f"{name} {step}" if steps is None or step > steps else f"{name} {step}/{steps}"
 
 
 def _cut(text: str, room: int) -> str:

@@ -6,8 +6,8 @@ from tests.mutants.places import COMPLETE, DIGEST, MEANING, RUN_FOLDER, TEACHER_
 ROWS = (
     Mutant(
         "w15",
-        "prerl_spec/compiler/past_runs/run_folder.py",
-        "        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)\n    except",
+        RUN_FOLDER,
+        "        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)\n    except",
         "        pass\n    except",
         "two processes write to one run",
         ("tests/compiler/test_runs.py",),

@@ -1,7 +1,7 @@
 """Faults in intervals, pass@k and scores."""
 
 from tests.mutants.mutant import Mutant
-from tests.mutants.places import AT_K, BASELINES, BOUNDS, CREDIT, EARNED, INTERVALS, PASSK, YAML_CODE
+from tests.mutants.places import BASELINES, CREDIT, EARNED, INTERVALS, PASSK, YAML_CODE
 
 ROWS = (
     Mutant(
@@ -12,14 +12,21 @@ ROWS = (
         "rounding chooses who is trained",
         CREDIT,
     ),
-    Mutant("v10", PASSK, "comb(num_samples - num_right, k)", "comb(num_right, k)", "pass@k of the wrong ones", AT_K),
+    Mutant(
+        "v10",
+        PASSK,
+        "comb(num_samples - num_right, k)",
+        "comb(num_right, k)",
+        "pass@k of the wrong ones",
+        ("tests/statistics/test_passk.py",),
+    ),
     Mutant(
         "v11",
         INTERVALS,
         "squares / (len(value_Q) - 1) / len(value_Q)",
         "squares / len(value_Q) / len(value_Q)",
         "few questions have too short an interval",
-        BOUNDS,
+        ("tests/statistics/test_intervals.py",),
     ),
     Mutant(
         "v12",
@@ -27,15 +34,15 @@ ROWS = (
         "stdtrit(degrees_of_freedom, 1.0 - (1.0 - CONFIDENCE) / 2)",
         "stdtrit(degrees_of_freedom, CONFIDENCE)",
         "a 95 % interval covers 90 %",
-        BOUNDS,
+        ("tests/statistics/test_intervals.py",),
     ),
     Mutant(
         "v13",
-        INTERVALS,
-        "** (1 / num_questions)",
-        "** num_questions",
+        "prerl_spec/statistics/unseen.py",
+        "TAIL ** (1 / value_Q.shape[-1])",
+        "TAIL ** value_Q.shape[-1]",
         "thirty wrong questions say nothing",
-        BOUNDS,
+        ("tests/statistics/test_intervals.py",),
     ),
     Mutant(
         "v14",
@@ -43,7 +50,7 @@ ROWS = (
         "sqrt((num_blocks - 1) / num_blocks * squares)",
         "sqrt(squares / num_blocks)",
         "the jackknife forgets that its estimates move together",
-        BOUNDS,
+        ("tests/statistics/test_intervals.py",),
     ),
     Mutant(
         "earn21",

@@ -1,0 +1,138 @@
+"""Writes docs/intervals.md from the simulations in docs/evidence: what the intervals of scores and differences cover.
+
+    python docs/write_intervals.py
+
+`python -m benchmarks.coverage` writes intervals.json, `python -m benchmarks.study_simulation --json` studies.json.
+tests/statistics/test_intervals_page.py fails while the page is not up to date.
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent
+PAGE = ROOT / "docs" / "intervals.md"
+COVERAGE = ROOT / "docs" / "evidence" / "intervals.json"
+STUDIES = ROOT / "docs" / "evidence" / "studies.json"
+LEAST, MOST = 93.0, 99.0
+SINGLE = 50.0
+"""From this share of samples with a single value on, in per cent, a coverage cannot lie near 95 %."""
+HEAD = """# Intervals
+
+Every interval is a 95 % interval and has a **unit**: what would be drawn anew.
+
+| question | unit | function |
+|---|---|---|
+| how good is this checkpoint? | questions | [`share_interval`](../prerl_spec/statistics/intervals.py) |
+| is this checkpoint better than that one? | questions, paired | [`paired_interval`](../prerl_spec/statistics/paired.py) |
+| is this *method* better than that one? | seeds, paired | [`seed_interval`, `t_p_value`](../prerl_spec/statistics/seeds.py) |
+| and on other questions too? | seeds and questions | [`two_level`](../prerl_spec/statistics/two_level.py) |
+
+Scores of lm-eval's own metrics that are no shares have mean ± t or a jackknife. Several arms against one baseline are adjusted
+by Holm; a claim needs one sign over generated tokens, updates and seconds ([claims.py](../prerl_spec/statistics/claims.py)).
+
+## Construction
+
+A mean of shares near 0 is owed to the few questions that are ever solved, and 30 questions may hold none of the easier ones:
+mean and spread are then too small together, and mean ± t·s/√Q lies below the truth. The remedy is a question that was not
+drawn. The upper bound is the 0.975 quantile of Σ w x, w ~ Dirichlet with weight 1 for every question, ¾ for one at six times
+the largest share (at most 1), ¼ for one at the smallest; the lower bound is its mirror image. For right and wrong alone
+(pass@k, avg@1) that is Beta(s + ¾, Q − s + ¼), midway between Jeffreys' interval and the exact one. Differences have a
+question of weight ½ at the largest |d| on either side, further out on the side of the tail, Student's factor, and a variance
+of at least what k responses leave to chance. The formulas, with their sources, stand in the docstrings. Nothing is drawn at
+random: equal scores have equal intervals.
+
+## What they cover
+
+{replications:,} simulated benchmarks a cell. The truth is the mean over the *mix* of questions from which a benchmark is
+drawn. Differences are of two checkpoints on the same questions, the second one's probabilities the `same`, `shifted` (logit
++ 0.5), `redrawn` (three questions of ten anew from the mix) or `learnt` (a tenth of the questions lose half of what they
+lacked). One standard error of a coverage of 95 % is {error:.1f} points.
+
+| interval | metrics | lowest | cells below 93 % | above 99 % | of them † | of |
+|---|---|---|---|---|---|---|
+"""
+OUTSIDE = """
+† more than half of the samples have a single value (all questions right, say): the interval can then only hold the truth
+always or never. **Above 99 %** without that mark are differences where few questions differ, up as often as down or all up:
+two or three of the same sign are no proof. Those intervals err on the safe side.{below}
+
+Differences were given the number of responses (`num_samples`); without it, a few cells of `shifted` and `learnt` near 0 lie at
+91 to 92 %.
+"""
+TABLE = """
+### {metric}
+
+Coverage in per cent, median width in points.
+
+| questions × samples | {sizes} |
+|---|{bars}
+"""
+STUDY = """
+## The chain of a comparison
+
+Simulated studies through the code that `compare` runs: differences by seed, t over seeds, Holm over arms, claim. The power is
+that at the effect which is stated beforehand as detectable (`detectable_effect`: noncentral t, 80 %).
+
+| seeds | arms | effect | studies | claimed | promised |
+|---|---|---|---|---|---|
+"""
+
+
+def page() -> str:
+    """The whole page, as it should stand in docs/intervals.md."""
+    measured = json.loads(COVERAGE.read_text(encoding="utf-8"))
+    rows: list[dict[str, Any]] = measured["rows"]
+    text = HEAD.format(
+        replications=measured["replications"], error=100 * (0.95 * 0.05 / measured["replications"]) ** 0.5
+    )
+    text += "".join(summary(rows)) + outside(rows)
+    for metric in dict.fromkeys(row["metric"] for row in rows):
+        text += "".join(table(metric, [row for row in rows if row["metric"] == metric]))
+    text += STUDY
+    for study in json.loads(STUDIES.read_text(encoding="utf-8")):
+        promised = "80 %" if study["effect"] else "at most 5 %"
+        effect = f"{study['effect']:.3f}" if study["effect"] else "none"
+        claimed = f"{100 * study['claimed']:.1f} %"
+        text += f"| {study['seeds']} | {study['arms']} | {effect} | {study['studies']:,} | {claimed} | {promised} |\n"
+    return text + "\n`docs/write_intervals.py` writes this page; the commands are in its docstring.\n"
+
+
+def summary(rows: list[dict[str, Any]]) -> Iterator[str]:
+    for name, way in (("this one", "shipped"), ("Student's t", "student"), ("Wilson, effective n", "wilson")):
+        for what, paired in (("avg@k and pass@k", False), ("differences", True)):
+            found = [row for row in rows if row["metric"].startswith("difference") == paired and way in row]
+            if found:
+                low, high = sum(row[way] < LEAST for row in found), [row for row in found if row[way] > MOST]
+                single = sum(row["constant"] >= SINGLE for row in high)
+                least = min(row[way] for row in found)
+                yield f"| {name} | {what} | {least:.1f} % | {low} | {len(high)} | {single} | {len(found)} |\n"
+
+
+def outside(rows: list[dict[str, Any]]) -> str:
+    below = [row for row in rows if row["shipped"] < LEAST]
+    places = "; ".join(
+        f"{row['metric']} of {row['mix']} at {row['questions']} × {row['samples']} ({row['shipped']:.1f} %, from "
+        f"{'below' if row['below'] > row['above'] else 'above'})"
+        for row in sorted(below, key=lambda row: row["shipped"])
+    )
+    return OUTSIDE.format(below=f"\n\n**Below 93 %**: {places}." if places else "")
+
+
+def table(metric: str, rows: list[dict[str, Any]]) -> Iterator[str]:
+    sizes = list(dict.fromkeys((row["questions"], row["samples"]) for row in rows))
+    names = " | ".join(f"{questions} × {samples}" for questions, samples in sizes)
+    yield TABLE.format(metric=metric, sizes=names, bars="---|" * len(sizes))
+    for mix in dict.fromkeys(row["mix"] for row in rows):
+        cells = [cell(row) for row in rows if row["mix"] == mix]
+        yield f"| {mix} | {' | '.join(cells)} |\n"
+
+
+def cell(row: dict[str, Any]) -> str:
+    mark = "†" if row["constant"] >= SINGLE else ""
+    return f"{row['shipped']:.1f}{mark} ({100 * row['shipped_width']:.3g})"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")

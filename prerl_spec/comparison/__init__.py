@@ -1,0 +1,1 @@
+"""Arms against a baseline: paired differences with intervals, claims that hold, tables and a page. Scores nothing anew."""

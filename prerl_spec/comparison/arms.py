@@ -1,0 +1,106 @@
+"""Arms: the runs that differ in their seeds only, and what of them is not there."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from prerl_spec.comparison.scored_run import ScoredRun, SeedKey
+from prerl_spec.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Arm:
+    """An arm and its runs, one a seed."""
+
+    name: str
+    runs: tuple[ScoredRun, ...]
+
+    def by_key(self) -> dict[SeedKey, ScoredRun]:
+        return {run.key: run for run in self.runs}
+
+
+@dataclass(frozen=True)
+class Absent:
+    """A run that is not compared, and why: `Absent("dsrl, seed 2", "unfinished")`."""
+
+    what: str
+    why: str
+
+
+def grouped(runs: Sequence[tuple[str, ScoredRun]]) -> list[Arm]:
+    """Arms from (meaning without seeds and name, run), in the order given; each is called by its runs' name, or by its first
+    folder where several arms share that name.
+
+    Raises UsageError where two runs of an arm share their seeds: they differ in nothing.
+    """
+    of_meaning: dict[str, list[ScoredRun]] = {}
+    for meaning, run in runs:
+        members = of_meaning.setdefault(meaning, [])
+        if same := next((other for other in members if other.key == run.key), None):
+            raise differ_in_nothing(same.folder, run.folder)
+        members.append(run)
+    arms = [Arm(members[0].name, tuple(members)) for members in of_meaning.values()]
+    if len({arm.name for arm in arms}) == len(arms):
+        return arms
+    return [
+        replace(arm, name=name) for arm, name in zip(arms, distinct([arm.runs[0].folder for arm in arms]), strict=True)
+    ]
+
+
+def distinct(folders: Sequence[Path]) -> list[str]:
+    """Folders by the fewest last parts of their paths that tell all of them apart: `["dsrl/seed-0", "grpo/seed-0"]`."""
+    whole = [folder.resolve().parts for folder in folders]
+    longest = max(map(len, whole))
+    return next(
+        names
+        for n in range(1, longest + 1)
+        if len(set(names := ["/".join(p[-n:]) for p in whole])) == len(names) or n == longest
+    )
+
+
+def labelled(arms: Sequence[Arm]) -> list[Arm]:
+    """The arms with their runs named by seed, and by model.seed as well where an arm has a seed twice."""
+    whole = any(len({run.key.seed for run in arm.runs}) < len(arm.runs) for arm in arms)
+    return [Arm(arm.name, tuple(replace(run, label=run.key.in_words(whole=whole)) for run in arm.runs)) for arm in arms]
+
+
+def with_baseline_first(arms: Sequence[Arm], baseline: str | None) -> list[Arm]:
+    """The arms with the named one first: by its name, or by the folder of one of its runs. Raises UsageError for another."""
+    if baseline is None:
+        return list(arms)
+    place = Path(baseline).resolve()
+    for arm in arms:
+        if baseline == arm.name or any(run.folder.resolve() == place for run in arm.runs):
+            return [arm, *(other for other in arms if other is not arm)]
+    raise UsageError(
+        f"--baseline {baseline} is none of the arms", hint=f"choose from: {', '.join(arm.name for arm in arms)}"
+    )
+
+
+def that_differ(arms: Sequence[Arm]) -> tuple[list[Arm], list[Absent]]:
+    """The arms without those whose runs of every seed end in the baseline's weights, and these, named.
+
+    Raises UsageError where fewer than two arms are left.
+    """
+    if len(arms) < 2:
+        only = f"all of arm {arms[0].name}: they differ in their seeds only" if arms else "none"
+        raise UsageError(f"a comparison needs two arms, and the runs given are {only}", hint="name runs of another arm")
+    first, *others = arms
+    same = [other for other in others if _train_alike(first, other)]
+    if len(same) == len(others):
+        raise UsageError(
+            f"{first.name} and {same[0].name} differ in nothing: they end in the same weights",
+            hint="`prerl-spec report RUN` shows whether any update was applied",
+        )
+    absent = [Absent(arm.name, f"it ends in the weights of {first.name}: the two differ in nothing") for arm in same]
+    return [arm for arm in arms if arm not in same], absent
+
+
+def _train_alike(first: Arm, other: Arm) -> bool:
+    own = other.by_key()
+    both = [(run.last_weights, own[run.key].last_weights) for run in first.runs if run.key in own]
+    return bool(both) and all(weights is not None and weights == twin for weights, twin in both)
+
+
+def differ_in_nothing(first: Path, second: Path) -> UsageError:
+    return UsageError(f"{first} and {second} differ in nothing", hint="name each run once, and runs that differ")

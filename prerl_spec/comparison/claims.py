@@ -1,0 +1,67 @@
+"""Which differences are claimed: after Holm over the family, and with one sign over all axes."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from prerl_spec.comparison.equal_amounts import AtEqual
+from prerl_spec.comparison.findings import Difference, Finding
+from prerl_spec.comparison.scored_run import AXES, AXIS_WORDS, Axis
+from prerl_spec.statistics.claims import ArmDifference, claim
+from prerl_spec.statistics.intervals import Interval
+from prerl_spec.statistics.seeds import holm
+
+EXPLORATORY = "exploratory"
+
+
+def with_findings(differences: Sequence[Difference], in_family: Sequence[bool]) -> list[Difference]:
+    """The differences with Holm's p over those of the family, and what is claimed of each."""
+    family = [d for d, inside in zip(differences, in_family, strict=True) if inside and d.claimed is not None]
+    adjusted = dict(zip(map(id, family), holm([d.claimed.p_value for d in family if d.claimed]), strict=True))
+    found = []
+    for difference in differences:
+        p = adjusted.get(id(difference))
+        found.append(replace(difference, adjusted_p=p, finding=finding_of(difference, p)))
+    return found
+
+
+def finding_of(difference: Difference, adjusted_p: float | None) -> Finding:
+    """What may be said of a difference.
+
+    Over questions the finding is one about these checkpoints as they are; over seeds one about the method. Where the runs have
+    been trained, either also needs ends that are alike in some amount, which it names, and the same sign at equal amounts of
+    every axis; an axis on which an arm spends nothing has none.
+    """
+    estimate = difference.claimed
+    if estimate is None:
+        return Finding("unknown", "one run each, and no results of single questions: no interval")
+    if estimate.covers_zero:
+        detectable = "" if estimate.detectable is None else f" (detectable: {estimate.detectable:.3f})"
+        words = f"no detectable difference{detectable}"
+        return Finding("none", words if adjusted_p is not None else f"{EXPLORATORY}: {words}")
+    direction = "higher" if estimate.interval.value > 0 else "lower"
+    if adjusted_p is None:
+        return Finding("exploratory", f"{EXPLORATORY}: {direction}, not adjusted")
+    value = estimate.interval.value
+    primary = ArmDifference(estimate.interval, estimate.p_value, adjusted_p)
+    if claim(primary, ()) == 0:
+        return Finding("not_claimed", f"{direction}, not claimed: p {adjusted_p:.3f} after Holm")
+    if difference.axes and not difference.ends_alike:
+        return Finding("not_claimed", f"{direction}, not claimed: the arms end alike on no axis")
+    if unknown := _named(difference.axes, "unknown"):
+        return Finding("not_claimed", f"{direction}, not claimed: not known at equal {unknown}")
+    known = {axis: at for axis, at in difference.axes.items() if at.difference is not None}
+    if difference.axes and not known:
+        return Finding("not_claimed", f"{direction}, not claimed: the arms have no axis in common")
+    others = {axis: ArmDifference(Interval(*(at.difference or 0.0,) * 3), 1.0, 1.0) for axis, at in known.items()}
+    if claim(primary, tuple(others.values())) == 0:
+        turned = [AXIS_WORDS[axis] for axis, other in others.items() if claim(primary, (other,)) == 0]
+        return Finding("not_claimed", f"{direction}, not claimed: not so at equal {' and '.join(turned)}")
+    at = f" at equal {AXIS_WORDS[difference.ends_alike[0]]}" if difference.ends_alike else ""
+    if estimate.unit == "seeds":
+        return Finding("better", f"better{at}") if value > 0 else Finding("worse", f"worse{at}")
+    words = f"this checkpoint scores {direction}{at}"
+    return Finding("higher", words) if value > 0 else Finding("lower", words)
+
+
+def _named(axes: Mapping[Axis, AtEqual], how: str) -> str:
+    return " and ".join(AXIS_WORDS[axis] for axis in AXES if axis in axes and axes[axis].how == how)

@@ -1,0 +1,133 @@
+"""The front door: folders in, a `Comparison` out."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import fmean
+
+from prerl_spec.comparison.arms import Absent, Arm, labelled, that_differ, with_baseline_first
+from prerl_spec.comparison.claims import with_findings
+from prerl_spec.comparison.curves import arm_curve, reached
+from prerl_spec.comparison.differences import difference_of
+from prerl_spec.comparison.findings import Comparison, Spent, Table
+from prerl_spec.comparison.pairs import Pair, paired_on, pairs_of
+from prerl_spec.comparison.scored_run import AXIS_WORDS, ScoredRun
+from prerl_spec.comparison.sides import open_sides
+from prerl_spec.comparison.subjects import Subject, chosen, subjects_of
+from prerl_spec.errors import UsageError
+
+
+@dataclass(frozen=True)
+class _Arms:
+    """The baseline, the arms that have a pair with it, and their pairs."""
+
+    baseline: Arm
+    pairs: Mapping[str, Sequence[Pair]]
+
+    def runs(self, arm: str) -> list[ScoredRun]:
+        """The runs of an arm that have a partner, each once."""
+        if arm != self.baseline.name:
+            return [pair.second for pair in self.pairs[arm]]
+        found = [pair.first for pairs in self.pairs.values() for pair in pairs]
+        return list({id(run): run for run in found}.values())
+
+    @property
+    def names(self) -> list[str]:
+        return [self.baseline.name, *self.pairs]
+
+
+def compare(
+    folders: Sequence[Path], baseline: str | None = None, task: str | None = None, curve: str | None = None
+) -> Comparison:
+    """Every arm against the baseline, by default the first one.
+
+    `folders` are runs, one study's folder, or folders of `eval`; `task` is a task, or "task/metric"; `curve` is a "task/metric"
+    on which differences at equal amounts are read where the one compared has no scores near enough. Raises UsageError for what
+    cannot be compared, Damaged for a file that is not what was written.
+    """
+    sides = open_sides(folders)
+    arms = labelled(with_baseline_first(sides.arms, baseline))
+    arms, alike = that_differ(arms)
+    paired, absent = _paired(arms, [*sides.absent, *alike])
+    runs = [run for name in paired.names for run in paired.runs(name)]
+    names = {str(run.folder): _called(name, run) for name in paired.names for run in paired.runs(name)}
+    subjects, left_out = subjects_of(runs, names)
+    wanted = chosen(subjects, task)
+    primary = chosen(subjects, sides.primary) if sides.primary else []
+    read_on = chosen(subjects, curve)[0] if curve else None
+    tables = [
+        _table(paired, subject, metric, (subject, metric) in primary, read_on)
+        for subject, metric in dict.fromkeys([*(p for p in primary if task is None), *wanted])
+    ]
+    tables = _with_claims(tables, any_primary=sides.primary is not None)
+    return Comparison(
+        title=sides.title,
+        baseline=paired.baseline.name,
+        arms=tuple(_spent(name, paired.runs(name)) for name in paired.names),
+        paired_on=sides.base or paired_on([pair for pairs in paired.pairs.values() for pair in pairs]),
+        primary=sides.primary,
+        family=sum(d.adjusted_p is not None for table in tables for d in table.differences),
+        tables=tuple(tables),
+        left_out=tuple((one.what, one.why) for one in (*absent, *left_out)),
+        notes=tuple(dict.fromkeys([*sides.notes, *(note for subject in subjects for note in subject.notes)])),
+    )
+
+
+def _called(arm: str, run: ScoredRun) -> str:
+    return f"{arm}, {run.label}" if run.trains else arm
+
+
+def _paired(arms: Sequence[Arm], missing: Sequence[Absent]) -> tuple[_Arms, list[Absent]]:
+    """Raises UsageError where no run has a partner."""
+    first, *others = arms
+    absent = list(missing)
+    pairs = {}
+    for arm in others:
+        found, alone = pairs_of(first, arm)
+        absent += alone
+        if found:
+            pairs[arm.name] = found
+    if not pairs:
+        words = "; ".join(f"{one.what}: {one.why}" for one in dict.fromkeys(absent))
+        raise UsageError(f"no two runs have the same seeds: {words}", hint="run each arm with the same seeds")
+    return _Arms(first, pairs), list(dict.fromkeys(absent))
+
+
+def _table(arms: _Arms, subject: Subject, metric: str, is_primary: bool, curve: tuple[Subject, str] | None) -> Table:
+    tracks = {name: [subject.track(run, metric) for run in arms.runs(name)] for name in arms.names}
+    own = tracks[arms.baseline.name]
+    curves = [arm_curve(name, of_arm) for name, of_arm in tracks.items()]
+    drawn = tuple(curve for curve in curves if curve is not None)
+    threshold = fmean(track.value for track in own)
+    return Table(
+        task=subject.label,
+        metric=metric,
+        conditions=subject.in_words,
+        is_primary=is_primary,
+        baseline_values={track.run.label: track.value for track in own},
+        differences=tuple(
+            difference_of(name, arms.baseline.name, pairs, subject, metric, curve) for name, pairs in arms.pairs.items()
+        ),
+        curves=drawn,
+        threshold=threshold if drawn else None,
+        reached=tuple(reached(tracks, threshold)) if drawn else (),
+    )
+
+
+def _with_claims(tables: Sequence[Table], *, any_primary: bool) -> list[Table]:
+    """Holm's family: the primary over all arms, or, where none is named, everything that is compared."""
+    flat = [(table, d) for table in tables for d in table.differences]
+    found = iter(with_findings([d for _, d in flat], [table.is_primary or not any_primary for table, _ in flat]))
+    return [replace(table, differences=tuple(next(found) for _ in table.differences)) for table in tables]
+
+
+def _spent(arm: str, runs: Sequence[ScoredRun]) -> Spent:
+    """Means over an arm's runs of what was spent at their last scores; nothing for models as they are."""
+    if not all(run.trains for run in runs):
+        return Spent(arm, tuple(run.label for run in runs), {})
+    last = [run.spent_at(max(score.global_step for score in run.scores)) for run in runs]
+    return Spent(
+        arm,
+        tuple(run.label for run in runs),
+        {axis: fmean(getattr(amounts, axis) for amounts in last) for axis in AXIS_WORDS},
+    )

@@ -1,0 +1,57 @@
+"""Curves of arms with the spread of their seeds, and when each was first as good as the baseline's end."""
+
+from collections.abc import Mapping, Sequence
+from statistics import fmean, median
+
+from prerl_spec.comparison.equal_amounts import reached_at
+from prerl_spec.comparison.findings import ArmCurve, Reached
+from prerl_spec.comparison.track import Track
+
+FEWEST = 3
+"""Places of a curve: the base and the end alone are no curve."""
+
+
+def arm_curve(arm: str, tracks: Sequence[Track]) -> ArmCurve | None:
+    """Mean, least and most over an arm's runs at the steps at which all of them were scored; None for fewer than three, or
+    where no tokens were generated between them."""
+    of_run = [{score.global_step: value for score, value in track.places} for track in tracks]
+    steps = [step for step in of_run[0] if all(step in other for other in of_run)]
+    tokens = [fmean(track.run.spent_at(step).generated_tokens for track in tracks) for step in steps]
+    if len(steps) < FEWEST or tokens[-1] <= tokens[0]:
+        return None
+    values = [[run[step] for run in of_run] for step in steps]
+    return ArmCurve(
+        arm=arm,
+        generated_tokens=tuple(tokens),
+        steps=tuple(float(step) for step in steps),
+        mean=tuple(map(fmean, values)),
+        low=tuple(map(min, values)),
+        high=tuple(map(max, values)),
+        num_seeds=len(tracks),
+    )
+
+
+def reached(arms: Mapping[str, Sequence[Track]], threshold: float) -> list[Reached]:
+    """For each arm, medians of the tokens and steps at the first score that is at least the threshold.
+
+    Its resolution is the distance between two scores; the seeds that never got there are counted, not averaged in.
+    """
+    found = []
+    for arm, tracks in arms.items():
+        tokens = [reached_at(track.over("generated_tokens"), threshold) for track in tracks]
+        steps = [reached_at(track.over("steps"), threshold) for track in tracks]
+        found.append(
+            Reached(
+                arm=arm,
+                num_seeds=len(tracks),
+                num_reached=sum(amount is not None for amount in tokens),
+                generated_tokens=_median(tokens),
+                steps=_median(steps),
+            )
+        )
+    return found
+
+
+def _median(amounts: Sequence[float | None]) -> float | None:
+    known = [amount for amount in amounts if amount is not None]
+    return median(known) if known else None

@@ -1,0 +1,62 @@
+"""A metric at one place of a run: the score itself, and its value on each question."""
+
+import re
+from collections.abc import Sequence
+from statistics import fmean
+
+from prerl_spec.comparison.conditions import Scored
+from prerl_spec.comparison.scored_run import ScoredRun
+from prerl_spec.errors import UsageError
+from prerl_spec.evaluation.scores.question_results import values_by_question
+from prerl_spec.types import Score
+
+_OF_COUNTS = re.compile(r"(avg|pass)@([1-9][0-9]*)")
+
+
+def metrics_of(series: Sequence[Scored], wanted: str | None, task: str) -> list[str]:
+    """The metrics that every run has, in the order of the first, or the one that was asked for: any pass@k and avg@k with k
+    up to the number of samples.
+
+    avg@1 is pass@1, and left out beside it. Raises UsageError for a k above the number of samples, and for a metric that no
+    run has.
+    """
+    names = [list(dict.fromkeys(score.metric for score in one.scores)) for one in series]
+    shared = [name for name in names[0] if all(name in other for other in names)]
+    if wanted is None:
+        return [name for name in shared if name != "avg@1" or "pass@1" not in shared]
+    samples = series[0].protocol.samples_per_question
+    found = _OF_COUNTS.fullmatch(wanted)
+    if found is not None and int(found[2]) > samples:
+        raise UsageError(
+            f"{task}/{wanted}: k is {found[2]}, and {samples} responses a question were sampled",
+            hint=f"choose k up to {samples}, or score again with more samples",
+        )
+    if found is None and wanted not in shared:
+        raise UsageError(f"{task} has no metric {wanted}", hint=f"choose from: {', '.join(shared)}")
+    return [wanted]
+
+
+def places_of(series: Scored, metric: str) -> list[Score]:
+    """One score for each place of the run where the metric can be told, ascending by step: its own, or for a k that was not
+    written the one whose questions it is counted from."""
+    return series.of(metric) or series.of(series.scores[0].metric)
+
+
+def value_at(run: ScoredRun, score: Score, metric: str) -> float | None:
+    """The metric at this place: as it was scored, else the mean over the questions; None where these were not kept."""
+    if score.metric == metric:
+        return score.value
+    shares = shares_at(run, score, metric)
+    return None if shares is None else fmean(shares.values())
+
+
+def shares_at(run: ScoredRun, score: Score, metric: str) -> dict[str, float] | None:
+    """Question -> its value, the mean of which is the metric; None where no results were kept, or where the metric is no mean
+    over questions. Raises Damaged."""
+    found = run.questions_of(score)
+    if found is None or not found[1]:
+        return None
+    try:
+        return values_by_question(*found, metric)
+    except UsageError:
+        return None

@@ -1,0 +1,140 @@
+"""Opens what is compared: run folders, and folders that `eval` has written."""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+from prerl_spec.comparison.lineage import source_of, steps_behind
+from prerl_spec.comparison.scored_run import Questions, ScoredRun, SeedKey
+from prerl_spec.compiler.compile import read_plan
+from prerl_spec.compiler.past_runs.run_folder import has_begun
+from prerl_spec.compiler.plan import Plan
+from prerl_spec.compiler.planning.digest import meaning
+from prerl_spec.errors import UsageError
+from prerl_spec.evaluation.scores.question_results import results_of
+from prerl_spec.report.tables.run_tables import RunRecord, complete_score, read_run
+from prerl_spec.storage.sealed import read_array
+from prerl_spec.types import Score
+
+FRESH = "from_scratch"
+"""The model whose weights are drawn, from `run.seed` where it has no seed of its own."""
+_OF_ONE_METRIC = ("metric", "value", "low", "high")
+EVENTS, SCORES, PLAN = "events.jsonl", "scores.json", "plan.json"
+
+
+def is_run(folder: Path) -> bool:
+    return (folder / PLAN).is_file() or has_begun(folder)
+
+
+def is_scored_model(folder: Path) -> bool:
+    """Whether `eval` has written the folder."""
+    return (folder / SCORES).is_file() and not is_run(folder)
+
+
+def open_run(folder: Path) -> tuple[str, ScoredRun] | str:
+    """The run with what it means but for its seeds and name, or why it cannot be compared yet.
+
+    Raises Damaged, RunFailed for a score with missing fields, UsageError for a plan of another version.
+    """
+    plan = read_plan(folder / PLAN)
+    if not (folder / EVENTS).is_file():
+        return "not begun"
+    record = read_run(folder)
+    if not record.ended:
+        return "unfinished"
+    if not record.scores:
+        return "it has no scores"
+    return without_seeds(folder, plan), scored_run(folder, plan, record)
+
+
+def scored_run(folder: Path, plan: Plan, record: RunRecord) -> ScoredRun:
+    """A finished run."""
+    begins, steps = steps_behind(folder, plan, record)
+    return ScoredRun(
+        folder=folder,
+        name=record.name,
+        key=SeedKey(plan.seed, _model_seed(plan)),
+        base=_base(plan),
+        scores=record.scores,
+        steps=steps,
+        begins=begins,
+        trains=bool(plan.phases),
+        questions_of=_kept_questions(folder),
+    )
+
+
+def open_scored_model(folder: Path) -> ScoredRun:
+    """A folder of `eval`: scores of one model as it is. Raises Damaged, RunFailed for a score with missing fields, UsageError
+    for a folder that holds the scores of several places."""
+    file = folder / SCORES
+    scores = tuple(complete_score(row, f"{file}[{n}]") for n, row in enumerate(read_array(file)))
+    if not scores:
+        raise UsageError(f"{file} has no scores", hint="`prerl-spec eval` writes them")
+    places = dict.fromkeys((score.phase, score.global_step) for score in scores)
+    if len(places) > 1:
+        words = " and ".join(f"{phase} at step {step}" for phase, step in places)
+        raise UsageError(
+            f"{folder} has scores of several checkpoints: {words}",
+            hint="score each checkpoint into a folder of its own, with `eval --out DIR`",
+        )
+    name = folder.resolve().name
+    return ScoredRun(
+        folder=folder,
+        name=folder.resolve().parent.name if name == "eval" else name,
+        key=SeedKey(scores[0].seed, None),
+        base="",
+        scores=scores,
+        trains=False,
+        questions_of=_kept_questions(folder),
+    )
+
+
+def without_seeds(folder: Path, plan: Plan) -> str:
+    """What a plan means, but for its name, `run.seed` and `model.seed`: equal for the seeds of one arm.
+
+    A start is what it means in the same way, where its run is here; else its content.
+    """
+    whole = meaning(plan)
+    whole["run"] = {key: value for key, value in whole["run"].items() if key not in ("name", "seed")}
+    settings = {key: value for key, value in whole["model"]["settings"].items() if key != "seed"}
+    whole["model"] = {**whole["model"], "settings": settings}
+    source = source_of(folder, plan)
+    if source is not None and plan.start is not None and plan.start.found is not None:
+        behind = without_seeds(source, read_plan(source / PLAN))
+        whole["start"] = [behind, plan.start.found.phase, plan.start.found.step]
+    return json.dumps(whole, sort_keys=True)
+
+
+def _model_seed(plan: Plan) -> int | None:
+    """The seed of fresh weights, `run.seed` where none is written; None where weights are loaded."""
+    if plan.start is not None:
+        return None
+    written = plan.model.settings.get("seed")
+    if written is not None:
+        return int(written)
+    return plan.seed if plan.model.use == FRESH else None
+
+
+def _base(plan: Plan) -> str:
+    """What the first phase begins with, in words that are equal where the weights are."""
+    if plan.start is not None:
+        content = "" if plan.start.found is None else f" ({plan.start.found.content[:12]})"
+        return f"{plan.start.origin}{content}"
+    seed = _model_seed(plan)
+    name = plan.model.settings.get("name")
+    return f"{plan.model.use} {name or ''}".strip() if seed is None else f"fresh weights of model.seed {seed}"
+
+
+def _kept_questions(folder: Path) -> Callable[[Score], Questions | None]:
+    known: dict[str, Questions] = {}
+
+    def of(score: Score) -> Questions | None:
+        # Every metric of an evaluation, and every pair that a run is part of, is told from the same file.
+        row = asdict(score)
+        evaluation = json.dumps({key: value for key, value in row.items() if key not in _OF_ONE_METRIC}, sort_keys=True)
+        if evaluation not in known and (found := results_of(folder, row)) is not None:
+            known[evaluation] = found
+        return known.get(evaluation)
+
+    return of

@@ -1,0 +1,71 @@
+"""Differences with their intervals on a common axis, one row an estimate.
+
+Names and values are text of the page, so that they wrap whole and keep their size; the drawing between them has no fixed width,
+and its places are shares of it.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from prerl_spec.report.drawing.markup import Html, tag
+from prerl_spec.report.drawing.plots import NUM_STYLES
+from prerl_spec.report.formatting.scales import tick_labels, ticks
+
+MARGIN = 0.06
+"""Of the axis on both sides, so that a label below its end is whole."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A difference and its bounds: `Row("dsrl", "over 3 seeds", 0.03, -0.01, 0.07, "+0.030 [−0.010, +0.070]", style=1)`."""
+
+    name: str
+    over: str
+    value: float
+    low: float
+    high: float
+    text: str
+    style: int = 0
+
+
+def difference_plot(title: str, rows: Sequence[Row]) -> Html:
+    """The rows on an axis that includes every bound and 0."""
+    low, high = min(0.0, *(row.low for row in rows)), max(0.0, *(row.high for row in rows))
+    if low == high:
+        low, high = -1.0, 1.0
+    marks = ticks(low, high, about=4)
+
+    def place(value: float) -> str:
+        return f"{100 * (MARGIN + (value - low) / (high - low) * (1 - 2 * MARGIN)):.2f}%"
+
+    grid = [tag("line", x1=place(mark), x2=place(mark), y1="0", y2="100%", class_="grid") for mark in marks]
+    zero = tag("line", x1=place(0), x2=place(0), y1="0", y2="100%", class_="zero")
+    drawn = []
+    for row, before in zip(rows, (None, *rows), strict=False):
+        if before is None or row.name != before.name:
+            drawn.append(tag("p", row.name, class_="who"))
+        drawn.append(_row(row, [*grid, zero], place))
+    labels = [
+        tag("text", label, x=place(mark), y="13", text_anchor="middle")
+        for mark, label in zip(marks, tick_labels(marks), strict=True)
+    ]
+    scale = tag(
+        "div", tag("span"), tag("svg", *labels, class_="strip", aria_hidden="true"), tag("span"), class_="gap scale"
+    )
+    return tag("figure", tag("figcaption", title, class_="unit"), *drawn, scale, class_="gaps")
+
+
+def _row(row: Row, behind: Sequence[Html], place: Callable[[float], str]) -> Html:
+    colour = f"c{row.style % NUM_STYLES}"
+    left, right = place(row.low), place(row.high)
+    drawing = tag(
+        "svg",
+        *behind,
+        tag("line", x1=left, x2=right, y1="50%", y2="50%", class_=f"whisker {colour}"),
+        *(tag("line", x1=end, x2=end, y1="30%", y2="70%", class_=f"whisker {colour}") for end in (left, right)),
+        tag("circle", cx=place(row.value), cy="50%", r=4, class_=f"dot {colour}"),
+        class_="strip",
+        role="img",
+        aria_label=f"{row.name} {row.over}: {row.text}",
+    )
+    return tag("div", tag("span", row.over, class_="unit"), drawing, tag("span", row.text, class_="what"), class_="gap")

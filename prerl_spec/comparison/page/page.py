@@ -1,0 +1,196 @@
+"""compare --out FILE.html: one page with the findings, the differences, the curves and the conditions."""
+
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+
+from prerl_spec.comparison.findings import ArmCurve, Comparison, Difference, Table
+from prerl_spec.comparison.page.difference_plot import Row, difference_plot
+from prerl_spec.comparison.scored_run import AXES, AXIS_WORDS
+from prerl_spec.comparison.written.words import (
+    amount_words,
+    detectable_words,
+    equal_words,
+    estimates_of,
+    family_words,
+    interval_words,
+    mean,
+    p_words,
+    signed,
+    title_of,
+    unit_sentence,
+    unit_words,
+)
+from prerl_spec.report.drawing.markup import Html, document, join, tag
+from prerl_spec.report.drawing.plots import NUM_STYLES, Curve, curve_chart
+from prerl_spec.situations import writing
+from prerl_spec.storage.disk import write_whole
+
+
+def write_page(comparison: Comparison, file: Path) -> None:
+    """Raises what `situations.writing` raises for a place that cannot be written; an existing page is then unchanged."""
+    with writing(file, "choose another place with --out FILE.html"):
+        write_whole(file, render(comparison))
+
+
+def render(comparison: Comparison) -> str:
+    """The page as text."""
+    style = _text("prerl_spec.report.page", "page.css") + _text("prerl_spec.comparison.page", "comparison.css")
+    script = _text("prerl_spec.report.page", "page.js")
+    styles = {arm.arm: place % NUM_STYLES for place, arm in enumerate(comparison.arms)}
+    header = tag(
+        "header",
+        tag("h1", comparison.title),
+        tag("p", f"against {comparison.baseline}; {comparison.paired_on}", class_="unit"),
+    )
+    tables = [_table(comparison, table, styles) for table in comparison.tables]
+    sections = [
+        _section("Findings", _findings(comparison)),
+        _section("Differences", *tables),
+        _section("Spent", _spent(comparison)) if comparison.arms[0].amounts else None,
+        _section("Not compared", _left_out(comparison)) if comparison.left_out else None,
+    ]
+    title = f"{comparison.title} · prerl-spec"
+    return document(title, tag("main", header, *sections), style=style, script=script)
+
+
+def _text(package: str, name: str) -> str:
+    return files(package).joinpath(name).read_text("utf-8")
+
+
+def _section(title: str, *children: Html) -> Html:
+    return tag("section", tag("h2", title), tag("div", *children, class_="stack"))
+
+
+def _findings(comparison: Comparison) -> Html:
+    """A sentence for each arm on the primary; on everything where none is named."""
+    chosen = [table for table in comparison.tables if table.is_primary] or list(comparison.tables)
+    lines = [_sentence(comparison, table, d) for table in chosen for d in table.differences]
+    notes = [f"{family_words(comparison)}.", unit_sentence(comparison), *comparison.notes]
+    return tag(
+        "article",
+        tag("ul", *lines, class_="finding"),
+        *(tag("p", note, class_="note") for note in notes),
+        class_="card",
+    )
+
+
+def _sentence(comparison: Comparison, table: Table, difference: Difference) -> Html:
+    code, words = difference.finding.code, difference.finding.words
+    estimate = difference.claimed
+    numbers = "" if estimate is None else f", {signed(estimate.interval.value)} {interval_words(estimate)}"
+    over = "" if estimate is None else f" over {unit_words(estimate)}"
+    return tag(
+        "li",
+        tag("b", difference.arm),
+        f" against {comparison.baseline} on {title_of(table)}: ",
+        tag("b", words, class_=code),
+        f"{numbers}{over}",
+    )
+
+
+def _table(comparison: Comparison, table: Table, styles: dict[str, int]) -> Html:
+    rows = [
+        Row(
+            d.arm,
+            f"over {unit_words(one)}",
+            one.interval.value,
+            one.interval.low,
+            one.interval.high,
+            f"{signed(one.interval.value)} {interval_words(one)}",
+            styles[d.arm],
+        )
+        for d in table.differences
+        for one in estimates_of(d)
+    ]
+    heading = tag("h3", title_of(table), tag("span", " primary", class_="unit") if table.is_primary else None)
+    plot = difference_plot(f"difference from {comparison.baseline}, 95 % intervals", rows) if rows else None
+    reasons = dict.fromkeys(
+        f"{d.arm} not by questions: {d.why_no_questions}" for d in table.differences if d.why_no_questions
+    )
+    return tag(
+        "article",
+        heading,
+        tag("div", plot, _curves(table, styles) if table.curves else None, class_="pair"),
+        _numbers(comparison, table),
+        *(tag("p", reason, class_="note") for reason in reasons),
+        _reached(comparison, table),
+        tag("p", table.conditions, class_="note"),
+        class_="card",
+    )
+
+
+def _numbers(comparison: Comparison, table: Table) -> Html:
+    axes = [axis for axis in AXES if any(axis in d.axes for d in table.differences)]
+    head = ("arm", "value", "detectable", "p", *(f"at equal {AXIS_WORDS[axis]}" for axis in axes), "finding")
+    rows = [(comparison.baseline, f"{mean(table.baseline_values):.3f}", *[""] * (len(head) - 2))]
+    for d in table.differences:
+        equal = (equal_words(axis, d.axes[axis]) if axis in d.axes else "" for axis in axes)
+        rows.append((d.arm, f"{mean(d.values):.3f}", detectable_words(d.claimed), p_words(d), *equal, d.finding.words))
+    return _labelled(f"{title_of(table)}: values and findings", head, rows)
+
+
+def _curves(table: Table, styles: dict[str, int]) -> Html:
+    several = any(curve.num_seeds > 1 for curve in table.curves)
+    of = "mean over seeds, over generated tokens" if several else "over generated tokens"
+    return curve_chart(
+        title_of(table),
+        of,
+        [_curve(curve, styles[curve.arm]) for curve in table.curves],
+        (),
+        over="generated tokens",
+        band="least to most of the seeds" if several else "",
+    )
+
+
+def _curve(curve: ArmCurve, style: int) -> Curve:
+    return Curve(
+        curve.arm,
+        tuple(map(round, curve.generated_tokens)),
+        curve.mean,
+        style,
+        bounds=tuple(zip(curve.low, curve.high, strict=True)),
+    )
+
+
+def _reached(comparison: Comparison, table: Table) -> Html | None:
+    if table.threshold is None:
+        return None
+    rows = []
+    for one in table.reached:
+        tokens = "never" if one.generated_tokens is None else amount_words("generated_tokens", one.generated_tokens)
+        steps = "never" if one.steps is None else f"{one.steps:.0f}"
+        rows.append((one.arm, tokens, steps, f"{one.num_reached} of {one.num_seeds}"))
+    caption = tag("p", f"First at {table.threshold:.3f}, where {comparison.baseline} ends; medians.", class_="note")
+    head = ("arm", "generated tokens", "steps", "runs that got there")
+    return join([caption, _labelled("steps and tokens to the threshold", head, rows)])
+
+
+def _spent(comparison: Comparison) -> Html:
+    rows = [
+        (arm.arm, *(amount_words(axis, arm.amounts[axis]) for axis in AXIS_WORDS), str(len(arm.seeds)))
+        for arm in comparison.arms
+    ]
+    caption = tag("p", "Until the last scores, mean over runs.", class_="note")
+    table = _labelled("what each arm has spent", ("arm", *AXIS_WORDS.values(), "runs"), rows)
+    return tag("article", caption, table, class_="card")
+
+
+def _left_out(comparison: Comparison) -> Html:
+    lines = [tag("li", f"{what}: {why}") for what, why in comparison.left_out]
+    return tag("article", tag("ul", *lines, class_="finding"), class_="card")
+
+
+def _labelled(name: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> Html:
+    """A table whose cells know their column: on a narrow page each row is a block of lines."""
+    body = []
+    for first, *cells in rows:
+        labelled = zip(head[1:], cells, strict=True)
+        own = (
+            tag("td", cell, data_label=label, class_="words" if label == "finding" else None)
+            for label, cell in labelled
+        )
+        body.append(tag("tr", tag("th", first, scope="row"), *own))
+    heading = tag("tr", *(tag("th", label, scope="col") for label in head))
+    table = tag("table", heading, *body, class_="labelled", aria_label=name)
+    return tag("div", table, class_="scroll")

@@ -1,0 +1,94 @@
+"""What the folders on a command line are: a study, runs, or models that `eval` has scored; anything else is refused."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from prerl_spec.comparison.arms import Absent, Arm, differ_in_nothing, distinct, grouped
+from prerl_spec.comparison.opening import is_run, is_scored_model, open_run, open_scored_model
+from prerl_spec.comparison.study_folder import is_study, open_study
+from prerl_spec.errors import UsageError
+
+KINDS = "name runs, a study's folder, or folders that `eval` has written"
+
+
+@dataclass(frozen=True)
+class Sides:
+    """The arms to compare, in the order given, and what is missing of them.
+
+    Of a study: `primary` is "task/metric", `base` what it pairs on, `notes` what else it says of itself.
+    """
+
+    title: str
+    arms: Sequence[Arm]
+    absent: Sequence[Absent] = ()
+    primary: str | None = None
+    notes: Sequence[str] = ()
+    base: str = ""
+
+
+def open_sides(folders: Sequence[Path]) -> Sides:
+    """Reads the folders. Raises UsageError for one that is nothing of these, that is named twice, or that cannot be compared
+    with the others; Damaged."""
+    _require_once(folders)
+    studies = [folder for folder in folders if is_study(folder)]
+    if studies:
+        if len(folders) > 1:
+            raise UsageError(f"{studies[0]} is a study's folder, and is compared alone", hint=KINDS)
+        study = open_study(studies[0])
+        return Sides(f"study {study.name}", study.arms, study.absent, study.primary, study.notes, study.base)
+    runs = [folder for folder in folders if is_run(folder)]
+    models = [folder for folder in folders if is_scored_model(folder)]
+    for folder in folders:
+        if folder not in runs and folder not in models:
+            raise UsageError(f"{folder} {_what_is_wrong(folder)}", hint=KINDS)
+    if runs and models:
+        raise UsageError(
+            f"{runs[0]} is a run, and {models[0]} was written by `eval`: a run is compared with runs",
+            hint=f"name what `eval` has written for the run, as {runs[0] / 'eval'}",
+        )
+    return _of_runs(runs) if runs else _of_models(models)
+
+
+def _of_runs(folders: Sequence[Path]) -> Sides:
+    opened = [(folder, open_run(folder)) for folder in folders]
+    found = [run for _, run in opened if not isinstance(run, str)]
+    absent = [Absent(str(folder), why) for folder, why in opened if isinstance(why, str)]
+    arms = grouped(found)
+    if len(arms) < 2 and absent:
+        words = "; ".join(f"{one.what}: {one.why}" for one in absent)
+        raise UsageError(
+            f"fewer than two arms can be compared: {words}", hint="finish the runs with `prerl-spec resume`"
+        )
+    return Sides(_title([arm.name for arm in arms]), arms, absent)
+
+
+def _of_models(folders: Sequence[Path]) -> Sides:
+    models = [open_scored_model(folder) for folder in folders]
+    names = [model.name for model in models]
+    if len(set(names)) < len(names):
+        names = distinct(folders)
+    return Sides(_title(names), [Arm(name, (model,)) for name, model in zip(names, models, strict=True)])
+
+
+def _title(names: Sequence[str]) -> str:
+    return " · ".join(names)
+
+
+def _require_once(folders: Sequence[Path]) -> None:
+    known: dict[Path, Path] = {}
+    for folder in folders:
+        place = folder.resolve()
+        if place in known:
+            raise differ_in_nothing(known[place], folder)
+        known[place] = folder
+
+
+def _what_is_wrong(folder: Path) -> str:
+    if not folder.exists():
+        return "does not exist"
+    if not folder.is_dir():
+        return "is a file"
+    if not any(folder.iterdir()):
+        return "is empty"
+    return "is neither a run, nor a study's folder, nor one that `eval` has written"

@@ -1,0 +1,92 @@
+"""A study's folder as arms: its cells by what study.json says, and what has become of those that are not finished."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from prerl_spec.comparison.arms import Absent, Arm
+from prerl_spec.comparison.opening import is_run, open_run
+from prerl_spec.comparison.scored_run import ScoredRun
+from prerl_spec.errors import UsageError
+from prerl_spec.storage.chained_lines import read_lines
+from prerl_spec.storage.sealed import read_object
+
+STUDY, STATE = "study.json", "state.jsonl"
+
+
+@dataclass(frozen=True)
+class OpenStudy:
+    """The arms in the study's order, the first being the baseline; cells that are not finished are `absent`."""
+
+    name: str
+    arms: tuple[Arm, ...]
+    absent: tuple[Absent, ...]
+    primary: str | None
+    notes: tuple[str, ...]
+    base: str
+
+
+def is_study(folder: Path) -> bool:
+    return (folder / STUDY).is_file()
+
+
+def open_study(folder: Path) -> OpenStudy:
+    """Reads the finished cells. Raises Damaged; UsageError for a file that is no study's, for a cell that is not what the study
+    says, and where fewer than two arms have a finished cell."""
+    said = read_object(folder / STUDY)
+    if missing := {"name", "arms", "cells"} - said.keys():
+        raise UsageError(f"{folder / STUDY} is no study's: it lacks {', '.join(sorted(missing))}")
+    state = _last_words(folder / STATE)
+    finished: dict[str, list[ScoredRun]] = {arm: [] for arm in said["arms"]}
+    absent = []
+    for cell in said["cells"]:
+        name = f"{cell['arm']}, seed {cell['seed']}"
+        found = _cell(folder / cell["folder"], cell)
+        if isinstance(found, str):
+            absent.append(Absent(name, _why(state.get(f"{cell['arm']}/{cell['seed']}"), found)))
+        else:
+            finished[cell["arm"]].append(found)
+    arms = tuple(Arm(arm, tuple(runs)) for arm, runs in finished.items() if runs)
+    if len(arms) < 2:
+        words = "; ".join(f"{one.what}: {one.why}" for one in absent)
+        raise UsageError(
+            f"{folder}: fewer than two arms have a finished cell: {words}",
+            hint="`prerl-spec study SPEC` goes on with it",
+        )
+    return OpenStudy(said["name"], arms, tuple(absent), said.get("primary"), _notes(said), str(said.get("base") or ""))
+
+
+def _cell(folder: Path, cell: Mapping[str, Any]) -> ScoredRun | str:
+    if not is_run(folder):
+        return "not begun"
+    opened = open_run(folder)
+    if isinstance(opened, str):
+        return opened
+    _, run = opened
+    if run.key.seed != cell["seed"]:
+        raise UsageError(
+            f"{folder} is a run of seed {run.key.seed}, and the study has seed {cell['seed']} there",
+            hint="restore the study's folder: it holds a run of another study",
+        )
+    return run
+
+
+def _last_words(file: Path) -> Mapping[str, Mapping[str, Any]]:
+    """The last line of each cell; none yet for a study that has not begun. Raises Damaged."""
+    return {line["cell"]: line for line in read_lines(file).entries if "cell" in line} if file.is_file() else {}
+
+
+def _why(line: Mapping[str, Any] | None, found: str) -> str:
+    if line is None or line["event"] != "fail":
+        return found
+    return f"failed: {line.get('cause') or 'exit code ' + str(line.get('code'))}"
+
+
+def _notes(said: Mapping[str, Any]) -> tuple[str, ...]:
+    notes = []
+    if said.get("match"):
+        budget = said.get("budget")
+        at = f"{budget:,.0f} " if isinstance(budget, int | float) else "the first arm's "
+        notes.append(f"arms end at {at}{str(said['match']).replace('_', ' ')}")
+    return tuple(notes)

@@ -1,0 +1,133 @@
+"""A comparison as a table for papers: Markdown, and LaTeX with booktabs."""
+
+from collections.abc import Callable, Iterator, Sequence
+
+from prerl_spec.comparison.findings import Comparison, Difference
+from prerl_spec.comparison.scored_run import AXES, AXIS_WORDS
+from prerl_spec.comparison.written.words import (
+    MINUS,
+    estimates_of,
+    family_words,
+    interval_words,
+    mean,
+    p_words,
+    signed,
+    unit_sentence,
+    unit_words,
+)
+from prerl_spec.report.formatting.printable import printable
+
+HEADING = ("task", "metric", "arm", "value", "difference", "95 % interval", "over", "p", "finding")
+AT_EQUAL = f"at equal {' / '.join(AXIS_WORDS[axis] for axis in AXES)}"
+
+_IN_LATEX = {
+    "\\": r"\textbackslash{}",
+    "&": r"\&",
+    "%": r"\%",
+    "$": r"\$",
+    "#": r"\#",
+    "_": r"\_",
+    "{": r"\{",
+    "}": r"\}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    MINUS: "$-$",
+    "–": "--",
+    "×": r"$\times$",
+    "·": r"$\cdot$",
+}
+
+
+def as_markdown(comparison: Comparison) -> str:
+    """A table, and a sentence on units and adjustment below it."""
+    heading, rows = _columns(comparison)
+    lines = [_row(map(_in_markdown, heading)), _row("---" for _ in heading)]
+    lines += [_row(map(_in_markdown, row)) for row in rows]
+    return "\n".join([*lines, "", *(_in_markdown(sentence) for sentence in _sentences(comparison))])
+
+
+def as_latex(comparison: Comparison) -> str:
+    r"""A `table*` with booktabs rules; it needs \usepackage{booktabs} and UTF-8."""
+    heading, rows = _columns(comparison)
+    wide = {"finding", AT_EQUAL}
+    aligned = "".join(
+        "p{2.4cm}" if name in wide else "r" if name in ("value", "difference", "p") else "l" for name in heading
+    )
+    body = [f"{' & '.join(map(_in_latex, row))} \\\\" for row in rows]
+    return "\n".join(
+        [
+            r"% \usepackage{booktabs}",
+            r"\begin{table*}",
+            r"\centering\scriptsize\setlength{\tabcolsep}{3.5pt}",
+            rf"\caption{{{_in_latex(' '.join(_sentences(comparison)))}}}",
+            rf"\begin{{tabular}}{{@{{}}{aligned}@{{}}}}",
+            r"\toprule",
+            f"{' & '.join(map(_in_latex, heading))} \\\\",
+            r"\midrule",
+            *body,
+            r"\bottomrule",
+            r"\end{tabular}",
+            r"\end{table*}",
+        ]
+    )
+
+
+def _columns(comparison: Comparison) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    trained = bool(comparison.arms[0].amounts)
+    heading = (*HEADING[:-1], *((AT_EQUAL,) if trained else ()), HEADING[-1])
+    return heading, list(_rows(comparison, trained))
+
+
+def _rows(comparison: Comparison, trained: bool) -> Iterator[tuple[str, ...]]:
+    for table in comparison.tables:
+        names = (table.task, f"{table.metric} (primary)" if table.is_primary else table.metric)
+        yield (*names, comparison.baseline, f"{mean(table.baseline_values):.3f}", *[""] * (5 + trained))
+        for difference in table.differences:
+            axes = [_axes(difference)] if trained else []
+            own = ("", "", difference.arm, f"{mean(difference.values):.3f}")
+            ends = (p_words(difference), *axes, difference.finding.words)
+            shown = estimates_of(difference)
+            if not shown:
+                yield (*own, signed(mean(difference.values) - mean(difference.baseline_values)), "", "", *ends)
+            for place, estimate in enumerate(shown):
+                middle = (signed(estimate.interval.value), interval_words(estimate), unit_words(estimate))
+                yield (*own, *middle, *ends) if place == 0 else ("", "", "", "", *middle, *[""] * len(ends))
+
+
+def _axes(difference: Difference) -> str:
+    """`+0.127 / – / ?`: a dash where one arm spends none, a question mark where the difference is not known."""
+    signs = {"unmoved": "–", "unknown": "?"}
+    found = [difference.axes[axis] for axis in AXES if axis in difference.axes]
+    return " / ".join(signs[at.how] if at.difference is None else signed(at.difference) for at in found)
+
+
+def _sentences(comparison: Comparison) -> list[str]:
+    return [
+        f"Differences from {comparison.baseline}; {comparison.paired_on}; {family_words(comparison)}.",
+        unit_sentence(comparison),
+    ]
+
+
+def _row(cells: Sequence[str] | Iterator[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _in_markdown(text: str) -> str:
+    text = _one_line(text)
+    for sign in "\\`*_|<>[]":
+        text = text.replace(sign, "\\" + sign)
+    return text
+
+
+def _in_latex(text: str) -> str:
+    return "".join(_IN_LATEX.get(sign, sign) for sign in _one_line(text))
+
+
+def _one_line(text: str) -> str:
+    return " ".join(printable(text).split())
+
+
+FORMS: dict[str, Callable[[Comparison], str]] = {"markdown": as_markdown, "latex": as_latex}

@@ -1,0 +1,94 @@
+"""Numbers and units of a comparison as every form writes them."""
+
+from collections.abc import Mapping
+
+from prerl_spec.comparison.equal_amounts import AtEqual
+from prerl_spec.comparison.findings import Comparison, Difference, Estimate, Table
+from prerl_spec.comparison.scored_run import AXES, AXIS_WORDS
+from prerl_spec.report.formatting.scales import duration, short
+
+MINUS = "\u2212"
+
+
+def signed(value: float) -> str:
+    """`+0.031`, `−0.012`; a value that rounds to 0 has no sign."""
+    text = f"{abs(value):.3f}"
+    return text if not float(text) else f"{'+' if value > 0 else MINUS}{text}"
+
+
+def interval_words(estimate: Estimate) -> str:
+    """`[−0.004, +0.062]`."""
+    return f"[{signed(estimate.interval.low)}, {signed(estimate.interval.high)}]"
+
+
+def unit_words(estimate: Estimate) -> str:
+    """`3 seeds`, `512 questions`: what the interval is over."""
+    return f"{estimate.count} {estimate.unit}"
+
+
+def detectable_words(estimate: Estimate | None) -> str:
+    """A dash where the spread tells none."""
+    return "–" if estimate is None or estimate.detectable is None else f"{estimate.detectable:.3f}"
+
+
+def p_words(difference: Difference) -> str:
+    """Holm's p, `<0.001` below that; a dash for an exploratory one."""
+    p = difference.adjusted_p
+    return "–" if p is None else "<0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def amount_words(axis: str, amount: float) -> str:
+    """`1.2M`, `24`, `3 m 20 s`."""
+    return duration(amount) if axis == "seconds" else short(amount)
+
+
+def equal_words(axis: str, at: AtEqual) -> str:
+    """`+0.031 (at 1.2M)`; why there is no difference where there is none."""
+    if at.difference is None:
+        return "one arm spends none" if at.how == "unmoved" else "not known"
+    read = f", on {at.on}" if at.on else ", curve" if at.how == "curve" else ""
+    where = "" if at.amount is None else f" (at {amount_words(axis, at.amount)}{read})"
+    return f"{signed(at.difference)}{where}"
+
+
+def axes_words(difference: Difference) -> str:
+    """`generated tokens +0.031 (at 1.2M); updates …; seconds …`; empty for models as they are."""
+    return "; ".join(
+        f"{AXIS_WORDS[axis]} {equal_words(axis, difference.axes[axis])}" for axis in AXES if axis in difference.axes
+    )
+
+
+def mean(values: Mapping[str, float]) -> float:
+    return sum(values.values()) / len(values)
+
+
+def title_of(table: Table) -> str:
+    """`math500_boxed · pass@1`."""
+    return f"{table.task} · {table.metric}"
+
+
+def estimates_of(difference: Difference) -> list[Estimate]:
+    """Over seeds, then over questions, as far as there are."""
+    return [one for one in (difference.by_seeds, difference.by_questions) if one is not None]
+
+
+def family_words(comparison: Comparison) -> str:
+    """What p values are adjusted over."""
+    of = (
+        f"{comparison.primary}, over the arms"
+        if comparison.primary
+        else "everything compared here: no primary is named"
+    )
+    number = "1 comparison" if comparison.family == 1 else f"{comparison.family} comparisons"
+    return f"p after Holm over {number} ({of})"
+
+
+def unit_sentence(comparison: Comparison) -> str:
+    """For what a claim would hold."""
+    units = {one.unit for table in comparison.tables for d in table.differences for one in estimates_of(d)}
+    if "seeds" in units:
+        return (
+            "Over seeds an interval is about the method: other seeds, these questions. "
+            "Over questions it is about these checkpoints: other questions of this kind."
+        )
+    return "Over questions: an interval is about these checkpoints, on other questions of this kind, not about the methods."

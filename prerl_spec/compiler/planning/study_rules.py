@@ -1,0 +1,157 @@
+"""What `[study]` may not say where it is to be run: one seed, arms that are the same, a score that nobody gives.
+
+`validate` accepts these: a study is written arm by arm, seed by seed.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from prerl_spec.codes import Code
+from prerl_spec.compiler.plan import Plan
+from prerl_spec.compiler.planning.digest import meaning
+from prerl_spec.compiler.resolve.resolved import Resolved, in_file_order
+from prerl_spec.errors import Diagnostic, Label
+from prerl_spec.language.document import join_path
+from prerl_spec.language.spec import StudySpec
+
+AT_THE_END = frozenset({"phases", "end"})
+"""Moments of an evaluator of which one is the end of every run."""
+Scored = Mapping[str, tuple[str, ...] | None]
+"""Task -> its metrics, None for those that only scoring tells."""
+
+
+def study_findings(resolved: Resolved, plans: Mapping[str, Plan]) -> tuple[Diagnostic, ...]:
+    """The mistakes of a study, in file order. `plans` has the plan of each arm, all with the same seed, in written order."""
+    study = resolved.spec.study
+    if study is None:
+        return ()
+    found = [
+        *_seeds(resolved, study),
+        *_arms_with_a_seed(resolved),
+        *_same_arms(resolved, plans),
+        *_primary(resolved, study),
+        *_prior_without_effect(resolved),
+    ]
+    return in_file_order(found, list(resolved.sources))
+
+
+def arm_path(name: str) -> str:
+    """The path of an arm in the spec."""
+    return join_path("study.arms", name)
+
+
+def same_arms(resolved: Resolved, first: str, second: str, message: str, **more: Any) -> Diagnostic:
+    """The error of two arms that are the same, at the name of the later one."""
+    at_first = resolved.key_span(arm_path(first))
+    return Diagnostic(
+        Code.CONTRADICTION,
+        message,
+        resolved.key_span(arm_path(second)),
+        path=arm_path(second),
+        labels=() if at_first is None else (Label(at_first, f"the arm `{first}`"),),
+        **more,
+    )
+
+
+def _seeds(resolved: Resolved, study: StudySpec) -> Iterator[Diagnostic]:
+    if len(study.seeds) == 1:
+        yield Diagnostic(
+            Code.CONTRADICTION,
+            "a study needs two seeds or more: one says nothing of the spread that a difference is held against",
+            resolved.value_span("study.seeds"),
+            path="study.seeds",
+            help="three seeds see large effects only; `study` states what it can detect before anything runs",
+        )
+    for number, seed in enumerate(study.seeds):
+        earlier = study.seeds.index(seed)
+        if earlier < number:
+            path, at_first = f"study.seeds[{number}]", resolved.value_span(f"study.seeds[{earlier}]")
+            labels = () if at_first is None else (Label(at_first, "first here"),)
+            message = f"the seed {seed} stands twice: the second run of each arm would repeat the first"
+            yield Diagnostic(Code.CONTRADICTION, message, resolved.value_span(path), path=path, labels=labels)
+
+
+def _arms_with_a_seed(resolved: Resolved) -> Iterator[Diagnostic]:
+    common = resolved.value_span("run.seed")
+    for name, arm in resolved.arms.items():
+        span = arm.value_span("run.seed")
+        if span is not None and span != common:
+            yield Diagnostic(
+                Code.CONTRADICTION,
+                f"the arm `{name}` sets run.seed, and a study runs every arm with each of its seeds",
+                span,
+                path=f"{arm_path(name)}.run.seed",
+                help="remove it; to start all seeds from one base, write start.from or model.seed",
+            )
+
+
+def _same_arms(resolved: Resolved, plans: Mapping[str, Plan]) -> Iterator[Diagnostic]:
+    first_of: dict[str, str] = {}
+    for name, plan in plans.items():
+        first = first_of.setdefault(json.dumps(_of_arm(plan), sort_keys=True), name)
+        if first != name:
+            message = f"the arms `{first}` and `{name}` differ in nothing: both mean the same"
+            yield same_arms(
+                resolved, first, name, message, help="remove one of them, or change what it is to differ in"
+            )
+
+
+def _of_arm(plan: Plan) -> dict[str, Any]:
+    """What an arm means apart from its run's name and seed."""
+    return {key: value for key, value in meaning(plan).items() if key not in ("run", "cut")}
+
+
+def _primary(resolved: Resolved, study: StudySpec) -> Iterator[Diagnostic]:
+    if study.primary is None:
+        return
+    task, _, metric = study.primary.rpartition("/")
+    for name, arm in resolved.arms.items():
+        scored = list(_scored(arm))
+        at_end = [tasks for is_end, tasks in scored if is_end]
+        if _gives(at_end, task, metric):
+            continue
+        message = f"no evaluator gives `{study.primary}` at the end of a run"
+        yield Diagnostic(
+            Code.CONTRADICTION,
+            message if list(_scored(resolved)) == scored else f"{message} of the arm `{name}`",
+            resolved.value_span("study.primary"),
+            path="study.primary",
+            help='add "end" to the `at` of the evaluator that gives it'
+            if _gives([tasks for _, tasks in scored], task, metric)
+            else _given_words(at_end),
+        )
+        return
+
+
+def _scored(resolved: Resolved) -> Iterator[tuple[bool, Scored | None]]:
+    """Of each evaluator whether it scores the end of a run, and what; None for a stranger's that does not say."""
+    for number in range(len(resolved.spec.evaluate)):
+        component: Any = resolved.built[f"evaluate[{number}]"].component
+        says = getattr(component, "metrics_by_task", None)
+        yield bool(AT_THE_END & set(component.at)), None if says is None else says()
+
+
+def _gives(scored: Sequence[Scored | None], task: str, metric: str) -> bool:
+    """Whether one of these evaluators gives a score, or may: a task that none names may belong to a group that one does."""
+    named = [tasks[task] for tasks in scored if tasks is not None and task in tasks]
+    if named:
+        return any(metrics is None or metric in metrics for metrics in named)
+    return any(tasks is None or None in tasks.values() for tasks in scored)
+
+
+def _given_words(scored: Sequence[Scored | None]) -> str:
+    given = [
+        f"{task}/{metric}" for tasks in scored for task, metrics in (tasks or {}).items() for metric in metrics or ()
+    ]
+    return f"given are {', '.join(dict.fromkeys(given))}" if given else "add an [[evaluate]] that gives it"
+
+
+def _prior_without_effect(resolved: Resolved) -> Iterator[Diagnostic]:
+    if resolved.is_written("study.prior_sd") and not any(arm.spec.evaluate for arm in resolved.arms.values()):
+        yield Diagnostic(
+            Code.NO_EFFECT,
+            "`prior_sd` has no effect: nothing is scored whose spread it could be",
+            resolved.value_span("study.prior_sd"),
+            path="study.prior_sd",
+        )

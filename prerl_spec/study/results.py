@@ -1,0 +1,53 @@
+"""The scores at the end of a study's cells: mean over seeds by arm, task and metric."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from prerl_spec.report.terminal.summary import aligned
+from prerl_spec.storage.sealed import read_array
+from prerl_spec.study.study_folder import StudyFolder
+from prerl_spec.study.study_plan import StudyPlan
+
+Key = tuple[str, str]
+"""Task and metric."""
+
+
+def end_scores(run: Path) -> dict[Key, float]:
+    """The values of a run's last scored step by task and metric; empty if it was never scored. Raises Damaged."""
+    file = run / "scores.json"
+    rows: Sequence[Mapping[str, Any]] = read_array(file) if file.is_file() else []
+    last = max((row["global_step"] for row in rows), default=0)
+    return {(row["task"], row["metric"]): row["value"] for row in rows if row["global_step"] == last}
+
+
+def primary_key(primary: str) -> Key:
+    """`math500_boxed/avg@4` as task and metric; a task may have further slashes."""
+    task, _, metric = primary.rpartition("/")
+    return task, metric
+
+
+def results_table(study: StudyPlan, folder: StudyFolder) -> str:
+    """One row for each arm, one column for each task and metric, the primary one first: means over the finished seeds.
+
+    Where arms have different numbers of seeds, the last column says so. Empty if nothing was scored.
+    """
+    found = {
+        arm: [end_scores(folder.run(c.name)) for c in study.cells if c.arm == arm and folder.is_finished(c.name)]
+        for arm in study.arms
+    }
+    keys = list(dict.fromkeys(key for cells in found.values() for cell in cells for key in cell))
+    if study.primary is not None and (first := primary_key(study.primary)) in keys:
+        keys.sort(key=lambda key: key != first)
+    if not keys:
+        return ""
+    rows = [
+        [arm, *(_mean([cell[key] for cell in cells if key in cell]) for key in keys), str(len(cells))]
+        for arm, cells in found.items()
+    ]
+    return aligned([["arm", *("/".join(key) for key in keys), "seeds"], *rows], left=1)
+
+
+def _mean(values: Sequence[float]) -> str:
+    return f"{fmean(values):.3f}" if values else "-"

@@ -1,0 +1,91 @@
+"""The page of a comparison: whole, self-contained, with text for everything that is drawn."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from prerl_spec.comparison.findings import Comparison
+from prerl_spec.comparison.page.difference_plot import Row, difference_plot
+from prerl_spec.comparison.page.page import render, write_page
+from tests.report.runs import HOSTILE
+from tests.report.test_browser import BROWSER, browse
+from tests.report.test_page import Elements
+
+
+def test_every_drawing_has_words(found: Comparison) -> None:
+    elements = Elements(render(found))
+    drawings = [a for name, a in elements.found if name == "svg" and a.get("aria-hidden") != "true"]
+    assert len(drawings) == 3 * (4 + 1)
+    assert all(a["role"] == "img" and a["aria-label"] for a in drawings)
+    first = str(drawings[0]["aria-label"])
+    assert re.fullmatch(r"dsrl over 3 seeds: \+0\.\d{3} \[\S+, \S+\]", first)
+
+
+def test_nothing_is_asked_from_outside_and_nothing_hostile_is_run(found: Comparison) -> None:
+    tables = tuple(
+        replace(t, task=HOSTILE, differences=tuple(replace(d, arm="dsrl", task=HOSTILE) for d in t.differences))
+        for t in found.tables
+    )
+    page = render(replace(found, title=HOSTILE, tables=tables, left_out=((HOSTILE, HOSTILE),)))
+    elements = Elements(page)
+    assert not elements.names() & {"img", "link", "iframe", "object", "embed"}
+    assert sum(name == "script" for name, _ in elements.found) == 1
+    assert not [a for _, attributes in elements.found for a in attributes if a.startswith("on") or a == "style"]
+    assert "url(" not in page
+    policy = next(a["content"] for n, a in elements.found if n == "meta" and "http-equiv" in a)
+    assert str(policy).startswith("default-src 'none'")
+
+
+def test_the_findings_of_the_primary_stand_first(found: Comparison) -> None:
+    page = render(found)
+    findings = page[page.index("<h2>Findings") : page.index("<h2>Differences")]
+    assert re.findall(r'<b class="(\w+)">([^<]+)', findings) == [
+        ("better", "better at equal generated tokens"),
+        ("worse", "worse at equal generated tokens"),
+    ]
+    assert "p after Holm over 2 comparisons" in findings
+
+
+def test_a_difference_lies_between_its_bounds_and_zero_is_drawn() -> None:
+    plot = difference_plot(
+        "d", [Row("a", "over 3 seeds", 0.1, 0.05, 0.2, "+0.100"), Row("b", "", -0.1, -0.2, 0.0, "-0.100")]
+    )
+    low, high = map(float, re.findall(r'x1="([\d.]+)%" x2="([\d.]+)%" y1="50%"', plot)[0])
+    centre = float(re.findall(r'cx="([\d.]+)%"', plot)[0])
+    zero = float(re.findall(r'x1="([\d.]+)%"[^>]*class="zero"', plot)[0])
+    assert 6 <= zero < low < centre < high <= 94
+    assert plot.count('class="zero"') == 2
+
+
+def test_a_name_is_written_whole() -> None:
+    name = "an-arm-with-a-name-that-is-much-longer-than-any-column-of-the-page"
+    assert f"{name}</p>" in difference_plot("d", [Row(name, "", 0.1, 0.0, 0.2, "")])
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(BROWSER is None, reason="no chromium here")
+@pytest.mark.parametrize("width", [390, 1280])
+def test_nothing_sticks_out_and_every_text_of_a_drawing_is_readable(
+    found: Comparison, tmp_path: Path, width: int
+) -> None:
+    long = "an-arm-with-a-name-that-is-much-longer-than-any-column-of-the-page"
+    tables = tuple(replace(t, task=long, curves=tuple(replace(c, arm=c.arm) for c in t.curves)) for t in found.tables)
+    page = tmp_path / "page.html"
+    write_page(replace(found, title=long, tables=tables), page)
+    framed = tmp_path / "framed.html"
+    framed.write_text(
+        f'<iframe id="f" width="{width}" height="900" src="{page.as_uri()}"></iframe><script>f.onload = () => {{'
+        "const d = f.contentDocument, e = d.documentElement;"
+        "const wide = (s) => s.viewBox.baseVal.width ? s.getBoundingClientRect().width / s.viewBox.baseVal.width : 1;"
+        "const size = (t) => parseFloat(f.contentWindow.getComputedStyle(t).fontSize) * wide(t.ownerSVGElement);"
+        "const sizes = [...d.querySelectorAll('svg text')].map(size);"
+        "document.title = e.scrollWidth + ' in ' + e.clientWidth + ' least ' + Math.min(...sizes).toFixed(2); }</script>",
+        encoding="utf-8",
+    )
+    shown = browse(framed, tmp_path / "profile", "--dump-dom", "--allow-file-access-from-files")
+    measured = re.search(r"<title>(\d+) in (\d+) least ([\d.]+)</title>", shown)
+    assert measured is not None
+    assert int(measured[1]) <= int(measured[2])
+    assert float(measured[3]) >= 11

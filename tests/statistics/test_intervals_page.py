@@ -1,0 +1,25 @@
+"""docs/intervals.md says what the simulations in docs/evidence found, and they found what the intervals promise."""
+
+import json
+import runpy
+from pathlib import Path
+
+from benchmarks.coverage import cases
+
+ROOT = Path(__file__).parent.parent.parent
+SCRIPT = runpy.run_path(str(ROOT / "docs" / "write_intervals.py"))
+
+
+def test_the_page_is_up_to_date() -> None:
+    assert SCRIPT["PAGE"].read_text(encoding="utf-8") == SCRIPT["page"](), "run `python docs/write_intervals.py`"
+
+
+def test_the_evidence_holds_every_case_and_a_score_is_covered_in_each() -> None:
+    rows = json.loads(SCRIPT["COVERAGE"].read_text(encoding="utf-8"))["rows"]
+    named = [(row["metric"], row["mix"], row["questions"], row["samples"]) for row in rows]
+    assert named == [(case.metric, case.mix.name, case.questions, case.samples) for case in cases()]
+    assert all(row["shipped"] >= 93.0 for row in rows)
+    of_scores = [
+        row for row in rows if not row["metric"].startswith("difference") and row["constant"] < SCRIPT["SINGLE"]
+    ]
+    assert all(row["shipped"] <= 99.0 for row in of_scores)

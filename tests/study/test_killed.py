@@ -1,0 +1,87 @@
+"""A study that is killed goes on with the same command and comes to the same: weights, steps, scores of every run."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+from prerl_spec.storage.sealed import read_array
+from prerl_spec.study.compile_study import compile_study
+from prerl_spec.study.study_folder import StudyFolder
+from tests.study.forked import outcomes, queue_forked, run_forked
+from tests.study.specs import FOUR_ARMS, TWO_ARMS, written
+
+SEED = 1
+
+
+def test_a_killed_study_comes_to_the_same_as_one_left_alone(tmp_path: Path) -> None:
+    study = compile_study(written(tmp_path, TWO_ARMS))
+    begun = time.monotonic()
+    assert queue_forked(study, tmp_path / "whole", jobs=2) == 0
+    seconds = time.monotonic() - begun
+    moment = random.Random(SEED).uniform(0.2, 0.8) * seconds
+    assert queue_forked(study, tmp_path / "killed", jobs=2, kill_after=moment) == -signal.SIGKILL
+    assert queue_forked(study, tmp_path / "killed", jobs=2) == 0
+    expected = outcomes(study, tmp_path / "whole")
+    assert None not in expected.values()
+    assert outcomes(study, tmp_path / "killed") == expected
+    alone = study.cell("pruned", 1).plan
+    assert run_forked(alone, tmp_path / "alone") == 0
+    assert trained(tmp_path / "alone") == trained(StudyFolder(tmp_path / "whole").run("pruned/1"))
+    for cell in study.cells:
+        scores = read_array(StudyFolder(tmp_path / "whole").run(cell.name) / "scores.json")
+        assert [(row["phase"], row["global_step"]) for row in scores if row["metric"] == "avg@1"] == [
+            ("base", 1),
+            ("refine", 3),
+        ]
+
+
+def trained(run: Path) -> dict[str, str]:
+    """Hashes of the weights and moments of a run's last checkpoint."""
+    last = max((run / "checkpoints").glob("step-*"))
+    return {str(f.relative_to(last)): sha256(f.read_bytes()).hexdigest() for f in last.rglob("*.safetensors")}
+
+
+@pytest.mark.slow
+def test_four_arms_at_three_seeds_killed_five_times_come_to_the_same(tmp_path: Path) -> None:
+    """With the command itself, as processes: SIGKILL to the study, at whatever its cells are then at."""
+    spec = written(tmp_path, FOUR_ARMS)
+    study = compile_study(spec)
+    assert commanded(spec, tmp_path / "whole") == 0
+    chance = random.Random(SEED)
+    for ended in sorted(chance.sample(range(15), 5)):
+        killed = commanded(spec, tmp_path / "killed", kill_after=(ended, chance.uniform(0.0, 8.0)))
+        assert killed == -signal.SIGKILL
+    assert commanded(spec, tmp_path / "killed") == 0
+    expected = outcomes(study, tmp_path / "whole")
+    assert None not in expected.values()
+    assert outcomes(study, tmp_path / "killed") == expected
+
+
+def commanded(spec: Path, place: Path, *, kill_after: tuple[int, float] | None = None) -> int:
+    """`prerl-spec study` in a session of its own; `kill_after`: as many finished runs, and seconds from then on. Its cells die
+    with it: it alone is killed."""
+    words = [sys.executable, "-m", "prerl_spec", "study", str(spec), "--study-dir", str(place), "--jobs", "2"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(words, env=environment, stdout=subprocess.DEVNULL, start_new_session=True)
+    if kill_after is not None:
+        ended, seconds = kill_after
+        while process.poll() is None and num_ended(place) < ended:
+            time.sleep(0.02)
+        try:
+            return process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            process.kill()
+    return process.wait()
+
+
+def num_ended(place: Path) -> int:
+    """How many runs of the study have ended so far."""
+    state = StudyFolder(place).state
+    return state.read_bytes().count(b'"event": "end"') if state.is_file() else 0

@@ -1,0 +1,191 @@
+"""What a study is, before anything runs: its cells, what they share, in which order they run, where its folder lies."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from prerl_spec.cli.main import main
+from prerl_spec.cli.shared import locked
+from prerl_spec.cli.shared.locked import pinned
+from prerl_spec.errors import Damaged, SpecInvalid, UsageError
+from prerl_spec.study.compile_study import compile_study
+from prerl_spec.study.detectable import detectable
+from prerl_spec.study.overview import overview
+from prerl_spec.study.shell_lines import shell_lines
+from prerl_spec.study.study_folder import STUDY, StudyFolder, begin_study, choose_study_folder, hold_study
+from prerl_spec.study.study_plan import StudyPlan
+from prerl_spec.study.tasks import tasks_of
+from tests.study.specs import FOUR_ARMS, TWO_ARMS, written
+
+
+@pytest.fixture(scope="module")
+def four(tmp_path_factory: pytest.TempPathFactory) -> StudyPlan:
+    text = FOUR_ARMS.replace("[0, 1, 2]", "[0, 1]")
+    return compile_study(written(tmp_path_factory.mktemp("four"), text))
+
+
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> StudyPlan:
+    return compile_study(written(tmp_path_factory.mktemp("two"), TWO_ARMS))
+
+
+@pytest.fixture
+def two(compiled: StudyPlan, tmp_path: Path) -> StudyPlan:
+    """A study that nothing has been written of."""
+    return replace(compiled, output_dir=tmp_path / "runs")
+
+
+def test_every_arm_has_a_cell_at_every_seed_under_the_streams_of_a_study(four: StudyPlan) -> None:
+    assert [cell.name for cell in four.cells][:5] == ["refined/0", "warm/0", "even/0", "long/0", "refined/1"]
+    assert [cell.plan.seed for cell in four.cells] == [0] * 4 + [1] * 4
+    assert {cell.plan.streams for cell in four.cells} == {"phase"}
+    assert len({cell.plan.digest for cell in four.cells}) == 8
+
+
+def test_written_streams_give_way_and_it_is_said(tmp_path: Path) -> None:
+    text = TWO_ARMS.replace('name = "tiny",', 'name = "tiny", streams = "global",')
+    study = compile_study(written(tmp_path, text))
+    assert {cell.plan.streams for cell in study.cells} == {"phase"}
+    assert len(study.notes) == 1
+    assert "run.streams" in study.notes[0]
+    assert "spec.toml:3" in study.notes[0]
+
+
+def test_leading_phases_are_shared_where_plans_agree_up_to_them(four: StudyPlan) -> None:
+    of_arm = {cell.arm: [s.in_words() for s in cell.continues] for cell in four.cells if cell.seed == 1}
+    assert of_arm == {
+        "refined": ["pretrain"],
+        "warm": ["pretrain", "pretrain, prune"],
+        "even": ["pretrain", "pretrain, prune"],
+        "long": ["pretrain"],
+    }
+    assert len(four.shared) == 4
+    common = four.common(1)
+    assert common is not None
+    assert common.in_words() == "pretrain"
+
+
+def test_phases_that_the_same_arms_go_through_are_one_run(tmp_path: Path) -> None:
+    text = FOUR_ARMS.replace("refined = {}", "").partition("[[study.arms.long")[0].replace("[0, 1, 2]", "[0, 1]")
+    study = compile_study(written(tmp_path, text))
+    assert study.arms == ("warm", "even")
+    assert [s.in_words() for s in study.shared] == ["pretrain, prune"] * 2
+
+
+def test_a_shared_run_comes_before_its_cells_and_a_first_arm_before_the_others(four: StudyPlan) -> None:
+    place = {task.name: number for number, task in enumerate(tasks_of(four))}
+    assert all(place[before] < place[task.name] for task in tasks_of(four) for before in task.after)
+    stages = {task.name: task.stage for task in tasks_of(four)}
+    assert all(stages[before] < stages[task.name] for task in tasks_of(four) for before in task.after)
+    others = [task for task in tasks_of(four) if task.cell is not None and task.cell.arm != "refined"]
+    assert all(f"refined/{task.seed}" in task.after for task in others)
+
+
+def test_the_seeds_cross_bases_unless_one_base_is_named(tmp_path: Path, two: StudyPlan) -> None:
+    assert two.base().startswith("crosses bases and seeds")
+    one = compile_study(written(tmp_path, TWO_ARMS.replace('"data:corpus"', '"data:corpus"\nseed = 4')))
+    assert one.base().startswith("pairs on one base: model.seed = 4; each seed then trains pretrain of its own")
+
+
+def test_a_spec_without_a_study_is_refused_with_its_place(tmp_path: Path) -> None:
+    text = TWO_ARMS.partition("[study]")[0]
+    with pytest.raises(SpecInvalid) as refused:
+        compile_study(written(tmp_path, text))
+    assert [(d.code, d.path) for d in refused.value.diagnostics] == [("E0204", "study")]
+    assert refused.value.exit_code == 1
+
+
+@pytest.mark.parametrize("name", ["..", "a/b", "x" * 65, "shared"])
+def test_an_arm_that_no_folder_can_be_named_after_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(SpecInvalid) as refused:
+        compile_study(written(tmp_path, TWO_ARMS.replace("refined = {}", f'"{name}" = {{}}')))
+    assert [d.code for d in refused.value.diagnostics] == ["E0202"]
+
+
+def test_an_unfinished_study_of_the_same_spec_goes_on_and_another_spec_takes_a_new_folder(
+    tmp_path: Path, two: StudyPlan
+) -> None:
+    folder, there = begin_study(two, None, {})
+    assert (folder.root, there) == (tmp_path / "runs" / "tiny-study", False)
+    assert begin_study(two, None, {})[1]
+    other = replace(two, budget=3.0)
+    assert choose_study_folder(other, None)[0].root.name == "tiny-study-2"
+    with pytest.raises(UsageError, match="another spec"):
+        choose_study_folder(other, folder.root)
+
+
+def test_a_folder_of_something_else_is_refused(tmp_path: Path, two: StudyPlan) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes").touch()
+    with pytest.raises(UsageError, match="holds no study"):
+        choose_study_folder(two, tmp_path / "mine")
+
+
+def test_a_changed_byte_of_study_json_is_named(tmp_path: Path, two: StudyPlan) -> None:
+    folder, _ = begin_study(two, None, {})
+    file = folder.root / STUDY
+    file.write_text(file.read_text().replace("generated_tokens", "generated_tokenz"))
+    with pytest.raises(Damaged, match=r"study\.json"):
+        begin_study(two, None, {})
+
+
+def test_a_second_study_on_a_folder_is_refused_and_single_cells_share_it(two: StudyPlan) -> None:
+    folder, _ = begin_study(two, None, {})
+    with hold_study(folder, alone=True), pytest.raises(UsageError, match="is live"), hold_study(folder, alone=False):
+        pass
+    with hold_study(folder, alone=False), hold_study(folder, alone=False):
+        pass
+
+
+def test_what_is_about_to_happen_is_said_first(four: StudyPlan) -> None:
+    said = overview(four, StudyFolder(Path("nowhere")), detectable(four), 1)
+    assert "4 arms x 2 seeds" in said
+    assert "96 generated tokens, counted from the end of what all arms share" in said
+    assert "12, 8 cells among them" in said
+    assert "tokens sampled" in said
+    assert "unknown: no earlier run of this study tells the spread" in said
+    assert "study.prior_sd" in said
+
+
+def test_the_detectable_effect_comes_from_a_stated_prior(four: StudyPlan) -> None:
+    prior = detectable(replace(four, prior_sd=0.02))
+    assert prior.source == "study.prior_sd"
+    wide = detectable(replace(four, prior_sd=0.04))
+    assert prior.effect is not None
+    assert wide.effect is not None
+    assert 0.02 < prior.effect < wide.effect
+    assert "seeds are the unit" in prior.in_words(four)
+
+
+def test_commands_are_printed_in_stages_and_nothing_is_written(tmp_path: Path, two: StudyPlan) -> None:
+    lines = shell_lines(two, choose_study_folder(two, None)[0], Path("spec.toml"), ["--set=run.name=tiny"]).splitlines()
+    stages = [line for line in lines if line.startswith("# stage")]
+    assert stages == ["# stage 1", "# stage 2", "# stage 3"]
+    cells = [line.rpartition(" ")[2] for line in lines if not line.startswith("#")]
+    assert cells[2:] == ["refined/0", "refined/1", "pruned/0", "pruned/1"]
+    assert not (tmp_path / "runs").exists()
+
+
+def test_print_commands_exits_with_0_and_an_unknown_cell_with_2(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec = str(written(tmp_path, TWO_ARMS))
+    assert main(["study", spec, "--print-commands"]) == 0
+    assert "--cell refined/0" in capsys.readouterr().out
+    assert main(["study", spec, "--cell", "refind/0"]) == 2
+    assert "did you mean `refined/0`?" in capsys.readouterr().err
+
+
+def test_a_study_runs_at_the_commits_of_its_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = written(tmp_path, TWO_ARMS)
+    assert pinned(spec, {"sets": ("run.seed=4",)}) == {"sets": ("run.seed=4",)}
+    assert main(["lock", str(spec)]) == 0
+    monkeypatch.setattr(locked, "pins", lambda resolved, lock: ("model.revision=a1",))
+    assert pinned(spec, {"sets": ("run.seed=4",)}) == {"sets": ("run.seed=4", "model.revision=a1")}
+
+
+def test_one_seed_is_refused_with_its_place(tmp_path: Path) -> None:
+    with pytest.raises(SpecInvalid) as refused:
+        compile_study(written(tmp_path, TWO_ARMS.replace("[0, 1]", "[1]")))
+    assert [(d.code, d.path) for d in refused.value.diagnostics] == [("E0701", "study.seeds")]
