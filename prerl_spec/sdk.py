@@ -30,12 +30,14 @@ from prerl_spec.registry.kinds.objective import Objective
 from prerl_spec.registry.kinds.objective_parts import Sign
 from prerl_spec.registry.kinds.sampler import (
     EndedSample,
+    ForetoldSampler,
     OpenSampler,
     PolicyAccess,
     SamplerSite,
     ServedModel,
     ServerProcess,
     StreamingSampler,
+    ToldSampler,
 )
 from prerl_spec.registry.kinds.stateful import Stateful
 from prerl_spec.registry.kinds.watching import GradientView, ProbeNeed, ProbeSite, UpdateProbe
@@ -107,6 +109,7 @@ __all__ = [
     "EnvironmentUnmet",
     "EvaluationSite",
     "EvaluatorSettings",
+    "ForetoldSampler",
     "Generation",
     "GradientView",
     "Group",
@@ -161,6 +164,7 @@ __all__ = [
     "Teacher",
     "TemplateFault",
     "Tokens",
+    "ToldSampler",
     "UnreadableLine",
     "UpdateProbe",
     "Verdict",

@@ -40,7 +40,7 @@ def test_the_core_asks_for_nothing_that_trains() -> None:
     assert not {one.name for one in CORE} & {one.name for one in EXTRAS["train"]}
 
 
-@pytest.mark.parametrize("extra", ["test", "vllm"])
+@pytest.mark.parametrize("extra", ["test", "vllm", "flash"])
 def test_what_runs_brings_what_trains(extra: str) -> None:
     assert any(one.name == PROJECT["name"] and one.extras == {"train"} for one in EXTRAS[extra])
 

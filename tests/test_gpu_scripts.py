@@ -2,6 +2,7 @@
 
 import json
 import os
+import select
 import subprocess
 import sys
 from dataclasses import replace
@@ -60,6 +61,43 @@ def test_every_stage_of_a_lease_runs_with_a_model_of_two_layers(tmp_path: Path) 
     assert [stage["code"] for stage in stages] == [0] * 7
     (resumed,) = stages[-1]["found"]["measured"]
     assert resumed["each once"]
+
+
+STAGE = """
+import subprocess, sys, time
+child = "import os, sys, time; os.write(int(sys.argv[1]), b'1'); time.sleep(600)"
+subprocess.Popen([sys.executable, "-c", child, sys.argv[1]], start_new_session=True, pass_fds=(int(sys.argv[1]),))
+time.sleep(600)
+"""
+"""Its child has a session of its own, as the run has that the last stage kills."""
+
+
+def test_what_a_stage_has_started_is_killed_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(FOLDER))
+    from lease_stages import kill_whole
+
+    read, write = os.pipe()
+    with subprocess.Popen([sys.executable, "-c", STAGE, str(write)], pass_fds=(write,)) as stage:
+        os.close(write)
+        assert os.read(read, 1) == b"1"
+        kill_whole(stage.pid)
+    ended, _, _ = select.select([read], [], [], 60)
+    assert ended, "the child still holds its end"
+    assert os.read(read, 1) == b""
+    os.close(read)
+
+
+def test_a_stage_over_its_limit_is_told_and_the_next_one_can_begin(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(FOLDER))
+    import lease_stages
+
+    (tmp_path / "stage.py").write_text("import time; time.sleep(600)")
+    monkeypatch.setattr(lease_stages, "HERE", tmp_path)
+    late = lease_stages._run(lease_stages.Stage("late", 600, "stage.py"), [], 0.1)
+    assert late["code"] is None
+    assert late["failed"].startswith("over its limit")
 
 
 @pytest.mark.slow

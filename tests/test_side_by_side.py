@@ -44,9 +44,19 @@ def test_ratios_are_of_turns_and_at_natural_length_per_token() -> None:
     assert fixed["before"] == fixed["NSR / GRPO"] == "–"
 
 
-@pytest.mark.parametrize(("theirs", "loss", "agrees"), [(1.0005, 0.0, True), (1.01, 0.0, False), (1.0, 0.1, False)])
+@pytest.mark.parametrize(
+    ("theirs", "losses", "even", "agrees"),
+    [
+        (1.0005, (-0.08, -0.08004), False, True),
+        (1.01, (-0.08, -0.08), False, False),
+        (1.0, (-0.08, -0.0802), False, False),
+        (1.0, (0.0, 1e-8), True, True),
+        (1.0, (0.0, 1e-4), True, False),
+        (1.0, (1e-4, 1e-4), True, False),
+    ],
+)
 def test_nothing_is_measured_unless_loss_and_gradient_agree(
-    theirs: float, loss: float, agrees: bool, tmp_path: Path
+    theirs: float, losses: tuple[float, float], even: bool, agrees: bool, tmp_path: Path
 ) -> None:
     from parity import gradient_difference, require_parity
 
@@ -56,10 +66,17 @@ def test_nothing_is_measured_unless_loss_and_gradient_agree(
     difference = gradient_difference(tmp_path)
     assert difference == pytest.approx(abs(theirs - 1), rel=1e-2, abs=1e-9)
     if agrees:
-        require_parity(difference, loss)
+        require_parity(difference, *losses, even=even)
     else:
         with pytest.raises(SystemExit, match="the sides compute different things"):
-            require_parity(difference, loss)
+            require_parity(difference, *losses, even=even)
+
+
+def test_losses_that_vanish_on_both_sides_show_nothing() -> None:
+    from parity import require_parity
+
+    with pytest.raises(SystemExit, match="shows nothing"):
+        require_parity(0.0, 0.0, 0.0, even=False)
 
 
 @pytest.mark.slow

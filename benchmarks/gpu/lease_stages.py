@@ -10,9 +10,11 @@ one yet; `--tiny --cpu` runs every stage with a model of two layers.
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,24 +71,50 @@ def _run(stage: Stage, trial: list[str], seconds: float) -> dict[str, Any]:
     """Its last line, which is JSON, with exit code and seconds; the end of its output if it failed."""
     begin = time.monotonic()
     command = [sys.executable, str(HERE / stage.script), *stage.arguments, *trial]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    is_late = False
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=seconds, check=False)
-    except subprocess.TimeoutExpired as error:
-        said = error.stderr.decode(errors="replace") if isinstance(error.stderr, bytes) else ""
-        return {
-            "code": None,
-            "seconds": round(time.monotonic() - begin, 1),
-            "failed": f"over its limit\n{said[-2000:]}",
-        }
-    result: dict[str, Any] = {"code": done.returncode, "seconds": round(time.monotonic() - begin, 1)}
-    lines = done.stdout.strip().splitlines()
+        out, said = process.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        is_late = True
+        kill_whole(process.pid)
+        out, said = process.communicate()
+    result: dict[str, Any] = {
+        "code": None if is_late else process.returncode,
+        "seconds": round(time.monotonic() - begin, 1),
+    }
+    if is_late:
+        return {**result, "failed": f"over its limit\n{said[-2000:]}"}
+    lines = out.strip().splitlines()
     try:
         result["found"] = json.loads(lines[-1])
     except (IndexError, ValueError):
-        result["failed"] = (done.stdout + done.stderr)[-2000:]
-    if done.returncode != 0:
-        result["failed"] = done.stderr[-2000:]
+        result["failed"] = (out + said)[-2000:]
+    if process.returncode != 0:
+        result["failed"] = said[-2000:]
     return result
+
+
+def kill_whole(pid: int) -> None:
+    """Kills a process with all that descend from it, in groups of their own or not: they would keep a GPU's memory."""
+    for one in (pid, *_descendants(pid)):
+        with suppress(ProcessLookupError):
+            os.kill(one, signal.SIGKILL)
+
+
+def _descendants(pid: int) -> list[int]:
+    """By /proc: empty elsewhere than on Linux."""
+    parents: dict[int, int] = {}
+    for file in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            # After the name, which may hold anything, in brackets: state, parent, …
+            parents[int(file.parent.name)] = int(file.read_text().rpartition(")")[2].split()[1])
+    found = [pid]
+    for one in found:
+        found += [child for child, parent in parents.items() if parent == one]
+    return found[1:]
 
 
 if __name__ == "__main__":

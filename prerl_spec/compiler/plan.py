@@ -358,6 +358,8 @@ class Plan:
     """Every value as written and as resolved, with its origin."""
     streams: Literal["global", "phase"] = "global"
     """What random streams and the data cursor hang on; absent from the JSON where it is "global"."""
+    computing: Mapping[str, str] = field(default_factory=dict)
+    """How a forward of training and each sampler that says so will compute, as far as it is known before they open."""
     adapter_parameters: int | None = None
     """Trainable parameters of the adapter; None if there is no adapter or its size is unknown."""
     cut: Cut | None = None

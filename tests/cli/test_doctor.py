@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from prerl_spec.cli.environment import doctor, machine_findings, package_findings
+from prerl_spec.cli.environment import computing_findings, doctor, machine_findings, package_findings
 from prerl_spec.cli.environment.machine_findings import Finding
 from prerl_spec.cli.main import main
 from prerl_spec.compiler.hardware import Gpu, Hardware
@@ -39,6 +39,8 @@ def test_this_machine_is_told_in_lines_and_may_run(capsys: pytest.CaptureFixture
         "gpu",
         "user namespaces",
         "isolation of verifiers",
+        "flat rows",
+        "decoding",
         "prerl-spec",
         "torch",
         "sampler vllm",
@@ -133,6 +135,21 @@ def test_the_isolation_of_verifiers_says_what_holds_what_does_not_and_what_gives
     assert weakest.optional
 
 
+def test_the_attention_of_flat_rows_is_one_kernel_where_torch_can_use_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    none, card = Hardware(2, 1 << 34), Hardware(8, 1 << 36, (Gpu("NVIDIA H200", 1 << 37),))
+    for can, hardware, words in (
+        (True, card, "attention one kernel (varlen_attn) in 16 bits"),
+        (False, card, "attention sequence by sequence: no GPU that torch can use"),
+        (True, none, "attention sequence by sequence: no GPU that torch can use"),
+    ):
+        monkeypatch.setattr(computing_findings, "torch_can_use_gpus", lambda can=can: can)
+        (flat,) = (f for f in computing_findings.computing_findings(hardware) if f.what == "flat rows")
+        assert flat.state.startswith(words)
+    monkeypatch.setattr(computing_findings, "has_train", lambda: False)
+    (only,) = computing_findings.computing_findings(card)
+    assert only.state == "unknown: install prerl-spec[train]"
+
+
 @pytest.mark.parametrize(("optional", "code", "mark"), [(True, 0, "--"), (False, 3, "!!")])
 def test_only_what_every_run_needs_ends_with_3(
     optional: bool, code: int, mark: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -140,6 +157,7 @@ def test_only_what_every_run_needs_ends_with_3(
     gap = Finding("torch", "not installed", "pip install torch", optional)
     monkeypatch.setattr(doctor, "machine_findings", lambda: iter([gap]))
     monkeypatch.setattr(doctor, "package_findings", lambda: iter([]))
+    monkeypatch.setattr(doctor, "computing_findings", lambda hardware: iter([]))
     assert main(["doctor"]) == code
     said = capsys.readouterr().out
     assert said.startswith(f"{mark}  torch  not installed\n")
@@ -152,3 +170,5 @@ def test_deep_tries_the_imports(capsys: pytest.CaptureFixture[str]) -> None:
     said = capsys.readouterr().out
     assert "import torch" in said
     assert metadata.version("transformers") in said
+    assert "ok  varlen_attn" in said
+    assert "ok  fused AdamW on cpu" in said

@@ -32,6 +32,7 @@ def test_the_two_times_by_hand() -> None:
             "reference model": 4000,
             "gradients of probes": 4000,
             "activations of a pass": activations["activations of a pass"],
+            "gradient of the head in a pass": 4 * 50 * 8,
         },
         weights=2000,
         cached_tokens=((40 << 30) - 2000) // (2 * 2 * 4 * 2),

@@ -244,3 +244,29 @@ def test_what_the_run_decides_is_not_handed_on(argument: str, site: ModelSite) -
 def test_the_tokenizer_lies_with_the_model_unless_it_is_written() -> None:
     assert HfCausal(name="a/b").tokenizer == "a/b"
     assert [r.name for r in HfCausal(name="a/b", tokenizer="c/d", revision="v2").prerequisites()] == ["a/b", "c/d"]
+
+
+@pytest.mark.parametrize(
+    ("attention", "needs"),
+    [
+        ("sdpa", []),
+        ("flash_attention_2", ["gpu", "package flash-attn>=2.8"]),
+        ("flash_attention_3", ["gpu", "package flash-attn-3"]),
+        ("kernels-community/flash-attn2", ["setting"]),
+    ],
+)
+def test_the_package_of_an_attention_is_a_need_and_a_kernel_of_the_hub_is_refused(
+    attention: str, needs: list[str], saved: Path, site: ModelSite
+) -> None:
+    model = HfCausal(name=str(saved), attention=attention)
+    found = model.prerequisites()
+    assert [f"package {r.name}" if r.what == "package" else r.what for r in found] == needs
+    if needs[-1:] == ["setting"]:
+        with pytest.raises(EnvironmentUnmet, match="names code of the hub"):
+            model.build(site)
+
+
+def test_an_attention_of_transformers_reaches_the_model(saved: Path, site: ModelSite) -> None:
+    loaded = HfCausal(name=str(saved), attention="eager").build(site)
+    config: Any = loaded.module.config
+    assert config._attn_implementation == "eager"

@@ -12,6 +12,7 @@ from prerl_components.samplers.embedded.kv_rows import KvRows
 from prerl_components.samplers.embedded.own_step import step_numbers
 from prerl_components.samplers.embedded.sampler import EmbeddedSampler
 from prerl_components.samplers.embedded.stepped_rows import SteppedRows
+from prerl_components.samplers.transformers import Transformers
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import (
@@ -105,7 +106,7 @@ def model(make: Any, seed: int = 0) -> Any:
 def served(module: Any, dtype: torch.dtype | None = None, *, max_length: int = 64, in_float32: bool = True) -> bool:
     with torch.inference_mode():
         numbers = step_numbers(module, CPU, dtype, vocabulary=259, max_length=max_length, in_float32=in_float32)
-    return numbers is not None
+    return isinstance(numbers, int)
 
 
 def loaded_as(module: Any, dtype: torch.dtype = torch.float32) -> LoadedModel:
@@ -132,6 +133,21 @@ def test_a_plain_decoder_is_decoded_by_the_step_up_to_rounding(family: str, monk
 @pytest.mark.parametrize("family", NOT_SERVED)
 def test_any_other_model_keeps_its_own_forward(family: str) -> None:
     assert not served(model(NOT_SERVED[family]))
+
+
+@pytest.mark.parametrize("family", [*SERVED, *NOT_SERVED])
+def test_what_the_configuration_lets_expect_is_what_is_found(family: str) -> None:
+    """Or that it will be found: of a type that may be plain, or not."""
+    module = model((SERVED | NOT_SERVED)[family])
+    expected = Transformers().expects(module.config.to_dict(), has_adapter=False)
+    opened_as = "step" if served(module) else "forward"
+    if not expected.startswith("found when it opens"):
+        of_its_own = expected.startswith("each token by a step of its own")
+        # The check at its opening is part of the sentence: it may say no where a rotation depends on the longest row.
+        assert (opened_as == "step") <= of_its_own
+        assert (opened_as == "forward") <= (not of_its_own or "rotation" in family)
+    else:
+        assert module.config.model_type not in ("qwen2", "qwen3", "llama", "mistral", "gpt2")
 
 
 def test_a_rotation_that_is_called_in_another_way_keeps_the_models_own_forward() -> None:
@@ -179,8 +195,16 @@ def test_weights_of_16_bits_are_served_within_their_noise(dtype: torch.dtype, mo
 
 def test_an_adapter_keeps_the_models_own_forward(tmp_path: Path) -> None:
     loaded = moved(built(save_tiny(tmp_path / "base"), rank=4))
-    assert not EmbeddedSampler(SamplerSite(loaded, "cpu", 64))._decoding.has_own_step
-    assert EmbeddedSampler(SamplerSite(tiny_loaded(), "cpu", 64))._decoding.has_own_step
+    adapted, plain = (EmbeddedSampler(SamplerSite(one, "cpu", 64)) for one in (loaded, tiny_loaded()))
+    assert not adapted._decoding.has_own_step
+    assert adapted.computes == "each token by the model's own forward: its parts are not those of a plain decoder"
+    assert (
+        Transformers()
+        .expects({"model_type": "qwen3"}, has_adapter=True)
+        .startswith("each token by the model's own forward")
+    )
+    assert plain._decoding.has_own_step
+    assert plain.computes == "each token by a step of its own"
 
 
 class Hotter(Qwen3ForCausalLM):

@@ -20,8 +20,8 @@ from prerl_spec.engine.processes.ranks import Ranks
 from prerl_spec.engine.processes.streams import Streams
 from prerl_spec.engine.training.metrics import sampled_metrics
 from prerl_spec.engine.verification.verdict_batch import Item
-from prerl_spec.errors import RunFailed
-from prerl_spec.sdk import Component, EndedSample
+from prerl_spec.errors import AuthorFault, RunFailed
+from prerl_spec.sdk import Component, EndedSample, SamplerSettings
 from prerl_spec.storage.frames import read_frames
 from prerl_spec.storage.journal_frames import step_file
 from prerl_spec.testing.steps import made_step
@@ -375,6 +375,11 @@ def from_a_thread(ended: Ended) -> None:
         threads.submit(ended, [EndedSample(0, 0, OK, "eos")]).result()
 
 
+def from_a_thread_that_says_nothing(ended: Ended) -> None:
+    with ThreadPoolExecutor(1) as threads:
+        assert threads.submit(ended, [EndedSample(0, 0, OK, "eos")]).exception() is not None
+
+
 @pytest.mark.parametrize(
     ("tells", "words"),
     [
@@ -383,6 +388,7 @@ def from_a_thread(ended: Ended) -> None:
         (request_after_the_last, "the sampler told a sample of request 4, of 4"),
         (sample_of_no_seed, "the sampler told a sample 4 of slot 1 and returned none"),
         (from_a_thread, "the sampler told a sample in a thread of its own"),
+        (from_a_thread_that_says_nothing, "the sampler told a sample in a thread of its own"),
     ],
 )
 def test_a_sampler_that_tells_what_it_must_not_ends_the_run(
@@ -397,6 +403,44 @@ def test_a_sampler_that_tells_what_it_must_not_ends_the_run(
 
     with pytest.raises(RunFailed, match=words):
         Desk(tmp_path, phase, sampler=Careless()).collect()
+
+
+def test_a_sample_that_is_told_when_the_sampler_has_returned_ends_the_run(tmp_path: Path, phase: Phase) -> None:
+    kept: list[Ended] = []
+
+    class Late(Noting):
+        def stream(
+            self, requests: Sequence[Request], decoding: Decoding, ended: Ended, *rest: Any
+        ) -> list[list[Generation]]:
+            kept.append(ended)
+            return self.generate(requests, decoding)
+
+    def judge(verifier: Any, items: Sequence[Item]) -> list[Verdict]:
+        kept[0]([EndedSample(0, 0, OK, "eos")])
+        return [WRONG] * len(items)
+
+    with pytest.raises(RunFailed, match="the sampler told a sample after its `stream` had returned"):
+        Desk(tmp_path, phase, judge, Late()).collect()
+
+
+class Crooked(SamplerSettings):
+    """A sampler's declaration by somebody else."""
+
+
+@pytest.mark.parametrize("begins_early", [True, False])
+def test_an_exception_in_a_strangers_sampler_is_told_as_theirs(
+    tmp_path: Path, phase: Phase, begins_early: bool
+) -> None:
+    class Beyond(Telling):
+        def generate(self, requests: Sequence[Request], *rest: Any) -> list[list[Generation]]:
+            return [[] for _ in range(len(requests) + 1) if requests[_]]
+
+    theirs = replace(phase, sampler=Named("acme.crooked", Crooked(group_size=4, max_new_tokens=12)))
+    with pytest.raises(
+        AuthorFault, match=r"the sampler `acme\.crooked` failed in `.*generate.*: IndexError: "
+    ) as caught:
+        Desk(tmp_path, theirs, sampler=Beyond(), begins_early=begins_early).collect()
+    assert caught.value.exit_code == 5
 
 
 def test_a_round_of_which_the_journal_has_a_part_is_sampled_whole_and_judged_as_it_was_recorded(

@@ -84,6 +84,7 @@ def test_the_journal_holds_tokens_then_verdicts_of_every_step(whole: Path) -> No
 def test_the_folder_says_what_ran(whole: Path) -> None:
     manifest = json.loads((whole / "manifest.json").read_text())
     assert manifest["forward"] == {"rows": "flat", "head": "tiled", "norms": "fused: 9 of 9", "dropout": "off"}
+    assert manifest["samplers"] == {"transformers": "each token by a step of its own"}
     assert manifest["prefixes"] == {"auto": {"ids": [0], "text": "<bos>"}}
     assert (whole / "spec.toml").read_text() == SPEC
     plan = json.loads((whole / "plan.json").read_text())

@@ -4,14 +4,15 @@ from pathlib import Path
 
 import pytest
 
+from tests.mutants.mutant import Mutant
 from tests.mutants.planting import ROOT, Tree
-from tests.mutants.table import MUTANTS, Mutant
+from tests.mutants.table import MUTANTS
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda m: m.name)
 def test_a_mutants_text_stands_in_its_file_exactly_once(mutant: Mutant) -> None:
     text = (ROOT / mutant.file).read_text(encoding="utf-8")
-    assert text.count(mutant.old) == 1, f"carry the row {mutant.name} along in tests/mutants/table.py: {mutant.old!r}"
+    assert text.count(mutant.old) == 1, f"carry the row {mutant.name} along in tests/mutants: {mutant.old!r}"
     assert mutant.old != mutant.new
     for test in mutant.seen_by:
         file, _, name = test.partition("::")

@@ -1,6 +1,7 @@
 """A causal language model of transformers, from a local folder or the hub."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -24,6 +25,13 @@ DECIDED = frozenset(
     )
 )
 """Arguments of `from_pretrained` that are set by other settings, or fixed by the guarantees of a run."""
+
+FLASH = {
+    "flash_attention_2": ("flash-attn>=2.8", "pip install 'prerl-spec[flash]'"),
+    "flash_attention_3": ("flash-attn-3", "build flash-attn-3 from its sources"),
+    "flash_attention_4": ("flash-attn-4", "pip install --pre flash-attn-4"),
+}
+"""`attention` -> the package that it needs, and how to get it. Without it transformers may download compiled kernels."""
 
 
 class HfCausal(Component):
@@ -78,11 +86,17 @@ class HfCausal(Component):
             for name in names
             if not os.path.isdir(name)
         ]
-        kernels = Prerequisite(
-            "gpu", f'attention = "{self.attention}"', 'set attention = "sdpa", or run on a machine with a GPU'
-        )
-        flash = (kernels,) if self.attention.startswith("flash_attention") else ()
-        return (*hub, *flash, *self.overruling)
+        return (*hub, *self._of_attention(), *self.overruling)
+
+    def _of_attention(self) -> Iterator[Prerequisite]:
+        written = f'attention = "{self.attention}"'
+        if "/" in self.attention:
+            hint = 'set attention = "sdpa" or "flash_attention_2": a kernel of the hub is compiled code without a pinned commit'
+            yield Prerequisite("setting", written, hint)
+        if self.attention.startswith("flash_attention"):
+            yield Prerequisite("gpu", written, 'set attention = "sdpa", or run on a machine with a GPU')
+        if self.attention in FLASH:
+            yield Prerequisite("package", *FLASH[self.attention])
 
     def for_trial(self, folder: Path) -> Self:
         """The same settings on a small model with random weights, saved in the folder."""
@@ -97,6 +111,9 @@ class HfCausal(Component):
 
         for need in self.overruling:
             raise EnvironmentUnmet(f"{need.name} is set by other settings", hint=need.hint)
+        if "/" in self.attention:
+            (need,) = self._of_attention()
+            raise EnvironmentUnmet(f"{need.name} names code of the hub", hint=need.hint)
         return load_pretrained(
             self.name,
             revision=self.revision,

@@ -29,10 +29,28 @@ for index in range(torch.cuda.device_count()):
     name = torch.cuda.get_device_name(index)
     print(index, right, f"{name}, {free / 2**30:.1f} of {total / 2**30:.1f} GiB free", sep="\\t")
 """
+_COMPUTING = """
+import torch
+try:
+    from torch.nn.attention.varlen import varlen_attn
+    print("varlen_attn", "can be imported", True, sep="\\t")
+except ImportError as error:
+    print("varlen_attn", error, False, sep="\\t")
+for device in ("cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))):
+    weight = torch.ones(8, device=device, requires_grad=True)
+    weight.grad = torch.ones_like(weight)
+    try:
+        torch.optim.AdamW([weight], lr=0.5, weight_decay=0.0, fused=True).step()
+        right = bool((weight - 0.5).abs().max() < 1e-3)
+        print(f"fused AdamW on {device}", "its update is " + ("right" if right else "wrong"), right, sep="\\t")
+    except RuntimeError as error:
+        print(f"fused AdamW on {device}", str(error).splitlines()[0], False, sep="\\t")
+"""
 
 
 def deep_findings() -> Iterator[Finding]:
-    """Tries importing torch, transformers and the optional packages, where installed, and each GPU that torch sees."""
+    """Tries importing torch, transformers and the optional packages, where installed, each GPU that torch sees, the kernel of
+    flat rows and the fused update."""
     for name, distributions, optional in TRIED:
         if any(map(is_installed, distributions)):
             yield _imported(name, optional=optional)
@@ -40,6 +58,9 @@ def deep_findings() -> Iterator[Finding]:
         index, right, words = line.split("\t")
         hint = None if right == "True" else "check the GPU driver and the build of torch"
         yield Finding(f"cuda:{index}", f"{words}, matrix product is {'right' if hint is None else 'wrong'}", hint)
+    for line in _output(_COMPUTING)[1].splitlines() if is_installed("torch") else ():
+        what, words, right = line.split("\t")
+        yield Finding(what, words, None if right == "True" else "pip install 'prerl-spec[train]'")
 
 
 def _imported(name: str, *, optional: bool = False) -> Finding:

@@ -2,8 +2,10 @@
 
 import argparse
 
+from prerl_spec.cli.environment.computing_findings import computing_findings
 from prerl_spec.cli.environment.machine_findings import Finding, machine_findings
 from prerl_spec.cli.environment.package_findings import package_findings
+from prerl_spec.compiler.hardware import detect_hardware
 
 UNFIT = 3
 """Exit code if something is missing that every run needs."""
@@ -14,13 +16,13 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--deep",
         action="store_true",
-        help="also import torch, transformers, peft and vllm, and test each GPU (slow)",
+        help="also import torch, transformers, peft and vllm, test each GPU and what updates and flat rows use (slow)",
     )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Prints one line per finding; exit code 3 if something that every run needs is missing, else 0."""
-    findings = [*machine_findings(), *package_findings()]
+    findings = [*machine_findings(), *computing_findings(detect_hardware()), *package_findings()]
     if arguments.deep:
         from prerl_spec.cli.environment.deep_findings import deep_findings
 

@@ -209,6 +209,8 @@ def cost_of(
     if work.teachers:
         memory["teachers"] = sum(-(-one.num_bytes // shards) for one in work.teachers)
     training_peak = _training_peak(shape, work, hardware, half=half, sharded=shards > 1, recomputed=spread.recomputed)
+    if hardware.gpus and adapter is None and shards == 1:
+        training_peak["gradient of the head in a pass"] = 4 * shape.vocabulary * shape.hidden
     if shards > 1 and not spread.sums_every_pass and work.trained > processes * work.in_a_pass:
         training_peak["whole gradients of an update"] = 4 * (shape.num_parameters if adapter is None else adapter)
     sampling_peak = _sampling_peak(shape, work, hardware, half=half, processes=processes, spread=spread)

@@ -1,7 +1,8 @@
 """Plans one phase: its components, steps and tokens, forwards, first prompt, cost."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from prerl_spec.compiler.estimates.estimate import Shape, Spread, TeacherWork, Workload, cost_of
 from prerl_spec.compiler.estimates.lanes import LANES, workers
@@ -34,6 +35,12 @@ from prerl_spec.registry.kinds.data import DataSet
 from prerl_spec.registry.kinds.watching import Probe, ProbeNeed, UpdateProbe
 from prerl_spec.registry.plugin_contract import blame_plugin
 from prerl_spec.text import Codec
+
+CostWith = Callable[[int, bool], Cost | Unknown]
+"""(tokens of a pass, whether activations are computed again) -> the cost of a phase."""
+
+LONG_PASS = 16384
+"""Tokens of a pass with which a GPU's matrix products are large: as in the published figures of other trainers."""
 
 FULL = 0.9
 """Fraction of a process's memory that an estimate may fill; the rest covers what it does not include."""
@@ -85,7 +92,9 @@ def phase_plan(around: PlanContext, roles: PhaseRoles, following: PhaseRoles | N
     example = known(shown)
     planned = _forwards(roles, counts, example)
     watched = _probe_costs(roles, counts, example)
-    per_pass, cost = _pass(around, roles, counts, planned, watched, example)
+    cost_with = partial(_cost, around, roles, counts, planned, watched, example)
+    per_pass, cost = _pass(around, roles, cost_with)
+    longer = _longer_passes(around, roles, cost_with, per_pass) if any(f.gradient for f in planned) else None
     drawn = counts.attempts * counts.max_new_tokens * (1 + counts.refill_rounds) if roles.uses_rollouts else 0
     return PhasePlan(
         id=roles.spec.id,
@@ -120,7 +129,7 @@ def phase_plan(around: PlanContext, roles: PhaseRoles, following: PhaseRoles | N
         example_unknown=why_unknown(shown),
         cost=known(cost),
         cost_unknown=why_unknown(cost),
-        notes=() if trains(roles.objective.planned) else (NO_UPDATE,),
+        notes=(*(() if longer is None else (longer,)), *(() if trains(roles.objective.planned) else (NO_UPDATE,))),
         probe_costs=watched,
     )
 
@@ -229,21 +238,15 @@ def _probe_costs(roles: PhaseRoles, counts: _Counts, example: Example | None) ->
     )
 
 
-def _pass(
-    around: PlanContext,
-    roles: PhaseRoles,
-    counts: _Counts,
-    planned: tuple[Forward, ...],
-    watched: tuple[ProbeCost, ...],
-    example: Example | None,
-) -> tuple[int, Cost | Unknown]:
+def _pass(around: PlanContext, roles: PhaseRoles, cost_with: CostWith) -> tuple[int, Cost | Unknown]:
     """Tokens of a pass, and the cost of the phase with it.
 
     As written in the spec, else the largest candidate that fits in memory, or that needs no more memory than the smallest
     (sampling may need more than any pass).
     """
+    recomputed = around.resolved.spec.distributed.activation_checkpointing
     sizes = pass_sizes(around.hardware) if roles.spec.tokens_per_pass is None else (roles.spec.tokens_per_pass,)
-    costs = [_cost(around, roles, counts, planned, watched, example, size) for size in sizes]
+    costs = [cost_with(size, recomputed) for size in sizes]
     for size, cost in zip(sizes, costs, strict=True):
         least = costs[-1]
         if isinstance(cost, Unknown) or isinstance(least, Unknown) or cost.device_bytes is None:
@@ -251,6 +254,30 @@ def _pass(
         if _whole_memory(cost) <= max(FULL * cost.device_bytes, _whole_memory(least)):
             return size, cost
     raise AssertionError("the smallest candidate always qualifies")
+
+
+def _longer_passes(around: PlanContext, roles: PhaseRoles, cost_with: CostWith, per_pass: int) -> str | None:
+    """A note where a GPU would have room for LONG_PASS tokens if activations were computed again, and has none as it is."""
+    written = roles.spec.tokens_per_pass is not None or around.resolved.spec.distributed.activation_checkpointing
+    if not around.hardware.gpus or written:
+        return None
+    as_it_is, longer = (cost_with(LONG_PASS, recomputed) for recomputed in (False, True))
+    if isinstance(as_it_is, Unknown) or isinstance(longer, Unknown):
+        return None
+    if _fits(as_it_is) or not _fits(longer):
+        return None
+    return (
+        f"a pass of {LONG_PASS:,} tokens has no room on this GPU ({_gib(as_it_is)} of memory; the plan takes {per_pass:,}): "
+        f"`distributed.activation_checkpointing = true` would make room for it ({_gib(longer)}), for a third more compute"
+    )
+
+
+def _fits(cost: Cost) -> bool:
+    return cost.device_bytes is not None and _whole_memory(cost) <= FULL * cost.device_bytes
+
+
+def _gib(cost: Cost) -> str:
+    return f"{_whole_memory(cost) / 2**30:.0f} GiB"
 
 
 def _whole_memory(cost: Cost) -> int:
@@ -265,6 +292,7 @@ def _cost(
     watched: tuple[ProbeCost, ...],
     example: Example | None,
     per_pass: int,
+    recomputed: bool,
 ) -> Cost | Unknown:
     if isinstance(around.shape, Unknown):
         return around.shape
@@ -306,7 +334,7 @@ def _cost(
         adapter=adapter_parameters(around.resolved, around.shape),
         spread=Spread(
             sharded=distributed.strategy == "fsdp2",
-            recomputed=distributed.activation_checkpointing,
+            recomputed=recomputed,
             sums_every_pass=distributed.fsdp.get("gradients") == "pass",
             engine_share=None if roles.sampler is None else roles.sampler.planned.device_share,
         ),

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from prerl_spec import __version__
 from prerl_spec.compiler.estimates.estimate import Shape, sampling_seconds, shape_of
@@ -20,6 +21,7 @@ from prerl_spec.compiler.past_runs.model_files import model_folders
 from prerl_spec.compiler.plan import ComponentPlan, DataPlan, EvaluatorPlan, PhasePlan, Plan
 from prerl_spec.compiler.planning.changes import changes
 from prerl_spec.compiler.planning.component_plan import written_out
+from prerl_spec.compiler.planning.computing import computing
 from prerl_spec.compiler.planning.digest import digest_of_plan
 from prerl_spec.compiler.planning.ends import end_needs, end_notes
 from prerl_spec.compiler.planning.evaluation_plan import evaluation_share, evaluator_plan
@@ -64,7 +66,8 @@ def _plan(resolved: Resolved, hardware: Hardware | None) -> Plan:
     spec, phases = resolved.spec, phase_roles(resolved)
     opened = {name: _open(resolved, name) for name in spec.data}
     codec = _codec(resolved, opened)
-    shape = _shape(resolved, codec)
+    config = _config(resolved, codec)
+    shape = _shape(config)
     rows = {name: known(found.rows) for name, found in opened.items()}
     unread = {name: found.rows for name, found in opened.items() if isinstance(found.rows, Unknown)}
     teachers = planned_teachers(phases, codec, {name: found.tokenizer for name, found in opened.items()})
@@ -112,6 +115,7 @@ def _plan(resolved: Resolved, hardware: Hardware | None) -> Plan:
         code_files=resolved.code_files,
         adapter_parameters=adapter_parameters(resolved, shape) if isinstance(shape, Shape) else None,
         values=values(resolved),
+        computing=computing(resolved, phases, config, on_gpu_in_16_bits=bool(here.gpus) and precision != "float32"),
     )
     if (start := fitting_start(resolved, plan, codec)) is not None:
         plan = replace(plan, start=start, prerequisites=(*plan.prerequisites, *start_need(start)))
@@ -157,10 +161,19 @@ def _codec(resolved: Resolved, opened: Mapping[str, _Opened]) -> Codec | Unknown
         return Unknown(str(cause))
 
 
-def _shape(resolved: Resolved, codec: Codec | Unknown) -> Shape | Unknown:
+def _config(resolved: Resolved, codec: Codec | Unknown) -> Mapping[str, Any] | Unknown:
     settings = served_model(resolved).planned.settings()
     try:
-        return shape_of(model_config(settings, codec.vocab_size if isinstance(codec, Codec) else None))
+        return model_config(settings, codec.vocab_size if isinstance(codec, Codec) else None)
+    except NotKnown as cause:
+        return Unknown(str(cause))
+
+
+def _shape(config: Mapping[str, Any] | Unknown) -> Shape | Unknown:
+    if isinstance(config, Unknown):
+        return config
+    try:
+        return shape_of(config)
     except NotKnown as cause:
         return Unknown(str(cause))
 

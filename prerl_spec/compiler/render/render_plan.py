@@ -71,6 +71,8 @@ def _head(plan: Plan) -> str:
     if plan.phases:
         out += line("checkpoints", _checkpoints(plan))
         out += _disk(plan)
+    for what, how in plan.computing.items():
+        out += line("computing", f"{what}: {how}")
     for note in plan.notes:
         out += line("note", note)
     return "\n".join(out)

@@ -3,6 +3,7 @@ have ended."""
 
 from collections.abc import Callable, Sequence
 from threading import current_thread
+from typing import NoReturn
 
 from prerl_spec.engine.verification.asked_verdicts import Asked
 from prerl_spec.errors import RunFailed
@@ -12,8 +13,8 @@ from prerl_spec.text import Codec
 from prerl_spec.types import Attempt, Generation, Group, Prompt, Segment, Stop, Verdict
 
 HOW_TO_TELL = (
-    "a sampler's `stream` tells each sample at most once, with its numbers, tokens and stop reason, in the thread that called "
-    "it: `plugin check` finds what does not"
+    "a sampler's `stream` tells each sample at most once, with its numbers, tokens and stop reason, before it returns and in "
+    "the thread that called it: `plugin check` finds what does not"
 )
 
 
@@ -28,6 +29,9 @@ class Judging:
         """Samples that were told, with their texts."""
         self._places: dict[tuple[int, int], int] = {}
         self._thread = current_thread()
+        self._is_over = False
+        self._misused: RunFailed | None = None
+        """What was refused first: a sampler's own thread would hear of it alone."""
 
     @property
     def begins_early(self) -> bool:
@@ -36,14 +40,20 @@ class Judging:
 
     def told(self, slot: int, prompt: Prompt, sample: EndedSample) -> None:
         """Asks for the verdict of a sample of this slot that has ended. Returns at once. Raises RunFailed for one that was
-        told before, and in another thread than the round's."""
+        told before, in another thread than the round's, and after `all_drawn`."""
         if current_thread() is not self._thread:
-            raise RunFailed("the sampler told a sample in a thread of its own", hint=HOW_TO_TELL)
+            self._refuse("the sampler told a sample in a thread of its own")
+        if self._is_over:
+            self._refuse("the sampler told a sample after its `stream` had returned")
         if (slot, sample.sample) in self._told:
-            raise RunFailed(f"the sampler told sample {sample.sample} of slot {slot} twice", hint=HOW_TO_TELL)
+            self._refuse(f"the sampler told sample {sample.sample} of slot {slot} twice")
         text = text_of(sample, self._codec)
         self._told[slot, sample.sample] = sample, text
         self._ask(slot, sample.sample, prompt, text, sample.stop)
+
+    def all_drawn(self) -> None:
+        """The sampler's call has returned: what it tells from now on is refused."""
+        self._is_over = True
 
     def attempts_of(self, slot: int, generations: Sequence[Generation]) -> tuple[Attempt, ...]:
         """The attempts of a slot."""
@@ -51,7 +61,9 @@ class Judging:
 
     def verdicts_of(self, groups: Sequence[Group]) -> dict[int, list[Verdict]]:
         """Waits for the verdicts of these groups, by slot; asks for those that nobody has asked for. Raises RunFailed, also
-        for an attempt that is not the sample that was told, and for a sample that is no attempt."""
+        for an attempt that is not the sample that was told, for a sample that is no attempt, and for what `told` refused."""
+        if self._misused is not None:
+            raise self._misused
         returned = {(group.slot, number) for group in groups for number in range(len(group.attempts))}
         for slot, number in self._told.keys() - returned:
             raise RunFailed(f"the sampler told a sample {number} of slot {slot} and returned none", hint=HOW_TO_TELL)
@@ -66,6 +78,11 @@ class Judging:
                     )
         found = self._asked.verdicts() if groups else {}
         return {g.slot: [found[self._places[g.slot, k]] for k in range(len(g.attempts))] for g in groups}
+
+    def _refuse(self, why: str) -> NoReturn:
+        failure = RunFailed(why, hint=HOW_TO_TELL)
+        self._misused = self._misused or failure
+        raise failure
 
     def _ask(self, slot: int, number: int, prompt: Prompt, text: str, stop: Stop) -> None:
         self._places[slot, number] = place = len(self._places)

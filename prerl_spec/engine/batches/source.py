@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from prerl_spec.compiler.graph import Phase
+from prerl_spec.engine.author_faults import blames
 from prerl_spec.engine.batches.cursor import Cursor, draw_places, shares
 from prerl_spec.engine.batches.datasets import OpenDataSet
 from prerl_spec.engine.batches.journal import Journal, StepJournal
@@ -184,6 +185,7 @@ class Rollouts:
 
         with timed("sample"), self.alone():
             results = self._generate(requests, decoding_of(sampler), ended if judging.begins_early else None)
+        judging.all_drawn()
         groups = [
             Group(slots[i], prompts[i], judging.attempts_of(slots[i], generations), refill, budget)
             for i, generations in zip(mine, results, strict=True)
@@ -198,9 +200,13 @@ class Rollouts:
         def progress(done: int, total: int) -> None:
             self.tick("sample", done, total)
 
+        assert self.phase.sampler is not None
+        named = self.phase.sampler
         if ended is not None and isinstance(self.sampler, StreamingSampler):
-            return self.sampler.stream(requests, decoding, ended, progress)
-        return self.sampler.generate(requests, decoding, progress)
+            with blames(named.component, "stream", name=named.use):
+                return self.sampler.stream(requests, decoding, ended, progress)
+        with blames(named.component, "generate", name=named.use):
+            return self.sampler.generate(requests, decoding, progress)
 
     def _verified(self, groups: Sequence[Group], journal: StepJournal, judging: Judging, timed: Timed) -> list[Group]:
         unverified = [g for g in groups if g.attempts and g.attempts[0].verdict is None]

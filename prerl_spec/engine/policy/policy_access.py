@@ -14,7 +14,7 @@ from prerl_spec.engine.policy.sharding import on_main
 from prerl_spec.engine.policy.weights import adapted_tensors, whole_tensors
 from prerl_spec.engine.processes.ranks import Ranks
 from prerl_spec.needs import Layout
-from prerl_spec.registry.kinds.sampler import EndedSample, OpenSampler, SamplerSite, StreamingSampler
+from prerl_spec.registry.kinds.sampler import EndedSample, OpenSampler, SamplerSite, StreamingSampler, ToldSampler
 from prerl_spec.types import Decoding, Generation, Request, Segment
 
 
@@ -58,6 +58,11 @@ class OverWholeWeights:
     def __init__(self, sampler: OpenSampler, policy: Policy) -> None:
         self._sampler = sampler
         self._policy = policy
+
+    @property
+    def computes(self) -> str:
+        how = f"{self._sampler.computes}; " if isinstance(self._sampler, ToldSampler) else ""
+        return f"{how}while it samples each process holds all weights"
 
     def generate(
         self, requests: Sequence[Request], decoding: Decoding, progress: Callable[[int, int], None] | None = None

@@ -18,7 +18,7 @@ from accelerate.utils import InitProcessGroupKwargs, gather_object
 from prerl_spec.compiler.estimates.lanes import workers
 from prerl_spec.engine.processes.disk_errors import translate_disk_errors
 from prerl_spec.engine.processes.work_split import Division, add_in_pairs, fixed_threads
-from prerl_spec.errors import EnvironmentUnmet, PeerLost, PrerlError
+from prerl_spec.errors import EnvironmentUnmet, PeerLost, PrerlError, RunFailed
 
 T = TypeVar("T")
 
@@ -135,6 +135,16 @@ class Ranks:
                 "the first process to fail reports the cause",
                 hint="re-run the same command to resume from the last checkpoint",
             ) from error
+
+    def fail_together(self, check: Callable[[], None]) -> None:
+        """Every rank checks; a RunFailed of one of them, of the lowest rank, is raised on all."""
+        failure: RunFailed | None = None
+        try:
+            check()
+        except RunFailed as error:
+            failure = error
+        for message, hint in self.gather([] if failure is None else [(failure.message, failure.hint)]):
+            raise RunFailed(message, hint=hint) from failure
 
     def main_does(self, work: Callable[[], Any], what: str) -> None:
         """Rank 0 runs `work`, which writes `what`; its failure ends all ranks, a full disk as RunFailed."""

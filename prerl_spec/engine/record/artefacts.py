@@ -48,6 +48,16 @@ def note_artefacts(folder: Path) -> None:
     replace_manifest(folder, {**manifest, "artefacts": {**now, **once}, HEAD: head})
 
 
+def note_samplers(folder: Path, computes: Mapping[str, str]) -> None:
+    """Writes how samplers compute, as found when they opened; a no-op if that is known, or without a manifest."""
+    manifest = read_manifest(folder)
+    if manifest is None:
+        return
+    samplers = {**manifest.get("samplers", {}), **computes}
+    if samplers != manifest.get("samplers", {}):
+        replace_manifest(folder, {**manifest, "samplers": samplers})
+
+
 def note_report(folder: Path) -> None:
     """Writes the hash of report.html alone, which `report` has written anew."""
     manifest = read_manifest(folder)

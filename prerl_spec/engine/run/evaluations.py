@@ -96,6 +96,7 @@ class Evaluations:
                 check_golds=session.verifiers.check_golds,
                 alone=session.stages.alone,
                 conditions=sampling_conditions(sampler, session.ranks) if keep else None,
+                declared=sampler,
             ),
             self._setup,
             EvaluationPoint(

@@ -5,10 +5,11 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from prerl_spec.compiler.graph import Named
+from prerl_spec.engine.author_faults import blames
 from prerl_spec.engine.policy.policy import Policy
 from prerl_spec.engine.policy.policy_access import LivePolicy, open_over_whole_weights
 from prerl_spec.engine.processes.ranks import Ranks
-from prerl_spec.registry.kinds.sampler import OpenSampler, Sampler, SamplerSite
+from prerl_spec.registry.kinds.sampler import OpenSampler, Sampler, SamplerSite, ToldSampler
 
 PER_CALL = frozenset({"group_size", "temperature", "top_p", "top_k", "max_new_tokens", "stop"})
 """Sampler settings that are passed with each call."""
@@ -29,6 +30,8 @@ class OpenSamplers:
             invariant=invariant,
         )
         self._open: dict[str, OpenSampler] = {}
+        self.computes: dict[str, str] = {}
+        """By name, how the samplers compute that say so."""
         self._version = 0
         self._synced: dict[str, int] = {}
         """The version of the weights that each sampler holds."""
@@ -38,10 +41,13 @@ class OpenSamplers:
         per-call settings only share one. A collective call."""
         key = _sampler_key(named.component)
         if key not in self._open:
-            self._open[key] = self._opened(named)
+            self._open[key] = opened = self._opened(named)
+            if isinstance(opened, ToldSampler):
+                self.computes[named.use] = opened.computes
             self._synced[key] = self._version
         if self._synced[key] != self._version:
-            self._open[key].sync(self._version)
+            with blames(named.component, "sync", name=named.use):
+                self._open[key].sync(self._version)
             self._synced[key] = self._version
         return self._open[key]
 
@@ -53,9 +59,10 @@ class OpenSamplers:
             self.sampler(current)
 
     def _opened(self, named: Named[Sampler]) -> OpenSampler:
-        if self._policy.is_sharded and not named.component.own_weights:
-            return self._stack.enter_context(open_over_whole_weights(named.component, self._site, self._policy))
-        return self._stack.enter_context(named.component.open(self._site))
+        with blames(named.component, "open", name=named.use):
+            if self._policy.is_sharded and not named.component.own_weights:
+                return self._stack.enter_context(open_over_whole_weights(named.component, self._site, self._policy))
+            return self._stack.enter_context(named.component.open(self._site))
 
 
 def _sampler_key(sampler: Sampler) -> str:

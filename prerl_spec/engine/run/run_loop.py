@@ -10,7 +10,7 @@ from typing import Any
 from prerl_spec.compiler.graph import Phase
 from prerl_spec.engine.batches.journal import Journal
 from prerl_spec.engine.batches.repetitions import repetition_warnings
-from prerl_spec.engine.record.artefacts import note_artefacts
+from prerl_spec.engine.record.artefacts import note_artefacts, note_samplers
 from prerl_spec.engine.record.events import EventLog
 from prerl_spec.engine.record.tracking import Trackers
 from prerl_spec.engine.run.committing import Commits
@@ -59,6 +59,7 @@ class RunLoop:
             while self.position.phase < len(self.graph.phases):
                 phase = self.graph.phases[self.position.phase]
                 runner = None if self.position.over else self._open_phase(phase)
+                self._note_samplers()
                 self.evaluations.score_if_due(phase, self.position)
                 while runner is not None and not self.position.over:
                     self._step(runner)
@@ -146,6 +147,11 @@ class RunLoop:
     def _record_phase_end(self, phase: Phase) -> None:
         self.cutting.record_end(phase, self.position)
         self.events.write_once("phase", phase=phase.id, state="end", global_step=self.position.global_step)
+
+    def _note_samplers(self) -> None:
+        """How they compute is found when they open; a replay, which opens them too, leaves the manifest as it is."""
+        computes = self.session.samplers.computes
+        self.ranks.main_does(lambda: note_samplers(self.session.folder, computes), "manifest.json")
 
     def _record_artefacts(self) -> None:
         self.ranks.main_does(lambda: note_artefacts(self.session.folder), "manifest.json")

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from prerl_spec.compiler.compare.code_hash import code_hash
 from prerl_spec.compiler.graph import Named
+from prerl_spec.engine.author_faults import blames
 from prerl_spec.engine.policy.continuation_logps import Pair, continuation_logps, plan_batches
 from prerl_spec.engine.policy.policy import Policy
 from prerl_spec.engine.processes.ranks import Ranks
@@ -36,7 +37,7 @@ class SharedCalls:
     `judge` and `check_golds` use worker processes of this rank; `tick(stage, done, total)` reports progress as
     "evaluate:TASK". What a rank computes by itself happens inside `alone()`, after which all ranks stop together if a tick
     has stopped one of them. With `conditions`, which say how the sampler samples, finished rounds are kept on disk until the
-    evaluation is over.
+    evaluation is over. `declared` is the open sampler's declaration, in whose name its failures are told.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class SharedCalls:
         check_golds: GoldCheck,
         alone: Callable[[], AbstractContextManager[None]] = nullcontext,
         conditions: Mapping[str, Any] | None = None,
+        declared: Named[Sampler] | None = None,
     ) -> None:
         self.policy = policy
         self._sampler = sampler
@@ -59,6 +61,7 @@ class SharedCalls:
         self._tick = tick
         self._alone = alone
         self._conditions = conditions
+        self._declared = declared
         self._kept: KeptRounds | None = None
         self._stage = "evaluate"
 
@@ -83,7 +86,7 @@ class SharedCalls:
                 for part in rounds:
                     file = None if self._kept is None else self._kept.generations(part, decoding)
                     counted = self._counted(drawn, total)
-                    sampled = _once(file, partial(self._sampler.generate, part, decoding, counted))
+                    sampled = _once(file, partial(self._sampled, part, decoding, counted))
                     drawn.extend(sampled)
         return self._ranks.gather_dealt(drawn, len(requests))
 
@@ -100,12 +103,20 @@ class SharedCalls:
             if self._ranks.any(found is None):
                 with self._alone():
                     asked = part if found is None else []
-                    sampled = self._sampler.generate(asked, decoding, self._counted(drawn, total))
+                    sampled = self._sampled(asked, decoding, self._counted(drawn, total))
                     if found is None and file is not None:
                         file.keep(sampled)
                 found = sampled if found is None else found
             drawn.extend(found or [])
         return drawn
+
+    def _sampled(
+        self, requests: Sequence[Request], decoding: Decoding, progress: Callable[[int, int], None]
+    ) -> list[list[Generation]]:
+        if self._declared is None:
+            return self._sampler.generate(requests, decoding, progress)
+        with blames(self._declared.component, "generate", name=self._declared.use):
+            return self._sampler.generate(requests, decoding, progress)
 
     def continuation_logps(self, pairs: Sequence[Pair]) -> list[tuple[float, bool]]:
         """With determinism "invariant" whole batches are distributed, not pairs: the pairs that share a forward are then

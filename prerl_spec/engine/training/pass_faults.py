@@ -63,6 +63,12 @@ class PassFaults:
                 if found is not None and vector.grad is not None:
                     self._gradients.append(_kept(seen, [(*found, vector.grad)]))
 
+    def num_at_fault(self, device: torch.device) -> Tensor:
+        """[1]: passes in which an author's part has given a token with weight a gradient that is not finite. Stays on the
+        device."""
+        found = [~kept.is_finite for kept in self._gradients]
+        return torch.stack(found).sum(0, keepdim=True).double() if found else torch.zeros(1, device=device).double()
+
     def refuse_terms(self, step: Step) -> None:
         """Raises RunFailed, in the name of the component that gave them, for terms that are not finite."""
         _refuse(self._terms, step, is_gradient=False)
@@ -70,8 +76,7 @@ class PassFaults:
     def refuse_gradients(self, step: Step) -> None:
         """Raises RunFailed where an author's part has given a token with weight a gradient that is not finite, such as
         that of √|x| at 0: the norm of the whole would be no number, and nobody's."""
-        if self._gradients and not bool(torch.stack([kept.is_finite for kept in self._gradients]).all()):
-            _refuse(self._gradients, step, is_gradient=True)
+        _refuse(self._gradients, step, is_gradient=True)
 
 
 def _kept(seen: PartInput, given: Sequence[Given]) -> _Kept:

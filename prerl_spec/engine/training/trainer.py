@@ -7,6 +7,7 @@ The same for every algorithm. Components decide the rest: credit and loss terms 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import torch
@@ -150,13 +151,16 @@ class Trainer:
                     done += 1
                     self.tick("train", done, num_passes)
                 self.updater.end_share()
-        loss_value = float(self.ranks.sum(loss_of_share).sum().item())
+        # One message, one transfer. A rank that stopped by itself would leave the others waiting for its gradients.
+        told = self.ranks.sum(torch.cat([loss_of_share, faults.num_at_fault(self.policy.device)])).cpu()
+        loss_value, num_at_fault = float(told[:-1].sum().item()), int(told[-1].item())
         if not np.isfinite(loss_value):
-            faults.refuse_terms(minibatch.step)
+            self.ranks.fail_together(partial(faults.refuse_terms, minibatch.step))
             raise RunFailed(
                 f"the loss is {loss_value}", hint="the update was not applied; the journal holds the step's rollouts"
             )
-        faults.refuse_gradients(minibatch.step)
+        if num_at_fault:
+            self.ranks.fail_together(partial(faults.refuse_gradients, minibatch.step))
         return loss_value
 
     @contextmanager

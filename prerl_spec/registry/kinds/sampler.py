@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 from prerl_spec.registry.kinds.declared import Declared
 from prerl_spec.registry.kinds.model import LoadedModel, Model
@@ -114,6 +114,25 @@ class ComparedSampler(Protocol):
     @property
     def gap_limit(self) -> float:
         """The largest mean |log P_trainer − log P_sampler| per sampled token in nats that rounding explains."""
+        ...
+
+
+@runtime_checkable
+class ToldSampler(Protocol):
+    """An open sampler that says how it computes, for the manifest: that is found when it opens."""
+
+    @property
+    def computes(self) -> str:
+        """ "each token by a step of its own"."""
+        ...
+
+
+@runtime_checkable
+class ForetoldSampler(Protocol):
+    """A sampler that says, for the plan, how it will compute as far as the model's configuration tells."""
+
+    def expects(self, config: Mapping[str, Any], *, has_adapter: bool) -> str:
+        """A clause: "each token by a step of its own"; `config` is that of transformers."""
         ...
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from prerl_components.samplers.embedded.expected import OWN_FORWARD, OWN_STEP
 from prerl_components.samplers.embedded.kv_rows import KvRows
 from prerl_components.samplers.embedded.own_step import current_step, step_numbers
 from prerl_components.samplers.embedded.parity import NUM_NEW, check_parity, rows_agree
@@ -15,7 +16,8 @@ from prerl_spec.sdk import SamplerSite
 
 
 class DecodingModule:
-    """`has_own_step`: whether tokens are decoded by `DecodeStep`, which is measured; else by the module's own forward.
+    """`has_own_step`: whether tokens are decoded by `DecodeStep`, which is measured; else by the module's own forward, and
+    `why_not` says why.
 
     `bytes_per_token` is the size of one token of one row in the cache.
     """
@@ -32,8 +34,9 @@ class DecodingModule:
         in_float32 = module.dtype == torch.float32 and not module.config._attn_implementation.startswith("flash")
         with torch.inference_mode(), evaluation_mode(self._module):
             numbers = self._own_step_numbers(in_float32)
-            self.has_own_step = numbers is not None
-            if numbers is None:
+            self.why_not = numbers if isinstance(numbers, str) else None
+            self.has_own_step = self.why_not is None
+            if isinstance(numbers, str):
                 with self._autocast(enabled=not in_float32):
                     numbers = check_parity(
                         self._module,
@@ -64,15 +67,21 @@ class DecodingModule:
             agree = rows_agree(new_rows(), self._device, vocabulary=self.vocabulary, width=width, num_rows=num_rows)
         if agree or not self.has_own_step:
             return agree
-        self.has_own_step = False
+        self.has_own_step, self.why_not = False, "equal rows of a tile have other bits in a step of its own"
         return self.rows_agree(width, num_rows)
 
-    def _own_step_numbers(self, in_float32: bool) -> int | None:
-        """The cache's numbers per token if the own step agrees in float32, where possible, and in the dtype of computation."""
+    @property
+    def computes(self) -> str:
+        """How a token is decoded, in words, and why if it is by the module's own forward."""
+        return OWN_STEP if self.has_own_step else f"{OWN_FORWARD}: {self.why_not}"
+
+    def _own_step_numbers(self, in_float32: bool) -> int | str:
+        """The cache's numbers per token if the own step agrees in float32, where possible, and in the dtype of computation;
+        else why it is not used."""
         checks: list[tuple[torch.dtype | None, bool]] = [(None, True)] if in_float32 else []
         if not in_float32 or self._cast_dtype is not None:
             checks.append((self._cast_dtype, False))
-        numbers = None
+        numbers: int | str = 0
         for dtype, exact in checks:
             with self._autocast(enabled=not exact):
                 numbers = step_numbers(
@@ -83,8 +92,8 @@ class DecodingModule:
                     max_length=self._max_length,
                     in_float32=exact,
                 )
-            if numbers is None:
-                return None
+            if isinstance(numbers, str):
+                break
         return numbers
 
     def _autocast(self, *, enabled: bool = True) -> torch.autocast:

@@ -10,6 +10,11 @@ from prerl_components.samplers.embedded.parity import check_parity
 from prerl_components.samplers.embedded.read_decoder import read_decoder
 from prerl_spec.sdk import EnvironmentUnmet
 
+OTHER_PARTS = "its parts are not those of a plain decoder"
+SEES_LESS = "its attention does not see all tokens before"
+BY_THE_LONGEST = "its rotation depends on the longest row"
+DISAGREES = "a step of its own does not compute what the model does"
+
 CHECKED_POSITIONS = 128
 """The first and the last positions in which texts are compared: more than the prompts and new tokens of `check_parity`."""
 
@@ -28,16 +33,17 @@ def step_numbers(
     vocabulary: int,
     max_length: int,
     in_float32: bool,
-) -> int | None:
-    """The cache's numbers per token if `DecodeStep` computes what the module does, up to rounding; None if it does not."""
+) -> int | str:
+    """The cache's numbers per token if `DecodeStep` computes what the module does, up to rounding; else why it may not be
+    used."""
     weights = read_decoder(module, dtype)
     # A window that is wider than the check's texts would not be noticed.
     attends_to_all = roomy_cache(module.config, dtype)[1]
     if weights is None or not attends_to_all:
-        return None
+        return OTHER_PARTS if weights is None else SEES_LESS
     try:
         if weights.rotary is not None and not _is_fixed(weights.rotary, weights.embedding, max_length):
-            return None
+            return BY_THE_LONGEST
         # Some models scale queries by their position, from a position on that is further than the check's texts are long.
         last = max_length if weights.position_embedding is None else min(max_length, len(weights.position_embedding))
         for first in sorted({0, max(0, last - CHECKED_POSITIONS)}):
@@ -54,7 +60,7 @@ def step_numbers(
         return numbers
     except (EnvironmentUnmet, TypeError, ValueError, RuntimeError, IndexError):
         # A rotation that is called in another way, shapes that do not fit: another layout after all.
-        return None
+        return DISAGREES
 
 
 def _is_fixed(rotary: Rotary, like: torch.Tensor, max_length: int) -> bool:

@@ -12,13 +12,11 @@ from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
 from prerl_components.samplers.embedded.decoder_weights import DecoderLayer, DecoderWeights, HeadNorm, Norm, Product
+from prerl_components.samplers.embedded.expected import BEYOND_A_CHECK
 
 MAX_JOINED_BYTES = 64 << 20
 """Weights of products with the same input are joined if copies of all fit in here: small products cost their calls, large
 ones the memory of a copy."""
-
-BEYOND_A_CHECK = ("softcap", "clip", "clamp")
-"""Parts of names of settings that act on large numbers only, which a check on a few tokens does not meet."""
 
 
 class NotPlain(Exception):

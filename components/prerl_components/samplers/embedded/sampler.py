@@ -45,6 +45,12 @@ class EmbeddedSampler:
         )
         self._plan = self._invariant_plan() if site.invariant else plan_batches
 
+    @property
+    def computes(self) -> str:
+        """For the manifest; with determinism "invariant" also whether requests share a tile."""
+        together = "" if self._plan is not plan_alone else "; each request in a batch of its own"
+        return f"{self._decoding.computes}{together}"
+
     def generate(
         self, requests: Sequence[Request], decoding: Decoding, progress: Callable[[int, int], None] | None = None
     ) -> list[list[Generation]]:

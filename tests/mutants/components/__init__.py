@@ -1,0 +1,1 @@
+"""Faults in built-in components, a module a kind or family."""

@@ -1,0 +1,95 @@
+"""Faults in corrections and the ratios that they bound."""
+
+from tests.mutants.mutant import Mutant
+from tests.mutants.places import COMPONENTS, CORRECTED, CORRECTIONS, REFERENCE, TERMS
+
+ROWS = (
+    Mutant(
+        "c04",
+        f"{COMPONENTS}/ratios/levels.py",
+        "trainer_n, sampler_n = trainer_n.detach(), sampler_n.detach()",
+        "trainer_n, sampler_n = trainer_n, sampler_n.detach()",
+        "importance weights are differentiated",
+        TERMS,
+    ),
+    Mutant(
+        "c05",
+        f"{COMPONENTS}/ratios/levels.py",
+        "return ratio(trainer_n, sampler_n)",
+        "return ratio(sampler_n, trainer_n)",
+        "importance weights are upside down",
+        (*TERMS, *REFERENCE),
+    ),
+    Mutant(
+        "c06",
+        f"{COMPONENTS}/corrections/mask.py",
+        "w_n.where(w_n <= self.cap,",
+        "w_n.where(w_n >= self.cap,",
+        "the mask keeps what it should drop",
+        TERMS,
+    ),
+    Mutant(
+        "x17",
+        f"{CORRECTIONS}/band.py",
+        "(w_n >= self.low)",
+        "(w_n <= self.low)",
+        "the band keeps what lies below it",
+        CORRECTED,
+    ),
+    Mutant(
+        "x18",
+        f"{CORRECTIONS}/band.py",
+        "return w_n.where(",
+        "return w_n.new_ones(w_n.shape).where(",
+        "inside the band the weight is 1",
+        CORRECTED,
+    ),
+    Mutant(
+        "x19",
+        f"{CORRECTIONS}/sequence_mask.py",
+        "(advantage_n < 0) & far_n",
+        "(advantage_n > 0) & far_n",
+        "right responses are masked",
+        CORRECTED,
+    ),
+    Mutant(
+        "x20",
+        f"{CORRECTIONS}/sequence_mask.py",
+        "mean_gap(sampler_n, trainer_n, tokens)",
+        "mean_gap(trainer_n, sampler_n, tokens)",
+        "the divergence has the wrong sign",
+        CORRECTED,
+    ),
+    Mutant(
+        "x21",
+        f"{CORRECTIONS}/truncate.py",
+        ".clamp(max=self.cap)",
+        ".clamp(min=self.cap)",
+        "the cap is a floor",
+        CORRECTED,
+    ),
+    Mutant(
+        "x22",
+        f"{COMPONENTS}/ratios/levels.py",
+        'sample_sums if level == "sequence" else sample_means',
+        'sample_means if level == "sequence" else sample_sums',
+        "sequence and geometric are swapped",
+        CORRECTED,
+    ),
+    Mutant(
+        "va07",
+        f"{COMPONENTS}/ratios/levels.py",
+        "torch.exp(log_ratio(log_w_S, torch.zeros_like(log_w_S)))",
+        "torch.exp(log_w_S)",
+        "the ratio of a response overflows",
+        CORRECTED,
+    ),
+    Mutant(
+        "va10",
+        f"{CORRECTIONS}/band.py",
+        "(w_n <= self.high)",
+        "(w_n < self.high)",
+        "the upper end of a band does not belong to it",
+        CORRECTED,
+    ),
+)

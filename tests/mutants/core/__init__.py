@@ -1,0 +1,1 @@
+"""Faults in everything below the engine."""

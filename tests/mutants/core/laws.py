@@ -1,0 +1,103 @@
+"""Faults in the laws that components are checked by."""
+
+from tests.mutants.mutant import Mutant
+from tests.mutants.places import LAWS, OF_ADVANTAGES, OF_PARTS
+
+ROWS = (
+    Mutant(
+        "earn27",
+        f"{LAWS}/advantage.py",
+        "assert size == 0 or size > ROUNDING",
+        "assert size >= 0",
+        "an author's rounding error passes",
+        OF_ADVANTAGES,
+    ),
+    Mutant(
+        "earn28",
+        f"{LAWS}/advantage.py",
+        "assert part.baseline_over == found",
+        "assert part.baseline_over",
+        "a baseline that is not declared passes",
+        OF_ADVANTAGES,
+    ),
+    Mutant(
+        "earn29",
+        f"{LAWS}/advantage.py",
+        "assert part.scale == found",
+        "assert found in (0, 1, None)",
+        "a wrong power of the rewards passes",
+        OF_ADVANTAGES,
+    ),
+    Mutant(
+        "earn30",
+        f"{LAWS}/advantage.py",
+        "        assert shifted > TOLERANCE,",
+        "        assert shifted >= 0,",
+        "an undeclared invariance passes",
+        OF_ADVANTAGES,
+    ),
+    Mutant(
+        "earn31",
+        f"{LAWS}/ramp.py",
+        "assert value == again[step] == other[step]",
+        "assert value == value",
+        "a ramp that remembers passes",
+        OF_ADVANTAGES,
+    ),
+    Mutant(
+        "va23",
+        f"{LAWS}/advantage.py",
+        "    if part.monotone:\n",
+        "    if False:\n",
+        "an advantage with the wrong sign passes",
+        OF_ADVANTAGES,
+    ),
+    Mutant(
+        "va24",
+        f"{LAWS}/correction.py",
+        "(ratios[1] >= ratios[0]).all()",
+        "True",
+        "a correction that is upside down passes",
+        OF_PARTS,
+    ),
+    Mutant(
+        "va25",
+        f"{LAWS}/correction.py",
+        "    for gap in (50.0, -50.0):\n",
+        "    for gap in (0.5, -0.5):\n",
+        "a correction that overflows in float32 passes",
+        OF_PARTS,
+    ),
+    Mutant(
+        "va26",
+        f"{LAWS}/surrogate.py",
+        'surrogate.bounds == "any" or not below.any()',
+        "True",
+        "a clip on the wrong side passes",
+        OF_PARTS,
+    ),
+    Mutant(
+        "va27",
+        f"{LAWS}/surrogate.py",
+        "        assert largest == 0, (\n",
+        "        assert largest < 1e9, (\n",
+        "a surrogate that trains tokens without an advantage in secret passes",
+        OF_PARTS,
+    ),
+    Mutant(
+        "va28",
+        f"{LAWS}/objective.py",
+        "assert right - wrong >= -TOLERANCE",
+        "assert True",
+        "an objective that lowers right responses passes",
+        ("tests/testing/test_laws.py",),
+    ),
+    Mutant(
+        "lv01",
+        "prerl_spec/testing/conformance/of_kind.py",
+        "check_in_a_worker(component, [right, wrong])",
+        "pass",
+        "the laws pass a verifier that no run would take, or hang with it",
+        ("tests/testing/test_laws_of_verifiers.py::test_a_verifier_that_declares_a_secret_breaks_a_law",),
+    ),
+)

@@ -1,0 +1,96 @@
+"""Faults in intervals, pass@k and scores."""
+
+from tests.mutants.mutant import Mutant
+from tests.mutants.places import AT_K, BASELINES, BOUNDS, CREDIT, EARNED, INTERVALS, PASSK, YAML_CODE
+
+ROWS = (
+    Mutant(
+        "c10",
+        "prerl_spec/statistics/baselines.py",
+        "np.where(np.abs(difference_s) <= rounding, 0.0, difference_s)",
+        "difference_s",
+        "rounding chooses who is trained",
+        CREDIT,
+    ),
+    Mutant("v10", PASSK, "comb(num_samples - num_right, k)", "comb(num_right, k)", "pass@k of the wrong ones", AT_K),
+    Mutant(
+        "v11",
+        INTERVALS,
+        "squares / (len(value_Q) - 1) / len(value_Q)",
+        "squares / len(value_Q) / len(value_Q)",
+        "few questions have too short an interval",
+        BOUNDS,
+    ),
+    Mutant(
+        "v12",
+        INTERVALS,
+        "stdtrit(degrees_of_freedom, 1.0 - (1.0 - CONFIDENCE) / 2)",
+        "stdtrit(degrees_of_freedom, CONFIDENCE)",
+        "a 95 % interval covers 90 %",
+        BOUNDS,
+    ),
+    Mutant(
+        "v13",
+        INTERVALS,
+        "** (1 / num_questions)",
+        "** num_questions",
+        "thirty wrong questions say nothing",
+        BOUNDS,
+    ),
+    Mutant(
+        "v14",
+        INTERVALS,
+        "sqrt((num_blocks - 1) / num_blocks * squares)",
+        "sqrt(squares / num_blocks)",
+        "the jackknife forgets that its estimates move together",
+        BOUNDS,
+    ),
+    Mutant(
+        "earn21",
+        BASELINES,
+        "np.average(value_s, weights=weight_s)",
+        "np.average(value_s)",
+        "the weights of a mean are ignored",
+        (*EARNED, *CREDIT),
+    ),
+    Mutant(
+        "tr01",
+        "prerl_spec/evaluation/harness/yaml_code.py",
+        "        if node.tag == FUNCTION:\n",
+        "        if node.tag == FUNCTION and not node.value:\n",
+        "an include folder's !function runs without leave",
+        YAML_CODE,
+    ),
+    Mutant(
+        "tr02",
+        "prerl_spec/evaluation/harness/yaml_code.py",
+        "        pending += [one for one in _included(tree, file) if one.is_file()]\n",
+        "",
+        "code in a file that an include folder's YAML includes runs without leave",
+        YAML_CODE,
+    ),
+    Mutant(
+        "tr04",
+        "prerl_spec/evaluation/harness/strange_code.py",
+        "utils.env, task.get_metric = _sandboxed(plain), own_metric",
+        "utils.env, task.get_metric = plain, own_metric",
+        "a task's template reaches the interpreter",
+        YAML_CODE,
+    ),
+    Mutant(
+        "tr05",
+        "prerl_spec/evaluation/harness/strange_code.py",
+        "if hf_evaluate_metric or name not in registry.metric_registry:",
+        "if hf_evaluate_metric:",
+        "a metric's script is downloaded and run",
+        YAML_CODE,
+    ),
+    Mutant(
+        "vp10",
+        "prerl_spec/evaluation/scores/verdicts.py",
+        "if verdict.is_fault]",
+        "if verdict.is_fault or verdict.by_answer]",
+        "answers that hang end an evaluation",
+        ("tests/evaluation/test_lm_eval.py",),
+    ),
+)

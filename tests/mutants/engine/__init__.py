@@ -1,0 +1,1 @@
+"""Faults in the engine, a module a room."""
