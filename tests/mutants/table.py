@@ -3403,7 +3403,7 @@ MUTANTS = (
         ("tests/engine/test_logprobs.py",),
     ),
     Mutant(
-        "st01",
+        "bg01",
         "prerl_spec/compiler/past_runs/start_point.py",
         "if before != now.content:",
         "if False:",
@@ -3414,7 +3414,7 @@ MUTANTS = (
         ),
     ),
     Mutant(
-        "st02",
+        "bg02",
         "prerl_spec/engine/run/starting.py",
         "if found := checkpoint.problems(folder):",
         "if found := checkpoint.problems(folder)[:0]:",
@@ -3422,7 +3422,7 @@ MUTANTS = (
         (f"{START}::test_a_damaged_start_is_named_before_it_is_used",),
     ),
     Mutant(
-        "st03",
+        "bg03",
         "prerl_spec/engine/run/restoring.py",
         'moments = saved.tensors("optimizer") if carries else {}',
         "moments: dict[str, Tensor] = {}",
@@ -3430,7 +3430,7 @@ MUTANTS = (
         (f"{START}::test_a_start_goes_on_to_the_bits_of_the_whole_run",),
     ),
     Mutant(
-        "st04",
+        "bg04",
         "prerl_spec/engine/run/starting.py",
         "    reference.load(load_file(where))\n",
         "",
@@ -3438,7 +3438,7 @@ MUTANTS = (
         (f"{START}::test_a_start_goes_on_to_the_bits_of_the_whole_run",),
     ),
     Mutant(
-        "st05",
+        "bg05",
         "prerl_spec/compiler/planning/digest.py",
         "return start.origin if start.found is None else start.found.content",
         "return start.origin",
