@@ -220,7 +220,7 @@ MUTANTS = (
         ("tests/study/test_plan.py",),
     ),
     Mutant(
-        "go01",
+        "bg01",
         "prerl_spec/compiler/past_runs/start_point.py",
         "if before != now.content:",
         "if False:",
@@ -231,7 +231,7 @@ MUTANTS = (
         ),
     ),
     Mutant(
-        "go02",
+        "bg02",
         "prerl_spec/engine/run/starting.py",
         "if found := checkpoint.problems(folder):",
         "if found := checkpoint.problems(folder)[:0]:",
@@ -239,7 +239,7 @@ MUTANTS = (
         (f"{START}::test_a_damaged_start_is_named_before_it_is_used",),
     ),
     Mutant(
-        "go03",
+        "bg03",
         "prerl_spec/engine/run/restoring.py",
         'moments = saved.tensors("optimizer") if carries else {}',
         "moments: dict[str, Tensor] = {}",
@@ -247,7 +247,7 @@ MUTANTS = (
         (f"{START}::test_a_start_goes_on_to_the_bits_of_the_whole_run",),
     ),
     Mutant(
-        "go04",
+        "bg04",
         "prerl_spec/engine/run/starting.py",
         "    reference.load(load_file(where))\n",
         "",
@@ -255,7 +255,7 @@ MUTANTS = (
         (f"{START}::test_a_start_goes_on_to_the_bits_of_the_whole_run",),
     ),
     Mutant(
-        "go05",
+        "bg05",
         "prerl_spec/compiler/planning/digest.py",
         "return start.origin if start.found is None else start.found.content",
         "return start.origin",
