@@ -40,24 +40,31 @@ class CellProcess:
 
 
 class Starter:
-    """`Start` of the queue. OMP_NUM_THREADS, where it is not set, divides the cores among the jobs."""
+    """`Start` of the queue for `jobs` runs at a time on this machine.
+
+    OMP_NUM_THREADS, where it is not set, divides the cores among the jobs. Where there are several GPUs, a run of one process
+    sees the one that the fewest others have.
+    """
 
     def __init__(self, jobs: int, local_code: bool) -> None:
-        self._jobs = jobs
         self._local_code = local_code
+        self._shares = jobs > 1
+        self._placed: list[tuple[str, CellProcess]] = []
+        here = detect_hardware()
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+        self._gpus = visible.split(",") if visible else [str(number) for number in range(len(here.gpus))]
+        self._threads = max(1, here.cores // jobs)
 
     def __call__(self, folder: StudyFolder, task: Task, plan: Plan) -> CellProcess:
         run, log = folder.run(task.name), folder.log(task.name)
         make_folder(log.parent)
         words = ["run", str(run / PLAN), "--run-dir", str(run), *(["--local-code"] if self._local_code else [])]
-        environment = {**os.environ, "PYTHONPATH": module_path()}
-        if self._jobs > 1:
-            environment.setdefault("OMP_NUM_THREADS", str(max(1, detect_hardware().cores // self._jobs)))
+        gpu = self._gpu(plan)
         begins_at = log.stat().st_size if log.is_file() else 0
         with log.open("ab") as said:
             process = subprocess.Popen(
                 command_line(words),
-                env=environment,
+                env=self._environment(gpu),
                 stdin=subprocess.DEVNULL,
                 stdout=said,
                 stderr=subprocess.STDOUT,
@@ -65,7 +72,24 @@ class Starter:
                 start_new_session=True,
                 preexec_fn=die_with_parent,
             )
-        return CellProcess(process, log, begins_at)
+        started = CellProcess(process, log, begins_at)
+        if gpu is not None:
+            self._placed.append((gpu, started))
+        return started
+
+    def _gpu(self, plan: Plan) -> str | None:
+        if not self._shares or len(self._gpus) < 2 or plan.distributed["processes"] > 1:
+            return None
+        taken = [gpu for gpu, started in self._placed if started.exit_code() is None]
+        return min(self._gpus, key=taken.count)
+
+    def _environment(self, gpu: str | None) -> dict[str, str]:
+        environment = {**os.environ, "PYTHONPATH": module_path()}
+        if self._shares:
+            environment.setdefault("OMP_NUM_THREADS", str(self._threads))
+        if gpu is not None:
+            environment["CUDA_VISIBLE_DEVICES"] = gpu
+        return environment
 
 
 def _how(code: int) -> str:

@@ -269,6 +269,19 @@ def test_an_adapter_does_not_go_on_from_a_whole_model(
     assert "name the checkpoint folder as `model.name`" in err
 
 
+def test_a_plan_made_elsewhere_is_held_against_the_start_that_it_finds(
+    source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The other run was not on the planning machine: its tokenizer is compared before anything is trained."""
+    text = started(whole(), tmp_path / "later@pretrain")
+    text = text.replace('tokenizer = "data:corpus"', f'tokenizer = "{save_tiny(tmp_path / "tiny")}"')
+    plan = str(tmp_path / "plan.json")
+    assert main(["plan", written(tmp_path, text), "--out", plan]) == 0
+    shutil.copytree(source, tmp_path / "later")
+    assert main(["run", plan]) == 3
+    assert "has another tokenizer than this run" in capsys.readouterr().err
+
+
 def test_the_digest_holds_the_content_of_a_start_not_its_place(source: Path, copied: Path, tmp_path: Path) -> None:
     here, there = (
         compile_spec(Path(written(tmp_path, started(whole(), f"{run}@pretrain")))).plan for run in (source, copied)

@@ -98,7 +98,7 @@ def _vocabulary(start: StartPoint, codec: Codec) -> str | None:
     try:
         return vocabulary_difference(codec, Codec.from_folder(Path(start.checkpoint)))
     except EnvironmentUnmet:
-        return None  # the run compares them again, with the tokenizers that it has loaded
+        return None  # the checkpoint holds none that could be compared
 
 
 def _help(plan: Plan, source: Plan) -> str:

@@ -10,6 +10,7 @@ from transformers import AutoConfig
 
 from prerl_spec.compiler.past_runs.start_point import initial_model
 from prerl_spec.compiler.plan import Plan, StartPlan, StartPoint
+from prerl_spec.compiler.planning.start_plan import misfits
 from prerl_spec.engine.policy.reference import Reference
 from prerl_spec.engine.policy.weights import load_transformers
 from prerl_spec.engine.record import checkpoint
@@ -18,8 +19,6 @@ from prerl_spec.engine.run.session import Session
 from prerl_spec.errors import Damaged, Drift, EnvironmentUnmet, RunFailed
 from prerl_spec.registry.kinds.model import LoadedModel
 from prerl_spec.storage.checkpoint_files import read_listed
-from prerl_spec.text import Codec
-from prerl_spec.vocabularies import vocabulary_difference
 
 TOLD = ("run", "phase", "ended", "checkpoint", "content", "step", "global_step", "generated_tokens", "trained_tokens")
 """What the manifest and the `start` event keep of a start."""
@@ -39,12 +38,8 @@ def open_start(session: Session, point: StartPoint) -> checkpoint.Saved:
     folder = Path(point.checkpoint)
     saved = _whole(folder)
     loaded = session.policy.loaded
-    if (folder / "tokenizer.json").is_file() and (
-        difference := vocabulary_difference(session.policy.codec, Codec.from_folder(folder))
-    ):
-        raise EnvironmentUnmet(
-            f"the run in {point.run} has another tokenizer than this run: {difference}", hint=_OWN_MODEL
-        )
+    for message, help in misfits(point, Plan.from_json(session.graph.plan), session.policy.codec):
+        raise EnvironmentUnmet(message, hint=help)  # the plan was made where the other run was not
     _refuse_another_architecture(loaded, point, folder)
     if loaded.adapter is not None:
         _refuse_another_base(loaded, point)

@@ -6,7 +6,7 @@ from tests.mutants.places import COMPLETE, DIGEST, MEANING, RUN_FOLDER, TEACHER_
 ROWS = (
     Mutant(
         "w15",
-        RUN_FOLDER,
+        "prerl_spec/compiler/past_runs/run_folder.py",
         "        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)\n    except",
         "        pass\n    except",
         "two processes write to one run",

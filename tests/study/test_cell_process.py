@@ -1,0 +1,67 @@
+"""The process of a cell: what it is started with, what it says of its end, that it takes signals."""
+
+import signal
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from prerl_spec.compiler.hardware import Gpu, Hardware
+from prerl_spec.study import cell_process
+from prerl_spec.study.cell_process import CellProcess, Starter
+from prerl_spec.study.compile_study import compile_study
+from prerl_spec.study.study_folder import StudyFolder
+from prerl_spec.study.study_plan import StudyPlan
+from prerl_spec.study.tasks import tasks_of
+from tests.study.specs import TWO_ARMS, written
+
+SHOWS = "import os, sys; print(os.environ.get('OMP_NUM_THREADS'), os.environ.get('CUDA_VISIBLE_DEVICES'), sys.argv[1:])"
+WAITS = "import time; print('error: it waits', flush=True); time.sleep(60)"
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> StudyPlan:
+    return compile_study(written(tmp_path_factory.mktemp("two"), TWO_ARMS))
+
+
+def started(
+    monkeypatch: pytest.MonkeyPatch, study: StudyPlan, place: Path, code: str, jobs: int = 2, gpus: int = 2
+) -> list[CellProcess]:
+    """A process for each of the first three tasks, with this program in place of prerl-spec."""
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr(cell_process, "detect_hardware", lambda: Hardware(8, 1 << 30, (Gpu("A", 1 << 30),) * gpus))
+    monkeypatch.setattr(cell_process, "command_line", lambda words: [sys.executable, "-S", "-c", code, *words])
+    start, folder = Starter(jobs, local_code=True), StudyFolder(place)
+    return [start(folder, task, study.cells[0].plan) for task in tasks_of(study)[:3]]
+
+
+def ended(process: CellProcess) -> int:
+    while (code := process.exit_code()) is None:
+        time.sleep(0.005)
+    return code
+
+
+def test_a_cell_runs_its_plan_with_its_share_of_the_cores(
+    monkeypatch: pytest.MonkeyPatch, study: StudyPlan, tmp_path: Path
+) -> None:
+    for process in started(monkeypatch, study, tmp_path, SHOWS, gpus=0):
+        assert ended(process) == 0
+    said = StudyFolder(tmp_path).log("refined/0").read_text()
+    run = tmp_path / "cells" / "refined" / "seed-0"
+    assert said == f"4 None {['run', str(run / 'plan.json'), '--run-dir', str(run), '--local-code']}\n"
+
+
+def test_cells_that_run_at_once_see_a_gpu_each_and_a_signal_ends_them(
+    monkeypatch: pytest.MonkeyPatch, study: StudyPlan, tmp_path: Path
+) -> None:
+    waiting = started(monkeypatch, study, tmp_path, WAITS)
+    seen = [Path(f"/proc/{process._process.pid}/environ").read_bytes() for process in waiting[:2]]
+    assert b"CUDA_VISIBLE_DEVICES=0" in seen[0]
+    assert b"CUDA_VISIBLE_DEVICES=1" in seen[1]
+    while "it waits" not in waiting[0]._log.read_text():
+        time.sleep(0.005)
+    for process in waiting:
+        process.send(signal.SIGKILL)
+        assert ended(process) == -signal.SIGKILL
+    assert waiting[0].cause().startswith("killed by SIGKILL: error: it waits (")
