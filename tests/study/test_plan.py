@@ -143,7 +143,7 @@ def test_what_is_about_to_happen_is_said_first(four: StudyPlan) -> None:
     assert "4 arms x 2 seeds" in said
     assert "96 generated tokens, counted from the end of what all arms share" in said
     assert "12, 8 cells among them" in said
-    assert "the seconds that each run takes to start" in said
+    assert "the seconds that each run takes to start" in " ".join(said.split())
     assert "tokens sampled" in said
     assert "unknown: no earlier run of this study tells the spread" in said
     assert "study.prior_sd" in said
