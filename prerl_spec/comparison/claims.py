@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from prerl_spec.comparison.equal_amounts import AtEqual
-from prerl_spec.comparison.findings import Difference, Finding
+from prerl_spec.comparison.findings import Difference, Estimate, Finding
 from prerl_spec.comparison.scored_run import AXES, AXIS_WORDS, Axis
 from prerl_spec.statistics.claims import ArmDifference, claim
 from prerl_spec.statistics.intervals import Interval
@@ -35,8 +35,7 @@ def finding_of(difference: Difference, adjusted_p: float | None) -> Finding:
     if estimate is None:
         return Finding("unknown", "one run each, and no results of single questions: no interval")
     if estimate.covers_zero:
-        detectable = "" if estimate.detectable is None else f" (detectable: {estimate.detectable:.3f})"
-        words = f"no detectable difference{detectable}"
+        words = f"no detectable difference{_why_not(estimate)}"
         return Finding("none", words if adjusted_p is not None else f"{EXPLORATORY}: {words}")
     direction = "higher" if estimate.interval.value > 0 else "lower"
     if adjusted_p is None:
@@ -61,6 +60,14 @@ def finding_of(difference: Difference, adjusted_p: float | None) -> Finding:
         return Finding("better", f"better{at}") if value > 0 else Finding("worse", f"worse{at}")
     words = f"this checkpoint scores {direction}{at}"
     return Finding("higher", words) if value > 0 else Finding("lower", words)
+
+
+def _why_not(estimate: Estimate) -> str:
+    """How large a difference would have been found; an interval of no width is owed to scores that repeat, not to precision."""
+    if estimate.detectable is not None:
+        return f" (detectable: {estimate.detectable:.3f})"
+    no_width = estimate.interval.low == estimate.interval.high
+    return f" (0 for each of the {estimate.count} {estimate.unit}: the spread is not known)" if no_width else ""
 
 
 def _named(axes: Mapping[Axis, AtEqual], how: str) -> str:

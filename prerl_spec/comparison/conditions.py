@@ -94,7 +94,8 @@ def require_same_seed(task: str, first: tuple[str, Scored], second: tuple[str, S
     """Raises UsageError for a pair whose evaluations have drawn from other seeds."""
     (name_a, a), (name_b, b) = first, second
     if a.protocol.seed != b.protocol.seed:
-        raise _differs(task, "seed of the evaluation", name_a, a.protocol.seed, name_b, b.protocol.seed)
+        found = _differs(task, "seed of the evaluation", name_a, a.protocol.seed, name_b, b.protocol.seed)
+        raise UsageError(found.message, hint=f"a run scores with its run.seed: name runs of one seed, or {found.hint}")
 
 
 def harness_notes(task: str, protocols: Mapping[str, Protocol]) -> list[str]:

@@ -10,6 +10,10 @@ from prerl_spec.comparison.study_folder import is_study, open_study
 from prerl_spec.errors import UsageError
 
 KINDS = "name runs, a study's folder, or folders that `eval` has written"
+FEW = 4
+"""Folders that a message names, where there may be many."""
+DEPTH_IN_STUDY = 3
+"""A run of a study lies at `cells/ARM/seed-S`."""
 
 
 @dataclass(frozen=True)
@@ -91,4 +95,14 @@ def _what_is_wrong(folder: Path) -> str:
         return "is a file"
     if not any(folder.iterdir()):
         return "is empty"
-    return "is neither a run, nor a study's folder, nor one that `eval` has written"
+    words = "is neither a run, nor a study's folder, nor one that `eval` has written"
+    for above in folder.resolve().parents[:DEPTH_IN_STUDY]:
+        if is_study(above):
+            return f"{words}; it lies in the study's folder {above}"
+    below = [found for found in sorted(folder.iterdir()) if found.is_dir() and _is_any_kind(found)]
+    more = ", …" if len(below) > FEW else ""
+    return f"{words}; in it are {', '.join(map(str, below[:FEW]))}{more}" if below else words
+
+
+def _is_any_kind(folder: Path) -> bool:
+    return is_study(folder) or is_run(folder) or is_scored_model(folder)

@@ -6,6 +6,8 @@ from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from prerl_spec.text_forms import PHASE_ID, RUN_NAME, TASK_AND_METRIC
+
 LANGUAGE_VERSION = 1
 
 PositiveInt = Annotated[int, Field(ge=1)]
@@ -30,9 +32,7 @@ class Section(BaseModel):
 
 
 class RunSpec(Section):
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")] = Field(
-        description="Name of the run and of its folder."
-    )
+    name: Annotated[str, Field(pattern=RUN_NAME)] = Field(description="Name of the run and of its folder.")
     seed: Seed = Field(
         0, description="Seed of data order and sampling, and of initial weights that have no seed of their own."
     )
@@ -83,7 +83,7 @@ class CheckpointSpec(Section):
 
 class StudySpec(Section):
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] = Field(
-        description="Seeds; every arm is run with each of them."
+        description="Seeds; every arm is run with each of them.", examples=[[0, 1, 2]]
     )
     arms: Annotated[dict[str, str | dict[str, Any]], Field(min_length=1)] = Field(
         description="Arm name -> overlay, as a table or a file."
@@ -97,7 +97,7 @@ class StudySpec(Section):
         description="Amount of what `match` counts (seconds are those of training) at which every arm ends; default: what "
         "the first arm takes.",
     )
-    primary: Annotated[str, Field(pattern=r"^.+/[^/]+$")] | None = Field(
+    primary: Annotated[str, Field(pattern=TASK_AND_METRIC)] | None = Field(
         None, description="The primary score, as task/metric."
     )
     prior_sd: Annotated[float, Field(gt=0)] | None = Field(
@@ -108,7 +108,7 @@ class StudySpec(Section):
 
 
 class PhaseSpec(Section):
-    id: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")] = Field(description="Unique name of the phase.")
+    id: Annotated[str, Field(pattern=PHASE_ID)] = Field(description="Unique name of the phase.")
     after: str | None = Field(None, description="Id of the phase that this one follows.")
     data: str | Annotated[dict[str, Annotated[float, Field(gt=0)]], Field(min_length=1)] = Field(
         "train", description="A data set, or a mixture: data set -> weight."

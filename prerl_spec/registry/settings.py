@@ -18,6 +18,7 @@ from prerl_spec.codes import Code
 from prerl_spec.language.document import Array, Node, Scalar, Table
 from prerl_spec.language.spec import Part, Section
 from prerl_spec.registry.component import Kind, PassedThrough, Secret, Slot, SpecPath
+from prerl_spec.text_forms import IN_WORDS
 
 
 @dataclass(frozen=True)
@@ -221,7 +222,9 @@ def _broken_rule(name: str, value: Any, rules: list[ErrorDetails]) -> str:
     if kind == "finite_number":
         return f"{name} must be a finite number, not {shown(value)}"
     if kind == "string_pattern_mismatch":
-        return f"{name} must match {context['pattern']}, not {shown(value)}"
+        pattern = context["pattern"]
+        form = f"be {IN_WORDS[pattern]}" if pattern in IN_WORDS else f"match {pattern}"
+        return f"{name} must {form}, not {shown(value)}"
     if kind in ("too_short", "string_too_short"):
         return f"{name} must not be empty" if context.get("min_length") == 1 else f"{name} is too short"
     if kind in ("too_long", "string_too_long"):

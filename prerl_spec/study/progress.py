@@ -29,20 +29,20 @@ class Progress:
         self._drawn = 0.0
 
     def begun(self, task: Task) -> None:
-        self._line(f"{task.name}: begins")
+        self._line(f"{task.label}: begins")
 
     def ended(self, task: Task, seconds: float) -> None:
         self._num_over += 1
-        self._line(f"[{self._num_over}/{self._num_tasks}] {task.name}: done, {duration(seconds)}{self._primary(task)}")
+        self._line(f"[{self._num_over}/{self._num_tasks}] {task.label}: done, {duration(seconds)}{self._primary(task)}")
 
     def failed(self, task: Task, cause: str) -> None:
-        self._line(f"{task.name}: failed: {cause}")
+        self._line(f"{task.label}: failed: {cause}")
 
     def looked(self, running: Sequence[Task]) -> None:
         now = time.monotonic()
         if self._live and running and now - self._drawn > SECONDS_BETWEEN:
             self._drawn = now
-            words = "  ".join(f"{task.name} {self._where(task)}" for task in running)
+            words = "  ".join(f"{task.label} {self._where(task)}" for task in running)
             self._print(f"\r\x1b[K[{self._num_over}/{self._num_tasks}] {words}"[:160])
 
     def close(self) -> None:

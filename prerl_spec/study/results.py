@@ -29,9 +29,9 @@ def primary_key(primary: str) -> Key:
 
 
 def results_table(study: StudyPlan, folder: StudyFolder) -> str:
-    """One row for each arm, one column for each task and metric, the primary one first: means over the finished seeds.
-
-    Where arms have different numbers of seeds, the last column says so. Empty if nothing was scored.
+    """One row for each task and metric, the primary one first, one column for each arm: means over the finished seeds, whose
+    number is the last row. Tasks have long names and arms short ones, so that it stays as wide as a terminal. Empty if nothing
+    was scored.
     """
     found = {
         arm: [end_scores(folder.run(c.name)) for c in study.cells if c.arm == arm and folder.is_finished(c.name)]
@@ -43,10 +43,11 @@ def results_table(study: StudyPlan, folder: StudyFolder) -> str:
     if not keys:
         return ""
     rows = [
-        [arm, *(_mean([cell[key] for cell in cells if key in cell]) for key in keys), str(len(cells))]
-        for arm, cells in found.items()
+        ["/".join(key), *(_mean([cell[key] for cell in cells if key in cell]) for cells in found.values())]
+        for key in keys
     ]
-    return aligned([["arm", *("/".join(key) for key in keys), "seeds"], *rows], left=1)
+    seeds = ["seeds", *(str(len(cells)) for cells in found.values())]
+    return aligned([["mean over seeds", *found], *rows, seeds], left=1)
 
 
 def _mean(values: Sequence[float]) -> str:

@@ -106,6 +106,13 @@ def choose_study_folder(plan: StudyPlan, given: Path | None) -> tuple[StudyFolde
     return StudyFolder(plan.output_dir / f"{plan.name}-study{'' if number == 1 else f'-{number}'}"), False
 
 
+def finished_studies(plan: StudyPlan) -> list[Path]:
+    """Folders below the output folder in which every cell of this study is finished, the newest first. Raises Damaged."""
+    there = numbered(plan.output_dir, f"{plan.name}-study")
+    own = [folder for _, folder in sorted(there.items(), reverse=True) if digest_of_study(folder) == plan.digest]
+    return [folder for folder in own if is_complete(StudyFolder(folder), plan)]
+
+
 def is_complete(folder: StudyFolder, plan: StudyPlan) -> bool:
     """Whether every cell is finished."""
     return all(folder.is_finished(cell.name) for cell in plan.cells)

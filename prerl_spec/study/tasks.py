@@ -18,6 +18,13 @@ class Task:
     stage: int
     seed: int
     cell: Cell | None = None
+    phase: str = ""
+    """The last phase of a shared run."""
+
+    @property
+    def label(self) -> str:
+        """The name; of a shared run, which is called by a hash, also what it computes: `shared/0a1b… (pretrain, seed 0)`."""
+        return self.name if self.cell is not None else f"{self.name} ({self.phase}, seed {self.seed})"
 
 
 def tasks_of(study: StudyPlan) -> tuple[Task, ...]:
@@ -39,7 +46,7 @@ def _of_seed(study: StudyPlan, seed: int, depth: int) -> Iterator[Task]:
     for cell in cells:
         for level, shared in enumerate(cell.continues):
             earlier = (f"{SHARED}/{cell.continues[level - 1].key}",) if level else ()
-            yield Task(f"{SHARED}/{shared.key}", earlier, level, seed)
+            yield Task(f"{SHARED}/{shared.key}", earlier, level, seed, phase=shared.last_phase)
     first = cell_name(study.arms[0], seed)
     waits = waits_for_first_arm(study)
     for cell in cells:

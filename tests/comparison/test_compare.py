@@ -297,6 +297,13 @@ def test_other_conditions_are_refused_with_the_field_and_both_values(field: str,
     assert second in message
 
 
+def test_runs_of_other_seeds_are_told_to_be_of_one(tmp_path: Path) -> None:
+    one, other = (write_model(tmp_path / name, Made(conditions={"seed": seed})) for name, seed in (("a", 7), ("b", 8)))
+    with pytest.raises(UsageError) as error:
+        compare([one, other])
+    assert str(error.value.hint).startswith("a run scores with its run.seed: name runs of one seed, or score both")
+
+
 def test_other_samples_and_another_limit_are_refused(tmp_path: Path) -> None:
     one = write_model(tmp_path / "one", Made())
     fewer = write_model(tmp_path / "fewer", Made(samples=2))
@@ -339,6 +346,8 @@ def test_folders_of_another_kind_are_refused(pair: tuple[Path, Path], study: Pat
         "is neither a run, nor a study's folder, nor one that `eval` has written"
     )
     assert refused(first, tmp_path / "other/notes.txt").endswith("is a file")
+    assert refused(first, tmp_path).endswith(f"has written; in it are {tmp_path / 'model'}")
+    assert refused(first, study / "cells").endswith(f"has written; it lies in the study's folder {study.resolve()}")
     assert "a run is compared with runs" in refused(first, model)
     assert refused(study, first) == f"{study} is a study's folder, and is compared alone"
     assert "needs two arms" in refused(first)

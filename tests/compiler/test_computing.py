@@ -36,7 +36,9 @@ def on_a_saved_model(folder: Path, settings: str) -> tuple[str, str]:
 def test_a_plain_decoder_is_expected_to_be_decoded_by_a_step_of_its_own(tmp_path: Path) -> None:
     plan = planned(tmp_path)
     assert plan.computing["sampler transformers"].startswith("each token by a step of its own, if the check")
-    assert plan.computing["training"].startswith("one flat row a pass, its attention sequence by sequence, if")
+    assert plan.computing["training"].startswith(
+        "the samples of a pass in one row without padding, attention sequence by sequence, if"
+    )
     assert Plan.from_json(plan.as_json()).computing == plan.computing
     words = " ".join(render_plan(plan).split())
     assert "computing sampler transformers: each token by a step of its own" in words

@@ -203,3 +203,19 @@ def test_a_missing_kl_is_not_told_where_kl_stands_beside_it(tmp_path: Path) -> N
         assert "aggregation is sequence_mean" in notes
         told.append("no KL penalty" in notes)
     assert told == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("study", "message", "help"),
+    [
+        ("arms.a = {}", "missing key `seeds`", "write `seeds = [0, 1, 2]`, for example"),
+        (
+            'seeds = [0, 1]\nprimary = "easy"\narms.a = {}',
+            '`primary` must be a task and a metric with a slash between, as "gsm8k/avg@4", not "easy"',
+            None,
+        ),
+    ],
+)
+def test_a_study_that_lacks_something_is_told_how_to_write_it(study: str, message: str, help: str | None) -> None:
+    found = the_error(f"{BASE}\n[study]\n{study}\n")
+    assert (found.message, found.help) == (message, help)

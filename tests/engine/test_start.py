@@ -159,6 +159,15 @@ def test_a_start_is_loaded_again_until_the_run_has_a_checkpoint(
     assert main(["resume", str(run)]) == 0, "a run with checkpoints of its own goes on without its start"
 
 
+def test_a_phase_that_came_before_a_run_began_is_sought_in_the_run_that_it_started_from(
+    source: Path, tmp_path: Path
+) -> None:
+    run = start(tmp_path, started(whole(), f"{source}@pretrain"))
+    again = compile_spec(Path(written(tmp_path, started(whole(), f"{run}@pretrain")))).plan
+    need = next(need for need in again.unmet if need.what == "start")
+    assert need.hint == f"these phases have ended: {run}@refine; the run itself started from {source}@pretrain"
+
+
 @pytest.mark.slow
 def test_the_first_step_after_a_start_is_replayed(source: Path, tmp_path: Path) -> None:
     run = start(tmp_path, started(whole(), f"{source}@pretrain"))

@@ -143,6 +143,7 @@ def test_what_is_about_to_happen_is_said_first(four: StudyPlan) -> None:
     assert "4 arms x 2 seeds" in said
     assert "96 generated tokens, counted from the end of what all arms share" in said
     assert "12, 8 cells among them" in said
+    assert "the seconds that each run takes to start" in " ".join(said.split())
     assert "tokens sampled" in said
     assert "unknown: no earlier run of this study tells the spread" in said
     assert "study.prior_sd" in said
@@ -189,3 +190,12 @@ def test_one_seed_is_refused_with_its_place(tmp_path: Path) -> None:
     with pytest.raises(SpecInvalid) as refused:
         compile_study(written(tmp_path, TWO_ARMS.replace("[0, 1]", "[1]")))
     assert [(d.code, d.path) for d in refused.value.diagnostics] == [("E0701", "study.seeds")]
+
+
+def test_a_cell_that_is_not_there_is_told_with_arms_and_seeds(
+    two: StudyPlan, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["study", str(two.spec_file), "--cell", "refined/7"]) == 2
+    said = capsys.readouterr().err
+    assert "the study has no cell `refined/7`" in said
+    assert "Arms: refined, pruned; seeds: 0, 1" in said

@@ -18,7 +18,7 @@ from prerl_spec.study.compile_study import compile_study
 from prerl_spec.study.results import results_table
 from prerl_spec.study.shared_phases import SharedPhases
 from prerl_spec.study.state import last_notes
-from prerl_spec.study.study_folder import StudyFolder, begin_study, choose_study_folder
+from prerl_spec.study.study_folder import StudyFolder, begin_study, choose_study_folder, finished_studies
 from prerl_spec.study.study_plan import StudyPlan
 from prerl_spec.study.tasks import Task, tasks_of
 from tests.run_files import write_events, write_object, write_scores
@@ -194,6 +194,20 @@ def test_a_finished_study_leaves_its_folder_to_itself(planned: StudyPlan, folder
     assert start.begun == []
 
 
+def test_a_study_that_was_finished_is_found_again(planned: StudyPlan, tmp_path: Path) -> None:
+    """So that whoever runs it once more is told where its results are."""
+    plan = replace(planned, output_dir=tmp_path / "runs")
+    folder, there = begin_study(plan, None, {})
+    assert not there
+    assert finished_studies(plan) == []
+    queued(plan, folder, Fakes())
+    assert finished_studies(plan) == [folder.root]
+
+
+def test_a_shared_run_says_what_it_computes() -> None:
+    assert Task("shared/0a1b", (), 0, 3, phase="pretrain").label == "shared/0a1b (pretrain, seed 3)"
+
+
 def test_the_table_has_means_over_seeds_with_the_primary_first(planned: StudyPlan, folder: StudyFolder) -> None:
     queued(planned, folder, Fakes())
     for number, cell in enumerate(planned.cells):
@@ -204,8 +218,8 @@ def test_the_table_has_means_over_seeds_with_the_primary_first(planned: StudyPla
         ]
         write_scores(folder.run(cell.name) / "scores.json", rows)
     lines = [line.split() for line in results_table(planned, folder).splitlines()]
-    assert lines[0] == ["arm", "train/avg@1", "other/avg@1", "seeds"]
-    assert lines[2:] == [["refined", "0.100", "0.500", "2"], ["pruned", "0.200", "0.500", "2"]]
+    assert lines[0] == ["mean", "over", "seeds", "refined", "pruned"]
+    assert lines[2:] == [["train/avg@1", "0.100", "0.200"], ["other/avg@1", "0.500", "0.500"], ["seeds", "2", "2"]]
 
 
 def test_fsck_checks_what_a_study_has_written(

@@ -20,7 +20,13 @@ from prerl_spec.study.overview import overview
 from prerl_spec.study.progress import Progress
 from prerl_spec.study.results import results_table
 from prerl_spec.study.shell_lines import named_task, names, shell_lines
-from prerl_spec.study.study_folder import StudyFolder, begin_study, choose_study_folder, hold_study
+from prerl_spec.study.study_folder import (
+    StudyFolder,
+    begin_study,
+    choose_study_folder,
+    finished_studies,
+    hold_study,
+)
 from prerl_spec.study.study_plan import StudyPlan
 from prerl_spec.study.tasks import Task, tasks_of
 
@@ -56,6 +62,8 @@ def run(arguments: argparse.Namespace) -> int:
     effect = detectable(study)
     folder, there = begin_study(study, arguments.study_dir, effect.as_json())
     print(f"{'resuming' if there else 'study folder'}: {folder.root}", file=sys.stderr)
+    for earlier in [] if there else finished_studies(study):
+        print(f"note: {earlier} has finished this very study; a new one begins all the same", file=sys.stderr)
     with hold_study(folder, alone=task is None):
         if task is not None:
             return _run_cell(study, folder, task, arguments)
@@ -122,7 +130,9 @@ def _named(study: StudyPlan, name: str) -> Task:
         near = get_close_matches(name, every, n=1)
         raise UsageError(
             f"the study has no cell `{name}`",
-            hint=f"did you mean `{near[0]}`?" if near else f"choose from: {', '.join(every)}",
+            hint=f"did you mean `{near[0]}`? Arms: {', '.join(study.arms)}; seeds: {', '.join(map(str, study.seeds))}"
+            if near
+            else f"choose from: {', '.join(every)}",
         )
     return task
 

@@ -45,7 +45,7 @@ def amount_words(axis: str, amount: float) -> str:
 def equal_words(axis: str, at: AtEqual) -> str:
     """`+0.031 (at 1.2M)`; why there is no difference where there is none."""
     if at.difference is None:
-        return "one arm spends none" if at.how == "unmoved" else "not known"
+        return "one arm spends none" if at.how == "unmoved" else "not known (no score near an equal amount)"
     read = f", on {at.on}" if at.on else ", curve" if at.how == "curve" else ""
     where = "" if at.amount is None else f" (at {amount_words(axis, at.amount)}{read})"
     return f"{signed(at.difference)}{where}"

@@ -40,8 +40,8 @@ def _rows(attention: object, on_gpu_in_16_bits: bool) -> str:
         return f'a row a sample: attention = "{ONE_BY_ONE}" asks for the model\'s own operations'
     how = "by one kernel (varlen_attn)" if on_gpu_in_16_bits else "sequence by sequence"
     return (
-        f"one flat row a pass, its attention {how}, if the model's samples keep apart in it; else a row a sample: found when "
-        "the model opens"
+        f"the samples of a pass in one row without padding, attention {how}, if they do not see each other in this model; "
+        "else a row a sample: measured when the model opens"
     )
 
 

@@ -1,5 +1,6 @@
 """Validates each table against its model: unknown keys, missing keys, then values; core tables first."""
 
+import json
 import math
 import os
 import tomllib
@@ -485,4 +486,6 @@ def _how_to_write(setting: Setting) -> str | None:
         written = f"write `{setting.key} = {f'[{one}]' if setting.slot.many else one}`"
         other = ", or another name" if setting.examples else ""
         return f"{written}{other}: `prerl-spec components list --kind {setting.slot.kind}` shows all"
+    if setting.examples:
+        return f"write `{setting.key} = {json.dumps(setting.examples[0])}`, for example"
     return None
