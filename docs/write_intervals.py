@@ -72,11 +72,13 @@ Coverage in per cent, median width in points.
 STUDY = """
 ## The chain of a comparison
 
-Simulated studies through the code that `compare` runs: differences by seed, t over seeds, Holm over arms, claim. The power is
-that at the effect which is stated beforehand as detectable (`detectable_effect`: noncentral t, 80 %).
+Simulated studies through the code that `compare` runs on what it has read: differences by seed, t over seeds, Holm over arms,
+one sign over the axes, claim. All arms end alike in generated tokens; on updates and seconds their *ends* are alike as well, or
+they are read from *curves*, at a place with responses of its own. Not simulated: how amounts are read from a run's events. The
+power is that at the effect which is stated beforehand as detectable (`detectable_effect`: noncentral t, 80 %).
 
-| seeds | arms | effect | studies | claimed | promised |
-|---|---|---|---|---|---|
+| seeds | arms | axes | effect | studies | claimed | promised |
+|---|---|---|---|---|---|---|
 """
 
 
@@ -95,7 +97,7 @@ def page() -> str:
         promised = "80 %" if study["effect"] else "at most 5 %"
         effect = f"{study['effect']:.3f}" if study["effect"] else "none"
         claimed = f"{100 * study['claimed']:.1f} %"
-        text += f"| {study['seeds']} | {study['arms']} | {effect} | {study['studies']:,} | {claimed} | {promised} |\n"
+        text += f"| {study['seeds']} | {study['arms']} | {study['axes']} | {effect} | {study['studies']:,} | {claimed} | {promised} |\n"
     return text + "\n`docs/write_intervals.py` writes this page; the commands are in its docstring.\n"
 
 

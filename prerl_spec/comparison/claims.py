@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from prerl_spec.comparison.equal_amounts import AtEqual
-from prerl_spec.comparison.findings import Difference, Finding
+from prerl_spec.comparison.estimates import detectable_among
+from prerl_spec.comparison.findings import Difference, Finding, MarginCode
 from prerl_spec.comparison.scored_run import AXES, AXIS_WORDS, Axis
 from prerl_spec.statistics.claims import ArmDifference, claim
 from prerl_spec.statistics.intervals import Interval
@@ -13,15 +14,45 @@ from prerl_spec.statistics.seeds import holm
 EXPLORATORY = "exploratory"
 
 
-def with_findings(differences: Sequence[Difference], in_family: Sequence[bool]) -> list[Difference]:
-    """The differences with Holm's p over those of the family, and what is claimed of each."""
+CLAIMED = ("better", "worse", "higher", "lower")
+
+
+def with_findings(
+    differences: Sequence[Difference], in_family: Sequence[bool], margin: float | None = None
+) -> list[Difference]:
+    """The differences with Holm's p over those of the family, what is claimed of each, and where it lies by the margin."""
     family = [d for d, inside in zip(differences, in_family, strict=True) if inside and d.claimed is not None]
     adjusted = dict(zip(map(id, family), holm([d.claimed.p_value for d in family if d.claimed]), strict=True))
     found = []
     for difference in differences:
         p = adjusted.get(id(difference))
-        found.append(replace(difference, adjusted_p=p, finding=finding_of(difference, p)))
+        known = difference if p is None else _detectable_among(difference, len(family))
+        finding = finding_of(known, p)
+        by_margin = None if margin is None else margin_of(known, finding, margin)
+        found.append(replace(known, adjusted_p=p, finding=finding, margin=by_margin))
     return found
+
+
+def margin_of(difference: Difference, finding: Finding, margin: float) -> MarginCode | None:
+    """Where the interval that a claim rests on lies by ± margin: None without an interval.
+
+    Within is a statement of its own, beside a claim or without one: as a claim it needs ends that are alike in some amount,
+    where runs have been trained. Beyond says how large a difference is that is claimed. The interval is that of one arm alone.
+    """
+    estimate = difference.claimed
+    if estimate is None:
+        return None
+    low, high = estimate.interval.low, estimate.interval.high
+    if -margin <= low and high <= margin and (difference.ends_alike or not difference.axes):
+        return "within"
+    return "beyond" if finding.code in CLAIMED and (low > margin or high < -margin) else "undecided"
+
+
+def _detectable_among(difference: Difference, num_comparisons: int) -> Difference:
+    by_unit = {name: getattr(difference, name) for name in ("by_seeds", "by_questions")}
+    return replace(
+        difference, **{name: detectable_among(one, num_comparisons) for name, one in by_unit.items() if one is not None}
+    )
 
 
 def finding_of(difference: Difference, adjusted_p: float | None) -> Finding:

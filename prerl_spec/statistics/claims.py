@@ -17,7 +17,8 @@ class ArmDifference:
 
     @property
     def sign(self) -> int:
-        """1 or −1 where a difference is detected at 5 % after Holm, 0 for "no detectable difference"."""
+        """1 or −1 where a difference is detected at 5 % after Holm, else 0: the interval, which is not adjusted, may then still
+        exclude 0."""
         return 0 if self.adjusted_p >= ALPHA else _sign(self.interval.value)
 
 

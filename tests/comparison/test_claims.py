@@ -16,8 +16,8 @@ BETTER = Difference(
     metric="pass@1",
     values={"seed 0": 0.6, "seed 1": 0.6},
     baseline_values={"seed 0": 0.5, "seed 1": 0.5},
-    by_seeds=Estimate("seeds", 2, Interval(0.1, 0.05, 0.15), 0.01, 0.08),
-    by_questions=Estimate("questions", 40, Interval(0.1, 0.08, 0.12), 0.001, 0.03),
+    by_seeds=Estimate("seeds", 2, Interval(0.1, 0.05, 0.15), 0.01, 0.06, 0.08),
+    by_questions=Estimate("questions", 40, Interval(0.1, 0.08, 0.12), 0.001, 0.06, 0.03),
     why_no_questions="",
     axes={"generated_tokens": ENDS, "updates": ENDS, "seconds": ENDS},
     ends_alike=("generated_tokens", "updates", "seconds"),
@@ -64,7 +64,7 @@ def test_questions_say_something_about_checkpoints_alone() -> None:
     assert finding_of(one_seed, 0.02).words == "this checkpoint scores higher at equal generated tokens"
     as_they_are = replace(one_seed, axes={}, ends_alike=())
     assert finding_of(as_they_are, 0.02).words == "this checkpoint scores higher"
-    lower = Estimate("questions", 40, Interval(-0.1, -0.12, -0.08), 0.001, 0.03)
+    lower = Estimate("questions", 40, Interval(-0.1, -0.12, -0.08), 0.001, 0.06, 0.03)
     assert finding_of(replace(as_they_are, by_questions=lower), 0.02).code == "lower"
     assert finding_of(replace(one_seed, by_questions=None), None).code == "unknown"
 
@@ -84,6 +84,6 @@ def test_holm_goes_over_the_family_and_leaves_the_others_exploratory() -> None:
 
 
 def test_scores_that_are_equal_by_chance_promise_no_power() -> None:
-    equal = Estimate("questions", 20, Interval(0.0, 0.0, 0.0), 1.0, None)
+    equal = Estimate("questions", 20, Interval(0.0, 0.0, 0.0), 1.0, 0.0, None)
     found = finding_of(replace(BETTER, by_seeds=None, by_questions=equal), 1.0)
     assert found.words == "no detectable difference"
