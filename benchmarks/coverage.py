@@ -5,10 +5,10 @@
 A replication draws Q questions from a mix (each is its probability of a right response), k responses to each, and asks whether
 the 95 % interval holds the mean over the *mix*: questions are the clusters, other questions could have been asked. Differences
 are those of two checkpoints on the same questions, each with k responses of its own; the second one's probabilities are
-`same`, `shifted` (logit + 0.5), `redrawn` (three of ten questions anew from the mix), `learnt` or `fifth` (a tenth or a fifth of
-the questions lose half of what they lacked, p → (1 + p)/2). `--held-out` measures other mixes at other sizes, on which no
-constant of the construction was chosen. Compared: the shipped one, Student's t (clipped; exact where all values are equal)
-and Wilson's with the effective n of the clusters. `docs/write_intervals.py` writes the page.
+`same`, `shifted` (logit + 0.5), `redrawn` (three of ten questions anew from the mix), `learnt` or `fifth` (a tenth or a fifth
+of the questions lose half of what they lacked, p → (1 + p)/2). `--held-out` takes other mixes and sizes, on which no constant
+of the construction was chosen. Compared: the shipped one, Student's t (clipped; exact where all values are equal) and Wilson's
+with the effective n of the clusters. `docs/write_intervals.py` writes the page.
 """
 
 import argparse

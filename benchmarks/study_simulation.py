@@ -4,11 +4,11 @@
 
 A study is arms × seeds × questions: Q questions of difficulty Uniform(.3, .7), drawn once a study; each seed of an arm moves
 all of them by a normal amount (sd .03, half of its variance shared by the arms of a seed: what pairing removes); each question
-gets k responses. Then the code that `compare` runs on what it has read (`comparison.claims.with_findings`): differences from the
-baseline by seed, t over seeds, Holm over arms, one sign over the axes. The arms end alike in generated tokens, as a study's
-`match` sees to. Updates and seconds are `ends`, alike as well, or `curves`: on each, an arm is read at another place, from k other
-responses a question. Under the null every arm is the baseline's equal; a false positive is a study with any claim. For power
-one arm is better by `detectable_effect` of the differences' true standard deviation.
+gets k responses. Then the code that `compare` runs on what it has read (`comparison.claims.with_findings`): differences from
+the baseline by seed, t over seeds, Holm over arms, one sign over the axes. The arms end alike in generated tokens, as a study's
+`match` sees to. Updates and seconds are `ends`, alike as well, or `curves`: an arm is read at another place there, from k
+other responses a question. Under the null every arm is the baseline's equal; a false positive is a study with any claim. For
+power one arm is better by `detectable_effect` of the differences' true standard deviation.
 
 Not simulated: how amounts are read from a run's events, and arms whose curves cross.
 """
@@ -42,7 +42,7 @@ NUM_SEEDS, NUM_ARMS = (3, 5, 20), (1, 3)
 
 @dataclass(frozen=True)
 class Outcome:
-    """Of how many studies which share claimed anything: `Outcome(3, arms=1, axes="ends", effect=0.0, studies=4000, claimed=.049)`."""
+    """Of how many studies which share claimed anything: `Outcome(3, 1, "ends", effect=0.0, studies=4000, claimed=.049)`."""
 
     seeds: int
     arms: int
@@ -58,9 +58,7 @@ class Outcome:
         return sqrt(expected * (1 - expected) / self.studies)
 
 
-def differences(
-    generator: np.random.Generator, num_arms: int, num_seeds: int, effect: float, places: int = 1
-) -> Array:
+def differences(generator: np.random.Generator, num_arms: int, num_seeds: int, effect: float, places: int = 1) -> Array:
     """[place, arm, seed] of one study: the first arm is better by `effect`, the others are the baseline's equals; each place
     has responses of its own to the same questions."""
     difficulty_Q = generator.uniform(HARDEST, EASIEST, NUM_QUESTIONS)
@@ -75,7 +73,9 @@ def differences(
 def difference_of(arm: str, difference_PS: Array) -> Difference:
     """As `compare` would have it: the first place is the ends, the others, if there are any, those of updates and seconds."""
     estimate = over_seeds(difference_PS[0].tolist())
-    at_P = [AtEqual("ends" if place == 0 else "curve", float(of_seed.mean())) for place, of_seed in enumerate(difference_PS)]
+    at_P = [
+        AtEqual("ends" if place == 0 else "curve", float(of_seed.mean())) for place, of_seed in enumerate(difference_PS)
+    ]
     return Difference(
         arm=arm,
         task="simulated",
@@ -138,9 +138,8 @@ def main() -> None:
         return
     for outcome in found:
         what = f"power at {outcome.effect:.4f}" if outcome.effect else "false positives"
-        print(
-            f"{outcome.seeds:3} seeds, {outcome.arms} arms, axes {outcome.axes}: {what} {outcome.claimed:.2%} ± {outcome.error:.2%} (1 s.e.)"
-        )
+        which = f"{outcome.seeds:3} seeds, {outcome.arms} arms, axes {outcome.axes}"
+        print(f"{which}: {what} {outcome.claimed:.2%} ± {outcome.error:.2%} (1 s.e.)")
 
 
 if __name__ == "__main__":

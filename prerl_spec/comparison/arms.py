@@ -90,7 +90,8 @@ def named_ones(arms: Sequence[Arm], names: Sequence[str] | None) -> tuple[list[A
             raise _no_arm("--arms", name, arms[1:])
         if arm is arms[0]:
             raise UsageError(
-                f"--arms names {name}, which is the baseline", hint="name the arms to compare with it, or another --baseline"
+                f"--arms names {name}, which is the baseline",
+                hint="name the arms to compare with it, or another --baseline",
             )
         wanted.append(arm)
     absent = [Absent(arm.name, "--arms does not name it") for arm in arms[1:] if arm not in wanted]

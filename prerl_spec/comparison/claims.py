@@ -37,11 +37,14 @@ def margin_of(difference: Difference, finding: Finding, margin: float) -> Margin
     """Where the interval that a claim rests on lies by ± margin: None without an interval.
 
     Within is a statement of its own, beside a claim or without one: as a claim it needs ends that are alike in some amount,
-    where runs have been trained. Beyond says how large a difference is that is claimed. The interval is that of one arm alone.
+    where runs have been trained. Beyond says how large a difference is that is claimed. The interval is that of one arm alone;
+    seeds whose differences are all equal have none: coarse scores repeat by chance.
     """
     estimate = difference.claimed
     if estimate is None:
         return None
+    if estimate.unit == "seeds" and not estimate.spread:
+        return "undecided"
     low, high = estimate.interval.low, estimate.interval.high
     if -margin <= low and high <= margin and (difference.ends_alike or not difference.axes):
         return "within"
@@ -64,7 +67,7 @@ def finding_of(difference: Difference, adjusted_p: float | None) -> Finding:
     """
     estimate = difference.claimed
     if estimate is None:
-        return Finding("unknown", "one run each, and no results of single questions: no interval")
+        return Finding("unknown", f"one run each, no interval over questions either: {difference.why_no_questions}")
     if estimate.covers_zero:
         detectable = "" if estimate.detectable is None else f" (detectable: {estimate.detectable:.3f})"
         words = f"no detectable difference{detectable}"

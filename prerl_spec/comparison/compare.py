@@ -126,7 +126,9 @@ def _table(arms: _Arms, subject: Subject, metric: str, is_primary: bool, curve: 
 
 def _require_margin_of_scores(margin: float | None, tables: Sequence[Table]) -> None:
     """Raises UsageError for a margin that no difference of shares reaches: 2 where two points, 0.02, are meant."""
-    values = [v for table in tables for d in table.differences for v in (*d.values.values(), *d.baseline_values.values())]
+    values = [
+        v for table in tables for d in table.differences for v in (*d.values.values(), *d.baseline_values.values())
+    ]
     if margin is not None and margin >= 1.0 and all(0.0 <= value <= 1.0 for value in values):
         raise UsageError(
             f"--margin {margin:g} is larger than any difference of scores in [0, 1]",

@@ -16,7 +16,7 @@ def paired_interval(first_Q: Sequence[float], second_Q: Sequence[float], num_sam
     """The mean difference second − first of Q questions' shares in [0, 1], with a 95 % interval clustered by question.
 
     The upper bound is d̄ + (t(0.975, Q−1) / 1.96) (q − d̄), q the 0.975 quantile of Σ w d over the differences and two that are
-    added, w ~ Dirichlet with 1 for each question and ½ for each of min(1, A (1 + max(0.2, 2γ))) and −A; A is the largest |d|,
+    added, w ~ Dirichlet with 1 for each question, 0.6 for min(1, A (1 + 2 max(γ, 0))) and 0.4 for −A; A is the largest |d|,
     γ the skewness; the lower bound mirrors it. With `num_samples` responses a question, known where the shares are c/k,
     the variance of a difference is at least what k responses leave to chance, mean of Σ p̂(1 − p̂) / (k − 1) over both arms: a
     few questions may agree by chance. docs/intervals.md says what the bounds cover.
@@ -36,8 +36,8 @@ def paired_interval(first_Q: Sequence[float], second_Q: Sequence[float], num_sam
 def paired_p_value(first_Q: Sequence[float], second_Q: Sequence[float], num_samples: int | None = None) -> float:
     """Two-sided p value of "the mean difference is 0": the largest α at which `paired_interval` with 1 − α would hold 0.
 
-    It is below 0.05 exactly where the interval excludes 0, and Holm's smaller levels are those of the same construction:
-    Student's p is too small where few questions differ. 1 for a single question. Raises ValueError as `paired_interval`.
+    It is below 0.05 exactly where the interval excludes 0, and Holm's smaller levels are those of the same construction; Student's
+    p is that of another interval. 1 for a single question. Raises ValueError as `paired_interval`.
     """
     _require_shares(first_Q, second_Q)
     first, second = np.asarray(first_Q, float), np.asarray(second_Q, float)

@@ -20,8 +20,9 @@ ROUNDING = 1e-12
 """Values nearer to each other than this are equal: shares are counts over a few thousand responses at most."""
 SKEWNESS = 2.0
 """How far a skewed sample of differences moves the question added on the side of its tail, in largest differences."""
-FURTHER = 0.2
-"""The least that it lies beyond the largest difference, where luck has skewed the sample to the other side."""
+NEAR, FAR = 0.6, 0.4
+"""The weights of the questions added for a bound of differences, on its own side and on the other. With one half each, two equal
+checkpoints of which 8 of 500 questions tell anything differ at 5 % in 7.1 % of cases; so in 4.5 %."""
 
 
 def share_bounds(share_Q: Array) -> tuple[Array, Array]:
@@ -44,10 +45,10 @@ def difference_bounds(
     mean, largest = difference_Q.mean(axis=-1), np.abs(difference_Q).max(axis=-1)
     skewness, floor = _skewness(difference_Q), _variance_of_responses(first_Q, second_Q, num_samples)
     above, below = (
-        np.minimum(1.0, largest * (1.0 + np.maximum(FURTHER, SKEWNESS * side))) for side in (skewness, -skewness)
+        np.minimum(1.0, largest * (1.0 + SKEWNESS * np.maximum(side, 0.0))) for side in (skewness, -skewness)
     )
-    low = _limit(difference_Q, [largest, -below], [0.5, 0.5], tail, floor)
-    high = _limit(difference_Q, [above, -largest], [0.5, 0.5], 1.0 - tail, floor)
+    low = _limit(difference_Q, [largest, -below], [FAR, NEAR], tail, floor)
+    high = _limit(difference_Q, [above, -largest], [NEAR, FAR], 1.0 - tail, floor)
     # The Beta quantile takes the spread as known; Student's factor is what not knowing it costs.
     student = stdtrit(num_questions - 1, 1.0 - tail) / ndtri(1.0 - tail)
     low, high = np.maximum(-1.0, mean + student * (low - mean)), np.minimum(1.0, mean + student * (high - mean))

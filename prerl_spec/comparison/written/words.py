@@ -90,11 +90,7 @@ def margin_words(comparison: Comparison) -> str | None:
 def family_words(comparison: Comparison) -> str:
     """What p values are adjusted over."""
     arms = "the arms named" if comparison.arms_named else "the arms"
-    of = (
-        f"{comparison.primary}, over {arms}"
-        if comparison.primary
-        else "everything compared here: no primary is named"
-    )
+    of = f"{comparison.primary}, over {arms}" if comparison.primary else "everything compared here: no primary is named"
     number = "1 comparison" if comparison.family == 1 else f"{comparison.family} comparisons"
     return f"p after Holm over {number} ({of})"
 
