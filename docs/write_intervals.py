@@ -2,8 +2,8 @@
 
     python docs/write_intervals.py
 
-`python -m benchmarks.coverage` writes intervals.json, with `--held-out` held_out.json, `python -m benchmarks.study_simulation --json` studies.json.
-tests/statistics/test_intervals_page.py fails while the page is not up to date.
+`python -m benchmarks.coverage` writes intervals.json, with `--held-out` held_out.json; `python -m benchmarks.study_simulation
+--studies 10000 --json` studies.json. tests/statistics/test_intervals_page.py fails while the page is not up to date.
 """
 
 import json
@@ -41,8 +41,8 @@ drawn. The upper bound is the 0.975 quantile of Σ w x, w ~ Dirichlet with weigh
 the largest share (at most 1), ¼ for one at the smallest; the lower bound is its mirror image. For right and wrong alone
 (pass@k, avg@1) that is Beta(s + ¾, Q − s + ¼), midway between Jeffreys' interval and the exact one. Differences have a
 question of weight 0.6 at the largest |d| on the side of the bound, further out where the sample is skewed to it, one of weight
-0.4 on the other, Student's factor, and a variance of at least what k responses leave to chance. The formulas, with their sources, stand in the docstrings. Nothing is drawn at
-random: equal scores have equal intervals.
+0.4 on the other, Student's factor, and a variance of at least what k responses leave to chance. The formulas, with their
+sources, stand in the docstrings. Nothing is drawn at random: equal scores have equal intervals.
 
 ## What they cover
 
@@ -73,8 +73,8 @@ Coverage in per cent, median width in points.
 OTHERS = """
 ## Other mixes and sizes
 
-The constants were chosen on the tables above. On mixes and sizes that played no part in it ({replications:,} benchmarks a cell):
-{mixes}; {sizes} questions × samples.
+The constants were chosen on the tables above. On mixes and sizes that played no part in it ({replications:,} benchmarks a
+cell): {mixes}; {sizes} questions × samples.
 
 | interval | metrics | lowest | cells below 93 % | above 99 % | of them † | of |
 |---|---|---|---|---|---|---|
@@ -147,7 +147,8 @@ def others(measured: dict[str, Any]) -> str:
         sizes=", ".join(dict.fromkeys(f"{row['questions']} × {row['samples']}" for row in rows)),
         summary="".join(summary(rows)),
         lowest="; ".join(
-            f"{row['metric']} of {row['mix']} at {row['questions']} × {row['samples']} {row['shipped']:.1f} %" for row in lowest
+            f"{row['metric']} of {row['mix']} at {row['questions']} × {row['samples']} {row['shipped']:.1f} %"
+            for row in lowest
         ),
     )
 

@@ -52,9 +52,11 @@ def margin_of(difference: Difference, finding: Finding, margin: float) -> Margin
 
 
 def _detectable_among(difference: Difference, num_comparisons: int) -> Difference:
-    by_unit = {name: getattr(difference, name) for name in ("by_seeds", "by_questions")}
+    seeds, questions = difference.by_seeds, difference.by_questions
     return replace(
-        difference, **{name: detectable_among(one, num_comparisons) for name, one in by_unit.items() if one is not None}
+        difference,
+        by_seeds=seeds and detectable_among(seeds, num_comparisons),
+        by_questions=questions and detectable_among(questions, num_comparisons),
     )
 
 

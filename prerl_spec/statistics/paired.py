@@ -36,8 +36,8 @@ def paired_interval(first_Q: Sequence[float], second_Q: Sequence[float], num_sam
 def paired_p_value(first_Q: Sequence[float], second_Q: Sequence[float], num_samples: int | None = None) -> float:
     """Two-sided p value of "the mean difference is 0": the largest α at which `paired_interval` with 1 − α would hold 0.
 
-    It is below 0.05 exactly where the interval excludes 0, and Holm's smaller levels are those of the same construction; Student's
-    p is that of another interval. 1 for a single question. Raises ValueError as `paired_interval`.
+    It is below 0.05 exactly where the interval excludes 0, and Holm's smaller levels are those of the same construction;
+    Student's p is that of another interval. 1 for a single question. Raises ValueError as `paired_interval`.
     """
     _require_shares(first_Q, second_Q)
     first, second = np.asarray(first_Q, float), np.asarray(second_Q, float)

@@ -21,8 +21,8 @@ ROUNDING = 1e-12
 SKEWNESS = 2.0
 """How far a skewed sample of differences moves the question added on the side of its tail, in largest differences."""
 NEAR, FAR = 0.6, 0.4
-"""The weights of the questions added for a bound of differences, on its own side and on the other. With one half each, two equal
-checkpoints of which 8 of 500 questions tell anything differ at 5 % in 7.1 % of cases; so in 4.5 %."""
+"""The weights of the questions added for a bound of differences, on its own side and on the other. With one half each, equal
+checkpoints of which 8 of 500 questions tell anything would differ at 5 % in 7.1 % of cases; with these in 4.5 %."""
 
 
 def share_bounds(share_Q: Array) -> tuple[Array, Array]:
