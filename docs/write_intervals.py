@@ -59,8 +59,8 @@ OUTSIDE = """
 always or never. **Above 99 %** without that mark are differences where few questions differ, up as often as down or all up:
 two or three of the same sign are no proof. Those intervals err on the safe side.{below}
 
-Differences were given the number of responses (`num_samples`); without it the lowest cells of `shifted`, `learnt` and `fifth` lie
-at 92.6 %.
+Differences were given the number of responses (`num_samples`); without it the lowest cells of `shifted`, `learnt` and `fifth`
+lie at 92.6 %.
 """
 TABLE = """
 ### {metric}
