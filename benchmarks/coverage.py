@@ -1,18 +1,19 @@
 """How often the intervals of scores hold the truth, simulated where truth is known: mixes of questions × sizes × metrics.
 
-    python -m benchmarks.coverage [--replications 4000] [--out docs/evidence/intervals.json]
+    python -m benchmarks.coverage [--replications 4000] [--held-out] [--out docs/evidence/intervals.json]
 
 A replication draws Q questions from a mix (each is its probability of a right response), k responses to each, and asks whether
 the 95 % interval holds the mean over the *mix*: questions are the clusters, other questions could have been asked. Differences
 are those of two checkpoints on the same questions, each with k responses of its own; the second one's probabilities are
-`same`, `shifted` (logit + 0.5), `redrawn` (three of ten questions anew from the mix) or `learnt` (a tenth of the questions lose
-half of what they lacked, p → (1 + p)/2). Compared: the shipped one, Student's t (clipped; exact where all values are equal)
-and Wilson's with the effective n of the clusters. `docs/write_intervals.py` writes the page.
+`same`, `shifted` (logit + 0.5), `redrawn` (three of ten questions anew from the mix), `learnt` or `fifth` (a tenth or a fifth
+of the questions lose half of what they lacked, p → (1 + p)/2). `--held-out` takes other mixes and sizes, on which no constant
+of the construction was chosen. Compared: the shipped one, Student's t (clipped; exact where all values are equal) and Wilson's
+with the effective n of the clusters. `docs/write_intervals.py` writes the page.
 """
 
 import argparse
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,9 +25,11 @@ from prerl_spec.statistics.unseen import TAIL, difference_bounds, share_bounds
 
 Array = npt.NDArray[np.float64]
 SIZES = ((30, 16), (30, 64), (500, 1), (500, 4))
-SHIFT, REDRAWN, LEARNT = 0.5, 0.3, 0.1
+SHIFT, REDRAWN = 0.5, 0.3
+LEARNT = {"learnt": 0.1, "fifth": 0.2}
+"""Of the questions, that lose half of what they lacked."""
 AT_ONCE = 1000
-OUT = Path("docs/evidence/intervals.json")
+OUT, HELD_OUT = Path("docs/evidence/intervals.json"), Path("docs/evidence/held_out.json")
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,13 @@ MIXES = (
     Mix("90 % 0, 10 % .5", points=(0.0, 0.5), weights=(0.9, 0.1)),
 )
 
+HELD_OUT_SIZES = ((15, 8), (60, 8), (200, 4))
+HELD_OUT_MIXES = (
+    *(Mix(f"Beta({a:g}, {b:g})", (a, b)) for a, b in ((0.2, 2), (0.03, 0.3), (0.3, 0.1), (2, 8))),
+    Mix("70 % .01, 20 % .3, 10 % .95", points=(0.01, 0.3, 0.95), weights=(0.7, 0.2, 0.1)),
+    Mix("95 % 0, 5 % .9", points=(0.0, 0.9), weights=(0.95, 0.05)),
+)
+
 
 def shifted(p: Array) -> Array:
     return np.asarray(expit(logit(p) + SHIFT))
@@ -103,8 +113,8 @@ class Case:
                 if self.passes
                 else mix.mean(lambda p: shifted(p) - p)
             )
-        if self.pairing == "learnt":
-            return LEARNT * (mix.failing(k) * (1 - 0.5**k) if self.passes else (1 - mix.rate()) / 2)
+        if self.pairing in LEARNT:
+            return LEARNT[self.pairing] * (mix.failing(k) * (1 - 0.5**k) if self.passes else (1 - mix.rate()) / 2)
         return 0.0
 
     def draw(self, generator: np.random.Generator, replications: int) -> list[Array]:
@@ -120,16 +130,16 @@ class Case:
             return shifted(p)
         if self.pairing == "redrawn":
             return np.where(generator.random(p.shape) < REDRAWN, self.mix.draw(generator, p.shape), p)
-        if self.pairing == "learnt":
-            return np.where(generator.random(p.shape) < LEARNT, (1 + p) / 2, p)
+        if self.pairing in LEARNT:
+            return np.where(generator.random(p.shape) < LEARNT[self.pairing], (1 + p) / 2, p)
         return p
 
 
-def cases() -> Iterator[Case]:
-    for pairing in (None, "same", "shifted", "redrawn", "learnt"):
+def cases(mixes: Sequence[Mix] = MIXES, sizes: Sequence[tuple[int, int]] = SIZES) -> Iterator[Case]:
+    for pairing in (None, "same", "shifted", "redrawn", *LEARNT):
         for passes in (False, True):
-            for mix in MIXES:
-                for questions, samples in SIZES:
+            for mix in mixes:
+                for questions, samples in sizes:
                     if not passes or samples > 1:
                         yield Case(mix, questions, samples, passes, pairing)
 
@@ -164,7 +174,7 @@ def wilson(case: Case, arms: list[Array]) -> tuple[Array, Array] | None:
 
 def measure(case: Case, replications: int, seed: int = 13) -> dict[str, float]:
     """Coverage of each interval in per cent, from which side it misses, and its median width."""
-    place = [mix.name for mix in MIXES].index(case.mix.name)
+    place = [mix.name for mix in (*MIXES, *HELD_OUT_MIXES)].index(case.mix.name)
     truth, ways = case.truth(), {"shipped": shipped, "student": student, "wilson": wilson}
     found: dict[str, list[tuple[Array, Array]]] = {name: [] for name in ways}
     constant = 0
@@ -194,14 +204,16 @@ def measure(case: Case, replications: int, seed: int = 13) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--replications", type=int, default=4000)
-    parser.add_argument("--out", type=Path, default=OUT)
+    parser.add_argument("--held-out", action="store_true", help="other mixes and sizes; written to held_out.json")
+    parser.add_argument("--out", type=Path)
     options = parser.parse_args()
+    out = options.out or (HELD_OUT if options.held_out else OUT)
     rows = []
-    for case in cases():
+    for case in cases(HELD_OUT_MIXES, HELD_OUT_SIZES) if options.held_out else cases():
         named = {"metric": case.metric, "mix": case.mix.name, "questions": case.questions, "samples": case.samples}
         rows.append({**named, **measure(case, options.replications)})
     lines = ",\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
-    options.out.write_text(f'{{"replications": {options.replications}, "rows": [\n{lines}\n]}}\n', encoding="utf-8")
+    out.write_text(f'{{"replications": {options.replications}, "rows": [\n{lines}\n]}}\n', encoding="utf-8")
     for row in rows:
         if not 93 <= row["shipped"] <= 99:
             print(row)

@@ -4,22 +4,32 @@
 
 A study is arms × seeds × questions: Q questions of difficulty Uniform(.3, .7), drawn once a study; each seed of an arm moves
 all of them by a normal amount (sd .03, half of its variance shared by the arms of a seed: what pairing removes); each question
-gets k responses. Then the code that `compare` runs: differences from the baseline by seed, t over seeds, Holm over arms. Under
-the null every arm is the baseline's equal; a false positive is a study with any claim. For power one arm is better by
-`detectable_effect` of the differences' true standard deviation.
+gets k responses. Then the code that `compare` runs on what it has read (`comparison.claims.with_findings`): differences from
+the baseline by seed, t over seeds, Holm over arms, one sign over the axes. The arms end alike in generated tokens, as a study's
+`match` sees to. Updates and seconds are `ends`, alike as well, or `curves`: an arm is read at another place there, from k
+other responses a question. Under the null every arm is the baseline's equal; a false positive is a study with any claim. For
+power one arm is better by `detectable_effect` of the differences' true standard deviation.
+
+Not simulated: how amounts are read from a run's events, and arms whose curves cross.
 """
 
 import argparse
 import json
 from dataclasses import dataclass
 from math import sqrt
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from prerl_spec.statistics.claims import arm_differences
+from prerl_spec.comparison.claims import with_findings
+from prerl_spec.comparison.equal_amounts import AtEqual
+from prerl_spec.comparison.estimates import over_seeds
+from prerl_spec.comparison.findings import NO_FINDING, Difference
+from prerl_spec.comparison.scored_run import AXES
 from prerl_spec.statistics.seeds import detectable_effect
 
+Axes = Literal["ends", "curves"]
 Array = npt.NDArray[np.float64]
 NUM_QUESTIONS, NUM_SAMPLES = 50, 8
 EASIEST, HARDEST = 0.7, 0.3
@@ -32,10 +42,11 @@ NUM_SEEDS, NUM_ARMS = (3, 5, 20), (1, 3)
 
 @dataclass(frozen=True)
 class Outcome:
-    """Of how many studies which share claimed anything: `Outcome(seeds=3, arms=1, effect=0.0, studies=4000, claimed=.049)`."""
+    """Of how many studies which share claimed anything: `Outcome(3, 1, "ends", effect=0.0, studies=4000, claimed=.049)`."""
 
     seeds: int
     arms: int
+    axes: Axes
     effect: float
     studies: int
     claimed: float
@@ -47,15 +58,38 @@ class Outcome:
         return sqrt(expected * (1 - expected) / self.studies)
 
 
-def differences(generator: np.random.Generator, num_arms: int, num_seeds: int, effect: float) -> Array:
-    """[arm, seed] of one study: the first arm is better by `effect`, the others are the baseline's equals."""
+def differences(generator: np.random.Generator, num_arms: int, num_seeds: int, effect: float, places: int = 1) -> Array:
+    """[place, arm, seed] of one study: the first arm is better by `effect`, the others are the baseline's equals; each place
+    has responses of its own to the same questions."""
     difficulty_Q = generator.uniform(HARDEST, EASIEST, NUM_QUESTIONS)
     of_seed_S = generator.normal(0.0, SEED_SD * sqrt(SHARED), num_seeds)
     of_arm_AS = generator.normal(0.0, SEED_SD * sqrt(1 - SHARED), (num_arms + 1, num_seeds))
     of_arm_AS[1] += effect
     share_ASQ = np.clip(difficulty_Q + (of_seed_S + of_arm_AS)[:, :, None], 0.0, 1.0)
-    right_AS = generator.binomial(NUM_SAMPLES, share_ASQ).mean(axis=2) / NUM_SAMPLES
-    return np.asarray(right_AS[1:] - right_AS[0])
+    right_PAS = generator.binomial(NUM_SAMPLES, share_ASQ, (places, *share_ASQ.shape)).mean(axis=3) / NUM_SAMPLES
+    return np.asarray(right_PAS[:, 1:] - right_PAS[:, :1])
+
+
+def difference_of(arm: str, difference_PS: Array) -> Difference:
+    """As `compare` would have it: the first place is the ends, the others, if there are any, those of updates and seconds."""
+    estimate = over_seeds(difference_PS[0].tolist())
+    at_P = [
+        AtEqual("ends" if place == 0 else "curve", float(of_seed.mean())) for place, of_seed in enumerate(difference_PS)
+    ]
+    return Difference(
+        arm=arm,
+        task="simulated",
+        metric="pass@1",
+        values={},
+        baseline_values={},
+        by_seeds=estimate,
+        by_questions=None,
+        why_no_questions="",
+        axes={axis: at_P[min(place, len(at_P) - 1)] for place, axis in enumerate(AXES)},
+        ends_alike=("generated_tokens",),
+        adjusted_p=None,
+        finding=NO_FINDING,
+    )
 
 
 def sd_of_differences() -> float:
@@ -66,17 +100,22 @@ def sd_of_differences() -> float:
     return sqrt(2 * (SEED_SD**2 * (1 - SHARED) + by_chance))
 
 
-def claimed(num_studies: int, num_arms: int, num_seeds: int, *, effect: bool, seed: int = 13) -> Outcome:
+def claimed(
+    num_studies: int, num_arms: int, num_seeds: int, *, effect: bool, axes: Axes = "ends", seed: int = 13
+) -> Outcome:
     """The share of simulated studies in which any arm (under an effect: the better one, as better) is claimed."""
     generator = np.random.default_rng([seed, num_arms, num_seeds, effect])
-    size = detectable_effect(sd_of_differences(), num_seeds) if effect else 0.0
+    size = detectable_effect(sd_of_differences(), num_seeds, num_comparisons=num_arms) if effect else 0.0
+    places = 1 if axes == "ends" else len(AXES)
     hits = 0
     for _ in range(num_studies):
-        found = arm_differences(
-            {str(arm): row.tolist() for arm, row in enumerate(differences(generator, num_arms, num_seeds, size))}
+        drawn_PAS = differences(generator, num_arms, num_seeds, size, places)
+        found = with_findings(
+            [difference_of(str(arm), drawn_PAS[:, arm]) for arm in range(num_arms)], [True] * num_arms
         )
-        hits += found["0"].sign == 1 if effect else any(arm.sign for arm in found.values())
-    return Outcome(num_seeds, num_arms, size, num_studies, hits / num_studies)
+        codes = [difference.finding.code for difference in found]
+        hits += codes[0] == "better" if effect else any(code in ("better", "worse") for code in codes)
+    return Outcome(num_seeds, num_arms, axes, size, num_studies, hits / num_studies)
 
 
 def main() -> None:
@@ -84,18 +123,23 @@ def main() -> None:
     parser.add_argument("--studies", type=int, default=4000)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
+    both: tuple[Axes, ...] = ("ends", "curves")
     found = [
-        *(claimed(options.studies, arms, seeds, effect=False) for arms in NUM_ARMS for seeds in NUM_SEEDS),
-        *(claimed(options.studies, 1, seeds, effect=True) for seeds in NUM_SEEDS),
+        *(
+            claimed(options.studies, arms, seeds, effect=False, axes=axes)
+            for arms in NUM_ARMS
+            for seeds in NUM_SEEDS
+            for axes in both
+        ),
+        *(claimed(options.studies, 1, seeds, effect=True, axes=axes) for seeds in NUM_SEEDS for axes in both),
     ]
     if options.json:
         print(json.dumps([vars(outcome) for outcome in found], indent=1))
         return
     for outcome in found:
         what = f"power at {outcome.effect:.4f}" if outcome.effect else "false positives"
-        print(
-            f"{outcome.seeds:3} seeds, {outcome.arms} arms: {what} {outcome.claimed:.2%} ± {outcome.error:.2%} (1 s.e.)"
-        )
+        which = f"{outcome.seeds:3} seeds, {outcome.arms} arms, axes {outcome.axes}"
+        print(f"{which}: {what} {outcome.claimed:.2%} ± {outcome.error:.2%} (1 s.e.)")
 
 
 if __name__ == "__main__":

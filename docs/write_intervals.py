@@ -2,8 +2,8 @@
 
     python docs/write_intervals.py
 
-`python -m benchmarks.coverage` writes intervals.json, `python -m benchmarks.study_simulation --json` studies.json.
-tests/statistics/test_intervals_page.py fails while the page is not up to date.
+`python -m benchmarks.coverage` writes intervals.json, with `--held-out` held_out.json; `python -m benchmarks.study_simulation
+--studies 10000 --json` studies.json. tests/statistics/test_intervals_page.py fails while the page is not up to date.
 """
 
 import json
@@ -14,6 +14,7 @@ from typing import Any
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "intervals.md"
 COVERAGE = ROOT / "docs" / "evidence" / "intervals.json"
+HELD_OUT = ROOT / "docs" / "evidence" / "held_out.json"
 STUDIES = ROOT / "docs" / "evidence" / "studies.json"
 LEAST, MOST = 93.0, 99.0
 SINGLE = 50.0
@@ -39,16 +40,16 @@ mean and spread are then too small together, and mean ± t·s/√Q lies below th
 drawn. The upper bound is the 0.975 quantile of Σ w x, w ~ Dirichlet with weight 1 for every question, ¾ for one at six times
 the largest share (at most 1), ¼ for one at the smallest; the lower bound is its mirror image. For right and wrong alone
 (pass@k, avg@1) that is Beta(s + ¾, Q − s + ¼), midway between Jeffreys' interval and the exact one. Differences have a
-question of weight ½ at the largest |d| on either side, further out on the side of the tail, Student's factor, and a variance
-of at least what k responses leave to chance. The formulas, with their sources, stand in the docstrings. Nothing is drawn at
-random: equal scores have equal intervals.
+question of weight 0.6 at the largest |d| on the side of the bound, further out where the sample is skewed to it, one of weight
+0.4 on the other, Student's factor, and a variance of at least what k responses leave to chance. The formulas, with their
+sources, stand in the docstrings. Nothing is drawn at random: equal scores have equal intervals.
 
 ## What they cover
 
 {replications:,} simulated benchmarks a cell. The truth is the mean over the *mix* of questions from which a benchmark is
 drawn. Differences are of two checkpoints on the same questions, the second one's probabilities the `same`, `shifted` (logit
-+ 0.5), `redrawn` (three questions of ten anew from the mix) or `learnt` (a tenth of the questions lose half of what they
-lacked). One standard error of a coverage of 95 % is {error:.1f} points.
++ 0.5), `redrawn` (three questions of ten anew from the mix), `learnt` or `fifth` (a tenth or a fifth of the questions lose
+half of what they lacked). One standard error of a coverage of 95 % is {error:.1f} points.
 
 | interval | metrics | lowest | cells below 93 % | above 99 % | of them † | of |
 |---|---|---|---|---|---|---|
@@ -58,8 +59,8 @@ OUTSIDE = """
 always or never. **Above 99 %** without that mark are differences where few questions differ, up as often as down or all up:
 two or three of the same sign are no proof. Those intervals err on the safe side.{below}
 
-Differences were given the number of responses (`num_samples`); without it, a few cells of `shifted` and `learnt` near 0 lie at
-91 to 92 %.
+Differences were given the number of responses (`num_samples`); without it the lowest cells of `shifted`, `learnt` and `fifth`
+lie at 92.6 %.
 """
 TABLE = """
 ### {metric}
@@ -69,14 +70,30 @@ Coverage in per cent, median width in points.
 | questions × samples | {sizes} |
 |---|{bars}
 """
+OTHERS = """
+## Other mixes and sizes
+
+The constants were chosen on the tables above. On mixes and sizes that played no part in it ({replications:,} benchmarks a
+cell): {mixes}.
+Questions × samples: {sizes}.
+
+| interval | metrics | lowest | cells below 93 % | above 99 % | of them † | of |
+|---|---|---|---|---|---|---|
+{summary}
+The lowest cells: {lowest}.
+
+{few} of the differences above 99 % without † are those of {fewest} questions.
+"""
 STUDY = """
 ## The chain of a comparison
 
-Simulated studies through the code that `compare` runs: differences by seed, t over seeds, Holm over arms, claim. The power is
-that at the effect which is stated beforehand as detectable (`detectable_effect`: noncentral t, 80 %).
+Simulated studies through the code that `compare` runs on what it has read: differences by seed, t over seeds, Holm over arms,
+one sign over the axes, claim. All arms end alike in generated tokens; on updates and seconds their *ends* are alike as well, or
+they are read from *curves*, at a place with responses of its own. Not simulated: how amounts are read from a run's events. The
+power is that at the effect which is stated beforehand as detectable (`detectable_effect`: noncentral t, 80 %).
 
-| seeds | arms | effect | studies | claimed | promised |
-|---|---|---|---|---|---|
+| seeds | arms | axes | effect | studies | claimed | promised |
+|---|---|---|---|---|---|---|
 """
 
 
@@ -90,12 +107,13 @@ def page() -> str:
     text += "".join(summary(rows)) + outside(rows)
     for metric in dict.fromkeys(row["metric"] for row in rows):
         text += "".join(table(metric, [row for row in rows if row["metric"] == metric]))
-    text += STUDY
+    text += others(json.loads(HELD_OUT.read_text(encoding="utf-8"))) + STUDY
     for study in json.loads(STUDIES.read_text(encoding="utf-8")):
         promised = "80 %" if study["effect"] else "at most 5 %"
         effect = f"{study['effect']:.3f}" if study["effect"] else "none"
-        claimed = f"{100 * study['claimed']:.1f} %"
-        text += f"| {study['seeds']} | {study['arms']} | {effect} | {study['studies']:,} | {claimed} | {promised} |\n"
+        claimed, number = f"{100 * study['claimed']:.1f} %", f"{study['studies']:,}"
+        row = (study["seeds"], study["arms"], study["axes"], effect, number, claimed, promised)
+        text += f"| {' | '.join(map(str, row))} |\n"
     return text + "\n`docs/write_intervals.py` writes this page; the commands are in its docstring.\n"
 
 
@@ -118,6 +136,26 @@ def outside(rows: list[dict[str, Any]]) -> str:
         for row in sorted(below, key=lambda row: row["shipped"])
     )
     return OUTSIDE.format(below=f"\n\n**Below 93 %**: {places}." if places else "")
+
+
+def others(measured: dict[str, Any]) -> str:
+    """The section on what no constant was chosen on."""
+    rows: list[dict[str, Any]] = measured["rows"]
+    lowest = sorted(rows, key=lambda row: row["shipped"])[:3]
+    fewest = min(row["questions"] for row in rows)
+    cautious = [row for row in rows if row["shipped"] > MOST and row["constant"] < SINGLE]
+    return OTHERS.format(
+        replications=measured["replications"],
+        mixes="; ".join(dict.fromkeys(row["mix"] for row in rows)),
+        sizes=", ".join(dict.fromkeys(f"{row['questions']} × {row['samples']}" for row in rows)),
+        summary="".join(summary(rows)),
+        few=f"{sum(row['questions'] == fewest for row in cautious)} of {len(cautious)}",
+        fewest=fewest,
+        lowest="; ".join(
+            f"{row['metric']} of {row['mix']} at {row['questions']} × {row['samples']} {row['shipped']:.1f} %"
+            for row in lowest
+        ),
+    )
 
 
 def table(metric: str, rows: list[dict[str, Any]]) -> Iterator[str]:

@@ -68,12 +68,47 @@ def with_baseline_first(arms: Sequence[Arm], baseline: str | None) -> list[Arm]:
     """The arms with the named one first: by its name, or by the folder of one of its runs. Raises UsageError for another."""
     if baseline is None:
         return list(arms)
-    place = Path(baseline).resolve()
-    for arm in arms:
-        if baseline == arm.name or any(run.folder.resolve() == place for run in arm.runs):
-            return [arm, *(other for other in arms if other is not arm)]
-    raise UsageError(
-        f"--baseline {baseline} is none of the arms", hint=f"choose from: {', '.join(arm.name for arm in arms)}"
+    arm = _called(arms, baseline)
+    if arm is None:
+        raise _no_arm("--baseline", baseline, arms)
+    return [arm, *(other for other in arms if other is not arm)]
+
+
+def named_ones(arms: Sequence[Arm], names: Sequence[str] | None) -> tuple[list[Arm], list[Absent]]:
+    """The first arm and those of these names, in the order of the arms; the others, named. All of them for None.
+
+    A name is an arm's, or the folder of one of its runs. Raises UsageError for another, and for the first arm's.
+    """
+    if names is None:
+        return list(arms), []
+    if not names:
+        raise _no_arm("--arms", "", arms[1:])
+    wanted = []
+    for name in names:
+        arm = _called(arms, name)
+        if arm is None:
+            raise _no_arm("--arms", name, arms[1:])
+        if arm is arms[0]:
+            raise UsageError(
+                f"--arms names {name}, which is the baseline",
+                hint="name the arms to compare with it, or another --baseline",
+            )
+        wanted.append(arm)
+    absent = [Absent(arm.name, "--arms does not name it") for arm in arms[1:] if arm not in wanted]
+    return [arm for arm in arms if arm is arms[0] or arm in wanted], absent
+
+
+def _called(arms: Sequence[Arm], name: str) -> Arm | None:
+    place = Path(name).resolve()
+    return next(
+        (arm for arm in arms if name == arm.name or any(run.folder.resolve() == place for run in arm.runs)), None
+    )
+
+
+def _no_arm(option: str, name: str, arms: Sequence[Arm]) -> UsageError:
+    return UsageError(
+        f"{option}: {name or 'an empty name'} is none of the arms",
+        hint=f"choose from: {', '.join(arm.name for arm in arms)}",
     )
 
 

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from prerl_spec.comparison.equal_amounts import AtEqual
-from prerl_spec.comparison.findings import Difference, Estimate, Finding
+from prerl_spec.comparison.estimates import detectable_among
+from prerl_spec.comparison.findings import Difference, Estimate, Finding, MarginCode
 from prerl_spec.comparison.scored_run import AXES, AXIS_WORDS, Axis
 from prerl_spec.statistics.claims import ArmDifference, claim
 from prerl_spec.statistics.intervals import Interval
@@ -13,15 +14,50 @@ from prerl_spec.statistics.seeds import holm
 EXPLORATORY = "exploratory"
 
 
-def with_findings(differences: Sequence[Difference], in_family: Sequence[bool]) -> list[Difference]:
-    """The differences with Holm's p over those of the family, and what is claimed of each."""
+CLAIMED = ("better", "worse", "higher", "lower")
+
+
+def with_findings(
+    differences: Sequence[Difference], in_family: Sequence[bool], margin: float | None = None
+) -> list[Difference]:
+    """The differences with Holm's p over those of the family, what is claimed of each, and where it lies by the margin."""
     family = [d for d, inside in zip(differences, in_family, strict=True) if inside and d.claimed is not None]
     adjusted = dict(zip(map(id, family), holm([d.claimed.p_value for d in family if d.claimed]), strict=True))
     found = []
     for difference in differences:
         p = adjusted.get(id(difference))
-        found.append(replace(difference, adjusted_p=p, finding=finding_of(difference, p)))
+        known = difference if p is None else _detectable_among(difference, len(family))
+        finding = finding_of(known, p)
+        by_margin = None if margin is None else margin_of(known, finding, margin)
+        found.append(replace(known, adjusted_p=p, finding=finding, margin=by_margin))
     return found
+
+
+def margin_of(difference: Difference, finding: Finding, margin: float) -> MarginCode | None:
+    """Where the interval that a claim rests on lies by ± margin: None without an interval.
+
+    Within is a statement of its own, beside a claim or without one: as a claim it needs ends that are alike in some amount,
+    where runs have been trained. Beyond says how large a difference is that is claimed. The interval is that of one arm alone;
+    seeds whose differences are all equal have none: coarse scores repeat by chance.
+    """
+    estimate = difference.claimed
+    if estimate is None:
+        return None
+    if estimate.unit == "seeds" and not estimate.spread:
+        return "undecided"
+    low, high = estimate.interval.low, estimate.interval.high
+    if -margin <= low and high <= margin and (difference.ends_alike or not difference.axes):
+        return "within"
+    return "beyond" if finding.code in CLAIMED and (low > margin or high < -margin) else "undecided"
+
+
+def _detectable_among(difference: Difference, num_comparisons: int) -> Difference:
+    seeds, questions = difference.by_seeds, difference.by_questions
+    return replace(
+        difference,
+        by_seeds=seeds and detectable_among(seeds, num_comparisons),
+        by_questions=questions and detectable_among(questions, num_comparisons),
+    )
 
 
 def finding_of(difference: Difference, adjusted_p: float | None) -> Finding:
@@ -33,7 +69,7 @@ def finding_of(difference: Difference, adjusted_p: float | None) -> Finding:
     """
     estimate = difference.claimed
     if estimate is None:
-        return Finding("unknown", "one run each, and no results of single questions: no interval")
+        return Finding("unknown", f"one run each, no interval over questions either: {difference.why_no_questions}")
     if estimate.covers_zero:
         words = f"no detectable difference{_why_not(estimate)}"
         return Finding("none", words if adjusted_p is not None else f"{EXPLORATORY}: {words}")

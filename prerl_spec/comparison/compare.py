@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 
-from prerl_spec.comparison.arms import Absent, Arm, labelled, that_differ, with_baseline_first
+from prerl_spec.comparison.arms import Absent, Arm, labelled, named_ones, that_differ, with_baseline_first
 from prerl_spec.comparison.claims import with_findings
 from prerl_spec.comparison.curves import arm_curve, reached
 from prerl_spec.comparison.differences import difference_of
@@ -37,18 +37,25 @@ class _Arms:
 
 
 def compare(
-    folders: Sequence[Path], baseline: str | None = None, task: str | None = None, curve: str | None = None
+    folders: Sequence[Path],
+    baseline: str | None = None,
+    task: str | None = None,
+    curve: str | None = None,
+    only: Sequence[str] | None = None,
+    margin: float | None = None,
 ) -> Comparison:
-    """Every arm against the baseline, by default the first one.
+    """Every arm, or those named by `only`, against the baseline, by default the first one.
 
     `folders` are runs, one study's folder, or folders of `eval`; `task` is a task, or "task/metric"; `curve` is a "task/metric"
-    on which differences at equal amounts are read where the one compared has no scores near enough. Raises UsageError for what
-    cannot be compared, Damaged for a file that is not what was written.
+    on which differences at equal amounts are read where the one compared has no scores near enough; `margin` (0.02: two points)
+    is the size from which on a difference matters. Raises UsageError for what cannot be compared, Damaged for a file that is
+    not what was written.
     """
     sides = open_sides(folders)
     arms = labelled(with_baseline_first(sides.arms, baseline))
+    arms, unnamed = named_ones(arms, only)
     arms, alike = that_differ(arms)
-    paired, absent = _paired(arms, [*sides.absent, *alike])
+    paired, absent = _paired(arms, [*sides.absent, *unnamed, *alike])
     runs = [run for name in paired.names for run in paired.runs(name)]
     names = {str(run.folder): _called(name, run) for name in paired.names for run in paired.runs(name)}
     subjects, left_out = subjects_of(runs, names)
@@ -59,7 +66,8 @@ def compare(
         _table(paired, subject, metric, (subject, metric) in primary, read_on)
         for subject, metric in dict.fromkeys([*(p for p in primary if task is None), *wanted])
     ]
-    tables = _with_claims(tables, any_primary=sides.primary is not None)
+    _require_margin_of_scores(margin, tables)
+    tables = _with_claims(tables, margin, any_primary=sides.primary is not None)
     return Comparison(
         title=sides.title,
         baseline=paired.baseline.name,
@@ -70,6 +78,8 @@ def compare(
         tables=tuple(tables),
         left_out=tuple((one.what, one.why) for one in (*absent, *left_out)),
         notes=tuple(dict.fromkeys([*sides.notes, *(note for subject in subjects for note in subject.notes)])),
+        arms_named=only is not None,
+        margin=margin,
     )
 
 
@@ -114,10 +124,23 @@ def _table(arms: _Arms, subject: Subject, metric: str, is_primary: bool, curve: 
     )
 
 
-def _with_claims(tables: Sequence[Table], *, any_primary: bool) -> list[Table]:
+def _require_margin_of_scores(margin: float | None, tables: Sequence[Table]) -> None:
+    """Raises UsageError for a margin that no difference of shares reaches: 2 where two points, 0.02, are meant."""
+    values = [
+        v for table in tables for d in table.differences for v in (*d.values.values(), *d.baseline_values.values())
+    ]
+    if margin is not None and margin >= 1.0 and all(0.0 <= value <= 1.0 for value in values):
+        raise UsageError(
+            f"--margin {margin:g} is larger than any difference of scores in [0, 1]",
+            hint=f"write it in units of the score: {margin:g} points are {margin / 100:g}",
+        )
+
+
+def _with_claims(tables: Sequence[Table], margin: float | None, *, any_primary: bool) -> list[Table]:
     """Holm's family: the primary over all arms, or, where none is named, everything that is compared."""
     flat = [(table, d) for table in tables for d in table.differences]
-    found = iter(with_findings([d for _, d in flat], [table.is_primary or not any_primary for table, _ in flat]))
+    in_family = [table.is_primary or not any_primary for table, _ in flat]
+    found = iter(with_findings([d for _, d in flat], in_family, margin))
     return [replace(table, differences=tuple(next(found) for _ in table.differences)) for table in tables]
 
 

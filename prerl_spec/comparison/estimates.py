@@ -2,12 +2,13 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from statistics import fmean, stdev
 
-from prerl_spec.comparison.findings import Estimate
+from prerl_spec.comparison.findings import Estimate, Unit
 from prerl_spec.comparison.track import Track
 from prerl_spec.statistics.intervals import Interval, mean_interval
-from prerl_spec.statistics.paired import paired_interval
+from prerl_spec.statistics.paired import paired_interval, paired_p_value
 from prerl_spec.statistics.seeds import detectable_effect, seed_interval, t_p_value
 
 _SHARE_OF_RESPONSES = re.compile(r"pass@1|avg@[0-9]+")
@@ -21,7 +22,12 @@ def by_seeds(pairs: Tracks) -> Estimate | None:
     if len(pairs) < 2:
         return None
     difference_S = [second.value - first.value for first, second in pairs]
-    return _estimate("seeds", difference_S, seed_interval(difference_S))
+    return over_seeds(difference_S)
+
+
+def over_seeds(difference_S: Sequence[float]) -> Estimate:
+    """Of S ≥ 2 paired differences, one a seed."""
+    return _estimate("seeds", difference_S, seed_interval(difference_S), t_p_value(difference_S))
 
 
 def by_questions(pairs: Tracks) -> Estimate | str:
@@ -39,8 +45,10 @@ def by_questions(pairs: Tracks) -> Estimate | str:
     if len(difference_Q) < 2:
         return "one question alone has no spread"
     if all(0.0 <= share <= 1.0 for share in (*first_Q, *second_Q)):
-        return _estimate("questions", difference_Q, paired_interval(first_Q, second_Q, _num_samples(pairs, known)))
-    return _estimate("questions", difference_Q, mean_interval(difference_Q))
+        behind = _num_samples(pairs, known)
+        interval = paired_interval(first_Q, second_Q, behind)
+        return _estimate("questions", difference_Q, interval, paired_p_value(first_Q, second_Q, behind))
+    return _estimate("questions", difference_Q, mean_interval(difference_Q), t_p_value(difference_Q))
 
 
 def _num_samples(pairs: Tracks, shares: Sequence[Mapping[str, float]]) -> int | None:
@@ -58,12 +66,22 @@ def _mean_over(runs: Sequence[Mapping[str, float]], questions: Sequence[str]) ->
     return [fmean(run[question] for run in runs) for question in questions]
 
 
-def _estimate(unit: str, difference: Sequence[float], interval: Interval) -> Estimate:
+def _estimate(unit: Unit, difference: Sequence[float], interval: Interval, p_value: float) -> Estimate:
     spread = stdev(difference)
     return Estimate(
-        unit="seeds" if unit == "seeds" else "questions",
+        unit=unit,
         count=len(difference),
         interval=interval,
-        p_value=t_p_value(difference),
+        p_value=p_value,
+        spread=spread,
         detectable=detectable_effect(spread, len(difference)) if spread else None,
+    )
+
+
+def detectable_among(estimate: Estimate, num_comparisons: int) -> Estimate:
+    """The estimate with what is detectable at the first of Holm's thresholds for as many comparisons."""
+    if not estimate.spread or num_comparisons < 2:
+        return estimate
+    return replace(
+        estimate, detectable=detectable_effect(estimate.spread, estimate.count, num_comparisons=num_comparisons)
     )

@@ -15,14 +15,17 @@ Unit = Literal["seeds", "questions"]
 class Estimate:
     """A mean paired difference with its 95 % interval and the unit that it holds for.
 
-    `count` is the number of units, `detectable` the smallest difference that a test over as many finds in 80 % of cases at the
-    spread seen (None where there is none: scores that are equal by chance promise nothing), p the two-sided p value.
+    `count` is the number of units, `spread` the standard deviation of their differences, `detectable` the smallest difference
+    that a test over as many finds in 80 % of cases at that spread, within the family at the first of Holm's thresholds (None
+    without spread: scores that are equal by chance promise nothing), p the two-sided p value, below .05 where the interval
+    excludes 0.
     """
 
     unit: Unit
     count: int
     interval: Interval
     p_value: float
+    spread: float
     detectable: float | None
 
     @property
@@ -36,7 +39,7 @@ class Difference:
 
     `adjusted_p` is Holm's over the family of comparisons, None for an exploratory one. `values` and `baseline_values` are by
     seed, of the pairs alone. `why_no_questions` says why `by_questions` is None. `ends_alike` names the amounts in which the
-    runs of every pair end alike.
+    runs of every pair end alike. `margin` says where the difference lies by the margin asked for, None where none was.
     """
 
     arm: str
@@ -51,6 +54,7 @@ class Difference:
     ends_alike: tuple[str, ...]
     adjusted_p: float | None
     finding: "Finding"
+    margin: "MarginCode | None" = None
 
     @property
     def claimed(self) -> Estimate | None:
@@ -58,6 +62,8 @@ class Difference:
         return self.by_seeds or self.by_questions
 
 
+MarginCode = Literal["within", "beyond", "undecided"]
+"""Within: the whole interval lies within ± margin; beyond: a difference that is claimed, with the whole interval outside."""
 FindingCode = Literal["better", "worse", "higher", "lower", "none", "not_claimed", "exploratory", "unknown"]
 
 
@@ -131,7 +137,8 @@ class Comparison:
     """A comparison as a whole.
 
     `family` is over how many comparisons Holm has adjusted; `paired_on` says on what the runs are paired; `left_out` what
-    was not compared, and why.
+    was not compared, and why. `arms_named`: the arms are those that were asked for, not all. `margin` is in the scores' own
+    units (0.02 is two points).
     """
 
     title: str
@@ -143,3 +150,5 @@ class Comparison:
     tables: tuple[Table, ...]
     left_out: tuple[tuple[str, str], ...]
     notes: tuple[str, ...]
+    arms_named: bool = False
+    margin: float | None = None

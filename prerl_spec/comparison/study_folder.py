@@ -1,6 +1,6 @@
 """A study's folder as arms: its cells by what study.json says, and what has become of those that are not finished."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,22 +39,24 @@ def open_study(folder: Path) -> OpenStudy:
         raise UsageError(f"{folder / STUDY} is no study's: it lacks {', '.join(sorted(missing))}")
     state = _last_words(folder / STATE)
     finished: dict[str, list[ScoredRun]] = {arm: [] for arm in said["arms"]}
-    absent = []
+    without: dict[tuple[str, str], list[int]] = {}
     for cell in said["cells"]:
-        name = f"{cell['arm']}, seed {cell['seed']}"
         found = _cell(folder / cell["folder"], cell)
         if isinstance(found, str):
-            absent.append(Absent(name, _why(state.get(f"{cell['arm']}/{cell['seed']}"), found)))
+            why = _why(state.get(f"{cell['arm']}/{cell['seed']}"), found)
+            without.setdefault((cell["arm"], why), []).append(cell["seed"])
         else:
             finished[cell["arm"]].append(found)
+    absent = [Absent(f"{arm}, {seeds_in_words(seeds)}", why) for (arm, why), seeds in without.items()]
     arms = tuple(Arm(arm, tuple(runs)) for arm, runs in finished.items() if runs)
+    notes = _notes(said, sum(map(len, finished.values())))
     if len(arms) < 2:
         words = "; ".join(f"{one.what}: {one.why}" for one in absent)
         raise UsageError(
             f"{folder}: fewer than two arms have a finished cell: {words}",
             hint="`prerl-spec study SPEC` goes on with it",
         )
-    return OpenStudy(said["name"], arms, tuple(absent), said.get("primary"), _notes(said), str(said.get("base") or ""))
+    return OpenStudy(said["name"], arms, tuple(absent), said.get("primary"), notes, str(said.get("base") or ""))
 
 
 def _cell(folder: Path, cell: Mapping[str, Any]) -> ScoredRun | str:
@@ -83,8 +85,24 @@ def _why(line: Mapping[str, Any] | None, found: str) -> str:
     return f"failed: {line.get('cause') or 'exit code ' + str(line.get('code'))}"
 
 
-def _notes(said: Mapping[str, Any]) -> tuple[str, ...]:
+def seeds_in_words(seeds: Sequence[int]) -> str:
+    """`seed 3`; `seeds 0, 2 to 19`."""
+    runs: list[list[int]] = []
+    for seed in sorted(seeds):
+        if runs and seed == runs[-1][-1] + 1:
+            runs[-1].append(seed)
+        else:
+            runs.append([seed])
+    words = [f"{run[0]} to {run[-1]}" if len(run) > 2 else ", ".join(map(str, run)) for run in runs]
+    return f"seed{'s' if len(seeds) > 1 else ''} {', '.join(words)}"
+
+
+def _notes(said: Mapping[str, Any], num_finished: int) -> tuple[str, ...]:
     notes = []
+    if num_finished < len(said["cells"]):
+        notes.append(
+            f"{num_finished} of {len(said['cells'])} cells are finished: a look before the end, for which p does not allow"
+        )
     if said.get("match"):
         budget = said.get("budget")
         at = f"{budget:,.0f} " if isinstance(budget, int | float) else "the first arm's "

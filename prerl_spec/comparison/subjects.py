@@ -8,6 +8,7 @@ from prerl_spec.comparison.conditions import HASH_DIGITS, Condition, Scored, har
 from prerl_spec.comparison.metrics import metrics_of
 from prerl_spec.comparison.scored_run import ScoredRun
 from prerl_spec.comparison.track import Track
+from prerl_spec.compiler.render.human_units import plural
 from prerl_spec.errors import UsageError
 from prerl_spec.report.page.scores import Protocol
 
@@ -96,6 +97,6 @@ def _words_of(protocol: Protocol) -> str:
     """The conditions that all runs share, as one line."""
     p = protocol
     return (
-        f"{p.questions} questions × {p.samples_per_question} samples; {p.decoding}; {p.harness}; "
+        f"{plural(p.questions, 'question')} × {plural(p.samples_per_question, 'sample')}; {p.decoding}; {p.harness}; "
         f"task version {p.task_version}, hash {p.task_hash[:HASH_DIGITS]}; template {p.template_hash[:HASH_DIGITS]}"
     )

@@ -102,8 +102,8 @@ class StudySpec(Section):
     )
     prior_sd: Annotated[float, Field(gt=0)] | None = Field(
         None,
-        description="Expected standard deviation, over seeds, of the difference of two arms in the primary score: the "
-        "detectable effect is stated from it where no earlier run tells.",
+        description="Expected standard deviation, over seeds, of the difference of two arms in the primary score, in units "
+        "of the score (0.02: two points); the detectable effect is stated from it where no earlier run tells.",
     )
 
 

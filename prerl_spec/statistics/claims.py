@@ -1,10 +1,10 @@
-"""From arms × seeds to a claim: paired differences a seed, t over seeds, Holm over arms, one sign over all axes."""
+"""What is claimed of a difference: detected after Holm, with one sign over all axes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from prerl_spec.statistics.intervals import Interval
-from prerl_spec.statistics.seeds import ALPHA, holm, seed_interval, t_p_value
+from prerl_spec.statistics.seeds import ALPHA
 
 
 @dataclass(frozen=True)
@@ -17,23 +17,9 @@ class ArmDifference:
 
     @property
     def sign(self) -> int:
-        """1 or −1 where a difference is detected at 5 % after Holm, 0 for "no detectable difference"."""
+        """1 or −1 where a difference is detected at 5 % after Holm, else 0: the interval, which is not adjusted, may then still
+        exclude 0."""
         return 0 if self.adjusted_p >= ALPHA else _sign(self.interval.value)
-
-
-def arm_differences(difference_S_by_arm: Mapping[str, Sequence[float]]) -> dict[str, ArmDifference]:
-    """Arm -> its differences from the baseline, one a seed; adjusted by Holm over the arms given.
-
-    The interval is not adjusted: its unit is the seed, its confidence 95 % for each arm alone. Raises ValueError for an arm
-    with fewer than two seeds.
-    """
-    p_values = [t_p_value(difference_S) for difference_S in difference_S_by_arm.values()]
-    return {
-        arm: ArmDifference(seed_interval(difference_S), p_value, adjusted_p)
-        for (arm, difference_S), p_value, adjusted_p in zip(
-            difference_S_by_arm.items(), p_values, holm(p_values), strict=True
-        )
-    }
 
 
 def claim(primary: ArmDifference, others: Sequence[ArmDifference]) -> int:

@@ -20,6 +20,9 @@ ROUNDING = 1e-12
 """Values nearer to each other than this are equal: shares are counts over a few thousand responses at most."""
 SKEWNESS = 2.0
 """How far a skewed sample of differences moves the question added on the side of its tail, in largest differences."""
+NEAR, FAR = 0.6, 0.4
+"""The weights of the questions added for a bound of differences, on its own side and on the other. With one half each, equal
+checkpoints of which 8 of 500 questions tell anything would differ at 5 % in 7.1 % of cases; with these in 4.5 %."""
 
 
 def share_bounds(share_Q: Array) -> tuple[Array, Array]:
@@ -30,8 +33,13 @@ def share_bounds(share_Q: Array) -> tuple[Array, Array]:
     return _with_constant_ones(share_Q, low, high, 0.0)
 
 
-def difference_bounds(first_Q: Array, second_Q: Array, num_samples: int | None) -> tuple[Array, Array]:
-    """[..., Q] shares of two arms, Q ≥ 2 -> the 95 % bounds of the mean difference; `paired_interval` has the formula."""
+def difference_bounds(
+    first_Q: Array, second_Q: Array, num_samples: int | None, tail: float = TAIL
+) -> tuple[Array, Array]:
+    """[..., Q] shares of two arms, Q ≥ 2 -> the bounds of the mean difference; `paired_interval` has the formula.
+
+    `tail` is what either bound leaves out: 0.025 for those of a 95 % interval.
+    """
     difference_Q = second_Q - first_Q
     num_questions = difference_Q.shape[-1]
     mean, largest = difference_Q.mean(axis=-1), np.abs(difference_Q).max(axis=-1)
@@ -39,12 +47,12 @@ def difference_bounds(first_Q: Array, second_Q: Array, num_samples: int | None) 
     above, below = (
         np.minimum(1.0, largest * (1.0 + SKEWNESS * np.maximum(side, 0.0))) for side in (skewness, -skewness)
     )
-    low = _limit(difference_Q, [largest, -below], [0.5, 0.5], TAIL, floor)
-    high = _limit(difference_Q, [above, -largest], [0.5, 0.5], 1.0 - TAIL, floor)
+    low = _limit(difference_Q, [largest, -below], [FAR, NEAR], tail, floor)
+    high = _limit(difference_Q, [above, -largest], [NEAR, FAR], 1.0 - tail, floor)
     # The Beta quantile takes the spread as known; Student's factor is what not knowing it costs.
-    student = stdtrit(num_questions - 1, 1.0 - TAIL) / ndtri(1.0 - TAIL)
+    student = stdtrit(num_questions - 1, 1.0 - tail) / ndtri(1.0 - tail)
     low, high = np.maximum(-1.0, mean + student * (low - mean)), np.minimum(1.0, mean + student * (high - mean))
-    return _with_constant_ones(difference_Q, low, high, -1.0)
+    return _with_constant_ones(difference_Q, low, high, -1.0, tail)
 
 
 def _limit(
@@ -74,10 +82,12 @@ def _limit(
     return np.asarray(lower + (upper - lower) * betaincinv(total * share, total * (1.0 - share), quantile))
 
 
-def _with_constant_ones(value_Q: Array, low: Array, high: Array, least: float) -> tuple[Array, Array]:
+def _with_constant_ones(
+    value_Q: Array, low: Array, high: Array, least: float, tail: float = TAIL
+) -> tuple[Array, Array]:
     """The bounds, holding the mean; where all values are equal there is no spread, and another value has at most the
     probability 1 − 0.025^(1/Q) that n of n have in the exact binomial interval: it may lie at either end of the range."""
-    mean, unseen = value_Q.mean(axis=-1), 1.0 - TAIL ** (1 / value_Q.shape[-1])
+    mean, unseen = value_Q.mean(axis=-1), 1.0 - tail ** (1 / value_Q.shape[-1])
     constant = value_Q.max(axis=-1) - value_Q.min(axis=-1) < ROUNDING
     low = np.where(constant, mean - unseen * (mean - least), np.minimum(low, mean))
     high = np.where(constant, mean + unseen * (1.0 - mean), np.maximum(high, mean))

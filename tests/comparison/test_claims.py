@@ -1,13 +1,17 @@
 """What may be said of a difference."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from prerl_spec.comparison.claims import finding_of, with_findings
 from prerl_spec.comparison.equal_amounts import AtEqual
+from prerl_spec.comparison.estimates import over_seeds
 from prerl_spec.comparison.findings import NO_FINDING, Difference, Estimate
+from prerl_spec.comparison.written.words import finding_words
 from prerl_spec.statistics.intervals import Interval
+from prerl_spec.statistics.seeds import detectable_effect
 
 ENDS = AtEqual("ends", 0.1, 100.0)
 BETTER = Difference(
@@ -16,8 +20,8 @@ BETTER = Difference(
     metric="pass@1",
     values={"seed 0": 0.6, "seed 1": 0.6},
     baseline_values={"seed 0": 0.5, "seed 1": 0.5},
-    by_seeds=Estimate("seeds", 2, Interval(0.1, 0.05, 0.15), 0.01, 0.08),
-    by_questions=Estimate("questions", 40, Interval(0.1, 0.08, 0.12), 0.001, 0.03),
+    by_seeds=Estimate("seeds", 2, Interval(0.1, 0.05, 0.15), 0.01, 0.06, 0.08),
+    by_questions=Estimate("questions", 40, Interval(0.1, 0.08, 0.12), 0.001, 0.06, 0.03),
     why_no_questions="",
     axes={"generated_tokens": ENDS, "updates": ENDS, "seconds": ENDS},
     ends_alike=("generated_tokens", "updates", "seconds"),
@@ -64,7 +68,7 @@ def test_questions_say_something_about_checkpoints_alone() -> None:
     assert finding_of(one_seed, 0.02).words == "this checkpoint scores higher at equal generated tokens"
     as_they_are = replace(one_seed, axes={}, ends_alike=())
     assert finding_of(as_they_are, 0.02).words == "this checkpoint scores higher"
-    lower = Estimate("questions", 40, Interval(-0.1, -0.12, -0.08), 0.001, 0.03)
+    lower = Estimate("questions", 40, Interval(-0.1, -0.12, -0.08), 0.001, 0.06, 0.03)
     assert finding_of(replace(as_they_are, by_questions=lower), 0.02).code == "lower"
     assert finding_of(replace(one_seed, by_questions=None), None).code == "unknown"
 
@@ -83,8 +87,52 @@ def test_holm_goes_over_the_family_and_leaves_the_others_exploratory() -> None:
     assert found[2].finding.words == "exploratory: higher, not adjusted"
 
 
+def test_what_is_detectable_within_a_family_is_so_at_holms_first_threshold() -> None:
+    three = with_findings([replace(BETTER, arm=name) for name in ("a", "b", "c")], [True] * 3)[0].by_seeds
+    alone, outside = (with_findings([BETTER], [inside])[0].by_seeds for inside in (True, False))
+    assert three is not None
+    assert three.detectable == detectable_effect(0.06, 2, num_comparisons=3)
+    assert alone == outside == BETTER.by_seeds
+
+
+def by_margin(low: float, high: float, margin: float, **changed: Any) -> tuple[str | None, str]:
+    assert BETTER.by_seeds is not None
+    estimate = replace(BETTER.by_seeds, interval=Interval((low + high) / 2, low, high))
+    found = with_findings([replace(BETTER, by_seeds=estimate, **changed)], [True], margin)[0]
+    return found.margin, finding_words(found)
+
+
+def test_a_margin_says_which_intervals_lie_within_and_which_claims_beyond_it() -> None:
+    assert by_margin(0.05, 0.15, 0.02) == ("beyond", "better at equal generated tokens; beyond the margin")
+    assert by_margin(-0.15, -0.05, 0.02)[0] == "undecided"  # its sign is another on every axis: not claimed
+    assert by_margin(0.01, 0.15, 0.02) == ("undecided", "better at equal generated tokens; margin undecided")
+    assert by_margin(0.005, 0.015, 0.02) == ("within", "better at equal generated tokens; within the margin")
+    none = "no detectable difference (detectable: 0.080)"
+    assert by_margin(-0.02, 0.02, 0.02) == ("within", f"{none}; within the margin")
+    assert by_margin(-0.021, 0.02, 0.02) == ("undecided", f"{none}; margin undecided")
+    assert by_margin(-0.02, 0.021, 0.02)[0] == "undecided"
+
+
+def test_equal_scores_at_unequal_amounts_are_no_equivalence() -> None:
+    assert by_margin(-0.01, 0.01, 0.02, ends_alike=())[0] == "undecided"
+    assert by_margin(-0.01, 0.01, 0.02, ends_alike=(), axes={})[0] == "within"
+    lost = replace(BETTER, by_seeds=None, by_questions=None, why_no_questions="one question alone has no spread")
+    found = with_findings([lost], [True], 0.02)[0]
+    assert (found.margin, found.finding.words) == (
+        None,
+        "one run each, no interval over questions either: one question alone has no spread",
+    )
+
+
+def test_two_seeds_that_repeat_by_chance_are_no_equivalence() -> None:
+    repeated = replace(BETTER, by_seeds=over_seeds([0.0, 0.0]))
+    assert repeated.by_seeds is not None
+    assert (repeated.by_seeds.interval.low, repeated.by_seeds.interval.high) == (0.0, 0.0)
+    assert with_findings([repeated], [True], 0.02)[0].margin == "undecided"
+
+
 def test_scores_that_are_equal_by_chance_promise_no_power() -> None:
-    equal = Estimate("questions", 20, Interval(0.0, 0.0, 0.0), 1.0, None)
+    equal = Estimate("questions", 20, Interval(0.0, 0.0, 0.0), 1.0, 0.0, None)
     found = finding_of(replace(BETTER, by_seeds=None, by_questions=equal), 1.0)
     assert found.words == "no detectable difference (0 for each of the 20 questions: the spread is not known)"
 

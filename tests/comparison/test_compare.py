@@ -11,8 +11,9 @@ import pytest
 
 from prerl_spec.comparison.compare import compare
 from prerl_spec.comparison.findings import Comparison, Difference
+from prerl_spec.comparison.study_folder import seeds_in_words
 from prerl_spec.errors import Damaged, UsageError
-from prerl_spec.statistics.paired import paired_interval
+from prerl_spec.statistics.paired import paired_interval, paired_p_value
 from prerl_spec.storage.chained_lines import append_lines, read_lines
 from prerl_spec.storage.checks import START
 from tests.comparison.runs import Made, evaluation, results_at, scores_at, write_model, write_run, write_study
@@ -25,7 +26,7 @@ def difference(found: Comparison, arm: str, metric: str) -> Difference:
     return next(d for table in found.tables if table.metric == metric for d in table.differences if d.arm == arm)
 
 
-def refused(*folders: Path, **options: str) -> str:
+def refused(*folders: Path, **options: Any) -> str:
     with pytest.raises(UsageError) as error:
         compare(folders, **options)
     return error.value.message
@@ -74,6 +75,33 @@ def test_another_baseline_turns_every_sign(found: Comparison, study: Path) -> No
     assert other.by_seeds is not None
     assert other.by_seeds.interval.value == pytest.approx(-own.by_seeds.interval.value)
     assert "choose from" in str(refused_hint(study))
+
+
+def test_named_arms_alone_are_the_family(study: Path) -> None:
+    found = compare([study], baseline="null", only=["dsrl"])
+    assert (found.family, [arm.arm for arm in found.arms]) == (1, ["null", "dsrl"])
+    dsrl = difference(found, "dsrl", "pass@1")
+    assert dsrl.by_seeds is not None
+    assert dsrl.adjusted_p == dsrl.by_seeds.p_value
+    assert found.left_out == (("grpo", "--arms does not name it"),)
+    by_folder = compare([study], baseline="null", only=[str(study / "cells/dsrl/seed-1")])
+    assert by_folder.tables == found.tables
+    assert compare([study], only=["null", "dsrl"]).tables == compare([study]).tables
+
+
+def test_names_that_are_no_arm_to_compare_are_refused(study: Path) -> None:
+    assert refused(study, only=["dsrl", "nobody"]) == "--arms: nobody is none of the arms"
+    assert refused(study, only=[]) == "--arms: an empty name is none of the arms"
+    assert refused(study, only=["grpo"]) == "--arms names grpo, which is the baseline"
+
+
+def test_a_margin_is_in_units_of_the_score(study: Path) -> None:
+    found = compare([study], margin=0.02)
+    assert difference(found, "dsrl", "pass@1").margin == "beyond"
+    assert all(d.margin is None for table in compare([study]).tables for d in table.differences)
+    with pytest.raises(UsageError, match=r"--margin 2 is larger") as error:
+        compare([study], margin=2)
+    assert error.value.hint == "write it in units of the score: 2 points are 0.02"
 
 
 def refused_hint(study: Path) -> str | None:
@@ -154,6 +182,20 @@ def test_cells_that_are_not_finished_are_named(study: Path, tmp_path: Path) -> N
     assert left_out["grpo, seed 2"] == "failed: no memory"
     assert left_out["dsrl, seed 2"] == "grpo has no run of it"
     assert difference(found, "dsrl", "pass@1").values.keys() == {"seed 1"}
+    assert found.notes[0] == "6 of 9 cells are finished: a look before the end, for which p does not allow"
+
+
+def test_a_study_that_has_hardly_begun_names_its_missing_seeds_by_arm(study: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "study"
+    shutil.copytree(study, copy)
+    for name in ("dsrl/seed-0", "dsrl/seed-1", "dsrl/seed-2", "null/seed-0", "null/seed-1", "null/seed-2"):
+        shutil.rmtree(copy / "cells" / name)
+    message = refused(copy)
+    assert message.endswith(
+        "fewer than two arms have a finished cell: dsrl, seeds 0 to 2: not begun; null, seeds 0 to 2: not begun"
+    )
+    assert seeds_in_words([7, 0, 2, 3, 5, 4]) == "seeds 0, 2 to 5, 7"
+    assert seeds_in_words([3, 4]) == "seeds 3, 4"
 
 
 def test_single_runs_are_compared_by_questions_alone(pair: tuple[Path, Path]) -> None:
@@ -172,6 +214,7 @@ def test_the_number_of_responses_bounds_the_luck_of_questions(tmp_path: Path) ->
     first, second = ([r.right / 4 for r in results_at(one, 0) if r.right is not None] for one in made)
     assert only.interval == paired_interval(first, second, num_samples=4)
     assert only.interval != paired_interval(first, second)
+    assert only.p_value == paired_p_value(first, second, num_samples=4)
 
 
 def test_any_k_up_to_the_samples_can_be_asked_for(pair: tuple[Path, Path]) -> None:
@@ -389,7 +432,7 @@ def test_tasks_without_results_of_questions_are_not_compared_by_questions(tmp_pa
     assert over_seeds.by_questions is None
     assert "has no results of single questions" in over_seeds.why_no_questions
     alone = compare(runs[::2]).tables[0].differences[0]
-    assert alone.finding.words == "one run each, and no results of single questions: no interval"
+    assert alone.finding.words.startswith("one run each, no interval over questions either: tiny has no results")
     assert "no results of single questions to count it from" in refused(*runs[::2], task="easy/pass@2")
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from prerl_spec.comparison.compare import compare
 from prerl_spec.comparison.findings import Comparison
+from prerl_spec.comparison.page.page import render
 from prerl_spec.comparison.written.json_form import as_json
 from prerl_spec.comparison.written.paper_tables import as_latex, as_markdown
 from prerl_spec.comparison.written.text import as_text
@@ -69,6 +70,16 @@ def test_the_documentation_names_every_key_of_the_json(found: Comparison) -> Non
 
     missing = {key for key in keys(json.loads(as_json(found)), "") if f"`{key}`" not in text}
     assert not missing
+
+
+def test_every_form_says_the_margin_and_what_lies_where(study: Path) -> None:
+    found = compare([study], margin=0.02)
+    for written in (as_text(found), as_markdown(found), as_latex(found), render(found)):
+        assert "better at equal generated tokens; beyond the margin" in written
+        assert re.search(r"argin (±|\$\\pm\$) 0.02 \(in units of the score\)", written)
+    told = json.loads(as_json(found))
+    assert told["margin"] == 0.02
+    assert [arm["margin"] for arm in told["tables"][0]["arms"]] == ["beyond", "beyond"]
 
 
 def test_markdown_has_one_width_whatever_the_names(found: Comparison, strange: Comparison) -> None:

@@ -1,8 +1,11 @@
 """What intervals cover where the truth is known: the shipped ones hold near 0 and 1, where Student's do not."""
 
+import numpy as np
 import pytest
+from scipy.stats import binom
 
 from benchmarks.coverage import MIXES, Case, cases, measure
+from prerl_spec.statistics.unseen import difference_bounds
 
 BY_NAME = {mix.name: mix for mix in MIXES}
 
@@ -27,6 +30,26 @@ def test_differences_of_rare_questions_hold_the_truth(pairing: str) -> None:
     found = measure(Case(BY_NAME["Beta(0.05, 1)"], 30, 16, passes=False, pairing=pairing), 1000)
     assert found["shipped"] >= 93.0
     assert found["student"] < 91.5
+
+
+@pytest.mark.parametrize("num_questions", [30, 500])
+def test_checkpoints_that_differ_by_coins_are_told_apart_in_at_most_one_of_twenty(num_questions: int) -> None:
+    """pass@k of two equal checkpoints, of which a few questions tell anything: all outcomes with their probabilities."""
+    outcomes = [(differing, up) for differing in range(1, 31) for up in range(differing + 1)]
+    second_RQ = np.zeros((len(outcomes), num_questions))
+    for row, (differing, up) in zip(second_RQ, outcomes, strict=True):
+        row[:up], row[up:differing] = 1.0, -1.0
+    low, high = difference_bounds(np.maximum(-second_RQ, 0.0), np.maximum(second_RQ, 0.0), 1)
+    for mean in (4, 6, 8, 12):
+        likely = [binom.pmf(d, num_questions, mean / num_questions) * binom.pmf(up, d, 0.5) for d, up in outcomes]
+        assert np.dot(likely, (low > 0.0) | (high < 0.0)) <= 0.05
+
+
+def test_gains_of_the_hardest_questions_hold_the_truth_where_luck_points_down() -> None:
+    """Nearly all is solved, a fifth of what is not is learnt: a lucky loss skews the sample to the side without the gains."""
+    found = measure(Case(BY_NAME["Beta(1, 0.1)"], 30, 64, passes=False, pairing="fifth"), 2000)
+    assert found["shipped"] >= 93.0
+    assert found["student"] < 89.0
 
 
 @pytest.mark.slow

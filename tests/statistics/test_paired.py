@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prerl_spec.statistics.intervals import mean_interval
-from prerl_spec.statistics.paired import paired_interval
+from prerl_spec.statistics.paired import paired_interval, paired_p_value
 
 SHARES = st.sampled_from([0.0, 0.25, 0.5, 1.0])
 
@@ -59,7 +59,26 @@ def test_one_question_says_nothing() -> None:
     assert paired_interval([0.25], [0.5]) == (0.25, -1.0, 1.0)
 
 
+@given(st.lists(st.tuples(SHARES, SHARES), min_size=1, max_size=20), st.sampled_from([None, 4]))
+def test_the_interval_excludes_zero_exactly_where_p_is_below_five_per_cent(
+    pairs: list[tuple[float, float]], num_samples: int | None
+) -> None:
+    first, second = map(list, zip(*pairs, strict=True))
+    _, low, high = paired_interval(first, second, num_samples)
+    p = paired_p_value(first, second, num_samples)
+    assert 0.0 < p <= 1.0
+    assert (low > 0.0 or high < 0.0) == (p < 0.05)
+    assert paired_p_value(second, first, num_samples) == pytest.approx(p)
+
+
+def test_p_is_that_of_the_interval_at_every_level() -> None:
+    """Ten equal differences of .2: 0 is held until 1.2 (1 − tail^(1/10)) = .2, p is twice that tail."""
+    assert paired_p_value([0.1] * 10, [0.3] * 10) == pytest.approx(2 * (1 / 1.2) ** 10, rel=1e-4)
+    assert paired_p_value([0.3] * 10, [0.3] * 10) == paired_p_value([0.0], [1.0]) == 1.0
+
+
 @pytest.mark.parametrize(("first", "second"), [([], []), ([0.5], [1.5]), ([0.5], [0.5, 0.5])])
 def test_what_is_no_pair_of_shares_is_refused(first: list[float], second: list[float]) -> None:
-    with pytest.raises(ValueError, match=r"shares in|longer"):
-        paired_interval(first, second)
+    for of_pair in (paired_interval, paired_p_value):
+        with pytest.raises(ValueError, match=r"shares in|longer"):
+            of_pair(first, second)

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from prerl_spec.cli.shared.option_values import file_path
+from prerl_spec.cli.shared.option_values import amount, file_path, names
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -26,6 +26,12 @@ def add(parser: argparse.ArgumentParser) -> None:
         help="the arm that the others are compared with, or one of its runs; default: the first",
     )
     parser.add_argument(
+        "--arms",
+        metavar="ARM,ARM",
+        type=names,
+        help="the arms that are compared with it, and that p is adjusted over; default: all others",
+    )
+    parser.add_argument(
         "--task",
         metavar="TASK[/METRIC]",
         help="compare this task only, or one metric of it: any pass@k with k up to the samples",
@@ -34,6 +40,12 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--curve",
         metavar="TASK/METRIC",
         help="a task with a curve, on which differences at equal amounts are read where the one compared has none",
+    )
+    parser.add_argument(
+        "--margin",
+        type=amount,
+        metavar="SIZE",
+        help="a difference that matters, in units of the score (0.02: two points): says which lie within or beyond it",
     )
     parser.add_argument(
         "--format",
@@ -55,7 +67,7 @@ def run(options: argparse.Namespace) -> int:
 
     forms = {"text": as_text, "json": as_json, "markdown": as_markdown, "latex": as_latex}
     out: Path | None = options.out
-    found = compare(options.folders, options.baseline, options.task, options.curve)
+    found = compare(options.folders, options.baseline, options.task, options.curve, options.arms, options.margin)
     if out is not None:
         write_page(found, out)
     print_results(forms[options.format](found))

@@ -1,4 +1,4 @@
-"""Argument types for argparse: paths, positive integers, name lists, assignments."""
+"""Argument types for argparse: paths, positive numbers, name lists, assignments."""
 
 import argparse
 import os
@@ -15,6 +15,17 @@ def positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a positive integer")
     return int(text)
+
+
+def amount(text: str) -> float:
+    """A finite number above 0. Raises ArgumentTypeError."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0.0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
+    return number
 
 
 def names(text: str) -> list[str]:

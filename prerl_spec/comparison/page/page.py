@@ -13,7 +13,9 @@ from prerl_spec.comparison.written.words import (
     equal_words,
     estimates_of,
     family_words,
+    finding_words,
     interval_words,
+    margin_words,
     mean,
     p_words,
     signed,
@@ -66,7 +68,13 @@ def _findings(comparison: Comparison) -> Html:
     """A sentence for each arm on the primary; on everything where none is named."""
     chosen = [table for table in comparison.tables if table.is_primary] or list(comparison.tables)
     lines = [_sentence(comparison, table, d) for table in chosen for d in table.differences]
-    notes = [f"{family_words(comparison)}.", unit_sentence(comparison), *comparison.notes]
+    margin = margin_words(comparison)
+    notes = [
+        f"{family_words(comparison)}.",
+        *([] if margin is None else [f"{margin}."]),
+        unit_sentence(comparison),
+        *comparison.notes,
+    ]
     return tag(
         "article",
         tag("ul", *lines, class_="finding"),
@@ -76,7 +84,7 @@ def _findings(comparison: Comparison) -> Html:
 
 
 def _sentence(comparison: Comparison, table: Table, difference: Difference) -> Html:
-    code, words = difference.finding.code, difference.finding.words
+    code, words = difference.finding.code, finding_words(difference)
     estimate = difference.claimed
     numbers = "" if estimate is None else f", {signed(estimate.interval.value)} {interval_words(estimate)}"
     over = "" if estimate is None else f" over {unit_words(estimate)}"
@@ -126,7 +134,7 @@ def _numbers(comparison: Comparison, table: Table) -> Html:
     rows = [(comparison.baseline, f"{mean(table.baseline_values):.3f}", *[""] * (len(head) - 2))]
     for d in table.differences:
         equal = (equal_words(axis, d.axes[axis]) if axis in d.axes else "" for axis in axes)
-        rows.append((d.arm, f"{mean(d.values):.3f}", detectable_words(d.claimed), p_words(d), *equal, d.finding.words))
+        rows.append((d.arm, f"{mean(d.values):.3f}", detectable_words(d.claimed), p_words(d), *equal, finding_words(d)))
     return _labelled(f"{title_of(table)}: values and findings", head, rows)
 
 

@@ -20,6 +20,7 @@ def as_json(comparison: Comparison) -> str:
             "paired_on": comparison.paired_on,
             "primary": comparison.primary,
             "family": comparison.family,
+            "margin": comparison.margin,
             "notes": list(comparison.notes),
             "arms": [{"arm": a.arm, "seeds": list(a.seeds), "spent": dict(a.amounts)} for a in comparison.arms],
             "tables": [_table(table) for table in comparison.tables],
@@ -58,6 +59,7 @@ def _difference(difference: Difference) -> dict[str, Any]:
         "ends_alike": list(difference.ends_alike),
         "adjusted_p": difference.adjusted_p,
         "finding": asdict(difference.finding),
+        "margin": difference.margin,
     }
 
 

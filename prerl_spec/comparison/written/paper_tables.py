@@ -8,7 +8,9 @@ from prerl_spec.comparison.written.words import (
     MINUS,
     estimates_of,
     family_words,
+    finding_words,
     interval_words,
+    margin_words,
     mean,
     p_words,
     signed,
@@ -37,6 +39,7 @@ _IN_LATEX = {
     MINUS: "$-$",
     "–": "--",
     "×": r"$\times$",
+    "±": r"$\pm$",
     "·": r"$\cdot$",
 }
 
@@ -88,7 +91,7 @@ def _rows(comparison: Comparison, trained: bool) -> Iterator[tuple[str, ...]]:
         for difference in table.differences:
             axes = [_axes(difference)] if trained else []
             own = ("", "", difference.arm, f"{mean(difference.values):.3f}")
-            ends = (p_words(difference), *axes, difference.finding.words)
+            ends = (p_words(difference), *axes, finding_words(difference))
             shown = estimates_of(difference)
             if not shown:
                 yield (*own, signed(mean(difference.values) - mean(difference.baseline_values)), "", "", *ends)
@@ -105,8 +108,10 @@ def _axes(difference: Difference) -> str:
 
 
 def _sentences(comparison: Comparison) -> list[str]:
+    margin = margin_words(comparison)
     return [
         f"Differences from {comparison.baseline}; {comparison.paired_on}; {family_words(comparison)}.",
+        *([] if margin is None else [f"{margin[0].upper()}{margin[1:]}."]),
         unit_sentence(comparison),
     ]
 

@@ -10,7 +10,9 @@ from prerl_spec.comparison.written.words import (
     detectable_words,
     estimates_of,
     family_words,
+    finding_words,
     interval_words,
+    margin_words,
     mean,
     p_words,
     signed,
@@ -29,6 +31,8 @@ def as_text(comparison: Comparison) -> str:
 def _lines(comparison: Comparison) -> Iterator[str]:
     yield f"{comparison.title}: against {comparison.baseline}"
     yield f"{comparison.paired_on}; {family_words(comparison)}"
+    if (margin := margin_words(comparison)) is not None:
+        yield margin
     yield from comparison.notes
     yield unit_sentence(comparison)
     for table in comparison.tables:
@@ -81,7 +85,7 @@ def _rows(difference: Difference) -> Iterator[tuple[str, ...]]:
     shown = estimates_of(difference)
     if not shown:
         change = signed(mean(difference.values) - mean(difference.baseline_values))
-        yield (*names, change, "", "", "", "", difference.finding.words)
+        yield (*names, change, "", "", "", "", finding_words(difference))
     for place, estimate in enumerate(shown):
         first = place == 0
         yield (
@@ -91,5 +95,5 @@ def _rows(difference: Difference) -> Iterator[tuple[str, ...]]:
             unit_words(estimate),
             detectable_words(estimate),
             p_words(difference) if first else "",
-            difference.finding.words if first else "",
+            finding_words(difference) if first else "",
         )

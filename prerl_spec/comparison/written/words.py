@@ -72,13 +72,25 @@ def estimates_of(difference: Difference) -> list[Estimate]:
     return [one for one in (difference.by_seeds, difference.by_questions) if one is not None]
 
 
+def finding_words(difference: Difference) -> str:
+    """The finding, and where the difference lies by the margin: `no detectable difference; within the margin`."""
+    margin = difference.margin
+    if margin is None:
+        return difference.finding.words
+    return f"{difference.finding.words}; {f'{margin} the margin' if margin != 'undecided' else 'margin undecided'}"
+
+
+def margin_words(comparison: Comparison) -> str | None:
+    """The margin in the scores' units, and what it is held against."""
+    if comparison.margin is None:
+        return None
+    return f"margin ± {comparison.margin:g} (in units of the score), against each arm's own 95 % interval"
+
+
 def family_words(comparison: Comparison) -> str:
     """What p values are adjusted over."""
-    of = (
-        f"{comparison.primary}, over the arms"
-        if comparison.primary
-        else "everything compared here: no primary is named"
-    )
+    arms = "the arms named" if comparison.arms_named else "the arms"
+    of = f"{comparison.primary}, over {arms}" if comparison.primary else "everything compared here: no primary is named"
     number = "1 comparison" if comparison.family == 1 else f"{comparison.family} comparisons"
     return f"p after Holm over {number} ({of})"
 
