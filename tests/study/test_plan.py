@@ -16,7 +16,7 @@ from prerl_spec.study.shell_lines import shell_lines
 from prerl_spec.study.study_folder import STUDY, StudyFolder, begin_study, choose_study_folder, hold_study
 from prerl_spec.study.study_plan import StudyPlan
 from prerl_spec.study.tasks import tasks_of
-from tests.study.specs import FOUR_ARMS, TWO_ARMS, written
+from tests.study.specs import DOCUMENTS, FOUR_ARMS, TWO_ARMS, written
 
 
 @pytest.fixture(scope="module")
@@ -189,3 +189,54 @@ def test_one_seed_is_refused_with_its_place(tmp_path: Path) -> None:
     with pytest.raises(SpecInvalid) as refused:
         compile_study(written(tmp_path, TWO_ARMS.replace("[0, 1]", "[1]")))
     assert [(d.code, d.path) for d in refused.value.diagnostics] == [("E0701", "study.seeds")]
+
+
+def test_a_plan_says_how_many_cells_a_study_has_and_what_runs_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["plan", str(written(tmp_path, TWO_ARMS))]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "`prerl-spec study` has 4 cells, arms (2: refined, pruned) x seeds (2)" in shown
+
+
+def test_one_arm_alone_is_run_and_compared_with_nothing(tmp_path: Path) -> None:
+    study = compile_study(written(tmp_path, TWO_ARMS.partition("[[study.arms")[0]))
+    said = " ".join(overview(study, StudyFolder(tmp_path), detectable(study), 1).split())
+    assert "arms refined seeds" in said
+    assert "detects unknown: there is one arm, and nothing to compare it with" in said
+
+
+NULL = """
+[[study.arms.null.phases]]
+id = "refine"
+objective = "nothing"
+"""
+
+
+def test_an_arm_that_takes_nothing_of_what_is_matched_is_refused_beside_arms_that_do(tmp_path: Path) -> None:
+    for written_match, path, label in (
+        ('match = "trained_tokens"', "study.match", "[[study.arms.null.phases]]"),
+        ('match = "trained_tokens"\nbudget = 9', "study.match", "[[study.arms.null.phases]]"),
+    ):
+        text = TWO_ARMS.replace("seeds = [0, 1]", f"seeds = [0, 1]\n{written_match}") + NULL
+        with pytest.raises(SpecInvalid) as refused:
+            compile_study(written(tmp_path, text))
+        (found,) = refused.value.diagnostics
+        assert (found.code, found.path) == ("E0701", path)
+        assert text.splitlines()[found.labels[0].span.line - 1] == label
+        assert "the arm `null` trains on no tokens" in found.message
+    steps = compile_study(
+        written(tmp_path, TWO_ARMS.replace("seeds = [0, 1]", 'seeds = [0, 1]\nmatch = "steps"') + NULL)
+    )
+    assert steps.is_cut
+
+
+def test_arms_that_sample_nothing_end_by_their_own_schedules_and_reach_no_budget(tmp_path: Path) -> None:
+    study = compile_study(written(tmp_path, DOCUMENTS))
+    assert not study.is_cut
+    assert "ends at the end of its own schedules" in " ".join(
+        overview(study, StudyFolder(tmp_path), detectable(study), 1).split()
+    )
+    with pytest.raises(SpecInvalid) as refused:
+        compile_study(written(tmp_path, DOCUMENTS.replace("seeds = [0, 1]", "seeds = [0, 1]\nbudget = 9")))
+    assert [(d.code, d.path) for d in refused.value.diagnostics] == [("E0701", "study.budget")]

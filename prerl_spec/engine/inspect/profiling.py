@@ -1,7 +1,7 @@
 """Calibration: times and traces a few steps of every phase and part of each evaluation, then discards the weights.
 
-Each phase starts from the weights that the previous one left, the first from those of `start.from`, so its responses are those of its first steps, not of
-later ones.
+Each phase starts from the weights that the previous one left, the first from those of `start.from`. Responses are those of
+the first steps of each, not of later ones.
 """
 
 import json
