@@ -115,6 +115,25 @@ def test_an_unfinished_study_of_the_same_spec_goes_on_and_another_spec_takes_a_n
         choose_study_folder(other, folder.root)
 
 
+def test_a_study_that_was_killed_while_its_folder_was_written_goes_on(
+    tmp_path: Path, two: StudyPlan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(file: Path, text: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("prerl_spec.study.study_folder.write_whole", killed)
+    with pytest.raises(KeyboardInterrupt):
+        begin_study(two, tmp_path / "given", {})
+    monkeypatch.undo()
+    half = tmp_path / "half"
+    half.mkdir()
+    (half / f".{STUDY}.12").touch()
+    assert choose_study_folder(two, half)[1] is False
+    folder, there = begin_study(two, tmp_path / "given", {})
+    assert there
+    assert (folder.root / "spec.toml").read_text() == two.spec_text
+
+
 def test_a_folder_of_something_else_is_refused(tmp_path: Path, two: StudyPlan) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "notes").touch()
