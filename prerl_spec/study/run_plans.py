@@ -59,7 +59,7 @@ def _cell_plan(study: StudyPlan, folder: StudyFolder, cell: Cell) -> Plan:
     """
     budget = _budget(study, folder, cell)
     chain = cell.continues
-    while budget is not None and _before(study, folder, cell, chain) >= budget:
+    while chain and budget is not None and _before(study, folder, cell, chain) >= budget:
         chain = chain[:-1]
     plan = continued(cell.plan, folder, chain[-1]) if chain else cell.plan
     if budget is None:
