@@ -86,6 +86,9 @@ def test_the_seeds_cross_bases_unless_one_base_is_named(tmp_path: Path, two: Stu
     assert two.base().startswith("crosses bases and seeds")
     one = compile_study(written(tmp_path, TWO_ARMS.replace('"data:corpus"', '"data:corpus"\nseed = 4')))
     assert one.base().startswith("pairs on one base: model.seed = 4; each seed then trains pretrain of its own")
+    each = TWO_ARMS.replace('"data:corpus"', '"data:corpus"\nseed = "${run.seed}"')
+    each = each.replace("output_dir", "seed = 0, output_dir")
+    assert compile_study(written(tmp_path, each)).base() == "crosses bases and seeds: model.seed = 0; model.seed = 1"
 
 
 def test_a_spec_without_a_study_is_refused_with_its_place(tmp_path: Path) -> None:
