@@ -1,4 +1,4 @@
-"""Targets of `prerl-spec eval`: a run's newest checkpoint, a spec's model, a model folder, or a hub model.
+"""Targets of `prerl-spec eval`: a run's newest checkpoint, the model that a spec begins with, a model folder, or a hub model.
 
 Runs and specs provide system prompt, decoding and verifier, so that later scores are comparable with those of the run.
 """
@@ -11,7 +11,10 @@ from typing import Any
 
 from prerl_spec.compiler.build_graph import registry_of, require_local_code_allowed
 from prerl_spec.compiler.compile import compile_spec, read_plan
+from prerl_spec.compiler.graph import Graph
 from prerl_spec.compiler.past_runs.model_files import require_same_model_files
+from prerl_spec.compiler.past_runs.start_point import start_here
+from prerl_spec.compiler.plan import StartPoint
 from prerl_spec.engine.record import checkpoint
 from prerl_spec.errors import Damaged, EnvironmentUnmet, UsageError
 from prerl_spec.registry import entry_points
@@ -126,16 +129,32 @@ def _run(folder: Path, local_code: bool) -> Target:
 
 
 def _spec(file: Path, local_code: bool) -> Target:
-    """The initial model of a spec, under the conditions of its evaluators before the first phase."""
+    """The model that a spec begins with, under the conditions of its evaluators before the first phase.
+
+    Raises EnvironmentUnmet for a start that is not here, Damaged.
+    """
     compiled = compile_spec(file, local_code=local_code)
     graph = compiled.graph
+    start = None if compiled.plan.start is None else start_here(compiled.plan.start)
     return Target(
         name=graph.run.name,
-        model=graph.model.component,
+        model=graph.model.component if start is None else _started_model(start, graph),
+        global_step=0 if start is None else start.global_step,
+        generated_tokens=0 if start is None else start.generated_tokens,
+        trained_tokens=0 if start is None else start.trained_tokens,
         out=Path(f"eval-{graph.run.name}"),
         data={name: named.component for name, named in graph.data.items()},
         **conditions_of(compiled.plan.as_json(), BEFORE_THE_FIRST, registry_of(compiled.plan)),
     )
+
+
+def _started_model(start: StartPoint, graph: Graph) -> Any:
+    """The checkpoint of another run that a spec begins from; an adapter's base is loaded from where that run loaded it."""
+    folder = Path(start.checkpoint)
+    _refuse_changed_checkpoint(folder)
+    if (folder / "adapter_config.json").is_file():
+        require_same_model_files(Path(start.run), read_plan(Path(start.run) / "plan.json"))
+    return _hf_causal(str(folder), getattr(graph.model.component, "dtype", "float32"))
 
 
 def _folder(folder: Path) -> Target:

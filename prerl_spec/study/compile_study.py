@@ -15,6 +15,7 @@ from prerl_spec.compiler.resolve.resolve import resolve
 from prerl_spec.compiler.resolve.resolved import Resolved
 from prerl_spec.errors import Diagnostic, Span, SpecInvalid
 from prerl_spec.language.document import Scalar
+from prerl_spec.study.match_rules import held_to_its_match
 from prerl_spec.study.shared_phases import shared_by
 from prerl_spec.study.study_plan import SHARED, Cell, StudyPlan
 
@@ -25,7 +26,7 @@ _ARM = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}")
 def compile_study(file: Path, **overrides: Any) -> StudyPlan:
     """The study of a spec; the keyword arguments are those of `resolve`. Reads local data, loads nothing heavy.
 
-    Raises SpecInvalid for a spec that is invalid, has no [study], or whose arms cannot be told apart or compared; what
+    Raises SpecInvalid for a spec that is invalid, has no [study], or whose arms cannot be told apart, compared or matched; what
     `make_plan` raises.
     """
     resolved, warnings = check_spec(file, **overrides)
@@ -53,7 +54,7 @@ def compile_study(file: Path, **overrides: Any) -> StudyPlan:
         raise SpecInvalid(mistakes, resolved.sources)
     continues = shared_by([plan for _, _, plan in plans])
     first = plans[0][2]
-    return StudyPlan(
+    study_plan = StudyPlan(
         name=resolved.spec.run.name,
         output_dir=Path(os.path.expanduser(resolved.spec.run.output_dir)),
         spec_file=file,
@@ -69,6 +70,7 @@ def compile_study(file: Path, **overrides: Any) -> StudyPlan:
         warnings=_each_once(warnings, (*mistakes, *of_arms)),
         resolved=resolved,
     )
+    return held_to_its_match(study_plan)
 
 
 def _unfit_names(resolved: Resolved) -> Iterator[Diagnostic]:

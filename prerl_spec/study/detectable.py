@@ -46,6 +46,8 @@ def detectable(study: StudyPlan) -> Detectable:
     primary, this one's included; `prior_sd` serves where they have fewer than two seeds of two arms."""
     if study.primary is None:
         return Detectable(None, None, "", 'no primary score is named: write study.primary = "task/metric"')
+    if len(study.arms) < 2:
+        return Detectable(None, None, "", "there is one arm, and nothing to compare it with")
     if len(study.seeds) < 2:
         return Detectable(None, None, "", "one seed has no spread: write more study.seeds")
     spread = _spread(study, primary_key(study.primary))
@@ -59,8 +61,7 @@ def detectable(study: StudyPlan) -> Detectable:
     # scipy takes half a second to import, and is not there in a light install.
     from prerl_spec.statistics.seeds import detectable_effect
 
-    compared = max(1, len(study.arms) - 1)
-    return Detectable(detectable_effect(sd, len(study.seeds), POWER, compared), sd, source)
+    return Detectable(detectable_effect(sd, len(study.seeds), POWER, len(study.arms) - 1), sd, source)
 
 
 def _spread(study: StudyPlan, primary: Key) -> tuple[float, str] | None:

@@ -22,7 +22,8 @@ def overview(study: StudyPlan, folder: StudyFolder, effect: Detectable, jobs: in
     tasks = tasks_of(study)
     done = sum(folder.is_finished(task.name) for task in tasks)
     out = [f"study {study.name}: {plural(len(study.arms), 'arm')} x {plural(len(study.seeds), 'seed')}"]
-    out += line("arms", ", ".join(study.arms) + f"; the others are compared with {study.arms[0]}")
+    compared = f"; the others are compared with {study.arms[0]}" if len(study.arms) > 1 else ""
+    out += line("arms", ", ".join(study.arms) + compared)
     out += line("seeds", ", ".join(map(str, study.seeds)))
     out += line(
         "paired", study.base() + "; the same prompts and random numbers at the same step of a phase in every arm"
@@ -52,6 +53,8 @@ def _shared(study: StudyPlan) -> Iterator[str]:
 
 def _ends(study: StudyPlan) -> str:
     what = TAKEN[study.match]
+    if not study.is_cut:
+        return f"the end of its own schedules: no arm takes any {what} that all do not share"
     from_where = "" if study.common(study.seeds[0]) is None else ", counted from the end of what all arms share"
     if study.budget is None:
         return f"as many {what} as {study.arms[0]} takes with the same seed{from_where}"

@@ -10,7 +10,7 @@ from prerl_spec.compiler.past_runs.start_point import planned_start
 from prerl_spec.compiler.plan import Plan
 from prerl_spec.compiler.planning.cut import with_cut
 from prerl_spec.compiler.planning.digest import digest_of_plan
-from prerl_spec.errors import Damaged, UsageError
+from prerl_spec.errors import Damaged, RunFailed, UsageError
 from prerl_spec.storage.disk import make_folder, write_whole
 from prerl_spec.storage.sealed import read_object
 from prerl_spec.study.amounts import amount
@@ -59,7 +59,7 @@ def _cell_plan(study: StudyPlan, folder: StudyFolder, cell: Cell) -> Plan:
     """
     budget = _budget(study, folder, cell)
     chain = cell.continues
-    while budget is not None and _before(study, folder, cell, chain) >= budget:
+    while chain and budget is not None and _before(study, folder, cell, chain) >= budget:
         chain = chain[:-1]
     plan = continued(cell.plan, folder, chain[-1]) if chain else cell.plan
     if budget is None:
@@ -68,11 +68,18 @@ def _cell_plan(study: StudyPlan, folder: StudyFolder, cell: Cell) -> Plan:
 
 
 def _budget(study: StudyPlan, folder: StudyFolder, cell: Cell) -> float | None:
-    """The written budget, else what the first arm's finished cell of this seed has taken; None for that cell itself."""
-    if study.budget is not None or cell.arm == study.arms[0]:
+    """The written budget, else what the first arm's finished cell of this seed has taken; None for that cell itself, and in
+    a study that cuts no arm. Raises RunFailed where that is nothing."""
+    if study.budget is not None or cell.arm == study.arms[0] or not study.is_cut:
         return study.budget
     first = study.cell(study.arms[0], cell.seed)
-    return _before(study, folder, first, first.continues) + amount(folder.run(first.name), study.match)
+    taken = _before(study, folder, first, first.continues) + amount(folder.run(first.name), study.match)
+    if not taken:
+        what = study.match.replace("_", " ")
+        raise RunFailed(
+            f"{first.name} has taken no {what}, where this cell would end", hint="write study.budget, or match"
+        )
+    return taken
 
 
 def _before(study: StudyPlan, folder: StudyFolder, cell: Cell, chain: tuple[SharedPhases, ...]) -> float:

@@ -87,7 +87,8 @@ def choose_study_folder(plan: StudyPlan, given: Path | None) -> tuple[StudyFolde
     if given is not None:
         if given.exists() and not given.is_dir():
             raise UsageError(f"--study-dir {given} is a file", hint=_FREE)
-        if not given.exists() or not any(p.name != LOCK for p in given.iterdir()):
+        begun = f".{STUDY}."  # of a study.json that a kill left half written
+        if not given.exists() or all(p.name == LOCK or p.name.startswith(begun) for p in given.iterdir()):
             return StudyFolder(given), False
         found = digest_of_study(given)
         if found != plan.digest:
@@ -135,15 +136,20 @@ def read_study(folder: Path) -> dict[str, Any]:
 
 
 def begin_study(plan: StudyPlan, given: Path | None, detectable: Mapping[str, Any]) -> tuple[StudyFolder, bool]:
-    """The folder of `choose_study_folder`, with study.json and spec.toml written, and whether it was there before."""
+    """The folder of `choose_study_folder`, with study.json and spec.toml written, and whether it was there before.
+
+    A folder without study.json is none of ours, so that study.json comes first; what a kill left out is written now.
+    """
     place = plan.output_dir if given is None else given.parent
     with one_at_a_time(place):
         folder, there = choose_study_folder(plan, given)
-        if not there:
-            with writing(folder.root, "set run.output_dir, or --study-dir, to a folder that can be written"):
+        given_spec = folder.root / "spec.toml"
+        with writing(folder.root, "set run.output_dir, or --study-dir, to a folder that can be written"):
+            if not there:
                 make_folder(folder.root)
-                write_whole(folder.root / "spec.toml", plan.spec_text)
                 write_object(folder.root / STUDY, study_json(plan, detectable))
+            if not given_spec.is_file():
+                write_whole(given_spec, plan.spec_text)
     return folder, there
 
 

@@ -57,6 +57,8 @@ class StudyPlan:
     warnings: tuple[Diagnostic, ...]
     resolved: Resolved
     """The spec itself, for places in it; its arms are those before the study has set anything."""
+    is_cut: bool = True
+    """Whether arms end at a budget: not where none of them takes anything of what `match` counts."""
 
     @cached_property
     def digest(self) -> str:
@@ -86,21 +88,28 @@ class StudyPlan:
 
     def base(self) -> str:
         """On what the seeds are paired, in words."""
-        plan = self.cells[0].plan
-        settings = plan.model.settings
-        if plan.start is not None:
-            one = f"every seed starts from {plan.start.origin}"
-        elif "name" in settings:
-            one = f"every seed starts from {settings['name']}"
-        elif settings.get("seed") is not None:
-            one = f"model.seed = {settings['seed']}"
-        else:
+        bases = list(dict.fromkeys(_base(cell.plan) for cell in self.cells if cell.arm == self.arms[0]))
+        one = bases[0]
+        if one is None:
             return "crosses bases and seeds: run.seed draws the initial weights too (model.seed or start.from give one base)"
+        if len(bases) > 1:
+            return f"crosses bases and seeds: {'; '.join(str(base) for base in bases)}"
+        one = one if one.startswith("model.seed") else f"every seed {one}"
         first = self.common(self.seeds[0])
         trained = (
             "" if first is None else f"; each seed then trains {first.in_words()} of its own, which all its arms share"
         )
         return f"pairs on one base: {one}{trained}"
+
+
+def _base(plan: Plan) -> str | None:
+    """Where a run begins; None where run.seed draws its initial weights."""
+    settings = plan.model.settings
+    if plan.start is not None:
+        return f"starts from {plan.start.origin}"
+    if "name" in settings:
+        return f"starts from {settings['name']}"
+    return None if settings.get("seed") is None else f"model.seed = {settings['seed']}"
 
 
 def cell_name(arm: str, seed: int) -> str:

@@ -38,7 +38,7 @@ def waits_for_first_arm(study: StudyPlan) -> bool:
     """Whether the first arm's cell of a seed comes before the others: they end at what it has taken, or find the scores of
     their common base in it, which are then computed once."""
     scored = any("base" in e.component.settings["at"] for e in study.cells[0].plan.evaluators)
-    return study.budget is None or scored
+    return (study.is_cut and study.budget is None) or scored
 
 
 def _of_seed(study: StudyPlan, seed: int, depth: int) -> Iterator[Task]:

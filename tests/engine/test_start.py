@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,9 @@ from prerl_spec.cli.main import main
 from prerl_spec.compiler.compile import compile_spec
 from prerl_spec.compiler.planning.digest import meaning
 from prerl_spec.engine.record import checkpoint
+from prerl_spec.evaluation.targets import find_target
 from prerl_spec.testing.tiny import save_tiny
-from tests.engine.continued import CARRIED, HEAD, SECOND, result, started, whole
+from tests.engine.continued import CARRIED, FIRST, HEAD, SECOND, result, started, whole
 from tests.engine.runs import Heard, start, steps_of
 
 MUON = SECOND + 'optimizer = { use = "muon", lr = 1e-3 }\n'
@@ -316,3 +318,45 @@ def test_a_start_that_has_changed_is_drift(copied: Path, tmp_path: Path, capsys:
     assert "error[E0501]: start.from: " in capsys.readouterr().err
     assert main(["lock", spec, "--check"]) == 4
     assert "`start.from` is content " in capsys.readouterr().err
+
+
+def test_a_reference_model_that_was_kept_is_loaded_at_a_start(tmp_path: Path) -> None:
+    """Of three phases the first resyncs it, the second keeps it, the third compares with it."""
+    resynced = FIRST.format(steps=1, more="").replace('"pretrain"', '"first"')
+    text = HEAD + resynced + FIRST.format(steps=1, more=', reference = "keep"') + SECOND
+    undisturbed = start(tmp_path / "whole", text)
+    origin = f'[start]\nfrom = "{undisturbed}@pretrain"\n'
+    run = start(tmp_path / "started", HEAD + origin + SECOND)
+    assert result(run, since=2) == result(undisturbed, since=2)
+
+
+def test_debug_and_profile_begin_with_the_weights_of_the_start(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Their first step meets the prompts, samples and weights that the run's own has met."""
+    spec = written(tmp_path, started(whole(), f"{source}@pretrain"))
+    expected = next(step for step in steps_of(source) if step["global_step"] == 4)
+    seen: list[Any] = []
+    monkeypatch.setattr(sys, "breakpointhook", lambda: seen.append(sys._getframe(1).f_locals["record"]))
+    assert main(["run", spec, "--debug"]) == 0
+    assert f"of the model of {source}@pretrain" in capsys.readouterr().out
+    assert main(["run", spec, "--profile"]) == 0
+    (profile,) = tmp_path.rglob("events.jsonl")
+    timed = steps_of(profile.parent)[0]
+    assert (seen[0].global_step, timed["global_step"]) == (4, 4)
+    assert seen[0].metrics["entropy"] == timed["metrics"]["entropy"] == expected["metrics"]["entropy"]
+    assert seen[0].metrics["reward_mean"] == timed["metrics"]["reward_mean"] == expected["metrics"]["reward_mean"]
+
+
+def test_eval_of_a_spec_scores_the_model_that_it_begins_with(
+    copied: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec, held = written(tmp_path, started(whole(), f"{copied}@pretrain")), copied / "checkpoints" / "step-000003"
+    target = find_target(spec)
+    assert (target.model.name, target.phase, target.global_step) == (str(held), "base", 3)
+    weights = (held / "model.safetensors").read_bytes()
+    (held / "model.safetensors").write_bytes(weights[:-9] + bytes([weights[-9] ^ 1]) + weights[-8:])
+    assert main(["eval", spec, "--tasks", "arithmetic_chains_easy"]) == 5
+    shutil.rmtree(copied)
+    assert main(["eval", spec, "--tasks", "arithmetic_chains_easy"]) == 3
+    assert "there is no folder" in capsys.readouterr().err

@@ -61,6 +61,24 @@ refined = {}
     + WARM.format(arm="long", steps=2, aggregation="token_mean")
 )
 """Two arms share a warm-up of one step behind what all share."""
+DOCUMENTS = (
+    _TORTURE.partition("[[phases]]")[0]
+    + """
+[[phases]]
+id = "pretrain"
+data = "corpus"
+documents_per_step = 2
+objective = "next_token"
+schedule = { use = "fixed_steps", steps = 1 }
+
+[study]
+seeds = [0, 1]
+[study.arms]
+one = {}
+two = { optimizer = { use = "adamw", lr = 1e-3 } }
+"""
+)
+"""No arm samples anything."""
 
 
 def written(folder: Path, text: str) -> Path:

@@ -16,7 +16,7 @@ from prerl_spec.study.shell_lines import shell_lines
 from prerl_spec.study.study_folder import STUDY, StudyFolder, begin_study, choose_study_folder, hold_study
 from prerl_spec.study.study_plan import StudyPlan
 from prerl_spec.study.tasks import tasks_of
-from tests.study.specs import FOUR_ARMS, TWO_ARMS, written
+from tests.study.specs import DOCUMENTS, FOUR_ARMS, TWO_ARMS, written
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +86,9 @@ def test_the_seeds_cross_bases_unless_one_base_is_named(tmp_path: Path, two: Stu
     assert two.base().startswith("crosses bases and seeds")
     one = compile_study(written(tmp_path, TWO_ARMS.replace('"data:corpus"', '"data:corpus"\nseed = 4')))
     assert one.base().startswith("pairs on one base: model.seed = 4; each seed then trains pretrain of its own")
+    each = TWO_ARMS.replace('"data:corpus"', '"data:corpus"\nseed = "${run.seed}"')
+    each = each.replace("output_dir", "seed = 0, output_dir")
+    assert compile_study(written(tmp_path, each)).base() == "crosses bases and seeds: model.seed = 0; model.seed = 1"
 
 
 def test_a_spec_without_a_study_is_refused_with_its_place(tmp_path: Path) -> None:
@@ -113,6 +116,25 @@ def test_an_unfinished_study_of_the_same_spec_goes_on_and_another_spec_takes_a_n
     assert choose_study_folder(other, None)[0].root.name == "tiny-study-2"
     with pytest.raises(UsageError, match="another spec"):
         choose_study_folder(other, folder.root)
+
+
+def test_a_study_that_was_killed_while_its_folder_was_written_goes_on(
+    tmp_path: Path, two: StudyPlan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(file: Path, text: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("prerl_spec.study.study_folder.write_whole", killed)
+    with pytest.raises(KeyboardInterrupt):
+        begin_study(two, tmp_path / "given", {})
+    monkeypatch.undo()
+    half = tmp_path / "half"
+    half.mkdir()
+    (half / f".{STUDY}.12").touch()
+    assert choose_study_folder(two, half)[1] is False
+    folder, there = begin_study(two, tmp_path / "given", {})
+    assert there
+    assert (folder.root / "spec.toml").read_text() == two.spec_text
 
 
 def test_a_folder_of_something_else_is_refused(tmp_path: Path, two: StudyPlan) -> None:
@@ -199,3 +221,54 @@ def test_a_cell_that_is_not_there_is_told_with_arms_and_seeds(
     said = capsys.readouterr().err
     assert "the study has no cell `refined/7`" in said
     assert "Arms: refined, pruned; seeds: 0, 1" in said
+
+
+def test_a_plan_says_how_many_cells_a_study_has_and_what_runs_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["plan", str(written(tmp_path, TWO_ARMS))]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "`prerl-spec study` has 4 cells, arms (2: refined, pruned) x seeds (2)" in shown
+
+
+def test_one_arm_alone_is_run_and_compared_with_nothing(tmp_path: Path) -> None:
+    study = compile_study(written(tmp_path, TWO_ARMS.partition("[[study.arms")[0]))
+    said = " ".join(overview(study, StudyFolder(tmp_path), detectable(study), 1).split())
+    assert "arms refined seeds" in said
+    assert "detects unknown: there is one arm, and nothing to compare it with" in said
+
+
+NULL = """
+[[study.arms.null.phases]]
+id = "refine"
+objective = "nothing"
+"""
+
+
+def test_an_arm_that_takes_nothing_of_what_is_matched_is_refused_beside_arms_that_do(tmp_path: Path) -> None:
+    for written_match, path, label in (
+        ('match = "trained_tokens"', "study.match", "[[study.arms.null.phases]]"),
+        ('match = "trained_tokens"\nbudget = 9', "study.match", "[[study.arms.null.phases]]"),
+    ):
+        text = TWO_ARMS.replace("seeds = [0, 1]", f"seeds = [0, 1]\n{written_match}") + NULL
+        with pytest.raises(SpecInvalid) as refused:
+            compile_study(written(tmp_path, text))
+        (found,) = refused.value.diagnostics
+        assert (found.code, found.path) == ("E0701", path)
+        assert text.splitlines()[found.labels[0].span.line - 1] == label
+        assert "the arm `null` trains on no tokens" in found.message
+    steps = compile_study(
+        written(tmp_path, TWO_ARMS.replace("seeds = [0, 1]", 'seeds = [0, 1]\nmatch = "steps"') + NULL)
+    )
+    assert steps.is_cut
+
+
+def test_arms_that_sample_nothing_end_by_their_own_schedules_and_reach_no_budget(tmp_path: Path) -> None:
+    study = compile_study(written(tmp_path, DOCUMENTS))
+    assert not study.is_cut
+    assert "ends at the end of its own schedules" in " ".join(
+        overview(study, StudyFolder(tmp_path), detectable(study), 1).split()
+    )
+    with pytest.raises(SpecInvalid) as refused:
+        compile_study(written(tmp_path, DOCUMENTS.replace("seeds = [0, 1]", "seeds = [0, 1]\nbudget = 9")))
+    assert [(d.code, d.path) for d in refused.value.diagnostics] == [("E0701", "study.budget")]

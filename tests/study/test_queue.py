@@ -23,7 +23,7 @@ from prerl_spec.study.study_plan import StudyPlan
 from prerl_spec.study.tasks import Task, tasks_of
 from tests.run_files import write_events, write_object, write_scores
 from tests.study.quiet import Quiet
-from tests.study.specs import FOUR_ARMS, TWO_ARMS, written
+from tests.study.specs import DOCUMENTS, FOUR_ARMS, TWO_ARMS, written
 
 APART = TWO_ARMS + ('\n[[study.arms.pruned.phases]]\nid = "pretrain"\nprompts_per_step = 4\n')
 """Arms that share no phase: no run of it starts from another."""
@@ -234,3 +234,15 @@ def test_fsck_checks_what_a_study_has_written(
     assert "study.json: damaged" in said
     assert "state.jsonl: torn" in said
     assert "cells/refined/seed-0/manifest.json: damaged: missing" in said
+
+
+def test_a_first_arm_that_took_nothing_leaves_no_budget_and_arms_without_one_are_not_cut(
+    planned: StudyPlan, folder: StudyFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_plans, "amount", lambda run, match: 0.0)
+    outcome = queued(planned, folder, Fakes())
+    assert outcome.failed["pruned/0"] == "refined/0 has taken no generated tokens, where this cell would end"
+    documents = compile_study(written(tmp_path, DOCUMENTS))
+    start = Fakes()
+    assert queued(documents, begin_study(documents, None, {})[0], start) == Outcome()
+    assert [plan.cut for plan in start.plans.values()] == [None] * 4

@@ -16,7 +16,7 @@ from prerl_spec.compiler.planning.planner import make_plan
 from prerl_spec.compiler.resolve.resolve import resolve_text
 from prerl_spec.compiler.rules.wire import diagnose
 from prerl_spec.testing.same_arms import Alike, alike, alike_findings
-from prerl_spec.testing.same_gradients import gradient_factor, ignores_factor
+from prerl_spec.testing.same_gradients import LARGE, SMALL, gradient_factor, ignores_factor
 from tests.compiler.specs import TINY
 from tests.product.built_ins import built_ins, examples
 
@@ -109,10 +109,23 @@ def test_an_optimizer_that_takes_gradients_as_they_are_sees_their_length() -> No
         def build(self, named_parameters):  # type: ignore[no-untyped-def]
             return [torch.optim.SGD([p for _, p in named_parameters], lr=self.lr)]
 
-    assert ignores_factor(Adamw(lr=1e-3), 4 / 3)
-    assert ignores_factor(Muon(lr=1e-3), 100.0)
-    assert not ignores_factor(Plain(lr=1e-3), 4 / 3)
-    assert not ignores_factor(Adamw(lr=1e-3, eps=1.0), 4 / 3), "its eps is larger than the gradients"
+    assert ignores_factor(Adamw(lr=1e-3), 4 / 3, SMALL)
+    assert ignores_factor(Muon(lr=1e-3), 100.0, LARGE)
+    assert not ignores_factor(Plain(lr=1e-3), 4 / 3, LARGE)
+    assert not ignores_factor(Adamw(lr=1e-3, eps=1.0), 4 / 3, LARGE), "its eps is larger than the gradients"
+    assert not ignores_factor(Adamw(lr=1e-3), 100.0, SMALL), "the shorter gradients come near its eps"
+
+
+@pytest.mark.parametrize(
+    ("coefficient", "eps", "code"), [(0.01, 1e-8, "W0702"), (0.01, 1e-15, "W0702"), (0.5, 1e-8, "E0701")]
+)
+def test_a_coefficient_that_eps_or_clipping_may_see_is_a_warning(coefficient: float, eps: float, code: str) -> None:
+    text = ONE_PHASE + "[study]\nseeds = [1, 2]\n[study.arms.one]\n[study.arms.other]\n"
+    scaled = f'{{ use = "grpo", coefficient = {coefficient} }}'
+    plans = {n: planned(o, f"optimizer.eps={eps}") for n, o in {"one": '"grpo"', "other": scaled}.items()}
+    (found,) = alike_findings(resolve_text(text), plans)
+    assert str(found.code) == code
+    assert f"are {coefficient:g} times those of `one`" in found.notes[0]
 
 
 def test_an_arm_that_is_another_one_is_an_error_at_its_name() -> None:

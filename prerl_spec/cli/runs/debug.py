@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 
 from prerl_spec.compiler.graph import Graph
+from prerl_spec.compiler.plan import Plan
 from prerl_spec.errors import UsageError
 
 
@@ -37,10 +38,15 @@ def debug(graph: Graph) -> int:
 
     phase = debugged_phase(graph)
     unit = "prompts" if phase.sampler is not None else "documents"
-    print(f"phase {phase.id}, {phase.objective.use}: 2 {unit}, one update of the initial model, no filters\n")
+    print(f"phase {phase.id}, {phase.objective.use}: 2 {unit}, one update of {_model(graph)}, no filters\n")
     with tempfile.TemporaryDirectory(prefix="prerl-debug-") as folder:
         try:
             debug_step(graph, Path(folder), inspect)
         except bdb.BdbQuit:
             return 0
     return 0
+
+
+def _model(graph: Graph) -> str:
+    start = Plan.from_json(graph.plan).start
+    return "the initial model" if start is None else f"the model of {start.origin}"

@@ -18,7 +18,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "target",
         metavar="RUN|FOLDER|HUB-ID|SPEC",
-        help="a run (its newest checkpoint is scored), a model, or a spec (its initial model)",
+        help="a run (its newest checkpoint is scored), a model, or a spec (the model that it begins with)",
     )
     parser.add_argument(
         "--tasks", required=True, type=names, metavar="A,B", help="comma-separated names of lm-eval tasks"

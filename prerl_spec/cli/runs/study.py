@@ -75,8 +75,10 @@ def _require_arms_that_differ(study: StudyPlan) -> None:
     from prerl_spec.testing.same_arms import alike_findings
 
     plans = {cell.arm: cell.plan for cell in study.cells[: len(study.arms)]}
-    if found := alike_findings(study.resolved, plans):
+    found = alike_findings(study.resolved, plans)
+    if any(finding.severity == "error" for finding in found):
         raise SpecInvalid(found, study.resolved.sources)
+    print_text(found, study.resolved.sources)
 
 
 def _run_all(study: StudyPlan, folder: StudyFolder, effect: Detectable, arguments: argparse.Namespace) -> int:

@@ -40,7 +40,7 @@ from prerl_spec.compiler.rules.unused_rules import unused_components, unused_dat
 from prerl_spec.compiler.rules.wire import outside_phases
 from prerl_spec.errors import SpecInvalid
 from prerl_spec.language.document import join_path
-from prerl_spec.language.spec import DistributedSpec, RunSpec
+from prerl_spec.language.spec import DistributedSpec, RunSpec, StudySpec
 from prerl_spec.registry.component import Prerequisite
 from prerl_spec.registry.kinds.data import DataSet
 from prerl_spec.registry.kinds.declared import Declared
@@ -106,7 +106,7 @@ def _plan(resolved: Resolved, hardware: Hardware | None) -> Plan:
         changes=changes(resolved),
         hardware=here,
         notes=(
-            *_notes(codec, shape, study=spec.study is not None),
+            *_notes(codec, shape, spec.study),
             *end_notes(codec),
             *_determinism(spec.distributed),
             *_streams(spec.run),
@@ -254,9 +254,13 @@ def _local_code(resolved: Resolved) -> Iterator[str]:
             yield f"--local-code: {path}.{code.setting}: {code.what}"
 
 
-def _notes(codec: Codec | Unknown, shape: Shape | Unknown, *, study: bool) -> Iterator[str]:
-    if study:
-        yield "a single run of the spec: `prerl-spec study` runs the arms and seeds of [study]"
+def _notes(codec: Codec | Unknown, shape: Shape | Unknown, study: StudySpec | None) -> Iterator[str]:
+    if study is not None:
+        arms, seeds = tuple(study.arms), len(study.seeds)
+        yield (
+            f"a single run of the spec: `prerl-spec study` has {len(arms) * seeds} cells, arms ({len(arms)}: "
+            f"{', '.join(arms)}) x seeds ({seeds}), and says what they share, where they end and what it can detect"
+        )
     if isinstance(codec, Unknown):
         yield f"prompts and prefix are unknown: {codec.why}"
     if isinstance(shape, Unknown):

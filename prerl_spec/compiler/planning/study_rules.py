@@ -41,11 +41,13 @@ def arm_path(name: str) -> str:
     return join_path("study.arms", name)
 
 
-def same_arms(resolved: Resolved, first: str, second: str, message: str, **more: Any) -> Diagnostic:
-    """The error of two arms that are the same, at the name of the later one."""
+def same_arms(
+    resolved: Resolved, first: str, second: str, message: str, *, code: Code = Code.CONTRADICTION, **more: Any
+) -> Diagnostic:
+    """What is said of two arms that are the same, at the name of the later one."""
     at_first = resolved.key_span(arm_path(first))
     return Diagnostic(
-        Code.CONTRADICTION,
+        code,
         message,
         resolved.key_span(arm_path(second)),
         path=arm_path(second),

@@ -13,6 +13,7 @@ from prerl_spec.engine.processes.signals import Signals
 from prerl_spec.engine.record.events import Silence
 from prerl_spec.engine.run.phase_runner import PhaseRunner
 from prerl_spec.engine.run.position import Position
+from prerl_spec.engine.run.restoring import begun_from_start
 from prerl_spec.engine.run.session import open_session
 from prerl_spec.engine.training.token_terms import PartTerms, token_terms
 from prerl_spec.types import Step, StepRecord
@@ -38,20 +39,23 @@ def debugged_phase(graph: Graph) -> Phase:
 
 
 def debug_step(graph: Graph, folder: Path, look: Callable[[Seen], None]) -> None:
-    """Collects one batch from the spec's initial model, takes one update, and calls `look` while everything is open.
-    One process; no evaluation, filter or checkpoint; the journal is written below `folder`.
+    """Collects one batch from the model that the spec begins with, takes one update, and calls `look` while everything is
+    open. One process; no evaluation, filter or checkpoint; the journal is written below `folder`.
 
-    Raises RunFailed, EnvironmentUnmet, Interrupted.
+    Raises RunFailed, EnvironmentUnmet, Interrupted; for a start, Drift and Damaged too.
     """
     phase = debugged_phase(graph)
     alone = replace(graph, phases=(phase,), evaluators=(), trackers=())
     ranks = Ranks.start()
     with Signals() as signals, open_session(alone, folder, ranks, Silence(), signals) as session:
         reference = reference_of(session.policy) if compares_with_reference([phase]) else None
-        opened = PhaseRunner(phase, session, Journal(folder / "journal", writes=True), {}, reference)
-        step = opened.batch(Position())
+        begun = begun_from_start(session, reference)
+        position = Position() if begun is None else begun.position
+        moments = {} if begun is None or phase.id != graph.phases[0].id else begun.moments
+        opened = PhaseRunner(phase, session, Journal(folder / "journal", writes=True), moments, reference)
+        step = opened.batch(position)
         parts = token_terms(
             phase.objective.component, step, session.policy, ranks, reference=reference, teachers=session.teachers
         )
-        record = opened.step(Position(), {}).record
+        record = opened.step(position, {}).record
         look(Seen(step, parts, record, session.policy))

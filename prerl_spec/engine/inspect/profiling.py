@@ -1,7 +1,7 @@
 """Calibration: times and traces a few steps of every phase and part of each evaluation, then discards the weights.
 
-Each phase starts from the weights that the previous one left, so its responses are those of its first steps, not of
-later ones.
+Each phase starts from the weights that the previous one left, the first from those of `start.from`. Responses are those of
+the first steps of each, not of later ones.
 """
 
 import json
@@ -17,7 +17,6 @@ from prerl_spec.engine.inspect.tracing import Tracer, TracingClock
 from prerl_spec.engine.processes.peak_memory import peak_bytes, reset_peak
 from prerl_spec.engine.record.events import EventLog, Listener
 from prerl_spec.engine.record.tracking import Trackers
-from prerl_spec.engine.run.manifest import write_manifest
 from prerl_spec.engine.run.phase_runner import PhaseRunner
 from prerl_spec.engine.run.run import opened
 from prerl_spec.engine.run.run_loop import RunLoop
@@ -85,7 +84,7 @@ class Calibration(RunLoop):
         self.rounds: list[EvaluatorTimes] = []
 
     def run(self) -> None:
-        self.ranks.main_does(lambda: write_manifest(self.session), "manifest.json")
+        self._resume()
         for phase in self.graph.phases:
             self._run_phase(phase)
         for named in self.graph.evaluators:

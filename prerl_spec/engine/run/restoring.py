@@ -47,7 +47,8 @@ def restore(
     if saved is None:
         if at_most is None:
             _require_no_commit_so_far(session, events)
-        return _begun_from_start(session, reference, events)
+        began = None if events.start is None else events.start["content"]
+        return begun_from_start(session, reference, began)
     events.require(EventsHead(**saved.state["events"]), saved.folder.name)
     for passed_over in saved.passed_over:
         events.write("warning", message=f"{passed_over}: resuming from {saved.folder.name}")
@@ -87,14 +88,17 @@ def _require_same_on_all_ranks(session: Session, saved: checkpoint.Saved | None,
         )
 
 
-def _begun_from_start(session: Session, reference: Reference | None, events: EventLog) -> Restored | None:
-    """The position, weights, moments and reference model after the phase that `start.from` names."""
+def begun_from_start(session: Session, reference: Reference | None, began: str | None = None) -> Restored | None:
+    """The position, weights, moments and reference model after the phase that `start.from` names; None if it names none.
+
+    `began`: the content that the run has begun with; another one raises Drift.
+    """
     plan = Plan.from_json(session.graph.plan)
     if plan.start is None:
         return None
     point = start_here(plan.start)
-    if events.start is not None:
-        require_same_content(events.start["content"], point, "when the run began")
+    if began is not None:
+        require_same_content(began, point, "when the run began")
     saved = open_start(session, point)
     if reference is not None:
         load_reference(session, reference, point, plan)
