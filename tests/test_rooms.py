@@ -40,10 +40,10 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
     "prerl_spec.comparison": (
         ("equal_amounts", "scored_run"),
         ("arms", "conditions", "findings", "lineage"),
-        ("claims", "metrics", "opening", "pairs"),
+        ("metrics", "opening", "pairs"),
         ("study_folder", "track"),
         ("curves", "estimates", "sides", "subjects"),
-        ("differences",),
+        ("claims", "differences"),
         ("compare",),
         ("written",),
         ("page",),

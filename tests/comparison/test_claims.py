@@ -138,6 +138,6 @@ def test_scores_that_are_equal_by_chance_promise_no_power() -> None:
 
 
 def test_an_interval_with_width_is_not_said_to_come_from_equal_scores() -> None:
-    seen = Estimate("questions", 20, Interval(0.0, -0.1, 0.1), 1.0, None)
+    seen = Estimate("questions", 20, Interval(0.0, -0.1, 0.1), 1.0, 0.1, None)
     found = finding_of(replace(BETTER, by_seeds=None, by_questions=seen), 1.0)
     assert found.words == "no detectable difference"

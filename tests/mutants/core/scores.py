@@ -39,8 +39,8 @@ ROWS = (
     Mutant(
         "v13",
         "prerl_spec/statistics/unseen.py",
-        "TAIL ** (1 / value_Q.shape[-1])",
-        "TAIL ** value_Q.shape[-1]",
+        "tail ** (1 / value_Q.shape[-1])",
+        "tail ** value_Q.shape[-1]",
         "thirty wrong questions say nothing",
         ("tests/statistics/test_intervals.py",),
     ),
