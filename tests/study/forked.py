@@ -49,20 +49,11 @@ def start_forked(folder: StudyFolder, task: Task, plan: Plan) -> Forked:
     """`Start` of the queue: what `prerl-spec run PLAN --run-dir FOLDER` does, without the imports."""
     log = folder.log(task.name)
     log.parent.mkdir(parents=True, exist_ok=True)
-    return Forked(forked(lambda: _run(plan, folder.run(task.name)), log), log)
+    return Forked(forked(lambda: run_plan(plan, folder.run(task.name)), log), log)
 
 
-def run_forked(plan: Plan, place: Path) -> int:
-    """A run of its own; returns its exit code."""
-    log = place.with_suffix(".log")
-    child = Forked(forked(lambda: _run(plan, place), log), log)
-    while child.exit_code() is None:
-        time.sleep(0.005)
-    assert child.code is not None, "it has ended"
-    return child.code
-
-
-def _run(plan: Plan, place: Path) -> None:
+def run_plan(plan: Plan, place: Path) -> None:
+    """A run of its own, in this process."""
     graph = build_graph(plan, plan.spec_text)
     folder, _ = choose_run_folder(place.parent, plan.name, plan.digest, run_dir=place)
     with hold_run_folder(folder):
