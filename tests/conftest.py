@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 AUDIT = Path(__file__).parent / "audit"
+LONGEST = ("tests/test_smoke.py", "tests/engine/test_launch.py")
 _FOUND = "PRERL_SPEC_TEST_PICKLES"
 
 
@@ -24,6 +25,11 @@ def pytest_configure(config: pytest.Config) -> None:
         __import__("sitecustomize")
     finally:
         sys.path.remove(str(AUDIT))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes longest begins first: begun last, it would leave the other process of pytest-xdist without work."""
+    items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

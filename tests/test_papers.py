@@ -29,7 +29,7 @@ verifier = "local.coin"
 optimizer = { use = "adamw", lr = 1e-3 }
 sampler = { use = "transformers", group_size = 6, max_new_tokens = 8, stop = ["1", "2", "3", "4", "5", "6"] }
 model = MODEL
-data.train = { use = "arithmetic_chains", steps = [1, 1] }
+data.train = { use = "arithmetic_chains", part = "easy", steps = [1, 1] }
 data.corpus = { use = "arithmetic_chains", part = "corpus", steps = [1, 1] }
 """
 MODEL = """{ use = "from_scratch", tokenizer = "data:train", config = { model_type = "qwen3", hidden_size = 16, \

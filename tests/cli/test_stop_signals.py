@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -37,6 +37,13 @@ def begun(command: Sequence[str], folder: Path, **options: object) -> "subproces
     while signal.SIGTERM not in caught(process.pid) and time.monotonic() < deadline:
         time.sleep(0.005)
     return process
+
+
+@pytest.fixture(autouse=True)
+def forgotten() -> Iterator[None]:
+    """A signal that one test has sent must not interrupt what the next one runs in this process."""
+    yield
+    stop_signals._arrived.clear()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")

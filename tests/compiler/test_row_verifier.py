@@ -15,7 +15,7 @@ def graph_of(folder: Path, *, old: str = "", new: str = "", more: str = "") -> G
 
 
 HELDOUT = 'heldout = { use = "arithmetic_chains", part = "easy", steps = [1, 1] }'
-TRAIN = 'train = { use = "arithmetic_chains", steps = [1, 1] }'
+TRAIN = 'train = { use = "arithmetic_chains", part = "easy", steps = [1, 1] }'
 HOLDOUT = '\n[[evaluate]]\nuse = "holdout"\ndata = "heldout"\n'
 
 

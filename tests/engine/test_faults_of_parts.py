@@ -48,7 +48,7 @@ verifier = "math_verify"
 plugins.files = ["mine.py"]
 optimizer = { use = "adamw", lr = 1e-3 }
 data.corpus = { use = "arithmetic_chains", part = "corpus", steps = [1, 1] }
-data.train = { use = "arithmetic_chains", steps = [1, 1] }
+data.train = { use = "arithmetic_chains", part = "easy", steps = [1, 1] }
 sampler = { use = "transformers", group_size = 2, max_new_tokens = 4 }
 model = { use = "from_scratch", tokenizer = "data:corpus", config = { model_type = "qwen3", hidden_size = 32, \
 num_hidden_layers = 1, num_attention_heads = 1, num_key_value_heads = 1, head_dim = 32, intermediate_size = 32 } }

@@ -1,5 +1,6 @@
 """The state of the repository that a spec lies in."""
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -31,6 +32,21 @@ def test_commit_branch_and_what_is_not_committed(tmp_path: Path) -> None:
     assert other is not None
     assert None not in (changed["changes"], other["changes"])
     assert changed["changes"] != other["changes"]
+
+
+def test_the_index_is_left_alone(tmp_path: Path) -> None:
+    """Where a file's times have changed, `git status` and `git diff` write it again, under a lock that a kill leaves there."""
+    git(tmp_path, "init")
+    spec, index = tmp_path / "spec.toml", tmp_path / ".git" / "index"
+    spec.write_text("spec = 1\n")
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "-m", "first")
+    os.utime(spec, (1, 1))
+    before = index.read_bytes()
+    state = git_state(tmp_path)
+    assert state is not None
+    assert (state["dirty"], state["changes"]) == (False, None)
+    assert index.read_bytes() == before
 
 
 def test_a_repository_that_does_not_track_the_package_says_nothing_of_it(tmp_path: Path) -> None:

@@ -30,10 +30,10 @@ from prerl_spec.sdk import AroundUpdate, OnePartObjective, ProbeSite
 from prerl_spec.testing.tiny import SHAPES, Shape, tiny_model
 from prerl_spec.types import Step, StepRecord
 from prerl_spec.views import Conditional, Marginal
+from tests.engine.forked_ranks import forked_ranks
 from tests.engine.probe_worker import everything
 from tests.engine.runs import SPEC, start, steps_of
 from tests.engine.steps import gradient_of, make_trainer, random_step, tiny_policy
-from tests.engine.test_ranks import torchrun
 from tests.once import made_once
 
 STEP = random_step(3, 4, seed=2)
@@ -253,7 +253,7 @@ def test_a_run_with_probes_has_the_same_weights_after_every_step_as_one_without(
 def both(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What two ranks saw."""
     folder = made_once(
-        tmp_path_factory, "both", lambda made: torchrun("tests.engine.probe_worker", str(made), cwd=made)
+        tmp_path_factory, "both", lambda made: forked_ranks("tests.engine.probe_worker", str(made), cwd=made)
     )
     found: dict[str, Any] = torch.load(folder / "found.pt", weights_only=True)
     assert found["size"] == 2

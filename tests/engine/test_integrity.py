@@ -1,8 +1,8 @@
 """Damage in a run folder: every reader names it before it uses the file, `fsck` sees it, and says or does what can be done."""
 
 import json
+import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict, replace
@@ -20,6 +20,7 @@ from prerl_spec.evaluation.targets import find_target
 from prerl_spec.report.tables.run_tables import read_run
 from prerl_spec.storage.sealed import read_object
 from tests.engine.runs import Heard, start, steps_of
+from tests.forks import forked
 from tests.run_files import frames_of, write_frames, write_object, write_scores
 
 SPEC = (Path(__file__).parents[1] / "torture.toml").read_text(encoding="utf-8")
@@ -536,10 +537,14 @@ def test_a_manifest_that_is_gone_is_missed(
 
 
 def test_two_starts_at_the_same_moment_are_one_run(spec: Path) -> None:
-    command = [sys.executable, "-m", "prerl_spec", "run", "spec.toml"]
-    starts = [subprocess.Popen(command, cwd=spec.parent, stderr=subprocess.PIPE, text=True) for _ in range(2)]
-    said = [start.communicate(timeout=120)[1] for start in starts]
-    assert sorted(start.returncode for start in starts) == [0, 2], said
+    def begin() -> None:
+        os.chdir(spec.parent)
+        sys.exit(main(["run", "spec.toml"]))
+
+    said = [spec.parent / f"{name}.log" for name in ("one", "other")]
+    starts = [forked(begin, log) for log in said]
+    codes = [os.waitstatus_to_exitcode(os.waitpid(start, 0)[1]) for start in starts]
+    assert sorted(codes) == [0, 2], [log.read_text() for log in said]
     assert [f.name for f in (spec.parent / "runs").iterdir()] == ["tortured"]
 
 

@@ -16,10 +16,10 @@ from prerl_spec.engine.processes.ranks import Ranks
 from prerl_spec.engine.processes.work_split import Division, LaneTree, add_in_pairs
 from prerl_spec.needs import View
 from prerl_spec.views import Conditional
+from tests.engine.forked_ranks import forked_ranks
 from tests.engine.parity import HEAD
 from tests.engine.runs import start, steps_of
 from tests.engine.steps import gradient_of, make_trainer, random_step, tiny_policy
-from tests.engine.test_ranks import launch
 from tests.run_files import groups_of
 
 INVARIANT = 'distributed = { determinism = "invariant" }\n'
@@ -63,7 +63,7 @@ def outcome(folder: Path, processes: int) -> dict[str, Any]:
     else:
         folder.mkdir()
         (folder / "spec.toml").write_text(text)
-        launch("prerl_spec", "run", "spec.toml", cwd=folder, processes=processes)
+        forked_ranks("prerl_spec", "run", "spec.toml", cwd=folder, processes=processes)
         run = folder / "runs" / "small"
     last = run / "checkpoints" / "step-000007"
     scores = json.loads((run / "scores.json").read_text())

@@ -22,7 +22,7 @@ def a_spec(folder: Path, rows: list[tuple[str, str]], **settings: Any) -> Path:
     (folder / "rows.jsonl").write_text("\n".join(lines))
     table = "".join(f", {name} = {json.dumps(value)}" for name, value in settings.items())
     own = f'train = {{ use = "jsonl", path = "rows.jsonl", chat = "off"{table} }}'
-    text = SPEC.replace('train = { use = "arithmetic_chains", steps = [1, 1] }', own)
+    text = SPEC.replace('train = { use = "arithmetic_chains", part = "easy", steps = [1, 1] }', own)
     assert own in text
     (folder / "spec.toml").write_text(text)
     return folder / "spec.toml"

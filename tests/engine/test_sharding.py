@@ -17,9 +17,9 @@ from prerl_spec.engine.policy.sharding import fsdp_arguments
 from prerl_spec.engine.processes.ranks import Ranks
 from prerl_spec.errors import EnvironmentUnmet
 from prerl_spec.testing.tiny import SHAPES, Shape, tiny_model
+from tests.engine.forked_ranks import forked_ranks
 from tests.engine.sharding_worker import capped_policy, everything
 from tests.engine.steps import gradient_of, make_trainer, random_step, tiny_policy
-from tests.engine.test_ranks import torchrun
 from tests.once import made_once
 
 Found = dict[str, Any]
@@ -29,7 +29,7 @@ Found = dict[str, Any]
 def sharded(tmp_path_factory: pytest.TempPathFactory) -> Found:
     """What two ranks found."""
     folder = made_once(
-        tmp_path_factory, "sharded", lambda made: torchrun("tests.engine.sharding_worker", str(made), cwd=made)
+        tmp_path_factory, "sharded", lambda made: forked_ranks("tests.engine.sharding_worker", str(made), cwd=made)
     )
     found: Found = torch.load(folder / "found.pt", weights_only=True)
     assert found["size"] == 2

@@ -15,7 +15,7 @@ from prerl_spec.errors import EnvironmentUnmet, SpecInvalid
 from prerl_spec.evaluation.scores.question_results import results_of, values_by_question
 from prerl_spec.evaluation.targets import find_target
 from prerl_spec.testing.tiny import save_tiny
-from tests.engine.test_ranks import launch
+from tests.engine.forked_ranks import forked_ranks
 from tests.evaluation.sites import write_rows
 
 SPEC = """
@@ -187,7 +187,7 @@ def test_one_checkpoint_has_the_same_scores_on_one_and_on_two_processes(model: P
     command = ["eval", str(model), "--tasks", "arithmetic_chains_easy", "--samples", "3", "--limit", "5", "--invariant"]
     command += ["--max-new-tokens", "40"]
     assert main([*command, "--out", "one"]) == 0
-    launch("prerl_spec", *command, "--out", "two", cwd=Path.cwd(), processes=2)
+    forked_ranks("prerl_spec", *command, "--out", "two", cwd=Path.cwd())
     assert scores_in(Path("two/scores.json")) == scores_in(Path("one/scores.json"))
     responses = [{f.name: f.read_text() for f in Path(out, "samples").iterdir()} for out in ("one", "two")]
     assert responses[0]

@@ -1,25 +1,19 @@
 """Several processes share the work of an evaluation, and each has the whole result."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 from prerl_components.evaluators.lm_eval import LmEval
 
 from prerl_spec.evaluation.scores.question_results import read_questions
+from tests.engine.forked_ranks import forked_ranks
 from tests.evaluation.sites import invariant_logps, tiny_scene, write_rows
 
 
 def test_two_processes_share_the_questions_and_agree_with_one(tmp_path: Path) -> None:
     rows = write_rows(tmp_path / "rows.jsonl", num_rows=5)
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    worker = ["-m", "tests.evaluation.rank_worker", str(tmp_path), str(rows)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    finished = subprocess.run([*launcher, *worker], env=environment, capture_output=True, text=True, timeout=120)
-    assert finished.returncode == 0, finished.stderr
+    forked_ranks("tests.evaluation.rank_worker", str(tmp_path), str(rows), cwd=tmp_path)
     first, second = ({} | json.loads((tmp_path / f"{rank}.json").read_text()) for rank in (0, 1))
     assert first["scores"] == second["scores"]
     written = {rank: list((tmp_path / f"rank-{rank}").rglob("questions/*.jsonl")) for rank in (0, 1)}

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from prerl_spec.engine.processes.ranks import Ranks
-from tests.engine.test_ranks import launch
+from tests.engine.forked_ranks import forked_ranks
 from tests.product.built_ins import built_ins
 from tests.product.walk import Scene, Walked, first_gradients, walk
 
@@ -55,7 +55,7 @@ def test_a_row_for_each_sample_gives_the_gradient_of_one_flat_row() -> None:
 
 
 def check_ranks(folder: Path, processes: int, *more: str) -> None:
-    launch("tests.product.walk", str(folder / "walked.pt"), *more, cwd=folder, processes=processes)
+    forked_ranks("tests.product.walk", str(folder / "walked.pt"), *more, cwd=folder, processes=processes)
     found = torch.load(folder / "walked.pt", weights_only=True)
     assert found["size"] == processes
     check_equal({name: Walked(*both) for name, both in found["walked"].items()})

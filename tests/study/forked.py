@@ -3,10 +3,7 @@
 import fcntl
 import os
 import signal
-import sys
 import time
-import traceback
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,11 +14,11 @@ from prerl_spec.compiler.plan import Plan
 from prerl_spec.engine.record.events import Silence
 from prerl_spec.engine.run.run import run
 from prerl_spec.engine.torture.outcome import outcome_of
-from prerl_spec.errors import PrerlError
 from prerl_spec.study.cell_queue import CellQueue
 from prerl_spec.study.study_folder import StudyFolder, begin_study, hold_study
 from prerl_spec.study.study_plan import StudyPlan
 from prerl_spec.study.tasks import Task, tasks_of
+from tests.forks import forked
 from tests.study.quiet import Quiet
 
 
@@ -52,49 +49,15 @@ def start_forked(folder: StudyFolder, task: Task, plan: Plan) -> Forked:
     """`Start` of the queue: what `prerl-spec run PLAN --run-dir FOLDER` does, without the imports."""
     log = folder.log(task.name)
     log.parent.mkdir(parents=True, exist_ok=True)
-    return Forked(_child(lambda: _run(plan, folder.run(task.name)), log), log)
+    return Forked(forked(lambda: run_plan(plan, folder.run(task.name)), log), log)
 
 
-def run_forked(plan: Plan, place: Path) -> int:
-    """A run of its own; returns its exit code."""
-    log = place.with_suffix(".log")
-    child = Forked(_child(lambda: _run(plan, place), log), log)
-    while child.exit_code() is None:
-        time.sleep(0.005)
-    assert child.code is not None, "it has ended"
-    return child.code
-
-
-def _run(plan: Plan, place: Path) -> None:
+def run_plan(plan: Plan, place: Path) -> None:
+    """A run of its own, in this process."""
     graph = build_graph(plan, plan.spec_text)
     folder, _ = choose_run_folder(place.parent, plan.name, plan.digest, run_dir=place)
     with hold_run_folder(folder):
         run(graph, folder, Silence())
-
-
-def _child(work: Callable[[], None], log: Path) -> int:
-    sys.stdout.flush()
-    sys.stderr.flush()
-    child = os.fork()
-    if child:
-        return child
-    code = 70
-    try:
-        said = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-        os.dup2(said, 1)
-        os.dup2(said, 2)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, signal.SIG_DFL)
-        work()
-        code = 0
-    except PrerlError as error:
-        print(f"error: {error.message}", flush=True)
-        code = error.exit_code
-    except BaseException:
-        traceback.print_exc()
-        sys.stderr.flush()
-    finally:
-        os._exit(code)
 
 
 def queue_forked(study: StudyPlan, place: Path, *, kill_after: float | None = None, jobs: int = 1) -> int:
@@ -110,7 +73,7 @@ def queue_forked(study: StudyPlan, place: Path, *, kill_after: float | None = No
 
     log = place.parent / f"{place.name}.log"
     begun = time.monotonic()
-    child = Forked(_child(work, log), log)
+    child = Forked(forked(work, log), log)
     while child.exit_code() is None:
         if kill_after is not None and time.monotonic() - begun > kill_after:
             with suppress(ProcessLookupError):

@@ -16,9 +16,11 @@ def git_state(folder: Path, *, tracking: str | None = None) -> dict[str, Any] | 
     """
 
     def git(*arguments: str) -> str:
-        return subprocess.run(
-            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True, timeout=TIMEOUT_SECONDS
-        ).stdout.strip()
+        # A git that is killed, with its run or for taking too long, would leave the lock of the index to its user.
+        quiet = ["--no-optional-locks", "-c", "diff.autoRefreshIndex=false"]
+        command = ["git", *quiet, "-C", str(folder), *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=TIMEOUT_SECONDS)
+        return done.stdout.strip()
 
     try:
         if tracking is not None:
