@@ -381,7 +381,7 @@ def test_a_spec_without_phases_scores_the_model_as_base(tmp_path: Path) -> None:
 
 def test_a_plan_says_that_a_study_is_not_run_by_run(tmp_path: Path, unbent: Plan) -> None:
     study = bent(("[[evaluate]]", "[study]\nseeds = [1, 2]\narms = { other = { run = { seed = 9 } } }\n[[evaluate]]"))
-    assert any("[study]" in note for note in planned(tmp_path, study).notes)
+    assert any("`prerl-spec study` has 2 cells" in note for note in planned(tmp_path, study).notes)
     assert unbent.notes == ()
 
 

@@ -5,7 +5,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -207,6 +207,16 @@ def test_a_batch_that_is_given_up_leaves_no_thread_and_no_stale_answer(pool: Ver
     assert outcomes(pool.verify([("4", "4", False), ("nap", "", False)])) == [Outcome.RIGHT] * 2
 
 
+@contextmanager
+def sigint_raises() -> Iterator[None]:
+    """As in a fresh interpreter, whatever an earlier test of this process has left."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def test_a_signal_while_the_thread_is_ended_leaves_it_its_time(
     pool: VerifierPool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -230,7 +240,7 @@ def test_a_signal_while_the_thread_is_ended_leaves_it_its_time(
     monkeypatch.setattr(first_tries.FirstTries, "_renew_spent", hold)
     give_up = WorkerSet.give_up
     monkeypatch.setattr(WorkerSet, "give_up", lambda workers: [order.append("caller"), give_up(workers)])
-    with suppress(KeyboardInterrupt), pool.batch(beside=1) as batch:
+    with sigint_raises(), suppress(KeyboardInterrupt), pool.batch(beside=1) as batch:
         first = batch._first
         batch.ask(0, ("4", "4", False))
         assert held.wait(SECONDS)

@@ -16,7 +16,7 @@ from prerl_spec.engine.run.shared_calls import SharedCalls
 from prerl_spec.engine.run.stages import Stages
 from prerl_spec.errors import Interrupted
 from prerl_spec.types import Decoding, Request
-from tests.evaluation.sites import Scene, check_golds, invariant_logps, judge, tiny_scene
+from tests.evaluation.sites import Scene, check_golds, invariant_logps, judge, opened, tiny_scene
 
 
 def interrupted_and_resumed(scene: Scene, folder: Path, ranks: Ranks) -> dict[str, object]:
@@ -62,6 +62,7 @@ def interrupted_and_resumed(scene: Scene, folder: Path, ranks: Ranks) -> dict[st
 
 
 folder, rows = Path(sys.argv[1]), sys.argv[2]
+opened.cache_clear()  # a fork's parent may have opened it, as one process alone
 with joined_ranks() as ranks, tiny_scene(folder / f"rank-{ranks.rank}") as scene:
     rank = ranks.rank
     scores = LmEval(tasks=("math500",), data={"math500": rows}, samples=3).score(scene.site)
