@@ -207,7 +207,7 @@ def _study(study: Study, folder: Path) -> Iterator[str]:
     for metric, words in IN_TRAINING.items():
         yield f"| {words} | " + " | ".join(_in_training(runs, arm, metric) for arm in names) + " |"
     yield f"\nThe last four rows: mean over the last {LAST_STEPS} steps, in training.\n"
-    yield "Spent until the last scores, mean over seeds:\n"
+    yield "Spent until the last scores, mean over seeds, the base's 650 steps of pre-training among them:\n"
     yield "| arm | generated tokens | trained tokens | steps | updates | seconds of steps |"
     yield "| --- | --- | --- | --- | --- | --- |"
     for spent in whole.arms:
