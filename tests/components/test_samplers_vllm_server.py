@@ -7,6 +7,7 @@ import stat
 import threading
 import time
 from collections.abc import Iterator, MutableMapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -20,13 +21,14 @@ from prerl_components.samplers.server.auth_middleware import KeyGuard
 from prerl_components.samplers.server.client import ServerCalls
 from prerl_components.samplers.server.connection import ServerConnection, ServerFault
 from prerl_components.samplers.server.sampler import ServerSampler, open_servers
+from prerl_components.samplers.server.server_weights import ServerWeights
 from prerl_components.samplers.server.weight_transfer import PolicySource
 from prerl_components.samplers.shared.frozen_access import FrozenAccess
 from prerl_components.samplers.transformers import Transformers
 from prerl_components.samplers.vllm_server import VllmServer
 
 from prerl_spec.errors import Interrupted
-from prerl_spec.sdk import Decoding, EnvironmentUnmet, PrerlError, Request, RunFailed, SamplerSite
+from prerl_spec.sdk import Decoding, EnvironmentUnmet, LoadedModel, PrerlError, Request, RunFailed, SamplerSite
 from prerl_spec.testing.laws.sampler import check_sampler
 from prerl_spec.testing.tiny import tiny_loaded
 from tests.components.server_double import KEY, TRANSFER, Double, serving, silence
@@ -83,6 +85,41 @@ def test_samples_are_those_of_the_embedded_sampler(site: SamplerSite, double: Do
         (g for group in drawn for g in group), (g for group in expected for g in group), strict=True
     ):
         assert ours.logps == pytest.approx(theirs.logps, abs=1e-5)
+
+class Sharing(FrozenAccess):
+    """One of two processes that share a server, as a thread; `meet` is their barrier."""
+
+    size = 2
+
+    def __init__(self, loaded: LoadedModel, rank: int, meet: threading.Barrier) -> None:
+        super().__init__(loaded)
+        self.rank = rank
+        self.barrier = meet.wait  # type: ignore[assignment,method-assign]
+
+
+def test_nothing_is_pushed_while_another_process_still_reads_what_a_server_holds(
+    site: SamplerSite, double: Double, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    meet, loads_seen = threading.Barrier(2, timeout=30), []
+    read = ServerWeights.rows
+
+    def late(weights: ServerWeights) -> dict[str, Any]:
+        if threading.current_thread() is not threading.main_thread():
+            # Long enough for the first process to push, if nothing made it wait.
+            time.sleep(0.5)
+            loads_seen.append(len(double.loads))
+        return read(weights)
+
+    monkeypatch.setattr(ServerWeights, "rows", late)
+
+    def opened_by(rank: int) -> float:
+        with declared(double).open(replace(site, policy=Sharing(site.model, rank, meet))) as opened:
+            return opened.gap
+
+    with ThreadPoolExecutor(1) as pool:
+        other = pool.submit(opened_by, 1)
+        assert max(opened_by(0), other.result(60)) < 1e-5
+    assert loads_seen == [1], "the perturbed weights alone"
 
 
 def test_an_update_reaches_every_server_and_only_the_newest_weights_stay(site: SamplerSite, tmp_path: Path) -> None:

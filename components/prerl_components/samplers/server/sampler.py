@@ -124,6 +124,8 @@ class ServerSampler:
     def _push(self) -> None:
         self._num_pushes += 1
         version = f"weights-{self._num_pushes:06d}-{self._session}"
+        # Another process may still read from the servers what the last push left there.
+        self._policy.barrier()
         self._transfer.push(version)
         self._policy.barrier()
         # The other processes get the version from a server; that all servers agree is checked with every draw.
