@@ -86,6 +86,7 @@ def test_samples_are_those_of_the_embedded_sampler(site: SamplerSite, double: Do
     ):
         assert ours.logps == pytest.approx(theirs.logps, abs=1e-5)
 
+
 class Sharing(FrozenAccess):
     """One of two processes that share a server, as a thread; `meet` is their barrier."""
 
