@@ -28,11 +28,9 @@ Every interval is a 95 % interval and has a **unit**: what would be drawn anew.
 | how good is this checkpoint? | questions | [`share_interval`](../prerl_spec/statistics/intervals.py) |
 | is this checkpoint better than that one? | questions, paired | [`paired_interval`](../prerl_spec/statistics/paired.py) |
 | is this *method* better than that one? | seeds, paired | [`seed_interval`, `t_p_value`](../prerl_spec/statistics/seeds.py) |
-| and on other questions too? | seeds and questions | [`two_level`](../prerl_spec/statistics/two_level.py) |
 
 Where they stand: the interval beside a score (in `run`, `report`, `eval`, scores.json) is the first row's; `compare` prints the
-second as "over questions" and the third as "over seeds"; the fourth is a function of `prerl_spec.statistics`, which no command
-prints.
+second as "over questions" and the third as "over seeds".
 
 Scores of lm-eval's own metrics that are no shares have mean ± t or a jackknife. Several arms against one baseline are adjusted
 by Holm; a claim needs one sign over generated tokens, updates and seconds ([claims.py](../prerl_spec/statistics/claims.py)).

@@ -1,6 +1,6 @@
 """What seeds say about a method: t over paired differences, one a seed; the detectable effect; Holm over several arms.
 
-Questions say something about one checkpoint (`intervals`, `paired`), seeds about the method that made it; `two_level` has both.
+Questions say something about one checkpoint (`intervals`, `paired`), seeds about the method that made it.
 """
 
 from collections.abc import Sequence

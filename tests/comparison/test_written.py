@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 
 from prerl_spec.comparison.compare import compare
-from prerl_spec.comparison.findings import Comparison
+from prerl_spec.comparison.findings import Comparison, Estimate
 from prerl_spec.comparison.page.page import render
 from prerl_spec.comparison.written.json_form import as_json
 from prerl_spec.comparison.written.paper_tables import as_latex, as_markdown
 from prerl_spec.comparison.written.text import as_text
-from prerl_spec.comparison.written.words import signed
+from prerl_spec.comparison.written.words import interval_words, signed
+from prerl_spec.statistics.intervals import Interval
 from tests.comparison.runs import Made, write_model
 
 STRANGE = r"50%_of $x^2$ & {a}~#1|b\c<d>"
@@ -143,3 +144,16 @@ def test_numbers_are_signed_with_a_minus_and_zero_has_none() -> None:
         "0.000",
         "0.000",
     ]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "words"),
+    [
+        (-0.059, -0.0003, "[\u22120.059, \u22120.0003]"),
+        (0.00004, 0.2, "[+0.00004, +0.200]"),
+        (-0.0126, 1e-17, "[\u22120.013, 0.000]"),
+        (-0.0005, 0.0, "[\u22120.001, 0.000]"),
+    ],
+)
+def test_an_interval_shows_on_which_side_of_zero_it_ends(low: float, high: float, words: str) -> None:
+    assert interval_words(Estimate("seeds", 3, Interval(0.0, low, high), 0.04, 0.1, None)) == words

@@ -165,6 +165,12 @@ def test_a_broken_component_silences_only_what_would_have_asked_it() -> None:
     assert sorted(d.code for d in found_in(text)) == ["E0301", "E0701"]
 
 
+def test_a_phase_is_not_told_to_come_after_itself() -> None:
+    (found,) = found_in(bent(('id = "refine"', 'id = "refine"\nafter = "refin"')))
+    assert not any(suggestion.replacement == "refine" for suggestion in found.suggestions)
+    assert "`refine`" not in f"{found.caret} {found.help}"
+
+
 def test_phases_in_a_cycle_are_one_error_at_the_first_with_a_label_at_the_other() -> None:
     text = bent(('id = "prune"', 'id = "prune"\nafter = "refine"'), ('id = "refine"', 'id = "refine"\nafter = "prune"'))
     (found,) = found_in(text)

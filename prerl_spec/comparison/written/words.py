@@ -1,6 +1,7 @@
 """Numbers and units of a comparison as every form writes them."""
 
 from collections.abc import Mapping
+from math import floor, log10
 
 from prerl_spec.comparison.equal_amounts import AtEqual
 from prerl_spec.comparison.findings import Comparison, Difference, Estimate, Table
@@ -8,6 +9,10 @@ from prerl_spec.comparison.scored_run import AXES, AXIS_WORDS
 from prerl_spec.report.formatting.scales import duration, short
 
 MINUS = "\u2212"
+LEAST_SHOWN = 0.0005
+"""What three digits show as 0 lies below."""
+ROUNDING = 1e-12
+"""What sums of floating-point numbers leave of a 0."""
 
 
 def signed(value: float) -> str:
@@ -17,8 +22,14 @@ def signed(value: float) -> str:
 
 
 def interval_words(estimate: Estimate) -> str:
-    """`[−0.004, +0.062]`."""
-    return f"[{signed(estimate.interval.low)}, {signed(estimate.interval.high)}]"
+    """`[−0.004, +0.062]`; an end near 0 with as many digits as show on which side of 0 it lies."""
+    return f"[{_end(estimate.interval.low)}, {_end(estimate.interval.high)}]"
+
+
+def _end(value: float) -> str:
+    if not ROUNDING < abs(value) < LEAST_SHOWN:
+        return signed(value)
+    return f"{'+' if value > 0 else MINUS}{abs(value):.{-floor(log10(abs(value)))}f}"
 
 
 def unit_words(estimate: Estimate) -> str:

@@ -20,7 +20,8 @@ def phase_order(resolved: Resolved) -> Iterator[Diagnostic]:
         index.setdefault(phase.id, number)
     for number, phase in enumerate(phases):
         if phase.after is not None and phase.after not in index:
-            yield _unknown(resolved, f"phases[{number}].after", phase.after, "phase", tuple(index))
+            others = tuple(name for name in index if name != phase.id)
+            yield _unknown(resolved, f"phases[{number}].after", phase.after, "phase", others)
     reported: set[int] = set()
     for number in range(len(phases)):
         cycle = _cycle(number, [index.get(p.after, -1) if p.after is not None else -1 for p in phases])
