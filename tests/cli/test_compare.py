@@ -44,6 +44,7 @@ def test_what_cannot_be_compared_ends_with_2_and_damage_with_5(
         [*models, "--baseline", "three"],
         [*models, "--task", "easy/pass@5"],
         [*models, "--out", f"{models[0]}/scores.json/page.html"],
+        [*models, "--out", f"{models[0]}/table.txt"],
     ):
         assert main(["compare", *words]) == 2, words
         assert "internal error" not in capsys.readouterr().err

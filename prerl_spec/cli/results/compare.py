@@ -4,6 +4,9 @@ import argparse
 from pathlib import Path
 
 from prerl_spec.cli.shared.option_values import amount, file_path, names
+from prerl_spec.errors import UsageError
+
+PAGES = (".html", ".htm")
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -67,6 +70,11 @@ def run(options: argparse.Namespace) -> int:
 
     forms = {"text": as_text, "json": as_json, "markdown": as_markdown, "latex": as_latex}
     out: Path | None = options.out
+    if out is not None and out.suffix.lower() not in PAGES:
+        raise UsageError(
+            f"--out writes a page, and {out.name} does not end in .html",
+            hint="`--format markdown > FILE`, json or latex for a table",
+        )
     found = compare(options.folders, options.baseline, options.task, options.curve, options.arms, options.margin)
     if out is not None:
         write_page(found, out)
