@@ -109,6 +109,8 @@ def _table(arms: _Arms, subject: Subject, metric: str, is_primary: bool, curve: 
     curves = [arm_curve(name, of_arm) for name, of_arm in tracks.items()]
     drawn = tuple(curve for curve in curves if curve is not None)
     threshold = fmean(track.value for track in own)
+    # A baseline that ends no higher than it begins has a level that everyone reached at once.
+    climbs = bool(drawn) and threshold > fmean(track.places[0][1] for track in own)
     return Table(
         task=subject.label,
         metric=metric,
@@ -119,8 +121,8 @@ def _table(arms: _Arms, subject: Subject, metric: str, is_primary: bool, curve: 
             difference_of(name, arms.baseline.name, pairs, subject, metric, curve) for name, pairs in arms.pairs.items()
         ),
         curves=drawn,
-        threshold=threshold if drawn else None,
-        reached=tuple(reached(tracks, threshold)) if drawn else (),
+        threshold=threshold if climbs else None,
+        reached=tuple(reached(tracks, threshold)) if climbs else (),
     )
 
 

@@ -131,6 +131,16 @@ def test_curves_have_the_spread_of_seeds_and_thresholds_count_who_got_there(foun
     assert reached["null"] == (0, None)
 
 
+def test_a_baseline_that_never_rises_gives_no_threshold(tmp_path: Path) -> None:
+    flat = [
+        write_run(tmp_path / f"flat-{seed}", Made(seed=seed, level=lambda step: 0.6 - 0.02 * step)) for seed in (0, 1)
+    ]
+    risen = [write_run(tmp_path / f"risen-{seed}", Made(arm=2.0, seed=seed)) for seed in (0, 1)]
+    table = compare([*flat, *risen]).tables[0]
+    assert table.curves
+    assert (table.threshold, table.reached) == (None, ())
+
+
 def test_runs_that_differ_in_their_seeds_only_are_one_arm(tmp_path: Path) -> None:
     runs = [
         write_run(tmp_path / f"{name}-{seed}", replace(made, seed=seed, name=f"{name}-{seed}"))
