@@ -45,10 +45,9 @@ def rows(tmp_path: Path) -> Path:
     return write_rows(tmp_path / "rows.jsonl")
 
 
-def scored(site: EvaluationSite, rows: Path, *k: int, samples: int = 6, **fields: Any) -> dict[str, Score]:
-    draw = Draw(SAMPLED, samples, 0, protocol="off")
-    given: dict[str, Any] = {"data": {TASK: rows}, "k": k, **fields}
-    scores = score_battery(site, Battery((TASK,), draw, Rendering(), site.verifier or EvenLength(), **given))
+def scored(site: EvaluationSite, rows: Path, *k: int, samples: int = 6, protocol: str = "off") -> dict[str, Score]:
+    draw = Draw(SAMPLED, samples, 0, k=k, protocol=protocol)
+    scores = score_battery(site, Battery((TASK,), draw, Rendering(), site.verifier or EvenLength(), data={TASK: rows}))
     return {score.metric: score for score in scores}
 
 
@@ -56,7 +55,7 @@ def test_every_k_is_counted_from_the_same_responses(tmp_path: Path, rows: Path) 
     with tiny_scene(tmp_path, verifier=LastDigit()) as scene:
         scores = scored(scene.site, rows, 1, 2, 3, 6)
         asked = len(scene.heard.requests)
-        other = scored(scene.site, rows, 4)
+        other = scored(scene.site, rows, 4, protocol="open-r1")
         assert len(scene.heard.requests) == asked, "another k needs no other responses"
         lines = samples_of(scene.site, TASK)
     assert list(scores) == [
@@ -64,6 +63,7 @@ def test_every_k_is_counted_from_the_same_responses(tmp_path: Path, rows: Path) 
         *("maj@3", "G-Pass@3_0.5", "maj@6", "G-Pass@6_0.5", "mG-Pass@6"),
     ]
     assert list(other) == ["avg@6", "pass@4", "maj@4", "G-Pass@4_0.5", "mG-Pass@4"]
+    assert {score.protocol for score in other.values()} == {"open-r1"}, "a protocol's name needs none either"
     of_question: dict[int, list[dict[str, Any]]] = {}
     for line in lines:
         of_question.setdefault(line["question"], []).append(line)
@@ -128,22 +128,11 @@ def test_a_score_says_what_became_of_the_responses(tmp_path: Path, rows: Path) -
     assert (score.generated_tokens, score.protocol, score.interval) == (0, "off", "shares")
 
 
-def test_a_task_may_be_sampled_in_its_own_way(tmp_path: Path, rows: Path) -> None:
-    own = Draw(Decoding(temperature=0.5, max_new_tokens=5), samples=2, seed=3, protocol="open-r1")
-    with tiny_scene(tmp_path) as scene:
-        scores = scored(scene.site, rows, 1, 2, 6, draws={TASK: own})
-        assert scene.heard.decodings[-1].max_new_tokens == 5
-    assert list(scores)[:3] == ["avg@2", "pass@1", "pass@2"]
-    (score, *_) = scores.values()
-    assert (score.samples_per_question, score.seed, score.protocol) == (2, 3, "open-r1")
-    assert score.decoding["temperature"] == 0.5
-
-
 def test_k_counts_for_the_metrics_of_a_stock_task(tmp_path: Path, rows: Path) -> None:
     write_rows(rows, num_rows=8, answer="[invalid]")
     folder = Path(included(tmp_path / "mine", COUNTING, name="counting", rows=rows))
     battery = Battery(
-        ("counting",), Draw(Decoding(max_new_tokens=20), 4, 0), Rendering(), EvenLength(), include=(folder,), k=(1, 2)
+        ("counting",), Draw(Decoding(max_new_tokens=20), 4, 0, k=(1, 2)), Rendering(), EvenLength(), include=(folder,)
     )
     with tiny_scene(tmp_path) as scene:
         scores = {score.metric: score for score in score_battery(scene.site, battery)}
