@@ -9,7 +9,7 @@ from prerl_spec.types import Outcome, Verdict
 
 Votes = tuple[tuple[int, bool], ...]
 COMPARED, LONGEST = 16, 200
-"""Different wrong texts of a question that the verifier compares, 120 pairs: the most frequent ones of up to so many characters.
+"""Different wrong texts of a question that the verifier compares, 120 pairs: the most frequent of up to so many characters.
 The rest is told apart by its text: a long one may keep a verifier busy, once for each pair."""
 
 
