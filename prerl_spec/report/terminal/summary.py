@@ -28,7 +28,7 @@ def scores_table(scores: Sequence[Score]) -> str:
     rows: dict[tuple[Protocol, str], dict[str, str]] = {}
     for s in final:
         cells = rows.setdefault((Protocol.of(s), s.phase), {})
-        cells[s.metric] = f"{s.value:.3f} [{s.low:.3f}, {s.high:.3f}]"
+        cells[s.metric] = f"{s.value:.3f} {s.bounds_text(3)}"
     body = [
         [
             protocol.task,
