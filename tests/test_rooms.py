@@ -105,7 +105,7 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("task_draws",),
         ("harness",),
         ("holdout", "targets"),
-        ("score_target",),
+        ("contamination", "score_target"),
     ),
     "prerl_spec.registry": (
         ("kind_names", "kinds", "row_list"),

@@ -165,8 +165,10 @@ def test_the_number_of_samples_hangs_on_the_task(tmp_path: Path) -> None:
     assert asked == [8, 8, 4, 4]
     assert {(s.task, s.samples_per_question) for s in scores} == {("gpqa_diamond_boxed", 8), ("math500_boxed", 4)}
     metrics = evaluator(**given).metrics_by_task()
-    assert metrics["math500_boxed"] == ("avg@4", "pass@2")
-    assert metrics["gpqa_diamond_boxed"] == ("avg@8", "pass@2", "pass@8")
+    for task in tasks:
+        assert set(metrics[task] or ()) >= {score.metric for score in scores if score.task == task}
+    assert {s.metric for s in scores if s.task == "math500_boxed"} >= {"avg@4", "pass@2"}
+    assert {s.metric for s in scores if s.task == "gpqa_diamond_boxed"} >= {"avg@8", "pass@2", "pass@8"}
 
 
 def test_a_plans_settings_build_the_same_evaluator() -> None:

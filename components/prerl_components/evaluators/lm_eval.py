@@ -17,6 +17,7 @@ from prerl_spec.evaluation.harness.yaml_code import code_of_folder
 from prerl_spec.evaluation.names import current_name, toml_key
 from prerl_spec.evaluation.packs import packs
 from prerl_spec.evaluation.protocols import ProtocolName, Sampling
+from prerl_spec.evaluation.scores.at_k import at_k_metrics
 from prerl_spec.evaluation.task_draws import Wanted, task_draw
 from prerl_spec.sdk import (
     Code,
@@ -148,8 +149,8 @@ class LmEval(EvaluatorSettings):
     def share_metrics(self, samples: int | None = None) -> tuple[str, ...]:
         """The metrics of a task whose responses are right or wrong."""
         number = self.samples if samples is None else samples
-        sizes = Draw(Decoding(), number, 0, k=self._sizes(number)).sizes
-        return f"avg@{number}", *(f"pass@{k}" for k in sizes)
+        sizes = tuple(k for k in self.k or () if k <= number)
+        return tuple(at_k_metrics(Draw(Decoding(), number, 0, k=sizes), has_answers=True))
 
     def task_draws(self, base: Decoding) -> tuple[TaskDraw, ...]:
         """Reads the YAML of tasks that are not ours, where lm-eval, or the folder, is there."""
@@ -168,9 +169,6 @@ class LmEval(EvaluatorSettings):
     def _wanted(self) -> Wanted:
         written = Sampling(self.temperature, self.top_p, None, self.max_new_tokens, self._samples)
         return Wanted(self.protocol, written)
-
-    def _sizes(self, samples: int) -> tuple[int, ...]:
-        return tuple(k for k in self.k or () if k <= samples)
 
     def _draws_without_files(self, base: Decoding) -> tuple[TaskDraw, ...]:
         return self._draws(base, dict.fromkeys(self.tasks))

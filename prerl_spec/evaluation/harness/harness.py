@@ -21,6 +21,7 @@ from prerl_spec.errors import UsageError
 from prerl_spec.evaluation.harness import catalogue
 from prerl_spec.evaluation.harness.policy_lm import PolicyLM
 from prerl_spec.evaluation.harness.question_values import verdict_results
+from prerl_spec.evaluation.harness.response_lines import verdict_lines
 from prerl_spec.evaluation.harness.rows import file_rows, hub_rows
 from prerl_spec.evaluation.harness.stock_scores import repeated_scores, reported_scores
 from prerl_spec.evaluation.harness.strange_code import without_strange_code
@@ -28,11 +29,12 @@ from prerl_spec.evaluation.harness.task_faults import require_sound, told_of_tas
 from prerl_spec.evaluation.harness.verified_task import VerifiedTask
 from prerl_spec.evaluation.names import bare
 from prerl_spec.evaluation.packs import Pack, packs, question_and_answer
+from prerl_spec.evaluation.scores.answer_votes import answer_votes
+from prerl_spec.evaluation.scores.at_k import wants_votes
 from prerl_spec.evaluation.scores.cache import ScoreCache
-from prerl_spec.evaluation.scores.samples import task_samples, write_samples
-from prerl_spec.evaluation.scores.scored import Scored, judged, keep_questions
+from prerl_spec.evaluation.scores.scored import Scored, counted_again, judged, keep_questions, of_protocol
 from prerl_spec.evaluation.scores.scores import Identity, digest, harness_version, right_scores, template_hash
-from prerl_spec.evaluation.scores.verdicts import count_right, verdicts_on
+from prerl_spec.evaluation.scores.verdicts import verdicts_on
 from prerl_spec.evaluation.task_draws import SAMPLING_KEYS, Wanted, drawn
 from prerl_spec.registry.kinds.evaluator import EvaluationSite
 from prerl_spec.registry.kinds.judging import Verifier
@@ -86,11 +88,13 @@ def score_battery(site: EvaluationSite, battery: Battery) -> list[Score]:
         conditions = {name: _conditions(models[name], batteries[name], task) for name, task in tasks.items()}
         known = {name: cache.find(site, conditions[name]) for name in tasks}
         for name, task in tasks.items():
-            found = known[name]
+            draw, found = batteries[name].draw, known[name]
             if found is None:
                 found = _score_task(models[name], batteries[name], name, task)
                 cache.keep(site, conditions[name], found)
-            scores += keep_questions(site, found)
+            elif isinstance(task, VerifiedTask):
+                found = counted_again(site, _identity(models[name], batteries[name], task), draw, found)
+            scores += keep_questions(site, of_protocol(found, draw.protocol))
     return scores
 
 
@@ -193,25 +197,28 @@ def _request_arguments(lm: PolicyLM) -> dict[str, Any]:
 
 def _conditions(lm: PolicyLM, battery: Battery, task: Any) -> dict[str, Any]:
     """Everything that determines a task's scores except the weights: the exact requests, and how they are decoded."""
+    draw = battery.draw
     with told_of_task(task.task_name):
         task.build_all_requests(
-            limit=battery.draw.limit,
+            limit=draw.limit,
             chat_template=lm.apply_chat_template if lm.uses_chat else None,
             tokenizer_name=lm.tokenizer_name,
             **_request_arguments(lm),
         )
     asked = [[instance.request_type, instance.doc_id, instance.idx, instance.args] for instance in task.instances]
-    return {
+    found = {
         "identity": vars(_identity(lm, battery, task)),
         "asked": digest(asked),
-        "decoding": vars(battery.draw.decoding),
-        "samples": battery.draw.samples,
-        "k": list(battery.draw.k),
-        "protocol": battery.draw.protocol,
-        "limit": battery.draw.limit,
-        "seed": battery.draw.seed,
+        "decoding": vars(draw.decoding),
+        "samples": draw.samples,
+        "limit": draw.limit,
+        "seed": draw.seed,
         "max_length": lm.site.max_length,
     }
+    # Which k are counted is no condition where the questions keep what they are counted from.
+    if not isinstance(task, VerifiedTask) and draw.k:
+        found["k"] = draw.sizes
+    return found | ({"votes": True} if wants_votes(draw) else {})
 
 
 def _identity(lm: PolicyLM, battery: Battery, task: Any) -> Identity:
@@ -253,11 +260,12 @@ def _score_task(lm: PolicyLM, battery: Battery, name: str, task: Any) -> Scored:
     with lm.visible_stderr():
         site.progress(name, total, total)
     samples = results["samples"][name]
-    file = site.folder / "samples" / f"{site.phase}-{site.global_step:06d}-{name}.jsonl"
-    write_samples(file, task_samples(samples))
     if isinstance(task, VerifiedTask):
-        num_right_Q = [count_right(sample["filtered_resps"][0]) for sample in samples]
-        return judged(right_scores(site, what, draw, num_right_Q), verdict_results(samples))
+        verdict_QK = [sample["filtered_resps"][0] for sample in samples]
+        with lm.visible_stderr():
+            votes_Q = answer_votes(site, battery.verifier, verdict_QK) if wants_votes(draw) else None
+        found = verdict_results(samples, votes_Q)
+        return judged(right_scores(site, what, draw, found), found, verdict_lines(samples))
     if draw.samples > 1:
         return repeated_scores(site, what, draw, task, samples)
     return reported_scores(site, what, draw, task, results["results"][name], samples)
