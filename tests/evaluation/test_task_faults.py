@@ -49,7 +49,13 @@ def score(folder: Path, rows: list[dict[str, Any]], **changes: Any) -> Any:
         ([], {}, "test.jsonl contains no rows for made", "provide local rows"),
         (ROWS, {"num_fewshot": 9, "fewshot_split": "train"}, "shows 9 worked examples, and has 4", "num_fewshot to 4"),
         (ROWS, {"num_fewshot": 4, "fewshot_split": "test"}, "shows 4 worked examples, and has 3", "num_fewshot to 3"),
-        (ROWS, {"doc_to_text": "{{nothing}}"}, "rows cannot be rendered: UndefinedError", "compare the columns"),
+        (
+            ROWS,
+            {"doc_to_text": "{{nothing}}"},
+            "made.yaml: UndefinedError: 'nothing' is undefined",
+            "compare the columns",
+        ),
+        (ROWS, {"doc_to_text": "{{1 // (a|int - 3)}}"}, "cannot be rendered: ZeroDivisionError", "compare the columns"),
     ],
 )
 def test_a_task_that_cannot_mean_what_it_says_is_refused(

@@ -10,11 +10,14 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from jinja2.exceptions import TemplateError
+
 from prerl_spec.codes import Code
 from prerl_spec.errors import EnvironmentUnmet, PrerlError, UsageError
 from prerl_spec.evaluation.harness.rows import require_readable, require_rows
 from prerl_spec.evaluation.harness.stock_index import Named, has_lm_eval, names_below, needed_for, stock_names
 from prerl_spec.evaluation.harness.strange_code import without_strange_code
+from prerl_spec.evaluation.harness.task_faults import COLUMNS_HINT
 from prerl_spec.evaluation.harness.task_yaml import read_task
 from prerl_spec.evaluation.names import FORMER, STOCK, bare, is_stock, toml_key
 from prerl_spec.evaluation.packs import own_tasks
@@ -156,9 +159,10 @@ def _build(name: str, needed: Mapping[str, Named]) -> dict[str, Any]:
     except Exception as error:
         files = sorted({str(found.file) for found in needed.values() if found.file is not None})
         of_file = files[0] if len(files) == 1 else f"{len(files)} files"
+        hint = f'if its data set is unreachable, provide local rows: data = {{ {toml_key(name)} = "rows.jsonl" }}'
         raise EnvironmentUnmet(
             f"task `{name}` could not be built from {of_file}: {type(error).__name__}: {error}",
-            hint=f'if its data set is unreachable, provide local rows: data = {{ {toml_key(name)} = "rows.jsonl" }}',
+            hint=COLUMNS_HINT if isinstance(error, TemplateError) else hint,
         ) from error
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from prerl_spec.errors import EnvironmentUnmet, PrerlError, UsageError
 
+COLUMNS_HINT = "compare the columns of the rows with the templates of its YAML"
 _SHOWN = 5
 _WRITTEN = ("doc_to_text", "doc_to_target", "doc_to_choice")
 _MARK = "\0"
@@ -50,7 +51,7 @@ def told_of_task(name: str) -> Iterator[None]:
     except Exception as error:
         raise EnvironmentUnmet(
             f"task `{name}`: its rows cannot be rendered: {type(error).__name__}: {error}",
-            hint="compare the columns of the rows with the templates of its YAML",
+            hint=COLUMNS_HINT,
         ) from error
 
 
