@@ -72,6 +72,8 @@ class Sampling:
             "max_new_tokens": "{} tokens",
             "samples": "{} samples",
         }
+        if self.temperature == decoding.temperature == 0:
+            forms = {name: form for name, form in forms.items() if name not in ("top_p", "top_k")}
         return [
             f"{form.format(f'{said:,g}')} (here {done[name]:,g})"
             for name, form in forms.items()

@@ -21,6 +21,7 @@ def evaluating(tmp_path: Path, settings: str) -> Plan:
         ('tasks = ["aime24_boxed", "math500_boxed"]\nprotocol = "open-r1"', (30 * 64 + 500 * 4) * 32768),
         ('tasks = ["aime24_boxed", "math500_boxed"]\nprotocol = "qwen3-thinking"', 30 * 64 * 38912 + 500 * 32768),
         ('tasks = ["aime24_boxed"]\nprotocol = "open-r1"\nlimit = 3\nmax_new_tokens = 10', 3 * 64 * 10),
+        ('tasks = ["lm_eval/aime24"]\nprotocol = "open-r1"\nlimit = 3\nmax_new_tokens = 10', 3 * 64 * 10),
         ('tasks = ["aime24_boxed"]\nsamples = 2\nmax_new_tokens = 10', 30 * 2 * 10),
     ],
 )

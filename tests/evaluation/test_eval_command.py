@@ -166,6 +166,8 @@ def test_a_verifier_of_the_specs_own_file_judges_once_local_code_is_allowed(
         ),
         (["model", "--tasks", "math500_boxed", "--temperature", "-1"], 2, "--temperature"),
         (["model", "--tasks", ","], 2, "--tasks"),
+        (["model", "--tasks", "aime24"], 2, "E0205: the task `aime24` is now `aime24_boxed`"),
+        (["model", "--tasks", "aime24"], 2, "`lm_eval/aime24` is lm-eval's"),
         (["./nowhere", "--tasks", "math500_boxed"], 2, "./nowhere does not exist"),
         (["empty", "--tasks", "math500_boxed"], 2, "neither a run folder nor a model folder"),
         (["nobody/nothing", "--tasks", "math500_boxed"], 3, "nobody/nothing"),

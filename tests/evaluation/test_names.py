@@ -62,7 +62,7 @@ def test_names_are_read_from_every_form_of_yaml(folder: Path) -> None:
 def test_a_glance_at_a_file_sees_what_a_parser_sees(folder: Path) -> None:
     for name in FORMS:
         whole = read_task(folder / name)
-        seen = naming_keys(folder / name, {})
+        seen = naming_keys(str(folder / name), {})
         assert seen["task"] == whole["task"], name
         assert listed(seen.get("tag")) == listed(whole.get("tag")), name
 

@@ -84,6 +84,7 @@ def test_without_a_protocol_the_usual_numbers_are_told() -> None:
     assert '32,768 tokens (here 100), 64 samples (here 1): protocol = "open-r1"' in note
     assert draw(protocol="greedy").note is None
     assert draw(protocol="prerl").note is None
+    assert evaluator(tasks=["gsm8k_boxed"]).task_draws(Decoding(temperature=0.0, top_p=0.5))[0].note is None
     same = Decoding(temperature=0.6, top_p=0.95, max_new_tokens=32768)
     assert evaluator(samples=64).task_draws(same)[0].note is None
     assert evaluator(tasks=["arithmetic_chains_easy"]).task_draws(BASE)[0].note is None

@@ -134,10 +134,8 @@ class LmEval(EvaluatorSettings):
 
     def count_questions(self) -> int | None:
         """Questions per evaluation; None without a `limit` if a task's size is unknown until it is loaded."""
-        sizes = [self._rows_of(task) for task in self.tasks]
-        if self.limit == "off":
-            return None if None in sizes else sum(n for n in sizes if n is not None)
-        return sum(self.limit if n is None else min(n, self.limit) for n in sizes)
+        sizes = [self._questions_of(task) for task in self.tasks]
+        return None if None in sizes else sum(n for n in sizes if n is not None)
 
     def metrics_by_task(self) -> Mapping[str, tuple[str, ...] | None]:
         """Those of lm-eval's own tasks and of `include` folders stand in their YAML."""
@@ -179,7 +177,9 @@ class LmEval(EvaluatorSettings):
 
     def _questions_of(self, task: str) -> int | None:
         rows = self._rows_of(task)
-        return rows if rows is None or self.limit == "off" else min(rows, self.limit)
+        if self.limit == "off":
+            return rows
+        return self.limit if rows is None else min(rows, self.limit)
 
     def _rows_of(self, task: str) -> int | None:
         if task not in self.data:

@@ -3,8 +3,9 @@
 As in lm-eval, a file's `include` is read first and its own keys win; `!function` is kept as its text, and nothing is run.
 """
 
+import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,43 +21,49 @@ _NO_TEXT = frozenset({"true", "false", "yes", "no", "on", "off", "null", "none",
 
 def read_task(file: Path) -> dict[str, Any]:
     """The configuration with everything that it includes. Raises OSError, ValueError for what lm-eval would not read."""
-    return _merged(file.resolve(), frozenset(), _whole)
+    return dict(_merged(str(file.resolve()), frozenset(), _whole, {}))
 
 
-def naming_keys(file: Path, known: dict[Path, Mapping[str, Any]]) -> Mapping[str, Any]:
-    """Of that configuration the keys of `NAMING`; `known` holds files that have been read. Raises as `read_task`."""
-
-    def read(path: Path) -> Mapping[str, Any]:
-        if path not in known:
-            text = path.read_text(encoding="utf-8")
-            found = _at_a_glance(text)
-            known[path] = _whole(path) if found is None else found
-        return known[path]
-
-    return _merged(file, frozenset(), read)
+def naming_keys(file: str, known: dict[str, Mapping[str, Any]]) -> Mapping[str, Any]:
+    """Of that configuration the keys of `NAMING`; `known` holds what files include. Raises as `read_task`."""
+    return _merged(file, frozenset(), _naming, known)
 
 
-def _merged(file: Path, above: frozenset[Path], read: Any) -> dict[str, Any]:
+def _naming(file: str) -> Mapping[str, Any]:
+    with open(file, encoding="utf-8") as text:
+        found = _at_a_glance(text.read())
+    return _whole(file) if found is None else found
+
+
+def _merged(
+    file: str,
+    above: frozenset[str],
+    read: Callable[[str], Mapping[str, Any]],
+    known: dict[str, Mapping[str, Any]],
+) -> Mapping[str, Any]:
     if file in above:
         raise ValueError(f"{file} includes itself")
     own = read(file)
     if "include" not in own:
-        return dict(own)
+        return own
     found: dict[str, Any] = {}
     includes = own["include"]
     for name in includes if isinstance(includes, list) else [includes]:
-        path = Path(name) if Path(name).is_absolute() else file.parent / name
-        inner = _merged(path.resolve(), above | {file}, read)
-        inner.pop("task_list", None)
-        found.update(inner)
-    return {**found, **{key: value for key, value in own.items() if key != "include"}}
+        path = os.path.normpath(os.path.join(os.path.dirname(file), name))
+        if path not in known:
+            inner = _merged(path, above | {file}, read, known)
+            known[path] = {key: value for key, value in inner.items() if key != "task_list"}
+        found.update(known[path])
+    found.update(own)
+    del found["include"]
+    return found
 
 
-def _whole(file: Path) -> Mapping[str, Any]:
+def _whole(file: str) -> Mapping[str, Any]:
     import yaml
 
     try:
-        tree = yaml.load(file.read_bytes(), Loader=_loader())
+        tree = yaml.load(Path(file).read_bytes(), Loader=_loader())
     except (yaml.YAMLError, RecursionError) as error:
         raise ValueError(f"{file}: {error}") from error
     if not isinstance(tree, dict):
