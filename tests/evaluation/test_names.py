@@ -83,6 +83,11 @@ def test_a_group_and_a_tag_of_a_folder_are_their_tasks(
     assert {one.asked for one in loaded.values()} == {asked}
 
 
+def test_fetching_counts_the_questions_of_every_task_behind_a_name(folder: Path) -> None:
+    found = LmEval(tasks=("all_of_mine",), include=(str(folder),)).fetch()
+    assert list(found) == ["plain: 3 questions", "listed: 3 questions"]
+
+
 def test_only_what_a_name_needs_is_asked_for(folder: Path) -> None:
     names = names_below(folder)
     assert set(needed_for("all_of_mine", names)) == {"all_of_mine", "plain", "listed"}
