@@ -16,6 +16,7 @@ from prerl_spec.engine.data_check.contamination import Compared, texts_of
 from prerl_spec.errors import Damaged, EnvironmentUnmet
 from prerl_spec.evaluation.harness import catalogue
 from prerl_spec.evaluation.harness.questions import cache_alone
+from prerl_spec.evaluation.packs import packs
 from prerl_spec.evaluation.targets import Target
 from prerl_spec.questions.overlaps import PASSAGE_WORDS, find_overlaps
 from prerl_spec.registry.kinds.evaluator import ShowsQuestions, TaskQuestions
@@ -138,8 +139,9 @@ def is_date(text: str) -> bool:
 def _published(evaluator: Any) -> dict[str, str]:
     """When each task was published, as the metadata of our own YAML and of `include` folders say."""
     include = [Path(folder) for folder in getattr(evaluator, "include", ())]
-    configs = {**catalogue.included_configs(include), **catalogue.own_tasks()}
+    configs = catalogue.included_configs(include)
     found = {name: str((config.get("metadata") or {}).get("published", "")) for name, config in configs.items()}
+    found |= {name: pack.published for name, pack in packs().items()}
     return {name: date for name, date in found.items() if is_date(date)}
 
 

@@ -87,6 +87,8 @@ def run(arguments: argparse.Namespace) -> int:
     out = arguments.out if arguments.out is not None else target.out
     if is_main():
         require_writable(out, "choose another folder with --out")
+    if is_main():
+        _say_sampling(evaluator, target)
     if (processes := processes_to_start(arguments.processes, 1)) > 1:
         return launch(arguments.command_line, processes, leave_thread_count=target.invariant)
     from prerl_spec.evaluation.contamination import stamp_folder
@@ -106,6 +108,17 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _say_sampling(evaluator: Any, target: Any) -> None:
+    """Says on stderr how each task is sampled, and where its source samples otherwise."""
+    from prerl_spec.compiler.planning.evaluation_plan import task_plan
+    from prerl_spec.compiler.render.render_evaluation import render_tasks
+    from prerl_spec.types import Decoding
+
+    sampling = {**target.sampling, "stop": tuple(target.sampling.get("stop", ()))}
+    draws = evaluator.task_draws(Decoding(**sampling))
+    print("\n".join(render_tasks([task_plan(draw) for draw in draws])), file=sys.stderr)
+
+
 def _refuse_code(evaluator: Any) -> None:
     """Raises EnvironmentUnmet for a folder of --include whose YAML files run code."""
     from prerl_spec.codes import Code
@@ -119,8 +132,10 @@ def _evaluator(arguments: argparse.Namespace) -> Any:
     """The `lm_eval` component with the settings of the command line. Raises UsageError for an invalid setting."""
     from pydantic import ValidationError
 
+    from prerl_spec.codes import Code
     from prerl_spec.errors import UsageError
     from prerl_spec.evaluation.targets import component
+    from prerl_spec.registry.settings import RENAMED
 
     sampling = ("samples", "limit", "temperature", "top_p", "max_new_tokens", "seed")
     settings = {name: getattr(arguments, name) for name in ("tasks", *sampling, "num_fewshot", "system", "chat")}
@@ -131,6 +146,8 @@ def _evaluator(arguments: argparse.Namespace) -> Any:
     except ValidationError as error:
         first = error.errors()[0]
         option = str(first["loc"][0]).replace("_", "-")
+        if first["type"] == RENAMED:
+            raise UsageError(f"--{option}: {Code.RENAMED}: {first['msg']}", hint=first["ctx"]["help"]) from error
         raise UsageError(f"--{option}: {first['msg']}", hint="prerl-spec eval --help") from error
     if unasked := sorted(set(evaluator.data) - set(evaluator.tasks)):
         raise UsageError(f"--data names task `{unasked[0]}`, which is not in --tasks", hint="add it to --tasks")

@@ -20,7 +20,7 @@ from prerl_spec.types import NO_INTERVAL, Decoding, Draw, Rendering, Score
 
 @dataclass(frozen=True)
 class Identity:
-    """A task in a specific version: `Identity("math500", "lm-eval 0.4.13", "1", "9f…", "03…")`."""
+    """A task in a specific version: `Identity("math500_boxed", "lm-eval 0.4.13", "1", "9f…", "03…")`."""
 
     task: str
     harness: str
