@@ -124,7 +124,7 @@ def _run(folder: Path, local_code: bool) -> Target:
         generated_tokens=state["generated_tokens"],
         trained_tokens=state["trained_tokens"],
         passed_over=saved.passed_over,
-        **conditions_of(plan, index, _registry(folder / "plan.json", plan, local_code)),
+        **conditions_of(plan, index, registry_for(folder / "plan.json", plan, local_code)),
     )
 
 
@@ -161,7 +161,7 @@ def _folder(folder: Path) -> Target:
     return Target(folder.resolve().name, _hf_causal(str(folder)), Path(f"eval-{folder.resolve().name}"))
 
 
-def _registry(file: Path, plan: Mapping[str, Any], local_code: bool) -> entry_points.Registry:
+def registry_for(file: Path, plan: Mapping[str, Any], local_code: bool) -> entry_points.Registry:
     """The installed components, plus those of the plan's Python files, if any."""
     if not plan.get("plugin_files"):
         return entry_points.installed()

@@ -5,9 +5,8 @@ from collections.abc import Mapping
 from prerl_spec.comparison.equal_amounts import AtEqual
 from prerl_spec.comparison.findings import Comparison, Difference, Estimate, Table
 from prerl_spec.comparison.scored_run import AXES, AXIS_WORDS
+from prerl_spec.report.formatting.paper_text import MINUS
 from prerl_spec.report.formatting.scales import duration, short
-
-MINUS = "\u2212"
 
 
 def signed(value: float) -> str:

@@ -1,0 +1,43 @@
+"""The sampler that `prerl-spec eval` draws with: any that is installed, with the decoding of the target."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic import ValidationError
+
+from prerl_spec.compiler.estimates.prerequisites import check_again, check_prerequisites
+from prerl_spec.compiler.graph import Named
+from prerl_spec.compiler.hardware import detect_hardware
+from prerl_spec.errors import EnvironmentUnmet, UsageError
+from prerl_spec.evaluation.targets import component
+
+DEFAULT = "transformers"
+"""The sampler that needs nothing but the model; it is not named in scores."""
+
+
+def chosen_sampler(
+    use: str, sampling: Mapping[str, Any], *, urls: Sequence[str] = (), engine: Mapping[str, Any] | None = None
+) -> Named[Any]:
+    """The sampler of this name with a target's decoding, servers' addresses and arguments of its engine.
+
+    Raises EnvironmentUnmet for one that is not installed, UsageError for a setting that it does not have or refuses.
+    """
+    settings = {**sampling, **({"urls": list(urls)} if urls else {}), **({"engine": dict(engine)} if engine else {})}
+    try:
+        return Named(use, component("sampler", use, settings))
+    except ValidationError as error:
+        first = error.errors()[0]
+        setting = str(first["loc"][0]) if first["loc"] else ""
+        option = {"urls": "--url", "engine": "--engine"}.get(setting, f"its setting `{setting}`")
+        if first["type"] == "extra_forbidden":
+            raise UsageError(f"--sampler {use} takes no {option}", hint="prerl-spec components show " + use) from error
+        raise UsageError(f"--sampler {use}, {option}: {first['msg']}", hint="prerl-spec eval --help") from error
+
+
+def require_sampler(sampler: Named[Any]) -> None:
+    """Raises EnvironmentUnmet if a package that it needs is missing or a server does not answer: before a model is loaded."""
+    hardware = detect_hardware()
+    needed = check_prerequisites((("--sampler", one) for one in sampler.component.prerequisites()), hardware)
+    for one in check_again(needed, hardware):
+        if one.met is False:
+            raise EnvironmentUnmet(f"--sampler {sampler.use} needs {one.name}: {one.found}", hint=one.hint)
