@@ -101,7 +101,7 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
     "prerl_spec.evaluation": (
         ("scores",),
         ("harness",),
-        ("holdout", "model_folders", "targets"),
+        ("holdout", "kept_responses", "model_folders", "targets"),
         ("like", "samplers"),
         ("score_target",),
     ),

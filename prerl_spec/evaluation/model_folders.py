@@ -52,7 +52,8 @@ def require_own(out: Path, folders: Mapping[str, str]) -> None:
     for name, target in folders.items():
         if known.get(name, place_of(target)) != place_of(target):
             raise UsageError(
-                f"{out / name} holds the scores of another model, {known[name]}", hint="choose another folder with --out"
+                f"{out / name} holds the scores of another model, {known[name]}",
+                hint="choose another folder with --out",
             )
         if name not in known and (out / name / "scores.json").exists():
             raise UsageError(f"{out / name} holds scores already", hint="choose another folder with --out")

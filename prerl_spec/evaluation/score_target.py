@@ -20,7 +20,7 @@ from prerl_spec.engine.processes.signals import Signals
 from prerl_spec.engine.run.evaluation_site import EvaluationPoint, EvaluationSetup, build_site
 from prerl_spec.engine.run.open_samplers import OpenSamplers
 from prerl_spec.engine.run.shared_calls import SharedCalls, sampling_conditions
-from prerl_spec.engine.run.stages import Stages, Tick
+from prerl_spec.engine.run.stages import Stages
 from prerl_spec.engine.verification.verifier_pools import VerifierPools
 from prerl_spec.evaluation.samplers import DEFAULT
 from prerl_spec.evaluation.targets import Target

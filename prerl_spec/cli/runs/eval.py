@@ -126,7 +126,9 @@ def run(arguments: argparse.Namespace) -> int:
     from prerl_spec.situations import require_writable
 
     _require_table(arguments.out_table)
-    like = None if arguments.like is None else like_run(arguments.like, arguments.tasks, local_code=arguments.local_code)
+    like = (
+        None if arguments.like is None else like_run(arguments.like, arguments.tasks, local_code=arguments.local_code)
+    )
     evaluator = evaluator_of(arguments, like)
     check_names(evaluator.tasks, [Path(folder) for folder in evaluator.include])
     models = models_of(arguments, like)

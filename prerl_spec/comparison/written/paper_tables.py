@@ -1,6 +1,6 @@
 """A comparison as a table for papers: Markdown, and LaTeX with booktabs."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 
 from prerl_spec.comparison.findings import Comparison, Difference
 from prerl_spec.comparison.scored_run import AXES, AXIS_WORDS

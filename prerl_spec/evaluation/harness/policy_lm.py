@@ -104,8 +104,8 @@ class PolicyLM(LM):  # type: ignore[misc]  # lm-eval ships no types
         return self._score([self._pair(*instance.args) for instance in requests])
 
     def loglikelihood_rolling(self, requests: Sequence[Instance]) -> list[float]:
-        """log P(text) in nats, in windows of the model's context length, each token predicted once; the first stands behind BOS,
-        or EOS for a tokenizer without BOS. Prefix and windows are those of lm-eval's own model for transformers."""
+        """log P(text) in nats, in windows of the model's context length, each token predicted once; the first stands behind
+        BOS, or EOS for a tokenizer without BOS. Prefix and windows are those of lm-eval's own model for transformers."""
         prefix = self._start("a text without a context")
         windows = [
             [
