@@ -11,7 +11,6 @@ from prerl_spec.report.drawing.plots import NUM_STYLES, Curve, curve_chart
 from prerl_spec.report.drawing.whiskers import Whisker, whisker_chart
 from prerl_spec.report.formatting.scales import short
 from prerl_spec.report.tables.run_tables import RunRecord
-from prerl_spec.statistics.intervals import bounds_text
 from prerl_spec.types import Score
 
 
@@ -140,7 +139,7 @@ def _table(runs: Sequence[RunRecord], metrics: Sequence[str], members: Sequence[
         rows.setdefault((index, score.phase), []).append(score)
     body = []
     for (index, _), scores in rows.items():
-        cells = {s.metric: f"{s.value:.3f} {bounds_text(s.low, s.high, 3)}" for s in scores}
+        cells = {s.metric: f"{s.value:.3f} {s.bounds_text(3)}" for s in scores}
         budget = (str(scores[0].global_step), short(scores[0].generated_tokens), short(scores[0].trained_tokens))
         body.append(
             tag(
