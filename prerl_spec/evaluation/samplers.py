@@ -16,19 +16,26 @@ DEFAULT = "transformers"
 
 
 def chosen_sampler(
-    use: str, sampling: Mapping[str, Any], *, urls: Sequence[str] = (), engine: Mapping[str, Any] | None = None
+    use: str,
+    sampling: Mapping[str, Any],
+    *,
+    urls: Sequence[str] = (),
+    key: str | None = None,
+    engine: Mapping[str, Any] | None = None,
 ) -> Named[Any]:
-    """The sampler of this name with a target's decoding, servers' addresses and arguments of its engine.
+    """The sampler of this name with a target's decoding, servers' addresses and arguments of its engine; `key` is the name of
+    the environment variable with the servers' API key.
 
     Raises EnvironmentUnmet for one that is not installed, UsageError for a setting that it does not have or refuses.
     """
-    settings = {**sampling, **({"urls": list(urls)} if urls else {}), **({"engine": dict(engine)} if engine else {})}
+    own = {"urls": list(urls), "key": key and f"${{secret:{key}}}", "engine": dict(engine or {})}
+    settings = {**sampling, **{name: value for name, value in own.items() if value}}
     try:
         return Named(use, component("sampler", use, settings))
     except ValidationError as error:
         first = error.errors()[0]
         setting = str(first["loc"][0]) if first["loc"] else ""
-        option = {"urls": "--url", "engine": "--engine"}.get(setting, f"its setting `{setting}`")
+        option = {"urls": "--url", "key": "--key-from", "engine": "--engine"}.get(setting, f"its setting `{setting}`")
         if first["type"] == "extra_forbidden":
             raise UsageError(f"--sampler {use} takes no {option}", hint="prerl-spec components show " + use) from error
         raise UsageError(f"--sampler {use}, {option}: {first['msg']}", hint="prerl-spec eval --help") from error

@@ -18,6 +18,7 @@ from prerl_spec.engine.run.kept_rounds import samples_per_round
 from prerl_spec.errors import UsageError
 from prerl_spec.evaluation.model_folders import model_names, models_in
 from prerl_spec.testing.tiny import save_tiny
+from tests.components.server_double import KEY, serving
 from tests.evaluation.sites import write_rows
 from tests.evaluation.test_eval_command import SPEC, run_folder, scores_in
 
@@ -218,3 +219,46 @@ def test_what_cannot_be_sampled_with_is_said_before_anything_is_loaded(
     assert main(["eval", models[0], *SHORT, "--out", "scored", *words]) == code
     assert said in capsys.readouterr().err
     assert not Path("scored").exists()
+
+
+def test_servers_draw_what_the_model_would_draw(
+    models: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("THE_KEY", KEY)
+    greedy = [*SHORT, "--temperature", "0", "--out", "scored"]
+    with serving() as server:
+        assert main(["eval", models[0], *greedy]) == 0
+        asked = len(server.drawn)
+        through = ["--sampler", "vllm_server", "--url", server.url, "--key-from", "THE_KEY"]
+        assert main(["eval", models[0], *greedy, *through]) == 0
+        assert len(server.drawn) > asked, "the cached scores of another sampler are not its own"
+    scores = scores_in(Path("scored/scores.json"))
+    assert [score["decoding"].get("sampler") for score in scores] == [None, None, "vllm_server", "vllm_server"]
+    assert scores[0]["value"] == scores[2]["value"]
+    first, second = (Path("scored/samples", f"base-000000-arithmetic_chains_easy{end}.jsonl") for end in ("", "~2"))
+    assert first.read_text() == second.read_text(), "greedy responses of the same weights"
+
+
+def test_responses_to_a_benchmark_are_shown_and_exported(models: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["eval", *models, *SHORT, "--samples", "3", "--out", "scored"]) == 0
+    capsys.readouterr()
+    assert main(["samples", "scored/first", "--limit", "2"]) == 0
+    told = capsys.readouterr().out
+    assert told.startswith("arithmetic_chains_easy, base (global step 0): ")
+    assert told.count("--- prompt") == 2
+    assert "4 more: --limit 6" in told
+    assert main(["samples", "scored/first", "--export", "all.parquet"]) == 0
+    import pyarrow.parquet
+
+    rows = pyarrow.parquet.read_table("all.parquet").to_pylist()
+    lines = map(json.loads, next(Path("scored/first/samples").iterdir()).read_text(encoding="utf-8").splitlines())
+    assert [(row["response"], row["verdict"], row["tokens"]) for row in rows] == [
+        (line["response"], line["verdict"], line["tokens"]) for line in lines
+    ]
+    assert {row["task"] for row in rows} == {"arithmetic_chains_easy"}
+    for words, said in (
+        (["scored"], "holds the scores of several models"),
+        (["scored/first", "--task", "gsm8k"], "it has those of arithmetic_chains_easy (phase base, step 0)"),
+    ):
+        assert main(["samples", *words]) == 2
+        assert said in capsys.readouterr().err

@@ -21,7 +21,7 @@ from tests.mutants.components import (
 from tests.mutants.core import compiler, declarations, language, laws, registry, rules, scores, storage, templates
 from tests.mutants.engine import batches, head, policy, run, trainer, training, verification
 from tests.mutants.mutant import Mutant
-from tests.mutants.places import CUT, CUTTING, EVENTS, INTEGRITY, PHASE, POSITION, START
+from tests.mutants.places import CUT, CUTTING, EVENTS, INTEGRITY, PHASE, POSITION, ROUNDS, START
 
 MUTANTS = (
     *advantages.ROWS,
@@ -427,5 +427,53 @@ MUTANTS = (
         "return high",
         "p over questions is half of what it is",
         ("tests/statistics/test_paired.py",),
+    ),
+    Mutant(
+        "ev01",
+        "prerl_spec/evaluation/harness/policy_lm.py",
+        'prefix = self._start("a text without a context")',
+        'prefix = self.site.codec.prefix("auto")[0]',
+        "a rolling log-likelihood stands behind the chat template's first token, unlike lm-eval's",
+        ("tests/evaluation/test_policy_lm.py",),
+    ),
+    Mutant(
+        "ev02",
+        "prerl_spec/evaluation/harness/policy_lm.py",
+        "prefix, self.site.max_length, context_len=1",
+        "prefix, self.site.max_length - 1, context_len=1",
+        "rolling windows are a token shorter than lm-eval's",
+        ("tests/evaluation/test_policy_lm.py", "tests/evaluation/agreement/test_agreement.py"),
+    ),
+    Mutant(
+        "ev03",
+        "prerl_spec/text.py",
+        'for name in ("bos_token", "eos_token"))',
+        'for name in ("eos_token", "bos_token"))',
+        "a text without a context stands behind EOS though there is a BOS",
+        ("tests/test_text.py",),
+    ),
+    Mutant(
+        "ev04",
+        ROUNDS,
+        "for file in self._named:",
+        "for file in self._folder.iterdir():",
+        "an evaluation that is over removes what one of other conditions has kept",
+        ("tests/evaluation/test_eval_of_several.py",),
+    ),
+    Mutant(
+        "ev05",
+        "prerl_spec/evaluation/scores/cache.py",
+        '{"sampler": site.sampled_by} if site.sampled_by else {}',
+        "dict[str, str]()",
+        "a score of one sampler is taken for that of another",
+        ("tests/evaluation/test_eval_of_several.py",),
+    ),
+    Mutant(
+        "ev06",
+        "prerl_spec/evaluation/model_folders.py",
+        "if known.get(name, place_of(target)) != place_of(target):",
+        "if False:",
+        "a model's scores replace those of another model of the same name",
+        ("tests/evaluation/test_eval_of_several.py",),
     ),
 )

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from prerl_spec.cli.shared.launcher import add_processes, launch, processes_to_start
-from prerl_spec.cli.shared.option_values import assignment, engine_argument, file_path, names, positive, positives
+from prerl_spec.cli.shared.option_values import assignment, date, engine_argument, file_path, names, positive, positives
 from prerl_spec.cli.shared.ticker import Ticker
 from prerl_spec.errors import UsageError
 from prerl_spec.process.rank_environment import is_main, reports_findings
@@ -63,6 +63,12 @@ def add(parser: argparse.ArgumentParser) -> None:
         help="output folder; default: RUN/eval, else ./eval-NAME, ./eval-models for several models. The same command goes on "
         "in it after an interrupt",
     )
+    parser.add_argument(
+        "--cut-off",
+        type=date,
+        metavar="DATE",
+        help="until when the models' pre-training data was collected (2024-06): says which benchmarks were published before",
+    )
     parser.add_argument("--format", choices=FORMATS, default="text", help="form of the table on stdout; default: text")
     parser.add_argument(
         "--out-table",
@@ -102,6 +108,11 @@ def _add_sampling(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--url", action="append", default=[], metavar="URL", help="address of a server of --sampler vllm_server"
+    )
+    parser.add_argument(
+        "--key-from",
+        metavar="NAME",
+        help="environment variable with the servers' API key; default: that of `serve` here",
     )
     parser.add_argument(
         "--engine",
@@ -149,18 +160,22 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _score(arguments: argparse.Namespace, models: Any, evaluator: Any) -> int:
+    from prerl_spec.evaluation.contamination import Stamp, contamination, write_stamps
     from prerl_spec.evaluation.score_target import Asked, score_targets
     from prerl_spec.evaluation.scores.written import write_scores
     from prerl_spec.report.tables.score_tables import ScoredModel
     from prerl_spec.types import Score
 
     done: list[ScoredModel] = []
+    stamps: dict[str, list[Stamp]] = {}
 
     def tick(ticker: Ticker, model: Asked, stage: str, at: int, of: int) -> None:
         ticker.tick(f"{model.name}: {stage}" if len(models) > 1 else stage, at, of)
 
     def scored(model: Asked, scores: list[Score]) -> None:
         write_scores(model.folder / "scores.json", scores)
+        stamps[model.name] = contamination(evaluator, model.target, arguments.cut_off)
+        write_stamps(model.folder, stamps[model.name])
         done.append(ScoredModel(model.name, arguments.targets[len(done)], str(model.folder), tuple(scores)))
 
     if is_main() and len(models) > 1:
@@ -170,6 +185,10 @@ def _score(arguments: argparse.Namespace, models: Any, evaluator: Any) -> int:
     if is_main():
         _print_table(done, arguments.format, arguments.out_table)
         _print_places(done, sys.stdout if arguments.format == "text" else sys.stderr)
+        for name, found in stamps.items():
+            for stamp in found:
+                if stamp.overlapping is not None or stamp.could_be_known is not None:
+                    print(f"{f'{name}: ' if len(models) > 1 else ''}{stamp.words()}", file=sys.stderr)
     return 0
 
 

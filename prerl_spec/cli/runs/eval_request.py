@@ -2,7 +2,7 @@
 
 import argparse
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -63,7 +63,11 @@ def models_of(arguments: argparse.Namespace, like: LikeRun | None) -> list[Asked
     for text, name in zip(arguments.targets, names, strict=True):
         target = _with_conditions(find_target(text, local_code=arguments.local_code), arguments, like)
         sampler = chosen_sampler(
-            arguments.sampler, target.sampling, urls=arguments.url, engine=_engine(arguments.engine)
+            arguments.sampler,
+            target.sampling,
+            urls=arguments.url,
+            key=arguments.key_from,
+            engine=dict(arguments.engine),
         )
         folder = out / name if several else out if out is not None else target.out
         models.append(Asked(name or target.name, target, sampler, folder))
@@ -71,19 +75,18 @@ def models_of(arguments: argparse.Namespace, like: LikeRun | None) -> list[Asked
 
 
 def _alike(like: LikeRun | None, given: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of --like; its k go with its samples, and its own decoding with its protocol."""
+    """The settings of --like. Its k go with its samples, and what a protocol on the command line decides is not its own."""
     if like is None:
         return {}
-    return {name: value for name, value in like.settings.items() if name != "k" or "samples" not in given}
+    without = {"k"} if "samples" in given else set()
+    if "protocol" in given:
+        without |= {"k", "samples", "temperature", "top_p", "max_new_tokens"}
+    return {name: value for name, value in like.settings.items() if name not in without}
 
 
 def _with_conditions(target: Target, arguments: argparse.Namespace, like: LikeRun | None) -> Target:
     alike = target if like is None else replace(target, **like.of_target)
     return replace(alike, invariant=True) if arguments.invariant else alike
-
-
-def _engine(given: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    return dict(given)
 
 
 def _refused(error: Any) -> UsageError:

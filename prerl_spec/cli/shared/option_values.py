@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,13 @@ def positive(text: str) -> int:
 def positives(text: str) -> list[int]:
     """Comma-separated integers ≥ 1: "1, 4" is [1, 4]. Raises ArgumentTypeError."""
     return [positive(number) for number in names(text)]
+
+
+def date(text: str) -> str:
+    """YYYY, YYYY-MM or YYYY-MM-DD. Raises ArgumentTypeError."""
+    if not re.fullmatch(r"\d{4}(-\d{2}(-\d{2})?)?", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no date: write 2024-06 or 2024-06-30")
+    return text
 
 
 def engine_argument(text: str) -> tuple[str, Any]:
