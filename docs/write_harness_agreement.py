@@ -16,7 +16,7 @@ MEASURED = ROOT / "tests" / "evaluation" / "agreement" / "measured.json"
 HEAD = """# Agreement with `lm_eval --model hf`
 
 {kinds} tasks, one of each kind that lm-eval {lm_eval} has, go through the stock harness (`lm_eval --model hf`, class `HFLM`,
-transformers {transformers}, batch size 1) and through `prerl-spec eval --temperature 0`, on the same rows, greedy, in float32
+transformers {transformers}, batch size 1, `softmax_dtype=float64`) and through `prerl-spec eval --temperature 0`, on the same rows, greedy, in float32
 on CPU. Compared are every request's answer (a response's text; the log-likelihood of a choice and whether greedy decoding
 would write it; the log-likelihood of a page), every question's value of every metric, and every score.
 [The tasks](../tests/evaluation/agreement/kinds.py) are modelled on those named in the table, with rows of their own.
@@ -62,7 +62,11 @@ def page() -> str:
     versions = {name.replace("-", "_"): text for name, text in measured["versions"].items()}
     text = HEAD.format(kinds=len(KINDS), **versions)
     for model, found in measured["models"].items():
-        text += TABLE.format(model=model, heading=_line(HEADING), rule=_line("---" for _ in HEADING)) + "".join(map(_row, found["tasks"])) + _sum(found["tasks"])
+        text += (
+            TABLE.format(model=model, heading=_line(HEADING), rule=_line("---" for _ in HEADING))
+            + "".join(map(_row, found["tasks"]))
+            + _sum(found["tasks"])
+        )
     return text + TAIL
 
 

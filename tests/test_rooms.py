@@ -102,7 +102,7 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("scores",),
         ("harness",),
         ("holdout", "kept_responses", "model_folders", "targets"),
-        ("like", "samplers"),
+        ("contamination", "like", "samplers"),
         ("score_target",),
     ),
     "prerl_spec.registry": (

@@ -48,8 +48,8 @@ class Side:
 
 @dataclass(frozen=True)
 class Agreement:
-    """What two ways through one task have in common. Each pair is (equal, compared); gaps are the largest absolute differences,
-    in nats and in units of the metric; None where there is nothing to compare."""
+    """What two ways through one task have in common. Each pair is (equal, compared); gaps are the largest differences, in nats
+    and of scores (relative above 1: a perplexity); None where there is nothing to compare."""
 
     task: str
     texts: tuple[int, int]
@@ -62,7 +62,7 @@ class Agreement:
     def holds(self, nats: float) -> bool:
         """Whether all is equal, log-likelihoods as nearly as this."""
         same = all(equal == of for equal, of in (self.texts, self.greedy, self.values))
-        return same and all((gap or 0.0) <= nats for gap in (self.logp_gap, self.rolling_gap))
+        return same and all((gap or 0.0) <= nats for gap in (self.logp_gap, self.rolling_gap, self.score_gap))
 
 
 def agreements(model: Path, folder: Path, kinds: Sequence[str], limit: int | None = None) -> list[Agreement]:
@@ -98,11 +98,18 @@ def through_ours(
 
 
 def through_theirs(model: Path, tasks: Path, names: Sequence[str], *, chat: bool, limit: int | None = None) -> Side:
-    """`lm_eval --model hf --model_args pretrained=MODEL,dtype=float32 --tasks …`, in this process."""
+    """`lm_eval --model hf --model_args pretrained=MODEL,dtype=float32,softmax_dtype=float64 --tasks …`, in this process."""
     with same_randomness_after(), recorded(HFLM) as answers:
         results = lm_eval.simple_evaluate(
             "hf",
-            {"pretrained": str(model), "dtype": "float32", "device": "cpu", "batch_size": 1},
+            # A page of some thousand nats has no 1e-4 left in float32, in which log-probabilities would be summed.
+            {
+                "pretrained": str(model),
+                "dtype": "float32",
+                "softmax_dtype": "float64",
+                "device": "cpu",
+                "batch_size": 1,
+            },
             tasks=list(names),
             task_manager=TaskManager(include_path=str(tasks), include_defaults=False),
             apply_chat_template=chat,
@@ -164,7 +171,7 @@ def compared(task: str, ours: Side, theirs: Side) -> Agreement:
         logp_gap=_largest([abs(own[0] - other[0]) for own, other in logps]),
         rolling_gap=_largest([abs(own - other) for own, other in pairs["loglikelihood_rolling"]]),
         values=(sum(_near(own, other) for own, other in values), len(values)),
-        score_gap=max(abs(float(own) - float(other)) for own, other in scores),
+        score_gap=max(abs(float(own) - float(other)) / max(1.0, abs(float(other))) for own, other in scores),
     )
 
 
