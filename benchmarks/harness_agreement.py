@@ -16,7 +16,7 @@ from pathlib import Path
 
 from prerl_spec.testing.tiny import save_tiny
 from tests.evaluation.agreement.both import agreements
-from tests.evaluation.agreement.kinds import KINDS
+from tests.evaluation.agreement.kinds import ALL
 
 MEASURED = Path(__file__).parent.parent / "tests" / "evaluation" / "agreement" / "measured.json"
 TINY = ("qwen3", "llama", "gpt2", "opt")
@@ -25,7 +25,7 @@ TINY = ("qwen3", "llama", "gpt2", "opt")
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", action="append", default=[], metavar="NAME=FOLDER")
-    parser.add_argument("--kinds", nargs="+", default=list(KINDS), choices=list(KINDS))
+    parser.add_argument("--kinds", nargs="+", default=list(ALL), choices=ALL)
     options = parser.parse_args()
     models = dict(named.split("=", 1) for named in options.model)
     known = json.loads(MEASURED.read_text(encoding="utf-8"))["models"] if MEASURED.is_file() else {}

@@ -174,8 +174,11 @@ def _score(arguments: argparse.Namespace, models: Any, evaluator: Any) -> int:
 
     def scored(model: Asked, scores: list[Score]) -> None:
         write_scores(model.folder / "scores.json", scores)
-        stamps[model.name] = contamination(evaluator, model.target, arguments.cut_off)
-        write_stamps(model.folder, stamps[model.name])
+        # Models without training rows have the same stamps: each takes a look at every question.
+        own = model.name if model.target.training is not None else ""
+        if own not in stamps:
+            stamps[own] = contamination(evaluator, model.target, arguments.cut_off)
+        write_stamps(model.folder, stamps[own])
         done.append(ScoredModel(model.name, arguments.targets[len(done)], str(model.folder), tuple(scores)))
 
     if is_main() and len(models) > 1:
@@ -188,7 +191,7 @@ def _score(arguments: argparse.Namespace, models: Any, evaluator: Any) -> int:
         for name, found in stamps.items():
             for stamp in found:
                 if stamp.overlapping is not None or stamp.could_be_known is not None:
-                    print(f"{f'{name}: ' if len(models) > 1 else ''}{stamp.words()}", file=sys.stderr)
+                    print(f"{f'{name}: ' if name and len(models) > 1 else ''}{stamp.words()}", file=sys.stderr)
     return 0
 
 

@@ -20,7 +20,7 @@ from prerl_spec.evaluation.score_target import Asked, score_targets
 from prerl_spec.evaluation.scores.question_results import question_files, read_questions
 from prerl_spec.evaluation.targets import find_target
 from prerl_spec.types import Score
-from tests.evaluation.agreement.kinds import KINDS, write_kinds
+from tests.evaluation.agreement.kinds import GROUP, GROUPED, KINDS, write_kinds
 
 
 class Key(NamedTuple):
@@ -70,11 +70,15 @@ def agreements(model: Path, folder: Path, kinds: Sequence[str], limit: int | Non
     tasks = write_kinds(folder / "tasks")
     found: dict[str, Agreement] = {}
     for chat in (False, True):
-        names = [name for name in kinds if KINDS[name].chat == chat]
+        names = [name for name in kinds if name != GROUP and KINDS[name].chat == chat]
         if names:
             ours = through_ours(model, folder / f"ours-{chat}", tasks, names, chat=chat, limit=limit)
             theirs = through_theirs(model, tasks, names, chat=chat, limit=limit)
             found |= {name: compared(name, ours, theirs) for name in names}
+        if not chat and GROUP in kinds:
+            ours = through_ours(model, folder / "ours-group", tasks, [GROUP], chat=False, limit=limit)
+            theirs = through_theirs(model, tasks, [GROUP], chat=False, limit=limit)
+            found[GROUP] = together(GROUP, [compared(name, ours, theirs) for name in GROUPED])
     return [found[name] for name in kinds]
 
 
@@ -82,7 +86,7 @@ def through_ours(
     model: Path, out: Path, tasks: Path, names: Sequence[str], *, chat: bool, limit: int | None = None
 ) -> Side:
     settings: dict[str, Any] = {"tasks": names, "include": [str(tasks)], "temperature": 0.0}
-    settings["max_new_tokens"] = max(KINDS[name].tokens for name in names)
+    settings["max_new_tokens"] = max(KINDS[name].tokens for name in members(names))
     settings |= {"chat": {} if chat else "off"} | ({} if limit is None else {"limit": limit})
     target, scores = find_target(str(model)), list[Score]()
     asked = Asked("model", target, chosen_sampler("transformers", {}), out)
@@ -120,13 +124,13 @@ def through_theirs(model: Path, tasks: Path, names: Sequence[str], *, chat: bool
     assert results is not None
     values = {
         (name, f"{metric},{sample['filter']}", sample["doc_id"]): sample[metric]
-        for name in names
+        for name in members(names)
         for sample in results["samples"][name]
         for metric in sample["metrics"]
     }
     scores = {
         (name, metric): value
-        for name in names
+        for name in members(names)
         for metric, value in results["results"][name].items()
         if "," in metric and "_stderr" not in metric and isinstance(value, int | float)
     }
@@ -173,6 +177,28 @@ def compared(task: str, ours: Side, theirs: Side) -> Agreement:
         values=(sum(_near(own, other) for own, other in values), len(values)),
         score_gap=max(abs(float(own) - float(other)) / max(1.0, abs(float(other))) for own, other in scores),
     )
+
+
+def together(name: str, parts: Sequence[Agreement]) -> Agreement:
+    """Several tasks as one."""
+
+    def added(pairs: Sequence[tuple[int, int]]) -> tuple[int, int]:
+        return sum(equal for equal, _ in pairs), sum(of for _, of in pairs)
+
+    return Agreement(
+        name,
+        texts=added([part.texts for part in parts]),
+        greedy=added([part.greedy for part in parts]),
+        logp_gap=_largest([part.logp_gap for part in parts if part.logp_gap is not None]),
+        rolling_gap=_largest([part.rolling_gap for part in parts if part.rolling_gap is not None]),
+        values=added([part.values for part in parts]),
+        score_gap=max(part.score_gap for part in parts),
+    )
+
+
+def members(names: Sequence[str]) -> list[str]:
+    """The tasks that the names stand for: a group for its members."""
+    return [one for name in names for one in (GROUPED if name == GROUP else (name,))]
 
 
 def _pairs(task: str, ours: Mapping[Key, list[Any]], theirs: Mapping[Key, list[Any]]) -> list[tuple[Any, Any]]:

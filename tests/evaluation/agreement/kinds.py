@@ -267,7 +267,8 @@ KINDS: Mapping[str, Kind] = {
     ),
 }
 GROUP = "words_and_animals"
-"""A group of two of them, with a mean over both."""
+"""A group of two of them, with a mean over both, which is lm-eval's alone: here a group's tasks are scored."""
+ALL = (*KINDS, GROUP)
 GROUPED = ("endings", "mutual_information")
 
 

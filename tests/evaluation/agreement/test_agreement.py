@@ -9,7 +9,7 @@ import pytest
 
 from prerl_spec.testing.tiny import save_tiny
 from tests.evaluation.agreement.both import Agreement, agreements
-from tests.evaluation.agreement.kinds import KINDS
+from tests.evaluation.agreement.kinds import ALL
 
 IN_A_HURRY = ("mutual_information", "pages", "filters_few_shot")
 """Every kind of request, the empty context, windows, few-shot examples and filters."""
@@ -26,7 +26,7 @@ def test_three_kinds_score_as_the_stock_harness_scores_them(tmp_path: Path) -> N
 @pytest.mark.slow
 @pytest.mark.parametrize("shape", ["qwen3", "llama", "gpt2"])
 def test_every_kind_scores_as_the_stock_harness_scores_it(tmp_path: Path, shape: str) -> None:
-    for found in agreements(save_tiny(tmp_path / "model", shape), tmp_path, list(KINDS)):  # type: ignore[arg-type]
+    for found in agreements(save_tiny(tmp_path / "model", shape), tmp_path, ALL):  # type: ignore[arg-type]
         assert found.holds(NATS), found
 
 
@@ -39,6 +39,6 @@ def test_what_was_measured_agrees() -> None:
     measured = json.loads(MEASURED.read_text(encoding="utf-8"))
     assert measured["versions"]["lm-eval"] == version("lm-eval"), "run benchmarks/harness_agreement.py"
     for model, found in measured["models"].items():
-        assert [one["task"] for one in found["tasks"]] == list(KINDS)
+        assert [one["task"] for one in found["tasks"]] == list(ALL)
         for one in found["tasks"]:
             assert Agreement(**one).holds(NATS), f"{model}: {one}"
