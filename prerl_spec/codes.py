@@ -54,7 +54,7 @@ class Code(StrEnum):
     CONSTRAINT_BROKEN = "E0202", "constraint broken", _SPEC
     UNKNOWN_KEY = "E0203", "unknown key or table", _SPEC
     MISSING_KEY = "E0204", "missing key or table", _SPEC
-    RENAMED = "E0205", "setting was renamed", _SPEC
+    RENAMED = "E0205", "a setting, component or task was renamed", _SPEC
     REMOVED = "E0206", "setting was removed", _SPEC
     NOT_A_CHOICE = "E0207", "not one of the choices", _SPEC
     TABLE_OR_LIST = "E0208", "table where a list of tables belongs, or the reverse", _SPEC

@@ -23,7 +23,7 @@ from prerl_spec.registry.component import (
 )
 from prerl_spec.registry.evaluator_settings import EvaluatorSettings
 from prerl_spec.registry.kinds.data import DataSet
-from prerl_spec.registry.kinds.evaluator import EvaluationSite, TaskQuestions
+from prerl_spec.registry.kinds.evaluator import EvaluationSite, TaskDraw, TaskQuestions
 from prerl_spec.registry.kinds.judging import Verifier
 from prerl_spec.registry.kinds.model import AdaptedWeight, AttachedAdapter, LoadedModel, ModelSite, padded_embeddings
 from prerl_spec.registry.kinds.objective import Objective
@@ -65,6 +65,7 @@ from prerl_spec.types import (
     Array,
     Attempt,
     Decoding,
+    Draw,
     Generation,
     Group,
     Index,
@@ -105,6 +106,7 @@ __all__ = [
     "DataSet",
     "Decoding",
     "Diagnostic",
+    "Draw",
     "EndedSample",
     "EnvironmentUnmet",
     "EvaluationSite",
@@ -160,6 +162,7 @@ __all__ = [
     "StepRecord",
     "StreamingSampler",
     "Surrogate",
+    "TaskDraw",
     "TaskQuestions",
     "Teacher",
     "TemplateFault",

@@ -20,7 +20,7 @@ def trained_on(file: Path) -> list[tuple[Any, Any]]:
 
 
 def evaluated_on(file: Path) -> list[tuple[Any, Any]]:
-    return [(row["problem"], row["answer"]) for row in file_rows("math500", file, None)]
+    return [(row["problem"], row["answer"]) for row in file_rows("math500_boxed", file, None)]
 
 
 READERS = [trained_on, evaluated_on]
@@ -45,7 +45,7 @@ def test_a_line_ends_at_a_line_feed_alone(read: Any, content: bytes, questions: 
     found = read(file)
     assert len(found) == len(questions)
     assert all(question.startswith(start) for (question, _), start in zip(found, questions, strict=True))
-    assert LmEval(tasks=("math500",), data={"math500": str(file)}).count_questions() == len(found)
+    assert LmEval(tasks=("math500_boxed",), data={"math500_boxed": str(file)}).count_questions() == len(found)
 
 
 @pytest.mark.parametrize("read", READERS)

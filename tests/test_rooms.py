@@ -99,7 +99,10 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("open_policy",),
     ),
     "prerl_spec.evaluation": (
-        ("scores",),
+        ("names", "scores"),
+        ("packs",),
+        ("protocols",),
+        ("task_draws",),
         ("harness",),
         ("holdout", "kept_responses", "model_folders", "targets"),
         ("contamination", "like", "samplers"),

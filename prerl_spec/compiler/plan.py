@@ -201,6 +201,23 @@ class PhasePlan:
 
 
 @dataclass(frozen=True)
+class TaskPlan:
+    """How an evaluator samples one task, with the sampler that it uses first; what is not known is None.
+
+    Example: `TaskPlan("aime24_boxed", 30, 64, {"temperature": 0.6, "top_p": 0.95, …}, "open-r1")`. `decoding` is also None
+    where `generates` is False: the task is scored by log-probabilities.
+    """
+
+    task: str
+    questions: int | None
+    samples: int | None
+    decoding: Mapping[str, Any] | None
+    protocol: str = "off"
+    note: str | None = None
+    generates: bool = True
+
+
+@dataclass(frozen=True)
 class EvaluatorPlan:
     """An evaluator, its number of evaluation rounds, and the maximum tokens that they generate."""
 
@@ -209,6 +226,7 @@ class EvaluatorPlan:
     questions: int | None
     tokens_at_most: int | None
     unknown: str | None = None
+    tasks: tuple[TaskPlan, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from prerl_spec.engine.data_check.contamination import Compared, texts_of
 from prerl_spec.errors import Damaged, EnvironmentUnmet
 from prerl_spec.evaluation.harness import catalogue
 from prerl_spec.evaluation.harness.questions import cache_alone
+from prerl_spec.evaluation.packs import packs
 from prerl_spec.evaluation.targets import Target
 from prerl_spec.questions.overlaps import PASSAGE_WORDS, find_overlaps
 from prerl_spec.registry.kinds.evaluator import ShowsQuestions, TaskQuestions
@@ -110,6 +111,18 @@ def write_stamps(folder: Path, stamps: Iterable[Stamp]) -> Path:
     return file
 
 
+def stamp_folder(folder: Path, evaluator: Any, target: Target, cut_off: str | None) -> list[Stamp]:
+    """The stamps of an evaluation, written beside its scores; none where neither the training rows nor a cut-off are known.
+
+    Raises UsageError, OSError.
+    """
+    if target.training is None and cut_off is None:
+        return []
+    stamps = contamination(evaluator, target, cut_off)
+    write_stamps(folder, stamps)
+    return stamps
+
+
 def read_stamps(file: Path) -> list[dict[str, Any]]:
     """The rows of a file of stamps; none if there is no such file, or a damaged one: stamps are computed again at will."""
     try:
@@ -126,8 +139,9 @@ def is_date(text: str) -> bool:
 def _published(evaluator: Any) -> dict[str, str]:
     """When each task was published, as the metadata of our own YAML and of `include` folders say."""
     include = [Path(folder) for folder in getattr(evaluator, "include", ())]
-    configs = {**catalogue.included_configs(include), **catalogue.own_tasks()}
+    configs = catalogue.included_configs(include)
     found = {name: str((config.get("metadata") or {}).get("published", "")) for name, config in configs.items()}
+    found |= {name: pack.published for name, pack in packs().items()}
     return {name: date for name, date in found.items() if is_date(date)}
 
 

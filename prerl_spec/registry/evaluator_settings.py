@@ -8,9 +8,9 @@ from pydantic import Field
 
 from prerl_spec.codes import Code
 from prerl_spec.registry.component import Component, Conflict, Place, Wiring
-from prerl_spec.registry.kinds.evaluator import EvaluationSite
+from prerl_spec.registry.kinds.evaluator import EvaluationSite, TaskDraw
 from prerl_spec.registry.kinds.judging import Verifier
-from prerl_spec.types import Draw
+from prerl_spec.types import Decoding, Draw
 
 Moment = Literal["base", "phases", "end"]
 AtLeastOne = Annotated[int, Field(ge=1)]
@@ -67,14 +67,23 @@ class EvaluatorSettings(Component):
         """The metrics of a task whose responses are right or wrong."""
         return f"avg@{self.samples}", f"pass@{self.samples}"
 
+    def task_draws(self, base: Decoding) -> tuple[TaskDraw, ...]:
+        """How each task is sampled by a sampler of this decoding, as far as it is known before anything is loaded. No
+        torch."""
+        return tuple(TaskDraw(name, self.decoding(base), self.samples) for name in self.data_sets())
+
     def prepare(self) -> None:
         """Nothing to check before the first score."""
 
+    def decoding(self, base: Decoding) -> Decoding:
+        """A sampler's decoding with the written settings."""
+        written = {name: getattr(self, name) for name in ("temperature", "top_p", "max_new_tokens")}
+        return replace(base, **{name: value for name, value in written.items() if value is not None})
+
     def draw(self, site: EvaluationSite) -> Draw:
         """How responses are sampled: the site's decoding and seed, overridden by the written settings."""
-        written = {name: getattr(self, name) for name in ("temperature", "top_p", "max_new_tokens")}
         return Draw(
-            decoding=replace(site.decoding, **{name: value for name, value in written.items() if value is not None}),
+            decoding=self.decoding(site.decoding),
             samples=self.samples,
             seed=site.seed if self.seed is None else self.seed,
             limit=None if self.limit == "off" else self.limit,

@@ -138,17 +138,24 @@ def settings_of(model: type[BaseModel]) -> Mapping[str, Setting]:
     return found
 
 
+RENAMED = "renamed"
+"""The type of a validator's error on a value that has another name now; its context has `ways` and `help`."""
+
+
 @dataclass(frozen=True)
 class Refusal:
     """A value that a settings model rejects: `steps` are the keys and indices that lead to it."""
 
-    code: Literal[Code.WRONG_TYPE, Code.CONSTRAINT_BROKEN, Code.NOT_A_CHOICE]
+    code: Literal[Code.WRONG_TYPE, Code.CONSTRAINT_BROKEN, Code.NOT_A_CHOICE, Code.RENAMED]
     steps: tuple[str | int, ...]
     message: str
     at_key: bool = False
     choices: tuple[str, ...] = ()
     wanted: str = ""
     """The accepted types, in words, if the type is wrong."""
+    ways: tuple[str, ...] = ()
+    """What to write instead of a former name, the new name first."""
+    help: str | None = None
 
 
 def validate(model: type[BaseModel], values: Mapping[str, Any]) -> tuple[BaseModel | None, list[Refusal]]:
@@ -181,6 +188,9 @@ def _refusals(model: type[BaseModel], values: Mapping[str, Any], details: list[E
 def _refusal(steps: tuple[str | int, ...], setting: Setting | None, value: Any, found: list[ErrorDetails]) -> Refusal:
     name = f"`{next((s for s in reversed(steps) if isinstance(s, str)), '')}`" if steps else "the table"
     choices = setting.choices if setting is not None else ()
+    if former := next((d for d in found if d["type"] == RENAMED), None):
+        context = former["ctx"]
+        return Refusal(Code.RENAMED, steps, former["msg"], ways=tuple(context["ways"]), help=context["help"])
     broken = [d for d in found if not _is_type_error(d)]
     rules = [d for d in broken if d["type"] != "literal_error"]
     at_key = any(d["loc"][-1:] == ("[key]",) for d in found)

@@ -24,7 +24,7 @@ optimizer = { use = "adamw", lr = 1e-5 }
 
 [[evaluate]]
 use = "lm_eval"
-tasks = ["aime24"]
+tasks = ["aime24_boxed"]
 limit = 1
 chat = "off"
 at = ["base"]
@@ -83,7 +83,7 @@ def test_what_was_fetched_is_enough_to_run_without_a_network(tmp_path: Path, rep
     assert set(lock["revisions"].values()) == {COMMIT}
     assert f"model acme/tiny@{COMMIT}" in fetched.stdout
     assert "data.train: 4 rows" in fetched.stdout
-    assert "aime24: 3 questions" in fetched.stdout
+    assert "aime24_boxed: 3 questions" in fetched.stdout
     assert not list((tmp_path / "hf").rglob("pytorch_model.bin"))
     ran = prerl(tmp_path, endpoint, "run", "--locked", spec, offline=True)
     assert ran.returncode == 0, ran.stderr

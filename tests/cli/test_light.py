@@ -184,7 +184,7 @@ NEED_THE_EXTRA = (
     ["fetch", "scored.toml"],
     ["check-data", "spec.toml"],
     ["serve", "spec.toml"],
-    ["eval", "nobody/nothing", "--tasks", "math500"],
+    ["eval", "nobody/nothing", "--tasks", "math500_boxed"],
     ["try", "mine.py"],
     ["plugin", "check", "prerl-spec"],
     ["compare", "runs/one", "runs/two"],
@@ -195,7 +195,7 @@ NEED_THE_EXTRA = (
 def test_what_needs_the_extra_names_it_and_ends_with_3(tmp_path: Path) -> None:
     written(tmp_path, TINY)
     scored = 'spec = 1\nrun.name = "scored"\nmodel = { use = "hf_causal", name = "nobody/nothing" }\n'
-    (tmp_path / "scored.toml").write_text(f'{scored}[[evaluate]]\nuse = "lm_eval"\ntasks = ["math500"]\n')
+    (tmp_path / "scored.toml").write_text(f'{scored}[[evaluate]]\nuse = "lm_eval"\ntasks = ["math500_boxed"]\n')
     (tmp_path / "mine.py").write_text(
         "from prerl_spec.sdk import Component\n\n\nclass Mine(Component):\n    kind = 'filter'\n"
     )

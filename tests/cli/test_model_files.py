@@ -143,7 +143,7 @@ def test_large_files_are_hashed_once_and_small_ones_every_time(spec: Path, cache
 def test_rows_of_a_benchmark_that_changed_stop_a_resume(spec: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows = spec.parent / "rows.jsonl"
     rows.write_text('{"problem": "1+1?", "answer": "2"}\n')
-    scored = f'\n[[evaluate]]\nuse = "lm_eval"\ntasks = ["math500"]\ndata = {{ math500 = "{rows}" }}\n'
+    scored = f'\n[[evaluate]]\nuse = "lm_eval"\ntasks = ["math500_boxed"]\ndata = {{ math500_boxed = "{rows}" }}\n'
     sampler = '\n[sampler]\nuse = "transformers"\n[verifier]\nuse = "math_verify"\n'
     spec.write_text(spec.read_text() + scored + sampler)
     folder = begun(spec)

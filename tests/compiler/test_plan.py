@@ -448,11 +448,11 @@ def test_questions_of_our_own_tasks_are_known_before_they_are_read(tmp_path: Pat
     rows = tmp_path / "rows.jsonl"
     rows.write_text('{"problem": "1+1?", "answer": "2"}\n\n{"problem": "1+2?", "answer": "3"}\n')
     asked = {
-        'tasks = ["math500", "aime24"]\nlimit = "off"': 530,
-        'tasks = ["math500", "aime24"]\nlimit = 40': 70,
-        f'tasks = ["amc23"]\ndata = {{ amc23 = "{rows}" }}\nlimit = "off"': 2,
+        'tasks = ["math500_boxed", "aime24_boxed"]\nlimit = "off"': 530,
+        'tasks = ["math500_boxed", "aime24_boxed"]\nlimit = 40': 70,
+        f'tasks = ["amc23_boxed"]\ndata = {{ amc23_boxed = "{rows}" }}\nlimit = "off"': 2,
         'tasks = ["gsm8k"]\nlimit = 7': 7,
-        'tasks = ["gsm8k", "amc23"]\nlimit = "off"': None,
+        'tasks = ["gsm8k", "amc23_boxed"]\nlimit = "off"': None,
     }
     for settings, questions in asked.items():
         text = bent(('use = "holdout"\ndata = "easy"\nsamples = 4\nlimit = 10', f'use = "lm_eval"\n{settings}'))

@@ -85,12 +85,12 @@ def test_the_second_of_two_equal_seeds_and_the_later_of_two_equal_arms_are_at_fa
 def test_a_metric_that_only_lm_eval_knows_is_believed_and_one_of_our_own_task_is_not() -> None:
     several = (
         '[[evaluate]]\nuse = "holdout"',
-        '[[evaluate]]\nuse = "lm_eval"\ntasks = ["gsm8k", "aime24"]\n[[evaluate]]\nuse = "holdout"',
+        '[[evaluate]]\nuse = "lm_eval"\ntasks = ["gsm8k", "aime24_boxed"]\n[[evaluate]]\nuse = "holdout"',
     )
     for primary, wrong in (
         ("gsm8k/exact_match", 0),
         ("gsm8k_cot/exact_match", 0),
-        ("aime24/exact_match", 1),
+        ("aime24_boxed/exact_match", 1),
         ("easy/avg@9", 1),
     ):
         assert len(study(several, ("easy/avg@4", primary))[1]) == wrong, primary

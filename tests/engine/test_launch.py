@@ -127,7 +127,17 @@ def test_two_processes_score_a_model_as_one_does(tmp_path: Path) -> None:
     save_tiny(tmp_path / "model")
     scores = []
     for processes in ("1", "2"):
-        line = [sys.executable, "-m", "prerl_spec", "eval", "model", "--tasks", "math500", "--data", f"math500={rows}"]
+        line = [
+            sys.executable,
+            "-m",
+            "prerl_spec",
+            "eval",
+            "model",
+            "--tasks",
+            "math500_boxed",
+            "--data",
+            f"math500_boxed={rows}",
+        ]
         line += ["--max-new-tokens", "8", "--samples", "2", "--processes", processes, "--out", f"out-{processes}"]
         subprocess.run(line, cwd=tmp_path, env=environment(), check=True, capture_output=True)
         scores.append(json.loads((tmp_path / f"out-{processes}" / "scores.json").read_text()))

@@ -65,7 +65,7 @@ folder, rows = Path(sys.argv[1]), sys.argv[2]
 opened.cache_clear()  # a fork's parent may have opened it, as one process alone
 with joined_ranks() as ranks, tiny_scene(folder / f"rank-{ranks.rank}") as scene:
     rank = ranks.rank
-    scores = LmEval(tasks=("math500",), data={"math500": rows}, samples=3).score(scene.site)
+    scores = LmEval(tasks=("math500_boxed",), data={"math500_boxed": rows}, samples=3).score(scene.site)
     pairs = [(scene.site.codec.encode("2 + 2 ="), scene.site.codec.encode(str(number))) for number in range(5)]
     found = {
         "scores": [asdict(score) for score in scores],

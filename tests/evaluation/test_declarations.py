@@ -28,14 +28,14 @@ def test_defaults_are_those_of_the_language() -> None:
         "verifier": None,
     }
     own: dict[str, Any] = {
-        "tasks": ["math500"],
+        "tasks": ["math500_boxed"],
         "include": [],
         "data": {},
         "system": None,
         "chat": None,
         "num_fewshot": "task",
     }
-    assert LmEval(tasks=("math500",)).settings().items() >= own.items()
+    assert LmEval(tasks=("math500_boxed",)).settings().items() >= own.items()
 
 
 @pytest.mark.parametrize(
@@ -66,19 +66,23 @@ def test_what_the_language_does_not_allow_is_refused(settings: dict[str, Any]) -
 
 def test_contradictions_are_told_at_their_settings() -> None:
     def told(**settings: Any) -> list[tuple[str, list[str]]]:
-        evaluator = LmEval.model_validate({"tasks": ["math500"], **settings})
+        evaluator = LmEval.model_validate({"tasks": ["math500_boxed"], **settings})
         return [(c.code, [place.setting for place in c.places]) for c in evaluator.check(WIRING)]
 
     assert told() == []
     assert told(at=[], every=5) == []
     assert told(at=[]) == [("E0701", ["at", "every"])]
     assert told(samples=4, temperature=0.0) == [("W0702", ["samples", "temperature"])]
-    assert told(data={"aime24": "rows.jsonl"}) == [("E0701", ["data", "tasks"])]
+    assert told(data={"aime24_boxed": "rows.jsonl"}) == [("E0701", ["data", "tasks"])]
 
 
 def test_what_an_evaluation_fetches_is_known_before_the_run() -> None:
     evaluator = LmEval.model_validate(
-        {"tasks": ["math500", "aime24", "arithmetic_chains_easy"], "data": {"aime24": "/rows.jsonl"}, "include": ["/x"]}
+        {
+            "tasks": ["math500_boxed", "aime24_boxed", "arithmetic_chains_easy"],
+            "data": {"aime24_boxed": "/rows.jsonl"},
+            "include": ["/x"],
+        }
     )
     asked = {(r.what, r.name) for r in evaluator.prerequisites()}
     assert asked == {("file", "/rows.jsonl"), ("file", "/x"), ("dataset", "HuggingFaceH4/MATH-500")}

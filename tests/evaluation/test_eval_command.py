@@ -108,14 +108,16 @@ def test_a_model_folder_is_scored_without_a_spec(model: Path, capsys: pytest.Cap
 def test_a_run_is_scored_as_it_scores_itself(tmp_path: Path, spec: Path, model: Path) -> None:
     folder = run_folder(tmp_path, spec, model, phase=0, step=1)
     rows = str(tmp_path / "rows.jsonl")
-    assert main(["eval", str(folder), "--tasks", "math500", "--data", f"math500={rows}", "--limit", "2"]) == 0
+    assert (
+        main(["eval", str(folder), "--tasks", "math500_boxed", "--data", f"math500_boxed={rows}", "--limit", "2"]) == 0
+    )
     score, _ = scores_in(folder / "eval" / "scores.json")
     assert (score["phase"], score["global_step"], score["generated_tokens"], score["trained_tokens"]) == (
         ("prune", 1, 77, 33)
     )
     assert score["seed"] == 5
     assert score["decoding"] == {"temperature": 0.8, "top_p": 1.0, "top_k": 0, "max_new_tokens": 9, "stop": []}
-    (line, *_) = (folder / "eval" / "samples" / "prune-000001-math500.jsonl").read_text().splitlines()
+    (line, *_) = (folder / "eval" / "samples" / "prune-000001-math500_boxed.jsonl").read_text().splitlines()
     assert json.loads(line)["input"] == "Be brief.\n\nWhat is 0 + 0?"
 
 
@@ -151,14 +153,24 @@ def test_a_verifier_of_the_specs_own_file_judges_once_local_code_is_allowed(
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        (["model", "--tasks", "mathh500"], 2, "unknown task `mathh500`: did you mean `math500`"),
-        (["model", "--tasks", "math500", "--data", "math50=x"], 2, "`math50`, which is not in --tasks"),
-        (["model", "--tasks", "math500", "--data", "math500=x"], 3, "the rows of math500 cannot be read: x"),
-        (["model", "--tasks", "math500", "--temperature", "-1"], 2, "--temperature"),
+        (["model", "--tasks", "mathh500_boxed"], 2, "unknown task `mathh500_boxed`: did you mean `math500_boxed`"),
+        (
+            ["model", "--tasks", "math500_boxed", "--data", "math50_boxed=x"],
+            2,
+            "`math50_boxed`, which is not in --tasks",
+        ),
+        (
+            ["model", "--tasks", "math500_boxed", "--data", "math500_boxed=x"],
+            3,
+            "the rows of math500_boxed cannot be read: x",
+        ),
+        (["model", "--tasks", "math500_boxed", "--temperature", "-1"], 2, "--temperature"),
         (["model", "--tasks", ","], 2, "--tasks"),
-        (["./nowhere", "--tasks", "math500"], 2, "./nowhere does not exist"),
-        (["empty", "--tasks", "math500"], 2, "neither a run folder nor a model folder"),
-        (["nobody/nothing", "--tasks", "math500"], 3, "nobody/nothing"),
+        (["model", "--tasks", "aime24"], 2, "E0205: the task `aime24` is now `aime24_boxed`"),
+        (["model", "--tasks", "aime24"], 2, "`lm_eval/aime24` is lm-eval's"),
+        (["./nowhere", "--tasks", "math500_boxed"], 2, "./nowhere does not exist"),
+        (["empty", "--tasks", "math500_boxed"], 2, "neither a run folder nor a model folder"),
+        (["nobody/nothing", "--tasks", "math500_boxed"], 3, "nobody/nothing"),
     ],
 )
 def test_what_cannot_be_scored_is_said(
@@ -178,7 +190,7 @@ def test_what_cannot_be_scored_is_said(
 
 def test_a_run_without_a_checkpoint_has_nothing_to_score(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Path("run/checkpoints").mkdir(parents=True)
-    assert main(["eval", "run", "--tasks", "math500"]) == 2
+    assert main(["eval", "run", "--tasks", "math500_boxed"]) == 2
     assert "no valid checkpoint yet" in capsys.readouterr().err
 
 

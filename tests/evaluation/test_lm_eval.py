@@ -10,12 +10,12 @@ import lm_eval
 import numpy as np
 import pytest
 import torch
-from prerl_components.evaluators.lm_eval import GENERATED, ON_THE_HUB, LmEval
+from prerl_components.evaluators.lm_eval import GENERATED, LmEval
 
 from prerl_spec.errors import EnvironmentUnmet, RunFailed, UsageError
-from prerl_spec.evaluation.harness import catalogue
 from prerl_spec.evaluation.harness.harness import Battery, open_tasks, same_randomness_after
 from prerl_spec.evaluation.harness.policy_lm import PolicyLM
+from prerl_spec.evaluation.harness.stock_index import stock_names
 from prerl_spec.statistics.pass_at_k import pass_at_k
 from prerl_spec.types import Decoding, Draw, Rendering, Score
 from tests.evaluation.sites import (
@@ -56,7 +56,7 @@ def rows(tmp_path: Path) -> Path:
 
 
 def evaluator(rows: Path, **settings: Any) -> LmEval:
-    given = {"tasks": ["math500"], "data": {"math500": str(rows)}, "samples": 4, **settings}
+    given = {"tasks": ["math500_boxed"], "data": {"math500_boxed": str(rows)}, "samples": 4, **settings}
     return LmEval.model_validate(given)
 
 
@@ -75,14 +75,14 @@ def test_our_scores_are_what_simple_evaluate_reports(tmp_path: Path, rows: Path)
     with tiny_scene(tmp_path) as scene:
         ours = by_metric(evaluator(rows).score(scene.site))
         draw = Draw(SAMPLED, 4, 0)
-        battery = Battery(("math500",), draw, Rendering(), EvenLength(), data={"math500": rows})
+        battery = Battery(("math500_boxed",), draw, Rendering(), EvenLength(), data={"math500_boxed": rows})
         lm = PolicyLM(scene.site, Rendering(), SAMPLED, 0)
         manager = lm_eval.tasks.TaskManager(include_defaults=False)
         tasks = list(open_tasks(lm, battery).values())
         with same_randomness_after():
             theirs = lm_eval.simple_evaluate(lm, tasks=tasks, task_manager=manager, bootstrap_iters=100)
         assert theirs is not None
-        reported = theirs["results"]["math500"]
+        reported = theirs["results"]["math500_boxed"]
         assert 0 < ours["avg@4"].value < 1
         for metric in ("avg@4", "pass@4"):
             assert ours[metric].value == reported[f"{metric},verdict"]
@@ -96,7 +96,7 @@ def test_a_score_states_how_it_was_made(tmp_path: Path, rows: Path) -> None:
         assert (score.questions, score.samples_per_question, score.seed) == (3, 4, 9)
         assert score.decoding == {"temperature": 0.5, "top_p": 1.0, "top_k": 0, "max_new_tokens": 12, "stop": []}
         assert score.harness == f"lm-eval {lm_eval.__version__}"
-        assert (score.task, score.task_version) == ("math500", "1")
+        assert (score.task, score.task_version) == ("math500_boxed", "1")
         assert all(len(text) == 64 for text in (score.task_hash, score.template_hash))
         assert score.low <= score.value <= score.high
     json.dumps([dataclasses.asdict(score) for score in scores], allow_nan=False)
@@ -105,7 +105,7 @@ def test_a_score_states_how_it_was_made(tmp_path: Path, rows: Path) -> None:
 def test_the_score_is_that_of_the_responses_that_people_can_read(tmp_path: Path, rows: Path) -> None:
     with tiny_scene(tmp_path) as scene:
         scores = by_metric(evaluator(rows).score(scene.site))
-        lines = samples_of(scene.site, "math500")
+        lines = samples_of(scene.site, "math500_boxed")
     assert len(lines) == 6 * 4
     right: dict[int, int] = {}
     for line in lines:
@@ -190,7 +190,7 @@ def test_responses_do_not_depend_on_how_many_are_asked(tmp_path: Path, rows: Pat
         with tiny_scene(tmp_path / f"{limit}-{samples}") as scene:
             evaluator(rows, limit=limit, samples=samples).score(scene.site)
             found: dict[int, list[str]] = {}
-            for line in samples_of(scene.site, "math500"):
+            for line in samples_of(scene.site, "math500_boxed"):
                 found.setdefault(line["question"], []).append(line["response"])
             return found
 
@@ -210,8 +210,8 @@ def test_arithmetic_tasks_make_their_rows(tmp_path: Path) -> None:
 def test_progress_is_told_by_task(tmp_path: Path, rows: Path) -> None:
     with tiny_scene(tmp_path) as scene:
         evaluator(rows).score(scene.site)
-        assert scene.ticks[0] == ("evaluate:math500", 0, 24)
-        assert scene.ticks[-1] == ("evaluate:math500", 24, 24)
+        assert scene.ticks[0] == ("evaluate:math500_boxed", 0, 24)
+        assert scene.ticks[-1] == ("evaluate:math500_boxed", 24, 24)
 
 
 def test_lm_eval_stays_off_the_screen(tmp_path: Path, rows: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -287,23 +287,17 @@ def test_local_rows_replace_a_tasks_data_set(tmp_path: Path, rows: Path) -> None
         assert asked.count("What is 5 + 5?") == 1
 
 
-def test_our_tasks_and_their_declaration_name_the_same_data(tmp_path: Path) -> None:
-    own = catalogue.own_tasks()
-    assert {name: config["dataset_path"] for name, config in own.items() if "dataset_path" in config} == ON_THE_HUB
-    assert set(own) == {*ON_THE_HUB, *GENERATED}
-
-
 def test_an_unknown_task_is_told_with_its_neighbours(tmp_path: Path) -> None:
     with tiny_scene(tmp_path) as scene, pytest.raises(UsageError) as caught:
-        LmEval(tasks=("mathh500", "gsm8kk")).score(scene.site)
-    assert "unknown task `mathh500`: did you mean `math500`" in caught.value.message
+        LmEval(tasks=("mathh500_boxed", "gsm8kk")).score(scene.site)
+    assert "unknown task `mathh500_boxed`: did you mean `math500_boxed`" in caught.value.message
     assert "`gsm8k`" in caught.value.message
     assert caught.value.exit_code == 2
 
 
 def test_a_task_of_ours_cannot_be_replaced_unseen(tmp_path: Path, rows: Path) -> None:
-    folder = included(tmp_path / "mine", COUNTING, name="math500", rows=rows)
-    with tiny_scene(tmp_path) as scene, pytest.raises(UsageError, match="defines `math500`"):
+    folder = included(tmp_path / "mine", COUNTING, name="math500_boxed", rows=rows)
+    with tiny_scene(tmp_path) as scene, pytest.raises(UsageError, match="defines `math500_boxed`"):
         evaluator(rows, include=[folder]).score(scene.site)
 
 
@@ -328,7 +322,7 @@ def test_a_row_that_cannot_be_used_is_told_with_its_line(tmp_path: Path, rows: P
 def test_missing_and_empty_files_are_told(tmp_path: Path, rows: Path) -> None:
     with tiny_scene(tmp_path) as scene:
         rows.write_text("\n")
-        with pytest.raises(EnvironmentUnmet, match="contains no rows for math500"):
+        with pytest.raises(EnvironmentUnmet, match="contains no rows for math500_boxed"):
             evaluator(rows).score(scene.site)
         rows.unlink()
         with pytest.raises(EnvironmentUnmet, match="cannot be read"):
@@ -340,14 +334,14 @@ def test_an_unreachable_hub_is_told_with_the_way_around(tmp_path: Path, monkeypa
     monkeypatch.setattr("datasets.config.HF_HUB_OFFLINE", True)
     monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", str(tmp_path / "cache"))
     with tiny_scene(tmp_path) as scene, pytest.raises(EnvironmentUnmet, match="HuggingFaceH4/MATH-500") as caught:
-        LmEval(tasks=("math500",)).score(scene.site)
+        LmEval(tasks=("math500_boxed",)).score(scene.site)
     assert caught.value.hint is not None
-    assert "--data math500=rows.jsonl" in caught.value.hint
+    assert "--data math500_boxed=rows.jsonl" in caught.value.hint
     assert caught.value.exit_code == 3
 
 
 def test_worked_examples_that_a_task_does_not_have_are_refused(tmp_path: Path, rows: Path) -> None:
-    with tiny_scene(tmp_path) as scene, pytest.raises(UsageError, match="`math500` has no few-shot examples"):
+    with tiny_scene(tmp_path) as scene, pytest.raises(UsageError, match="`math500_boxed` has no few-shot examples"):
         evaluator(rows, num_fewshot=2).score(scene.site)
 
 
@@ -372,7 +366,7 @@ def test_stock_gsm8k_over_local_rows(tmp_path: Path) -> None:
     shared = Path(__file__).parents[3] / "shared" / "data" / "gsm8k"
     if not shared.is_dir():
         pytest.skip("no rows beside the checkout")
-    _, stock = catalogue.stock_files()["gsm8k"]
+    stock = stock_names()["gsm8k"].file
     text = "include: {stock}\ntask: gsm8k_local\ndataset_path: json\ndataset_name: null\n"
     text += "dataset_kwargs: {{data_files: {{train: {shared}/train.jsonl, test: {shared}/test.jsonl}}}}\n"
     folder = included(tmp_path / "mine", text, stock=stock, shared=shared)

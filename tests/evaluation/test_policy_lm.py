@@ -104,7 +104,7 @@ def test_a_benchmark_question_is_rendered_as_a_training_prompt(
     codec = Codec.of_tokenizer(tokenizer)
     with tiny_scene(tmp_path, chat=chat, rendering=rendering) as scene:
         rows = write_rows(tmp_path / "rows.jsonl", num_rows=1)
-        LmEval(tasks=("math500",), data={"math500": str(rows)}).score(replace(scene.site, codec=codec))
+        LmEval(tasks=("math500_boxed",), data={"math500_boxed": str(rows)}).score(replace(scene.site, codec=codec))
         assert scene.heard.requests[0].context == context_ids("What is 0 + 0?", rendering, codec)
 
 

@@ -54,8 +54,10 @@ def rows(tmp_path: Path) -> Path:
     return write_rows(tmp_path / "rows.jsonl")
 
 
-def math500(rows: Path, **settings: Any) -> LmEval:
-    return LmEval.model_validate({"tasks": ["math500"], "data": {"math500": str(rows)}, "samples": 4, **settings})
+def math500_boxed(rows: Path, **settings: Any) -> LmEval:
+    return LmEval.model_validate(
+        {"tasks": ["math500_boxed"], "data": {"math500_boxed": str(rows)}, "samples": 4, **settings}
+    )
 
 
 def recomputed(folder: Path, scores: list[Score]) -> dict[str, float]:
@@ -78,11 +80,11 @@ def values_of(scores: list[Score]) -> dict[str, float]:
 
 def test_a_verified_score_is_that_of_its_questions(tmp_path: Path, rows: Path) -> None:
     with tiny_scene(tmp_path, verifier=Mute()) as scene:
-        scores = math500(rows).score(scene.site)
-        lines = samples_of(scene.site, "math500")
+        scores = math500_boxed(rows).score(scene.site)
+        lines = samples_of(scene.site, "math500_boxed")
     assert recomputed(tmp_path, scores) == values_of(scores)
     assert 0 < scores[0].value < 1
-    header, results = read_questions(question_files(tmp_path)["base", 0, "math500"])
+    header, results = read_questions(question_files(tmp_path)["base", 0, "math500_boxed"])
     assert [r.row for r in results] == list(range(6))
     for result in results:
         mine = [line for line in lines if line["question"] == result.row]
@@ -158,41 +160,46 @@ def test_a_metric_that_is_no_mean_is_named_and_not_averaged(tmp_path: Path, rows
 
 def test_a_cached_score_brings_its_questions(tmp_path: Path, rows: Path) -> None:
     with tiny_scene(tmp_path) as scene:
-        math500(rows).score(scene.site)
+        math500_boxed(rows).score(scene.site)
         later = dataclasses.replace(scene.site, phase="prune", global_step=20)
-        scores = math500(rows).score(later)
+        scores = math500_boxed(rows).score(later)
         assert len(scene.heard.requests) == 6, "nothing was sampled again"
     files = question_files(tmp_path)
-    assert {file.name for file in files.values()} == {"base-000000-math500.jsonl", "prune-000020-math500.jsonl"}
-    assert read_questions(files["prune", 20, "math500"])[1] == read_questions(files["base", 0, "math500"])[1]
+    assert {file.name for file in files.values()} == {
+        "base-000000-math500_boxed.jsonl",
+        "prune-000020-math500_boxed.jsonl",
+    }
+    assert (
+        read_questions(files["prune", 20, "math500_boxed"])[1] == read_questions(files["base", 0, "math500_boxed"])[1]
+    )
     assert recomputed(tmp_path, scores) == values_of(scores)
 
 
 def test_a_score_that_was_cached_without_its_questions_is_scored_again(tmp_path: Path, rows: Path) -> None:
     with tiny_scene(tmp_path) as scene:
-        first = math500(rows).score(scene.site)
+        first = math500_boxed(rows).score(scene.site)
         (cached,) = (tmp_path / "cache").iterdir()
         write_object(cached, {"scores": read_object(cached)["scores"]})
-        (tmp_path / "questions" / "base-000000-math500.jsonl").unlink()
-        assert math500(rows).score(scene.site) == first
+        (tmp_path / "questions" / "base-000000-math500_boxed.jsonl").unlink()
+        assert math500_boxed(rows).score(scene.site) == first
         assert len(scene.heard.requests) == 12
-    assert list(question_files(tmp_path)) == [("base", 0, "math500")]
+    assert list(question_files(tmp_path)) == [("base", 0, "math500_boxed")]
 
 
 @pytest.mark.parametrize("change", [{"seed": 5}, {"limit": 3}, {"samples": 2}, {"system": "Be brief."}], ids=str)
 def test_two_evaluators_of_one_task_keep_a_file_each(tmp_path: Path, rows: Path, change: dict[str, Any]) -> None:
     with tiny_scene(tmp_path) as scene:
-        first = math500(rows).score(scene.site)
-        second = math500(rows, **change).score(scene.site)
-        again = math500(rows).score(scene.site)
+        first = math500_boxed(rows).score(scene.site)
+        second = math500_boxed(rows, **change).score(scene.site)
+        again = math500_boxed(rows).score(scene.site)
     assert sorted(file.name for file in (tmp_path / "questions").iterdir()) == [
-        "base-000000-math500.jsonl",
-        "base-000000-math500~2.jsonl",
+        "base-000000-math500_boxed.jsonl",
+        "base-000000-math500_boxed~2.jsonl",
     ]
     assert again == first
     assert recomputed(tmp_path, first) == values_of(first)
     assert recomputed(tmp_path, second) == values_of(second)
-    assert read_questions(question_files(tmp_path)["base", 0, "math500"])[0]["seed"] == 0
+    assert read_questions(question_files(tmp_path)["base", 0, "math500_boxed"])[0]["seed"] == 0
 
 
 RESULT = QuestionResult("0123456789abcdef", row=0, right=3, samples=10, truncated=1, unparsable=0, tokens=77)

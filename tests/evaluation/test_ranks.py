@@ -22,7 +22,7 @@ def test_two_processes_share_the_questions_and_agree_with_one(tmp_path: Path) ->
     assert first["invariant logps"] == second["invariant logps"]
 
     with tiny_scene(tmp_path / "alone") as scene:
-        scores = LmEval(tasks=("math500",), data={"math500": str(rows)}, samples=3).score(scene.site)
+        scores = LmEval(tasks=("math500_boxed",), data={"math500_boxed": str(rows)}, samples=3).score(scene.site)
         alone = [list(pair) for pair in invariant_logps(scene)]
         asked: list[Any] = [list(request.context) for request in scene.heard.requests]
     assert [s["value"] for s in first["scores"]] == [s.value for s in scores]

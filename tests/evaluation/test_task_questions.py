@@ -38,9 +38,9 @@ def written(folder: Path, *rows: object) -> str:
 
 def test_local_rows_have_the_place_of_their_line(tmp_path: Path) -> None:
     rows = written(tmp_path, {"problem": "1+1?", "answer": "2"}, "no JSON", {"question": "2+2?", "answer": 4})
-    (task,) = LmEval(tasks=("math500",), data={"math500": rows}).questions()
+    (task,) = LmEval(tasks=("math500_boxed",), data={"math500_boxed": rows}).questions()
     assert (task.task, task.texts, task.unknown) == (
-        "math500",
+        "math500_boxed",
         (("rows.jsonl:1", "1+1?"), ("rows.jsonl:3", "2+2?")),
         None,
     )
@@ -58,14 +58,14 @@ def test_a_task_of_a_folder_is_read_column_by_column(tmp_path: Path) -> None:
 
 def test_generated_rows_are_there_and_those_of_the_hub_are_not(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
-    easy, far = LmEval(tasks=("arithmetic_chains_easy", "math500")).questions()
+    easy, far = LmEval(tasks=("arithmetic_chains_easy", "math500_boxed")).questions()
     assert len(easy.texts) == 512
     assert easy.texts[0][0] == "row 0"
     assert far.unknown == "HuggingFaceH4/MATH-500 is not in the hub's cache: `prerl-spec fetch SPEC`"
 
 
 def test_a_file_that_is_not_there_is_unknown_and_a_name_that_is_not_there_a_mistake(tmp_path: Path) -> None:
-    (task,) = LmEval(tasks=("math500",), data={"math500": str(tmp_path / "none.jsonl")}).questions()
+    (task,) = LmEval(tasks=("math500_boxed",), data={"math500_boxed": str(tmp_path / "none.jsonl")}).questions()
     assert task.unknown == f"{tmp_path / 'none.jsonl'} cannot be read: No such file or directory"
     with pytest.raises(UsageError, match="maths500"):
         list(LmEval(tasks=("maths500",)).questions())

@@ -89,6 +89,7 @@ _EVALUATOR: Settings = {
     "every": OFF_OR_POSITIVE,
     "limit": OFF_OR_POSITIVE,
 }
+PROTOCOLS = ("off", "task", "greedy", "open-r1", "prerl", "qwen3-thinking")
 _DTYPE = ("float32", "bfloat16", "float16")
 
 COMPONENTS: Mapping[tuple[str, str], Settings] = {
@@ -117,7 +118,7 @@ COMPONENTS: Mapping[tuple[str, str], Settings] = {
     ("schedule", "fixed_steps"): _SCHEDULE,
     ("schedule", "reincarnate_after"): {**_SCHEDULE, "tokens": POSITIVE},
     ("schedule", "until_plateau"): {**_SCHEDULE, "metric": TEXT, "patience": POSITIVE},
-    ("evaluator", "lm_eval"): {**_EVALUATOR, "include": TEXTS, "system": TEXT},
+    ("evaluator", "lm_eval"): {**_EVALUATOR, "include": TEXTS, "system": TEXT, "protocol": PROTOCOLS},
     ("evaluator", "holdout"): _EVALUATOR,
     ("filter", "difficulty_band"): {"low": CLOSED, "high": CLOSED},
     ("filter", "drop_truncated"): {},

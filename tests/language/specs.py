@@ -48,7 +48,7 @@ use = "math_verify"
 
 [[evaluate]]
 use = "lm_eval"
-tasks = ["math500"]
+tasks = ["math500_boxed"]
 
 [[evaluate]]
 use = "holdout"

@@ -227,10 +227,10 @@ def test_a_long_stage_gives_a_sign_of_life_elsewhere() -> None:
     progress = Progress(stream, clock=clock)
     for done in range(100):
         clock.now += 1
-        progress.tick("evaluate:math500", done, 100)
+        progress.tick("evaluate:math500_boxed", done, 100)
     lines = stream.getvalue().splitlines()
     assert len(lines) == 3
-    assert re.search(r"evaluate math500 30/100  1 m \d\d s left", lines[0])
+    assert re.search(r"evaluate math500_boxed 30/100  1 m \d\d s left", lines[0])
 
 
 @pytest.mark.parametrize(("name", "value"), [("TERM", "dumb"), ("NO_COLOR", "1")])

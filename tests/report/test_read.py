@@ -97,7 +97,7 @@ def test_a_folder_without_events_is_no_run(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", [f.name for f in fields(Score)])
 @pytest.mark.parametrize("nothing", ["absent", None, "", float("nan")])
 def test_a_score_that_leaves_something_out_is_not_rendered(run_folder: Path, name: str, nothing: object) -> None:
-    row = score("refine", 120, "math500", "avg@16", 0.5, 10, 10)
+    row = score("refine", 120, "math500_boxed", "avg@16", 0.5, 10, 10)
     row[name] = nothing
     if nothing == "absent":
         del row[name]
@@ -108,5 +108,5 @@ def test_a_score_that_leaves_something_out_is_not_rendered(run_folder: Path, nam
 
 
 def test_a_score_before_any_token_is_complete(run_folder: Path) -> None:
-    score_again(run_folder, [score("base", 0, "math500", "avg@1", 0.0, 0, 0)])
+    score_again(run_folder, [score("base", 0, "math500_boxed", "avg@1", 0.0, 0, 0)])
     assert read_run(run_folder).scores[0].generated_tokens == 0

@@ -123,6 +123,8 @@ SEEN_IN_BEHAVIOUR: dict[Name, tuple[Settings, Settings]] = {
             "system": "Be brief.",
             "chat": "off",
             "num_fewshot": 1,
+            "k": Only((2,), {"samples": 2}),
+            "protocol": "task",
         },
     ),
     ("filter", "mixed_groups"): ({}, {}),

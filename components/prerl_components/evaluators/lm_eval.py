@@ -1,21 +1,29 @@
 """`lm_eval`: benchmarks of EleutherAI's harness and built-in tasks in its format, sampled with the policy's sampler."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field, field_validator
 
 from prerl_components.data.chain_tasks import task_rows
 from prerl_components.verifiers.math_verify import MathVerify
-from prerl_spec.evaluation.harness.catalogue import check_names
+from prerl_spec.evaluation.harness.catalogue import check_names, known_config
 from prerl_spec.evaluation.harness.fetching import fetch_tasks
 from prerl_spec.evaluation.harness.questions import task_questions
 from prerl_spec.evaluation.harness.yaml_code import code_of_folder
+from prerl_spec.evaluation.names import current_name, toml_key
+from prerl_spec.evaluation.packs import packs
+from prerl_spec.evaluation.protocols import ProtocolName, Sampling
+from prerl_spec.evaluation.scores.at_k import at_k_metrics
+from prerl_spec.evaluation.task_draws import Wanted, task_draw
 from prerl_spec.sdk import (
     Code,
     Conflict,
+    Decoding,
+    Draw,
     EvaluationSite,
     EvaluatorSettings,
     LocalCode,
@@ -25,6 +33,7 @@ from prerl_spec.sdk import (
     Rendering,
     Score,
     SpecPath,
+    TaskDraw,
     TaskQuestions,
     Wiring,
     count_json_lines,
@@ -36,32 +45,16 @@ GENERATED: Mapping[str, Literal["easy", "hard"]] = {
 }
 """Built-in tasks with generated rows -> the part of `arithmetic_chains` that they use."""
 
-ON_THE_HUB: Mapping[str, str] = {
-    "math500": "HuggingFaceH4/MATH-500",
-    "aime24": "HuggingFaceH4/aime_2024",
-    "aime25": "math-ai/aime25",
-    "amc23": "math-ai/amc23",
-}
-"""Built-in tasks with downloaded rows -> the hub data set named in their YAML."""
-
-NUM_QUESTIONS: Mapping[str, int] = {
-    "arithmetic_chains_easy": 512,
-    "arithmetic_chains_hard": 512,
-    "math500": 500,
-    "aime24": 30,
-    "aime25": 30,
-    "amc23": 40,
-}
-"""Number of rows of each built-in task."""
-
 
 class LmEval(EvaluatorSettings):
-    """Scores on lm-eval tasks: arithmetic_chains_easy, arithmetic_chains_hard, math500, aime24, aime25, amc23, those in
-    the `include` folders, and every task of the installed lm-eval."""
+    """Scores on lm-eval tasks: ours (docs/benchmarks.md), those of the `include` folders, and every task, group and tag of the
+    installed lm-eval; `lm_eval/NAME` is always lm-eval's own."""
 
     library_bytes: ClassVar[Mapping[str, int]] = {"datasets": 82 << 20, "lm_eval": 19 << 20}
 
-    tasks: tuple[str, ...] = Field(min_length=1, description="Names of lm-eval tasks.")
+    tasks: tuple[Annotated[str, AfterValidator(current_name)], ...] = Field(
+        min_length=1, description="Names of tasks, groups and tags."
+    )
     include: tuple[Annotated[str, SpecPath()], ...] = Field(
         default=(), description="Folders with further task definitions (lm-eval YAML files)."
     )
@@ -76,13 +69,27 @@ class LmEval(EvaluatorSettings):
     num_fewshot: Literal["task"] | Annotated[int, Field(ge=0)] = Field(
         default="task", description='Few-shot examples before each question; "task": as defined by the task.'
     )
+    k: tuple[Annotated[int, Field(ge=1)], ...] | None = Field(
+        default=None,
+        min_length=1,
+        description="The k of pass@k and its kin, each at most `samples`. Default: 1 and `samples`.",
+    )
+    protocol: ProtocolName = Field(
+        default="off",
+        description='Decoding and samples of a published protocol; written settings win. "task": what each task says.',
+    )
 
-    @field_validator("tasks")
+    @field_validator("tasks", "k")
     @classmethod
-    def _each_task_once(cls, tasks: tuple[str, ...]) -> tuple[str, ...]:
-        if twice := sorted({task for task in tasks if tasks.count(task) > 1}):
-            raise ValueError(f"{', '.join(twice)} is named twice")
-        return tasks
+    def _each_once(cls, values: tuple[Any, ...] | None) -> tuple[Any, ...] | None:
+        if values is not None and (twice := sorted({value for value in values if values.count(value) > 1})):
+            raise ValueError(f"{', '.join(map(str, twice))} is named twice")
+        return values
+
+    def settings(self) -> dict[str, Any]:
+        """Without `samples` where the protocol says them: a plan's settings build the same evaluator."""
+        found = super().settings()
+        return {key: value for key, value in found.items() if key != "samples" or self._samples is not None}
 
     def check(self, wiring: Wiring) -> Iterable[Conflict]:
         yield from super().check(wiring)
@@ -93,15 +100,30 @@ class LmEval(EvaluatorSettings):
                     f"`data` provides rows for `{task}`, which is not in `tasks`",
                     (Place("self", "data"), Place("self", "tasks")),
                 )
+        samples = [draw.samples for draw in self._draws_without_files(Decoding())]
+        most = None if None in samples else max(n for n in samples if n is not None)
+        if self.k is not None and most is not None and max(self.k) > most:
+            yield Conflict(
+                Code.CONTRADICTION,
+                f"`k` is {max(self.k)}, and a question has at most {most} {'sample' if most == 1 else 'samples'}",
+                (Place("self", "k"), Place("self", "protocol" if self._samples is None else "samples")),
+            )
+        if self.protocol == "greedy" and self._samples not in (None, 1) and self.temperature in (None, 0):
+            yield Conflict(
+                Code.NO_EFFECT,
+                "`samples` has no effect under the greedy protocol: all responses to a question are equal",
+                (Place("self", "samples"), Place("self", "protocol")),
+            )
 
     def prerequisites(self) -> tuple[Prerequisite, ...]:
         """Local files and folders, and the data sets of built-in tasks; only lm-eval knows what its tasks download."""
         files = [Prerequisite("file", path, "set the path of a JSON Lines file") for path in self.data.values()]
         folders = [Prerequisite("file", path, "set the path of a folder of YAML files") for path in self.include]
+        hubs = {task: packs()[task].hub for task in self.tasks if task in packs() and task not in self.data}
         fetched = [
-            Prerequisite("dataset", ON_THE_HUB[task], f'connect to the hub, or set data = {{ {task} = "rows.jsonl" }}')
-            for task in self.tasks
-            if task in ON_THE_HUB and task not in self.data
+            Prerequisite("dataset", hub, f'connect to the hub, or set data = {{ {toml_key(task)} = "rows.jsonl" }}')
+            for task, hub in hubs.items()
+            if hub is not None
         ]
         return (*files, *folders, *fetched)
 
@@ -112,18 +134,56 @@ class LmEval(EvaluatorSettings):
 
     def count_questions(self) -> int | None:
         """Questions per evaluation; None without a `limit` if a task's size is unknown until it is loaded."""
-        sizes = [self._rows_of(task) for task in self.tasks]
-        if self.limit == "off":
-            return None if None in sizes else sum(n for n in sizes if n is not None)
-        return sum(self.limit if n is None else min(n, self.limit) for n in sizes)
+        sizes = [self._questions_of(task) for task in self.tasks]
+        return None if None in sizes else sum(n for n in sizes if n is not None)
 
     def metrics_by_task(self) -> Mapping[str, tuple[str, ...] | None]:
         """Those of lm-eval's own tasks and of `include` folders stand in their YAML."""
-        return {task: self.share_metrics() if task in NUM_QUESTIONS else None for task in self.tasks}
+        return {
+            draw.task: self.share_metrics(draw.samples) if draw.task in packs() and draw.samples else None
+            for draw in self._draws_without_files(Decoding())
+        }
+
+    def share_metrics(self, samples: int | None = None) -> tuple[str, ...]:
+        """The metrics of a task whose responses are right or wrong."""
+        number = self.samples if samples is None else samples
+        sizes = tuple(k for k in self.k or () if k <= number)
+        return tuple(at_k_metrics(Draw(Decoding(), number, 0, k=sizes), has_answers=True))
+
+    def task_draws(self, base: Decoding) -> tuple[TaskDraw, ...]:
+        """Reads the YAML of tasks that are not ours, where lm-eval, or the folder, is there."""
+        include = tuple(Path(folder) for folder in self.include)
+        configs = {task: None if task in packs() else known_config(task, include) for task in self.tasks}
+        return self._draws(base, configs)
+
+    def draw(self, site: EvaluationSite) -> Draw:
+        return replace(super().draw(site), k=self.k or (), protocol=self.protocol)
+
+    @property
+    def _samples(self) -> int | None:
+        """The written number; None where a protocol says it."""
+        return self.samples if self.protocol == "off" or "samples" in self.model_fields_set else None
+
+    def _wanted(self) -> Wanted:
+        written = Sampling(self.temperature, self.top_p, None, self.max_new_tokens, self._samples)
+        return Wanted(self.protocol, written)
+
+    def _draws_without_files(self, base: Decoding) -> tuple[TaskDraw, ...]:
+        return self._draws(base, dict.fromkeys(self.tasks))
+
+    def _draws(self, base: Decoding, configs: Mapping[str, Mapping[str, Any] | None]) -> tuple[TaskDraw, ...]:
+        wanted = self._wanted()
+        return tuple(task_draw(t, wanted, base, configs[t], self._questions_of(t)) for t in self.tasks)
+
+    def _questions_of(self, task: str) -> int | None:
+        rows = self._rows_of(task)
+        if self.limit == "off":
+            return rows
+        return self.limit if rows is None else min(rows, self.limit)
 
     def _rows_of(self, task: str) -> int | None:
         if task not in self.data:
-            return NUM_QUESTIONS.get(task)
+            return packs()[task].rows if task in packs() else None
         try:
             return count_json_lines(Path(self.data[task]))
         except OSError:
@@ -163,5 +223,6 @@ class LmEval(EvaluatorSettings):
             data={task: Path(file) for task, file in self.data.items()},
             rows={task: partial(task_rows, part) for task, part in GENERATED.items()},
             num_fewshot=None if self.num_fewshot == "task" else self.num_fewshot,
+            wanted=self._wanted(),
         )
         return score_battery(site, battery)

@@ -153,6 +153,7 @@ def run(arguments: argparse.Namespace) -> int:
             require_own(models[0].folder.parent, {m.name: t for m, t in zip(models, arguments.targets, strict=True)})
         for model in models:
             require_writable(model.folder, "choose another folder with --out")
+        _say_sampling(evaluator, models)
     if (processes := processes_to_start(arguments.processes, 1)) > 1:
         invariant = any(model.target.invariant for model in models)
         return launch(arguments.command_line, processes, leave_thread_count=invariant)
@@ -160,10 +161,11 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _score(arguments: argparse.Namespace, models: Any, evaluator: Any) -> int:
-    from prerl_spec.evaluation.contamination import Stamp, contamination, write_stamps
+    from prerl_spec.evaluation.contamination import Stamp, stamp_folder
     from prerl_spec.evaluation.score_target import Asked, score_targets
     from prerl_spec.evaluation.scores.written import write_scores
     from prerl_spec.report.tables.score_tables import ScoredModel
+    from prerl_spec.situations import writing
     from prerl_spec.types import Score
 
     done: list[ScoredModel] = []
@@ -174,11 +176,8 @@ def _score(arguments: argparse.Namespace, models: Any, evaluator: Any) -> int:
 
     def scored(model: Asked, scores: list[Score]) -> None:
         write_scores(model.folder / "scores.json", scores)
-        # Models without training rows have the same stamps: each takes a look at every question.
-        own = model.name if model.target.training is not None else ""
-        if own not in stamps:
-            stamps[own] = contamination(evaluator, model.target, arguments.cut_off)
-        write_stamps(model.folder, stamps[own])
+        with writing(model.folder, "choose another --out"):
+            stamps[model.name] = stamp_folder(model.folder, evaluator, model.target, arguments.cut_off)
         done.append(ScoredModel(model.name, arguments.targets[len(done)], str(model.folder), tuple(scores)))
 
     if is_main() and len(models) > 1:
@@ -187,12 +186,27 @@ def _score(arguments: argparse.Namespace, models: Any, evaluator: Any) -> int:
         score_targets(models, evaluator, partial(tick, ticker), scored)
     if is_main():
         _print_table(done, arguments.format, arguments.out_table)
-        _print_places(done, sys.stdout if arguments.format == "text" else sys.stderr)
-        for name, found in stamps.items():
-            for stamp in found:
-                if stamp.overlapping is not None or stamp.could_be_known is not None:
-                    print(f"{f'{name}: ' if name and len(models) > 1 else ''}{stamp.words()}", file=sys.stderr)
+        beside = sys.stdout if arguments.format == "text" else sys.stderr
+        if any(stamps.values()):
+            own = [(f"{name}: " if len(models) > 1 else "", found) for name, found in stamps.items()]
+            lines = (f"{name}{stamp.words()}" for name, found in own for stamp in found)
+            print("\ncontamination:", *lines, sep="\n  ", file=beside)
+        _print_places(done, beside)
     return 0
+
+
+def _say_sampling(evaluator: Any, models: Any) -> None:
+    """Says on stderr how each task is sampled, and where its source samples otherwise; once for models that are sampled alike."""
+    from prerl_spec.compiler.planning.evaluation_plan import task_plan
+    from prerl_spec.compiler.render.render_evaluation import render_tasks
+    from prerl_spec.engine.batches.source import decoding_of
+
+    alike: dict[str, list[str]] = {}
+    for model in models:
+        draws = evaluator.task_draws(decoding_of(model.sampler.component))
+        alike.setdefault("\n".join(render_tasks([task_plan(draw) for draw in draws])), []).append(model.name)
+    for words, names in alike.items():
+        print(words if len(alike) == 1 else f"{', '.join(names)}:\n{words}", file=sys.stderr)
 
 
 def _index(models: Any, targets: list[str]) -> None:

@@ -16,6 +16,7 @@ from prerl_spec.evaluation.model_folders import model_names
 from prerl_spec.evaluation.samplers import chosen_sampler
 from prerl_spec.evaluation.score_target import Asked
 from prerl_spec.evaluation.targets import Target, component, find_target
+from prerl_spec.registry.settings import RENAMED
 
 SEVERAL = Path("eval-models")
 """The output folder of several models, unless another is named."""
@@ -94,4 +95,6 @@ def _refused(error: Any) -> UsageError:
     if not error["loc"]:
         return UsageError(str(error["msg"]).removeprefix("Value error, "), hint="prerl-spec eval --help")
     option = str(error["loc"][0]).replace("_", "-")
+    if error["type"] == RENAMED:
+        return UsageError(f"--{option}: {Code.RENAMED}: {error['msg']}", hint=error["ctx"]["help"])
     return UsageError(f"--{option}: {error['msg']}", hint="prerl-spec eval --help")

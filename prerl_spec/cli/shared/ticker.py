@@ -33,7 +33,7 @@ class Ticker:
             self._print("\r\x1b[K")
 
     def tick(self, stage: str, done: int, total: int) -> None:
-        """Shows how far a stage is: "evaluate:math500", 12, 128."""
+        """Shows how far a stage is: "evaluate:math500_boxed", 12, 128."""
         now = monotonic()
         if self._shown and (done == total or now - self._last > _SECONDS_BETWEEN):
             self._last = now

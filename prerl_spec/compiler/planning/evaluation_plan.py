@@ -1,19 +1,22 @@
-"""Plans evaluation: rounds, questions and tokens of each evaluator, and their share of all generated tokens."""
+"""Plans evaluation: rounds, questions, tokens and sampling of each evaluator, and their share of all generated tokens."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, fields
+from typing import Any
 
 from prerl_spec.compiler.estimates.prerequisites import INSTALL_TRAIN, has_train
 from prerl_spec.compiler.estimates.unknown import Unknown, known, why_unknown
-from prerl_spec.compiler.plan import DataPlan, EvaluatorPlan, PhasePlan
+from prerl_spec.compiler.plan import DataPlan, EvaluatorPlan, PhasePlan, TaskPlan
 from prerl_spec.compiler.planning.component_plan import written_out
 from prerl_spec.compiler.resolve.resolved import Resolved
 from prerl_spec.compiler.rules.phase_roles import PhaseRoles
 from prerl_spec.compiler.rules.port_rules import top_or_first
 from prerl_spec.compiler.rules.served import served_evaluator
-from prerl_spec.registry.kinds.evaluator import Evaluator
+from prerl_spec.registry.kinds.evaluator import Evaluator, TaskDraw
+from prerl_spec.types import Decoding
 
-DEFAULT_MAX_NEW_TOKENS = 1024
-"""Default of the sampler `transformers`, which evaluators use if the spec has no sampler."""
+DEFAULT = Decoding()
+"""That of the sampler `transformers`, which evaluators use if the spec has no sampler."""
 
 
 def evaluator_plan(
@@ -23,28 +26,71 @@ def evaluator_plan(
     data: Mapping[str, DataPlan],
     number: int,
 ) -> EvaluatorPlan:
-    """An evaluator's rounds, questions and maximum tokens; `unknown` holds the reason for what is not known."""
+    """An evaluator's rounds, questions, maximum tokens and how each task is sampled; `unknown` holds the reason for what is
+    not known."""
     served = served_evaluator(resolved, number)
     evaluator = served.planned
     rounds = _rounds(evaluator, planned)
-    questions = _questions(evaluator, [data[name] for name in evaluator.data_sets()])
+    rows = {name: _questions_of(evaluator, data[name]) for name in evaluator.data_sets()}
+    questions = _questions(evaluator, list(rows.values()))
     serving = top_or_first(resolved, phases, "sampler")
-    default = DEFAULT_MAX_NEW_TOKENS if serving is None else serving.planned.max_new_tokens
+    default = DEFAULT if serving is None else _decoding(serving.planned.settings())
     tokens = None
     if rounds is not None and not isinstance(questions, Unknown):
-        drawn = sum(number * _length(evaluator, phase, default) for phase, number in rounds)
-        tokens = drawn * questions * evaluator.samples
-    total = None if rounds is None else sum(number for _, number in rounds)
+        tokens = 0
+        for phase, times in rounds:
+            base = default if phase is None or phase.sampler is None else _decoding(phase.sampler.settings)
+            of_round = _tokens_of_a_round(evaluator, base, rows, questions)
+            tokens = None if of_round is None or tokens is None else tokens + times * of_round
+    total = None if rounds is None else sum(times for _, times in rounds)
     return EvaluatorPlan(
-        written_out(resolved.built[served.path]), total, known(questions), tokens, why_unknown(questions)
+        written_out(resolved.built[served.path]),
+        total,
+        known(questions),
+        tokens,
+        why_unknown(questions),
+        tuple(task_plan(draw, rows) for draw in _draws(evaluator, default)),
     )
 
 
-def _length(evaluator: Evaluator, phase: PhasePlan | None, default: int) -> int:
-    """Maximum tokens of a response: the evaluator's setting, else that of the sampler of the phase just ended."""
-    if evaluator.max_new_tokens is not None:
-        return evaluator.max_new_tokens
-    return default if phase is None or phase.sampler is None else phase.max_new_tokens
+def _draws(evaluator: Evaluator, base: Decoding) -> Sequence[TaskDraw]:
+    """How each task is sampled; none of an evaluator that does not say."""
+    says: Callable[[Decoding], Sequence[TaskDraw]] | None = getattr(evaluator, "task_draws", None)
+    return () if says is None else says(base)
+
+
+def task_plan(draw: TaskDraw, rows: Mapping[str, int | Unknown] | None = None) -> TaskPlan:
+    """A task's sampling as a plan has it; `rows` are the questions of the spec's own data sets."""
+    questions = draw.questions if draw.questions is not None else known((rows or {}).get(draw.task, Unknown("")))
+    decoding = None if draw.decoding is None else {**asdict(draw.decoding), "stop": list(draw.decoding.stop)}
+    return TaskPlan(draw.task, questions, draw.samples, decoding, draw.protocol, draw.note, draw.generates)
+
+
+def _tokens_of_a_round(
+    evaluator: Evaluator, base: Decoding, rows: Mapping[str, int | Unknown], questions: int
+) -> int | None:
+    """Maximum tokens of all responses; None where a task's number of them is only known once it is loaded."""
+    draws = _draws(evaluator, base)
+    asked = [
+        draw.questions if draw.questions is not None else known(rows.get(draw.task, Unknown(""))) for draw in draws
+    ]
+    if not draws or None in asked:
+        written = evaluator.max_new_tokens
+        return questions * evaluator.samples * (base.max_new_tokens if written is None else written)
+    total = 0
+    for number, draw in zip(asked, draws, strict=True):
+        if not draw.generates:
+            continue
+        if draw.decoding is None or draw.samples is None:
+            return None
+        total += (number or 0) * draw.samples * draw.decoding.max_new_tokens
+    return total
+
+
+def _decoding(settings: Mapping[str, Any]) -> Decoding:
+    """That of a sampler, from its settings; a stranger's may lack some of them."""
+    known = {field.name: settings[field.name] for field in fields(Decoding) if field.name in settings}
+    return Decoding(**{**known, "stop": tuple(known.get("stop", ()))})
 
 
 def evaluation_share(phases: Sequence[PhasePlan], evaluators: Sequence[EvaluatorPlan]) -> float | None:
@@ -75,15 +121,17 @@ def _rounds(evaluator: Evaluator, phases: Sequence[PhasePlan]) -> list[tuple[Pha
     return rounds
 
 
-def _questions(evaluator: Evaluator, named: Sequence[DataPlan]) -> int | Unknown:
+def _questions_of(evaluator: Evaluator, data: DataPlan) -> int | Unknown:
+    if data.rows is None:
+        return Unknown(data.unknown or "")
+    return min(data.rows, evaluator.limit) if isinstance(evaluator.limit, int) else data.rows
+
+
+def _questions(evaluator: Evaluator, rows: Sequence[int | Unknown]) -> int | Unknown:
     """Questions of a round: rows of the data sets that the evaluator scores, or its `count_questions()`."""
-    limit = evaluator.limit
-    if named:
-        rows = [d.rows for d in named]
-        unread = next((d.unknown for d in named if d.rows is None), None)
-        if unread is not None:
-            return Unknown(unread)
-        return sum(min(r, limit) if isinstance(limit, int) else r for r in rows if r is not None)
+    if rows:
+        unread = next((number for number in rows if isinstance(number, Unknown)), None)
+        return unread or sum(number for number in rows if not isinstance(number, Unknown))
     if (counted := evaluator.count_questions()) is not None:
         return counted
     return Unknown("the number of questions is known once the tasks are loaded" if has_train() else INSTALL_TRAIN)

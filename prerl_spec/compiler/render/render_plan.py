@@ -20,6 +20,7 @@ from prerl_spec.compiler.plan import (
 from prerl_spec.compiler.planning.disk import disk_bytes, disk_need, disk_warning, free_bytes
 from prerl_spec.compiler.planning.flat_meaning import differing, leaves, shown_value
 from prerl_spec.compiler.render.human_units import count, duration, line, plural, size, table
+from prerl_spec.compiler.render.render_evaluation import render_tasks
 from prerl_spec.compiler.render.render_phase import render_phase, settings_text
 from prerl_spec.compiler.rules.phase_roles import with_following
 
@@ -169,6 +170,7 @@ def _evaluation(plan: Plan) -> str:
     out = [f"evaluation: {share}"]
     for evaluator in plan.evaluators:
         out += line(evaluator.component.use, f"{_questions(evaluator)}; {_tokens(evaluator)}")
+        out += render_tasks(evaluator.tasks)
     return "\n".join(out)
 
 
@@ -177,7 +179,9 @@ def _questions(evaluator: EvaluatorPlan) -> str:
     named = settings.get("data") if isinstance(settings.get("data"), str) else ", ".join(settings.get("tasks", ()))
     rounds = "rounds unknown" if evaluator.rounds is None else plural(evaluator.rounds, "round")
     questions = "questions unknown" if evaluator.questions is None else plural(evaluator.questions, "question")
-    return f"{named}: {questions} x {settings.get('samples', 1)}, {rounds}"
+    per_question = {task.samples for task in evaluator.tasks} or {settings.get("samples", 1)}
+    times = f" x {per_question.pop()}" if len(per_question) == 1 and None not in per_question else ""
+    return f"{named}: {questions}{times}, {rounds}"
 
 
 def _tokens(evaluator: EvaluatorPlan) -> str:

@@ -392,7 +392,10 @@ class Check(Findings):
         if not close and (meant := _meant(refusal, node)) is not None:
             caret = f"write `{meant}`"
             suggestions = (Suggestion(caret, meant),)
-        hint = f"choices: {choices}" if choices else None
+        if refusal.ways:
+            caret = f"it is now {shown(refusal.ways[0])}"
+            suggestions = tuple(Suggestion(f"write {shown(way)}", shown(way)) for way in refusal.ways)
+        hint = f"choices: {choices}" if choices else refusal.help
         if hint is None and not suggestions and declared is not None and len(refusal.steps) == 1:
             hint = self.what_would_be_right(refusal, node, declared)
         self.fail(code, where, refusal.message, span, caret=caret, help=hint, suggestions=suggestions)

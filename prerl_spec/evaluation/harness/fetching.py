@@ -6,6 +6,7 @@ from pathlib import Path
 
 from prerl_spec.evaluation.harness import catalogue
 from prerl_spec.evaluation.harness.rows import hub_rows
+from prerl_spec.evaluation.packs import packs
 
 
 def fetch_tasks(
@@ -15,12 +16,12 @@ def fetch_tasks(
 
     Raises UsageError for unknown names, EnvironmentUnmet for unavailable rows.
     """
-    own = catalogue.own_tasks()
+    own = packs()
     wanted = [name for name in names if name not in data and name not in made]
     others = [name for name in wanted if name not in own]
     for name in wanted:
         if name in own:
-            rows = hub_rows(name, own[name]["dataset_path"], own[name]["test_split"])
+            rows = hub_rows(own[name])
             yield f"{name}: {len(rows):,} questions"
     if others:
         with tempfile.TemporaryDirectory() as folder:

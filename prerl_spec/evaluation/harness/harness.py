@@ -8,7 +8,7 @@ import contextlib
 import io
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,19 +22,23 @@ from prerl_spec.evaluation.harness import catalogue
 from prerl_spec.evaluation.harness.policy_lm import PolicyLM
 from prerl_spec.evaluation.harness.question_values import verdict_results
 from prerl_spec.evaluation.harness.response_lines import verdict_lines
-from prerl_spec.evaluation.harness.rows import file_rows, hub_rows, question_and_answer
+from prerl_spec.evaluation.harness.rows import file_rows, hub_rows
 from prerl_spec.evaluation.harness.stock_scores import repeated_scores, reported_scores
 from prerl_spec.evaluation.harness.strange_code import without_strange_code
+from prerl_spec.evaluation.harness.task_faults import require_sound, told_of_task
 from prerl_spec.evaluation.harness.verified_task import VerifiedTask
+from prerl_spec.evaluation.names import bare
+from prerl_spec.evaluation.packs import Pack, packs, question_and_answer
 from prerl_spec.evaluation.scores.answer_votes import answer_votes
 from prerl_spec.evaluation.scores.at_k import wants_votes
 from prerl_spec.evaluation.scores.cache import ScoreCache
 from prerl_spec.evaluation.scores.scored import Scored, counted_again, judged, keep_questions, of_protocol
 from prerl_spec.evaluation.scores.scores import Identity, digest, harness_version, right_scores, template_hash
 from prerl_spec.evaluation.scores.verdicts import verdicts_on
+from prerl_spec.evaluation.task_draws import SAMPLING_KEYS, Wanted, drawn
 from prerl_spec.registry.kinds.evaluator import EvaluationSite
 from prerl_spec.registry.kinds.judging import Verifier
-from prerl_spec.types import Draw, Rendering, Score, Verdict
+from prerl_spec.types import Decoding, Draw, Rendering, Score, Verdict
 
 FEWSHOT_SEED = 1234
 """lm-eval's default, for the same few-shot examples as in published scores."""
@@ -44,9 +48,8 @@ FEWSHOT_SEED = 1234
 class Battery:
     """A set of tasks: their names, the source of their rows, and how questions are rendered and responses judged.
 
-    `draws` are those of tasks that are sampled otherwise than `draw` says. `k` are the sizes that pass@k, maj@k and G-Pass@k
-    are wanted for; empty is pass@1 and pass@n alone. `rows` generates the rows of tasks that need no download; `num_fewshot`
-    None means the task's own number.
+    `rows` generates the rows of tasks that need no download; `num_fewshot` None means the task's own number. `wanted` is
+    what the settings say about sampling, from which each task's own draw is made; None: `draw` as it is.
     """
 
     tasks: tuple[str, ...]
@@ -57,14 +60,15 @@ class Battery:
     data: Mapping[str, Path] | None = None
     rows: Mapping[str, Callable[[], Sequence[Mapping[str, str]]]] | None = None
     num_fewshot: int | None = None
-    draws: Mapping[str, Draw] = field(default_factory=dict)
-    k: tuple[int, ...] = ()
+    wanted: Wanted | None = None
 
-    def draw_of(self, task: str) -> Draw:
-        """How a task is sampled, with the k that are counted: those up to its number of samples."""
-        draw = self.draws.get(task, self.draw)
-        sizes = tuple(k for k in self.k or (1, draw.samples) if k <= draw.samples)
-        return replace(draw, k=sizes, consensus=bool(self.k))
+    def of_task(self, base: Decoding, name: str, config: Mapping[str, Any] | None) -> "Battery":
+        """The battery with the draw of one task, whose configuration is None if it is ours."""
+        if self.wanted is None:
+            return self
+        decoding, samples = drawn(name, self.wanted, base, config)
+        sizes = tuple(k for k in self.draw.k if k <= samples)
+        return replace(self, draw=replace(self.draw, decoding=decoding, samples=samples, k=sizes))
 
 
 def score_battery(site: EvaluationSite, battery: Battery) -> list[Score]:
@@ -79,35 +83,49 @@ def score_battery(site: EvaluationSite, battery: Battery) -> list[Score]:
     # lm-eval's progress bars go nowhere.
     with same_randomness_after(), contextlib.redirect_stderr(io.StringIO()), without_strange_code():
         tasks = open_tasks(lm, battery)
-        conditions = {name: _conditions(lm, battery, name, task) for name, task in tasks.items()}
+        batteries = {name: _battery_of(lm, battery, name, task) for name, task in tasks.items()}
+        models = {name: lm.with_decoding(batteries[name].draw.decoding) for name in tasks}
+        conditions = {name: _conditions(models[name], batteries[name], task) for name, task in tasks.items()}
         known = {name: cache.find(site, conditions[name]) for name in tasks}
         for name, task in tasks.items():
-            draw, found = battery.draw_of(name), known[name]
+            draw, found = batteries[name].draw, known[name]
             if found is None:
-                lm.decoding, lm.seed = draw.decoding, draw.seed
-                found = _score_task(lm, battery, name, task)
+                found = _score_task(models[name], batteries[name], name, task)
                 cache.keep(site, conditions[name], found)
             elif isinstance(task, VerifiedTask):
-                found = counted_again(site, _identity(lm, battery, task), draw, found)
+                found = counted_again(site, _identity(models[name], batteries[name], task), draw, found)
             scores += keep_questions(site, of_protocol(found, draw.protocol))
     return scores
 
 
 def open_tasks(lm: PolicyLM, battery: Battery) -> dict[str, Any]:
     """The lm-eval tasks by name, set up: ours are judged by the verifier, all others as their YAML defines."""
-    own, data = catalogue.own_tasks(), battery.data or {}
-    catalogue.included_tasks(battery.include)
+    own, data = packs(), battery.data or {}
+    catalogue.included_names(battery.include)
     others = [name for name in battery.tasks if name not in own]
     loaded = (
         catalogue.load_tasks(others, include=battery.include, data=data, folder=lm.site.folder / "tasks")
         if others
         else {}
     )
-    tasks = {name: _own_task(lm, battery, own[name]) for name in battery.tasks if name in own} | loaded
+    tasks = {
+        name: _own_task(lm, battery.of_task(lm.site.decoding, name, None), own[name])
+        for name in battery.tasks
+        if name in own
+    } | {name: found.task for name, found in loaded.items()}
     for name, task in tasks.items():
-        _set_up(battery, name, task)
+        _set_up(_battery_of(lm, battery, name, task), name, task)
+        if not isinstance(task, VerifiedTask):
+            with told_of_task(name):
+                require_sound(name, task, battery.draw.limit)
     order = {name: place for place, name in enumerate(battery.tasks)}
-    return dict(sorted(tasks.items(), key=lambda item: order.get(item[0], len(order))))
+    asked = {name: order[loaded[name].asked if name in loaded else name] for name in tasks}
+    return dict(sorted(tasks.items(), key=lambda item: asked[item[0]]))
+
+
+def _battery_of(lm: PolicyLM, battery: Battery, name: str, task: Any) -> Battery:
+    config = None if isinstance(task, VerifiedTask) else {key: task.get_config(key) for key in SAMPLING_KEYS}
+    return battery.of_task(lm.site.decoding, name, config)
 
 
 @contextlib.contextmanager
@@ -122,28 +140,28 @@ def same_randomness_after() -> Iterator[None]:
             np.random.set_state(numpy)
 
 
-def _own_task(lm: PolicyLM, battery: Battery, config: Mapping[str, Any]) -> VerifiedTask:
-    name = config["task"]
+def _own_task(lm: PolicyLM, battery: Battery, pack: Pack) -> VerifiedTask:
+    name = pack.name
     data, made = battery.data or {}, battery.rows or {}
     if name in data:
         with lm.visible_stderr():
             check_golds = partial(lm.site.check_golds, battery.verifier)
-            rows: Sequence[Mapping[str, str]] = file_rows(name, data[name], check_golds)
+            rows: Sequence[Mapping[str, str]] = file_rows(name, data[name], check_golds, pack.columns)
     elif name in made:
         rows = [question_and_answer(row) for row in made[name]()]
     else:
-        rows = hub_rows(name, config["dataset_path"], config["test_split"])
+        rows = hub_rows(pack)
 
     def judge(evidence: Sequence[tuple[str, str, bool]]) -> list[Verdict]:
         with lm.visible_stderr():
             return verdicts_on(lm.site, battery.verifier, evidence)
 
-    return VerifiedTask(config, rows, judge, battery.draw_of(name).samples)
+    return VerifiedTask(pack.config, rows, judge, battery.draw.samples)
 
 
 def _set_up(battery: Battery, name: str, task: Any) -> None:
     """Sets few-shot examples, their seed and the repeats. Raises UsageError for settings that the task does not support."""
-    samples, own = battery.draw_of(name).samples, isinstance(task, VerifiedTask)
+    samples, own = battery.draw.samples, isinstance(task, VerifiedTask)
     if battery.num_fewshot is not None:
         if own and battery.num_fewshot > 0:
             raise UsageError(
@@ -177,15 +195,16 @@ def _request_arguments(lm: PolicyLM) -> dict[str, Any]:
     return {"system_instruction": system, "apply_chat_template": lm.uses_chat, "fewshot_as_multiturn": True}
 
 
-def _conditions(lm: PolicyLM, battery: Battery, name: str, task: Any) -> dict[str, Any]:
+def _conditions(lm: PolicyLM, battery: Battery, task: Any) -> dict[str, Any]:
     """Everything that determines a task's scores except the weights: the exact requests, and how they are decoded."""
-    draw = battery.draw_of(name)
-    task.build_all_requests(
-        limit=draw.limit,
-        chat_template=lm.apply_chat_template if lm.uses_chat else None,
-        tokenizer_name=lm.tokenizer_name,
-        **_request_arguments(lm),
-    )
+    draw = battery.draw
+    with told_of_task(task.task_name):
+        task.build_all_requests(
+            limit=draw.limit,
+            chat_template=lm.apply_chat_template if lm.uses_chat else None,
+            tokenizer_name=lm.tokenizer_name,
+            **_request_arguments(lm),
+        )
     asked = [[instance.request_type, instance.doc_id, instance.idx, instance.args] for instance in task.instances]
     found = {
         "identity": vars(_identity(lm, battery, task)),
@@ -197,7 +216,7 @@ def _conditions(lm: PolicyLM, battery: Battery, name: str, task: Any) -> dict[st
         "max_length": lm.site.max_length,
     }
     # Which k are counted is no condition where the questions keep what they are counted from.
-    if not isinstance(task, VerifiedTask) and battery.k:
+    if not isinstance(task, VerifiedTask) and draw.k:
         found["k"] = draw.sizes
     return found | ({"votes": True} if wants_votes(draw) else {})
 
@@ -205,6 +224,8 @@ def _conditions(lm: PolicyLM, battery: Battery, name: str, task: Any) -> dict[st
 def _identity(lm: PolicyLM, battery: Battery, task: Any) -> Identity:
     """Identity of a task: a hash of its configuration (without file locations), its rows and its verifier."""
     config = task.dump_config()
+    # `lm_eval/NAME` and NAME are one task.
+    config["task"] = bare(str(config.get("task", "")))
     for place in ("dataset_path", "dataset_name", "dataset_kwargs", "repeats", "num_fewshot"):
         config.pop(place, None)
     config["metadata"] = {k: v for k, v in (config.get("metadata") or {}).items() if k != "config_source"}
@@ -224,7 +245,7 @@ def _identity(lm: PolicyLM, battery: Battery, task: Any) -> Identity:
 
 def _score_task(lm: PolicyLM, battery: Battery, name: str, task: Any) -> Scored:
     """Evaluates one task with lm-eval and extracts its scores, and what each question adds to them."""
-    site, draw, what = lm.site, battery.draw_of(name), _identity(lm, battery, task)
+    site, draw, what = lm.site, battery.draw, _identity(lm, battery, task)
     total = len(task.instances) * draw.samples
     with lm.visible_stderr():
         site.progress(name, 0, total)

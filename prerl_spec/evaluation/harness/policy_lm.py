@@ -7,6 +7,7 @@ and receives all results. Images and audio are not supported.
 import contextlib
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import replace
 from hashlib import sha256
 from typing import Any, TextIO
@@ -17,6 +18,7 @@ from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
 
 from prerl_spec.engine.processes.seeds import named_seed
 from prerl_spec.errors import EnvironmentUnmet, RunFailed
+from prerl_spec.evaluation.names import bare
 from prerl_spec.registry.kinds.evaluator import EvaluationSite
 from prerl_spec.templates.chat_templates import DEFAULT, ChatTemplate
 from prerl_spec.types import Decoding, Generation, Rendering, Request
@@ -56,6 +58,12 @@ class PolicyLM(LM):  # type: ignore[misc]  # lm-eval ships no types
         self.decoding = decoding
         self.seed = seed
         self.screen: TextIO = sys.stderr
+
+    def with_decoding(self, decoding: Decoding) -> "PolicyLM":
+        """The same model, sampled otherwise."""
+        other = copy(self)
+        other.decoding = decoding
+        return other
 
     def visible_stderr(self) -> contextlib.AbstractContextManager[TextIO]:
         """Restores stderr for our own calls, while lm-eval's progress bars are suppressed."""
@@ -139,7 +147,7 @@ class PolicyLM(LM):  # type: ignore[misc]  # lm-eval ships no types
                 f"{self.decoding.max_new_tokens} exceed the model's context length {self.site.max_length}",
                 hint="lower max_new_tokens or num_fewshot in the evaluator; questions are never truncated",
             )
-        name = ("evaluate", self.seed, str(instance.task_name), int(instance.doc_id or 0), instance.idx)
+        name = ("evaluate", self.seed, bare(str(instance.task_name)), int(instance.doc_id or 0), instance.idx)
         return Request(context, tuple(named_seed(*name, repeat) for repeat in range(num_repeats)))
 
     def _generate(self, requests: Sequence[Request], stop: tuple[str, ...]) -> list[list[Generation]]:

@@ -8,7 +8,10 @@ from typing import Any
 from prerl_spec.compiler.estimates.local_files import cached_commit
 from prerl_spec.errors import EnvironmentUnmet
 from prerl_spec.evaluation.harness import catalogue
-from prerl_spec.evaluation.harness.rows import QUESTION_COLUMNS, hub_rows
+from prerl_spec.evaluation.harness.rows import hub_rows
+from prerl_spec.evaluation.names import toml_key
+from prerl_spec.evaluation.packs import Pack, packs
+from prerl_spec.evaluation.packs.columns import QUESTION_COLUMNS
 from prerl_spec.json_lines import read_json_lines
 from prerl_spec.registry.kinds.evaluator import TaskQuestions
 
@@ -20,26 +23,28 @@ def task_questions(
 ) -> Iterator[TaskQuestions]:
     """The questions of each task: from local rows (`data`), generated (`made`), of our own tasks in the hub's cache, or of
     an included task whose YAML names local JSON Lines files; else why they are unknown. Raises UsageError."""
-    own, included = catalogue.own_tasks(), catalogue.included_configs(include)
+    own, included = packs(), catalogue.included_configs(include)
     for name in names:
         if name in data:
-            yield _of_files(name, [data[name]])
+            asked = own[name].columns.question if name in own else None
+            yield _of_files(name, [data[name]], asked)
         elif name in made:
             rows = made[name]()
             yield TaskQuestions(name, tuple((f"row {n}", row["question"]) for n, row in enumerate(rows)))
         elif name in own:
-            yield _of_cache(name, own[name]["dataset_path"], own[name]["test_split"])
-        elif files := _local_files(included.get(name, {})):
+            yield _of_cache(own[name])
+        elif files := _asked_files(included.get(name, {})):
             yield _of_files(name, files)
         else:
             yield TaskQuestions(
-                name, unknown=f'lm-eval reads its rows: write data = {{ {name} = "rows.jsonl" }} to compare'
+                name, unknown=f'lm-eval reads its rows: write data = {{ {toml_key(name)} = "rows.jsonl" }} to compare'
             )
 
 
-def _of_files(name: str, files: Sequence[Path]) -> TaskQuestions:
+def _of_files(name: str, files: Sequence[Path], column: str | None = None) -> TaskQuestions:
     """The questions of rows, or every text of rows whose columns only lm-eval's YAML knows."""
     texts: list[tuple[str, str]] = []
+    names = QUESTION_COLUMNS if column is None else (column, *QUESTION_COLUMNS)
     for file in files:
         try:
             lines = list(read_json_lines(file))
@@ -47,29 +52,27 @@ def _of_files(name: str, files: Sequence[Path]) -> TaskQuestions:
             return TaskQuestions(name, unknown=f"{file} cannot be read: {error.strerror}")
         for where, row in lines:
             columns = {k: v for k, v in row.items() if isinstance(v, str)} if isinstance(row, Mapping) else {}
-            asked = [columns[column] for column in QUESTION_COLUMNS if column in columns][:1]
+            asked = [columns[name] for name in names if name in columns][:1]
             texts += [(where, text) for text in asked or columns.values()]
     return TaskQuestions(name, tuple(texts))
 
 
-def _of_cache(name: str, path: str, split: str) -> TaskQuestions:
-    if cached_commit(path, kind="dataset") is None:
-        return TaskQuestions(name, unknown=f"{path} is not in the hub's cache: `prerl-spec fetch SPEC`")
+def _of_cache(pack: Pack) -> TaskQuestions:
+    if pack.hub is None or cached_commit(pack.hub, kind="dataset") is None:
+        return TaskQuestions(pack.name, unknown=f"{pack.hub} is not in the hub's cache: `prerl-spec fetch SPEC`")
     try:
         with cache_alone():
-            rows = hub_rows(name, path, split)
+            rows = hub_rows(pack)
     except EnvironmentUnmet as error:
-        return TaskQuestions(name, unknown=error.message.splitlines()[0])
-    return TaskQuestions(name, tuple((f"{path}[{split}]:{n}", row["problem"]) for n, row in enumerate(rows)))
+        return TaskQuestions(pack.name, unknown=error.message.splitlines()[0])
+    return TaskQuestions(
+        pack.name, tuple((f"{pack.hub}[{pack.split}]:{n}", row["problem"]) for n, row in enumerate(rows))
+    )
 
 
-def _local_files(config: Mapping[str, Any]) -> list[Path]:
-    """The JSON Lines files that a task's YAML names for its test, or its validation, split."""
-    files = (config.get("dataset_kwargs") or {}).get("data_files")
-    if isinstance(files, Mapping):
-        files = files.get(config.get("test_split") or config.get("validation_split"))
-    named = [files] if isinstance(files, str) else files or []
-    return [Path(file) for file in named]
+def _asked_files(config: Mapping[str, Any]) -> list[Path]:
+    """The local files of a task's test, or its validation, split."""
+    return catalogue.local_files(config, "test_split") or catalogue.local_files(config, "validation_split")
 
 
 @contextmanager

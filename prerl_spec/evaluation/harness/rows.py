@@ -1,23 +1,25 @@
 """Rows of our own benchmarks, from a local JSON Lines file or the hub, with columns `problem` and `answer`."""
 
-import json
-import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from prerl_spec.errors import EnvironmentUnmet
+from prerl_spec.evaluation.names import toml_key
+from prerl_spec.evaluation.packs.columns import NO_OBJECT, Columns, question_and_answer
+from prerl_spec.evaluation.packs.pack import Pack
 from prerl_spec.json_lines import BLANK, UnreadableLine, read_json_lines, text_fault
 
-_NO_OBJECT = "not a JSON object"
-QUESTION_COLUMNS = ("problem", "question")
 _SHOWN = 10
 
 
 def file_rows(
-    task: str, file: Path, check_golds: Callable[[Sequence[str]], Sequence[str | None]] | None
+    task: str,
+    file: Path,
+    check_golds: Callable[[Sequence[str]], Sequence[str | None]] | None,
+    columns: Columns | None = None,
 ) -> list[dict[str, str]]:
-    """Reads a JSON Lines file with columns `problem` (or `question`) and `answer`.
+    """Reads a JSON Lines file with the task's columns, or with `problem` (or `question`) and `answer`.
 
     Raises EnvironmentUnmet, with file and line, for a line that is not JSON (see `read_json_lines`), a row that
     lacks one of them, and a gold answer for which `check_golds` has a reason why it cannot be used.
@@ -25,7 +27,7 @@ def file_rows(
     rows, places, wrong = list[dict[str, str]](), list[int](), dict[int, str]()
     for number, (where, value) in enumerate(_read(task, file)):
         try:
-            rows.append(question_and_answer(value))
+            rows.append(question_and_answer(value, columns))
         except ValueError as error:
             wrong[number] = f"{where}: {error}"
             continue
@@ -50,7 +52,7 @@ def require_readable(task: str, file: Path) -> None:
         if isinstance(value, UnreadableLine):
             wrong.append(f"{where}: {value.reason}")
         elif not isinstance(value, Mapping):
-            wrong.append(f"{where}: {_NO_OBJECT}")
+            wrong.append(f"{where}: {NO_OBJECT}")
         else:
             columns = ((name, text_fault(text)) for name, text in value.items() if isinstance(text, str))
             wrong += [f'{where}: "{name}" {fault}' for name, fault in columns if fault is not None]
@@ -75,53 +77,44 @@ def _refuse(task: str, wrong: list[str]) -> None:
         raise EnvironmentUnmet(f"{task}: {count} cannot be used\n{_listed(wrong)}", hint="fix these rows")
 
 
-def hub_rows(task: str, path: str, split: str) -> list[dict[str, str]]:
-    """Reads a hub data set. Raises EnvironmentUnmet if it is unreachable."""
+def hub_rows(pack: Pack) -> list[dict[str, str]]:
+    """Reads a benchmark's hub data set. Raises EnvironmentUnmet if it is unreachable."""
     from datasets import load_dataset
     from datasets.exceptions import DatasetsError
 
+    assert pack.hub is not None, f"the rows of {pack.name} are generated"
     try:
-        data: Iterable[Mapping[str, Any]] = load_dataset(path, split=split)
+        data: Iterable[Mapping[str, Any]] = load_dataset(
+            pack.hub, pack.hub_name, split=pack.split, revision=pack.revision
+        )
     except (OSError, ValueError, DatasetsError) as error:
         raise EnvironmentUnmet(
-            f"{task}: the data set {path} cannot be reached: {error}", hint=_local_rows_hint(task)
+            f"{pack.name}: the data set {pack.hub} cannot be reached: {error}", hint=_local_rows_hint(pack.name)
         ) from error
     rows, wrong = list[dict[str, str]](), list[str]()
     for number, row in enumerate(data):
         try:
-            rows.append(question_and_answer(row))
+            rows.append(question_and_answer(row, pack.columns))
         except ValueError as error:
-            wrong.append(f"{path}, row {number} of {split}: {error}")
+            wrong.append(f"{pack.hub}, row {number} of {pack.split}: {error}")
     if wrong:
         raise EnvironmentUnmet(
-            f"{task}: {len(wrong)} rows of the hub's data set cannot be used\n{_listed(wrong)}",
-            hint=_local_rows_hint(task),
+            f"{pack.name}: {len(wrong)} rows of the hub's data set cannot be used\n{_listed(wrong)}",
+            hint=_local_rows_hint(pack.name),
         )
     return rows
 
 
-def question_and_answer(row: Any) -> dict[str, str]:
-    """The two columns that a verified task reads, as text. Raises ValueError where one is missing, empty or no text."""
-    if isinstance(row, UnreadableLine):
-        raise ValueError(row.reason)
-    if not isinstance(row, Mapping):
-        raise ValueError(_NO_OBJECT)
-    question = next((row[column] for column in QUESTION_COLUMNS if column in row), None)
-    answer = row.get("answer")
-    if not isinstance(question, str) or not question.strip():
-        raise ValueError('no text in "problem" (or "question")')
-    if isinstance(answer, bool) or not isinstance(answer, str | int | float) or not str(answer).strip():
-        raise ValueError('no text or number in "answer"')
-    if isinstance(answer, float) and not math.isfinite(answer):
-        raise ValueError(f'"answer" is {answer}, expected text or a number')
-    for text in (question, str(answer)):
-        if (fault := text_fault(text)) is not None:
-            raise ValueError(f"{json.dumps(text)} {fault}")
-    return {"problem": question, "answer": str(answer)}
+def require_rows(task: str, file: Path) -> None:
+    """Raises EnvironmentUnmet, with file and line, for a JSON Lines file that a task of lm-eval cannot read, or that has no
+    row."""
+    require_readable(task, file)
+    if next(_read(task, file), None) is None:
+        raise EnvironmentUnmet(f"{file} contains no rows for {task}", hint=_local_rows_hint(task))
 
 
 def _local_rows_hint(task: str) -> str:
-    return f'provide local rows: data = {{ {task} = "rows.jsonl" }}, or --data {task}=rows.jsonl on the command line'
+    return f'provide local rows: data = {{ {toml_key(task)} = "rows.jsonl" }}, or --data {task}=rows.jsonl on the command line'
 
 
 def _listed(lines: list[str]) -> str:

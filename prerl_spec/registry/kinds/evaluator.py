@@ -95,9 +95,27 @@ class Evaluator(Declared, Protocol):
 
 
 @dataclass(frozen=True)
+class TaskDraw:
+    """How an evaluator samples one task: `TaskDraw("aime24_boxed", Decoding(0.6, 0.95, 0, 32768), 64, "open-r1", 30)`.
+
+    `decoding` and `samples` are None where only the task's own YAML says them and it isn't known yet; `questions` where the
+    rows aren't. A task with `generates` False is scored by log-probabilities. `note` says where the task's source samples
+    otherwise.
+    """
+
+    task: str
+    decoding: Decoding | None
+    samples: int | None
+    protocol: str = "off"
+    questions: int | None = None
+    note: str | None = None
+    generates: bool = True
+
+
+@dataclass(frozen=True)
 class TaskQuestions:
     """The questions of a benchmark, as far as they can be read without the hub:
-    `TaskQuestions("aime24", (("aime.jsonl:1", "Find …"),))`; several texts of one row share its place.
+    `TaskQuestions("aime24_boxed", (("aime.jsonl:1", "Find …"),))`; several texts of one row share its place.
 
     `unknown` is why there are none.
     """
