@@ -196,7 +196,7 @@ def _score(arguments: argparse.Namespace, models: Any, evaluator: Any) -> int:
 
 
 def _say_sampling(evaluator: Any, models: Any) -> None:
-    """Says on stderr how each task is sampled, and where its source samples otherwise; once for models that are sampled alike."""
+    """Says on stderr how each task is sampled, and where its source samples otherwise; once for models sampled alike."""
     from prerl_spec.compiler.planning.evaluation_plan import task_plan
     from prerl_spec.compiler.render.render_evaluation import render_tasks
     from prerl_spec.engine.batches.source import decoding_of
@@ -205,8 +205,8 @@ def _say_sampling(evaluator: Any, models: Any) -> None:
     for model in models:
         draws = evaluator.task_draws(decoding_of(model.sampler.component))
         alike.setdefault("\n".join(render_tasks([task_plan(draw) for draw in draws])), []).append(model.name)
-    for words, names in alike.items():
-        print(words if len(alike) == 1 else f"{', '.join(names)}:\n{words}", file=sys.stderr)
+    for words, of in alike.items():
+        print(words if len(alike) == 1 else f"{', '.join(of)}:\n{words}", file=sys.stderr)
 
 
 def _index(models: Any, targets: list[str]) -> None:
