@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -22,48 +23,6 @@ def positive(text: str) -> int:
 def positives(text: str) -> list[int]:
     """Comma-separated integers ≥ 1: "1, 4" is [1, 4]. Raises ArgumentTypeError."""
     return [positive(number) for number in names(text)]
-
-
-def date(text: str) -> str:
-    """YYYY, YYYY-MM or YYYY-MM-DD. Raises ArgumentTypeError."""
-    if not re.fullmatch(r"\d{4}(-\d{2}(-\d{2})?)?", text):
-        raise argparse.ArgumentTypeError(f"{text!r} is no date: write 2024-06 or 2024-06-30")
-    return text
-
-
-def engine_argument(text: str) -> tuple[str, Any]:
-    """Name and value of KEY=VALUE; a value that is no JSON is text. Raises ArgumentTypeError."""
-    name, sign, value = text.partition("=")
-    if not (name and sign):
-        raise argparse.ArgumentTypeError(f"{text!r} is not KEY=VALUE")
-    try:
-        return name, json.loads(value)
-    except ValueError:
-        return name, value
-
-
-def amount(text: str) -> float:
-    """A finite number above 0. Raises ArgumentTypeError."""
-    try:
-        number = float(text)
-    except ValueError:
-        number = 0.0
-    if not 0.0 < number < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
-    return number
-
-
-def names(text: str) -> list[str]:
-    """Comma-separated names: "a, b" is ["a", "b"]."""
-    return [name.strip() for name in text.split(",") if name.strip()]
-
-
-def assignment(text: str) -> tuple[str, str]:
-    """Name and file of TASK=FILE. Raises ArgumentTypeError."""
-    name, sign, file = text.partition("=")
-    if not (name and sign and file):
-        raise argparse.ArgumentTypeError(f"{text!r} is not TASK=FILE")
-    return name, os.path.expanduser(file)
 
 
 def engine_argument(text: str) -> tuple[str, Any]:
