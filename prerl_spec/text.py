@@ -118,6 +118,12 @@ class Codec:
         own = self.token_id(self.special["eos_token"]) if self.special.get("eos_token") else None
         return own if own is not None else self.eos_ids[0]
 
+    @cached_property
+    def start(self) -> int | None:
+        """The id that stands in front of a text without a context: BOS, else EOS; None for a tokenizer with neither."""
+        named = (self.special.get(name) for name in ("bos_token", "eos_token"))
+        return next((found for text in named if text and (found := self.token_id(text)) is not None), None)
+
     def token_id(self, text: str) -> int | None:
         """The id of exactly this token, or None if it is not in the vocabulary."""
         found = self.backend.token_to_id(text)
@@ -187,9 +193,8 @@ class Codec:
             for token in rendered:
                 if token in self.special_ids:
                     return (token,)
-        for name in ("bos_token", "eos_token"):
-            if name in self.special and (found := self.token_id(self.special[name])) is not None:
-                return (found,)
+        if self.start is not None:
+            return (self.start,)
         raise EnvironmentUnmet(
             'prefix "auto": the tokenizer has no special token in a chat template, no BOS and no EOS',
             hint='write an explicit prefix, such as prefix = "\\n"',

@@ -104,8 +104,9 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("protocols",),
         ("task_draws",),
         ("harness",),
-        ("holdout", "targets"),
-        ("contamination", "score_target"),
+        ("holdout", "kept_responses", "model_folders", "targets"),
+        ("contamination", "like", "samplers"),
+        ("score_target",),
     ),
     "prerl_spec.registry": (
         ("kind_names", "kinds", "row_list"),

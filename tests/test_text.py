@@ -105,6 +105,13 @@ def test_prefix_auto_is_the_chats_first_special_token_else_bos_else_eos(
     assert words(codec(chat_template, **special).prefix("auto")) == [prefix]
 
 
+def test_a_text_without_a_context_stands_behind_bos_else_eos() -> None:
+    """Whatever the chat template begins with."""
+    assert codec(CHAT, bos_token="<s>", eos_token="</s>").start == codec().token_id("<s>")
+    assert codec(CHAT, eos_token="</s>").start == codec().token_id("</s>")
+    assert codec(CHAT).start is None
+
+
 def test_a_tokenizer_without_a_candidate_for_the_prefix_is_an_error() -> None:
     with pytest.raises(EnvironmentUnmet, match="no special token"):
         codec().prefix("auto")

@@ -8,6 +8,7 @@ from prerl_spec.comparison.arms import Absent, Arm, differ_in_nothing, distinct,
 from prerl_spec.comparison.opening import is_run, is_scored_model, open_run, open_scored_model
 from prerl_spec.comparison.study_folder import is_study, open_study
 from prerl_spec.errors import UsageError
+from prerl_spec.evaluation.model_folders import models_in
 
 KINDS = "name runs, a study's folder, or folders that `eval` has written"
 FEW = 4
@@ -32,8 +33,9 @@ class Sides:
 
 
 def open_sides(folders: Sequence[Path]) -> Sides:
-    """Reads the folders. Raises UsageError for one that is nothing of these, that is named twice, or that cannot be compared
-    with the others; Damaged."""
+    """Reads the folders; that of an evaluation of several models stands for all of them. Raises UsageError for one that is
+    nothing of these, that is named twice, or that cannot be compared with the others; Damaged."""
+    folders = [each for folder in folders for each in models_in(folder) or [folder]]
     _require_once(folders)
     studies = [folder for folder in folders if is_study(folder)]
     if studies:

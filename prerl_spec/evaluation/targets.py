@@ -115,7 +115,7 @@ def _run(folder: Path, local_code: bool) -> Target:
         # Without the base's weights: they are loaded from where the run loaded them.
         require_same_model_files(folder, read_plan(folder / "plan.json"))
     plan = read_object(folder / "plan.json")
-    on = _registry(folder / "plan.json", plan, local_code)
+    on = registry_for(folder / "plan.json", plan, local_code)
     phases, state = plan["phases"], saved.state
     # Between two phases the saved position is already the next phase, before its first step.
     index = state["phase"] - 1 if state["phase"] > 0 and state["step"] == 0 else state["phase"]
@@ -167,7 +167,7 @@ def _folder(folder: Path) -> Target:
     return Target(folder.resolve().name, _hf_causal(str(folder)), Path(f"eval-{folder.resolve().name}"))
 
 
-def _registry(file: Path, plan: Mapping[str, Any], local_code: bool) -> entry_points.Registry:
+def registry_for(file: Path, plan: Mapping[str, Any], local_code: bool) -> entry_points.Registry:
     """The installed components, plus those of the plan's Python files, if any."""
     if not plan.get("plugin_files"):
         return entry_points.installed()

@@ -23,7 +23,7 @@ def interrupted_and_resumed(scene: Scene, folder: Path, ranks: Ranks) -> dict[st
     """What the ranks sample, undisturbed and with an interrupt of rank 1 after its second round."""
     requests = [Request(tuple(range(3, 5 + i % 4)), (2 * i, 2 * i + 1)) for i in range(24)]
     decoding = Decoding(max_new_tokens=6)
-    kept_rounds.rounds_of.__defaults__ = (4,)
+    kept_rounds.SAMPLES_PER_ROUND = 4
     with Signals() as signals, heartbeat(ranks, signals):
 
         def report(stage: str, done: int, total: int) -> None:

@@ -48,7 +48,7 @@ def calls(scene: Scene, folder: Path, at: float = math.inf, judging: Any = judge
 
 @pytest.fixture(autouse=True)
 def small_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kept_rounds.rounds_of, "__defaults__", (6,))
+    monkeypatch.setattr(kept_rounds, "SAMPLES_PER_ROUND", 6)
 
 
 def test_rounds_are_cut_before_the_work_begins() -> None:

@@ -46,7 +46,7 @@ def test_log_likelihoods_are_those_of_a_plain_loop(tmp_path: Path, shape: Shape)
         found = lm_of(scene).loglikelihood([instance("loglikelihood", *pair) for pair in PAIRS])
         codec = scene.site.codec
         for (context, continuation), (logp, greedy) in zip(PAIRS, found, strict=True):
-            head = codec.encode(context) or codec.prefix("auto")
+            head = codec.encode(context) or (codec.eos_id,)
             expected = by_hand(scene, (*head, *codec.encode(continuation)), len(head))
             assert logp == pytest.approx(expected[0], abs=1e-4)  # float32 sums of a dozen tokens
             assert greedy == expected[1]
@@ -66,15 +66,17 @@ def test_what_greedy_decoding_writes_is_greedy(tmp_path: Path) -> None:
 
 @torch.no_grad()
 def test_a_long_text_is_scored_in_windows_each_token_once(tmp_path: Path) -> None:
-    """700 tokens, 512 at a time: 511 behind the prefix, then the other 189 behind as many as still fit."""
-    with tiny_scene(tmp_path) as scene:
+    """700 tokens, 512 at a time: 512 behind EOS, then the other 188 behind as many as still fit."""
+    with tiny_scene(tmp_path, chat=True) as scene:
         text = "".join(chr(97 + i * i % 26) for i in range(700))
         (found,) = lm_of(scene).loglikelihood_rolling([instance("loglikelihood_rolling", text)])
         ids = scene.site.codec.encode(text)
         expected = 0.0
-        for window, num_scored in (((*scene.site.codec.prefix("auto"), *ids[:511]), 511), (ids[188:], 189)):
-            assert len(window) == 512 == scene.site.max_length
-            logp = scene.policy.module(torch.tensor([window])).logits[0, :-1].double().log_softmax(-1)
+        # The tiny tokenizer has no BOS. The chat template's first token, which stands in front of log P(y), is another one.
+        assert scene.site.codec.prefix("auto") != (scene.site.codec.eos_id,)
+        for window, num_scored in (((scene.site.codec.eos_id, *ids[:512]), 512), (ids[187:], 188)):
+            assert len(window) == 513 == scene.site.max_length + 1
+            logp = scene.policy.module(torch.tensor([window[:-1]])).logits[0].double().log_softmax(-1)
             chosen = logp.gather(-1, torch.tensor(window[1:])[:, None])[-num_scored:]
             expected += float(chosen.sum())
         assert found == pytest.approx(expected, rel=1e-5)

@@ -1,11 +1,14 @@
-"""`prerl-spec samples RUN`: prints sampled responses with their verdicts and extracted answers."""
+"""`prerl-spec samples RUN`: prints sampled responses with their verdicts and extracted answers, of training or of an
+evaluation."""
 
 import argparse
 import sys
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
+from prerl_spec.cli.results.scored_samples import export_responses, has_responses, print_responses
 from prerl_spec.cli.shared.option_values import file_path, positive
 from prerl_spec.errors import UsageError
 from prerl_spec.report.formatting.printable import printable
@@ -17,9 +20,12 @@ VERDICTS = ("right", "wrong", "unparsable", "timeout", "error", UNVERIFIED)
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments to `parser`."""
-    parser.add_argument("run", type=file_path, metavar="RUN", help="a run folder")
+    parser.add_argument("run", type=file_path, metavar="RUN|EVAL", help="a run folder, or one of `eval`")
     parser.add_argument("--step", type=int, metavar="K", help="global step to show; default: the last one sampled")
     parser.add_argument("--phase", metavar="ID", help="show the last step of this phase")
+    parser.add_argument(
+        "--task", metavar="TASK", help="show responses to this task of an evaluation; default: the last one"
+    )
     parser.add_argument("--verdict", choices=VERDICTS, help="show only attempts with this verdict")
     parser.add_argument(
         "--export",
@@ -32,8 +38,13 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Prints the attempts of one step to stdout, or exports those of all steps."""
+    scored = options.task is not None or (not journal_files(options.run) and has_responses(options.run))
     if options.export is not None:
-        return _export(options)
+        return _export(options, scored=scored)
+    if scored:
+        sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # as below
+        print_responses(options, _block)
+        return 0
     step = _chosen_step(options.run, options.step, options.phase)
     attempts = step.with_outcome(options.verdict)
     shown = attempts[: options.limit]
@@ -46,25 +57,33 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _export(options: argparse.Namespace) -> int:
+def _export(options: argparse.Namespace, *, scored: bool) -> int:
     from prerl_spec.report.tables.export import write_parquet
 
     if options.export.exists():
         raise UsageError(f"{options.export} exists", hint="name a file that does not exist: nothing is overwritten")
+    if scored:
+        with _writing(options.export):
+            print(f"{export_responses(options)} responses: {options.export}")
+        return 0
     files = journal_files(options.run)
     if options.step is not None or options.phase is not None or not files:
         _chosen_step(options.run, options.step, options.phase)
     if options.step is not None:
         files = {options.step: files[options.step]}
     steps = [file for file in files.values() if options.phase in (None, phase_of(file))]
-    try:
+    with _writing(options.export):
         count = write_parquet(options.export, steps, options.verdict)
-    except OSError as error:
-        raise UsageError(
-            f"{options.export} cannot be written: {error.strerror}", hint="choose another --export"
-        ) from error
     print(f"{count} attempts of {len(steps)} steps: {options.export}")
     return 0
+
+
+@contextmanager
+def _writing(file: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise UsageError(f"{file} cannot be written: {error.strerror}", hint="choose another --export") from error
 
 
 def _chosen_step(run: Path, number: int | None, phase: str | None) -> JournalStep:

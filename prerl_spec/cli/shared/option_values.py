@@ -1,9 +1,11 @@
 """Argument types for argparse: paths, positive numbers, name lists, assignments."""
 
 import argparse
+import json
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 
 def file_path(text: str) -> Path:
@@ -16,6 +18,22 @@ def positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a positive integer")
     return int(text)
+
+
+def positives(text: str) -> list[int]:
+    """Comma-separated integers ≥ 1: "1, 4" is [1, 4]. Raises ArgumentTypeError."""
+    return [positive(number) for number in names(text)]
+
+
+def engine_argument(text: str) -> tuple[str, Any]:
+    """Name and value of KEY=VALUE; a value that is no JSON is text. Raises ArgumentTypeError."""
+    name, sign, value = text.partition("=")
+    if not (name and sign):
+        raise argparse.ArgumentTypeError(f"{text!r} is not KEY=VALUE")
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value
 
 
 def amount(text: str) -> float:

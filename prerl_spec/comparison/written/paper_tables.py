@@ -1,11 +1,10 @@
 """A comparison as a table for papers: Markdown, and LaTeX with booktabs."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 
 from prerl_spec.comparison.findings import Comparison, Difference
 from prerl_spec.comparison.scored_run import AXES, AXIS_WORDS
 from prerl_spec.comparison.written.words import (
-    MINUS,
     estimates_of,
     family_words,
     finding_words,
@@ -17,39 +16,18 @@ from prerl_spec.comparison.written.words import (
     unit_sentence,
     unit_words,
 )
-from prerl_spec.report.formatting.printable import printable
+from prerl_spec.report.formatting.paper_text import in_latex, in_markdown, latex_row, markdown_row
 
 HEADING = ("task", "metric", "arm", "value", "difference", "95 % interval", "over", "p", "finding")
 AT_EQUAL = f"at equal {' / '.join(AXIS_WORDS[axis] for axis in AXES)}"
-
-_IN_LATEX = {
-    "\\": r"\textbackslash{}",
-    "&": r"\&",
-    "%": r"\%",
-    "$": r"\$",
-    "#": r"\#",
-    "_": r"\_",
-    "{": r"\{",
-    "}": r"\}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    "|": r"\textbar{}",
-    MINUS: "$-$",
-    "–": "--",
-    "×": r"$\times$",
-    "±": r"$\pm$",
-    "·": r"$\cdot$",
-}
 
 
 def as_markdown(comparison: Comparison) -> str:
     """A table, and a sentence on units and adjustment below it."""
     heading, rows = _columns(comparison)
-    lines = [_row(map(_in_markdown, heading)), _row("---" for _ in heading)]
-    lines += [_row(map(_in_markdown, row)) for row in rows]
-    return "\n".join([*lines, "", *(_in_markdown(sentence) for sentence in _sentences(comparison))])
+    lines = [markdown_row(map(in_markdown, heading)), markdown_row("---" for _ in heading)]
+    lines += [markdown_row(map(in_markdown, row)) for row in rows]
+    return "\n".join([*lines, "", *(in_markdown(sentence) for sentence in _sentences(comparison))])
 
 
 def as_latex(comparison: Comparison) -> str:
@@ -59,16 +37,16 @@ def as_latex(comparison: Comparison) -> str:
     aligned = "".join(
         "p{2.4cm}" if name in wide else "r" if name in ("value", "difference", "p") else "l" for name in heading
     )
-    body = [f"{' & '.join(map(_in_latex, row))} \\\\" for row in rows]
+    body = [latex_row(map(in_latex, row)) for row in rows]
     return "\n".join(
         [
             r"% \usepackage{booktabs}",
             r"\begin{table*}",
             r"\centering\scriptsize\setlength{\tabcolsep}{3.5pt}",
-            rf"\caption{{{_in_latex(' '.join(_sentences(comparison)))}}}",
+            rf"\caption{{{in_latex(' '.join(_sentences(comparison)))}}}",
             rf"\begin{{tabular}}{{@{{}}{aligned}@{{}}}}",
             r"\toprule",
-            f"{' & '.join(map(_in_latex, heading))} \\\\",
+            latex_row(map(in_latex, heading)),
             r"\midrule",
             *body,
             r"\bottomrule",
@@ -114,25 +92,6 @@ def _sentences(comparison: Comparison) -> list[str]:
         *([] if margin is None else [f"{margin[0].upper()}{margin[1:]}."]),
         unit_sentence(comparison),
     ]
-
-
-def _row(cells: Sequence[str] | Iterator[str]) -> str:
-    return f"| {' | '.join(cells)} |"
-
-
-def _in_markdown(text: str) -> str:
-    text = _one_line(text)
-    for sign in "\\`*_|<>[]":
-        text = text.replace(sign, "\\" + sign)
-    return text
-
-
-def _in_latex(text: str) -> str:
-    return "".join(_IN_LATEX.get(sign, sign) for sign in _one_line(text))
-
-
-def _one_line(text: str) -> str:
-    return " ".join(printable(text).split())
 
 
 FORMS: dict[str, Callable[[Comparison], str]] = {"markdown": as_markdown, "latex": as_latex}

@@ -6,9 +6,9 @@ from math import floor, log10
 from prerl_spec.comparison.equal_amounts import AtEqual
 from prerl_spec.comparison.findings import Comparison, Difference, Estimate, Table
 from prerl_spec.comparison.scored_run import AXES, AXIS_WORDS
+from prerl_spec.report.formatting.paper_text import MINUS
 from prerl_spec.report.formatting.scales import duration, short
 
-MINUS = "\u2212"
 LEAST_SHOWN = 0.0005
 """What three digits show as 0 lies below."""
 ROUNDING = 1e-12

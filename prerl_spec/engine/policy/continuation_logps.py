@@ -19,8 +19,8 @@ Pair = tuple[tuple[int, ...], tuple[int, ...]]
 
 @torch.no_grad()
 def continuation_logps(policy: Policy, pairs: Sequence[Pair]) -> list[tuple[float, bool]]:
-    """For each (context, continuation): Σ log softmax(logits)[token] over the continuation, in nats, in float32 at
-    temperature 1, and whether greedy decoding would yield it. An empty continuation yields (0.0, True)."""
+    """For each (context, continuation): Σ log softmax(logits)[token] over the continuation, in nats, summed in float64
+    at temperature 1, and whether greedy decoding would yield it. An empty continuation yields (0.0, True)."""
     found: dict[int, tuple[float, bool]] = {}
     for batch in plan_batches(pairs, one_by_one=policy.is_one_by_one):
         found.update(zip(batch, _score_batch(policy, [pairs[i] for i in batch]), strict=True))
@@ -61,7 +61,8 @@ def _score_batch(policy: Policy, pairs: Sequence[Pair]) -> list[tuple[float, boo
     with policy.autocast():
         chosen: Chosen = policy.scoring(id_BT.to(device), position_BT, at_n, target_n, is_top=True)
     assert chosen.is_top_n is not None, "is_top was requested"
-    sums = torch.zeros(len(pairs), device=device).index_add(0, row_n, chosen.logp_n)
+    # A page of some thousand nats has no 1e-4 left in float32.
+    sums = torch.zeros(len(pairs), device=device, dtype=torch.float64).index_add(0, row_n, chosen.logp_n.double())
     misses = torch.zeros(len(pairs), device=device).index_add(0, row_n, (~chosen.is_top_n).float())
     return [(float(s), not m) for s, m in zip(sums.tolist(), misses.tolist(), strict=True)]
 

@@ -45,6 +45,8 @@ class EvaluationPoint:
     position: Progress
     decoding: Decoding
     verifier: Verifier | None
+    sampled_by: str = ""
+    """Named in the scores where it is not "": a sampler that was chosen for this evaluation."""
 
 
 def build_site(calls: SharedCalls, setup: EvaluationSetup, point: EvaluationPoint) -> EvaluationSite:
@@ -63,6 +65,7 @@ def build_site(calls: SharedCalls, setup: EvaluationSetup, point: EvaluationPoin
         max_length=policy.max_length,
         weights_hash=weights,
         decoding=point.decoding,
+        sampled_by=point.sampled_by,
         rendering=setup.rendering,
         verifier=point.verifier,
         data=setup.data,

@@ -9,6 +9,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
@@ -26,14 +27,23 @@ from prerl_spec.types import Decoding, Generation, Request, Verdict
 T = TypeVar("T")
 
 SAMPLES_PER_ROUND = 1024
-"""As many rows as the embedded sampler decodes at once: rounds of fewer would leave it half empty."""
+"""As many rows as the embedded sampler decodes at once: with short responses, rounds of fewer would leave it half empty."""
+TOKENS_PER_ROUND = 1 << 20
+"""Most tokens of a round, if every response takes the longest allowed. More do not fit the embedded sampler's cache at once."""
+TOKENS_PER_ENGINE_ROUND = 1 << 23
+"""The same for a sampler with an engine of its own, which keeps hundreds of long responses in flight."""
+CPU_OPERATIONS_PER_ROUND = 1e13
+"""Most floating-point operations of a round on CPUs: about three minutes of two cores, which an interrupt loses at most."""
+CPU_SAMPLES_PER_ROUND = 16
+"""Fewer rows leave a CPU waiting for the weights; rounds are no smaller, whatever they take."""
 
 UNFINISHED = "unfinished"
 """Folder of the rounds, beside the cache of scores."""
 
 
-def rounds_of(items: Sequence[T], size: Callable[[T], int], most: int = SAMPLES_PER_ROUND) -> list[list[T]]:
-    """The items in order, cut into rounds of at most `most` together, or of one item that is larger."""
+def rounds_of(items: Sequence[T], size: Callable[[T], int], most: int | None = None) -> list[list[T]]:
+    """The items in order, cut into rounds of at most `most` together (SAMPLES_PER_ROUND), or of one item that is larger."""
+    most = SAMPLES_PER_ROUND if most is None else most
     rounds: list[list[T]] = []
     total = 0
     for item in items:
@@ -45,6 +55,20 @@ def rounds_of(items: Sequence[T], size: Callable[[T], int], most: int = SAMPLES_
     return rounds
 
 
+def samples_per_round(longest: int, *, parameters: int, on_cpu: bool, own_engine: bool = False) -> int:
+    """Most samples of a round, given the tokens of the longest one and the model's number of parameters. A function of what
+    determines an evaluation, never of a clock, so that an interrupted evaluation is cut as an undisturbed one. A question with
+    more samples is a round of its own.
+
+    A token takes 2 operations a parameter.
+    """
+    most = min(SAMPLES_PER_ROUND, (TOKENS_PER_ENGINE_ROUND if own_engine else TOKENS_PER_ROUND) // max(1, longest))
+    if on_cpu and not own_engine:
+        affordable = int(CPU_OPERATIONS_PER_ROUND / (2 * max(1, parameters) * max(1, longest)))
+        most = min(most, max(CPU_SAMPLES_PER_ROUND, affordable))
+    return max(1, most)
+
+
 class KeptRounds:
     """Rounds in a folder; `conditions` is everything that determines a round besides its own items: the weights' hash,
     the sampler. Several processes may use the folder at once."""
@@ -52,6 +76,15 @@ class KeptRounds:
     def __init__(self, folder: Path, conditions: Mapping[str, Any]) -> None:
         self._folder = folder
         self._conditions = conditions
+        self._named: set[Path] = set()
+
+    def forget(self) -> None:
+        """Removes the rounds that were asked for here, of an evaluation that is over; those of other conditions stay."""
+        for file in self._named:
+            file.unlink(missing_ok=True)
+        self._named.clear()
+        with suppress(OSError):
+            self._folder.rmdir()
 
     def generations(self, requests: Sequence[Request], decoding: Decoding) -> "Round[list[list[Generation]]]":
         what = {"decoding": asdict(decoding), "requests": [[r.context, r.seeds] for r in requests]}
@@ -65,7 +98,9 @@ class KeptRounds:
 
     def _file(self, kind: str, what: Any) -> Path:
         text = json.dumps([kind, self._conditions, what], sort_keys=True, default=str)
-        return self._folder / f"{kind}-{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()}"
+        file = self._folder / f"{kind}-{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()}"
+        self._named.add(file)
+        return file
 
 
 def forget_rounds(folder: Path) -> None:

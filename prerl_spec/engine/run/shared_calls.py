@@ -16,7 +16,7 @@ from prerl_spec.engine.author_faults import blames
 from prerl_spec.engine.policy.continuation_logps import Pair, continuation_logps, plan_batches
 from prerl_spec.engine.policy.policy import Policy
 from prerl_spec.engine.processes.ranks import Ranks
-from prerl_spec.engine.run.kept_rounds import KeptRounds, Round, rounds_of
+from prerl_spec.engine.run.kept_rounds import KeptRounds, Round, rounds_of, samples_per_round
 from prerl_spec.engine.verification.verdict_batch import Item
 from prerl_spec.engine.verification.verifier_pool import GoldCheck, Judge
 from prerl_spec.registry.kinds.judging import Verifier
@@ -62,6 +62,7 @@ class SharedCalls:
         self._alone = alone
         self._conditions = conditions
         self._declared = declared
+        self._num_parameters = sum(parameter.numel() for parameter in policy.module.parameters())
         self._kept: KeptRounds | None = None
         self._stage = "evaluate"
 
@@ -71,13 +72,21 @@ class SharedCalls:
             what = {**self._conditions, "weights": weights, "max_length": self.policy.max_length}
             self._kept = KeptRounds(folder, what)
 
+    def forget_rounds(self) -> None:
+        """Removes what is kept of this evaluation, which is over; its scores are kept elsewhere."""
+        if self._kept is not None:
+            self._kept.forget()
+
     def progress(self, what: str, done: int, total: int) -> None:
         self._stage = f"evaluate:{what}"
         self._tick(self._stage, done, total)
 
     def generate(self, requests: Sequence[Request], decoding: Decoding) -> list[list[Generation]]:
         mine = [requests[i] for i in self._ranks.mine(len(requests))]
-        rounds, total = rounds_of(mine, _num_samples), sum(map(_num_samples, mine))
+        own_engine = self._declared is not None and self._declared.component.own_weights
+        most = self._samples_per_round(decoding.max_new_tokens, own_engine=own_engine)
+        rounds = rounds_of(mine, _num_samples, most)
+        total = sum(map(_num_samples, mine))
         drawn: list[list[Generation]] = []
         if self.policy.is_sharded:
             drawn = self._generate_in_step(rounds, decoding, total)
@@ -129,9 +138,10 @@ class SharedCalls:
             places = self._ranks.mine(len(pairs))
             planned = plan_batches([pairs[i] for i in places], one_by_one=one_by_one)
             mine = [[places[i] for i in batch] for batch in planned]
+        most = self._samples_per_round(max((len(context) + len(end) for context, end in pairs), default=1))
         total, found = sum(map(len, mine)), dict[int, tuple[float, bool]]()
         with self._alone(), self.policy.whole_weights():
-            for part in rounds_of(mine, len):
+            for part in rounds_of(mine, len, most):
                 batches = [[pairs[i] for i in batch] for batch in part]
                 file = None if self._kept is None else self._kept.logps(batches)
                 scored = _once(file, partial(self._score_batches, batches, len(found), total))
@@ -168,6 +178,10 @@ class SharedCalls:
         with self._alone():
             refusals = self._check_golds(verifier, mine, partial(self._tick, "check:golds"))
         return self._ranks.gather_dealt(refusals, len(golds))
+
+    def _samples_per_round(self, longest: int, *, own_engine: bool = False) -> int:
+        on_cpu = self.policy.device.type == "cpu"
+        return samples_per_round(longest, parameters=self._num_parameters, on_cpu=on_cpu, own_engine=own_engine)
 
     def _counted(self, before: Sequence[Sequence[Generation]], total: int) -> Callable[[int, int], None]:
         num_before = sum(map(len, before))

@@ -17,7 +17,7 @@ from lm_eval.api.model import LM
 from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
 
 from prerl_spec.engine.processes.seeds import named_seed
-from prerl_spec.errors import RunFailed
+from prerl_spec.errors import EnvironmentUnmet, RunFailed
 from prerl_spec.evaluation.names import bare
 from prerl_spec.registry.kinds.evaluator import EvaluationSite
 from prerl_spec.templates.chat_templates import DEFAULT, ChatTemplate
@@ -112,15 +112,16 @@ class PolicyLM(LM):  # type: ignore[misc]  # lm-eval ships no types
         return self._score([self._pair(*instance.args) for instance in requests])
 
     def loglikelihood_rolling(self, requests: Sequence[Instance]) -> list[float]:
-        """log P(text) in nats, in windows of the model's context length, each token predicted once."""
-        prefix = self.site.codec.prefix("auto")[0]
+        """log P(text) in nats, in windows of the model's context length, each token predicted once; the first stands behind
+        BOS, or EOS for a tokenizer without BOS. Prefix and windows are those of lm-eval's own model for transformers."""
+        prefix = self._start("a text without a context")
         windows = [
             [
                 (tuple(context), tuple(continuation))
                 for context, continuation in map(
                     make_disjoint_window,
                     get_rolling_token_windows(
-                        list(self.site.codec.encode(instance.args[0])), prefix, self.site.max_length - 1, 1
+                        list(self._encode(instance.args[0])), prefix, self.site.max_length, context_len=1
                     ),
                 )
             ]
@@ -139,7 +140,7 @@ class PolicyLM(LM):  # type: ignore[misc]  # lm-eval ships no types
         return "" if template is None else template.text
 
     def _request(self, instance: Instance, num_repeats: int) -> Request:
-        context = self.site.codec.encode(instance.args[0], special=not self.uses_chat)
+        context = self._encode(instance.args[0])
         if len(context) + self.decoding.max_new_tokens > self.site.max_length:
             raise RunFailed(
                 f"{instance.task_name}, question {instance.doc_id}: {len(context)} tokens and max_new_tokens "
@@ -156,7 +157,8 @@ class PolicyLM(LM):  # type: ignore[misc]  # lm-eval ships no types
 
     def _score(self, pairs: Sequence[tuple[tuple[int, ...], tuple[int, ...]]]) -> list[tuple[float, bool]]:
         longest = max((len(context) + len(continuation) for context, continuation in pairs), default=0)
-        if longest > self.site.max_length:
+        # The last token is predicted only: it takes no place in the context.
+        if longest > self.site.max_length + 1:
             raise RunFailed(
                 f"a text of {longest} tokens exceeds the model's context length {self.site.max_length}",
                 hint="lower num_fewshot, or use a model with a longer context; texts are never truncated",
@@ -173,13 +175,29 @@ class PolicyLM(LM):  # type: ignore[misc]  # lm-eval ships no types
 
     def _pair(self, context: str, continuation: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Tokens of context and continuation, split as lm-eval does: trailing spaces of the context belong to the
-        continuation, and the continuation's tokens are those of the whole text after the context's."""
-        codec, special = self.site.codec, not self.uses_chat
-        bare = context.rstrip()
-        if not bare:
-            return codec.prefix("auto"), codec.encode(context + continuation)
-        head = codec.encode(bare, special=special)
-        return head, codec.encode(context + continuation, special=special)[len(head) :]
+        continuation, and the continuation's tokens are those of the whole text after the context's. Without a context it
+        stands behind BOS, or EOS for a tokenizer without BOS; one that begins with that token is scored from its second on."""
+        if not context:
+            bare, start = self.site.codec.encode(continuation), self._start("a question without a context")
+            return (start,), bare[1:] if bare[:1] == (start,) else bare
+        head, whole = self._encode(context.rstrip()), self._encode(context + continuation)
+        return (head, whole[len(head) :]) if head else ((self._start("a context of spaces alone"),), whole)
+
+    def _encode(self, text: str) -> tuple[int, ...]:
+        """Token ids, with what the tokenizer itself puts around a text, except around one that a chat template has rendered or
+        that begins with that token already."""
+        codec = self.site.codec
+        begun = codec.start is not None and text.startswith(codec.decode((codec.start,), skip_special=False))
+        return codec.encode(text, special=not self.uses_chat and not begun)
+
+    def _start(self, what: str) -> int:
+        start = self.site.codec.start
+        if start is None:
+            raise EnvironmentUnmet(
+                f"{what} is scored behind BOS or EOS, and the tokenizer has neither",
+                hint="set bos_token or eos_token in tokenizer_config.json",
+            )
+        return start
 
 
 def until(generation_kwargs: Mapping[str, Any]) -> tuple[str, ...]:

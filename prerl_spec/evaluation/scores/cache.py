@@ -52,4 +52,5 @@ class ScoreCache:
         write_object(self._file(site, what), {"scores": rows, "header": scored.header(), "questions": lines})
 
     def _file(self, site: EvaluationSite, what: Any) -> Path:
-        return self.folder / f"{digest({'weights': site.weights_hash, 'what': what})}.json"
+        named = {"sampler": site.sampled_by} if site.sampled_by else {}
+        return self.folder / f"{digest({'weights': site.weights_hash, 'what': what, **named})}.json"

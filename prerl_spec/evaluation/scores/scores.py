@@ -72,7 +72,7 @@ def score(
         questions=num_questions,
         samples_per_question=draw.samples,
         seed=draw.seed,
-        decoding=decoding_table(draw.decoding),
+        decoding={**decoding_table(draw.decoding), **({"sampler": site.sampled_by} if site.sampled_by else {})},
         harness=what.harness,
         task_version=what.task_version,
         task_hash=what.task_hash,

@@ -1,4 +1,4 @@
-"""Scores as a text table and as scores.json."""
+"""Scores as scores.json."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -12,24 +12,6 @@ from prerl_spec.storage.sealed import array_text, read_array
 from prerl_spec.types import Score
 
 _VARYING = ("value", "low", "high", "truncated", "unparsable", "mean_length", "tokens_scored", "interval")
-
-
-def score_table(scores: Sequence[Score]) -> str:
-    """One line per score: task, metric, value, 95 % interval, questions × responses."""
-    heading = ("task", "metric", "value", "95 % interval", "questions × responses")
-    rows = [
-        (
-            score.task,
-            score.metric,
-            f"{score.value:.4f}",
-            score.bounds_text(),
-            f"{score.questions} × {score.samples_per_question}",
-        )
-        for score in scores
-    ]
-    widths = [max(len(row[column]) for row in [heading, *rows]) for column in range(len(heading))]
-    lines = ["  ".join(f"{cell:<{width}}" for cell, width in zip(r, widths, strict=True)) for r in [heading, *rows]]
-    return "\n".join(line.rstrip() for line in lines)
 
 
 def write_scores(file: Path, scores: Sequence[Score]) -> None:

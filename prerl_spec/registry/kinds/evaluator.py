@@ -55,6 +55,8 @@ class EvaluationSite:
     """Does the work, which writes what the text names, on one of the processes; the others wait. Raises RunFailed where the
     disk does not take it."""
     progress: Callable[[str, int, int], None] = field(default=lambda what, done, total: None)
+    sampled_by: str = ""
+    """The sampler, where one was chosen for this evaluation that other scores of the policy do not have; "" in a run."""
 
 
 class Evaluator(Declared, Protocol):
