@@ -6,8 +6,9 @@ update (sample after sample), n trained tokens of one pass. Log-probabilities ar
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
 from numbers import Real
@@ -21,6 +22,10 @@ Index: TypeAlias = npt.NDArray[np.int64]
 Stop = Literal["eos", "stop", "length", "document"]
 VERDICT_PART = "verdict"
 """The part of a reward that is the verifier's score."""
+NO_INTERVAL = "none"
+"""In place of an interval's construction: the score has no bounds."""
+NOT_RECORDED = "not recorded"
+"""The construction of an interval in a score of a version that did not name it."""
 
 
 class Outcome(StrEnum):
@@ -290,12 +295,23 @@ class Decoding:
 
 @dataclass(frozen=True)
 class Draw:
-    """How an evaluator samples: k = `samples` responses for each of the first `limit` questions (None: all)."""
+    """How an evaluator samples: n = `samples` responses for each of the first `limit` questions (None: all).
+
+    `k` are the sizes that pass@k is estimated for, at most n each; empty is 1 and n. `protocol` names where decoding and
+    samples come from, "off" the settings alone.
+    """
 
     decoding: Decoding
     samples: int
     seed: int
     limit: int | None = None
+    k: tuple[int, ...] = ()
+    protocol: str = "off"
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """The wanted k, each once, in rising order."""
+        return tuple(sorted(set(self.k or (1, self.samples))))
 
 
 @dataclass(frozen=True)
@@ -362,7 +378,14 @@ class StepRecord:
 
 @dataclass(frozen=True)
 class Score:
-    """One line of scores.json: a value with its sample counts, interval, seed, decoding, versions and token budget."""
+    """One line of scores.json: a value with its sample counts, interval, seed, decoding, versions and token budget.
+
+    `low` and `high` bound a 95 % interval of the construction that `interval` names; both are NaN where that is "none".
+    `protocol` names the decoding protocol, "off" where the settings alone say how it was sampled. Of the responses of the task:
+    `truncated` and `unparsable` are shares, `mean_length` is tokens a response, `tokens_scored` tokens in all; None where
+    nothing was sampled, or no verifier reads answers. `generated_tokens` and `trained_tokens` are those of the training that
+    came before.
+    """
 
     phase: str
     global_step: int
@@ -381,3 +404,24 @@ class Score:
     template_hash: str
     generated_tokens: int
     trained_tokens: int
+    protocol: str = "off"
+    truncated: float | None = None
+    unparsable: float | None = None
+    mean_length: float | None = None
+    tokens_scored: int | None = None
+    interval: str = NOT_RECORDED
+
+    def as_row(self) -> dict[str, Any]:
+        """The line as JSON has it: a bound that does not exist is null."""
+        return {**asdict(self), "low": _finite(self.low), "high": _finite(self.high)}
+
+    @classmethod
+    def of_row(cls, row: Mapping[str, Any]) -> Score:
+        """The score of such a line; what an earlier version has not written takes its default. Raises TypeError for a missing
+        or an unknown key."""
+        bounds = {name: math.nan if row[name] is None else row[name] for name in ("low", "high") if name in row}
+        return cls(**{**row, **bounds})
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

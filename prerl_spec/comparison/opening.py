@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 
 from prerl_spec.comparison.lineage import source_of, steps_behind
@@ -19,7 +18,7 @@ from prerl_spec.types import Score
 
 FRESH = "from_scratch"
 """The model whose weights are drawn, from `run.seed` where it has no seed of its own."""
-_OF_ONE_METRIC = ("metric", "value", "low", "high")
+_OF_ONE_METRIC = ("metric", "value", "low", "high", "interval")
 EVENTS, SCORES, PLAN = "events.jsonl", "scores.json", "plan.json"
 
 
@@ -131,7 +130,7 @@ def _kept_questions(folder: Path) -> Callable[[Score], Questions | None]:
 
     def of(score: Score) -> Questions | None:
         # Every metric of an evaluation, and every pair that a run is part of, is told from the same file.
-        row = asdict(score)
+        row = score.as_row()
         evaluation = json.dumps({key: value for key, value in row.items() if key not in _OF_ONE_METRIC}, sort_keys=True)
         if evaluation not in known and (found := results_of(folder, row)) is not None:
             known[evaluation] = found

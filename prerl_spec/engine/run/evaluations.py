@@ -1,7 +1,6 @@
 """When evaluators score, and where their scores go: scores.json, events, trackers."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from time import perf_counter
 from typing import Any, Literal
 
@@ -63,7 +62,7 @@ class Evaluations:
             return
         begin = perf_counter()
         scores: list[Score] = named.component.score(self.site(phase, position))
-        entries = [asdict(s) for s in scores]
+        entries = [s.as_row() for s in scores]
         self._remember(position.global_step, entries)
         self._events.write(
             "evaluate",

@@ -1,6 +1,6 @@
 """A cache of scores, keyed by everything they depend on: one JSON file each, written atomically."""
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,7 @@ class ScoreCache:
         metrics, questions = kept["header"]["metrics"], [from_line(line) for line in kept["questions"]]
         scores = [
             replace(
-                Score(**row),
+                Score.of_row(row),
                 phase=site.phase,
                 global_step=site.global_step,
                 generated_tokens=site.generated_tokens,
@@ -47,7 +47,7 @@ class ScoreCache:
 
     def keep(self, site: EvaluationSite, what: Any, scored: Scored) -> None:
         """Stores the scores for later evaluations of this run or a resumed one."""
-        rows = [asdict(score) for score in scored.scores]
+        rows = [score.as_row() for score in scored.scores]
         lines = [as_line(result) for result in scored.questions]
         write_object(self._file(site, what), {"scores": rows, "header": scored.header(), "questions": lines})
 

@@ -2,17 +2,17 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from prerl_spec.errors import Damaged, UsageError
 from prerl_spec.situations import writing
+from prerl_spec.statistics.intervals import bounds_text
 from prerl_spec.storage.disk import write_whole
 from prerl_spec.storage.sealed import array_text, read_array
 from prerl_spec.types import Score
 
-_VARYING = ("value", "low", "high")
+_VARYING = ("value", "low", "high", "truncated", "unparsable", "mean_length", "tokens_scored", "interval")
 
 
 def score_table(scores: Sequence[Score]) -> str:
@@ -23,7 +23,7 @@ def score_table(scores: Sequence[Score]) -> str:
             score.task,
             score.metric,
             f"{score.value:.4f}",
-            f"[{score.low:.4f}, {score.high:.4f}]",
+            bounds_text(score.low, score.high),
             f"{score.questions} × {score.samples_per_question}",
         )
         for score in scores
@@ -36,7 +36,7 @@ def score_table(scores: Sequence[Score]) -> str:
 def write_scores(file: Path, scores: Sequence[Score]) -> None:
     """Adds scores to the array in `file`, replacing those of the same conditions. Raises UsageError if the file exists
     but is not an array of scores."""
-    rows = [asdict(score) for score in scores]
+    rows = [score.as_row() for score in scores]
     replaced = {_conditions(row) for row in rows}
     kept = [row for row in _existing(file) if _conditions(row) not in replaced]
     with writing(file, "choose another --out"):
@@ -53,4 +53,5 @@ def _existing(file: Path) -> list[dict[str, Any]]:
 
 
 def _conditions(row: Mapping[str, Any]) -> str:
-    return json.dumps({k: v for k, v in row.items() if k not in _VARYING}, sort_keys=True)
+    found = {"protocol": "off", **row}
+    return json.dumps({k: v for k, v in found.items() if k not in _VARYING}, sort_keys=True)

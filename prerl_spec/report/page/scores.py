@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import isnan
 from typing import Any
 
 from prerl_spec.report.drawing.markup import Html, join, tag
@@ -10,6 +11,7 @@ from prerl_spec.report.drawing.plots import NUM_STYLES, Curve, curve_chart
 from prerl_spec.report.drawing.whiskers import Whisker, whisker_chart
 from prerl_spec.report.formatting.scales import short
 from prerl_spec.report.tables.run_tables import RunRecord
+from prerl_spec.statistics.intervals import bounds_text
 from prerl_spec.types import Score
 
 
@@ -109,8 +111,13 @@ def _curve(label: str, scores: Sequence[Score], style: int) -> Curve:
         tuple(s.global_step for s in scores),
         tuple(s.value for s in scores),
         style,
-        bounds=tuple((s.low, s.high) for s in scores),
+        bounds=tuple(_drawn_bounds(s) for s in scores),
     )
+
+
+def _drawn_bounds(score: Score) -> tuple[float, float]:
+    """The interval, or the value alone where there is none."""
+    return (score.value, score.value) if isnan(score.low) else (score.low, score.high)
 
 
 def decoding_words(decoding: Mapping[str, Any]) -> str:
@@ -121,7 +128,7 @@ def decoding_words(decoding: Mapping[str, Any]) -> str:
 
 
 def _drawing(runs: Sequence[RunRecord], metric: str, members: Sequence[tuple[int, Score]]) -> Html:
-    rows = [Whisker(_row_name(runs, index, s), s.value, s.low, s.high, index % NUM_STYLES) for index, s in members]
+    rows = [Whisker(_row_name(runs, index, s), s.value, *_drawn_bounds(s), index % NUM_STYLES) for index, s in members]
     caption = tag("figcaption", tag("strong", metric), " ", tag("span", "with 95 % intervals", class_="unit"))
     return tag("figure", caption, whisker_chart(metric, rows))
 
@@ -133,7 +140,7 @@ def _table(runs: Sequence[RunRecord], metrics: Sequence[str], members: Sequence[
         rows.setdefault((index, score.phase), []).append(score)
     body = []
     for (index, _), scores in rows.items():
-        cells = {s.metric: f"{s.value:.3f} [{s.low:.3f}, {s.high:.3f}]" for s in scores}
+        cells = {s.metric: f"{s.value:.3f} {bounds_text(s.low, s.high, 3)}" for s in scores}
         budget = (str(scores[0].global_step), short(scores[0].generated_tokens), short(scores[0].trained_tokens))
         body.append(
             tag(

@@ -2,14 +2,14 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from prerl_spec.errors import RunFailed, UsageError
 from prerl_spec.storage.run_events import read_run_events, require_known_scores, scores_of
 from prerl_spec.storage.sealed import read_array, read_object
-from prerl_spec.types import Score, StepRecord
+from prerl_spec.types import NO_INTERVAL, Score, StepRecord
 
 
 @dataclass(frozen=True)
@@ -120,16 +120,20 @@ def read_scores(folder: Path, events: Sequence[Mapping[str, Any]]) -> tuple[Scor
 def complete_score(row: Any, where: str) -> Score:
     """A score from a JSON object with n, interval, seed, decoding, versions, template and token budget.
 
-    Raises RunFailed naming every field that is missing, empty or not finite: a score without its conditions is not shown.
+    Bounds may be null where `interval` is "none", and what earlier versions did not write may be missing. Raises RunFailed naming
+    every other field that is missing, empty or not finite: a score without its conditions is not shown.
     """
     present = row if isinstance(row, Mapping) else {}
-    missing = [f.name for f in fields(Score) if _is_missing(present.get(f.name))]
+    optional = {f.name for f in fields(Score) if f.default is not MISSING}
+    if present.get("interval") == NO_INTERVAL:
+        optional |= {"low", "high"}
+    missing = [f.name for f in fields(Score) if f.name not in optional and _is_missing(present.get(f.name))]
     if missing:
         raise RunFailed(
             f"{where}: a score must include {', '.join(missing)}",
             hint="add the missing fields, or score the run again with `prerl-spec eval`",
         )
-    return Score(**{f.name: present[f.name] for f in fields(Score)})
+    return Score.of_row({f.name: present[f.name] for f in fields(Score) if f.name in present})
 
 
 def seconds_of(events: Sequence[Mapping[str, Any]]) -> tuple[Seconds, ...]:
