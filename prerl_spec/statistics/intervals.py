@@ -81,7 +81,7 @@ def t_quantile(degrees_of_freedom: int) -> float:
 
 
 def bounds_text(low: float, high: float, digits: int = 4) -> str:
-    """"[0.2100, 0.3900]"; a dash where there is no interval."""
+    """ "[0.2100, 0.3900]"; a dash where there is no interval."""
     return "-" if isnan(low) or isnan(high) else f"[{low:.{digits}f}, {high:.{digits}f}]"
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from prerl_spec.comparison.findings import Comparison
-from prerl_spec.comparison.page.difference_plot import Row, difference_plot
 from prerl_spec.comparison.page.page import render, write_page
+from prerl_spec.report.drawing.interval_rows import Row, interval_rows
 from tests.report.runs import HOSTILE
 from tests.report.test_browser import BROWSER, browse
 from tests.report.test_page import Elements
@@ -49,9 +49,8 @@ def test_the_findings_of_the_primary_stand_first(found: Comparison) -> None:
 
 
 def test_a_difference_lies_between_its_bounds_and_zero_is_drawn() -> None:
-    plot = difference_plot(
-        "d", [Row("a", "over 3 seeds", 0.1, 0.05, 0.2, "+0.100"), Row("b", "", -0.1, -0.2, 0.0, "-0.100")]
-    )
+    rows = [Row("a", "over 3 seeds", 0.1, 0.05, 0.2, "+0.100"), Row("b", "", -0.1, -0.2, 0.0, "-0.100")]
+    plot = interval_rows("d", rows, zero=True)
     low, high = map(float, re.findall(r'x1="([\d.]+)%" x2="([\d.]+)%" y1="50%"', plot)[0])
     centre = float(re.findall(r'cx="([\d.]+)%"', plot)[0])
     zero = float(re.findall(r'x1="([\d.]+)%"[^>]*class="zero"', plot)[0])
@@ -61,7 +60,7 @@ def test_a_difference_lies_between_its_bounds_and_zero_is_drawn() -> None:
 
 def test_a_name_is_written_whole() -> None:
     name = "an-arm-with-a-name-that-is-much-longer-than-any-column-of-the-page"
-    assert f"{name}</p>" in difference_plot("d", [Row(name, "", 0.1, 0.0, 0.2, "")])
+    assert f"{name}</p>" in interval_rows("d", [Row(name, "", 0.1, 0.0, 0.2, "")])
 
 
 @pytest.mark.slow

@@ -30,7 +30,7 @@ def test_the_script_runs_and_a_response_does_not(run_folder: Path, tmp_path: Pat
     document = browse(write_report([run_folder]), tmp_path / "profile", "--dump-dom")
     assert re.findall(r"<title>(.*?)</title>", document) == ["quickstart · prerl-spec"]
     charts = document.count('<figure class="chart"')
-    assert document.count('<path class="cursor">') == charts > 5
+    assert document.count('data-ready=""') == charts > 5
 
 
 @pytest.mark.parametrize("width", [390, 1280])

@@ -5,7 +5,6 @@ from importlib.resources import files
 from pathlib import Path
 
 from prerl_spec.comparison.findings import ArmCurve, Comparison, Difference, Table
-from prerl_spec.comparison.page.difference_plot import Row, difference_plot
 from prerl_spec.comparison.scored_run import AXES, AXIS_WORDS
 from prerl_spec.comparison.written.words import (
     amount_words,
@@ -23,6 +22,7 @@ from prerl_spec.comparison.written.words import (
     unit_sentence,
     unit_words,
 )
+from prerl_spec.report.drawing.interval_rows import Row, interval_rows
 from prerl_spec.report.drawing.markup import Html, document, join, tag
 from prerl_spec.report.drawing.plots import NUM_STYLES, Curve, curve_chart
 from prerl_spec.situations import writing
@@ -112,7 +112,7 @@ def _table(comparison: Comparison, table: Table, styles: dict[str, int]) -> Html
         for one in estimates_of(d)
     ]
     heading = tag("h3", title_of(table), tag("span", " primary", class_="unit") if table.is_primary else None)
-    plot = difference_plot(f"difference from {comparison.baseline}, 95 % intervals", rows) if rows else None
+    plot = interval_rows(f"difference from {comparison.baseline}, 95 % intervals", rows, zero=True) if rows else None
     reasons = dict.fromkeys(
         f"{d.arm} not by questions: {d.why_no_questions}" for d in table.differences if d.why_no_questions
     )
