@@ -297,8 +297,8 @@ class Decoding:
 class Draw:
     """How an evaluator samples: n = `samples` responses for each of the first `limit` questions (None: all).
 
-    `k` are the sizes that pass@k is estimated for, at most n each; empty is 1 and n. `protocol` names where decoding and
-    samples come from, "off" the settings alone.
+    `k` are the sizes that pass@k is estimated for, at most n each; empty is n. With `consensus` maj@k and G-Pass@k are as well.
+    `protocol` names where decoding and samples come from, "off" the settings alone.
     """
 
     decoding: Decoding
@@ -306,12 +306,13 @@ class Draw:
     seed: int
     limit: int | None = None
     k: tuple[int, ...] = ()
+    consensus: bool = False
     protocol: str = "off"
 
     @property
     def sizes(self) -> tuple[int, ...]:
         """The wanted k, each once, in rising order."""
-        return tuple(sorted(set(self.k or (1, self.samples))))
+        return tuple(sorted(set(self.k or (self.samples,))))
 
 
 @dataclass(frozen=True)
@@ -414,6 +415,10 @@ class Score:
     def as_row(self) -> dict[str, Any]:
         """The line as JSON has it: a bound that does not exist is null."""
         return {**asdict(self), "low": _finite(self.low), "high": _finite(self.high)}
+
+    def bounds_text(self, digits: int = 4) -> str:
+        """ "[0.2100, 0.3900]"; a dash where there is no interval."""
+        return "-" if math.isnan(self.low) else f"[{self.low:.{digits}f}, {self.high:.{digits}f}]"
 
     @classmethod
     def of_row(cls, row: Mapping[str, Any]) -> Score:

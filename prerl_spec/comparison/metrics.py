@@ -10,20 +10,22 @@ from prerl_spec.errors import UsageError
 from prerl_spec.evaluation.scores.question_results import values_by_question
 from prerl_spec.types import Score
 
-_OF_COUNTS = re.compile(r"(avg|pass)@([1-9][0-9]*)")
+_OF_COUNTS = re.compile(r"(avg|pass|maj|m?G-Pass)@([1-9][0-9]*)(?:_[0-9.]+)?")
 
 
 def metrics_of(series: Sequence[Scored], wanted: str | None, task: str) -> list[str]:
-    """The metrics that every run has, in the order of the first, or the one that was asked for: any pass@k and avg@k with k
-    up to the number of samples.
+    """The metrics that every run has, in the order of the first, or the one that was asked for: any pass@k, avg@k, G-Pass@k
+    and, where votes were kept, maj@k with k up to the number of samples.
 
-    avg@1 is pass@1, and left out beside it. Raises UsageError for a k above the number of samples, and for a metric that no
-    run has.
+    pass@1 is the mean over all responses, as avg@n is: one of the two is left out. Raises UsageError for a k above the number
+    of samples, and for a metric that no run has.
     """
     names = [list(dict.fromkeys(score.metric for score in one.scores)) for one in series]
     shared = [name for name in names[0] if all(name in other for other in names)]
     if wanted is None:
-        return [name for name in shared if name != "avg@1" or "pass@1" not in shared]
+        is_twice = "pass@1" in shared and any(name.startswith("avg@") for name in shared)
+        double = ("avg@1" if "avg@1" in shared else "pass@1") if is_twice else None
+        return [name for name in shared if name != double]
     samples = series[0].protocol.samples_per_question
     found = _OF_COUNTS.fullmatch(wanted)
     if found is not None and int(found[2]) > samples:

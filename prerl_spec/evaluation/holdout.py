@@ -1,15 +1,16 @@
 """Scores the policy on a data set of the spec with its verifier: without lm-eval, rendered like training prompts."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from prerl_spec.engine.processes.seeds import named_seed
 from prerl_spec.errors import EnvironmentUnmet
 from prerl_spec.evaluation.scores.cache import ScoreCache
 from prerl_spec.evaluation.scores.question_results import question_ids
-from prerl_spec.evaluation.scores.samples import NUM_QUESTIONS, NUM_RESPONSES, sample_line, write_samples
-from prerl_spec.evaluation.scores.scored import judged, keep_questions
+from prerl_spec.evaluation.scores.samples import sample_line
+from prerl_spec.evaluation.scores.scored import counted_again, judged, keep_questions
 from prerl_spec.evaluation.scores.scores import Identity, digest, own_version, right_scores, template_hash
-from prerl_spec.evaluation.scores.verdicts import count_right, question_result, verdicts_on
+from prerl_spec.evaluation.scores.verdicts import question_result, verdicts_on
 from prerl_spec.prompts import render_all
 from prerl_spec.registry.kinds.evaluator import EvaluationSite
 from prerl_spec.registry.kinds.judging import Verifier
@@ -29,24 +30,32 @@ def score_holdout(site: EvaluationSite, name: str, draw: Draw, verifier: Verifie
         task_hash=digest([site.data[name].fingerprint, type(verifier).__qualname__, verifier.settings()]),
         template_hash=template_hash(site.codec, site.data[name].rendering, None, prompts[0].context),
     )
-    conditions = {"identity": vars(what), "draw": vars(draw), "max_length": site.max_length}
+    conditions = {"identity": vars(what), "draw": _what_decides(draw), "max_length": site.max_length}
     cache = ScoreCache(site.folder / "cache")
     if (known := cache.find(site, conditions)) is not None:
-        return keep_questions(site, known)
+        return keep_questions(site, counted_again(site, what, draw, known))
     requests = [
         Request(p.context, tuple(named_seed("evaluate", draw.seed, name, p.row, k) for k in range(draw.samples)))
         for p in prompts
     ]
     drawn = site.generate(requests, draw.decoding)
-    verdict_QK = _judge(site, name, prompts, drawn, verifier)
+    text_QK, verdict_QK = _judge(site, prompts, drawn, verifier)
     ids = question_ids((site.codec.decode(p.context, skip_special=False), str(p.gold)) for p in prompts)
-    results = [
-        question_result(question, prompt.row, generations, verdicts)
-        for question, prompt, generations, verdicts in zip(ids, prompts, drawn, verdict_QK, strict=True)
+    of_questions = list(zip(ids, prompts, drawn, verdict_QK, strict=True))
+    results = [question_result(question, prompt.row, *of_one) for question, prompt, *of_one in of_questions]
+    lines = [
+        sample_line(question, prompt.row, k, str(prompt.question), str(prompt.gold), texts[k], generation, verdicts[k])
+        for (question, prompt, generations, verdicts), texts in zip(of_questions, text_QK, strict=True)
+        for k, generation in enumerate(generations)
     ]
-    scored = judged(right_scores(site, what, draw, list(map(count_right, verdict_QK))), results)
+    scored = judged(right_scores(site, what, draw, results), results, lines)
     cache.keep(site, conditions, scored)
     return keep_questions(site, scored)
+
+
+def _what_decides(draw: Draw) -> dict[str, Any]:
+    """What of a draw decides the responses: not which k are counted from them."""
+    return {name: getattr(draw, name) for name in ("decoding", "samples", "seed", "limit")}
 
 
 def _prompts(site: EvaluationSite, name: str, draw: Draw) -> list[Prompt]:
@@ -69,22 +78,13 @@ def _prompts(site: EvaluationSite, name: str, draw: Draw) -> list[Prompt]:
 
 
 def _judge(
-    site: EvaluationSite,
-    name: str,
-    prompts: Sequence[Prompt],
-    drawn: Sequence[Sequence[Generation]],
-    verifier: Verifier,
-) -> list[list[Verdict]]:
-    """The verdicts on each question's responses; writes a few responses for reading."""
+    site: EvaluationSite, prompts: Sequence[Prompt], drawn: Sequence[Sequence[Generation]], verifier: Verifier
+) -> tuple[list[list[str]], list[list[Verdict]]]:
+    """The text of each question's responses, and the verdicts on them."""
     asked = [(prompt, g) for prompt, generations in zip(prompts, drawn, strict=True) for g in generations]
     texts = [site.codec.decode(g.tokens[:-1] if g.stop == "eos" else g.tokens) for _, g in asked]
     evidence = [(text, str(p.gold), g.stop == "length") for (p, g), text in zip(asked, texts, strict=True)]
     verdicts = verdicts_on(site, verifier, evidence)
-    per_question = len(asked) // len(prompts)
-    lines = [
-        sample_line(str(prompt.question), str(prompt.gold), text, generation, verdict, prompt.row)
-        for place, ((prompt, generation), text, verdict) in enumerate(zip(asked, texts, verdicts, strict=True))
-        if place // per_question < NUM_QUESTIONS and place % per_question < NUM_RESPONSES
-    ]
-    write_samples(site.folder / "samples" / f"{site.phase}-{site.global_step:06d}-{name}.jsonl", lines)
-    return [verdicts[i : i + per_question] for i in range(0, len(verdicts), per_question)]
+    width = len(asked) // len(prompts)
+    places = range(0, len(asked), width)
+    return [texts[i : i + width] for i in places], [verdicts[i : i + width] for i in places]

@@ -4,8 +4,9 @@ Runs and specs provide system prompt, decoding and verifier, so that later score
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,8 @@ class Target:
     """Whether its scores must not depend on the number of processes."""
     data: Mapping[str, Any] = field(default_factory=dict)
     """Data sets of the spec; one of them may provide the model's tokenizer."""
+    training: Callable[[], Mapping[str, Any]] | None = None
+    """The data sets that a run has trained it on, or that a spec will; None where nothing is known of its training."""
     passed_over: tuple[str, ...] = ()
     """The run's newer checkpoints that are damaged, each with what is wrong with it."""
 
@@ -112,6 +115,7 @@ def _run(folder: Path, local_code: bool) -> Target:
         # Without the base's weights: they are loaded from where the run loaded them.
         require_same_model_files(folder, read_plan(folder / "plan.json"))
     plan = read_object(folder / "plan.json")
+    on = _registry(folder / "plan.json", plan, local_code)
     phases, state = plan["phases"], saved.state
     # Between two phases the saved position is already the next phase, before its first step.
     index = state["phase"] - 1 if state["phase"] > 0 and state["step"] == 0 else state["phase"]
@@ -124,7 +128,8 @@ def _run(folder: Path, local_code: bool) -> Target:
         generated_tokens=state["generated_tokens"],
         trained_tokens=state["trained_tokens"],
         passed_over=saved.passed_over,
-        **conditions_of(plan, index, _registry(folder / "plan.json", plan, local_code)),
+        training=partial(_trained_on, plan, index, on),
+        **conditions_of(plan, index, on),
     )
 
 
@@ -144,6 +149,7 @@ def _spec(file: Path, local_code: bool) -> Target:
         trained_tokens=0 if start is None else start.trained_tokens,
         out=Path(f"eval-{graph.run.name}"),
         data={name: named.component for name, named in graph.data.items()},
+        training=lambda: {name: graph.data[name].component for phase in graph.phases for name in phase.data},
         **conditions_of(compiled.plan.as_json(), BEFORE_THE_FIRST, registry_of(compiled.plan)),
     )
 
@@ -188,6 +194,13 @@ def conditions_of(plan: Mapping[str, Any], phase: int, on: entry_points.Registry
         "verifier": None if verifier is None else component("verifier", verifier["use"], verifier["settings"], on),
         "invariant": plan["distributed"]["determinism"] == "invariant",
     }
+
+
+def _trained_on(plan: Mapping[str, Any], index: int, on: entry_points.Registry) -> dict[str, Any]:
+    """The data sets of the phases up to this one. Raises EnvironmentUnmet, ValidationError for settings of another version."""
+    names = dict.fromkeys(name for phase in plan["phases"][: index + 1] for name in phase["data"])
+    found = {name: plan["data"][name]["component"] for name in names}
+    return {name: component("data", one["use"], one["settings"], on) for name, one in found.items()}
 
 
 def _rendering(plan: Mapping[str, Any]) -> Rendering:

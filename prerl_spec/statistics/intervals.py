@@ -12,6 +12,8 @@ from prerl_spec.statistics.unseen import share_bounds
 
 CONFIDENCE = 0.95
 MAX_BLOCKS = 100
+SHARES, STUDENT, JACKKNIFE = "shares", "t", "jackknife"
+"""The constructions of the three functions below, as a score names them."""
 
 
 class Interval(NamedTuple):

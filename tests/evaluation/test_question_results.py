@@ -133,7 +133,7 @@ def test_a_stock_task_keeps_every_metric_and_filter(tmp_path: Path, rows: Path, 
     with tiny_scene(tmp_path, decoding=Decoding(max_new_tokens=20)) as scene:
         scores = LmEval(tasks=("counting",), include=(folder,), samples=samples).score(scene.site)
         lines = samples_of(scene.site, "counting")
-    assert len(scores) == (2 if samples == 1 else 4)
+    assert len(scores) == (2 if samples == 1 else 6)
     assert recomputed(tmp_path, scores) == values_of(scores)
     assert any(0 < score.value < 1 for score in scores)
     results = read_questions(question_files(tmp_path)["base", 0, "counting"])[1]

@@ -8,7 +8,7 @@ import contextlib
 import io
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,15 +21,17 @@ from prerl_spec.errors import UsageError
 from prerl_spec.evaluation.harness import catalogue
 from prerl_spec.evaluation.harness.policy_lm import PolicyLM
 from prerl_spec.evaluation.harness.question_values import verdict_results
+from prerl_spec.evaluation.harness.response_lines import verdict_lines
 from prerl_spec.evaluation.harness.rows import file_rows, hub_rows, question_and_answer
 from prerl_spec.evaluation.harness.stock_scores import repeated_scores, reported_scores
 from prerl_spec.evaluation.harness.strange_code import without_strange_code
 from prerl_spec.evaluation.harness.verified_task import VerifiedTask
+from prerl_spec.evaluation.scores.answer_votes import answer_votes
+from prerl_spec.evaluation.scores.at_k import wants_votes
 from prerl_spec.evaluation.scores.cache import ScoreCache
-from prerl_spec.evaluation.scores.samples import task_samples, write_samples
-from prerl_spec.evaluation.scores.scored import Scored, judged, keep_questions
+from prerl_spec.evaluation.scores.scored import Scored, counted_again, judged, keep_questions, of_protocol
 from prerl_spec.evaluation.scores.scores import Identity, digest, harness_version, right_scores, template_hash
-from prerl_spec.evaluation.scores.verdicts import count_right, verdicts_on
+from prerl_spec.evaluation.scores.verdicts import verdicts_on
 from prerl_spec.registry.kinds.evaluator import EvaluationSite
 from prerl_spec.registry.kinds.judging import Verifier
 from prerl_spec.types import Draw, Rendering, Score, Verdict
@@ -42,7 +44,9 @@ FEWSHOT_SEED = 1234
 class Battery:
     """A set of tasks: their names, the source of their rows, and how questions are rendered and responses judged.
 
-    `rows` generates the rows of tasks that need no download; `num_fewshot` None means the task's own number.
+    `draws` are those of tasks that are sampled otherwise than `draw` says. `k` are the sizes that pass@k, maj@k and G-Pass@k
+    are wanted for; empty is pass@1 and pass@n alone. `rows` generates the rows of tasks that need no download; `num_fewshot`
+    None means the task's own number.
     """
 
     tasks: tuple[str, ...]
@@ -53,6 +57,14 @@ class Battery:
     data: Mapping[str, Path] | None = None
     rows: Mapping[str, Callable[[], Sequence[Mapping[str, str]]]] | None = None
     num_fewshot: int | None = None
+    draws: Mapping[str, Draw] = field(default_factory=dict)
+    k: tuple[int, ...] = ()
+
+    def draw_of(self, task: str) -> Draw:
+        """How a task is sampled, with the k that are counted: those up to its number of samples."""
+        draw = self.draws.get(task, self.draw)
+        sizes = tuple(k for k in self.k or (1, draw.samples) if k <= draw.samples)
+        return replace(draw, k=sizes, consensus=bool(self.k))
 
 
 def score_battery(site: EvaluationSite, battery: Battery) -> list[Score]:
@@ -67,14 +79,17 @@ def score_battery(site: EvaluationSite, battery: Battery) -> list[Score]:
     # lm-eval's progress bars go nowhere.
     with same_randomness_after(), contextlib.redirect_stderr(io.StringIO()), without_strange_code():
         tasks = open_tasks(lm, battery)
-        conditions = {name: _conditions(lm, battery, task) for name, task in tasks.items()}
+        conditions = {name: _conditions(lm, battery, name, task) for name, task in tasks.items()}
         known = {name: cache.find(site, conditions[name]) for name in tasks}
         for name, task in tasks.items():
-            found = known[name]
+            draw, found = battery.draw_of(name), known[name]
             if found is None:
+                lm.decoding, lm.seed = draw.decoding, draw.seed
                 found = _score_task(lm, battery, name, task)
                 cache.keep(site, conditions[name], found)
-            scores += keep_questions(site, found)
+            elif isinstance(task, VerifiedTask):
+                found = counted_again(site, _identity(lm, battery, task), draw, found)
+            scores += keep_questions(site, of_protocol(found, draw.protocol))
     return scores
 
 
@@ -123,12 +138,12 @@ def _own_task(lm: PolicyLM, battery: Battery, config: Mapping[str, Any]) -> Veri
         with lm.visible_stderr():
             return verdicts_on(lm.site, battery.verifier, evidence)
 
-    return VerifiedTask(config, rows, judge, battery.draw.samples)
+    return VerifiedTask(config, rows, judge, battery.draw_of(name).samples)
 
 
 def _set_up(battery: Battery, name: str, task: Any) -> None:
     """Sets few-shot examples, their seed and the repeats. Raises UsageError for settings that the task does not support."""
-    samples, own = battery.draw.samples, isinstance(task, VerifiedTask)
+    samples, own = battery.draw_of(name).samples, isinstance(task, VerifiedTask)
     if battery.num_fewshot is not None:
         if own and battery.num_fewshot > 0:
             raise UsageError(
@@ -162,24 +177,29 @@ def _request_arguments(lm: PolicyLM) -> dict[str, Any]:
     return {"system_instruction": system, "apply_chat_template": lm.uses_chat, "fewshot_as_multiturn": True}
 
 
-def _conditions(lm: PolicyLM, battery: Battery, task: Any) -> dict[str, Any]:
+def _conditions(lm: PolicyLM, battery: Battery, name: str, task: Any) -> dict[str, Any]:
     """Everything that determines a task's scores except the weights: the exact requests, and how they are decoded."""
+    draw = battery.draw_of(name)
     task.build_all_requests(
-        limit=battery.draw.limit,
+        limit=draw.limit,
         chat_template=lm.apply_chat_template if lm.uses_chat else None,
         tokenizer_name=lm.tokenizer_name,
         **_request_arguments(lm),
     )
     asked = [[instance.request_type, instance.doc_id, instance.idx, instance.args] for instance in task.instances]
-    return {
+    found = {
         "identity": vars(_identity(lm, battery, task)),
         "asked": digest(asked),
-        "decoding": vars(battery.draw.decoding),
-        "samples": battery.draw.samples,
-        "limit": battery.draw.limit,
-        "seed": battery.draw.seed,
+        "decoding": vars(draw.decoding),
+        "samples": draw.samples,
+        "limit": draw.limit,
+        "seed": draw.seed,
         "max_length": lm.site.max_length,
     }
+    # Which k are counted is no condition where the questions keep what they are counted from.
+    if not isinstance(task, VerifiedTask) and battery.k:
+        found["k"] = draw.sizes
+    return found | ({"votes": True} if wants_votes(draw) else {})
 
 
 def _identity(lm: PolicyLM, battery: Battery, task: Any) -> Identity:
@@ -204,7 +224,7 @@ def _identity(lm: PolicyLM, battery: Battery, task: Any) -> Identity:
 
 def _score_task(lm: PolicyLM, battery: Battery, name: str, task: Any) -> Scored:
     """Evaluates one task with lm-eval and extracts its scores, and what each question adds to them."""
-    site, draw, what = lm.site, battery.draw, _identity(lm, battery, task)
+    site, draw, what = lm.site, battery.draw_of(name), _identity(lm, battery, task)
     total = len(task.instances) * draw.samples
     with lm.visible_stderr():
         site.progress(name, 0, total)
@@ -219,11 +239,12 @@ def _score_task(lm: PolicyLM, battery: Battery, name: str, task: Any) -> Scored:
     with lm.visible_stderr():
         site.progress(name, total, total)
     samples = results["samples"][name]
-    file = site.folder / "samples" / f"{site.phase}-{site.global_step:06d}-{name}.jsonl"
-    write_samples(file, task_samples(samples))
     if isinstance(task, VerifiedTask):
-        num_right_Q = [count_right(sample["filtered_resps"][0]) for sample in samples]
-        return judged(right_scores(site, what, draw, num_right_Q), verdict_results(samples))
+        verdict_QK = [sample["filtered_resps"][0] for sample in samples]
+        with lm.visible_stderr():
+            votes_Q = answer_votes(site, battery.verifier, verdict_QK) if wants_votes(draw) else None
+        found = verdict_results(samples, votes_Q)
+        return judged(right_scores(site, what, draw, found), found, verdict_lines(samples))
     if draw.samples > 1:
         return repeated_scores(site, what, draw, task, samples)
     return reported_scores(site, what, draw, task, results["results"][name], samples)

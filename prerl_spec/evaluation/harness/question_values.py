@@ -1,8 +1,10 @@
 """What each question of an lm-eval task has contributed, from the samples that lm-eval logs: one a question and filter."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from math import isfinite
 from typing import Any
 
+from prerl_spec.evaluation.scores.answer_votes import Votes
 from prerl_spec.evaluation.scores.question_results import QuestionResult, question_ids
 from prerl_spec.evaluation.scores.verdicts import question_result
 from prerl_spec.types import Generation
@@ -10,11 +12,18 @@ from prerl_spec.types import Generation
 Logged = Sequence[Mapping[str, Any]]
 
 
-def verdict_results(logged: Logged) -> list[QuestionResult]:
-    """Of a task whose filtered responses are verdicts."""
+def verdict_results(logged: Logged, votes_Q: Sequence[Votes] | None = None) -> list[QuestionResult]:
+    """Of a task whose filtered responses are verdicts; `votes_Q` are in the order in which lm-eval logs the questions."""
+    of_row = {} if votes_Q is None else {s["doc_id"]: votes for s, votes in zip(logged, votes_Q, strict=True)}
     return [
-        question_result(question, sample["doc_id"], _generations(sample), sample["filtered_resps"][0])
-        for question, sample in _questions(logged)
+        question_result(
+            question,
+            sample["doc_id"],
+            _generations(sample),
+            sample["filtered_resps"][0],
+            of_row.get(sample["doc_id"]),
+        )
+        for question, sample in questions_of(logged)
     ]
 
 
@@ -29,14 +38,14 @@ def value_results(logged: Logged, value_Q: Mapping[str, Mapping[int, Any]]) -> l
             values={
                 metric: value
                 for metric, of_row in value_Q.items()
-                if (value := _plain(of_row.get(sample["doc_id"]))) is not None
+                if (value := plain(of_row.get(sample["doc_id"]))) is not None
             },
         )
-        for question, sample in _questions(logged)
+        for question, sample in questions_of(logged)
     ]
 
 
-def _questions(logged: Logged) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def questions_of(logged: Logged) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Each question once, in the order of the task's rows, with its id."""
     first = {sample["doc_id"]: sample for sample in reversed(logged)}
     samples = [first[row] for row in sorted(first)]
@@ -61,11 +70,15 @@ def _sampled(generations: Sequence[Generation]) -> dict[str, int]:
     }
 
 
-def _plain(value: Any) -> float | list[float] | None:
-    """A number, or a row of numbers, for JSON; None for anything else."""
+def plain(value: Any) -> float | list[float] | None:
+    """A finite number, or a row of them, for JSON; None for anything else."""
     if isinstance(value, list | tuple):
-        return list(map(float, value)) if all(map(is_number, value)) else None
-    return float(value) if is_number(value) else None
+        return list(map(float, value)) if all(map(_is_finite, value)) else None
+    return float(value) if _is_finite(value) else None
+
+
+def _is_finite(value: Any) -> bool:
+    return is_number(value) and isfinite(value)
 
 
 def is_number(value: Any) -> bool:

@@ -1,18 +1,21 @@
 """Scores of tasks with their own metrics: lm-eval's value, with an interval from its per-question values."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from lm_eval.api.metrics import mean
 
 from prerl_spec.errors import UsageError
+from prerl_spec.evaluation.harness.metric_intervals import interval_of, is_mean, mean_of, name_of
 from prerl_spec.evaluation.harness.question_values import Logged, is_number, value_results
+from prerl_spec.evaluation.harness.repeats import scored_one_by_one
+from prerl_spec.evaluation.harness.response_lines import value_lines
+from prerl_spec.evaluation.scores.at_k import at_k_metrics, at_k_value
 from prerl_spec.evaluation.scores.question_results import MEAN
+from prerl_spec.evaluation.scores.responses import Responses
 from prerl_spec.evaluation.scores.scored import Scored, judged
 from prerl_spec.evaluation.scores.scores import Identity, score
 from prerl_spec.registry.kinds.evaluator import EvaluationSite
-from prerl_spec.statistics.intervals import Interval, jackknife_interval, mean_interval, share_interval
-from prerl_spec.statistics.pass_at_k import pass_at_k
 from prerl_spec.types import Draw
 
 
@@ -26,60 +29,53 @@ def reported_scores(
 ) -> Scored:
     """One score per metric and filter, named as in lm-eval ("exact_match,strict-match"), with lm-eval's value."""
     scores, made_by, value_Q = [], dict[str, str](), dict[str, dict[int, Any]]()
+    responses = Responses.of(value_results(samples, {}))
     for metric, filter_name in _metrics(reported):
-        name = f"{metric},{filter_name}"
+        name, aggregate = f"{metric},{filter_name}", _aggregate(task, metric)
         of_filter = [s for s in samples if s["filter"] == filter_name and metric in s]
         item_Q = [s[metric] for s in of_filter]
-        interval = _interval(task, metric, item_Q)
+        interval, construction = interval_of(metric, aggregate, item_Q)
         interval = interval._replace(value=float(reported[name]))
-        scores.append(score(site, what, draw, name, interval, len(item_Q)))
-        made_by[name] = MEAN if _is_mean(task, metric, item_Q) else _aggregate(task, metric).__name__
+        scores.append(score(site, what, draw, name, interval, construction, len(item_Q), responses))
+        made_by[name] = MEAN if is_mean(aggregate, item_Q) else name_of(aggregate)
         value_Q[name] = {s["doc_id"]: s[metric] for s in of_filter}
-    return Scored(scores, made_by, value_results(samples, value_Q))
+    return Scored(scores, made_by, value_results(samples, value_Q), value_lines(samples))
 
 
 def repeated_scores(site: EvaluationSite, what: Identity, draw: Draw, task: Any, samples: Logged) -> Scored:
-    """avg@k (and pass@k for 0/1 metrics) of a task's own metrics over k responses per question.
+    """avg@n of a task's own metrics over n responses per question; for 0/1 metrics pass@k for every wanted k, and with
+    `draw.consensus` G-Pass@k.
 
-    The task's filters and metrics see one response at a time, exactly as in k evaluations with one response each.
+    The task's filters and metrics see one response at a time, exactly as in n evaluations with one response each.
     Raises UsageError if no metric of the task is a plain mean over questions.
     """
-    scores, k, value_Q = [], draw.samples, dict[str, dict[int, Any]]()
-    for (metric, filter_name), by_row in _values_of_each_repeat(task, draw.samples).items():
+    scores, n, value_Q = [], draw.samples, dict[str, dict[int, Any]]()
+    repeats, responses = scored_one_by_one(task, n), Responses.of(value_results(samples, {}))
+    for (metric, filter_name), by_row in repeats.values.items():
         of_question = list(by_row.values())
         if task.aggregation().get(metric) is not mean or not all(is_number(v) for vs in of_question for v in vs):
             continue
-        means = [mean(values) for values in of_question]
-        name = f"{metric},{filter_name}"
-        scores.append(score(site, what, draw, f"avg@{k},{name}", _bounded(means), len(means)))
-        value_Q[f"avg@{k},{name}"] = dict(zip(by_row, means, strict=True))
-        if all(value in (0, 1) for values in of_question for value in values):
-            passed = [pass_at_k(int(sum(values)), k, k) for values in of_question]
-            scores.append(score(site, what, draw, f"pass@{k},{name}", share_interval(passed), len(passed)))
-            value_Q[f"pass@{k},{name}"] = dict(zip(by_row, passed, strict=True))
+        is_right = all(value in (0, 1) for values in of_question for value in values)
+        for at_k in at_k_metrics(draw, has_answers=False) if is_right else [f"avg@{n}"]:
+            name = f"{at_k},{metric},{filter_name}"
+            value_Q[name] = {row: _at_k(at_k, values) for row, values in by_row.items()}
+            interval, construction = mean_of(metric, list(value_Q[name].values()))
+            scores.append(score(site, what, draw, name, interval, construction, len(of_question), responses))
     if not scores:
         raise UsageError(
-            f"samples = {k}: no metric of `{what.task}` is a mean over questions, so avg@{k} is undefined",
+            f"samples = {n}: no metric of `{what.task}` is a mean over questions, so avg@{n} is undefined",
             hint="move it to a separate evaluator with samples = 1",
         )
-    return judged(scores, value_results(samples, value_Q))
+    return judged(scores, value_results(samples, value_Q), value_lines(samples, repeats))
 
 
-def _values_of_each_repeat(task: Any, num_repeats: int) -> dict[tuple[str, str], dict[int, list[Any]]]:
-    """(metric, filter) -> the question's row -> its values [response]."""
-    all_responses = [list(instance.resps) for instance in task.instances]
-    values: dict[tuple[str, str], dict[int, list[Any]]] = {}
-    for repeat in range(num_repeats):
-        for instance, responses in zip(task.instances, all_responses, strict=True):
-            instance.resps, instance.filtered_resps = [responses[repeat]], {}
-        task.apply_filters()
-        for instance in task.instances:
-            for filter_name, filtered in instance.filtered_resps.items():
-                for metric, value in task.process_results(instance.doc, [filtered]).items():
-                    values.setdefault((metric, filter_name), {}).setdefault(instance.doc_id, []).append(value)
-    for instance, responses in zip(task.instances, all_responses, strict=True):
-        instance.resps = responses
-    return values
+def _at_k(metric: str, values: list[Any]) -> float:
+    """The metric of a question whose responses have these values."""
+    if metric.startswith("avg"):
+        return float(mean(values))
+    found = at_k_value(metric, int(sum(values)), len(values), None)
+    assert found is not None, "a task's own metrics have no votes"
+    return found
 
 
 def _metrics(reported: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -88,30 +84,6 @@ def _metrics(reported: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [(metric, filter_name) for metric, filter_name in pairs if not metric.endswith("_stderr")]
 
 
-def _interval(task: Any, metric: str, item_Q: Sequence[Any]) -> Interval:
-    if _is_mean(task, metric, item_Q):
-        return _bounded([float(item) for item in item_Q])
-    _at_least_two(item_Q)
-    return jackknife_interval(item_Q, _aggregate(task, metric))
-
-
-def _is_mean(task: Any, metric: str, item_Q: Sequence[Any]) -> bool:
-    return _aggregate(task, metric) is mean and all(is_number(item) for item in item_Q)
-
-
 def _aggregate(task: Any, metric: str) -> Any:
     """lm-eval's function from the questions' items to the metric."""
     return task.aggregation().get(metric, mean)
-
-
-def _bounded(value_Q: Sequence[float]) -> Interval:
-    """An interval within [0, 1] for shares, an unbounded one for any other mean."""
-    if all(0 <= value <= 1 for value in value_Q):
-        return share_interval(value_Q)
-    _at_least_two(value_Q)
-    return mean_interval(value_Q)
-
-
-def _at_least_two(item_Q: Sequence[Any]) -> None:
-    if len(item_Q) < 2:
-        raise UsageError("an interval needs at least two questions", hint="raise `limit`")

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from prerl_spec.errors import Damaged, UsageError
-from prerl_spec.statistics.pass_at_k import avg_at_k, pass_at_k
+from prerl_spec.evaluation.scores.at_k import at_k_value
 from prerl_spec.storage.checks import sha256_start
 from prerl_spec.storage.counted_lines import COUNT, read_counted, read_header, write_counted
 
@@ -25,7 +25,6 @@ FOLDER = "questions"
 MEAN = "mean"
 """In a header's `metrics`: the score is the mean of the questions' values."""
 
-_AT_K = re.compile(r"(avg|pass)@(\d+)")
 _UNSAFE = re.compile(r"[^\w.-]")
 _LONGEST_NAME = 120
 _OF_A_SCORE = (
@@ -49,7 +48,8 @@ class QuestionResult:
     """One question of one evaluation: `QuestionResult("8f1c…", row=3, right=5, samples=16, truncated=1, tokens=2310)`.
 
     `right` is None where no verifier has judged; `samples`, `truncated` and `tokens` (generated, all samples together) where
-    nothing was sampled. `values` are those of a task's own metrics, by the score's name: `{"acc,none": 1.0}`.
+    nothing was sampled. `votes` are the different answers, each with the number of its responses and whether it is right; None
+    where they were not told apart. `values` are those of a task's own metrics, by the score's name: `{"acc,none": 1.0}`.
     """
 
     question: str
@@ -59,25 +59,23 @@ class QuestionResult:
     truncated: int | None = None
     unparsable: int | None = None
     tokens: int | None = None
+    votes: tuple[tuple[int, bool], ...] | None = None
     values: Mapping[str, Any] = field(default_factory=dict)
 
     def value(self, metric: str) -> float | None:
         """What the question adds to the mean of a metric; None where it has no part in it.
 
-        avg@k and pass@k are counted from the verdicts, for every k up to the number of samples. Raises UsageError for a
-        larger k.
+        avg@k, pass@k, G-Pass@k and maj@k are counted from the verdicts and the votes, for every k up to the number of samples.
+        Raises UsageError for a larger k.
         """
         if metric in self.values:
             return float(self.values[metric])
-        at_k = _AT_K.fullmatch(metric)
-        if at_k is None or self.right is None or self.samples is None:
+        if self.right is None or self.samples is None:
             return None
-        k = int(at_k[2])
         try:
-            estimate = pass_at_k(self.right, self.samples, k)
+            return at_k_value(metric, self.right, self.samples, self.votes)
         except ValueError as error:
             raise UsageError(f"{metric}: {error}", hint=f"choose k up to {self.samples}") from error
-        return estimate if at_k[1] == "pass" else avg_at_k(self.right, self.samples)
 
 
 def values_by_question(header: Mapping[str, Any], results: Sequence[QuestionResult], metric: str) -> dict[str, float]:
@@ -116,7 +114,10 @@ def as_line(result: QuestionResult) -> dict[str, Any]:
 
 def from_line(line: Mapping[str, Any]) -> QuestionResult:
     """The result of a line; keys of later versions are ignored."""
-    return QuestionResult(**{name: line[name] for name in QuestionResult.__dataclass_fields__ if name in line})
+    found = {name: line[name] for name in QuestionResult.__dataclass_fields__ if name in line}
+    if "votes" in found:
+        found["votes"] = tuple((count, is_right) for count, is_right in found["votes"])
+    return QuestionResult(**found)
 
 
 def write_questions(folder: Path, header: Mapping[str, Any], results: Sequence[QuestionResult]) -> Path:

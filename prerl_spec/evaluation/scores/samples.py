@@ -1,24 +1,35 @@
-"""A few responses of each evaluation, with their verdicts, for reading, as JSON Lines."""
+"""Every response of an evaluation with its verdict and the answer that was found in it, as JSON Lines: for reading, and for
+other programs."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from prerl_spec.storage.disk import write_whole
 from prerl_spec.types import Generation, Verdict
 
-NUM_QUESTIONS = 8
-NUM_RESPONSES = 4
+FOLDER = "samples"
+"""Beside `questions`; a file has the name of the questions that its responses belong to."""
 
 
 def sample_line(
-    question: str, gold: str, text: str, generation: Generation, verdict: Verdict | None, place: int
+    question: str,
+    row: int,
+    sample: int,
+    asked: str,
+    gold: str,
+    text: str,
+    generation: Generation,
+    verdict: Verdict | None,
 ) -> dict[str, Any]:
-    """One response: input, text, stop reason, and the verdict (None if the task has no verifier)."""
+    """One response: the id of its question (as in the file of questions), its row and its number among the responses to it,
+    input, text, stop reason, and the verdict (None where nothing says whether it is right)."""
     return {
-        "question": place,
-        "input": question,
+        "id": question,
+        "question": row,
+        "sample": sample,
+        "input": asked,
         "gold": gold,
         "response": text,
         "tokens": len(generation.tokens),
@@ -29,31 +40,8 @@ def sample_line(
     }
 
 
-def task_samples(logged: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The first responses to the first questions in lm-eval's log; empty for a task without responses."""
-    lines = []
-    for sample in logged[:NUM_QUESTIONS]:
-        responses, filtered = sample["resps"][0], sample["filtered_resps"][0]
-        for number, response in enumerate(responses[:NUM_RESPONSES]):
-            generation = getattr(response, "generation", None)
-            if generation is None:
-                return []
-            found = filtered[number] if isinstance(filtered, list) and number < len(filtered) else None
-            verdict = found if isinstance(found, Verdict) else None
-            line = sample_line(
-                str(sample["arguments"][0][0]),
-                str(sample["target"]),
-                str(response),
-                generation,
-                verdict,
-                sample["doc_id"],
-            )
-            lines.append(line)
-    return lines
-
-
 def write_samples(file: Path, lines: Iterable[Mapping[str, Any]]) -> None:
-    """Writes the lines atomically; writes no file if there are none."""
+    """Writes the lines atomically; writes no file if there are none. Raises OSError."""
     text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
     if text:
         write_whole(file, text)

@@ -1,22 +1,25 @@
-"""The scores of one task with what each question has contributed, and the file that keeps it beside them."""
+"""The scores of one task with what each question has contributed, and the files that keep it beside them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from prerl_spec.evaluation.scores.question_results import FORMAT, MEAN, QuestionResult, write_questions
+from prerl_spec.evaluation.scores.samples import FOLDER, write_samples
+from prerl_spec.evaluation.scores.scores import Identity, right_scores
 from prerl_spec.registry.kinds.evaluator import EvaluationSite
-from prerl_spec.types import Score
+from prerl_spec.types import Draw, Score
 
 
 @dataclass(frozen=True)
 class Scored:
     """One task at one moment. `metrics` says how each score is made of its questions' values: as their "mean", or by an
-    aggregate of lm-eval, which is named."""
+    aggregate of lm-eval, which is named. `responses` are the lines of `samples`; none for scores from the cache."""
 
     scores: list[Score]
     metrics: Mapping[str, str]
     questions: Sequence[QuestionResult]
+    responses: Sequence[Mapping[str, Any]] = ()
 
     def header(self) -> dict[str, Any]:
         """The conditions that all its scores share, as the file's first line has them."""
@@ -37,14 +40,32 @@ class Scored:
         }
 
 
-def judged(scores: list[Score], questions: Sequence[QuestionResult]) -> Scored:
+def judged(
+    scores: list[Score], questions: Sequence[QuestionResult], responses: Sequence[Mapping[str, Any]] = ()
+) -> Scored:
     """Scores whose metrics are all means over questions."""
-    return Scored(scores, {score.metric: MEAN for score in scores}, questions)
+    return Scored(scores, {score.metric: MEAN for score in scores}, questions, responses)
+
+
+def counted_again(site: EvaluationSite, what: Identity, draw: Draw, kept: Scored) -> Scored:
+    """Scores of right and wrong from questions that were judged before, for the k that are wanted now."""
+    return judged(right_scores(site, what, draw, kept.questions), kept.questions)
+
+
+def of_protocol(kept: Scored, protocol: str) -> Scored:
+    """The same scores: a protocol is a name for conditions that they have anyway."""
+    return replace(kept, scores=[replace(score, protocol=protocol) for score in kept.scores])
 
 
 def keep_questions(site: EvaluationSite, scored: Scored) -> list[Score]:
-    """Writes what each question has contributed, and returns the scores. A collective call: the main rank writes."""
+    """Writes what each question has contributed, and every response, and returns the scores. A collective call: the main
+    rank writes."""
     if scored.scores:
         what = f"the questions of {scored.scores[0].task}"
-        site.main_does(lambda: write_questions(site.folder, scored.header(), scored.questions), what)
+        site.main_does(lambda: _write(site, scored), what)
     return scored.scores
+
+
+def _write(site: EvaluationSite, scored: Scored) -> None:
+    file = write_questions(site.folder, scored.header(), scored.questions)
+    write_samples(site.folder / FOLDER / file.name, scored.responses)

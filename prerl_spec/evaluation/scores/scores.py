@@ -6,13 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from importlib.metadata import version
+from math import isnan
 from typing import Any
 
+from prerl_spec.evaluation.scores.at_k import at_k_metrics
+from prerl_spec.evaluation.scores.question_results import QuestionResult
+from prerl_spec.evaluation.scores.responses import Responses
 from prerl_spec.registry.kinds.evaluator import EvaluationSite
-from prerl_spec.statistics.intervals import Interval, share_interval
-from prerl_spec.statistics.pass_at_k import avg_at_k, pass_at_k
+from prerl_spec.statistics.intervals import SHARES, Interval, share_interval
 from prerl_spec.text import Codec
-from prerl_spec.types import Decoding, Draw, Rendering, Score
+from prerl_spec.types import NO_INTERVAL, Decoding, Draw, Rendering, Score
 
 
 @dataclass(frozen=True)
@@ -26,19 +29,28 @@ class Identity:
     template_hash: str
 
 
-def right_scores(site: EvaluationSite, what: Identity, draw: Draw, num_right_Q: Sequence[int]) -> list[Score]:
-    """avg@k and pass@k for Q questions with k responses each. For k = 1 they are equal; both are returned, so that
-    "task/avg@1" and "task/pass@1" are both valid names."""
-    k = draw.samples
-    intervals = {
-        f"avg@{k}": share_interval([avg_at_k(c, k) for c in num_right_Q]),
-        f"pass@{k}": share_interval([pass_at_k(c, k, k) for c in num_right_Q]),
-    }
-    return [score(site, what, draw, metric, found, len(num_right_Q)) for metric, found in intervals.items()]
+def right_scores(site: EvaluationSite, what: Identity, draw: Draw, results: Sequence[QuestionResult]) -> list[Score]:
+    """avg@n, pass@k for every wanted k, and with `draw.consensus` maj@k and G-Pass@k, of questions with n responses each.
+
+    For n = 1 avg@1 and pass@1 are equal; both are returned, so that "task/avg@1" and "task/pass@1" are both valid names.
+    Raises UsageError for a k above n.
+    """
+    responses, found = Responses.of(results), []
+    for metric in at_k_metrics(draw, has_answers=all(result.votes is not None for result in results)):
+        share_Q = [value for result in results if (value := result.value(metric)) is not None]
+        found.append(score(site, what, draw, metric, share_interval(share_Q), SHARES, len(results), responses))
+    return found
 
 
 def score(
-    site: EvaluationSite, what: Identity, draw: Draw, metric: str, interval: Interval, num_questions: int
+    site: EvaluationSite,
+    what: Identity,
+    draw: Draw,
+    metric: str,
+    interval: Interval,
+    construction: str,
+    num_questions: int,
+    responses: Responses,
 ) -> Score:
     """One line of scores.json."""
     return Score(
@@ -59,6 +71,12 @@ def score(
         template_hash=what.template_hash,
         generated_tokens=site.generated_tokens,
         trained_tokens=site.trained_tokens,
+        protocol=draw.protocol,
+        truncated=responses.truncated,
+        unparsable=responses.unparsable,
+        mean_length=responses.mean_length,
+        tokens_scored=responses.tokens,
+        interval=NO_INTERVAL if isnan(interval.low) else construction,
     )
 
 

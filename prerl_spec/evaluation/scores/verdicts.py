@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from prerl_spec.errors import RunFailed
+from prerl_spec.evaluation.scores.answer_votes import Votes
 from prerl_spec.evaluation.scores.question_results import QuestionResult
 from prerl_spec.registry.kinds.evaluator import EvaluationSite
 from prerl_spec.registry.kinds.judging import Verifier
@@ -36,9 +37,9 @@ def count_right(verdicts: Sequence[Verdict]) -> int:
 
 
 def question_result(
-    question: str, row: int, generations: Sequence[Generation], verdicts: Sequence[Verdict]
+    question: str, row: int, generations: Sequence[Generation], verdicts: Sequence[Verdict], votes: Votes | None = None
 ) -> QuestionResult:
-    """What is kept of one question's responses and their verdicts."""
+    """What is kept of one question's responses, their verdicts, and which of them gave one answer."""
     return QuestionResult(
         question,
         row,
@@ -47,4 +48,5 @@ def question_result(
         truncated=sum(generation.stop == "length" for generation in generations),
         unparsable=sum(verdict.outcome is Outcome.UNPARSABLE for verdict in verdicts),
         tokens=sum(len(generation.tokens) for generation in generations),
+        votes=votes,
     )

@@ -7,7 +7,6 @@ from typing import Any
 
 from prerl_spec.errors import Damaged, UsageError
 from prerl_spec.situations import writing
-from prerl_spec.statistics.intervals import bounds_text
 from prerl_spec.storage.disk import write_whole
 from prerl_spec.storage.sealed import array_text, read_array
 from prerl_spec.types import Score
@@ -23,7 +22,7 @@ def score_table(scores: Sequence[Score]) -> str:
             score.task,
             score.metric,
             f"{score.value:.4f}",
-            bounds_text(score.low, score.high),
+            score.bounds_text(),
             f"{score.questions} × {score.samples_per_question}",
         )
         for score in scores

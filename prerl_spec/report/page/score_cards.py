@@ -12,12 +12,11 @@ from prerl_spec.report.drawing.plots import NUM_STYLES, Curve, curve_chart
 from prerl_spec.report.formatting.scales import short
 from prerl_spec.report.page.scores import Protocol, final_scores
 from prerl_spec.report.tables.arms import Arm, common_stretches
-from prerl_spec.statistics.intervals import bounds_text
 from prerl_spec.types import Score
 
 MAX_DRAWN = 3
 """Metrics of a task with a drawing of their own; the table has all."""
-_AT_K = re.compile(r"(\w+)@(\d+)")
+_AT_K = re.compile(r"([\w-]+@)(\d+)(?:_[\d.]+)?")
 
 
 @dataclass(frozen=True)
@@ -104,7 +103,7 @@ def drawn_bounds(score: Score) -> tuple[float, float]:
 
 def with_interval(score: Score) -> str:
     """`0.640 [0.605, 0.675]`."""
-    return f"{score.value:.3f} {bounds_text(score.low, score.high, 3)}"
+    return f"{score.value:.3f} {score.bounds_text(3)}"
 
 
 def _cells(arms: Sequence[Arm]) -> Iterator[tuple[Conditions, Cell]]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from prerl_spec.report.tables.attempts import ShownAttempt
+from prerl_spec.report.tables.attempts import UNVERIFIED, ShownAttempt
 from prerl_spec.report.tables.question_grids import Asked, Grid, Place
 
 CHANGES_SHOWN = 2
@@ -38,51 +38,58 @@ def most_changed(grid: Grid) -> list[Change]:
         moved = [
             (shares[1][question] - shares[0][question], grid.row_of[question], question)
             for question in grid.questions
-            if question in shares[0] and question in shares[1] and all(grid.row_of[question] in side for side in kept)
+            if question in shares[0] and question in shares[1] and all(question in side for side in kept)
         ]
         rises = sorted((m for m in moved if m[0] > 0), key=lambda m: (-m[0], m[1]))[:CHANGES_SHOWN]
         falls = sorted((m for m in moved if m[0] < 0), key=lambda m: (m[0], m[1]))[:CHANGES_SHOWN]
         for change, row, question in [*rises, *falls]:
             wanted = ("wrong", "right") if change > 0 else ("right", "wrong")
-            shown = (_like(kept[0][row], wanted[0]), _like(kept[1][row], wanted[1]))
+            shown = (_like(kept[0][question], wanted[0]), _like(kept[1][question], wanted[1]))
             found.append(Change(before, after, shares[0][question], shares[1][question], row, shown))
     return found
 
 
-def responses_of(asked: Asked) -> dict[int, list[ShownAttempt]]:
-    """The kept responses by the row of their question; empty where none were kept, or in a form that is not read here."""
-    score = asked.score
-    name = f"{score.phase}-{score.global_step:06d}-{score.task}.jsonl"
+def responses_of(asked: Asked) -> dict[str, list[ShownAttempt]]:
+    """The kept responses by the id of their question; empty where none were kept, or in a form that is not read here.
+
+    They are copies for people, without a check of their own: a line that is no response is passed over.
+    """
+    rows = {result.row: result.question for result in asked.results}
+    known = set(rows.values())
+    beginning = f"{asked.score.phase}-{asked.score.global_step:06d}-"
     for folder in (asked.run.folder / "evaluation" / "samples", asked.run.folder / "samples"):
-        if (folder / name).is_file():
-            return _by_row(folder / name)
+        for file in sorted(folder.glob("*.jsonl")):
+            if file.name.startswith(beginning) and (found := _by_question(file, rows)) and found.keys() <= known:
+                return found
     return {}
 
 
-def _by_row(file: Path) -> dict[int, list[ShownAttempt]]:
-    found: dict[int, list[ShownAttempt]] = {}
+def _by_question(file: Path, rows: Mapping[int, str]) -> dict[str, list[ShownAttempt]]:
+    """Lines without a question's id are those of the row that they name, if the file is the task's (an earlier version)."""
+    found: dict[str, list[ShownAttempt]] = {}
     for line in file.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
             entry = json.loads(line)
         except ValueError:
             continue
-        if isinstance(entry, dict) and {"question", "response"} <= entry.keys():
-            row = entry["question"]
-            if isinstance(row, int):
-                found.setdefault(row, []).append(_shown(entry, len(found.get(row, ()))))
+        if not isinstance(entry, dict) or not isinstance(entry.get("question"), int) or "response" not in entry:
+            continue
+        question = str(entry["id"]) if "id" in entry else rows.get(entry["question"])
+        if question is not None:
+            found.setdefault(question, []).append(_shown(entry, len(found.get(question, ()))))
     return found
 
 
 def _shown(entry: Mapping[str, Any], sample: int) -> ShownAttempt:
     return ShownAttempt(
         slot=int(entry["question"]),
-        sample=sample,
+        sample=int(entry.get("sample", sample)),
         question=str(entry.get("input", "")),
         gold=str(entry.get("gold", "")),
         text=str(entry["response"]),
-        stop=str(entry.get("stop", "")),
+        stop=str(entry.get("stop") or "no sampling"),
         num_tokens=int(entry.get("tokens") or 0),
-        outcome=str(entry.get("verdict") or "unverified"),
+        outcome=str(entry.get("verdict") or UNVERIFIED),
         answer=entry.get("answer"),
         detail=str(entry.get("detail") or ""),
     )

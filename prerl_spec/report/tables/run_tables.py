@@ -121,8 +121,8 @@ def read_scores(folder: Path, events: Sequence[Mapping[str, Any]]) -> tuple[Scor
 def complete_score(row: Any, where: str) -> Score:
     """A score from a JSON object with n, interval, seed, decoding, versions, template and token budget.
 
-    Bounds may be null where `interval` is "none", and what earlier versions did not write may be missing. Raises RunFailed naming
-    every other field that is missing, empty or not finite: a score without its conditions is not shown.
+    Bounds may be null where `interval` is "none", and what earlier versions did not write may be missing. Raises RunFailed
+    naming every other field that is missing, empty or not finite: a score without its conditions is not shown.
     """
     present = row if isinstance(row, Mapping) else {}
     optional = {f.name for f in fields(Score) if f.default is not MISSING}

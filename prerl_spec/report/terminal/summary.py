@@ -6,7 +6,6 @@ from pathlib import Path
 from prerl_spec.report.formatting.printable import ascii_only
 from prerl_spec.report.page.scores import Protocol, final_scores
 from prerl_spec.report.tables.run_tables import Seconds, read_run
-from prerl_spec.statistics.intervals import bounds_text
 from prerl_spec.types import Score
 
 PARTS = ("sample", "verify", "train", "other", "evaluate", "total")
@@ -29,7 +28,7 @@ def scores_table(scores: Sequence[Score]) -> str:
     rows: dict[tuple[Protocol, str], dict[str, str]] = {}
     for s in final:
         cells = rows.setdefault((Protocol.of(s), s.phase), {})
-        cells[s.metric] = f"{s.value:.3f} {bounds_text(s.low, s.high, 3)}"
+        cells[s.metric] = f"{s.value:.3f} {s.bounds_text(3)}"
     body = [
         [
             protocol.task,
