@@ -39,7 +39,7 @@ def seeds(folders: Path) -> list[RunRecord]:
 def test_runs_that_differ_in_their_seeds_are_one_arm_and_others_are_not(folders: Path, seeds: list[RunRecord]) -> None:
     arms = arms_of([seeds[0], read_run(folders / "other"), *seeds[1:]])
     assert [(arm.name, arm.labels) for arm in arms] == [
-        (LONG, tuple(f"seed {n}, model.seed 0" if n else "seed 0" for n in range(3))),
+        (LONG, ("seed 0", "seed 1", "seed 2")),
         ("other", ("seed 0",)),
     ]
 
@@ -47,6 +47,12 @@ def test_runs_that_differ_in_their_seeds_are_one_arm_and_others_are_not(folders:
 def test_a_run_given_twice_is_told_apart_by_its_folder(seeds: list[RunRecord]) -> None:
     (arm,) = arms_of([seeds[0], seeds[0]])
     assert arm.labels == (f"seed 0 ({seeds[0].folder})",) * 2
+
+
+def test_seeds_of_fresh_weights_are_told_where_run_seed_does_not_tell_the_runs_apart(tmp_path: Path) -> None:
+    runs = [read_run(write_run(tmp_path / str(n), Made(seed=1, model_seed=n))) for n in range(2)]
+    (arm,) = arms_of(runs)
+    assert arm.labels == ("seed 1 with model.seed 0", "seed 1 with model.seed 1")
 
 
 def test_the_curve_of_an_arm_is_the_mean_of_its_seeds_with_their_least_and_most(seeds: list[RunRecord]) -> None:

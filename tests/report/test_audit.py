@@ -126,4 +126,4 @@ def test_the_card_of_several_seeds_says_how_many_raised_an_alarm(tmp_path: Path)
     ]
     (card,) = audit_cards(arms_of(runs))
     assert "alarm in 1 of 3" in card
-    assert "seed 1, model.seed 0: refine ends at " in card
+    assert "seed 1: refine ends at " in card

@@ -183,7 +183,7 @@ def test_what_was_scored_within_phases_becomes_a_curve_and_the_phase_keeps_its_l
     assert "0.1 → 0.6" in curve
     assert "band: 95 % interval" in curve
     assert curve.count('class="envelope c0"') == 1
-    rows_shown = re.findall(r"<tr><th>(\w+)</th><td>(0\.\d+) \[", page)
+    rows_shown = re.findall(r'<tr><th scope="row">(\w+)</th><td data-label="avg@4">(0\.\d+) \[', page)
     assert rows_shown == [("base", "0.100"), ("prune", "0.350"), ("refine", "0.600")]
 
 

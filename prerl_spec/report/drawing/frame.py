@@ -1,6 +1,7 @@
 """The plotting area of a chart: places as shares of its width, heights in pixels, axes, and names of phases.
 
-A chart has no fixed width: text and lines keep their size from a phone to a wide page, and only what they describe is stretched.
+A chart has no fixed width: text and lines keep their size from a phone to a wide page, and only what they describe is
+stretched.
 """
 
 import math

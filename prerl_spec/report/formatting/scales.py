@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Point:
-    """One point of a curve; `low` and `high` are its bounds, or the extremes of the steps that it bins, and `mean` their mean."""
+    """One point of a curve; `low` and `high` are its bounds, or the extremes of the steps that it bins, `mean` their mean."""
 
     x: float
     mean: float

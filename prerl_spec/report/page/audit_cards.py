@@ -27,8 +27,9 @@ def _card(arm: Arm, found: Sequence[tuple[str, Sequence[Finding]]], *, alone: bo
     rows = []
     for check in checks:
         of = [(label, f) for label, findings in found for f in findings if f.check == check]
-        words = [tag("p", f"{label}: " if arm.num_seeds > 1 else "", f.words) for label, f in of]
-        rows.append(tag("tr", tag("th", check), tag("td", _state([f.alarm for _, f in of])), tag("td", *words)))
+        words = {f.words for _, f in of}
+        told = [tag("p", *words)] if len(words) == 1 else [tag("p", f"{label}: {f.words}") for label, f in of]
+        rows.append(tag("tr", tag("th", check), tag("td", _state([f.alarm for _, f in of])), tag("td", *told)))
     heading = None if alone else tag("h3", arm.title)
     return tag("article", heading, tag("table", *rows, class_="audit"), class_="card")
 

@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from prerl_spec.report.drawing.markup import Html, tag
+from prerl_spec.report.drawing.labelled_table import labelled_table
+from prerl_spec.report.drawing.markup import Child, Html, join, tag
 from prerl_spec.report.drawing.plots import legend
 from prerl_spec.report.formatting.scales import duration, short
 from prerl_spec.report.tables.arms import Arm
@@ -42,23 +43,11 @@ def facts(run: RunRecord, *, several: bool = False) -> Html:
 
 def phase_table(run: RunRecord) -> Html:
     """One row per phase: steps, applied updates, tokens, and time per part."""
-    names = ("phase", "steps", "updates", "generated", "trained", *PARTS, "total")
-    body = [_phase_row(run, seconds) for seconds in run.seconds]
+    head = ("phase", "steps", "updates", "generated", "trained", *PARTS, "total")
+    rows = [_phase_row(run, seconds) for seconds in run.seconds]
     whole = _sum(run.seconds)
-    body.append(
-        tag(
-            "tr",
-            tag("th", "all"),
-            tag("td", str(len(run.steps))),
-            tag("td", _updates(run, None)),
-            tag("td", short(sum(s.generated_tokens for s in run.steps))),
-            tag("td", short(sum(s.trained_tokens for s in run.steps))),
-            *(tag("td", duration(getattr(whole, part))) for part in PARTS),
-            tag("td", duration(whole.total)),
-            class_="total",
-        )
-    )
-    return tag("div", tag("table", tag("tr", *(tag("th", n) for n in names)), *body), class_="scroll")
+    rows.append(("all", *_amounts(run, None), *_times(whole)))
+    return labelled_table("steps, tokens and time by phase", head, rows, total=True)
 
 
 def time_bars(run: RunRecord) -> Html:
@@ -83,21 +72,12 @@ def time_bars(run: RunRecord) -> Html:
 
 def seeds_table(arm: Arm) -> Html:
     """One row per seed: how far it is, its tokens and time, and where it lies."""
-    head = ("seed", "state", "steps", "generated", "trained", "time", "folder")
+    head = ("seed", "state", "steps", "updates", "generated", "trained", "time", "folder")
     rows = [
-        (
-            label,
-            state_words(run),
-            str(len(run.steps)),
-            short(sum(s.generated_tokens for s in run.steps)),
-            short(sum(s.trained_tokens for s in run.steps)),
-            duration(_sum(run.seconds).total),
-            str(run.folder),
-        )
+        (label, state_words(run), *_amounts(run, None), duration(_sum(run.seconds).total), str(run.folder))
         for label, run in zip(arm.labels, arm.runs, strict=True)
     ]
-    body = [tag("tr", tag("th", first), *(tag("td", cell) for cell in cells)) for first, *cells in rows]
-    return tag("div", tag("table", tag("tr", *(tag("th", name) for name in head)), *body), class_="scroll")
+    return labelled_table("the seeds", head, rows, wrapped=("folder",))
 
 
 def find(tree: Mapping[str, Any], *paths: str) -> Any:
@@ -111,20 +91,22 @@ def find(tree: Mapping[str, Any], *paths: str) -> Any:
     return None
 
 
-def _phase_row(run: RunRecord, seconds: Seconds) -> Html:
-    steps = [s for s in run.steps if s.phase == seconds.phase]
+def _phase_row(run: RunRecord, seconds: Seconds) -> tuple[Child, ...]:
     planned: Mapping[str, Any] = next((p for p in run.plan.get("phases", []) if p.get("id") == seconds.phase), {})
     objective = find(planned, "objective.use")
-    return tag(
-        "tr",
-        tag("th", seconds.phase, tag("span", f" {objective}", class_="unit") if objective else None),
-        tag("td", str(len(steps))),
-        tag("td", _updates(run, seconds.phase)),
-        tag("td", short(sum(s.generated_tokens for s in steps))),
-        tag("td", short(sum(s.trained_tokens for s in steps))),
-        *(tag("td", duration(getattr(seconds, part))) for part in PARTS),
-        tag("td", duration(seconds.total)),
-    )
+    name = join([seconds.phase, tag("span", f" {objective}", class_="unit") if objective else None])
+    return (name, *_amounts(run, seconds.phase), *_times(seconds))
+
+
+def _amounts(run: RunRecord, phase: str | None) -> tuple[str, ...]:
+    """Steps, updates, tokens generated and trained on, of a phase or of all."""
+    steps = [s for s in run.steps if phase in (None, s.phase)]
+    tokens = (sum(s.generated_tokens for s in steps), sum(s.trained_tokens for s in steps))
+    return (str(len(steps)), _updates(run, phase), *map(short, tokens))
+
+
+def _times(seconds: Seconds) -> tuple[str, ...]:
+    return (*(duration(getattr(seconds, part)) for part in PARTS), duration(seconds.total))
 
 
 def _updates(run: RunRecord, phase: str | None) -> str:

@@ -5,6 +5,7 @@ from itertools import pairwise
 from statistics import fmean
 
 from prerl_spec.report.drawing.heat_map import Strip, heat_map
+from prerl_spec.report.drawing.labelled_table import labelled_table
 from prerl_spec.report.drawing.markup import Html, tag
 from prerl_spec.report.drawing.plots import NUM_STYLES, Curve, curve_chart
 from prerl_spec.report.page.sample_responses import attempt_details, outcome_badge
@@ -87,17 +88,13 @@ def _pass_curve(label: str, seeds: Sequence[Asked], ks: Sequence[int], style: in
 
 def _heat_card(grid: Grid) -> Html:
     strips = [Strip(place.label, grid.share_Q(place)) for place in grid.places]
-    rows = [grid.row_of[question] for question in grid.questions]
+    rows_Q = [grid.row_of[question] for question in grid.questions]
     several = any(len(place.asked) > 1 for place in grid.places)
-    unit = f"{len(rows)} questions, the easiest first; {grid.metric}" + (", mean over seeds" if several else "")
-    drawn = heat_map(_titled(grid), unit, strips, rows, "point at a question for its shares")
+    unit = f"{len(rows_Q)} questions, the easiest first; {grid.metric}" + (", mean over seeds" if several else "")
+    drawn = heat_map(_titled(grid), unit, strips, rows_Q, "point at a question for its shares")
     head = ("from", "to", "questions", "rose", "fell", "never right to right", "right to never")
-    body = [
-        tag("tr", tag("th", before.label), *(tag("td", str(cell)) for cell in _moves(before, after)))
-        for before, after in pairwise(grid.places)
-    ]
-    table = tag("table", tag("tr", *(tag("th", name) for name in head)), *body)
-    return tag("article", drawn, tag("div", table, class_="scroll"), class_="card")
+    rows = [(before.label, *_moves(before, after)) for before, after in pairwise(grid.places)]
+    return tag("article", drawn, labelled_table("questions that moved", head, rows), class_="card")
 
 
 def _moves(before: Place, after: Place) -> Iterator[str | int]:

@@ -7,6 +7,7 @@ from math import isnan
 from statistics import fmean
 
 from prerl_spec.report.drawing.interval_rows import Row, interval_rows
+from prerl_spec.report.drawing.labelled_table import labelled_table
 from prerl_spec.report.drawing.markup import Html, tag
 from prerl_spec.report.drawing.plots import NUM_STYLES, Curve, curve_chart
 from prerl_spec.report.formatting.scales import short
@@ -227,9 +228,7 @@ def _common(values: Sequence[str]) -> str:
 
 
 def _as_table(caption: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> Html:
-    body = [tag("tr", tag("th", first), *(tag("td", cell) for cell in cells)) for first, *cells in rows]
-    table = tag("table", tag("tr", *(tag("th", name) for name in head)), *body)
-    return tag("div", tag("p", caption, class_="note"), tag("div", table, class_="scroll"))
+    return tag("div", tag("p", caption, class_="note"), labelled_table("scores", head, rows))
 
 
 def _curve(label: str, steps: Sequence[int], seeds: Sequence[dict[int, Score]], style: int) -> Curve:

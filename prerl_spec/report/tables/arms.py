@@ -1,6 +1,5 @@
 """Arms of a report: runs whose plans differ in their seeds and names only are drawn as one, with their mean and spread."""
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -38,15 +37,15 @@ class Arm:
 def arms_of(runs: Sequence[RunRecord]) -> list[Arm]:
     """The runs by arm, in the order given. Arms that share a name are named by their first folders, or by their paths if the
     folder names are equal too."""
-    of_meaning: dict[object, list[tuple[str, RunRecord]]] = {}
+    of_meaning: dict[object, list[tuple[tuple[int, int | None], RunRecord]]] = {}
     for run in runs:
-        meaning, label = _meaning_and_label(run)
-        of_meaning.setdefault(meaning or run.folder, []).append((label, run))
+        meaning, seeds = _meaning_and_seeds(run)
+        of_meaning.setdefault(meaning or run.folder, []).append((seeds, run))
     arms = []
     for members in of_meaning.values():
-        first = members[0][1]
-        labels = _told_apart([label for label, _ in members], [run for _, run in members])
-        arms.append(Arm(first.name, tuple(replace(run, name=first.name) for _, run in members), labels))
+        own = [run for _, run in members]
+        labels = _labels([seeds for seeds, _ in members], own)
+        arms.append(Arm(own[0].name, tuple(replace(run, name=own[0].name) for run in own), labels))
     return _with_distinct_names(arms)
 
 
@@ -61,25 +60,29 @@ def common_stretches(runs: Sequence[RunRecord]) -> tuple[Stretch, ...]:
     return longest
 
 
-def _meaning_and_label(run: RunRecord) -> tuple[str | None, str]:
-    """What the plan means but for its seeds, and the seeds in words. A plan that this version cannot read, or that was
-    changed, means nothing that could be compared: such a run stands alone."""
+def _meaning_and_seeds(run: RunRecord) -> tuple[str | None, tuple[int, int | None]]:
+    """What the plan means but for its seeds, and these. A plan that this version cannot read, or that was changed, means
+    nothing that could be compared: such a run stands alone."""
     try:
         plan = read_plan(run.folder / PLAN)
-        meaning = without_seeds(run.folder, plan)
+        return without_seeds(run.folder, plan), (plan.seed, model_seed(plan))
     except (UsageError, Damaged, OSError):
-        return None, run.name
-    fresh = model_seed(plan)
-    more = "" if fresh in (None, plan.seed) else f", model.seed {fresh}"
-    return meaning, f"seed {plan.seed}{more}"
+        return None, (0, None)
 
 
-def _told_apart(labels: Sequence[str], runs: Sequence[RunRecord]) -> tuple[str, ...]:
-    """The labels; with the folder where two runs have the same seeds."""
-    counted = Counter(labels)
-    return tuple(
-        label if counted[label] == 1 else f"{label} ({run.folder})" for label, run in zip(labels, runs, strict=True)
+def _labels(seeds: Sequence[tuple[int, int | None]], runs: Sequence[RunRecord]) -> tuple[str, ...]:
+    """The seeds in words: with model.seed where run.seed does not tell the runs apart, and the folder where neither does."""
+    ways: tuple[Callable[[int], str], ...] = (
+        lambda n: f"seed {seeds[n][0]}",
+        lambda n: f"seed {seeds[n][0]} with model.seed {seeds[n][1]}",
+        lambda n: f"seed {seeds[n][0]} ({runs[n].folder})",
     )
+    labels: tuple[str, ...] = ()
+    for way in ways:
+        labels = tuple(map(way, range(len(runs))))
+        if len(set(labels)) == len(labels):
+            break
+    return labels
 
 
 def _with_distinct_names(arms: Sequence[Arm]) -> list[Arm]:

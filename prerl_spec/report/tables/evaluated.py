@@ -57,15 +57,19 @@ def responses_of(asked: Asked) -> dict[str, list[ShownAttempt]]:
     rows = {result.row: result.question for result in asked.results}
     known = set(rows.values())
     beginning = f"{asked.score.phase}-{asked.score.global_step:06d}-"
+    plain = f"{beginning}{asked.score.task}.jsonl"
     for folder in (asked.run.folder / "evaluation" / "samples", asked.run.folder / "samples"):
         for file in sorted(folder.glob("*.jsonl")):
-            if file.name.startswith(beginning) and (found := _by_question(file, rows)) and found.keys() <= known:
+            if not file.name.startswith(beginning):
+                continue
+            found = _by_question(file, rows if file.name == plain else {})
+            if found and found.keys() <= known:
                 return found
     return {}
 
 
 def _by_question(file: Path, rows: Mapping[int, str]) -> dict[str, list[ShownAttempt]]:
-    """Lines without a question's id are those of the row that they name, if the file is the task's (an earlier version)."""
+    """Lines without a question's id are those of the row that they name: `rows` has its question."""
     found: dict[str, list[ShownAttempt]] = {}
     for line in file.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
