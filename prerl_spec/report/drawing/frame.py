@@ -65,6 +65,7 @@ def area(words: str, frame: Frame, behind: Sequence[Html], paths: Sequence[Html]
         width="100%",
         height=HEIGHT,
         class_="stretched",
+        aria_hidden="true",
     )
     field = tag(
         "svg",

@@ -12,8 +12,10 @@ def labelled_table(
     *,
     wrapped: Collection[str] = (),
     total: bool = False,
+    flowing: bool = False,
 ) -> Html:
-    """`rows` begin with their headings; columns in `wrapped` hold words that may break. `total`: the last row is a sum."""
+    """`rows` begin with their headings; columns in `wrapped` hold words that may break. `total`: the last row is a sum.
+    `flowing`: on a narrow page short cells stand beside each other, as many as fit."""
     body = []
     for number, (first, *cells) in enumerate(rows, start=1):
         own = (
@@ -23,4 +25,5 @@ def labelled_table(
         is_total = total and number == len(rows)
         body.append(tag("tr", tag("th", first, scope="row"), *own, class_="total" if is_total else None))
     heading = tag("tr", *(tag("th", label, scope="col") for label in head))
-    return tag("div", tag("table", heading, *body, class_="labelled", aria_label=name), class_="scroll")
+    way = "labelled flowing" if flowing else "labelled"
+    return tag("div", tag("table", heading, *body, class_=way, aria_label=name), class_="scroll")

@@ -47,7 +47,7 @@ def phase_table(run: RunRecord) -> Html:
     rows = [_phase_row(run, seconds) for seconds in run.seconds]
     whole = _sum(run.seconds)
     rows.append(("all", *_amounts(run, None), *_times(whole)))
-    return labelled_table("steps, tokens and time by phase", head, rows, total=True)
+    return labelled_table("steps, tokens and time by phase", head, rows, total=True, flowing=True)
 
 
 def time_bars(run: RunRecord) -> Html:
@@ -77,7 +77,7 @@ def seeds_table(arm: Arm) -> Html:
         (label, state_words(run), *_amounts(run, None), duration(_sum(run.seconds).total), str(run.folder))
         for label, run in zip(arm.labels, arm.runs, strict=True)
     ]
-    return labelled_table("the seeds", head, rows, wrapped=("folder",))
+    return labelled_table("the seeds", head, rows, wrapped=("folder",), flowing=True)
 
 
 def find(tree: Mapping[str, Any], *paths: str) -> Any:

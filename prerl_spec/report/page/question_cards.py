@@ -94,7 +94,7 @@ def _heat_card(grid: Grid) -> Html:
     drawn = heat_map(_titled(grid), unit, strips, rows_Q, "point at a question for its shares")
     head = ("from", "to", "questions", "rose", "fell", "never right to right", "right to never")
     rows = [(before.label, *_moves(before, after)) for before, after in pairwise(grid.places)]
-    return tag("article", drawn, labelled_table("questions that moved", head, rows), class_="card")
+    return tag("article", drawn, labelled_table("questions that moved", head, rows, flowing=True), class_="card")
 
 
 def _moves(before: Place, after: Place) -> Iterator[str | int]:

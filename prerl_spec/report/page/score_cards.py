@@ -228,7 +228,7 @@ def _common(values: Sequence[str]) -> str:
 
 
 def _as_table(caption: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> Html:
-    return tag("div", tag("p", caption, class_="note"), labelled_table("scores", head, rows))
+    return tag("div", tag("p", caption, class_="note"), labelled_table("scores", head, rows, flowing=True))
 
 
 def _curve(label: str, steps: Sequence[int], seeds: Sequence[dict[int, Score]], style: int) -> Curve:

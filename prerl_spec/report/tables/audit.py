@@ -3,16 +3,17 @@
 It looks back. Nothing is stopped or warned of while a run goes on, and a threshold is a place to look, not a proof.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from statistics import fmean
 
 from prerl_spec.report.formatting.scales import short
 from prerl_spec.report.tables.attempts import ShownAttempt, first_and_last
-from prerl_spec.report.tables.question_grids import Asked, asked_of
+from prerl_spec.report.tables.question_grids import Asked, asked_of, conditions_of
 from prerl_spec.report.tables.run_tables import RunRecord
 from prerl_spec.statistics.paired import paired_interval
+from prerl_spec.types import Score
 
 LONGER = 1.1
 """Times the earlier length of held-out responses, from which they count as longer."""
@@ -51,30 +52,37 @@ def audit(run: RunRecord) -> list[Finding]:
 
 
 def _longer_and_worse(run: RunRecord) -> Finding:
-    """Held-out responses that are longer than those of the best place, at the last one, and right less often by more than the
-    paired interval over questions."""
+    """Held-out responses that are longer at the last place than at the best one, and right less often by more than the paired
+    interval over questions."""
     check = "length rises while held-out accuracy falls"
-    places: dict[str, list[Asked]] = {}
-    for asked in asked_of(run, [s for s in run.scores if s.metric.startswith("avg@")]):
-        if asked.mean_length is not None:
-            places.setdefault(asked.conditions, []).append(asked)
-    found = [(_fell(series), series) for series in places.values() if len(series) > 1]
+    found = list(_best_and_last(run))
     if not found:
         return Finding(check, None, "no held-out task was sampled at two places")
-    alarms = [words for words, _ in found if words is not None]
-    if alarms:
-        return Finding(check, True, "; ".join(alarms))
+    alarms = [words for best, last in found if (words := _fell(best, last)) is not None]
     lengths = (
-        f"{series[0].score.task} {short(series[0].mean_length or 0)} → {short(series[-1].mean_length or 0)} tokens"
-        for _, series in found
+        f"{last.score.task} {short(best.mean_length or 0)} → {short(last.mean_length or 0)} tokens since its best place"
+        for best, last in found
     )
-    return Finding(check, False, "; ".join(lengths))
+    return Finding(check, bool(alarms), "; ".join(alarms or lengths))
 
 
-def _fell(series: Sequence[Asked]) -> str | None:
-    ordered = sorted(series, key=lambda asked: asked.score.global_step)
-    last = ordered[-1]
-    best = max(ordered[:-1], key=lambda asked: asked.score.value)
+def _best_and_last(run: RunRecord) -> Iterator[tuple[Asked, Asked]]:
+    """For each task and condition with responses at two places: the earlier place with the highest avg@k, and the last."""
+    places: dict[str, list[Score]] = {}
+    for score in run.scores:
+        if score.metric.startswith("avg@"):
+            places.setdefault(conditions_of(score), []).append(score)
+    for scores in places.values():
+        *earlier, last = sorted(scores, key=lambda score: score.global_step)
+        if earlier:
+            # Of equals the last: the responses whose length is compared are then the nearest ones.
+            best = max(earlier, key=lambda score: (score.value, score.global_step))
+            asked = asked_of(run, [best, last])
+            if len(asked) == 2 and all(one.mean_length is not None for one in asked):
+                yield asked[0], asked[1]
+
+
+def _fell(best: Asked, last: Asked) -> str | None:
     first, second = best.shares(), last.shares()
     both = [question for question in first if question in second]
     before, after = best.mean_length, last.mean_length

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from prerl_spec.errors import UsageError
 from prerl_spec.report.tables.run_tables import RunRecord, complete_score, read_run
-from prerl_spec.storage.sealed import read_array
+from prerl_spec.storage.sealed import read_array, read_object
 
-EVENTS, SCORES = "events.jsonl", "scores.json"
+EVENTS, SCORES, INDEX = "events.jsonl", "scores.json", "models.json"
 
 
 def read_folders(folders: Sequence[Path]) -> list[RunRecord]:
@@ -27,17 +27,24 @@ def _read(folder: Path) -> Iterator[RunRecord]:
     if is_eval_folder(folder):
         yield _eval_record(folder)
         return
-    if not (folder / EVENTS).is_file() and folder.is_dir():
-        below = sorted(child for child in folder.iterdir() if child.is_dir() and is_eval_folder(child))
-        if below:
+    if not (folder / EVENTS).is_file():
+        if below := _models_below(folder):
             yield from map(_eval_record, below)
             return
-    if not (folder / EVENTS).is_file():
         raise UsageError(
             f"{folder} is not a run folder: it has no {EVENTS}, and no {SCORES} of `prerl-spec eval`",
             hint="name the folder of a run, or one that `eval` has written",
         )
     yield read_run(folder)
+
+
+def _models_below(folder: Path) -> list[Path]:
+    """The folders of several models that were scored together: in the order of models.json, else by name."""
+    if (folder / INDEX).is_file():
+        named = [folder / str(entry["folder"]) for entry in read_object(folder / INDEX)["models"]]
+    else:
+        named = sorted(folder.iterdir()) if folder.is_dir() else []
+    return [child for child in named if is_eval_folder(child)]
 
 
 def _eval_record(folder: Path) -> RunRecord:

@@ -86,7 +86,7 @@ def asked_of(run: RunRecord, scores: Iterable[Score]) -> list[Asked]:
     """
     found: dict[tuple[str, int, str], Asked] = {}
     for score in scores:
-        key = (score.phase, score.global_step, _of_score(score))
+        key = (score.phase, score.global_step, conditions_of(score))
         if key in found:
             continue
         kept = results_of(run.folder, score.as_row())
@@ -103,9 +103,16 @@ def last_of_each_phase(scores: Sequence[Score]) -> list[Score]:
     """The scores of the latest global step of each phase, by task and conditions."""
     latest: dict[tuple[str, str], int] = {}
     for score in scores:
-        key = (score.phase, _of_score(score))
+        key = (score.phase, conditions_of(score))
         latest[key] = max(score.global_step, latest.get(key, 0))
-    return [s for s in scores if s.global_step == latest[s.phase, _of_score(s)]]
+    return [s for s in scores if s.global_step == latest[s.phase, conditions_of(s)]]
+
+
+def conditions_of(score: Score) -> str:
+    """What scores of the same questions share: all conditions but the evaluation's seed, which is the run's where none is
+    written."""
+    row = score.as_row() | {"samples": score.samples_per_question}
+    return json.dumps({name: row[name] for name in _CONDITIONS}, sort_keys=True)
 
 
 def _by_phase(arm: Arm) -> list[tuple[Score, tuple[Asked, ...]]]:
@@ -139,11 +146,6 @@ def _ease(places: Sequence[Place], question: str) -> tuple[float, float]:
     """Easiest first: the mean over the places, then the last of them."""
     shares = [place.share_of[question] for place in places if question in place.share_of]
     return -fmean(shares), -shares[-1]
-
-
-def _of_score(score: Score) -> str:
-    row = score.as_row() | {"samples": score.samples_per_question}
-    return json.dumps({name: row[name] for name in _CONDITIONS}, sort_keys=True)
 
 
 def _has_trained(arm: Arm) -> bool:
