@@ -27,22 +27,22 @@ def thinned(
     visible in the envelope. Short curves are returned unchanged.
     """
     ends = bounds or [(y, y) for y in ys]
-    points = [Point(x, y, low, high) for x, y, (low, high) in zip(xs, ys, ends, strict=True)]
-    if len(points) <= max_points:
-        return points
+    members = list(zip(xs, ys, ends, strict=True))
+    if len(members) <= max_points:
+        return [Point(x, y, low, high) for x, y, (low, high) in members]
     first, width = xs[0], (xs[-1] - xs[0] + 1) / max_points
-    bins: dict[int, list[Point]] = {}
-    for point in points:
-        bins.setdefault(int((point.x - first) / width), []).append(point)
+    bins: dict[int, list[tuple[int, float, tuple[float, float]]]] = {}
+    for member in members:
+        bins.setdefault(int((member[0] - first) / width), []).append(member)
     return [_merged(bins[k]) for k in sorted(bins)]
 
 
-def _merged(members: Sequence[Point]) -> Point:
+def _merged(members: Sequence[tuple[int, float, tuple[float, float]]]) -> Point:
     return Point(
-        math.fsum(p.x for p in members) / len(members),
-        math.fsum(p.mean for p in members) / len(members),
-        min(p.low for p in members),
-        max(p.high for p in members),
+        math.fsum(x for x, _, _ in members) / len(members),
+        math.fsum(y for _, y, _ in members) / len(members),
+        min(low for _, _, (low, _) in members),
+        max(high for _, _, (_, high) in members),
     )
 
 

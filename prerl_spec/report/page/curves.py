@@ -108,11 +108,13 @@ def arm_curve(arm: Arm, metric: str, label: str, style: int = 0, *, samples: boo
     of_run = [values for run in arm.runs if (values := _values(run, metric, samples=samples))]
     if not of_run:
         return None
+    if len(of_run) == 1:
+        return Curve(label, tuple(of_run[0]), tuple(of_run[0].values()), style)
     xs = tuple(step for step in of_run[0] if all(step in other for other in of_run))
     if not xs:
         return None
     columns = [[values[step] for values in of_run] for step in xs]
-    spread = tuple((min(c), max(c)) for c in columns) if len(of_run) > 1 else ()
+    spread = tuple((min(c), max(c)) for c in columns)
     return Curve(label, xs, tuple(map(fmean, columns)), style, bounds=spread, is_dense=True)
 
 
