@@ -439,8 +439,8 @@ MUTANTS = (
     Mutant(
         "rp02",
         "prerl_spec/report/tables/audit.py",
-        "    if difference.high >= 0:\n",
-        "    if difference.value >= 1:\n",
+        "    if difference is None or difference.high >= 0:\n",
+        "    if difference is None or difference.value >= 1:\n",
         "longer responses are an alarm without any loss of accuracy",
         ("tests/report/test_audit.py",),
     ),

@@ -139,3 +139,13 @@ def test_a_task_whose_values_are_no_shares_has_no_map(folders: Path, monkeypatch
 
     monkeypatch.setattr(QuestionResult, "value", unbounded)
     assert question_grids(arms_of([replace(record)])) == []
+
+
+def test_an_install_without_scipy_has_a_page_without_these_intervals(
+    folders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("prerl_spec.report.tables.intervals.find_spec", lambda name: None)
+    page = write_report([folders / "run"], tmp_path / "page.html").read_text(encoding="utf-8")
+    chart = page[page.index("<strong>easy: pass@k") :]
+    assert "envelope" not in chart[: chart.index("</figure>")]
+    assert "the interval needs scipy" in page

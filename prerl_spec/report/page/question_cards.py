@@ -10,8 +10,8 @@ from prerl_spec.report.drawing.markup import Html, tag
 from prerl_spec.report.drawing.plots import NUM_STYLES, Curve, curve_chart
 from prerl_spec.report.page.sample_responses import attempt_details, outcome_badge
 from prerl_spec.report.tables.evaluated import Change, most_changed
+from prerl_spec.report.tables.intervals import of_shares
 from prerl_spec.report.tables.question_grids import Asked, Grid, Place
-from prerl_spec.statistics.intervals import share_interval
 
 
 def pass_curves(grids: Sequence[Grid]) -> list[Html]:
@@ -81,8 +81,8 @@ def _pass_curve(label: str, seeds: Sequence[Asked], ks: Sequence[int], style: in
     if len(seeds) > 1:
         bounds = [(min(values), max(values)) for values in means]
     else:
-        intervals = [share_interval(of_k[0]) for of_k in shares]
-        bounds = [(interval.low, interval.high) for interval in intervals]
+        intervals = [of_shares(of_k[0]) for of_k in shares]
+        bounds = [(interval.low, interval.high) for interval in intervals if interval is not None]
     return Curve(label, tuple(ks), tuple(map(fmean, means)), style, bounds=tuple(bounds))
 
 

@@ -10,9 +10,9 @@ from statistics import fmean
 
 from prerl_spec.report.formatting.scales import short
 from prerl_spec.report.tables.attempts import ShownAttempt, first_and_last
+from prerl_spec.report.tables.intervals import MISSING, has_intervals, of_pairs
 from prerl_spec.report.tables.question_grids import Asked, asked_of, conditions_of
 from prerl_spec.report.tables.run_tables import RunRecord
-from prerl_spec.statistics.paired import paired_interval
 from prerl_spec.types import Score
 
 LONGER = 1.1
@@ -58,6 +58,8 @@ def _longer_and_worse(run: RunRecord) -> Finding:
     found = list(_best_and_last(run))
     if not found:
         return Finding(check, None, "no held-out task was sampled at two places")
+    if not has_intervals():
+        return Finding(check, None, f"the interval {MISSING}")
     alarms = [words for best, last in found if (words := _fell(best, last)) is not None]
     lengths = (
         f"{last.score.task} {short(best.mean_length or 0)} → {short(last.mean_length or 0)} tokens since its best place"
@@ -88,10 +90,9 @@ def _fell(best: Asked, last: Asked) -> str | None:
     before, after = best.mean_length, last.mean_length
     if not both or not before or after is None or after < LONGER * before:
         return None
-    difference = paired_interval(
-        [first[q] for q in both], [second[q] for q in both], num_samples=last.score.samples_per_question
-    )
-    if difference.high >= 0:
+    shares = ([first[q] for q in both], [second[q] for q in both])
+    difference = of_pairs(*shares, last.score.samples_per_question)
+    if difference is None or difference.high >= 0:
         return None
     return (
         f"{last.score.task}: {difference.value:+.3f} [{difference.low:+.3f}, {difference.high:+.3f}] since its best place, "
