@@ -297,7 +297,7 @@ class Decoding:
 class Draw:
     """How an evaluator samples: n = `samples` responses for each of the first `limit` questions (None: all).
 
-    `k` are the sizes that pass@k is estimated for, at most n each; empty is n. With `consensus` maj@k and G-Pass@k are as well.
+    `k` are the sizes that pass@k is estimated for, and maj@k and G-Pass@k with it; empty is pass@k for 1 and n.
     `protocol` names where decoding and samples come from, "off" the settings alone.
     """
 
@@ -306,13 +306,12 @@ class Draw:
     seed: int
     limit: int | None = None
     k: tuple[int, ...] = ()
-    consensus: bool = False
     protocol: str = "off"
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        """The wanted k, each once, in rising order."""
-        return tuple(sorted(set(self.k or (self.samples,))))
+        """The wanted k that n responses can tell, each once, in rising order."""
+        return tuple(sorted({k for k in self.k if k <= self.samples} or {1, self.samples}))
 
 
 @dataclass(frozen=True)

@@ -98,7 +98,7 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ),
         ("open_policy",),
     ),
-    "prerl_spec.evaluation": (("scores",), ("harness",), ("holdout", "targets"), ("score_target",)),
+    "prerl_spec.evaluation": (("scores",), ("harness",), ("holdout", "targets"), ("contamination", "score_target")),
     "prerl_spec.registry": (
         ("kind_names", "kinds", "row_list"),
         ("component",),

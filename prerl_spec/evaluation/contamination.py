@@ -110,6 +110,18 @@ def write_stamps(folder: Path, stamps: Iterable[Stamp]) -> Path:
     return file
 
 
+def stamp_folder(folder: Path, evaluator: Any, target: Target, cut_off: str | None) -> list[Stamp]:
+    """The stamps of an evaluation, written beside its scores; none where neither the training rows nor a cut-off are known.
+
+    Raises UsageError, OSError.
+    """
+    if target.training is None and cut_off is None:
+        return []
+    stamps = contamination(evaluator, target, cut_off)
+    write_stamps(folder, stamps)
+    return stamps
+
+
 def read_stamps(file: Path) -> list[dict[str, Any]]:
     """The rows of a file of stamps; none if there is no such file, or a damaged one: stamps are computed again at will."""
     try:

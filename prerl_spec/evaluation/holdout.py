@@ -18,7 +18,7 @@ from prerl_spec.types import Draw, Generation, Prompt, Request, Score, Verdict
 
 
 def score_holdout(site: EvaluationSite, name: str, draw: Draw, verifier: Verifier) -> list[Score]:
-    """avg@k and pass@k on the first `limit` questions of a data set.
+    """avg@n and pass@n on the first `limit` questions of a data set.
 
     Raises EnvironmentUnmet for a row without a question or gold answer, and for a prompt longer than the context.
     """
@@ -31,9 +31,9 @@ def score_holdout(site: EvaluationSite, name: str, draw: Draw, verifier: Verifie
         template_hash=template_hash(site.codec, site.data[name].rendering, None, prompts[0].context),
     )
     conditions = {"identity": vars(what), "draw": _what_decides(draw), "max_length": site.max_length}
-    cache = ScoreCache(site.folder / "cache")
+    metrics, cache = (f"avg@{draw.samples}", f"pass@{draw.samples}"), ScoreCache(site.folder / "cache")
     if (known := cache.find(site, conditions)) is not None:
-        return keep_questions(site, counted_again(site, what, draw, known))
+        return keep_questions(site, counted_again(site, what, draw, known, metrics))
     requests = [
         Request(p.context, tuple(named_seed("evaluate", draw.seed, name, p.row, k) for k in range(draw.samples)))
         for p in prompts
@@ -48,7 +48,7 @@ def score_holdout(site: EvaluationSite, name: str, draw: Draw, verifier: Verifie
         for (question, prompt, generations, verdicts), texts in zip(of_questions, text_QK, strict=True)
         for k, generation in enumerate(generations)
     ]
-    scored = judged(right_scores(site, what, draw, results), results, lines)
+    scored = judged(right_scores(site, what, draw, results, metrics), results, lines)
     cache.keep(site, conditions, scored)
     return keep_questions(site, scored)
 

@@ -10,8 +10,9 @@ from prerl_spec.statistics.intervals import Interval, jackknife_interval
 
 BOOTSTRAP = "bootstrap"
 RESAMPLES = 500
-MIN_QUESTIONS = 50
-"""Below this number of questions a bootstrap's percentiles lie: there is no interval."""
+MIN_QUESTIONS = 100
+"""Below this number of questions there is no interval: of 50 sentences, translated poorly, 78 % of the bootstrap intervals of
+BLEU hold the truth, of 100 sentences 91 % (docs/metrics.md)."""
 _SEED = 20_130
 Bounds = tuple[float, float]
 UNBOUNDED: Bounds = (-inf, inf)
@@ -42,7 +43,7 @@ def bootstrap_interval(item_Q: Sequence[Any], aggregate: Callable[[list[Any]], f
     """The 2.5 % and 97.5 % points of an aggregate of one item per question over 500 resamples of the questions.
 
     Efron's percentile interval (1979): it lies inside whatever range the aggregate has, so also where that is not known.
-    The draws are always the same: equal items give equal bounds. No interval below 50 questions, nor where all resamples
+    The draws are always the same: equal items give equal bounds. No interval below 100 questions, nor where all resamples
     give the same or one is not finite.
     """
     items, value = list(item_Q), float(aggregate(list(item_Q)))

@@ -124,3 +124,7 @@ BOUNDS = ("tests/statistics/test_intervals.py",)
 START = "tests/engine/test_start.py"
 CUTTING = "prerl_spec/engine/run/cutting.py"
 CUT = "tests/engine/test_cutting.py"
+AT_K = ("tests/evaluation/test_at_k.py",)
+CONTAMINATION = ("tests/evaluation/test_contamination.py",)
+MAJORITY = ("tests/statistics/test_majority.py",)
+STOCK_INTERVALS = ("tests/evaluation/test_stock_intervals.py",)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from prerl_spec.cli.shared.launcher import add_processes, launch, processes_to_start
-from prerl_spec.cli.shared.option_values import assignment, file_path, names, positive
+from prerl_spec.cli.shared.option_values import assignment, date, file_path, names, positive
 from prerl_spec.cli.shared.ticker import Ticker
 from prerl_spec.process.rank_environment import is_main, reports_findings
 
@@ -43,6 +43,12 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--system", metavar="TEXT", help="system prompt; default: the run's")
     parser.add_argument("--chat", choices=["off"], help="do not apply the chat template")
     parser.add_argument("--seed", type=int, metavar="S", help="sampling seed; default: the run's, else 0")
+    parser.add_argument(
+        "--cut-off",
+        type=date,
+        metavar="DATE",
+        help="when the model's own training data end, as YYYY-MM: tasks published by then may have been in them",
+    )
     add_processes(parser)
     parser.add_argument(
         "--invariant",
@@ -60,13 +66,13 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Prints the scores and writes them, with some of the responses, to the output folder."""
+    """Prints the scores and writes them, with the responses, to the output folder."""
     from prerl_spec.compiler.estimates.prerequisites import require_train
 
     require_train("`prerl-spec eval`")
     from prerl_spec.evaluation.harness.catalogue import check_names
     from prerl_spec.evaluation.targets import find_target
-    from prerl_spec.situations import require_writable
+    from prerl_spec.situations import require_writable, writing
 
     evaluator = _evaluator(arguments)
     if not arguments.local_code:
@@ -83,6 +89,7 @@ def run(arguments: argparse.Namespace) -> int:
         require_writable(out, "choose another folder with --out")
     if (processes := processes_to_start(arguments.processes, 1)) > 1:
         return launch(arguments.command_line, processes, leave_thread_count=target.invariant)
+    from prerl_spec.evaluation.contamination import stamp_folder
     from prerl_spec.evaluation.score_target import score_target
     from prerl_spec.evaluation.scores.written import score_table, write_scores
 
@@ -91,6 +98,10 @@ def run(arguments: argparse.Namespace) -> int:
     if is_main():
         write_scores(out / "scores.json", scores)
         print(score_table(scores))
+        with writing(out, "choose another --out"):
+            stamps = stamp_folder(out, evaluator, target, arguments.cut_off)
+        if stamps:
+            print("\ncontamination:", *(stamp.words() for stamp in stamps), sep="\n  ")
         print(f"\nscores: {out / 'scores.json'}\nresponses: {out / 'samples'}\nby question: {out / 'questions'}")
     return 0
 

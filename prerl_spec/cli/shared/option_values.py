@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import re
 from pathlib import Path
 
 
@@ -39,3 +40,10 @@ def assignment(text: str) -> tuple[str, str]:
     if not (name and sign and file):
         raise argparse.ArgumentTypeError(f"{text!r} is not TASK=FILE")
     return name, os.path.expanduser(file)
+
+
+def date(text: str) -> str:
+    """YYYY, YYYY-MM or YYYY-MM-DD. Raises ArgumentTypeError."""
+    if re.fullmatch(r"\d{4}(-(0[1-9]|1[0-2])(-([0-2]\d|3[01]))?)?", text) is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a date: YYYY, YYYY-MM or YYYY-MM-DD")
+    return text

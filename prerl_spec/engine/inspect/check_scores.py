@@ -56,6 +56,7 @@ def check_eval_folder(folder: Path) -> Iterator[Finding]:
         "scores.json": read_array,
         "cache/*.json": read_object,
         "questions/*.jsonl": read_counted,
+        "contamination.json": read_object,
     }
     for pattern, read in reads.items():
         for file in sorted(folder.glob(pattern)):

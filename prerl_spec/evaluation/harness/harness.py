@@ -8,7 +8,7 @@ import contextlib
 import io
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -44,9 +44,7 @@ FEWSHOT_SEED = 1234
 class Battery:
     """A set of tasks: their names, the source of their rows, and how questions are rendered and responses judged.
 
-    `draws` are those of tasks that are sampled otherwise than `draw` says. `k` are the sizes that pass@k, maj@k and G-Pass@k
-    are wanted for; empty is pass@1 and pass@n alone. `rows` generates the rows of tasks that need no download; `num_fewshot`
-    None means the task's own number.
+    `rows` generates the rows of tasks that need no download; `num_fewshot` None means the task's own number.
     """
 
     tasks: tuple[str, ...]
@@ -57,14 +55,6 @@ class Battery:
     data: Mapping[str, Path] | None = None
     rows: Mapping[str, Callable[[], Sequence[Mapping[str, str]]]] | None = None
     num_fewshot: int | None = None
-    draws: Mapping[str, Draw] = field(default_factory=dict)
-    k: tuple[int, ...] = ()
-
-    def draw_of(self, task: str) -> Draw:
-        """How a task is sampled, with the k that are counted: those up to its number of samples."""
-        draw = self.draws.get(task, self.draw)
-        sizes = tuple(k for k in self.k or (1, draw.samples) if k <= draw.samples)
-        return replace(draw, k=sizes, consensus=bool(self.k))
 
 
 def score_battery(site: EvaluationSite, battery: Battery) -> list[Score]:
@@ -79,12 +69,11 @@ def score_battery(site: EvaluationSite, battery: Battery) -> list[Score]:
     # lm-eval's progress bars go nowhere.
     with same_randomness_after(), contextlib.redirect_stderr(io.StringIO()), without_strange_code():
         tasks = open_tasks(lm, battery)
-        conditions = {name: _conditions(lm, battery, name, task) for name, task in tasks.items()}
+        conditions = {name: _conditions(lm, battery, task) for name, task in tasks.items()}
         known = {name: cache.find(site, conditions[name]) for name in tasks}
         for name, task in tasks.items():
-            draw, found = battery.draw_of(name), known[name]
+            draw, found = battery.draw, known[name]
             if found is None:
-                lm.decoding, lm.seed = draw.decoding, draw.seed
                 found = _score_task(lm, battery, name, task)
                 cache.keep(site, conditions[name], found)
             elif isinstance(task, VerifiedTask):
@@ -138,12 +127,12 @@ def _own_task(lm: PolicyLM, battery: Battery, config: Mapping[str, Any]) -> Veri
         with lm.visible_stderr():
             return verdicts_on(lm.site, battery.verifier, evidence)
 
-    return VerifiedTask(config, rows, judge, battery.draw_of(name).samples)
+    return VerifiedTask(config, rows, judge, battery.draw.samples)
 
 
 def _set_up(battery: Battery, name: str, task: Any) -> None:
     """Sets few-shot examples, their seed and the repeats. Raises UsageError for settings that the task does not support."""
-    samples, own = battery.draw_of(name).samples, isinstance(task, VerifiedTask)
+    samples, own = battery.draw.samples, isinstance(task, VerifiedTask)
     if battery.num_fewshot is not None:
         if own and battery.num_fewshot > 0:
             raise UsageError(
@@ -177,9 +166,9 @@ def _request_arguments(lm: PolicyLM) -> dict[str, Any]:
     return {"system_instruction": system, "apply_chat_template": lm.uses_chat, "fewshot_as_multiturn": True}
 
 
-def _conditions(lm: PolicyLM, battery: Battery, name: str, task: Any) -> dict[str, Any]:
+def _conditions(lm: PolicyLM, battery: Battery, task: Any) -> dict[str, Any]:
     """Everything that determines a task's scores except the weights: the exact requests, and how they are decoded."""
-    draw = battery.draw_of(name)
+    draw = battery.draw
     task.build_all_requests(
         limit=draw.limit,
         chat_template=lm.apply_chat_template if lm.uses_chat else None,
@@ -197,7 +186,7 @@ def _conditions(lm: PolicyLM, battery: Battery, name: str, task: Any) -> dict[st
         "max_length": lm.site.max_length,
     }
     # Which k are counted is no condition where the questions keep what they are counted from.
-    if not isinstance(task, VerifiedTask) and battery.k:
+    if not isinstance(task, VerifiedTask) and draw.k:
         found["k"] = draw.sizes
     return found | ({"votes": True} if wants_votes(draw) else {})
 
@@ -224,7 +213,7 @@ def _identity(lm: PolicyLM, battery: Battery, task: Any) -> Identity:
 
 def _score_task(lm: PolicyLM, battery: Battery, name: str, task: Any) -> Scored:
     """Evaluates one task with lm-eval and extracts its scores, and what each question adds to them."""
-    site, draw, what = lm.site, battery.draw_of(name), _identity(lm, battery, task)
+    site, draw, what = lm.site, battery.draw, _identity(lm, battery, task)
     total = len(task.instances) * draw.samples
     with lm.visible_stderr():
         site.progress(name, 0, total)

@@ -7,12 +7,12 @@ from typing import Any
 
 from lm_eval.api.metrics import mean, nanmean
 
+from prerl_spec.evaluation.harness.corpus_metrics import OF_CORPORA, corpus_interval
 from prerl_spec.evaluation.harness.question_values import is_number
 from prerl_spec.statistics.bounded import (
     BOOTSTRAP,
     UNBOUNDED,
     Bounds,
-    bootstrap_interval,
     bounded_jackknife,
     no_interval,
     within,
@@ -29,8 +29,6 @@ RANGES: Mapping[str, Bounds] = {
     "weighted_perplexity": (0.0, inf),
 }
 """lm-eval's aggregates by the names of their functions."""
-OF_CORPORA = frozenset({"bleu", "chrf", "chrfpp", "ter"})
-"""Ratios of sums over a corpus, far from linear in its sentences: a jackknife's t lies at small n, 0 ± 0 in the worst case."""
 _OF_A_SHARE = re.compile(
     r"(^|_)(acc|accuracy|bleu|chrf|em|exact|exact_match|f1|precision|recall|rouge)([0-9L_]|$)", re.I
 )
@@ -41,13 +39,15 @@ def interval_of(metric: str, aggregate: Callable[[list[Any]], float], item_Q: Se
     """The interval of an aggregate of one item per question, and its construction.
 
     A mean of values in [0, 1], or of a metric in per cent: that of shares. Another mean: Student's t. BLEU, chrF and TER: a
-    bootstrap over questions. Any other aggregate: the jackknife, cut off at its range.
+    bootstrap over questions, since of a few sentences without a common phrase a jackknife makes 0 ± 0. Any other
+    aggregate: the jackknife, cut off at its range.
     """
     if is_mean(aggregate, item_Q):
         return mean_of(metric, [float(item) for item in item_Q])
-    if (name := name_of(aggregate)) in OF_CORPORA:
-        return bootstrap_interval(item_Q, aggregate), BOOTSTRAP
-    own = RANGES.get(name) or _range_of_share(metric, [float(aggregate(list(item_Q)))])
+    name, value = name_of(aggregate), float(aggregate(list(item_Q)))
+    if name in OF_CORPORA:
+        return corpus_interval(name, item_Q, value), BOOTSTRAP
+    own = RANGES.get(name) or _range_of_share(metric, [value])
     return bounded_jackknife(item_Q, aggregate, own), JACKKNIFE
 
 

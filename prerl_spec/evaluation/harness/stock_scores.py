@@ -44,7 +44,7 @@ def reported_scores(
 
 def repeated_scores(site: EvaluationSite, what: Identity, draw: Draw, task: Any, samples: Logged) -> Scored:
     """avg@n of a task's own metrics over n responses per question; for 0/1 metrics pass@k for every wanted k, and with
-    `draw.consensus` G-Pass@k.
+    a written k G-Pass@k.
 
     The task's filters and metrics see one response at a time, exactly as in n evaluations with one response each.
     Raises UsageError if no metric of the task is a plain mean over questions.

@@ -11,10 +11,10 @@ _AT_K = re.compile(r"(avg|pass|maj|mG-Pass)@([1-9]\d*)|(G-Pass)@([1-9]\d*)_([01]
 
 
 def at_k_metrics(draw: Draw, *, has_answers: bool) -> list[str]:
-    """The metrics of n responses a question, for each wanted k; maj@k where answers can be told apart, those of consensus for
-    k > 1 only (for k = 1 all are avg@n), mG-Pass@k for an even k only."""
+    """The metrics of n responses a question, for each wanted k; maj@k where answers can be told apart, those of consensus
+    where k is written and above 1 (for k = 1 all are avg@n), mG-Pass@k for an even k only."""
     names = [f"avg@{draw.samples}", *(f"pass@{k}" for k in draw.sizes)]
-    for k in draw.sizes if draw.consensus else ():
+    for k in draw.k and draw.sizes:
         if k > 1:
             names += [f"maj@{k}"] if has_answers else []
             names += [f"G-Pass@{k}_{TAU:g}"]
@@ -24,7 +24,7 @@ def at_k_metrics(draw: Draw, *, has_answers: bool) -> list[str]:
 
 def wants_votes(draw: Draw) -> bool:
     """Whether it matters which responses gave one answer: some maj@k is wanted."""
-    return draw.consensus and draw.sizes[-1] > 1
+    return any(k > 1 for k in draw.k)
 
 
 def at_k_value(metric: str, num_right: int, num_samples: int, votes: Votes | None) -> float | None:

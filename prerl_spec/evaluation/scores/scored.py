@@ -47,9 +47,11 @@ def judged(
     return Scored(scores, {score.metric: MEAN for score in scores}, questions, responses)
 
 
-def counted_again(site: EvaluationSite, what: Identity, draw: Draw, kept: Scored) -> Scored:
+def counted_again(
+    site: EvaluationSite, what: Identity, draw: Draw, kept: Scored, metrics: Sequence[str] | None = None
+) -> Scored:
     """Scores of right and wrong from questions that were judged before, for the k that are wanted now."""
-    return judged(right_scores(site, what, draw, kept.questions), kept.questions)
+    return judged(right_scores(site, what, draw, kept.questions, metrics), kept.questions)
 
 
 def of_protocol(kept: Scored, protocol: str) -> Scored:

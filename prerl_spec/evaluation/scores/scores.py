@@ -29,14 +29,22 @@ class Identity:
     template_hash: str
 
 
-def right_scores(site: EvaluationSite, what: Identity, draw: Draw, results: Sequence[QuestionResult]) -> list[Score]:
-    """avg@n, pass@k for every wanted k, and with `draw.consensus` maj@k and G-Pass@k, of questions with n responses each.
+def right_scores(
+    site: EvaluationSite,
+    what: Identity,
+    draw: Draw,
+    results: Sequence[QuestionResult],
+    metrics: Sequence[str] | None = None,
+) -> list[Score]:
+    """avg@n, pass@k for every wanted k, and where k is written maj@k and G-Pass@k, of questions with n responses each; or
+    these metrics alone.
 
     For n = 1 avg@1 and pass@1 are equal; both are returned, so that "task/avg@1" and "task/pass@1" are both valid names.
     Raises UsageError for a k above n.
     """
     responses, found = Responses.of(results), []
-    for metric in at_k_metrics(draw, has_answers=all(result.votes is not None for result in results)):
+    has_answers = all(result.votes is not None for result in results)
+    for metric in metrics or at_k_metrics(draw, has_answers=has_answers):
         share_Q = [value for result in results if (value := result.value(metric)) is not None]
         found.append(score(site, what, draw, metric, share_interval(share_Q), SHARES, len(results), responses))
     return found

@@ -1,0 +1,115 @@
+"""Every response of an evaluation in a file, with what the task makes of it: also where only texts are scored."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prerl_components.evaluators.holdout import Holdout
+from prerl_components.evaluators.lm_eval import LmEval
+
+from prerl_spec.evaluation.scores.question_results import question_files, read_questions
+from prerl_spec.types import Decoding
+from tests.evaluation.sites import samples_of, tiny_scene, write_rows
+from tests.evaluation.test_holdout import Sums
+from tests.evaluation.test_lm_eval import COUNTING, MULTIPLE_CHOICE, included
+
+ROLLING = """
+task: texts
+dataset_path: json
+dataset_kwargs: {{data_files: {{test: {rows}}}}}
+test_split: test
+output_type: loglikelihood_rolling
+doc_to_text: ""
+doc_to_target: problem
+metric_list: [{{metric: word_perplexity}}, {{metric: bits_per_byte}}]
+metadata: {{version: 1}}
+"""
+
+VOTING = """
+task: voting
+dataset_path: json
+dataset_kwargs: {{data_files: {{test: {rows}}}}}
+test_split: test
+output_type: generate_until
+doc_to_text: problem
+doc_to_target: answer
+repeats: 3
+metric_list: [{{metric: exact_match}}]
+filter_list:
+  - name: vote
+    filter: [{{function: regex, regex_pattern: "[a-z]"}}, {{function: majority_vote}}, {{function: take_first}}]
+metadata: {{version: 1}}
+"""
+
+
+@pytest.fixture
+def rows(tmp_path: Path) -> Path:
+    return write_rows(tmp_path / "rows.jsonl", num_rows=10)
+
+
+def lines_of(folder: Path, text: str, task: str, rows: Path, **settings: Any) -> list[dict[str, Any]]:
+    own = included(folder / "mine", text, name=task, rows=rows)
+    with tiny_scene(folder, decoding=Decoding(max_new_tokens=20)) as scene:
+        LmEval.model_validate({"tasks": [task], "include": [own], **settings}).score(scene.site)
+        return samples_of(scene.site, task)
+
+
+def test_every_response_is_kept_however_many_there_are(tmp_path: Path) -> None:
+    with tiny_scene(tmp_path, chat=True, data={"sums": Sums()}) as scene:
+        Holdout(data="sums", samples=5).score(scene.site)
+        lines = samples_of(scene.site, "sums")
+    results = read_questions(question_files(tmp_path)["base", 0, "sums"])[1]
+    assert [(line["question"], line["sample"]) for line in lines] == [(r.row, n) for r in results for n in range(5)]
+    assert {line["verdict"] for line in lines} == {"right", "wrong"}
+    assert {line["id"] for line in lines} == {r.question for r in results}
+
+
+def test_a_stock_tasks_responses_have_its_verdict_and_its_answer(tmp_path: Path, rows: Path) -> None:
+    write_rows(rows, num_rows=10, answer="[invalid]")
+    lines = lines_of(tmp_path, COUNTING, "counting", rows)
+    assert len(lines) == 10
+    for line in lines:
+        hit = not set(line["response"]) & set("abcdefghijklm")
+        assert line["verdict"] == ("right" if hit else "wrong")
+        assert line["answer"] == line["filtered"]["letters"]
+        assert line["values"] == {"exact_match,letters": float(hit), "exact_match,whole": 0.0}
+    assert {line["verdict"] for line in lines} == {"right", "wrong"}
+
+
+def test_choices_have_their_log_likelihoods(tmp_path: Path, rows: Path) -> None:
+    lines = lines_of(tmp_path, MULTIPLE_CHOICE, "yes_or_no", rows)
+    assert len(lines) == 10
+    for line in lines:
+        yes, no = line["loglikelihoods"]
+        assert line["choices"] == [" yes", " no"]
+        assert line["answer"] == (" yes" if yes > no else " no")
+        assert line["verdict"] == ("wrong" if yes > no else "right")
+        assert line["values"]["acc,none"] == float(no > yes)
+        assert line["greedy"] == [False, False]
+
+
+def test_a_scored_text_has_its_own(tmp_path: Path, rows: Path) -> None:
+    (first, *_) = lines_of(tmp_path, ROLLING, "texts", rows, limit=3)
+    assert first["loglikelihoods"][0] < 0
+    assert (first["choices"], first["verdict"], first["answer"]) == ([], None, None)
+
+
+def test_a_task_that_votes_has_the_questions_verdict_on_each_response(tmp_path: Path, rows: Path) -> None:
+    lines = lines_of(tmp_path, VOTING, "voting", rows, limit=4)
+    assert len(lines) == 12
+    for row in range(4):
+        of_question = [line for line in lines if line["question"] == row]
+        assert len({json.dumps([line["verdict"], line["answer"], line["values"]]) for line in of_question}) == 1
+        assert [line["sample"] for line in of_question] == [0, 1, 2]
+
+
+def test_evaluators_of_other_conditions_keep_a_file_each(tmp_path: Path, rows: Path) -> None:
+    with tiny_scene(tmp_path) as scene:
+        for seed in (0, 1):
+            LmEval(tasks=("arithmetic_chains_easy",), data={"arithmetic_chains_easy": str(rows)}, seed=seed).score(
+                scene.site
+            )
+    names = sorted(file.name for file in (tmp_path / "samples").iterdir())
+    assert names == ["base-000000-arithmetic_chains_easy.jsonl", "base-000000-arithmetic_chains_easy~2.jsonl"]
+    assert names == sorted(file.name for file in (tmp_path / "questions").iterdir())
