@@ -9,6 +9,7 @@ import pytest
 
 from prerl_spec.report.page.curves import arm_curve
 from prerl_spec.report.page.page import render
+from prerl_spec.report.page.score_cards import score_cards
 from prerl_spec.report.tables.arms import arms_of
 from prerl_spec.report.tables.run_tables import RunRecord, read_run
 from tests.comparison.runs import Made, write_run
@@ -100,3 +101,12 @@ def test_evaluations_of_other_seeds_of_their_own_stay_one_card(seeds: list[RunRe
     card = page[page.index("<h2>Scores") : page.index("<h2>Scores during")]
     assert len(re.findall(r"<article", card)) == 1
     assert "seeds 0, 1, 2" in card
+
+
+def test_of_many_metrics_one_of_each_family_is_drawn_and_all_are_in_the_table(folders: Path) -> None:
+    run = read_run(folders / "other")
+    names = ["avg@16", *(f"{name}@{k}" for name in ("pass", "maj") for k in (1, 4, 16)), "G-Pass@16_0.5"]
+    scores = tuple(replace(run.scores[-1], metric=name) for name in names)
+    (card,) = score_cards(arms_of([replace(run, scores=scores)]))
+    assert re.findall(r'<figcaption class="unit">(\S+), ', card) == ["avg@16", "pass@16", "maj@16"]
+    assert re.findall(r'<th scope="col">([^<]+)', card)[1:9] == names

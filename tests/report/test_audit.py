@@ -57,6 +57,11 @@ def test_a_phase_that_ends_without_signal_is_an_alarm_and_one_that_has_it_at_its
     assert audit(with_metric(run, "groups_with_signal", {"prune": (0.0, 0.5)}))[SIGNAL].alarm is False
 
 
+def test_steps_on_documents_are_no_steps_without_signal(run: RunRecord) -> None:
+    silent = with_metric(run, "groups_with_signal", {"pretrain": (0.0, 0.0)})
+    assert audit(silent)[SIGNAL] == audit(run)[SIGNAL]
+
+
 def longer_and_worse(folder: Path, *, tokens: float, level: float, monkeypatch: pytest.MonkeyPatch) -> bool | None:
     results_at = made_runs.results_at
 

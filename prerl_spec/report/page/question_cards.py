@@ -8,7 +8,7 @@ from prerl_spec.report.drawing.heat_map import Strip, heat_map
 from prerl_spec.report.drawing.labelled_table import labelled_table
 from prerl_spec.report.drawing.markup import Html, tag
 from prerl_spec.report.drawing.plots import NUM_STYLES, Curve, curve_chart
-from prerl_spec.report.page.sample_responses import attempt_details, outcome_badge
+from prerl_spec.report.page.sample_responses import asked_text, attempt_details, outcome_badge
 from prerl_spec.report.tables.evaluated import Change, most_changed
 from prerl_spec.report.tables.intervals import of_shares
 from prerl_spec.report.tables.question_grids import Asked, Grid, Place
@@ -123,8 +123,8 @@ def _change(change: Change) -> Html:
             told = tag(
                 "p", outcome_badge(attempt.outcome), f" {label}, {share:.2f} of its responses right", class_="unit"
             )
-            responses += [told, *attempt_details(attempt, question=attempt is shown[0][2])]
-    return tag("details", heading, *responses)
+            responses += [told, *attempt_details(attempt, question=False)]
+    return tag("details", heading, asked_text(question), *responses)
 
 
 def _titled(grid: Grid) -> str:

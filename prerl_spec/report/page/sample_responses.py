@@ -35,12 +35,15 @@ def attempt_details(attempt: ShownAttempt, *, question: bool = True) -> list[Htm
         "length": f"{attempt.num_tokens} tokens, ended by {attempt.stop}",
     }
     pairs = [(tag("dt", k), tag("dd", v)) for k, v in facts.items() if v not in (None, "")]
-    asked = tag("pre", shortened(attempt.question or "(no question)", SHOWN_CHARACTERS), class_="asked", dir="auto")
     return [
-        *([asked] if question else []),
+        *([asked_text(attempt.question or "(no question)")] if question else []),
         tag("pre", shortened(attempt.text, SHOWN_CHARACTERS), dir="auto"),
         tag("dl", *(c for pair in pairs for c in pair), class_="facts"),
     ]
+
+
+def asked_text(question: str) -> Html:
+    return tag("pre", shortened(question, SHOWN_CHARACTERS), class_="asked", dir="auto")
 
 
 def outcome_badge(outcome: str) -> Html:

@@ -151,7 +151,10 @@ def _card(arms: Sequence[Arm], conditions: Conditions, cells: Sequence[Cell]) ->
 
 
 def _drawn_metrics(metrics: Sequence[str]) -> list[str]:
-    """All of a few; of many, the first of each family at its largest k: avg@16, pass@16, maj@16."""
+    """All of a few; of many, the first of each family at its largest k: avg@16, pass@16, maj@16. pass@1 beside avg@n is the
+    same number."""
+    if any(metric.startswith("avg@") for metric in metrics) and len(metrics) > MAX_DRAWN - 1:
+        metrics = [metric for metric in metrics if metric != "pass@1"]
     if len(metrics) <= MAX_DRAWN:
         return list(metrics)
     largest: dict[str, str] = {}

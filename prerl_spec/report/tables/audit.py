@@ -120,7 +120,7 @@ def _no_signal(run: RunRecord) -> Finding:
     if not levels:
         return Finding(check, None, "groups with signal were not recorded")
     silent = [(phase, last) for phase, _, last in levels if last < SILENT]
-    steps = [s.metrics["groups_with_signal"] for s in run.steps if "groups_with_signal" in s.metrics]
+    steps = [value for phase in _sampled(run) for value in _values(run, phase, "groups_with_signal")]
     without = sum(share == 0 for share in steps)
     words = "; ".join(
         f"{phase} ends with {last:.0%} of groups" for phase, last in silent or [(levels[-1][0], levels[-1][2])]
@@ -162,8 +162,16 @@ def _number(text: str | None) -> Fraction | None:
 
 
 def _levels(run: RunRecord, metric: str) -> Iterator[tuple[str, float, float]]:
-    """For each phase that recorded the metric: its mean over the phase's first and last steps."""
-    for phase in dict.fromkeys(step.phase for step in run.steps):
-        values = [s.metrics[metric] for s in run.steps if s.phase == phase and metric in s.metrics]
-        if values:
+    """For each phase that sampled and recorded the metric: its mean over the phase's first and last steps."""
+    for phase in _sampled(run):
+        if values := _values(run, phase, metric):
             yield phase, fmean(values[:WINDOW]), fmean(values[-WINDOW:])
+
+
+def _sampled(run: RunRecord) -> list[str]:
+    # A phase on documents records the same metrics, of no attempts.
+    return list(dict.fromkeys(stretch.phase for stretch in run.stretches if stretch.samples))
+
+
+def _values(run: RunRecord, phase: str, metric: str) -> list[float]:
+    return [s.metrics[metric] for s in run.steps if s.phase == phase and metric in s.metrics]
