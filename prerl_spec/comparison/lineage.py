@@ -4,13 +4,11 @@ from pathlib import Path
 from typing import Any
 
 from prerl_spec.comparison.scored_run import Amounts, Taken
+from prerl_spec.compiler.compare.seeds import source_of
 from prerl_spec.compiler.compile import read_plan
 from prerl_spec.compiler.plan import Plan
 from prerl_spec.report.tables.run_tables import RunRecord, read_run
 from prerl_spec.storage.run_events import read_run_events
-
-SHARED = "shared"
-"""Folder of a study's runs that several of its cells continue."""
 
 
 def steps_behind(folder: Path, plan: Plan, record: RunRecord) -> tuple[str, tuple[Taken, ...]]:
@@ -49,12 +47,3 @@ def _own(folder: Path, record: RunRecord) -> tuple[Taken, ...]:
         )
         for step in record.steps
     )
-
-
-def source_of(folder: Path, plan: Plan) -> Path | None:
-    """The run that the one in this folder was started from, if it is here; a study's folder may have been moved as a whole."""
-    if plan.start is None or plan.start.found is None:
-        return None
-    run = Path(plan.start.found.run)
-    places = [run, *(above / SHARED / run.name for above in folder.resolve().parents[:3])]
-    return next((place for place in places if (place / "events.jsonl").is_file()), None)

@@ -4,22 +4,20 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from prerl_spec.comparison.lineage import source_of, steps_behind
+from prerl_spec.comparison.lineage import steps_behind
 from prerl_spec.comparison.scored_run import Questions, ScoredRun, SeedKey
+from prerl_spec.compiler.compare.seeds import PLAN, model_seed, without_seeds
 from prerl_spec.compiler.compile import read_plan
 from prerl_spec.compiler.past_runs.run_folder import has_begun
 from prerl_spec.compiler.plan import Plan
-from prerl_spec.compiler.planning.digest import meaning
 from prerl_spec.errors import UsageError
 from prerl_spec.evaluation.scores.question_results import results_of
 from prerl_spec.report.tables.run_tables import RunRecord, complete_score, read_run
 from prerl_spec.storage.sealed import read_array
 from prerl_spec.types import Score
 
-FRESH = "from_scratch"
-"""The model whose weights are drawn, from `run.seed` where it has no seed of its own."""
 _OF_ONE_METRIC = ("metric", "value", "low", "high", "interval")
-EVENTS, SCORES, PLAN = "events.jsonl", "scores.json", "plan.json"
+EVENTS, SCORES = "events.jsonl", "scores.json"
 
 
 def is_run(folder: Path) -> bool:
@@ -53,7 +51,7 @@ def scored_run(folder: Path, plan: Plan, record: RunRecord) -> ScoredRun:
     return ScoredRun(
         folder=folder,
         name=record.name,
-        key=SeedKey(plan.seed, _model_seed(plan)),
+        key=SeedKey(plan.seed, model_seed(plan)),
         base=_base(plan),
         scores=record.scores,
         steps=steps,
@@ -89,38 +87,12 @@ def open_scored_model(folder: Path) -> ScoredRun:
     )
 
 
-def without_seeds(folder: Path, plan: Plan) -> str:
-    """What a plan means, but for its name, `run.seed` and `model.seed`: equal for the seeds of one arm.
-
-    A start is what it means in the same way, where its run is here; else its content.
-    """
-    whole = meaning(plan)
-    whole["run"] = {key: value for key, value in whole["run"].items() if key not in ("name", "seed")}
-    settings = {key: value for key, value in whole["model"]["settings"].items() if key != "seed"}
-    whole["model"] = {**whole["model"], "settings": settings}
-    source = source_of(folder, plan)
-    if source is not None and plan.start is not None and plan.start.found is not None:
-        behind = without_seeds(source, read_plan(source / PLAN))
-        whole["start"] = [behind, plan.start.found.phase, plan.start.found.step]
-    return json.dumps(whole, sort_keys=True)
-
-
-def _model_seed(plan: Plan) -> int | None:
-    """The seed of fresh weights, `run.seed` where none is written; None where weights are loaded."""
-    if plan.start is not None:
-        return None
-    written = plan.model.settings.get("seed")
-    if written is not None:
-        return int(written)
-    return plan.seed if plan.model.use == FRESH else None
-
-
 def _base(plan: Plan) -> str:
     """What the first phase begins with, in words that are equal where the weights are."""
     if plan.start is not None:
         content = "" if plan.start.found is None else f" ({plan.start.found.content[:12]})"
         return f"{plan.start.origin}{content}"
-    seed = _model_seed(plan)
+    seed = model_seed(plan)
     name = plan.model.settings.get("name")
     return f"{plan.model.use} {name or ''}".strip() if seed is None else f"fresh weights of model.seed {seed}"
 

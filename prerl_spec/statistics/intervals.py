@@ -1,7 +1,7 @@
 """95 % confidence intervals clustered by question: the question, not the response, is the sampling unit."""
 
 from collections.abc import Callable, Sequence
-from math import sqrt
+from math import isnan, sqrt
 from statistics import fmean
 from typing import Any, NamedTuple
 
@@ -80,6 +80,11 @@ def jackknife_interval(item_Q: Sequence[Any], aggregate: Callable[[list[Any]], f
 def t_quantile(degrees_of_freedom: int) -> float:
     """The 0.975 quantile of Student's t distribution: half-width of a 95 % interval in standard errors."""
     return float(stdtrit(degrees_of_freedom, 1.0 - (1.0 - CONFIDENCE) / 2))
+
+
+def bounds_text(low: float, high: float, digits: int = 4) -> str:
+    """ "[0.2100, 0.3900]"; a dash where there is no interval."""
+    return "-" if isnan(low) or isnan(high) else f"[{low:.{digits}f}, {high:.{digits}f}]"
 
 
 def _two_questions(item_Q: Sequence[Any]) -> None:

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from prerl_spec.comparison.findings import Comparison
-from prerl_spec.comparison.page.difference_plot import Row, difference_plot
 from prerl_spec.comparison.page.page import render, write_page
+from prerl_spec.report.drawing.interval_rows import Row, interval_rows
 from tests.report.runs import HOSTILE
-from tests.report.test_browser import BROWSER, browse
+from tests.report.test_browser import BROWSER, sizes
 from tests.report.test_page import Elements
 
 
@@ -49,9 +49,8 @@ def test_the_findings_of_the_primary_stand_first(found: Comparison) -> None:
 
 
 def test_a_difference_lies_between_its_bounds_and_zero_is_drawn() -> None:
-    plot = difference_plot(
-        "d", [Row("a", "over 3 seeds", 0.1, 0.05, 0.2, "+0.100"), Row("b", "", -0.1, -0.2, 0.0, "-0.100")]
-    )
+    rows = [Row("a", "over 3 seeds", 0.1, 0.05, 0.2, "+0.100"), Row("b", "", -0.1, -0.2, 0.0, "-0.100")]
+    plot = interval_rows("d", rows, zero=True)
     low, high = map(float, re.findall(r'x1="([\d.]+)%" x2="([\d.]+)%" y1="50%"', plot)[0])
     centre = float(re.findall(r'cx="([\d.]+)%"', plot)[0])
     zero = float(re.findall(r'x1="([\d.]+)%"[^>]*class="zero"', plot)[0])
@@ -61,7 +60,7 @@ def test_a_difference_lies_between_its_bounds_and_zero_is_drawn() -> None:
 
 def test_a_name_is_written_whole() -> None:
     name = "an-arm-with-a-name-that-is-much-longer-than-any-column-of-the-page"
-    assert f"{name}</p>" in difference_plot("d", [Row(name, "", 0.1, 0.0, 0.2, "")])
+    assert f"{name}</p>" in interval_rows("d", [Row(name, "", 0.1, 0.0, 0.2, "")])
 
 
 @pytest.mark.slow
@@ -74,18 +73,6 @@ def test_nothing_sticks_out_and_every_text_of_a_drawing_is_readable(
     tables = tuple(replace(t, task=long, curves=tuple(replace(c, arm=c.arm) for c in t.curves)) for t in found.tables)
     page = tmp_path / "page.html"
     write_page(replace(found, title=long, tables=tables), page)
-    framed = tmp_path / "framed.html"
-    framed.write_text(
-        f'<iframe id="f" width="{width}" height="900" src="{page.as_uri()}"></iframe><script>f.onload = () => {{'
-        "const d = f.contentDocument, e = d.documentElement;"
-        "const wide = (s) => s.viewBox.baseVal.width ? s.getBoundingClientRect().width / s.viewBox.baseVal.width : 1;"
-        "const size = (t) => parseFloat(f.contentWindow.getComputedStyle(t).fontSize) * wide(t.ownerSVGElement);"
-        "const sizes = [...d.querySelectorAll('svg text')].map(size);"
-        "document.title = e.scrollWidth + ' in ' + e.clientWidth + ' least ' + Math.min(...sizes).toFixed(2); }</script>",
-        encoding="utf-8",
-    )
-    shown = browse(framed, tmp_path / "profile", "--dump-dom", "--allow-file-access-from-files")
-    measured = re.search(r"<title>(\d+) in (\d+) least ([\d.]+)</title>", shown)
-    assert measured is not None
-    assert int(measured[1]) <= int(measured[2])
-    assert float(measured[3]) >= 11
+    measured = sizes(page, tmp_path, width)
+    assert measured.scroll_width <= measured.client_width
+    assert measured.least_text >= 11

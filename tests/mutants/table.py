@@ -18,7 +18,18 @@ from tests.mutants.components import (
     surrogates,
     verifiers,
 )
-from tests.mutants.core import compiler, declarations, language, laws, registry, rules, scores, storage, templates
+from tests.mutants.core import (
+    compiler,
+    declarations,
+    language,
+    laws,
+    registry,
+    report,
+    rules,
+    scores,
+    storage,
+    templates,
+)
 from tests.mutants.engine import batches, head, policy, run, trainer, training, verification
 from tests.mutants.mutant import Mutant
 from tests.mutants.places import (
@@ -53,6 +64,7 @@ MUTANTS = (
     *language.ROWS,
     *laws.ROWS,
     *registry.ROWS,
+    *report.ROWS,
     *rules.ROWS,
     *scores.ROWS,
     *storage.ROWS,

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from prerl_spec.report.drawing.frame import NARROW, placed
 from prerl_spec.report.drawing.markup import Html, tag
-from prerl_spec.report.drawing.plots import LEFT, WIDTH, Curve, curve_chart, moved_apart
+from prerl_spec.report.drawing.plots import Curve, curve_chart
 from prerl_spec.report.page.page import render, write_report
 from prerl_spec.report.tables.run_tables import Stretch, read_run
 from tests.report.runs import HOSTILE, score, write_run
@@ -157,12 +158,9 @@ def test_several_runs_share_drawings_and_are_told_apart(tmp_path: Path) -> None:
     Elements(page)
     reward = page[page.index("<strong>Reward") :]
     assert re.findall(r"</svg> (\w+) <b>", reward[: reward.index("</figure>")]) == ["a", "b"]
-    assert re.findall(r'class="row">([^<]+)</text><path', page)[:4] == [
-        "base · a",
-        "base · b",
-        "pretrain · a",
-        "pretrain · b",
-    ]
+    assert re.findall(r'class="who">(\w+)|class="gap"><span class="unit">(\w+)', page)[:6] == [
+        ("base", ""), ("", "a"), ("", "b"), ("pretrain", ""), ("", "a"), ("", "b"),
+    ]  # fmt: skip
 
 
 def test_the_page_lies_in_the_run_folder_or_for_several_here(
@@ -185,7 +183,7 @@ def test_what_was_scored_within_phases_becomes_a_curve_and_the_phase_keeps_its_l
     assert "0.1 → 0.6" in curve
     assert "band: 95 % interval" in curve
     assert curve.count('class="envelope c0"') == 1
-    rows_shown = re.findall(r"<tr><th>(\w+)</th><td>(0\.\d+) \[", page)
+    rows_shown = re.findall(r'<tr><th scope="row">(\w+)</th><td data-label="avg@4">(0\.\d+) \[', page)
     assert rows_shown == [("base", "0.100"), ("prune", "0.350"), ("refine", "0.600")]
 
 
@@ -222,13 +220,27 @@ def test_phases_are_named_over_several_runs_only_where_they_agree(tmp_path: Path
     assert 'class="phase">' not in render([run, moved])
 
 
-@pytest.mark.parametrize("middles", [[100.0, 420.0, 430.0], [47.0, 48.0, 49.0], [60.0, 200.0, 400.0]])
-def test_phase_names_neither_cover_each_other_nor_leave_the_drawing(middles: list[float]) -> None:
-    lefts = moved_apart(middles, [50.0, 40.0, 45.0])
-    assert lefts[0] + 50 <= lefts[1]
-    assert lefts[1] + 40 <= lefts[2] <= WIDTH - 45
-    assert lefts[0] >= LEFT
+@pytest.mark.parametrize("shares", [[0.25, 0.9, 0.95], [0.01, 0.02, 0.03], [0.1, 0.5, 0.9]])
+def test_phase_names_neither_cover_each_other_nor_leave_the_drawing(shares: list[float]) -> None:
+    names = ["pretrain", "prune", "refine"]
+    places = placed(shares, names)
+    assert places is not None
+    ends = [
+        (place * NARROW - 3.3 * len(n), place * NARROW + 3.3 * len(n)) for n, place in zip(names, places, strict=True)
+    ]
+    assert ends[0][0] >= 0
+    assert ends[0][1] <= ends[1][0]
+    assert ends[1][1] <= ends[2][0]
+    assert ends[2][1] <= NARROW
 
 
 def test_a_name_with_room_stands_in_the_middle() -> None:
-    assert moved_apart([200.0], [50.0]) == [175.0]
+    assert placed([0.5], ["prune"]) == [0.5]
+
+
+def test_phase_names_that_do_not_fit_are_numbered_and_written_whole_below() -> None:
+    names = [f"a-phase-with-a-long-name-{n}" for n in range(4)]
+    phases = [Stretch(name, 10 * n + 1, 10 * n + 10, samples=True) for n, name in enumerate(names)]
+    drawn = curve_chart("Entropy", "nats", [Curve("entropy", tuple(range(1, 41)), (0.5,) * 40)], phases)
+    assert re.findall(r'class="phase">(\w+)', drawn) == ["1", "2", "3", "4"]
+    assert "1 a-phase-with-a-long-name-0, 2 a-phase-with-a-long-name-1, " in drawn

@@ -28,6 +28,14 @@ def test_thinning_keeps_the_mean() -> None:
     assert sum(p.mean for p in points) / 240 == pytest.approx(sum(x % 7 for x in range(2_400)) / 2_400)
 
 
+def test_a_spread_that_is_thinned_keeps_its_ends() -> None:
+    bounds = [(0.4, 0.6)] * 1_000
+    bounds[500] = (0.1, 0.95)
+    points = thinned(range(1_000), [0.5] * 1_000, bounds)
+    assert len(points) <= 240
+    assert (min(p.low for p in points), max(p.high for p in points)) == (0.1, 0.95)
+
+
 def test_a_short_curve_is_left_as_it_is() -> None:
     assert [(p.x, p.low, p.mean, p.high) for p in thinned([3, 9], [0.1, 0.2])] == [
         (3, 0.1, 0.1, 0.1),

@@ -1,4 +1,4 @@
-"""`prerl-spec report RUN...`: writes the HTML report of one run, or of several side by side."""
+"""`prerl-spec report RUN...`: writes the HTML report of runs and folders of `eval`; seeds of one plan are drawn together."""
 
 import argparse
 
@@ -11,13 +11,17 @@ from prerl_spec.report.page.page import write_report
 def add(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments to `parser`."""
     parser.add_argument(
-        "runs", nargs="+", type=file_path, metavar="RUN", help="a run folder; several are compared side by side"
+        "runs",
+        nargs="+",
+        type=file_path,
+        metavar="RUN|EVAL",
+        help="a run folder, or one of `eval`; several stand side by side, runs that differ in their seeds only as one",
     )
     parser.add_argument(
         "--out",
         type=file_path,
         metavar="FILE",
-        help="output file; default: RUN/report.html, or ./report.html for several runs",
+        help="output file; default: RUN/report.html, or ./report.html for several",
     )
 
 

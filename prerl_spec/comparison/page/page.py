@@ -1,11 +1,9 @@
 """compare --out FILE.html: one page with the findings, the differences, the curves and the conditions."""
 
-from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 
 from prerl_spec.comparison.findings import ArmCurve, Comparison, Difference, Table
-from prerl_spec.comparison.page.difference_plot import Row, difference_plot
 from prerl_spec.comparison.scored_run import AXES, AXIS_WORDS
 from prerl_spec.comparison.written.words import (
     amount_words,
@@ -23,6 +21,8 @@ from prerl_spec.comparison.written.words import (
     unit_sentence,
     unit_words,
 )
+from prerl_spec.report.drawing.interval_rows import Row, interval_rows
+from prerl_spec.report.drawing.labelled_table import labelled_table
 from prerl_spec.report.drawing.markup import Html, document, join, tag
 from prerl_spec.report.drawing.plots import NUM_STYLES, Curve, curve_chart
 from prerl_spec.situations import writing
@@ -112,7 +112,7 @@ def _table(comparison: Comparison, table: Table, styles: dict[str, int]) -> Html
         for one in estimates_of(d)
     ]
     heading = tag("h3", title_of(table), tag("span", " primary", class_="unit") if table.is_primary else None)
-    plot = difference_plot(f"difference from {comparison.baseline}, 95 % intervals", rows) if rows else None
+    plot = interval_rows(f"difference from {comparison.baseline}, 95 % intervals", rows, zero=True) if rows else None
     reasons = dict.fromkeys(
         f"{d.arm} not by questions: {d.why_no_questions}" for d in table.differences if d.why_no_questions
     )
@@ -135,7 +135,7 @@ def _numbers(comparison: Comparison, table: Table) -> Html:
     for d in table.differences:
         equal = (equal_words(axis, d.axes[axis]) if axis in d.axes else "" for axis in axes)
         rows.append((d.arm, f"{mean(d.values):.3f}", detectable_words(d.claimed), p_words(d), *equal, finding_words(d)))
-    return _labelled(f"{title_of(table)}: values and findings", head, rows)
+    return labelled_table(f"{title_of(table)}: values and findings", head, rows, wrapped=("finding",))
 
 
 def _curves(table: Table, styles: dict[str, int]) -> Html:
@@ -171,7 +171,7 @@ def _reached(comparison: Comparison, table: Table) -> Html | None:
         rows.append((one.arm, tokens, steps, f"{one.num_reached} of {one.num_seeds}"))
     caption = tag("p", f"First at {table.threshold:.3f}, where {comparison.baseline} ends; medians.", class_="note")
     head = ("arm", "generated tokens", "steps", "runs that got there")
-    return join([caption, _labelled("steps and tokens to the threshold", head, rows)])
+    return join([caption, labelled_table("steps and tokens to the threshold", head, rows)])
 
 
 def _spent(comparison: Comparison) -> Html:
@@ -180,25 +180,10 @@ def _spent(comparison: Comparison) -> Html:
         for arm in comparison.arms
     ]
     caption = tag("p", "Until the last scores, mean over runs.", class_="note")
-    table = _labelled("what each arm has spent", ("arm", *AXIS_WORDS.values(), "runs"), rows)
+    table = labelled_table("what each arm has spent", ("arm", *AXIS_WORDS.values(), "runs"), rows)
     return tag("article", caption, table, class_="card")
 
 
 def _left_out(comparison: Comparison) -> Html:
     lines = [tag("li", f"{what}: {why}") for what, why in comparison.left_out]
     return tag("article", tag("ul", *lines, class_="finding"), class_="card")
-
-
-def _labelled(name: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> Html:
-    """A table whose cells know their column: on a narrow page each row is a block of lines."""
-    body = []
-    for first, *cells in rows:
-        labelled = zip(head[1:], cells, strict=True)
-        own = (
-            tag("td", cell, data_label=label, class_="words" if label == "finding" else None)
-            for label, cell in labelled
-        )
-        body.append(tag("tr", tag("th", first, scope="row"), *own))
-    heading = tag("tr", *(tag("th", label, scope="col") for label in head))
-    table = tag("table", heading, *body, class_="labelled", aria_label=name)
-    return tag("div", table, class_="scroll")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Point:
-    """One point of a curve; if it bins several steps, `low` and `high` are their extremes and `mean` their mean."""
+    """One point of a curve; `low` and `high` are its bounds, or the extremes of the steps that it bins, `mean` their mean."""
 
     x: float
     mean: float
@@ -15,24 +15,35 @@ class Point:
     high: float
 
 
-def thinned(xs: Sequence[int], ys: Sequence[float], max_points: int = 240) -> list[Point]:
+def thinned(
+    xs: Sequence[int],
+    ys: Sequence[float],
+    bounds: Sequence[tuple[float, float]] = (),
+    max_points: int = 240,
+) -> list[Point]:
     """The curve in at most `max_points` points: bins of equal width in x, each with its mean and extremes.
 
-    A spike of one step in ten thousand stays visible in the envelope. Short curves are returned unchanged.
+    The extremes are those of the `bounds`, one pair a value, where there are any. A spike of one step in ten thousand stays
+    visible in the envelope. Short curves are returned unchanged.
     """
-    if len(xs) <= max_points:
-        return [Point(x, y, y, y) for x, y in zip(xs, ys, strict=True)]
+    ends = bounds or [(y, y) for y in ys]
+    members = list(zip(xs, ys, ends, strict=True))
+    if len(members) <= max_points:
+        return [Point(x, y, low, high) for x, y, (low, high) in members]
     first, width = xs[0], (xs[-1] - xs[0] + 1) / max_points
-    bins: dict[int, list[tuple[int, float]]] = {}
-    for x, y in zip(xs, ys, strict=True):
-        bins.setdefault(int((x - first) / width), []).append((x, y))
-    return [_point(bins[k]) for k in sorted(bins)]
+    bins: dict[int, list[tuple[int, float, tuple[float, float]]]] = {}
+    for member in members:
+        bins.setdefault(int((member[0] - first) / width), []).append(member)
+    return [_merged(bins[k]) for k in sorted(bins)]
 
 
-def _point(members: Sequence[tuple[int, float]]) -> Point:
-    values = [y for _, y in members]
-    middle = sum(x for x, _ in members) / len(members)
-    return Point(middle, math.fsum(values) / len(values), min(values), max(values))
+def _merged(members: Sequence[tuple[int, float, tuple[float, float]]]) -> Point:
+    return Point(
+        math.fsum(x for x, _, _ in members) / len(members),
+        math.fsum(y for _, y, _ in members) / len(members),
+        min(low for _, _, (low, _) in members),
+        max(high for _, _, (_, high) in members),
+    )
 
 
 def ticks(low: float, high: float, about: int = 4) -> list[float]:

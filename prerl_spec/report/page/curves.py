@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 from prerl_spec.report.drawing.markup import Html
 from prerl_spec.report.drawing.plots import NUM_STYLES, Curve, curve_chart, stacked_chart
 from prerl_spec.report.formatting.scales import short
+from prerl_spec.report.tables.arms import Arm, common_stretches
 from prerl_spec.report.tables.run_tables import RunRecord, Stretch
 
 
@@ -68,75 +70,103 @@ TRAINED_ON_DOCUMENTS = (
 )
 
 
-def sampled_charts(runs: Sequence[RunRecord]) -> list[Html]:
-    """Charts of the phases that sample: one run with its verdict shares, or several runs overlaid."""
-    stretches = _common_stretches(runs)
+def sampled_charts(arms: Sequence[Arm]) -> list[Html]:
+    """Charts of the phases that sample: one arm with its verdict shares, or several arms overlaid."""
+    stretches = common_stretches(_runs(arms))
     drawn: list[Html] = []
-    for chart in (*SAMPLED, *_probe_charts(runs)):
-        if len(runs) == 1 and chart.metrics.keys() == {"verdict_right"}:
-            drawn += _verdict_shares(runs[0], stretches)
+    for chart in (*SAMPLED, *_probe_charts(_runs(arms))):
+        if len(arms) == 1 and chart.metrics.keys() == {"verdict_right"}:
+            drawn += _verdict_shares(arms[0], stretches)
             continue
-        drawn += _drawn(chart, runs, stretches, samples=True)
+        drawn += _drawn(chart, arms, stretches, samples=True)
     return drawn
 
 
-def document_charts(runs: Sequence[RunRecord]) -> list[Html]:
+def document_charts(arms: Sequence[Arm]) -> list[Html]:
     """Charts of the phases that train on documents."""
-    stretches = _common_stretches(runs)
-    return [c for chart in TRAINED_ON_DOCUMENTS for c in _drawn(chart, runs, stretches, samples=False)]
+    stretches = common_stretches(_runs(arms))
+    return [c for chart in TRAINED_ON_DOCUMENTS for c in _drawn(chart, arms, stretches, samples=False)]
 
 
-def constants(runs: Sequence[RunRecord], *, samples: bool) -> str | None:
-    """A sentence that lists the constant metrics of a single run, in place of flat charts; None if there are none."""
-    if len(runs) != 1:
+def constants(arms: Sequence[Arm], *, samples: bool) -> str | None:
+    """A sentence that lists the constant metrics of a single arm, in place of flat charts; None if there are none."""
+    if len(arms) != 1:
         return None
-    charts = (*SAMPLED, *_probe_charts(runs)) if samples else TRAINED_ON_DOCUMENTS
+    charts = (*SAMPLED, *_probe_charts(_runs(arms))) if samples else TRAINED_ON_DOCUMENTS
     flat: dict[str, str] = {}
     for chart in charts:
-        curves = [_curve(runs[0], m, label, samples=samples) for m, label in chart.metrics.items()]
-        present = [c for c in curves if c.xs]
+        present = _curves(chart, arms[0], samples=samples)
         if present and all(_is_flat(c) for c in present):
             of = {c.label: f" ({c.label})" if len(present) > 1 else "" for c in present}
             flat |= {f"{chart.title.lower()}{of[c.label]}": short(c.ys[0]) for c in present}
     return "Constant throughout: " + ", ".join(f"{k} {v}" for k, v in flat.items()) + "." if flat else None
 
 
+def arm_curve(arm: Arm, metric: str, label: str, style: int = 0, *, samples: bool) -> Curve | None:
+    """The metric over the steps at which every seed that has it so far has it: the mean of the seeds, and a band from the
+    least to the most of them; a single run's own values. None where no run has it."""
+    of_run = [values for run in arm.runs if (values := _values(run, metric, samples=samples))]
+    if not of_run:
+        return None
+    if len(of_run) == 1:
+        return Curve(label, tuple(of_run[0]), tuple(of_run[0].values()), style)
+    xs = tuple(step for step in of_run[0] if all(step in other for other in of_run))
+    if not xs:
+        return None
+    columns = [[values[step] for values in of_run] for step in xs]
+    spread = tuple((min(c), max(c)) for c in columns)
+    return Curve(label, xs, tuple(map(fmean, columns)), style, bounds=spread, is_dense=True)
+
+
+def _runs(arms: Sequence[Arm]) -> list[RunRecord]:
+    return [run for arm in arms for run in arm.runs]
+
+
 def _is_flat(curve: Curve) -> bool:
-    return len(curve.ys) > 1 and min(curve.ys) == max(curve.ys)
+    ends = [end for pair in curve.bounds for end in pair]
+    return len(curve.ys) > 1 and min([*curve.ys, *ends]) == max([*curve.ys, *ends])
 
 
-def _drawn(chart: Chart, runs: Sequence[RunRecord], stretches: Sequence[Stretch], *, samples: bool) -> Iterator[Html]:
-    """One chart for a single run; for several runs, one chart per metric with one curve per run."""
-    if len(runs) == 1:
-        metrics = enumerate(chart.metrics.items())
-        curves = [_curve(runs[0], m, label, i % NUM_STYLES, samples=samples) for i, (m, label) in metrics]
-        present = [c for c in curves if c.xs]
+def _drawn(chart: Chart, arms: Sequence[Arm], stretches: Sequence[Stretch], *, samples: bool) -> Iterator[Html]:
+    """One chart for a single arm; for several arms, one chart per metric with one curve per arm."""
+    band = "least to most of the seeds"
+    if len(arms) == 1:
+        present = _curves(chart, arms[0], samples=samples)
         if any(not _is_flat(c) for c in present):
-            yield curve_chart(chart.title, chart.unit, present, stretches, chart.include)
+            yield curve_chart(chart.title, chart.unit, present, stretches, chart.include, band=band)
         return
     for metric, label in chart.metrics.items():
-        curves = [_curve(run, metric, run.name, i % NUM_STYLES, samples=samples) for i, run in enumerate(runs)]
-        present = [c for c in curves if c.xs]
+        curves = [arm_curve(arm, metric, arm.title, i % NUM_STYLES, samples=samples) for i, arm in enumerate(arms)]
         title = chart.title if len(chart.metrics) == 1 else f"{chart.title}: {label}"
-        if present:
-            yield curve_chart(title, chart.unit, present, stretches, chart.include)
+        if present := [c for c in curves if c is not None]:
+            yield curve_chart(title, chart.unit, present, stretches, chart.include, band=band)
 
 
-def _verdict_shares(run: RunRecord, stretches: Sequence[Stretch]) -> list[Html]:
-    steps = [s for s in run.steps if "verdict_right" in s.metrics]
-    if not steps:
+def _curves(chart: Chart, arm: Arm, *, samples: bool) -> list[Curve]:
+    numbered = enumerate(chart.metrics.items())
+    curves = [arm_curve(arm, metric, label, i % NUM_STYLES, samples=samples) for i, (metric, label) in numbered]
+    return [curve for curve in curves if curve is not None]
+
+
+def _verdict_shares(arm: Arm, stretches: Sequence[Stretch]) -> list[Html]:
+    """Shares of the verdicts, their means over the seeds; one that a step has not recorded was never given."""
+    of_run = [{s.global_step: s.metrics for s in run.steps if "verdict_right" in s.metrics} for run in arm.runs]
+    xs = tuple(step for step in of_run[0] if all(step in other for other in of_run))
+    if not xs:
         return []
-    xs = tuple(s.global_step for s in steps)
-    layers = [Curve(label, xs, tuple(s.metrics.get(m, 0.0) for s in steps)) for m, label in VERDICTS.items()]
+    layers = [
+        Curve(label, xs, tuple(fmean(metrics[step].get(metric, 0.0) for metrics in of_run) for step in xs))
+        for metric, label in VERDICTS.items()
+    ]
     return [
         stacked_chart("Verdicts", "share of all attempts", layers, stretches, [f"v-{v}" for v in VERDICTS.values()])
     ]
 
 
-def _curve(run: RunRecord, metric: str, label: str, style: int = 0, *, samples: bool) -> Curve:
-    phases = {s.phase for s in run.stretches if s.samples is samples}
-    points = [(s.global_step, s.metrics[metric]) for s in run.steps if s.phase in phases and metric in s.metrics]
-    return Curve(label, tuple(x for x, _ in points), tuple(y for _, y in points), style)
+def _values(run: RunRecord, metric: str, *, samples: bool) -> dict[int, float]:
+    """The metric by global step, in the phases that sample, or in those that do not."""
+    sampled = {s.phase: s.samples for s in run.stretches}
+    return {s.global_step: s.metrics[metric] for s in run.steps if metric in s.metrics and sampled[s.phase] == samples}
 
 
 def _probe_charts(runs: Sequence[RunRecord]) -> Iterator[Chart]:
@@ -164,14 +194,3 @@ def _probe_and_value(metric: str) -> tuple[str, str]:
 def _metrics(run: RunRecord) -> list[str]:
     sampled = {s.phase for s in run.stretches if s.samples}
     return list(dict.fromkeys(m for s in run.steps if s.phase in sampled for m in s.metrics))
-
-
-def _common_stretches(runs: Sequence[RunRecord]) -> tuple[Stretch, ...]:
-    """The phases of the longest run, if every other run went through the same ones as far as it got; else none."""
-    longest = max(runs, key=lambda run: len(run.steps)).stretches
-    for run in runs:
-        reached = run.steps[-1].global_step if run.steps else 0
-        begun = [(s.phase, s.first) for s in longest if s.first <= reached]
-        if [(s.phase, s.first) for s in run.stretches] != begun:
-            return ()
-    return longest

@@ -3,9 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from prerl_spec.report.drawing.markup import Html, tag
+from prerl_spec.report.drawing.labelled_table import labelled_table
+from prerl_spec.report.drawing.markup import Child, Html, join, tag
 from prerl_spec.report.drawing.plots import legend
 from prerl_spec.report.formatting.scales import duration, short
+from prerl_spec.report.tables.arms import Arm
 from prerl_spec.report.tables.run_tables import RunRecord, Seconds
 
 PARTS = ("sample", "verify", "train", "other", "evaluate")
@@ -18,14 +20,16 @@ def state_words(run: RunRecord) -> str:
     return state + resumed
 
 
-def facts(run: RunRecord) -> Html:
-    """Name, model, digest, commit and machine, as far as the files of the run record them."""
+def facts(run: RunRecord, *, several: bool = False) -> Html:
+    """Name, model, digest, commit and machine, as far as the files of the run record them; for one of `several` seeds without
+    what is its own."""
     rows = {
-        "folder": str(run.folder),
+        "folder": None if several else str(run.folder),
         "model": _model(run),
-        "phases": " → ".join(dict.fromkeys(s.phase for s in run.steps)) or "none yet",
-        "seed": find(run.plan, "seed"),
-        "plan digest": find(run.plan, "digest"),
+        "phases": " → ".join(dict.fromkeys(s.phase for s in run.steps)) or ("none yet" if run.plan else None),
+        "scores of": _scored(run),
+        "seed": None if several else find(run.plan, "seed"),
+        "plan digest": None if several else find(run.plan, "digest"),
         "prefix of log P(y)": _prefix(run),
         "versions": ", ".join(f"{k} {v}" for k, v in (find(_environment(run), "versions") or {}).items()),
         "continues": _start(run),
@@ -39,45 +43,41 @@ def facts(run: RunRecord) -> Html:
 
 def phase_table(run: RunRecord) -> Html:
     """One row per phase: steps, applied updates, tokens, and time per part."""
-    names = ("phase", "steps", "updates", "generated", "trained", *PARTS, "total")
-    body = [_phase_row(run, seconds) for seconds in run.seconds]
+    head = ("phase", "steps", "updates", "generated", "trained", *PARTS, "total")
+    rows = [_phase_row(run, seconds) for seconds in run.seconds]
     whole = _sum(run.seconds)
-    body.append(
-        tag(
-            "tr",
-            tag("th", "all"),
-            tag("td", str(len(run.steps))),
-            tag("td", _updates(run, None)),
-            tag("td", short(sum(s.generated_tokens for s in run.steps))),
-            tag("td", short(sum(s.trained_tokens for s in run.steps))),
-            *(tag("td", duration(getattr(whole, part))) for part in PARTS),
-            tag("td", duration(whole.total)),
-            class_="total",
-        )
-    )
-    return tag("div", tag("table", tag("tr", *(tag("th", n) for n in names)), *body), class_="scroll")
+    rows.append(("all", *_amounts(run, None), *_times(whole)))
+    return labelled_table("steps, tokens and time by phase", head, rows, total=True, flowing=True)
 
 
 def time_bars(run: RunRecord) -> Html:
     """One bar per phase, proportional to its time and split by part."""
     longest = max((s.total for s in run.seconds), default=0.0) or 1.0
-    width, row, labels = 440, 24, 84
-    drawn: list[Html] = []
-    for index, seconds in enumerate(run.seconds):
-        x, y = float(labels), index * row + 4
-        drawn.append(tag("text", seconds.phase[:12], x=labels - 8, y=y + 12, text_anchor="end", class_="row"))
+    rows = []
+    for seconds in run.seconds:
+        at, parts = 0.0, []
         for number, part in enumerate(PARTS):
-            long = getattr(seconds, part) / longest * (width - labels - 76)
-            if long > 0:
-                drawn.append(tag("rect", x=x, y=y, width=long, height=16, class_=f"part p{number}"))
-            x += long
-        drawn.append(tag("text", duration(seconds.total), x=x + 6, y=y + 12, class_="row"))
-    label = "; ".join(f"{s.phase} {duration(s.total)}" for s in run.seconds)
-    drawing = tag(
-        "svg", *drawn, viewBox=f"0 0 {width} {len(run.seconds) * row + 6}", role="img", aria_label=f"seconds: {label}"
-    )
+            share = 100 * getattr(seconds, part) / longest
+            if share > 0:
+                size = {"x": f"{at:.2f}%", "width": f"{share:.2f}%", "y": "8", "height": "16"}
+                parts.append(tag("rect", class_=f"part p{number}", **size))
+            at += share
+        words = f"{seconds.phase}: {duration(seconds.total)}"
+        bar = tag("svg", *parts, class_="strip", role="img", aria_label=words)
+        name, total = tag("span", seconds.phase), tag("span", duration(seconds.total), class_="what")
+        rows.append(tag("div", name, bar, total, class_="gap"))
     keys = legend([(part, f"p{number}", "") for number, part in enumerate(PARTS)])
-    return tag("figure", tag("figcaption", tag("strong", "Time spent")), keys, drawing)
+    return tag("figure", tag("figcaption", tag("strong", "Time spent")), keys, *rows, class_="gaps")
+
+
+def seeds_table(arm: Arm) -> Html:
+    """One row per seed: how far it is, its tokens and time, and where it lies."""
+    head = ("seed", "state", "steps", "updates", "generated", "trained", "time", "folder")
+    rows = [
+        (label, state_words(run), *_amounts(run, None), duration(_sum(run.seconds).total), str(run.folder))
+        for label, run in zip(arm.labels, arm.runs, strict=True)
+    ]
+    return labelled_table("the seeds", head, rows, wrapped=("folder",), flowing=True)
 
 
 def find(tree: Mapping[str, Any], *paths: str) -> Any:
@@ -91,20 +91,22 @@ def find(tree: Mapping[str, Any], *paths: str) -> Any:
     return None
 
 
-def _phase_row(run: RunRecord, seconds: Seconds) -> Html:
-    steps = [s for s in run.steps if s.phase == seconds.phase]
+def _phase_row(run: RunRecord, seconds: Seconds) -> tuple[Child, ...]:
     planned: Mapping[str, Any] = next((p for p in run.plan.get("phases", []) if p.get("id") == seconds.phase), {})
     objective = find(planned, "objective.use")
-    return tag(
-        "tr",
-        tag("th", seconds.phase, tag("span", f" {objective}", class_="unit") if objective else None),
-        tag("td", str(len(steps))),
-        tag("td", _updates(run, seconds.phase)),
-        tag("td", short(sum(s.generated_tokens for s in steps))),
-        tag("td", short(sum(s.trained_tokens for s in steps))),
-        *(tag("td", duration(getattr(seconds, part))) for part in PARTS),
-        tag("td", duration(seconds.total)),
-    )
+    name = join([seconds.phase, tag("span", f" {objective}", class_="unit") if objective else None])
+    return (name, *_amounts(run, seconds.phase), *_times(seconds))
+
+
+def _amounts(run: RunRecord, phase: str | None) -> tuple[str, ...]:
+    """Steps, updates, tokens generated and trained on, of a phase or of all."""
+    steps = [s for s in run.steps if phase in (None, s.phase)]
+    tokens = (sum(s.generated_tokens for s in steps), sum(s.trained_tokens for s in steps))
+    return (str(len(steps)), _updates(run, phase), *map(short, tokens))
+
+
+def _times(seconds: Seconds) -> tuple[str, ...]:
+    return (*(duration(getattr(seconds, part)) for part in PARTS), duration(seconds.total))
 
 
 def _updates(run: RunRecord, phase: str | None) -> str:
@@ -130,6 +132,14 @@ def _prefix(run: RunRecord) -> str | None:
     """`auto: '<|endoftext|>' (ids [0])`, from the manifest."""
     prefixes = find(run.manifest, "prefixes") or {}
     return "; ".join(f"{name}: {v.get('text')!r} (ids {v.get('ids')})" for name, v in prefixes.items()) or None
+
+
+def _scored(run: RunRecord) -> str | None:
+    """What a folder of `eval` has scored: `phase prune, global step 75`; None for a run."""
+    if run.plan or run.steps:
+        return None
+    places = dict.fromkeys((s.phase, s.global_step) for s in run.scores)
+    return "; ".join(f"{phase}, global step {step}" if step else phase for phase, step in places) or None
 
 
 def _start(run: RunRecord) -> str | None:

@@ -9,10 +9,10 @@ from prerl_spec.report.tables.run_tables import RunRecord
 PROBE = "thoughts"
 
 
-def thoughts_cards(runs: Sequence[RunRecord]) -> list[Html]:
-    """One card per run that counted thoughts."""
-    tables = [(run, table) for run in runs if (table := _table(run)) is not None]
-    titles = ["Thoughts relative to the start" + (f": {run.name}" if len(runs) > 1 else "") for run, _ in tables]
+def thoughts_cards(runs: Sequence[tuple[str, RunRecord]]) -> list[Html]:
+    """One card per run that counted thoughts, from (its name in words, the run)."""
+    tables = [(name, table) for name, run in runs if (table := _table(run)) is not None]
+    titles = ["Thoughts relative to the start" + (f": {name}" if len(runs) > 1 else "") for name, _ in tables]
     return [tag("article", tag("h3", t), table, class_="card") for t, (_, table) in zip(titles, tables, strict=True)]
 
 

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,7 @@ class RunRecord:
     manifest: Mapping[str, Any] = field(default_factory=dict, repr=False)
     spec_text: str = field(default="", repr=False)
 
-    @property
+    @cached_property
     def stretches(self) -> tuple[Stretch, ...]:
         """The phases in the order in which they ran."""
         found: list[Stretch] = []

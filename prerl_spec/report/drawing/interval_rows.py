@@ -1,4 +1,4 @@
-"""Differences with their intervals on a common axis, one row an estimate.
+"""Values with their bounds on a common axis, one row a value.
 
 Names and values are text of the page, so that they wrap whole and keep their size; the drawing between them has no fixed width,
 and its places are shares of it.
@@ -17,7 +17,10 @@ MARGIN = 0.06
 
 @dataclass(frozen=True)
 class Row:
-    """A difference and its bounds: `Row("dsrl", "over 3 seeds", 0.03, -0.01, 0.07, "+0.030 [−0.010, +0.070]", style=1)`."""
+    """A value and its bounds: `Row("dsrl", "over 3 seeds", 0.03, -0.01, 0.07, "+0.030 [−0.010, +0.070]", style=1)`.
+
+    Rows of one `name` stand together below it; "" has no heading. `points` are the single values behind a mean.
+    """
 
     name: str
     over: str
@@ -26,25 +29,29 @@ class Row:
     high: float
     text: str
     style: int = 0
+    points: tuple[float, ...] = ()
 
 
-def difference_plot(title: str, rows: Sequence[Row]) -> Html:
-    """The rows on an axis that includes every bound and 0."""
-    low, high = min(0.0, *(row.low for row in rows)), max(0.0, *(row.high for row in rows))
+def interval_rows(title: str, rows: Sequence[Row], *, zero: bool = False) -> Html:
+    """The rows on an axis that includes every bound, with `zero` also 0, where a line stands then."""
+    ends = [end for row in rows for end in (row.low, row.high, *row.points)] + ([0.0] if zero else [])
+    low, high = min(ends), max(ends)
     if low == high:
-        low, high = -1.0, 1.0
+        reach = 1.0 if zero else 0.05
+        low, high = low - reach, high + reach
     marks = ticks(low, high, about=4)
 
     def place(value: float) -> str:
         return f"{100 * (MARGIN + (value - low) / (high - low) * (1 - 2 * MARGIN)):.2f}%"
 
-    grid = [tag("line", x1=place(mark), x2=place(mark), y1="0", y2="100%", class_="grid") for mark in marks]
-    zero = tag("line", x1=place(0), x2=place(0), y1="0", y2="100%", class_="zero")
+    behind = [tag("line", x1=place(mark), x2=place(mark), y1="0", y2="100%", class_="grid") for mark in marks]
+    if zero:
+        behind.append(tag("line", x1=place(0), x2=place(0), y1="0", y2="100%", class_="zero"))
     drawn = []
     for row, before in zip(rows, (None, *rows), strict=False):
-        if before is None or row.name != before.name:
+        if row.name and (before is None or row.name != before.name):
             drawn.append(tag("p", row.name, class_="who"))
-        drawn.append(_row(row, [*grid, zero], place))
+        drawn.append(_row(row, behind, place))
     labels = [
         tag("text", label, x=place(mark), y="13", text_anchor="middle")
         for mark, label in zip(marks, tick_labels(marks), strict=True)
@@ -63,9 +70,10 @@ def _row(row: Row, behind: Sequence[Html], place: Callable[[float], str]) -> Htm
         *behind,
         tag("line", x1=left, x2=right, y1="50%", y2="50%", class_=f"whisker {colour}"),
         *(tag("line", x1=end, x2=end, y1="30%", y2="70%", class_=f"whisker {colour}") for end in (left, right)),
+        *(tag("circle", cx=place(point), cy="50%", r=2.5, class_=f"one {colour}") for point in row.points),
         tag("circle", cx=place(row.value), cy="50%", r=4, class_=f"dot {colour}"),
         class_="strip",
         role="img",
-        aria_label=f"{row.name} {row.over}: {row.text}",
+        aria_label=" ".join(filter(None, (row.name, row.over))) + f": {row.text}",
     )
     return tag("div", tag("span", row.over, class_="unit"), drawing, tag("span", row.text, class_="what"), class_="gap")

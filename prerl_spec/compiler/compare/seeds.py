@@ -1,0 +1,49 @@
+"""What a plan means but for its seeds: equal for the runs of one arm."""
+
+import json
+from pathlib import Path
+
+from prerl_spec.compiler.compile import read_plan
+from prerl_spec.compiler.plan import Plan
+from prerl_spec.compiler.planning.digest import meaning
+
+FRESH = "from_scratch"
+"""The model whose weights are drawn, from `run.seed` where it has no seed of its own."""
+PLAN = "plan.json"
+SHARED = "shared"
+"""Folder of a study's runs that several of its cells continue."""
+
+
+def without_seeds(folder: Path, plan: Plan) -> str:
+    """What a plan means, but for its name, `run.seed` and `model.seed`: equal for the seeds of one arm.
+
+    A start is what it means in the same way, where its run is here; else its content.
+    """
+    whole = meaning(plan)
+    whole["run"] = {key: value for key, value in whole["run"].items() if key not in ("name", "seed")}
+    settings = {key: value for key, value in whole["model"]["settings"].items() if key != "seed"}
+    whole["model"] = {**whole["model"], "settings": settings}
+    source = source_of(folder, plan)
+    if source is not None and plan.start is not None and plan.start.found is not None:
+        behind = without_seeds(source, read_plan(source / PLAN))
+        whole["start"] = [behind, plan.start.found.phase, plan.start.found.step]
+    return json.dumps(whole, sort_keys=True)
+
+
+def model_seed(plan: Plan) -> int | None:
+    """The seed of fresh weights, `run.seed` where none is written; None where weights are loaded."""
+    if plan.start is not None:
+        return None
+    written = plan.model.settings.get("seed")
+    if written is not None:
+        return int(written)
+    return plan.seed if plan.model.use == FRESH else None
+
+
+def source_of(folder: Path, plan: Plan) -> Path | None:
+    """The run that the one in this folder was started from, if it is here; a study's folder may have been moved as a whole."""
+    if plan.start is None or plan.start.found is None:
+        return None
+    run = Path(plan.start.found.run)
+    places = [run, *(above / SHARED / run.name for above in folder.resolve().parents[:3])]
+    return next((place for place in places if (place / "events.jsonl").is_file()), None)
