@@ -1,0 +1,44 @@
+"""What would keep a run of a plan from starting on this machine, besides the needs that the plan itself lists."""
+
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+
+from prerl_spec.compiler.compile import Compiled
+from prerl_spec.compiler.estimates.prerequisites import has_train
+from prerl_spec.compiler.past_runs.model_files import require_same_model_files
+from prerl_spec.compiler.past_runs.run_folder import foreseen_run_folder
+from prerl_spec.compiler.plan import Plan, PrerequisitePlan
+from prerl_spec.compiler.planning.first_prompt import LOOKED_AT
+
+
+def needs_of_rows(compiled: Compiled, *, all_rows: bool) -> tuple[PrerequisitePlan, ...]:
+    """Unmet needs of rows that a run would refuse: of all rows, or of the first ones. Nothing without the extra that runs
+    need. Raises SpecInvalid for a template that fails, EnvironmentUnmet for a verifier that cannot be started."""
+    if not has_train():
+        return ()
+    from prerl_spec.cli.shared.ticker import Ticker
+    from prerl_spec.engine.data_check.foreseen import row_needs
+    from prerl_spec.engine.verification.verifier_pools import VerifierPools
+
+    with ExitStack() as stack:
+        ticker = stack.enter_context(Ticker(enabled=all_rows))
+        pools = VerifierPools(stack, partial(ticker.tick, "verify"))
+        most = None if all_rows else LOOKED_AT
+        return tuple(row_needs(compiled.graph, compiled.plan, pools.check_golds, most=most, tick=ticker.tick))
+
+
+def require_start(plan: Plan, *, hashes: bool = True) -> tuple[Path, bool]:
+    """The folder that a run would take here, and whether it would go on there.
+
+    Raises what `run` raises before it loads anything: UsageError for a live run, EnvironmentUnmet for a folder that cannot be
+    written and for more processes than GPUs, Drift for local model files that have changed since that run began, which are
+    hashed for it with `hashes`.
+    """
+    from prerl_spec.cli.shared.launcher import processes_to_start
+
+    processes_to_start(None, plan.distributed["processes"])
+    folder, resumes = foreseen_run_folder(Path(plan.output_dir), plan.name, plan.digest)
+    if resumes and hashes:
+        require_same_model_files(folder, plan)
+    return folder, resumes

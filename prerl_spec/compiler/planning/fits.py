@@ -1,0 +1,121 @@
+"""Whether lengths, vocabulary, prefix and shards fit the model's configuration and tokenizer, as far as they are known here."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from prerl_spec.codes import Code
+from prerl_spec.compiler.estimates.step_counts import views_of
+from prerl_spec.compiler.estimates.unknown import Unknown
+from prerl_spec.compiler.plan import PrerequisitePlan
+from prerl_spec.compiler.resolve.resolved import Resolved
+from prerl_spec.compiler.rules.phase_roles import PhaseRoles
+from prerl_spec.compiler.rules.rule_diagnostic import at_last_written, setting_places
+from prerl_spec.compiler.rules.served import served_evaluator
+from prerl_spec.errors import Diagnostic, EnvironmentUnmet
+from prerl_spec.language.spec import DistributedSpec
+from prerl_spec.registry.component import Prerequisite
+from prerl_spec.text import Codec
+from prerl_spec.views import Marginal
+
+CONTEXT = ("max_position_embeddings", "n_positions")
+FSDP = ("gradients", "mp_policy", "reshard_after_forward")
+"""Settings of `distributed.fsdp` that engine/policy/sharding.py takes."""
+
+
+def context_length(config: Mapping[str, Any] | Unknown) -> int | None:
+    """Tokens of context and response together that the model can score; None if its configuration does not say."""
+    if isinstance(config, Unknown):
+        return None
+    text = config.get("text_config")
+    for settings in (text, config) if isinstance(text, Mapping) else (config,):
+        for name in CONTEXT:
+            if isinstance(length := settings.get(name), int):
+                return length
+    return None
+
+
+def too_long(
+    resolved: Resolved, phases: Sequence[PhaseRoles], config: Mapping[str, Any] | Unknown
+) -> Iterator[Diagnostic]:
+    """E0701 where responses alone would fill the model's context: no prompt would fit before them."""
+    limit = context_length(config)
+    if limit is None:
+        return
+    seen: set[str] = set()
+    for roles in phases:
+        served = roles.sampler
+        if not roles.uses_rollouts or served is None or served.planned.max_new_tokens < limit or served.path in seen:
+            continue
+        seen.add(served.path)
+        yield _too_long(resolved, served.path, served.planned, roles.title, served.planned.max_new_tokens, limit)
+    for number in range(len(resolved.spec.evaluate)):
+        evaluator = served_evaluator(resolved, number)
+        length = evaluator.planned.max_new_tokens
+        if length is not None and length >= limit and _draws(evaluator.planned):
+            yield _too_long(resolved, evaluator.path, evaluator.planned, "this evaluator", length, limit)
+
+
+def _draws(evaluator: Any) -> bool:
+    """Whether it certainly samples responses: tasks of lm-eval may only score given ones."""
+    says = getattr(evaluator, "metrics_by_task", None)
+    tasks = says() if callable(says) else None
+    return bool(evaluator.data_sets()) or any(metrics is not None for metrics in (tasks or {}).values())
+
+
+def _too_long(resolved: Resolved, path: str, component: Any, who: str, length: int, limit: int) -> Diagnostic:
+    where = next((f"model.config.{name}" for name in CONTEXT if resolved.is_written(f"model.config.{name}")), None)
+    places = list(setting_places(resolved, path, component, "max_new_tokens"))
+    if where is not None:
+        places.append((where, limit))
+    other = "use a model with a longer context" if where is None else f"raise {where}"
+    return at_last_written(
+        resolved,
+        Code.CONTRADICTION,
+        f"{who} samples up to {length:,} new tokens, and the model's context holds {limit:,} tokens, the prompt's among them",
+        places,
+        help=f"lower max_new_tokens by {length - limit + 1:,} and the length of the longest prompt, or {other}",
+    )
+
+
+def vocabulary_need(codec: Codec | Unknown, config: Mapping[str, Any] | Unknown) -> Iterator[PrerequisitePlan]:
+    """An unmet need if the tokenizer has ids that the model has no embedding for."""
+    if isinstance(codec, Unknown) or isinstance(config, Unknown):
+        return
+    text = config.get("text_config")
+    embeddings = (text if isinstance(text, Mapping) and "vocab_size" in text else config).get("vocab_size")
+    if isinstance(embeddings, int) and embeddings < codec.vocab_size:
+        yield PrerequisitePlan(
+            "tokenizer",
+            "of the model",
+            None,
+            ("model",),
+            False,
+            f"the tokenizer has {codec.vocab_size} tokens, the model has {embeddings} embeddings",
+            "use the tokenizer that the model was trained with, or raise vocab_size",
+        )
+
+
+def prefix_needs(phases: Sequence[PhaseRoles], codec: Codec | Unknown) -> Iterator[PrerequisitePlan]:
+    """An unmet need for each prefix of a view that the tokenizer has no tokens for."""
+    if isinstance(codec, Unknown):
+        return
+    by: dict[str, list[str]] = {}
+    for roles in phases:
+        for view in views_of(roles.objective.planned):
+            if isinstance(view, Marginal):
+                by.setdefault(view.prefix, []).append(roles.objective.path)
+    for prefix, paths in by.items():
+        try:
+            codec.prefix(prefix)
+        except EnvironmentUnmet as error:
+            name = f'with a token for prefix = "{prefix}"'
+            hint = error.hint or "write an explicit prefix"
+            yield PrerequisitePlan("tokenizer", name, None, tuple(dict.fromkeys(paths)), False, error.message, hint)
+
+
+def shard_needs(asked: DistributedSpec) -> Iterator[tuple[str, Prerequisite]]:
+    """A need that is never met for each entry of `distributed.fsdp` that sharding does not take."""
+    if asked.strategy == "fsdp2" and asked.processes > 1:
+        for key in sorted(set(asked.fsdp) - set(FSDP)):
+            hint = f"remove it: {', '.join(FSDP[:-1])} and {FSDP[-1]} are supported"
+            yield "distributed.fsdp", Prerequisite("setting", f"distributed.fsdp.{key}", hint)
