@@ -9,7 +9,6 @@ from prerl_components.adapters.lora import Lora
 from transformers import AutoModelForCausalLM
 
 from prerl_spec.compiler.estimates.estimate import (
-    GPU_TRAIN_FLOPS,
     LOGIT_BLOCK,
     LOGIT_COLUMNS,
     LOGIT_SHARE,
@@ -20,6 +19,7 @@ from prerl_spec.compiler.estimates.estimate import (
     sampling_seconds,
     shape_of,
 )
+from prerl_spec.compiler.estimates.step_seconds import CPU_LAUNCHES, GPU_LAUNCHES, GPU_TRAIN_FLOPS
 from prerl_spec.compiler.estimates.unknown import NotKnown
 from prerl_spec.compiler.hardware import Gpu, Hardware
 from prerl_spec.engine.policy.head.blocks import BLOCK_ELEMENTS, BYTES_PER_LOGIT, LEAST_COLUMNS
@@ -224,10 +224,19 @@ def test_processes_share_the_work_as_far_as_there_are_devices() -> None:
     gpus = Hardware(16, 1 << 37, (Gpu("A", 1 << 36),) * 2)
     work = Workload(trained=10**9, scored=0, sampled=0, at_once=0, sequence=0, in_a_pass=64)
     seconds = [cost_of(SHAPE, work, gpus, half=True, processes=n).seconds_per_step for n in (1, 2, 4)]
-    assert seconds[0] == pytest.approx(6e12 / GPU_TRAIN_FLOPS)
-    assert seconds[1] == seconds[2] == pytest.approx(seconds[0] / 2)
-    assert sampling_seconds(SHAPE, 100, CPU, processes=2) == pytest.approx(
-        sampling_seconds(SHAPE, 50, CPU, processes=1)
+    shared = 6e12 / GPU_TRAIN_FLOPS + 10**9 / 64 * SHAPE.num_layers * GPU_LAUNCHES.layer_of_pass
+    assert seconds[0] == pytest.approx(shared + GPU_LAUNCHES.step)
+    assert seconds[1] == seconds[2] == pytest.approx(shared / 2 + GPU_LAUNCHES.step)
+
+    def sampled(tokens: int, processes: int, new_tokens: int) -> float:
+        return sampling_seconds(
+            SHAPE, tokens, CPU, processes=processes, rows=5, new_tokens=new_tokens, half=False, spread=Spread()
+        )
+
+    assert sampled(100, 2, 0) == pytest.approx(sampled(50, 1, 0))
+    # A token step takes as long for few rows as for many: its layers are called all the same.
+    assert sampled(100, 1, 20) - sampled(100, 1, 0) == pytest.approx(
+        20 * SHAPE.num_layers * CPU_LAUNCHES.layer_of_token
     )
 
 

@@ -223,7 +223,7 @@ def cost_of(
     training = trained * work.trained + 2 * shape.num_parameters * work.scored
     training += sum(2 * one.num_parameters * one.scored for one in work.teachers)
     sampling = 2 * shape.num_parameters * work.sampled
-    passes = -(-work.trained // (processes * max(1, work.in_a_pass)))
+    passes = -(-work.trained // max(1, work.in_a_pass))
     seconds = training_seconds(training, passes, shape.num_layers, hardware, processes)
     if work.sampled:
         seconds += _decoding_seconds(

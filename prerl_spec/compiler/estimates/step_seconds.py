@@ -50,9 +50,10 @@ class Decoding:
 
 
 def training_seconds(flop: float, passes: int, layers: int, hardware: Hardware, processes: int) -> float:
-    """Seconds of a step without its sampling: `flop` in all, `passes` of one process."""
-    floor = _launches(hardware, engine=False)
-    return flop / _train_rate(hardware, processes) + floor.step + passes * layers * floor.layer_of_pass
+    """Seconds of a step without its sampling: `flop` and `passes` of all processes, which share them."""
+    launches = _launches(hardware, engine=False)
+    whole = flop / _train_rate(hardware) + passes * layers * launches.layer_of_pass
+    return whole / _devices(hardware, processes) + launches.step
 
 
 def decoding_seconds(
@@ -90,12 +91,12 @@ def _launches(hardware: Hardware, *, engine: bool) -> Launches:
     return ENGINE_LAUNCHES if engine else GPU_LAUNCHES
 
 
-def _train_rate(hardware: Hardware, processes: int) -> float:
-    devices = _devices(hardware, processes)
+def _train_rate(hardware: Hardware) -> float:
+    """FLOP/s of one device."""
     if not hardware.gpus:
-        return CPU_CORE_TRAIN_FLOPS * devices
+        return CPU_CORE_TRAIN_FLOPS
     known = rates(hardware.gpus[0])
-    return (GPU_TRAIN_FLOPS if known is None else TRAIN_SHARE * known[0]) * devices
+    return GPU_TRAIN_FLOPS if known is None else TRAIN_SHARE * known[0]
 
 
 def _sample_rate(hardware: Hardware) -> float:
