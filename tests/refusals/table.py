@@ -143,7 +143,7 @@ def _(case: Case) -> None:
 
 @refused("an entry of `load` that the run decides", 3, "setting load.dtype (for model)")
 def _(case: Case) -> None:
-    case.replace('name = "', 'load = { dtype = "float16" }, name = "')
+    case.replace('use = "hf_causal"', 'use = "hf_causal", load = { dtype = "float16" }')
 
 
 @refused("an entry of `fsdp` that sharding does not take", 3, "setting distributed.fsdp.cpu_offload")
@@ -234,7 +234,7 @@ def _without_special_tokens(case: Case, *names: str) -> None:
 @refused("an attention that needs a GPU", 3, 'gpu attention = "flash_attention_2" (for model): no GPU')
 def _(case: Case) -> None:
     case.patch.setenv("CUDA_VISIBLE_DEVICES", "")
-    case.replace('name = "', 'attention = "flash_attention_2", name = "')
+    case.replace('use = "hf_causal"', 'use = "hf_causal", attention = "flash_attention_2"')
 
 
 # Rows.
@@ -374,7 +374,7 @@ def _(case: Case) -> None:
 def _(case: Case) -> None:
     from prerl_spec.compiler.planning import disk
 
-    case.patch.setattr(disk.shutil, "disk_usage", lambda place: type("Usage", (), {"total": 1 << 40, "free": 1 << 20}))
+    case.patch.setattr(disk.shutil, "disk_usage", lambda place: type("Usage", (), {"total": 1 << 40, "free": 1 << 10}))
 
 
 @refused("a folder for runs that cannot be written", 2, "cannot be written: not a directory")

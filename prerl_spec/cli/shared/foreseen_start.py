@@ -1,11 +1,13 @@
 """What would keep a run of a plan from starting on this machine, besides the needs that the plan itself lists."""
 
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from prerl_spec.compiler.compile import Compiled
-from prerl_spec.compiler.estimates.prerequisites import has_train
+from prerl_spec.compiler.estimates.prerequisites import check_again, has_train, is_refusal
+from prerl_spec.compiler.hardware import detect_hardware
 from prerl_spec.compiler.past_runs.model_files import require_same_model_files
 from prerl_spec.compiler.past_runs.run_folder import foreseen_run_folder
 from prerl_spec.compiler.plan import Plan, PrerequisitePlan
@@ -26,6 +28,12 @@ def needs_of_rows(compiled: Compiled, *, all_rows: bool) -> tuple[PrerequisitePl
         pools = VerifierPools(stack, partial(ticker.tick, "verify"))
         most = None if all_rows else LOOKED_AT
         return tuple(row_needs(compiled.graph, compiled.plan, pools.check_golds, most=most, tick=ticker.tick))
+
+
+def checked_now(plan: Plan) -> Plan:
+    """The plan with its needs as they are here and now, for showing it: servers are asked whether they answer."""
+    later = tuple(need for need in plan.prerequisites if need.what == "start" or is_refusal(need))
+    return replace(plan, prerequisites=(*check_again(plan.prerequisites, detect_hardware()), *later))
 
 
 def require_start(plan: Plan, *, hashes: bool = True) -> tuple[Path, bool]:

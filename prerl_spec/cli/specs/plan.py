@@ -9,6 +9,7 @@ from prerl_spec.cli.shared.overrides import add_overrides, overrides
 
 if TYPE_CHECKING:
     from prerl_spec.compiler.compile import Compiled
+    from prerl_spec.compiler.plan import Plan
     from prerl_spec.compiler.render.render_plan import Seen
 
 
@@ -53,7 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Prints the plan to stdout and warnings to stderr, at the commits of SPEC.lock, as `run` does; compares with an
     earlier plan in FILE, then replaces it. With --here raises what `run` would raise before its first step."""
     from prerl_spec.cli.shared.diagnostics import print_results, print_text
-    from prerl_spec.cli.shared.foreseen_start import require_start
+    from prerl_spec.cli.shared.foreseen_start import checked_now, require_start
     from prerl_spec.cli.shared.locked import compile_locked
     from prerl_spec.compiler.compile import read_plan, require_met, unmet_error
     from prerl_spec.compiler.estimates.cards import machine
@@ -73,8 +74,9 @@ def run(arguments: argparse.Namespace) -> int:
         fetch_configurations(arguments.spec, options)
     compiled = compile_locked(arguments.spec, options, locked=False, update=False, hardware=hardware)
     print_text(compiled.warnings, compiled.sources)
-    seen = _seen(compiled, arguments.price, all_rows=arguments.here)
-    page = render_plan(compiled.plan, seen=seen)
+    shown = checked_now(compiled.plan) if arguments.here else compiled.plan
+    seen = _seen(compiled, shown, arguments.price, all_rows=arguments.here)
+    page = render_plan(shown, seen=seen)
     if arguments.out is not None:
         if arguments.out.exists():
             page += f"\n{render_differences(read_plan(arguments.out), compiled.plan, str(arguments.out))}"
@@ -89,8 +91,8 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _seen(compiled: "Compiled", prices: Sequence[tuple[str, float]], *, all_rows: bool) -> "Seen":
-    """What this machine tells beside the plan."""
+def _seen(compiled: "Compiled", shown: "Plan", prices: Sequence[tuple[str, float]], *, all_rows: bool) -> "Seen":
+    """What this machine tells beside the plan, which is `shown`."""
     from prerl_spec.cli.shared.foreseen_start import needs_of_rows, require_start
     from prerl_spec.compiler.past_runs.measured_lengths import measured_lengths
     from prerl_spec.compiler.past_runs.measured_times import measured
@@ -110,7 +112,8 @@ def _seen(compiled: "Compiled", prices: Sequence[tuple[str, float]], *, all_rows
     return Seen(
         times=measured(plan),
         lengths=measured_lengths(plan),
-        further=needs_of_rows(compiled, all_rows=all_rows),
+        # A run looks at its rows last: with a need that is not met it would not come to them.
+        further=() if shown.unmet else needs_of_rows(compiled, all_rows=all_rows),
         folder=folder,
         refused=refused,
         rows_read=None if all_rows else LOOKED_AT,

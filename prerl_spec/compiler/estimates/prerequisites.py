@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from functools import cache
 from importlib import metadata
 
 from packaging.requirements import Requirement as Specifier
@@ -151,14 +152,19 @@ def _distribution_state(wanted: Specifier) -> tuple[bool, str]:
 
 def _missing_of_extras(wanted: Specifier) -> Iterator[str]:
     """Names of the distributions that the requested extras require and that are not installed."""
-    for line in metadata.requires(wanted.name) or () if wanted.extras else ():
-        asked = Specifier(line)
+    for asked in _requirements(wanted.name) if wanted.extras else ():
         if asked.marker is None or not any(asked.marker.evaluate({"extra": extra}) for extra in wanted.extras):
             continue
         if not is_installed(asked.name):
             yield asked.name
         else:
             yield from _missing_of_extras(asked)
+
+
+@cache
+def _requirements(distribution: str) -> tuple[Specifier, ...]:
+    """What an installed distribution requires; a process parses it once."""
+    return tuple(Specifier(line) for line in metadata.requires(distribution) or ())
 
 
 def is_installed(distribution: str) -> bool:
