@@ -98,7 +98,9 @@ def test_a_plan_fetches_configuration_and_tokenizer_alone(tmp_path: Path, reposi
     assert fetched.returncode == 0, fetched.stderr
     assert "model acme/tiny@main: " in fetched.stderr
     assert "parameters unknown" not in fetched.stdout
-    assert "its configuration is in the local hub cache: a run downloads the weights" in " ".join(fetched.stdout.split())
+    assert "its configuration is in the local hub cache: a run downloads the weights" in " ".join(
+        fetched.stdout.split()
+    )
     assert not list((tmp_path / "hf").rglob("*.safetensors"))
     assert list((tmp_path / "hf").rglob("tokenizer.json"))
     offline = prerl(tmp_path, endpoint, "plan", "--here", spec, offline=True)

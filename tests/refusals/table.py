@@ -209,6 +209,17 @@ def _(case: Case) -> None:
     case.config("config.json", vocab_size=40)
 
 
+@refused("a written vocabulary smaller than the tokenizer's", 1, "error[E0202]: vocab_size = 40, but the tokenizer has")
+def _(case: Case) -> None:
+    own = 'use = "from_scratch", config = { model_type = "qwen3", hidden_size = 16, num_hidden_layers = 1, vocab_size = 40 }'
+    case.replace(f'use = "hf_causal", name = "{case.folder}/tiny"', f'{own}, tokenizer = "{case.folder}/tiny"')
+
+
+@refused("an adapter's target that the model does not have", 1, "error[E0207]: model.adapter.targets: no linear layer")
+def _(case: Case) -> None:
+    case.replace('use = "hf_causal"', 'use = "hf_causal", adapter = { use = "lora", targets = ["c_attn"] }')
+
+
 @refused("a tokenizer without EOS", 3, "the tokenizer defines no EOS")
 def _(case: Case) -> None:
     _without_special_tokens(case, "eos_token")
@@ -387,6 +398,16 @@ def _(case: Case) -> None:
 def _(case: Case) -> None:
     case.file("taken", "")
     case.replace(f"{case.folder}/runs", f"{case.folder}/taken")
+
+
+@refused("more processes than GPUs", 3, "2 processes need one GPU each, but this machine has 1")
+def _(case: Case) -> None:
+    from prerl_spec.cli.shared import launcher
+    from prerl_spec.compiler.hardware import Gpu, Hardware
+
+    case.patch.setattr(launcher, "detect_hardware", lambda: Hardware(2, None, (Gpu("G", 1 << 36),)))
+    case.patch.setattr(launcher, "torch_can_use_gpus", lambda: True)
+    case.add("\n[distributed]\nprocesses = 2\n")
 
 
 @refused("a start that is not there", 3, "start nowhere@prune (for start.from)")

@@ -1,16 +1,18 @@
 """Whether lengths, vocabulary, prefix and shards fit the model's configuration and tokenizer, as far as they are known here."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from difflib import get_close_matches
 from typing import Any
 
 from prerl_spec.codes import Code
+from prerl_spec.compiler.estimates.estimate import Shape
 from prerl_spec.compiler.estimates.step_counts import views_of
 from prerl_spec.compiler.estimates.unknown import Unknown
 from prerl_spec.compiler.plan import PrerequisitePlan
 from prerl_spec.compiler.resolve.resolved import Resolved
 from prerl_spec.compiler.rules.phase_roles import PhaseRoles
 from prerl_spec.compiler.rules.rule_diagnostic import at_last_written, setting_places
-from prerl_spec.compiler.rules.served import served_evaluator
+from prerl_spec.compiler.rules.served import served_adapter, served_evaluator
 from prerl_spec.errors import Diagnostic, EnvironmentUnmet
 from prerl_spec.language.spec import DistributedSpec
 from prerl_spec.registry.component import Prerequisite
@@ -18,6 +20,8 @@ from prerl_spec.text import Codec
 from prerl_spec.views import Marginal
 
 CONTEXT = ("max_position_embeddings", "n_positions")
+PLAIN_DECODERS = frozenset({"qwen2", "qwen3", "llama", "mistral", "gpt2"})
+"""Types whose linear layers are all among those of `linear_layers` (estimates/estimate.py)."""
 FSDP = ("gradients", "mp_policy", "reshard_after_forward")
 """Settings of `distributed.fsdp` that engine/policy/sharding.py takes."""
 
@@ -77,20 +81,63 @@ def _too_long(resolved: Resolved, path: str, component: Any, who: str, length: i
     )
 
 
-def vocabulary_need(codec: Codec | Unknown, config: Mapping[str, Any] | Unknown) -> Iterator[PrerequisitePlan]:
-    """An unmet need if the tokenizer has ids that the model has no embedding for."""
-    if isinstance(codec, Unknown) or isinstance(config, Unknown):
+def too_few_embeddings(
+    resolved: Resolved, codec: Codec | Unknown, config: Mapping[str, Any] | Unknown
+) -> Iterator[Diagnostic]:
+    """E0202 at a written vocab_size that is smaller than the tokenizer's."""
+    path = "model.config.vocab_size"
+    lacking = _embeddings_lacking(codec, config)
+    if lacking is not None and resolved.is_written(path):
+        tokens, embeddings = lacking
+        message = f"vocab_size = {embeddings}, but the tokenizer has {tokens} tokens"
+        yield Diagnostic(Code.CONSTRAINT_BROKEN, message, resolved.value_span(path), path=path)
+
+
+def strange_targets(
+    resolved: Resolved, config: Mapping[str, Any] | Unknown, shape: Shape | Unknown
+) -> Iterator[Diagnostic]:
+    """E0207 at each target of an adapter that names no linear layer of a decoder whose layers are known by its type."""
+    served = served_adapter(resolved)
+    targets = () if served is None else served.planned.settings().get("targets", ())
+    if isinstance(config, Unknown) or isinstance(shape, Unknown) or isinstance(targets, str) or served is None:
         return
+    if config.get("model_type") not in PLAIN_DECODERS:
+        return
+    names = sorted({name.rpartition(".")[2] for name in shape.linear})
+    for index, target in enumerate(targets):
+        if target.rpartition(".")[2] not in names:
+            path = f"{served.path}.targets[{index}]"
+            near = next(iter(get_close_matches(target, names, n=1, cutoff=0.6)), None)
+            yield Diagnostic(
+                Code.NOT_A_CHOICE,
+                f"{served.path}.targets: no linear layer of the model is named `{target}`",
+                resolved.value_span(path),
+                path=path,
+                help=f"did you mean `{near}`?" if near else None,
+                notes=(f"the linear layers are {', '.join(names)}; the output head cannot be adapted",),
+            )
+
+
+def _embeddings_lacking(codec: Codec | Unknown, config: Mapping[str, Any] | Unknown) -> tuple[int, int] | None:
+    """(tokens of the tokenizer, embeddings of the model) where these are fewer."""
+    if isinstance(codec, Unknown) or isinstance(config, Unknown):
+        return None
     text = config.get("text_config")
     embeddings = (text if isinstance(text, Mapping) and "vocab_size" in text else config).get("vocab_size")
-    if isinstance(embeddings, int) and embeddings < codec.vocab_size:
+    is_lacking = isinstance(embeddings, int) and embeddings < codec.vocab_size
+    return (codec.vocab_size, int(embeddings)) if is_lacking and embeddings is not None else None
+
+
+def vocabulary_need(codec: Codec | Unknown, config: Mapping[str, Any] | Unknown) -> Iterator[PrerequisitePlan]:
+    """An unmet need if the tokenizer has ids that the model has no embedding for."""
+    if (lacking := _embeddings_lacking(codec, config)) is not None:
         yield PrerequisitePlan(
             "tokenizer",
             "of the model",
             None,
             ("model",),
             False,
-            f"the tokenizer has {codec.vocab_size} tokens, the model has {embeddings} embeddings",
+            f"the tokenizer has {lacking[0]} tokens, the model has {lacking[1]} embeddings",
             "use the tokenizer that the model was trained with, or raise vocab_size",
         )
 

@@ -26,7 +26,14 @@ from prerl_spec.compiler.planning.computing import computing
 from prerl_spec.compiler.planning.digest import digest_of_plan
 from prerl_spec.compiler.planning.ends import end_needs, end_notes
 from prerl_spec.compiler.planning.evaluation_plan import evaluation_share, evaluator_plan
-from prerl_spec.compiler.planning.fits import prefix_needs, shard_needs, too_long, vocabulary_need
+from prerl_spec.compiler.planning.fits import (
+    prefix_needs,
+    shard_needs,
+    strange_targets,
+    too_few_embeddings,
+    too_long,
+    vocabulary_need,
+)
 from prerl_spec.compiler.planning.notes import phase_notes
 from prerl_spec.compiler.planning.phase_plan import PlanContext, adapter_parameters, phase_plan
 from prerl_spec.compiler.planning.refusals import refusals
@@ -71,9 +78,14 @@ def _plan(resolved: Resolved, hardware: Hardware | None) -> Plan:
     opened = {name: _open(resolved, name) for name in spec.data}
     codec = _codec(resolved, opened)
     config = _config(resolved, codec)
-    if faults := list(too_long(resolved, phases, config)):
-        raise SpecInvalid(faults, resolved.sources)
     shape = _shape(config)
+    misfits = (
+        *too_long(resolved, phases, config),
+        *too_few_embeddings(resolved, codec, config),
+        *strange_targets(resolved, config, shape),
+    )
+    if misfits:
+        raise SpecInvalid(misfits, resolved.sources)
     rows = {name: known(found.rows) for name, found in opened.items()}
     unread = {name: found.rows for name, found in opened.items() if isinstance(found.rows, Unknown)}
     teachers = planned_teachers(phases, codec, {name: found.tokenizer for name, found in opened.items()})
