@@ -1,6 +1,8 @@
 """Costs: the parameter count against real models, and the formulas by hand."""
 
 from dataclasses import replace
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,6 +10,7 @@ import torch
 from prerl_components.adapters.lora import Lora
 from transformers import AutoModelForCausalLM
 
+from prerl_spec.compiler.compile import check_spec
 from prerl_spec.compiler.estimates.estimate import (
     LOGIT_BLOCK,
     LOGIT_COLUMNS,
@@ -22,6 +25,8 @@ from prerl_spec.compiler.estimates.estimate import (
 from prerl_spec.compiler.estimates.step_seconds import CPU_LAUNCHES, GPU_LAUNCHES, GPU_TRAIN_FLOPS
 from prerl_spec.compiler.estimates.unknown import NotKnown
 from prerl_spec.compiler.hardware import Gpu, Hardware
+from prerl_spec.compiler.plan import Plan
+from prerl_spec.compiler.planning.planner import make_plan
 from prerl_spec.engine.policy.head.blocks import BLOCK_ELEMENTS, BYTES_PER_LOGIT, LEAST_COLUMNS
 from prerl_spec.testing import tiny
 
@@ -265,3 +270,21 @@ def test_a_frozen_model_keeps_no_gradients_and_no_second_copy_as_reference() -> 
     assert cost.memory_bytes["activations of a pass"] == whole["activations of a pass"]
     assert cost_of(SHAPE, work, CPU, half=False, processes=1, adapter=50).memory_bytes["frozen weights"] == 4000
     assert cost.teraflop_per_step == pytest.approx(((4 * 1000 + 6 * 50) * 100 + 2 * 1000 * (10 + 50)) / 1e12)
+
+
+@pytest.mark.parametrize(
+    ("phase", "share", "measured"),
+    [("pretrain", 1.0, 0.120), ("prune", 0.45, 0.56), ("refine", 0.45, 0.58)],
+)
+def test_steps_of_the_quickstart_take_about_as_long_as_measured(phase: str, share: float, measured: float) -> None:
+    """Medians of seconds a step, one thread of an AMD EPYC, with responses of 49 of 110 tokens: docs/planning.md."""
+    plan = quickstart_plan()
+    cost = next(p.cost for p in plan.phases if p.id == phase)
+    assert cost is not None
+    assert cost.seconds_at(share) == pytest.approx(measured, rel=0.25)
+
+
+@cache
+def quickstart_plan() -> Plan:
+    one = check_spec(Path(__file__).parents[2] / "specs" / "quickstart.toml", sets=("distributed.processes=1",))[0]
+    return make_plan(one, Hardware(2, 16 << 30))

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from prerl_spec.compiler.estimates.cards import rates
 from prerl_spec.compiler.hardware import Hardware
 
-CPU_CORE_TRAIN_FLOPS = 30e9
-CPU_CORE_SAMPLE_FLOPS = 7e9
-"""Measured on a 0.3 M parameter model, one thread."""
+CPU_CORE_TRAIN_FLOPS = 40e9
+CPU_CORE_SAMPLE_FLOPS = 25e9
+"""Measured on models of 0.3 and 0.9 M parameters, one thread of an AMD EPYC, with the launches below: docs/planning.md."""
 GPU_TRAIN_FLOPS = 200e12
 GPU_SAMPLE_FLOPS = 20e12
 """Not measured; assumed for a GPU that is not in the table of cards: 20 % of a peak near 1000 TFLOP/s in training, 2 % in
@@ -30,7 +30,7 @@ class Launches:
     layer_of_token: float
 
 
-CPU_LAUNCHES = Launches(step=0.02, layer_of_pass=0.002, layer_of_token=0.0003)
+CPU_LAUNCHES = Launches(step=0.02, layer_of_pass=0.002, layer_of_token=0.00015)
 GPU_LAUNCHES = Launches(step=0.1, layer_of_pass=0.001, layer_of_token=0.0003)
 ENGINE_LAUNCHES = Launches(step=0.1, layer_of_pass=0.001, layer_of_token=0.00002)
 """An engine with weights of its own replays recorded launches."""
