@@ -12,9 +12,9 @@ PLANNING = ROOT / "docs" / "planning.md"
 BEGIN, END = "<!-- cards -->\n", "<!-- /cards -->"
 HEAD = """# What `run` refuses before its first step
 
-Written by `python docs/write_refusals.py` from the table in [tests/refusals](../tests/refusals/table.py); the test there bends a
-spec that could start by each row, and runs `plan --here` and `run`: both end with the same exit code and say the same, the
-page of `plan` does not say that a run can start, and not a file is left behind.
+Written by `python docs/write_refusals.py` from the table in [tests/refusals](../tests/refusals/table.py); the test there
+bends a spec that could start by each row, and runs `plan --here` and `run`: both end with the same exit code and say the
+same, the page of `plan` does not say that a run can start, and not a file is left behind.
 
 {number} refusals. The words are those that both commands contain: of a diagnostic, with its code, or of an unmet need, which
 `plan` lists as `NOT MET`.

@@ -1,4 +1,4 @@
-"""Whether lengths, vocabulary, prefix and shards fit the model's configuration and tokenizer, as far as they are known here."""
+"""Whether lengths, vocabulary, prefix, EOS and shards fit the model, as far as its configuration and tokenizer are known here."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
@@ -24,6 +24,11 @@ PLAIN_DECODERS = frozenset({"qwen2", "qwen3", "llama", "mistral", "gpt2"})
 """Types whose linear layers are all among those of `linear_layers` (estimates/estimate.py)."""
 FSDP = ("gradients", "mp_policy", "reshard_after_forward")
 """Settings of `distributed.fsdp` that engine/policy/sharding.py takes."""
+
+NO_EOS = "the tokenizer defines no EOS, nor does the model's generation config"
+END_HINT = (
+    "set eos_token in tokenizer_config.json or eos_token_id in generation_config.json, or give the sampler stop strings"
+)
 
 
 def context_length(config: Mapping[str, Any] | Unknown) -> int | None:
@@ -166,3 +171,20 @@ def shard_needs(asked: DistributedSpec) -> Iterator[tuple[str, Prerequisite]]:
         for key in sorted(set(asked.fsdp) - set(FSDP)):
             hint = f"remove it: {', '.join(FSDP[:-1])} and {FSDP[-1]} are supported"
             yield "distributed.fsdp", Prerequisite("setting", f"distributed.fsdp.{key}", hint)
+
+
+def end_needs(phases: Sequence[PhaseRoles], codec: Codec | Unknown) -> Iterator[PrerequisitePlan]:
+    """An unmet need, if responses of a phase could end at their token limit only, or its documents end with EOS and there
+    is none. Nothing for a tokenizer that is not on this machine: the run looks at it."""
+    if isinstance(codec, Unknown) or codec.eos_ids:
+        return
+    ending = [roles.sampler for roles in phases if roles.uses_rollouts and roles.sampler is not None]
+    by = [served.path for served in ending if not served.planned.stop]
+    by += [roles.objective.path for roles in phases if not roles.uses_rollouts]
+    if by:
+        yield PrerequisitePlan("tokenizer", "with an EOS", None, tuple(dict.fromkeys(by)), False, NO_EOS, END_HINT)
+
+
+def end_notes(codec: Codec | Unknown) -> Iterator[str]:
+    if isinstance(codec, Codec) and not codec.eos_ids:
+        yield f"{NO_EOS}: a response ends at a stop string or at max_new_tokens"

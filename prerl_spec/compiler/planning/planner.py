@@ -24,9 +24,10 @@ from prerl_spec.compiler.planning.changes import changes
 from prerl_spec.compiler.planning.component_plan import written_out
 from prerl_spec.compiler.planning.computing import computing
 from prerl_spec.compiler.planning.digest import digest_of_plan
-from prerl_spec.compiler.planning.ends import end_needs, end_notes
 from prerl_spec.compiler.planning.evaluation_plan import evaluation_share, evaluator_plan
 from prerl_spec.compiler.planning.fits import (
+    end_needs,
+    end_notes,
     prefix_needs,
     shard_needs,
     strange_targets,
