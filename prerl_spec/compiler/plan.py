@@ -299,6 +299,7 @@ class PrerequisitePlan:
         "task",
         "folder",
         "rows",
+        "length",
     ]
     name: str
     revision: str | None

@@ -105,15 +105,13 @@ def _(case: Case) -> None:
     case.add(f'{EVALUATE}tasks = ["gsm9k"]\n')
 
 
-@refused("responses as long as the model's context", 1, "error[E0701]: phase `prune` samples up to 500 new tokens, and")
+@refused("responses as long as the model's context", 3, "length max_new_tokens = 500 (for sampler): phase `prune` may")
 def _(case: Case) -> None:
     case.config("config.json", max_position_embeddings=128)
     case.replace("max_new_tokens = 16", "max_new_tokens = 500")
 
 
-@refused(
-    "an evaluator's responses as long as the context", 1, "error[E0701]: this evaluator samples up to 4,096 new tokens"
-)
+@refused("an evaluator's responses as long as the context", 3, "length max_new_tokens = 4096 (for evaluate[0])")
 def _(case: Case) -> None:
     case.add('\n[[evaluate]]\nuse = "holdout"\ndata = "train"\nmax_new_tokens = 4096\n')
 

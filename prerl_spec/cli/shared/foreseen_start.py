@@ -9,15 +9,18 @@ from prerl_spec.compiler.compile import Compiled
 from prerl_spec.compiler.estimates.prerequisites import check_again, has_train, is_refusal
 from prerl_spec.compiler.hardware import detect_hardware
 from prerl_spec.compiler.past_runs.model_files import require_same_model_files
-from prerl_spec.compiler.past_runs.run_folder import foreseen_run_folder
+from prerl_spec.compiler.past_runs.run_folder import foreseen_run_folder, has_locks, require_locks
 from prerl_spec.compiler.plan import Plan, PrerequisitePlan
 from prerl_spec.compiler.planning.first_prompt import LOOKED_AT
 
 
 def needs_of_rows(compiled: Compiled, *, all_rows: bool) -> tuple[PrerequisitePlan, ...]:
-    """Unmet needs of rows that a run would refuse: of all rows, or of the first ones. Nothing without the extra that runs
-    need. Raises SpecInvalid for a template that fails, EnvironmentUnmet for a verifier that cannot be started."""
-    if not has_train():
+    """Unmet needs of rows that a run would refuse: of all rows, or of the first ones. Nothing where no run could start: without
+    the extra that runs need, or without file locks.
+
+    Raises SpecInvalid for a template that fails, EnvironmentUnmet for a verifier that cannot be started.
+    """
+    if not has_train() or not has_locks():
         return ()
     from prerl_spec.cli.shared.ticker import Ticker
     from prerl_spec.engine.data_check.foreseen import row_needs
@@ -43,6 +46,7 @@ def require_start(plan: Plan, *, hashes: bool = True) -> tuple[Path, bool]:
     written and for more processes than GPUs, Drift for local model files that have changed since that run began, which are
     hashed for it with `hashes`.
     """
+    require_locks()
     from prerl_spec.cli.shared.launcher import processes_to_start
 
     processes_to_start(None, plan.distributed["processes"])

@@ -56,9 +56,12 @@ def check_prerequisites(
 
 def check_again(planned: Iterable[PrerequisitePlan], hardware: Hardware) -> tuple[PrerequisitePlan, ...]:
     """Checks the prerequisites of a plan again, here and now: it may have been computed elsewhere or earlier."""
-    # Disk, start and what components refuse are looked at anew by compile.require_met. Vocabularies are the same everywhere.
+    # Disk, start and what components refuse are looked at anew by compile.require_met. Vocabularies and lengths are the same
+    # everywhere.
     return tuple(
-        n if n.what == "tokenizer" else _checked_now(Prerequisite(n.what, n.name, n.hint, n.revision), n.by, hardware)
+        n
+        if n.what == "tokenizer" or n.what == "length"
+        else _checked_now(Prerequisite(n.what, n.name, n.hint, n.revision), n.by, hardware)
         for n in planned
         if n.what != "disk" and n.what != "start" and n.what != "task" and n.what != "folder" and n.what != "rows"
     )

@@ -106,11 +106,7 @@ def hold_run_folder(folder: Path) -> Iterator[None]:
 
     Raises UsageError if another process holds the lock, EnvironmentUnmet on a system or a file system without flock.
     """
-    if fcntl is None:
-        raise EnvironmentUnmet(
-            "a run locks its folder with flock, which this system lacks",
-            hint="run on Linux or macOS; `validate` and `plan` work on this system",
-        )
+    require_locks()
     with writing(folder / LOCK, "make the run folder writable, or copy it to a place where it is"):
         descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
     try:
@@ -122,6 +118,20 @@ def hold_run_folder(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def has_locks() -> bool:
+    """Whether the system has flock; runs need it."""
+    return fcntl is not None
+
+
+def require_locks() -> None:
+    """Raises EnvironmentUnmet on a system without flock."""
+    if not has_locks():
+        raise EnvironmentUnmet(
+            "a run locks its folder with flock, which this system lacks",
+            hint="run on Linux or macOS; `validate` and `plan` work on this system",
+        )
 
 
 def is_live(folder: Path) -> bool:

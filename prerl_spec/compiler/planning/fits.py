@@ -1,4 +1,4 @@
-"""Whether lengths, vocabulary, prefix, EOS and shards fit the model, as far as its configuration and tokenizer are known here."""
+"""Whether lengths, vocabulary, prefix, EOS and shards fit the model, as its configuration and tokenizer tell."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
@@ -11,7 +11,6 @@ from prerl_spec.compiler.estimates.unknown import Unknown
 from prerl_spec.compiler.plan import PrerequisitePlan
 from prerl_spec.compiler.resolve.resolved import Resolved
 from prerl_spec.compiler.rules.phase_roles import PhaseRoles
-from prerl_spec.compiler.rules.rule_diagnostic import at_last_written, setting_places
 from prerl_spec.compiler.rules.served import served_adapter, served_evaluator
 from prerl_spec.errors import Diagnostic, EnvironmentUnmet
 from prerl_spec.language.spec import DistributedSpec
@@ -43,25 +42,34 @@ def context_length(config: Mapping[str, Any] | Unknown) -> int | None:
     return None
 
 
-def too_long(
+def length_needs(
     resolved: Resolved, phases: Sequence[PhaseRoles], config: Mapping[str, Any] | Unknown
-) -> Iterator[Diagnostic]:
-    """E0701 where responses alone would fill the model's context: no prompt would fit before them."""
+) -> Iterator[PrerequisitePlan]:
+    """An unmet need where responses alone would fill the model's context: no prompt would fit before them."""
     limit = context_length(config)
     if limit is None:
         return
-    seen: set[str] = set()
+    by: dict[tuple[str, int], list[str]] = {}
     for roles in phases:
-        served = roles.sampler
-        if not roles.uses_rollouts or served is None or served.planned.max_new_tokens < limit or served.path in seen:
-            continue
-        seen.add(served.path)
-        yield _too_long(resolved, served.path, served.planned, roles.title, served.planned.max_new_tokens, limit)
+        if roles.uses_rollouts and roles.sampler is not None and roles.sampler.planned.max_new_tokens >= limit:
+            by.setdefault((roles.sampler.path, roles.sampler.planned.max_new_tokens), []).append(roles.title)
     for number in range(len(resolved.spec.evaluate)):
-        evaluator = served_evaluator(resolved, number)
-        length = evaluator.planned.max_new_tokens
-        if length is not None and length >= limit and _draws(evaluator.planned):
-            yield _too_long(resolved, evaluator.path, evaluator.planned, "this evaluator", length, limit)
+        served = served_evaluator(resolved, number)
+        length = served.planned.max_new_tokens
+        if length is not None and length >= limit and _draws(served.planned):
+            by.setdefault((served.path, length), []).append("this evaluator")
+    written = next((f"model.config.{name}" for name in CONTEXT if resolved.is_written(f"model.config.{name}")), None)
+    other = "use a model with a longer context" if written is None else f"raise {written}"
+    for (path, length), who in by.items():
+        yield PrerequisitePlan(
+            "length",
+            f"max_new_tokens = {length}",
+            None,
+            (path,),
+            False,
+            f"{' and '.join(who)} may sample {length:,} new tokens; the model's context holds {limit:,}, the prompt's included",
+            f"lower {path}.max_new_tokens below {limit:,} by the length of the longest prompt, or {other}",
+        )
 
 
 def _draws(evaluator: Any) -> bool:
@@ -69,21 +77,6 @@ def _draws(evaluator: Any) -> bool:
     says = getattr(evaluator, "metrics_by_task", None)
     tasks = says() if callable(says) else None
     return bool(evaluator.data_sets()) or any(metrics is not None for metrics in (tasks or {}).values())
-
-
-def _too_long(resolved: Resolved, path: str, component: Any, who: str, length: int, limit: int) -> Diagnostic:
-    where = next((f"model.config.{name}" for name in CONTEXT if resolved.is_written(f"model.config.{name}")), None)
-    places = list(setting_places(resolved, path, component, "max_new_tokens"))
-    if where is not None:
-        places.append((where, limit))
-    other = "use a model with a longer context" if where is None else f"raise {where}"
-    return at_last_written(
-        resolved,
-        Code.CONTRADICTION,
-        f"{who} samples up to {length:,} new tokens, and the model's context holds {limit:,} tokens, the prompt's among them",
-        places,
-        help=f"lower max_new_tokens by {length - limit + 1:,} and the length of the longest prompt, or {other}",
-    )
 
 
 def too_few_embeddings(

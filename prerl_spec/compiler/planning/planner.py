@@ -28,11 +28,11 @@ from prerl_spec.compiler.planning.evaluation_plan import evaluation_share, evalu
 from prerl_spec.compiler.planning.fits import (
     end_needs,
     end_notes,
+    length_needs,
     prefix_needs,
     shard_needs,
     strange_targets,
     too_few_embeddings,
-    too_long,
     vocabulary_need,
 )
 from prerl_spec.compiler.planning.notes import phase_notes
@@ -80,12 +80,7 @@ def _plan(resolved: Resolved, hardware: Hardware | None) -> Plan:
     codec = _codec(resolved, opened)
     config = _config(resolved, codec)
     shape = _shape(config)
-    misfits = (
-        *too_long(resolved, phases, config),
-        *too_few_embeddings(resolved, codec, config),
-        *strange_targets(resolved, config, shape),
-    )
-    if misfits:
+    if misfits := (*too_few_embeddings(resolved, codec, config), *strange_targets(resolved, config, shape)):
         raise SpecInvalid(misfits, resolved.sources)
     rows = {name: known(found.rows) for name, found in opened.items()}
     unread = {name: found.rows for name, found in opened.items() if isinstance(found.rows, Unknown)}
@@ -120,6 +115,7 @@ def _plan(resolved: Resolved, hardware: Hardware | None) -> Plan:
         prerequisites=(
             *check_prerequisites(_required(resolved, phases), here),
             *refusals(_used(resolved, phases)),
+            *length_needs(resolved, phases, config),
             *vocabulary_need(codec, config),
             *prefix_needs(phases, codec),
             *vocabulary_needs(teachers, codec),

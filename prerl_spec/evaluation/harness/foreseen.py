@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
+from prerl_spec.compiler.estimates.prerequisites import has_train
 from prerl_spec.errors import EnvironmentUnmet
 from prerl_spec.evaluation.harness.catalogue import OWN_FOLDER
 from prerl_spec.evaluation.harness.rows import file_rows, require_readable
@@ -33,9 +34,9 @@ class Refused(NamedTuple):
 
 
 def refused_tasks(names: Sequence[str], include: Sequence[Path]) -> Iterator[Refused]:
-    """The names that neither prerl-spec, nor a folder, nor the installed lm-eval defines; none where lm-eval is not
-    installed, or a folder is not there, which are needs of their own."""
-    if find_spec("lm_eval") is None or not all(folder.is_dir() for folder in include):
+    """The names that neither prerl-spec, nor a folder, nor the installed lm-eval defines; none where the extra that runs
+    need is not installed, or a folder is not there, which are needs of their own."""
+    if not has_train() or not all(folder.is_dir() for folder in include):
         return
     known = _own_and(include)
     missing = [name for name in names if name not in known]
@@ -58,7 +59,7 @@ def refused_rows(data: Mapping[str, Path], include: Sequence[Path]) -> Iterator[
         except EnvironmentUnmet as error:
             yield Refused(task, error.message, error.hint or "fix these rows")
             continue
-        kind = _own_and(include).get(task) or (_stock() if find_spec("lm_eval") is not None else {}).get(task)
+        kind = _own_and(include).get(task) or (_stock() if has_train() else {}).get(task)
         if kind in ("group", "tag"):
             yield Refused(
                 task, f"a {kind} of tasks has no rows of its own", "name one of its tasks, here and in `tasks`"
