@@ -79,7 +79,7 @@ def _from_afar(need: PrerequisitePlan, hardware: Hardware) -> PrerequisitePlan:
         return replace(need, met=met, found=f"{len(hardware.gpus)} x {hardware.gpus[0].name}" if met else "no GPU")
     if need.what in ("package", "file", "secret"):
         return replace(need, met=None, found=f"for that machine to tell (here: {need.found})")
-    if need.what in ("model", "dataset") and need.met is False:
+    if need.what in ("model", "dataset", "start") and need.met is False:
         return replace(need, met=None, found=f"for that machine to tell (here: {need.found})")
     return need
 

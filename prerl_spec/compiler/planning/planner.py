@@ -136,10 +136,10 @@ def _plan(resolved: Resolved, hardware: Hardware | None) -> Plan:
         values=values(resolved),
         computing=computing(resolved, phases, config, on_gpu_in_16_bits=bool(here.gpus) and precision != "float32"),
     )
-    if here.is_named:
-        plan = replace(plan, prerequisites=as_seen_from_afar(plan.prerequisites, here))
     if (start := fitting_start(resolved, plan, codec)) is not None:
         plan = replace(plan, start=start, prerequisites=(*plan.prerequisites, *start_need(start)))
+    if here.is_named:
+        plan = replace(plan, prerequisites=as_seen_from_afar(plan.prerequisites, here))
     notes = (*plan.notes, *teacher_notes(teachers), *_local_models(plan), *_local_code(resolved))
     plan = replace(plan, notes=notes)
     if resolved.literals.values:

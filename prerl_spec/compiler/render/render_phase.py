@@ -165,7 +165,7 @@ def _turns(engine: EngineMemory) -> str:
 def _too_much(wanted: int, there: int | None) -> str:
     if there is None or wanted <= there:
         return ""
-    return f"; MORE than the {size(there)} available to a process here: it would not fit"
+    return f"; MORE than the {size(there)} available to a process: it would not fit"
 
 
 def _time(phase: PhasePlan, cost: Cost, lengths: Lengths | None) -> str:

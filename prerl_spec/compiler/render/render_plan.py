@@ -285,7 +285,7 @@ def _whole_time(plan: Plan, seen: Seen) -> str:
     bound = f"at most about {duration(longest)} in all"
     if (seconds := _at_measured_lengths(plan, seen.lengths)) is None:
         why = "a rough bound, as if every response had the maximum length; `run SPEC --profile` measures"
-        return f"{bound} ({why}){_price(plan, seen, longest)}"
+        return f"{bound} ({why}){_price(plan, seen, longest, 'at most ')}"
     why = "a rough estimate at measured lengths of training's responses, evaluations at maximum length"
     return f"about {duration(seconds)} in all ({why}; {bound}){_price(plan, seen, seconds)}"
 
@@ -303,5 +303,5 @@ def _at_measured_lengths(plan: Plan, lengths: Lengths | None) -> float | None:
     return whole if lengths is not None else None
 
 
-def _price(plan: Plan, seen: Seen, seconds: float) -> str:
-    return "" if seen.price is None else f", {cost_words(seconds, plan.hardware, seen.price)}"
+def _price(plan: Plan, seen: Seen, seconds: float, bound: str = "") -> str:
+    return "" if seen.price is None else f", {bound}{cost_words(seconds, plan.hardware, seen.price)}"
