@@ -96,6 +96,7 @@ def _seen(compiled: "Compiled", shown: "Plan", prices: Sequence[tuple[str, float
     from prerl_spec.cli.shared.foreseen_start import needs_of_rows, require_start
     from prerl_spec.compiler.past_runs.measured_lengths import measured_lengths
     from prerl_spec.compiler.past_runs.measured_times import measured
+    from prerl_spec.compiler.planning.disk import disk_need
     from prerl_spec.compiler.planning.first_prompt import LOOKED_AT
     from prerl_spec.compiler.render.price import price_of
     from prerl_spec.compiler.render.render_plan import Seen
@@ -109,11 +110,12 @@ def _seen(compiled: "Compiled", shown: "Plan", prices: Sequence[tuple[str, float
             folder = f"{place}{', which an unfinished run of this plan goes on in' if resumes else ', new'}"
         except PrerlError as error:
             refused = error.message
+    unmet = shown.unmet or refused is not None or (not plan.hardware.is_named and disk_need(plan) is not None)
     return Seen(
         times=measured(plan),
         lengths=measured_lengths(plan),
-        # A run looks at its rows last: with a need that is not met it would not come to them.
-        further=() if shown.unmet else needs_of_rows(compiled, all_rows=all_rows),
+        # A run looks at its rows last: what keeps it from starting keeps it from them.
+        further=() if unmet else needs_of_rows(compiled, all_rows=all_rows),
         folder=folder,
         refused=refused,
         rows_read=None if all_rows else LOOKED_AT,
