@@ -50,13 +50,19 @@ class Codec:
     @classmethod
     def from_folder(cls, folder: Path) -> "Codec":
         """Reads tokenizer.json, tokenizer_config.json and, where present, chat_template.jinja, generation_config.json
-        and config.json. Raises EnvironmentUnmet if tokenizer.json is missing."""
+        and config.json. Raises EnvironmentUnmet if tokenizer.json is missing or cannot be read."""
         file = folder / "tokenizer.json"
         if not file.is_file():
             raise EnvironmentUnmet(
                 f"no tokenizer.json in {folder}", hint="save the tokenizer there with save_pretrained"
             )
-        backend = Tokenizer.from_file(str(file))
+        try:
+            backend = Tokenizer.from_file(str(file))
+        except Exception as error:  # the library raises no narrower class
+            why = str(error).splitlines()[0]
+            raise EnvironmentUnmet(
+                f"{file} is no tokenizer: {why}", hint="save it again with save_pretrained"
+            ) from error
         config, model = _json(folder / "tokenizer_config.json"), _json(folder / "config.json")
         special: dict[str, str] = {}
         written = _special_tokens(folder, config)

@@ -9,12 +9,13 @@ from pydantic import ValidationError
 from prerl_spec.compiler.build_graph import build_graph, require_local_code_allowed, require_same_data
 from prerl_spec.compiler.estimates.prerequisites import check_again
 from prerl_spec.compiler.graph import Graph
-from prerl_spec.compiler.hardware import detect_hardware
+from prerl_spec.compiler.hardware import Hardware, detect_hardware
 from prerl_spec.compiler.past_runs.run_folder import has_begun, require_run_folder
-from prerl_spec.compiler.plan import Plan
+from prerl_spec.compiler.plan import Plan, PrerequisitePlan
 from prerl_spec.compiler.planning.digest import digest_of_plan
 from prerl_spec.compiler.planning.disk import disk_need
 from prerl_spec.compiler.planning.planner import make_plan
+from prerl_spec.compiler.planning.refusals import refusals_now
 from prerl_spec.compiler.planning.start_plan import start_need_now
 from prerl_spec.compiler.resolve.resolve import resolve
 from prerl_spec.compiler.resolve.resolved import Resolved
@@ -33,8 +34,8 @@ class Compiled:
     sources: Mapping[str, str]
 
     def require_prerequisites(self, folder: Path | None = None) -> None:
-        """Raises EnvironmentUnmet with every prerequisite known to be unmet on this machine, each with a hint. `folder` is
-        the run folder, where it is not below the plan's output folder."""
+        """Raises EnvironmentUnmet, or UsageError for unknown tasks alone, with every prerequisite known to be unmet on this
+        machine, each with a hint. `folder` is the run folder, where it is not below the plan's output folder."""
         require_met(self.plan, folder)
 
 
@@ -66,8 +67,10 @@ def compile_spec(
     unsets: Sequence[str] = (),
     overlays: Sequence[Path] = (),
     local_code: bool = False,
+    hardware: Hardware | None = None,
 ) -> Compiled:
-    """Resolves, checks, plans and builds, without heavy imports; a plan.json is used unchanged.
+    """Resolves, checks, plans and builds, without heavy imports; a plan.json is used unchanged. `hardware` is the machine to
+    plan for; None: this one.
 
     Raises what `check_spec` raises, and EnvironmentUnmet for local data that cannot be read.
     """
@@ -76,14 +79,17 @@ def compile_spec(
             raise UsageError(
                 "a plan file runs unchanged: overrides need a spec", hint="change the spec, and plan again"
             )
+        if hardware is not None:
+            raise UsageError("a plan file is of the machine that planned it: --on needs a spec", hint="name the spec")
         return _compile_plan(read_plan(file), local_code)
-    return compile_resolved(resolve(file, sets=sets, unsets=unsets, overlays=overlays, local_code=local_code))
+    resolved = resolve(file, sets=sets, unsets=unsets, overlays=overlays, local_code=local_code)
+    return compile_resolved(resolved, hardware)
 
 
-def compile_resolved(resolved: Resolved) -> Compiled:
+def compile_resolved(resolved: Resolved, hardware: Hardware | None = None) -> Compiled:
     """Checks, plans and builds a resolved spec. Raises what `compile_spec` raises."""
     resolved, warnings = require_valid(resolved)
-    plan = make_plan(resolved)
+    plan = make_plan(resolved, hardware)
     return Compiled(plan, build_graph(plan, plan.spec_text), warnings, resolved.sources)
 
 
@@ -133,15 +139,24 @@ def _compile_plan(plan: Plan, local_code: bool) -> Compiled:
 
 
 def require_met(plan: Plan, folder: Path | None = None) -> None:
-    """Checks every prerequisite again on this machine; raises EnvironmentUnmet listing the unmet ones with hints."""
+    """Checks every prerequisite again on this machine; raises EnvironmentUnmet listing the unmet ones with hints, UsageError
+    where only tasks are unknown."""
     unmet = [
         prerequisite for prerequisite in check_again(plan.prerequisites, detect_hardware()) if prerequisite.met is False
     ]
+    unmet += refusals_now(plan)
     unmet += start_need_now(plan, folder)
     if (disk := disk_need(plan, folder)) is not None:
         unmet.append(disk)
     if not unmet:
         return
+    raise unmet_error(unmet)
+
+
+def unmet_error(unmet: Sequence[PrerequisitePlan]) -> EnvironmentUnmet | UsageError:
+    """The error of a run that cannot start: every unmet need with its hint. Where all of them are tasks that nobody defines,
+    it is the error of a command that names one."""
     lines = [f"{n.what} {n.name} (for {', '.join(n.by)}): {n.found}\n    = help: {n.hint}" for n in unmet]
     count = "a need is" if len(lines) == 1 else f"{len(lines)} needs are"
-    raise EnvironmentUnmet("\n  ".join([f"{count} not met on this machine", *lines]))
+    kind = UsageError if all(need.what == "task" for need in unmet) else EnvironmentUnmet
+    return kind("\n  ".join([f"{count} not met on this machine", *lines]))

@@ -12,21 +12,33 @@ _CGROUP_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory
 
 @dataclass(frozen=True)
 class Gpu:
-    """One accelerator, by its driver's name: `Gpu("NVIDIA H100 80GB HBM3", 85520809984)`."""
+    """One accelerator, by its driver's name: `Gpu("NVIDIA H100 80GB HBM3", 85520809984)`.
+
+    `bf16_flops` is its peak a second in dense bfloat16, `bandwidth` its memory's bytes a second; None: looked up by the name.
+    """
 
     name: str
     memory_bytes: int
+    bf16_flops: float | None = None
+    bandwidth: float | None = None
 
 
 @dataclass(frozen=True)
 class Hardware:
+    """A machine; `cores` is 0 where they are not known, as of one that is only named."""
+
     cores: int
     memory_bytes: int | None
     gpus: tuple[Gpu, ...] = ()
+    is_named: bool = False
+    """Whether it was only named, `plan --on`, and is not the machine that plans."""
 
     @property
     def words(self) -> str:
         """Human-readable summary: "2 cores, 15.5 GiB of memory, no GPU"."""
+        if self.is_named and self.gpus:
+            each = self.gpus[0]
+            return f"{len(self.gpus)} x {each.name} ({each.memory_bytes / 2**30:.0f} GiB each), named by --on"
         memory = "unknown memory" if self.memory_bytes is None else f"{self.memory_bytes / 2**30:.1f} GiB of memory"
         cards = ", ".join(f"{g.name} ({g.memory_bytes / 2**30:.0f} GiB)" for g in self.gpus) or "no GPU"
         return f"{self.cores} core{'s' if self.cores != 1 else ''}, {memory}, {cards}"

@@ -132,7 +132,8 @@ class EngineMemory:
 
 @dataclass(frozen=True)
 class Cost:
-    """Estimated peak memory of one process (bytes) and time of one step (seconds), for responses of maximum length."""
+    """Estimated peak memory of one process (bytes) and time of one step (seconds), for responses of maximum length: with
+    rollouts a bound, since a response may end early."""
 
     memory_bytes: Mapping[str, int]
     seconds_per_step: float
@@ -142,6 +143,15 @@ class Cost:
     """Memory available to one process on the planning machine."""
     engine: EngineMemory | None = None
     """None unless trainer and engine take turns on a GPU."""
+    seconds_without_responses: float | None = None
+    """Seconds of a step whose responses are empty: between it and the bound the time grows with their mean length. None
+    without rollouts."""
+
+    def seconds_at(self, share: float) -> float:
+        """Seconds of a step whose responses have this share of their maximum length, on average."""
+        if self.seconds_without_responses is None:
+            return self.seconds_per_step
+        return self.seconds_without_responses + share * (self.seconds_per_step - self.seconds_without_responses)
 
 
 @dataclass(frozen=True)
@@ -304,6 +314,10 @@ class PrerequisitePlan:
         "disk",
         "tokenizer",
         "start",
+        "task",
+        "folder",
+        "rows",
+        "length",
     ]
     name: str
     revision: str | None

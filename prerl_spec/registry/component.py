@@ -70,6 +70,20 @@ class Prerequisite(NamedTuple):
     revision: str | None = None
 
 
+class Refusal(NamedTuple):
+    """What a run would refuse before its first step, found on this machine without loading anything heavy:
+    `Refusal("task", "gsm9k", "lm-eval has no such task: did you mean `gsm8k`?", "`lm-eval ls tasks` lists them")`.
+
+    what: "task" (a benchmark by its name: a run ends as a wrong command line does, with 2), "folder" (files of a model or a
+    tokenizer), "rows" (of a local file). `found` is what is wrong, `hint` what would be right.
+    """
+
+    what: Literal["task", "folder", "rows"]
+    name: str
+    found: str
+    hint: str
+
+
 class LocalCode(NamedTuple):
     """Code in files that a setting names, which runs with `--local-code` only:
     `LocalCode("include[0]", "sums.yaml runs `count.digits` of count.py", ("/tasks/count.py", "/tasks/sums.yaml"))`.
@@ -190,6 +204,11 @@ class Component(BaseModel):
 
     def prerequisites(self) -> tuple[Prerequisite, ...]:
         """What a run needs from outside the spec: packages, hub files, hardware."""
+        return ()
+
+    def refusals(self) -> Iterable[Refusal]:
+        """What a run would refuse of its files and names, besides `prerequisites()`; `plan` and `run` ask before anything
+        heavy is loaded. No network, no torch."""
         return ()
 
     def local_code(self) -> tuple[LocalCode, ...]:

@@ -72,8 +72,8 @@ def _cost(study: StudyPlan, jobs: int) -> str:
         took = "unknown: the plan of a cell says why"
     else:
         whole = sum(s or 0.0 for s in seconds)
-        took = f"about {duration(whole)}" + (f", {duration(whole / jobs)} with {jobs} jobs" if jobs > 1 else "")
-        took += ", and the seconds that each run takes to start"
+        took = f"at most about {duration(whole)}" + (f", {duration(whole / jobs)} with {jobs} jobs" if jobs > 1 else "")
+        took += ", as if every response had the maximum length, and the seconds that each run takes to start"
     return f"{tokens} tokens sampled in training; time, evaluation included: {took}"
 
 

@@ -91,6 +91,23 @@ def test_what_was_fetched_is_enough_to_run_without_a_network(tmp_path: Path, rep
     assert plan["model"]["settings"]["revision"] == COMMIT
 
 
+def test_a_plan_fetches_configuration_and_tokenizer_alone(tmp_path: Path, repositories: dict[str, Path]) -> None:
+    spec = written(tmp_path, SPEC)
+    with hub(repositories) as endpoint:
+        fetched = prerl(tmp_path, endpoint, "plan", spec, "--fetch-config")
+    assert fetched.returncode == 0, fetched.stderr
+    assert "model acme/tiny@main: " in fetched.stderr
+    assert "parameters unknown" not in fetched.stdout
+    assert "its configuration is in the local hub cache: a run downloads the weights" in " ".join(
+        fetched.stdout.split()
+    )
+    assert not list((tmp_path / "hf").rglob("*.safetensors"))
+    assert list((tmp_path / "hf").rglob("tokenizer.json"))
+    offline = prerl(tmp_path, endpoint, "plan", "--here", spec, offline=True)
+    assert offline.returncode == 3
+    assert "its weights are not, and HF_HUB_OFFLINE is set" in " ".join(offline.stdout.split())
+
+
 def test_a_hub_that_does_not_answer_is_a_clear_error(tmp_path: Path) -> None:
     done = prerl(tmp_path, "http://127.0.0.1:9", "fetch", written(tmp_path, SPEC))
     assert done.returncode == 3

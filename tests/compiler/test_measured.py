@@ -12,9 +12,10 @@ import pytest
 from prerl_spec.compiler.compile import compile_spec
 from prerl_spec.compiler.hardware import detect_hardware
 from prerl_spec.compiler.past_runs.calibration import CALIBRATION, EvaluatorTimes, PhaseTimes, Profile
+from prerl_spec.compiler.past_runs.measured_lengths import Lengths, measured_lengths
 from prerl_spec.compiler.past_runs.measured_times import measured, whole_seconds
 from prerl_spec.compiler.plan import Plan
-from prerl_spec.compiler.render.render_plan import render_plan
+from prerl_spec.compiler.render.render_plan import Seen, render_plan
 from tests.compiler.specs import TINY, written
 from tests.run_files import write_events, write_object
 
@@ -99,6 +100,59 @@ def test_phases_and_rounds_add_up_where_all_are_measured(plan: Plan) -> None:
     assert "at the response lengths" not in page
     assert "about 101 s in all, as measured in" in page
     assert "as measured in" not in render_plan(plan)
+
+
+def test_the_newest_counts_be_it_a_run_or_a_calibration(plan: Plan) -> None:
+    steps = [step(p.id, 1.0) for p in plan.phases for _ in range(3)]
+    run = note_run(plan, "tiny", *steps)
+    calibration = note_profile(plan, "tiny.profile", pretrain=2.0, prune=3.0, refine=4.0)
+    for newer, older in (
+        (run / "events.jsonl", calibration / CALIBRATION),
+        (calibration / CALIBRATION, run / "events.jsonl"),
+    ):
+        os.utime(older, (1e9, 1e9))
+        os.utime(newer, (2e9, 2e9))
+        found = measured(plan)
+        assert found is not None
+        assert found.folder == newer.parent
+
+
+def sampled(phase: str, length: float) -> dict[str, Any]:
+    return {"event": "step", "phase": phase, "seconds": {"total": 1.0}, "metrics": {"response_length": length}}
+
+
+def test_lengths_of_an_earlier_run_turn_the_bound_into_an_estimate(plan: Plan) -> None:
+    assert measured_lengths(plan) is None
+    bound = " ".join(render_plan(plan).split())
+    assert "time at most about" in bound
+    assert "at most about" in bound.rpartition("needs:")[2]
+    other = note_run(
+        plan, "tiny", sampled("prune", 12.0), sampled("prune", 18.0), sampled("refine", 30.0), machine="another"
+    )
+    lengths = measured_lengths(plan)
+    assert lengths == Lengths(other, {"prune": 15.0, "refine": 30.0})
+    page = " ".join(render_plan(plan, seen=Seen(lengths=lengths)).split())
+    assert f"at 15 tokens a response, the mean in {other}; at most about" in page
+    assert "measured lengths of training's responses" in page
+    prune = plan.phases[1].cost
+    assert prune is not None
+    assert prune.seconds_without_responses is not None
+    assert prune.seconds_without_responses < prune.seconds_at(0.25) < prune.seconds_at(1.0) == prune.seconds_per_step
+
+
+def test_lengths_under_another_decoding_or_of_another_model_say_nothing(plan: Plan) -> None:
+    longer = replace(
+        plan,
+        phases=tuple(
+            replace(p, sampler=replace(p.sampler, settings={**p.sampler.settings, "max_new_tokens": 99}))
+            if p.sampler
+            else p
+            for p in plan.phases
+        ),
+    )
+    note_run(longer, "tiny", sampled("prune", 12.0))
+    note_run(replace(plan, model=replace(plan.model, settings={})), "tiny-2", sampled("prune", 12.0))
+    assert measured_lengths(plan) is None
 
 
 def note_profile(plan: Plan, name: str, **phases: float) -> Path:

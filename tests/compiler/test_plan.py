@@ -457,3 +457,10 @@ def test_questions_of_our_own_tasks_are_known_before_they_are_read(tmp_path: Pat
     for settings, questions in asked.items():
         text = bent(('use = "holdout"\ndata = "easy"\nsamples = 4\nlimit = 10', f'use = "lm_eval"\n{settings}'))
         assert planned(tmp_path, text).evaluators[0].questions == questions
+
+
+def test_a_group_that_is_rarely_meant_is_pointed_out(tmp_path: Path, unbent: Plan) -> None:
+    meant = " ".join(planned(tmp_path, bent(("group_size = 4", "group_size = 100000"))).phases[1].notes)
+    assert "a step has 600,000 samples (group_size 100,000 x 6 prompts), at most about" in meant
+    assert "are held until it has trained, at most" in meant
+    assert not any("a step has" in note for p in unbent.phases for note in p.notes)

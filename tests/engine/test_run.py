@@ -49,6 +49,11 @@ def test_every_sampled_step_states_the_metrics_of_the_run_folder(whole: Path) ->
         assert event["tokens"]["generated"] >= event["tokens"]["trained"] > 0
 
 
+def test_a_step_on_documents_spends_no_seconds_on_sampling(whole: Path) -> None:
+    sampled = [e["seconds"]["sample"] > 0 for e in steps_of(whole)]
+    assert sampled == [False] * 3 + [True] * 5
+
+
 def test_updates_per_batch_takes_that_many_optimizer_steps(whole: Path) -> None:
     assert [(e["updates"], e["applied"]) for e in steps_of(whole)[-2:]] == [(2, 2), (2, 2)]
 

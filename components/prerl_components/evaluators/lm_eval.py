@@ -12,6 +12,7 @@ from prerl_components.data.chain_tasks import task_rows
 from prerl_components.verifiers.math_verify import MathVerify
 from prerl_spec.evaluation.harness.catalogue import check_names, known_config
 from prerl_spec.evaluation.harness.fetching import fetch_tasks
+from prerl_spec.evaluation.harness.foreseen import refused_rows, refused_tasks
 from prerl_spec.evaluation.harness.questions import task_questions
 from prerl_spec.evaluation.harness.yaml_code import code_of_folder
 from prerl_spec.evaluation.names import current_name, toml_key
@@ -30,6 +31,7 @@ from prerl_spec.sdk import (
     PassedThrough,
     Place,
     Prerequisite,
+    Refusal,
     Rendering,
     Score,
     SpecPath,
@@ -192,6 +194,14 @@ class LmEval(EvaluatorSettings):
     def prepare(self) -> None:
         """Raises UsageError for an unknown task: before any training, not at the first evaluation."""
         check_names(self.tasks, tuple(Path(folder) for folder in self.include))
+
+    def refusals(self) -> Iterator[Refusal]:
+        """Tasks that nobody defines, and local rows that cannot be read."""
+        include = tuple(map(Path, self.include))
+        for refused in refused_tasks(self.tasks, include):
+            yield Refusal("task", *refused)
+        for refused in refused_rows({task: Path(file) for task, file in self.data.items()}, include):
+            yield Refusal("rows", *refused)
 
     def fetch(self) -> Iterator[str]:
         """Downloads the tasks' data sets into the hub's cache; yields one line per task."""

@@ -1,12 +1,14 @@
 """A causal language model of transformers with randomly initialised weights."""
 
 import os
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
-from prerl_spec.sdk import Component, DataName, LoadedModel, ModelSite, PassedThrough, Prerequisite
+from prerl_components.models.folder_refusals import tokenizer_refusals
+from prerl_spec.sdk import Component, DataName, LoadedModel, ModelSite, PassedThrough, Prerequisite, Refusal
 
 FROM_DATA = "data:"
 SMALLEST = {
@@ -74,6 +76,11 @@ class FromScratch(Component):
             return ()
         hint = "connect to the hub, or save the tokenizer in a folder and set `tokenizer` to it"
         return (Prerequisite("model", self.tokenizer, hint),)
+
+    def refusals(self) -> Iterator[Refusal]:
+        """Files that a local folder of a tokenizer lacks."""
+        if self.tokenizer_data is None and os.path.isdir(self.tokenizer):
+            yield from tokenizer_refusals(self.tokenizer)
 
     def build(self, site: ModelSite) -> LoadedModel:
         """Initialises the weights. Raises SpecInvalid for a configuration that transformers rejects, and

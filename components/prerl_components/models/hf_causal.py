@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, SerializeAsAny, field_validator, model_validator
 
+from prerl_components.models.folder_refusals import model_refusals, tokenizer_refusals
 from prerl_spec.sdk import (
     Component,
     EnvironmentUnmet,
@@ -14,6 +15,7 @@ from prerl_spec.sdk import (
     ModelSite,
     PassedThrough,
     Prerequisite,
+    Refusal,
     Slot,
     decided_elsewhere,
 )
@@ -97,6 +99,13 @@ class HfCausal(Component):
             yield Prerequisite("gpu", written, 'set attention = "sdpa", or run on a machine with a GPU')
         if self.attention in FLASH:
             yield Prerequisite("package", *FLASH[self.attention])
+
+    def refusals(self) -> Iterator[Refusal]:
+        """Files that a local folder lacks: those of the hub are prerequisites."""
+        if os.path.isdir(self.name):
+            yield from model_refusals(self.name, with_tokenizer=self.tokenizer == self.name)
+        if self.tokenizer != self.name and os.path.isdir(self.tokenizer):
+            yield from tokenizer_refusals(self.tokenizer)
 
     def for_trial(self, folder: Path) -> Self:
         """The same settings on a small model with random weights, saved in the folder."""

@@ -70,7 +70,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"resuming: {folder}", file=sys.stderr)
         return folder
 
-    return execute(graph, lock_folder, arguments)
+    return execute(graph, lock_folder, arguments, is_new=False)
 
 
 def _lost_end(folder: Path) -> str | None:

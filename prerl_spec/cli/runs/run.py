@@ -15,6 +15,7 @@ from prerl_spec.cli.shared.option_values import file_path
 from prerl_spec.cli.shared.overrides import add_overrides, overrides
 from prerl_spec.compiler.graph import Graph
 from prerl_spec.compiler.past_runs.model_files import require_same_model_files
+from prerl_spec.compiler.past_runs.refused_start import Places, nothing_left
 from prerl_spec.compiler.past_runs.run_folder import choose_run_folder, hold_run_folder, is_finished, one_at_a_time
 from prerl_spec.compiler.plan import Plan
 from prerl_spec.compiler.planning.disk import HINT, disk_warning
@@ -93,8 +94,11 @@ def _refuse_contradictions(arguments: argparse.Namespace) -> None:
         raise UsageError("--profile cannot be combined with --run-dir, --new or --debug", hint="drop the other options")
 
 
-def execute(graph: Graph, lock_folder: Callable[[ExitStack], Path], arguments: argparse.Namespace) -> int:
+def execute(
+    graph: Graph, lock_folder: Callable[[ExitStack], Path], arguments: argparse.Namespace, *, is_new: bool = True
+) -> int:
     """Runs a compiled graph in a run folder with a progress display, then writes its report; shared by `run` and `resume`.
+    With `is_new` a start that is refused leaves nothing in a folder in which nothing was computed.
 
     The main process locks the folder (until the stack closes) before anything heavy is loaded, so that errors
     appear at once. If several processes share the run, it starts them and waits for them.
@@ -102,8 +106,12 @@ def execute(graph: Graph, lock_folder: Callable[[ExitStack], Path], arguments: a
     from prerl_spec.engine.record.run_inputs import write_given
 
     processes = processes_to_start(arguments.processes, graph.distributed.processes)
+    before = Places.before(getattr(arguments, "run_dir", None), Path(graph.run.output_dir))
     with ExitStack() as stack:
         folder = (locked_folder() or lock_folder(stack)) if is_main() else None
+        # A folder that another process has locked is that process's to remove.
+        own = folder if is_new and locked_folder() is None else None
+        ended = stack.enter_context(nothing_left(own, before))
         if folder is not None:
             if locked_folder() is None:
                 require_same_model_files(folder, Plan.from_json(graph.plan))
@@ -112,6 +120,7 @@ def execute(graph: Graph, lock_folder: Callable[[ExitStack], Path], arguments: a
             if processes > 1:
                 invariant = _is_invariant(graph)
                 code = launch(arguments.command_line, processes, folder=folder, leave_thread_count=invariant)
+                ended(code)
                 return 0 if code == Interrupted.exit_code and _is_over(folder) else code
             _run_here(graph, folder)
         except (Interrupted, KeyboardInterrupt):

@@ -11,6 +11,7 @@ from prerl_spec.compiler.compare.lock import Lock, lock_file, make_lock, read_lo
 from prerl_spec.compiler.compare.lock_drift import drift, mere_changes
 from prerl_spec.compiler.compare.revisions import UNKNOWN
 from prerl_spec.compiler.compile import Compiled, check_spec, compile_spec
+from prerl_spec.compiler.hardware import Hardware
 from prerl_spec.compiler.planning.planner import make_plan
 from prerl_spec.compiler.resolve.resolved import Resolved
 from prerl_spec.errors import SpecInvalid, UsageError
@@ -18,8 +19,10 @@ from prerl_spec.process.rank_environment import is_main, reports_findings
 from prerl_spec.registry.settings import settings_of
 
 
-def compile_locked(spec: Path, overrides: dict[str, Any], *, locked: bool, update: bool) -> Compiled:
-    """Compiles a spec at the commits of its lock, where there is one.
+def compile_locked(
+    spec: Path, overrides: dict[str, Any], *, locked: bool, update: bool, hardware: Hardware | None = None
+) -> Compiled:
+    """Compiles a spec at the commits of its lock, where there is one, for this machine or the one given.
 
     With `locked`, raises UsageError if there is no lock and SpecInvalid (E0501) if it differs in meaning. With `update`,
     writes the lock first. With neither, drift is reported and the spec is compiled as written.
@@ -27,13 +30,13 @@ def compile_locked(spec: Path, overrides: dict[str, Any], *, locked: bool, updat
     if spec.suffix == ".json":
         if locked or update:
             raise UsageError("a plan file has no lock: it is run unchanged", hint="name the spec instead of the plan")
-        return compile_spec(spec, **overrides)
+        return compile_spec(spec, **overrides, hardware=hardware)
     file = lock_file(spec)
     lock = read_lock(file)
     if lock is None and locked:
         raise UsageError(f"--locked: {file} does not exist", hint=f"write it with `prerl-spec lock {spec}`")
     if lock is None and not update:
-        return compile_spec(spec, **overrides)
+        return compile_spec(spec, **overrides, hardware=hardware)
     resolved, _ = check_spec(spec, **overrides)
     now = make_lock(resolved, make_plan(resolved), ask=update)
     if update:
@@ -46,7 +49,7 @@ def compile_locked(spec: Path, overrides: dict[str, Any], *, locked: bool, updat
     elif report_drift(resolved, lock, now):
         _print_once(f"warning: {file} is out of date: `run --locked` would fail, `lock` updates it")
     sets, found = tuple(overrides.get("sets", ())), pins(resolved, lock)
-    compiled = compile_spec(spec, **{**overrides, "sets": (*sets, *found)})
+    compiled = compile_spec(spec, **{**overrides, "sets": (*sets, *found)}, hardware=hardware)
     return _with_origin(compiled, {f"--set #{len(sets) + n}" for n in range(1, len(found) + 1)}, str(file))
 
 

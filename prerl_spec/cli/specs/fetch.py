@@ -4,7 +4,7 @@ import argparse
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from prerl_spec.cli.shared.option_values import file_path
 from prerl_spec.cli.shared.overrides import add_overrides, overrides
@@ -61,6 +61,28 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def fetch_configurations(spec: Path, options: dict[str, Any]) -> None:
+    """Downloads configuration and tokenizer of every model of the spec that is on the hub, without weights, at the lock's
+    commits; says on stderr what came. Raises EnvironmentUnmet, naming the item, if one is unavailable."""
+    from prerl_spec.cli.shared.locked import pins
+    from prerl_spec.compiler.compare.lock import lock_file, read_lock
+    from prerl_spec.compiler.compare.revisions import hub_prerequisites
+    from prerl_spec.compiler.compile import check_spec
+    from prerl_spec.compiler.estimates.local_files import is_hub_name
+    from prerl_spec.compiler.planning.planner import make_plan
+    from prerl_spec.errors import UsageError
+
+    if spec.suffix == ".json":
+        raise UsageError("--fetch-config needs a spec: a plan file is printed unchanged", hint="name the spec")
+    resolved, _ = check_spec(spec, **options)
+    if (lock := read_lock(lock_file(spec))) is not None:
+        resolved, _ = check_spec(spec, **{**options, "sets": (*options["sets"], *pins(resolved, lock))})
+    for prerequisite in hub_prerequisites(make_plan(resolved)):
+        if prerequisite.what == "model" and is_hub_name(prerequisite.name):
+            require_available(prerequisite, lock)
+            print(download(prerequisite, weights=False), file=sys.stderr)
+
+
 def require_available(prerequisite: "PrerequisitePlan", lock: "Lock | None") -> None:
     """Raises EnvironmentUnmet if the hub does not respond or lacks the item; Drift if its commit differs from the lock and
     the spec has no key to pin it with (a benchmark, a separate tokenizer)."""
@@ -83,14 +105,15 @@ def require_available(prerequisite: "PrerequisitePlan", lock: "Lock | None") -> 
         )
 
 
-def download(prerequisite: "PrerequisitePlan") -> str:
-    """Downloads a model with its tokenizer; one without a revision serves as a tokenizer only, so its weights are skipped."""
+def download(prerequisite: "PrerequisitePlan", *, weights: bool = True) -> str:
+    """Downloads a model with its tokenizer. Without `weights` they are skipped, as those of one without a revision, which
+    serves as a tokenizer only."""
     from huggingface_hub import snapshot_download
 
     from prerl_spec.compiler.compare.revisions import title, transport_error
     from prerl_spec.errors import EnvironmentUnmet
 
-    skipped = NEVER_LOADED if prerequisite.revision is not None else WEIGHTS
+    skipped = NEVER_LOADED if weights and prerequisite.revision is not None else WEIGHTS
     try:
         folder = snapshot_download(prerequisite.name, revision=prerequisite.revision, ignore_patterns=list(skipped))
     except (transport_error(), OSError, ValueError) as error:

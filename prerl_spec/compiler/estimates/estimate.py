@@ -1,8 +1,8 @@
 """Estimates memory and time of a run from the model's configuration and the batch arithmetic, by simple formulas.
 
 Memory is the peak of a training process: libraries, weights with gradients and moments, and the larger of a pass and the
-sampler's cache, which are never held at once. Not included: verifier processes, and the time of anything but matrix
-products. `benchmarks/memory.py` compares the formula with real runs.
+sampler's cache, which are never held at once. Not included: verifier processes. `benchmarks/memory.py` compares the formula
+with real runs.
 """
 
 from collections.abc import Mapping
@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from prerl_spec.compiler.estimates.engine_memory import engine_memory
+from prerl_spec.compiler.estimates.step_seconds import Decoding, basis, decoding_seconds, training_seconds
 from prerl_spec.compiler.estimates.unknown import NotKnown
 from prerl_spec.compiler.hardware import Hardware
 from prerl_spec.compiler.plan import Cost, EngineMemory
@@ -38,13 +39,6 @@ LOGIT_BLOCK = 1 << 19
 LOGIT_COLUMNS = 256
 LOGIT_SHARE = 1 << 10
 """Logits of a block, its least width, and bytes of a GPU for each of its logits: see engine/policy/head/blocks.py."""
-CPU_CORE_TRAIN_FLOPS = 30e9
-CPU_CORE_SAMPLE_FLOPS = 7e9
-"""Measured on a 0.3 M parameter model, one thread."""
-GPU_TRAIN_FLOPS = 200e12
-GPU_SAMPLE_FLOPS = 20e12
-"""Not measured; assumed for a data-centre GPU: 20 % of a peak near 1000 TFLOP/s in training, 2 % in sampling."""
-
 HOST_MEMORY = 32 << 30
 """Host memory that a sampler assumes at most."""
 
@@ -142,8 +136,8 @@ class Workload:
     """Tokens of one step of a phase: an upper bound, since a response may end early.
 
     `trained` go forward and backward, `in_a_pass` of them at once, `scored` forward only, `sampled` are generated;
-    `at_once` sequences of `sequence` tokens each are in the KV cache; `reference`: whether a frozen copy of the model
-    is kept; `gradients_held`: gradients that probes keep beside the update's own.
+    `at_once` sequences of `sequence` tokens each, `new_tokens` of them the response's, are in the KV cache; `reference`:
+    whether a frozen copy of the model is kept; `gradients_held`: gradients that probes keep beside the update's own.
     """
 
     trained: int
@@ -155,6 +149,7 @@ class Workload:
     reference: bool = False
     gradients_held: int = 0
     teachers: tuple["TeacherWork", ...] = ()
+    new_tokens: int = 0
 
 
 @dataclass(frozen=True)
@@ -192,7 +187,7 @@ def cost_of(
     spread: Spread = Spread(),
     libraries: int = 0,
 ) -> Cost:
-    """Memory of one process and time of one step.
+    """Memory of one process and time of one step (step_seconds.py).
 
     6·P FLOP per trained token, 2·P per scored or sampled one; 4·P + 6·A if an adapter of A parameters is trained on a
     frozen model; 2·P more with activation checkpointing; 2·P of a teacher per token that it scores.
@@ -228,12 +223,25 @@ def cost_of(
     training = trained * work.trained + 2 * shape.num_parameters * work.scored
     training += sum(2 * one.num_parameters * one.scored for one in work.teachers)
     sampling = 2 * shape.num_parameters * work.sampled
-    train_rate, sample_rate, basis = _rates(hardware, processes)
+    passes = -(-work.trained // max(1, work.in_a_pass))
+    seconds = training_seconds(training, passes, shape.num_layers, hardware, processes)
+    if work.sampled:
+        seconds += _decoding_seconds(
+            shape,
+            work.sampled,
+            work.at_once,
+            work.sequence,
+            work.new_tokens,
+            hardware,
+            processes,
+            half=half,
+            spread=spread,
+        )
     return Cost(
         memory,
-        training / train_rate + sampling / sample_rate,
+        seconds,
         (training + sampling) / 1e12,
-        basis,
+        basis(hardware, processes),
         _device_bytes(hardware, processes),
         turns,
     )
@@ -323,20 +331,46 @@ def _model_memory(
     return memory | ({"reference model": -(-parameters * 4 // shards)} if reference else {})
 
 
-def sampling_seconds(shape: Shape, tokens: int, hardware: Hardware, *, processes: int) -> float:
-    """Seconds to sample `tokens` tokens."""
-    return 2 * shape.num_parameters * tokens / _rates(hardware, processes)[1]
+def sampling_seconds(
+    shape: Shape,
+    tokens: int,
+    hardware: Hardware,
+    *,
+    processes: int,
+    rows: int,
+    new_tokens: int,
+    half: bool,
+    spread: Spread,
+) -> float:
+    """Seconds to sample `tokens` tokens outside of training: `rows` responses of `new_tokens` each."""
+    return _decoding_seconds(shape, tokens, rows, new_tokens, new_tokens, hardware, processes, half=half, spread=spread)
+
+
+def _decoding_seconds(
+    shape: Shape,
+    tokens: int,
+    rows: int,
+    sequence: int,
+    new_tokens: int,
+    hardware: Hardware,
+    processes: int,
+    *,
+    half: bool,
+    spread: Spread,
+) -> float:
+    size = 2 if half else 4
+    cached = 2 * shape.num_layers * shape.kv_width * size * sequence
+    engine = bool(spread.engine_share and hardware.gpus)
+    room = _cache_share(hardware)
+    if engine:
+        room = round((spread.engine_share or 0) * hardware.gpus[0].memory_bytes) - size * shape.num_parameters
+    of_one = -(-rows // processes)
+    batches = -(-of_one * cached // max(room, cached, 1))
+    work = Decoding(tokens, rows, new_tokens, batches, size * shape.num_parameters, cached)
+    return decoding_seconds(work, shape.num_parameters, shape.num_layers, hardware, processes, engine=engine)
 
 
 def _cache_share(hardware: Hardware) -> int:
     """Bytes of KV cache: the embedded sampler decodes in batches that fit an eighth of the device's memory."""
     host = min(hardware.memory_bytes or HOST_MEMORY, HOST_MEMORY)
     return (hardware.gpus[0].memory_bytes if hardware.gpus else host) // 8
-
-
-def _rates(hardware: Hardware, processes: int) -> tuple[float, float, str]:
-    if hardware.gpus:
-        cards = min(processes, len(hardware.gpus))
-        return GPU_TRAIN_FLOPS * cards, GPU_SAMPLE_FLOPS * cards, f"{cards} x {hardware.gpus[0].name}"
-    cores = min(processes, hardware.cores)
-    return CPU_CORE_TRAIN_FLOPS * cores, CPU_CORE_SAMPLE_FLOPS * cores, f"{cores} CPU core{'s' if cores > 1 else ''}"

@@ -16,6 +16,7 @@ from prerl_spec.errors import EnvironmentUnmet
 from prerl_spec.text import Codec
 
 FROM_DATA = "data:"
+WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "adapter_model.safetensors")
 
 
 def cached_file(name: str, file: str, revision: str | None = None, *, kind: str = "model") -> Path | None:
@@ -28,6 +29,23 @@ def cached_file(name: str, file: str, revision: str | None = None, *, kind: str 
     except HFValidationError:
         return None
     return Path(found) if isinstance(found, str) else None
+
+
+def is_hub_name(name: str) -> bool:
+    """Whether a text can name a repository of the hub: `acme/tiny`, not `/models/tiny`."""
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils import validate_repo_id
+
+    try:
+        validate_repo_id(name)
+    except HFValidationError:
+        return False
+    return True
+
+
+def has_cached_weights(name: str, revision: str | None = None) -> bool:
+    """Whether weights that a run loads lie in the hub cache for this revision."""
+    return any(cached_file(name, file, revision) is not None for file in WEIGHTS)
 
 
 def cached_commit(name: str, revision: str | None = None, *, kind: str = "model") -> str | None:
@@ -64,8 +82,12 @@ def model_config(settings: Mapping[str, Any], vocab_size: int | None) -> Mapping
     file = folder / "config.json" if os.path.isdir(folder) else cached_file(name, "config.json", _revision(settings))
     if file is None or not os.path.isfile(file):
         raise NotKnown(f"config.json of {name} is not on this machine")
-    loaded = json.loads(file.read_text(encoding="utf-8"))
-    assert isinstance(loaded, dict), f"{file} is not a JSON object"
+    try:
+        loaded = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise NotKnown(f"{file} is not JSON: {error}") from error
+    if not isinstance(loaded, dict):
+        raise NotKnown(f"{file} is not a JSON object")
     return loaded
 
 

@@ -2,11 +2,13 @@
 
 import os
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from functools import cache
 from importlib import metadata
 
 from packaging.requirements import Requirement as Specifier
 
-from prerl_spec.compiler.estimates.local_files import cached_commit, cached_file
+from prerl_spec.compiler.estimates.local_files import cached_commit, cached_file, has_cached_weights, is_hub_name
 from prerl_spec.compiler.hardware import Hardware
 from prerl_spec.compiler.plan import PrerequisitePlan
 from prerl_spec.errors import EnvironmentUnmet
@@ -54,13 +56,37 @@ def check_prerequisites(
 
 def check_again(planned: Iterable[PrerequisitePlan], hardware: Hardware) -> tuple[PrerequisitePlan, ...]:
     """Checks the prerequisites of a plan again, here and now: it may have been computed elsewhere or earlier."""
-    # Disk and start are looked at anew by compile.require_met: they depend on the run folder. Vocabularies are the same
+    # Disk, start and what components refuse are looked at anew by compile.require_met. Vocabularies and lengths are the same
     # everywhere.
     return tuple(
-        n if n.what == "tokenizer" else _checked_now(Prerequisite(n.what, n.name, n.hint, n.revision), n.by, hardware)
+        n
+        if n.what == "tokenizer" or n.what == "length"
+        else _checked_now(Prerequisite(n.what, n.name, n.hint, n.revision), n.by, hardware)
         for n in planned
-        if n.what != "disk" and n.what != "start"
+        if n.what != "disk" and n.what != "start" and n.what != "task" and n.what != "folder" and n.what != "rows"
     )
+
+
+def as_seen_from_afar(planned: Iterable[PrerequisitePlan], hardware: Hardware) -> tuple[PrerequisitePlan, ...]:
+    """The needs of a plan for a machine that is only named: what this machine has or lacks of packages, files and secrets says
+    nothing about that one."""
+    return tuple(_from_afar(need, hardware) for need in planned)
+
+
+def _from_afar(need: PrerequisitePlan, hardware: Hardware) -> PrerequisitePlan:
+    if need.what == "gpu":
+        met = bool(hardware.gpus)
+        return replace(need, met=met, found=f"{len(hardware.gpus)} x {hardware.gpus[0].name}" if met else "no GPU")
+    if need.what in ("package", "file", "secret"):
+        return replace(need, met=None, found=f"for that machine to tell (here: {need.found})")
+    if need.what in ("model", "dataset", "start") and need.met is False:
+        return replace(need, met=None, found=f"for that machine to tell (here: {need.found})")
+    return need
+
+
+def is_refusal(need: PrerequisitePlan) -> bool:
+    """Whether a component tells of this need itself, and never of one that is met."""
+    return need.what in ("task", "folder", "rows")
 
 
 def _checked_now(prerequisite: Prerequisite, by: tuple[str, ...], hardware: Hardware) -> PrerequisitePlan:
@@ -129,14 +155,19 @@ def _distribution_state(wanted: Specifier) -> tuple[bool, str]:
 
 def _missing_of_extras(wanted: Specifier) -> Iterator[str]:
     """Names of the distributions that the requested extras require and that are not installed."""
-    for line in metadata.requires(wanted.name) or () if wanted.extras else ():
-        asked = Specifier(line)
+    for asked in _requirements(wanted.name) if wanted.extras else ():
         if asked.marker is None or not any(asked.marker.evaluate({"extra": extra}) for extra in wanted.extras):
             continue
         if not is_installed(asked.name):
             yield asked.name
         else:
             yield from _missing_of_extras(asked)
+
+
+@cache
+def _requirements(distribution: str) -> tuple[Specifier, ...]:
+    """What an installed distribution requires; a process parses it once."""
+    return tuple(Specifier(line) for line in metadata.requires(distribution) or ())
 
 
 def is_installed(distribution: str) -> bool:
@@ -167,13 +198,22 @@ def _gpu_state(hardware: Hardware) -> tuple[bool | None, str]:
 
 
 def _hub_state(prerequisite: Prerequisite) -> tuple[bool | None, str]:
+    if not is_hub_name(prerequisite.name):
+        return False, "no folder is there, and it cannot be a name on the hub"
+    is_offline = os.environ.get("HF_HUB_OFFLINE", "").lower() not in _FALSE
     if prerequisite.what == "dataset":
         is_cached = cached_commit(prerequisite.name, prerequisite.revision, kind="dataset") is not None
     else:
         files = ("config.json", "tokenizer.json")
         is_cached = any(cached_file(prerequisite.name, file, prerequisite.revision) is not None for file in files)
+    # Without a revision it serves as a tokenizer only.
+    lacks_weights = prerequisite.what == "model" and prerequisite.revision is not None
+    if is_cached and lacks_weights and not has_cached_weights(prerequisite.name, prerequisite.revision):
+        if is_offline:
+            return False, "its configuration is in the local hub cache, its weights are not, and HF_HUB_OFFLINE is set"
+        return None, "its configuration is in the local hub cache: a run downloads the weights"
     if is_cached:
         return True, "in the local hub cache"
-    if os.environ.get("HF_HUB_OFFLINE", "").lower() not in _FALSE:
+    if is_offline:
         return False, "not in the local hub cache, and HF_HUB_OFFLINE is set"
     return None, "not in the local hub cache: a run downloads it"

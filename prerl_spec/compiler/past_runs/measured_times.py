@@ -12,7 +12,7 @@ from pathlib import Path
 from statistics import fmean, median
 from typing import Any
 
-from prerl_spec.compiler.past_runs.calibration import pace, read_profile
+from prerl_spec.compiler.past_runs.calibration import CALIBRATION, pace, read_profile
 from prerl_spec.compiler.past_runs.run_folder import PROFILE, digest_of, numbered
 from prerl_spec.compiler.plan import Plan
 from prerl_spec.errors import Damaged
@@ -36,6 +36,8 @@ class Measured:
     """Peak bytes of a process, by phase."""
     of_first_steps: bool = False
     """Whether it is a calibration: response lengths may change later."""
+    ended: float = 0.0
+    """When it was measured, in seconds since 1970."""
 
     @property
     def limits(self) -> str:
@@ -46,13 +48,13 @@ class Measured:
 def measured(plan: Plan) -> Measured | None:
     """Measurements of this plan on this machine, with as many processes and the same pace; None if there are none.
 
-    Of the runs and calibrations that cover the most phases, the newest run, else the newest calibration.
+    Of the runs and calibrations that cover the most phases, the newest.
     """
     output_dir, now = Path(plan.output_dir), pace(plan.as_json())
     runs = (_of_run(plan, folder, now) for folder in _newest_first(output_dir, plan.name))
     profiles = (_of_profile(plan, folder, now) for folder in _newest_first(output_dir, f"{plan.name}{PROFILE}"))
     found = [m for m in (*runs, *profiles) if m is not None and (m.step or m.evaluation)]
-    return max(found, key=lambda m: len(m.step), default=None)
+    return max(found, key=lambda m: (len(m.step), m.ended), default=None)
 
 
 def whole_seconds(plan: Plan, found: Measured) -> float | None:
@@ -112,6 +114,7 @@ def _of_whole_run(plan: Plan, folder: Path, now: Mapping[str, Any]) -> Measured 
         step={phase: median(seconds[1:] or seconds) for phase, seconds in enough.items()},
         first={phase: seconds[0] for phase, seconds in enough.items()},
         evaluation=_evaluation_seconds(events),
+        ended=(folder / "events.jsonl").stat().st_mtime if events else 0.0,
     )
 
 
@@ -128,6 +131,7 @@ def _of_profile(plan: Plan, folder: Path, now: Mapping[str, Any]) -> Measured | 
         opening=profile.opening,
         memory={p.phase: p.peak_bytes for p in profile.phases},
         of_first_steps=any(p.uses_rollouts for p in plan.phases),
+        ended=(folder / CALIBRATION).stat().st_mtime,
     )
 
 

@@ -43,10 +43,38 @@ def choose_run_folder(
     if run_dir is not None:
         return _given_folder(run_dir, digest, new)
     if not new and (found := unfinished_run(output_dir, name, digest)) is not None:
-        if is_live(found):
-            raise UsageError(f"the run in {found} is live", hint="wait for it, or start another with --new")
+        _refuse_live(found)
         return found, True
     return _lowest_free(output_dir, name), False
+
+
+def foreseen_run_folder(output_dir: Path, name: str, digest: str) -> tuple[Path, bool]:
+    """What `choose_run_folder` would choose without `run_dir` and `new`; creates nothing.
+
+    Raises UsageError for a live run and where a file is in the way, EnvironmentUnmet for a folder that cannot be written.
+    """
+    if (found := unfinished_run(output_dir, name, digest)) is not None:
+        _refuse_live(found)
+        return found, True
+    if output_dir.exists() and not output_dir.is_dir():
+        raise _is_a_file(output_dir)
+    place = next(folder for folder in (output_dir, *output_dir.absolute().parents) if folder.exists())
+    if not place.is_dir():
+        raise not_written(output_dir, NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR)), _ANOTHER_FOLDER)
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise not_written(output_dir, PermissionError(errno.EACCES, os.strerror(errno.EACCES)), _ANOTHER_FOLDER)
+    taken = numbered(output_dir, name)
+    number = next(n for n in range(1, len(taken) + 2) if n not in taken)
+    return output_dir / (name if number == 1 else f"{name}-{number}"), False
+
+
+def _refuse_live(folder: Path) -> None:
+    if is_live(folder):
+        raise UsageError(f"the run in {folder} is live", hint="wait for it, or start another with --new")
+
+
+def _is_a_file(output_dir: Path) -> UsageError:
+    return UsageError(f"run.output_dir {output_dir} is a file", hint="name a folder")
 
 
 def new_profile_folder(output_dir: Path, name: str) -> Path:
@@ -78,11 +106,7 @@ def hold_run_folder(folder: Path) -> Iterator[None]:
 
     Raises UsageError if another process holds the lock, EnvironmentUnmet on a system or a file system without flock.
     """
-    if fcntl is None:
-        raise EnvironmentUnmet(
-            "a run locks its folder with flock, which this system lacks",
-            hint="run on Linux or macOS; `validate` and `plan` work on this system",
-        )
+    require_locks()
     with writing(folder / LOCK, "make the run folder writable, or copy it to a place where it is"):
         descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
     try:
@@ -94,6 +118,20 @@ def hold_run_folder(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def has_locks() -> bool:
+    """Whether the system has flock; runs need it."""
+    return fcntl is not None
+
+
+def require_locks() -> None:
+    """Raises EnvironmentUnmet on a system without flock."""
+    if not has_locks():
+        raise EnvironmentUnmet(
+            "a run locks its folder with flock, which this system lacks",
+            hint="run on Linux or macOS; `validate` and `plan` work on this system",
+        )
 
 
 def is_live(folder: Path) -> bool:
@@ -219,7 +257,7 @@ def unfinished_run(output_dir: Path, name: str, digest: str) -> Path | None:
 
 def _lowest_free(output_dir: Path, name: str) -> Path:
     if output_dir.exists() and not output_dir.is_dir():
-        raise UsageError(f"run.output_dir {output_dir} is a file", hint="name a folder")
+        raise _is_a_file(output_dir)
     with writing(output_dir, _ANOTHER_FOLDER):
         make_folder(output_dir)
     number = 1

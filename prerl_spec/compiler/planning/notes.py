@@ -3,7 +3,12 @@
 from collections.abc import Iterator
 from typing import Any
 
+from prerl_spec.compiler.estimates.disk_bytes import journal_step_bytes
 from prerl_spec.compiler.plan import ComponentPlan, PhasePlan
+
+LONG_STEP = 6 * 3600.0
+"""Seconds of a step, and samples of a prompt, from which on a plan asks whether they are meant."""
+LARGE_GROUP = 4096
 
 
 def phase_notes(phase: PhasePlan, following: PhasePlan | None) -> Iterator[str]:
@@ -14,10 +19,25 @@ def phase_notes(phase: PhasePlan, following: PhasePlan | None) -> Iterator[str]:
         yield f"the last {phase.dropped_rows} rows of an epoch fill no batch and are dropped; each epoch is reshuffled"
     if phase.uses_rollouts and phase.updates_per_batch == 1 and _bounds_ratios(phase.objective):
         yield "one update per batch: the ratio to the old policy is 1, so clipping has no effect"
+    yield from _long_steps(phase)
     terms = frozenset(_uses(phase.objective))
     yield from _unlike(phase.objective, terms, off_policy=phase.updates_per_batch > 1)
     if following is not None and phase.carry_optimizer:
         yield from _carried_moments(phase, following)
+
+
+def _long_steps(phase: PhasePlan) -> Iterator[str]:
+    """Where a single step may take hours, or has thousands of samples of one prompt: rarely meant."""
+    seconds = 0.0 if phase.cost is None else phase.cost.seconds_per_step
+    if not phase.uses_rollouts or (seconds < LONG_STEP and phase.group_size < LARGE_GROUP):
+        return
+    bound = "" if phase.cost is None else f", at most about {seconds / 3600:,.1f} hours a step"
+    held = journal_step_bytes(phase.attempts_per_step, phase.max_new_tokens) / 2**30
+    yield (
+        f"a step has {phase.attempts_per_step:,} samples (group_size {phase.group_size:,} x {phase.units_per_step:,} prompts)"
+        f"{bound}; all of them are held until it has trained, at most {held:,.1f} GiB: lower group_size or prompts_per_step if "
+        "this is not meant"
+    )
 
 
 def _bounds_ratios(objective: ComponentPlan) -> bool:

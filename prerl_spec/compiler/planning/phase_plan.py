@@ -1,7 +1,7 @@
 """Plans one phase: its components, steps and tokens, forwards, first prompt, cost."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from prerl_spec.compiler.estimates.estimate import Shape, Spread, TeacherWork, Workload, cost_of
@@ -298,48 +298,64 @@ def _cost(
         return around.shape
     if example is None:
         return Unknown("the length of a prompt is unknown here")
-    response = _response(counts, example)
     prompt = round(example.mean_context_tokens)
-
-    def tokens(gradient: bool, teacher: str | None = None) -> int:
-        each = [(f, 1) for f in planned] + [(f, probe.every) for probe in watched for f in probe.forwards]
-        chosen = [(f, n) for f, n in each if f.gradient is gradient and f.teacher == teacher]
-        return round(sum(forward_tokens(f, response) / n for f, n in chosen))
-
-    teachers: list[TeacherWork] = []
+    teacher_bytes: list[int] = []
     for one in around.teachers:
         if isinstance(num_bytes := one.num_bytes, Unknown):
             return num_bytes
-        assert isinstance(one.shape, Shape), "its bytes are known"
-        teachers.append(TeacherWork(one.shape.num_parameters, num_bytes, tokens(False, one.teacher.key)))
+        teacher_bytes.append(num_bytes)
+    each = [(f, 1) for f in planned] + [(f, probe.every) for probe in watched for f in probe.forwards]
     distributed = around.resolved.spec.distributed
     dtype = distributed.precision or served_model(around.resolved).planned.dtype
-    work = Workload(
-        trained=tokens(True),
-        scored=tokens(False),
-        sampled=(counts.attempts * response + counts.units * prompt) if roles.uses_rollouts else 0,
-        at_once=counts.attempts if roles.uses_rollouts else 0,
-        sequence=prompt + response,
-        in_a_pass=_in_a_pass(planned, watched, response, counts, per_pass),
-        reference=any(f.of == "reference" for f in planned),
-        gradients_held=sum(probe.gradients_held for probe in watched),
-        teachers=tuple(teachers),
-    )
-    return cost_of(
-        around.shape,
-        work,
-        around.hardware,
-        half=dtype != "float32",
-        processes=distributed.processes,
-        adapter=adapter_parameters(around.resolved, around.shape),
-        spread=Spread(
-            sharded=distributed.strategy == "fsdp2",
-            recomputed=recomputed,
-            sums_every_pass=distributed.fsdp.get("gradients") == "pass",
-            engine_share=None if roles.sampler is None else roles.sampler.planned.device_share,
-        ),
-        libraries=sum(_imported(around.resolved).values()),
-    )
+
+    def cost(response: int) -> Cost:
+        """Where every response has so many tokens."""
+        assert isinstance(around.shape, Shape), "an unknown one has no cost"
+
+        def tokens(gradient: bool, teacher: str | None = None) -> int:
+            chosen = [(f, n) for f, n in each if f.gradient is gradient and f.teacher == teacher]
+            return round(sum(forward_tokens(f, response) / n for f, n in chosen))
+
+        work = Workload(
+            trained=tokens(True),
+            scored=tokens(False),
+            sampled=(counts.attempts * response + counts.units * prompt) if roles.uses_rollouts else 0,
+            at_once=counts.attempts if roles.uses_rollouts else 0,
+            sequence=prompt + response,
+            new_tokens=response if roles.uses_rollouts else 0,
+            in_a_pass=_in_a_pass(planned, watched, response, counts, per_pass),
+            reference=any(f.of == "reference" for f in planned),
+            gradients_held=sum(probe.gradients_held for probe in watched),
+            teachers=tuple(
+                TeacherWork(_parameters(one.shape), size, tokens(False, one.teacher.key))
+                for one, size in zip(around.teachers, teacher_bytes, strict=True)
+            ),
+        )
+        return cost_of(
+            around.shape,
+            work,
+            around.hardware,
+            half=dtype != "float32",
+            processes=distributed.processes,
+            adapter=adapter_parameters(around.resolved, around.shape),
+            spread=Spread(
+                sharded=distributed.strategy == "fsdp2",
+                recomputed=recomputed,
+                sums_every_pass=distributed.fsdp.get("gradients") == "pass",
+                engine_share=None if roles.sampler is None else roles.sampler.planned.device_share,
+            ),
+            libraries=sum(_imported(around.resolved).values()),
+        )
+
+    longest = cost(_response(counts, example))
+    if not roles.uses_rollouts:
+        return longest
+    return replace(longest, seconds_without_responses=cost(0).seconds_per_step)
+
+
+def _parameters(shape: Shape | Unknown) -> int:
+    assert isinstance(shape, Shape), "its bytes are known"
+    return shape.num_parameters
 
 
 def _imported(resolved: Resolved) -> dict[str, int]:

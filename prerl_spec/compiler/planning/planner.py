@@ -6,11 +6,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from prerl_spec import __version__
-from prerl_spec.compiler.estimates.estimate import Shape, sampling_seconds, shape_of
+from prerl_spec.compiler.estimates.estimate import Shape, Spread, sampling_seconds, shape_of
 from prerl_spec.compiler.estimates.lanes import lane_notes
 from prerl_spec.compiler.estimates.local_files import model_codec, model_config
 from prerl_spec.compiler.estimates.prerequisites import (
     INSTALL_TRAIN,
+    as_seen_from_afar,
     check_prerequisites,
     has_train,
     run_prerequisites,
@@ -23,18 +24,29 @@ from prerl_spec.compiler.planning.changes import changes
 from prerl_spec.compiler.planning.component_plan import written_out
 from prerl_spec.compiler.planning.computing import computing
 from prerl_spec.compiler.planning.digest import digest_of_plan
-from prerl_spec.compiler.planning.ends import end_needs, end_notes
 from prerl_spec.compiler.planning.evaluation_plan import evaluation_share, evaluator_plan
+from prerl_spec.compiler.planning.fits import (
+    end_needs,
+    end_notes,
+    length_needs,
+    prefix_needs,
+    shard_needs,
+    strange_targets,
+    too_few_embeddings,
+    vocabulary_need,
+)
 from prerl_spec.compiler.planning.notes import phase_notes
 from prerl_spec.compiler.planning.phase_plan import PlanContext, adapter_parameters, phase_plan
+from prerl_spec.compiler.planning.refusals import refusals
 from prerl_spec.compiler.planning.start_plan import fitting_start, start_need
 from prerl_spec.compiler.planning.teacher_plan import planned_teachers, teacher_notes, vocabulary_needs
 from prerl_spec.compiler.planning.values import values
-from prerl_spec.compiler.resolve.resolved import Resolved
+from prerl_spec.compiler.resolve.resolved import Built, Resolved
 from prerl_spec.compiler.resolve.secret_literals import HINT
 from prerl_spec.compiler.rules.invariance_rules import invariance_parts
 from prerl_spec.compiler.rules.late_faults import with_place
 from prerl_spec.compiler.rules.phase_roles import PhaseRoles, phase_roles, with_following
+from prerl_spec.compiler.rules.port_rules import top_or_first
 from prerl_spec.compiler.rules.served import Served, nested, served_data, served_model
 from prerl_spec.compiler.rules.unused_rules import unused_components, unused_data
 from prerl_spec.compiler.rules.wire import outside_phases
@@ -68,6 +80,8 @@ def _plan(resolved: Resolved, hardware: Hardware | None) -> Plan:
     codec = _codec(resolved, opened)
     config = _config(resolved, codec)
     shape = _shape(config)
+    if misfits := (*too_few_embeddings(resolved, codec, config), *strange_targets(resolved, config, shape)):
+        raise SpecInvalid(misfits, resolved.sources)
     rows = {name: known(found.rows) for name, found in opened.items()}
     unread = {name: found.rows for name, found in opened.items() if isinstance(found.rows, Unknown)}
     teachers = planned_teachers(phases, codec, {name: found.tokenizer for name, found in opened.items()})
@@ -93,13 +107,17 @@ def _plan(resolved: Resolved, hardware: Hardware | None) -> Plan:
         phases=planned,
         evaluators=evaluators,
         evaluation_share=evaluation_share(planned, evaluators),
-        estimated_seconds=_seconds(context, planned, evaluators),
+        estimated_seconds=_seconds(context, phases, planned, evaluators),
         trackers=tuple(written_out(resolved.built[f"trackers[{n}]"]) for n in range(len(spec.trackers))),
         distributed={**spec.distributed.model_dump(mode="json"), "precision": precision},
         checkpoint=spec.checkpoint.model_dump(mode="json"),
         reference=spec.reference,
         prerequisites=(
             *check_prerequisites(_required(resolved, phases), here),
+            *refusals(_used(resolved, phases)),
+            *length_needs(resolved, phases, config),
+            *vocabulary_need(codec, config),
+            *prefix_needs(phases, codec),
             *vocabulary_needs(teachers, codec),
             *end_needs(phases, codec),
         ),
@@ -110,6 +128,7 @@ def _plan(resolved: Resolved, hardware: Hardware | None) -> Plan:
             *end_notes(codec),
             *_determinism(spec.distributed),
             *_streams(spec.run),
+            *_idle_gpus(here, spec.distributed),
         ),
         plugin_files=resolved.plugin_files,
         code_files=resolved.code_files,
@@ -119,6 +138,8 @@ def _plan(resolved: Resolved, hardware: Hardware | None) -> Plan:
     )
     if (start := fitting_start(resolved, plan, codec)) is not None:
         plan = replace(plan, start=start, prerequisites=(*plan.prerequisites, *start_need(start)))
+    if here.is_named:
+        plan = replace(plan, prerequisites=as_seen_from_afar(plan.prerequisites, here))
     notes = (*plan.notes, *teacher_notes(teachers), *_local_models(plan), *_local_code(resolved))
     plan = replace(plan, notes=notes)
     if resolved.literals.values:
@@ -194,8 +215,8 @@ def _top(resolved: Resolved, role: str) -> ComponentPlan | None:
     return None if built is None else written_out(built)
 
 
-def _required(resolved: Resolved, phases: tuple[PhaseRoles, ...]) -> Iterator[tuple[str, Prerequisite]]:
-    """Prerequisites of every component that the run uses, and the secrets that the spec names, each with its path."""
+def _used(resolved: Resolved, phases: tuple[PhaseRoles, ...]) -> Iterator[tuple[str, Built]]:
+    """Every component that the run uses, those in slots included, each with its path."""
     unused = {*unused_components(resolved, phases), *(join_path("data", n) for n in unused_data(resolved, phases))}
     serving = [s for roles in phases for s in roles.serving]
     top = [Served[Declared](role, resolved.built.get(role)) for role in ("sampler", "verifier")]
@@ -204,8 +225,15 @@ def _required(resolved: Resolved, phases: tuple[PhaseRoles, ...]) -> Iterator[tu
         for path, built in nested(served):
             if path not in seen and path.partition("[")[0] not in unused and path not in unused:
                 seen.add(path)
-                yield from ((path, prerequisite) for prerequisite in built.component.prerequisites())
+                yield path, built
+
+
+def _required(resolved: Resolved, phases: tuple[PhaseRoles, ...]) -> Iterator[tuple[str, Prerequisite]]:
+    """Prerequisites of every component that the run uses, and the secrets that the spec names, each with its path."""
+    for path, built in _used(resolved, phases):
+        yield from ((path, prerequisite) for prerequisite in built.component.prerequisites())
     yield from run_prerequisites()
+    yield from shard_needs(resolved.spec.distributed)
     yield from invariance_parts(resolved, phases)
     for path, names in resolved.secrets.items():
         yield from ((path, Prerequisite("secret", name, f"export {name}=...")) for name in names)
@@ -213,18 +241,43 @@ def _required(resolved: Resolved, phases: tuple[PhaseRoles, ...]) -> Iterator[tu
         yield path, Prerequisite("secret", path, HINT.format(key=path.rpartition(".")[2]))
 
 
-def _seconds(around: PlanContext, phases: Sequence[PhasePlan], evaluators: Sequence[EvaluatorPlan]) -> float | None:
-    """Estimated seconds of all phases and evaluations; None if a part is unknown."""
-    tokens = [e.tokens_at_most for e in evaluators]
-    if isinstance(around.shape, Unknown) or any(t is None for t in tokens):
-        return None
-    processes = around.resolved.spec.distributed.processes
-    whole = sampling_seconds(around.shape, sum(t or 0 for t in tokens), around.hardware, processes=processes)
+def _seconds(
+    around: PlanContext, roles: Sequence[PhaseRoles], phases: Sequence[PhasePlan], evaluators: Sequence[EvaluatorPlan]
+) -> float | None:
+    """Estimated seconds of all phases and evaluations, for responses of maximum length; None if a part is unknown."""
+    whole = 0.0
+    for evaluator in evaluators:
+        if (seconds := _evaluation_seconds(around, roles, evaluator)) is None:
+            return None
+        whole += seconds
     for phase in phases:
         if phase.cost is None or phase.steps is None:
             return None
         whole += phase.cost.seconds_per_step * phase.steps
     return whole
+
+
+def _evaluation_seconds(around: PlanContext, roles: Sequence[PhaseRoles], evaluator: EvaluatorPlan) -> float | None:
+    """Of all its rounds; None where its tokens are unknown."""
+    if isinstance(around.shape, Unknown) or evaluator.tokens_at_most is None or evaluator.rounds is None:
+        return None
+    responses = (evaluator.questions or 0) * int(evaluator.component.settings.get("samples", 1))
+    if not (evaluator.tokens_at_most and evaluator.rounds and responses):
+        return 0.0
+    spec = around.resolved.spec
+    serving = top_or_first(around.resolved, roles, "sampler")
+    dtype = spec.distributed.precision or served_model(around.resolved).planned.dtype
+    of_round = evaluator.tokens_at_most // evaluator.rounds
+    return evaluator.rounds * sampling_seconds(
+        around.shape,
+        of_round,
+        around.hardware,
+        processes=spec.distributed.processes,
+        rows=responses,
+        new_tokens=of_round // responses,
+        half=dtype != "float32",
+        spread=Spread(engine_share=None if serving is None else serving.planned.device_share),
+    )
 
 
 def _streams(run: RunSpec) -> Iterator[str]:
@@ -233,6 +286,18 @@ def _streams(run: RunSpec) -> Iterator[str]:
             'streams = "phase": the seeds of a step hang on its number in the phase, and each phase begins its data anew, '
             "in an order of its own"
         )
+
+
+def _idle_gpus(hardware: Hardware, asked: DistributedSpec) -> Iterator[str]:
+    """Of a machine that is only named: elsewhere `--processes` is decided when the run starts."""
+    idle = len(hardware.gpus) - asked.processes
+    if hardware.is_named and idle > 0:
+        yield (
+            f"{asked.processes} of {len(hardware.gpus)} GPUs are used: each process has one, and distributed.processes is "
+            f"{asked.processes}"
+        )
+    elif hardware.is_named and idle < 0:
+        yield f"{asked.processes} processes need one GPU each, and that machine has {len(hardware.gpus)}: a run is refused"
 
 
 def _determinism(asked: DistributedSpec) -> Iterator[str]:

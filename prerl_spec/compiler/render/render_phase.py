@@ -5,6 +5,7 @@ import textwrap
 from collections.abc import Iterator
 from typing import Literal
 
+from prerl_spec.compiler.past_runs.measured_lengths import Lengths
 from prerl_spec.compiler.past_runs.measured_times import Measured, phase_seconds
 from prerl_spec.compiler.plan import ComponentPlan, Cost, EngineMemory, Example, Forward, PhasePlan, ProbeCost
 from prerl_spec.compiler.planning.points import points_of
@@ -21,6 +22,7 @@ def render_phase(
     total: int,
     found: Measured | None = None,
     streams: Literal["global", "phase"] = "global",
+    lengths: Lengths | None = None,
 ) -> str:
     """Graph, batch arithmetic, forwards, cost, first prompt and notes of a phase."""
     steps = "steps until its token budget is spent" if phase.steps is None else plural(phase.steps, "step")
@@ -43,7 +45,7 @@ def render_phase(
         out += line("probe", _probe(probe))
         out += [f"  {'':<13}{_forward(forward, phase)}" for forward in probe.forwards]
     out += line("passes", _passes(phase))
-    out += _cost(phase)
+    out += _cost(phase, lengths)
     if found is not None and phase.id in found.step:
         out += line("measured", _measured(phase, found))
     if following is not None:
@@ -139,7 +141,7 @@ def _passes(phase: PhasePlan) -> str:
     )
 
 
-def _cost(phase: PhasePlan) -> list[str]:
+def _cost(phase: PhasePlan, lengths: Lengths | None) -> list[str]:
     if phase.cost is None:
         return line("cost", f"unknown: {phase.cost_unknown}")
     memory, whole = phase.cost.memory_bytes, sum(phase.cost.memory_bytes.values())
@@ -147,7 +149,7 @@ def _cost(phase: PhasePlan) -> list[str]:
     return [
         *line("memory", f"{size(whole)} per process: {parts}{_too_much(whole, phase.cost.device_bytes)}"),
         *([] if phase.cost.engine is None else line("engine", _turns(phase.cost.engine))),
-        *line("time", _time(phase, phase.cost)),
+        *line("time", _time(phase, phase.cost, lengths)),
     ]
 
 
@@ -163,16 +165,35 @@ def _turns(engine: EngineMemory) -> str:
 def _too_much(wanted: int, there: int | None) -> str:
     if there is None or wanted <= there:
         return ""
-    return f"; MORE than the {size(there)} available to a process here: it would not fit"
+    return f"; MORE than the {size(there)} available to a process: it would not fit"
 
 
-def _time(phase: PhasePlan, cost: Cost) -> str:
+def _time(phase: PhasePlan, cost: Cost, lengths: Lengths | None) -> str:
+    """An estimate; with rollouts a bound, and the estimate where a mean length was measured."""
     whole = "" if phase.steps is None else f", {duration(cost.seconds_per_step * phase.steps)} in all"
-    longest = ", for responses of maximum length" if phase.uses_rollouts else ""
-    return (
-        f"about {duration(cost.seconds_per_step)} per step{whole} on {cost.basis} "
-        f"({cost.teraflop_per_step:.2g} TFLOP per step; a rough estimate{longest})"
+    work = f"{cost.teraflop_per_step:.2g} TFLOP per step"
+    if not phase.uses_rollouts:
+        return f"about {duration(cost.seconds_per_step)} per step{whole} on {cost.basis} ({work}; a rough estimate)"
+    bound = (
+        f"at most about {duration(cost.seconds_per_step)} per step{whole} on {cost.basis} ({work}; a rough bound, as if every "
+        "response had the maximum length)"
     )
+    share = length_share(phase, lengths)
+    if share is None or lengths is None:
+        return bound
+    each = cost.seconds_at(share)
+    all_steps = "" if phase.steps is None else f", {duration(each * phase.steps)} in all"
+    return (
+        f"about {duration(each)} per step{all_steps} at {lengths.tokens[phase.id]:.0f} tokens a response, the mean in "
+        f"{lengths.folder}; {bound}"
+    )
+
+
+def length_share(phase: PhasePlan, lengths: Lengths | None) -> float | None:
+    """The measured mean length of a response over its maximum; None where none was measured."""
+    if lengths is None or phase.id not in lengths.tokens or not phase.max_new_tokens:
+        return None
+    return min(1.0, lengths.tokens[phase.id] / phase.max_new_tokens)
 
 
 def _measured(phase: PhasePlan, found: Measured) -> str:

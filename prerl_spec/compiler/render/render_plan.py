@@ -2,11 +2,13 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from prerl_spec.compiler.estimates.disk_bytes import checkpoint_bytes
 from prerl_spec.compiler.estimates.prerequisites import TRAIN
 from prerl_spec.compiler.graph import Cut
+from prerl_spec.compiler.past_runs.measured_lengths import Lengths
 from prerl_spec.compiler.past_runs.measured_times import Measured, whole_seconds
 from prerl_spec.compiler.plan import (
     ComponentPlan,
@@ -20,25 +22,43 @@ from prerl_spec.compiler.plan import (
 from prerl_spec.compiler.planning.disk import disk_bytes, disk_need, disk_warning, free_bytes
 from prerl_spec.compiler.planning.flat_meaning import differing, leaves, shown_value
 from prerl_spec.compiler.render.human_units import count, duration, line, plural, size, table
+from prerl_spec.compiler.render.price import cost_words
 from prerl_spec.compiler.render.render_evaluation import render_tasks
-from prerl_spec.compiler.render.render_phase import render_phase, settings_text
+from prerl_spec.compiler.render.render_phase import length_share, render_phase, settings_text
 from prerl_spec.compiler.rules.phase_roles import with_following
 
 
-def render_plan(plan: Plan, found: Measured | None = None) -> str:
-    """The whole text, without colour; includes measured times of an earlier run if there are any."""
-    total = len(plan.phases)
+@dataclass(frozen=True)
+class Seen:
+    """What was found beside the plan: times and lengths of earlier runs, unmet needs of this machine, the run folder in words,
+    whether all rows were read, and US dollars of a GPU hour."""
+
+    times: Measured | None = None
+    lengths: Lengths | None = None
+    further: tuple[PrerequisitePlan, ...] = ()
+    folder: str | None = None
+    refused: str | None = None
+    """Why a run cannot take its folder."""
+    rows_read: int | None = None
+    """Rows of each data set that were looked at; None: all."""
+    price: float | None = None
+
+
+def render_plan(plan: Plan, found: Measured | None = None, seen: Seen | None = None) -> str:
+    """The whole text, without colour; `found` is short for `Seen(times=found)`."""
+    seen = seen or Seen(times=found)
+    total, found = len(plan.phases), seen.times
     blocks = [
-        _head(plan),
+        _head(plan, seen.folder),
         _data(plan),
         *(
-            render_phase(p, after, i + 1, total, found, plan.streams)
+            render_phase(p, after, i + 1, total, found, plan.streams, seen.lengths)
             for i, (p, after) in enumerate(with_following(plan.phases))
         ),
         _evaluation(plan),
         _changes(plan),
-        _prerequisites((*plan.prerequisites, *_disk_need(plan))),
-        _sum(plan, found),
+        _prerequisites((*plan.prerequisites, *_disk_need(plan), *seen.further)),
+        _sum(plan, seen),
     ]
     return "\n\n".join(block for block in blocks if block) + "\n"
 
@@ -52,7 +72,7 @@ def render_differences(before: Plan, after: Plan, name: str) -> str:
     return "\n".join([f"changed against {name}", *rows]) + "\n"
 
 
-def _head(plan: Plan) -> str:
+def _head(plan: Plan, folder: str | None) -> str:
     name = plan.model.settings.get("name") or plan.model.settings.get("tokenizer") or ""
     streams = "" if plan.streams == "global" else f", streams by {plan.streams}"
     out = [f"{plan.name} (seed {plan.seed}{streams}), plan {plan.digest[:12]}, prerl-spec {plan.prerl_spec}"]
@@ -67,6 +87,8 @@ def _head(plan: Plan) -> str:
     if plan.start is not None:
         out += line("start", _start(plan.start, plan.phases))
     out += line("machine", f"{plan.hardware.words}; {_distribution(plan.distributed)}")
+    if folder is not None:
+        out += line("folder", folder)
     if plan.cut is not None:
         out += line("cut", _cut(plan.cut))
     if plan.phases:
@@ -139,12 +161,12 @@ def _disk(plan: Plan) -> list[str]:
             "unknown in all: a phase ends by a token budget" if need.journal is None else f"{size(need.journal)} in all"
         )
         lines += line("journal", f"at most {grows}, {whole}; every step is kept, for samples, report and replay")
-    free = free_bytes(plan)
+    free = None if plan.hardware.is_named else free_bytes(plan)
     here = "" if free is None else f"; {size(free)} free in {plan.output_dir}"
     most = f"at most {size(need.known)}" if need.is_known else f"{size(need.known)} and what is unknown"
     certain = "" if need.checkpoints_certain is None else f", at least {size(need.checkpoints_certain)} (checkpoints)"
     lines += line("disk", f"{most}{certain}{here}")
-    if (full := disk_warning(plan)) is not None:
+    if not plan.hardware.is_named and (full := disk_warning(plan)) is not None:
         lines += line("warning", full)
     return lines
 
@@ -226,23 +248,64 @@ def _prerequisites(planned: Iterable[PrerequisitePlan]) -> str:
 
 
 def _disk_need(plan: Plan) -> tuple[PrerequisitePlan, ...]:
-    need = disk_need(plan)
+    need = None if plan.hardware.is_named else disk_need(plan)
     return () if need is None else (need,)
 
 
-def _sum(plan: Plan, found: Measured | None) -> str:
-    unmet = len(plan.unmet) + len(_disk_need(plan))
-    ready = "a run can start here" if not unmet else f"a run cannot start here: {plural(unmet, 'need')} not met"
-    if not unmet and any(prerequisite.met is None for prerequisite in plan.prerequisites):
-        ready += " if what is unknown above is met"
-    return "\n".join(line("", f"{_whole_time(plan, found)}; {ready}", indent=0, column=0))
+def _sum(plan: Plan, seen: Seen) -> str:
+    return "\n".join(line("", f"{_whole_time(plan, seen)}; {_ready(plan, seen)}", indent=0, column=0))
 
 
-def _whole_time(plan: Plan, found: Measured | None) -> str:
+def _ready(plan: Plan, seen: Seen) -> str:
+    """Whether a run can start, as far as that was looked at."""
+    unmet = [*plan.unmet, *_disk_need(plan), *seen.further]
+    if plan.hardware.is_named:
+        words = "" if not unmet else f", and {plural(len(unmet), 'need')} would not be met there"
+        return f"whether a run can start there, `plan --here` on that machine tells{words}"
+    if unmet:
+        return f"a run cannot start here: {plural(len(unmet), 'need')} not met"
+    if seen.refused is not None:
+        return f"a run cannot start here: {seen.refused}"
+    provisos = []
+    if any(prerequisite.met is None for prerequisite in plan.prerequisites):
+        provisos.append("what is unknown above is met")
+    if seen.rows_read is not None and any((data.rows or 0) > seen.rows_read for data in plan.data.values()):
+        provisos.append(f"all rows are as the first {seen.rows_read} (`plan --here` reads them all)")
+    return "a run can start here" + (f" if {' and '.join(provisos)}" if provisos else "")
+
+
+def _whole_time(plan: Plan, seen: Seen) -> str:
+    found = seen.times
     if found is not None and (seconds := whole_seconds(plan, found)) is not None:
         opening = "" if found.opening is None else f", plus {duration(found.opening)} of start-up"
-        return f"about {duration(seconds)} in all{opening}, as measured in {found.folder}{found.limits}"
+        measured = f"about {duration(seconds)} in all{opening}, as measured in {found.folder}{found.limits}"
+        return measured + _price(plan, seen, seconds)
     if plan.estimated_seconds is None:
         return "time unknown"
-    estimate = "a rough estimate, for responses of maximum length; `run SPEC --profile` measures"
-    return f"about {duration(plan.estimated_seconds)} in all ({estimate})"
+    longest = plan.estimated_seconds
+    if not any(phase.uses_rollouts for phase in plan.phases) and not plan.evaluators:
+        why = "a rough estimate; `run SPEC --profile` measures"
+        return f"about {duration(longest)} in all ({why}){_price(plan, seen, longest)}"
+    bound = f"at most about {duration(longest)} in all"
+    if (seconds := _at_measured_lengths(plan, seen.lengths)) is None:
+        why = "a rough bound, as if every response had the maximum length; `run SPEC --profile` measures"
+        return f"{bound} ({why}){_price(plan, seen, longest, 'at most ')}"
+    why = "a rough estimate at measured lengths of training's responses, evaluations at maximum length"
+    return f"about {duration(seconds)} in all ({why}; {bound}){_price(plan, seen, seconds)}"
+
+
+def _at_measured_lengths(plan: Plan, lengths: Lengths | None) -> float | None:
+    """Seconds of the whole run; None unless a length was measured for every phase with rollouts."""
+    whole = plan.estimated_seconds
+    for phase in plan.phases:
+        if not phase.uses_rollouts or whole is None:
+            continue
+        share = length_share(phase, lengths)
+        if share is None or phase.cost is None or phase.steps is None:
+            return None
+        whole -= (phase.cost.seconds_per_step - phase.cost.seconds_at(share)) * phase.steps
+    return whole if lengths is not None else None
+
+
+def _price(plan: Plan, seen: Seen, seconds: float, bound: str = "") -> str:
+    return "" if seen.price is None else f", {bound}{cost_words(seconds, plan.hardware, seen.price)}"

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import tee
+from typing import Any, cast
 
 from prerl_spec.compiler.graph import Graph
 from prerl_spec.compiler.rules.row_verifier import data_in_use, row_verifier
@@ -47,41 +48,60 @@ def open_datasets(
     `max_length` is the model's maximum length of context and response together, in tokens; `tick("check:NAME", done,
     total)` counts rows, then gold answers.
     """
-    datasets = {name: _open_dataset(graph, name, codec, max_length, check_golds, tick) for name in data_in_use(graph)}
+    datasets = {name: open_dataset(graph, name, codec, max_length, check_golds, tick) for name in data_in_use(graph)}
     for phase in graph.phases:
         check_sizes(datasets, phase.id, phase.data, phase.prompts_per_step or phase.documents_per_step or 1)
     return datasets
 
 
-def _open_dataset(
+def open_dataset(
     graph: Graph,
     name: str,
     codec: Codec,
     max_length: int,
-    check_golds: GoldCheck,
+    check_golds: GoldCheck | None,
     tick: Callable[[str, int, int], None],
+    most: int | None = None,
 ) -> OpenDataSet:
+    """Opens a data set with the checks that its use requires, of the first `most` rows alone if that is given; without
+    `check_golds` not those of gold answers. Raises EnvironmentUnmet, SpecInvalid."""
     named = graph.data[name]
     data = named.component.open(name)
+    if most is not None:
+        data = cast(DataSet, FirstRows(data, most))
     sampled = [p.sampler for p in graph.phases if name in p.data and p.sampler is not None]
     supervised = any(name in p.data and p.sampler is None for p in graph.phases)
     rows: Sequence[int] = range(len(data))
     has_prompts = bool(sampled) or not supervised
     if has_prompts or data.max_prompt_tokens is not None:
         response = max((sampler.component.max_new_tokens for sampler in sampled), default=1)
-        verifier = row_verifier(graph, name) if has_prompts else None
+        verifier = row_verifier(graph, name) if has_prompts and check_golds is not None else None
         rows = check_prompts(
             name,
             data,
             codec,
             longest=max_length - response,
-            check_golds=None if verifier is None else partial(check_golds, verifier),
+            check_golds=None if verifier is None or check_golds is None else partial(check_golds, verifier),
             tick=partial(tick, f"check:{name}"),
         )
     if supervised:
         fitting = frozenset(check_documents(name, data, codec, longest=max_length))
         rows = [n for n in rows if n in fitting]
     return OpenDataSet(name, data, named.component.verifier, rows, codec)
+
+
+class FirstRows:
+    """The first rows of a data set, as a data set."""
+
+    def __init__(self, data: DataSet, most: int) -> None:
+        self._data = data
+        self._most = most
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._data, name)
+
+    def __len__(self) -> int:
+        return min(self._most, len(self._data))
 
 
 def check_prompts(

@@ -57,8 +57,8 @@ class Documents:
         assert self.phase.documents_per_step is not None
         streams = self.streams.of_step(self.phase.id, step, global_step)
         drawn, cursor = draw(self.phase, self.datasets, self.phase.documents_per_step, cursor, streams, 0)
-        with timed("sample"):
-            groups = tuple(self._group(slot, name, place) for slot, (name, place) in enumerate(drawn))
+        # Reading documents is no sampling: their seconds are in the step's total alone.
+        groups = tuple(self._group(slot, name, place) for slot, (name, place) in enumerate(drawn))
         self.journal.documents(self.phase.id, global_step, [(g.prompt.data, g.prompt.row) for g in groups])
         return Step(self.phase.id, step, global_step, groups, streams=self.streams.kind), cursor
 

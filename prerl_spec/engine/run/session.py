@@ -9,7 +9,7 @@ from typing import Any
 
 from prerl_spec.compiler.graph import Graph, Phase
 from prerl_spec.compiler.objective_needs import every_need
-from prerl_spec.compiler.planning.ends import HINT, NO_EOS
+from prerl_spec.compiler.planning.fits import END_HINT, NO_EOS
 from prerl_spec.engine.batches.datasets import OpenDataSet, open_datasets
 from prerl_spec.engine.policy.decoder_layers import recompute_activations
 from prerl_spec.engine.policy.open_policy import open_policy, tokenizers_in
@@ -97,7 +97,7 @@ def require_ends(phases: tuple[Phase, ...], codec: Codec) -> None:
         return
     for phase in phases:
         if phase.sampler is not None and not phase.sampler.component.stop:
-            raise EnvironmentUnmet(f"{NO_EOS}: no response of phase {phase.id} could end", hint=HINT)
+            raise EnvironmentUnmet(f"{NO_EOS}: no response of phase {phase.id} could end", hint=END_HINT)
 
 
 def resolve_prefixes(phases: tuple[Phase, ...], codec: Codec) -> dict[str, dict[str, Any]]:

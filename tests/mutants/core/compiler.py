@@ -94,7 +94,7 @@ ROWS = (
     ),
     Mutant(
         "tp11",
-        "prerl_spec/compiler/planning/ends.py",
+        "prerl_spec/compiler/planning/fits.py",
         "    if isinstance(codec, Unknown) or codec.eos_ids:\n",
         "    if True:\n",
         "a tokenizer that ends no response is no unmet need",

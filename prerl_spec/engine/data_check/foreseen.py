@@ -1,0 +1,66 @@
+"""What a run would refuse of its rows before its first step: those that do not fit, and gold answers that cannot be verified.
+
+Loads no weights. A data set that cannot be read here (on the hub, a file that is not there) is a need of its own.
+"""
+
+from collections.abc import Callable, Iterator
+
+from prerl_spec.compiler.estimates.local_files import model_codec, model_config
+from prerl_spec.compiler.estimates.unknown import NotKnown
+from prerl_spec.compiler.graph import Graph
+from prerl_spec.compiler.plan import Plan, PrerequisitePlan
+from prerl_spec.compiler.planning.fits import context_length
+from prerl_spec.compiler.rules.row_verifier import data_in_use
+from prerl_spec.engine.batches.datasets import OpenDataSet, check_sizes, open_dataset
+from prerl_spec.engine.verification.verifier_pool import GoldCheck
+from prerl_spec.errors import EnvironmentUnmet
+from prerl_spec.language.document import join_path
+
+UNLIMITED = 1 << 30
+"""Tokens of the context of a model whose configuration does not say."""
+
+
+def row_needs(
+    graph: Graph,
+    plan: Plan,
+    check_golds: GoldCheck | None,
+    *,
+    most: int | None,
+    tick: Callable[[str, int, int], None] = lambda stage, done, total: None,
+) -> Iterator[PrerequisitePlan]:
+    """An unmet need for each data set in use with rows that a run would refuse, of the first `most` rows; None: of all.
+
+    Without `check_golds` no gold answer is looked at. Nothing where the tokenizer is not on this machine. Raises SpecInvalid
+    for a template that fails.
+    """
+    tokenizers = {name: named.component.tokenizer_files() for name, named in graph.data.items()}
+    try:
+        codec = model_codec(graph.model.component.settings(), tokenizers)
+    except NotKnown:
+        return
+    opened: dict[str, OpenDataSet] = {}
+    for name in data_in_use(graph):
+        if plan.data[name].rows is None:
+            continue
+        try:
+            opened[name] = open_dataset(graph, name, codec, _context(graph), check_golds, tick, most)
+        except EnvironmentUnmet as error:
+            yield _need(name, error)
+    for phase in graph.phases if most is None else ():
+        known = {name: share for name, share in phase.data.items() if name in opened}
+        try:
+            check_sizes(opened, phase.id, known, phase.prompts_per_step or phase.documents_per_step or 1)
+        except EnvironmentUnmet as error:
+            yield _need(next(iter(known)), error)
+
+
+def _context(graph: Graph) -> int:
+    try:
+        return context_length(model_config(graph.model.component.settings(), None)) or UNLIMITED
+    except NotKnown:
+        return UNLIMITED
+
+
+def _need(name: str, error: EnvironmentUnmet) -> PrerequisitePlan:
+    path = join_path("data", name)
+    return PrerequisitePlan("rows", f"of {path}", None, (path,), False, error.message, error.hint or "fix these rows")
