@@ -141,6 +141,12 @@ def normalized(distribution: str) -> str:
     return re.sub(r"[-_.]+", "-", distribution).lower()
 
 
+def namespaced(distribution: str, name: str) -> str:
+    """The name that an author is to register in place of a bare one: `acme.fancy` for `fancy` of prerl-acme."""
+    namespace = re.sub(r"[^a-z0-9_]+", "_", normalized(distribution).removeprefix("prerl-"))
+    return f"{namespace}.{re.sub(r'[^a-z0-9_]+', '_', name.lower())}"
+
+
 def load(entry: Entry) -> "type[Component]":
     """Imports the component's class and checks it against its entry point. Raises PluginFault."""
     module, _, attribute = entry.value.partition(":")

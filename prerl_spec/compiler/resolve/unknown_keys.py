@@ -1,9 +1,11 @@
-"""Diagnoses unknown keys: the code of the error, and the key that was probably meant."""
+"""Diagnoses unknown keys: the code of the error, and the key that was probably meant, here or by another framework."""
 
 from collections.abc import Mapping
 
 from prerl_spec.codes import Code
 from prerl_spec.compiler.resolve.component_names import RESERVED, Declarations, Declared
+from prerl_spec.compiler.resolve.foreign.lookup import Inside, foreign_table, foreign_word, words_inside
+from prerl_spec.compiler.resolve.foreign.word import ForeignWord
 from prerl_spec.errors import Diagnostic, Suggestion
 from prerl_spec.language.compose import names_component
 from prerl_spec.language.document import Array, Entry, Invalid, Table, join_path, parent_path
@@ -12,6 +14,9 @@ from prerl_spec.language.suggest import fold, nearest, one_of
 from prerl_spec.registry.settings import Setting, settings_of
 
 MOST_HOMES = 2
+MOST_PATHS = 3
+MOST_INSIDE = 8
+"""Words of a foreign table that are translated one by one."""
 
 
 class Keys:
@@ -19,19 +24,31 @@ class Keys:
 
     def __init__(self, declarations: Declarations) -> None:
         self.homes: dict[str, list[str]] = {}
-        """Key -> the tables that define it, such as "in `[optimizer]`"."""
-        for path, declared in declarations.found.items():
-            self._belong(settings_of(declared.component), f"in `[{header_of(path)}]`")
-        self._belong(settings_of(Spec), "at the top level")
+        """Key -> the tables that define it, such as "in `[optimizer]`": those of the core first."""
+        self.paths: dict[str, list[str]] = {}
+        """Key -> the paths by which `--set` reaches it, in the same order."""
+        self.foreign: dict[str, ForeignWord] = {}
+        """Path of an unknown key -> the word of another framework that it is, where ours belongs in another table."""
+        self._belong(settings_of(Spec), "at the top level", "")
         for key, setting in settings_of(Spec).items():
             if setting.section is not None:
-                self._belong(settings_of(setting.section), f"in `[[{key}]]`" if setting.takes_list else f"in `[{key}]`")
+                listed = setting.takes_list
+                self._belong(
+                    settings_of(setting.section),
+                    f"in `[[{key}]]`" if listed else f"in `[{key}]`",
+                    None if listed else key,
+                )
+        for path, declared in declarations.found.items():
+            self._belong(settings_of(declared.component), f"in `[{header_of(path)}]`", path)
 
-    def _belong(self, settings: Mapping[str, Setting], home: str) -> None:
+    def _belong(self, settings: Mapping[str, Setting], home: str, path: str | None) -> None:
+        """Notes that a table has these keys; `path` is its own, None for a table of a list."""
         for key in settings:
             homes = self.homes.setdefault(key, [])
             if home not in homes:
                 homes.append(home)
+            if path is not None:
+                self.paths.setdefault(key, []).append(join_path(path, key) if path else key)
 
     def unknown(
         self, table: Table, settings: Mapping[str, Setting], path: str, declared: Declared | None
@@ -50,9 +67,99 @@ class Keys:
                 meant.update(s.replacement for s in former.suggestions)
                 continue
             close = nearest(key, known)
-            meant.update(k for k in close if k not in table.entries)
-            found.append(self._unknown(table, entry, settings, where, declared, close))
+            diagnostic = self._foreign(table, entry, known, settings, where, declared, close)
+            if diagnostic is None:
+                diagnostic = self._unknown(table, entry, settings, where, declared, close)
+                meant.update(k for k in close if k not in table.entries)
+            else:
+                meant.update(self._meant_by(entry, where, declared, table))
+            found.append(diagnostic)
         return found, meant
+
+    def _foreign(
+        self,
+        table: Table,
+        entry: Entry,
+        known: list[str],
+        settings: Mapping[str, Setting],
+        where: str,
+        declared: Declared | None,
+        close: tuple[str, ...],
+    ) -> Diagnostic | None:
+        """Diagnoses a word of another framework; None for any other, and for one that is nearer to a word of this table,
+        or that is ours in another one."""
+        if any(fold(entry.key) == fold(k) for k in close) or entry.key in self.homes:
+            return None
+        if isinstance(entry.value, Table):
+            return self._foreign_table(entry, where) if where == join_path("", entry.key) and not close else None
+        word = foreign_word(entry.key)
+        if word is None:
+            return None
+        stands_right = _stands_right(word, where, declared)
+        is_home = stands_right and word.key in known
+        if close and not is_home:
+            return None
+        hint = declared.component.hints.get(entry.key) if declared is not None else None
+        if is_home:
+            suggestions: tuple[Suggestion, ...] = (Suggestion(word.sentence(is_home=True), word.ours),)
+        else:
+            suggestions = (Suggestion(word.sentence(is_home=False), ""),) if word.ours else ()
+        # A preset without the part that the word is about: its own hint says what to write instead.
+        caret = word.whose if stands_right and not is_home and hint else word.sentence(is_home=is_home)
+        if word.ours and not stands_right:
+            self.foreign[where] = word
+        absent = is_home and word.key not in table.entries and word.key in settings and settings[word.key].required
+        return Diagnostic(
+            Code.UNKNOWN_KEY,
+            f"unknown key `{entry.key}`",
+            entry.span,
+            where,
+            caret=caret,
+            help=hint or word.help,
+            notes=(f"`{word.key}` is missing",) if absent else (),
+            suggestions=suggestions,
+        )
+
+    def _foreign_table(self, entry: Entry, where: str) -> Diagnostic | None:
+        """Diagnoses a table of another framework at the top level, with ours for each known word in it."""
+        table = foreign_table(entry.key)
+        if table is None:
+            return None
+        inside = [(found.path, told) for found in words_inside(entry) if (told := self._instead(found))]
+        notes = [f"`{path}`: {told}" for path, told in inside[:MOST_INSIDE]]
+        if len(inside) > MOST_INSIDE:
+            notes.append(f"and {len(inside) - MOST_INSIDE} more: docs/coming-from.md")
+        suggestions = (Suggestion(table.sentence(), table.ours),) if table.ours else ()
+        message = f"unknown table `{entry.key}`"
+        return Diagnostic(
+            Code.UNKNOWN_KEY,
+            message,
+            entry.span,
+            where,
+            caret=table.sentence(),
+            notes=tuple(notes),
+            suggestions=suggestions,
+        )
+
+    def _instead(self, found: Inside) -> str:
+        """What stands here for a key of a foreign table; "" for one that is not known."""
+        if found.word is not None:
+            return found.word.instead
+        homes = self.homes.get(found.key, [])
+        return f"here `{found.key}` {homes[0]}" if homes else ""
+
+    def _meant_by(self, entry: Entry, where: str, declared: Declared | None, table: Table) -> set[str]:
+        """The absent keys of this table that a foreign word, or the words of a foreign table, stand for."""
+        if isinstance(entry.value, Table):
+            named = foreign_table(entry.key)
+            tables = {named.ours} if named is not None and named.ours else set()
+            homes = [found.word.home for found in words_inside(entry) if found.word is not None]
+            tables |= {home.table for home in homes if home is not None}
+            return {name for name in tables if name and name not in table.entries}
+        word = foreign_word(entry.key)
+        if word is None or not _stands_right(word, where, declared) or word.key in table.entries:
+            return set()
+        return {word.key}
 
     def _unknown(
         self,
@@ -75,9 +182,11 @@ class Keys:
         suggestions = [Suggestion(f"did you mean `{k}`?", k) for k in close]
         words = [f"did you mean {one_of(close)}?"] if close else []
         if not any(fold(key) == fold(k) for k in close) and (homes := self.homes.get(key)):
+            from_set = entry.span is not None and entry.span.file.startswith("<--set")
+            meant = [path for path in self.paths.get(key, []) if path != where][:MOST_PATHS] if from_set else []
             belongs = f"`{key}` belongs {' or '.join(homes[:MOST_HOMES])}"
-            suggestions.insert(0, Suggestion(belongs, ""))
-            words.insert(0, belongs)
+            suggestions[:0] = [Suggestion(f"did you mean `{p}`?", p) for p in meant] or [Suggestion(belongs, "")]
+            words.insert(0, f"did you mean {one_of(meant)}?" if meant else belongs)
         absent = [k for k in close if k not in table.entries and k in settings and settings[k].required]
         known = one_of(settings).replace(" or ", ", ") if settings else "nothing"
         hint = declared.component.hints.get(key) if declared is not None else None
@@ -91,6 +200,16 @@ class Keys:
             notes=tuple(f"`{k}` is missing" for k in absent),
             suggestions=tuple(suggestions),
         )
+
+
+def _stands_right(word: ForeignWord, where: str, declared: Declared | None) -> bool:
+    """Whether the table in which the word stands is the one where ours belongs."""
+    home = word.home
+    if home is None:
+        return False
+    if declared is not None:
+        return home.fits(declared.kind, declared.use)
+    return home.kind is None and header_of(parent_path(where)) == (home.section or "")
 
 
 def _former(declared: Declared, entry: Entry, where: str) -> Diagnostic | None:
