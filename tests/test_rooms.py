@@ -57,6 +57,14 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("compile", "render"),
         ("compare",),
     ),
+    "prerl_spec.compiler.resolve": (
+        ("findings", "foreign", "required_versions"),
+        ("unknown_names",),
+        ("component_names",),
+        ("foreign_homes", "secret_literals", "unknown_keys"),
+        ("resolved", "settings_check"),
+        ("resolve",),
+    ),
     "prerl_spec.engine": (
         ("author_faults", "processes"),
         ("policy", "record", "verification"),

@@ -10,7 +10,7 @@ from prerl_spec.errors import Diagnostic, Suggestion
 from prerl_spec.language.compose import names_component
 from prerl_spec.language.document import Array, Entry, Invalid, Table, join_path, parent_path
 from prerl_spec.language.spec import Spec, header_of
-from prerl_spec.language.suggest import fold, nearest, one_of
+from prerl_spec.language.suggest import distance, fold, nearest, one_of
 from prerl_spec.registry.settings import Setting, settings_of
 
 MOST_HOMES = 2
@@ -86,18 +86,20 @@ class Keys:
         declared: Declared | None,
         close: tuple[str, ...],
     ) -> Diagnostic | None:
-        """Diagnoses a word of another framework; None for any other, and for one that is nearer to a word of this table,
-        or that is ours in another one."""
-        if any(fold(entry.key) == fold(k) for k in close) or entry.key in self.homes:
+        """Diagnoses a word of another framework; None for any other, and for one that is all but a word of this table, or
+        ours in another one."""
+        if entry.key in self.homes:
             return None
+        # Beside `betas`, `beta` is that word with a letter less; `lr_scheduler` is far enough from `schedule`.
+        is_slip = any(distance(fold(entry.key), fold(k), 1) <= 1 for k in close)
         if isinstance(entry.value, Table):
-            return self._foreign_table(entry, where) if where == join_path("", entry.key) and not close else None
+            return self._foreign_table(entry, where) if where == join_path("", entry.key) and not is_slip else None
         word = foreign_word(entry.key)
         if word is None:
             return None
         stands_right = _stands_right(word, where, declared)
         is_home = stands_right and word.key in known
-        if close and not is_home:
+        if is_slip and not is_home:
             return None
         hint = declared.component.hints.get(entry.key) if declared is not None else None
         if is_home:

@@ -2,6 +2,7 @@
 
 from prerl_spec.compiler.resolve.foreign.word import (
     DATA,
+    ENGINE,
     EVALUATE,
     FILTERS,
     OBJECTIVE,
@@ -42,12 +43,12 @@ SAMPLING = (
     ForeignWord(
         "vllm_mode", (TRL,), 'use = "vllm"', SAMPLER, '"colocate" is `use = "vllm"`, "server" is `use = "vllm_server"`'
     ),
-    ForeignWord("vllm_gpu_memory_utilization", (TRL, OPENRLHF), "engine", SAMPLER, _ENGINE),
-    ForeignWord("gpu_memory_utilization", (VLLM, VERL), "engine", SAMPLER, _ENGINE),
-    ForeignWord("tensor_model_parallel_size", (VERL,), "engine", SAMPLER, f"{_ENGINE}: vLLM's is tensor_parallel_size"),
-    ForeignWord("vllm_tensor_parallel_size", (TRL, OPENRLHF), "engine", SAMPLER, f"{_ENGINE}: tensor_parallel_size"),
+    ForeignWord("vllm_gpu_memory_utilization", (TRL, OPENRLHF), "engine", ENGINE, _ENGINE),
+    ForeignWord("gpu_memory_utilization", (VLLM, VERL), "engine", ENGINE, _ENGINE),
+    ForeignWord("tensor_model_parallel_size", (VERL,), "engine", ENGINE, f"{_ENGINE}: vLLM's is tensor_parallel_size"),
+    ForeignWord("vllm_tensor_parallel_size", (TRL, OPENRLHF), "engine", ENGINE, f"{_ENGINE}: tensor_parallel_size"),
     ForeignWord(
-        "generation_kwargs", (TRL,), "engine", SAMPLER, "temperature, top_p, top_k and stop are keys of their own"
+        "generation_kwargs", (TRL,), "engine", ENGINE, "temperature, top_p, top_k and stop are keys of their own"
     ),
     ForeignWord("overlong_buffer_len", (OPENRLHF,), "buffer", OVERLONG),
     ForeignWord("overlong_penalty_factor", (OPENRLHF,), "weight", OVERLONG),
@@ -169,6 +170,7 @@ DATASETS = (
     ForeignWord(
         "train_files", (VERL,), "path", DATA, 'one file of JSON Lines, or with `use = "hf_dataset"` a name on the hub'
     ),
+    ForeignWord("prompt_dataset", (OPENRLHF,), "path", DATA),
     ForeignWord("prompt_data", (OPENRLHF,), "path", DATA),
     ForeignWord("dataset_name", (TRL,), "path", DATA, 'with `use = "hf_dataset"`; TRL\'s dataset_config is `name`'),
     ForeignWord("dataset_config", (TRL,), "name", DATA, 'with `use = "hf_dataset"`'),

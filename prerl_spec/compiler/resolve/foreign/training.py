@@ -33,10 +33,12 @@ LOSSES = (
     ForeignWord("kl_coef", (VERL,), "coefficient", KL, _IN_REWARD),
     ForeignWord("init_kl_coef", (OPENRLHF,), "coefficient", KL, f"without use_kl_loss {_IN_REWARD}"),
     ForeignWord("kl_loss_coef", (VERL,), "coefficient", KL),
+    ForeignWord("init_coef", (OPENRLHF,), "coefficient", KL, f"without use_loss {_IN_REWARD}"),
     ForeignWord("use_kl_loss", (VERL, OPENRLHF), 'use = "kl"', TERMS),
     ForeignWord("kl_loss_type", (VERL,), "estimator", KL, '"low_var_kl" is "k3", "mse" is "k2", "kl" is "k1"'),
     ForeignWord("kl_estimator", (OPENRLHF,), "estimator", KL, "OpenRLHF's is k1 unless set, ours k3"),
     ForeignWord("entropy_coeff", (VERL,), "coefficient", ENTROPY, "a positive number rewards entropy in both"),
+    ForeignWord("entropy_coef", (TRL, OPENRLHF), "coefficient", ENTROPY, "a positive number rewards entropy in both"),
     ForeignWord("entropy_loss_coef", (OPENRLHF,), "coefficient", ENTROPY, "a positive number rewards entropy in both"),
     ForeignWord(
         "epsilon", (TRL,), "clip_low", OBJECTIVE, "TRL's `epsilon` bounds both sides: set `clip_high` to it as well"
@@ -86,6 +88,7 @@ LOSSES = (
     ForeignWord(
         "no_advantage_std_norm", (OPENRLHF,), "advantage", OBJECTIVE, "it is `group_mean` of a `policy_gradient`"
     ),
+    ForeignWord("no_std_norm", (OPENRLHF,), "advantage", OBJECTIVE, "it is `group_mean` of a `policy_gradient`"),
     ForeignWord("importance_sampling_level", (TRL,), "objective", PHASE, '"sequence" is the objective `gspo`'),
     ForeignWord(
         "vllm_importance_sampling_correction",
@@ -102,6 +105,10 @@ LOSSES = (
         "TRL weighs whole responses unless set, `importance` tokens; whole ones: `correction` of a `policy_gradient`",
     ),
     ForeignWord("vllm_importance_sampling_cap", (TRL,), "importance_cap", OBJECTIVE, "TRL's is 3 unless set, ours 2"),
+    ForeignWord(
+        "vllm_importance_sampling_clip_max", (TRL,), "importance_cap", OBJECTIVE, "TRL's is 3 unless set, ours 2"
+    ),
+    ForeignWord("is_correction_threshold", (OPENRLHF,), "importance_cap", OBJECTIVE),
     ForeignWord("rollout_is", (VERL,), "importance", OBJECTIVE, '"token" is "truncate"'),
     ForeignWord("rollout_is_threshold", (VERL,), "importance_cap", OBJECTIVE),
     ForeignWord("vllm_is_truncated_threshold", (OPENRLHF,), "importance_cap", OBJECTIVE),
@@ -113,7 +120,7 @@ OPTIMIZERS = (
     ForeignWord("learning_rate", (TRL,), "lr", OPTIMIZER),
     ForeignWord("actor_learning_rate", (OPENRLHF,), "lr", OPTIMIZER),
     ForeignWord(
-        "lr_scheduler_type", (TRL,), "lr_schedule", OPTIMIZER, 'TRL\'s is "linear" unless set, ours "constant"'
+        "lr_scheduler_type", (TRL, VERL), "lr_schedule", OPTIMIZER, 'TRL\'s is "linear" unless set, ours "constant"'
     ),
     ForeignWord("lr_scheduler", (OPENRLHF,), "lr_schedule", OPTIMIZER),
     ForeignWord("lr_scheduler_kwargs", (TRL,), "final_lr_fraction", OPTIMIZER),
@@ -131,6 +138,7 @@ OPTIMIZERS = (
     ForeignWord("adam_betas", (OPENRLHF,), "betas", OPTIMIZER),
     ForeignWord("adam_epsilon", (TRL,), "eps", OPTIMIZER),
     ForeignWord("grad_clip", (VERL,), "max_grad_norm", OPTIMIZER),
+    ForeignWord("clip_grad", (VERL,), "max_grad_norm", OPTIMIZER),
     ForeignWord("max_norm", (PRIME, OPENRLHF), "max_grad_norm", OPTIMIZER),
     ForeignWord("l2", (OPENRLHF,), "weight_decay", OPTIMIZER),
     ForeignWord("optim", (TRL,), "use", OPTIMIZER, '"adamw_torch" is "adamw"'),
