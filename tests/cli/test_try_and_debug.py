@@ -86,8 +86,9 @@ def objective(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def brief(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The command with a spec of a few steps instead of some hundred."""
+def brief(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The command with a spec of a few steps instead of some hundred, and a cache of its own, which is returned."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     text = trial_spec.TEMPLATE.read_text(encoding="utf-8")
     for long, short in (
         ("steps = 500", "steps = 4"),
@@ -98,10 +99,11 @@ def brief(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         text = text.replace(long, short)
     (tmp_path / "brief.toml").write_text(text)
     monkeypatch.setattr(trial_spec, "TEMPLATE", tmp_path / "brief.toml")
+    return tmp_path / "cache"
 
 
 def test_an_objective_is_held_against_the_laws_shown_beside_grpo_and_trained(
-    objective: Path, brief: None, capsys: pytest.CaptureFixture[str]
+    objective: Path, brief: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["try", str(objective)]) == 0
     shown = capsys.readouterr()
@@ -121,8 +123,82 @@ def test_a_broken_law_is_told_and_nothing_is_trained(
     assert main(["try", str(objective), *options]) == 3
     shown = capsys.readouterr()
     assert "a timeout or an error carries weight" in shown.out
-    assert ("training skipped: fix the broken checks above first" in shown.out) is (not options)
+    line = OBJECTIVE[: OBJECTIVE.index("def credit")].count("\n") + 1
+    assert f"--> {objective}:{line}, in credit()\n" in shown.out
+    assert "= help: its reward is NaN in `step.reward_S`, and every comparison with NaN is False" in shown.out
+    skipped = "training skipped: fix the broken checks above first; `--laws` checks them alone, in seconds"
+    assert (skipped in shown.out) is (not options)
     assert "pretrain" not in shown.err
+
+
+ROUNDED = OBJECTIVE.replace(
+    """        wrong_N = (step.reward_S < 1.0)[step.tokens.sample_N]
+        return Credit(-1.0 * wrong_N, wrong_N / max(1, wrong_N.sum()), f"wrong tokens: {wrong_N.sum()}")
+""",
+    """        advantage_S = np.zeros(len(step.samples))
+        for mine, reward_s in step.scored_groups():
+            advantage_S[mine] = reward_s - reward_s.mean()
+        advantage_N = advantage_S[step.tokens.sample_N]
+        return Credit(advantage_N, (advantage_N != 0) / max(1, step.tokens.num_tokens), "tokens")
+""",
+)
+"""A group mean as its author would write it."""
+
+
+def test_the_rounding_error_of_a_mean_is_told_with_the_function_that_has_none(
+    objective: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    objective.write_text(ROUNDED)
+    assert main(["try", str(objective), "--laws"]) == 3
+    shown = capsys.readouterr().out
+    assert "groups where every reward is 0.1 carry weight: 1.4e-17 of advantage, the rounding error of a mean" in shown
+    assert "= help: `minus_mean(reward_s)` of prerl_spec.sdk is r − mean and exactly 0 where rewards are equal" in shown
+    objective.write_text(
+        ROUNDED.replace("reward_s - reward_s.mean()", "minus_mean(reward_s)").replace(
+            "OnePartObjective\n", "OnePartObjective, minus_mean\n", 1
+        )
+    )
+    assert main(["try", str(objective), "--laws"]) == 0
+
+
+def test_an_exception_of_the_component_is_told_with_the_line_that_raised_it(
+    objective: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    objective.write_text(OBJECTIVE.replace("return -advantage_n", "return 1 / 0 - advantage_n"))
+    assert main(["try", str(objective), "--laws"]) == 3
+    line = OBJECTIVE[: OBJECTIVE.index("return -advantage_n")].count("\n") + 1
+    shown = capsys.readouterr().out
+    assert f"--> {objective}:{line}, in terms()" in shown
+    assert "= help: docs/components.md says what an objective must return" in shown
+
+
+def test_the_second_trial_begins_with_the_model_that_the_first_has_pretrained(
+    objective: Path, brief: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["try", str(objective)]) == 0
+    first = capsys.readouterr()
+    assert main(["try", str(objective)]) == 0
+    second = capsys.readouterr()
+    assert "pretrain 4/4" in first.err
+    assert "pretrain" not in second.err
+    assert "pre-trained on sums in an earlier trial" in second.out
+
+    def measured(out: str) -> list[str]:
+        return [line for line in out.splitlines() if "pre-train" not in line and "s in total" not in line]
+
+    assert measured(first.out) == measured(second.out), "the same weights, prompts and seeds"
+    assert main(["try", str(objective), "--seed", "1"]) == 0
+    assert "pretrain 4/4" in capsys.readouterr().err, "another seed is another model"
+
+
+def test_a_kept_model_that_is_damaged_is_trained_again(
+    objective: Path, brief: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["try", str(objective)]) == 0
+    (kept,) = (brief / "prerl-spec" / "try").iterdir()
+    kept.write_bytes(kept.read_bytes()[:-100])
+    assert main(["try", str(objective)]) == 0
+    assert "pretrain 4/4" in capsys.readouterr().err
 
 
 def test_laws_alone_end_before_any_training(objective: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -140,7 +216,7 @@ def test_laws_alone_end_before_any_training(objective: Path, capsys: pytest.Capt
     ],
 )
 def test_a_part_is_shown_beside_the_built_in_of_its_kind_and_trained_in_its_slot(
-    kind: str, said: str, tmp_path: Path, brief: None, capsys: pytest.CaptureFixture[str]
+    kind: str, said: str, tmp_path: Path, brief: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "mine.py").write_text((TEMPLATES / f"{kind}.py.template").read_text(encoding="utf-8"))
     assert main(["try", str(tmp_path / "mine.py")]) == 0
@@ -219,7 +295,7 @@ def tried(code: str, folder: Path, *options: str) -> int:
 
 
 def test_a_required_slot_that_is_set_is_trained_with(
-    tmp_path: Path, brief: None, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, brief: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert tried(WRAPPER, tmp_path, "--set", "base=group_std", "--set", "factor=1.5") == 0
     shown = capsys.readouterr()
@@ -313,7 +389,7 @@ def test_every_kind_has_a_place_where_its_settings_are_checked(tmp_path: Path) -
     ],
 )
 def test_a_selection_is_shown_where_it_drops_tokens(
-    least: str, said: str, tmp_path: Path, brief: None, monkeypatch: pytest.MonkeyPatch, capsys: Any
+    least: str, said: str, tmp_path: Path, brief: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
     """Rewarded for the length of a response, an untrained model has groups with a signal."""
     serving = f'{trial_spec.SERVING["selection"]}\nrewards = [{{ use = "overlong_penalty", buffer = 31 }}]'
@@ -412,7 +488,7 @@ def test_a_schedule_is_held_against_the_laws_only(tmp_path: Path, capsys: pytest
     ],
 )
 def test_what_serves_a_phase_is_shown_on_a_batch_and_trained_with(
-    code: str, options: list[str], said: str, tmp_path: Path, brief: None, capsys: pytest.CaptureFixture[str]
+    code: str, options: list[str], said: str, tmp_path: Path, brief: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "mine.py").write_text(code)
     assert main(["try", str(tmp_path / "mine.py"), *options]) == 0

@@ -24,7 +24,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError(f"unknown diagnostic code {arguments.code}", hint=f"the codes are {', '.join(Code)}") from None
     page = (PAGES / code.page).read_text(encoding="utf-8")
     if arguments.format == "json":
-        print_json({"code": code.value, "title": code.title, "exit_code": code.exit_code, "page": page})
+        print_json({"code": code.value, "meaning": code.meaning, "exit_code": code.exit_code, "page": page})
     else:
         sys.stdout.write(page)
     return 0
