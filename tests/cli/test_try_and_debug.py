@@ -11,9 +11,10 @@ import pytest
 
 from prerl_spec.cli.authors.new_plugin import TEMPLATES
 from prerl_spec.cli.main import main
-from prerl_spec.compiler.compile import compile_spec
+from prerl_spec.compiler.compile import compile_resolved, compile_spec
 from prerl_spec.compiler.resolve.resolve import resolve, resolve_text
 from prerl_spec.engine.inspect import trial_spec
+from prerl_spec.engine.inspect.warm_up import WarmUp
 from prerl_spec.registry.component import Component
 from prerl_spec.registry.entry_points import installed, load
 from prerl_spec.registry.kind_names import KINDS
@@ -131,36 +132,6 @@ def test_a_broken_law_is_told_and_nothing_is_trained(
     assert "pretrain" not in shown.err
 
 
-ROUNDED = OBJECTIVE.replace(
-    """        wrong_N = (step.reward_S < 1.0)[step.tokens.sample_N]
-        return Credit(-1.0 * wrong_N, wrong_N / max(1, wrong_N.sum()), f"wrong tokens: {wrong_N.sum()}")
-""",
-    """        advantage_S = np.zeros(len(step.samples))
-        for mine, reward_s in step.scored_groups():
-            advantage_S[mine] = reward_s - reward_s.mean()
-        advantage_N = advantage_S[step.tokens.sample_N]
-        return Credit(advantage_N, (advantage_N != 0) / max(1, step.tokens.num_tokens), "tokens")
-""",
-)
-"""A group mean as its author would write it."""
-
-
-def test_the_rounding_error_of_a_mean_is_told_with_the_function_that_has_none(
-    objective: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    objective.write_text(ROUNDED)
-    assert main(["try", str(objective), "--laws"]) == 3
-    shown = capsys.readouterr().out
-    assert "groups where every reward is 0.1 carry weight: 1.4e-17 of advantage, the rounding error of a mean" in shown
-    assert "= help: `minus_mean(reward_s)` of prerl_spec.sdk is r − mean and exactly 0 where rewards are equal" in shown
-    objective.write_text(
-        ROUNDED.replace("reward_s - reward_s.mean()", "minus_mean(reward_s)").replace(
-            "OnePartObjective\n", "OnePartObjective, minus_mean\n", 1
-        )
-    )
-    assert main(["try", str(objective), "--laws"]) == 0
-
-
 def test_an_exception_of_the_component_is_told_with_the_line_that_raised_it(
     objective: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -187,18 +158,16 @@ def test_the_second_trial_begins_with_the_model_that_the_first_has_pretrained(
         return [line for line in out.splitlines() if "pre-train" not in line and "s in total" not in line]
 
     assert measured(first.out) == measured(second.out), "the same weights, prompts and seeds"
-    assert main(["try", str(objective), "--seed", "1"]) == 0
-    assert "pretrain 4/4" in capsys.readouterr().err, "another seed is another model"
 
 
-def test_a_kept_model_that_is_damaged_is_trained_again(
-    objective: Path, brief: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(["try", str(objective)]) == 0
-    (kept,) = (brief / "prerl-spec" / "try").iterdir()
-    kept.write_bytes(kept.read_bytes()[:-100])
-    assert main(["try", str(objective)]) == 0
-    assert "pretrain 4/4" in capsys.readouterr().err
+def test_another_seed_is_another_pretrained_model(objective: Path, brief: Path) -> None:
+    files = set()
+    for seed in (0, 1, 1):
+        text, _ = trial_spec.trial_spec(objective, "objective", "local.downhill", {}, seed=seed)
+        compiled = compile_resolved(resolve_text(text, "try.toml", local_code=True))
+        files.add(WarmUp.of(compiled.plan, compiled.graph).file)
+    assert len(files) == 2
+    assert all(file.is_relative_to(brief) for file in files)
 
 
 def test_laws_alone_end_before_any_training(objective: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -19,6 +19,7 @@ from prerl_spec.compiler.plan import Plan
 from prerl_spec.compiler.planning.digest import meaning
 from prerl_spec.engine.policy.policy import Policy
 from prerl_spec.engine.run.position import Position
+from prerl_spec.registry.component import Component
 
 ENGINE = Path(__file__).parents[1]
 _DIGITS = 16
@@ -81,6 +82,8 @@ def _parts(plan: Plan, graph: Graph) -> Iterator[str]:
         {"seed": plan.seed, "model": tree["model"], "phase": tree["phases"][0]}, sort_keys=True, default=str
     )
     yield json.dumps(tree["data"], sort_keys=True, default=str)
-    for component in (graph.model, first.objective.component, first.optimizer.component if first.optimizer else None):
-        if component is not None:
-            yield settings_hash(type(component)) + code_hash(type(component))
+    named = (graph.model, first.objective, first.optimizer, *(graph.data[name] for name in first.data))
+    for one in named:
+        cls = type(one.component)
+        assert issubclass(cls, Component), f"{one.use} is not a component"
+        yield settings_hash(cls) + code_hash(cls)
