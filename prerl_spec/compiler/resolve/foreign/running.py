@@ -26,7 +26,7 @@ from prerl_spec.compiler.resolve.foreign.word import (
 _FLAG = 'a flag there, a word here: "bfloat16"'
 
 MODELS = (
-    ForeignWord("model_name_or_path", (TRL,), "name", MODEL),
+    ForeignWord("model_name_or_path", (TRL, OPENRLHF), "name", MODEL),
     ForeignWord("pretrain", (OPENRLHF,), "name", MODEL),
     ForeignWord("model_revision", (TRL,), "revision", MODEL),
     ForeignWord("torch_dtype", (TRL,), "dtype", MODEL),

@@ -19,7 +19,7 @@ from prerl_spec.compiler.resolve.foreign.word import (
     ForeignWord,
 )
 
-_ENGINE = "what the engine takes is handed on in `engine`, in its own words"
+_ENGINE = "settings of the engine are passed through in `engine`, in its own words"
 
 SAMPLING = (
     ForeignWord("num_generations", (TRL,), "group_size", SAMPLER),
@@ -27,7 +27,7 @@ SAMPLING = (
     ForeignWord("n_samples_per_prompt", (OPENRLHF,), "group_size", SAMPLER, "OpenRLHF's is 1 unless set, ours 8"),
     ForeignWord("rollouts_per_example", (PRIME,), "group_size", SAMPLER, "prime-rl's is 1 unless set, ours 8"),
     ForeignWord("num_return_sequences", ("transformers",), "group_size", SAMPLER),
-    ForeignWord("max_completion_length", (TRL,), "max_new_tokens", SAMPLER, "TRL's is 256 unless set, ours 1024"),
+    ForeignWord("max_completion_length", (TRL,), "max_new_tokens", SAMPLER, "TRL's is 512 unless set, ours 1024"),
     ForeignWord("max_response_length", (VERL,), "max_new_tokens", SAMPLER, "verl's is 512 unless set, ours 1024"),
     ForeignWord("response_length", (VERL,), "max_new_tokens", SAMPLER, "verl's is 512 unless set, ours 1024"),
     ForeignWord("generate_max_len", (OPENRLHF,), "max_new_tokens", SAMPLER),
@@ -61,7 +61,7 @@ SAMPLING = (
         (TRL,),
         'unparsable = "mask"',
         OBJECTIVE,
-        "a response cut off is unparsable here: it gets no gradient and stays in its group's mean, as in TRL",
+        "it also masks responses without a parsable answer; both stay in their group's mean, as in TRL",
     ),
 )
 """Words for sampling and for what becomes of samples."""
@@ -93,10 +93,11 @@ BATCHES = (
     ForeignWord("rollout_batch_size", (OPENRLHF,), "prompts_per_step", PHASE),
     ForeignWord(
         "batch_size",
-        (PRIME,),
+        (PRIME, OPENRLHF),
         "prompts_per_step",
         PHASE,
-        "it counts rollouts, ours prompts: divide it by the group size",
+        "prime-rl counts rollouts: divide by the group size; OpenRLHF's rollout.batch_size counts prompts, as ours, its "
+        "train.batch_size the samples of an update",
     ),
     ForeignWord(
         "gradient_accumulation_steps",

@@ -59,7 +59,11 @@ LOSSES = (
         '"dapo" is "token_mean", "grpo" is "sequence_mean", "dr_grpo" is "constant"; "cispo" and "sapo" are objectives',
     ),
     ForeignWord(
-        "loss_agg_mode", (VERL,), "aggregation", OBJECTIVE, f"{_AGGREGATION}; verl's sums over tokens have no equal"
+        "loss_agg_mode",
+        (VERL, OPENRLHF),
+        "aggregation",
+        OBJECTIVE,
+        f"{_AGGREGATION}; verl's sums over tokens have no equal",
     ),
     ForeignWord(
         "loss_mode", (VERL,), "objective", PHASE, '"vanilla" is `grpo`; `gspo`, `cispo`, `sapo` have an objective each'

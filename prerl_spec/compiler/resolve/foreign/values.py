@@ -8,9 +8,11 @@ VALUES = (
     ForeignValue("aggregation", "dapo", (TRL,), "token_mean"),
     ForeignValue("aggregation", "grpo", (TRL,), "sequence_mean"),
     ForeignValue("aggregation", "dr_grpo", (TRL,), "constant"),
-    ForeignValue("aggregation", "seq-mean-token-mean", (VERL,), "sequence_mean"),
+    ForeignValue("aggregation", "seq-mean-token-mean", (VERL, OPENRLHF), "sequence_mean"),
     ForeignValue("aggregation", "seq-mean-token-sum-norm", (VERL,), "constant"),
-    ForeignValue("aggregation", "seq-mean-token-sum", (VERL,), "constant", "verl's weighs each response by its length"),
+    ForeignValue(
+        "aggregation", "seq-mean-token-sum", (VERL,), "constant", "the same but for the factor 1/max_new_tokens"
+    ),
     ForeignValue("importance", "token_truncate", (TRL,), "truncate"),
     ForeignValue("importance", "token_mask", (TRL,), "mask"),
     ForeignValue(
