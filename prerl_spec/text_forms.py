@@ -21,7 +21,7 @@ def made_to_match(pattern: str, text: str) -> str | None:
     between = _SEPARATORS.get(pattern)
     if between is None:
         return None
-    apart = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", between, text.strip()).lower()
+    apart = re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", between, text.strip()).lower()
     allowed = "a-z0-9._-" if pattern == RUN_NAME else "a-z0-9_"
     name = re.sub(rf"[^{allowed}]+", between, apart).strip("._-")
     name = name.lstrip("0123456789_") if pattern == PHASE_ID else name[:64]
