@@ -124,3 +124,14 @@ def test_a_phase_with_a_component_of_its_own_takes_no_place_from_the_top_level(t
     _, out = says(first, second)
     line = texts[0][: texts[0].index("lr = 1e-3")].count("\n") + 1
     assert row(out, "phases.refine.optimizer.lr")[3:] == [f"{first}:{line}", f"{second}:{line}"]
+
+
+def test_a_default_of_a_component_of_a_phases_own_is_none_of_the_top_level(tmp_path: Path, says: Says) -> None:
+    """The last phase leaves the optimizer's eps at its default, beside one of the top level that is written."""
+    own = '[phases.optimizer]\nuse = "adamw"\nlr = 1e-3\n[phases.objective]\nuse = "grpo"'
+    text = bent(('[phases.objective]\nuse = "grpo"', own), ("lr = 1e-4", "lr = 1e-4\neps = 1e-6"))
+    first = written(tmp_path, text, "a.toml")
+    second = written(tmp_path, text.replace("lr = 1e-3", "lr = 1e-3\neps = 1e-5"), "b.toml")
+    _, out = says(first, second)
+    line = text[: text.index("lr = 1e-3")].count("\n") + 2
+    assert row(out, "phases.refine.optimizer.eps")[1:] == ["1e-08", "1e-05", "default", f"{second}:{line}"]
