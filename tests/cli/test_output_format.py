@@ -41,6 +41,11 @@ def test_a_spec_is_shown(printed: Any, tmp_path: Path) -> None:
     assert (seed["value"], seed["place"].rpartition(":")[0]) == (3, str(spec))
 
 
+def test_a_plan_is_printed_as_it_is_written(printed: Any, tmp_path: Path) -> None:
+    spec, out = written(tmp_path, TINY), tmp_path / "plan.json"
+    assert printed("plan", spec, "--out", out, "--format", "json") == (0, json.loads(out.read_text(encoding="utf-8")))
+
+
 def test_a_difference_has_both_values_and_both_places(printed: Any, tmp_path: Path) -> None:
     first = written(tmp_path, TINY, "a.toml")
     second = written(tmp_path, bent(("seed = 3\n", "")), "b.toml")
