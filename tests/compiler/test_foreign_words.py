@@ -14,7 +14,7 @@ from prerl_spec.errors import Diagnostic
 from prerl_spec.language.spec import Spec
 from prerl_spec.registry.entry_points import installed, load
 from prerl_spec.registry.settings import settings_of
-from tests.language.cases import edit, end
+from tests.language.cases import BASE, edit, end
 
 IN_HOME: Mapping[str, str] = {
     "run": '[run]\nname = "case"',
@@ -124,6 +124,20 @@ def test_a_nearer_word_of_the_table_itself_comes_first() -> None:
 def test_hyphens_and_capitals_do_not_hide_a_word() -> None:
     found = the_error(edit("group_size = 8", "Num-Generations = 8"))
     assert found.caret == "`num_generations` is TRL's word; here it is `group_size`"
+
+
+def test_a_word_whose_value_is_a_table_is_a_word_all_the_same() -> None:
+    beside = 'path = "rows.jsonl"'
+    found = the_error(edit(beside, f"{beside}\nchat_template_kwargs = {{ enable_thinking = false }}"))
+    assert found.caret == "`chat_template_kwargs` is TRL's word; here it is `chat`"
+    component = edit('name = "some/model"', 'name = "some/model"\npeft_config = { use = "lora" }')
+    assert the_error(component).code == "E0309"
+
+
+def test_a_word_on_the_command_line_is_answered_with_a_path() -> None:
+    (found,) = resolve_text(BASE, sets=["learning_rate=1e-6"], registry=REGISTRY).diagnostics
+    assert (found.code, [s.replacement for s in found.suggestions]) == ("E0403", ["optimizer.lr"])
+    assert [label.text for label in found.labels] == ["`lr` is written here"]
 
 
 def test_type_names_a_component_elsewhere() -> None:

@@ -6,7 +6,6 @@ import os
 import tomllib
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from prerl_spec.compiler.resolve.component_names import RESERVED, Declarations, 
 from prerl_spec.compiler.resolve.findings import Findings
 from prerl_spec.compiler.resolve.foreign.lookup import foreign_value
 from prerl_spec.compiler.resolve.foreign.word import ForeignValue
-from prerl_spec.compiler.resolve.foreign_homes import homes_of
+from prerl_spec.compiler.resolve.foreign_homes import linked
 from prerl_spec.compiler.resolve.unknown_keys import Keys
 from prerl_spec.errors import Diagnostic, Label, Span, Suggestion
 from prerl_spec.language.compose import names_component
@@ -58,14 +57,12 @@ class Check(Findings):
         self.has_gaps = has_gaps
         self.components: dict[str, Component] = {}
         self.written: dict[str, frozenset[str]] = {}
-        self.absorbed: set[str] = set()
-        """Missing keys that are told with a word of another framework."""
         self.start = root.span
         self.keys = Keys(declarations)
 
     def run(self) -> Spec:
         values = self.section(self.root, Spec, "", self.start)
-        self._link_foreign_words()
+        self.diagnostics = linked(self.diagnostics, self.keys.foreign.elsewhere, self.root, self.declared)
         self._version()
         self._something_to_do()
         spec = _valid_part(Spec, values)
@@ -365,30 +362,6 @@ class Check(Findings):
                 notes = (f"`{declared.use}` requires it",)
             self.fail(Code.MISSING_KEY, where, message, anchor, help=hint, notes=notes)
         return bool(absent)
-
-    def _link_foreign_words(self) -> None:
-        """Labels the table where ours belongs at each word of another framework that stands elsewhere; a required key that
-        the word stands for is part of that error, and none of its own."""
-        missing = {d.path: d for d in self.diagnostics if d.code == Code.MISSING_KEY}
-        for number, diagnostic in enumerate(self.diagnostics):
-            word = self.keys.foreign.get(diagnostic.path) if diagnostic.code == Code.UNKNOWN_KEY else None
-            if word is None:
-                continue
-            places = list(homes_of(word, self.root, self.declared))
-            absent = next((p for p in places if p.key_path in missing), None)
-            place = absent or next(iter(places), None)
-            if place is None or place.span is None:
-                continue
-            if absent is not None:
-                self.diagnostics[number] = replace(
-                    diagnostic, labels=(Label(place.span, f"`{word.key}` is missing here"),)
-                )
-                missing.pop(absent.key_path)
-                self.absorbed.add(absent.key_path)
-            else:
-                told = f"`{word.key}` is written here" if place.is_written else f"`{word.key}` belongs here"
-                self.diagnostics[number] = replace(diagnostic, labels=(Label(place.span, told),))
-        self.diagnostics = [d for d in self.diagnostics if d.code != Code.MISSING_KEY or d.path not in self.absorbed]
 
     # --- values --------------------------------------------------------------------------------------------------------
 
