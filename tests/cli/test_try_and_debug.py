@@ -474,6 +474,12 @@ def test_a_setting_of_try_is_written_as_key_and_value(tmp_path: Path, capsys: py
         ("x = 1", [], 3, "defines no component"),
         (FILTER + FILTER.replace("Anything", "Everything"), [], 2, "choose one with --name: anything, everything"),
         (FILTER, ["--name", "nothing"], 2, "it defines: anything"),
+        (
+            FILTER.replace("    refill_rounds: int = Field(", "    kinds = 2\n    refill_rounds: int = Field("),
+            [],
+            3,
+            "`kinds = 2` has no type: a fact of the class is written `kinds: ClassVar[...] = 2`",
+        ),
     ],
 )
 def test_a_file_that_cannot_be_tried_says_why(
