@@ -57,6 +57,15 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("compile", "render"),
         ("compare",),
     ),
+    "prerl_spec.compiler.resolve": (
+        ("findings", "foreign", "required_versions"),
+        ("unknown_names",),
+        ("component_names",),
+        ("foreign_homes", "foreign_keys", "secret_literals"),
+        ("unknown_keys",),
+        ("resolved", "settings_check"),
+        ("resolve",),
+    ),
     "prerl_spec.engine": (
         ("author_faults", "processes"),
         ("policy", "record", "verification"),

@@ -53,6 +53,11 @@ def test_the_tables_of_objectives_are_up_to_date() -> None:
     assert _text("docs/objectives.md") == written, "run `python docs/write_objectives.py`"
 
 
+def test_the_words_of_other_frameworks_are_up_to_date() -> None:
+    written = runpy.run_path(str(ROOT / "docs" / "write_coming_from.py"))["page"](_text("docs/coming-from.md"))
+    assert _text("docs/coming-from.md") == written, "run `python docs/write_coming_from.py`"
+
+
 def test_the_reference_has_every_public_name() -> None:
     headings = re.findall(r"^### `(\w+)`$", _text("docs/reference.md"), re.MULTILINE)
     assert set(sdk.__all__) <= set(headings)

@@ -17,7 +17,7 @@ from prerl_spec.errors import AuthorFault, PeerLost, PrerlError, SpecInvalid
 from prerl_spec.known_secrets import without_secrets
 from prerl_spec.language.secrets import without_tokens
 from prerl_spec.process.error_output import error_stream, lead_nowhere, print_error
-from prerl_spec.process.stop_signals import RESUME, Stopped, arrived, ended_by_signals
+from prerl_spec.process.stop_signals import Stopped, after_a_stop, arrived, ended_by_signals, resuming
 from prerl_spec.situations import situation_of
 
 COMMANDS = {
@@ -60,6 +60,9 @@ ROOMS = {
 
 ROOM_OF = {name: room for room, names in ROOMS.items() for name in names}
 
+RESUMING = ("run", "resume", "fork", "study", "eval", "serve")
+"""Commands that go on with what was stopped when they are run again; the others start from the beginning."""
+
 WITHOUT_PACKAGES = ("explain",)
 """Commands that read no metadata of installed packages."""
 
@@ -74,10 +77,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     From the first line on, SIGTERM, SIGHUP and SIGUSR1 end it like Ctrl-C: with words and the code of an interrupt.
     """
     try:
-        with ended_by_signals():
+        with resuming(_resumes(sys.argv[1:] if argv is None else argv)), ended_by_signals():
             return _reporting_errors(argv)
     except Stopped:
         return INTERRUPTED  # while an error was being printed
+
+
+def _resumes(arguments: Sequence[str]) -> bool:
+    return next((a for a in arguments if not a.startswith("-")), "") in RESUMING
 
 
 def _reporting_errors(argv: Sequence[str] | None) -> int:
@@ -197,7 +204,7 @@ def _print_traceback(error: BaseException) -> None:
 
 
 def _interrupted(words: str = "interrupted") -> int:
-    _print_error(words, RESUME)
+    _print_error(words, after_a_stop())
     return INTERRUPTED
 
 

@@ -32,8 +32,18 @@ SECONDS_TO_END = 8.0
 SECONDS_APART = 1.0
 """A second signal comes at least this long after the first: a scheduler may send one to a job and pass one on."""
 
-TWICE = "interrupted twice: the run is at its last checkpoint"
 RESUME = "re-run the same command to resume"
+START_OVER = "the same command starts from the beginning"
+
+
+def after_a_stop() -> str:
+    """What re-running the command does, as the hint of its last message."""
+    return RESUME if _resumes[-1] else START_OVER
+
+
+def stopped_twice() -> str:
+    """The message of the second signal, which ends a command where it is."""
+    return "interrupted twice: the run is at its last checkpoint" if _resumes[-1] else "interrupted twice"
 
 
 class Stopped(KeyboardInterrupt):
@@ -82,6 +92,16 @@ def on_stop(
 
 
 @contextmanager
+def resuming(yes: bool) -> Iterator[None]:
+    """Within the block, whether re-running the command goes on with what a signal has stopped."""
+    _resumes.append(yes)
+    try:
+        yield
+    finally:
+        _resumes.pop()
+
+
+@contextmanager
 def ended_by_signals() -> Iterator[None]:
     """Within the block a stop signal raises Stopped; if that has no effect in SECONDS_TO_END, the process ends with the
     exit code of an interrupt.
@@ -119,7 +139,7 @@ def end_later(words: str, *, only_if: Callable[[], bool] = lambda: True) -> None
 
     def end() -> None:
         if only_if():
-            end_process(Interrupted(words, hint=RESUME))
+            end_process(Interrupted(words, hint=after_a_stop()))
 
     timer = threading.Timer(SECONDS_TO_END, end)
     timer.daemon = True
@@ -180,6 +200,8 @@ _END = 0
 _arrived: list[int] = []
 _ends: list[threading.Timer] = []
 """What `end_later` has started and may still have to end this process."""
+_resumes: list[bool] = [True]
+"""Whether the command goes on when it is run again, innermost last."""
 _in_use: list[Mapping[signal.Signals, Any]] = []
 """For each `on_stop` that is entered, the handlers before it."""
 

@@ -141,6 +141,12 @@ def normalized(distribution: str) -> str:
     return re.sub(r"[-_.]+", "-", distribution).lower()
 
 
+def namespaced(distribution: str, name: str) -> str:
+    """The name that an author is to register in place of a bare one: `acme.fancy` for `fancy` of prerl-acme."""
+    namespace = re.sub(r"[^a-z0-9_]+", "_", normalized(distribution).removeprefix("prerl-"))
+    return f"{namespace}.{re.sub(r'[^a-z0-9_]+', '_', name.lower())}"
+
+
 def load(entry: Entry) -> "type[Component]":
     """Imports the component's class and checks it against its entry point. Raises PluginFault."""
     module, _, attribute = entry.value.partition(":")
@@ -172,8 +178,18 @@ _NAMES: dict[type, set[str]] = {}
 """An author's class -> the names of its entries. For messages only: a component does not know what it is called."""
 
 
+_WITHOUT_ANNOTATION = re.compile(r"A non-annotated attribute was detected: `(\w+) = (.*?)`\.")
+"""How pydantic refuses `min_group = 2` in the body of a component, which is no setting and looks like one."""
+
+
 def cause_of(error: BaseException) -> str:
     """The error of a plugin's code, on one line: "RuntimeError: the disk is full"."""
+    bare = _WITHOUT_ANNOTATION.match(str(error))
+    if bare is not None:
+        return (
+            f"`{bare[1]} = {bare[2]}` has no type: a fact of the class is written `{bare[1]}: ClassVar[...] = {bare[2]}`, a "
+            "setting has a type and a Field(description=...)"
+        )
     return " ".join(f"{type(error).__name__}: {error}".split()).rstrip(": ")
 
 

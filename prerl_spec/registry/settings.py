@@ -156,6 +156,8 @@ class Refusal:
     ways: tuple[str, ...] = ()
     """What to write instead of a former name, the new name first."""
     help: str | None = None
+    pattern: str = ""
+    """What a text does not match, if that is all that is wrong with it."""
 
 
 def validate(model: type[BaseModel], values: Mapping[str, Any]) -> tuple[BaseModel | None, list[Refusal]]:
@@ -210,7 +212,8 @@ def _refusal(steps: tuple[str | int, ...], setting: Setting | None, value: Any, 
     if setting is not None and setting.only_choices:
         return Refusal(Code.NOT_A_CHOICE, steps, f"{shown(value)} is not a choice of {name}", choices=choices)
     if rules:
-        return Refusal(Code.CONSTRAINT_BROKEN, steps, _broken_rule(name, value, rules), at_key)
+        pattern = str(rules[0].get("ctx", {}).get("pattern", ""))
+        return Refusal(Code.CONSTRAINT_BROKEN, steps, _broken_rule(name, value, rules), at_key, pattern=pattern)
     wanted = setting.wanted if setting is not None and len(steps) == 1 else _wanted(found)
     return Refusal(Code.WRONG_TYPE, steps, f"{name} must be {wanted}, not {seen_as(value)}", at_key, wanted=wanted)
 

@@ -93,3 +93,45 @@ def test_what_cannot_be_compared_is_an_error(other: str, code: int, tmp_path: Pa
     (tmp_path / "bad.toml").write_text("spec = ")
     (tmp_path / "bad.json").write_text("{}")
     assert says(written(tmp_path, TINY), tmp_path / other)[0] == code
+
+
+def test_what_a_phase_takes_from_the_top_level_is_told_with_its_place_there(tmp_path: Path, says: Says) -> None:
+    first = written(tmp_path, TINY, "a.toml")
+    second = written(tmp_path, bent(("lr = 1e-4", "lr = 2e-4\neps = 1e-6")), "b.toml")
+    line = TINY[: TINY.index("lr = 1e-4")].count("\n") + 1
+    _, out = says(first, second)
+    assert row(out, "phases.refine.optimizer.lr")[3:] == [f"{first}:{line}", f"{second}:{line}"]
+    assert row(out, "phases.refine.optimizer.eps")[3:] == ["default", f"{second}:{line + 1}"]
+
+
+def test_a_value_that_is_written_is_no_default_of_a_plan(tmp_path: Path, says: Says) -> None:
+    """Also where it is what the default is, and where the setting has none."""
+    plan = tmp_path / "plan.json"
+    spec = written(tmp_path, bent(("lr = 1e-4", "lr = 1e-4\neps = 1e-8")), "a.toml")
+    assert main(["plan", str(spec), "--out", str(plan)]) == 0
+    _, out = says("--set", "optimizer.eps=1e-6", "--set", "optimizer.lr=1.0", plan, spec)
+    line = TINY[: TINY.index("lr = 1e-4")].count("\n") + 1
+    assert row(out, "phases.refine.optimizer.eps")[3:] == [f"{spec}:{line + 1}", "<--set #1>:1"]
+    assert row(out, "phases.refine.optimizer.lr")[3:] == [f"{spec}:{line}", "<--set #2>:1"]
+
+
+def test_a_phase_with_a_component_of_its_own_takes_no_place_from_the_top_level(tmp_path: Path, says: Says) -> None:
+    texts = []
+    for lr in ("1e-3", "2e-3"):
+        own = f'[phases.optimizer]\nuse = "adamw"\nlr = {lr}\n[phases.objective]\nuse = "grpo"'
+        texts.append(bent(('[phases.objective]\nuse = "grpo"', own), ("lr = 1e-4", "lr = 1e-4\neps = 1e-6")))
+    first, second = (written(tmp_path, text, name) for text, name in zip(texts, ("a.toml", "b.toml"), strict=True))
+    _, out = says(first, second)
+    line = texts[0][: texts[0].index("lr = 1e-3")].count("\n") + 1
+    assert row(out, "phases.refine.optimizer.lr")[3:] == [f"{first}:{line}", f"{second}:{line}"]
+
+
+def test_a_default_of_a_component_of_a_phases_own_is_none_of_the_top_level(tmp_path: Path, says: Says) -> None:
+    """The last phase leaves the optimizer's eps at its default, beside one of the top level that is written."""
+    own = '[phases.optimizer]\nuse = "adamw"\nlr = 1e-3\n[phases.objective]\nuse = "grpo"'
+    text = bent(('[phases.objective]\nuse = "grpo"', own), ("lr = 1e-4", "lr = 1e-4\neps = 1e-6"))
+    first = written(tmp_path, text, "a.toml")
+    second = written(tmp_path, text.replace("lr = 1e-3", "lr = 1e-3\neps = 1e-5"), "b.toml")
+    _, out = says(first, second)
+    line = text[: text.index("lr = 1e-3")].count("\n") + 2
+    assert row(out, "phases.refine.optimizer.eps")[1:] == ["1e-08", "1e-05", "default", f"{second}:{line}"]

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from prerl_spec.cli.main import main
+from prerl_spec.engine.processes.signals import Signals
 from prerl_spec.errors import Interrupted
 from prerl_spec.process import stop_signals
 from prerl_spec.process.stop_signals import STOPPING, Stopped, ended_by_signals, on_stop
@@ -94,8 +95,6 @@ def test_an_exception_that_was_lost_does_not_lose_the_signal() -> None:
             os.kill(os.getpid(), signal.SIGUSR1)
             time.sleep(5)
         assert stop_signals.arrived() == signal.SIGUSR1
-        from prerl_spec.engine.processes.signals import Signals
-
         with Signals() as signals:
             assert signals.raised
     assert signal.getsignal(signal.SIGUSR1) == signal.SIG_DFL
@@ -163,7 +162,8 @@ def test_a_library_that_turns_an_interrupt_into_an_error_of_its_own_is_no_bug_of
 
     monkeypatch.setattr("prerl_spec.cli.specs.explain.run", half_imported)
     assert main(["explain", "E0301"]) == Interrupted.exit_code
-    assert capsys.readouterr().err == "error: interrupted\n  = help: re-run the same command to resume\n"
+    over = "the same command starts from the beginning"
+    assert capsys.readouterr().err == f"error: interrupted\n  = help: {over}\n"
 
 
 @pytest.mark.slow
@@ -212,3 +212,34 @@ def test_a_second_signal_ends_a_process_that_cannot_be_reached(tmp_path: Path) -
     assert process.returncode == 75
     assert 5 < time.monotonic() - begin < 10
     assert said.startswith("error: interrupted twice: the run is at its last checkpoint\n")
+
+
+@pytest.mark.parametrize(
+    ("command", "hint"),
+    [
+        ("run", "re-run the same command to resume"),
+        ("study", "re-run the same command to resume"),
+        ("try", "the same command starts from the beginning"),
+        ("plan", "the same command starts from the beginning"),
+    ],
+)
+def test_an_interrupt_promises_to_go_on_only_where_the_command_does(
+    command: str, hint: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def dispatched(arguments: object, given: object) -> int:
+        with Signals() as signals:
+            os.kill(os.getpid(), signal.SIGINT)
+            while not signals.raised:
+                time.sleep(0.001)
+            raise Interrupted("interrupted", hint=stop_signals.after_a_stop())
+
+    monkeypatch.setattr("prerl_spec.cli.main._dispatch", dispatched)
+    assert main([command, "any.toml"]) == Interrupted.exit_code
+    assert capsys.readouterr().err == f"error: interrupted\n  = help: {hint}\n"
+    assert stop_signals.after_a_stop() == stop_signals.RESUME, "a program that calls main is left as it was"
+
+
+def test_a_second_interrupt_speaks_of_a_checkpoint_only_where_there_is_one() -> None:
+    assert stop_signals.stopped_twice() == "interrupted twice: the run is at its last checkpoint"
+    with stop_signals.resuming(False):
+        assert stop_signals.stopped_twice() == "interrupted twice"

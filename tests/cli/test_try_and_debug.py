@@ -11,9 +11,10 @@ import pytest
 
 from prerl_spec.cli.authors.new_plugin import TEMPLATES
 from prerl_spec.cli.main import main
-from prerl_spec.compiler.compile import compile_spec
+from prerl_spec.compiler.compile import compile_resolved, compile_spec
 from prerl_spec.compiler.resolve.resolve import resolve, resolve_text
 from prerl_spec.engine.inspect import trial_spec
+from prerl_spec.engine.inspect.warm_up import WarmUp
 from prerl_spec.registry.component import Component
 from prerl_spec.registry.entry_points import installed, load
 from prerl_spec.registry.kind_names import KINDS
@@ -86,8 +87,9 @@ def objective(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def brief(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The command with a spec of a few steps instead of some hundred."""
+def brief(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The command with a spec of a few steps instead of some hundred, and a cache of its own, which is returned."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     text = trial_spec.TEMPLATE.read_text(encoding="utf-8")
     for long, short in (
         ("steps = 500", "steps = 4"),
@@ -98,11 +100,13 @@ def brief(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         text = text.replace(long, short)
     (tmp_path / "brief.toml").write_text(text)
     monkeypatch.setattr(trial_spec, "TEMPLATE", tmp_path / "brief.toml")
+    return tmp_path / "cache"
 
 
-def test_an_objective_is_held_against_the_laws_shown_beside_grpo_and_trained(
-    objective: Path, brief: None, capsys: pytest.CaptureFixture[str]
+def test_an_objective_is_held_against_the_laws_shown_beside_grpo_and_trained_from_one_pretrained_model(
+    objective: Path, brief: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """The second trial begins with the model that the first has pre-trained, and measures the same."""
     assert main(["try", str(objective)]) == 0
     shown = capsys.readouterr()
     assert 'compared with { use = "grpo", aggregation = "token_mean" }:' in shown.out
@@ -111,6 +115,16 @@ def test_an_objective_is_held_against_the_laws_shown_beside_grpo_and_trained(
     assert "Grpo" in shown.out
     assert "mean reward of each of 3 batches, an update after" in shown.out
     assert "try 3/3" in shown.err
+    assert "pretrain 4/4" in shown.err
+    assert main(["try", str(objective)]) == 0
+    again = capsys.readouterr()
+    assert "pretrain" not in again.err
+    assert "pre-trained on sums in an earlier trial" in again.out
+
+    def measured(out: str) -> list[str]:
+        return [line for line in out.splitlines() if "pre-train" not in line and "s in total" not in line]
+
+    assert measured(shown.out) == measured(again.out), "the same weights, prompts and seeds"
 
 
 @pytest.mark.parametrize("options", [[], ["--laws"]])
@@ -121,8 +135,33 @@ def test_a_broken_law_is_told_and_nothing_is_trained(
     assert main(["try", str(objective), *options]) == 3
     shown = capsys.readouterr()
     assert "a timeout or an error carries weight" in shown.out
-    assert ("training skipped: fix the broken checks above first" in shown.out) is (not options)
+    line = OBJECTIVE[: OBJECTIVE.index("def credit")].count("\n") + 1
+    assert f"--> {objective}:{line}, in credit()\n" in shown.out
+    assert "= help: its reward is NaN in `step.reward_S`, and every comparison with NaN is False" in shown.out
+    skipped = "training skipped: fix the broken checks above first; `--laws` checks them alone, in seconds"
+    assert (skipped in shown.out) is (not options)
     assert "pretrain" not in shown.err
+
+
+def test_an_exception_of_the_component_is_told_with_the_line_that_raised_it(
+    objective: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    objective.write_text(OBJECTIVE.replace("return -advantage_n", "return 1 / 0 - advantage_n"))
+    assert main(["try", str(objective), "--laws"]) == 3
+    line = OBJECTIVE[: OBJECTIVE.index("return -advantage_n")].count("\n") + 1
+    shown = capsys.readouterr().out
+    assert f"--> {objective}:{line}, in terms()" in shown
+    assert "= help: docs/components.md says what an objective must return" in shown
+
+
+def test_another_seed_is_another_pretrained_model(objective: Path, brief: Path) -> None:
+    files = set()
+    for seed in (0, 1, 1):
+        text, _ = trial_spec.trial_spec(objective, "objective", "local.downhill", {}, seed=seed)
+        compiled = compile_resolved(resolve_text(text, "try.toml", local_code=True))
+        files.add(WarmUp.of(compiled.plan, compiled.graph).file)
+    assert len(files) == 2
+    assert all(file.is_relative_to(brief) for file in files)
 
 
 def test_laws_alone_end_before_any_training(objective: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -140,7 +179,7 @@ def test_laws_alone_end_before_any_training(objective: Path, capsys: pytest.Capt
     ],
 )
 def test_a_part_is_shown_beside_the_built_in_of_its_kind_and_trained_in_its_slot(
-    kind: str, said: str, tmp_path: Path, brief: None, capsys: pytest.CaptureFixture[str]
+    kind: str, said: str, tmp_path: Path, brief: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "mine.py").write_text((TEMPLATES / f"{kind}.py.template").read_text(encoding="utf-8"))
     assert main(["try", str(tmp_path / "mine.py")]) == 0
@@ -219,7 +258,7 @@ def tried(code: str, folder: Path, *options: str) -> int:
 
 
 def test_a_required_slot_that_is_set_is_trained_with(
-    tmp_path: Path, brief: None, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, brief: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert tried(WRAPPER, tmp_path, "--set", "base=group_std", "--set", "factor=1.5") == 0
     shown = capsys.readouterr()
@@ -313,7 +352,7 @@ def test_every_kind_has_a_place_where_its_settings_are_checked(tmp_path: Path) -
     ],
 )
 def test_a_selection_is_shown_where_it_drops_tokens(
-    least: str, said: str, tmp_path: Path, brief: None, monkeypatch: pytest.MonkeyPatch, capsys: Any
+    least: str, said: str, tmp_path: Path, brief: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
     """Rewarded for the length of a response, an untrained model has groups with a signal."""
     serving = f'{trial_spec.SERVING["selection"]}\nrewards = [{{ use = "overlong_penalty", buffer = 31 }}]'
@@ -412,7 +451,7 @@ def test_a_schedule_is_held_against_the_laws_only(tmp_path: Path, capsys: pytest
     ],
 )
 def test_what_serves_a_phase_is_shown_on_a_batch_and_trained_with(
-    code: str, options: list[str], said: str, tmp_path: Path, brief: None, capsys: pytest.CaptureFixture[str]
+    code: str, options: list[str], said: str, tmp_path: Path, brief: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "mine.py").write_text(code)
     assert main(["try", str(tmp_path / "mine.py"), *options]) == 0
@@ -435,6 +474,12 @@ def test_a_setting_of_try_is_written_as_key_and_value(tmp_path: Path, capsys: py
         ("x = 1", [], 3, "defines no component"),
         (FILTER + FILTER.replace("Anything", "Everything"), [], 2, "choose one with --name: anything, everything"),
         (FILTER, ["--name", "nothing"], 2, "it defines: anything"),
+        (
+            FILTER.replace("    refill_rounds: int = Field(", "    kinds = 2\n    refill_rounds: int = Field("),
+            [],
+            3,
+            "`kinds = 2` has no type: a fact of the class is written `kinds: ClassVar[...] = 2`",
+        ),
     ],
 )
 def test_a_file_that_cannot_be_tried_says_why(

@@ -117,6 +117,24 @@ def test_a_spec_that_is_not_there_ends_with_2(tmp_path: Path, capsys: pytest.Cap
     assert main(["validate", str(tmp_path)]) == 2
 
 
+def test_files_that_cannot_be_read_do_not_hide_the_others(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    good, bad = written(tmp_path, BASE), written(tmp_path, BAD, "bad.toml")
+    gone = str(tmp_path / "gone.toml")
+    assert main(["validate", good, gone, bad, str(tmp_path)]) == 2
+    answer = capsys.readouterr()
+    assert f"{good}: valid\n" in answer.out
+    assert f"{bad}: 1 error" in answer.out
+    assert "error[E0301]" in answer.err
+    assert answer.err.count("error: ") == 1
+    assert f"{gone} cannot be read" in answer.err
+    assert f"{tmp_path} is a folder" in answer.err
+    assert main(["validate", good, gone, "--format", "json"]) == 2
+    told = json.loads(capsys.readouterr().out)
+    assert (told["valid"], told["error_count"], len(told["unread"])) == (False, 0, 1)
+    assert main(["validate", good, "--format", "json"]) == 0
+    assert "unread" not in json.loads(capsys.readouterr().out)
+
+
 def test_an_unmet_requirement_ends_with_3(tmp_path: Path) -> None:
     assert main(["validate", written(tmp_path, top('requires.no-such-thing = ">1"'))]) == 3
 

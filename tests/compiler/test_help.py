@@ -219,3 +219,20 @@ def test_a_missing_kl_is_not_told_where_kl_stands_beside_it(tmp_path: Path) -> N
 def test_a_study_that_lacks_something_is_told_how_to_write_it(study: str, message: str, help: str | None) -> None:
     found = the_error(f"{BASE}\n[study]\n{study}\n")
     assert (found.message, found.help) == (message, help)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "right"),
+    [
+        ('name = "case"', 'name = "MyRun"', "my-run"),
+        ('name = "case"', 'name = "GRPO on GSM8K (v2)"', "grpo-on-gsm8k-v2"),
+        ('id = "refine"', 'id = "RefineIt"', "refine_it"),
+        ('id = "refine"', 'id = "2nd phase"', "nd_phase"),
+        ('id = "refine"', 'id = "--"', None),
+    ],
+)
+def test_a_name_of_the_wrong_form_is_answered_with_one_of_the_right_form(old: str, new: str, right: str | None) -> None:
+    found = the_error(edit(old, new))
+    assert found.code == "E0202"
+    assert [s.replacement for s in found.suggestions] == ([] if right is None else [f'"{right}"'])
+    assert found.caret == ("" if right is None else f'write `"{right}"`')

@@ -93,3 +93,20 @@ def test_unset_suggests_the_nearest_path_that_is_written() -> None:
     override(composition, (), ["smapler.group_sise", "phases.refin.schedule", "lr", "zzz"])
     meant = [[s.replacement for s in d.suggestions] for d in composition.diagnostics]
     assert meant == [["sampler.group_size"], ["phases.refine.schedule"], ["optimizer.lr"], []]
+
+
+@pytest.mark.parametrize(
+    ("argument", "meant"),
+    [
+        ("seed=3", ["run.seed"]),
+        ("lr=1e-3", ["optimizer.lr"]),
+        ("keep=1", ["checkpoint.keep"]),
+        ("sampler.lr=1e-3", ["optimizer.lr"]),
+        ("name=x", ["run.name", "model.name"]),
+    ],
+)
+def test_a_key_without_its_table_is_answered_with_its_path(argument: str, meant: list[str]) -> None:
+    (found,) = resolve_text(BASE, sets=[argument]).diagnostics
+    assert found.code == "E0403"
+    assert [s.replacement for s in found.suggestions] == meant
+    assert found.caret == f"did you mean {' or '.join(f'`{path}`' for path in meant)}?"

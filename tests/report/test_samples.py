@@ -101,3 +101,13 @@ def test_an_export_opens_with_datasets_and_holds_what_the_journal_holds(
     out = tmp_path / "right.parquet"
     assert main(["samples", str(run_folder), "--export", str(out), "--phase", "prune", "--verdict", "right"]) == 0
     assert "8 attempts of 2 steps" in capsys.readouterr().out
+
+
+def test_a_folder_that_is_not_there_is_said_and_not_searched(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    for name, what in (("nix", "does not exist"), ("file", "is a file")):
+        for more in ([], ["--export", str(tmp_path / "x.parquet")]):
+            assert main(["samples", str(tmp_path / name), *more]) == 2
+            assert capsys.readouterr().err.startswith(f"error: {tmp_path / name} {what}\n")

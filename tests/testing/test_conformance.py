@@ -10,8 +10,11 @@ import pytest
 
 from prerl_spec.cli.authors.new_plugin import STARTS, write_plugin
 from prerl_spec.cli.main import main
+from prerl_spec.compiler.resolve.resolve import resolve_text
 from prerl_spec.errors import EnvironmentUnmet, UsageError
+from prerl_spec.registry.entry_points import installed
 from prerl_spec.testing.conformance.check import check_distribution
+from tests.language.cases import edit
 from tests.registry.distributions import component, install
 
 PROBE = """
@@ -57,6 +60,19 @@ def test_a_sound_plugin_holds(site: Path) -> None:
 
 def test_a_bare_name_is_refused_with_the_name_that_would_do(site: Path) -> None:
     assert 'write "acme.counts"' in broken(site, probe(), "probe:counts")["entry point"]
+
+
+@pytest.mark.parametrize("distribution", ["acme", "prerl-acme", "Prerl_Acme.Tools"])
+def test_the_check_and_the_warning_of_a_spec_suggest_the_same_name(distribution: str, site: Path) -> None:
+    install(site, distribution, {"filter:Careful_One": "acme:Counts", "filter:careful_one": "acme:Counts"}, probe())
+    told = [f.detail for f in check_distribution(distribution) if f.check == "entry point" and f.state == "broken"]
+    registry = installed()
+    text = edit('objective = "grpo"', 'filters = ["careful_one"]\nobjective = "grpo"')
+    (warned,) = [d.help for d in resolve_text(text, registry=registry).diagnostics if d.code == "W0302"]
+    name = (warned or "").partition("`")[2].rstrip("`")
+    assert name.endswith("acme.careful_one") or name == "acme_tools.careful_one"
+    assert all(f'write "{name}"' in detail for detail in told)
+    assert len(told) == 2
 
 
 def test_an_unknown_group_is_named(site: Path) -> None:

@@ -16,7 +16,22 @@ from prerl_components.schedules.fixed_steps import FixedSteps
 from pydantic import ConfigDict, Field
 from torch import Tensor
 
-from prerl_spec.sdk import Array, Attempt, Codec, Component, Credit, Group, Need, Outcome, Prompt, Step, Tokens, Verdict
+from prerl_spec.sdk import (
+    Array,
+    Attempt,
+    Codec,
+    Component,
+    Credit,
+    Group,
+    Need,
+    OnePartObjective,
+    Outcome,
+    Prompt,
+    Step,
+    Tokens,
+    Verdict,
+    minus_mean,
+)
 from prerl_spec.testing.laws import (
     check_component,
     check_filter,
@@ -28,10 +43,11 @@ from prerl_spec.testing.laws import (
     check_verifier,
     check_view,
 )
+from prerl_spec.testing.laws.broken import LawBroken
 from prerl_spec.testing.laws.schedule import made_record
 from prerl_spec.testing.tiny import byte_tokenizer
 from prerl_spec.types import StepRecord
-from prerl_spec.views import Marginal
+from prerl_spec.views import Conditional, Marginal
 
 
 class AveragesInTerms(Grpo):
@@ -116,6 +132,45 @@ class Remembers(NextToken):
     def credit(self, step: Step, known: Mapping[Need, Array]) -> Credit:
         credit = super().credit(step, known)
         return Credit(credit.advantage_N + np.random.default_rng().random(), credit.weight_N, credit.denominator)
+
+
+class RoundedMean(OnePartObjective):
+    """r − m, as its author would write it."""
+
+    @property
+    def min_group(self) -> int:
+        return 2
+
+    def needs(self) -> frozenset[Need]:
+        return frozenset({Need(Conditional())})
+
+    def minus(self, reward_s: Array) -> Array:
+        return reward_s - reward_s.mean()
+
+    def credit(self, step: Step, known: Mapping[Need, Array]) -> Credit:
+        advantage_S = np.zeros(len(step.samples))
+        for mine, reward_s in step.scored_groups():
+            advantage_S[mine] = self.minus(reward_s)
+        advantage_N = advantage_S[step.tokens.sample_N]
+        return Credit(advantage_N, (advantage_N != 0) / max(1, step.tokens.num_tokens), "tokens")
+
+    def terms(self, logp: Mapping[Need, Tensor], advantage_n: Tensor, tokens: Tokens) -> Tensor:
+        return -advantage_n * logp[Need(Conditional())]
+
+
+class ExactMean(RoundedMean):
+    """The same with the function that the law names."""
+
+    def minus(self, reward_s: Array) -> Array:
+        return minus_mean(reward_s)
+
+
+def test_the_rounding_error_of_a_mean_is_told_with_the_function_that_has_none() -> None:
+    told = "every reward is 0.1 carry weight: 1.4e-17 of advantage, the rounding error of a mean"
+    with pytest.raises(LawBroken, match=told) as broken:
+        check_objective(RoundedMean())
+    assert broken.value.help.startswith("`minus_mean(reward_s)` of prerl_spec.sdk is r − mean and exactly 0")
+    check_objective(ExactMean())
 
 
 @pytest.mark.parametrize(

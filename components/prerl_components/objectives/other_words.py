@@ -12,11 +12,11 @@ _SCALE = "the advantage decides: `group_std` divides by the std, `group_mean` do
 
 OF_GRADIENTS: Mapping[str, str] = {
     **dict.fromkeys(("beta", "kl_coef", "kl_loss_coef"), _PENALTY),
-    **dict.fromkeys(("entropy_coef", "entropy_coeff"), _BONUS),
+    **dict.fromkeys(("entropy_coef", "entropy_coeff", "entropy_loss_coef"), _BONUS),
     **dict.fromkeys(("loss_type", "loss_agg_mode"), _AGGREGATION),
     **dict.fromkeys(("scale_rewards", "norm_adv_by_std_in_grpo"), _SCALE),
     "num_generations": "here `group_size`, in the sampler",
-    "num_iterations": "here `updates_per_batch`, in the phase",
+    "num_iterations": "a batch is trained on once: `updates_per_batch`, in the phase, splits it into that many updates",
     "importance_sampling_level": "the ratio of whole responses is the surrogate `gspo`, and the objective `gspo`",
     "coefficient": "leave the term out, or use `nothing`, which trains nothing",
 }

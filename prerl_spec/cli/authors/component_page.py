@@ -34,6 +34,33 @@ def component_page(cls: type[Component]) -> Iterator[str]:
         yield from _declared(built)
 
 
+def component_record(cls: type[Component]) -> dict[str, Any]:
+    """The page for programs: description, formula, source, peers, and each setting."""
+    return {
+        "description": inspect.cleandoc(cls.__doc__ or ""),
+        "formula": cls.formula,
+        "source": cls.source,
+        "peers": dict(cls.peers),
+        "settings": [
+            {
+                "name": key,
+                "wanted": setting.wanted,
+                "required": setting.required,
+                "default": None if setting.required else _plain(setting.default),
+                "description": cls.model_fields[setting.attribute].description or "",
+            }
+            for key, setting in settings_of(cls).items()
+        ],
+    }
+
+
+def _plain(value: Any) -> Any:
+    """A default in JSON types; a component by its class."""
+    if isinstance(value, Component):
+        return type(value).__name__
+    return list(value) if isinstance(value, tuple) else value
+
+
 def _facts(cls: type[Component], built: Component | None) -> Iterator[str]:
     """Formula, point, source, cost, what peers call it, and where its defaults differ."""
     yield from _fact("formula", [cls.formula])

@@ -1,10 +1,10 @@
 """`components list` lists installed components from metadata alone; `components show NAME` describes all of a name in full."""
 
 import argparse
-import json
 from typing import TYPE_CHECKING
 
 from prerl_spec.cli.authors.component_list import in_order, listing, row
+from prerl_spec.cli.shared.output_format import add_format, print_json
 from prerl_spec.registry.kind_names import KINDS
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         help="list every component by kind and family, the zoo and plugins after the built-ins, without importing any",
     )
     listing.add_argument("--kind", choices=KINDS, metavar="KIND", help=f"one of: {', '.join(KINDS)}")
-    listing.add_argument("--json", action="store_true", help="print a JSON array")
+    add_format(listing, as_json=True)
     showing = actions.add_parser(
         "show", help="describe every component of one name: formula, source, cost, settings, ports, prerequisites"
     )
@@ -28,6 +28,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     showing.add_argument(
         "--kind", choices=KINDS, metavar="KIND", help="one kind only, when several components share the name"
     )
+    add_format(showing)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -35,35 +36,41 @@ def run(arguments: argparse.Namespace) -> int:
 
     registry = installed()
     if arguments.action == "list":
-        _list(registry, arguments.kind, as_json=arguments.json)
+        _list(registry, arguments.kind, as_json=arguments.format == "json")
     else:
-        _show(registry, arguments.name, arguments.kind)
+        _show(registry, arguments.name, arguments.kind, as_json=arguments.format == "json")
     return 0
 
 
 def _list(registry: "Registry", only: str | None, *, as_json: bool) -> None:
     entries = [e for e in registry.entries if not e.is_foreign_bare and only in (None, e.kind)]
     if as_json:
-        print(json.dumps([row(entry) for entry in in_order(entries)], indent=2))
+        print_json([row(entry) for entry in in_order(entries)])
         return
     for line in listing(entries):
         print(line)
 
 
-def _show(registry: "Registry", name: str, kind: str | None) -> None:
-    from prerl_spec.cli.authors.component_page import component_page
+def _show(registry: "Registry", name: str, kind: str | None, *, as_json: bool) -> None:
+    from prerl_spec.cli.authors.component_page import component_page, component_record
     from prerl_spec.errors import EnvironmentUnmet
     from prerl_spec.registry.entry_points import PluginFault, load
 
+    records = []
     for number, entry in enumerate(_found(registry, name, kind)):
         try:
             component = load(entry)
         except PluginFault as fault:
             raise EnvironmentUnmet(fault.message, hint=fault.help) from fault
+        if as_json:
+            records.append({**row(entry), **component_record(component)})
+            continue
         by = f"{entry.distribution} {entry.distribution_version}, version {component.version}"
         print(f"{chr(10) if number else ''}{entry.name}: {entry.kind} of {by}")
         for line in component_page(component):
             print(line)
+    if as_json:
+        print_json(records)
 
 
 def _found(registry: "Registry", name: str, kind: str | None) -> "list[Entry]":

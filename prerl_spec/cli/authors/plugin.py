@@ -61,7 +61,7 @@ def _check(distribution: str) -> int:
         if finding.component != component:
             component = finding.component
             print(component)
-        print(f"  {finding.state:<9}  {finding.check:<12}  {finding.detail}", flush=True)
+        print("\n".join(finding.lines(12)), flush=True)
         states.append(finding.state)
     print(_summary(distribution, states))
     return 3 if "broken" in states else 0

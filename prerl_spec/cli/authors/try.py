@@ -164,7 +164,7 @@ def _laws(chosen: Chosen) -> dict[str, str]:
 
     states: dict[str, str] = {}
     for finding in check_entry(chosen.entry, chosen.tried):
-        print(f"  {finding.state:<9}  {finding.check:<9}  {finding.detail}", flush=True)
+        print("\n".join(finding.lines(9)), flush=True)
         states[finding.check] = finding.state
     return states
 
@@ -176,7 +176,7 @@ def _not_trained(chosen: Chosen, states: Mapping[str, str]) -> str | None:
         article = "an" if entry.kind[0] in "aeiou" else "a"
         return f"{article} {entry.kind} is only checked against the laws of its kind"
     if any(states.get(check, "broken") == "broken" for check in ("settings", "protocol", "laws")):
-        return "fix the broken checks above first"
+        return "fix the broken checks above first; `--laws` checks them alone, in seconds"
     component: Any = load(entry)
     if entry.kind == "objective" and not component.uses_rollouts:
         return "the objective trains on documents, and `try` trains on rollouts only"
@@ -189,12 +189,21 @@ def _not_trained(chosen: Chosen, states: Mapping[str, str]) -> str | None:
 def _train(chosen: Chosen) -> None:
     from prerl_spec.compiler.compile import compile_resolved
     from prerl_spec.engine.inspect.try_component import try_out
+    from prerl_spec.engine.inspect.warm_up import WarmUp
     from prerl_spec.report.terminal.trial import batch_page, reward_page, samples_to_show
 
-    entry, graph = chosen.entry, compile_resolved(chosen.resolved).graph
+    compiled = compile_resolved(chosen.resolved)
+    entry, graph = chosen.entry, compiled.graph
+    warm_up = WarmUp.of(compiled.plan, graph)
+    if warm_up.file.exists():
+        print(f"\npre-trained on sums in an earlier trial (remove it to train it again): {warm_up.file}")
+    else:
+        print(
+            "\npre-training a randomly initialised 2-layer transformer (width 96) on sums, once for all trials:",
+            flush=True,
+        )
     with tempfile.TemporaryDirectory(prefix="prerl-try-") as folder:
-        print("\npre-training a randomly initialised 2-layer transformer (width 96) on sums:")
-        trial = try_out(graph, Path(folder), _show_progress)
+        trial = try_out(graph, Path(folder), _show_progress, warm_up)
     kind, default = entry.kind, BASELINES.get(entry.kind)
     baseline: Any = None if default is None else load(installed().providers(kind, default)[0])()
     samples = samples_to_show(kind, trial, 2)

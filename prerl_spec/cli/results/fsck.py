@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from prerl_spec.cli.shared.option_values import file_path
+from prerl_spec.cli.shared.output_format import add_format, print_json
 from prerl_spec.compiler.past_runs.run_folder import has_begun, is_live
 from prerl_spec.errors import UsageError
 
@@ -16,6 +17,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="repair what can be repaired without a copy; damaged files are renamed to end in .bad, not removed",
     )
+    add_format(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -31,17 +33,31 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError(f"the run in {folder} is live", hint="wait for its end, or interrupt it, and repair it then")
     findings = check_study(folder) if of_study else check_run(folder)
     left = num_repaired = 0
+    as_json = arguments.format == "json"
+    records = []
     for finding in findings:
         if finding.state == "ok":
             continue
         repaired = arguments.repair and finding.repair is not None
-        print(f"{finding.path}: {finding.state}: {finding.detail}")
-        print(f"  {'repaired' if repaired else 'with --repair' if finding.repair else 'help'}: {finding.remedy}")
+        if as_json:
+            told = {
+                "file": str(finding.path),
+                "state": finding.state,
+                "detail": finding.detail,
+                "remedy": finding.remedy,
+            }
+            records.append({**told, "can_be_repaired": finding.repair is not None, "repaired": repaired})
+        else:
+            print(f"{finding.path}: {finding.state}: {finding.detail}")
+            print(f"  {'repaired' if repaired else 'with --repair' if finding.repair else 'help'}: {finding.remedy}")
         if repaired and finding.repair is not None:
             finding.repair()
             num_repaired += 1
         left += finding.state == "damaged" and not repaired
     of = {state: sum(f.state == state for f in findings) for state in ("ok", "torn", "damaged")}
+    if as_json:
+        print_json({"checked": len(findings), **of, "repaired": num_repaired, "findings": records})
+        return 5 if left else 0
     note = f"; {num_repaired} of these repaired" if num_repaired else ""
     print(f"{len(findings)} checked: {of['ok']} ok, {of['torn']} torn by a kill, {of['damaged']} damaged{note}")
     if left and not arguments.repair and any(f.repair for f in findings if f.state == "damaged"):

@@ -39,16 +39,19 @@ def as_text(diagnostics: Sequence[Diagnostic], sources: Mapping[str, str], *, co
     return "\n".join(blocks)
 
 
-def as_json(diagnostics: Sequence[Diagnostic]) -> str:
-    """One JSON object for all files of a command."""
+def as_json(diagnostics: Sequence[Diagnostic], *, unread: Sequence[str] = ()) -> str:
+    """One JSON object for all files of a command. `unread` says of each file that could not be read why; it is a key of the
+    object only if there is one."""
     errors = sum(d.severity == "error" for d in diagnostics)
-    document = {
+    document: dict[str, Any] = {
         "format": FORMAT_VERSION,
-        "valid": errors == 0,
+        "valid": errors == 0 and not unread,
         "error_count": errors,
         "warning_count": len(diagnostics) - errors,
         "diagnostics": [_record(d) for d in diagnostics],
     }
+    if unread:
+        document["unread"] = list(unread)
     return json.dumps(document, indent=2)
 
 

@@ -28,10 +28,10 @@ from prerl_spec.process.stop_signals import (
     RESUME,
     SECONDS_APART,
     SECONDS_TO_END,
-    TWICE,
     arrived,
     leave_closed_terminal,
     on_stop,
+    stopped_twice,
 )
 
 SECONDS_TO_FOLLOW = 30.0
@@ -224,7 +224,7 @@ class _Group:
     def _silent_failure(self, rank: int, by: int | None) -> Interrupted | RunFailed:
         """The error of a process that wrote no message itself."""
         if self._signalled_twice:
-            return Interrupted(TWICE, hint=RESUME)
+            return Interrupted(stopped_twice(), hint=RESUME)
         if by in self._forwarded:
             return Interrupted("interrupted", hint=RESUME)
         name = f"process {rank} of {len(self._processes)}"

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from prerl_spec.cli.shared.option_values import file_path
+from prerl_spec.cli.shared.output_format import add_format
 from prerl_spec.cli.shared.overrides import add_overrides, overrides
 from prerl_spec.language.document import join_path
 
@@ -25,7 +26,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="check only this data set of the spec (repeatable); default: every one in use",
     )
-    parser.add_argument("--json", action="store_true", help="print every finding as one JSON object")
+    add_format(parser, as_json=True)
     parser.add_argument(
         "--strict", action="store_true", help="exit with code 3 on any finding, not only on those that stop a run"
     )
@@ -72,7 +73,7 @@ def run(arguments: argparse.Namespace) -> int:
         drops = {name for name, written in handling.items() if written == "drop"}
         checks = DataCheck(graph, pools.judge, pools.check_golds, ticker.tick, drops=drops, only=arguments.data)
         report = checks.report()
-    if arguments.json:
+    if arguments.format == "json":
         print_results(json.dumps(findings_json(report, str(arguments.spec)), indent=2))
     else:
         print_results(findings_text(report))

@@ -1,9 +1,15 @@
 """`diff A B` compares the meaning of two specs, plans or runs, value by value, with the origin of each."""
 
 import argparse
+from typing import TYPE_CHECKING, Any
 
 from prerl_spec.cli.shared.option_values import file_path
+from prerl_spec.cli.shared.output_format import add_format, print_json
 from prerl_spec.cli.shared.overrides import add_overrides, overrides
+
+if TYPE_CHECKING:
+    from prerl_spec.compiler.compare.comparison_side import Side
+    from prerl_spec.compiler.planning.flat_meaning import Difference
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -16,6 +22,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "after", metavar="B", type=file_path, help="another one; --set, --unset and --overlay apply to specs only"
     )
+    add_format(parser)
     add_overrides(parser)
 
 
@@ -28,6 +35,9 @@ def run(arguments: argparse.Namespace) -> int:
 
     before, after = (open_side(side, overrides(arguments)) for side in (arguments.before, arguments.after))
     differences = differing(before.leaves, after.leaves)
+    if arguments.format == "json":
+        print_json({"same": not differences, "differences": [_record(before, after, d) for d in differences]})
+        return 1 if differences else 0
     if not differences:
         print_results(f"{arguments.before} and {arguments.after} mean the same")
         return 0
@@ -45,3 +55,15 @@ def run(arguments: argparse.Namespace) -> int:
             sides = ((arguments.before, before.points[phase]), (arguments.after, after.points[phase]))
             print_results(f"\n{objective}\n" + "\n".join(f"  {name}: {'; '.join(words)}" for name, words in sides))
     return 1
+
+
+def _record(before: "Side", after: "Side", difference: "Difference") -> dict[str, Any]:
+    """A difference for programs; the value of a side that has none is null, and so is its place."""
+    from prerl_spec.compiler.planning.flat_meaning import ABSENT
+
+    sides = {"before": (before, difference.before), "after": (after, difference.after)}
+    found: dict[str, Any] = {"path": difference.path}
+    for name, (side, value) in sides.items():
+        found[name] = None if value is ABSENT else value
+        found[f"{name}_place"] = side.origin(difference.path) or None
+    return found

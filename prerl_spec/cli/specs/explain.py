@@ -4,6 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from prerl_spec.cli.shared.output_format import add_format, print_json
 from prerl_spec.codes import Code
 from prerl_spec.errors import UsageError
 
@@ -12,6 +13,7 @@ PAGES = Path(__file__).parent / "pages"
 
 def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("code", metavar="CODE", help="a diagnostic code, such as E0301")
+    add_format(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -20,5 +22,9 @@ def run(arguments: argparse.Namespace) -> int:
         code = Code(arguments.code.strip().strip("[]").upper())
     except ValueError:
         raise UsageError(f"unknown diagnostic code {arguments.code}", hint=f"the codes are {', '.join(Code)}") from None
-    sys.stdout.write((PAGES / code.page).read_text(encoding="utf-8"))
+    page = (PAGES / code.page).read_text(encoding="utf-8")
+    if arguments.format == "json":
+        print_json({"code": code.value, "meaning": code.meaning, "exit_code": code.exit_code, "page": page})
+    else:
+        sys.stdout.write(page)
     return 0

@@ -5,6 +5,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from prerl_spec.cli.shared.option_values import file_path
+from prerl_spec.cli.shared.output_format import add_format, print_json
 from prerl_spec.cli.shared.overrides import add_overrides, overrides
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--check", action="store_true", help="write nothing; exit with code 4 if the spec has drifted from its lock"
     )
+    add_format(parser)
     add_overrides(parser)
 
 
@@ -43,13 +45,19 @@ def run(arguments: argparse.Namespace) -> int:
             raise UsageError(f"{file} does not exist", hint=f"write it with `prerl-spec lock {arguments.spec}`")
         require_same(resolved, locked, now)
         _warn_unpinned(locked)
-        print_results(f"{file}: nothing has drifted, digest {now.digest[:12]}")
+        if arguments.format == "json":
+            print_json({"file": str(file), "digest": now.digest, "drifted": False})
+        else:
+            print_results(f"{file}: nothing has drifted, digest {now.digest[:12]}")
         return 0
     if locked is not None:
         report_drift(resolved, locked, now)
     write_lock(file, now)
     _warn_unpinned(now)
-    print_results(f"{file}: {len(now.components)} components, digest {now.digest[:12]}")
+    if arguments.format == "json":
+        print_json({"file": str(file), "digest": now.digest, "components": len(now.components)})
+    else:
+        print_results(f"{file}: {len(now.components)} components, digest {now.digest[:12]}")
     return 0
 
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from prerl_spec.cli.shared.option_values import amount, file_path
+from prerl_spec.cli.shared.output_format import add_format
 from prerl_spec.cli.shared.overrides import add_overrides, overrides
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         type=file_path,
         help="also write the plan as JSON; if FILE exists, first print what has changed since",
     )
+    add_format(parser)
     parser.add_argument(
         "--here",
         action="store_true",
@@ -82,7 +84,7 @@ def run(arguments: argparse.Namespace) -> int:
             page += f"\n{render_differences(read_plan(arguments.out), compiled.plan, str(arguments.out))}"
         with writing(arguments.out, "choose another --out"):
             arguments.out.write_text(compiled.plan.text(), encoding="utf-8")
-    print_results(page)
+    print_results(compiled.plan.text() if arguments.format == "json" else page)
     if arguments.here:
         require_met(compiled.plan)
         require_start(compiled.plan)

@@ -2,10 +2,12 @@
 
 import argparse
 import json
+import tomllib
 from pathlib import Path
 from typing import Any
 
 from prerl_spec.cli.shared.option_values import file_path
+from prerl_spec.cli.shared.output_format import add_format, print_json
 from prerl_spec.cli.shared.overrides import add_overrides, overrides
 
 
@@ -21,6 +23,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         metavar="mermaid|json",
         help="print the graph as a Mermaid flowchart (default) or as JSON",
     )
+    add_format(parser)
     add_overrides(parser)
 
 
@@ -35,20 +38,27 @@ def run(arguments: argparse.Namespace) -> int:
     from prerl_spec.language.secrets import masked_line
 
     form, spec = _format_and_spec(arguments.graph, arguments.spec)
+    as_json = arguments.format == "json"
     resolved, warnings = check_spec(spec, **overrides(arguments))
     print_text(warnings, resolved.sources)
-    if arguments.resolved:
+    hidden = resolved.literals
+    if arguments.resolved and as_json:
+        whole = tomllib.loads(hidden.masked(masked_line(resolved_toml(resolved))))
+        print_json(whole)
+    elif arguments.resolved:
         print_results(resolved.literals.masked(masked_line(resolved_toml(resolved))))
     elif arguments.origins:
         nodes = {path: resolved.node(path) for path in resolved.origins}
-        hidden = resolved.literals
         rows = [
             (p, _rendered(p, MASK if n.span in hidden.spans else hidden.masked_json(plain(n))), resolved.origins[p])
             for p, n in nodes.items()
             if n is not None
         ]
-        print_results("\n".join(table(rows, indent=0)))
-    elif form == "json":
+        if as_json:
+            print_json([{"path": path, "value": _value(text), "place": place} for path, text, place in rows])
+        else:
+            print_results("\n".join(table(rows, indent=0)))
+    elif form == "json" or as_json:
         print_results(json.dumps(draw(resolved).as_json(), indent=2))
     else:
         print_results(draw(resolved).as_mermaid())
@@ -60,6 +70,14 @@ def _rendered(path: str, value: Any) -> str:
     from prerl_spec.language.secrets import masked_value
 
     return masked_value(json.dumps(value, default=str), path.rpartition(".")[2])
+
+
+def _value(text: str) -> Any:
+    """The value that was rendered; its text where a secret in it is masked."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
 
 
 def _format_and_spec(graph: str | None, spec: Path | None) -> tuple[str | None, Path]:

@@ -9,7 +9,7 @@ from prerl_spec.cli.shared.overrides import add_overrides, overrides
 from prerl_spec.compiler.resolve.resolve import resolve
 from prerl_spec.compiler.resolve.resolved import Resolved
 from prerl_spec.compiler.rules.wire import diagnose
-from prerl_spec.errors import Diagnostic, exit_code_of
+from prerl_spec.errors import Diagnostic, UsageError, exit_code_of
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -21,20 +21,28 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Exit code 0 if there is no error; warnings do not count."""
+    """Exit code 0 if there is no error; warnings do not count. Raises UsageError for the files that cannot be read, once
+    the others are reported."""
     results: list[tuple[Path, Resolved, tuple[Diagnostic, ...]]] = []
+    unread: dict[str, UsageError] = {}
     for file in arguments.specs:
-        resolved = resolve(file, **overrides(arguments))
-        results.append((file, resolved, diagnose(resolved)))
+        try:
+            resolved = resolve(file, **overrides(arguments))
+        except UsageError as error:
+            unread[error.message] = error
+        else:
+            results.append((file, resolved, diagnose(resolved)))
     everything = [d for _, _, diagnostics in results for d in diagnostics]
     if arguments.format == "json":
-        print_results(as_json(everything))
+        print_results(as_json(everything, unread=tuple(unread)))
     elif arguments.format == "github":
         print_results(as_github(everything))
     else:
         for file, resolved, diagnostics in results:
             print_text(diagnostics, resolved.sources)
             print_results(f"{file}: {_summary(diagnostics)}")
+    if unread:
+        raise UsageError("; ".join(unread), hint=next(iter(unread.values())).hint)
     return exit_code_of(everything)
 
 

@@ -1,5 +1,6 @@
 """One side of a comparison: the meaning of a spec, a plan file or a run, and the origins of its values."""
 
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,8 @@ from prerl_spec.compiler.plan import Plan
 from prerl_spec.compiler.planning.flat_meaning import ABSENT, OF_A_PHASE, by_id, leaves, shown_value
 from prerl_spec.compiler.planning.planner import make_plan
 from prerl_spec.compiler.planning.points import points_of
+from prerl_spec.compiler.resolve.resolve import origins_of
+from prerl_spec.language.toml import read_text
 
 FOUND_OUT = ("rows", "phases")
 """Leaves without a key in the spec: the content of a data set's rows, the order of the phases."""
@@ -27,13 +30,27 @@ class Side:
     """Phase id -> what its objective stands for."""
 
     def origin(self, path: str) -> str:
-        """Origin of a value: "dsrl.toml:43", "default" if not written, "" for a leaf without a key in the spec."""
+        """Origin of a value: "dsrl.toml:43", "default" if not written, "" for a leaf without a key in the spec. A phase's
+        component may be that of the top level: then its place is there."""
+        place = self._place(path) or self._place(self._above(path))
+        if place:
+            return place
+        return "default" if path in self.leaves and path.rpartition(".")[2] not in FOUND_OUT else ""
+
+    def _place(self, path: str) -> str:
         parent, _, key = path.rpartition(".")
         stand_for_a_table = (parent,) if key == "use" or parent.endswith(".data") else ()
-        for written in (path, f"{path}[0]", *stand_for_a_table):
-            if written in self.origins:
-                return self.origins[written]
-        return "default" if path in self.leaves and key not in FOUND_OUT else ""
+        return next((self.origins[p] for p in (path, f"{path}[0]", *stand_for_a_table) if p in self.origins), "")
+
+    def _above(self, path: str) -> str:
+        """The path at the top level of a component's setting, for a phase that has no such component of its own; else ""."""
+        inherited = OF_A_PHASE.fullmatch(path)
+        if inherited is None:
+            return ""
+        role = re.split(r"[.\[]", inherited[1], maxsplit=1)[0]
+        own = path.removesuffix(inherited[1]) + role
+        has_own = any(p == own or p.startswith((f"{own}.", f"{own}[")) for p in self.origins)
+        return "" if has_own else inherited[1]
 
     def shown(self, path: str) -> str:
         """A value in TOML notation; a component, of which only the `use` is compared, with its written settings:
@@ -47,8 +64,7 @@ class Side:
         return f"{{ {', '.join([f'use = {value}', *settings])} }}" if settings else value
 
     def _is_written(self, path: str) -> bool:
-        inherited = OF_A_PHASE.fullmatch(path)
-        return any(self.origin(p) not in ("default", "") for p in (path, *(inherited.groups() if inherited else ())))
+        return self.origin(path) not in ("default", "")
 
 
 def open_side(where: Path, overrides: Mapping[str, Any]) -> Side:
@@ -68,9 +84,11 @@ def open_side(where: Path, overrides: Mapping[str, Any]) -> Side:
 
 
 def _of_plan(plan: Plan) -> Side:
-    """A plan stores the origins of values that differ from their defaults."""
+    """A plan stores the origins of values that differ from their defaults, and the text of its spec."""
     ids = _ids_as_written(plan)
-    return Side(leaves(plan), {by_id(change.path, ids): change.origin for change in plan.changes}, _points(plan))
+    written = dict(origins_of(read_text(plan.spec_text, plan.spec_file).root))
+    written |= {change.path: change.origin for change in plan.changes}
+    return Side(leaves(plan), {by_id(path, ids): place for path, place in written.items()}, _points(plan))
 
 
 def _points(plan: Plan) -> dict[str, tuple[str, ...]]:

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from prerl_spec.codes import Code
 from prerl_spec.compiler.resolve.findings import Findings
+from prerl_spec.compiler.resolve.foreign.lookup import foreign_word
 from prerl_spec.compiler.resolve.unknown_names import article, noun, unknown_name
 from prerl_spec.errors import Diagnostic, Span, Suggestion
 from prerl_spec.language.document import Array, Invalid, Node, Scalar, Table, join_path
@@ -16,7 +17,7 @@ from prerl_spec.language.overrides import below
 from prerl_spec.language.spec import header_of
 from prerl_spec.language.suggest import fold, nearest, one_of
 from prerl_spec.registry.component import Component, Kind
-from prerl_spec.registry.entry_points import Entry, PluginFault, Registry, load, normalized
+from prerl_spec.registry.entry_points import Entry, PluginFault, Registry, load, namespaced, normalized
 from prerl_spec.registry.settings import Setting, seen_as, settings_of, shown
 
 REFERENCE = re.compile(r"([a-z][a-z0-9_]*(?:\.[a-z][a-z0-9_]*)?)(?:@([1-9][0-9]*))?")
@@ -169,16 +170,22 @@ class _Walk:
     def no_use(self, kind: Kind, table: Table, path: str, anchor: Span | None) -> None:
         """Reports a table without `use`; a misspelt `use` is reported as such."""
         misspelt = [e for k, e in table.entries.items() if "use" in nearest(k, RESERVED) and _is_text(e.value)]
-        if misspelt:
-            wrong = misspelt[0]
+        foreign = [
+            (e, word)
+            for k, e in table.entries.items()
+            if _is_text(e.value) and (word := foreign_word(k)) and word.stands_for_use(kind)
+        ]
+        if misspelt or foreign:
+            wrong = misspelt[0] if misspelt else foreign[0][0]
+            caret = "did you mean `use`?" if misspelt else foreign[0][1].sentence(is_home=True)
             self.into.fail(
                 Code.UNKNOWN_KEY,
                 join_path(path, wrong.key),
                 f"unknown key `{wrong.key}`",
                 wrong.span,
-                caret="did you mean `use`?",
+                caret=caret,
                 notes=(f"`use` is missing: it names the {noun(kind)}",),
-                suggestions=(Suggestion("did you mean `use`?", "use"),),
+                suggestions=(Suggestion(caret, "use"),),
                 poison=path,
             )
             return
@@ -226,7 +233,7 @@ class _Walk:
             return
         for foreign in self.registry.ignored(kind, name):
             message = f"`{name}` of {foreign.distribution} is ignored: bare names belong to prerl-spec"
-            hint = f"its author can register it as `{normalized(foreign.distribution).replace('-', '_')}.{name}`"
+            hint = f"its author can register it as `{namespaced(foreign.distribution, name)}`"
             self.into.diagnostics.append(Diagnostic(Code.FOREIGN_BARE_NAME, message, use.span, where, help=hint))
         entry = self.provider(kind, name, use, table, where, path, words)
         if entry is None:

@@ -131,7 +131,7 @@ def _resolve(
         root=root,
         sources={name: literals.masked_source(name, text) for name, text in composition.sources.items()},
         layers=tuple(composition.layers),
-        origins=dict(_origins(root)),
+        origins=dict(origins_of(root)),
         has_gaps=composition.has_gaps or lost_parent,
         secrets=references.secrets,
         literals=literals,
@@ -248,7 +248,8 @@ def _built(path: str, declared: Mapping[str, Declared], check: Check) -> Built:
     )
 
 
-def _origins(root: Table) -> Iterator[tuple[str, str]]:
+def origins_of(root: Table) -> Iterator[tuple[str, str]]:
+    """Path and origin, such as "dsrl.toml:43", of every value written in a tree."""
     for path, node in walk(root):
         if isinstance(node, Table) and node.short is not None and node.short.span is not None:
             yield join_path(path, "use"), f"{node.short.span.file}:{node.short.span.line}"

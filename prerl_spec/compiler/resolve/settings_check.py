@@ -14,6 +14,9 @@ from pydantic import BaseModel
 from prerl_spec.codes import Code
 from prerl_spec.compiler.resolve.component_names import RESERVED, Declarations, Declared
 from prerl_spec.compiler.resolve.findings import Findings
+from prerl_spec.compiler.resolve.foreign.lookup import foreign_value
+from prerl_spec.compiler.resolve.foreign.word import ForeignValue
+from prerl_spec.compiler.resolve.foreign_homes import linked
 from prerl_spec.compiler.resolve.unknown_keys import Keys
 from prerl_spec.errors import Diagnostic, Label, Span, Suggestion
 from prerl_spec.language.compose import names_component
@@ -33,11 +36,12 @@ from prerl_spec.language.document import (
 from prerl_spec.language.lexing import number_meant
 from prerl_spec.language.overrides import below
 from prerl_spec.language.spec import LANGUAGE_VERSION, PhaseSpec, RunSpec, Spec, header_of
-from prerl_spec.language.suggest import nearest
+from prerl_spec.language.suggest import fold, nearest
 from prerl_spec.registry.component import Component
 from prerl_spec.registry.entry_points import PluginFault, load
 from prerl_spec.registry.plugin_contract import blame_plugin, check_declared_types
 from prerl_spec.registry.settings import Refusal, Setting, seen_as, settings_of, shown, validate
+from prerl_spec.text_forms import made_to_match
 from prerl_spec.views import Conditional
 
 
@@ -58,6 +62,7 @@ class Check(Findings):
 
     def run(self) -> Spec:
         values = self.section(self.root, Spec, "", self.start)
+        self.diagnostics = linked(self.diagnostics, self.keys.foreign.elsewhere, self.root, self.declared)
         self._version()
         self._something_to_do()
         spec = _valid_part(Spec, values)
@@ -389,7 +394,14 @@ class Check(Findings):
         caret = f"did you mean {' or '.join(shown(c) for c in close)}?" if close else ""
         choices = " or ".join(shown(c) for c in refusal.choices)
         suggestions = tuple(Suggestion(f"did you mean {shown(c)}?", shown(c)) for c in close)
-        if not close and (meant := _meant(refusal, node)) is not None:
+        notes: tuple[str, ...] = ()
+        foreign = _foreign_value(refusal, node)
+        if foreign is not None and not any(fold(str(node.value)) == fold(c) for c in close if isinstance(node, Scalar)):
+            ours = shown(foreign.ours) if refusal.choices else foreign.ours
+            caret = foreign.sentence(shown(node.value) if isinstance(node, Scalar) else "", ours)
+            suggestions = (Suggestion(caret, ours),)
+            notes = (foreign.note,) if foreign.note else ()
+        if not suggestions and (meant := _meant(refusal, node)) is not None:
             caret = f"write `{meant}`"
             suggestions = (Suggestion(caret, meant),)
         if refusal.ways:
@@ -398,7 +410,7 @@ class Check(Findings):
         hint = f"choices: {choices}" if choices else refusal.help
         if hint is None and not suggestions and declared is not None and len(refusal.steps) == 1:
             hint = self.what_would_be_right(refusal, node, declared)
-        self.fail(code, where, refusal.message, span, caret=caret, help=hint, suggestions=suggestions)
+        self.fail(code, where, refusal.message, span, caret=caret, help=hint, notes=notes, suggestions=suggestions)
 
     def what_would_be_right(self, refusal: Refusal, node: Node | None, declared: Declared) -> str | None:
         """The author's hint on a value out of bounds; how a component is written where a number may stand instead."""
@@ -453,11 +465,25 @@ def _as_toml(text: str) -> Any:
     return value if isinstance(value, bool | int | float) else text
 
 
-def _meant(refusal: Refusal, node: Node | None) -> str | None:
-    """The corrected form of a value of the wrong type, None if there is none.
+def _foreign_value(refusal: Refusal, node: Node | None) -> ForeignValue | None:
+    """What another framework means by a value that is no choice here, or out of bounds."""
+    keys = [step for step in refusal.steps if isinstance(step, str)]
+    if refusal.code not in (Code.NOT_A_CHOICE, Code.CONSTRAINT_BROKEN) or not keys or not isinstance(node, Scalar):
+        return None
+    found = foreign_value(keys[-1], node.value)
+    fits = found is not None and (not refusal.choices or found.ours in refusal.choices)
+    return found if fits else None
 
-    A number or boolean without quotes, a string in a list, `.5` of the command line as 0.5.
+
+def _meant(refusal: Refusal, node: Node | None) -> str | None:
+    """The corrected form of a value of the wrong type or form, None if there is none.
+
+    A number or boolean without quotes, a string in a list, `.5` of the command line as 0.5; of a name that has the wrong
+    form, the right one.
     """
+    if refusal.pattern and isinstance(node, Scalar) and isinstance(node.value, str) and not node.reference:
+        name = made_to_match(refusal.pattern, node.value)
+        return None if name is None else shown(name)
     if (
         refusal.code != Code.WRONG_TYPE
         or not isinstance(node, Scalar)

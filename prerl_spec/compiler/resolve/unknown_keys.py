@@ -1,9 +1,10 @@
-"""Diagnoses unknown keys: the code of the error, and the key that was probably meant."""
+"""Diagnoses unknown keys: the code of the error, and the key that was probably meant, here or by another framework."""
 
 from collections.abc import Mapping
 
 from prerl_spec.codes import Code
 from prerl_spec.compiler.resolve.component_names import RESERVED, Declarations, Declared
+from prerl_spec.compiler.resolve.foreign_keys import MOST_PATHS, ForeignKeys
 from prerl_spec.errors import Diagnostic, Suggestion
 from prerl_spec.language.compose import names_component
 from prerl_spec.language.document import Array, Entry, Invalid, Table, join_path, parent_path
@@ -19,19 +20,30 @@ class Keys:
 
     def __init__(self, declarations: Declarations) -> None:
         self.homes: dict[str, list[str]] = {}
-        """Key -> the tables that define it, such as "in `[optimizer]`"."""
-        for path, declared in declarations.found.items():
-            self._belong(settings_of(declared.component), f"in `[{header_of(path)}]`")
-        self._belong(settings_of(Spec), "at the top level")
+        """Key -> the tables that define it, such as "in `[optimizer]`": those of the core first."""
+        self.paths: dict[str, list[str]] = {}
+        """Key -> the paths by which `--set` reaches it, in the same order."""
+        self.foreign = ForeignKeys(self.homes, self.paths)
+        self._belong(settings_of(Spec), "at the top level", "")
         for key, setting in settings_of(Spec).items():
             if setting.section is not None:
-                self._belong(settings_of(setting.section), f"in `[[{key}]]`" if setting.takes_list else f"in `[{key}]`")
+                listed = setting.takes_list
+                self._belong(
+                    settings_of(setting.section),
+                    f"in `[[{key}]]`" if listed else f"in `[{key}]`",
+                    None if listed else key,
+                )
+        for path, declared in declarations.found.items():
+            self._belong(settings_of(declared.component), f"in `[{header_of(path)}]`", path)
 
-    def _belong(self, settings: Mapping[str, Setting], home: str) -> None:
+    def _belong(self, settings: Mapping[str, Setting], home: str, path: str | None) -> None:
+        """Notes that a table has these keys; `path` is its own, None for a table of a list."""
         for key in settings:
             homes = self.homes.setdefault(key, [])
             if home not in homes:
                 homes.append(home)
+            if path is not None:
+                self.paths.setdefault(key, []).append(join_path(path, key) if path else key)
 
     def unknown(
         self, table: Table, settings: Mapping[str, Setting], path: str, declared: Declared | None
@@ -50,6 +62,11 @@ class Keys:
                 meant.update(s.replacement for s in former.suggestions)
                 continue
             close = nearest(key, known)
+            answer = self.foreign.answer(table, entry, settings, known, where, declared, close)
+            if answer is not None:
+                found.append(answer[0])
+                meant |= answer[1]
+                continue
             meant.update(k for k in close if k not in table.entries)
             found.append(self._unknown(table, entry, settings, where, declared, close))
         return found, meant
@@ -75,9 +92,11 @@ class Keys:
         suggestions = [Suggestion(f"did you mean `{k}`?", k) for k in close]
         words = [f"did you mean {one_of(close)}?"] if close else []
         if not any(fold(key) == fold(k) for k in close) and (homes := self.homes.get(key)):
+            from_set = entry.span is not None and entry.span.file.startswith("<--set")
+            meant = [path for path in self.paths.get(key, []) if path != where][:MOST_PATHS] if from_set else []
             belongs = f"`{key}` belongs {' or '.join(homes[:MOST_HOMES])}"
-            suggestions.insert(0, Suggestion(belongs, ""))
-            words.insert(0, belongs)
+            suggestions[:0] = [Suggestion(f"did you mean `{p}`?", p) for p in meant] or [Suggestion(belongs, "")]
+            words.insert(0, f"did you mean {one_of(meant)}?" if meant else belongs)
         absent = [k for k in close if k not in table.entries and k in settings and settings[k].required]
         known = one_of(settings).replace(" or ", ", ") if settings else "nothing"
         hint = declared.component.hints.get(key) if declared is not None else None

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from prerl_spec.compiler.graph import Graph
 from prerl_spec.engine.batches.journal import Journal
+from prerl_spec.engine.inspect.warm_up import WarmUp
 from prerl_spec.engine.policy.reference import reference_of
 from prerl_spec.engine.processes.ranks import Ranks
 from prerl_spec.engine.processes.signals import Signals
@@ -32,16 +33,23 @@ class Trial:
     records: list[StepRecord]
 
 
-def try_out(graph: Graph, folder: Path, on_step: OnStep) -> Trial:
+def try_out(graph: Graph, folder: Path, on_step: OnStep, warm_up: WarmUp | None = None) -> Trial:
     """Runs the first phase of the graph, then the second; only the objective of the third is used, for comparison.
 
-    Raises RunFailed, EnvironmentUnmet, Interrupted. Writes a journal below `folder`, no checkpoint.
+    The first phase is not run where `warm_up` holds the weights that it ends with. Raises RunFailed, EnvironmentUnmet,
+    Interrupted. Writes a journal below `folder`, no checkpoint.
     """
     learn, tried, beside = graph.phases
     ranks = Ranks.start()
     with Signals() as signals, open_session(graph, folder, ranks, Silence(), signals) as session:
         journal = Journal(folder / "journal", writes=True)
-        at, _ = _steps(PhaseRunner(learn, session, journal, {}, None), Position(), on_step)
+        learnt = None if warm_up is None else warm_up.load(session.policy)
+        if learnt is None:
+            at, _ = _steps(PhaseRunner(learn, session, journal, {}, None), Position(), on_step)
+            if warm_up is not None:
+                warm_up.save(session.policy, at)
+        else:
+            at = learnt
         at = at.next_phase(carry_lr=False, restart_data=True)
         reference = reference_of(session.policy)
         opened = PhaseRunner(tried, session, journal, {}, reference)

@@ -7,13 +7,13 @@ from types import FrameType, TracebackType
 
 from prerl_spec.errors import Interrupted
 from prerl_spec.process.stop_signals import (
-    RESUME,
     SECONDS_APART,
-    TWICE,
+    after_a_stop,
     arrived,
     end_later,
     leave_closed_terminal,
     on_stop,
+    stopped_twice,
 )
 
 
@@ -55,7 +55,7 @@ class Signals:
         # Two signals during one long call of a library are handled together.
         if self._noticed_twice or (self._first_handled is not None and now - self._first_handled >= SECONDS_APART):
             self.at_once = True
-            raise Interrupted(TWICE, hint=RESUME)
+            raise Interrupted(stopped_twice(), hint=after_a_stop())
         if self._first_handled is None:
             self._first_handled = now
 
@@ -66,4 +66,4 @@ class Signals:
             self._first_noticed = now
         elif now - self._first_noticed >= SECONDS_APART and not self._noticed_twice:
             self._noticed_twice = True
-            end_later(TWICE)
+            end_later(stopped_twice())

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from prerl_spec.engine.processes.ranks import Ranks
 from prerl_spec.engine.processes.signals import Signals
 from prerl_spec.errors import Interrupted
-from prerl_spec.process.stop_signals import RESUME
+from prerl_spec.process.stop_signals import after_a_stop
 
 INTERRUPTIBLE = ("sample", "verify", "evaluate", "check")
 """Stages that may be aborted part-way: they do not change the policy."""
@@ -62,4 +62,4 @@ class Stages:
 
 
 def _interrupted() -> Interrupted:
-    return Interrupted("interrupted", hint=RESUME)
+    return Interrupted("interrupted", hint=after_a_stop())

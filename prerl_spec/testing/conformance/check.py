@@ -8,6 +8,7 @@ from prerl_spec.errors import EnvironmentUnmet
 from prerl_spec.registry.component import Component, Prerequisite, Wiring
 from prerl_spec.registry.entry_points import Entry, PluginFault, load
 from prerl_spec.registry.kind_protocols import BASES, members
+from prerl_spec.testing.conformance.author_place import place_of
 from prerl_spec.testing.conformance.branches import Tried, every_branch, wrongly_accepted
 from prerl_spec.testing.conformance.entries import entries_of
 from prerl_spec.testing.conformance.findings import Finding
@@ -74,8 +75,10 @@ def _protocol(who: str, component: Component) -> Finding:
     if found:
         base = BASES.get(component.kind)
         lacks = base is not None and any(fault.endswith("is missing") for fault in found)
-        hint = [f"`{base}` of prerl_spec.sdk provides the common members"] if lacks else []
-        return Finding(who, "protocol", "broken", "; ".join([*found, *hint]))
+        hint = f"`{base}` of prerl_spec.sdk provides the common members" if lacks else None
+        detail = "; ".join(found)
+        place = place_of(component, AssertionError(detail))
+        return Finding(who, "protocol", "broken", detail, place, hint or _page_of(component))
     return Finding(who, "protocol", "held", f"{len(members(component.kind))} members of the kind")
 
 
@@ -93,7 +96,7 @@ def _laws(who: str, tried: list[Tried]) -> Iterator[Finding]:
             if one.is_default:
                 break  # what it lacks by default, it lacks with any setting
         except Exception as error:  # a broken law, or a plugin's code that fails during the test
-            yield Finding(who, "laws", "broken", f"{_named(one)}: {_cause(error)}")
+            yield _broken(who, "laws", f"{_named(one)}: {_cause(error)}", one.component, error)
             return
         else:
             held += 1
@@ -102,6 +105,20 @@ def _laws(who: str, tried: list[Tried]) -> Iterator[Finding]:
         yield Finding(who, "laws", "held", f"by {held} components, covering each branch of each setting{chosen}")
     for why, names in left_out.items():
         yield Finding(who, "laws", "not tried", f"{', '.join(names)}: {why}")
+
+
+def _broken(who: str, check: str, detail: str, component: Component, error: BaseException) -> Finding:
+    """A broken law with the author's place, and what would be right: the law's own words, else where it is described."""
+    return Finding(
+        who, check, "broken", detail, place_of(component, error), getattr(error, "help", None) or _page_of(component)
+    )
+
+
+def _page_of(component: Component) -> str:
+    kind = "an" if component.kind[0] in "aeiou" else "a"
+    return (
+        f"docs/components.md says what {kind} {component.kind} must return; `try FILE.py --laws` checks it in seconds"
+    )
 
 
 def _contradicts_itself(component: Component) -> bool:

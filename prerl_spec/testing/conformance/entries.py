@@ -5,7 +5,7 @@ from importlib import metadata
 
 from prerl_spec.codes import Code
 from prerl_spec.errors import EnvironmentUnmet
-from prerl_spec.registry.entry_points import KINDS, OWN_DISTRIBUTION, Entry, installed, normalized
+from prerl_spec.registry.entry_points import KINDS, OWN_DISTRIBUTION, Entry, installed, namespaced, normalized
 from prerl_spec.testing.conformance.findings import Finding
 
 NAMESPACED = re.compile(r"[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*")
@@ -35,8 +35,10 @@ def entries_of(distribution: str) -> tuple[list[Entry], list[Finding]]:
         if kind is None:
             detail = f"there is no group {point.group}; the kinds are {', '.join(KINDS)}"
         elif not is_own and not NAMESPACED.fullmatch(point.name):
-            suggestion = _suggested(name, point.name)
-            detail = f'"{point.name}" has no namespace: bare names are reserved for built-ins, write "{suggestion}"'
+            detail = (
+                f'"{point.name}" has no namespace: bare names are reserved for built-ins, write '
+                f'"{namespaced(name, point.name)}"'
+            )
         elif others := [
             e for e in installed().providers(kind, point.name) if normalized(e.distribution) != normalized(name)
         ]:
@@ -49,8 +51,3 @@ def entries_of(distribution: str) -> tuple[list[Entry], list[Finding]]:
             continue
         findings.append(Finding(who, "entry point", "broken", detail))
     return entries, findings
-
-
-def _suggested(distribution: str, name: str) -> str:
-    namespace = re.sub(r"[^a-z0-9_]+", "_", distribution.lower().removeprefix("prerl-"))
-    return f"{namespace}.{re.sub(r'[^a-z0-9_]+', '_', name.lower())}"

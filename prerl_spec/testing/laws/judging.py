@@ -6,6 +6,7 @@ from typing import Any
 
 from prerl_spec.registry.component import Component
 from prerl_spec.registry.kinds.judging import Filter, Reward, Verifier
+from prerl_spec.testing.laws.broken import require
 from prerl_spec.testing.laws.component import check_component
 from prerl_spec.testing.steps import made_step
 from prerl_spec.types import Outcome, Verdict
@@ -34,9 +35,17 @@ def check_filter(selection: Component) -> None:
     assert chosen.refill_rounds >= 0, f"refill_rounds is {chosen.refill_rounds}"
     for group in _GROUPS:
         kept = chosen.keep(group)
-        assert isinstance(kept, bool), f"keep() returns {kept!r}, not a bool"
+        require(
+            isinstance(kept, bool),
+            f"keep() returns {kept!r}, not a bool",
+            help="numpy's True is none: return `bool(...)`",
+        )
         turned = replace(group, attempts=group.attempts[::-1])
-        assert chosen.keep(turned) is kept, "keep() depends on the order of the attempts"
+        require(
+            chosen.keep(turned) is kept,
+            "keep() depends on the order of the attempts",
+            help="decide by counts, means or extremes over `group.attempts`, not by the first or the last",
+        )
 
 
 def check_reward(term: Component) -> None:
@@ -48,10 +57,18 @@ def check_reward(term: Component) -> None:
         for attempt in group.attempts:
             if attempt.reward is not None:
                 value = reward.reward(attempt, group)
-                assert math.isfinite(value), f"reward() returns {value}, which is not finite"
+                require(
+                    math.isfinite(value),
+                    f"reward() returns {value}, which is not finite",
+                    help="return 0.0 where there is nothing to divide by, or nothing to reward",
+                )
                 assert reward.reward(attempt, group) == value, "reward() returns another value when called again"
                 turned = replace(group, attempts=group.attempts[::-1])
-                assert reward.reward(attempt, turned) == value, "reward() depends on the order of the attempts"
+                require(
+                    reward.reward(attempt, turned) == value,
+                    "reward() depends on the order of the attempts",
+                    help="compare the attempt with counts or means of `group.attempts`, not with its neighbours",
+                )
 
 
 def check_verifier(judge: Component, *, right: tuple[str, str], wrong: tuple[str, str]) -> None:

@@ -12,6 +12,7 @@ from prerl_spec.needs import Credit, Need
 from prerl_spec.registry.component import Component
 from prerl_spec.registry.component_state import first_batch
 from prerl_spec.registry.kinds.objective import Objective
+from prerl_spec.testing.laws.broken import require
 from prerl_spec.testing.laws.component import check_component
 from prerl_spec.testing.laws.stateful import check_states
 from prerl_spec.testing.steps import Result, made_documents, made_step
@@ -19,6 +20,9 @@ from prerl_spec.types import Array, Index, Outcome, Step
 
 TOLERANCE = 1e-12
 """In float64: sums of a few dozen terms of size 1, in another order."""
+
+ROUNDING = 1e-12
+"""An advantage smaller than this for rewards of size 1 is the rounding error of a mean, and no signal."""
 
 Vectors = Mapping[Need, Array]
 
@@ -146,7 +150,11 @@ def _credit(part: Objective, step: Step, vectors: Vectors | None = None) -> Cred
     for name, vector in (("advantage_N", credit.advantage_N), ("weight_N", credit.weight_N)):
         assert vector.shape == (step.tokens.num_tokens,), f"{name} has shape {vector.shape}, not one entry per token"
         assert np.isfinite(vector).all(), f"{name} contains a value that is not finite"
-    assert (credit.weight_N >= 0).all(), "weight_N is negative: the sign belongs to the advantage"
+    require(
+        (credit.weight_N >= 0).all(),
+        "weight_N is negative: the sign belongs to the advantage",
+        help="weight_N is mask × coefficient ÷ denominator; write the sign into advantage_N",
+    )
     assert credit.denominator, "the denominator has no name"
     return credit
 
@@ -155,7 +163,11 @@ def _check_credit(part: Objective, step: Step) -> None:
     first, second = _credit(part, step), _credit(part, step)
     assert first.weight_N.any(), "no token of a mixed step carries weight"
     same = (first.weight_N == second.weight_N).all() and (first.advantage_N == second.advantage_N).all()
-    assert same, "credit() returns another result when called again: it must be pure"
+    require(
+        same,
+        "credit() returns another result when called again: it must be pure",
+        help="draw no random numbers and keep nothing on `self`: what must be remembered is state, see docs/state.md",
+    )
 
 
 def _check_terms(part: Objective, step: Step) -> None:
@@ -201,7 +213,11 @@ def _check_permutation(part: Objective, step: Step) -> None:
     gap = (
         np.abs(there.weight_N - back.weight_N[index]).max() + np.abs(there.advantage_N - back.advantage_N[index]).max()
     )
-    assert gap <= TOLERANCE, "credit() depends on the order of groups or attempts"
+    require(
+        gap <= TOLERANCE,
+        "credit() depends on the order of groups or attempts",
+        help="find a group's samples with `step.scored_groups()` or `step.group_S`, not by their place in the step",
+    )
 
 
 def _check_degenerate(part: Objective) -> None:
@@ -219,19 +235,38 @@ def _check_coefficient(part: Objective, step: Step) -> None:
     named: Any = part
     doubled = named.model_copy(update={"coefficient": 2 * named.coefficient})
     same = np.allclose(_credit(doubled, step).weight_N, 2 * _credit(part, step).weight_N, rtol=TOLERANCE, atol=0)
-    assert same, "twice the coefficient is not twice the weight"
+    require(
+        same,
+        "twice the coefficient is not twice the weight",
+        help="multiply weight_N by `self.coefficient`, once, and the advantage not at all",
+    )
 
 
 def _check_unscored(part: Objective, step: Step) -> None:
     weight_N = _credit(part, step).weight_N
     unscored_N = np.isnan(step.reward_S)[step.tokens.sample_N]
-    assert not weight_N[unscored_N].any(), "a timeout or an error carries weight: it says nothing about the response"
+    require(
+        not weight_N[unscored_N].any(),
+        "a timeout or an error carries weight: it says nothing about the response",
+        help="its reward is NaN in `step.reward_S`, and every comparison with NaN is False: test `np.isnan(step.reward_S)`, or "
+        "take samples from `step.scored_groups()`",
+    )
 
 
 def _check_constant_rewards(part: Objective) -> None:
     for reward in (0.0, 0.1, 1.0):
-        step = made_step([[reward] * 3, [reward] * 7])
-        assert not _credit(part, step).weight_N.any(), f"groups where every reward is {reward} carry weight"
+        credit = _credit(part, made_step([[reward] * 3, [reward] * 7]))
+        size = np.abs(credit.advantage_N[credit.weight_N > 0]).max(initial=0.0)
+        is_rounding = 0 < size <= ROUNDING
+        require(
+            not credit.weight_N.any(),
+            f"groups where every reward is {reward} carry weight"
+            + (f": {size:.1e} of advantage, the rounding error of a mean" if is_rounding else ""),
+            help="`minus_mean(reward_s)` of prerl_spec.sdk is r − mean and exactly 0 where rewards are equal; after a mean of "
+            "your own, `without_rounding(difference_s, reward_s)`"
+            if is_rounding
+            else "a group of equal rewards compares nothing: set weight_N to 0 where the advantage is 0",
+        )
 
 
 def _check_right_rises(part: Objective) -> None:
