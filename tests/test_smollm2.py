@@ -66,7 +66,17 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.slow
 def test_the_model_learns_loads_in_plain_transformers_and_still_chats(model: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    command = [sys.executable, "-m", "prerl_spec", "run", str(SPEC), "--set", f"model.name={model}", "--run-dir", str(run)]
+    command = [
+        sys.executable,
+        "-m",
+        "prerl_spec",
+        "run",
+        str(SPEC),
+        "--set",
+        f"model.name={model}",
+        "--run-dir",
+        str(run),
+    ]
     subprocess.run(command, check=True, cwd=ROOT)
     scores = {
         (score["task"], score["phase"]): score
@@ -77,6 +87,9 @@ def test_the_model_learns_loads_in_plain_transformers_and_still_chats(model: Pat
     assert scores["smollm2_sums", "refine"]["value"] > scores["smollm2_sums", "base"]["value"]
     trained = max((run / "checkpoints").glob("step-*"))
     chats = subprocess.run(
-        [sys.executable, str(FILES / "still_chats.py"), str(model), str(trained)], check=False, capture_output=True, text=True
+        [sys.executable, str(FILES / "still_chats.py"), str(model), str(trained)],
+        check=False,
+        capture_output=True,
+        text=True,
     )
     assert chats.returncode == 0, chats.stdout + chats.stderr

