@@ -15,7 +15,7 @@ from tests.mutants.mutant import Mutant
 from tests.mutants.table import MUTANTS
 
 ROOT = Path(__file__).parents[2]
-COPIED = ("prerl_spec", "components", "docs", "tests", "specs", "pyproject.toml")
+COPIED = ("prerl_spec", "components", "docs", "examples", "tests", "specs", "pyproject.toml")
 
 
 @dataclass

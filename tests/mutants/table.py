@@ -823,4 +823,20 @@ MUTANTS = (
         "an interrupted `try` promises to go on",
         ("tests/cli/test_stop_signals.py::test_an_interrupt_promises_to_go_on_only_where_the_command_does",),
     ),
+    Mutant(
+        "sm01",
+        "examples/smollm2/make_rows.py",
+        "if b <= a and (a, b) not in WORKED]",
+        "if (a, b) not in WORKED]",
+        "a held-out sum is trained on with its numbers swapped",
+        ("tests/test_smollm2.py",),
+    ),
+    Mutant(
+        "sm02",
+        "examples/smollm2/tasks/sums.yaml",
+        "8 + 6 = \\\\boxed{14}",
+        "8 + 6 = 14",
+        "the spec and lm-eval ask with other worked lines",
+        ("tests/test_smollm2.py::test_the_spec_and_the_task_of_lm_eval_ask_with_the_same_worked_lines",),
+    ),
 )
