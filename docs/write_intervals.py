@@ -32,9 +32,9 @@ Every interval is a 95 % interval and has a **unit**: what would be drawn anew.
 Where they stand: the interval beside a score (in `run`, `report`, `eval`, scores.json) is the first row's; `compare` prints the
 second as "over questions" and the third as "over seeds".
 
-The key `interval` of a score names its construction: `shares`, the first row's, for whatever lies in [0, 1] on each question,
-and for lm-eval's own metrics that do not, `t`, `jackknife`, `bootstrap` or `none` ([metrics.md](metrics.md#intervals)).
-Several arms against one baseline are adjusted by Holm; a claim needs one sign over generated tokens, updates and seconds
+The key `interval` of a score names its construction: `shares`, the first row's, for whatever lies in [0, 1] on each question;
+`t`, `jackknife`, `bootstrap` or `none` for lm-eval's own metrics that do not ([metrics.md](metrics.md#intervals)). Several
+arms against one baseline are adjusted by Holm; a claim needs one sign over generated tokens, updates and seconds
 ([claims.py](../prerl_spec/statistics/claims.py)).
 
 ## Construction
