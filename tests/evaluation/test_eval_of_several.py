@@ -147,7 +147,12 @@ def test_every_model_is_scored_as_a_run_scores(
     overridden = evaluator("--tasks", "sums", "--samples", "1", "--seed", "6", like=like)
     assert (overridden.tasks, overridden.samples, overridden.seed, overridden.temperature) == (("sums",), 1, 6, 0.25)
     by_protocol = evaluator("--tasks", "sums", "--protocol", "greedy", "--k", "1", like=like)
-    assert (by_protocol.protocol, by_protocol.k, by_protocol.temperature, by_protocol.limit) == ("greedy", (1,), None, 1)
+    assert (by_protocol.protocol, by_protocol.k, by_protocol.temperature, by_protocol.limit) == (
+        "greedy",
+        (1,),
+        None,
+        1,
+    )
     with pytest.raises(UsageError, match="no tasks are named"):
         evaluator()
     assert main(["eval", models[0], "--like", "first", "--out", "other"]) == 2

@@ -36,6 +36,10 @@ Answers = dict[str, dict[Key, list[Any]]]
 CALLS = ("generate_until", "loglikelihood", "loglikelihood_rolling")
 
 
+FLOAT32 = 2.0**-22
+"""Twice the spacing of float32 numbers, relative to their size."""
+
+
 @dataclass(frozen=True)
 class Side:
     """One way through a set of tasks: `values` are those of single questions by (task, metric, row), `scores` by
@@ -49,7 +53,8 @@ class Side:
 @dataclass(frozen=True)
 class Agreement:
     """What two ways through one task have in common. Each pair is (equal, compared); gaps are the largest differences, in nats
-    and of scores (relative above 1: a perplexity); None where there is nothing to compare."""
+    and of scores (relative above 1: a perplexity); None where there is nothing to compare. `rolling_nats` is the largest
+    rolling log-likelihood, in size."""
 
     task: str
     texts: tuple[int, int]
@@ -58,11 +63,14 @@ class Agreement:
     rolling_gap: float | None
     values: tuple[int, int]
     score_gap: float
+    rolling_nats: float | None = None
 
     def holds(self, nats: float) -> bool:
-        """Whether all is equal, log-likelihoods as nearly as this."""
+        """Whether all is equal, log-likelihoods as nearly as this, or as float32 forwards are to themselves: the log-likelihood
+        of a long page has their rounding of each token."""
         same = all(equal == of for equal, of in (self.texts, self.greedy, self.values))
-        return same and all((gap or 0.0) <= nats for gap in (self.logp_gap, self.rolling_gap, self.score_gap))
+        page = max(nats, FLOAT32 * (self.rolling_nats or 0.0))
+        return same and max(self.logp_gap or 0.0, self.score_gap) <= nats and (self.rolling_gap or 0.0) <= page
 
 
 def agreements(model: Path, folder: Path, kinds: Sequence[str], limit: int | None = None) -> list[Agreement]:
@@ -176,6 +184,7 @@ def compared(task: str, ours: Side, theirs: Side) -> Agreement:
         rolling_gap=_largest([abs(own - other) for own, other in pairs["loglikelihood_rolling"]]),
         values=(sum(_near(own, other) for own, other in values), len(values)),
         score_gap=max(abs(float(own) - float(other)) / max(1.0, abs(float(other))) for own, other in scores),
+        rolling_nats=_largest([abs(other) for _, other in pairs["loglikelihood_rolling"]]),
     )
 
 
