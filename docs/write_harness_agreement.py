@@ -15,7 +15,7 @@ PAGE = ROOT / "docs" / "harness-agreement.md"
 MEASURED = ROOT / "tests" / "evaluation" / "agreement" / "measured.json"
 HEAD = """# Agreement with `lm_eval --model hf`
 
-{kinds} tasks, one of each kind that lm-eval {lm_eval} has, go through the stock harness (`lm_eval --model hf`, transformers
+{kinds} tasks of the kinds that lm-eval {lm_eval} has go through the stock harness (`lm_eval --model hf`, transformers
 {transformers}, batch size 1, `softmax_dtype=float64`) and through `prerl-spec eval --temperature 0`, on the same rows, greedy,
 in float32 on CPU. Compared are every request's answer (a response's text; the log-likelihood of a choice, and whether greedy
 decoding would write it; the log-likelihood of a page), every question's value of every metric, and every score; differences
