@@ -19,8 +19,8 @@ HEAD = """# Agreement with `lm_eval --model hf`
 {transformers}, batch size 1, `softmax_dtype=float64`) and through `prerl-spec eval --temperature 0`, on the same rows, greedy,
 in float32 on CPU. Compared are every request's answer (a response's text; the log-likelihood of a choice, and whether greedy
 decoding would write it; the log-likelihood of a page), every question's value of every metric, and every score; differences
-are the largest, in nats, and relative for scores above 1. A long page has thousands of nats, of which float32 forwards
-of other shapes differ by some 1e-7.
+are the largest, in nats, and relative for scores above 1. The log-likelihood of a page has the rounding of each of its
+tokens, up to 1e-6 nats in a float32 forward: it is held at that times its length.
 [The tasks](../tests/evaluation/agreement/kinds.py) are modelled on those named in the table, with rows of their own.
 
 `benchmarks/harness_agreement.py` measures, `docs/write_harness_agreement.py` writes this page, and a test holds three of
