@@ -11,6 +11,7 @@ SPEC = Path(__file__).parent.parent / "specs" / "smoke.toml"
 FIELDS = {
     "phase", "global_step", "task", "metric", "value", "low", "high", "questions", "samples_per_question", "seed",
     "decoding", "harness", "task_version", "task_hash", "template_hash", "generated_tokens", "trained_tokens",
+    "protocol", "truncated", "unparsable", "mean_length", "tokens_scored", "interval",
 }  # fmt: skip
 
 
@@ -24,7 +25,7 @@ def test_the_whole_path_leaves_scores_of_every_phase_and_a_report(
     assert all(set(s) == {*FIELDS, "check", "chain"} for s in scores)
     chains = [s for s in scores if s["task"] == "arithmetic_chains_easy"]
     assert [(s["phase"], s["metric"]) for s in chains] == [
-        (phase, metric) for phase in ("base", "pretrain", "prune", "refine") for metric in ("avg@2", "pass@2")
+        (phase, metric) for phase in ("base", "pretrain", "prune", "refine") for metric in ("avg@2", "pass@1", "pass@2")
     ]
     curve = [s["global_step"] for s in scores if s["task"] == "heldout" and s["metric"] == "avg@2"]
     assert curve == [50, 100, 150, 155], "every 50 steps of a phase, and at the end"

@@ -9,9 +9,13 @@ from prerl_components.data.jsonl import Jsonl
 from prerl_components.evaluators.lm_eval import LmEval
 from prerl_components.models.hf_causal import HfCausal
 
+from prerl_spec.cli.main import main
 from prerl_spec.errors import EnvironmentUnmet
 from prerl_spec.evaluation.contamination import Stamp, contamination, read_stamps, write_stamps
 from prerl_spec.evaluation.targets import Target
+from prerl_spec.testing.tiny import save_tiny
+from tests.evaluation.sites import write_rows
+from tests.evaluation.test_eval_command import SPEC
 
 TASK = "arithmetic_chains_easy"
 LONG = "a train leaves the station at noon and travels north at sixty miles an hour until it meets number"
@@ -98,3 +102,19 @@ def test_stamps_are_kept_by_task(tmp_path: Path) -> None:
     assert [(row["task"], row["overlapping_questions"]) for row in read_stamps(file)] == [("a", 0), ("b", 2)]
     file.write_text("{}")
     assert read_stamps(write_stamps(tmp_path, [Stamp("c", 2, 3)])) == [Stamp("c", 2, 3).as_row()]
+
+
+def test_eval_stamps_the_tasks_of_a_spec(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    spec = tmp_path / "spec.toml"
+    spec.write_text(SPEC.format(model=save_tiny(tmp_path / "model"), rows=write_rows(tmp_path / "rows.jsonl")))
+    command = ["eval", str(spec), "--tasks", TASK, "--data", f"{TASK}=rows.jsonl", "--limit", "1"]
+    assert main([*command, "--max-new-tokens", "2", "--cut-off", "2025-06"]) == 0
+    assert f"{TASK}: 6 of 6 questions in the training rows" in capsys.readouterr().out
+    (row,) = read_stamps(tmp_path / "eval-tiny-run" / "contamination.json")
+    assert (row["overlapping_questions"], row["of"], row["cut_off"]) == (6, 6, "2025-06")
+    with pytest.raises(SystemExit) as stopped:
+        main([*command, "--cut-off", "2025-13"])
+    assert stopped.value.code == 2

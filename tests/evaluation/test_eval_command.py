@@ -86,18 +86,19 @@ def test_a_model_folder_is_scored_without_a_spec(model: Path, capsys: pytest.Cap
     table, _, places = capsys.readouterr().out.partition("\n\n")
     assert [line.split()[:2] for line in table.splitlines()[1:]] == [
         ["arithmetic_chains_easy", "avg@2"],
+        ["arithmetic_chains_easy", "pass@1"],
         ["arithmetic_chains_easy", "pass@2"],
     ]
     assert "eval-model/scores.json" in places
-    first, second = scores_in(Path("eval-model/scores.json"))
+    first, second, _ = scores_in(Path("eval-model/scores.json"))
     assert (first["phase"], first["seed"], first["decoding"]["max_new_tokens"]) == ("base", 3, 8)
     assert (first["questions"], second["samples_per_question"]) == (2, 2)
 
     assert main([*command, "--max-new-tokens", "8", "--seed", "3"]) == 0
-    assert len(scores_in(Path("eval-model/scores.json"))) == 2
+    assert len(scores_in(Path("eval-model/scores.json"))) == 3
     assert main([*command, "--max-new-tokens", "8", "--seed", "4"]) == 0
     scores = scores_in(Path("eval-model/scores.json"))
-    assert len(scores) == 4
+    assert len(scores) == 6
     for score in scores:
         found = results_of(Path("eval-model"), score)
         assert found is not None

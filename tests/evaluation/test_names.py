@@ -1,6 +1,7 @@
 """Which task a name stands for: ours, an include folder's or lm-eval's, a single one, a group or a tag."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from prerl_components.evaluators.lm_eval import LmEval
@@ -83,6 +84,11 @@ def test_a_group_and_a_tag_of_a_folder_are_their_tasks(
     assert {one.asked for one in loaded.values()} == {asked}
 
 
+def test_fetching_counts_the_questions_of_every_task_behind_a_name(folder: Path) -> None:
+    found = LmEval(tasks=("all_of_mine",), include=(str(folder),)).fetch()
+    assert list(found) == ["plain: 3 questions", "listed: 3 questions"]
+
+
 def test_only_what_a_name_needs_is_asked_for(folder: Path) -> None:
     names = names_below(folder)
     assert set(needed_for("all_of_mine", names)) == {"all_of_mine", "plain", "listed"}
@@ -138,3 +144,36 @@ def test_every_name_of_lm_eval_is_found_as_lm_eval_finds_it() -> None:
     }
     assert {n: e.yaml_path for n, e in theirs.items()} == {n: e.file for n, e in ours.items()}
     assert not {name for name in ours if name in packs()}
+
+
+@pytest.mark.slow
+def test_groups_and_tags_are_built_from_what_they_need_as_from_lm_evals_whole_index(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a task that only keeps its configuration, in place of one that downloads its rows."""
+    from lm_eval.api.task import ConfigurableTask
+    from lm_eval.tasks import TaskManager
+
+    def keep(task: Any, config: Any = None, **_: Any) -> None:
+        task.kept = {key: str(value) for key, value in config.items()}
+        monkeypatch.setattr(type(task), "task_name", property(lambda self: self.kept["task"]), raising=False)
+
+    monkeypatch.setattr(ConfigurableTask, "__init__", keep)
+    whole = TaskManager()
+    asked = [
+        "ai2_arc",
+        "glue",
+        "gpqa",
+        "mmlu",
+        "mmlu_stem",
+        "bbh",
+        "leaderboard",
+        "mmlu_pro",
+        "hendrycks_math",
+        "super-glue-lm-eval-v1",
+    ]
+    for name in asked:
+        theirs = {key: task.kept for key, task in whole.load([name])["tasks"].items()}
+        ours = load_tasks([name], include=(), data={}, folder=tmp_path)
+        assert len(theirs) > 1, name
+        assert {key: one.task.kept for key, one in ours.items()} == theirs, name

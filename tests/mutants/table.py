@@ -91,8 +91,8 @@ MUTANTS = (
     Mutant(
         "qr03",
         "prerl_spec/evaluation/holdout.py",
-        "return keep_questions(site, known)",
-        "return known.scores",
+        "return keep_questions(site, counted_again(site, what, draw, known, metrics))",
+        "return counted_again(site, what, draw, known, metrics).scores",
         "a score from the cache has no questions beside it",
         ("tests/evaluation/test_question_results.py",),
     ),

@@ -1,6 +1,6 @@
 """What a run folder says, read back: resumes, torn lines, seconds, and scores that must state how they were made."""
 
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from pathlib import Path
 
 import pytest
@@ -94,7 +94,7 @@ def test_a_folder_without_events_is_no_run(tmp_path: Path) -> None:
         read_run(tmp_path)
 
 
-@pytest.mark.parametrize("name", [f.name for f in fields(Score)])
+@pytest.mark.parametrize("name", [f.name for f in fields(Score) if f.default is MISSING])
 @pytest.mark.parametrize("nothing", ["absent", None, "", float("nan")])
 def test_a_score_that_leaves_something_out_is_not_rendered(run_folder: Path, name: str, nothing: object) -> None:
     row = score("refine", 120, "math500_boxed", "avg@16", 0.5, 10, 10)
@@ -105,6 +105,13 @@ def test_a_score_that_leaves_something_out_is_not_rendered(run_folder: Path, nam
     with pytest.raises(RunFailed, match=rf"scores\.json\[0\]: a score must include {name}"):
         write_report([run_folder])
     assert not (run_folder / "report.html").exists()
+
+
+def test_a_score_without_an_interval_has_a_dash(run_folder: Path) -> None:
+    row = score("refine", 120, "translating", "bleu,none", 12.5, 10, 10)
+    score_again(run_folder, [{**row, "low": None, "high": None, "interval": "none"}])
+    write_report([run_folder])
+    assert "12.500 -<" in (run_folder / "report.html").read_text(encoding="utf-8")
 
 
 def test_a_score_before_any_token_is_complete(run_folder: Path) -> None:

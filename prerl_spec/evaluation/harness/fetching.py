@@ -26,4 +26,4 @@ def fetch_tasks(
     if others:
         with tempfile.TemporaryDirectory() as folder:
             loaded = catalogue.load_tasks(others, include=include, data=data, folder=Path(folder))
-        yield from (f"{name}: {len(list(task.eval_docs)):,} questions" for name, task in loaded.items())
+        yield from (f"{name}: {len(list(one.task.eval_docs)):,} questions" for name, one in loaded.items())

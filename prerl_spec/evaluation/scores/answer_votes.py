@@ -8,9 +8,9 @@ from prerl_spec.registry.kinds.judging import Verifier, WritesAnswers
 from prerl_spec.types import Outcome, Verdict
 
 Votes = tuple[tuple[int, bool], ...]
-COMPARED = 16
-"""Different wrong texts of a question, the most frequent ones, that the verifier compares: 120 pairs. The rest is told apart by
-its text."""
+COMPARED, LONGEST = 16, 200
+"""Different wrong texts of a question that the verifier compares, 120 pairs: the most frequent of up to so many characters.
+The rest is told apart by its text: a long one may keep a verifier busy, once for each pair."""
 
 
 def answer_votes(
@@ -50,11 +50,12 @@ def _same_answers(
     """For each question the texts that equal a more frequent one, each with the most frequent of them. One call for all."""
     if not isinstance(verifier, WritesAnswers):
         return [{} for _ in texts_Q]
+    short_Q = [[text for text in texts if len(text) <= LONGEST][:COMPARED] for texts in texts_Q]
     pairs = [
         (question, rarer, other)
-        for question, texts in enumerate(texts_Q)
-        for place, rarer in enumerate(texts[:COMPARED])
-        for other in texts[:place]
+        for question, short in enumerate(short_Q)
+        for place, rarer in enumerate(short)
+        for other in short[:place]
     ]
     evidence = [(verifier.response_with(rarer), other, False) for _, rarer, other in pairs]
     verdicts = site.verify(verifier, evidence) if evidence else []

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -120,14 +120,11 @@ def read_scores(folder: Path, events: Sequence[Mapping[str, Any]]) -> tuple[Scor
 def complete_score(row: Any, where: str) -> Score:
     """A score from a JSON object with n, interval, seed, decoding, versions, template and token budget.
 
-    Bounds may be null where `interval` is "none", and what earlier versions did not write may be missing. Raises RunFailed
-    naming every other field that is missing, empty or not finite: a score without its conditions is not shown.
+    Bounds may be null where `interval` is "none", and what earlier versions did not write may be missing. Raises
+    RunFailed naming every other field that is missing, empty or not finite: a score without its conditions is not shown.
     """
     present = row if isinstance(row, Mapping) else {}
-    optional = {f.name for f in fields(Score) if f.default is not MISSING}
-    if present.get("interval") == NO_INTERVAL:
-        optional |= {"low", "high"}
-    missing = [f.name for f in fields(Score) if f.name not in optional and _is_missing(present.get(f.name))]
+    missing = [f.name for f in fields(Score) if _is_left_out(present, f)]
     if missing:
         raise RunFailed(
             f"{where}: a score must include {', '.join(missing)}",
@@ -175,6 +172,14 @@ def _step(event: Mapping[str, Any]) -> StepRecord:
         trained_tokens=int(tokens.get("trained", 0)),
         seconds={k: float(v) for k, v in event.get("seconds", {}).items()},
     )
+
+
+def _is_left_out(row: Mapping[str, Any], of: Field[Any]) -> bool:
+    if of.name not in row:
+        return of.default is MISSING
+    is_bound = of.name in ("low", "high") and row.get("interval") == NO_INTERVAL
+    may_be_null = of.default is None or is_bound
+    return _is_missing(row[of.name]) and not (may_be_null and row[of.name] is None)
 
 
 def _is_missing(value: Any) -> bool:
