@@ -34,9 +34,9 @@ Where they stand: the interval beside a score (in `run`, `report`, `eval`, score
 second as "over questions" and the third as "over seeds"; the fourth is a function of `prerl_spec.statistics`, which no command
 prints.
 
-The key `interval` of a score names its construction: `shares`, the first row's, for whatever lies in [0, 1] on each question, and
-for lm-eval's own metrics that do not, `t`, `jackknife`, `bootstrap` or `none` ([metrics.md](metrics.md#intervals)). Several arms
-against one baseline are adjusted by Holm; a claim needs one sign over generated tokens, updates and seconds
+The key `interval` of a score names its construction: `shares`, the first row's, for whatever lies in [0, 1] on each question;
+`t`, `jackknife`, `bootstrap` or `none` for lm-eval's own metrics that do not ([metrics.md](metrics.md#intervals)). Several
+arms against one baseline are adjusted by Holm; a claim needs one sign over generated tokens, updates and seconds
 ([claims.py](../prerl_spec/statistics/claims.py)).
 
 ## Construction

@@ -42,7 +42,10 @@ def score_holdout(site: EvaluationSite, name: str, draw: Draw, verifier: Verifie
     text_QK, verdict_QK = _judge(site, prompts, drawn, verifier)
     ids = question_ids((site.codec.decode(p.context, skip_special=False), str(p.gold)) for p in prompts)
     of_questions = list(zip(ids, prompts, drawn, verdict_QK, strict=True))
-    results = [question_result(question, prompt.row, *of_one) for question, prompt, *of_one in of_questions]
+    results = [
+        question_result(question, prompt.row, generations, verdicts)
+        for question, prompt, generations, verdicts in of_questions
+    ]
     lines = [
         sample_line(question, prompt.row, k, str(prompt.question), str(prompt.gold), texts[k], generation, verdicts[k])
         for (question, prompt, generations, verdicts), texts in zip(of_questions, text_QK, strict=True)

@@ -40,8 +40,8 @@ def maj_at_k(votes: Votes, num_samples: int, k: int) -> float:
         own = _binomial(count, share, k)
         for most in range(1, min(count, k) + 1):
             of_others = _beaten_or_tied(others, share, most, k - most)
-            found += own[most] * float(of_others @ no_vote[k - most :: -1])
-    return min(1.0, found / _binomial(num_samples, share, k)[k])
+            found += float(own[most]) * float(of_others @ no_vote[k - most :: -1])
+    return min(1.0, found / float(_binomial(num_samples, share, k)[k]))
 
 
 def _of_all(votes: Votes) -> float:

@@ -31,10 +31,10 @@ TASK = "arithmetic_chains_easy"
 
 
 class LastDigit(EvenLength):
-    """Answers with the length of the response modulo 4, right where that is 0; empty responses have none."""
+    """Answers with the length of the response modulo 4, right where that is 0; a fifth of the responses have none."""
 
     def judge(self, response: str, gold: str) -> Verdict:
-        if not response:
+        if len(response) % 5 == 1:
             return Verdict(Outcome.UNPARSABLE, 0.0)
         answer = str(len(response) % 4)
         return Verdict(Outcome.RIGHT, 1.0, answer) if answer == "0" else Verdict(Outcome.WRONG, 0.0, answer)
@@ -125,6 +125,7 @@ def test_a_score_says_what_became_of_the_responses(tmp_path: Path, rows: Path) -
     assert score.unparsable == pytest.approx(fmean(line["verdict"] == "unparsable" for line in lines))
     assert (score.mean_length, score.tokens_scored) == (pytest.approx(fmean(tokens)), sum(tokens))
     assert 0 < score.truncated < 1
+    assert 0 < score.unparsable < 1
     assert (score.generated_tokens, score.protocol, score.interval) == (0, "off", "shares")
 
 

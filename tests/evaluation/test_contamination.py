@@ -31,8 +31,9 @@ def target(**fields: Any) -> Target:
 
 
 def test_questions_in_the_training_rows_are_counted(tmp_path: Path) -> None:
-    asked = rows(tmp_path / "asked.jsonl", ["What is 2 + 2?", "What is 3 + 3?", f"{LONG} 1", "Why?"])
-    trained = rows(tmp_path / "trained.jsonl", ["what is  $2 + 2$", f"Once {LONG} 2", "What is 4 + 4?"])
+    asked = rows(tmp_path / "asked.jsonl", ["Why?", "What is 2 + 2?", "What is 3 + 3?", f"{LONG} 1"])
+    seen = ["what is  $2 + 2$", f"Once {LONG} 2", "What is 4 + 4?", "what is 2+2"]
+    trained = rows(tmp_path / "trained.jsonl", seen)
     evaluator = LmEval(tasks=(TASK,), data={TASK: asked})
     run = target(training=lambda: {"train": Jsonl(path=trained)})
     (stamp,) = contamination(evaluator, run, "2024-06")

@@ -6,7 +6,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from lm_eval.api.metrics import _sacreformat
-from sacrebleu.metrics import BLEU, CHRF, TER
+from sacrebleu.metrics.bleu import BLEU
+from sacrebleu.metrics.chrf import CHRF
+from sacrebleu.metrics.ter import TER
 
 from prerl_spec.statistics.bounded import bootstrap_interval, no_interval
 from prerl_spec.statistics.intervals import Interval

@@ -1,6 +1,7 @@
 """What each question of an lm-eval task has contributed, from the samples that lm-eval logs: one a question and filter."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from math import isfinite
 from typing import Any
 
@@ -31,10 +32,8 @@ def value_results(logged: Logged, value_Q: Mapping[str, Mapping[int, Any]]) -> l
     """Of a task with metrics of its own: `value_Q` has for each score's name the values by the question's row, as far as
     they are numbers, or rows of numbers that an aggregate is made of."""
     return [
-        QuestionResult(
-            question,
-            sample["doc_id"],
-            **_sampled(_generations(sample)),
+        replace(
+            _sampled(question, sample["doc_id"], _generations(sample)),
             values={
                 metric: value
                 for metric, of_row in value_Q.items()
@@ -60,14 +59,16 @@ def _generations(sample: Mapping[str, Any]) -> list[Generation]:
     return [generation for generation in found if generation is not None]
 
 
-def _sampled(generations: Sequence[Generation]) -> dict[str, int]:
+def _sampled(question: str, row: int, generations: Sequence[Generation]) -> QuestionResult:
     if not generations:
-        return {}
-    return {
-        "samples": len(generations),
-        "truncated": sum(generation.stop == "length" for generation in generations),
-        "tokens": sum(len(generation.tokens) for generation in generations),
-    }
+        return QuestionResult(question, row)
+    return QuestionResult(
+        question,
+        row,
+        samples=len(generations),
+        truncated=sum(generation.stop == "length" for generation in generations),
+        tokens=sum(len(generation.tokens) for generation in generations),
+    )
 
 
 def plain(value: Any) -> float | list[float] | None:

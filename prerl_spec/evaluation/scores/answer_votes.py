@@ -1,7 +1,7 @@
 """Which responses to a question gave one answer, by the verifier's own notion of equality: what a majority votes on."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from prerl_spec.registry.kinds.evaluator import EvaluationSite
 from prerl_spec.registry.kinds.judging import Verifier, WritesAnswers
@@ -44,9 +44,7 @@ def _text(verdict: Verdict) -> str | None:
     return None if verdict.answer is None else "".join(verdict.answer.split())
 
 
-def _same_answers(
-    site: EvaluationSite, verifier: Verifier, texts_Q: Sequence[Sequence[str]]
-) -> list[Mapping[str, str]]:
+def _same_answers(site: EvaluationSite, verifier: Verifier, texts_Q: Sequence[Sequence[str]]) -> list[dict[str, str]]:
     """For each question the texts that equal a more frequent one, each with the most frequent of them. One call for all."""
     if not isinstance(verifier, WritesAnswers):
         return [{} for _ in texts_Q]
