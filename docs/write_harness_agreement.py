@@ -15,24 +15,25 @@ PAGE = ROOT / "docs" / "harness-agreement.md"
 MEASURED = ROOT / "tests" / "evaluation" / "agreement" / "measured.json"
 HEAD = """# Agreement with `lm_eval --model hf`
 
-{kinds} tasks, one of each kind that lm-eval {lm_eval} has, go through the stock harness (`lm_eval --model hf`, transformers
+{kinds} tasks of the kinds that lm-eval {lm_eval} has go through the stock harness (`lm_eval --model hf`, transformers
 {transformers}, batch size 1, `softmax_dtype=float64`) and through `prerl-spec eval --temperature 0`, on the same rows, greedy,
 in float32 on CPU. Compared are every request's answer (a response's text; the log-likelihood of a choice, and whether greedy
 decoding would write it; the log-likelihood of a page), every question's value of every metric, and every score; differences
-are the largest, in nats, and relative for scores above 1.
+are the largest, in nats, and relative for scores above 1. The log-likelihood of a page has the rounding of each of its
+tokens, up to 1e-6 nats in a float32 forward: it is held at that times its length.
 [The tasks](../tests/evaluation/agreement/kinds.py) are modelled on those named in the table, with rows of their own.
 
 `benchmarks/harness_agreement.py` measures, `docs/write_harness_agreement.py` writes this page, and a test holds three of
 the kinds at 1e-4 nats (the slow suite all of them).
+
 """
 TABLE = """
 ## {model}
 
-{heading}
-{rule}
 """
+TASKS = ("task", "like", "kind")
 HEADING = (
-    *("task", "like", "kind", "responses equal", "greedy flags equal", "log-likelihoods differ by", "rolling ones by"),
+    *("task", "responses equal", "greedy flags equal", "log-likelihoods differ by", "rolling ones by"),
     *("values of questions equal", "scores differ by"),
 )
 OF_GROUP = ("mmlu", f"a group: {' and '.join(f'`{name}`' for name in GROUPED)} once more, asked for by one name")
@@ -63,23 +64,25 @@ def page() -> str:
     """The whole page, as it should stand in docs/harness-agreement.md."""
     measured = json.loads(MEASURED.read_text(encoding="utf-8"))
     versions = {name.replace("-", "_"): text for name, text in measured["versions"].items()}
+    told = {name: (kind.like, kind.what) for name, kind in KINDS.items()} | {GROUP: OF_GROUP}
     text = HEAD.format(kinds=len(ALL), **versions)
+    text += _table(TASKS, ((f"`{name}`", *told[name]) for name in ALL))
     for model, found in measured["models"].items():
-        text += TABLE.format(model=model, heading=_line(HEADING), rule=_line("---" for _ in HEADING))
-        text += "".join(map(_row, found["tasks"])) + _sum(found["tasks"])
+        text += TABLE.format(model=model) + _table(HEADING, map(_cells, found["tasks"])) + _sum(found["tasks"])
     return text + TAIL
 
 
-def _row(one: Mapping[str, Any]) -> str:
-    is_group = one["task"] == GROUP
-    like, what = OF_GROUP if is_group else (KINDS[one["task"]].like, KINDS[one["task"]].what)
-    cells = (
-        *(f"`{one['task']}`", like, what),
-        *(_share(one["texts"]), _share(one["greedy"])),
+def _cells(one: Mapping[str, Any]) -> tuple[str, ...]:
+    return (
+        *(f"`{one['task']}`", _share(one["texts"]), _share(one["greedy"])),
         *(_gap(one["logp_gap"]), _gap(one["rolling_gap"])),
         *(_share(one["values"]), _gap(one["score_gap"])),
     )
-    return f"{_line(cells)}\n"
+
+
+def _table(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [_line(heading), _line("---" for _ in heading), *map(_line, rows)]
+    return "".join(f"{line}\n" for line in lines)
 
 
 def _line(cells: Iterable[str]) -> str:

@@ -74,6 +74,18 @@ def test_an_interrupted_evaluation_samples_only_what_it_has_not_sampled(tmp_path
         assert not (tmp_path / UNFINISHED).exists()
 
 
+def test_what_another_evaluation_has_kept_stays(tmp_path: Path) -> None:
+    with tiny_scene(tmp_path) as scene:
+        one, other = calls(scene, tmp_path), calls(scene, tmp_path)
+        one.generate(REQUESTS, DECODING)
+        own = sorted((tmp_path / UNFINISHED).iterdir())
+        other.generate(REQUESTS, Decoding(temperature=0.5, max_new_tokens=6))
+        other.forget_rounds()
+        assert sorted((tmp_path / UNFINISHED).iterdir()) == own
+        one.forget_rounds()
+        assert not (tmp_path / UNFINISHED).exists()
+
+
 @pytest.mark.parametrize("damage", ["flip", "cut", "misplace"])
 def test_a_damaged_round_is_sampled_again_and_not_trusted(tmp_path: Path, damage: str) -> None:
     with tiny_scene(tmp_path) as scene:

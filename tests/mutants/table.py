@@ -456,7 +456,7 @@ MUTANTS = (
         ("tests/statistics/test_paired.py",),
     ),
     Mutant(
-        "ev01",
+        "sev01",
         "prerl_spec/evaluation/harness/policy_lm.py",
         'prefix = self._start("a text without a context")',
         'prefix = self.site.codec.prefix("auto")[0]',
@@ -464,7 +464,7 @@ MUTANTS = (
         ("tests/evaluation/test_policy_lm.py",),
     ),
     Mutant(
-        "ev02",
+        "sev02",
         "prerl_spec/evaluation/harness/policy_lm.py",
         "prefix, self.site.max_length, context_len=1",
         "prefix, self.site.max_length - 1, context_len=1",
@@ -472,7 +472,7 @@ MUTANTS = (
         ("tests/evaluation/test_policy_lm.py", "tests/evaluation/agreement/test_agreement.py"),
     ),
     Mutant(
-        "ev03",
+        "sev03",
         "prerl_spec/text.py",
         'for name in ("bos_token", "eos_token"))',
         'for name in ("eos_token", "bos_token"))',
@@ -480,15 +480,15 @@ MUTANTS = (
         ("tests/test_text.py",),
     ),
     Mutant(
-        "ev04",
+        "sev04",
         ROUNDS,
         "for file in self._named:",
         "for file in self._folder.iterdir():",
         "an evaluation that is over removes what one of other conditions has kept",
-        ("tests/evaluation/test_eval_of_several.py",),
+        ("tests/evaluation/test_kept_rounds.py",),
     ),
     Mutant(
-        "ev05",
+        "sev05",
         "prerl_spec/evaluation/scores/cache.py",
         '{"sampler": site.sampled_by} if site.sampled_by else {}',
         "dict[str, str]()",
@@ -496,7 +496,7 @@ MUTANTS = (
         ("tests/evaluation/test_eval_of_several.py",),
     ),
     Mutant(
-        "ev06",
+        "sev06",
         "prerl_spec/evaluation/model_folders.py",
         "if known.get(name, place_of(target)) != place_of(target):",
         "if False:",

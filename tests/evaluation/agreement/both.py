@@ -3,7 +3,7 @@ question by question, and in the scores."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 from unittest import mock
@@ -12,6 +12,7 @@ import lm_eval
 from lm_eval.models.huggingface import HFLM
 from lm_eval.tasks import TaskManager
 from prerl_components.evaluators.lm_eval import LmEval
+from transformers import AutoTokenizer
 
 from prerl_spec.evaluation.harness.harness import same_randomness_after
 from prerl_spec.evaluation.harness.policy_lm import PolicyLM
@@ -33,7 +34,12 @@ class Key(NamedTuple):
 
 Answers = dict[str, dict[Key, list[Any]]]
 """Kind of request -> request -> an answer a repeat."""
+PAGES = "pages"
 CALLS = ("generate_until", "loglikelihood", "loglikelihood_rolling")
+
+
+NATS_PER_TOKEN = 1e-6
+"""Logits of some ten nats are known to this in float32."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +55,8 @@ class Side:
 @dataclass(frozen=True)
 class Agreement:
     """What two ways through one task have in common. Each pair is (equal, compared); gaps are the largest differences, in nats
-    and of scores (relative above 1: a perplexity); None where there is nothing to compare."""
+    and of scores (relative above 1: a perplexity); None where there is nothing to compare. `page_tokens` is the length of
+    the longest text with a rolling log-likelihood."""
 
     task: str
     texts: tuple[int, int]
@@ -58,11 +65,14 @@ class Agreement:
     rolling_gap: float | None
     values: tuple[int, int]
     score_gap: float
+    page_tokens: int = 0
 
     def holds(self, nats: float) -> bool:
-        """Whether all is equal, log-likelihoods as nearly as this."""
+        """Whether all is equal, log-likelihoods as nearly as this; those of pages as this, or 1e-6 a token: each has the
+        rounding of a float32 forward."""
         same = all(equal == of for equal, of in (self.texts, self.greedy, self.values))
-        return same and all((gap or 0.0) <= nats for gap in (self.logp_gap, self.rolling_gap, self.score_gap))
+        page = max(nats, NATS_PER_TOKEN * self.page_tokens)
+        return same and max(self.logp_gap or 0.0, self.score_gap) <= nats and (self.rolling_gap or 0.0) <= page
 
 
 def agreements(model: Path, folder: Path, kinds: Sequence[str], limit: int | None = None) -> list[Agreement]:
@@ -79,7 +89,16 @@ def agreements(model: Path, folder: Path, kinds: Sequence[str], limit: int | Non
             ours = through_ours(model, folder / "ours-group", tasks, [GROUP], chat=False, limit=limit)
             theirs = through_theirs(model, tasks, [GROUP], chat=False, limit=limit)
             found[GROUP] = together(GROUP, [compared(name, ours, theirs) for name in GROUPED])
+    if PAGES in found:
+        found[PAGES] = replace(found[PAGES], page_tokens=longest_page(model))
     return [found[name] for name in kinds]
+
+
+def longest_page(model: Path) -> int:
+    """Tokens of the longest page."""
+    untyped: Any = AutoTokenizer
+    tokenizer = untyped.from_pretrained(model)
+    return max(len(tokenizer(row["page"]).input_ids) for row in KINDS[PAGES].rows)
 
 
 def through_ours(

@@ -125,7 +125,7 @@ KINDS: Mapping[str, Kind] = {
     ),
     "several_aggregates": Kind(
         "blimp and anli",
-        "multiple choice; acc, f1, mcc and brier_score, which are no means",
+        "multiple choice; acc, and mcc and brier_score, which are no means",
         ANIMALS,
         {
             **_ENDINGS,
@@ -162,7 +162,7 @@ KINDS: Mapping[str, Kind] = {
     ),
     "pages": Kind(
         "wikitext",
-        "rolling log-likelihood, one text longer than the context; word and byte perplexity, bits per byte",
+        "rolling log-likelihood, one page longer than a tiny model's context; perplexities, bits per byte",
         TEXTS,
         {
             "output_type": "loglikelihood_rolling",
