@@ -22,6 +22,7 @@ from prerl_spec.statistics.pass_at_k import pass_at_k
 from tests.comparison.runs import Made, results_at, write_model, write_run
 from tests.once import made_once
 from tests.report.test_page import Elements
+from tests.run_files import write_object
 
 
 @pytest.fixture(scope="session")
@@ -124,6 +125,32 @@ def test_the_folders_of_eval_share_axes_curves_and_a_map(folders: Path, tmp_path
 
 def test_a_folder_of_several_models_is_each_of_them(folders: Path) -> None:
     assert [record.name for record in read_folders([folders / "evals"])] == [f"checkpoint-{n}" for n in range(3)]
+
+
+def test_several_models_stand_in_the_order_in_which_they_were_scored(tmp_path: Path) -> None:
+    for n in range(3):
+        write_model(tmp_path / f"checkpoint-{n}", Made(seed=n))
+    named = [{"folder": f"checkpoint-{n}", "target": "t"} for n in (2, 0, 1)]
+    write_object(tmp_path / "models.json", {"format": 1, "models": named})
+    assert [record.name for record in read_folders([tmp_path])] == ["checkpoint-2", "checkpoint-0", "checkpoint-1"]
+
+
+def test_what_a_model_may_have_seen_is_a_warning(tmp_path: Path) -> None:
+    folder = write_model(tmp_path / "model", Made())
+    seen = {
+        "task": "easy",
+        "overlapping_questions": 2,
+        "of": 40,
+        "published": "2024",
+        "cut_off": None,
+        "published_by_cut_off": None,
+    }
+    known = {**seen, "task": "hard", "overlapping_questions": 0, "cut_off": "2025", "published_by_cut_off": True}
+    write_object(folder / "contamination.json", {"format": 1, "tasks": [seen, known]})
+    assert read_folders([folder])[0].warnings == (
+        "easy: 2 of 40 questions stand in the training rows",
+        "hard: published 2024, by the model's cut-off 2025",
+    )
 
 
 def test_a_folder_that_is_neither_is_refused(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from prerl_spec.errors import UsageError
 from prerl_spec.report.tables.run_tables import RunRecord, complete_score, read_run
 from prerl_spec.storage.sealed import read_array, read_object
 
-EVENTS, SCORES, INDEX = "events.jsonl", "scores.json", "models.json"
+EVENTS, SCORES, INDEX, STAMPS = "events.jsonl", "scores.json", "models.json", "contamination.json"
 
 
 def read_folders(folders: Sequence[Path]) -> list[RunRecord]:
@@ -57,5 +57,15 @@ def _eval_record(folder: Path) -> RunRecord:
         steps=(),
         scores=scores,
         seconds=(),
+        warnings=tuple(_contamination(folder / STAMPS)),
         ended=True,
     )
+
+
+def _contamination(file: Path) -> Iterator[str]:
+    """What speaks against the scores: questions that stand in the training rows, tasks that are older than the cut-off."""
+    for row in read_object(file)["tasks"] if file.is_file() else ():
+        if row["overlapping_questions"]:
+            yield f"{row['task']}: {row['overlapping_questions']} of {row['of']} questions stand in the training rows"
+        if row["published_by_cut_off"]:
+            yield f"{row['task']}: published {row['published']}, by the model's cut-off {row['cut_off']}"
