@@ -124,3 +124,4 @@ BOUNDS = ("tests/statistics/test_intervals.py",)
 START = "tests/engine/test_start.py"
 CUTTING = "prerl_spec/engine/run/cutting.py"
 CUT = "tests/engine/test_cutting.py"
+REFUSED = "tests/refusals/test_refusals.py::test_plan_here_names_what_run_refuses_and_ends_as_it_does"

@@ -21,7 +21,7 @@ from tests.mutants.components import (
 from tests.mutants.core import compiler, declarations, language, laws, registry, rules, scores, storage, templates
 from tests.mutants.engine import batches, head, policy, run, trainer, training, verification
 from tests.mutants.mutant import Mutant
-from tests.mutants.places import CUT, CUTTING, EVENTS, INTEGRITY, PHASE, POSITION, START
+from tests.mutants.places import CUT, CUTTING, EVENTS, INTEGRITY, PHASE, POSITION, REFUSED, START
 
 MUTANTS = (
     *advantages.ROWS,
@@ -434,7 +434,7 @@ MUTANTS = (
         "            *refusals(_used(resolved, phases)),\n",
         "",
         "a plan says nothing of the tasks and folders that a run refuses",
-        ("tests/refusals/test_refusals.py",),
+        (f"{REFUSED}[a task that nobody defines]",),
     ),
     Mutant(
         "pl02",
@@ -442,7 +442,7 @@ MUTANTS = (
         "    unmet += refusals_now(plan)\n",
         "",
         "a run loads its model before it refuses an unknown task",
-        ("tests/refusals/test_refusals.py",),
+        (f"{REFUSED}[a task that nobody defines]",),
     ),
     Mutant(
         "pl03",
@@ -458,7 +458,7 @@ MUTANTS = (
         "        own = folder if is_new and locked_folder() is None else None\n",
         "        own = None\n",
         "a run that is refused while it opens leaves a folder",
-        ("tests/cli/test_run_refusals.py",),
+        ("tests/cli/test_run_refusals.py::test_a_gold_answer_that_does_not_parse_is_named",),
     ),
     Mutant(
         "pl05",
@@ -498,6 +498,6 @@ MUTANTS = (
         "            opened[name] = open_dataset(graph, name, codec, _context(graph), check_golds, tick, most)\n",
         "            opened[name] = open_dataset(graph, name, codec, _context(graph), None, tick, 64)\n",
         "plan --here looks at the first rows alone, and at no gold answer",
-        ("tests/refusals/test_refusals.py",),
+        (f"{REFUSED}[a gold answer that the verifier cannot read]",),
     ),
 )
