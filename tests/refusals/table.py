@@ -284,6 +284,16 @@ def _(case: Case) -> None:
     case.rows(*[{"question": "1", "answer": "1"}] * 100, {"question": "1" * 600, "answer": "1"})
 
 
+@refused(
+    "a held-out question that does not fit beside its response",
+    3,
+    "rows.jsonl:9: 20 tokens and max_new_tokens 500 exceed",
+)
+def _(case: Case) -> None:
+    case.rows(*ROWS, {"question": "1" * 20, "answer": "1"})
+    case.add('\n[[evaluate]]\nuse = "holdout"\ndata = "train"\nmax_new_tokens = 500\n')
+
+
 @refused("a gold answer that the verifier cannot read", 3, "rows.jsonl:9")
 def _(case: Case) -> None:
     case.rows(*ROWS, {"question": "why?", "answer": "because \\frac{"})
