@@ -439,7 +439,7 @@ MUTANTS = (
     Mutant(
         "pl02",
         "prerl_spec/compiler/compile.py",
-        "    unmet += refusals_now(plan)\n",
+        "    unmet += refused\n",
         "",
         "a run loads its model before it refuses an unknown task",
         (f"{REFUSED}[a task that nobody defines]",),
