@@ -10,6 +10,7 @@ from prerl_spec.compiler.build_graph import build_graph, require_local_code_allo
 from prerl_spec.compiler.estimates.prerequisites import check_again
 from prerl_spec.compiler.graph import Graph
 from prerl_spec.compiler.hardware import Hardware, detect_hardware
+from prerl_spec.compiler.past_runs.model_files import require_same_model_files
 from prerl_spec.compiler.past_runs.run_folder import has_begun, require_run_folder
 from prerl_spec.compiler.plan import Plan, PrerequisitePlan
 from prerl_spec.compiler.planning.digest import digest_of_plan
@@ -140,11 +141,15 @@ def _compile_plan(plan: Plan, local_code: bool) -> Compiled:
 
 def require_met(plan: Plan, folder: Path | None = None) -> None:
     """Checks every prerequisite again on this machine; raises EnvironmentUnmet listing the unmet ones with hints, UsageError
-    where only tasks are unknown."""
+    where only tasks are unknown, Drift where files of a model have changed since the run in `folder` began."""
     unmet = [
         prerequisite for prerequisite in check_again(plan.prerequisites, detect_hardware()) if prerequisite.met is False
     ]
-    unmet += refusals_now(plan)
+    refused = list(refusals_now(plan))
+    if folder is not None and any(need.what == "folder" for need in refused):
+        # Of a run that has begun it matters first that its files have changed.
+        require_same_model_files(folder, plan)
+    unmet += refused
     unmet += start_need_now(plan, folder)
     if (disk := disk_need(plan, folder)) is not None:
         unmet.append(disk)

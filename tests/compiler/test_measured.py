@@ -15,7 +15,8 @@ from prerl_spec.compiler.past_runs.calibration import CALIBRATION, EvaluatorTime
 from prerl_spec.compiler.past_runs.measured_lengths import Lengths, measured_lengths
 from prerl_spec.compiler.past_runs.measured_times import measured, whole_seconds
 from prerl_spec.compiler.plan import Plan
-from prerl_spec.compiler.render.render_plan import Seen, render_plan
+from prerl_spec.compiler.render.last_line import Seen
+from prerl_spec.compiler.render.render_plan import render_plan
 from tests.compiler.specs import TINY, written
 from tests.run_files import write_events, write_object
 

@@ -130,3 +130,4 @@ MAJORITY = ("tests/statistics/test_majority.py",)
 STOCK_INTERVALS = ("tests/evaluation/test_stock_intervals.py",)
 NAMES = ("tests/evaluation/test_names.py",)
 PROTOCOLS = ("tests/evaluation/test_protocols.py",)
+REFUSED = "tests/refusals/test_refusals.py::test_plan_here_names_what_run_refuses_and_ends_as_it_does"

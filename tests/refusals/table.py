@@ -100,7 +100,7 @@ EVALUATE = '\n[[evaluate]]\nuse = "lm_eval"\n'
 # Names and numbers of the spec.
 
 
-@refused("a task that nobody defines", 2, "task gsm9k (for evaluate[0]): no such task: did you mean `gsm8k`")
+@refused("a task that nobody defines", 2, "did you mean `gsm8k`")
 def _(case: Case) -> None:
     case.add(f'{EVALUATE}tasks = ["gsm9k"]\n')
 
@@ -282,6 +282,16 @@ def _(case: Case) -> None:
 @refused("a question that does not fit, behind the rows that `plan` shows", 3, "rows.jsonl:101: 600 tokens")
 def _(case: Case) -> None:
     case.rows(*[{"question": "1", "answer": "1"}] * 100, {"question": "1" * 600, "answer": "1"})
+
+
+@refused(
+    "a held-out question that does not fit beside its response",
+    3,
+    "rows.jsonl:9: 20 tokens and max_new_tokens 500 exceed",
+)
+def _(case: Case) -> None:
+    case.rows(*ROWS, {"question": "1" * 20, "answer": "1"})
+    case.add('\n[[evaluate]]\nuse = "holdout"\ndata = "train"\nmax_new_tokens = 500\n')
 
 
 @refused("a gold answer that the verifier cannot read", 3, "rows.jsonl:9")

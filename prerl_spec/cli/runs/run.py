@@ -106,7 +106,8 @@ def execute(
     from prerl_spec.engine.record.run_inputs import write_given
 
     processes = processes_to_start(arguments.processes, graph.distributed.processes)
-    before = Places.before(getattr(arguments, "run_dir", None), Path(graph.run.output_dir))
+    given: Path | None = getattr(arguments, "run_dir", None)
+    before = Places.before(given, given and given.parent, Path(graph.run.output_dir))
     with ExitStack() as stack:
         folder = (locked_folder() or lock_folder(stack)) if is_main() else None
         # A folder that another process has locked is that process's to remove.

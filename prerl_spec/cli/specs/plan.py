@@ -11,7 +11,7 @@ from prerl_spec.cli.shared.overrides import add_overrides, overrides
 if TYPE_CHECKING:
     from prerl_spec.compiler.compile import Compiled
     from prerl_spec.compiler.plan import Plan
-    from prerl_spec.compiler.render.render_plan import Seen
+    from prerl_spec.compiler.render.last_line import Seen
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -100,8 +100,8 @@ def _seen(compiled: "Compiled", shown: "Plan", prices: Sequence[tuple[str, float
     from prerl_spec.compiler.past_runs.measured_times import measured
     from prerl_spec.compiler.planning.disk import disk_need
     from prerl_spec.compiler.planning.first_prompt import LOOKED_AT
+    from prerl_spec.compiler.render.last_line import Seen
     from prerl_spec.compiler.render.price import price_of
-    from prerl_spec.compiler.render.render_plan import Seen
     from prerl_spec.errors import PrerlError
 
     plan = compiled.plan

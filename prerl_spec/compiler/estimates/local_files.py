@@ -33,11 +33,11 @@ def cached_file(name: str, file: str, revision: str | None = None, *, kind: str 
 
 def is_hub_name(name: str) -> bool:
     """Whether a text can name a repository of the hub: `acme/tiny`, not `/models/tiny`."""
+    from huggingface_hub import try_to_load_from_cache
     from huggingface_hub.errors import HFValidationError
-    from huggingface_hub.utils import validate_repo_id
 
     try:
-        validate_repo_id(name)
+        try_to_load_from_cache(name, "config.json")
     except HFValidationError:
         return False
     return True

@@ -2,14 +2,12 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from prerl_spec.compiler.estimates.disk_bytes import checkpoint_bytes
 from prerl_spec.compiler.estimates.prerequisites import TRAIN
 from prerl_spec.compiler.graph import Cut
-from prerl_spec.compiler.past_runs.measured_lengths import Lengths
-from prerl_spec.compiler.past_runs.measured_times import Measured, whole_seconds
+from prerl_spec.compiler.past_runs.measured_times import Measured
 from prerl_spec.compiler.plan import (
     ComponentPlan,
     DataPlan,
@@ -19,29 +17,13 @@ from prerl_spec.compiler.plan import (
     PrerequisitePlan,
     StartPlan,
 )
-from prerl_spec.compiler.planning.disk import disk_bytes, disk_need, disk_warning, free_bytes
+from prerl_spec.compiler.planning.disk import disk_bytes, disk_warning, free_bytes
 from prerl_spec.compiler.planning.flat_meaning import differing, leaves, shown_value
-from prerl_spec.compiler.render.human_units import count, duration, line, plural, size, table
-from prerl_spec.compiler.render.price import cost_words
+from prerl_spec.compiler.render.human_units import count, line, plural, size, table
+from prerl_spec.compiler.render.last_line import Seen, disk_needs, last_line
 from prerl_spec.compiler.render.render_evaluation import render_tasks
-from prerl_spec.compiler.render.render_phase import length_share, render_phase, settings_text
+from prerl_spec.compiler.render.render_phase import render_phase, settings_text
 from prerl_spec.compiler.rules.phase_roles import with_following
-
-
-@dataclass(frozen=True)
-class Seen:
-    """What was found beside the plan: times and lengths of earlier runs, unmet needs of this machine, the run folder in words,
-    whether all rows were read, and US dollars of a GPU hour."""
-
-    times: Measured | None = None
-    lengths: Lengths | None = None
-    further: tuple[PrerequisitePlan, ...] = ()
-    folder: str | None = None
-    refused: str | None = None
-    """Why a run cannot take its folder."""
-    rows_read: int | None = None
-    """Rows of each data set that were looked at; None: all."""
-    price: float | None = None
 
 
 def render_plan(plan: Plan, found: Measured | None = None, seen: Seen | None = None) -> str:
@@ -57,8 +39,8 @@ def render_plan(plan: Plan, found: Measured | None = None, seen: Seen | None = N
         ),
         _evaluation(plan),
         _changes(plan),
-        _prerequisites((*plan.prerequisites, *_disk_need(plan), *seen.further)),
-        _sum(plan, seen),
+        _prerequisites((*plan.prerequisites, *disk_needs(plan), *seen.further)),
+        last_line(plan, seen),
     ]
     return "\n\n".join(block for block in blocks if block) + "\n"
 
@@ -245,67 +227,3 @@ def _prerequisites(planned: Iterable[PrerequisitePlan]) -> str:
     if any(prerequisite.what in ("model", "dataset") and prerequisite.met is False for prerequisite in listed):
         out += line("", "`prerl-spec fetch SPEC` downloads models and data")
     return "\n".join(out)
-
-
-def _disk_need(plan: Plan) -> tuple[PrerequisitePlan, ...]:
-    need = None if plan.hardware.is_named else disk_need(plan)
-    return () if need is None else (need,)
-
-
-def _sum(plan: Plan, seen: Seen) -> str:
-    return "\n".join(line("", f"{_whole_time(plan, seen)}; {_ready(plan, seen)}", indent=0, column=0))
-
-
-def _ready(plan: Plan, seen: Seen) -> str:
-    """Whether a run can start, as far as that was looked at."""
-    unmet = [*plan.unmet, *_disk_need(plan), *seen.further]
-    if plan.hardware.is_named:
-        words = "" if not unmet else f", and {plural(len(unmet), 'need')} would not be met there"
-        return f"whether a run can start there, `plan --here` on that machine tells{words}"
-    if unmet:
-        return f"a run cannot start here: {plural(len(unmet), 'need')} not met"
-    if seen.refused is not None:
-        return f"a run cannot start here: {seen.refused}"
-    provisos = []
-    if any(prerequisite.met is None for prerequisite in plan.prerequisites):
-        provisos.append("what is unknown above is met")
-    if seen.rows_read is not None and any((data.rows or 0) > seen.rows_read for data in plan.data.values()):
-        provisos.append(f"all rows are as the first {seen.rows_read} (`plan --here` reads them all)")
-    return "a run can start here" + (f" if {' and '.join(provisos)}" if provisos else "")
-
-
-def _whole_time(plan: Plan, seen: Seen) -> str:
-    found = seen.times
-    if found is not None and (seconds := whole_seconds(plan, found)) is not None:
-        opening = "" if found.opening is None else f", plus {duration(found.opening)} of start-up"
-        measured = f"about {duration(seconds)} in all{opening}, as measured in {found.folder}{found.limits}"
-        return measured + _price(plan, seen, seconds)
-    if plan.estimated_seconds is None:
-        return "time unknown"
-    longest = plan.estimated_seconds
-    if not any(phase.uses_rollouts for phase in plan.phases) and not plan.evaluators:
-        why = "a rough estimate; `run SPEC --profile` measures"
-        return f"about {duration(longest)} in all ({why}){_price(plan, seen, longest)}"
-    bound = f"at most about {duration(longest)} in all"
-    if (seconds := _at_measured_lengths(plan, seen.lengths)) is None:
-        why = "a rough bound, as if every response had the maximum length; `run SPEC --profile` measures"
-        return f"{bound} ({why}){_price(plan, seen, longest, 'at most ')}"
-    why = "a rough estimate at measured lengths of training's responses, evaluations at maximum length"
-    return f"about {duration(seconds)} in all ({why}; {bound}){_price(plan, seen, seconds)}"
-
-
-def _at_measured_lengths(plan: Plan, lengths: Lengths | None) -> float | None:
-    """Seconds of the whole run; None unless a length was measured for every phase with rollouts."""
-    whole = plan.estimated_seconds
-    for phase in plan.phases:
-        if not phase.uses_rollouts or whole is None:
-            continue
-        share = length_share(phase, lengths)
-        if share is None or phase.cost is None or phase.steps is None:
-            return None
-        whole -= (phase.cost.seconds_per_step - phase.cost.seconds_at(share)) * phase.steps
-    return whole if lengths is not None else None
-
-
-def _price(plan: Plan, seen: Seen, seconds: float, bound: str = "") -> str:
-    return "" if seen.price is None else f", {bound}{cost_words(seconds, plan.hardware, seen.price)}"

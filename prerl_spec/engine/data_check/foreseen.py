@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 from prerl_spec.compiler.estimates.local_files import model_codec, model_config
 from prerl_spec.compiler.estimates.unknown import NotKnown
-from prerl_spec.compiler.graph import Graph
+from prerl_spec.compiler.graph import Graph, evaluation_sampler
 from prerl_spec.compiler.plan import Plan, PrerequisitePlan
 from prerl_spec.compiler.planning.fits import context_length
 from prerl_spec.compiler.rules.row_verifier import data_in_use
@@ -15,6 +15,8 @@ from prerl_spec.engine.batches.datasets import OpenDataSet, check_sizes, open_da
 from prerl_spec.engine.verification.verifier_pool import GoldCheck
 from prerl_spec.errors import EnvironmentUnmet
 from prerl_spec.language.document import join_path
+from prerl_spec.prompts import render_all
+from prerl_spec.registry.kinds.evaluator import Evaluator
 
 UNLIMITED = 1 << 30
 """Tokens of the context of a model whose configuration does not say."""
@@ -52,6 +54,33 @@ def row_needs(
             check_sizes(opened, phase.id, known, phase.prompts_per_step or phase.documents_per_step or 1)
         except EnvironmentUnmet as error:
             yield _need(next(iter(known)), error)
+    for named in graph.evaluators:
+        for name in named.component.data_sets():
+            if name in opened and (words := _misfit(graph, named.component, opened[name], most)) is not None:
+                yield _need(
+                    name,
+                    EnvironmentUnmet(words, hint="lower the evaluator's max_new_tokens; questions are never truncated"),
+                )
+
+
+def _misfit(graph: Graph, evaluator: Evaluator, held_out: OpenDataSet, most: int | None) -> str | None:
+    """Why the evaluator cannot score a row of the data set: no question with a gold answer, or no room for a response."""
+    length, context = evaluator.max_new_tokens, _context(graph)
+    if length is None:
+        length = evaluation_sampler(graph, "base").component.max_new_tokens
+    limits = [limit for limit in (evaluator.limit, most) if isinstance(limit, int)]
+    number = min([len(held_out.data), *limits])
+    rows = [(index, held_out.data.row(index)) for index in range(number)]
+    prompts = render_all(rows, held_out.name, held_out.data.rendering, held_out.codec)
+    for (_, row), prompt in zip(rows, prompts, strict=True):
+        if prompt.question is None or prompt.gold is None:
+            return f"{row.where} has no question with a gold answer"
+        if len(prompt.context) + length > context:
+            return (
+                f"{row.where}: {len(prompt.context)} tokens and max_new_tokens {length} exceed the model's context length "
+                f"{context}"
+            )
+    return None
 
 
 def _context(graph: Graph) -> int:

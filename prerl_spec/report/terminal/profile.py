@@ -55,7 +55,11 @@ def _end(plan: Plan, found: Profile) -> list[str]:
     whole = None if used is None else whole_seconds(plan, used)
     if whole is not None and used is not None:
         estimate = plan.estimated_seconds
-        beside = "" if estimate is None else f" (estimated before: {duration(estimate)})"
+        beside = (
+            ""
+            if estimate is None
+            else f" (by formula, as if every response had the maximum length: {duration(estimate)})"
+        )
         lines.append(f"the whole run: about {duration(whole)}{used.limits}{beside}")
     lines.append(
         f"{found.folder}: measured times, used by `plan` from now on, and traces (for Perfetto or chrome://tracing)"
