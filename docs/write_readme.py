@@ -1,0 +1,122 @@
+"""Writes the figures of README.md from what the commands that it shows print.
+
+`python docs/write_readme.py` runs them, some ten minutes on two cores; `python docs/write_readme.py try plan` runs these blocks
+only. A block stands between `<!-- NAME -->` and `<!-- end -->`. Machines differ in the last digits: what is written is what this
+one has computed.
+"""
+
+import os
+import re
+import subprocess
+import sys
+import tarfile
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+README = ROOT / "README.md"
+SHOWN_TOKENS = 4
+"""Tokens of a response that the block of `try` shows."""
+WIDEST = 128
+CONTINUED = " " * 15
+
+
+def prerl_spec(*words: str, cwd: Path) -> list[str]:
+    """The lines that a command prints, stdout alone. Raises CalledProcessError where it fails."""
+    command = [sys.executable, "-m", "prerl_spec", *words]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "components")])}
+    found = subprocess.run(command, cwd=cwd, env=environment, stdout=subprocess.PIPE, text=True, check=True)
+    return [line.rstrip()[:WIDEST] for line in found.stdout.splitlines()]
+
+
+def quickstart(folder: Path) -> list[str]:
+    """What `run` says, without most of its steps."""
+    said = prerl_spec("run", str(ROOT / "specs" / "quickstart.toml"), "--new", cwd=folder)
+    steps = [line for line in said if re.search(r" (?:\d+)/(\d+)  ", line)]
+    kept = {line for line in steps if re.search(r" (1|\d+)/(\d+)  ", line) and _ends(line)}
+    table = next(number for number, line in enumerate(said) if line.startswith("task "))
+    ends = next((n for n, line in enumerate(said[table:], table) if line.startswith("report:")), len(said))
+    course = [line for line in said[:table] if line in kept or ("pretrain  " in line and "easy  avg" in line)]
+    return [*course, "...", *said[table:ends]]
+
+
+def _ends(line: str) -> bool:
+    done, of = re.findall(r" (\d+)/(\d+)  ", line)[0]
+    return done in ("1", of) and not (done == "1" and "pretrain" in line)
+
+
+def tried(folder: Path) -> list[str]:
+    """Laws, some tokens of a right response, and what both objectives make of the batch."""
+    said = prerl_spec("try", str(ROOT / "examples" / "likelihood.py"), cwd=folder)
+    head = next(number for number, line in enumerate(said) if line.startswith("token "))
+    laws = [line for line in said[:head] if line.startswith(("objective ", "  held", "  broken"))]
+    sums = [line for line in said if " tokens of the batch have non-zero weight" in line]
+    return [*laws, "", *said[head - 1 : head + 3 + SHOWN_TOKENS], "  ...", *sums]
+
+
+def compared(folder: Path) -> list[str]:
+    """The table of the primary score, of the study that is kept."""
+    with tarfile.open(ROOT / "docs" / "evidence" / "core-question.tar.xz") as kept:
+        kept.extractall(folder, filter="data")
+    said = prerl_spec("compare", "core-question", "--task", "arithmetic_chains_easy/avg@16", cwd=folder)
+    head = next(number for number, line in enumerate(said) if line.startswith("  arm "))
+    return [said[0], said[head - 2], *_until_blank(said[head:])]
+
+
+def evaluated(folder: Path) -> list[str]:
+    """The scores of the quickstart's last checkpoint."""
+    tasks = ("--tasks", "arithmetic_chains_easy", "--samples", "16", "--k", "1,4,16", "--limit", "64")
+    return list(_until_blank(prerl_spec("eval", "runs/quickstart", *tasks, cwd=folder)))
+
+
+def planned(folder: Path) -> list[str]:
+    """Machine, memory, time and price of the smallest real model's second phase."""
+    words = ("--on", "1xH100-80", "--price", "H100-80=2.1")
+    said = prerl_spec("plan", str(ROOT / "specs" / "smollm2.toml"), *words, cwd=folder)
+    start = next(number for number, line in enumerate(said) if line.startswith("phase 2"))
+    end = next(number for number, line in enumerate(said) if line.startswith("evaluation"))
+    shown = [line for line in said[:start] if line.startswith("  machine")]
+    kept = False
+    for line in said[start:end]:
+        if not line.startswith(CONTINUED):
+            kept = line.split()[:1] in (["phase"], ["step"], ["forwards"], ["memory"], ["time"])
+        if kept:
+            shown.append(line)
+    last = len(said) - next(number for number, line in enumerate(reversed(said)) if not line)
+    return [*shown, *said[last:]]
+
+
+def _until_blank(lines: Sequence[str]) -> Iterator[str]:
+    for line in lines:
+        if not line:
+            return
+        yield line
+
+
+BLOCKS: dict[str, Callable[[Path], list[str]]] = {
+    "quickstart": quickstart,
+    "try": tried,
+    "compare": compared,
+    "eval": evaluated,
+    "plan": planned,
+}
+
+
+def main(names: Sequence[str]) -> None:
+    text = README.read_text(encoding="utf-8")
+    with tempfile.TemporaryDirectory() as folder:
+        for name in names or BLOCKS:
+            lines = "\n".join(BLOCKS[name](Path(folder)))
+            text, number = re.subn(
+                f"<!-- {name} -->\n.*?<!-- end -->",
+                lambda _, name=name, lines=lines: f"<!-- {name} -->\n```text\n{lines}\n```\n<!-- end -->",
+                text,
+                flags=re.DOTALL,
+            )
+            assert number == 1, name
+    README.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
