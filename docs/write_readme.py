@@ -1,8 +1,8 @@
 """Writes the figures of README.md from what the commands that it shows print.
 
-`python docs/write_readme.py` runs them, some ten minutes on two cores; `python docs/write_readme.py try plan` runs these blocks
-only. A block stands between `<!-- NAME -->` and `<!-- end -->`. Machines differ in the last digits: what is written is what this
-one has computed.
+`python docs/write_readme.py` runs them, some ten minutes on two cores; `python docs/write_readme.py try plan` runs these two
+blocks only. A block stands between `<!-- NAME -->` and `<!-- end -->`. Machines differ in the last digits: what is written is
+what this one has computed.
 """
 
 import os
@@ -25,7 +25,11 @@ CONTINUED = " " * 15
 def prerl_spec(*words: str, cwd: Path) -> list[str]:
     """The lines that a command prints, stdout alone. Raises CalledProcessError where it fails."""
     command = [sys.executable, "-m", "prerl_spec", *words]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "components")])}
+    environment = {
+        **os.environ,
+        "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "components")]),
+    }
     found = subprocess.run(command, cwd=cwd, env=environment, stdout=subprocess.PIPE, text=True, check=True)
     return [line.rstrip()[:WIDEST] for line in found.stdout.splitlines()]
 

@@ -48,7 +48,9 @@ def refused_rows(data: Mapping[str, Path], include: Sequence[Path]) -> Iterator[
             continue
         kind = _kind(task, include)
         if kind in ("group", "tag"):
-            yield Refused(task, f"a {kind} of tasks has no rows of its own", "name one of its tasks, here and in `tasks`")
+            yield Refused(
+                task, f"a {kind} of tasks has no rows of its own", "name one of its tasks, here and in `tasks`"
+            )
 
 
 def _require_rows(task: str, file: Path) -> None:
