@@ -167,7 +167,7 @@ def test_groups_and_tags_are_built_from_what_they_need_as_from_lm_evals_whole_in
         "mmlu",
         "mmlu_stem",
         "bbh",
-        "leaderboard",
+        "leaderboard_bbh",
         "mmlu_pro",
         "hendrycks_math",
         "super-glue-lm-eval-v1",
