@@ -38,6 +38,9 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Prints the attempts of one step to stdout, or exports those of all steps."""
+    if not options.run.is_dir():
+        what = "is a file" if options.run.exists() else "does not exist"
+        raise UsageError(f"{options.run} {what}", hint="name the folder of a run")
     scored = options.task is not None or (not journal_files(options.run) and has_responses(options.run))
     if options.export is not None:
         return _export(options, scored=scored)
