@@ -33,7 +33,8 @@ TOKENS_PER_ROUND = 1 << 20
 TOKENS_PER_ENGINE_ROUND = 1 << 23
 """The same for a sampler with an engine of its own, which keeps hundreds of long responses in flight."""
 CPU_OPERATIONS_PER_ROUND = 1e13
-"""Most floating-point operations of a round on CPUs: about three minutes of two cores, which an interrupt loses at most."""
+"""Most floating-point operations of a round on CPUs, which an interrupt loses at most: at 30 GFLOP/s a core, three minutes of
+two cores."""
 CPU_SAMPLES_PER_ROUND = 16
 """Fewer rows leave a CPU waiting for the weights; rounds are no smaller, whatever they take."""
 
