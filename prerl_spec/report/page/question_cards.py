@@ -93,7 +93,9 @@ def _heat_card(grid: Grid) -> Html:
     unit = f"{len(rows_Q)} questions, the easiest first; {grid.metric}" + (", mean over seeds" if several else "")
     drawn = heat_map(_titled(grid), unit, strips, rows_Q, "point at a question for its shares")
     head = ("from one to the next", "questions", "rose", "fell", "never right to right", "right to never")
-    rows = [(f"{first.label} → {second.label}", *_moves(first, second)) for first, second in pairwise(grid.places)]
+    rows: list[tuple[str | int, ...]] = [
+        (f"{first.label} → {second.label}", *_moves(first, second)) for first, second in pairwise(grid.places)
+    ]
     return tag("article", drawn, labelled_table("questions that moved", head, rows, flowing=True), class_="card")
 
 
