@@ -48,7 +48,8 @@ def render(runs: Sequence[RunRecord]) -> str:
     sections = [
         _section("Overview", *(_arm_card(arm, alone=len(arms) == 1) for arm in arms), kind=_columns(arms)),
         _section("Scores", *(score_cards(arms) or [tag("p", "No scores yet.")]), kind="wide"),
-        _section("Scores during training", *score_curves(arms), *pass_curves(grids)),
+        _section("Scores during training", *score_curves(arms)),
+        _section("pass@k", *pass_curves(grids), note=_ON_PASS),
         _section("Questions", *heat_maps(grids), kind="wide"),
         _section("Audit", *audit_cards(arms), kind="stack", note=NOTE),
         _section(
@@ -67,6 +68,7 @@ def render(runs: Sequence[RunRecord]) -> str:
 
 
 _ON_CURVES = "Over global steps. The loss of sampled phases is omitted: it does not measure their progress. "
+_ON_PASS = "The share of questions that at least one of k responses answers, estimated without bias from all of them."
 _ON_CHANGES = "Held-out questions whose share of right responses rose and fell most from one place to the next."
 
 

@@ -92,14 +92,15 @@ def _heat_card(grid: Grid) -> Html:
     several = any(len(place.asked) > 1 for place in grid.places)
     unit = f"{len(rows_Q)} questions, the easiest first; {grid.metric}" + (", mean over seeds" if several else "")
     drawn = heat_map(_titled(grid), unit, strips, rows_Q, "point at a question for its shares")
-    head = ("from", "to", "questions", "rose", "fell", "never right to right", "right to never")
-    rows = [(before.label, *_moves(before, after)) for before, after in pairwise(grid.places)]
+    head = ("from one to the next", "questions", "rose", "fell", "never right to right", "right to never")
+    rows: list[tuple[str | int, ...]] = [
+        (f"{first.label} → {second.label}", *_moves(first, second)) for first, second in pairwise(grid.places)
+    ]
     return tag("article", drawn, labelled_table("questions that moved", head, rows, flowing=True), class_="card")
 
 
-def _moves(before: Place, after: Place) -> Iterator[str | int]:
+def _moves(before: Place, after: Place) -> Iterator[int]:
     both = [(share, after.share_of[q]) for q, share in before.share_of.items() if q in after.share_of]
-    yield after.label
     yield len(both)
     yield sum(second > first for first, second in both)
     yield sum(second < first for first, second in both)

@@ -189,12 +189,13 @@ def _table(arms: Sequence[Arm], metrics: Sequence[str], cells: Sequence[Cell]) -
     shares = [name for name in _SHARES if any(getattr(s, name) is not None for c in cells for s in c.scores)]
     head = ("after", *metrics, *(_SHARES[name] for name in shares), "step", "generated", "trained")
     body = []
+    one_phase = len({phase for _, phase in rows}) == 1
     for (arm, phase), of in rows.items():
         scores = next(iter(of.values())).scores
         values = [of[metric].text if metric in of else "-" for metric in metrics]
         budget = [_common([str(s.global_step) for s in scores])]
         budget += [short(fmean(getattr(s, name) for s in scores)) for name in ("generated_tokens", "trained_tokens")]
-        name = phase if len(arms) == 1 else f"{phase} · {arms[arm].title}"
+        name = phase if len(arms) == 1 else arms[arm].title if one_phase else f"{phase} · {arms[arm].title}"
         body.append((name, *values, *(_share(scores, share) for share in shares), *budget))
     several = any(len(cell.scores) > 1 for cell in cells)
     value = "mean (least to most of the seeds)" if several else "value [95 % interval]"
@@ -231,7 +232,12 @@ def _common(values: Sequence[str]) -> str:
 
 
 def _as_table(caption: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> Html:
-    return tag("div", tag("p", caption, class_="note"), labelled_table("scores", head, rows, flowing=True))
+    # A cell may break before its interval and not in it.
+    whole = [
+        (first, *(cell.replace(", ", ",\u00a0").replace(" to ", "\u00a0to\u00a0") for cell in of))
+        for first, *of in rows
+    ]
+    return tag("div", tag("p", caption, class_="note"), labelled_table("scores", head, whole, flowing=True))
 
 
 def _curve(label: str, steps: Sequence[int], seeds: Sequence[dict[int, Score]], style: int) -> Curve:
