@@ -103,9 +103,6 @@ def test_a_plan_fetches_configuration_and_tokenizer_alone(tmp_path: Path, reposi
     )
     assert not list((tmp_path / "hf").rglob("*.safetensors"))
     assert list((tmp_path / "hf").rglob("tokenizer.json"))
-    offline = prerl(tmp_path, endpoint, "plan", "--here", spec, offline=True)
-    assert offline.returncode == 3
-    assert "its weights are not, and HF_HUB_OFFLINE is set" in " ".join(offline.stdout.split())
 
 
 def test_a_hub_that_does_not_answer_is_a_clear_error(tmp_path: Path) -> None:

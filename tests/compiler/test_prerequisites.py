@@ -75,6 +75,31 @@ def test_a_hub_model_is_unknown_until_a_run_asks_and_unmet_offline(monkeypatch: 
     assert met(need) is False
 
 
+def test_a_configuration_in_the_cache_is_not_yet_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    where = "prerl_spec.compiler.estimates.prerequisites"
+    monkeypatch.setattr(f"{where}.cached_file", lambda name, file, revision: Path(file))
+    monkeypatch.setattr(f"{where}.has_cached_weights", lambda name, revision: False)
+
+    def state(revision: str | None) -> tuple[bool | None, str]:
+        need = Prerequisite("model", "acme/tiny", "", revision)
+        (found,) = check_prerequisites([("model", need)], Hardware(1, None))
+        return found.met, found.found
+
+    monkeypatch.setenv("HF_HUB_OFFLINE", "0")
+    assert state("main") == (None, "its configuration is in the local hub cache: a run downloads the weights")
+    assert state(None) == (True, "in the local hub cache")  # a tokenizer
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    met, words = state("main")
+    assert met is False
+    assert "its weights are not, and HF_HUB_OFFLINE is set" in words
+
+
+def test_a_name_that_the_hub_cannot_have_is_a_folder_that_is_not_there() -> None:
+    (found,) = check_prerequisites([("model", Prerequisite("model", "/nothing/there", ""))], Hardware(1, None))
+    assert found.met is False
+    assert "cannot be a name on the hub" in found.found
+
+
 def test_a_secret_is_met_where_the_environment_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
     need = Prerequisite("secret", "PRERL_TEST_KEY", "export PRERL_TEST_KEY=...")
     monkeypatch.delenv("PRERL_TEST_KEY", raising=False)

@@ -30,7 +30,9 @@ def said(case: Case, capsys: pytest.CaptureFixture[str], *command: str) -> tuple
     return code, " ".join((captured.out + captured.err).split())
 
 
-@pytest.mark.parametrize("row", TABLE, ids=[row.what for row in TABLE])
+@pytest.mark.parametrize(
+    "row", [pytest.param(row, id=row.what, marks=[pytest.mark.slow] * row.loads_a_model) for row in TABLE]
+)
 def test_plan_here_names_what_run_refuses_and_ends_as_it_does(
     row: Refusal, case: Case, capsys: pytest.CaptureFixture[str]
 ) -> None:
