@@ -21,8 +21,8 @@ QUESTIONS = (
 )
 """Questions with the words, of which a greedy answer must hold one, upper and lower case alike.
 
-The base answers all five, and up to the word each token is at least 1.3 times as probable as the next one. Without that an answer
-tells of a coin's edge: "What is the capital of France?" begins with "The" at .152 and with a French "L" at .140.
+The base answers all five, each token up to the word at least 1.3 times as probable as the next best. Answers with less of a
+margin turn over by themselves: "What is the capital of France?" begins with "The" at .152 and with a French "L" at .140.
 """
 
 CONVERSATION = (
