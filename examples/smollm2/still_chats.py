@@ -13,13 +13,17 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 QUESTIONS = (
-    ("What is the capital of France?", "Paris"),
     ("What is the capital of Japan?", "Tokyo"),
-    ("What is the opposite of hot?", "cold"),
-    ("How many days are there in a week?", "7|seven"),
     ("What is the largest ocean on Earth?", "Pacific"),
+    ("What is the opposite of hot?", "cold"),
+    ("Who wrote Romeo and Juliet?", "Shakespeare"),
+    ("How many days are there in a week?", "7|seven"),
 )
-"""Questions with the words, of which a greedy answer must hold one, upper and lower case alike. The base answers all five."""
+"""Questions with the words, of which a greedy answer must hold one, upper and lower case alike.
+
+The base answers all five, each token up to the word at least 1.3 times as probable as the next best. Answers with less of a
+margin turn over by themselves: "What is the capital of France?" begins with "The" at .152 and with a French "L" at .140.
+"""
 
 CONVERSATION = (
     (
