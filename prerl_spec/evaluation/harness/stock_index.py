@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
+from prerl_spec.compiler.estimates.prerequisites import is_installed
 from prerl_spec.evaluation.harness.task_yaml import naming_keys, read_task
 
 _SKIPPED = {"__pycache__", ".ipynb_checkpoints"}
@@ -25,7 +26,7 @@ class Named:
 
 def has_lm_eval() -> bool:
     """Whether lm-eval is installed."""
-    return find_spec("lm_eval") is not None
+    return is_installed("lm-eval")
 
 
 @cache
