@@ -54,7 +54,11 @@ class Study(NamedTuple):
     base: str
 
 
-STUDIES = (Study("core-question", "a base of seed 0"), Study("core-question-1", "a base of seed 1"))
+STUDIES = (
+    Study("core-question", "a base of seed 0"),
+    Study("core-question-first", "a base of seed 0, in the first run"),
+    Study("core-question-1", "a base of seed 1"),
+)
 
 HEAD = """# Evidence: does optimising log P(y) help before GRPO?
 
@@ -78,8 +82,12 @@ differ in the last digits, so that a study of one's own will not repeat the figu
   **by more than the margin**: the whole interval lies beyond ± 2 points. **no relevant difference**: it lies within ± 2. Else
   **undecided**.
 - Equal updates and seconds are read on the curve of a held-out set (64 questions × 2, every 6 steps), where the ends differ.
-  The seconds were taken beside other work, whose load changed: where two runs of a pair differ so much that no scores of the
-  curve are near enough, the difference at equal seconds is not known, and by the rule nothing is claimed then.
+  Where two runs of a pair differ so much in seconds that no scores of the curve are near enough, the difference at equal
+  seconds is not known, and by the rule nothing is claimed then.
+- The 80 cells from the base of seed 0 were run twice. The first run shared its cores with other work whose load changed by a
+  factor of 3, which left equal seconds unknown. It was therefore repeated whole, one cell at a time, on another machine with
+  (nearly always) a core to itself. The last digits of two machines differ, from pre-training on, so that the second run is
+  also another sample of everything, and both stand here. What they do not agree in is not claimed.
 - The runs of null and grpo are the same at equal updates, to the last bit: the same prompts, streams and weights.
 """
 
