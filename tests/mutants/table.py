@@ -840,4 +840,12 @@ MUTANTS = (
         "the spec and lm-eval ask with other worked lines",
         ("tests/test_smollm2.py::test_the_spec_and_the_task_of_lm_eval_ask_with_the_same_worked_lines",),
     ),
+    Mutant(
+        "ev07",
+        "prerl_spec/evaluation/harness/harness.py",
+        "as stock scores have them.\n    task.set_fewshot_seed(FEWSHOT_SEED)\n",
+        "as stock scores have them.\n",
+        "worked examples are not those of lm-eval: they are drawn on from where the hash of the requests stopped",
+        ("tests/evaluation/agreement/test_agreement.py",),
+    ),
 )

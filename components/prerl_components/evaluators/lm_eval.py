@@ -93,6 +93,14 @@ class LmEval(EvaluatorSettings):
         found = super().settings()
         return {key: value for key, value in found.items() if key != "samples" or self._samples is not None}
 
+    def too_large_k(self) -> str | None:
+        """A k that no task has samples for, in words."""
+        samples = [draw.samples for draw in self._draws_without_files(Decoding())]
+        most = None if None in samples else max(n for n in samples if n is not None)
+        if self.k is None or most is None or max(self.k) <= most:
+            return None
+        return f"`k` is {max(self.k)}, and a question has at most {most} {'sample' if most == 1 else 'samples'}"
+
     def check(self, wiring: Wiring) -> Iterable[Conflict]:
         yield from super().check(wiring)
         for task in self.data:
@@ -102,12 +110,10 @@ class LmEval(EvaluatorSettings):
                     f"`data` provides rows for `{task}`, which is not in `tasks`",
                     (Place("self", "data"), Place("self", "tasks")),
                 )
-        samples = [draw.samples for draw in self._draws_without_files(Decoding())]
-        most = None if None in samples else max(n for n in samples if n is not None)
-        if self.k is not None and most is not None and max(self.k) > most:
+        if (too_large := self.too_large_k()) is not None:
             yield Conflict(
                 Code.CONTRADICTION,
-                f"`k` is {max(self.k)}, and a question has at most {most} {'sample' if most == 1 else 'samples'}",
+                too_large,
                 (Place("self", "k"), Place("self", "protocol" if self._samples is None else "samples")),
             )
         if self.protocol == "greedy" and self._samples not in (None, 1) and self.temperature in (None, 0):

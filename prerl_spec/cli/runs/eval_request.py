@@ -46,6 +46,8 @@ def evaluator_of(arguments: argparse.Namespace, like: LikeRun | None) -> Any:
         raise _refused(error.errors()[0]) from error
     if unasked := sorted(set(evaluator.data) - set(evaluator.tasks)):
         raise UsageError(f"--data names task `{unasked[0]}`, which is not in --tasks", hint="add it to --tasks")
+    if (too_large := evaluator.too_large_k()) is not None:
+        raise UsageError(f"--k: {too_large}", hint="raise --samples, or leave that k out")
     if not arguments.local_code:
         for code in evaluator.local_code():
             raise EnvironmentUnmet(
@@ -97,4 +99,4 @@ def _refused(error: Any) -> UsageError:
     option = str(error["loc"][0]).replace("_", "-")
     if error["type"] == RENAMED:
         return UsageError(f"--{option}: {Code.RENAMED}: {error['msg']}", hint=error["ctx"]["help"])
-    return UsageError(f"--{option}: {error['msg']}", hint="prerl-spec eval --help")
+    return UsageError(f"--{option}: {str(error['msg']).removeprefix('Value error, ')}", hint="prerl-spec eval --help")

@@ -69,7 +69,7 @@ class ForeignKeys:
                 where,
                 # A preset without the part that the word is about: its own hint says what to write instead.
                 caret=word.whose if stands_right and not is_home and hint else word.sentence(is_home=is_home),
-                help=hint or word.help,
+                help="; ".join(filter(None, (hint, word.help))) or None,
                 notes=(f"`{word.key}` is missing",) if is_missing else (),
                 suggestions=self._suggestions(word, entry, is_home=is_home),
             ),

@@ -249,6 +249,8 @@ def _score_task(lm: PolicyLM, battery: Battery, name: str, task: Any) -> Scored:
     total = len(task.instances) * draw.samples
     with lm.visible_stderr():
         site.progress(name, 0, total)
+    # lm-eval builds the requests anew: the same worked examples are drawn again, as stock scores have them.
+    task.set_fewshot_seed(FEWSHOT_SEED)
     results = lm_eval.evaluate(
         lm,
         {"tasks": {name: task}},

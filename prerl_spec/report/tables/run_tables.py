@@ -79,6 +79,8 @@ def read_run(folder: Path) -> RunRecord:
 
     Raises UsageError if the folder is not a run folder, Damaged, RunFailed if a score has missing fields.
     """
+    if not folder.exists():
+        raise UsageError(f"{folder} does not exist", hint="name the folder of a run")
     if not (folder / "events.jsonl").is_file():
         raise UsageError(f"{folder} is not a run folder: it has no events.jsonl", hint="name the folder of a run")
     events = read_run_events(folder).entries

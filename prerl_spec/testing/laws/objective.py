@@ -149,7 +149,12 @@ def _credit(part: Objective, step: Step, vectors: Vectors | None = None) -> Cred
         raise AssertionError(f"credit() fails on {counts}: {error}") from error
     for name, vector in (("advantage_N", credit.advantage_N), ("weight_N", credit.weight_N)):
         assert vector.shape == (step.tokens.num_tokens,), f"{name} has shape {vector.shape}, not one entry per token"
-        assert np.isfinite(vector).all(), f"{name} contains a value that is not finite"
+        require(
+            np.isfinite(vector).all(),
+            f"{name} contains a value that is not finite",
+            help="the reward of a timeout is NaN in `step.reward_S`: a mean over a group is `np.nanmean`, or goes over "
+            "`step.scored_groups()`",
+        )
     require(
         (credit.weight_N >= 0).all(),
         "weight_N is negative: the sign belongs to the advantage",

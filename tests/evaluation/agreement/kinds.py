@@ -110,7 +110,7 @@ KINDS: Mapping[str, Kind] = {
     ),
     "letters_few_shot": Kind(
         "mmlu",
-        "multiple choice by letter, three examples; acc",
+        "multiple choice by letter, two examples drawn; acc",
         CAPITALS,
         {
             "output_type": "multiple_choice",
@@ -118,7 +118,6 @@ KINDS: Mapping[str, Kind] = {
             "doc_to_choice": ["A", "B", "C", "D"],
             "doc_to_target": "{{answer}}",
             "num_fewshot": 2,
-            "fewshot_config": {"sampler": "first_n"},
             "metric_list": _mean("acc"),
         },
         fewshot_rows=CAPITALS[3:],
@@ -185,7 +184,6 @@ KINDS: Mapping[str, Kind] = {
             **_GENERATED,
             "doc_to_target": "{{work}}",
             "num_fewshot": 2,
-            "fewshot_config": {"sampler": "first_n"},
             "generation_kwargs": {"until": ["Q:", "</s>"], "do_sample": False, "temperature": 0.0},
             "metric_list": [{**_MATCH, "regexes_to_ignore": [",", "(?s).*#### ", "\\.$"]}],
             "filter_list": [
@@ -246,7 +244,6 @@ KINDS: Mapping[str, Kind] = {
             **_GENERATED,
             "doc_to_text": "{{question}}",
             "num_fewshot": 2,
-            "fewshot_config": {"sampler": "first_n"},
             "generation_kwargs": {"until": [], "do_sample": False, "temperature": 0.0},
         },
         chat=True,
