@@ -23,7 +23,7 @@ are the largest, in nats, and relative for scores above 1. The log-likelihood of
 tokens, up to 1e-6 nats in a float32 forward: it is held at that times its length.
 [The tasks](../tests/evaluation/agreement/kinds.py) are modelled on those named in the table, with rows of their own.
 
-`benchmarks/harness_agreement.py` measures, `docs/write_harness_agreement.py` writes this page, and a test holds three of
+`benchmarks/harness_agreement.py` measures, `docs/write_harness_agreement.py` writes this page, and a test holds four of
 the kinds at 1e-4 nats (the slow suite all of them).
 
 """
@@ -44,7 +44,8 @@ TAIL = """
   rolling log-likelihood. A continuation that begins with that token is scored from its second token on.
 - Rolling windows are as long as the model's context, and do not overlap but for one token of context.
 - A tokenizer's own BOS is put in front of a plain text once.
-- Few-shot examples are drawn with lm-eval's seed, 1234.
+- Few-shot examples are drawn with lm-eval's seed, 1234: compared by the default suite (`drawn_examples`), while the tasks of the
+  tables take the first rows.
 
 ## Where we differ on purpose
 

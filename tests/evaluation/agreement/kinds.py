@@ -110,7 +110,22 @@ KINDS: Mapping[str, Kind] = {
     ),
     "letters_few_shot": Kind(
         "mmlu",
-        "multiple choice by letter, two examples drawn; acc",
+        "multiple choice by letter, two examples; acc",
+        CAPITALS,
+        {
+            "output_type": "multiple_choice",
+            "doc_to_text": _LETTERS,
+            "doc_to_choice": ["A", "B", "C", "D"],
+            "doc_to_target": "{{answer}}",
+            "num_fewshot": 2,
+            "fewshot_config": {"sampler": "first_n"},
+            "metric_list": _mean("acc"),
+        },
+        fewshot_rows=CAPITALS[3:],
+    ),
+    "drawn_examples": Kind(
+        "mmlu with lm-eval's default sampler",
+        "multiple choice by letter, two examples drawn at random; acc",
         CAPITALS,
         {
             "output_type": "multiple_choice",
@@ -184,6 +199,7 @@ KINDS: Mapping[str, Kind] = {
             **_GENERATED,
             "doc_to_target": "{{work}}",
             "num_fewshot": 2,
+            "fewshot_config": {"sampler": "first_n"},
             "generation_kwargs": {"until": ["Q:", "</s>"], "do_sample": False, "temperature": 0.0},
             "metric_list": [{**_MATCH, "regexes_to_ignore": [",", "(?s).*#### ", "\\.$"]}],
             "filter_list": [
@@ -244,6 +260,7 @@ KINDS: Mapping[str, Kind] = {
             **_GENERATED,
             "doc_to_text": "{{question}}",
             "num_fewshot": 2,
+            "fewshot_config": {"sampler": "first_n"},
             "generation_kwargs": {"until": [], "do_sample": False, "temperature": 0.0},
         },
         chat=True,
@@ -265,7 +282,8 @@ KINDS: Mapping[str, Kind] = {
 }
 GROUP = "words_and_animals"
 """A group of two of them, with a mean over both, which is lm-eval's alone: here a group's tasks are scored."""
-ALL = (*KINDS, GROUP)
+ALL = (*(name for name in KINDS if name != "drawn_examples"), GROUP)
+"""Those whose differences the page shows."""
 GROUPED = ("endings", "mutual_information")
 
 

@@ -11,14 +11,14 @@ from prerl_spec.testing.tiny import save_tiny
 from tests.evaluation.agreement.both import Agreement, agreements
 from tests.evaluation.agreement.kinds import ALL
 
-IN_A_HURRY = ("mutual_information", "pages", "filters_few_shot")
-"""Every kind of request, the empty context, windows, few-shot examples and filters."""
+IN_A_HURRY = ("mutual_information", "pages", "filters_few_shot", "drawn_examples")
+"""Every kind of request, the empty context, windows, few-shot examples, first ones and drawn ones, and filters."""
 NATS = 1e-4
 ROOT = Path(__file__).parents[3]
 MEASURED = Path(__file__).parent / "measured.json"
 
 
-def test_three_kinds_score_as_the_stock_harness_scores_them(tmp_path: Path) -> None:
+def test_some_kinds_score_as_the_stock_harness_scores_them(tmp_path: Path) -> None:
     for found in agreements(save_tiny(tmp_path / "model"), tmp_path, IN_A_HURRY):
         assert found.holds(NATS), found
 
