@@ -22,32 +22,35 @@ WIDEST = 128
 CONTINUED = " " * 15
 
 
-def prerl_spec(*words: str, cwd: Path) -> list[str]:
-    """The lines that a command prints, stdout alone. Raises CalledProcessError where it fails."""
+def prerl_spec(*words: str, cwd: Path, progress: bool = False) -> list[str]:
+    """The lines that a command prints, with its progress or without. Raises CalledProcessError where it fails."""
     command = [sys.executable, "-m", "prerl_spec", *words]
     environment = {
         **os.environ,
         "OMP_NUM_THREADS": "1",
         "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "components")]),
     }
-    found = subprocess.run(command, cwd=cwd, env=environment, stdout=subprocess.PIPE, text=True, check=True)
+    stderr = subprocess.STDOUT if progress else None
+    found = subprocess.run(
+        command, cwd=cwd, env=environment, stdout=subprocess.PIPE, stderr=stderr, text=True, check=True
+    )
     return [line.rstrip()[:WIDEST] for line in found.stdout.splitlines()]
 
 
 def quickstart(folder: Path) -> list[str]:
     """What `run` says, without most of its steps."""
-    said = prerl_spec("run", str(ROOT / "specs" / "quickstart.toml"), "--new", cwd=folder)
-    steps = [line for line in said if re.search(r" (?:\d+)/(\d+)  ", line)]
-    kept = {line for line in steps if re.search(r" (1|\d+)/(\d+)  ", line) and _ends(line)}
+    said = prerl_spec("run", str(ROOT / "specs" / "quickstart.toml"), "--new", cwd=folder, progress=True)
     table = next(number for number, line in enumerate(said) if line.startswith("task "))
-    ends = next((n for n, line in enumerate(said[table:], table) if line.startswith("report:")), len(said))
-    course = [line for line in said[:table] if line in kept or ("pretrain  " in line and "easy  avg" in line)]
-    return [*course, "...", *said[table:ends]]
+    end = next((n for n, line in enumerate(said[table:], table) if line.startswith("report:")), len(said))
+    return [*(line for line in said[:table] if _is_shown(line)), "...", *said[table : end - 1]]
 
 
-def _ends(line: str) -> bool:
-    done, of = re.findall(r" (\d+)/(\d+)  ", line)[0]
-    return done in ("1", of) and not (done == "1" and "pretrain" in line)
+def _is_shown(line: str) -> bool:
+    """First and last steps of the phases, and one score."""
+    step = re.search(r" (\w+) (\d+)/(\d+)  ", line)
+    if step is None:
+        return "  pretrain  arithmetic_chains_easy  avg" in line
+    return step[2] == step[3] or (step[2] == "1" and step[1] != "pretrain")
 
 
 def tried(folder: Path) -> list[str]:
