@@ -18,7 +18,7 @@ ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 SHOWN_TOKENS = 4
 """Tokens of a response that the block of `try` shows."""
-WIDEST = 128
+WIDEST = 180
 CONTINUED = " " * 15
 
 
@@ -66,7 +66,9 @@ def compared(folder: Path) -> list[str]:
     """The table of the primary score, of the study that is kept."""
     with tarfile.open(ROOT / "docs" / "evidence" / "core-question.tar.xz") as kept:
         kept.extractall(folder, filter="data")
-    said = prerl_spec("compare", "core-question", "--task", "arithmetic_chains_easy/avg@16", cwd=folder)
+    said = prerl_spec(
+        "compare", "core-question", "--task", "arithmetic_chains_easy/avg@16", "--curve", "curve/avg@2", cwd=folder
+    )
     head = next(number for number, line in enumerate(said) if line.startswith("  arm "))
     return [said[0], said[head - 2], *_until_blank(said[head:])]
 
@@ -78,9 +80,9 @@ def evaluated(folder: Path) -> list[str]:
 
 
 def planned(folder: Path) -> list[str]:
-    """Machine, memory, time and price of the smallest real model's second phase."""
+    """Machine, memory, time and price of the smallest real model's second phase; the model lies beside the checkout's specs."""
     words = ("--on", "1xH100-80", "--price", "H100-80=2.1")
-    said = prerl_spec("plan", str(ROOT / "specs" / "smollm2.toml"), *words, cwd=folder)
+    said = prerl_spec("plan", "specs/smollm2.toml", *words, cwd=ROOT)
     start = next(number for number, line in enumerate(said) if line.startswith("phase 2"))
     end = next(number for number, line in enumerate(said) if line.startswith("evaluation"))
     shown = [line for line in said[:start] if line.startswith("  machine")]
