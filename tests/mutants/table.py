@@ -841,7 +841,7 @@ MUTANTS = (
         ("tests/test_smollm2.py::test_the_spec_and_the_task_of_lm_eval_ask_with_the_same_worked_lines",),
     ),
     Mutant(
-        "ev07",
+        "fex1",
         "prerl_spec/evaluation/harness/harness.py",
         "as stock scores have them.\n    task.set_fewshot_seed(FEWSHOT_SEED)\n",
         "as stock scores have them.\n",
