@@ -18,8 +18,9 @@ from prerl_spec.evaluation.scores.question_results import (
     read_questions,
     values_by_question,
 )
-from prerl_spec.evaluation.scores.written import score_table, write_scores
+from prerl_spec.evaluation.scores.written import write_scores
 from prerl_spec.registry.kinds.evaluator import EvaluationSite
+from prerl_spec.report.tables.score_tables import ScoredModel, as_text
 from prerl_spec.statistics.majority import maj_at_k
 from prerl_spec.statistics.stable_pass import g_pass_at_k
 from prerl_spec.storage.sealed import read_array
@@ -163,7 +164,7 @@ def test_a_bound_that_does_not_exist_is_null(tmp_path: Path, rows: Path) -> None
     assert (row["low"], row["high"], row["interval"]) == (None, None, "none")
     json.dumps(row, allow_nan=False)
     assert Score.of_row(row).bounds_text() == "-"
-    assert score_table([without]).splitlines()[1].split()[3] == "-"
+    assert as_text([ScoredModel("m", "m", "m", (without,))]).splitlines()[1].split()[3] == "-"
 
 
 def test_a_score_of_an_earlier_version_is_read(tmp_path: Path, rows: Path) -> None:
