@@ -164,7 +164,7 @@ def test_a_bound_that_does_not_exist_is_null(tmp_path: Path, rows: Path) -> None
     assert (row["low"], row["high"], row["interval"]) == (None, None, "none")
     json.dumps(row, allow_nan=False)
     assert Score.of_row(row).bounds_text() == "-"
-    assert as_text([ScoredModel("m", "m", "m", (without,))]).splitlines()[1].split()[3] == "-"
+    assert as_text([ScoredModel("m", "m", "m", (without,))]).splitlines()[1].split()[3] == "none"
 
 
 def test_a_score_of_an_earlier_version_is_read(tmp_path: Path, rows: Path) -> None:
