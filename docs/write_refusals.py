@@ -28,9 +28,12 @@ Plain `plan` says the same but for what it does not ask: whether a server answer
 
 ## What only a run finds
 
-- **Loading a model**: a configuration that transformers rejects, weights that are not those of the architecture, weights in
-  16 bits where float32 is trained, a layout that `activation_checkpointing` or `fsdp2` finds no decoder layers in.
-- **Loading a task of lm-eval**: its own code, and its data set where that is on the hub.
+- **Loading a model**: a configuration that transformers rejects (a misspelt key of `from_scratch` too), keys of `load`,
+  weights that are not those of the architecture, weights in 16 bits where float32 is trained, a layout that
+  `activation_checkpointing` or `fsdp2` finds no decoder layers in.
+- **Loading a task of lm-eval**: its own code, its data set where that is on the hub, columns that local rows of it lack.
+- **Documents longer than the model's context**, which end a run of `next_token` with exit code 5 at the step that reads
+  them, and a metric of `until_plateau` that nobody gives, which ends one at its first step: both leave their folder.
 - **A machine that changes**: memory that is taken, a disk that fills, a server that ends between `plan` and `run`.
 
 Such a run ends with the exit code of its class (1 to 4), and leaves nothing either, unless it has computed something by then:
