@@ -37,13 +37,24 @@ def the_error(text: str) -> Diagnostic:
             'use = "rloo", clip_high = 0.3',
             '`plain` has no ratio: `policy_gradient` with advantage = "leave_one_out", surrogate = "clip"',
         ),
-        ('use = "grpo", beta = 0.1', "add the term `kl` in a `weighted_sum`: its coefficient is beta"),
+        (
+            'use = "grpo", beta = 0.1',
+            "add the term `kl` in a `weighted_sum`: its coefficient is beta; the same factor of the loss; "
+            'TRL differentiates its KL through the ratio as well: `gradient = "ratio"`',
+        ),
         (
             'use = "grpo", correction = "mask"',
             'in a preset: importance = "truncate" or "mask"; `policy_gradient` has `correction`',
         ),
-        ('use = "grpo", loss_type = "dapo"', 'here `aggregation`: "token_mean", "sequence_mean" or "constant"'),
-        ('use = "grpo", epsilon = 0.2', "here `clip_low` and `clip_high`"),
+        (
+            'use = "grpo", loss_type = "dapo"',
+            'here `aggregation`: "token_mean", "sequence_mean" or "constant"; '
+            '"dapo" is "token_mean", "grpo" is "sequence_mean", "dr_grpo" is "constant"; "cispo" and "sapo" are objectives',
+        ),
+        (
+            'use = "grpo", epsilon = 0.2',
+            "here `clip_low` and `clip_high`; TRL's `epsilon` bounds both sides: set `clip_high` to it as well",
+        ),
         ('use = "grpo", epsilon_high = 0.28', "here `clip_high`"),
         (
             f"{PARTS}, clip_low = 0.1",
