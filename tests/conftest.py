@@ -9,15 +9,18 @@ import pytest
 
 AUDIT = Path(__file__).parent / "audit"
 LONGEST = ("tests/test_smoke.py", "tests/engine/test_launch.py")
-_FOUND = "PRERL_SPEC_TEST_PICKLES"
+FOUND = "PRERL_SPEC_TEST_PICKLES"
+WATCHES = pytest.StashKey[Path]()
+"""Where what was found is written, in the configuration of the run of pytest that watches."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Watches this process and, through their environment, all that it starts: also the workers of pytest-xdist."""
-    if _FOUND in os.environ:
+    if FOUND in os.environ:
         return
-    handle, os.environ[_FOUND] = tempfile.mkstemp(prefix="prerl-pickles-")
+    handle, os.environ[FOUND] = tempfile.mkstemp(prefix="prerl-pickles-")
     os.close(handle)
+    config.stash[WATCHES] = Path(os.environ[FOUND])
     os.environ["PYTHONPATH"] = os.pathsep.join([str(AUDIT), *filter(None, [os.environ.get("PYTHONPATH")])])
     sys.path.insert(0, str(AUDIT))
     try:
@@ -33,9 +36,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Fails a run of pytest in which a pickle was loaded."""
-    found = Path(os.environ[_FOUND])
-    if hasattr(session.config, "workerinput"):
+    """Fails a run of pytest in which a pickle was loaded: the outermost, of those that run within each other."""
+    found = session.config.stash.get(WATCHES, None)
+    if found is None:
         return
     pickles = found.read_text(encoding="utf-8")
     found.unlink()

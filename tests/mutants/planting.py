@@ -11,6 +11,7 @@ import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.conftest import FOUND
 from tests.mutants.mutant import Mutant
 from tests.mutants.table import MUTANTS
 
@@ -57,6 +58,8 @@ class Tree:
         path = os.pathsep.join([str(self.folder), str(self.folder / "components")])
         # Without bytecode: a planted line may have the length and the second of the one that it replaces.
         environment = {**os.environ, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"}
+        # A run of its own: pickles that a planted fault loads are not those of the tests that plant it.
+        environment.pop(FOUND, None)
         ran = subprocess.run(
             command, cwd=self.folder, env=environment, capture_output=True, text=True, timeout=600, check=False
         )
