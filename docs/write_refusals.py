@@ -24,7 +24,7 @@ same, the page of `plan` does not say that a run can start, and not a file is le
 """
 TAIL = """
 Plain `plan` says the same but for what it does not ask: whether a server answers, and rows behind the first 64 of a data set
-(their lengths, questions and gold answers). It then says "a run can start here if …".
+(their lengths, questions, documents and gold answers). It then says "a run can start here if …".
 
 ## What only a run finds
 
@@ -32,8 +32,7 @@ Plain `plan` says the same but for what it does not ask: whether a server answer
   weights that are not those of the architecture, weights in 16 bits where float32 is trained, a layout that
   `activation_checkpointing` or `fsdp2` finds no decoder layers in.
 - **Loading a task of lm-eval**: its own code, its data set where that is on the hub, columns that local rows of it lack.
-- **Documents longer than the model's context**, which end a run of `next_token` with exit code 5 at the step that reads
-  them, and a metric of `until_plateau` that nobody gives, which ends one at its first step: both leave their folder.
+- **A metric of `until_plateau` that nobody gives**, which ends a run at its first step and leaves its folder.
 - **A machine that changes**: memory that is taken, a disk that fills, a server that ends between `plan` and `run`.
 
 Such a run ends with the exit code of its class (1 to 4), and leaves nothing either, unless it has computed something by then:

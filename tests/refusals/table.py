@@ -305,6 +305,26 @@ def _(case: Case) -> None:
     case.replace('"exact_match"', '"math_verify"')
 
 
+@refused("a document that is longer than the model's context", 3, "rows.jsonl:9: 602 tokens")
+def _(case: Case) -> None:
+    _with_documents(case, *["1"] * 8, "1" * 600)
+
+
+@refused("a document of a later row that is too long", 3, "rows.jsonl:101: 602 tokens")
+def _(case: Case) -> None:
+    _with_documents(case, *["1"] * 100, "1" * 600)
+
+
+def _with_documents(case: Case, *texts: str) -> None:
+    """The phase trains on every one of them, a step each."""
+    case.rows(*({"text": text} for text in texts))
+    case.replace('chat = "off"', 'document = "text"')
+    case.replace('prompts_per_step = 4\nobjective = "marginal_nsr"', 'documents_per_step = 1\nobjective = "next_token"')
+    case.replace("steps = 1 }", f"steps = {len(texts)} }}")
+    for role in ("sampler", "verifier"):
+        case.text = "".join(line for line in case.text.splitlines(keepends=True) if not line.startswith(f"{role} = "))
+
+
 @refused("a template that fails", 1, "error[E0202]")
 def _(case: Case) -> None:
     case.replace('chat = "off"', 'chat = "off", template = "{{ 1 / 0 }}"')
