@@ -32,7 +32,8 @@ Plain `plan` says the same but for what it does not ask: whether a server answer
   weights that are not those of the architecture, weights in 16 bits where float32 is trained, a layout that
   `activation_checkpointing` or `fsdp2` finds no decoder layers in.
 - **Loading a task of lm-eval**: its own code, its data set where that is on the hub, columns that local rows of it lack.
-- **A metric of `until_plateau` that nobody gives**, which ends a run at its first step and leaves its folder.
+- **A metric of `until_plateau` that a component could give and does not**: one of a plugin that says no `metric_names`, or one
+  that is not measured in `patience` steps. It ends the run with exit code 5, and the folder stays.
 - **A machine that changes**: memory that is taken, a disk that fills, a server that ends between `plan` and `run`.
 
 Such a run ends with the exit code of its class (1 to 4), and leaves nothing either, unless it has computed something by then:

@@ -47,6 +47,11 @@ class DataName(NamedTuple):
     prefix: str = ""
 
 
+class MetricName(NamedTuple):
+    """Marks a text setting of a schedule that names a metric of the phase's steps, or a score (`"task/metric"`): `plan` and
+    `run` refuse a name that nothing in the spec gives."""
+
+
 class Secret(NamedTuple):
     """Marks a setting where `${secret:NAME}` is allowed."""
 
@@ -182,6 +187,9 @@ class Component(BaseModel):
     unlike: ClassVar[Mapping[str, str]] = {}
     """Setting -> where its default differs from the paper's, or from that of the same name in other frameworks: plan says
     so where the default is in force."""
+    metric_names: ClassVar[tuple[str, ...] | None] = None
+    """Of a probe or an objective: the metrics that it may add to a step, as patterns ("pass_at_*"). None: not said, so that any
+    metric may be its; so too for a subclass that measures anew and does not say."""
     library_bytes: ClassVar[Mapping[str, int]] = {}
     """Bytes that importing a library adds to a training process, beyond torch and transformers; plan counts each once."""
 

@@ -158,6 +158,21 @@ def _(case: Case) -> None:
     case.add('\n[distributed]\nstrategy = "fsdp2"\ndeterminism = "invariant"\n')
 
 
+@refused(
+    "a metric that nothing gives",
+    1,
+    "error[E0207]: metric: nothing gives phase `prune` a metric or a score `reward_men`",
+)
+def _(case: Case) -> None:
+    case.replace('"fixed_steps", steps = 1', '"until_plateau", metric = "reward_men", patience = 1, steps = 1')
+
+
+@refused("a score that no evaluator gives", 1, "did you mean `train/avg@1`?")
+def _(case: Case) -> None:
+    case.add('\n[[evaluate]]\nuse = "holdout"\ndata = "train"\nevery = 1\n')
+    case.replace('"fixed_steps", steps = 1', '"until_plateau", metric = "train/avg@2", patience = 1, steps = 1')
+
+
 # Models and tokenizers.
 
 

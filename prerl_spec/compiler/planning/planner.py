@@ -35,6 +35,7 @@ from prerl_spec.compiler.planning.fits import (
     too_few_embeddings,
     vocabulary_need,
 )
+from prerl_spec.compiler.planning.metrics import strange_metrics
 from prerl_spec.compiler.planning.notes import phase_notes
 from prerl_spec.compiler.planning.phase_plan import PlanContext, adapter_parameters, phase_plan
 from prerl_spec.compiler.planning.refusals import refusals
@@ -80,7 +81,12 @@ def _plan(resolved: Resolved, hardware: Hardware | None) -> Plan:
     codec = _codec(resolved, opened)
     config = _config(resolved, codec)
     shape = _shape(config)
-    if misfits := (*too_few_embeddings(resolved, codec, config), *strange_targets(resolved, config, shape)):
+    misfits = (
+        *too_few_embeddings(resolved, codec, config),
+        *strange_targets(resolved, config, shape),
+        *strange_metrics(resolved, phases),
+    )
+    if misfits:
         raise SpecInvalid(misfits, resolved.sources)
     rows = {name: known(found.rows) for name, found in opened.items()}
     unread = {name: found.rows for name, found in opened.items() if isinstance(found.rows, Unknown)}
