@@ -89,6 +89,19 @@ class Refusal(NamedTuple):
     hint: str
 
 
+class Mistake(NamedTuple):
+    """A setting that a library will refuse which the component hands it to, found without importing that library:
+    `Mistake(Code.UNKNOWN_KEY, "config.hiden_size", "unknown key `hiden_size` of Qwen3Config", "did you mean `hidden_size`?")`.
+
+    `setting` is the path below the component.
+    """
+
+    code: Literal[Code.UNKNOWN_KEY, Code.NOT_A_CHOICE, Code.CONSTRAINT_BROKEN]
+    setting: str
+    message: str
+    help: str | None = None
+
+
 class LocalCode(NamedTuple):
     """Code in files that a setting names, which runs with `--local-code` only:
     `LocalCode("include[0]", "sums.yaml runs `count.digits` of count.py", ("/tasks/count.py", "/tasks/sums.yaml"))`.
@@ -217,6 +230,11 @@ class Component(BaseModel):
     def refusals(self) -> Iterable[Refusal]:
         """What a run would refuse of its files and names, besides `prerequisites()`; `plan` and `run` ask before anything
         heavy is loaded. No network, no torch."""
+        return ()
+
+    def mistakes(self) -> Iterable[Mistake]:
+        """What is wrong of its settings by the library that they are handed to: errors of the spec, which `plan` and `run` tell
+        before anything heavy is loaded, and `validate` does not look for. No network, no torch."""
         return ()
 
     def local_code(self) -> tuple[LocalCode, ...]:

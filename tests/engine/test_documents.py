@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from prerl_components.data.chain_rows import ChainRows
 from prerl_components.data.jsonl import Jsonl
+from prerl_components.samplers.transformers import Transformers
 
 from prerl_spec.compiler.compile import compile_spec
-from prerl_spec.compiler.graph import Graph
+from prerl_spec.compiler.graph import Graph, Named
 from prerl_spec.engine.batches.cursor import Cursor
 from prerl_spec.engine.batches.datasets import OpenDataSet
 from prerl_spec.engine.batches.documents import check_documents, drawn_documents
@@ -90,29 +91,35 @@ def graph_of(folder: Path, *phases: str, streams: str = "global") -> Graph:
 ALONE = PHASE.replace("{ corpus = 0.5, more = 0.5 }", '"corpus"')
 
 
-@pytest.mark.parametrize(("phase", "streams"), [(ALONE, "global"), (PHASE, "global"), (PHASE, "phase")])
-def test_the_documents_that_count_as_drawn_are_those_that_the_steps_draw(
-    tmp_path: Path, phase: str, streams: str
-) -> None:
-    graph, size = graph_of(tmp_path, phase, streams=streams), 40
-    (built,), codec = graph.phases, tiny_loaded().codec
+@pytest.mark.parametrize("streams", ["global", "phase"])
+def test_the_documents_that_count_as_drawn_are_those_that_the_steps_draw(tmp_path: Path, streams: str) -> None:
+    graph, size = graph_of(tmp_path, ALONE, ALONE.replace("first", "second"), streams=streams), 80
     opened = {
-        name: OpenDataSet(name, ChainRows("corpus", 0, (1, 1), name), None, range(size), codec) for name in graph.data
+        "corpus": OpenDataSet("corpus", ChainRows("corpus", 0, (1, 1), ""), None, range(size), tiny_loaded().codec)
     }
-    cursor, drawn = Cursor.start(), set[int]()
-    for step in range(1, 5):
-        found, cursor = draw(
-            built, opened, 8, cursor, Streams(graph.run.seed, graph.run.streams).of_step(built.id, step, step), 0
-        )
-        drawn |= {place for name, place in found if name == "corpus"}
+    cursor, drawn, global_step = Cursor.start(), set[int](), 0
+    for phase in graph.phases:
+        for step in range(1, 5):
+            global_step += 1
+            of_step = Streams(graph.run.seed, graph.run.streams).of_step(phase.id, step, global_step)
+            found, cursor = draw(phase, opened, 8, cursor, of_step, 0)
+            drawn |= {place for _, place in found}
+        cursor = Cursor.start() if phase.restart_data else cursor
     assert drawn_documents(graph, "corpus", size) == sorted(drawn)
-    assert 0 < len(drawn) < size
+    assert len(drawn) == 64 if streams == "global" else 32 < len(drawn) < 64
+
+
+def test_no_more_of_a_mixture_counts_as_drawn_than_its_steps_may_draw(tmp_path: Path) -> None:
+    graph = graph_of(tmp_path, PHASE)
+    assert len(drawn_documents(graph, "corpus", 80)) == len(drawn_documents(graph, "more", 80)) == 32
 
 
 def test_every_document_counts_as_drawn_where_only_the_run_knows_which_is_the_first(tmp_path: Path) -> None:
-    goes_on = graph_of(tmp_path, ALONE, ALONE.replace("first", "second"))
-    assert len(drawn_documents(goes_on, "corpus", 40)) == 40
     anew = graph_of(tmp_path, ALONE.replace("4 }", '4, data = "restart" }'), ALONE.replace("first", "second"))
     assert len(drawn_documents(anew, "corpus", 40)) == 32
+    assert len(drawn_documents(graph_of(tmp_path, ALONE, ALONE.replace("first", "second")), "corpus", 40)) == 40
     started = replace(anew, plan={**anew.plan, "start": {"from": "another@end"}})
     assert len(drawn_documents(started, "corpus", 40)) == 40
+    sampled, documents = anew.phases
+    sampled = replace(sampled, sampler=Named("transformers", Transformers()), restart_data=False)
+    assert len(drawn_documents(replace(anew, phases=(sampled, documents)), "corpus", 40)) == 40

@@ -38,7 +38,7 @@ from prerl_spec.compiler.planning.fits import (
 from prerl_spec.compiler.planning.metrics import strange_metrics
 from prerl_spec.compiler.planning.notes import phase_notes
 from prerl_spec.compiler.planning.phase_plan import PlanContext, adapter_parameters, phase_plan
-from prerl_spec.compiler.planning.refusals import refusals
+from prerl_spec.compiler.planning.refusals import mistakes, refusals
 from prerl_spec.compiler.planning.start_plan import fitting_start, start_need
 from prerl_spec.compiler.planning.teacher_plan import planned_teachers, teacher_notes, vocabulary_needs
 from prerl_spec.compiler.planning.values import values
@@ -82,6 +82,7 @@ def _plan(resolved: Resolved, hardware: Hardware | None) -> Plan:
     config = _config(resolved, codec)
     shape = _shape(config)
     misfits = (
+        *mistakes(_used(resolved, phases)),
         *too_few_embeddings(resolved, codec, config),
         *strange_targets(resolved, config, shape),
         *strange_metrics(resolved, phases),

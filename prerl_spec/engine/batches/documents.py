@@ -6,8 +6,8 @@ Documents that are not drawn are not read: a corpus may be large, and a run shor
 from collections.abc import Callable, Sequence
 from itertools import tee
 
-from prerl_spec.compiler.graph import Graph, Phase
-from prerl_spec.engine.batches.cursor import Cursor, draw_places, shares
+from prerl_spec.compiler.graph import Graph
+from prerl_spec.engine.batches.cursor import epoch_order
 from prerl_spec.engine.processes.streams import Streams
 from prerl_spec.errors import EnvironmentUnmet
 from prerl_spec.prompts import render_all
@@ -41,39 +41,29 @@ def document_of(name: str, row: Row) -> str:
 
 
 def drawn_documents(graph: Graph, name: str, size: int) -> Sequence[int]:
-    """Indices, ascending, into the `size` rows of a data set that hold every document which the supervised phases draw.
+    """Indices, ascending, into the `size` rows of a data set that hold every document which the supervised phases may draw:
+    as many of an epoch's order as their steps take at most, from where the data set was last begun anew.
 
-    All rows where their number or what was drawn before them is only known in the run: a run that starts from another, a
-    schedule without a maximum of steps, a phase that goes on in the data of an earlier one.
+    All rows where that is only known in the run: a run that starts from another, a schedule without a maximum of steps,
+    rollouts from the same rows before.
     """
-    everything = range(size)
     if graph.plan.get("start") is not None:
-        return everything
+        return range(size)
     drawn: set[int] = set()
     streams = Streams(graph.run.seed, graph.run.streams)
-    is_anew = True
-    for number, phase in enumerate(graph.phases):
-        if name in phase.data and phase.sampler is None:
+    taken: int | None = 0
+    for phase in graph.phases:
+        if name in phase.data:
             steps = phase.schedule.component.max_steps
-            # The slots of a mixture hang on the step's number in the run.
-            is_known = len(phase.data) == 1 or number == 0 or streams.kind == "phase"
-            if not is_anew or not is_known or steps is None or steps * (phase.documents_per_step or 1) >= size:
-                return everything
-            drawn.update(_of_phase(phase, name, size, steps, streams))
-        is_anew = phase.restart_data or (is_anew and name not in phase.data)
+            is_known = phase.sampler is None and steps is not None and taken is not None
+            taken = taken + steps * (phase.documents_per_step or 1) if is_known else None
+            if phase.sampler is None:
+                if taken is None or taken > size:
+                    return range(size)
+                # The first epoch's order, which hangs on the phase or on no step at all.
+                drawn.update(epoch_order(streams.of_step(phase.id, 1, 1).order(name, 0), size)[:taken].tolist())
+        taken = 0 if phase.restart_data else taken
     return sorted(drawn)
-
-
-def _of_phase(phase: Phase, name: str, size: int, steps: int, streams: Streams) -> set[int]:
-    """The rows that a phase draws which begins the data set anew."""
-    drawn: set[int] = set()
-    cursor = Cursor.start()
-    for step in range(1, steps + 1):
-        of_step = streams.of_step(phase.id, step, step)
-        count = shares(phase.data, phase.documents_per_step or 1, streams=of_step, refill=0).count(name)
-        places, cursor = draw_places(cursor, name, count, size=size, streams=of_step)
-        drawn.update(places)
-    return drawn
 
 
 def check_documents(
