@@ -24,16 +24,17 @@ same, the page of `plan` does not say that a run can start, and not a file is le
 """
 TAIL = """
 Plain `plan` says the same but for what it does not ask: whether a server answers, and rows behind the first 64 of a data set
-(their lengths, questions and gold answers). It then says "a run can start here if …".
+(their lengths, questions, documents and gold answers). It then says "a run can start here if …".
 
 ## What only a run finds
 
-- **Loading a model**: a configuration that transformers rejects (a misspelt key of `from_scratch` too), keys of `load`,
-  weights that are not those of the architecture, weights in 16 bits where float32 is trained, a layout that
-  `activation_checkpointing` or `fsdp2` finds no decoder layers in.
+- **Loading a model**: values of a configuration that its class rejects (keys that it does not have are found), weights that
+  are not those of the architecture (comparing names takes the model's class: seconds), weights in 16 bits where float32 is
+  trained, a layout that `activation_checkpointing` or `fsdp2` finds no decoder layers in. Of a model on the hub also keys of
+  `load`, and a type of model that the installed transformers does not have.
 - **Loading a task of lm-eval**: its own code, its data set where that is on the hub, columns that local rows of it lack.
-- **Documents longer than the model's context**, which end a run of `next_token` with exit code 5 at the step that reads
-  them, and a metric of `until_plateau` that nobody gives, which ends one at its first step: both leave their folder.
+- **A metric of `until_plateau` that a component could give and does not**: one of a plugin that says no `metric_names`, or one
+  that is not measured in `patience` steps. It ends the run with exit code 5, and the folder stays.
 - **A machine that changes**: memory that is taken, a disk that fills, a server that ends between `plan` and `run`.
 
 Such a run ends with the exit code of its class (1 to 4), and leaves nothing either, unless it has computed something by then:
@@ -42,8 +43,10 @@ a response, an event, a checkpoint. Scoring the model as `base` is computing.
 ## Where a refusal comes from
 
 A component tells what it refuses of its files and names by [`refusals()`](reference.md), beside `prerequisites()`: `plan` and
-`run` ask it before anything heavy is loaded, a plugin's like a built-in one's. Lengths, vocabularies and prefixes that do not
-fit the model are found by [planning/fits.py](../prerl_spec/compiler/planning/fits.py), rows by
+`run` ask it before anything heavy is loaded, a plugin's like a built-in one's; of settings that it hands to another library, by
+[`mistakes()`](reference.md), which become errors of the spec. Lengths, vocabularies and prefixes that do not
+fit the model are found by [planning/fits.py](../prerl_spec/compiler/planning/fits.py), metrics that nothing gives by
+[planning/metrics.py](../prerl_spec/compiler/planning/metrics.py), rows by
 [data_check/foreseen.py](../prerl_spec/engine/data_check/foreseen.py) with the run's own checks.
 """
 

@@ -47,6 +47,11 @@ class DataName(NamedTuple):
     prefix: str = ""
 
 
+class MetricName(NamedTuple):
+    """Marks a text setting of a schedule that names a metric of the phase's steps, or a score (`"task/metric"`): `plan` and
+    `run` refuse a name that nothing in the spec gives."""
+
+
 class Secret(NamedTuple):
     """Marks a setting where `${secret:NAME}` is allowed."""
 
@@ -82,6 +87,19 @@ class Refusal(NamedTuple):
     name: str
     found: str
     hint: str
+
+
+class Mistake(NamedTuple):
+    """A setting that a library will refuse which the component hands it to, found without importing that library:
+    `Mistake(Code.UNKNOWN_KEY, "config.hiden_size", "unknown key `hiden_size` of Qwen3Config", "did you mean `hidden_size`?")`.
+
+    `setting` is the path below the component.
+    """
+
+    code: Literal[Code.UNKNOWN_KEY, Code.NOT_A_CHOICE, Code.CONSTRAINT_BROKEN]
+    setting: str
+    message: str
+    help: str | None = None
 
 
 class LocalCode(NamedTuple):
@@ -182,6 +200,9 @@ class Component(BaseModel):
     unlike: ClassVar[Mapping[str, str]] = {}
     """Setting -> where its default differs from the paper's, or from that of the same name in other frameworks: plan says
     so where the default is in force."""
+    metric_names: ClassVar[tuple[str, ...] | None] = None
+    """Of a probe or an objective: the metrics that it may add to a step, as patterns ("pass_at_*"). None: not said, so that any
+    metric may be its; so too for a subclass that measures anew and does not say."""
     library_bytes: ClassVar[Mapping[str, int]] = {}
     """Bytes that importing a library adds to a training process, beyond torch and transformers; plan counts each once."""
 
@@ -209,6 +230,11 @@ class Component(BaseModel):
     def refusals(self) -> Iterable[Refusal]:
         """What a run would refuse of its files and names, besides `prerequisites()`; `plan` and `run` ask before anything
         heavy is loaded. No network, no torch."""
+        return ()
+
+    def mistakes(self) -> Iterable[Mistake]:
+        """What is wrong of its settings by the library that they are handed to: errors of the spec, which `plan` and `run` tell
+        before anything heavy is loaded, and `validate` does not look for. No network, no torch."""
         return ()
 
     def local_code(self) -> tuple[LocalCode, ...]:

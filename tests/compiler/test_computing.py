@@ -1,6 +1,8 @@
 """What a plan says of how forwards and samplers will compute: as far as the configuration tells, and nothing else."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -47,15 +49,20 @@ def test_a_plain_decoder_is_expected_to_be_decoded_by_a_step_of_its_own(tmp_path
 @pytest.mark.parametrize(
     ("config", "words"),
     [
-        ("use_sliding_window = true\nmax_window_layers = 1", "its attention has a sliding window"),
-        ("final_softcapping_value = 30.0", "`final_softcapping_value` acts on large numbers"),
+        (
+            {"use_sliding_window": True, "sliding_window": 8, "layer_types": None, "max_window_layers": 1},
+            "its attention has a sliding window",
+        ),
+        ({"final_softcapping_value": 30.0}, "`final_softcapping_value` acts on large numbers"),
     ],
 )
 def test_a_decoder_with_more_is_expected_to_be_decoded_by_its_own_forward(
-    tmp_path: Path, config: str, words: str
+    tmp_path: Path, config: dict[str, Any], words: str
 ) -> None:
-    more = ("[model.config]\n", f"[model.config]\n{config}\n")
-    expected = planned(tmp_path, more).computing["sampler transformers"]
+    saved = on_a_saved_model(tmp_path, "")
+    file = tmp_path / "model" / "config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), **config}))
+    expected = planned(tmp_path, saved).computing["sampler transformers"]
     assert expected == f"each token by the model's own forward: {words}"
 
 
@@ -65,7 +72,8 @@ def test_an_adapter_is_expected_to_be_decoded_by_the_models_own_forward(tmp_path
 
 
 def test_what_no_configuration_tells_is_found_at_the_opening(tmp_path: Path) -> None:
-    other = planned(tmp_path, ('model_type = "qwen3"', 'model_type = "olmo"')).computing["sampler transformers"]
+    olmo = (('model_type = "qwen3"', 'model_type = "olmo"'), ("head_dim = 32\n", ""))
+    other = planned(tmp_path, *olmo).computing["sampler transformers"]
     assert other.startswith("found when it opens: a step of its own if the parts of `olmo`")
     absent = (
         "[model]" + TINY.split("[model]")[1].split("[data.corpus]")[0],

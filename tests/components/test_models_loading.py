@@ -10,9 +10,13 @@ from prerl_components.data.arithmetic_chains import ArithmeticChains
 from prerl_components.models import hub_access
 from prerl_components.models.from_scratch import FromScratch
 from prerl_components.models.hf_causal import HfCausal
+from prerl_components.models.initialising import known_keys
+from prerl_components.models.transformers_sources import causal_types, configuration_keys, loading_words
 from pydantic import ValidationError
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
 from prerl_spec.errors import EnvironmentUnmet, SpecInvalid
 from prerl_spec.sdk import Codec, LoadedModel, ModelSite
@@ -270,3 +274,19 @@ def test_an_attention_of_transformers_reaches_the_model(saved: Path, site: Model
     loaded = HfCausal(name=str(saved), attention="eager").build(site)
     config: Any = loaded.module.config
     assert config._attn_implementation == "eager"
+
+
+@pytest.mark.parametrize("model_type", ["qwen3", "llama", "gpt2", "xlm-roberta", "qwen3_5_text", "granitemoehybrid"])
+def test_the_keys_of_a_configuration_are_read_from_its_sources_as_its_class_has_them(model_type: str) -> None:
+    assert configuration_keys(model_type) == known_keys(CONFIG_MAPPING[model_type])
+
+
+def test_the_types_of_models_are_read_from_the_sources_as_transformers_has_them() -> None:
+    assert causal_types() == frozenset(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES)
+    assert len(causal_types()) > 100
+
+
+def test_what_from_pretrained_takes_is_among_the_words_of_its_sources() -> None:
+    taken = {"low_cpu_mem_usage", "max_memory", "variant", "subfolder", "token", "ignore_mismatched_sizes", "tp_plan"}
+    assert taken - loading_words() == set()
+    assert not loading_words() & {"ignore_mismatched_size", "low_cpu_mem", "quantisation_config"}

@@ -1,7 +1,9 @@
 """What is measured of responses, on texts counted by hand."""
 
 from dataclasses import replace
+from fnmatch import fnmatchcase
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,6 +27,16 @@ PROBES = [Entropy(), GradientAlignment(), PassAtK(), ResponseLength(), RewardByL
 @pytest.mark.parametrize("probe", PROBES, ids=repr)
 def test_every_probe_obeys_the_laws(probe: Component) -> None:
     check_probe(probe)
+
+
+@pytest.mark.parametrize("probe", PROBES, ids=repr)
+def test_every_probe_says_the_names_of_its_metrics(probe: Any) -> None:
+    """A schedule that watches another one is refused when it is planned."""
+    step = made_step([[1.0, 0.0, 1.0], [0.0, 1.0, 0.0]], lengths=[2, 4, 10, 3, 6, 5])
+    assert probe.metric_names
+    found = probe.measure(step)
+    assert bool(found) is not isinstance(probe, GradientAlignment)
+    assert [n for n in found if not any(fnmatchcase(n, pattern) for pattern in probe.metric_names)] == []
 
 
 def test_lengths_are_tokens_by_verdict() -> None:

@@ -10,7 +10,7 @@ from prerl_components.data.chain_rows import ChainRows
 from prerl_components.data.jsonl import Jsonl
 from prerl_components.verifiers.math_verify import MathVerify
 
-from prerl_spec.engine.batches.datasets import check_documents, check_prompts
+from prerl_spec.engine.batches.datasets import check_prompts
 from prerl_spec.engine.verification.verifier_pool import VerifierPool
 from prerl_spec.errors import EnvironmentUnmet
 from prerl_spec.testing.tiny import tiny_loaded
@@ -75,24 +75,6 @@ def test_a_row_that_is_no_question_is_named_where_a_phase_samples(tmp_path: Path
     ):
         kept(tmp_path, rows, document="text")
     assert kept(tmp_path, rows, document="text", on_bad_row="drop") == [2]
-
-
-def documents(folder: Path, rows: list[dict[str, str]], longest: int, **settings: Any) -> list[int]:
-    file = folder / "rows.jsonl"
-    file.write_text("\n".join(map(json.dumps, rows)))
-    data = Jsonl(path=str(file), **settings).open("corpus")
-    return list(check_documents("corpus", data, tiny_loaded().codec, longest=longest))
-
-
-def test_documents_longer_than_the_model_are_left_out_where_the_data_set_says_so(tmp_path: Path) -> None:
-    rows = [{"text": "a" * length} for length in (1, 14, 15, 30)]
-    # A prefix before and EOS behind: 14 bytes make 16 tokens.
-    assert documents(tmp_path, rows, 16, document="text", over_long="drop") == [0, 1]
-
-
-def test_a_data_set_without_documents_cannot_be_pretrained_on(tmp_path: Path) -> None:
-    with pytest.raises(EnvironmentUnmet, match=r"rows\.jsonl:1 has no document to train on"):
-        documents(tmp_path, [{"question": "2+2?", "answer": "4"}], 16)
 
 
 def test_a_gold_answer_that_hangs_or_fails_is_named_with_its_row(tmp_path: Path) -> None:

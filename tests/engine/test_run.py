@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Mapping
 from dataclasses import replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,9 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from prerl_spec.compiler.compile import check_spec
+from prerl_spec.compiler.planning.metrics import known_metrics
+from prerl_spec.compiler.rules.phase_roles import phase_roles
 from prerl_spec.engine.verification.isolation import isolation_level
 from prerl_spec.errors import Interrupted, UsageError
 from tests.engine.runs import SPEC, Heard, start, steps_of, weights_at
@@ -47,6 +51,16 @@ def test_every_sampled_step_states_the_metrics_of_the_run_folder(whole: Path) ->
         assert metrics["sampler_gap"] < 1e-5
         assert set(event["seconds"]) == {"sample", "verify", "train", "total"}
         assert event["tokens"]["generated"] >= event["tokens"]["trained"] > 0
+
+
+def test_a_plan_knows_every_metric_that_a_step_states(whole: Path) -> None:
+    """A schedule that watches another one is refused."""
+    resolved, _ = check_spec(whole / "spec.toml")
+    of_phase = {roles.spec.id: known_metrics(resolved, roles) for roles in phase_roles(resolved)}
+    for event in steps_of(whole):
+        known = of_phase[event["phase"]]
+        assert known is not None
+        assert [name for name in event["metrics"] if not any(fnmatchcase(name, pattern) for pattern in known)] == []
 
 
 def test_a_step_on_documents_spends_no_seconds_on_sampling(whole: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from prerl_spec.errors import RunFailed
+from prerl_spec.errors import EnvironmentUnmet, RunFailed
 from prerl_spec.storage.frames import FrameKind
 from tests.engine import parity
 from tests.engine.parity_parts import EverySecond, Parity
@@ -95,6 +95,7 @@ objective = "next_token"
 schedule = { use = "fixed_steps", steps = 1 }
 """
     with pytest.raises(
-        RunFailed, match=r"corpus, row \d+: question and document have \d+ tokens, the model's maximum is 64"
+        EnvironmentUnmet,
+        match=r"4 documents are longer than the model's context of 64 tokens\n  corpus, row \d+: \d+ tokens",
     ):
         start(tmp_path, pretrain, corpus_steps=(6, 7))

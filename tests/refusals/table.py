@@ -158,6 +158,21 @@ def _(case: Case) -> None:
     case.add('\n[distributed]\nstrategy = "fsdp2"\ndeterminism = "invariant"\n')
 
 
+@refused(
+    "a metric that nothing gives",
+    1,
+    "error[E0207]: metric: nothing gives phase `prune` a metric or a score `reward_men`",
+)
+def _(case: Case) -> None:
+    case.replace('"fixed_steps", steps = 1', '"until_plateau", metric = "reward_men", patience = 1, steps = 1')
+
+
+@refused("a score that no evaluator gives", 1, "did you mean `train/avg@1`?")
+def _(case: Case) -> None:
+    case.add('\n[[evaluate]]\nuse = "holdout"\ndata = "train"\nevery = 1\n')
+    case.replace('"fixed_steps", steps = 1', '"until_plateau", metric = "train/avg@2", patience = 1, steps = 1')
+
+
 # Models and tokenizers.
 
 
@@ -193,6 +208,57 @@ def _(case: Case) -> None:
     (case.model / "model.safetensors").unlink()
 
 
+@refused("weights that were not copied to their end", 3, "bytes by its header")
+def _(case: Case) -> None:
+    _weights(case, lambda whole: whole[:-100])
+
+
+@refused("a file of weights without a header", 3, "model.safetensors has no header of safetensors")
+def _(case: Case) -> None:
+    _weights(case, lambda whole: (10).to_bytes(8, "little") + b"x" * 100)
+
+
+def _weights(case: Case, change: Callable[[bytes], bytes]) -> None:
+    file = case.model / "model.safetensors"
+    whole = file.read_bytes()
+    file.unlink()  # it is a link
+    file.write_bytes(change(whole))
+
+
+@refused("a type of model that transformers does not have", 3, "has no causal language model of type `qwen33`")
+def _(case: Case) -> None:
+    case.config("config.json", model_type="qwen33")
+
+
+@refused("a model with code of its own, which may not run", 3, "`mine` is loaded by code of its own, which is not run")
+def _(case: Case) -> None:
+    case.config("config.json", model_type="mine", auto_map={"AutoModelForCausalLM": "mine.Mine"})
+
+
+@refused("a key of `load` that is no argument", 1, "error[E0203]: unknown key `low_cpu_mem`: neither an argument of")
+def _(case: Case) -> None:
+    case.replace('use = "hf_causal"', 'use = "hf_causal", load = { low_cpu_mem = true }')
+
+
+@refused("a key that a configuration does not have", 1, "did you mean `num_hidden_layers`?")
+def _(case: Case) -> None:
+    _from_scratch(case, 'model_type = "qwen3", hidden_size = 16, num_hiden_layers = 1')
+
+
+@refused(
+    "a type of configuration that transformers does not have",
+    1,
+    "error[E0207]: transformers has no causal language model",
+)
+def _(case: Case) -> None:
+    _from_scratch(case, 'model_type = "qwen33", hidden_size = 16')
+
+
+def _from_scratch(case: Case, config: str) -> None:
+    own = f'use = "from_scratch", config = {{ {config} }}'
+    case.replace(f'use = "hf_causal", name = "{case.folder}/tiny"', f'{own}, tokenizer = "{case.folder}/tiny"')
+
+
 @refused("a shard of the weights that is not there", 3, "names model-2.safetensors, which is not there")
 def _(case: Case) -> None:
     index = {"weight_map": {"a": "model.safetensors", "b": "model-2.safetensors"}}
@@ -213,8 +279,7 @@ def _(case: Case) -> None:
 
 @refused("a written vocabulary smaller than the tokenizer's", 1, "error[E0202]: vocab_size = 40, but the tokenizer has")
 def _(case: Case) -> None:
-    own = 'use = "from_scratch", config = { model_type = "qwen3", hidden_size = 16, num_hidden_layers = 1, vocab_size = 40 }'
-    case.replace(f'use = "hf_causal", name = "{case.folder}/tiny"', f'{own}, tokenizer = "{case.folder}/tiny"')
+    _from_scratch(case, 'model_type = "qwen3", hidden_size = 16, num_hidden_layers = 1, vocab_size = 40')
 
 
 @refused("an adapter's target that the model does not have", 1, "error[E0207]: model.adapter.targets: no linear layer")
@@ -303,6 +368,26 @@ def _(case: Case) -> None:
 def _(case: Case) -> None:
     case.rows(*ROWS, {"question": "why?", "answer": "because \\frac{"})
     case.replace('"exact_match"', '"math_verify"')
+
+
+@refused("a document that is longer than the model's context", 3, "rows.jsonl:9: 602 tokens")
+def _(case: Case) -> None:
+    _with_documents(case, *["1"] * 8, "1" * 600)
+
+
+@refused("a document of a later row that is too long", 3, "rows.jsonl:101: 602 tokens")
+def _(case: Case) -> None:
+    _with_documents(case, *["1"] * 100, "1" * 600)
+
+
+def _with_documents(case: Case, *texts: str) -> None:
+    """The phase trains on every one of them, a step each."""
+    case.rows(*({"text": text} for text in texts))
+    case.replace('chat = "off"', 'document = "text"')
+    case.replace('prompts_per_step = 4\nobjective = "marginal_nsr"', 'documents_per_step = 1\nobjective = "next_token"')
+    case.replace("steps = 1 }", f"steps = {len(texts)} }}")
+    for role in ("sampler", "verifier"):
+        case.text = "".join(line for line in case.text.splitlines(keepends=True) if not line.startswith(f"{role} = "))
 
 
 @refused("a template that fails", 1, "error[E0202]")

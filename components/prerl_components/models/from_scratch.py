@@ -8,7 +8,8 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, field_validator
 
 from prerl_components.models.folder_refusals import tokenizer_refusals
-from prerl_spec.sdk import Component, DataName, LoadedModel, ModelSite, PassedThrough, Prerequisite, Refusal
+from prerl_components.models.setting_mistakes import config_mistakes
+from prerl_spec.sdk import Component, DataName, LoadedModel, Mistake, ModelSite, PassedThrough, Prerequisite, Refusal
 
 FROM_DATA = "data:"
 SMALLEST = {
@@ -81,6 +82,10 @@ class FromScratch(Component):
         """Files that a local folder of a tokenizer lacks."""
         if self.tokenizer_data is None and os.path.isdir(self.tokenizer):
             yield from tokenizer_refusals(self.tokenizer)
+
+    def mistakes(self) -> Iterator[Mistake]:
+        """A `model_type` and keys that transformers does not know."""
+        yield from config_mistakes(self.config)
 
     def build(self, site: ModelSite) -> LoadedModel:
         """Initialises the weights. Raises SpecInvalid for a configuration that transformers rejects, and

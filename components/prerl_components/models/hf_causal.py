@@ -7,11 +7,13 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, SerializeAsAny, field_validator, model_validator
 
-from prerl_components.models.folder_refusals import model_refusals, tokenizer_refusals
+from prerl_components.models.folder_refusals import folder_config, model_refusals, tokenizer_refusals
+from prerl_components.models.setting_mistakes import load_mistakes
 from prerl_spec.sdk import (
     Component,
     EnvironmentUnmet,
     LoadedModel,
+    Mistake,
     ModelSite,
     PassedThrough,
     Prerequisite,
@@ -103,9 +105,15 @@ class HfCausal(Component):
     def refusals(self) -> Iterator[Refusal]:
         """Files that a local folder lacks: those of the hub are prerequisites."""
         if os.path.isdir(self.name):
-            yield from model_refusals(self.name, with_tokenizer=self.tokenizer == self.name)
+            own_code = self.remote_code != "off"
+            yield from model_refusals(self.name, with_tokenizer=self.tokenizer == self.name, own_code=own_code)
         if self.tokenizer != self.name and os.path.isdir(self.tokenizer):
             yield from tokenizer_refusals(self.tokenizer)
+
+    def mistakes(self) -> Iterator[Mistake]:
+        """Keys of `load` that neither from_pretrained nor the configuration of a local folder takes."""
+        if self.remote_code == "off" and (config := folder_config(self.name)) is not None:
+            yield from load_mistakes({key: self.load[key] for key in self.load if key not in DECIDED}, config)
 
     def for_trial(self, folder: Path) -> Self:
         """The same settings on a small model with random weights, saved in the folder."""

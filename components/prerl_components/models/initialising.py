@@ -13,10 +13,8 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_N
 
 from prerl_components.models.loading import AUTO_MODEL, complete, load_tokenizer
 from prerl_components.models.seeded import private_random
+from prerl_components.models.transformers_sources import ALSO_TAKEN
 from prerl_spec.sdk import Code, Codec, Diagnostic, LoadedModel, ModelSite, SpecInvalid, padded_embeddings
-
-# Keys that configurations accept without declaring them: older spellings of rope_parameters.
-ALSO_TAKEN = frozenset({"model_type", "rope_theta", "rope_scaling", "attn_implementation"})
 
 SPECIAL_IDS = ("bos_token_id", "eos_token_id", "pad_token_id")
 

@@ -31,6 +31,7 @@ class GradientObjective(OnePartObjective):
     """A policy gradient without a critic; a subclass has settings, and `point()` makes a point of the product of them."""
 
     hints: ClassVar[Mapping[str, str]] = OF_GRADIENTS
+    metric_names = ("clip_fraction", "clip_fraction_*", "kl_old_new", "correction_*", "selected")
     ratio_settings: ClassVar[tuple[str, ...]] = ()
     """Settings that act only where ρ = π/π_old differs from 1."""
 

@@ -21,6 +21,7 @@ class Nothing(OnePartObjective):
 
     formula: ClassVar[str] = "0"
     trains: ClassVar[bool] = False
+    metric_names = ()
 
     def consumes(self) -> frozenset[str]:
         return frozenset({"reward[scalar]"})

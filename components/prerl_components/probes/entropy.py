@@ -17,6 +17,7 @@ class Entropy(Component):
     """
 
     kind = "probe"
+    metric_names = ("entropy_*", "surprisal_*")
 
     every: int = Field(1, ge=1, description="steps between measurements")
 

@@ -74,6 +74,7 @@ class GradientAlignment(AroundUpdate):
     """
 
     gradients_held: ClassVar[int] = 2
+    metric_names = ("gradient_alignment_*",)
 
     every: int = Field(10, ge=1, description="steps between measurements")
     samples: int = Field(8, ge=1, description="responses looked at, half of them right where the step has enough")

@@ -18,6 +18,7 @@ class PassAtK(Component):
     """
 
     kind = "probe"
+    metric_names = ("pass_at_*",)
 
     k: Literal["auto"] | Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)] = Field(
         "auto",

@@ -12,6 +12,7 @@ class ResponseLength(Component):
     """Tokens per response (EOS included): mean, median, 95th percentile, maximum; mean per verdict; share truncated."""
 
     kind = "probe"
+    metric_names = ("response_length_*",)
 
     every: int = Field(1, ge=1, description="steps between measurements")
 

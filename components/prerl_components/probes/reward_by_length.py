@@ -16,6 +16,7 @@ class RewardByLength(Component):
     """
 
     kind = "probe"
+    metric_names = ("reward_by_length_*",)
 
     bins: int = Field(4, ge=2, description="number of bins")
     every: int = Field(1, ge=1, description="steps between measurements")

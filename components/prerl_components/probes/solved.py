@@ -15,6 +15,7 @@ class Solved(Component):
     """
 
     kind = "probe"
+    metric_names = ("solved_*",)
 
     every: int = Field(1, ge=1, description="steps between measurements")
 

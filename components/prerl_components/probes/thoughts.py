@@ -55,6 +55,7 @@ class Thoughts(Component):
     """
 
     kind = "probe"
+    metric_names = ("thoughts_*",)
 
     rules: Literal["seal"] = Field("seal", description="how thoughts are classified; seal: key phrases, per paragraph")
     every: int = Field(1, ge=1, description="steps between measurements")

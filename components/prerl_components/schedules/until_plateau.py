@@ -1,10 +1,11 @@
 """A phase that ends when a metric stops improving."""
 
 from collections.abc import Mapping
+from typing import Annotated
 
 from pydantic import Field
 
-from prerl_spec.sdk import Handover, RunFailed, StepRecord
+from prerl_spec.sdk import Handover, MetricName, RunFailed, StepRecord
 
 
 class UntilPlateau(Handover):
@@ -13,7 +14,7 @@ class UntilPlateau(Handover):
     Only tested at steps that measure the metric: a score measured every 10 steps cannot end the phase in between.
     """
 
-    metric: str = Field(
+    metric: Annotated[str, MetricName()] = Field(
         min_length=1,
         examples=["reward_mean"],
         description='a step metric ("reward_mean") or a score ("task/metric"); higher is better',

@@ -35,9 +35,10 @@ from prerl_spec.compiler.planning.fits import (
     too_few_embeddings,
     vocabulary_need,
 )
+from prerl_spec.compiler.planning.metrics import strange_metrics
 from prerl_spec.compiler.planning.notes import phase_notes
 from prerl_spec.compiler.planning.phase_plan import PlanContext, adapter_parameters, phase_plan
-from prerl_spec.compiler.planning.refusals import refusals
+from prerl_spec.compiler.planning.refusals import mistakes, refusals
 from prerl_spec.compiler.planning.start_plan import fitting_start, start_need
 from prerl_spec.compiler.planning.teacher_plan import planned_teachers, teacher_notes, vocabulary_needs
 from prerl_spec.compiler.planning.values import values
@@ -80,7 +81,13 @@ def _plan(resolved: Resolved, hardware: Hardware | None) -> Plan:
     codec = _codec(resolved, opened)
     config = _config(resolved, codec)
     shape = _shape(config)
-    if misfits := (*too_few_embeddings(resolved, codec, config), *strange_targets(resolved, config, shape)):
+    misfits = (
+        *mistakes(_used(resolved, phases)),
+        *too_few_embeddings(resolved, codec, config),
+        *strange_targets(resolved, config, shape),
+        *strange_metrics(resolved, phases),
+    )
+    if misfits:
         raise SpecInvalid(misfits, resolved.sources)
     rows = {name: known(found.rows) for name, found in opened.items()}
     unread = {name: found.rows for name, found in opened.items() if isinstance(found.rows, Unknown)}

@@ -10,15 +10,11 @@ from typing import Any
 from prerl_spec.codes import Code
 from prerl_spec.compiler.plan import Plan
 from prerl_spec.compiler.planning.digest import meaning
+from prerl_spec.compiler.planning.evaluated import Scored, given_scores, gives, scored
 from prerl_spec.compiler.resolve.resolved import Resolved, in_file_order
 from prerl_spec.errors import Diagnostic, Label
 from prerl_spec.language.document import join_path
 from prerl_spec.language.spec import StudySpec
-
-AT_THE_END = frozenset({"phases", "end"})
-"""Moments of an evaluator of which one is the end of every run."""
-Scored = Mapping[str, tuple[str, ...] | None]
-"""Task -> its metrics, None for those that only scoring tells."""
 
 
 def study_findings(resolved: Resolved, plans: Mapping[str, Plan]) -> tuple[Diagnostic, ...]:
@@ -109,44 +105,26 @@ def _primary(resolved: Resolved, study: StudySpec) -> Iterator[Diagnostic]:
         return
     task, _, metric = study.primary.rpartition("/")
     for name, arm in resolved.arms.items():
-        scored = list(_scored(arm))
-        at_end = [tasks for is_end, tasks in scored if is_end]
-        if _gives(at_end, task, metric):
+        found = list(scored(arm))
+        at_end = [tasks for is_end, tasks in found if is_end]
+        if gives(at_end, task, metric):
             continue
         message = f"no evaluator gives `{study.primary}` at the end of a run"
         yield Diagnostic(
             Code.CONTRADICTION,
-            message if list(_scored(resolved)) == scored else f"{message} of the arm `{name}`",
+            message if list(scored(resolved)) == found else f"{message} of the arm `{name}`",
             resolved.value_span("study.primary"),
             path="study.primary",
             help='add "end" to the `at` of the evaluator that gives it'
-            if _gives([tasks for _, tasks in scored], task, metric)
+            if gives([tasks for _, tasks in found], task, metric)
             else _given_words(at_end),
         )
         return
 
 
-def _scored(resolved: Resolved) -> Iterator[tuple[bool, Scored | None]]:
-    """Of each evaluator whether it scores the end of a run, and what; None for a stranger's that does not say."""
-    for number in range(len(resolved.spec.evaluate)):
-        component: Any = resolved.built[f"evaluate[{number}]"].component
-        says = getattr(component, "metrics_by_task", None)
-        yield bool(AT_THE_END & set(component.at)), None if says is None else says()
-
-
-def _gives(scored: Sequence[Scored | None], task: str, metric: str) -> bool:
-    """Whether one of these evaluators gives a score, or may: a task that none names may belong to a group that one does."""
-    named = [tasks[task] for tasks in scored if tasks is not None and task in tasks]
-    if named:
-        return any(metrics is None or metric in metrics for metrics in named)
-    return any(tasks is None or None in tasks.values() for tasks in scored)
-
-
-def _given_words(scored: Sequence[Scored | None]) -> str:
-    given = [
-        f"{task}/{metric}" for tasks in scored for task, metrics in (tasks or {}).items() for metric in metrics or ()
-    ]
-    return f"given are {', '.join(dict.fromkeys(given))}" if given else "add an [[evaluate]] that gives it"
+def _given_words(at_end: Sequence[Scored | None]) -> str:
+    given = given_scores(at_end)
+    return f"given are {', '.join(given)}" if given else "add an [[evaluate]] that gives it"
 
 
 def _prior_without_effect(resolved: Resolved) -> Iterator[Diagnostic]:

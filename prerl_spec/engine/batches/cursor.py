@@ -30,7 +30,7 @@ class Cursor:
 
 
 @lru_cache(maxsize=8)
-def _order(seed: int, size: int) -> Index:
+def epoch_order(seed: int, size: int) -> Index:
     """The shuffled order of an epoch: an independent permutation for every seed."""
     return np.random.Generator(np.random.Philox(seed)).permutation(size).astype(np.int64)
 
@@ -44,7 +44,7 @@ def draw_places(cursor: Cursor, name: str, count: int, *, size: int, streams: St
     epoch, position = cursor.at.get(name, (0, 0))
     if position + count > size:
         epoch, position = epoch + 1, 0
-    places = _order(streams.order(name, epoch), size)[position : position + count]
+    places = epoch_order(streams.order(name, epoch), size)[position : position + count]
     return places.tolist(), Cursor({**cursor.at, name: (epoch, position + count)})
 
 

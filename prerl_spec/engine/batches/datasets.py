@@ -1,4 +1,4 @@
-"""Opens the run's data sets, renders their prompts, and checks every row before training."""
+"""Opens the run's data sets, renders their prompts, and checks before training every row that is drawn or may be."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,13 +8,14 @@ from typing import Any, cast
 
 from prerl_spec.compiler.graph import Graph
 from prerl_spec.compiler.rules.row_verifier import data_in_use, row_verifier
+from prerl_spec.engine.batches.documents import check_documents, document_of, drawn_documents
 from prerl_spec.engine.verification.verifier_pool import GoldCheck
 from prerl_spec.errors import EnvironmentUnmet
 from prerl_spec.prompts import render, render_all
 from prerl_spec.registry.kinds.data import DataSet
 from prerl_spec.registry.kinds.judging import Verifier
 from prerl_spec.text import Codec
-from prerl_spec.types import Prompt, Row
+from prerl_spec.types import Prompt
 
 _SHOWN = 10
 
@@ -36,7 +37,7 @@ class OpenDataSet:
 
     def document_tokens(self, place: int) -> tuple[str, tuple[int, ...]]:
         """A document's text and its token ids, EOS appended."""
-        text = _document(self.name, self.data.row(self.rows[place]))
+        text = document_of(self.name, self.data.row(self.rows[place]))
         return text, (*self.codec.encode(text), self.codec.eos_id)
 
 
@@ -67,10 +68,11 @@ def open_dataset(
     `check_golds` not those of gold answers. Raises EnvironmentUnmet, SpecInvalid."""
     named = graph.data[name]
     data = named.component.open(name)
+    size = len(data)
     if most is not None:
         data = cast(DataSet, FirstRows(data, most))
     sampled = [p.sampler for p in graph.phases if name in p.data and p.sampler is not None]
-    supervised = any(name in p.data and p.sampler is None for p in graph.phases)
+    supervised = [p for p in graph.phases if name in p.data and p.sampler is None]
     rows: Sequence[int] = range(len(data))
     has_prompts = bool(sampled) or not supervised
     if has_prompts or data.max_prompt_tokens is not None:
@@ -85,7 +87,18 @@ def open_dataset(
             tick=partial(tick, f"check:{name}"),
         )
     if supervised:
-        fitting = frozenset(check_documents(name, data, codec, longest=max_length))
+        drawn: Sequence[int] = drawn_documents(graph, name, size) if len(rows) == len(data) else rows
+        fitting = frozenset(
+            check_documents(
+                name,
+                data,
+                codec,
+                longest=max_length,
+                whole=any(phase.objective.component.scope == "all" for phase in supervised),
+                drawn=[n for n in drawn if n < len(data)],
+                tick=partial(tick, f"check:{name}"),
+            )
+        )
         rows = [n for n in rows if n in fitting]
     return OpenDataSet(name, data, named.component.verifier, rows, codec)
 
@@ -154,20 +167,6 @@ def check_prompts(
     return kept
 
 
-def check_documents(name: str, data: DataSet, codec: Codec, *, longest: int) -> Sequence[int]:
-    """With over_long = "drop", the rows whose question and document fit the model, EOS included; else all rows: a
-    document that is too long is then an error when it is drawn, since reading all of them may take minutes.
-
-    Raises EnvironmentUnmet for a data set without documents.
-    """
-    rows = range(len(data))
-    _document(name, data.row(0))
-    if data.over_long == "error":
-        return rows
-    dataset = OpenDataSet(name, data, None, rows, codec)
-    return [n for n in rows if len(dataset.prompt(n).context) + len(dataset.document_tokens(n)[1]) <= longest]
-
-
 def check_sizes(datasets: Mapping[str, OpenDataSet], phase: str, mixture: Mapping[str, float], batch: int) -> None:
     """Raises EnvironmentUnmet if a batch may need more rows than a data set has."""
     for name in mixture:
@@ -177,15 +176,6 @@ def check_sizes(datasets: Mapping[str, OpenDataSet], phase: str, mixture: Mappin
                 f"phase {phase}: a step draws {batch} rows, but data.{name} has {have}",
                 hint="lower prompts_per_step (documents_per_step), or provide more rows",
             )
-
-
-def _document(name: str, row: Row) -> str:
-    if row.document is None:
-        raise EnvironmentUnmet(
-            f"data.{name}: {row.where} has no document to train on",
-            hint="set `document` to the column that holds the text, or use another data set in the phase",
-        )
-    return row.document
 
 
 def _listed(lines: Sequence[str]) -> str:

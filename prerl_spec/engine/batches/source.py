@@ -9,6 +9,7 @@ from prerl_spec.compiler.graph import Phase
 from prerl_spec.engine.author_faults import blames
 from prerl_spec.engine.batches.cursor import Cursor, draw_places, shares
 from prerl_spec.engine.batches.datasets import OpenDataSet
+from prerl_spec.engine.batches.documents import framed
 from prerl_spec.engine.batches.journal import Journal, StepJournal
 from prerl_spec.engine.batches.judged_groups import keeps, part_names, rewarded, with_known_parts
 from prerl_spec.engine.batches.judging import HOW_TO_TELL, Judging
@@ -53,7 +54,6 @@ class Documents:
     """The model's maximum length of context and document together, in tokens."""
 
     def collect(self, step: int, global_step: int, cursor: Cursor, timed: Timed) -> tuple[Step, Cursor]:
-        """Raises RunFailed for a document that is longer than the model's context."""
         assert self.phase.documents_per_step is not None
         streams = self.streams.of_step(self.phase.id, step, global_step)
         drawn, cursor = draw(self.phase, self.datasets, self.phase.documents_per_step, cursor, streams, 0)
@@ -66,18 +66,11 @@ class Documents:
         dataset = self.datasets[name]
         prompt = dataset.prompt(place)
         text, tokens = dataset.document_tokens(place)
-        if self.phase.objective.component.scope == "all":
-            start = self.codec.prefix("auto")
-            context = prompt.context
-            rest = context[len(start) :] if context[: len(start)] == start else context
-            prompt, tokens = replace(prompt, context=start), (*rest, *tokens)
-        length = len(prompt.context) + len(tokens)
-        if length > self.max_length:
-            raise RunFailed(
-                f"{dataset.data.row(prompt.row).where}: question and document have {length} tokens, the model's "
-                f"maximum is {self.max_length}",
-                hint='drop such rows with over_long = "drop", or shorten them: documents are never truncated',
-            )
+        whole = self.phase.objective.component.scope == "all"
+        context, tokens = framed(prompt.context, tokens, self.codec, whole=whole)
+        length = len(context) + len(tokens)
+        assert length <= self.max_length, f"row {prompt.row} of {name}: {length} tokens were not found to be too many"
+        prompt = replace(prompt, context=context)
         return Group(slot, prompt, (Attempt((Segment(tokens),), text, "document"),))
 
 

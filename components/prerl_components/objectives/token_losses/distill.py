@@ -28,6 +28,7 @@ class Distill(SampledTokenLoss):
     """
 
     version = 1
+    metric_names = ("teacher_kl",)
     follows_neighbours: ClassVar[bool] = False
     formula: ClassVar[str] = (
         "−sg(A_t)·ρ_t, A_t = log π_T − log π: the reverse KL(π ‖ π_T) of a token, on sampled tokens"

@@ -20,6 +20,7 @@ class TokenLoss(OnePart):
     A subclass has a setting `aggregation`.
     """
 
+    metric_names = ()
     hints: ClassVar[Mapping[str, str]] = {
         "coefficient": "a term of weight 0 is left out: remove it",
         "beta": "here `coefficient`",
