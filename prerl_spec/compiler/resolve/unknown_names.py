@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from prerl_spec.codes import Code
 from prerl_spec.compiler.resolve.findings import Details
+from prerl_spec.compiler.resolve.foreign.lookup import foreign_value
 from prerl_spec.errors import Suggestion
 from prerl_spec.language.spec import places_of
 from prerl_spec.language.suggest import fold, nearest, one_of
@@ -42,8 +43,12 @@ def unknown_name(registry: Registry, kind: Kind, name: str, words: Sequence[str]
     else:
         caret = _of_other_kinds(folded[0], registry.kinds_of(folded[0]), kind) if folded else ""
     found = [f"the {noun(kind)} of `{part[0]}` is `{part[1]}`"] if part else []
+    elsewhere = None if same or others else foreign_value(kind, name)
+    if elsewhere is not None:
+        close, caret = (elsewhere.ours,), elsewhere.sentence(f"`{name}`", f"`{elsewhere.ours}`")
+        found += [elsewhere.note] if elsewhere.note else []
     found.append(_where_to_look(registry, kind, name, names, knows_better=bool(close or others or part)))
-    suggestions = tuple(Suggestion(f"did you mean `{n}`?", n) for n in close)
+    suggestions = tuple(Suggestion(caret if elsewhere else f"did you mean `{n}`?", n) for n in close)
     if part and not close:
         suggestions = (Suggestion(found[0], part[1]),)
     return code, message, Details(caret=caret, help="; ".join(found), suggestions=suggestions)
