@@ -11,7 +11,7 @@ from prerl_spec.codes import Code
 from prerl_spec.compiler.resolve.findings import Findings
 from prerl_spec.compiler.resolve.foreign.word import ANY, Home
 from prerl_spec.compiler.resolve.foreign_tables import notes_on, strays_among_names, words_in
-from prerl_spec.compiler.resolve.unknown_names import article, noun, unknown_name
+from prerl_spec.compiler.resolve.unknown_names import article, noun, unknown_name, written_as_setting
 from prerl_spec.errors import Diagnostic, Span, Suggestion
 from prerl_spec.language.document import Array, Invalid, Node, Scalar, Table, join_path
 from prerl_spec.language.overrides import below
@@ -297,7 +297,9 @@ class _Walk:
 
     def malformed(self, kind: Kind, word: str, use: Scalar, where: str, path: str) -> None:
         close = nearest(word, self.registry.names(kind))
-        if word.count(".") > 1 or ":" in word:
+        if (written := written_as_setting(self.registry, kind, word)) is not None:
+            message, hint = f"{shown(word)} is not the name of {article(kind)}", written
+        elif word.count(".") > 1 or ":" in word:
             message, hint = f"{shown(word)} is an import path", "components are named, never imported by path"
         elif "@" in word:
             message, hint = f"malformed version in {shown(word)}", "versions start at 1: `name@1`"

@@ -1,6 +1,7 @@
 """Diagnoses keys and tables that are words of another framework: what they are here, and where that stands."""
 
 from collections.abc import Mapping, Sequence, Set
+from dataclasses import replace
 from functools import partial
 
 from prerl_spec.codes import Code
@@ -98,6 +99,13 @@ class ForeignKeys:
         from_set = entry.span is not None and entry.span.file.startswith("<--set")
         paths = [path for path in self.paths.get(word.key, []) if table and path.partition(".")[0] == table]
         return tuple(Suggestion(sentence, path) for path in (paths[:MOST_PATHS] if from_set and paths else [""]))
+
+
+def with_foreign_word(diagnostic: Diagnostic) -> Diagnostic:
+    """The same diagnostic; of a `--set` to a path that is not there, with what its last key means elsewhere, if anything."""
+    key = diagnostic.path.rpartition(".")[2]
+    word = foreign_word(key) if diagnostic.code == Code.OVERRIDE_PATH and not diagnostic.suggestions else None
+    return diagnostic if word is None else replace(diagnostic, caret=word.sentence(is_home=False), help=word.help)
 
 
 def _is_home(home: Home, *, where: str, declared: Declared | None) -> bool:

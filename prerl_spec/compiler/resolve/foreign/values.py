@@ -49,7 +49,7 @@ VALUES = (
 """Where a choice is called otherwise."""
 
 NAMES = (
-    ForeignValue("optimizer", "adam", (KERAS,), "adamw", "weight_decay = 0 makes it Adam"),
+    ForeignValue("optimizer", "adam", (KERAS,), "adamw", "without weight decay, its default, it is Adam"),
     ForeignValue("optimizer", "adamw_torch", (HF,), "adamw"),
     ForeignValue("optimizer", "adamw_torch_fused", (HF,), "adamw"),
     ForeignValue("optimizer", "adamw_bnb_8bit", (HF,), "adamw", "its moments are float32"),
