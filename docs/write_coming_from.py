@@ -9,8 +9,9 @@ from pathlib import Path
 
 from prerl_spec.compiler.resolve.foreign.lookup import ALL
 from prerl_spec.compiler.resolve.foreign.running import TABLES
-from prerl_spec.compiler.resolve.foreign.values import BOUNDS, VALUES
+from prerl_spec.compiler.resolve.foreign.values import BOUNDS, NAMES, VALUES
 from prerl_spec.compiler.resolve.foreign.word import OPENRLHF, PRIME, TRL, VERL, ForeignWord
+from prerl_spec.compiler.resolve.unknown_names import article
 
 PAGE = Path(__file__).with_name("coming-from.md")
 SECTION = re.compile(r"(<!-- written: words -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -38,6 +39,9 @@ def _tables() -> Iterator[str]:
     for value in (*VALUES, *BOUNDS):
         theirs = f"`{value.value}` ({', '.join(value.houses)})"
         yield f"| `{value.key}` | {theirs} | `{value.ours}` | {value.note} |"
+    for value in NAMES:
+        theirs = f"`{value.value}` ({', '.join(value.houses)})"
+        yield f"| `use` of {article(value.key)} | {theirs} | `{value.ours}` | {value.note} |"
 
 
 def _words(words: list[ForeignWord]) -> Iterator[str]:

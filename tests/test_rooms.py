@@ -60,6 +60,7 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
     "prerl_spec.compiler.resolve": (
         ("findings", "foreign", "required_versions"),
         ("unknown_names",),
+        ("foreign_tables",),
         ("component_names",),
         ("foreign_homes", "foreign_keys", "secret_literals"),
         ("unknown_keys",),

@@ -161,7 +161,11 @@ def _run_command(parser: argparse.ArgumentParser, name: str, rest: list[str], gi
         prog=f"{parser.prog} {name}", description=f"{COMMANDS[name][0].upper()}{COMMANDS[name][1:]}."
     )
     module.add(command)
-    parsed = command.parse_args(rest)
+    parsed, unknown = command.parse_known_args(rest)
+    if unknown:
+        # `--lr 3`, `optimizer.lr=3`: other programs take settings so.
+        hint = "; a setting of the spec is changed by --set PATH=VALUE" if hasattr(parsed, "set") else ""
+        command.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
     parsed.command_line = [*given, name, *rest]
     code = module.run(parsed)
     assert isinstance(code, int), f"{module.__name__} returned no exit code"

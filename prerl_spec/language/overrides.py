@@ -249,6 +249,9 @@ def _unknown(composition: Composition, node: Table | Array, path: str, step: str
         names = list(node.entries)
     close = nearest(str(step), names)
     caret = f"did you mean {one_of(close)}?" if close else f"expected {one_of(names)}" if names else ""
+    if isinstance(node, Array) and not close and isinstance(step, str):
+        items = [f"{path}.{name}" for name in names] or [join_path(path, number) for number in range(len(node.items))]
+        caret = f"name an item before it: {one_of(f'{item}.{step}' for item in items[:3])}" if items else ""
     meant = tuple(Suggestion(f"did you mean `{name}`?", name) for name in close)
     holder = f"`{path}`" if path else "the spec"
     _fail(composition, Code.OVERRIDE_PATH, f"{holder} has no `{step}`", span, join_path(path, step), caret, meant)

@@ -87,6 +87,16 @@ def test_an_unknown_option_is_a_usage_error(capsys: pytest.CaptureFixture[str]) 
     assert ended.value.code == 2
 
 
+def test_a_setting_written_as_an_option_is_answered_with_set(capsys: pytest.CaptureFixture[str]) -> None:
+    for command, is_told in (("validate", True), ("explain", False)):
+        with pytest.raises(SystemExit) as ended:
+            cli.main([command, "a.toml", "--lr", "3"])
+        assert ended.value.code == 2
+        told = capsys.readouterr().err
+        assert "unrecognized arguments: --lr" in told
+        assert ("a setting of the spec is changed by --set PATH=VALUE" in told) == is_told
+
+
 def test_help_and_version_load_nothing_heavy() -> None:
     code = (
         "import sys; from prerl_spec.cli.main import main\n"

@@ -117,6 +117,11 @@ def test_a_spec_that_is_not_there_ends_with_2(tmp_path: Path, capsys: pytest.Cap
     assert main(["validate", str(tmp_path)]) == 2
 
 
+def test_a_setting_among_the_files_belongs_after_set(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["validate", written(tmp_path, BASE), "optimizer.lr=3e-6"]) == 2
+    assert "help: write --set optimizer.lr=3e-6" in capsys.readouterr().err
+
+
 def test_files_that_cannot_be_read_do_not_hide_the_others(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     good, bad = written(tmp_path, BASE), written(tmp_path, BAD, "bad.toml")
     gone = str(tmp_path / "gone.toml")

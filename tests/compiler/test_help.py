@@ -149,6 +149,37 @@ def test_a_namespace_that_nobody_provides_is_to_be_installed() -> None:
     assert "no file is listed there" in (found.help or "")
 
 
+DATA = 'use = "jsonl"\npath = "rows.jsonl"'
+MODEL = 'use = "hf_causal"\nname = "some/model"'
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "code", "help"),
+    [
+        (MODEL, 'use = "Qwen/Qwen2.5-0.5B"', "E0308", 'write `{ use = "hf_causal", name = "Qwen/Qwen2.5-0.5B" }`'),
+        (DATA, 'use = "rows.jsonl"', "E0301", 'write `{ use = "jsonl", path = "rows.jsonl" }`'),
+        (
+            DATA,
+            'use = "openai/gsm8k"',
+            "E0308",
+            'write `{ use = "hf_dataset", path = "openai/gsm8k" }` or `{ use = "jsonl", path = "openai/gsm8k" }`',
+        ),
+        (
+            '"math_verify"',
+            '"./mine.py"',
+            "E0308",
+            "a file with a verifier of yours is listed in `[plugins] files`, and the verifier is `local.NAME`",
+        ),
+        ('"math_verify"', '"math/verify"', "E0308", "names are lower-case words: `grpo`, `acme.fancy`, `grpo@1`"),
+    ],
+)
+def test_a_file_or_a_repository_in_place_of_a_name_is_told_where_it_stands(
+    old: str, new: str, code: str, help: str
+) -> None:
+    found = the_error(edit(old, new))
+    assert (found.code, found.help) == (code, help)
+
+
 @pytest.mark.parametrize("value", ['"linear"', "[0.1, 1.0]"])
 def test_a_ramp_is_written_as_a_table(value: str) -> None:
     found = the_error(with_objective(f'use = "grpo", coefficient = {value}'))

@@ -110,3 +110,19 @@ def test_a_key_without_its_table_is_answered_with_its_path(argument: str, meant:
     assert found.code == "E0403"
     assert [s.replacement for s in found.suggestions] == meant
     assert found.caret == f"did you mean {' or '.join(f'`{path}`' for path in meant)}?"
+
+
+@pytest.mark.parametrize(
+    ("argument", "caret"),
+    [
+        ("phases.prompts_per_step=4", "name an item before it: `phases.refine.prompts_per_step`"),
+        ("evaluate.limit=4", "name an item before it: `evaluate[0].limit`"),
+        (
+            "data.max_prompt_length=4",
+            "`max_prompt_length` is verl's word; here it is `max_prompt_tokens` in `[data.train]`",
+        ),
+    ],
+)
+def test_a_key_of_an_item_is_answered_with_the_item(argument: str, caret: str) -> None:
+    (found,) = resolve_text(f'{BASE}[[evaluate]]\nuse = "lm_eval"\ntasks = ["gsm8k"]\n', sets=[argument]).diagnostics
+    assert (found.code, found.caret) == ("E0403", caret)

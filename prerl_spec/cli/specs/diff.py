@@ -20,7 +20,10 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("before", metavar="A", type=file_path, help="a spec, a plan.json or a run folder")
     parser.add_argument(
-        "after", metavar="B", type=file_path, help="another one; --set, --unset and --overlay apply to specs only"
+        "after",
+        metavar="B",
+        type=file_path,
+        help="another one; --set, --unset and --overlay apply to both, where they are specs",
     )
     add_format(parser)
     add_overrides(parser)

@@ -9,8 +9,9 @@ from pydantic import BaseModel
 
 from prerl_spec.codes import Code
 from prerl_spec.compiler.resolve.findings import Findings
-from prerl_spec.compiler.resolve.foreign.lookup import foreign_word
-from prerl_spec.compiler.resolve.unknown_names import article, noun, unknown_name
+from prerl_spec.compiler.resolve.foreign.word import ANY, Home
+from prerl_spec.compiler.resolve.foreign_tables import notes_on, strays_among_names, words_in
+from prerl_spec.compiler.resolve.unknown_names import article, noun, unknown_name, written_as_setting
 from prerl_spec.errors import Diagnostic, Span, Suggestion
 from prerl_spec.language.document import Array, Invalid, Node, Scalar, Table, join_path
 from prerl_spec.language.overrides import below
@@ -46,6 +47,8 @@ class Declarations(Findings):
     """The resolved components by path, and the errors found on the way."""
 
     found: dict[str, Declared] = field(default_factory=dict)
+    strays: set[str] = field(default_factory=set)
+    """Paths in a table of named components at which none is meant: words of another framework, reported."""
     registry: Registry = field(default_factory=lambda: Registry(()))
 
 
@@ -91,9 +94,7 @@ class _Walk:
                     Code.UNKNOWN_KEY, path, "unknown key `use`", node.entries["use"].span, notes=(note,), poison=path
                 )
             elif isinstance(node, Table):
-                for name, entry in node.entries.items():
-                    if not isinstance(entry.value, Invalid):
-                        self.reference(kind, entry.value, join_path(path, name), entry.span)
+                self.table_of_named(kind, node, path, key)
             elif isinstance(node, Array) and node.of_headers:
                 message = f"`{setting.key}` is a table of named components"
                 self.into.fail(Code.TABLE_OR_LIST, path, message, key, caret=f"write `[{setting.key}.train]`")
@@ -107,6 +108,17 @@ class _Walk:
                 self.reference(kind, item, join_path(path, index), key)
         else:
             self.not_a_list(setting, node, path, key)
+
+    def table_of_named(self, kind: Kind, table: Table, path: str, key: Span | None) -> None:
+        """Resolves the components of a table of named ones; reports what is written there where no component is meant."""
+        strays = strays_among_names(table, path, key, kind, self.registry)
+        self.into.diagnostics += strays.diagnostics
+        self.into.strays |= strays.paths
+        self.into.poisoned |= {d.path for d in strays.diagnostics}
+        for name, entry in table.entries.items():
+            where = join_path(path, name)
+            if not isinstance(entry.value, Invalid) and where not in strays.paths and path not in self.into.poisoned:
+                self.reference(kind, entry.value, where, entry.span)
 
     def not_a_list(self, setting: Setting, node: Node, path: str, key: Span | None) -> None:
         header = f"[[{header_of(path)}]]"
@@ -170,21 +182,25 @@ class _Walk:
     def no_use(self, kind: Kind, table: Table, path: str, anchor: Span | None) -> None:
         """Reports a table without `use`; a misspelt `use` is reported as such."""
         misspelt = [e for k, e in table.entries.items() if "use" in nearest(k, RESERVED) and _is_text(e.value)]
-        foreign = [
-            (e, word)
-            for k, e in table.entries.items()
-            if _is_text(e.value) and (word := foreign_word(k)) and word.stands_for_use(kind)
-        ]
+
+        def is_here(home: Home) -> bool:
+            return home.kind in (kind, ANY)
+
+        words = words_in(table, path, is_here)
+        foreign = [(table.entries[k], word) for k, word in words.items() if word.stands_for_use(kind)]
+        foreign = [(entry, word) for entry, word in foreign if _is_text(entry.value)]
         if misspelt or foreign:
             wrong = misspelt[0] if misspelt else foreign[0][0]
             caret = "did you mean `use`?" if misspelt else foreign[0][1].sentence(is_home=True)
+            others = {key: word for key, word in words.items() if key != wrong.key}
             self.into.fail(
                 Code.UNKNOWN_KEY,
                 join_path(path, wrong.key),
                 f"unknown key `{wrong.key}`",
                 wrong.span,
                 caret=caret,
-                notes=(f"`use` is missing: it names the {noun(kind)}",),
+                help=None if misspelt else foreign[0][1].help,
+                notes=(f"`use` is missing: it names the {noun(kind)}", *notes_on(others, path, is_here)),
                 suggestions=(Suggestion(caret, "use"),),
                 poison=path,
             )
@@ -198,7 +214,7 @@ class _Walk:
             f"this {noun(kind)} has no `use`",
             anchor,
             help=f"`use` names it: {one_of(names)}" if names else None,
-            notes=notes,
+            notes=(*notes, *notes_on(words, path, is_here)),
             of_absence=True,
         )
 
@@ -281,7 +297,9 @@ class _Walk:
 
     def malformed(self, kind: Kind, word: str, use: Scalar, where: str, path: str) -> None:
         close = nearest(word, self.registry.names(kind))
-        if word.count(".") > 1 or ":" in word:
+        if (written := written_as_setting(self.registry, kind, word)) is not None:
+            message, hint = f"{shown(word)} is not the name of {article(kind)}", written
+        elif word.count(".") > 1 or ":" in word:
             message, hint = f"{shown(word)} is an import path", "components are named, never imported by path"
         elif "@" in word:
             message, hint = f"malformed version in {shown(word)}", "versions start at 1: `name@1`"

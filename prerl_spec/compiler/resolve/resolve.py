@@ -11,6 +11,7 @@ from pathlib import Path
 from prerl_spec.codes import Code
 from prerl_spec.compiler.content_hash import fingerprint
 from prerl_spec.compiler.resolve.component_names import Declared, declare
+from prerl_spec.compiler.resolve.foreign_keys import with_foreign_word
 from prerl_spec.compiler.resolve.required_versions import unmet
 from prerl_spec.compiler.resolve.resolved import Built, Resolved, in_file_order
 from prerl_spec.compiler.resolve.secret_literals import secret_literals
@@ -50,7 +51,8 @@ def resolve(
     try:
         data = file.read_bytes()
     except OSError as error:
-        raise UsageError(f"{file} cannot be read: {error.strerror}", hint="name a spec file") from error
+        hint = f"write --set {file}" if "=" in file.name and file.suffix != ".toml" else "name a spec file"
+        raise UsageError(f"{file} cannot be read: {error.strerror}", hint=hint) from error
     composition = compose(read(data, str(file)), file.parent, overlays)
     override(composition, sets, unsets)
     return _resolve(composition, file, local_code, installed(), last_in_arms=last_in_arms)
@@ -100,7 +102,7 @@ def _resolve(
     unread_lines = {(d.span.file, d.span.line) for d in composition.diagnostics if d.span is not None}
     undefined = [d for target, d in references.undefined if target not in check.poisoned]
     found = [
-        *composition.diagnostics,
+        *(with_foreign_word(d) for d in composition.diagnostics),
         *references.diagnostics,
         *undefined,
         *requirements,

@@ -88,7 +88,7 @@ class Check(Findings):
                 self.part(setting, entry.value, where)
                 wrong_form = where in self.declarations.poisoned and (setting.named or setting.slot.many)
                 if not wrong_form:
-                    values[setting.attribute] = plain(entry.value)
+                    values[setting.attribute] = self.without_strays(entry.value, where)
             elif setting.section is not None:
                 found = self.nested(setting, entry, where)
                 if found is not None:
@@ -100,6 +100,12 @@ class Check(Findings):
         self.missing(table, settings, misspelt, path, anchor)
         plain_keys = {s.attribute for s in settings.values() if s.slot is None and s.section is None}
         return self.held(model, table, values, plain_keys, path)
+
+    def without_strays(self, node: Node, path: str) -> Any:
+        """The plain value of a slot, without the keys of a table of named components at which none is meant."""
+        value, strays = plain(node), self.declarations.strays
+        is_table = isinstance(value, dict) and strays
+        return {k: v for k, v in value.items() if join_path(path, k) not in strays} if is_table else value
 
     def held(
         self, model: type[BaseModel], table: Table, values: dict[str, Any], keys: set[str], path: str

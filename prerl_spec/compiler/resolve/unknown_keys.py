@@ -1,14 +1,15 @@
 """Diagnoses unknown keys: the code of the error, and the key that was probably meant, here or by another framework."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from prerl_spec.codes import Code
 from prerl_spec.compiler.resolve.component_names import RESERVED, Declarations, Declared
 from prerl_spec.compiler.resolve.foreign_keys import MOST_PATHS, ForeignKeys
-from prerl_spec.errors import Diagnostic, Suggestion
+from prerl_spec.compiler.resolve.unknown_names import article
+from prerl_spec.errors import Diagnostic, Label, Suggestion
 from prerl_spec.language.compose import names_component
 from prerl_spec.language.document import Array, Entry, Invalid, Table, join_path, parent_path
-from prerl_spec.language.spec import Spec, header_of
+from prerl_spec.language.spec import Spec, header_of, places_of
 from prerl_spec.language.suggest import fold, nearest, one_of
 from prerl_spec.registry.settings import Setting, settings_of
 
@@ -19,6 +20,7 @@ class Keys:
     """Index of all keys of the language and of the components that the spec names."""
 
     def __init__(self, declarations: Declarations) -> None:
+        self.registry = declarations.registry
         self.homes: dict[str, list[str]] = {}
         """Key -> the tables that define it, such as "in `[optimizer]`": those of the core first."""
         self.paths: dict[str, list[str]] = {}
@@ -34,7 +36,9 @@ class Keys:
                     None if listed else key,
                 )
         for path, declared in declarations.found.items():
-            self._belong(settings_of(declared.component), f"in `[{header_of(path)}]`", path)
+            header = f"[{header_of(path)}]"
+            home = f"in `[{header}]`" if path.endswith("]") else f"in `{header}`"
+            self._belong(settings_of(declared.component), home, path)
 
     def _belong(self, settings: Mapping[str, Setting], home: str, path: str | None) -> None:
         """Notes that a table has these keys; `path` is its own, None for a table of a list."""
@@ -89,14 +93,16 @@ class Keys:
             code, message = Code.NO_SUCH_SLOT, f"`{holder}` has no slot `{key}`"
         elif not is_nested and isinstance(entry.value, Table | Array):
             message = f"unknown table `{key}`"
+        written = {k: table.entries[k].span for k in close if k in table.entries and not _may_follow(table.entries[k])}
         suggestions = [Suggestion(f"did you mean `{k}`?", k) for k in close]
         words = [f"did you mean {one_of(close)}?"] if close else []
         if not any(fold(key) == fold(k) for k in close) and (homes := self.homes.get(key)):
-            from_set = entry.span is not None and entry.span.file.startswith("<--set")
-            meant = [path for path in self.paths.get(key, []) if path != where][:MOST_PATHS] if from_set else []
+            meant = [path for path in self.paths.get(key, []) if path != where][:MOST_PATHS] if _is_set(entry) else []
             belongs = f"`{key}` belongs {' or '.join(homes[:MOST_HOMES])}"
             suggestions[:0] = [Suggestion(f"did you mean `{p}`?", p) for p in meant] or [Suggestion(belongs, "")]
             words.insert(0, f"did you mean {one_of(meant)}?" if meant else belongs)
+        elif not words and not is_nested and isinstance(entry.value, Table):
+            words = [*self._component_named(key)]
         absent = [k for k in close if k not in table.entries and k in settings and settings[k].required]
         known = one_of(settings).replace(" or ", ", ") if settings else "nothing"
         hint = declared.component.hints.get(key) if declared is not None else None
@@ -106,10 +112,27 @@ class Keys:
             entry.span,
             where,
             caret="; ".join(words),
+            labels=tuple(Label(span, f"`{k}` is written here") for k, span in written.items() if span is not None),
             help=hint or (None if words else f"known here: {known}"),
             notes=tuple(f"`{k}` is missing" for k in absent),
             suggestions=tuple(suggestions),
         )
+
+    def _component_named(self, key: str) -> Iterator[str]:
+        """Where the component belongs whose name a top-level table has: `[lm_eval]`."""
+        for kind in self.registry.kinds_of(key):
+            for place in places_of(kind)[:1]:
+                yield f'`{key}` is {article(kind)}: write `{place}` with `use = "{key}"`'
+
+
+def _is_set(entry: Entry) -> bool:
+    """Whether the key comes from a `--set`."""
+    return entry.span is not None and entry.span.file.startswith("<--set")
+
+
+def _may_follow(entry: Entry) -> bool:
+    """Whether one more of the same is right: `[[phases]]` after `[[phases]]`."""
+    return isinstance(entry.value, Array) and entry.value.of_headers
 
 
 def _former(declared: Declared, entry: Entry, where: str) -> Diagnostic | None:

@@ -1,15 +1,18 @@
 """Diagnoses a name that no component of the wanted kind has: the code of the error, and the name that was probably meant."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 from prerl_spec.codes import Code
 from prerl_spec.compiler.resolve.findings import Details
+from prerl_spec.compiler.resolve.foreign.lookup import foreign_value
 from prerl_spec.errors import Suggestion
 from prerl_spec.language.spec import places_of
 from prerl_spec.language.suggest import fold, nearest, one_of
 from prerl_spec.registry.component import Kind
 from prerl_spec.registry.entry_points import PluginFault, Registry, load
 from prerl_spec.registry.local import NAMESPACE
+from prerl_spec.registry.settings import settings_of, shown
 
 
 def unknown_name(registry: Registry, kind: Kind, name: str, words: Sequence[str]) -> tuple[Code, str, Details]:
@@ -42,16 +45,45 @@ def unknown_name(registry: Registry, kind: Kind, name: str, words: Sequence[str]
     else:
         caret = _of_other_kinds(folded[0], registry.kinds_of(folded[0]), kind) if folded else ""
     found = [f"the {noun(kind)} of `{part[0]}` is `{part[1]}`"] if part else []
+    elsewhere = None if same or others else foreign_value(kind, name)
+    if elsewhere is not None:
+        close, caret = (elsewhere.ours,), elsewhere.sentence(f"`{name}`", f"`{elsewhere.ours}`")
+        found += [elsewhere.note] if elsewhere.note else []
     found.append(_where_to_look(registry, kind, name, names, knows_better=bool(close or others or part)))
-    suggestions = tuple(Suggestion(f"did you mean `{n}`?", n) for n in close)
+    suggestions = tuple(Suggestion(caret if elsewhere else f"did you mean `{n}`?", n) for n in close)
     if part and not close:
         suggestions = (Suggestion(found[0], part[1]),)
     return code, message, Details(caret=caret, help="; ".join(found), suggestions=suggestions)
 
 
+FILES = (".jsonl", ".json", ".parquet", ".csv")
+CODE = ".py"
+
+
+def written_as_setting(registry: Registry, kind: Kind, text: str) -> str | None:
+    """How a file, or a name on the hub, is written where a component's name is wanted: `{ use = "hf_causal", name =
+    "Qwen/Qwen3-0.6B" }`. None for another text, and for a kind of which no component requires a name or a path."""
+    if text.endswith(CODE):
+        return (
+            f"a file with {article(kind)} of yours is listed in `[plugins] files`, and the {noun(kind)} is `local.NAME`"
+        )
+    if "/" not in text and not text.endswith(FILES):
+        return None
+    ways: dict[str, str] = {}
+    for name in registry.names(kind):
+        with suppress(PluginFault):
+            required = [s.key for s in settings_of(load(registry.providers(kind, name)[0])).values() if s.required]
+            key = next((key for key in required if key in ("name", "path")), None)
+            ways |= {} if key is None else {name: f"{{ use = {shown(name)}, {key} = {shown(text)} }}"}
+    fitting = [way for name, way in ways.items() if text.endswith(f".{name}")]
+    return f"write {one_of(fitting or ways.values())}" if ways else None
+
+
 def _where_to_look(registry: Registry, kind: Kind, name: str, names: Sequence[str], *, knows_better: bool) -> str:
     """Where the names of the kind are found: the command that lists them, the list, or a distribution to install."""
     namespace, dot, _ = name.partition(".")
+    if (written := written_as_setting(registry, kind, name)) is not None:
+        return written
     if dot and not any(n.startswith(f"{namespace}.") for n in registry.all_names()):
         if namespace == NAMESPACE:
             return "`local` names the components of `[plugins] files`, and no file is listed there"

@@ -7,6 +7,7 @@ from prerl_spec.compiler.resolve.foreign.word import (
     DATA,
     DISTRIBUTED,
     EVALUATE,
+    HOLDOUT,
     MODEL,
     OPENRLHF,
     OPTIMIZER,
@@ -113,26 +114,56 @@ RUNS = (
 IN_TABLES = (
     (("model", "path"), ForeignWord("path", (VERL,), "name", MODEL)),
     (("optim", "lr"), ForeignWord("lr", (VERL, PRIME), "lr", OPTIMIZER)),
+    (("adam", "lr"), ForeignWord("lr", (OPENRLHF,), "lr", OPTIMIZER)),
+    (("adam", "betas"), ForeignWord("betas", (OPENRLHF,), "betas", OPTIMIZER)),
     (("data", "path"), ForeignWord("path", (VERL,), "path", DATA)),
+    (("data", "name"), ForeignWord("name", (PRIME,), "path", DATA, 'with `use = "hf_dataset"`')),
     (("rollout", "name"), ForeignWord("name", (VERL,), "use", SAMPLER, '"vllm"')),
     (("algorithm", "name"), ForeignWord("name", (VERL,), "objective", PHASE)),
+    (("wandb", "project"), ForeignWord("project", (PRIME, OPENRLHF), "project", WANDB)),
+    (("wandb", "offline"), ForeignWord("offline", (PRIME,), "mode", WANDB, '"offline" unless set')),
+    (("wandb", "mode"), ForeignWord("mode", ("wandb",), "mode", WANDB, '"offline" unless set')),
+    (("eval", "steps"), ForeignWord("steps", (OPENRLHF,), "every", EVALUATE)),
+    (("eval", "interval"), ForeignWord("interval", (PRIME,), "every", EVALUATE)),
+    (("eval", "dataset"), ForeignWord("dataset", (OPENRLHF,), "data", HOLDOUT, "the name of a data set")),
+    (("ckpt", "interval"), ForeignWord("interval", (PRIME,), "every", CHECKPOINT)),
+    *(
+        ((table, key), ForeignWord(key, (VERL,) if table == "val_kwargs" else (OPENRLHF, PRIME), key, EVALUATE))
+        for table in ("val_kwargs", "eval")
+        for key in ("temperature", "top_p", "max_new_tokens")
+    ),
+    (
+        ("val_kwargs", "top_k"),
+        ForeignWord("top_k", (VERL,), "", note="an evaluator draws with `temperature` and `top_p` alone"),
+    ),
 )
 """(table, key) -> a word that says what it means only in its table."""
+
+KINDS = {"rollout": "sampler", "sampling": "sampler", "vllm": "sampler", "val_kwargs": "evaluator", "eval": "evaluator"}
+"""Table -> the kind of ours that takes its keys: of a word with several homes, that of this kind is meant."""
 
 TABLES = (
     ForeignTable("actor_rollout_ref", (VERL,)),
     ForeignTable("algorithm", (VERL,)),
+    ForeignTable("algo", (OPENRLHF,)),
     ForeignTable("trainer", (VERL, PRIME)),
-    ForeignTable("actor", (VERL,)),
-    ForeignTable("critic", (VERL,)),
-    ForeignTable("rollout", (VERL,), "sampler"),
+    ForeignTable("train", (OPENRLHF,)),
+    ForeignTable("actor", (VERL, OPENRLHF)),
+    ForeignTable("critic", (VERL, OPENRLHF)),
+    ForeignTable("rollout", (VERL, OPENRLHF), "sampler"),
+    ForeignTable("sampling", (PRIME,), "sampler"),
+    ForeignTable("vllm", (OPENRLHF,), "sampler", "vllm"),
     ForeignTable("reward_model", (VERL,), "verifier"),
     ForeignTable("orchestrator", (PRIME,)),
     ForeignTable("inference", (PRIME,), "sampler"),
     ForeignTable("optim", (VERL, PRIME), "optimizer"),
     ForeignTable("scheduler", (PRIME,), "optimizer"),
-    ForeignTable("ckpt", (PRIME,), "checkpoint"),
-    ForeignTable("wandb", (PRIME,)),
+    ForeignTable("ckpt", (PRIME, OPENRLHF), "checkpoint"),
+    ForeignTable("ds", (OPENRLHF,), "distributed"),
+    ForeignTable("deployment", (PRIME,), "distributed"),
+    ForeignTable("eval", (PRIME, OPENRLHF), "evaluate"),
+    ForeignTable("wandb", (PRIME,), "trackers", "wandb"),
+    ForeignTable("logger", (OPENRLHF,), "trackers"),
     ForeignTable("training_args", (TRL,)),
     ForeignTable("grpo", (TRL,)),
 )

@@ -1,10 +1,16 @@
 """Words for batches, sampling and data. Units are what differs most: completions, prompts, rollouts, tokens."""
 
+from dataclasses import replace
+
 from prerl_spec.compiler.resolve.foreign.word import (
     DATA,
     ENGINE,
     EVALUATE,
     FILTERS,
+    HARNESS,
+    HF,
+    HOLDOUT,
+    LM_EVAL,
     OBJECTIVE,
     OPENRLHF,
     OVERLONG,
@@ -26,7 +32,7 @@ SAMPLING = (
     ForeignWord("n", (VERL,), "group_size", SAMPLER, "verl's is 1 unless set, ours 8"),
     ForeignWord("n_samples_per_prompt", (OPENRLHF,), "group_size", SAMPLER, "OpenRLHF's is 1 unless set, ours 8"),
     ForeignWord("rollouts_per_example", (PRIME,), "group_size", SAMPLER, "prime-rl's is 1 unless set, ours 8"),
-    ForeignWord("num_return_sequences", ("transformers",), "group_size", SAMPLER),
+    ForeignWord("num_return_sequences", (HF,), "group_size", SAMPLER),
     ForeignWord("max_completion_length", (TRL,), "max_new_tokens", SAMPLER, "TRL's is 512 unless set, ours 1024"),
     ForeignWord("max_response_length", (VERL,), "max_new_tokens", SAMPLER, "verl's is 512 unless set, ours 1024"),
     ForeignWord("response_length", (VERL,), "max_new_tokens", SAMPLER, "verl's is 512 unless set, ours 1024"),
@@ -39,6 +45,10 @@ SAMPLING = (
         SAMPLER,
         "unset it is bounded by the context alone there; here it is 1024 unless set",
     ),
+    ForeignWord(
+        "max_length", (HF,), "max_new_tokens", SAMPLER, "it counts the prompt as well, ours the response alone"
+    ),
+    ForeignWord("stop_strings", (HF,), "stop", SAMPLER),
     ForeignWord("use_vllm", (TRL,), 'use = "vllm"', SAMPLER),
     ForeignWord(
         "vllm_mode", (TRL,), 'use = "vllm"', SAMPLER, '"colocate" is `use = "vllm"`, "server" is `use = "vllm_server"`'
@@ -171,6 +181,19 @@ DATASETS = (
     ForeignWord(
         "train_files", (VERL,), "path", DATA, 'one file of JSON Lines, or with `use = "hf_dataset"` a name on the hub'
     ),
+    ForeignWord(
+        "val_files",
+        (VERL,),
+        "data",
+        HOLDOUT,
+        "the name of a data set; a benchmark is a task of `lm_eval`",
+    ),
+    ForeignWord("filter_overlong_prompts", (VERL,), 'over_long = "drop"', DATA, "with `max_prompt_tokens`"),
+    ForeignWord(
+        "truncation", (VERL,), "over_long", DATA, 'with `max_prompt_tokens`: "error" or "drop"; no prompt is cut'
+    ),
+    ForeignWord("reward_fn_key", (VERL,), "verifier", DATA, "each data set may have a verifier of its own"),
+    ForeignWord("prompt_split", (OPENRLHF,), "split", DATA, 'with `use = "hf_dataset"`'),
     ForeignWord("prompt_dataset", (OPENRLHF,), "path", DATA),
     ForeignWord("prompt_data", (OPENRLHF,), "path", DATA),
     ForeignWord("dataset_name", (TRL,), "path", DATA, 'with `use = "hf_dataset"`; TRL\'s dataset_config is `name`'),
@@ -198,3 +221,41 @@ DATASETS = (
     ForeignWord("num_generations_eval", (TRL,), "samples", EVALUATE),
 )
 """Words for rows, prompts and rewards."""
+
+_EVALUATORS_KEY = {
+    "group_size": ("samples", EVALUATE),
+    "max_new_tokens": ("max_new_tokens", EVALUATE),
+    "system": ("system", HARNESS),
+    "chat": ("chat", HARNESS),
+}
+"""Key of a sampler or a data set -> what an evaluator calls it, and which one."""
+
+EVALUATIONS = (
+    *(
+        replace(
+            word,
+            ours=_EVALUATORS_KEY[word.ours][0],
+            home=_EVALUATORS_KEY[word.ours][1],
+            note="" if "unless set" in word.note else word.note,  # an evaluator has defaults of its own
+        )
+        for word in (*SAMPLING, *DATASETS)
+        if word.ours in _EVALUATORS_KEY
+    ),
+    ForeignWord("max_gen_toks", (LM_EVAL,), "max_new_tokens", EVALUATE),
+    ForeignWord("repeats", (LM_EVAL,), "samples", EVALUATE),
+    ForeignWord("system_instruction", (LM_EVAL,), "system", HARNESS),
+    ForeignWord("do_sample", (HF, VERL), "temperature", EVALUATE, "false is 0, which is greedy"),
+    ForeignWord(
+        "gen_kwargs",
+        (LM_EVAL,),
+        "temperature",
+        EVALUATE,
+        "`temperature`, `top_p` and `max_new_tokens` are keys of their own",
+    ),
+    ForeignWord("eval_temperature", (OPENRLHF,), "temperature", EVALUATE),
+    ForeignWord("eval_on_start", (TRL,), "at", EVALUATE, 'true is "base" among its moments'),
+    ForeignWord("eval_at_start", (OPENRLHF,), "at", EVALUATE, 'true is "base" among its moments'),
+    ForeignWord("val_max_samples", (VERL,), "limit", EVALUATE, "-1, verl's default, is all rows: leave it out"),
+    ForeignWord("batch_size", (LM_EVAL,), "", EVALUATE, "an evaluator has no batch size to set"),
+)
+"""Words for evaluators: those that a sampler or a data set knows as well, and their own."""

@@ -2,6 +2,7 @@
 
 from prerl_spec.compiler.resolve.foreign.word import (
     ENTROPY,
+    KERAS,
     KL,
     OBJECTIVE,
     OPENRLHF,
@@ -140,12 +141,22 @@ OPTIMIZERS = (
     ForeignWord("betas1", (PRIME,), "betas", OPTIMIZER, "both numbers in a list: [0.9, 0.999]"),
     ForeignWord("betas2", (PRIME,), "betas", OPTIMIZER, "both numbers in a list: [0.9, 0.999]"),
     ForeignWord("adam_betas", (OPENRLHF,), "betas", OPTIMIZER),
+    ForeignWord("beta_1", (KERAS,), "betas", OPTIMIZER, "both numbers in a list: [0.9, 0.999]"),
+    ForeignWord("beta_2", (KERAS,), "betas", OPTIMIZER, "both numbers in a list: [0.9, 0.999]"),
     ForeignWord("adam_epsilon", (TRL,), "eps", OPTIMIZER),
+    ForeignWord("epsilon", (KERAS,), "eps", OPTIMIZER, "Keras's is 1e-7 unless set, ours 1e-8"),
+    ForeignWord(
+        "clipnorm",
+        (KERAS,),
+        "max_grad_norm",
+        OPTIMIZER,
+        "a norm of each tensor there, of all together here",
+    ),
     ForeignWord("grad_clip", (VERL,), "max_grad_norm", OPTIMIZER),
     ForeignWord("clip_grad", (VERL,), "max_grad_norm", OPTIMIZER),
     ForeignWord("max_norm", (PRIME, OPENRLHF), "max_grad_norm", OPTIMIZER),
     ForeignWord("l2", (OPENRLHF,), "weight_decay", OPTIMIZER),
-    ForeignWord("optim", (TRL,), "use", OPTIMIZER, '"adamw_torch" is "adamw"'),
+    ForeignWord("optim", (TRL,), "use", OPTIMIZER, '"adamw_torch", TRL\'s unless set, is "adamw"'),
 )
 """Words for the optimizer and its learning rate."""
 

@@ -1,8 +1,6 @@
 """Values of other frameworks for keys that are ours too."""
 
-from prerl_spec.compiler.resolve.foreign.word import OPENRLHF, PRIME, TRL, VERL, VLLM, ForeignValue
-
-HF = "transformers"
+from prerl_spec.compiler.resolve.foreign.word import HF, KERAS, OPENRLHF, PRIME, TRL, VERL, VLLM, ForeignValue
 
 VALUES = (
     ForeignValue("aggregation", "dapo", (TRL,), "token_mean"),
@@ -49,6 +47,16 @@ VALUES = (
     ForeignValue("mode", "disabled", ("wandb",), "offline", "or leave the tracker out"),
 )
 """Where a choice is called otherwise."""
+
+NAMES = (
+    ForeignValue("optimizer", "adam", (KERAS,), "adamw", "without weight decay, its default, it is Adam"),
+    ForeignValue("optimizer", "adamw_torch", (HF,), "adamw"),
+    ForeignValue("optimizer", "adamw_torch_fused", (HF,), "adamw"),
+    ForeignValue("optimizer", "adamw_bnb_8bit", (HF,), "adamw", "its moments are float32"),
+    ForeignValue("optimizer", "paged_adamw_8bit", (HF,), "adamw", "its moments are float32"),
+    ForeignValue("sampler", "hf", (VERL,), "transformers"),
+)
+"""Where a component is called otherwise: by its kind, the name elsewhere and here."""
 
 BOUNDS = (ForeignValue("top_k", "-1", (VERL, VLLM), "0"),)
 """Where a number means off there and is out of bounds here."""

@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from prerl_spec.language.spec import holds_list
+
 TRL, VERL, PRIME, OPENRLHF = "TRL", "verl", "prime-rl", "OpenRLHF"
-PEFT, VLLM = "PEFT", "vLLM"
+PEFT, VLLM, HF, KERAS, LM_EVAL = "PEFT", "vLLM", "transformers", "Keras", "lm-eval"
 ANY = "any"
 """In place of a kind: the key is one of every component."""
 
@@ -52,6 +54,8 @@ OBJECTIVE = Home("`[phases.objective]`", kind="objective")
 KL = Home("a `kl` term of a `weighted_sum`", kind="objective", use="kl")
 ENTROPY = Home("an `entropy` term of a `weighted_sum`", kind="objective", use="entropy")
 EVALUATE = Home("`[[evaluate]]`", kind="evaluator")
+HARNESS = Home('`[[evaluate]]`, whose `use` is "lm_eval"', kind="evaluator", use="lm_eval")
+HOLDOUT = Home('`[[evaluate]]`, whose `use` is "holdout"', kind="evaluator", use="holdout")
 TRACKERS = Home("`[[trackers]]`", kind="tracker")
 WANDB = Home('`[[trackers]]`, whose `use` is "wandb"', kind="tracker", use="wandb")
 REWARDS = Home("`[[rewards]]`", kind="reward")
@@ -64,7 +68,8 @@ TOP_ENTROPY = Home("the selection `top_entropy` of a `policy_gradient`", kind="s
 
 @dataclass(frozen=True)
 class ForeignWord:
-    """A key of other frameworks: `ForeignWord("learning_rate", (TRL,), "lr", OPTIMIZER)`.
+    """A key of other frameworks: `ForeignWord("learning_rate", (TRL,), "lr", OPTIMIZER)`; one row for each table where it
+    means another key of ours.
 
     `ours` is the key here, or what is written (`use = "vllm"`); "" if there is none: `note` then says why. Otherwise `note`
     says what the number means there where it means another here.
@@ -90,13 +95,13 @@ class ForeignWord:
         """`learning_rate` is TRL's word"""
         return f"`{self.word}` is {possessive(self.houses)} word"
 
-    @property
-    def instead(self) -> str:
-        """here `lr` in `[optimizer]`"""
+    def instead(self, *, is_home: bool = False) -> str:
+        """here `lr` in `[optimizer]`, and how the number differs. Without the table where it stands there already."""
         if not self.ours:
             return self.note
         assert self.home is not None, f"{self.word} has a word of ours and no table"
-        return f"here `{self.ours}` in {self.home.header}"
+        place = "" if is_home else f" in {self.home.header}"
+        return "; ".join(filter(None, (f"here `{self.ours}`{place}", self.note)))
 
     def sentence(self, *, is_home: bool) -> str:
         """`learning_rate` is TRL's word; here it is `lr` in `[optimizer]`. Without the table where it stands there already."""
@@ -113,15 +118,26 @@ class ForeignWord:
 
 @dataclass(frozen=True)
 class ForeignTable:
-    """A table of other frameworks: `ForeignTable("rollout", (VERL,), "sampler")`, "" where several of ours take its keys."""
+    """A table of other frameworks: `ForeignTable("rollout", (VERL,), "sampler")`, "" where several of ours take its keys.
+
+    `use` is the component where the table stands for one: "wandb" among the trackers.
+    """
 
     word: str
     houses: tuple[str, ...]
     ours: str = ""
+    use: str = ""
+
+    @property
+    def replacement(self) -> str:
+        """What the table's name may be replaced by: "" where a name alone makes no table of ours."""
+        return "" if self.use or holds_list(self.ours) else self.ours
 
     def sentence(self) -> str:
         whose = f"`{self.word}` is {possessive(self.houses)} table"
-        return f"{whose}; here it is `[{self.ours}]`" if self.ours else whose
+        header = f"`[[{self.ours}]]`" if holds_list(self.ours) else f"`[{self.ours}]`"
+        named = f' with `use = "{self.use}"`' if self.use else ""
+        return f"{whose}; here it is {header}{named}" if self.ours else whose
 
 
 @dataclass(frozen=True)
@@ -139,6 +155,6 @@ class ForeignValue:
 
 
 def possessive(houses: Sequence[str]) -> str:
-    """TRL's, verl's and OpenRLHF's."""
-    words = [f"{house}'s" for house in houses]
+    """TRL's, transformers' and OpenRLHF's."""
+    words = [f"{house}'" if house == HF else f"{house}'s" for house in houses]
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
