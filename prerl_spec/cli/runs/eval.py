@@ -38,7 +38,11 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
     _add_sampling(parser)
     parser.add_argument(
-        "--data", type=assignment, action="append", metavar="TASK=FILE", help="local rows for a task, as JSON Lines"
+        "--data",
+        type=assignment,
+        action="append",
+        metavar="TASK=FILE",
+        help="local rows for a task, as JSON Lines; TASK:fewshot=FILE for those of its few-shot examples",
     )
     parser.add_argument("--include", action="append", metavar="DIR", help="a folder with further lm-eval YAML files")
     parser.add_argument("--limit", type=positive, metavar="N", help="score only the first N questions")

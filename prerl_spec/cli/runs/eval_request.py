@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from prerl_spec.codes import Code
 from prerl_spec.errors import EnvironmentUnmet, UsageError
+from prerl_spec.evaluation.harness.local_rows import misplaced_rows
 from prerl_spec.evaluation.like import LikeRun
 from prerl_spec.evaluation.model_folders import model_names
 from prerl_spec.evaluation.samplers import chosen_sampler
@@ -44,8 +45,9 @@ def evaluator_of(arguments: argparse.Namespace, like: LikeRun | None) -> Any:
         evaluator = component("evaluator", "lm_eval", settings)
     except ValidationError as error:
         raise _refused(error.errors()[0]) from error
-    if unasked := sorted(set(evaluator.data) - set(evaluator.tasks)):
-        raise UsageError(f"--data names task `{unasked[0]}`, which is not in --tasks", hint="add it to --tasks")
+    if (misplaced := misplaced_rows(evaluator.data, evaluator.tasks)) is not None:
+        found, hint = misplaced
+        raise UsageError(f"--data {found}".replace("`tasks`", "--tasks"), hint=hint)
     if (too_large := evaluator.too_large_k()) is not None:
         raise UsageError(f"--k: {too_large}", hint="raise --samples, or leave that k out")
     if not arguments.local_code:

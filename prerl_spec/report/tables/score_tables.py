@@ -112,6 +112,7 @@ def _columns(models: Sequence[ScoredModel]) -> tuple[list[str], list[list[str]]]
         "95 % interval": [_interval(score) for _, score in found],
         "questions × responses": [f"{score.questions} × {score.samples_per_question}" for _, score in found],
         "protocol": _unless_all([score.protocol for _, score in found], "off"),
+        "few-shot examples": _unless_all([score.fewshot for _, score in found], "task"),
         "truncated": _known([score.truncated for _, score in found], "{:.1%}"),
         "unparsable": _known([score.unparsable for _, score in found], "{:.1%}"),
         "mean tokens": _known([score.mean_length for _, score in found], "{:.1f}"),
