@@ -8,8 +8,8 @@ from typing import Any
 from prerl_spec.compiler.build_graph import registry_of
 from prerl_spec.compiler.compile import compile_spec
 from prerl_spec.errors import UsageError
+from prerl_spec.evaluation.conditions import BEFORE_THE_FIRST, conditions_of, registry_for
 from prerl_spec.evaluation.names import task_of_rows
-from prerl_spec.evaluation.targets import BEFORE_THE_FIRST, conditions_of, registry_for
 from prerl_spec.storage.sealed import read_object
 
 OF_EVERY_EVALUATOR = ("samples", "temperature", "top_p", "max_new_tokens", "limit", "seed")

@@ -133,19 +133,21 @@ def run(arguments: argparse.Namespace) -> int:
     from prerl_spec.compiler.estimates.prerequisites import require_train
 
     require_train("`prerl-spec eval`")
-    from prerl_spec.cli.runs.eval_request import evaluator_of, models_of
-    from prerl_spec.evaluation.harness.catalogue import check_names
+    from prerl_spec.cli.runs.eval_request import evaluator_of, require_tasks
     from prerl_spec.evaluation.like import like_run
-    from prerl_spec.evaluation.model_folders import require_own
-    from prerl_spec.evaluation.samplers import require_sampler
-    from prerl_spec.situations import require_writable
 
     _require_table(arguments.out_table)
     like = (
         None if arguments.like is None else like_run(arguments.like, arguments.tasks, local_code=arguments.local_code)
     )
     evaluator = evaluator_of(arguments, like)
-    check_names(evaluator.tasks, [Path(folder) for folder in evaluator.include])
+    require_tasks(evaluator)
+    # Torch comes with the models, and takes seconds: what is mistyped is refused before.
+    from prerl_spec.cli.runs.eval_models import models_of
+    from prerl_spec.evaluation.model_folders import require_own
+    from prerl_spec.evaluation.samplers import require_sampler
+    from prerl_spec.situations import require_writable
+
     models = models_of(arguments, like)
     if reports_findings():
         for model in models:
@@ -166,8 +168,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _score(arguments: argparse.Namespace, models: Any, evaluator: Any) -> int:
     from prerl_spec.evaluation.contamination import Stamp, stamp_folder
-    from prerl_spec.evaluation.score_target import Asked, score_targets
+    from prerl_spec.evaluation.score_target import score_targets
     from prerl_spec.evaluation.scores.written import write_scores
+    from prerl_spec.evaluation.targets import Asked
     from prerl_spec.report.tables.score_tables import ScoredModel
     from prerl_spec.situations import writing
     from prerl_spec.types import Score
