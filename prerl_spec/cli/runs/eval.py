@@ -167,6 +167,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _score(arguments: argparse.Namespace, models: Any, evaluator: Any) -> int:
+    from prerl_spec.cli.runs.eval_remarks import advice
     from prerl_spec.evaluation.contamination import Stamp, stamp_folder
     from prerl_spec.evaluation.score_target import score_targets
     from prerl_spec.evaluation.scores.written import write_scores
@@ -199,19 +200,26 @@ def _score(arguments: argparse.Namespace, models: Any, evaluator: Any) -> int:
             lines = (f"{name}{stamp.words()}" for name, found in own for stamp in found)
             print("\ncontamination:", *lines, sep="\n  ", file=beside)
         _print_places(done, beside)
+        for line in advice(done):
+            print(f"note: {line}", file=sys.stderr)
     return 0
 
 
 def _say_sampling(evaluator: Any, models: Any) -> None:
     """Says on stderr how each task is sampled, and where its source samples otherwise; once for models sampled alike."""
+    from prerl_spec.cli.runs.eval_remarks import equal_responses
     from prerl_spec.compiler.planning.evaluation_plan import task_plan
     from prerl_spec.compiler.render.render_evaluation import render_tasks
     from prerl_spec.engine.batches.source import decoding_of
 
     alike: dict[str, list[str]] = {}
+    warnings: dict[str, None] = {}
     for model in models:
         draws = evaluator.task_draws(decoding_of(model.sampler.component))
+        warnings |= dict.fromkeys(equal_responses(draws))
         alike.setdefault("\n".join(render_tasks([task_plan(draw) for draw in draws])), []).append(model.name)
+    for warning in warnings:
+        print(f"warning: {warning}", file=sys.stderr)
     for words, of in alike.items():
         print(words if len(alike) == 1 else f"{', '.join(of)}:\n{words}", file=sys.stderr)
 
@@ -253,10 +261,16 @@ def _print_table(models: Any, form: str, file: Path | None) -> None:
 
 def _print_places(models: Any, stream: Any) -> None:
     """Where the scores are: on stdout below a table for people, else on stderr."""
+    from prerl_spec.report.tables.score_tables import shown_scores
+
     folders = [Path(model.folder) for model in models]
+    hidden = (score.metric for m in models for score in m.scores if score not in shown_scores(m.scores))
+    left_out = dict.fromkeys(metric for metric in hidden if not metric.startswith("pass@1"))
     if len(folders) == 1:
         (out,) = folders
         words = f"scores: {out / 'scores.json'}\nresponses: {out / 'samples'}\nby question: {out / 'questions'}"
     else:
         words = f"scores, responses and questions: a folder a model in {folders[0].parent}"
+    if left_out:
+        words += f"\nalso in scores.json: {', '.join(left_out)}"
     print(f"\n{words}", file=stream)
