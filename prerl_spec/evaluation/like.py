@@ -8,7 +8,8 @@ from typing import Any
 from prerl_spec.compiler.build_graph import registry_of
 from prerl_spec.compiler.compile import compile_spec
 from prerl_spec.errors import UsageError
-from prerl_spec.evaluation.targets import BEFORE_THE_FIRST, conditions_of, registry_for
+from prerl_spec.evaluation.conditions import BEFORE_THE_FIRST, conditions_of, registry_for
+from prerl_spec.evaluation.names import task_of_rows
 from prerl_spec.storage.sealed import read_object
 
 OF_EVERY_EVALUATOR = ("samples", "temperature", "top_p", "max_new_tokens", "limit", "seed")
@@ -54,5 +55,5 @@ def _settings(text: str, plan: Mapping[str, Any], tasks: Sequence[str] | None) -
         return {name: settings[name] for name in OF_EVERY_EVALUATOR if settings.get(name) is not None}
     settings = dict((naming or of_tasks)[0]["settings"])
     wanted = settings["tasks"] if tasks is None else tasks
-    settings["data"] = {task: file for task, file in settings["data"].items() if task in wanted}
+    settings["data"] = {task: file for task, file in settings["data"].items() if task_of_rows(task) in wanted}
     return {name: value for name, value in settings.items() if value is not None and name not in _WHEN}

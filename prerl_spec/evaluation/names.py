@@ -5,6 +5,9 @@ from pydantic_core import PydanticCustomError
 STOCK = "lm_eval/"
 """Before a name: lm-eval's own task, group or tag, whatever ours or an `include` folder's are called."""
 
+FEWSHOT = ":fewshot"
+"""Behind a task's name, a key of `data`: the rows of its few-shot examples."""
+
 FORMER: dict[str, tuple[str, ...]] = {
     "aime24": ("aime24_boxed", f"{STOCK}aime24"),
     "aime25": ("aime25_boxed", f"{STOCK}aime25"),
@@ -22,6 +25,16 @@ def is_stock(name: str) -> bool:
 def bare(name: str) -> str:
     """The name as lm-eval itself has it."""
     return name.removeprefix(STOCK)
+
+
+def fewshot_key(task: str) -> str:
+    """The key of `data` for the rows of a task's few-shot examples."""
+    return task + FEWSHOT
+
+
+def task_of_rows(key: str) -> str:
+    """The task that a key of `data` provides rows for."""
+    return key.removesuffix(FEWSHOT)
 
 
 def toml_key(name: str) -> str:

@@ -9,7 +9,7 @@ from prerl_spec.compiler.estimates.prerequisites import check_again, check_prere
 from prerl_spec.compiler.graph import Named
 from prerl_spec.compiler.hardware import detect_hardware
 from prerl_spec.errors import EnvironmentUnmet, UsageError
-from prerl_spec.evaluation.targets import component
+from prerl_spec.evaluation.installed import component
 
 DEFAULT = "transformers"
 """The sampler that needs nothing but the model; it is not named in scores."""

@@ -3,14 +3,10 @@
 import gc
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
-from typing import Any
 
 import torch
 
-from prerl_spec.compiler.graph import Named
 from prerl_spec.engine.batches.source import decoding_of
 from prerl_spec.engine.policy.open_policy import open_policy
 from prerl_spec.engine.processes.heartbeat import heartbeat
@@ -23,19 +19,9 @@ from prerl_spec.engine.run.shared_calls import SharedCalls, sampling_conditions
 from prerl_spec.engine.run.stages import Stages
 from prerl_spec.engine.verification.verifier_pools import VerifierPools
 from prerl_spec.evaluation.samplers import DEFAULT
-from prerl_spec.evaluation.targets import Target
+from prerl_spec.evaluation.targets import Asked
 from prerl_spec.registry.kinds.evaluator import Evaluator
 from prerl_spec.types import Score
-
-
-@dataclass(frozen=True)
-class Asked:
-    """A target to score, what it is sampled with, and the folder for its scores, responses and caches."""
-
-    name: str
-    target: Target
-    sampler: Named[Any]
-    folder: Path
 
 
 def score_targets(

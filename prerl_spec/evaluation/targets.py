@@ -10,23 +10,21 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from prerl_spec.compiler.build_graph import registry_of, require_local_code_allowed
+from prerl_spec.compiler.build_graph import registry_of
 from prerl_spec.compiler.compile import compile_spec, read_plan
-from prerl_spec.compiler.graph import Graph
+from prerl_spec.compiler.graph import Graph, Named
 from prerl_spec.compiler.past_runs.model_files import require_same_model_files
 from prerl_spec.compiler.past_runs.start_point import start_here
 from prerl_spec.compiler.plan import StartPoint
 from prerl_spec.engine.record import checkpoint
-from prerl_spec.errors import Damaged, EnvironmentUnmet, UsageError
+from prerl_spec.errors import Damaged, UsageError
+from prerl_spec.evaluation.conditions import BEFORE_THE_FIRST, conditions_of, registry_for
+from prerl_spec.evaluation.installed import component
 from prerl_spec.registry import entry_points
-from prerl_spec.registry.component import Kind
 from prerl_spec.registry.kinds.judging import Verifier
 from prerl_spec.storage.checkpoint_files import MANIFEST
 from prerl_spec.storage.sealed import read_object
 from prerl_spec.types import Rendering
-
-BEFORE_THE_FIRST = -1
-"""Stands for the index of a phase: the initial model."""
 
 _HUB_ID = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
 
@@ -60,6 +58,16 @@ class Target:
     """The run's newer checkpoints that are damaged, each with what is wrong with it."""
 
 
+@dataclass(frozen=True)
+class Asked:
+    """A target to score, what it is sampled with, and the folder for its scores, responses and caches."""
+
+    name: str
+    target: Target
+    sampler: Named[Any]
+    folder: Path
+
+
 def find_target(text: str, *, local_code: bool = False) -> Target:
     """The target named on the command line. Raises UsageError if there is no such target, EnvironmentUnmet if it has
     Python files and `local_code` does not allow them."""
@@ -76,21 +84,6 @@ def find_target(text: str, *, local_code: bool = False) -> Target:
     if not _HUB_ID.fullmatch(text):
         raise UsageError(f"{text} does not exist", hint="name a run folder, a model folder, a spec or a hub model")
     return Target(text, _hf_causal(text), Path(f"eval-{text.replace('/', '--')}"))
-
-
-def component(kind: Kind, use: str, settings: Mapping[str, Any], on: entry_points.Registry | None = None) -> Any:
-    """A component of a registry (default: what is installed) with these settings. Raises EnvironmentUnmet if it is missing
-    or broken."""
-    providers = (on or entry_points.installed()).providers(kind, use)
-    if len(providers) != 1:
-        raise EnvironmentUnmet(
-            f"the {kind} `{use}` is not installed", hint="`prerl-spec components list` shows what is installed"
-        )
-    try:
-        declaration = entry_points.load(providers[0])
-    except entry_points.PluginFault as fault:
-        raise EnvironmentUnmet(fault.message, hint=fault.help) from fault
-    return declaration.model_validate(dict(settings))
 
 
 def _refuse_changed_checkpoint(folder: Path) -> None:
@@ -167,49 +160,11 @@ def _folder(folder: Path) -> Target:
     return Target(folder.resolve().name, _hf_causal(str(folder)), Path(f"eval-{folder.resolve().name}"))
 
 
-def registry_for(file: Path, plan: Mapping[str, Any], local_code: bool) -> entry_points.Registry:
-    """The installed components, plus those of the plan's Python files, if any."""
-    if not plan.get("plugin_files"):
-        return entry_points.installed()
-    planned = read_plan(file)
-    require_local_code_allowed(planned, local_code)
-    return registry_of(planned)
-
-
-def conditions_of(plan: Mapping[str, Any], phase: int, on: entry_points.Registry) -> dict[str, Any]:
-    """Seed, rendering, sampling, verifier and determinism of a plan's evaluators after the phase of this index has ended."""
-    phases = plan["phases"]
-    ended = [] if phase == BEFORE_THE_FIRST else [phases[phase]]
-    serving = {
-        role: next((p[role] for p in [*ended, plan, *phases] if p[role] is not None), None)
-        for role in ("sampler", "verifier")
-    }
-    sampling = {} if serving["sampler"] is None else serving["sampler"]["settings"]
-    common = ("temperature", "top_p", "top_k", "max_new_tokens", "stop")
-    verifier = serving["verifier"]
-    return {
-        "seed": plan["seed"],
-        "rendering": _rendering(plan),
-        "sampling": {name: sampling[name] for name in common if name in sampling},
-        "verifier": None if verifier is None else component("verifier", verifier["use"], verifier["settings"], on),
-        "invariant": plan["distributed"]["determinism"] == "invariant",
-    }
-
-
 def _trained_on(plan: Mapping[str, Any], index: int, on: entry_points.Registry) -> dict[str, Any]:
     """The data sets of the phases up to this one. Raises EnvironmentUnmet, ValidationError for settings of another version."""
     names = dict.fromkeys(name for phase in plan["phases"][: index + 1] for name in phase["data"])
     found = {name: plan["data"][name]["component"] for name in names}
     return {name: component("data", one["use"], one["settings"], on) for name, one in found.items()}
-
-
-def _rendering(plan: Mapping[str, Any]) -> Rendering:
-    """The rendering of the first phase's data set."""
-    if not plan["phases"]:
-        return Rendering()
-    name = next(iter(plan["phases"][0]["data"]))
-    settings = plan["data"][name]["component"]["settings"]
-    return Rendering(chat=settings.get("chat", {}), system=settings.get("system"))
 
 
 def _hf_causal(name: str, dtype: str = "float32") -> Any:

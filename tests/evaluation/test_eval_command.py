@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -11,7 +13,7 @@ import pytest
 from prerl_spec.cli.main import main
 from prerl_spec.compiler.compile import compile_spec
 from prerl_spec.engine.record import checkpoint
-from prerl_spec.errors import EnvironmentUnmet, SpecInvalid
+from prerl_spec.errors import Drift, EnvironmentUnmet, SpecInvalid
 from prerl_spec.evaluation.scores.question_results import results_of, values_by_question
 from prerl_spec.evaluation.targets import find_target
 from prerl_spec.testing.tiny import save_tiny
@@ -86,7 +88,6 @@ def test_a_model_folder_is_scored_without_a_spec(model: Path, capsys: pytest.Cap
     table, _, places = capsys.readouterr().out.partition("\n\n")
     assert [line.split()[:2] for line in table.splitlines()[1:]] == [
         ["arithmetic_chains_easy", "avg@2"],
-        ["arithmetic_chains_easy", "pass@1"],
         ["arithmetic_chains_easy", "pass@2"],
     ]
     assert "eval-model/scores.json" in places
@@ -151,6 +152,33 @@ def test_a_verifier_of_the_specs_own_file_judges_once_local_code_is_allowed(
         assert type(target.verifier).__name__ == "Mine"
 
 
+OWN_OBJECTIVE = """
+from prerl_components.objectives.presets.group_relative import Grpo
+
+
+class Mine(Grpo):
+    pass
+"""
+
+
+def test_a_changed_objective_does_not_lock_the_scores_of_a_finished_run(
+    tmp_path: Path, spec: Path, model: Path
+) -> None:
+    (tmp_path / "loss.py").write_text(OWN_OBJECTIVE, encoding="utf-8")
+    (tmp_path / "judge.py").write_text(OWN_VERIFIER.replace("Mine", "Judge"), encoding="utf-8")
+    text = spec.read_text(encoding="utf-8").replace('use = "exact_match"', 'use = "local.judge"')
+    text = text.replace('objective = "grpo"', 'objective = "local.mine"')
+    spec.write_text(text.replace("run.seed", 'plugins.files = ["loss.py", "judge.py"]\nrun.seed'), encoding="utf-8")
+    folder = run_folder(tmp_path, spec, model, phase=1, step=1, local_code=True)
+    (tmp_path / "loss.py").write_text("raise ValueError('half edited')\n", encoding="utf-8")
+    target = find_target(str(folder), local_code=True)
+    assert (target.phase, type(target.verifier).__name__) == ("refine", "Judge")
+    (tmp_path / "judge.py").write_text(OWN_VERIFIER.replace("Mine", "Judge") + "# edited\n", encoding="utf-8")
+    with pytest.raises(Drift, match=r"judge\.py has changed") as refused:
+        find_target(str(folder), local_code=True)
+    assert "restore the file as the run had it; a checkpoint's own folder" in str(refused.value.hint)
+
+
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
@@ -187,6 +215,29 @@ def test_what_cannot_be_scored_is_said(
     assert main(["eval", *words]) == code
     assert said in capsys.readouterr().err
     assert not list(Path().glob("*/scores.json"))
+
+
+MISTYPED = [
+    ["model", "--tasks", "nothing_at_all"],
+    ["model"],
+    ["model", "--tasks", "math500_boxed", "--protocol", "openr1"],
+    ["model", "--tasks", "math500_boxed", "--samples", "2", "--k", "4"],
+    ["model", "--tasks", "math500_boxed", "--data", "math500_boxed=nowhere.jsonl"],
+    ["model", "--tasks", "math500_boxed", "--like", "nowhere"],
+]
+WITHOUT_TORCH = """
+import json, sys
+sys.modules |= dict.fromkeys(("torch", "transformers", "datasets"))
+from prerl_spec.cli.main import main
+print([main(["eval", *words]) for words in json.loads(sys.argv[1])])
+"""
+
+
+def test_what_is_mistyped_is_refused_before_anything_heavy_is_imported(tmp_path: Path) -> None:
+    words = [sys.executable, "-c", WITHOUT_TORCH, json.dumps(MISTYPED)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert done.stdout.strip() == "[2, 2, 2, 2, 3, 2]", done.stderr
+    assert '"openr1" is not a choice of --protocol\n  = help: did you mean `open-r1`?' in done.stderr
 
 
 def test_a_run_without_a_checkpoint_has_nothing_to_score(model: Path, capsys: pytest.CaptureFixture[str]) -> None:

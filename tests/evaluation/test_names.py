@@ -122,7 +122,8 @@ def test_a_stock_task_is_one_task_under_both_spellings(tmp_path: Path) -> None:
     heard, hashes = [], []
     for name in ("gsm8k", "lm_eval/gsm8k"):
         with tiny_scene(tmp_path / name.replace("/", "_")) as scene:
-            given = {"tasks": [name], "data": {name: str(rows)}, "num_fewshot": 1, "max_new_tokens": 3}
+            data = {name: str(rows), f"{name}:fewshot": str(rows)}
+            given = {"tasks": [name], "data": data, "num_fewshot": 1, "max_new_tokens": 3}
             scores = LmEval.model_validate(given).score(scene.site)
             heard.append([(r.context, r.seeds) for r in scene.heard.requests])
             hashes.append({(s.task_hash, s.template_hash, s.value) for s in scores})

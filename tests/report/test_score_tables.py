@@ -102,3 +102,15 @@ def test_programs_read_back_everything_that_a_score_states() -> None:
 def test_a_files_ending_names_its_form(ending: str) -> None:
     assert form_of_file(Path(f"table{ending}")) is FORMS[ENDINGS[ending]]
     assert form_of_file(Path("table.xlsx")) is None
+
+
+def test_people_read_no_score_twice() -> None:
+    """pass@1 is avg@n in other words, and G-Pass@k comes along wherever k is written."""
+    metrics = ["avg@4", "pass@1", "pass@4", "maj@4", "G-Pass@4_0.5", "mG-Pass@4"]
+    stock = ["avg@4,exact_match,none", "pass@1,exact_match,none", "G-Pass@4_0.5,exact_match,none"]
+    scores = tuple(replace(SCORE, metric=metric) for metric in [*metrics, *stock])
+    alone = (replace(SCORE, task="other", metric="pass@1"),)
+    model = ScoredModel("m", "m", "m", scores + alone)
+    shown = [line.split()[1] for line in FORMS["text"]([model]).splitlines()[1:]]
+    assert shown == ["avg@4", "pass@4", "maj@4", "avg@4,exact_match,none", "pass@1"]
+    assert len(list(csv.DictReader(io.StringIO(FORMS["csv"]([model]))))) == len(scores) + 1

@@ -13,6 +13,7 @@ from prerl_components.verifiers.math_verify import MathVerify
 from prerl_spec.evaluation.harness.catalogue import check_names, known_config
 from prerl_spec.evaluation.harness.fetching import fetch_tasks
 from prerl_spec.evaluation.harness.foreseen import refused_rows, refused_tasks
+from prerl_spec.evaluation.harness.local_rows import misplaced_rows
 from prerl_spec.evaluation.harness.questions import task_questions
 from prerl_spec.evaluation.harness.yaml_code import code_of_folder
 from prerl_spec.evaluation.names import current_name, toml_key
@@ -61,7 +62,9 @@ class LmEval(EvaluatorSettings):
         default=(), description="Folders with further task definitions (lm-eval YAML files)."
     )
     data: Mapping[str, Annotated[str, SpecPath()]] = Field(
-        default_factory=dict, description="Local rows instead of a task's hub data set: task name = JSONL file."
+        default_factory=dict,
+        description="Local rows instead of a task's hub data set: task name = JSONL file; `TASK:fewshot` names that of its "
+        "few-shot examples.",
     )
     system: str | None = Field(default=None, description="System prompt. Default: that of the first phase's data set.")
     chat: Annotated[Literal["off"] | dict[str, Any] | None, PassedThrough()] = Field(
@@ -103,13 +106,10 @@ class LmEval(EvaluatorSettings):
 
     def check(self, wiring: Wiring) -> Iterable[Conflict]:
         yield from super().check(wiring)
-        for task in self.data:
-            if task not in self.tasks:
-                yield Conflict(
-                    Code.CONTRADICTION,
-                    f"`data` provides rows for `{task}`, which is not in `tasks`",
-                    (Place("self", "data"), Place("self", "tasks")),
-                )
+        if (misplaced := misplaced_rows(self.data, self.tasks)) is not None:
+            found, help = misplaced
+            places = (Place("self", "data"), Place("self", "tasks"))
+            yield Conflict(Code.CONTRADICTION, f"`data` {found}", places, help)
         if (too_large := self.too_large_k()) is not None:
             yield Conflict(
                 Code.CONTRADICTION,
@@ -206,7 +206,8 @@ class LmEval(EvaluatorSettings):
         include = tuple(map(Path, self.include))
         for refused in refused_tasks(self.tasks, include):
             yield Refusal("task", *refused)
-        for refused in refused_rows({task: Path(file) for task, file in self.data.items()}, include):
+        data = {task: Path(file) for task, file in self.data.items()}
+        for refused in refused_rows(data, include, None if self.num_fewshot == "task" else self.num_fewshot):
             yield Refusal("rows", *refused)
 
     def fetch(self) -> Iterator[str]:

@@ -38,7 +38,11 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
     _add_sampling(parser)
     parser.add_argument(
-        "--data", type=assignment, action="append", metavar="TASK=FILE", help="local rows for a task, as JSON Lines"
+        "--data",
+        type=assignment,
+        action="append",
+        metavar="TASK=FILE",
+        help="local rows for a task, as JSON Lines; TASK:fewshot=FILE for those of its few-shot examples",
     )
     parser.add_argument("--include", action="append", metavar="DIR", help="a folder with further lm-eval YAML files")
     parser.add_argument("--limit", type=positive, metavar="N", help="score only the first N questions")
@@ -129,19 +133,21 @@ def run(arguments: argparse.Namespace) -> int:
     from prerl_spec.compiler.estimates.prerequisites import require_train
 
     require_train("`prerl-spec eval`")
-    from prerl_spec.cli.runs.eval_request import evaluator_of, models_of
-    from prerl_spec.evaluation.harness.catalogue import check_names
+    from prerl_spec.cli.runs.eval_request import evaluator_of, require_tasks
     from prerl_spec.evaluation.like import like_run
-    from prerl_spec.evaluation.model_folders import require_own
-    from prerl_spec.evaluation.samplers import require_sampler
-    from prerl_spec.situations import require_writable
 
     _require_table(arguments.out_table)
     like = (
         None if arguments.like is None else like_run(arguments.like, arguments.tasks, local_code=arguments.local_code)
     )
     evaluator = evaluator_of(arguments, like)
-    check_names(evaluator.tasks, [Path(folder) for folder in evaluator.include])
+    require_tasks(evaluator)
+    # Torch comes with the models, and takes seconds: what is mistyped is refused before.
+    from prerl_spec.cli.runs.eval_models import models_of
+    from prerl_spec.evaluation.model_folders import require_own
+    from prerl_spec.evaluation.samplers import require_sampler
+    from prerl_spec.situations import require_writable
+
     models = models_of(arguments, like)
     if reports_findings():
         for model in models:
@@ -161,9 +167,11 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _score(arguments: argparse.Namespace, models: Any, evaluator: Any) -> int:
+    from prerl_spec.cli.runs.eval_remarks import advice
     from prerl_spec.evaluation.contamination import Stamp, stamp_folder
-    from prerl_spec.evaluation.score_target import Asked, score_targets
+    from prerl_spec.evaluation.score_target import score_targets
     from prerl_spec.evaluation.scores.written import write_scores
+    from prerl_spec.evaluation.targets import Asked
     from prerl_spec.report.tables.score_tables import ScoredModel
     from prerl_spec.situations import writing
     from prerl_spec.types import Score
@@ -192,19 +200,26 @@ def _score(arguments: argparse.Namespace, models: Any, evaluator: Any) -> int:
             lines = (f"{name}{stamp.words()}" for name, found in own for stamp in found)
             print("\ncontamination:", *lines, sep="\n  ", file=beside)
         _print_places(done, beside)
+        for line in advice(done):
+            print(f"note: {line}", file=sys.stderr)
     return 0
 
 
 def _say_sampling(evaluator: Any, models: Any) -> None:
     """Says on stderr how each task is sampled, and where its source samples otherwise; once for models sampled alike."""
+    from prerl_spec.cli.runs.eval_remarks import equal_responses
     from prerl_spec.compiler.planning.evaluation_plan import task_plan
     from prerl_spec.compiler.render.render_evaluation import render_tasks
     from prerl_spec.engine.batches.source import decoding_of
 
     alike: dict[str, list[str]] = {}
+    warnings: dict[str, None] = {}
     for model in models:
         draws = evaluator.task_draws(decoding_of(model.sampler.component))
+        warnings |= dict.fromkeys(equal_responses(draws))
         alike.setdefault("\n".join(render_tasks([task_plan(draw) for draw in draws])), []).append(model.name)
+    for warning in warnings:
+        print(f"warning: {warning}", file=sys.stderr)
     for words, of in alike.items():
         print(words if len(alike) == 1 else f"{', '.join(of)}:\n{words}", file=sys.stderr)
 
@@ -246,10 +261,16 @@ def _print_table(models: Any, form: str, file: Path | None) -> None:
 
 def _print_places(models: Any, stream: Any) -> None:
     """Where the scores are: on stdout below a table for people, else on stderr."""
+    from prerl_spec.report.tables.score_tables import shown_scores
+
     folders = [Path(model.folder) for model in models]
+    hidden = (score.metric for m in models for score in m.scores if score not in shown_scores(m.scores))
+    left_out = dict.fromkeys(metric for metric in hidden if not metric.startswith("pass@1"))
     if len(folders) == 1:
         (out,) = folders
         words = f"scores: {out / 'scores.json'}\nresponses: {out / 'samples'}\nby question: {out / 'questions'}"
     else:
         words = f"scores, responses and questions: a folder a model in {folders[0].parent}"
+    if left_out:
+        words += f"\nalso in scores.json: {', '.join(left_out)}"
     print(f"\n{words}", file=stream)

@@ -1,30 +1,28 @@
-"""What `prerl-spec eval` was asked for: the evaluator with its settings, and the models with their samplers and folders."""
+"""The evaluator that `prerl-spec eval` was asked for: its settings and tasks are refused before a model is looked at."""
 
 import argparse
 import os
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from prerl_spec.codes import Code
 from prerl_spec.errors import EnvironmentUnmet, UsageError
+from prerl_spec.evaluation.harness.catalogue import check_names
+from prerl_spec.evaluation.harness.local_rows import misplaced_rows
+from prerl_spec.evaluation.harness.rows import require_readable
+from prerl_spec.evaluation.installed import declaration
 from prerl_spec.evaluation.like import LikeRun
-from prerl_spec.evaluation.model_folders import model_names
-from prerl_spec.evaluation.samplers import chosen_sampler
-from prerl_spec.evaluation.score_target import Asked
-from prerl_spec.evaluation.targets import Target, component, find_target
-from prerl_spec.registry.settings import RENAMED
+from prerl_spec.evaluation.names import task_of_rows
+from prerl_spec.language.suggest import nearest, one_of
+from prerl_spec.registry.settings import validate
 
-SEVERAL = Path("eval-models")
-"""The output folder of several models, unless another is named."""
 SETTINGS = (
     *("tasks", "samples", "k", "protocol", "limit", "temperature", "top_p", "max_new_tokens", "seed"),
     *("num_fewshot", "system", "chat"),
 )
 """Options that are settings of the evaluator, by their names there."""
+HELP = "prerl-spec eval --help"
 
 
 def evaluator_of(arguments: argparse.Namespace, like: LikeRun | None) -> Any:
@@ -40,12 +38,13 @@ def evaluator_of(arguments: argparse.Namespace, like: LikeRun | None) -> Any:
     settings = {**_alike(like, given), **given}
     if "tasks" not in settings:
         raise UsageError("no tasks are named", hint="--tasks A,B, or --like RUN for those of a run")
-    try:
-        evaluator = component("evaluator", "lm_eval", settings)
-    except ValidationError as error:
-        raise _refused(error.errors()[0]) from error
-    if unasked := sorted(set(evaluator.data) - set(evaluator.tasks)):
-        raise UsageError(f"--data names task `{unasked[0]}`, which is not in --tasks", hint="add it to --tasks")
+    evaluator: Any
+    evaluator, refused = validate(declaration("evaluator", "lm_eval"), settings)
+    for one in refused:
+        raise _refusal(one, settings)
+    if (misplaced := misplaced_rows(evaluator.data, evaluator.tasks)) is not None:
+        found, hint = misplaced
+        raise UsageError(f"--data {found}".replace("`tasks`", "--tasks"), hint=hint)
     if (too_large := evaluator.too_large_k()) is not None:
         raise UsageError(f"--k: {too_large}", hint="raise --samples, or leave that k out")
     if not arguments.local_code:
@@ -56,25 +55,17 @@ def evaluator_of(arguments: argparse.Namespace, like: LikeRun | None) -> Any:
     return evaluator
 
 
-def models_of(arguments: argparse.Namespace, like: LikeRun | None) -> list[Asked]:
-    """The models in the order of the command line. Raises UsageError for a target that is not there or is named twice, and for
-    a sampler's setting; EnvironmentUnmet for Python files that are not allowed."""
-    several = len(arguments.targets) > 1
-    names = model_names(arguments.targets) if several else [""]
-    out = arguments.out if arguments.out is not None or not several else SEVERAL
-    models = []
-    for text, name in zip(arguments.targets, names, strict=True):
-        target = _with_conditions(find_target(text, local_code=arguments.local_code), arguments, like)
-        sampler = chosen_sampler(
-            arguments.sampler,
-            target.sampling,
-            urls=arguments.url,
-            key=arguments.key_from,
-            engine=dict(arguments.engine),
-        )
-        folder = out / name if several else out if out is not None else target.out
-        models.append(Asked(name or target.name, target, sampler, folder))
-    return models
+def require_tasks(evaluator: Any) -> None:
+    """Refuses what needs no model to be seen: tasks that nobody defines, and local rows that cannot be used.
+
+    Raises UsageError and EnvironmentUnmet, as scoring would.
+    """
+    check_names(evaluator.tasks, [Path(folder) for folder in evaluator.include])
+    for key, file in evaluator.data.items():
+        require_readable(task_of_rows(key), Path(file))
+    for refusal in evaluator.refusals():
+        found = refusal.found if refusal.name in refusal.found else f"`{refusal.name}`: {refusal.found}"
+        raise EnvironmentUnmet(found, hint=refusal.hint)
 
 
 def _alike(like: LikeRun | None, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -87,16 +78,17 @@ def _alike(like: LikeRun | None, given: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in like.settings.items() if name not in without}
 
 
-def _with_conditions(target: Target, arguments: argparse.Namespace, like: LikeRun | None) -> Target:
-    alike = target if like is None else replace(target, **like.of_target)
-    return replace(alike, invariant=True) if arguments.invariant else alike
-
-
-def _refused(error: Any) -> UsageError:
+def _refusal(refused: Any, settings: Mapping[str, Any]) -> UsageError:
     """The mistake in a setting, named as the option is written."""
-    if not error["loc"]:
-        return UsageError(str(error["msg"]).removeprefix("Value error, "), hint="prerl-spec eval --help")
-    option = str(error["loc"][0]).replace("_", "-")
-    if error["type"] == RENAMED:
-        return UsageError(f"--{option}: {Code.RENAMED}: {error['msg']}", hint=error["ctx"]["help"])
-    return UsageError(f"--{option}: {str(error['msg']).removeprefix('Value error, ')}", hint="prerl-spec eval --help")
+    if not refused.steps:
+        return UsageError(refused.message, hint=HELP)
+    setting = str(refused.steps[0])
+    option = f"--{setting.replace('_', '-')}"
+    if refused.code == Code.RENAMED:
+        return UsageError(f"{option}: {refused.code}: {refused.message}", hint=refused.help)
+    message = refused.message.replace(f"`{setting}`", option)
+    hint = HELP
+    if refused.choices:
+        close = nearest(str(settings[setting]), refused.choices)
+        hint = f"did you mean {one_of(close)}?" if close else f"choose from {', '.join(refused.choices)}"
+    return UsageError(message if option in message else f"{option}: {message}", hint=hint)

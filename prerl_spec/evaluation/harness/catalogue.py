@@ -14,12 +14,13 @@ from jinja2.exceptions import TemplateError
 
 from prerl_spec.codes import Code
 from prerl_spec.errors import EnvironmentUnmet, PrerlError, UsageError
+from prerl_spec.evaluation.harness.local_rows import evaluated_split, override_of
 from prerl_spec.evaluation.harness.rows import require_readable, require_rows
 from prerl_spec.evaluation.harness.stock_index import Named, has_lm_eval, names_below, needed_for, stock_names
 from prerl_spec.evaluation.harness.strange_code import without_strange_code
 from prerl_spec.evaluation.harness.task_faults import COLUMNS_HINT
 from prerl_spec.evaluation.harness.task_yaml import read_task
-from prerl_spec.evaluation.names import FORMER, STOCK, bare, is_stock, toml_key
+from prerl_spec.evaluation.names import FORMER, STOCK, bare, fewshot_key, is_stock, toml_key
 from prerl_spec.evaluation.packs import own_tasks
 from prerl_spec.storage.disk import write_whole
 
@@ -33,12 +34,17 @@ class Loaded:
 
 
 def load_tasks(
-    names: Sequence[str], *, include: Sequence[Path], data: Mapping[str, Path], folder: Path
+    names: Sequence[str],
+    *,
+    include: Sequence[Path],
+    data: Mapping[str, Path],
+    folder: Path,
+    num_fewshot: int | None = None,
 ) -> dict[str, Loaded]:
     """Builds the tasks of these names, none of them our own; a group or a tag expands to its tasks.
 
-    Of a name `lm_eval/NAME` every task is called `lm_eval/TASK`. `data` replaces a task's hub data set by a local JSON Lines
-    file (few-shot examples then come from the same rows, excluding the evaluated one); the override is written to `folder`.
+    Of a name `lm_eval/NAME` every task is called `lm_eval/TASK`. `data` replaces a task's hub data set by local JSON Lines
+    files (see `local_rows`); the override is written to `folder`. `num_fewshot` None: the task's own number.
     Raises UsageError for unknown names, EnvironmentUnmet for a task that cannot be built.
     """
     included, stock = check_names(names, include)
@@ -48,7 +54,7 @@ def load_tasks(
         known = {**stock, **own}
         found = needed_for(bare(name), known)
         if name in data:
-            file = _with_local_rows(name, known[bare(name)], data[name], folder)
+            file = _with_local_rows(name, known[bare(name)], data, folder, num_fewshot)
             found = {bare(name): Named("task", file)}
         built = _build(name, found)
         prefix = STOCK if is_stock(name) else ""
@@ -191,24 +197,21 @@ def _require_local_rows(name: str, found: Named) -> None:
             require_rows(name, file)
 
 
-def _with_local_rows(name: str, found: Named, rows: Path, folder: Path) -> Path:
+def _with_local_rows(name: str, found: Named, data: Mapping[str, Path], folder: Path, num_fewshot: int | None) -> Path:
     """Writes a YAML that includes the task's own and overrides its data set; lm-eval merges by `include` only."""
-    if not rows.is_file():
-        raise EnvironmentUnmet(f"the rows of {name} do not exist: {rows}", hint="write the path of a JSON Lines file")
-    require_readable(name, rows)
+    examples = data.get(fewshot_key(name))
+    for file in (data[name], examples):
+        if file is None:
+            continue
+        if not file.is_file():
+            raise EnvironmentUnmet(
+                f"the rows of {name} do not exist: {file}", hint="write the path of a JSON Lines file"
+            )
+        require_readable(name, file)
     config = {} if found.file is None or found.kind != "task" else read_task(found.file)
-    split = config.get("test_split") or config.get("validation_split")
-    if not split:
+    if evaluated_split(config) is None:
         raise UsageError(f"data: `{name}` is not a single task with rows", hint="name a task, not a group")
-    override = {
-        "include": str(found.file),
-        "task": bare(name),
-        "dataset_path": "json",
-        "dataset_name": None,
-        "dataset_kwargs": {"data_files": {split: str(rows)}},
-        "training_split": None,
-        "fewshot_split": split,
-    }
+    override = {"include": str(found.file), **override_of(name, config, data[name], examples, num_fewshot)}
     target = folder / f"{name.replace('/', '_')}.yaml"
     write_whole(target, json.dumps(override, indent=1))  # JSON is YAML
     return target

@@ -9,10 +9,11 @@ from typing import NamedTuple
 
 from prerl_spec.compiler.estimates.prerequisites import has_train
 from prerl_spec.errors import EnvironmentUnmet, UsageError
-from prerl_spec.evaluation.harness.catalogue import check_names, included_names
+from prerl_spec.evaluation.harness.catalogue import check_names, included_names, known_config
+from prerl_spec.evaluation.harness.local_rows import evaluated_split, override_of
 from prerl_spec.evaluation.harness.rows import file_rows, require_rows
 from prerl_spec.evaluation.harness.stock_index import stock_names
-from prerl_spec.evaluation.names import bare, is_stock
+from prerl_spec.evaluation.names import bare, fewshot_key, is_stock, task_of_rows
 from prerl_spec.evaluation.packs import packs
 
 
@@ -36,9 +37,13 @@ def refused_tasks(names: Sequence[str], include: Sequence[Path]) -> Iterator[Ref
             yield Refused(name, error.message, error.hint or "name another task")
 
 
-def refused_rows(data: Mapping[str, Path], include: Sequence[Path]) -> Iterator[Refused]:
-    """The tasks whose local rows cannot be read, or that are groups. A file that is not there is a need of its own."""
-    for task, file in data.items():
+def refused_rows(
+    data: Mapping[str, Path], include: Sequence[Path], num_fewshot: int | None = None
+) -> Iterator[Refused]:
+    """The tasks whose local rows cannot be read, that are groups, or whose few-shot examples have no rows. A file that is not
+    there is a need of its own."""
+    for key, file in data.items():
+        task = task_of_rows(key)
         if not file.is_file():
             continue
         try:
@@ -51,6 +56,8 @@ def refused_rows(data: Mapping[str, Path], include: Sequence[Path]) -> Iterator[
             yield Refused(
                 task, f"a {kind} of tasks has no rows of its own", "name one of its tasks, here and in `tasks`"
             )
+        elif key == task and (missing := _missing_examples(task, data, include, num_fewshot)) is not None:
+            yield Refused(task, missing.message, missing.hint or "name their rows")
 
 
 def _require_rows(task: str, file: Path) -> None:
@@ -59,6 +66,19 @@ def _require_rows(task: str, file: Path) -> None:
         file_rows(task, file, None, pack.columns)
     else:
         require_rows(task, file)
+
+
+def _missing_examples(
+    task: str, data: Mapping[str, Path], include: Sequence[Path], num_fewshot: int | None
+) -> EnvironmentUnmet | None:
+    config = None if task in packs() else known_config(task, include)
+    if config is None or evaluated_split(config) is None:
+        return None
+    try:
+        override_of(task, config, data[task], data.get(fewshot_key(task)), num_fewshot)
+    except EnvironmentUnmet as error:
+        return error
+    return None
 
 
 def _kind(task: str, include: Sequence[Path]) -> str | None:

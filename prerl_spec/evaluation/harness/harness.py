@@ -19,6 +19,7 @@ import torch
 
 from prerl_spec.errors import UsageError
 from prerl_spec.evaluation.harness import catalogue
+from prerl_spec.evaluation.harness.local_rows import fewshot_split, stated_examples
 from prerl_spec.evaluation.harness.policy_lm import PolicyLM
 from prerl_spec.evaluation.harness.question_values import verdict_results
 from prerl_spec.evaluation.harness.response_lines import verdict_lines
@@ -104,7 +105,13 @@ def open_tasks(lm: PolicyLM, battery: Battery) -> dict[str, Any]:
     catalogue.included_names(battery.include)
     others = [name for name in battery.tasks if name not in own]
     loaded = (
-        catalogue.load_tasks(others, include=battery.include, data=data, folder=lm.site.folder / "tasks")
+        catalogue.load_tasks(
+            others,
+            include=battery.include,
+            data=data,
+            folder=lm.site.folder / "tasks",
+            num_fewshot=battery.num_fewshot,
+        )
         if others
         else {}
     )
@@ -207,7 +214,8 @@ def _conditions(lm: PolicyLM, battery: Battery, task: Any) -> dict[str, Any]:
         )
     asked = [[instance.request_type, instance.doc_id, instance.idx, instance.args] for instance in task.instances]
     found = {
-        "identity": vars(_identity(lm, battery, task)),
+        # Where few-shot examples come from is in what is asked.
+        "identity": {key: value for key, value in vars(_identity(lm, battery, task)).items() if key != "fewshot"},
         "asked": digest(asked),
         "decoding": vars(draw.decoding),
         "samples": draw.samples,
@@ -240,7 +248,16 @@ def _identity(lm: PolicyLM, battery: Battery, task: Any) -> Identity:
         template_hash=template_hash(
             lm.site.codec, lm.rendering, task.get_config("num_fewshot"), lm.site.codec.encode(first)
         ),
+        fewshot=_examples(battery, task),
     )
+
+
+def _examples(battery: Battery, task: Any) -> str:
+    config = {key: task.get_config(key) for key in ("training_split", "validation_split", "test_split")}
+    split = task.fewshot_cfg.split
+    if split is None and task.fewshot_cfg.samples is None:
+        split = fewshot_split(config)
+    return stated_examples(task.task_name, battery.data or {}, task.get_config("num_fewshot") or 0, split)
 
 
 def _score_task(lm: PolicyLM, battery: Battery, name: str, task: Any) -> Scored:

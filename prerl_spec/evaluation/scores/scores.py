@@ -20,13 +20,15 @@ from prerl_spec.types import NO_INTERVAL, Decoding, Draw, Rendering, Score
 
 @dataclass(frozen=True)
 class Identity:
-    """A task in a specific version: `Identity("math500_boxed", "lm-eval 0.4.13", "1", "9f…", "03…")`."""
+    """A task in a specific version: `Identity("math500_boxed", "lm-eval 0.4.13", "1", "9f…", "03…")`; `fewshot` as a score has
+    it."""
 
     task: str
     harness: str
     task_version: str
     task_hash: str
     template_hash: str
+    fewshot: str = "task"
 
 
 def right_scores(
@@ -85,6 +87,7 @@ def score(
         mean_length=responses.mean_length,
         tokens_scored=responses.tokens,
         interval=NO_INTERVAL if isnan(interval.low) else construction,
+        fewshot=what.fewshot,
     )
 
 

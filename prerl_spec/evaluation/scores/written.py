@@ -34,5 +34,5 @@ def _existing(file: Path) -> list[dict[str, Any]]:
 
 
 def _conditions(row: Mapping[str, Any]) -> str:
-    found = {"protocol": "off", **row}
+    found = {"protocol": "off", "fewshot": "task", **row}
     return json.dumps({k: v for k, v in found.items() if k not in _VARYING}, sort_keys=True)

@@ -16,6 +16,7 @@ from prerl_spec.types import Score
 FORMAT = 1
 """Of the JSON form."""
 _RIGHT = {"value", "truncated", "unparsable", "mean tokens"}
+_CONSENSUS = ("G-Pass@", "mG-Pass@")
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,22 @@ class ScoredModel:
     target: str
     folder: str
     scores: Sequence[Score]
+
+
+def shown_scores(scores: Sequence[Score]) -> list[Score]:
+    """The scores that a table for people shows: without pass@1 beside the avg@n that it equals, and without G-Pass@k."""
+    named = {(score.task, score.metric) for score in scores}
+    return [
+        score
+        for score in scores
+        if not score.metric.startswith(_CONSENSUS) and (score.task, _equal_average(score)) not in named
+    ]
+
+
+def _equal_average(score: Score) -> str | None:
+    """The metric that pass@1 is another name of: "avg@8,exact_match,none" of "pass@1,exact_match,none"."""
+    name, comma, rest = score.metric.partition(",")
+    return f"avg@{score.samples_per_question}{comma}{rest}" if name == "pass@1" else None
 
 
 def as_text(models: Sequence[ScoredModel]) -> str:
@@ -103,7 +120,7 @@ def form_of_file(file: Path) -> Form | None:
 
 def _columns(models: Sequence[ScoredModel]) -> tuple[list[str], list[list[str]]]:
     """Heading and rows for people: columns that would be empty, or the same dash everywhere, are left out."""
-    found = [(model, score) for model in models for score in model.scores]
+    found = [(model, score) for model in models for score in shown_scores(model.scores)]
     named: dict[str, list[str]] = {
         "model": [model.name for model, _ in found] if len(models) > 1 else [],
         "task": [score.task for _, score in found],
@@ -112,6 +129,7 @@ def _columns(models: Sequence[ScoredModel]) -> tuple[list[str], list[list[str]]]
         "95 % interval": [_interval(score) for _, score in found],
         "questions × responses": [f"{score.questions} × {score.samples_per_question}" for _, score in found],
         "protocol": _unless_all([score.protocol for _, score in found], "off"),
+        "few-shot examples": _unless_all([score.fewshot for _, score in found], "task"),
         "truncated": _known([score.truncated for _, score in found], "{:.1%}"),
         "unparsable": _known([score.unparsable for _, score in found], "{:.1%}"),
         "mean tokens": _known([score.mean_length for _, score in found], "{:.1f}"),

@@ -17,9 +17,9 @@ from transformers import AutoTokenizer
 from prerl_spec.evaluation.harness.harness import same_randomness_after
 from prerl_spec.evaluation.harness.policy_lm import PolicyLM
 from prerl_spec.evaluation.samplers import chosen_sampler
-from prerl_spec.evaluation.score_target import Asked, score_targets
+from prerl_spec.evaluation.score_target import score_targets
 from prerl_spec.evaluation.scores.question_results import question_files, read_questions
-from prerl_spec.evaluation.targets import find_target
+from prerl_spec.evaluation.targets import Asked, find_target
 from prerl_spec.types import Score
 from tests.evaluation.agreement.kinds import GROUP, GROUPED, KINDS, write_kinds
 
