@@ -56,7 +56,7 @@ class Tree:
         command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "--tb=no", tests]
         path = os.pathsep.join([str(self.folder), str(self.folder / "components")])
         # Without bytecode: a planted line may have the length and the second of the one that it replaces.
-        environment = {**os.environ, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"}
+        environment = {**os.environ, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "planted"}
         ran = subprocess.run(
             command, cwd=self.folder, env=environment, capture_output=True, text=True, timeout=600, check=False
         )
