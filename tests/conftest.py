@@ -15,7 +15,14 @@ WATCHES = pytest.StashKey[Path]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Watches this process and, through their environment, all that it starts: also the workers of pytest-xdist."""
+    """Watches this process and, through their environment, all that it starts: also the workers of pytest-xdist.
+
+    Where the machine's default is to keep no bytecode, some hundred children would compile the package anew, .2 to .8 s
+    each: they keep it here, except where faults are planted (tests/mutants), since those change files within a second.
+    """
+    if os.environ.get("PYTHONDONTWRITEBYTECODE") != "planted":
+        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+        sys.dont_write_bytecode = False
     if FOUND in os.environ:
         return
     handle, os.environ[FOUND] = tempfile.mkstemp(prefix="prerl-pickles-")

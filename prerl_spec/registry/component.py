@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple, Self, get_args, get_origin
 
@@ -212,7 +213,7 @@ class Component(BaseModel):
         # TOML arrays are parsed as lists and frozen settings hold tuples: strict mode alone would reject each one.
         if not isinstance(values, dict):
             return values
-        tuples = {n for n, f in cls.model_fields.items() if _holds_tuple(f.annotation)}
+        tuples = _tuples_of(cls)
         return {k: tuple(v) if k in tuples and isinstance(v, list) else v for k, v in values.items()}
 
     def consumes(self) -> frozenset[str]:
@@ -268,6 +269,12 @@ class Component(BaseModel):
     def settings(self) -> dict[str, Any]:
         """Every setting, defaults included, as JSON-able values; a nested component becomes its own table."""
         return self.model_dump(mode="json", serialize_as_any=True)
+
+
+@cache
+def _tuples_of(cls: type[Component]) -> frozenset[str]:
+    """The settings that hold tuples."""
+    return frozenset(name for name, field in cls.model_fields.items() if _holds_tuple(field.annotation))
 
 
 def _holds_tuple(annotation: Any) -> bool:

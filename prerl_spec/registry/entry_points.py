@@ -1,12 +1,13 @@
 """Installed components from package metadata alone: one entry-point group per kind; nothing is imported until named."""
 
 import importlib
+import os
 import re
 import sys
 from collections.abc import Iterable, Mapping
 from contextlib import redirect_stdout
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
@@ -96,15 +97,27 @@ def installed(path: list[str] | None = None) -> Registry:
     that remains on the path must not hide the built-ins.
     """
     found: dict[str, list[Entry]] = {}
-    for distribution in metadata.distributions() if path is None else metadata.distributions(path=path):
-        entries = _entries(distribution)
-        if not entries:
-            continue
+    folders = dict.fromkeys(sys.path if path is None else path)
+    for entries in (entries for folder in folders for entries in _entries_in(folder, _time_of_change(folder))):
         name = normalized(entries[0].distribution)
         is_running = name == OWN_DISTRIBUTION and entries[0].distribution_version == __version__
         if name not in found or (is_running and found[name][0].distribution_version != __version__):
             found[name] = entries
     return Registry(entry for entries in found.values() for entry in entries)
+
+
+@cache
+def _entries_in(folder: str, time_of_change: int | None) -> tuple[list[Entry], ...]:
+    """The components of each distribution in a folder that has any; read again only after the folder has changed, as
+    `importlib.metadata` does, since to read them all takes a tenth of what a plan takes."""
+    return tuple(filter(None, map(_entries, metadata.distributions(path=[folder]))))
+
+
+def _time_of_change(folder: str) -> int | None:
+    try:
+        return os.stat(folder or ".").st_mtime_ns
+    except OSError:
+        return None
 
 
 def _entries(distribution: metadata.Distribution) -> list[Entry]:

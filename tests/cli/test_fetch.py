@@ -19,7 +19,7 @@ run = { name = "fetched", output_dir = "runs" }
 model = { use = "hf_causal", name = "acme/tiny" }
 data.train = { use = "hf_dataset", path = "acme/rows", chat = "off" }
 sampler = { use = "transformers", group_size = 2, max_new_tokens = 2 }
-verifier = "math_verify"
+verifier = "exact_match"
 optimizer = { use = "adamw", lr = 1e-5 }
 
 [[evaluate]]

@@ -35,13 +35,13 @@ class Absent:
         if name.partition(".")[0] in {MODULES!r}:
             raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
 
-def version(name, known=metadata.version):
+def distribution(name, known=metadata.distribution):
     if name in {TRAIN!r}:
         raise metadata.PackageNotFoundError(name)
     return known(name)
 
 sys.meta_path.insert(0, Absent())
-metadata.version = version
+metadata.distribution = distribution
 """
 """The command line as it is where the extra [train] was not installed; `.ci/light` calls it where that is so."""
 

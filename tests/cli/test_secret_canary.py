@@ -41,7 +41,7 @@ model = { use = "from_scratch", tokenizer = "data:train", config = { model_type 
 num_hidden_layers = 1, num_attention_heads = 1, num_key_value_heads = 1, head_dim = 32, intermediate_size = 32 } }
 data.train = "arithmetic_chains"
 sampler = { use = "transformers", group_size = 2, max_new_tokens = 4 }
-verifier = "math_verify"
+verifier = "exact_match"
 optimizer = { use = "adamw", lr = 1e-3 }
 trackers = [{ use = "local.keyed", key = "${secret:CANARY}" }]
 [[evaluate]]

@@ -55,7 +55,7 @@ class Anything(Component):
 SPEC = """
 spec = 1
 run.name = "debugged"
-verifier = "math_verify"
+verifier = "exact_match"
 optimizer = { use = "adamw", lr = 1e-3 }
 data.corpus = { use = "arithmetic_chains", part = "corpus", steps = [1, 1] }
 data.train = { use = "arithmetic_chains", part = "easy", steps = [1, 1] }
@@ -506,7 +506,7 @@ def test_a_local_verifier_judges_in_its_own_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "judge.py").write_text(VERIFIER)
-    local = SPEC.replace("spec = 1", 'spec = 1\nplugins.files = ["judge.py"]').replace('"math_verify"', '"local.even"')
+    local = SPEC.replace("spec = 1", 'spec = 1\nplugins.files = ["judge.py"]').replace('"exact_match"', '"local.even"')
     (tmp_path / "spec.toml").write_text(local.replace("max_new_tokens = 6", "max_new_tokens = 60"))
     monkeypatch.chdir(tmp_path)
     assert main(["run", "spec.toml", "--local-code"]) == 0

@@ -41,8 +41,8 @@ from prerl_spec.sdk import (
 from prerl_spec.testing.laws.sampler import check_sampler
 from tests.components.served import Served
 from tests.components.vllm_models import nudge, vllm_model
+from tests.engine.forked_ranks import torchrun
 from tests.engine.runs import steps_of
-from tests.engine.test_ranks import torchrun
 
 pytestmark = pytest.mark.vllm
 

@@ -114,7 +114,7 @@ def test_an_equal_selection_has_no_effect_and_another_share_has() -> None:
 SPEC = """
 spec = 1
 run.name = "signs"
-verifier = "math_verify"
+verifier = "exact_match"
 optimizer = { use = "adamw", lr = 1e-3 }
 data.train = { use = "arithmetic_chains", steps = [1, 1] }
 sampler = { use = "transformers", group_size = 2, max_new_tokens = 4 }

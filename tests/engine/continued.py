@@ -6,7 +6,7 @@ from typing import Any
 
 from tests.engine.runs import SPEC, steps_of
 
-HEAD = SPEC[: SPEC.index("[[phases]]")].replace("math_verify", "exact_match")
+HEAD = SPEC[: SPEC.index("[[phases]]")]
 FIRST = """
 [[phases]]
 id = "pretrain"

@@ -3,6 +3,7 @@
 import os
 import runpy
 import signal
+import subprocess
 import sys
 import time
 from functools import partial
@@ -12,8 +13,27 @@ import torch
 from accelerate.state import AcceleratorState, GradientState
 from torch.distributed import TCPStore
 
-from tests.engine.test_ranks import launch
 from tests.forks import forked
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+def torchrun(module: str, *arguments: str, cwd: Path) -> str:
+    """Two real processes over gloo; gives their standard error."""
+    return launch(module, *arguments, cwd=cwd, processes=2)
+
+
+def launch(module: str, *arguments: str, cwd: Path, processes: int) -> str:
+    """The same for any number of processes. Where there is no GPU, `forked_ranks` gives the same in a third of the time."""
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes)]
+    command = [sys.executable, *launcher, "-m", module]
+    path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": path}
+    finished = subprocess.run(
+        [*command, *arguments], env=environment, cwd=cwd, capture_output=True, text=True, timeout=240
+    )
+    assert finished.returncode == 0, finished.stderr
+    return finished.stderr
 
 
 def forked_ranks(module: str, *arguments: str, cwd: Path, processes: int = 2, seconds: float = 240.0) -> str:

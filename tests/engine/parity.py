@@ -14,7 +14,6 @@ from tests.engine.runs import SPEC, Heard
 
 HEAD = (
     SPEC[: SPEC.index("[[phases]]")]
-    .replace("math_verify", "exact_match")
     .replace("seed = 3", "seed = 4")
     .replace('train = { use = "arithmetic_chains", steps', 'train = { use = "arithmetic_chains", part = "easy", steps')
     .replace("max_new_tokens = 12", 'max_new_tokens = 16\nstop = ["0", "1", "2", "3", "4"]')

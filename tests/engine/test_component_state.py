@@ -46,9 +46,9 @@ from prerl_spec.testing.laws import check_objective
 from prerl_spec.testing.laws.advantage import check_advantage
 from prerl_spec.testing.laws.schedule import made_record
 from prerl_spec.testing.steps import made_step
+from tests.engine.forked_ranks import launch
 from tests.engine.runs import SPEC, Heard, steps_of, weights_at
 from tests.engine.steps import make_trainer, random_step, tiny_policy
-from tests.engine.test_ranks import launch
 
 PAGE = (Path(__file__).parents[2] / "docs" / "state.md").read_text(encoding="utf-8")
 CODE = "\n\n".join(re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL))

@@ -111,6 +111,7 @@ def test_an_evaluators_own_verifier_reads_the_gold_answers_that_it_alone_judges(
     """`\\frac{` is no mathematics for the top-level math_verify, and a text like any other for exact_match."""
     (tmp_path / "rows.jsonl").write_text(json.dumps({"question": "1 2", "answer": "\\frac{"}) + "\n")
     text = SPEC[: SPEC.index("[[phases]]")].replace("[data]", '[data]\nheld = { use = "jsonl", path = "rows.jsonl" }')
+    text = text.replace("exact_match", "math_verify")
     run = runs.start(tmp_path, f'{text}[[evaluate]]\nuse = "holdout"\ndata = "held"\nverifier = "exact_match"\n')
     assert {s["task"] for s in json.loads((run / "scores.json").read_text())} == {"held"}
 

@@ -30,7 +30,6 @@ from tests.engine.runs import SPEC, Heard, steps_of, weights_at
 TWO_PHASES = (
     SPEC[: SPEC.index("[[phases]]")]
     .replace("lr = 1e-3", 'lr = 1e-3, lr_schedule = "linear"')
-    .replace('verifier = "math_verify"', 'verifier = "exact_match"')
     .replace("hidden_size = 32", "hidden_size = 16")
     + """
 [[evaluate]]

@@ -15,7 +15,7 @@ from prerl_spec.evaluation.scores.question_results import (
 from prerl_spec.storage.sealed import read_array
 from tests.engine.runs import SPEC, start
 
-ALONE = SPEC[: SPEC.index("[[phases]]")].replace("math_verify", "exact_match")
+ALONE = SPEC[: SPEC.index("[[phases]]")]
 EVALUATE = '[[evaluate]]\nuse = "holdout"\ndata = "train"\nlimit = 2\nat = {at}\n'
 
 

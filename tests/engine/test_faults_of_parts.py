@@ -44,7 +44,7 @@ from tests.engine.steps import make_trainer, random_step, tiny_policy
 SPEC = """
 spec = 1
 run.name = "faulty"
-verifier = "math_verify"
+verifier = "exact_match"
 plugins.files = ["mine.py"]
 optimizer = { use = "adamw", lr = 1e-3 }
 data.corpus = { use = "arithmetic_chains", part = "corpus", steps = [1, 1] }

@@ -29,7 +29,7 @@ from prerl_spec.sdk import (
 )
 from tests.engine.runs import SPEC, Heard
 
-HEAD = SPEC[: SPEC.index("[[phases]]")].replace("math_verify", "exact_match")
+HEAD = SPEC[: SPEC.index("[[phases]]")]
 TWO_STEPS = 'schedule = { use = "fixed_steps", steps = 2 }'
 Count = Counter[tuple[str, str]]
 

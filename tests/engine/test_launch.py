@@ -24,6 +24,8 @@ from tests.engine.runs import SPEC, steps_of
 
 ROOT = Path(__file__).parent.parent.parent
 LONG = SPEC.replace('"reincarnate_after", steps = 3', '"reincarnate_after", steps = 300')
+UNSAMPLED = SPEC[: SPEC.index('[[phases]]\nid = "prune"')].replace("steps = 3 }", "steps = 300 }")
+"""Its processes start no sampler and no verifier."""
 SHARDED = '\n[distributed]\nprocesses = 2\nstrategy = "fsdp2"\nactivation_checkpointing = true\n'
 SBATCH = ROOT / "examples" / "slurm" / "run.sbatch"
 
@@ -81,10 +83,10 @@ def test_mistakes_and_taken_folders_are_told_before_anything_is_started(
 
 
 def test_a_killed_process_ends_the_others_and_a_rerun_resumes(tmp_path: Path) -> None:
-    (tmp_path / "spec.toml").write_text(LONG + SHARDED)
+    (tmp_path / "spec.toml").write_text(UNSAMPLED + SHARDED)
     line = [sys.executable, "-m", "prerl_spec", "run", "spec.toml", "--run-dir", "run"]
     with started(line, tmp_path) as (process, errors):
-        wait_for_step(tmp_path / "run", 5)
+        wait_for_step(tmp_path / "run", 3)
         os.kill(ranks_of(process)[1], signal.SIGKILL)
         assert process.wait(60) == 5
     told = errors.read_text().splitlines()
@@ -93,7 +95,7 @@ def test_a_killed_process_ends_the_others_and_a_rerun_resumes(tmp_path: Path) ->
     assert sum("error" in line for line in told) == 1
     committed = max(int(f.name[5:]) for f in (tmp_path / "run" / "checkpoints").glob("step-*"))
     with started(line, tmp_path) as (process, errors):
-        wait_for_step(tmp_path / "run", committed + 3)
+        wait_for_step(tmp_path / "run", committed + 2)
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 75
     assert errors.read_text().splitlines()[-2:] == ["error: interrupted", "  = help: re-run the same command to resume"]

@@ -54,7 +54,7 @@ def spec(base: Path, dtype: str = "float32") -> str:
         f'[model]\nuse = "hf_causal"\nname = "{base}"\ndtype = "{dtype}"\nadapter = {{ use = "lora", rank = 4 }}\n\n'
     )
     rest = REST.replace('{ use = "marginal_nsr", advantage = "minus_one" }', KL)
-    return HEAD.replace("lr = 1e-3", "lr = 3e-2").replace("math_verify", "exact_match") + model + rest
+    return HEAD.replace("lr = 1e-3", "lr = 3e-2") + model + rest
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import torch
 
 from prerl_spec.engine.processes.ranks import Ranks
 from tests.engine.adapter_worker import COMPUTE, trained
-from tests.engine.test_ranks import torchrun
+from tests.engine.forked_ranks import torchrun
 
 
 @pytest.mark.slow

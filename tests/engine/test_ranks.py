@@ -1,8 +1,6 @@
 """More processes change who computes what, never what is computed; their gradients: tests/product/test_one_gradient.py."""
 
-import os
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,33 +8,18 @@ import torch
 
 from prerl_spec.engine.processes.ranks import Ranks
 from prerl_spec.errors import EnvironmentUnmet
+from tests.engine.forked_ranks import forked_ranks, torchrun
 from tests.engine.runs import SPEC, start, weights_at
 from tests.run_files import groups_of
 
-ROOT = Path(__file__).parent.parent.parent
 
-
-def torchrun(module: str, *arguments: str, cwd: Path) -> str:
-    """Two real processes over gloo; gives their standard error."""
-    return launch(module, *arguments, cwd=cwd, processes=2)
-
-
-def launch(module: str, *arguments: str, cwd: Path, processes: int) -> str:
-    """The same for any number of processes. Where there is no GPU, `forked_ranks` gives the same in a third of the time."""
-    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes)]
-    command = [sys.executable, *launcher, "-m", module]
-    path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": path}
-    finished = subprocess.run(
-        [*command, *arguments], env=environment, cwd=cwd, capture_output=True, text=True, timeout=240
-    )
-    assert finished.returncode == 0, finished.stderr
-    return finished.stderr
-
-
-def test_a_spec_under_two_processes_draws_disjoint_prompts_and_stays_in_step(tmp_path: Path) -> None:
+@pytest.mark.parametrize("two", [forked_ranks, pytest.param(torchrun, marks=pytest.mark.slow)])
+def test_a_spec_under_two_processes_draws_disjoint_prompts_and_stays_in_step(
+    two: Callable[..., str], tmp_path: Path
+) -> None:
+    """New processes that a launcher joins by the same variables: tests/engine/test_launch.py."""
     (tmp_path / "spec.toml").write_text(SPEC)
-    torchrun("prerl_spec", "run", "spec.toml", "--set", 'trackers=["tensorboard"]', cwd=tmp_path)
+    two("prerl_spec", "run", "spec.toml", "--set", 'trackers=["tensorboard"]', cwd=tmp_path)
     both, alone = tmp_path / "runs" / "small", start(tmp_path / "alone")
     for step in (4, 5, 6, 7, 8):
         groups = groups_of(both, step)

@@ -30,7 +30,6 @@ HEAD = (
     SPEC.partition("[[phases]]")[0]
     .replace('output_dir = "runs" }', 'output_dir = "runs", streams = "phase" }')
     .replace("every = 2", "every = 100")
-    .replace('"math_verify"', '"exact_match"')
     .replace("num_hidden_layers = 2", "num_hidden_layers = 1")
     .replace("[model]\n", "[model]\nseed = 7\n")
     .replace("[data]\n", '[data]\nhard = { use = "arithmetic_chains", part = "hard" }\n')

@@ -14,8 +14,8 @@ import pytest
 
 pytest.importorskip("vllm")
 
+from tests.engine.forked_ranks import torchrun
 from tests.engine.runs import SPEC, steps_of
-from tests.engine.test_ranks import torchrun
 from tests.run_files import groups_of
 
 pytestmark = pytest.mark.vllm

@@ -57,7 +57,7 @@ class Tree:
         command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "--tb=no", tests]
         path = os.pathsep.join([str(self.folder), str(self.folder / "components")])
         # Without bytecode: a planted line may have the length and the second of the one that it replaces.
-        environment = {**os.environ, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"}
+        environment = {**os.environ, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "planted"}
         # A run of its own: pickles that a planted fault loads are not those of the tests that plant it.
         environment.pop(FOUND, None)
         ran = subprocess.run(

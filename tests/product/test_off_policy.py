@@ -183,7 +183,7 @@ schedule = { use = "fixed_steps", steps = 2 }
 
 
 def test_a_run_with_four_updates_a_batch_says_what_its_bounds_did(tmp_path: Path) -> None:
-    head = SPEC[: SPEC.index("[[phases]]")].replace("math_verify", "exact_match").replace("1e-3", "0.1")
+    head = SPEC[: SPEC.index("[[phases]]")].replace("1e-3", "0.1")
     steps = steps_of(start(tmp_path, head + PHASE))
     assert len(steps) == 2
     for step in steps:

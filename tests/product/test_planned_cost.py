@@ -27,7 +27,7 @@ from prerl_spec.sdk import Attempt, Component, Group, Outcome, Verdict
 from tests.engine.runs import SPEC, Heard
 from tests.product.built_ins import built_ins, examples, table_of
 
-HEAD = SPEC[: SPEC.index("[[phases]]")].replace("math_verify", "exact_match")
+HEAD = SPEC[: SPEC.index("[[phases]]")]
 ROLLOUTS = "prompts_per_step = 4\n"
 DOCUMENTS = 'data = "corpus"\ndocuments_per_step = 16\n'
 UPDATES = (1, 2)

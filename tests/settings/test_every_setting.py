@@ -193,7 +193,7 @@ def test_probes_measure_every_so_many_steps(tmp_path: Path) -> None:
     assert set(MEASURED) == {use for kind, use in BUILT_INS if kind == "probe"}
     probes = ", ".join(f'{{ use = "{use}", every = {steps} }}' for use, steps in every.items())
     phase = SPEC[SPEC.index('[[phases]]\nid = "prune"') : SPEC.index('[[phases]]\nid = "refine"')]
-    head = SPEC[: SPEC.index("[[phases]]")].replace("math_verify", "exact_match")
+    head = SPEC[: SPEC.index("[[phases]]")]
     run = start(tmp_path, head + phase.replace('id = "prune"', f'id = "prune"\nprobes = [{probes}]'))
     for use, metric in MEASURED.items():
         assert [e["step"] for e in steps_of(run) if metric in e["metrics"]] == [every[use]], use

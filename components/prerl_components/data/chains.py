@@ -5,7 +5,7 @@ Every intermediate value is in 0 … 99; operands are 2 … 9, factors 2 or 3.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from hashlib import blake2b
 from random import Random
 from string import ascii_lowercase
@@ -127,6 +127,14 @@ def draw_chain(draws: Draws, part: Part, num_steps: int) -> Chain:
         chain = Chain(start, _draw_steps(draws, start, num_steps))
         if chain.part == part:
             return chain
+
+
+@lru_cache(maxsize=2**14)
+def prompt_chain(part: Part, seed: int, least: int, most: int, index: int) -> Chain:
+    """The chain of a prompt, by its index in the data set; a process keeps those of the last two or so data sets, since the
+    plan, the checks before a run and every step read the same rows."""
+    draws = Draws("arithmetic_chains", part, seed, least, most, index)
+    return draw_chain(draws, part, draws.between(least, most))
 
 
 def _draw_steps(draws: Draws, value: int, num_steps: int) -> tuple[Step, ...]:
