@@ -7,7 +7,8 @@ from collections.abc import Sequence
 class LawBroken(AssertionError):
     """Like an assertion that fails; `help` says what would be right: `LawBroken("keep() returns 1, not a bool", help="…")`.
 
-    `about` is the vector that it is about, "weight_N" or "advantage_N", where that is not the whole result of a member.
+    `about` is the vector that it is about, "weight_N" or "advantage_N", where that is not the whole result of a member, and
+    "page" where it is about what `components show` prints.
     """
 
     def __init__(self, message: str, *, help: str, about: str | None = None) -> None:

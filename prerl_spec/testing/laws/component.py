@@ -5,7 +5,7 @@ import json
 from pydantic import ValidationError
 
 from prerl_spec.registry.component import API, Component
-from prerl_spec.testing.laws.broken import require
+from prerl_spec.testing.laws.broken import LawBroken, LawsBroken
 
 
 def check_component(component: Component) -> None:
@@ -29,11 +29,14 @@ def check_component(component: Component) -> None:
 
 
 def _check_described(cls: type[Component]) -> None:
-    bare = [name for name, field in cls.model_fields.items() if not field.description]
-    lacks = [] if cls.__doc__ else [f"{cls.__name__} has no docstring"]
-    lacks += [f"{cls.__name__}.{name} has no description" for name in bare]
-    require(
-        not lacks,
-        f"{'; '.join(lacks)}: `components show` prints them",
-        help='a line in """quotes""" under the class; for a setting, Field(DEFAULT, description="…")',
-    )
+    """Raises LawBroken, or LawsBroken, for a missing docstring and for each setting without a description."""
+    lacks: list[Exception] = []
+    if not cls.__doc__:
+        message, more = f"{cls.__name__} has no docstring", "its first line says what it computes, with the formula"
+        lacks.append(LawBroken(f"{message}: `components show` prints its first line", help=more, about="page"))
+    for name, field in cls.model_fields.items():
+        if not field.description:
+            message, more = f"{cls.__name__}.{name} has no description", 'Field(DEFAULT, description="…")'
+            lacks.append(LawBroken(f"{message}: `components show` prints it", help=more, about="page"))
+    if lacks:
+        raise lacks[0] if len(lacks) == 1 else LawsBroken(lacks)

@@ -280,7 +280,8 @@ def _check_coefficient(part: Objective, step: Step) -> None:
 
 
 def _check_unscored(part: Objective, step: Step) -> None:
-    weight_N = _credit(part, step).weight_N
+    with np.errstate(all="ignore"):  # an advantage that is NaN there is another law's
+        weight_N = credit_of(part, step, random_vectors(part.reads(), step.tokens.num_tokens)).weight_N
     unscored_N = np.isnan(step.reward_S)[step.tokens.sample_N]
     require(
         not weight_N[unscored_N].any(),
