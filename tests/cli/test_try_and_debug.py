@@ -175,7 +175,9 @@ def test_all_broken_laws_are_told_at_once_each_with_its_line_and_the_page_last(
     """NaN for an unscored sample, a mean, a loss with the wrong sign: none hides another, and no docstring any."""
     assert tried(MANY_FAULTS, tmp_path, "--laws") == 3
     shown = capsys.readouterr().out
-    found = re.findall(r"broken     laws       default settings and 1 more: (.*)\n +--> .*mine.py:(\d+), .*\n += help: ", shown)
+    found = re.findall(
+        r"broken     laws       default settings and 1 more: (.*)\n +--> .*mine.py:(\d+), .*\n += help: ", shown
+    )
     lines = MANY_FAULTS.splitlines()
     assert [(law[:40], lines[int(number) - 1].strip()) for law, number in found] == [
         ("advantage_N contains a value that is not", "earned_N = step.reward_S[step.tokens.sample_N] - 0.5"),
