@@ -410,7 +410,7 @@ def test_a_selection_is_shown_where_it_drops_tokens(
     assert 0 <= int(dropped[0]) <= int(dropped[1])
     assert (int(dropped[0]) > 0) is (least == "0.05")
     lines = [re.split(r"  +", line.strip()) for line in shown.splitlines() if re.search(r"\de[-+]\d\d ", line)]
-    assert any(float(weight) == 0 < float(without) for *_, weight, _, _, without, _ in lines) is (least == "0.05")
+    assert any(float(weight) == 0 < float(without) for *_, weight, _, _, without, _, _, _ in lines) is (least == "0.05")
 
 
 VERIFIER = """
