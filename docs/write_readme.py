@@ -58,7 +58,7 @@ def tried(folder: Path) -> list[str]:
     said = prerl_spec("try", str(ROOT / "examples" / "likelihood.py"), cwd=folder)
     head = next(number for number, line in enumerate(said) if line.startswith("token "))
     laws = [line for line in said[:head] if line.startswith(("objective ", "  held", "  broken"))]
-    sums = [line for line in said if " tokens of the batch have non-zero weight" in line]
+    sums = [line for line in said if " tokens of the batch have non-zero weight" in line or ": sum of push " in line]
     return [*laws, "", *said[head - 1 : head + 3 + SHOWN_TOKENS], "  ...", *sums]
 
 

@@ -135,12 +135,58 @@ def test_a_broken_law_is_told_and_nothing_is_trained(
     assert main(["try", str(objective), *options]) == 3
     shown = capsys.readouterr()
     assert "a timeout or an error carries weight" in shown.out
-    line = OBJECTIVE[: OBJECTIVE.index("def credit")].count("\n") + 1
+    line = OBJECTIVE[: OBJECTIVE.index("return Credit")].count("\n") + 1
     assert f"--> {objective}:{line}, in credit()\n" in shown.out
     assert "= help: its reward is NaN in `step.reward_S`, and every comparison with NaN is False" in shown.out
     skipped = "training skipped: fix the broken checks above first; `--laws` checks them alone, in seconds"
     assert (skipped in shown.out) is (not options)
     assert "pretrain" not in shown.err
+
+
+MANY_FAULTS = """
+import numpy as np
+from prerl_spec.sdk import Conditional, Credit, Need, OnePartObjective
+
+class Mine(OnePartObjective):
+    scale: float = 2.0
+
+    def needs(self):
+        return frozenset({Need(Conditional())})
+
+    def credit(self, step, known):
+        earned_N = step.reward_S[step.tokens.sample_N] - 0.5
+        weight_N = np.ones(len(earned_N))
+        weight_N /= max(1, len(earned_N))
+        return Credit(
+            earned_N,
+            weight_N,
+            "tokens",
+        )
+
+    def terms(self, logp, advantage_n, tokens):
+        loss_n = self.scale * advantage_n * logp[Need(Conditional())]
+        return loss_n.mean()
+"""
+
+
+def test_all_broken_laws_are_told_at_once_each_with_its_line_and_the_page_last(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """NaN for an unscored sample, a mean, a loss with the wrong sign: none hides another, and no docstring any."""
+    assert tried(MANY_FAULTS, tmp_path, "--laws") == 3
+    shown = capsys.readouterr().out
+    found = re.findall(
+        r"broken     laws       default settings and 1 more: (.*)\n +--> .*mine.py:(\d+), .*\n += help: ", shown
+    )
+    lines = MANY_FAULTS.splitlines()
+    assert [(law[:40], lines[int(number) - 1].strip()) for law, number in found] == [
+        ("advantage_N contains a value that is not", "earned_N = step.reward_S[step.tokens.sample_N] - 0.5"),
+        ("terms() returns shape (): it must return", "return loss_n.mean()"),
+        ("a timeout or an error carries weight: it", "weight_N /= max(1, len(earned_N))"),
+        ("at ρ = 1 a step changes the log-probabil", "return loss_n.mean()"),
+        ("Mine has no docstring: `components show`", "class Mine(OnePartObjective):"),
+        ("Mine.scale has no description: `componen", "scale: float = 2.0"),
+    ]
 
 
 def test_an_exception_of_the_component_is_told_with_the_line_that_raised_it(
@@ -364,7 +410,7 @@ def test_a_selection_is_shown_where_it_drops_tokens(
     assert 0 <= int(dropped[0]) <= int(dropped[1])
     assert (int(dropped[0]) > 0) is (least == "0.05")
     lines = [re.split(r"  +", line.strip()) for line in shown.splitlines() if re.search(r"\de[-+]\d\d ", line)]
-    assert any(float(weight) == 0 < float(without) for *_, weight, _, _, without, _ in lines) is (least == "0.05")
+    assert any(float(weight) == 0 < float(without) for *_, weight, _, _, without, _, _, _ in lines) is (least == "0.05")
 
 
 VERIFIER = """

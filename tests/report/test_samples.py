@@ -1,8 +1,10 @@
 """`prerl-spec samples`: what the model wrote, as it was judged; a response cannot steer the terminal."""
 
 import argparse
+import json
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ import pytest
 from prerl_spec.cli.main import main
 from prerl_spec.cli.results import samples
 from prerl_spec.errors import UsageError
+from prerl_spec.report.tables.attempts import ShownAttempt
 from tests.run_files import ends_of_frames
 
 
@@ -39,6 +42,18 @@ def test_a_response_cannot_steer_the_terminal(run_folder: Path, capsys: pytest.C
     text = shown(capsys, str(run_folder), "--step", "61", "--verdict", "unparsable")
     assert "\\x1b[31m\\u202egnp" in text
     assert not set(text) & {"\x1b", "\u202e"}
+
+
+def test_json_has_what_the_text_has_and_cannot_steer_the_terminal(
+    run_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = json.loads(shown(capsys, str(run_folder), "--phase", "prune", "--limit", "1", "--format", "json"))
+    assert (found["phase"], found["step"], found["global_step"]) == ("prune", 15, 75)
+    assert (sum(found["counts"].values()), found["chosen"], len(found["attempts"])) == (8, 8, 1)
+    assert set(found["attempts"][0]) == {field.name for field in fields(ShownAttempt)}
+    text = shown(capsys, str(run_folder), "--step", "61", "--verdict", "unparsable", "--format", "json")
+    assert any("\x1b[31m\u202egnp" in one["text"] for one in json.loads(text)["attempts"])
+    assert text.isascii()
 
 
 @pytest.mark.parametrize(

@@ -69,7 +69,7 @@ def test_a_correction_is_shown_by_ratio_beside_the_cap() -> None:
 def test_an_advantage_is_shown_sample_by_sample_and_groups_that_differ_come_first() -> None:
     step = made_step([[0.0, 0.0], [1.0, Outcome.TIMEOUT, 0.25]], lengths=[1, 1, 2, 1, 2])
     earned_N = np.array([0.0, 0.0, 0.5, 0.5, 0.0, -0.5, 0.25])
-    mine, theirs = (PartTerms(name, earned_N, earned_N, earned_N, "tokens") for name in ("mine", "group_std"))
+    mine, theirs = (PartTerms(name, earned_N, earned_N, earned_N, earned_N, "tokens") for name in ("mine", "group_std"))
     lines = [line.split() for line in advantage_table(step, mine, theirs)]
     assert lines[1:5] == [
         ["question", "1"],

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from prerl_spec.cli.authors.new_plugin import STARTS, write_plugin
+from prerl_spec.cli.authors.plugin import distribution_of
 from prerl_spec.cli.main import main
 from prerl_spec.compiler.resolve.resolve import resolve_text
 from prerl_spec.errors import EnvironmentUnmet, UsageError
@@ -204,10 +205,12 @@ def test_a_distribution_that_is_not_there_is_said() -> None:
 def test_what_plugin_new_writes_of_every_kind_passes_its_own_tests_and_the_check(
     site: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    (site / "ideas.py").write_text(IDEAS)
+    made = {f"prerl-acme-{kind}": (["--kind", kind], 5) for kind in STARTS}
+    made["prerl-acme-ideas"] = (["--from", str(site / "ideas.py")], 15)
     sources: list[str] = []
-    for kind in STARTS:
-        name = f"prerl-acme-{kind}"
-        assert main(["plugin", "new", name, "--kind", kind, "--in", str(site)]) == 0
+    for name, (options, held) in made.items():
+        assert main(["plugin", "new", name, *options, "--in", str(site)]) == 0
         folder = site / name
         table = tomllib.loads((folder / "pyproject.toml").read_text())["project"]["entry-points"]
         entries = {f"{group.partition('.')[2]}:{n}": v for group, lines in table.items() for n, v in lines.items()}
@@ -217,13 +220,101 @@ def test_what_plugin_new_writes_of_every_kind_passes_its_own_tests_and_the_check
         assert "@" not in (folder / "README.md").read_text() + (folder / "specs" / f"{name}.toml").read_text()
         capsys.readouterr()
         assert main(["plugin", "check", name]) == 0
-        assert capsys.readouterr().out.endswith(f"{name}: 5 held\n")
+        assert capsys.readouterr().out.endswith(f"{name}: {held} held\n")
         assert main(["validate", str(folder / "specs" / f"{name}.toml")]) == 0
-    tests = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *(f"prerl-acme-{k}" for k in STARTS)]
+    assert (folder / "src" / "prerl_acme_ideas" / "ideas.py").read_text() == IDEAS
+    tests = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *made]
     done = subprocess.run(
         tests, cwd=site, env={"PYTHONPATH": ":".join(sources)}, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout
+
+
+IDEAS = """
+from typing import Annotated
+
+from pydantic import Field
+
+from prerl_spec.sdk import Advantage, BinaryVerifier, Component, Outcome, Slot, Surrogate, Verdict
+
+
+class Same(BinaryVerifier):
+    "Right if the response is the gold answer."
+    right_example = ("7", "7")
+    wrong_example = ("8", "7")
+    least: int = Field(ge=1, le=1, description="characters that an answer needs")
+
+    def judge(self, response, gold):
+        right = response == gold and len(response) >= self.least
+        return Verdict(Outcome.RIGHT if right else Outcome.WRONG, float(right), answer=response)
+
+
+class Twice(Advantage):
+    "Another advantage, twice."
+    base: Annotated[Component, Slot("advantage")] = Field(description="the advantage")
+    baseline_over = property(lambda self: self.base.baseline_over)
+    shift = property(lambda self: self.base.shift)
+    scale = property(lambda self: self.base.scale)
+    min_group = property(lambda self: self.base.min_group)
+
+    def reads(self):
+        return self.base.reads()
+
+    def advantage(self, batch):
+        return 2.0 * self.base.advantage(batch.of_part("base", self.base.reads()))
+
+
+class Square(Surrogate):
+    "A quadratic penalty on the ratio in place of a clip."
+    width: float = Field(gt=0, description="half the divisor")
+
+    def loss(self, logp_n, old_n, advantage_n, tokens, more):
+        ratio_n = (logp_n - old_n).clamp(-20, 20).exp()
+        return -advantage_n * ratio_n + advantage_n.abs() * (ratio_n - 1) ** 2 / (2 * self.width)
+"""
+"""Three components of three kinds, with a required setting, a required slot, and examples."""
+
+
+def written_from(text: str, site: Path, capsys: pytest.CaptureFixture[str]) -> str:
+    (site / "mine.py").write_text(text)
+    assert main(["plugin", "new", "prerl-acme", "--from", str(site / "mine.py"), "--in", str(site)]) == 0
+    return capsys.readouterr().out
+
+
+def test_what_a_file_has_to_change_to_become_a_plugin_is_told_with_its_line(
+    site: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shown = written_from(f"import torch\nimport yaml\nOTHER = 'local.counts'\n{probe()}", site, capsys)
+    file = site / "mine.py"
+    assert f"note: {file}:1 imports torch at its top: move it into the functions that need it" in shown
+    assert f"note: {file} imports yaml: add its distribution to `dependencies` of pyproject.toml" in shown
+    assert f"note: {file}:3 names `local.counts`: in the distribution it is `acme.counts`" in shown
+    (site / "plain").mkdir()
+    assert "note: " not in written_from(probe(), site / "plain", capsys)
+
+
+def test_a_kind_that_no_generated_spec_uses_is_refused_before_a_file_is_written(
+    site: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (site / "mine.py").write_text(
+        'from prerl_spec.sdk import Component\nclass T(Component):\n    "T."\n    kind = "tracker"\n'
+    )
+    assert main(["plugin", "new", "prerl-acme", "--from", str(site / "mine.py"), "--in", str(site)]) == 2
+    assert "no tests for a component of kind tracker, local.t" in capsys.readouterr().err
+    assert not (site / "prerl-acme").exists()
+
+
+def test_the_check_takes_the_folder_of_a_distribution_and_says_how_to_install_it(
+    site: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    written_from(probe(), site, capsys)
+    monkeypatch.chdir(site)
+    assert main(["plugin", "check", "prerl-acme"]) == 3
+    assert "`pip install -e ./prerl-acme`, then the same command again" in capsys.readouterr().err
+    assert main(["plugin", "check", "./nowhere"]) == 2
+    assert "./nowhere has no pyproject.toml" in capsys.readouterr().err
+    install(site, "prerl-acme", {"probe:acme.counts": "acme:Counts"}, probe())
+    assert distribution_of("./prerl-acme") == distribution_of(str(site / "prerl-acme")) == "prerl-acme"
 
 
 @pytest.mark.parametrize("name", ["Acme", "../x", "prerl-spec", "a--b", ""])

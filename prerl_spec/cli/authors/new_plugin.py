@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -135,16 +135,39 @@ STARTS = {
 
 @dataclass(frozen=True)
 class Written:
-    """A generated distribution: its folder, its files, and its component's name in a spec."""
+    """A generated distribution: its folder, its files, and what its component is."""
 
     folder: Path
     files: tuple[Path, ...]
-    component: str
-    start: Start
+    says: str
+    notes: tuple[str, ...] = ()
+    """What is left for its author to do before the checks pass."""
 
 
 def write_plugin(name: str, parent: Path, kind: str = "objective") -> Written:
     """Writes the distribution to `parent/name`. Raises UsageError for an invalid name and for an existing folder."""
+    placeholders = _placeholders(name, kind)
+    texts = {
+        place.format(**placeholders): filled(template.format(**placeholders), placeholders)
+        for template, place in FILES.items()
+    }
+    folder, files = write_files(name, parent, texts)
+    return Written(folder, files, f"The {kind} `{placeholders['use']}` {STARTS[kind].does}.")
+
+
+def filled(template: str, placeholders: Mapping[str, str]) -> str:
+    """A template with its `@placeholder@`s replaced, in their order: the text of one may contain later ones."""
+    text = (TEMPLATES / f"{template}.template").read_text(encoding="utf-8")
+    for key, value in placeholders.items():
+        text = text.replace(f"@{key}@", value)
+    return text
+
+
+def write_files(name: str, parent: Path, texts: Mapping[str, str]) -> tuple[Path, tuple[Path, ...]]:
+    """Writes the texts, by their paths in the distribution, to `parent/name`, and returns the folder and the files.
+
+    Raises UsageError for an invalid name and for an existing folder.
+    """
     if not NAME.fullmatch(name) or name in ("prerl-spec", "prerl"):
         raise UsageError(
             f"`{name}` is not a valid plugin name", hint="use lower-case words joined by hyphens: prerl-acme"
@@ -152,33 +175,47 @@ def write_plugin(name: str, parent: Path, kind: str = "objective") -> Written:
     folder = parent / name
     if os.path.lexists(folder):
         raise UsageError(f"{folder} already exists", hint="choose another name, or another folder with --in")
-    placeholders = _placeholders(name, kind)
-    files: list[Path] = []
-    for template, place in FILES.items():
-        text = (TEMPLATES / f"{template.format(**placeholders)}.template").read_text(encoding="utf-8")
-        for key, value in placeholders.items():
-            text = text.replace(f"@{key}@", value)
-        file = folder / place.format(**placeholders)
+    for place, text in texts.items():
+        file = folder / place
         with writing(file, "choose another folder with --in"):
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(text, encoding="utf-8")
-        files.append(file)
-    return Written(folder, tuple(files), placeholders["use"], STARTS[kind])
+    return folder, tuple(folder / place for place in texts)
+
+
+def named(name: str) -> dict[str, str]:
+    """The placeholders that a distribution's name decides."""
+    return {"name": name, "module": name.replace("-", "_"), "namespace": namespace_of(name)}
+
+
+def namespace_of(name: str) -> str:
+    """`acme` for prerl-acme."""
+    return name.removeprefix("prerl-").replace("-", "_")
 
 
 def _placeholders(name: str, kind: str) -> dict[str, str]:
     """Placeholder -> text, for `@placeholder@` in a template; `use` is last because other values contain it."""
-    start, namespace = STARTS[kind], name.removeprefix("prerl-").replace("-", "_")
+    start = STARTS[kind]
+    use = f"{namespace_of(name)}.{start.component}"
     return {
         **SPEC,
         **start.spec,
+        **named(name),
         "readme": start.readme,
-        "name": name,
-        "module": name.replace("-", "_"),
-        "namespace": namespace,
         "kind": kind,
-        "Article": "An" if kind[0] in "aeiou" else "A",
+        "what": f"{'An' if kind[0] in 'aeiou' else 'A'} {kind}",
         "class": start.cls,
         "component": start.component,
-        "use": f"{namespace}.{start.component}",
+        "entry_points": entry_points([(kind, use, f"{name.replace('-', '_')}.{kind}:{start.cls}")]),
+        "use": use,
     }
+
+
+def entry_points(entries: Sequence[tuple[str, str, str]]) -> str:
+    """The tables of a pyproject.toml for these (kind, name in a spec, module:Class)."""
+    tables = dict.fromkeys(kind for kind, _, _ in entries)
+    return "\n".join(
+        f'[project.entry-points."prerl_spec.{table}"]\n'
+        + "".join(f'"{use}" = "{value}"\n' for kind, use, value in entries if kind == table)
+        for table in tables
+    )

@@ -136,7 +136,7 @@ def _chosen(file: Path, entry: Entry, sets: tuple[str, ...], seed: int) -> Chose
 
 def _examples(entry: Entry, given: set[str]) -> tuple[dict[str, Any], dict[str, str]]:
     """Valid values of the required settings that are not given, and components for the required slots that are not."""
-    from prerl_spec.testing.conformance.branches import Unguessable, example_settings
+    from prerl_spec.testing.conformance.branches import Unguessable, built_in_name, example_settings
 
     try:
         cls = load(entry)
@@ -148,14 +148,8 @@ def _examples(entry: Entry, given: set[str]) -> tuple[dict[str, Any], dict[str, 
     }
     return (
         {key: value for key, value in values.items() if key not in slots},
-        {key: _name_of(values[key]) for key in slots},
+        {key: built_in_name(values[key]) for key in slots},
     )
-
-
-def _name_of(component: Component) -> str:
-    """The name of a built-in."""
-    named = (e for e in installed().entries if e.is_own and e.kind == component.kind)
-    return next(entry.name for entry in named if load(entry) is type(component))
 
 
 def _laws(chosen: Chosen) -> dict[str, str]:

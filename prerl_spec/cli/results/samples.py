@@ -8,8 +8,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from prerl_spec.cli.results.scored_samples import export_responses, has_responses, print_responses
+from prerl_spec.cli.results.scored_samples import attempts_json, export_responses, has_responses, print_responses
 from prerl_spec.cli.shared.option_values import file_path, positive
+from prerl_spec.cli.shared.output_format import add_format, print_json
 from prerl_spec.errors import UsageError
 from prerl_spec.report.formatting.printable import printable
 from prerl_spec.report.formatting.scales import short
@@ -34,6 +35,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         help="write the attempts with tokens and log-probabilities to a Parquet file instead: of every step, or as chosen",
     )
     parser.add_argument("--limit", type=positive, default=8, metavar="N", help="number of attempts to show; default: 8")
+    add_format(parser)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -44,6 +46,10 @@ def run(options: argparse.Namespace) -> int:
         raise UsageError(f"{options.run} {what}", hint="name the folder of a run")
     scored = options.task is not None or (not journal_files(options.run) and has_responses(options.run))
     if options.export is not None:
+        if options.format == "json":
+            raise UsageError(
+                "--export writes Parquet, and --format is of what is printed", hint="leave one of them out"
+            )
         return _export(options, scored=scored)
     if scored:
         sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # as below
@@ -53,6 +59,10 @@ def run(options: argparse.Namespace) -> int:
     attempts = step.with_outcome(options.verdict)
     shown = attempts[: options.limit]
     sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # a terminal that cannot show a character
+    if options.format == "json":
+        where = {"phase": step.phase, "step": step.step, "global_step": step.global_step}
+        print_json({**where, **attempts_json(step.attempts, attempts, shown)}, ascii=True)
+        return 0
     print(f"{step.phase} step {step.step} (global step {step.global_step}): {_counts(step)}")
     for attempt in shown:
         print(f"\n{_block(attempt)}")

@@ -3,8 +3,11 @@
 import argparse
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
+from prerl_spec.cli.shared.output_format import print_json
 from prerl_spec.errors import UsageError
 from prerl_spec.evaluation.kept_responses import KeptResponses, kept_responses
 from prerl_spec.evaluation.model_folders import INDEX, models_in
@@ -47,6 +50,10 @@ def print_responses(options: argparse.Namespace, block: Callable[[ShownAttempt],
     attempts = [shown(line) for line in file.lines()]
     kept = [one for one in attempts if options.verdict in (None, one.outcome)]
     limited = kept[: options.limit]
+    if options.format == "json":
+        where = {"task": file.task, "phase": file.phase, "global_step": file.global_step}
+        print_json({**where, **attempts_json(attempts, kept, limited)}, ascii=True)
+        return
     print(f"{file.task}, {file.phase} (global step {file.global_step}): {_counts(attempts)}")
     for one in limited:
         print(f"\n{block(one)}")
@@ -54,6 +61,14 @@ def print_responses(options: argparse.Namespace, block: Callable[[ShownAttempt],
         print(f"\n... {len(kept) - len(limited)} more: --limit {len(kept)}")
     if others:
         print(f"\nalso there: {_names(others)}: --task TASK, --step K")
+
+
+def attempts_json(
+    everyone: Sequence[ShownAttempt], chosen: Sequence[ShownAttempt], shown: Sequence[ShownAttempt]
+) -> dict[str, Any]:
+    """For `--format json`: verdict -> count of all attempts, how many are chosen, and those that --limit lets through."""
+    counts = dict(Counter(one.outcome for one in everyone))
+    return {"counts": counts, "chosen": len(chosen), "attempts": [asdict(one) for one in shown]}
 
 
 def export_responses(options: argparse.Namespace) -> int:

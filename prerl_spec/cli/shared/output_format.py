@@ -20,8 +20,9 @@ def add_format(parser: argparse.ArgumentParser, *, as_json: bool = False) -> Non
         )
 
 
-def print_json(value: Any) -> None:
-    """Prints a JSON value to stdout, as results are printed."""
+def print_json(value: Any, *, ascii: bool = False) -> None:
+    """Prints a JSON value to stdout, as results are printed; in ASCII where a model has written the texts: none of their
+    characters can then steer a terminal."""
     from prerl_spec.cli.shared.diagnostics import print_results
 
-    print_results(json.dumps(value, indent=2, ensure_ascii=False))
+    print_results(json.dumps(value, indent=2, ensure_ascii=ascii))

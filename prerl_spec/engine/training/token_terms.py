@@ -1,4 +1,4 @@
-"""Advantage, weight and loss term of every token of a batch, without training: for inspection."""
+"""Advantage, weight, loss term and its gradient for every token of a batch, without training: for inspection."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -25,12 +25,17 @@ from prerl_spec.types import Array, Step
 
 @dataclass(frozen=True)
 class PartTerms:
-    """One part of an objective on a whole batch: three vectors [N], and the name of the denominator of the weights."""
+    """One part of an objective on a whole batch: four vectors [N], and the name of the denominator of the weights.
+
+    `push_N` is −weight · ∂(Σ term)/∂log π(y_t), summed over the views that the part differentiates, in loss per nat: above 0
+    where gradient descent raises the token's log-probability. Unlike values of terms, it compares objectives.
+    """
 
     name: str
     advantage_N: Array
     weight_N: Array
     term_N: Array
+    push_N: Array
     denominator: str
 
 
@@ -66,13 +71,26 @@ def token_terms(
 
 def _part_terms(part: Objective, credit: Credit, vectors: Mapping[Need, Tensor], step: Step) -> PartTerms:
     advantage_n = torch.from_numpy(credit.advantage_N).float()
-    asked = {need: vectors[need] for need in part.needs() if need in vectors}
+    given = {need: vectors[need] for need in part.needs() if need in vectors}
+    asked = {need: v.clone().requires_grad_() if need.of == "policy" else v for need, v in given.items()}
     watched = Watched.of(part, Sizes(len(step.samples), step.tokens.num_tokens))
-    with blames(part, "terms"):
+    with torch.enable_grad(), blames(part, "terms"):
         term_N = watched.part.terms(asked, advantage_n, step.tokens)
     require_tensor(part, "terms", term_N, step.tokens.num_tokens)
-    name = type(part).__name__
-    return PartTerms(name, credit.advantage_N, credit.weight_N, term_N.double().numpy(), credit.denominator)
+    push_N = _push(term_N, credit.weight_N, [v for need, v in asked.items() if v.requires_grad and not need.entropy])
+    name, term_N = type(part).__name__, term_N.detach()
+    return PartTerms(name, credit.advantage_N, credit.weight_N, term_N.double().numpy(), push_N, credit.denominator)
+
+
+def _push(term_N: Tensor, weight_N: Array, logps: Sequence[Tensor]) -> Array:
+    """[N] −∂(Σ weight · term)/∂log π; 0 for a term that is a constant."""
+    zero = np.zeros(len(weight_N))
+    if not term_N.requires_grad or not logps:
+        return zero
+    carries_N = torch.from_numpy(weight_N != 0)
+    loss = (torch.from_numpy(weight_N).float()[carries_N] * term_N[carries_N]).sum()
+    found = torch.autograd.grad(loss, logps, allow_unused=True)
+    return zero - sum(gradient.double().numpy() for gradient in found if gradient is not None)
 
 
 def samples_worth_seeing(step: Step, num_samples: int) -> Sequence[int]:

@@ -41,7 +41,7 @@ def batch_page(
     groups = [*batch.groups, *batch.discarded]
     size = f"{len(groups)} prompts x {len(groups[0].attempts)} attempts"
     if kind == "objective":
-        table = token_table(batch, trial.codec, [*trial.tried, *trial.beside], samples, max_tokens=SHOWN_TOKENS)
+        table = token_table(batch, trial.codec, trial.tried, samples, beside=trial.beside, max_tokens=SHOWN_TOKENS)
         return f"one stored batch of {size}, before any update, compared with {GRPO}:\n{table}"
     served: Sequence[Any] = {"reward": phase.rewards, "filter": phase.filters, "probe": phase.probes}.get(kind, ())
     lines = list(preview(kind, served[0].component if served else None, batch, baseline))
@@ -60,7 +60,7 @@ def _part_page(kind: str, name: str, component: Any, trial: "Trial", samples: Se
     if kind == "advantage":
         return "\n".join([beside, *advantage_table(trial.batch, mine, theirs)])
     shown = None if kind == "selection" else SHOWN_TOKENS  # a dropped token may stand anywhere in a response
-    lines = [beside, token_table(trial.batch, trial.codec, [mine, theirs], samples, max_tokens=shown)]
+    lines = [beside, token_table(trial.batch, trial.codec, [mine], samples, beside=[theirs], max_tokens=shown)]
     if kind == "selection":
         lines.append(_dropped_words(component, trial))
     elif kind == "surrogate":

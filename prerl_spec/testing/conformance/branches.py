@@ -56,6 +56,12 @@ def example_settings(cls: type[Component], *, without: Collection[str] = ()) -> 
     return base
 
 
+def built_in_name(component: Component) -> str:
+    """The name by which a spec uses a built-in that stands in a slot."""
+    named = (e for e in installed().entries if e.is_own and e.kind == component.kind)
+    return next(entry.name for entry in named if load(entry) is type(component))
+
+
 def every_branch(cls: type[Component], chosen: Tried | None = None) -> Iterator[Tried]:
     """The component as its author chose it, if so, then with its default settings, then with each branch of each setting;
     required settings are those chosen.

@@ -13,8 +13,9 @@ from prerl_spec.testing.conformance.branches import Tried, every_branch, wrongly
 from prerl_spec.testing.conformance.entries import entries_of
 from prerl_spec.testing.conformance.findings import Finding
 from prerl_spec.testing.conformance.light_import import check_light_import
-from prerl_spec.testing.conformance.of_kind import NotTried, check_laws
+from prerl_spec.testing.conformance.of_kind import OF_THEIR_OWN, NotTried, check_laws
 from prerl_spec.testing.conformance.protocols import faults
+from prerl_spec.testing.laws.broken import LawsBroken, kind_of_fault
 
 
 def check_distribution(distribution: str) -> Iterator[Finding]:
@@ -57,7 +58,6 @@ def _declares(tried: Tried) -> None:
     """The settings rebuild the component, and its declarations can be read."""
     component = tried.component
     cls = type(component)
-    assert cls.__doc__, f"{cls.__name__} has no docstring: `components show` prints its first line"
     has_slots = any(isinstance(getattr(component, name), Component | tuple) for name in cls.model_fields)
     if not has_slots:
         again = cls.model_validate(component.settings())
@@ -83,9 +83,11 @@ def _protocol(who: str, component: Component) -> Finding:
 
 
 def _laws(who: str, tried: list[Tried]) -> Iterator[Finding]:
-    """One finding for everything that was tried, and one for each reason why something was not."""
+    """One finding for each broken law, or one for everything that holds, and one for each reason why something was not
+    tried. A law that several components break is told once, of the first."""
     held, chosen = 0, ""
     left_out: dict[str, list[str]] = {}
+    broken: dict[tuple[str, str], tuple[Component, Exception, list[str]]] = {}
     for one in tried:
         if _contradicts_itself(one.component):
             continue
@@ -95,13 +97,18 @@ def _laws(who: str, tried: list[Tried]) -> Iterator[Finding]:
             left_out.setdefault(str(reason), []).append(_named(one))
             if one.is_default:
                 break  # what it lacks by default, it lacks with any setting
-        except Exception as error:  # a broken law, or a plugin's code that fails during the test
-            yield _broken(who, "laws", f"{_named(one)}: {_cause(error)}", one.component, error)
-            return
+        except Exception as error:  # broken laws, or a plugin's code that fails during the test
+            for law in error.broken if isinstance(error, LawsBroken) else (error,):
+                broken.setdefault(kind_of_fault(law), (one.component, law, []))[2].append(_named(one))
+            if one.component.kind not in OF_THEIR_OWN:
+                break  # what hangs or starts processes is not tried again with each setting
         else:
             held += 1
             chosen = f", and {one.words}" if one.words else chosen
-    if held:
+    for component, law, names in sorted(broken.values(), key=lambda found: getattr(found[1], "about", None) == "page"):
+        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        yield _broken(who, "laws", f"{names[0]}{more}: {_cause(law)}", component, law)
+    if held and not broken:
         yield Finding(who, "laws", "held", f"by {held} components, covering each branch of each setting{chosen}")
     for why, names in left_out.items():
         yield Finding(who, "laws", "not tried", f"{', '.join(names)}: {why}")

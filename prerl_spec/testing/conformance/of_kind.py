@@ -39,9 +39,13 @@ def check_laws(component: Component, *, is_default: bool) -> None:
     # Output of libraries must not mix with the findings on stdout.
     with tempfile.TemporaryDirectory() as folder, redirect_stdout(output), redirect_stderr(output):
         opened = component.for_trial(Path(folder))
-        if isinstance(opened, str):
-            raise NotTried(opened)
-        _raise_unmet(opened)
+        try:
+            if isinstance(opened, str):
+                raise NotTried(opened)
+            _raise_unmet(opened)
+        except NotTried:
+            laws.check_component(component)
+            raise
         _check_kind(opened, is_default=is_default)
 
 

@@ -9,45 +9,45 @@ from torch import Tensor
 
 from prerl_spec.registry.component import Component
 from prerl_spec.registry.kinds.model import Adapter, AttachedAdapter
-from prerl_spec.testing.laws.component import check_component
+from prerl_spec.testing.laws.together import Laws
 from prerl_spec.testing.tiny import tiny_model
 
 
 def check_adapter(component: Component) -> None:
     """Attaches the adapter to a small model twice, moves it, turns it off, saves it and reads it back."""
-    check_component(component)
-    plain, first, second = (tiny_model().eval() for _ in range(3))
-    given = {name: p.detach().clone() for name, p in plain.named_parameters()}
-    state = torch.get_rng_state()
-    one, other = (_attached(component, module) for module in (first, second))
-    assert torch.equal(torch.get_rng_state(), state), "attach() changes the global random generator"
-    again = other.parameters()
-    for name, parameter in one.parameters().items():
-        assert parameter.requires_grad, f"{name} is not trained"
-        assert parameter.dtype == torch.float32, f"{name} is {parameter.dtype}: trained weights are float32"
-        assert torch.equal(parameter, again[name]), f"{name} differs between two adapters of one seed"
-    trained = {name for name, p in first.named_parameters() if p.requires_grad}
-    assert trained == set(one.parameters()), f"trained, but not parameters of the adapter: {trained - set(again)}"
-    assert torch.equal(_logits(first), _logits(plain)), "the adapter changes the model's output before training"
-    with torch.no_grad():
-        for parameter in one.parameters().values():
-            parameter.add_(0.01)
-    assert not torch.equal(_logits(first), _logits(plain)), (
-        "changing the adapter's parameters does not change the model's output"
-    )
-    with one.off():
-        assert torch.equal(_logits(first), _logits(plain)), (
-            "the model inside off() differs from the model without the adapter"
+    with Laws(component):
+        plain, first, second = (tiny_model().eval() for _ in range(3))
+        given = {name: p.detach().clone() for name, p in plain.named_parameters()}
+        state = torch.get_rng_state()
+        one, other = (_attached(component, module) for module in (first, second))
+        assert torch.equal(torch.get_rng_state(), state), "attach() changes the global random generator"
+        again = other.parameters()
+        for name, parameter in one.parameters().items():
+            assert parameter.requires_grad, f"{name} is not trained"
+            assert parameter.dtype == torch.float32, f"{name} is {parameter.dtype}: trained weights are float32"
+            assert torch.equal(parameter, again[name]), f"{name} differs between two adapters of one seed"
+        trained = {name for name, p in first.named_parameters() if p.requires_grad}
+        assert trained == set(one.parameters()), f"trained, but not parameters of the adapter: {trained - set(again)}"
+        assert torch.equal(_logits(first), _logits(plain)), "the adapter changes the model's output before training"
+        with torch.no_grad():
+            for parameter in one.parameters().values():
+                parameter.add_(0.01)
+        assert not torch.equal(_logits(first), _logits(plain)), (
+            "changing the adapter's parameters does not change the model's output"
         )
-    weights = {name: weight for name, weight, _ in one.weights()}
-    assert weights.keys() == given.keys(), (
-        f"weights() and the model differ in the names {sorted(weights.keys() ^ given.keys())}"
-    )
-    assert all(torch.equal(weights[name], value) for name, value in given.items()), (
-        "a weight of the base model has changed"
-    )
-    _check_sum(one, plain, _logits(first))
-    _check_files(one)
+        with one.off():
+            assert torch.equal(_logits(first), _logits(plain)), (
+                "the model inside off() differs from the model without the adapter"
+            )
+        weights = {name: weight for name, weight, _ in one.weights()}
+        assert weights.keys() == given.keys(), (
+            f"weights() and the model differ in the names {sorted(weights.keys() ^ given.keys())}"
+        )
+        assert all(torch.equal(weights[name], value) for name, value in given.items()), (
+            "a weight of the base model has changed"
+        )
+        _check_sum(one, plain, _logits(first))
+        _check_files(one)
 
 
 def _attached(component: Any, module: torch.nn.Module) -> AttachedAdapter:

@@ -9,8 +9,8 @@ import torch
 
 from prerl_spec.registry.component import Component
 from prerl_spec.registry.kinds.objective_parts import Correction
-from prerl_spec.testing.laws.component import check_component
 from prerl_spec.testing.laws.objective import TOLERANCE
+from prerl_spec.testing.laws.together import Laws
 from prerl_spec.testing.steps import made_step
 from prerl_spec.types import Array, Index, Tokens
 
@@ -35,22 +35,22 @@ class Inputs:
 
 def check_correction(correction: Component) -> None:
     """Raises AssertionError, with a message, if a correction breaks a law of its kind."""
-    check_component(correction)
-    named: Any = correction
-    whole: Correction = named
-    tokens = made_step([[0.0] * len(_LENGTHS)], lengths=_LENGTHS).tokens
-    random = np.random.default_rng(5)
-    sampler_N = random.uniform(-3, 0, tokens.num_tokens)
-    advantage_N = np.array(_ADVANTAGES)[tokens.sample_N]
-    for spread in (0.1, 2.0, 50.0):
-        gap_N = random.uniform(-spread, spread, tokens.num_tokens)
-        inputs = Inputs(sampler_N + gap_N, sampler_N, advantage_N, tokens)
-        _check_alone(whole, inputs)
-        if getattr(correction, "level", "token") in ("sequence", "geometric"):
-            _check_whole_samples(whole, inputs)
-    _check_single_precision(whole, sampler_N, advantage_N, tokens)
-    _check_direction(whole, sampler_N, advantage_N, tokens)
-    _check_agreement(whole, Inputs(sampler_N, sampler_N, advantage_N, tokens))
+    with Laws(correction) as laws:
+        named: Any = correction
+        whole: Correction = named
+        tokens = made_step([[0.0] * len(_LENGTHS)], lengths=_LENGTHS).tokens
+        random = np.random.default_rng(5)
+        sampler_N = random.uniform(-3, 0, tokens.num_tokens)
+        advantage_N = np.array(_ADVANTAGES)[tokens.sample_N]
+        for spread in (0.1, 2.0, 50.0):
+            gap_N = random.uniform(-spread, spread, tokens.num_tokens)
+            inputs = Inputs(sampler_N + gap_N, sampler_N, advantage_N, tokens)
+            laws.hold(_check_alone, whole, inputs)
+            if getattr(correction, "level", "token") in ("sequence", "geometric"):
+                laws.hold(_check_whole_samples, whole, inputs)
+        laws.hold(_check_single_precision, whole, sampler_N, advantage_N, tokens)
+        laws.hold(_check_direction, whole, sampler_N, advantage_N, tokens)
+        laws.hold(_check_agreement, whole, Inputs(sampler_N, sampler_N, advantage_N, tokens))
 
 
 def _ratio(correction: Correction, inputs: Inputs) -> Array:

@@ -13,8 +13,8 @@ from prerl_spec.registry.component import Component
 from prerl_spec.registry.component_state import first_batch
 from prerl_spec.registry.kinds.objective import Objective
 from prerl_spec.testing.laws.broken import require
-from prerl_spec.testing.laws.component import check_component
 from prerl_spec.testing.laws.stateful import check_states
+from prerl_spec.testing.laws.together import Laws
 from prerl_spec.testing.steps import Result, made_documents, made_step
 from prerl_spec.types import Array, Index, Outcome, Step
 
@@ -32,50 +32,70 @@ _MIXED: Sequence[Sequence[Result]] = (
     (0.0, 0.0, 0.0, 0.0),
     (Outcome.ERROR, 0.25, 0.75, 1.0),
 )
+_SCORED: Sequence[Sequence[Result]] = (
+    (1.0, 0.0, 0.0, Outcome.UNPARSABLE),
+    (1.0, 1.0, 0.0),
+    (0.0, 0.0),
+    (0.25, 0.75, 1.0),
+)
 
 
 def check_objective(objective: Component) -> None:
-    """Raises AssertionError, with a message, if an objective breaks a law of its kind."""
-    check_component(objective)
-    named: Any = objective
-    whole: Objective = named
-    parts = whole.parts()
-    assert parts, "parts() is empty: an objective without nested terms returns (self,)"
-    for part in parts:
-        _check_part(part)
-    check_splits_agree(parts, _mixed_step(whole))
-    step = _mixed_step(whole)
-    read = {need for part in parts for need in part.reads()}
-    vectors = random_vectors(read, step.tokens.num_tokens)
-    check_states(whole, step, lambda needs: {need: vectors[need] for need in needs})
+    """Raises AssertionError, with a message, if an objective breaks laws of its kind: all of them are told."""
+    with Laws(objective) as laws:
+        named: Any = objective
+        whole: Objective = named
+        parts = whole.parts()
+        assert parts, "parts() is empty: an objective without nested terms returns (self,)"
+        found = [_check_part(laws, part) for part in parts]
+        steps = [step for step in found if step is not None]
+        if len(steps) < len(parts):
+            return
+        step = min(steps, key=lambda one: len(one.samples))
+        laws.hold(check_splits_agree, parts, step)
+        read = {need for part in parts for need in part.reads()}
+        vectors = random_vectors(read, step.tokens.num_tokens)
+        laws.hold(check_states, whole, step, lambda needs: {need: vectors[need] for need in needs})
 
 
-def _check_part(part: Objective) -> None:
+def _check_part(laws: Laws, part: Objective) -> Step | None:
+    """Tests a part by itself. Returns a step for which its credit and terms are sound; None where there is none."""
+    if not laws.hold(_check_declared, part):
+        return None
+    step = _mixed_step(part)
+    if not getattr(part, "trains", True):
+        return step if laws.hold(_check_null, part) else None
+    is_sound = laws.hold(_check_credit, part, step)
+    if not is_sound and part.uses_rollouts:
+        step = made_step(_SCORED)  # NaN of an unscored sample, the commonest fault, hides no other one
+        is_sound = laws.hold(_check_credit, part, step)
+    is_sound = laws.hold(_check_terms, part, step) and is_sound
+    laws.hold(_check_permutation, part, step)
+    laws.hold(_check_degenerate, part)
+    if isinstance(getattr(part, "coefficient", None), int | float):
+        laws.hold(_check_coefficient, part, step)
+    if part.uses_rollouts:
+        laws.hold(_check_unscored, part, _mixed_step(part))
+        if part.min_group > 1 and not getattr(part, "trains_zero", False):
+            laws.hold(_check_constant_rewards, part)
+        if getattr(part, "prefers_right", True):
+            laws.hold(_check_right_rises, part)
+    return step if is_sound else None
+
+
+def _check_declared(part: Objective) -> None:
     assert part.parts() == (part,), "parts() of a part must be (part,)"
     assert part.min_group >= 1, f"min_group is {part.min_group}"
     assert part.scope in ("response", "all"), f"scope is {part.scope!r}"
     if not getattr(part, "trains", True):
-        _check_null(part)
         return
     assert any(n.of == "policy" for n in part.needs()), (
-        "no Need of the policy: nothing would be differentiated; an objective that never trains declares trains = False"
+        "needs() names no Need of the policy: nothing would be differentiated; an objective that never trains declares "
+        "trains = False"
     )
     assert all(n.of != "policy" for n in part.reads()), (
         "reads() names a Need of the policy: credit comes before the forward with gradient, and reads `old`"
     )
-    step = _mixed_step(part)
-    _check_credit(part, step)
-    _check_terms(part, step)
-    _check_permutation(part, step)
-    _check_degenerate(part)
-    if isinstance(getattr(part, "coefficient", None), int | float):
-        _check_coefficient(part, step)
-    if part.uses_rollouts:
-        _check_unscored(part, step)
-        if part.min_group > 1 and not getattr(part, "trains_zero", False):
-            _check_constant_rewards(part)
-        if getattr(part, "prefers_right", True):
-            _check_right_rises(part)
 
 
 def _check_null(part: Objective) -> None:
@@ -131,9 +151,11 @@ def check_splits_agree(parts: Sequence[Objective], step: Step) -> None:
         split = gradients(parts, step, vectors, passes)
         for need, gradient in whole.items():
             gap = np.abs(split[need] - gradient).max(initial=0.0)
-            assert gap <= TOLERANCE, (
+            require(
+                gap <= TOLERANCE,
                 f"{len(passes)} passes yield another gradient than one ({gap:.1e}, {need.view.name}): terms() must depend "
-                "on nothing but the sample's own tokens, and never average"
+                "on nothing but the sample's own tokens, and never average",
+                help="a mean over the batch, a norm or a rank is credit: compute it in credit(), which sees the whole update",
             )
 
 
@@ -148,17 +170,24 @@ def _credit(part: Objective, step: Step, vectors: Vectors | None = None) -> Cred
         counts = f"{len(step.samples)} samples of {step.tokens.num_tokens} tokens"
         raise AssertionError(f"credit() fails on {counts}: {error}") from error
     for name, vector in (("advantage_N", credit.advantage_N), ("weight_N", credit.weight_N)):
-        assert vector.shape == (step.tokens.num_tokens,), f"{name} has shape {vector.shape}, not one entry per token"
+        require(
+            vector.shape == (step.tokens.num_tokens,),
+            f"{name} has shape {vector.shape}, not one entry per token",
+            help="what belongs to samples becomes one entry per token with `value_S[step.tokens.sample_N]`",
+            about=name,
+        )
         require(
             np.isfinite(vector).all(),
             f"{name} contains a value that is not finite",
             help="the reward of a timeout is NaN in `step.reward_S`: a mean over a group is `np.nanmean`, or goes over "
             "`step.scored_groups()`",
+            about=name,
         )
     require(
         (credit.weight_N >= 0).all(),
         "weight_N is negative: the sign belongs to the advantage",
         help="weight_N is mask × coefficient ÷ denominator; write the sign into advantage_N",
+        about="weight_N",
     )
     assert credit.denominator, "the denominator has no name"
     return credit
@@ -180,8 +209,10 @@ def _check_terms(part: Objective, step: Step) -> None:
     advantage_n = torch.from_numpy(_credit(part, step).advantage_N)
     leaves = {n: torch.tensor(v, requires_grad=n.of == "policy") for n, v in vectors.items()}
     terms = part.terms(leaves, advantage_n, step.tokens)
-    assert terms.shape == advantage_n.shape, (
-        f"terms() returns shape {tuple(terms.shape)}: it must return one loss per token"
+    require(
+        terms.shape == advantage_n.shape,
+        f"terms() returns shape {tuple(terms.shape)}: it must return one loss per token",
+        help="return the loss of each token, and no sum or mean: the engine sums weight × term",
     )
     assert torch.isfinite(terms).all(), "terms() returns a value that is not finite"
     assert terms.requires_grad, "terms() carries no gradient"
@@ -244,17 +275,20 @@ def _check_coefficient(part: Objective, step: Step) -> None:
         same,
         "twice the coefficient is not twice the weight",
         help="multiply weight_N by `self.coefficient`, once, and the advantage not at all",
+        about="weight_N",
     )
 
 
 def _check_unscored(part: Objective, step: Step) -> None:
-    weight_N = _credit(part, step).weight_N
+    with np.errstate(all="ignore"):  # an advantage that is NaN there is another law's
+        weight_N = credit_of(part, step, random_vectors(part.reads(), step.tokens.num_tokens)).weight_N
     unscored_N = np.isnan(step.reward_S)[step.tokens.sample_N]
     require(
         not weight_N[unscored_N].any(),
         "a timeout or an error carries weight: it says nothing about the response",
         help="its reward is NaN in `step.reward_S`, and every comparison with NaN is False: test `np.isnan(step.reward_S)`, or "
         "take samples from `step.scored_groups()`",
+        about="weight_N",
     )
 
 
@@ -271,6 +305,7 @@ def _check_constant_rewards(part: Objective) -> None:
             "your own, `without_rounding(difference_s, reward_s)`"
             if is_rounding
             else "a group of equal rewards compares nothing: set weight_N to 0 where the advantage is 0",
+            about="advantage_N" if is_rounding else "weight_N",
         )
 
 
@@ -287,7 +322,7 @@ def _check_right_rises(part: Objective) -> None:
     for need in vectors:
         if need.of in ("policy", "old", "sampler") and not need.entropy:
             vectors[need] = of_view[Need(need.view, "policy")]
-    one, other = credit_of(part, step, vectors), credit_of(part, traded, vectors)
+    one, other = _credit(part, step, vectors), _credit(part, traded, vectors)
     if (one.advantage_N == other.advantage_N).all() and (one.weight_N == other.weight_N).all():
         return
     found = gradients([part], step, vectors, [list(range(len(lengths)))])
@@ -296,8 +331,10 @@ def _check_right_rises(part: Objective) -> None:
     for group in range(len(results)):
         mine = step.group_S == group
         right, wrong = (moved_S[mine & (step.reward_S == reward)].mean() for reward in (1.0, 0.0))
-        assert right - wrong >= -TOLERANCE, (
+        require(
+            right - wrong >= -TOLERANCE,
             f"at ρ = 1 a step changes the log-probability of right responses by {right:.2g} times the learning rate, of "
             f"wrong ones of the same group by {wrong:.2g}: terms() returns a loss, which is minimised, −A·log π, not "
-            "A·log π; an objective that means it declares prefers_right = False"
+            "A·log π; an objective that means it declares prefers_right = False",
+            help="turn the sign of what terms() returns, or of advantage_N, if that is not meant",
         )

@@ -7,21 +7,21 @@ import torch
 
 from prerl_spec.registry.component import Component
 from prerl_spec.registry.kinds.schedule import Optimizer
-from prerl_spec.testing.laws.component import check_component
+from prerl_spec.testing.laws.together import Laws
 from prerl_spec.testing.tiny import tiny_model
 
 
 def check_optimizer(optimizer: Component) -> None:
     """Raises AssertionError, with a message, if an optimizer breaks a law; takes steps on a tiny model."""
-    check_component(optimizer)
-    named: Any = optimizer
-    plan: Optimizer = named
-    assert plan.max_grad_norm > 0, f"max_grad_norm is {plan.max_grad_norm}"
-    for step in (0, 1, 7, 9):
-        factor = plan.lr_factor(step, 10)
-        assert 0 <= factor <= 1, f"lr_factor({step}, 10) is {factor}"
-    _check_partition(plan)
-    _check_restart(plan)
+    with Laws(optimizer):
+        named: Any = optimizer
+        plan: Optimizer = named
+        assert plan.max_grad_norm > 0, f"max_grad_norm is {plan.max_grad_norm}"
+        for step in (0, 1, 7, 9):
+            factor = plan.lr_factor(step, 10)
+            assert 0 <= factor <= 1, f"lr_factor({step}, 10) is {factor}"
+        _check_partition(plan)
+        _check_restart(plan)
 
 
 def _check_partition(plan: Optimizer) -> None:

@@ -9,7 +9,7 @@ import torch
 from prerl_spec.registry.component import Component
 from prerl_spec.registry.kinds.model import LoadedModel
 from prerl_spec.registry.kinds.sampler import EndedSample, OpenSampler, Sampler, SamplerSite, StreamingSampler
-from prerl_spec.testing.laws.component import check_component
+from prerl_spec.testing.laws.together import Laws
 from prerl_spec.types import Decoding, Generation, Request
 
 NATS = 1e-3
@@ -20,24 +20,24 @@ _REQUESTS = (Request((1, 2, 3), (11, 12, 13)), Request((4, 5), (21, 22)))
 
 def check_sampler(sampler: Component, model: LoadedModel, *, device: str = "cpu") -> None:
     """Raises AssertionError, with a message, if a sampler breaks a law; samples some 60 tokens from `model`."""
-    check_component(sampler)
-    named: Any = sampler
-    declared: Sampler = named
-    decoding = Decoding(temperature=0.7, max_new_tokens=12)
-    mode, state = model.module.training, torch.get_rng_state()
-    with declared.open(SamplerSite(model, device, max_length=64)) as opened:
-        drawn = _draw(opened, decoding)
-        assert _draw(opened, decoding) == drawn, "equal seeds on equal weights yield unequal samples"
-        if isinstance(opened, StreamingSampler):
-            _check_told(opened, decoding, drawn)
-    assert model.module.training is mode, "the sampler changed the module's train mode"
-    assert torch.equal(torch.get_rng_state(), state), "the sampler changed the global random generator"
-    flat = [g for generations in drawn for g in generations]
-    assert len({g.tokens for g in flat}) > 1, "samples of different seeds are all equal"
-    for request, generations in zip(_REQUESTS, drawn, strict=True):
-        for generation in generations:
-            _check_generation(generation, decoding, model)
-            _check_logps(request, generation, decoding, model)
+    with Laws(sampler):
+        named: Any = sampler
+        declared: Sampler = named
+        decoding = Decoding(temperature=0.7, max_new_tokens=12)
+        mode, state = model.module.training, torch.get_rng_state()
+        with declared.open(SamplerSite(model, device, max_length=64)) as opened:
+            drawn = _draw(opened, decoding)
+            assert _draw(opened, decoding) == drawn, "equal seeds on equal weights yield unequal samples"
+            if isinstance(opened, StreamingSampler):
+                _check_told(opened, decoding, drawn)
+        assert model.module.training is mode, "the sampler changed the module's train mode"
+        assert torch.equal(torch.get_rng_state(), state), "the sampler changed the global random generator"
+        flat = [g for generations in drawn for g in generations]
+        assert len({g.tokens for g in flat}) > 1, "samples of different seeds are all equal"
+        for request, generations in zip(_REQUESTS, drawn, strict=True):
+            for generation in generations:
+                _check_generation(generation, decoding, model)
+                _check_logps(request, generation, decoding, model)
 
 
 def _draw(opened: OpenSampler, decoding: Decoding) -> list[list[Generation]]:

@@ -10,8 +10,8 @@ from prerl_spec.needs import Need
 from prerl_spec.registry.component import Component
 from prerl_spec.registry.component_state import first_batch
 from prerl_spec.registry.kinds.objective_parts import Selection
-from prerl_spec.testing.laws.component import check_component
 from prerl_spec.testing.laws.objective import random_vectors, reordered
+from prerl_spec.testing.laws.together import Laws
 from prerl_spec.testing.steps import Result, made_step
 from prerl_spec.types import Array, Step
 
@@ -22,25 +22,25 @@ Vectors = Mapping[Need, Array]
 
 def check_selection(selection: Component) -> None:
     """Raises AssertionError, with a message, if a selection breaks a law of its kind."""
-    check_component(selection)
-    named: Any = selection
-    whole: Selection = named
-    assert isinstance(whole.in_denominator, bool), "in_denominator is a truth: whether dropped tokens still count"
-    assert all(need.of != "policy" for need in whole.reads()), (
-        "reads() names a Need of the policy: a selection comes before the forward with gradient, and reads `old`"
-    )
-    lengths = np.random.default_rng(6).integers(8, 40, sum(map(len, _RESULTS))).tolist()
-    step = made_step(_RESULTS, lengths=lengths)
-    vectors = random_vectors(whole.reads(), step.tokens.num_tokens, seed=3)
-    advantage_N = np.random.default_rng(7).normal(size=len(step.samples))[step.tokens.sample_N]
-    advantage_N[np.isin(step.tokens.sample_N, (2, 9))] = 0.0
-    _check_pure(whole, step, vectors, advantage_N)
-    _check_order(whole, step, vectors, advantage_N)
-    _check_signal(whole, step, vectors, advantage_N)
-    for results in ([], [[1.0]], [[0.0, 0.0]]):
-        empty = made_step(results)
-        none_N = np.zeros(empty.tokens.num_tokens)
-        _keep(whole, empty, random_vectors(whole.reads(), len(none_N)), none_N)
+    with Laws(selection) as laws:
+        named: Any = selection
+        whole: Selection = named
+        assert isinstance(whole.in_denominator, bool), "in_denominator is a truth: whether dropped tokens still count"
+        assert all(need.of != "policy" for need in whole.reads()), (
+            "reads() names a Need of the policy: a selection comes before the forward with gradient, and reads `old`"
+        )
+        lengths = np.random.default_rng(6).integers(8, 40, sum(map(len, _RESULTS))).tolist()
+        step = made_step(_RESULTS, lengths=lengths)
+        vectors = random_vectors(whole.reads(), step.tokens.num_tokens, seed=3)
+        advantage_N = np.random.default_rng(7).normal(size=len(step.samples))[step.tokens.sample_N]
+        advantage_N[np.isin(step.tokens.sample_N, (2, 9))] = 0.0
+        laws.hold(_check_pure, whole, step, vectors, advantage_N)
+        laws.hold(_check_order, whole, step, vectors, advantage_N)
+        laws.hold(_check_signal, whole, step, vectors, advantage_N)
+        for results in ([], [[1.0]], [[0.0, 0.0]]):
+            empty = made_step(results)
+            none_N = np.zeros(empty.tokens.num_tokens)
+            laws.hold(_keep, whole, empty, random_vectors(whole.reads(), len(none_N)), none_N)
 
 
 def _keep(selection: Selection, step: Step, vectors: Vectors, advantage_N: Array) -> npt.NDArray[np.bool_]:

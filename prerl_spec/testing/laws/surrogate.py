@@ -13,8 +13,8 @@ from torch import Tensor
 from prerl_spec.needs import Need
 from prerl_spec.registry.component import Component
 from prerl_spec.registry.kinds.objective_parts import Factor, Surrogate
-from prerl_spec.testing.laws.component import check_component
 from prerl_spec.testing.laws.objective import TOLERANCE, random_vectors
+from prerl_spec.testing.laws.together import Laws
 from prerl_spec.testing.steps import made_step
 from prerl_spec.types import Array, Index, Tokens
 from prerl_spec.views import Conditional
@@ -55,26 +55,30 @@ class Inputs:
 
 def check_surrogate(surrogate: Component) -> None:
     """Raises AssertionError, with a message, if a surrogate breaks a law of its kind."""
-    check_component(surrogate)
-    named: Any = surrogate
-    whole: Surrogate = named
-    near, middling, far = _inputs(whole, 0.05), _inputs(whole, 1.0), _inputs(whole, 50.0)
-    for inputs in (near, middling, far):
-        _check_values(whole, inputs)
-        _check_alone(whole, inputs)
-    _check_on_policy(whole, near)
-    _check_zero(whole, (near, middling))
-    for inputs in (near, middling):
-        if whole.gradient == "exact":
-            _check_derivative(whole, inputs)
-        if whole.unbounded is not None:
-            _check_unbounded(whole, whole.unbounded, inputs)
-    _check_sides(whole, near)
-    if not whole.uses_ratio:
-        moved = Inputs(middling.logp_n, middling.old_n - 0.5, middling.advantage_n, middling.tokens, middling.more)
-        assert torch.equal(_loss(whole, moved), _loss(whole, middling)), (
-            "uses_ratio is False, and the loss changes with old_n"
-        )
+    with Laws(surrogate) as laws:
+        named: Any = surrogate
+        whole: Surrogate = named
+        near, middling, far = _inputs(whole, 0.05), _inputs(whole, 1.0), _inputs(whole, 50.0)
+        for inputs in (near, middling, far):
+            laws.hold(_check_values, whole, inputs)
+            laws.hold(_check_alone, whole, inputs)
+        laws.hold(_check_on_policy, whole, near)
+        laws.hold(_check_zero, whole, (near, middling))
+        for inputs in (near, middling):
+            if whole.gradient == "exact":
+                laws.hold(_check_derivative, whole, inputs)
+            if whole.unbounded is not None:
+                laws.hold(_check_unbounded, whole, whole.unbounded, inputs)
+        laws.hold(_check_sides, whole, near)
+        if not whole.uses_ratio:
+            laws.hold(_check_without_ratio, whole, middling)
+
+
+def _check_without_ratio(surrogate: Surrogate, inputs: Inputs) -> None:
+    moved = Inputs(inputs.logp_n, inputs.old_n - 0.5, inputs.advantage_n, inputs.tokens, inputs.more)
+    assert torch.equal(_loss(surrogate, moved), _loss(surrogate, inputs)), (
+        "uses_ratio is False, and loss() changes with old_n"
+    )
 
 
 def _inputs(surrogate: Surrogate, spread: float) -> Inputs:

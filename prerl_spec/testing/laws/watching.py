@@ -16,8 +16,8 @@ from prerl_spec.engine.training.watching import Watching
 from prerl_spec.needs import Layout, View
 from prerl_spec.registry.component import Component
 from prerl_spec.registry.kinds.watching import Probe, Tracker, UpdateProbe
-from prerl_spec.testing.laws.component import check_component
 from prerl_spec.testing.laws.tiny_trainer import tiny_trainer
+from prerl_spec.testing.laws.together import Laws
 from prerl_spec.testing.steps import made_documents, made_step
 from prerl_spec.text import Codec
 from prerl_spec.types import Attempt, Outcome, Prompt, Segment, Step
@@ -27,18 +27,18 @@ _WORD = re.compile(r"[a-z][a-z0-9_]*")
 
 def check_view(component: Component, codec: Codec) -> None:
     """A view is a value: equal settings are equal views; its context is never empty and stays in the vocabulary."""
-    check_component(component)
-    named: Any = component
-    twin: Any = type(component).model_validate(component.settings())
-    view: View = named
-    assert hash(view) == hash(twin), "equal settings have unequal hashes: forwards would be computed twice"
-    assert view == twin, "equal settings make unequal views: forwards would be computed twice"
-    assert _WORD.fullmatch(view.name), f"name is {view.name!r}: a lower-case word for metrics and plans"
-    hint = Segment((4, 2), author="environment", trained=False)
-    attempt = Attempt((Segment((3, 1)), hint, Segment((2,))), "3142", "eos")
-    prompt = Prompt("train", 0, "2+2?", "4", context=(1, 2, 3))
-    for answered in (attempt, Attempt((), "", "length")):
-        _check_layout(view, prompt, answered, codec)
+    with Laws(component):
+        named: Any = component
+        twin: Any = type(component).model_validate(component.settings())
+        view: View = named
+        assert hash(view) == hash(twin), "equal settings have unequal hashes: forwards would be computed twice"
+        assert view == twin, "equal settings make unequal views: forwards would be computed twice"
+        assert _WORD.fullmatch(view.name), f"name is {view.name!r}: a lower-case word for metrics and plans"
+        hint = Segment((4, 2), author="environment", trained=False)
+        attempt = Attempt((Segment((3, 1)), hint, Segment((2,))), "3142", "eos")
+        prompt = Prompt("train", 0, "2+2?", "4", context=(1, 2, 3))
+        for answered in (attempt, Attempt((), "", "length")):
+            _check_layout(view, prompt, answered, codec)
 
 
 def _check_layout(view: View, prompt: Prompt, attempt: Attempt, codec: Codec) -> None:
@@ -61,18 +61,18 @@ def check_probe(component: Component) -> None:
     One that looks at updates changes nothing that it sees (weights, gradients, random generators), asks for no more than
     its `needs` say, and finds the same when it looks again.
     """
-    check_component(component)
-    named: Any = component
-    probe: Probe = named
-    assert probe.every >= 1, f"every is {probe.every}"
-    steps = [made_step([]), made_documents((3, 1)), made_step([[1.0, 0.0], [Outcome.TIMEOUT, Outcome.UNPARSABLE]])]
-    for step in steps:
-        metrics = dict(probe.measure(step))
-        _check_metrics(metrics)
-        assert dict(probe.measure(step)) == metrics, "measure() returns another result when called again"
-    if isinstance(probe, UpdateProbe):
-        for step in (steps[-1], made_step([[1.0, 0.0, 0.0, 1.0], [0.0, 0.0, 0.0, 0.0]], seed=1)):
-            _check_watching(probe, step)
+    with Laws(component):
+        named: Any = component
+        probe: Probe = named
+        assert probe.every >= 1, f"every is {probe.every}"
+        steps = [made_step([]), made_documents((3, 1)), made_step([[1.0, 0.0], [Outcome.TIMEOUT, Outcome.UNPARSABLE]])]
+        for step in steps:
+            metrics = dict(probe.measure(step))
+            _check_metrics(metrics)
+            assert dict(probe.measure(step)) == metrics, "measure() returns another result when called again"
+        if isinstance(probe, UpdateProbe):
+            for step in (steps[-1], made_step([[1.0, 0.0, 0.0, 1.0], [0.0, 0.0, 0.0, 0.0]], seed=1)):
+                _check_watching(probe, step)
 
 
 def _check_metrics(metrics: Mapping[str, float]) -> None:
@@ -121,16 +121,16 @@ def _always(probe: UpdateProbe) -> Any:
 
 def check_tracker(component: Component, folder: Path) -> None:
     """A tracker starts, logs a number and finishes, and writes nowhere but below the empty `folder`."""
-    check_component(component)
-    named: Any = component
-    opened: Tracker = named
-    around = set(Path.cwd().iterdir())
-    tracker = opened.accelerate_tracker("run", folder / "trackers")
-    assert isinstance(tracker, GeneralTracker), (
-        f"accelerate_tracker() returns a {type(tracker).__name__}, not a GeneralTracker"
-    )
-    tracker.start()
-    tracker.log({"phase/reward_mean": 0.5}, step=1)
-    tracker.finish()
-    left = set(Path.cwd().iterdir()) - around
-    assert not left, f"the tracker wrote into the working directory: {sorted(p.name for p in left)}"
+    with Laws(component):
+        named: Any = component
+        opened: Tracker = named
+        around = set(Path.cwd().iterdir())
+        tracker = opened.accelerate_tracker("run", folder / "trackers")
+        assert isinstance(tracker, GeneralTracker), (
+            f"accelerate_tracker() returns a {type(tracker).__name__}, not a GeneralTracker"
+        )
+        tracker.start()
+        tracker.log({"phase/reward_mean": 0.5}, step=1)
+        tracker.finish()
+        left = set(Path.cwd().iterdir()) - around
+        assert not left, f"the tracker wrote into the working directory: {sorted(p.name for p in left)}"
