@@ -13,6 +13,7 @@ from prerl_components.verifiers.math_verify import MathVerify
 from prerl_spec.evaluation.harness.catalogue import check_names, known_config
 from prerl_spec.evaluation.harness.fetching import fetch_tasks
 from prerl_spec.evaluation.harness.foreseen import refused_rows, refused_tasks
+from prerl_spec.evaluation.harness.foreseen_data import hub_data, lacking_columns
 from prerl_spec.evaluation.harness.questions import task_questions
 from prerl_spec.evaluation.harness.yaml_code import code_of_folder
 from prerl_spec.evaluation.names import current_name, toml_key
@@ -124,14 +125,15 @@ class LmEval(EvaluatorSettings):
             )
 
     def prerequisites(self) -> tuple[Prerequisite, ...]:
-        """Local files and folders, and the data sets of built-in tasks; only lm-eval knows what its tasks download."""
+        """Local files and folders, and the data sets of tasks, as far as YAML tells what lm-eval's own download."""
         files = [Prerequisite("file", path, "set the path of a JSON Lines file") for path in self.data.values()]
         folders = [Prerequisite("file", path, "set the path of a folder of YAML files") for path in self.include]
         hubs = {task: packs()[task].hub for task in self.tasks if task in packs() and task not in self.data}
-        fetched = [
-            Prerequisite("dataset", hub, f'connect to the hub, or set data = {{ {toml_key(task)} = "rows.jsonl" }}')
-            for task, hub in hubs.items()
-            if hub is not None
+        fetched = [Prerequisite("dataset", hub, _connect(task)) for task, hub in hubs.items() if hub is not None]
+        local, include = {task: Path(file) for task, file in self.data.items()}, tuple(map(Path, self.include))
+        fetched += [
+            Prerequisite("dataset", found.path, _connect(found.task), found.revision)
+            for found in hub_data(self.tasks, local, include)
         ]
         return (*files, *folders, *fetched)
 
@@ -204,9 +206,14 @@ class LmEval(EvaluatorSettings):
     def refusals(self) -> Iterator[Refusal]:
         """Tasks that nobody defines, and local rows that cannot be read."""
         include = tuple(map(Path, self.include))
+        yield from self._lacking_columns(include)
         for refused in refused_tasks(self.tasks, include):
             yield Refusal("task", *refused)
         for refused in refused_rows({task: Path(file) for task, file in self.data.items()}, include):
+            yield Refusal("rows", *refused)
+
+    def _lacking_columns(self, include: tuple[Path, ...]) -> Iterator[Refusal]:
+        for refused in lacking_columns({task: Path(file) for task, file in self.data.items()}, include):
             yield Refusal("rows", *refused)
 
     def fetch(self) -> Iterator[str]:
@@ -242,3 +249,7 @@ class LmEval(EvaluatorSettings):
             wanted=self._wanted(),
         )
         return score_battery(site, battery)
+
+
+def _connect(task: str) -> str:
+    return f'connect to the hub, or set data = {{ {toml_key(task)} = "rows.jsonl" }}'
