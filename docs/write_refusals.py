@@ -32,7 +32,7 @@ Plain `plan` says the same but for what it does not ask: whether a server answer
   are not those of the architecture (comparing names takes the model's class: seconds), weights in 16 bits where float32 is
   trained, a layout that `activation_checkpointing` or `fsdp2` finds no decoder layers in. Of a model on the hub also keys of
   `load`, and a type of model that the installed transformers does not have.
-- **Loading a task of lm-eval**: its own code, its data set where that is on the hub, columns that local rows of it lack.
+- **Loading a task of lm-eval**: its own code, what that makes of its rows, a column that some of its local rows lack.
 - **A metric of `until_plateau` that a component could give and does not**: one of a plugin that says no `metric_names`, or one
   that is not measured in `patience` steps. It ends the run with exit code 5, and the folder stays.
 - **A machine that changes**: memory that is taken, a disk that fills, a server that ends between `plan` and `run`.
@@ -46,7 +46,7 @@ A component tells what it refuses of its files and names by [`refusals()`](refer
 `run` ask it before anything heavy is loaded, a plugin's like a built-in one's; of settings that it hands to another library, by
 [`mistakes()`](reference.md), which become errors of the spec. Lengths, vocabularies and prefixes that do not
 fit the model are found by [planning/fits.py](../prerl_spec/compiler/planning/fits.py), metrics that nothing gives by
-[planning/metrics.py](../prerl_spec/compiler/planning/metrics.py), rows by
+[rules/metric_rules.py](../prerl_spec/compiler/rules/metric_rules.py), rows by
 [data_check/foreseen.py](../prerl_spec/engine/data_check/foreseen.py) with the run's own checks.
 """
 

@@ -3,7 +3,7 @@
 from prerl_components.objectives.presets.group_relative import Grpo
 from prerl_components.probes.solved import Solved
 
-from prerl_spec.compiler.planning.metrics import said_by
+from prerl_spec.compiler.rules.metric_rules import said_by
 
 
 class Measuring(Solved):

@@ -15,7 +15,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from prerl_spec.compiler.compile import check_spec
-from prerl_spec.compiler.planning.metrics import known_metrics
+from prerl_spec.compiler.rules.metric_rules import known_metrics
 from prerl_spec.compiler.rules.phase_roles import phase_roles
 from prerl_spec.engine.verification.isolation import isolation_level
 from prerl_spec.errors import Interrupted, UsageError

@@ -427,6 +427,24 @@ def _(case: Case) -> None:
     case.add(f'{EVALUATE}tasks = ["gsm8k"]\ndata = {{ gsm8k = "asked.jsonl" }}\n')
 
 
+@refused(
+    "local rows without a column that the task prints",
+    3,
+    'asked.jsonl: no row has "question", which doc_to_text prints',
+)
+def _(case: Case) -> None:
+    case.file("asked.jsonl", '{"problem": "1+1?", "answer": "#### 2"}\n')
+    case.add(f'{EVALUATE}tasks = ["gsm8k"]\ndata = {{ gsm8k = "asked.jsonl" }}\n')
+
+
+@refused(
+    "a task whose rows are on the hub, offline", 3, "dataset openai/gsm8k (for evaluate[0]): not in the local hub cache"
+)
+def _(case: Case) -> None:
+    case.patch.setenv("HF_HUB_OFFLINE", "1")
+    case.add(f'{EVALUATE}tasks = ["gsm8k"]\n')
+
+
 @refused("local rows for a group of tasks", 3, "rows sums (for evaluate[0]): a group of tasks has no rows of its own")
 def _(case: Case) -> None:
     case.file("tasks/sums.yaml", "group: sums\ntask:\n  - gsm8k\n")

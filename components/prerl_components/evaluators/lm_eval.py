@@ -13,6 +13,7 @@ from prerl_components.verifiers.math_verify import MathVerify
 from prerl_spec.evaluation.harness.catalogue import check_names, known_config
 from prerl_spec.evaluation.harness.fetching import fetch_tasks
 from prerl_spec.evaluation.harness.foreseen import refused_rows, refused_tasks
+from prerl_spec.evaluation.harness.foreseen_data import hub_data, lacking_columns
 from prerl_spec.evaluation.harness.local_rows import misplaced_rows
 from prerl_spec.evaluation.harness.questions import task_questions
 from prerl_spec.evaluation.harness.yaml_code import code_of_folder
@@ -124,14 +125,15 @@ class LmEval(EvaluatorSettings):
             )
 
     def prerequisites(self) -> tuple[Prerequisite, ...]:
-        """Local files and folders, and the data sets of built-in tasks; only lm-eval knows what its tasks download."""
+        """Local files and folders, and the data sets of tasks, as far as YAML tells what lm-eval's own download."""
         files = [Prerequisite("file", path, "set the path of a JSON Lines file") for path in self.data.values()]
         folders = [Prerequisite("file", path, "set the path of a folder of YAML files") for path in self.include]
         hubs = {task: packs()[task].hub for task in self.tasks if task in packs() and task not in self.data}
-        fetched = [
-            Prerequisite("dataset", hub, f'connect to the hub, or set data = {{ {toml_key(task)} = "rows.jsonl" }}')
-            for task, hub in hubs.items()
-            if hub is not None
+        fetched = [Prerequisite("dataset", hub, _connect(task)) for task, hub in hubs.items() if hub is not None]
+        local, include = {task: Path(file) for task, file in self.data.items()}, tuple(map(Path, self.include))
+        fetched += [
+            Prerequisite("dataset", found.path, _connect(found.task), found.revision)
+            for found in hub_data(self.tasks, local, include)
         ]
         return (*files, *folders, *fetched)
 
@@ -204,10 +206,11 @@ class LmEval(EvaluatorSettings):
     def refusals(self) -> Iterator[Refusal]:
         """Tasks that nobody defines, and local rows that cannot be read."""
         include = tuple(map(Path, self.include))
+        data = {task: Path(file) for task, file in self.data.items()}
+        num_fewshot = None if self.num_fewshot == "task" else self.num_fewshot
         for refused in refused_tasks(self.tasks, include):
             yield Refusal("task", *refused)
-        data = {task: Path(file) for task, file in self.data.items()}
-        for refused in refused_rows(data, include, None if self.num_fewshot == "task" else self.num_fewshot):
+        for refused in (*lacking_columns(data, include), *refused_rows(data, include, num_fewshot)):
             yield Refusal("rows", *refused)
 
     def fetch(self) -> Iterator[str]:
@@ -243,3 +246,7 @@ class LmEval(EvaluatorSettings):
             wanted=self._wanted(),
         )
         return score_battery(site, battery)
+
+
+def _connect(task: str) -> str:
+    return f'connect to the hub, or set data = {{ {toml_key(task)} = "rows.jsonl" }}'

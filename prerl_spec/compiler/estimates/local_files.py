@@ -67,6 +67,14 @@ def cached_commit(name: str, revision: str | None = None, *, kind: str = "model"
     return snapshots[0] if kind == "dataset" and wanted == "main" and len(snapshots) == 1 else None
 
 
+def is_prepared(name: str) -> bool:
+    """Whether a data set of the hub lies in the cache of `datasets`, which offline is read without its files of the hub."""
+    from huggingface_hub import constants
+
+    place = os.environ.get("HF_DATASETS_CACHE") or os.path.join(constants.HF_HOME, "datasets")
+    return os.path.isdir(os.path.join(os.path.expanduser(place), name.replace("/", "___")))
+
+
 def model_config(settings: Mapping[str, Any], vocab_size: int | None) -> Mapping[str, Any]:
     """The transformers configuration of a model, from its own settings, its folder or the hub's cache.
 

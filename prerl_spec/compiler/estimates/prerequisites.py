@@ -8,7 +8,13 @@ from importlib import metadata
 
 from packaging.requirements import Requirement as Specifier
 
-from prerl_spec.compiler.estimates.local_files import cached_commit, cached_file, has_cached_weights, is_hub_name
+from prerl_spec.compiler.estimates.local_files import (
+    cached_commit,
+    cached_file,
+    has_cached_weights,
+    is_hub_name,
+    is_prepared,
+)
 from prerl_spec.compiler.hardware import Hardware
 from prerl_spec.compiler.plan import PrerequisitePlan
 from prerl_spec.errors import EnvironmentUnmet
@@ -203,7 +209,8 @@ def _hub_state(prerequisite: Prerequisite) -> tuple[bool | None, str]:
         return False, "no folder is there, and it cannot be a name on the hub"
     is_offline = os.environ.get("HF_HUB_OFFLINE", "").lower() not in _FALSE
     if prerequisite.what == "dataset":
-        is_cached = cached_commit(prerequisite.name, prerequisite.revision, kind="dataset") is not None
+        commit = cached_commit(prerequisite.name, prerequisite.revision, kind="dataset")
+        is_cached = commit is not None or is_prepared(prerequisite.name)
     else:
         files = ("config.json", "tokenizer.json")
         is_cached = any(cached_file(prerequisite.name, file, prerequisite.revision) is not None for file in files)

@@ -35,7 +35,6 @@ from prerl_spec.compiler.planning.fits import (
     too_few_embeddings,
     vocabulary_need,
 )
-from prerl_spec.compiler.planning.metrics import strange_metrics
 from prerl_spec.compiler.planning.notes import phase_notes
 from prerl_spec.compiler.planning.phase_plan import PlanContext, adapter_parameters, phase_plan
 from prerl_spec.compiler.planning.refusals import mistakes, refusals
@@ -46,6 +45,7 @@ from prerl_spec.compiler.resolve.resolved import Built, Resolved
 from prerl_spec.compiler.resolve.secret_literals import HINT
 from prerl_spec.compiler.rules.invariance_rules import invariance_parts
 from prerl_spec.compiler.rules.late_faults import with_place
+from prerl_spec.compiler.rules.metric_rules import strange_metrics
 from prerl_spec.compiler.rules.phase_roles import PhaseRoles, phase_roles, with_following
 from prerl_spec.compiler.rules.port_rules import top_or_first
 from prerl_spec.compiler.rules.served import Served, nested, served_data, served_model

@@ -10,8 +10,8 @@ from typing import Any
 from prerl_spec.codes import Code
 from prerl_spec.compiler.plan import Plan
 from prerl_spec.compiler.planning.digest import meaning
-from prerl_spec.compiler.planning.evaluated import Scored, given_scores, gives, scored
 from prerl_spec.compiler.resolve.resolved import Resolved, in_file_order
+from prerl_spec.compiler.rules.evaluated_scores import Scored, given_scores, gives, scored
 from prerl_spec.errors import Diagnostic, Label
 from prerl_spec.language.document import join_path
 from prerl_spec.language.spec import StudySpec

@@ -55,8 +55,10 @@ def drawn_documents(graph: Graph, name: str, size: int) -> Sequence[int]:
     for phase in graph.phases:
         if name in phase.data:
             steps = phase.schedule.component.max_steps
-            is_known = phase.sampler is None and steps is not None and taken is not None
-            taken = taken + steps * (phase.documents_per_step or 1) if is_known else None
+            if phase.sampler is not None or steps is None or taken is None:
+                taken = None
+            else:
+                taken += steps * (phase.documents_per_step or 1)
             if phase.sampler is None:
                 if taken is None or taken > size:
                     return range(size)

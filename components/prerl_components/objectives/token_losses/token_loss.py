@@ -20,7 +20,7 @@ class TokenLoss(OnePart):
     A subclass has a setting `aggregation`.
     """
 
-    metric_names = ()
+    metric_names: ClassVar[tuple[str, ...] | None] = ()
     hints: ClassVar[Mapping[str, str]] = {
         "coefficient": "a term of weight 0 is left out: remove it",
         "beta": "here `coefficient`",

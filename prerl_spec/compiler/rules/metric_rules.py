@@ -1,13 +1,16 @@
-"""The metrics that a phase's steps can have, and a schedule that waits for another one (E0207)."""
+"""The metrics that a phase's steps can have, and a schedule that waits for another one (E0207).
+
+Asked when a spec is planned: `validate` takes any name, as it takes any task.
+"""
 
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
 from prerl_spec.codes import Code
-from prerl_spec.compiler.estimates.step_counts import views_of
-from prerl_spec.compiler.planning.evaluated import Scored, given_scores, gives, scored
+from prerl_spec.compiler.objective_needs import every_need
 from prerl_spec.compiler.resolve.resolved import Resolved
+from prerl_spec.compiler.rules.evaluated_scores import Scored, given_scores, gives, scored
 from prerl_spec.compiler.rules.phase_roles import PhaseRoles
 from prerl_spec.errors import Diagnostic
 from prerl_spec.language.suggest import nearest
@@ -62,7 +65,7 @@ def known_metrics(resolved: Resolved, roles: PhaseRoles) -> tuple[str, ...] | No
     measuring: list[Any] = list(objective.parts())
     found = list(TRAINED)
     if roles.uses_rollouts:
-        found = [*SAMPLED, *(f"logp_{view.name}" for view in views_of(objective)), *found]
+        found = [*SAMPLED, *sorted({f"logp_{need.view.name}" for need in every_need(objective)}), *found]
         terms = [served.built for served in roles.rewards if served.built is not None]
         found += [f"reward_{part_name(term.use, term.component)}" for term in terms]
         found += [f"reward_{VERDICT_PART}"] if terms else []

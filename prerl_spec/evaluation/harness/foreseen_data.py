@@ -1,0 +1,89 @@
+"""What the data of lm-eval's tasks lack, by their YAML alone: the data sets that they read from the hub, and the columns that
+local rows do not have."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from jinja2 import TemplateSyntaxError, meta
+from jinja2.sandbox import SandboxedEnvironment
+
+from prerl_spec.evaluation.harness.catalogue import included_names, known_config
+from prerl_spec.evaluation.harness.foreseen import Refused
+from prerl_spec.evaluation.harness.stock_index import has_lm_eval, stock_names, tasks_of
+from prerl_spec.evaluation.harness.task_faults import COLUMNS_HINT
+from prerl_spec.evaluation.names import STOCK, bare, is_stock, task_of_rows
+from prerl_spec.evaluation.packs import packs
+from prerl_spec.json_lines import read_json_lines
+
+BUILDERS = frozenset({"json", "csv", "parquet", "text", "arrow", "xml", "webdataset", "imagefolder", "audiofolder"})
+"""What `dataset_path` may be besides a data set: a format of files."""
+WRITTEN = ("doc_to_text", "doc_to_target", "doc_to_choice")
+_GUARDED = re.compile(r"\bdefined\b|\bdefault\b")
+
+
+class HubData(NamedTuple):
+    """`HubData("openai/gsm8k", None, "gsm8k")`: a data set of the hub at a revision, and the name that asks for it."""
+
+    path: str
+    revision: str | None
+    task: str
+
+
+def hub_data(names: Sequence[str], data: Mapping[str, Path], include: Sequence[Path]) -> Iterator[HubData]:
+    """The data sets of the tasks that are not ours and have no local rows, each once; of groups and tags those of their tasks.
+    Nothing of tasks that are code."""
+    seen: set[str] = set()
+    for name in names:
+        for task in () if name in data or name in packs() else _leaves(name, include):
+            config = known_config(task, include) or {}
+            path = config.get("dataset_path")
+            if not isinstance(path, str) or "custom_dataset" in config or "class" in config:
+                continue
+            if path in seen or path in BUILDERS or Path(path).exists():
+                continue
+            seen.add(path)
+            revision = (config.get("dataset_kwargs") or {}).get("revision")
+            yield HubData(path, revision if isinstance(revision, str) else None, name)
+
+
+def _leaves(name: str, include: Sequence[Path]) -> list[str]:
+    """The single tasks behind a name, named as the name is."""
+    if not has_lm_eval() or not all(folder.is_dir() for folder in include):
+        return []
+    if is_stock(name):
+        return [STOCK + task for task in tasks_of(bare(name), stock_names())]
+    return tasks_of(name, {**stock_names(), **included_names(include)})
+
+
+def lacking_columns(data: Mapping[str, Path], include: Sequence[Path]) -> Iterator[Refused]:
+    """The tasks of which a template prints a column that no local row has."""
+    for name, file in data.items():
+        task = task_of_rows(name)
+        config = None if task in packs() or not file.is_file() else known_config(task, include)
+        if config is None or config.get("process_docs") is not None:
+            continue
+        if name != task:
+            config = {**config, **(config.get("fewshot_config") or {})}
+        try:
+            columns = {column for _, row in read_json_lines(file) if isinstance(row, Mapping) for column in row}
+        except OSError:
+            continue
+        for key in WRITTEN:
+            if columns and (lacking := sorted(_printed(config.get(key)) - columns)):
+                found = (
+                    f'{file.name}: no row has "{lacking[0]}", which {key} prints; there is {", ".join(sorted(columns))}'
+                )
+                yield Refused(task, found, COLUMNS_HINT)
+                break
+
+
+def _printed(template: Any) -> set[str]:
+    """The columns that a template needs; none of one that asks whether a column is there."""
+    if not isinstance(template, str) or "{" not in template or _GUARDED.search(template):
+        return set()
+    try:
+        return meta.find_undeclared_variables(SandboxedEnvironment().parse(template))
+    except TemplateSyntaxError:
+        return set()
