@@ -29,6 +29,12 @@ def test_the_wheel_puts_the_specs_where_they_are_read() -> None:
     assert not PACKAGED.exists(), "a copy in the checkout would be a second source of the same specs"
 
 
+def test_without_a_template_their_names_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["new", str(tmp_path / "mine.toml")]) == 2
+    assert "help: --template NAME, one of: dapo, dsrl-qwen3-4b, " in capsys.readouterr().err
+    assert not (tmp_path / "mine.toml").exists()
+
+
 def test_nothing_is_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "mine.toml"
     file.write_text("mine")

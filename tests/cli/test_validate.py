@@ -168,6 +168,10 @@ def test_explain_prints_a_page_and_knows_its_codes(capsys: pytest.CaptureFixture
     assert main(["explain", "e0301"]) == 0
     assert capsys.readouterr().out.startswith("# E0301: unknown component")
     assert main(["explain", "E9999"]) == 2
+    assert "help: the codes are E0101, " in capsys.readouterr().err
+    for written, meant in (("E203", "`E0203`"), ("0301", "`E0301`"), ("302", "`E0302` or `W0302`")):
+        assert main(["explain", written]) == 2
+        assert f"help: did you mean {meant}?" in capsys.readouterr().err
 
 
 def test_overrides_are_checked_like_the_spec(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -149,6 +149,13 @@ def test_a_namespace_that_nobody_provides_is_to_be_installed() -> None:
     assert "no file is listed there" in (found.help or "")
 
 
+def test_the_group_size_of_an_evaluator_is_its_samples() -> None:
+    for use in ('"lm_eval"\ntasks = ["gsm8k"]', '"holdout"\ndata = "train"'):
+        found = the_error(f"{BASE}\n[[evaluate]]\nuse = {use}\ngroup_size = 4\n")
+        assert found.caret == "`group_size` belongs in `[sampler]`"
+        assert found.help == "an evaluator's number of responses to a question is `samples`"
+
+
 DATA = 'use = "jsonl"\npath = "rows.jsonl"'
 MODEL = 'use = "hf_causal"\nname = "some/model"'
 

@@ -18,7 +18,7 @@ from prerl_components.schedules.fixed_steps import FixedSteps
 from prerl_spec.compiler.graph import Checkpointing, Cut, Distributed, Graph, Named, Phase, RunSettings
 from prerl_spec.engine.record.events import Listener
 from prerl_spec.report.terminal.progress import Progress
-from tests.report.runs import evaluation, step_event
+from tests.report.runs import evaluation, score, step_event
 
 
 class Terminal(io.StringIO):
@@ -260,3 +260,17 @@ def test_a_display_that_is_gone_does_not_end_the_run(of_a_terminal: bool) -> Non
             progress.event({"event": "warning", "message": "the reader has gone"})
             progress.tick("sample", step, 8)
         progress.close()
+
+
+def test_scores_are_shown_once_each_and_without_an_interval_where_there_is_none(graph: Graph) -> None:
+    stream = Terminal()
+    progress = Progress(stream, clock=Clock())
+    progress.begin(graph)
+    rows = [score("refine", 80, "sums", metric, 0.25, 0, 0) for metric in ("avg@16", "pass@1", "pass@16", "perplexity")]
+    rows[3] |= {"low": None, "high": None, "interval": "none"}
+    progress.event({"event": "evaluate", "phase": "refine", "evaluator": "evaluate[0]", "seconds": 1.0, "scores": rows})
+    assert [line.partition("refine  sums  ")[2] for line in stream.screen if "  sums  " in line] == [
+        "avg@16 0.250 [0.215, 0.285]  n = 128 x 16",
+        "pass@16 0.250 [0.215, 0.285]  n = 128 x 16",
+        "perplexity 0.250 -  n = 128 x 16",
+    ]

@@ -30,6 +30,14 @@ def test_the_latest_score_of_a_phase_counts() -> None:
     assert "0.400" not in table
 
 
+def test_the_average_over_all_responses_has_one_column() -> None:
+    rows = [score("refine", 80, "sums", metric, 0.4, 0, 0) for metric in ("avg@16", "pass@1", "pass@16")]
+    rows += [score("refine", 80, "other", "pass@1", 0.2, 0, 0)]
+    table = scores_table([complete_score(row, "row") for row in rows])
+    assert table.splitlines()[0].split() == ["task", "after", "avg@16", "pass@16", "pass@1", "n"]
+    assert table.splitlines()[2].split()[-4:-3] == ["-"], "the other task alone has a pass@1 of its own"
+
+
 def test_scores_made_differently_get_rows_of_their_own() -> None:
     rows = [score("refine", 80, "heldout", "avg@4", value, 0, 0) for value in (0.4, 0.6)]
     rows[1]["decoding"] = {"temperature": 0.0}

@@ -7,6 +7,7 @@ from pathlib import Path
 from prerl_spec.cli.shared.output_format import add_format, print_json
 from prerl_spec.codes import Code
 from prerl_spec.errors import UsageError
+from prerl_spec.language.suggest import one_of
 
 PAGES = Path(__file__).parent / "pages"
 
@@ -21,7 +22,10 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         code = Code(arguments.code.strip().strip("[]").upper())
     except ValueError:
-        raise UsageError(f"unknown diagnostic code {arguments.code}", hint=f"the codes are {', '.join(Code)}") from None
+        number = "".join(filter(str.isdigit, arguments.code)).zfill(4)  # E203, 0203
+        near = [code.value for code in Code if code.value.endswith(number)]
+        hint = f"did you mean {one_of(near)}?" if near else f"the codes are {', '.join(Code)}"
+        raise UsageError(f"unknown diagnostic code {arguments.code}", hint=hint) from None
     page = (PAGES / code.page).read_text(encoding="utf-8")
     if arguments.format == "json":
         print_json({"code": code.value, "meaning": code.meaning, "exit_code": code.exit_code, "page": page})

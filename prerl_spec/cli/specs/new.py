@@ -17,13 +17,15 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "file", metavar="FILE", type=file_path, help="the spec to write; an existing file is never overwritten"
     )
-    parser.add_argument("--template", required=True, metavar="NAME", help=f"one of: {', '.join(templates())}")
+    parser.add_argument("--template", metavar="NAME", help=f"one of: {', '.join(templates())}")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Raises UsageError for an unknown template and for an existing file."""
+    """Raises UsageError for an unknown template, for none, and for an existing file."""
     file: Path = arguments.file
     known = templates()
+    if arguments.template is None:
+        raise UsageError("no template is named", hint=f"--template NAME, one of: {', '.join(known)}")
     if arguments.template not in known:
         near = get_close_matches(arguments.template, known, n=1)
         hint = f"did you mean `{near[0]}`?" if near else f"choose from: {', '.join(known)}"

@@ -13,7 +13,9 @@ from prerl_spec.compiler.graph import Graph, Phase
 from prerl_spec.process.error_output import lead_nowhere
 from prerl_spec.report.formatting.printable import ascii_only
 from prerl_spec.report.formatting.scales import duration, short
+from prerl_spec.report.tables.equal_scores import each_once
 from prerl_spec.report.terminal.budget_left import BudgetLeft, amount_words
+from prerl_spec.types import Score
 
 REDRAW_SECONDS = 0.1
 DOCUMENT_LINE_SECONDS = 10.0
@@ -168,11 +170,10 @@ class Progress:
     def _evaluated(self, event: Mapping[str, Any]) -> None:
         seconds = float(event["seconds"])
         self._pace.evaluations[event["evaluator"]] = seconds
-        for score in event["scores"]:
-            n = f"{score['questions']} x {score['samples_per_question']}"
-            interval = f"[{score['low']:.3f}, {score['high']:.3f}]"
-            value = f"{score['metric']} {score['value']:.3f} {interval}"
-            self._line(f"  {event['phase']}  {score['task']}  {value}  n = {n}")
+        for score in each_once([Score.of_row(row) for row in event["scores"]]):
+            n = f"{score.questions} x {score.samples_per_question}"
+            value = f"{score.metric} {score.value:.3f} {score.bounds_text(3)}"
+            self._line(f"  {event['phase']}  {score.task}  {value}  n = {n}")
 
     def _status(self) -> str:
         """The state in one line, the least important last, because a narrow terminal cuts the end."""

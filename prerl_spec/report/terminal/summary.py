@@ -5,6 +5,7 @@ from pathlib import Path
 
 from prerl_spec.report.formatting.printable import ascii_only
 from prerl_spec.report.page.scores import Protocol, final_scores
+from prerl_spec.report.tables.equal_scores import each_once
 from prerl_spec.report.tables.run_tables import Seconds, read_run
 from prerl_spec.types import Score
 
@@ -19,11 +20,12 @@ def run_summary(folder: Path) -> str:
 
 
 def scores_table(scores: Sequence[Score]) -> str:
-    """One row per phase and task, one column per metric: value and 95 % interval, then questions x samples.
+    """One row per phase and task, one column per metric: value and 95 % interval, then questions x samples. pass@1 has none
+    beside avg@n.
 
     Only the latest score of each phase is shown. An empty sequence yields the header alone.
     """
-    final = final_scores(scores)
+    final = each_once(final_scores(scores))
     metrics = list(dict.fromkeys(s.metric for s in final))
     rows: dict[tuple[Protocol, str], dict[str, str]] = {}
     for s in final:
