@@ -44,8 +44,7 @@ TAIL = """
   rolling log-likelihood. A continuation that begins with that token is scored from its second token on.
 - Rolling windows are as long as the model's context, and do not overlap but for one token of context.
 - A tokenizer's own BOS is put in front of a plain text once.
-- Few-shot examples are drawn with lm-eval's seed, 1234: compared by the default suite (`drawn_examples`), while the tasks of
-  the tables take the first rows.
+- Few-shot examples are drawn with lm-eval's seed, 1234 (`drawn_examples`); the other tasks of the tables take the first rows.
 
 ## Where we differ on purpose
 

@@ -1,6 +1,6 @@
 """The front door: folders in, a `Comparison` out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
@@ -43,13 +43,14 @@ def compare(
     curve: str | None = None,
     only: Sequence[str] | None = None,
     margin: float | None = None,
+    allowed: Collection[str] = (),
 ) -> Comparison:
     """Every arm, or those named by `only`, against the baseline, by default the first one.
 
-    `folders` are runs, one study's folder, or folders of `eval`; `task` is a task, or "task/metric"; `curve` is a "task/metric"
-    on which differences at equal amounts are read where the one compared has no scores near enough; `margin` (0.02: two points)
-    is the size from which on a difference matters. Raises UsageError for what cannot be compared, Damaged for a file that is
-    not what was written.
+    `folders` are runs, one study's folder, or folders of `eval`; `task` is a task, or "task/metric"; `curve` is a
+    "task/metric" on which differences at equal amounts are read where the one compared has no scores near enough; `margin`
+    (0.02: two points) is the size from which on a difference matters; `allowed` is what may differ ("template"), and is
+    stated. Raises UsageError for what cannot be compared, Damaged for a file that is not what was written.
     """
     sides = open_sides(folders)
     arms = labelled(with_baseline_first(sides.arms, baseline))
@@ -58,7 +59,7 @@ def compare(
     paired, absent = _paired(arms, [*sides.absent, *unnamed, *alike])
     runs = [run for name in paired.names for run in paired.runs(name)]
     names = {str(run.folder): _called(name, run) for name in paired.names for run in paired.runs(name)}
-    subjects, left_out = subjects_of(runs, names)
+    subjects, left_out = subjects_of(runs, names, allowed)
     wanted = chosen(subjects, task)
     primary = chosen(subjects, sides.primary) if sides.primary else []
     read_on = chosen(subjects, curve)[0] if curve else None

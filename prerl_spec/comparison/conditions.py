@@ -1,6 +1,6 @@
 """Under which conditions scores were taken, and the refusal of those that cannot be compared: the field and both values."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
 
@@ -13,6 +13,8 @@ TOLD = ("harness",)
 OF_THE_PAIR = ("seed",)
 """Fields that are compared within a pair alone: unwritten, the evaluation's seed is the run's."""
 HASH_DIGITS = 12
+ALLOWED = {"template": "template_hash"}
+"""What may differ where the reader says so, as `--allow` names it: the tokens that a question becomes."""
 WORDS = {
     "questions": "number of questions (limit)",
     "samples_per_question": "samples a question",
@@ -42,8 +44,8 @@ class Condition:
     values: tuple[tuple[str, Any], ...]
 
     @classmethod
-    def of(cls, protocol: Protocol) -> "Condition":
-        left_out = (*TOLD, *OF_THE_PAIR)
+    def of(cls, protocol: Protocol, allowed: Collection[str] = ()) -> "Condition":
+        left_out = (*TOLD, *OF_THE_PAIR, *(ALLOWED[name] for name in allowed))
         return cls(tuple((f.name, getattr(protocol, f.name)) for f in fields(protocol) if f.name not in left_out))
 
     def apart_from(self, others: Sequence["Condition"]) -> str:
@@ -56,20 +58,25 @@ class Condition:
         return "; ".join(differing)
 
 
-def series_of(scores: Sequence[Score], task: str) -> dict[Condition, Scored]:
+def series_of(scores: Sequence[Score], task: str, allowed: Collection[str] = ()) -> dict[Condition, Scored]:
     """The scores of a task by condition, in the order in which they were taken. Raises UsageError where those of one condition
-    differ in the evaluation's seed: which of them is meant is not known."""
+    differ in the evaluation's seed, or in what is `allowed` to differ between models: which of them is meant is not known."""
     found: dict[Condition, Scored] = {}
     for score in scores:
         if score.task != task:
             continue
         protocol = Protocol.of(score)
-        condition = Condition.of(protocol)
+        condition = Condition.of(protocol, allowed)
         known = found.get(condition)
         if known is not None and known.protocol.seed != protocol.seed:
             raise UsageError(
                 f"{task} was scored with seed {known.protocol.seed} and with seed {protocol.seed} in one folder",
                 hint="score each seed into a folder of its own",
+            )
+        if known is not None and known.protocol.template_hash != protocol.template_hash:
+            raise UsageError(
+                f"{task} was scored under two templates in one folder: which one is compared is not known",
+                hint="score each template into a folder of its own",
             )
         found[condition] = Scored(protocol, (*(known.scores if known else ()), score))
     return found
@@ -104,10 +111,24 @@ def harness_notes(task: str, protocols: Mapping[str, Protocol]) -> list[str]:
     return [f"{task} was scored by {' and '.join(versions)}"] if len(versions) > 1 else []
 
 
+def template_notes(task: str, protocols: Mapping[str, Protocol]) -> list[str]:
+    """A line where the runs were asked by other templates, or tokenizers: what a difference may come from then."""
+    if len({protocol.template_hash for protocol in protocols.values()}) == 1:
+        return []
+    return [
+        f"{task}: not the same template or tokenizer: questions are paired by their rows, and a difference is one of model and "
+        "template together"
+    ]
+
+
 def _refused(task: str, name_a: str, a: Condition, name_b: str, b: Condition) -> UsageError:
     for (field, value_a), (_, value_b) in zip(a.values, b.values, strict=True):
         if value_a != value_b:
-            return _differs(task, WORDS.get(field, field), name_a, value_a, name_b, value_b)
+            found = _differs(task, WORDS.get(field, field), name_a, value_a, name_b, value_b)
+            way = next((name for name, allowed in ALLOWED.items() if allowed == field), None)
+            if way is None:
+                return found
+            return UsageError(found.message, hint=f"{found.hint}; `--allow {way}` compares model and {way} together")
     raise AssertionError("two conditions that differ in no field")
 
 

@@ -31,8 +31,12 @@ def over_seeds(difference_S: Sequence[float]) -> Estimate:
 
 
 def by_questions(pairs: Tracks) -> Estimate | str:
-    """Over questions, of each question's mean over the pairs, clustered by question; or why there is none. Raises Damaged."""
-    shares = [(first, first.shares()) for pair in pairs for first in pair]
+    """Over questions, of each question's mean over the pairs, clustered by question; or why there is none. Raises Damaged.
+
+    Questions are told by their ids; by their rows where they were asked by other templates, and have other ids.
+    """
+    templates = {track.series.protocol.template_hash for pair in pairs for track in pair}
+    shares = [(first, first.shares(by_row=len(templates) > 1)) for pair in pairs for first in pair]
     for track, found in shares:
         if found is None:
             return f"{track.run.name} has no results of single questions for {track.metric}"

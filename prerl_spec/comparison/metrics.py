@@ -52,13 +52,17 @@ def value_at(run: ScoredRun, score: Score, metric: str) -> float | None:
     return None if shares is None else fmean(shares.values())
 
 
-def shares_at(run: ScoredRun, score: Score, metric: str) -> dict[str, float] | None:
+def shares_at(run: ScoredRun, score: Score, metric: str, *, by_row: bool = False) -> dict[str, float] | None:
     """Question -> its value, the mean of which is the metric; None where no results were kept, or where the metric is no mean
-    over questions. Raises Damaged."""
+    over questions. With `by_row` the question's row in place of its id, which is of the question as it was asked. Raises
+    Damaged."""
     found = run.questions_of(score)
     if found is None or not found[1]:
         return None
     try:
-        return values_by_question(*found, metric)
+        values = values_by_question(*found, metric)
     except UsageError:
         return None
+    if not by_row:
+        return values
+    return {str(result.row): values[result.question] for result in found[1] if result.question in values}

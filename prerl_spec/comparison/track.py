@@ -43,9 +43,9 @@ class Track:
         """The metric at the last place."""
         return self.places[-1][1]
 
-    def shares(self) -> dict[str, float] | None:
-        """Question -> value at the last place; None where there are no results of single questions."""
-        return shares_at(self.run, self.last, self.metric)
+    def shares(self, *, by_row: bool = False) -> dict[str, float] | None:
+        """Question, or its row, -> value at the last place; None where there are no results of single questions."""
+        return shares_at(self.run, self.last, self.metric, by_row=by_row)
 
     def over(self, axis: str, since: Amounts = _NOTHING) -> list[tuple[float, float]]:
         """(amount, value) at each place, ascending; amounts are counted from what had been spent then, and places before it are

@@ -75,7 +75,7 @@ class Sampling:
         if self.temperature == decoding.temperature == 0:
             forms = {name: form for name, form in forms.items() if name not in ("top_p", "top_k")}
         return [
-            f"{form.format(f'{said:,g}')} (here {done[name]:,g})"
+            f"{form.format(f'{said:,g}').removesuffix('s' if said == 1 else '')} (here {done[name]:,g})"
             for name, form in forms.items()
             if (said := getattr(self, name)) is not None and said != done[name]
         ]

@@ -187,7 +187,8 @@ def scores_at(folder: Path, made: Made, phase: str, step: int) -> list[dict[str,
 
 def results_at(made: Made, step: int) -> list[QuestionResult]:
     """Each question with a difficulty of its own, the same in every run, and this run's luck."""
-    ids = question_ids((f"what is {made.task} {n}?", str(n)) for n in range(made.questions))
+    template = made.conditions.get("template_hash", "")
+    ids = question_ids((f"{template}what is {made.task} {n}?", str(n)) for n in range(made.questions))
     luck = random.Random(f"{made.seed} {made.arm if step else ''} {step}")
     shares = [
         min(0.98, max(0.02, made.level(step) + 0.3 * random.Random(n).uniform(-1, 1))) for n in range(made.questions)

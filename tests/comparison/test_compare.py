@@ -1,5 +1,6 @@
 """Folders in, a comparison out: pairs, intervals with their units, what is refused and what is named."""
 
+import json
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,6 +13,9 @@ import pytest
 from prerl_spec.comparison.compare import compare
 from prerl_spec.comparison.findings import Comparison, Difference
 from prerl_spec.comparison.study_folder import seeds_in_words
+from prerl_spec.comparison.written.json_form import as_json
+from prerl_spec.comparison.written.paper_tables import as_latex, as_markdown
+from prerl_spec.comparison.written.text import as_text
 from prerl_spec.errors import Damaged, UsageError
 from prerl_spec.statistics.paired import paired_interval, paired_p_value
 from prerl_spec.storage.chained_lines import append_lines, read_lines
@@ -499,3 +503,34 @@ def test_two_models_with_the_same_results_have_no_spread(tmp_path: Path) -> None
     only = compare(models).tables[0].differences[0].by_questions
     assert only is not None
     assert (only.interval.value, only.detectable) == (0.0, None)
+
+
+def test_other_templates_are_compared_where_that_is_allowed_and_every_form_says_so(tmp_path: Path) -> None:
+    one = write_model(tmp_path / "one", Made())
+    other = write_model(tmp_path / "other", Made(arm=2.0, conditions={"template_hash": "ef56" * 16}))
+    with pytest.raises(UsageError) as error:
+        compare([one, other])
+    assert str(error.value.hint).endswith("`--allow template` compares model and template together")
+    found = compare([one, other], allowed=["template"])
+    same = compare([one, write_model(tmp_path / "same", Made(arm=2.0))])
+    assert found.tables[0].task == "easy (not the same template)"
+    assert found.tables[0].conditions.endswith("template cd34cd34cd34 and ef56ef56ef56")
+    assert any("a difference is one of model and template together" in note for note in found.notes)
+    for form in (as_text, as_markdown, as_latex, as_json):
+        assert "not the same template" in form(found)
+        assert "not the same template" not in form(same)
+    # The same questions under other ids: paired by their rows.
+    own, expected = found.tables[0].differences[0].by_questions, same.tables[0].differences[0].by_questions
+    assert own is not None
+    assert own == expected
+    assert "samples a question is 4 in one and 2" in refused(one, write_model(tmp_path / "few", Made(samples=2)))
+
+
+def test_two_templates_of_one_folder_are_not_told_apart_by_allowing_them(tmp_path: Path) -> None:
+    one = write_model(tmp_path / "one", Made())
+    twice = write_model(tmp_path / "twice", Made(arm=2.0))
+    rows = json.loads((twice / "scores.json").read_text(encoding="utf-8"))
+    plain = [{key: value for key, value in row.items() if key not in ("check", "chain")} for row in rows]
+    write_scores(twice / "scores.json", [*plain, *({**row, "template_hash": "ef56" * 16} for row in plain)])
+    with pytest.raises(UsageError, match="easy was scored under two templates in one folder"):
+        compare([one, twice], allowed=["template"])

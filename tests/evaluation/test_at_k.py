@@ -25,8 +25,8 @@ from prerl_spec.statistics.majority import maj_at_k
 from prerl_spec.statistics.stable_pass import g_pass_at_k
 from prerl_spec.storage.sealed import read_array
 from prerl_spec.types import Decoding, Draw, Outcome, Rendering, Score, Verdict
+from tests.evaluation.own_tasks import COUNTING, included
 from tests.evaluation.sites import SAMPLED, EvenLength, samples_of, tiny_scene, write_rows
-from tests.evaluation.test_lm_eval import COUNTING, included
 
 TASK = "arithmetic_chains_easy"
 

@@ -17,7 +17,8 @@ from prerl_spec.evaluation.harness.harness import Battery, open_tasks, same_rand
 from prerl_spec.evaluation.harness.policy_lm import PolicyLM
 from prerl_spec.evaluation.harness.stock_index import stock_names
 from prerl_spec.statistics.pass_at_k import pass_at_k
-from prerl_spec.types import Decoding, Draw, Rendering, Score
+from prerl_spec.types import Draw, Rendering, Score
+from tests.evaluation.own_tasks import COUNTING, MULTIPLE_CHOICE, included, scored
 from tests.evaluation.sites import (
     GREEDY,
     SAMPLED,
@@ -30,25 +31,6 @@ from tests.evaluation.sites import (
     write_rows,
 )
 
-COUNTING = """
-task: {name}
-dataset_path: json
-dataset_kwargs: {{data_files: {{test: {rows}}}}}
-test_split: test
-output_type: generate_until
-doc_to_text: problem
-doc_to_target: answer
-generation_kwargs: {{until: ["zzz"], temperature: 0.0}}
-metric_list:
-  - {{metric: exact_match, aggregation: mean, higher_is_better: true}}
-filter_list:
-  - name: letters
-    filter: [{{function: regex, regex_pattern: "[a-m]"}}, {{function: take_first}}]
-  - name: whole
-    filter: [{{function: take_first}}]
-metadata: {{version: 7}}
-"""
-
 
 @pytest.fixture
 def rows(tmp_path: Path) -> Path:
@@ -58,13 +40,6 @@ def rows(tmp_path: Path) -> Path:
 def evaluator(rows: Path, **settings: Any) -> LmEval:
     given = {"tasks": ["math500_boxed"], "data": {"math500_boxed": str(rows)}, "samples": 4, **settings}
     return LmEval.model_validate(given)
-
-
-def included(folder: Path, text: str, **fields: Any) -> str:
-    """A folder with one task of the user's own."""
-    folder.mkdir(exist_ok=True)
-    (folder / "task.yaml").write_text(text.format(**fields), encoding="utf-8")
-    return str(folder)
 
 
 def by_metric(scores: list[Score]) -> dict[str, Score]:
@@ -232,10 +207,7 @@ def test_a_users_task_keeps_its_own_metrics(tmp_path: Path, rows: Path) -> None:
 def test_k_responses_to_a_stock_task_are_k_evaluations(tmp_path: Path, rows: Path) -> None:
     """Right is a response without any letter a … m: avg@3 is the share of them among all responses, by hand."""
     write_rows(rows, num_rows=8, answer="[invalid]")
-    folder = included(tmp_path / "mine", COUNTING, name="counting", rows=rows)
-    with tiny_scene(tmp_path, decoding=Decoding(max_new_tokens=20)) as scene:
-        scores = by_metric(LmEval(tasks=("counting",), include=(folder,), samples=3).score(scene.site))
-        lines = samples_of(scene.site, "counting")
+    scores, lines = scored(tmp_path, COUNTING, "counting", rows, samples=3)
     assert len(lines) == 24
     hits: dict[int, int] = {}
     for line in lines:
@@ -244,19 +216,6 @@ def test_k_responses_to_a_stock_task_are_k_evaluations(tmp_path: Path, rows: Pat
     assert scores["avg@3,exact_match,letters"].value == pytest.approx(sum(hits.values()) / 24)
     assert scores["pass@3,exact_match,letters"].value == pytest.approx(sum(c > 0 for c in hits.values()) / 8)
     assert scores["avg@3,exact_match,whole"].value == 0.0
-
-
-MULTIPLE_CHOICE = """
-task: yes_or_no
-dataset_path: json
-dataset_kwargs: {{data_files: {{test: {rows}}}}}
-test_split: test
-output_type: multiple_choice
-doc_to_text: problem
-doc_to_choice: ["yes", "no"]
-doc_to_target: 1
-metadata: {{version: 1}}
-"""
 
 
 def test_multiple_choice_is_scored_by_log_probabilities(tmp_path: Path, rows: Path) -> None:

@@ -201,3 +201,7 @@ def test_k_is_at_most_the_number_of_samples() -> None:
 def test_a_holdout_says_how_it_samples() -> None:
     (found,) = Holdout(data="held", samples=4, temperature=0.2).task_draws(BASE)
     assert found == TaskDraw("held", Decoding(0.2, 0.8, 5, 100, ("END",)), 4)
+
+
+def test_one_sample_is_one_sample() -> None:
+    assert Sampling(temperature=0.0, samples=1).differences(Decoding(temperature=0.0), 3) == ["1 sample (here 3)"]

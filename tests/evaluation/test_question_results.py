@@ -23,9 +23,9 @@ from prerl_spec.evaluation.scores.question_results import (
 from prerl_spec.evaluation.scores.written import write_scores
 from prerl_spec.storage.sealed import read_array, read_object, write_object
 from prerl_spec.types import Decoding, Outcome, Score, Verdict
+from tests.evaluation.own_tasks import COUNTING, MULTIPLE_CHOICE, included
 from tests.evaluation.sites import EvenLength, samples_of, tiny_scene, write_rows
 from tests.evaluation.test_holdout import Sums
-from tests.evaluation.test_lm_eval import COUNTING, MULTIPLE_CHOICE, included
 
 PERPLEXITY = """
 task: guesses

@@ -2,17 +2,16 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 from prerl_components.evaluators.holdout import Holdout
 from prerl_components.evaluators.lm_eval import LmEval
 
+from prerl_spec.errors import RunFailed
 from prerl_spec.evaluation.scores.question_results import question_files, read_questions
-from prerl_spec.types import Decoding
+from tests.evaluation.own_tasks import COUNTING, MULTIPLE_CHOICE, scored
 from tests.evaluation.sites import samples_of, tiny_scene, write_rows
 from tests.evaluation.test_holdout import Sums
-from tests.evaluation.test_lm_eval import COUNTING, MULTIPLE_CHOICE, included
 
 ROLLING = """
 task: texts
@@ -48,13 +47,6 @@ def rows(tmp_path: Path) -> Path:
     return write_rows(tmp_path / "rows.jsonl", num_rows=10)
 
 
-def lines_of(folder: Path, text: str, task: str, rows: Path, **settings: Any) -> list[dict[str, Any]]:
-    own = included(folder / "mine", text, name=task, rows=rows)
-    with tiny_scene(folder, decoding=Decoding(max_new_tokens=20)) as scene:
-        LmEval.model_validate({"tasks": [task], "include": [own], **settings}).score(scene.site)
-        return samples_of(scene.site, task)
-
-
 def test_every_response_is_kept_however_many_there_are(tmp_path: Path) -> None:
     with tiny_scene(tmp_path, chat=True, data={"sums": Sums()}) as scene:
         Holdout(data="sums", samples=5).score(scene.site)
@@ -67,7 +59,7 @@ def test_every_response_is_kept_however_many_there_are(tmp_path: Path) -> None:
 
 def test_a_stock_tasks_responses_have_its_verdict_and_its_answer(tmp_path: Path, rows: Path) -> None:
     write_rows(rows, num_rows=10, answer="[invalid]")
-    lines = lines_of(tmp_path, COUNTING, "counting", rows)
+    _, lines = scored(tmp_path, COUNTING, "counting", rows)
     assert len(lines) == 10
     for line in lines:
         hit = not set(line["response"]) & set("abcdefghijklm")
@@ -78,7 +70,7 @@ def test_a_stock_tasks_responses_have_its_verdict_and_its_answer(tmp_path: Path,
 
 
 def test_choices_have_their_log_likelihoods(tmp_path: Path, rows: Path) -> None:
-    lines = lines_of(tmp_path, MULTIPLE_CHOICE, "yes_or_no", rows)
+    _, lines = scored(tmp_path, MULTIPLE_CHOICE, "yes_or_no", rows)
     assert len(lines) == 10
     for line in lines:
         yes, no = line["loglikelihoods"]
@@ -90,13 +82,25 @@ def test_choices_have_their_log_likelihoods(tmp_path: Path, rows: Path) -> None:
 
 
 def test_a_scored_text_has_its_own(tmp_path: Path, rows: Path) -> None:
-    (first, *_) = lines_of(tmp_path, ROLLING, "texts", rows, limit=3)
+    _, (first, *_) = scored(tmp_path, ROLLING, "texts", rows, limit=3)
     assert first["loglikelihoods"][0] < 0
     assert (first["choices"], first["verdict"], first["answer"]) == ([], None, None)
 
 
+def test_a_perplexity_beyond_every_number_has_no_score_and_its_kin_have(
+    tmp_path: Path, rows: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows.write_text("".join(json.dumps({"problem": "x" * 300 + str(n)}) + "\n" for n in range(3)), encoding="utf-8")
+    scores, _ = scored(tmp_path, ROLLING, "texts", rows)
+    assert list(scores) == ["bits_per_byte,none"]
+    assert "warning: texts: word_perplexity,none has no score: it is beyond" in capsys.readouterr().err
+    alone = ROLLING.replace(", {{metric: bits_per_byte}}", "").replace("task: texts", "task: alone")
+    with pytest.raises(RunFailed, match="alone: word_perplexity,none has no score"):
+        scored(tmp_path, alone, "alone", rows)
+
+
 def test_a_task_that_votes_has_the_questions_verdict_on_each_response(tmp_path: Path, rows: Path) -> None:
-    lines = lines_of(tmp_path, VOTING, "voting", rows, limit=4)
+    _, lines = scored(tmp_path, VOTING, "voting", rows, limit=4)
     assert len(lines) == 12
     for row in range(4):
         of_question = [line for line in lines if line["question"] == row]

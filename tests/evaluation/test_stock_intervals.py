@@ -9,14 +9,12 @@ import numpy as np
 import pytest
 from lm_eval.api import metrics
 from lm_eval.api.metrics import mean
-from prerl_components.evaluators.lm_eval import LmEval
 
-from prerl_spec.evaluation.harness.metric_intervals import interval_of, mean_of
+from prerl_spec.evaluation.harness.metric_intervals import interval_of, mean_of, name_of, without_overflow
 from prerl_spec.statistics.bounded import MIN_QUESTIONS, bootstrap_interval, bounded_jackknife
 from prerl_spec.statistics.intervals import Interval, jackknife_interval
-from prerl_spec.types import Score
-from tests.evaluation.sites import tiny_scene, write_rows
-from tests.evaluation.test_lm_eval import included
+from tests.evaluation.own_tasks import scored
+from tests.evaluation.sites import write_rows
 
 TRANSLATING = """
 task: translating
@@ -42,14 +40,6 @@ doc_to_target: "{{{{ 1 if answer == '4' else 0 }}}}"
 metric_list: [{{metric: f1}}, {{metric: mcc}}]
 metadata: {{version: 1}}
 """
-
-
-def scores_of(folder: Path, text: str, task: str, num_rows: int) -> dict[str, Score]:
-    rows = write_rows(folder / "rows.jsonl", num_rows)
-    with tiny_scene(folder) as scene:
-        own = included(folder / "mine", text, rows=rows)
-        scores = LmEval(tasks=(task,), include=(own,)).score(scene.site)
-    return {score.metric: score for score in scores}
 
 
 def pairs(num_questions: int, wrong: int) -> list[tuple[int, int]]:
@@ -80,6 +70,13 @@ def test_no_bound_leaves_the_metrics_range(
     assert least <= interval.low < interval.value < interval.high <= most
 
 
+def test_a_value_beyond_every_number_has_no_interval() -> None:
+    perplexity = without_overflow(metrics.perplexity)
+    interval, _ = interval_of("ppl", perplexity, [-900.0, -800.0])
+    assert (interval.value, math.isnan(interval.low)) == (math.inf, True)
+    assert (name_of(perplexity), without_overflow(mean)) == ("perplexity", mean)
+
+
 def test_a_metric_in_per_cent_is_a_share() -> None:
     interval, construction = mean_of("rougeL", [90.0, 100.0, 95.0])
     assert construction == "shares"
@@ -89,7 +86,7 @@ def test_a_metric_in_per_cent_is_a_share() -> None:
 
 
 def test_a_few_sentences_have_no_interval_of_bleu(tmp_path: Path) -> None:
-    scores = scores_of(tmp_path, TRANSLATING, "translating", 6)
+    scores, _ = scored(tmp_path, TRANSLATING, "translating", write_rows(tmp_path / "rows.jsonl", 6))
     for metric in ("bleu,none", "chrf,none"):
         assert (math.isnan(scores[metric].low), scores[metric].interval) == (True, "none")
 
@@ -105,7 +102,7 @@ def test_a_hundred_sentences_have_one_inside_its_range() -> None:
 
 
 def test_one_question_has_no_interval(tmp_path: Path) -> None:
-    scores = scores_of(tmp_path, JUDGING, "judging", 1)
+    scores, _ = scored(tmp_path, JUDGING, "judging", write_rows(tmp_path / "rows.jsonl", 1))
     assert {score.interval for score in scores.values()} == {"none"}
 
 

@@ -46,6 +46,8 @@ def score(folder: Path, rows: list[dict[str, Any]], **changes: Any) -> Any:
         ([*ROWS, NONE], {}, 'row 4: no "a", which doc_to_target prints', "fix these rows"),
         ([*ROWS, NONE], {"doc_to_target": "a"}, 'row 4: no "a", which doc_to_target prints', "fix these rows"),
         ([*ROWS, {**NONE, "q": None, "a": "1"}], {}, 'row 4: no "q", which doc_to_text prints', "fix these rows"),
+        ([*ROWS, {**ROWS[0], "choices": []}], CHOICE, "row 4: doc_to_choice has no choice", "fix these rows"),
+        ([{**ROWS[0], "choices": []}, *ROWS], CHOICE, "could not be built", "row 0: it has no choice"),
         ([], {}, "test.jsonl contains no rows for made", "provide local rows"),
         (ROWS, {"num_fewshot": 9, "fewshot_split": "train"}, "shows 9 worked examples, and has 4", "num_fewshot to 4"),
         (ROWS, {"num_fewshot": 4, "fewshot_split": "test"}, "shows 4 worked examples, and has 3", "num_fewshot to 3"),

@@ -445,6 +445,12 @@ def _(case: Case) -> None:
     case.add(f'{EVALUATE}tasks = ["gsm8k"]\n')
 
 
+@refused("local rows of a task whose few-shot examples have none", 3, "shows 5 few-shot examples of its split `train`")
+def _(case: Case) -> None:
+    case.file("asked.jsonl", '{"question": "1 + 1?", "answer": "#### 2"}\n')
+    case.add(f'{EVALUATE}tasks = ["gsm8k"]\ndata = {{ gsm8k = "asked.jsonl" }}\n')
+
+
 @refused("local rows for a group of tasks", 3, "rows sums (for evaluate[0]): a group of tasks has no rows of its own")
 def _(case: Case) -> None:
     case.file("tasks/sums.yaml", "group: sums\ntask:\n  - gsm8k\n")

@@ -51,6 +51,14 @@ def add(parser: argparse.ArgumentParser) -> None:
         help="a difference that matters, in units of the score (0.02: two points): says which lie within or beyond it",
     )
     parser.add_argument(
+        "--allow",
+        choices=["template"],
+        action="append",
+        default=[],
+        help="compare scores that differ in this as well, and say so: models that were asked by other chat templates or "
+        "tokenizers",
+    )
+    parser.add_argument(
         "--format",
         choices=["text", "json", "markdown", "latex"],
         default="text",
@@ -75,7 +83,15 @@ def run(options: argparse.Namespace) -> int:
             f"--out writes a page, and {out.name} does not end in .html",
             hint="`--format markdown > FILE`, json or latex for a table",
         )
-    found = compare(options.folders, options.baseline, options.task, options.curve, options.arms, options.margin)
+    found = compare(
+        options.folders,
+        options.baseline,
+        options.task,
+        options.curve,
+        options.arms,
+        options.margin,
+        allowed=options.allow,
+    )
     if out is not None:
         write_page(found, out)
     print_results(forms[options.format](found))

@@ -18,7 +18,7 @@ from prerl_spec.evaluation.harness.local_rows import evaluated_split, override_o
 from prerl_spec.evaluation.harness.rows import require_readable, require_rows
 from prerl_spec.evaluation.harness.stock_index import Named, has_lm_eval, names_below, needed_for, stock_names
 from prerl_spec.evaluation.harness.strange_code import without_strange_code
-from prerl_spec.evaluation.harness.task_faults import COLUMNS_HINT
+from prerl_spec.evaluation.harness.task_faults import COLUMNS_HINT, FIRST_ROW_HINT
 from prerl_spec.evaluation.harness.task_yaml import read_task
 from prerl_spec.evaluation.names import FORMER, STOCK, bare, fewshot_key, is_stock, toml_key
 from prerl_spec.evaluation.packs import own_tasks
@@ -168,8 +168,15 @@ def _build(name: str, needed: Mapping[str, Named]) -> dict[str, Any]:
         hint = f'if its data set is unreachable, provide local rows: data = {{ {toml_key(name)} = "rows.jsonl" }}'
         raise EnvironmentUnmet(
             f"task `{name}` could not be built from {of_file}: {type(error).__name__}: {error}",
-            hint=COLUMNS_HINT if isinstance(error, TemplateError) else hint,
+            hint=_hint_of(error) or hint,
         ) from error
+
+
+def _hint_of(error: Exception) -> str | None:
+    """What a row was at fault of: lm-eval renders the first one while it builds a task."""
+    if isinstance(error, TemplateError):
+        return COLUMNS_HINT
+    return FIRST_ROW_HINT if isinstance(error, IndexError) else None
 
 
 def local_files(config: Mapping[str, Any], *splits: str) -> list[Path]:

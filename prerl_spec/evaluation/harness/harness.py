@@ -7,6 +7,7 @@ querying pip and compilers, and returns nothing on ranks other than 0.
 import contextlib
 import io
 import random
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -20,6 +21,7 @@ import torch
 from prerl_spec.errors import UsageError
 from prerl_spec.evaluation.harness import catalogue
 from prerl_spec.evaluation.harness.local_rows import fewshot_split, stated_examples
+from prerl_spec.evaluation.harness.metric_intervals import without_overflow
 from prerl_spec.evaluation.harness.policy_lm import PolicyLM
 from prerl_spec.evaluation.harness.question_values import verdict_results
 from prerl_spec.evaluation.harness.response_lines import verdict_lines
@@ -266,6 +268,9 @@ def _score_task(lm: PolicyLM, battery: Battery, name: str, task: Any) -> Scored:
     total = len(task.instances) * draw.samples
     with lm.visible_stderr():
         site.progress(name, 0, total)
+    if not isinstance(task, VerifiedTask):
+        aggregates = {metric: without_overflow(aggregate) for metric, aggregate in task.aggregation().items()}
+        task.aggregation = lambda: aggregates
     # lm-eval builds the requests anew: the same worked examples are drawn again, as stock scores have them.
     task.set_fewshot_seed(FEWSHOT_SEED)
     results = lm_eval.evaluate(
@@ -287,4 +292,9 @@ def _score_task(lm: PolicyLM, battery: Battery, name: str, task: Any) -> Scored:
         return judged(right_scores(site, what, draw, found), found, verdict_lines(samples))
     if draw.samples > 1:
         return repeated_scores(site, what, draw, task, samples)
-    return reported_scores(site, what, draw, task, results["results"][name], samples)
+    stated = reported_scores(site, what, draw, task, results["results"][name], samples)
+    if stated.unstated:
+        with lm.visible_stderr():
+            words = "".join(f"warning: {line}\n" for line in stated.unstated)
+            site.main_does(partial(sys.stderr.write, words), "a warning")
+    return stated

@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from math import inf
+from functools import wraps
+from math import inf, isfinite
 from typing import Any
 
 from lm_eval.api.metrics import mean, nanmean
@@ -45,6 +46,8 @@ def interval_of(metric: str, aggregate: Callable[[list[Any]], float], item_Q: Se
     if is_mean(aggregate, item_Q):
         return mean_of(metric, [float(item) for item in item_Q])
     name, value = name_of(aggregate), float(aggregate(list(item_Q)))
+    if not isfinite(value):
+        return no_interval(value), JACKKNIFE
     if name in OF_CORPORA:
         return corpus_interval(name, item_Q, value), BOOTSTRAP
     own = RANGES.get(name) or _range_of_share(metric, [value])
@@ -60,6 +63,21 @@ def mean_of(metric: str, value_Q: Sequence[float]) -> tuple[Interval, str]:
         return within(mean_interval(value_Q), UNBOUNDED), STUDENT
     found = share_interval([value / high for value in value_Q])
     return Interval(*(high * bound for bound in found)), SHARES
+
+
+def without_overflow(aggregate: Callable[[list[Any]], float]) -> Callable[[list[Any]], float]:
+    """The aggregate, whose value is infinite where a float cannot hold it: a perplexity above 1.8e308."""
+    if aggregate in (mean, nanmean):
+        return aggregate
+
+    @wraps(aggregate)
+    def found(items: list[Any]) -> float:
+        try:
+            return aggregate(items)
+        except OverflowError:
+            return inf
+
+    return found
 
 
 def is_mean(aggregate: Callable[[list[Any]], float], item_Q: Sequence[Any]) -> bool:

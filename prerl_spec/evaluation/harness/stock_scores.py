@@ -1,11 +1,12 @@
 """Scores of tasks with their own metrics: lm-eval's value, with an interval from its per-question values."""
 
 from collections.abc import Mapping
+from math import isfinite, isnan
 from typing import Any
 
 from lm_eval.api.metrics import mean
 
-from prerl_spec.errors import UsageError
+from prerl_spec.errors import RunFailed, UsageError
 from prerl_spec.evaluation.harness.metric_intervals import interval_of, is_mean, mean_of, name_of
 from prerl_spec.evaluation.harness.question_values import Logged, is_number, value_results
 from prerl_spec.evaluation.harness.repeats import scored_one_by_one
@@ -27,11 +28,16 @@ def reported_scores(
     reported: Mapping[str, Any],
     samples: Logged,
 ) -> Scored:
-    """One score per metric and filter, named as in lm-eval ("exact_match,strict-match"), with lm-eval's value."""
+    """One score per metric and filter, named as in lm-eval ("exact_match,strict-match"), with lm-eval's value; none of a metric
+    that is not a finite number, which `unstated` names. Raises RunFailed where that is so of all."""
     scores, made_by, value_Q = [], dict[str, str](), dict[str, dict[int, Any]]()
+    unstated: list[str] = []
     responses = Responses.of(value_results(samples, {}))
     for metric, filter_name in _metrics(reported):
         name, aggregate = f"{metric},{filter_name}", _aggregate(task, metric)
+        if not isfinite(reported[name]):
+            unstated.append(f"{what.task}: {name} has no score: it is {_beyond(float(reported[name]))}")
+            continue
         of_filter = [s for s in samples if s["filter"] == filter_name and metric in s]
         item_Q = [s[metric] for s in of_filter]
         interval, construction = interval_of(metric, aggregate, item_Q)
@@ -39,7 +45,11 @@ def reported_scores(
         scores.append(score(site, what, draw, name, interval, construction, len(item_Q), responses))
         made_by[name] = MEAN if is_mean(aggregate, item_Q) else name_of(aggregate)
         value_Q[name] = {s["doc_id"]: s[metric] for s in of_filter}
-    return Scored(scores, made_by, value_results(samples, value_Q), value_lines(samples))
+    if not scores:
+        raise RunFailed(
+            "\n".join(unstated), hint="score it by another metric in its YAML (bits_per_byte for a perplexity)"
+        )
+    return Scored(scores, made_by, value_results(samples, value_Q), value_lines(samples), tuple(unstated))
 
 
 def repeated_scores(site: EvaluationSite, what: Identity, draw: Draw, task: Any, samples: Logged) -> Scored:
@@ -67,6 +77,10 @@ def repeated_scores(site: EvaluationSite, what: Identity, draw: Draw, task: Any,
             hint="move it to a separate evaluator with samples = 1",
         )
     return judged(scores, value_results(samples, value_Q), value_lines(samples, repeats))
+
+
+def _beyond(value: float) -> str:
+    return "not a number" if isnan(value) else "beyond the largest number (1.8e308)"
 
 
 def _at_k(metric: str, values: list[Any]) -> float:

@@ -7,6 +7,7 @@ from typing import Any
 
 from prerl_spec.errors import EnvironmentUnmet, PrerlError, UsageError
 
+FIRST_ROW_HINT = "look at row 0: it has no choice, or an empty one"
 COLUMNS_HINT = "compare the columns of the rows with the templates of its YAML"
 _SHOWN = 5
 _WRITTEN = ("doc_to_text", "doc_to_target", "doc_to_choice")
@@ -25,13 +26,14 @@ class _Absent(str):
 def require_sound(name: str, task: Any, limit: int | None) -> None:
     """Checks what is asked of the first `limit` rows, before a response is drawn.
 
-    Raises EnvironmentUnmet where there is no row, or one lacks a column that the prompt or the answer prints (lm-eval would
-    write "None"); UsageError where all rows make the same prompt, or there are fewer worked examples than it shows.
+    Raises EnvironmentUnmet where there is no row, or one has no choices, or lacks a column that the prompt or the answer prints
+    (lm-eval would write "None"); UsageError where all rows make the same prompt, or there are fewer worked examples than
+    it shows.
     """
     docs = list(islice(task.eval_docs, limit))
     if not docs:
         raise EnvironmentUnmet(f"task `{name}` has no rows", hint="look at its split and its data files")
-    if wrong := [line for number, doc in enumerate(docs) for line in _printed_nones(task, number, doc)]:
+    if wrong := [line for number, doc in enumerate(docs) for line in _faults(task, number, doc)]:
         count = "1 row" if len(wrong) == 1 else f"{len(wrong)} rows"
         listed = "\n".join(f"  {line}" for line in wrong[:_SHOWN])
         more = f"\n  ... and {len(wrong) - _SHOWN} more" if len(wrong) > _SHOWN else ""
@@ -53,6 +55,13 @@ def told_of_task(name: str) -> Iterator[None]:
             f"task `{name}`: its rows cannot be rendered: {type(error).__name__}: {error}",
             hint=COLUMNS_HINT,
         ) from error
+
+
+def _faults(task: Any, number: int, doc: Mapping[str, Any]) -> Iterator[str]:
+    if task.get_config("output_type") == "multiple_choice" and len(task.doc_to_choice(doc)) == 0:
+        yield f"row {number}: doc_to_choice has no choice"
+        return
+    yield from _printed_nones(task, number, doc)
 
 
 def _printed_nones(task: Any, number: int, doc: Mapping[str, Any]) -> Iterator[str]:

@@ -20,6 +20,8 @@ class Scored:
     metrics: Mapping[str, str]
     questions: Sequence[QuestionResult]
     responses: Sequence[Mapping[str, Any]] = ()
+    unstated: tuple[str, ...] = ()
+    """The metrics that have no score, each with the reason in words."""
 
     def header(self) -> dict[str, Any]:
         """The conditions that all its scores share, as the file's first line has them."""

@@ -76,10 +76,11 @@ def tick_labels(marks: Sequence[float]) -> list[str]:
 
 
 def span_of(values: Sequence[float], *, include: Sequence[float] = ()) -> tuple[float, float]:
-    """A range that includes all values with a margin; never of zero height."""
+    """A range that includes all values with a margin; never of zero height. Zeros alone, as of a share that stays there, are
+    the floor of 0 to 1."""
     low, high = min([*values, *include]), max([*values, *include])
     if low == high:
-        return (low - 1.0, high + 1.0) if low == 0 else (low - abs(low) * 0.1, high + abs(high) * 0.1)
+        return (0.0, 1.0) if low == 0 else (low - abs(low) * 0.1, high + abs(high) * 0.1)
     margin = (high - low) * 0.04
     return (low if low in include else low - margin, high if high in include else high + margin)
 

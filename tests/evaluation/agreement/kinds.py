@@ -282,8 +282,7 @@ KINDS: Mapping[str, Kind] = {
 }
 GROUP = "words_and_animals"
 """A group of two of them, with a mean over both, which is lm-eval's alone: here a group's tasks are scored."""
-ALL = (*(name for name in KINDS if name != "drawn_examples"), GROUP)
-"""Those whose differences the page shows."""
+ALL = (*KINDS, GROUP)
 GROUPED = ("endings", "mutual_information")
 
 
