@@ -21,6 +21,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if os.environ.get("PYTHONDONTWRITEBYTECODE") != "planted":
         os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
         sys.dont_write_bytecode = False
+    os.fsync = _unsynced
     if _FOUND in os.environ:
         return
     handle, os.environ[_FOUND] = tempfile.mkstemp(prefix="prerl-pickles-")
@@ -32,6 +33,12 @@ def pytest_configure(config: pytest.Config) -> None:
         __import__("sitecustomize")
     finally:
         sys.path.remove(str(AUDIT))
+
+
+def _unsynced(descriptor: int) -> None:
+    """In place of `os.fsync`: a test can see that it is called, and what it does only by a power failure; the suite calls it
+    some 15,000 times, for 3 ms each on a common disk."""
+    os.fstat(descriptor)  # raises OSError where fsync would: for a descriptor that is closed
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
