@@ -1,5 +1,6 @@
 """No test, and no process that a test starts, loads a pickle from a file, a download or a verifier (promise G9)."""
 
+import gc
 import os
 import sys
 import tempfile
@@ -23,6 +24,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if os.environ.get("PYTHONDONTWRITEBYTECODE") != "planted":
         os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
         sys.dont_write_bytecode = False
+    os.fsync = _unsynced
     if FOUND in os.environ:
         return
     handle, os.environ[FOUND] = tempfile.mkstemp(prefix="prerl-pickles-")
@@ -37,9 +39,21 @@ def pytest_configure(config: pytest.Config) -> None:
         sys.path.remove(str(AUDIT))
 
 
+def _unsynced(descriptor: int) -> None:
+    """In place of `os.fsync`: a test can see that it is called, and what it does only by a power failure; the suite calls it
+    some 15,000 times, for 3 ms each on a common disk."""
+    os.fstat(descriptor)  # raises OSError where fsync would: for a descriptor that is closed
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What takes longest begins first: begun last, it would leave the other process of pytest-xdist without work."""
     items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))
+
+
+def pytest_collection_finish() -> None:
+    """What was imported stays, and no longer costs each `gc.collect` of a test .4 s."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

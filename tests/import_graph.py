@@ -12,6 +12,7 @@ import ast
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Literal
@@ -54,8 +55,7 @@ class Sources:
 
     def imports(self, module: str) -> Iterator[Import]:
         """What one module imports of ours and of strangers; `from package import module` is the module's."""
-        tree = ast.parse(self.files[module].read_text(encoding="utf-8"))
-        for statement, where in _statements(tree, "file"):
+        for statement, where in _written_in(self.files[module]):
             if isinstance(statement, ast.Import):
                 targets = [alias.name for alias in statement.names]
             else:
@@ -71,11 +71,19 @@ class Sources:
         return {m: {i.target for i in self.imports(m) if i.target in self.files and i.target != m} for m in self.files}
 
 
+@cache
+def _written_in(file: Path) -> tuple[tuple[ast.Import | ast.ImportFrom, Where], ...]:
+    """The import statements of a file, which is read once."""
+    return tuple(_statements(ast.parse(file.read_text(encoding="utf-8")), "file"))
+
+
 def _statements(tree: ast.AST, where: Where) -> Iterator[tuple[ast.Import | ast.ImportFrom, Where]]:
     for child in ast.iter_child_nodes(tree):
+        if isinstance(child, ast.expr):
+            continue  # no statement stands in an expression, and most of a tree is expressions
         if isinstance(child, ast.Import | ast.ImportFrom):
             yield child, where
-        elif isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+        elif isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
             yield from _statements(child, "function")
         elif isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test):
             for statement in child.body:

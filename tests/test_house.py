@@ -2,6 +2,7 @@
 
 import ast
 import tomllib
+from functools import cache
 from importlib.metadata import distribution
 from pathlib import Path
 
@@ -72,13 +73,15 @@ def _python_files(root: Path) -> list[Path]:
     return sorted(root.rglob("*.py"))
 
 
+@cache
 def _imports(file: Path, *, nested: bool) -> set[str]:
     """Modules that a file imports, without those under TYPE_CHECKING; `nested` adds those inside functions."""
-    tree = ast.parse(file.read_text(encoding="utf-8"))
     found: set[str] = set()
 
     def visit(node: ast.AST) -> None:
         for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.expr):
+                continue  # no statement stands in an expression, and most of a tree is expressions
             if isinstance(child, ast.Import):
                 found.update(alias.name for alias in child.names)
             elif isinstance(child, ast.ImportFrom):
@@ -90,7 +93,7 @@ def _imports(file: Path, *, nested: bool) -> set[str]:
             elif nested or not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
                 visit(child)
 
-    visit(tree)
+    visit(ast.parse(file.read_text(encoding="utf-8")))
     return found
 
 
