@@ -1,5 +1,6 @@
 """The disk of a whole run: what `plan` says of it, and when a run is refused for want of it."""
 
+import json
 import shutil
 from collections import namedtuple
 from dataclasses import replace
@@ -9,10 +10,12 @@ import pytest
 
 from prerl_spec.cli import main as cli
 from prerl_spec.compiler.compile import compile_spec
-from prerl_spec.compiler.estimates.disk_bytes import RESPONSE_BYTES, journal_step_bytes
+from prerl_spec.compiler.estimates.disk_bytes import EVALUATED_BYTES, RESPONSE_BYTES, journal_step_bytes, samples_bytes
 from prerl_spec.compiler.plan import Plan
 from prerl_spec.compiler.planning.disk import disk_bytes, disk_need, disk_warning, free_bytes
 from prerl_spec.compiler.render.render_plan import render_plan
+from prerl_spec.evaluation.scores.samples import sample_line
+from prerl_spec.types import Generation, Outcome, Verdict
 
 SMOKE = Path(__file__).parents[2] / "specs" / "smoke.toml"
 PARAMETERS = 80_320
@@ -37,7 +40,27 @@ def test_the_disk_of_smoke_is_that_of_a_calculation_by_hand(plan: Plan) -> None:
     step = {p.id: p.attempts_per_step * (RESPONSE_BYTES + p.max_new_tokens * (4 + 8 + 4)) for p in plan.phases}
     assert need.journal_steps == {**step, "pretrain": 0}
     assert need.journal == 2 * step["prune"] + 3 * step["refine"]
-    assert need.known == need.journal + need.checkpoints
+    # lm_eval before training and at 3 phase ends, 2 tasks of 8 questions; holdout after 50, 100 and 150 steps and at the end,
+    # 8 questions: 2 responses of 40 tokens to each, and a line has the question.
+    assert [e.rounds for e in plan.evaluators] == [4, 4]
+    assert need.samples == (4 * 2 * 8 * 2 + 4 * 8 * 2) * (EVALUATED_BYTES + 40 * 4)
+    assert need.known == need.journal + need.checkpoints + need.samples
+
+
+def test_an_evaluated_response_takes_no_more_than_its_estimate() -> None:
+    generation = Generation(tuple(range(512)), (-1.0,) * 512, "length")
+    asked, verdict = (
+        "Natalia sold clips to 48 of her friends. " * 8,
+        Verdict(Outcome.UNPARSABLE, 0.0, detail="no box in it"),
+    )
+    line = sample_line("f" * 16, 1318, 15, asked, "72", "abcd" * 512, generation, verdict)
+    assert len(json.dumps(line)) + 1 <= samples_bytes(1, 512) <= 1.25 * len(json.dumps(line))
+
+
+def test_evaluated_responses_of_unknown_number_leave_the_disk_unknown(plan: Plan) -> None:
+    unknown = disk_bytes(replace(plan, evaluators=(replace(plan.evaluators[0], tokens_at_most=None),)))
+    assert (unknown.samples, unknown.is_known) == (None, False)
+    assert disk_bytes(replace(plan, evaluators=())).samples == 0
 
 
 def test_a_refill_is_written_as_well_and_a_token_budget_leaves_the_journal_unknown(plan: Plan) -> None:
@@ -51,7 +74,7 @@ def test_a_refill_is_written_as_well_and_a_token_budget_leaves_the_journal_unkno
 
 def test_a_journal_is_known_where_the_number_of_parameters_is_not(plan: Plan) -> None:
     need = disk_bytes(replace(plan, num_parameters=None))
-    assert (need.checkpoints, need.is_known, need.known) == (None, False, need.journal)
+    assert (need.checkpoints, need.is_known, need.known) == (None, False, (need.journal or 0) + (need.samples or 0))
 
 
 def test_a_step_of_128_prompts_with_8_responses_of_8192_tokens() -> None:

@@ -1,4 +1,4 @@
-"""Bytes that a run writes: checkpoints, which are certain, and the journal, at most."""
+"""Bytes that a run writes: checkpoints, which are certain, the journal and the responses of evaluations, at most."""
 
 from dataclasses import dataclass
 
@@ -14,31 +14,40 @@ TEXT_BYTES_PER_TOKEN = 4
 RESPONSE_BYTES = 300
 """Frame, verdict, extracted answer and reward of a response."""
 
+EVALUATED_BYTES = 1000
+"""A line of evaluation/samples but its response: keys, verdict, and the question with its gold answer, which every line has."""
+
 
 @dataclass(frozen=True)
 class DiskBytes:
     """What a whole run writes and keeps. `checkpoints_certain` are there at its end in any case, `checkpoints` at most at
     any moment, None if the number of parameters is unknown; `journal_steps` is a step at most, by phase id; `journal` is
-    None if a phase ends by a token budget."""
+    None if a phase ends by a token budget; `samples` are the responses of evaluations, None if their number is unknown."""
 
     checkpoints_certain: int | None
     checkpoints: int | None
     journal_steps: dict[str, int]
     journal: int | None
+    samples: int | None
 
     @property
     def is_known(self) -> bool:
-        return self.journal is not None and self.checkpoints is not None
+        return None not in (self.journal, self.checkpoints, self.samples)
 
     @property
     def known(self) -> int:
         """The sum of what is known, at most."""
-        return (self.journal or 0) + (self.checkpoints or 0)
+        return (self.journal or 0) + (self.checkpoints or 0) + (self.samples or 0)
 
 
 def journal_step_bytes(responses: int, tokens: int) -> int:
     """Bytes of a step's journal at most: `responses` of `tokens` tokens each, refills included."""
     return responses * (RESPONSE_BYTES + tokens * (TOKEN_BYTES + TEXT_BYTES_PER_TOKEN))
+
+
+def samples_bytes(responses: int, tokens: int) -> int:
+    """Bytes of evaluated responses at most: `responses` lines with `tokens` tokens in all."""
+    return responses * EVALUATED_BYTES + tokens * TEXT_BYTES_PER_TOKEN
 
 
 def checkpoint_bytes(trained: int) -> int:

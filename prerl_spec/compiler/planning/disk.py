@@ -4,7 +4,13 @@ import os
 import shutil
 from pathlib import Path
 
-from prerl_spec.compiler.estimates.disk_bytes import WEIGHT_BYTES, DiskBytes, checkpoint_bytes, journal_step_bytes
+from prerl_spec.compiler.estimates.disk_bytes import (
+    WEIGHT_BYTES,
+    DiskBytes,
+    checkpoint_bytes,
+    journal_step_bytes,
+    samples_bytes,
+)
 from prerl_spec.compiler.past_runs.run_folder import unfinished_run
 from prerl_spec.compiler.plan import PhasePlan, Plan, PrerequisitePlan
 
@@ -19,13 +25,14 @@ def disk_bytes(plan: Plan) -> DiskBytes:
     adapter = plan.model.slots.get("adapter") is not None
     trained = plan.adapter_parameters if adapter else plan.num_parameters
     if trained is None or plan.num_parameters is None:
-        return DiskBytes(None, None, by_step, journal)
+        return DiskBytes(None, None, by_step, journal, _samples(plan))
     each, merged = checkpoint_bytes(trained), plan.num_parameters * WEIGHT_BYTES if adapter else 0
     keep, ends = plan.checkpoint["keep"], len(plan.phases)
     # Whatever is kept at the end: each phase's end, and the newest ones, of which the last phase's end is one.
     taken = ends if None in steps else sum(-(-(n or 0) // plan.checkpoint["every"]) for n in steps)
     certain = max(ends, min(keep, taken))
-    return DiskBytes(each * certain + merged * ends, each * (keep + ends) + merged * ends, by_step, journal)
+    most = each * (keep + ends) + merged * ends
+    return DiskBytes(each * certain + merged * ends, most, by_step, journal, _samples(plan))
 
 
 def disk_need(plan: Plan, folder: Path | None = None) -> PrerequisitePlan | None:
@@ -48,9 +55,11 @@ def disk_warning(plan: Plan, folder: Path | None = None) -> str | None:
         "checkpoints of unknown size" if need.checkpoints is None else f"{_size(need.checkpoints)} of checkpoints"
     )
     journal = "a journal of unknown size" if need.journal is None else f"{_size(need.journal)} of journal"
+    samples = "" if need.samples == 0 else ", evaluated responses of unknown size"
+    samples = f", {_size(need.samples)} of evaluated responses" if need.samples else samples
     return (
-        f"{folder or plan.output_dir} has {_size(free)} free; the run writes {checkpoints} and {journal} at most, if every "
-        "response has the maximum length"
+        f"{folder or plan.output_dir} has {_size(free)} free; the run writes {checkpoints}{samples} and {journal} at most, if "
+        "every response has the maximum length"
     )
 
 
@@ -77,6 +86,20 @@ def _size(num_bytes: int) -> str:
 def _bytes_below(folder: Path) -> int:
     files = (Path(where) / name for where, _, names in os.walk(folder) for name in names)
     return sum(file.stat(follow_symlinks=False).st_size for file in files)
+
+
+def _samples(plan: Plan) -> int | None:
+    """What the evaluations of a run write of their responses; None if their number is unknown."""
+    total = 0
+    for evaluator in plan.evaluators:
+        drawn = [t for t in evaluator.tasks if t.generates]
+        if evaluator.rounds == 0 or (evaluator.tasks and not drawn):
+            continue
+        if evaluator.rounds is None or evaluator.tokens_at_most is None:
+            return None
+        of_round = sum((t.questions or 0) * (t.samples or 0) for t in drawn)
+        total += samples_bytes(evaluator.rounds * of_round, evaluator.tokens_at_most)
+    return total
 
 
 def _journal_step(phase: PhasePlan) -> int:

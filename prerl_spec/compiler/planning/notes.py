@@ -4,11 +4,45 @@ from collections.abc import Iterator
 from typing import Any
 
 from prerl_spec.compiler.estimates.disk_bytes import journal_step_bytes
-from prerl_spec.compiler.plan import ComponentPlan, PhasePlan
+from prerl_spec.compiler.estimates.estimate import Shape
+from prerl_spec.compiler.estimates.lanes import lane_notes
+from prerl_spec.compiler.estimates.unknown import Unknown
+from prerl_spec.compiler.hardware import Hardware
+from prerl_spec.compiler.past_runs.model_files import model_folders
+from prerl_spec.compiler.plan import ComponentPlan, PhasePlan, Plan
+from prerl_spec.compiler.planning.fits import end_notes
+from prerl_spec.compiler.resolve.resolved import Resolved
+from prerl_spec.language.spec import DistributedSpec, RunSpec, Spec, StudySpec
+from prerl_spec.text import Codec
 
 LONG_STEP = 6 * 3600.0
 """Seconds of a step, and samples of a prompt, from which on a plan asks whether they are meant."""
 LARGE_GROUP = 4096
+
+
+def spec_notes(spec: Spec, here: Hardware, codec: Codec | Unknown, shape: Shape | Unknown) -> Iterator[str]:
+    """What follows from the spec, the model's files and the machine."""
+    yield from _unknowns(codec, shape, spec.study)
+    yield from end_notes(codec)
+    yield from _determinism(spec.distributed)
+    yield from _streams(spec.run)
+    yield from _idle_gpus(here, spec.distributed)
+
+
+def model_notes(plan: Plan) -> Iterator[str]:
+    """The local folders whose content is recorded when the run starts."""
+    for folder, weights in model_folders(plan).items():
+        what = "weights, tokenizer and chat template" if weights else "tokenizer and chat template"
+        yield f"{what} in {folder} are hashed when the run starts; a resume with other content is refused"
+
+
+def local_code_notes(resolved: Resolved) -> Iterator[str]:
+    """What `--local-code` lets in."""
+    for file in resolved.plugin_files:
+        yield f"--local-code: {file} is imported"
+    for path, built in resolved.built.items():
+        for code in built.component.local_code():
+            yield f"--local-code: {path}.{code.setting}: {code.what}"
 
 
 def phase_notes(phase: PhasePlan, following: PhasePlan | None) -> Iterator[str]:
@@ -79,3 +113,41 @@ def _carried_moments(phase: PhasePlan, following: PhasePlan) -> Iterator[str]:
 def _coefficient(settings: Any) -> float | None:
     value = settings.get("coefficient")
     return float(value) if isinstance(value, int | float) else None
+
+
+def _streams(run: RunSpec) -> Iterator[str]:
+    if run.streams == "phase":
+        yield (
+            'streams = "phase": the seeds of a step hang on its number in the phase, and each phase begins its data anew, '
+            "in an order of its own"
+        )
+
+
+def _idle_gpus(hardware: Hardware, asked: DistributedSpec) -> Iterator[str]:
+    """Of a machine that is only named: elsewhere `--processes` is decided when the run starts."""
+    idle = len(hardware.gpus) - asked.processes
+    if hardware.is_named and idle > 0:
+        yield (
+            f"{asked.processes} of {len(hardware.gpus)} GPUs are used: each process has one, and distributed.processes is "
+            f"{asked.processes}"
+        )
+    elif hardware.is_named and idle < 0:
+        yield f"{asked.processes} processes need one GPU each, and that machine has {len(hardware.gpus)}: a run is refused"
+
+
+def _determinism(asked: DistributedSpec) -> Iterator[str]:
+    if asked.determinism == "invariant":
+        yield from lane_notes(asked.processes)
+
+
+def _unknowns(codec: Codec | Unknown, shape: Shape | Unknown, study: StudySpec | None) -> Iterator[str]:
+    if study is not None:
+        arms, seeds = tuple(study.arms), len(study.seeds)
+        yield (
+            f"a single run of the spec: `prerl-spec study` has {len(arms) * seeds} cells, arms ({len(arms)}: "
+            f"{', '.join(arms)}) x seeds ({seeds}), and says what they share, where they end and what it can detect"
+        )
+    if isinstance(codec, Unknown):
+        yield f"prompts and prefix are unknown: {codec.why}"
+    if isinstance(shape, Unknown):
+        yield f"memory and time are unknown: {shape.why}"

@@ -7,7 +7,6 @@ from typing import Any
 
 from prerl_spec import __version__
 from prerl_spec.compiler.estimates.estimate import Shape, Spread, sampling_seconds, shape_of
-from prerl_spec.compiler.estimates.lanes import lane_notes
 from prerl_spec.compiler.estimates.local_files import model_codec, model_config
 from prerl_spec.compiler.estimates.prerequisites import (
     INSTALL_TRAIN,
@@ -18,7 +17,6 @@ from prerl_spec.compiler.estimates.prerequisites import (
 )
 from prerl_spec.compiler.estimates.unknown import NotKnown, Unknown, known
 from prerl_spec.compiler.hardware import Hardware, detect_hardware
-from prerl_spec.compiler.past_runs.model_files import model_folders
 from prerl_spec.compiler.plan import ComponentPlan, DataPlan, EvaluatorPlan, PhasePlan, Plan
 from prerl_spec.compiler.planning.changes import changes
 from prerl_spec.compiler.planning.component_plan import written_out
@@ -27,7 +25,6 @@ from prerl_spec.compiler.planning.digest import digest_of_plan
 from prerl_spec.compiler.planning.evaluation_plan import evaluation_share, evaluator_plan
 from prerl_spec.compiler.planning.fits import (
     end_needs,
-    end_notes,
     length_needs,
     prefix_needs,
     shard_needs,
@@ -35,7 +32,7 @@ from prerl_spec.compiler.planning.fits import (
     too_few_embeddings,
     vocabulary_need,
 )
-from prerl_spec.compiler.planning.notes import phase_notes
+from prerl_spec.compiler.planning.notes import local_code_notes, model_notes, phase_notes, spec_notes
 from prerl_spec.compiler.planning.phase_plan import PlanContext, adapter_parameters, phase_plan
 from prerl_spec.compiler.planning.refusals import mistakes, refusals
 from prerl_spec.compiler.planning.start_plan import fitting_start, start_need
@@ -53,7 +50,6 @@ from prerl_spec.compiler.rules.unused_rules import unused_components, unused_dat
 from prerl_spec.compiler.rules.wire import outside_phases
 from prerl_spec.errors import SpecInvalid
 from prerl_spec.language.document import join_path
-from prerl_spec.language.spec import DistributedSpec, RunSpec, StudySpec
 from prerl_spec.registry.component import Prerequisite
 from prerl_spec.registry.kinds.data import DataSet
 from prerl_spec.registry.kinds.declared import Declared
@@ -130,13 +126,7 @@ def _plan(resolved: Resolved, hardware: Hardware | None) -> Plan:
         ),
         changes=changes(resolved),
         hardware=here,
-        notes=(
-            *_notes(codec, shape, spec.study),
-            *end_notes(codec),
-            *_determinism(spec.distributed),
-            *_streams(spec.run),
-            *_idle_gpus(here, spec.distributed),
-        ),
+        notes=tuple(spec_notes(spec, here, codec, shape)),
         plugin_files=resolved.plugin_files,
         code_files=resolved.code_files,
         adapter_parameters=adapter_parameters(resolved, shape) if isinstance(shape, Shape) else None,
@@ -147,7 +137,7 @@ def _plan(resolved: Resolved, hardware: Hardware | None) -> Plan:
         plan = replace(plan, start=start, prerequisites=(*plan.prerequisites, *start_need(start)))
     if here.is_named:
         plan = replace(plan, prerequisites=as_seen_from_afar(plan.prerequisites, here))
-    notes = (*plan.notes, *teacher_notes(teachers), *_local_models(plan), *_local_code(resolved))
+    notes = (*plan.notes, *teacher_notes(teachers), *model_notes(plan), *local_code_notes(resolved))
     plan = replace(plan, notes=notes)
     if resolved.literals.values:
         plan = Plan.from_json(resolved.literals.masked_json(plan.as_json()))
@@ -285,55 +275,3 @@ def _evaluation_seconds(around: PlanContext, roles: Sequence[PhaseRoles], evalua
         half=dtype != "float32",
         spread=Spread(engine_share=None if serving is None else serving.planned.device_share),
     )
-
-
-def _streams(run: RunSpec) -> Iterator[str]:
-    if run.streams == "phase":
-        yield (
-            'streams = "phase": the seeds of a step hang on its number in the phase, and each phase begins its data anew, '
-            "in an order of its own"
-        )
-
-
-def _idle_gpus(hardware: Hardware, asked: DistributedSpec) -> Iterator[str]:
-    """Of a machine that is only named: elsewhere `--processes` is decided when the run starts."""
-    idle = len(hardware.gpus) - asked.processes
-    if hardware.is_named and idle > 0:
-        yield (
-            f"{asked.processes} of {len(hardware.gpus)} GPUs are used: each process has one, and distributed.processes is "
-            f"{asked.processes}"
-        )
-    elif hardware.is_named and idle < 0:
-        yield f"{asked.processes} processes need one GPU each, and that machine has {len(hardware.gpus)}: a run is refused"
-
-
-def _determinism(asked: DistributedSpec) -> Iterator[str]:
-    if asked.determinism == "invariant":
-        yield from lane_notes(asked.processes)
-
-
-def _local_models(plan: Plan) -> Iterator[str]:
-    for folder, weights in model_folders(plan).items():
-        what = "weights, tokenizer and chat template" if weights else "tokenizer and chat template"
-        yield f"{what} in {folder} are hashed when the run starts; a resume with other content is refused"
-
-
-def _local_code(resolved: Resolved) -> Iterator[str]:
-    for file in resolved.plugin_files:
-        yield f"--local-code: {file} is imported"
-    for path, built in resolved.built.items():
-        for code in built.component.local_code():
-            yield f"--local-code: {path}.{code.setting}: {code.what}"
-
-
-def _notes(codec: Codec | Unknown, shape: Shape | Unknown, study: StudySpec | None) -> Iterator[str]:
-    if study is not None:
-        arms, seeds = tuple(study.arms), len(study.seeds)
-        yield (
-            f"a single run of the spec: `prerl-spec study` has {len(arms) * seeds} cells, arms ({len(arms)}: "
-            f"{', '.join(arms)}) x seeds ({seeds}), and says what they share, where they end and what it can detect"
-        )
-    if isinstance(codec, Unknown):
-        yield f"prompts and prefix are unknown: {codec.why}"
-    if isinstance(shape, Unknown):
-        yield f"memory and time are unknown: {shape.why}"

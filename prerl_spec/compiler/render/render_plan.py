@@ -147,7 +147,8 @@ def _disk(plan: Plan) -> list[str]:
     here = "" if free is None else f"; {size(free)} free in {plan.output_dir}"
     most = f"at most {size(need.known)}" if need.is_known else f"{size(need.known)} and what is unknown"
     certain = "" if need.checkpoints_certain is None else f", at least {size(need.checkpoints_certain)} (checkpoints)"
-    lines += line("disk", f"{most}{certain}{here}")
+    samples = f", {size(need.samples)} of it responses of evaluations" if need.samples else ""
+    lines += line("disk", f"{most}{certain}{samples}{here}")
     if not plan.hardware.is_named and (full := disk_warning(plan)) is not None:
         lines += line("warning", full)
     return lines

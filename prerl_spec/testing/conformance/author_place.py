@@ -43,15 +43,15 @@ def place_of(component: Component, error: BaseException) -> str | None:
     tree, message = _tree(file), str(error)
     setting = re.search(rf"\b{re.escape(cls.__name__)}\.(\w+)(?!\()\b", message)
     if setting is not None and setting[1] in cls.model_fields:
-        line = _line_of_setting(tree, cls.__name__, setting[1])
-        return None if line is None else f"{_shown(file)}:{line}, setting `{setting[1]}`"
+        declared = _line_of_setting(tree, cls.__name__, setting[1])
+        return None if declared is None else f"{_shown(file)}:{declared}, setting `{setting[1]}`"
     if not message.startswith(f"{cls.__name__} "):
         for name in (*re.findall(r"(\w+)\(\)", message), *MEMBERS.get(component.kind, ())):
             function = _function(cls, name)
             if function is not None and function.__code__.co_filename == file:
                 return f"{_shown(file)}:{_line_of_value(tree, function, getattr(error, 'about', None))}, in {name}()"
-    line = next((n.lineno for n in ast.walk(tree) if isinstance(n, ast.ClassDef) and n.name == cls.__name__), None)
-    return _shown(file) if line is None else f"{_shown(file)}:{line}, in class {cls.__name__}"
+    header = next((n.lineno for n in ast.walk(tree) if isinstance(n, ast.ClassDef) and n.name == cls.__name__), None)
+    return _shown(file) if header is None else f"{_shown(file)}:{header}, in class {cls.__name__}"
 
 
 def _tree(file: str) -> ast.Module:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from prerl_spec.codes import Code
+from prerl_spec.compiler.render.human_units import plural
 from prerl_spec.errors import EnvironmentUnmet
 from prerl_spec.registry.component import Component, Prerequisite, Wiring
 from prerl_spec.registry.entry_points import Entry, PluginFault, load
@@ -47,7 +48,10 @@ def check_entry(entry: Entry, chosen: Tried | None = None) -> Iterator[Finding]:
         yield Finding(who, "settings", "broken", _cause(error))
     else:
         yield Finding(
-            who, "settings", "held", f"{len(cls.model_fields)} strict settings, {len(tried)} components tried"
+            who,
+            "settings",
+            "held",
+            f"{plural(len(cls.model_fields), 'strict setting')}, {plural(len(tried), 'component')} tried",
         )
     if tried:
         yield _protocol(who, tried[0].component)
@@ -109,7 +113,9 @@ def _laws(who: str, tried: list[Tried]) -> Iterator[Finding]:
         more = f" and {len(names) - 1} more" if len(names) > 1 else ""
         yield _broken(who, "laws", f"{names[0]}{more}: {_cause(law)}", component, law)
     if held and not broken:
-        yield Finding(who, "laws", "held", f"by {held} components, covering each branch of each setting{chosen}")
+        yield Finding(
+            who, "laws", "held", f"by {plural(held, 'component')}, covering each branch of each setting{chosen}"
+        )
     for why, names in left_out.items():
         yield Finding(who, "laws", "not tried", f"{', '.join(names)}: {why}")
 
