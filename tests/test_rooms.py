@@ -120,7 +120,7 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("score_target",),
     ),
     "prerl_spec.registry": (
-        ("kind_names", "kinds", "row_list"),
+        ("file_module", "kind_names", "kinds", "row_list"),
         ("component",),
         (
             "binary_verifier",

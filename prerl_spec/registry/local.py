@@ -1,7 +1,6 @@
 """Components in Python files beside a spec: a class in `[plugins] files` becomes `local.NAME`, its name in snake case."""
 
 import hashlib
-import importlib.util
 import re
 import sys
 from contextlib import redirect_stdout
@@ -11,6 +10,7 @@ from types import ModuleType
 from prerl_spec.codes import Code
 from prerl_spec.registry.component import Component
 from prerl_spec.registry.entry_points import KINDS, Entry, PluginFault, cause_of
+from prerl_spec.registry.file_module import execute, module_of_file
 
 NAMESPACE = "local"
 
@@ -49,14 +49,11 @@ def _module(file: Path, source: bytes) -> ModuleType:
     name = f"prerl_local_{file.stem}_{hashlib.sha256(str(file.absolute()).encode() + source).hexdigest()[:12]}"
     if name in sys.modules:
         return sys.modules[name]
-    spec = importlib.util.spec_from_file_location(name, file)
-    if spec is None or spec.loader is None:
-        raise PluginFault(Code.PLUGIN_IMPORT_FAILED, f"{file.name} is not a Python file")
-    module = importlib.util.module_from_spec(spec)
+    module = module_of_file(name, file, source)
     sys.modules[name] = module
     try:
         with redirect_stdout(sys.stderr):
-            spec.loader.exec_module(module)
+            execute(module)
     except KeyboardInterrupt:
         raise
     except BaseException as error:

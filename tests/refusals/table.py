@@ -434,7 +434,7 @@ def _(case: Case) -> None:
 )
 def _(case: Case) -> None:
     case.file("asked.jsonl", '{"problem": "1+1?", "answer": "#### 2"}\n')
-    case.add(f'{EVALUATE}tasks = ["gsm8k"]\ndata = {{ gsm8k = "asked.jsonl" }}\n')
+    case.add(f'{EVALUATE}tasks = ["gsm8k"]\ndata = {{ gsm8k = "asked.jsonl" }}\nnum_fewshot = 0\n')
 
 
 @refused(

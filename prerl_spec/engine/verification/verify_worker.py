@@ -6,11 +6,11 @@ reply repeats it. The verifier runs in the main thread, under an address-space l
 """
 
 import importlib
-import importlib.util
 import signal
 import socket
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from prerl_spec.broken_metadata import tolerate_broken_entry_points
@@ -18,6 +18,7 @@ from prerl_spec.engine.verification.confinement import die_with_parent
 from prerl_spec.engine.verification.verify_copies import can_be_copied, continue_in_a_copy, open_files
 from prerl_spec.process.json_frames import frame, read_frame
 from prerl_spec.process.memory_limit import limit_memory
+from prerl_spec.registry.file_module import execute, module_of_file
 from prerl_spec.registry.kinds.judging import Verifier, WarmedUp
 from prerl_spec.types import Verdict
 
@@ -66,12 +67,10 @@ def _rebuild(opening: Mapping[str, Any]) -> Verifier:
 
 def _module_of_file(name: str, file: str) -> Any:
     """Imports a module that is not on the import path: a plugin file beside a spec."""
-    spec = importlib.util.spec_from_file_location(name, file)
-    if spec is None or spec.loader is None:
-        raise ModuleNotFoundError(f"no Python module in {file}", name=name)
-    module = importlib.util.module_from_spec(spec)
+    place = Path(file)
+    module = module_of_file(name, place, place.read_bytes())
     sys.modules[name] = module
-    spec.loader.exec_module(module)
+    execute(module)
     return module
 
 
