@@ -87,8 +87,8 @@ ROWS = (
     Mutant(
         "va28",
         f"{LAWS}/objective.py",
-        "assert right - wrong >= -TOLERANCE",
-        "assert True",
+        "right - wrong >= -TOLERANCE,",
+        "True,",
         "an objective that lowers right responses passes",
         ("tests/testing/test_laws.py",),
     ),
