@@ -120,6 +120,14 @@ def _(case: Case) -> None:
     case.add('\n[[evaluate]]\nuse = "holdout"\ndata = "train"\nmax_new_tokens = 4096\n')
 
 
+@refused(
+    "a protocol's responses as long as the context", 3, "`aime24_boxed` under protocol open-r1 may sample 32,768 new"
+)
+def _(case: Case) -> None:
+    rows = case.file("asked.jsonl", '{"problem": "1+1?", "answer": "2"}\n')
+    case.add(f'{EVALUATE}tasks = ["aime24_boxed"]\ndata = {{ aime24_boxed = "{rows}" }}\nprotocol = "open-r1"\n')
+
+
 @refused("a component that nobody provides", 1, "error[E0301]: unknown objective `acme.fancy_nsr`")
 def _(case: Case) -> None:
     case.replace('"marginal_nsr"', '"acme.fancy_nsr"')
