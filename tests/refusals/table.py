@@ -398,6 +398,17 @@ def _with_documents(case: Case, *texts: str) -> None:
         case.text = "".join(line for line in case.text.splitlines(keepends=True) if not line.startswith(f"{role} = "))
 
 
+@refused("a question that does not fit a teacher, whose context is shorter", 3, "rows.jsonl:9: 20 tokens")
+def _(case: Case) -> None:
+    teacher = case.folder / "teacher"
+    link_model(case.model, teacher)
+    config = json.loads((teacher / "config.json").read_text())
+    (teacher / "config.json").write_text(json.dumps({**config, "max_position_embeddings": 32}))
+    case.rows(*ROWS, {"question": "1" * 20, "answer": "1"})
+    use = f'{{ use = "distill", teacher = {{ use = "hf_causal", name = "{teacher}" }} }}'
+    case.replace('objective = "marginal_nsr"', f"objective = {use}")
+
+
 @refused("a template that fails", 1, "error[E0202]")
 def _(case: Case) -> None:
     case.replace('chat = "off"', 'chat = "off", template = "{{ 1 / 0 }}"')

@@ -70,7 +70,9 @@ def _whole_time(plan: Plan, seen: Seen) -> str:
     if (seconds := _at_measured_lengths(plan, seen.lengths)) is None:
         why = f"a rough bound, as if every response had the maximum length{_left_out(plan)}; `run SPEC --profile` measures"
         return f"{bound} ({why}){_price(plan, seen, longest, 'at most ')}"
-    why = f"a rough estimate at measured lengths of training's responses, evaluations at maximum length{_left_out(plan)}"
+    why = (
+        f"a rough estimate at measured lengths of training's responses, evaluations at maximum length{_left_out(plan)}"
+    )
     return f"about {duration(seconds)} in all ({why}; {bound}){_price(plan, seen, seconds)}"
 
 
