@@ -45,10 +45,10 @@ class SecretLiterals:
         """The text with every literal of at least SHORTEST characters replaced by asterisks; one that is an ordinary word stays
         readable as a part of another: "adamw" in `adamw_torch`."""
         for value in sorted(self.values, key=len, reverse=True):
-            if len(value) >= SHORTEST:
-                stars = "*" * len(value)
-                is_word = value.isascii() and value.isalpha() and value.islower() and len(value) <= LONGEST_WORD
-                text = re.sub(rf"(?<!\w){value}(?!\w)", stars, text) if is_word else text.replace(value, stars)
+            if _is_word(value):
+                text = re.sub(rf"(?<!\w){value}(?!\w)", "*" * len(value), text)
+            elif len(value) >= SHORTEST:
+                text = text.replace(value, "*" * len(value))
         return text
 
     def masked_json(self, value: Any) -> Any:
@@ -102,6 +102,11 @@ def secret_literals(root: Table, declared: Mapping[str, Declared], documents: Se
                 spans.add(value.span)
                 values.add(str(value.value))
     return SecretLiterals(places, frozenset(spans), frozenset(values))
+
+
+def _is_word(value: str) -> bool:
+    is_plain = value.isascii() and value.isalpha() and value.islower()
+    return is_plain and SHORTEST <= len(value) <= LONGEST_WORD
 
 
 def _is_reference(value: Any) -> bool:
