@@ -58,9 +58,9 @@ def length_needs(
         if roles.uses_rollouts and roles.sampler is not None and roles.sampler.planned.max_new_tokens >= limit:
             by.setdefault((roles.sampler.path, roles.sampler.planned.max_new_tokens), []).append(roles.title)
     for number, evaluator in enumerate(evaluators):
-        for length, who in _lengths(served_evaluator(resolved, number).planned, evaluator):
+        for length, what in _lengths(served_evaluator(resolved, number).planned, evaluator):
             if length >= limit:
-                by.setdefault((f"evaluate[{number}]", length), []).append(who)
+                by.setdefault((f"evaluate[{number}]", length), []).append(what)
     written = next((f"model.config.{name}" for name in CONTEXT if resolved.is_written(f"model.config.{name}")), None)
     other = "use a model with a longer context" if written is None else f"raise {written}"
     for (path, length), who in by.items():
