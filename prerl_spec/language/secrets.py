@@ -23,6 +23,16 @@ _ASSIGNED = re.compile(
     re.IGNORECASE,
 )
 """The value of a key that is named like a secret; a reference stays readable."""
+_OF_A_SERVICE = re.compile(
+    r"(?:api|access|secret|private|auth|client|user|session|service|account|admin|refresh|bearer|signing|encryption|license|"
+    r"hf|hub|huggingface|github|openai|anthropic|wandb|aws|azure|gcp|google)[_-]?(?:token|key)s?[\"']?\s*=",
+    re.IGNORECASE,
+)
+"""Names of keys whose value is a secret whatever it looks like."""
+_COLUMN = re.compile(r"[A-Za-z]+[_-](?:[A-Za-z]+[_-])*(?:key|token)s?[\"']?\s*=", re.IGNORECASE)
+"""Other names of two words or more, as `prompt_key` for a column and `stop_token` for a text are called."""
+_NAME = re.compile(r"[A-Za-z_.]{1,40}|<[^<>\s]{1,40}>")
+"""What names a column, a path of columns or a special token; no key of a service is without a digit."""
 COMMIT_SETTINGS = ("revision", "remote_code")
 """Settings where 40 hex digits are a commit."""
 
@@ -62,7 +72,7 @@ def masked_line(text: str) -> str:
     def stars(match: re.Match[str]) -> str:
         return match.group() if _BEFORE_COMMIT.search(text, 0, match.start()) else _stars(match)
 
-    text = _ASSIGNED.sub(_stars_of_value, without_tokens(text))
+    text = _ASSIGNED.sub(_stars_of_secret, without_tokens(text))
     return _HEX.sub(stars, text)
 
 
@@ -82,6 +92,13 @@ def without_tokens(text: str) -> str:
     commits in most texts, stay readable."""
     text = _URL_QUERY.sub(_stars_of_value, _URL_PASSWORD.sub(_stars, text))
     return _TOKEN.sub(_stars, text)
+
+
+def _stars_of_secret(match: re.Match[str]) -> str:
+    """The value of a key that is named like a secret, unless its name is that of a column, and so is its value."""
+    name, value = match.group(1), match.group(2)
+    is_name = _COLUMN.match(name) and not _OF_A_SERVICE.search(name) and _NAME.fullmatch(value)
+    return match.group() if is_name else _stars_of_value(match)
 
 
 def _stars_of_value(match: re.Match[str]) -> str:

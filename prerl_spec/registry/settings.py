@@ -143,7 +143,7 @@ RENAMED = "renamed"
 
 
 @dataclass(frozen=True)
-class Refusal:
+class SettingFault:
     """A value that a settings model rejects: `steps` are the keys and indices that lead to it."""
 
     code: Literal[Code.WRONG_TYPE, Code.CONSTRAINT_BROKEN, Code.NOT_A_CHOICE, Code.RENAMED]
@@ -160,7 +160,7 @@ class Refusal:
     """What a text does not match, if that is all that is wrong with it."""
 
 
-def validate(model: type[BaseModel], values: Mapping[str, Any]) -> tuple[BaseModel | None, list[Refusal]]:
+def validate(model: type[BaseModel], values: Mapping[str, Any]) -> tuple[BaseModel | None, list[SettingFault]]:
     """The model's instance, or None with every refusal; missing keys are not refusals."""
     try:
         return model.model_validate(dict(values)), []
@@ -169,14 +169,14 @@ def validate(model: type[BaseModel], values: Mapping[str, Any]) -> tuple[BaseMod
     return None, _refusals(model, values, details)
 
 
-def _refusals(model: type[BaseModel], values: Mapping[str, Any], details: list[ErrorDetails]) -> list[Refusal]:
+def _refusals(model: type[BaseModel], values: Mapping[str, Any], details: list[ErrorDetails]) -> list[SettingFault]:
     """One refusal per place: pydantic reports every branch of a union, but a value is wrong only once."""
     places: dict[tuple[str | int, ...], list[ErrorDetails]] = {}
     for detail in details:
         if detail["type"] != "missing" or len(detail["loc"]) > 1:
             places.setdefault(_steps(values, detail["loc"]), []).append(detail)
     settings = settings_of(model)
-    refusals: list[Refusal] = []
+    refusals: list[SettingFault] = []
     for steps, found in places.items():
         goes_deeper = any(steps != other and other[: len(steps)] == steps for other in places)
         if goes_deeper and all(_says_less_than_an_item(d) for d in found):
@@ -187,12 +187,14 @@ def _refusals(model: type[BaseModel], values: Mapping[str, Any], details: list[E
     return refusals
 
 
-def _refusal(steps: tuple[str | int, ...], setting: Setting | None, value: Any, found: list[ErrorDetails]) -> Refusal:
+def _refusal(
+    steps: tuple[str | int, ...], setting: Setting | None, value: Any, found: list[ErrorDetails]
+) -> SettingFault:
     name = f"`{next((s for s in reversed(steps) if isinstance(s, str)), '')}`" if steps else "the table"
     choices = setting.choices if setting is not None else ()
     if former := next((d for d in found if d["type"] == RENAMED), None):
         context = former["ctx"]
-        return Refusal(Code.RENAMED, steps, former["msg"], ways=tuple(context["ways"]), help=context["help"])
+        return SettingFault(Code.RENAMED, steps, former["msg"], ways=tuple(context["ways"]), help=context["help"])
     broken = [d for d in found if not _is_type_error(d)]
     rules = [d for d in broken if d["type"] != "literal_error"]
     at_key = any(d["loc"][-1:] == ("[key]",) for d in found)
@@ -200,7 +202,7 @@ def _refusal(steps: tuple[str | int, ...], setting: Setting | None, value: Any, 
     fits_no_pattern = all(d["type"].startswith("string_") for d in rules)
     if isinstance(value, str) and choices and takes_words and fits_no_pattern:
         if setting is not None and (setting.takes_number or setting.takes_bool) and _looks_like_value(value):
-            return Refusal(
+            return SettingFault(
                 Code.WRONG_TYPE, steps, f"{name} must be {setting.wanted}, not {seen_as(value)}", wanted=setting.wanted
             )
         other = (
@@ -208,14 +210,16 @@ def _refusal(steps: tuple[str | int, ...], setting: Setting | None, value: Any, 
             if rules and "pattern" in rules[0].get("ctx", {})
             else ""
         )
-        return Refusal(Code.NOT_A_CHOICE, steps, f"{shown(value)} is not a choice of {name}{other}", choices=choices)
+        return SettingFault(
+            Code.NOT_A_CHOICE, steps, f"{shown(value)} is not a choice of {name}{other}", choices=choices
+        )
     if setting is not None and setting.only_choices:
-        return Refusal(Code.NOT_A_CHOICE, steps, f"{shown(value)} is not a choice of {name}", choices=choices)
+        return SettingFault(Code.NOT_A_CHOICE, steps, f"{shown(value)} is not a choice of {name}", choices=choices)
     if rules:
         pattern = str(rules[0].get("ctx", {}).get("pattern", ""))
-        return Refusal(Code.CONSTRAINT_BROKEN, steps, _broken_rule(name, value, rules), at_key, pattern=pattern)
+        return SettingFault(Code.CONSTRAINT_BROKEN, steps, _broken_rule(name, value, rules), at_key, pattern=pattern)
     wanted = setting.wanted if setting is not None and len(steps) == 1 else _wanted(found)
-    return Refusal(Code.WRONG_TYPE, steps, f"{name} must be {wanted}, not {seen_as(value)}", at_key, wanted=wanted)
+    return SettingFault(Code.WRONG_TYPE, steps, f"{name} must be {wanted}, not {seen_as(value)}", at_key, wanted=wanted)
 
 
 _LIMITS = {

@@ -1,5 +1,6 @@
 """What is no part of a spec stays out of its errors: other files that it names, passwords in URLs. And where `~` leads."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,37 @@ def test_passwords_and_tokens_in_urls_are_masked_everywhere(mask: object) -> Non
 def test_values_named_like_secrets_are_masked_in_source_lines_but_references_are_not() -> None:
     line = 'api_key = \'hunter2\', eos_token = "<|im_end|>", key = "${secret:K}", my-token = "${secret:T}"'
     assert masked_line(line) == line.replace("hunter2", "*******")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'prompt_key = "prompt"',
+        'answer_key = "reward_model.ground_truth"',
+        'data = { prompt_key = "prompt", image_key = "images" }',
+        'stop_token = "</s>"',
+        'think_tokens = "<think>"',
+        'tokenizer = "hunter2"',
+    ],
+)
+def test_the_name_of_a_column_or_of_a_token_stays_readable(line: str) -> None:
+    assert masked_line(line) == line
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *('key = "swordfish"', 'api_key = "swordfish"', 'wandb-key = "swordfish"', 'HF_TOKEN = "swordfish"'),
+        *(
+            'prompt_key = "sw0rdfish"',
+            'my_secret = "swordfish"',
+            'access_key_password = "swordfish"',
+            'token = "swordfish"',
+        ),
+    ],
+)
+def test_a_key_of_a_service_is_masked_whatever_it_looks_like(line: str) -> None:
+    assert masked_line(line) == re.sub("sw[o0]rdfish", "*********", line)
 
 
 def test_a_server_is_an_address_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -127,6 +127,8 @@ def test_lengths_of_an_earlier_run_turn_the_bound_into_an_estimate(plan: Plan) -
     bound = " ".join(render_plan(plan).split())
     assert "time at most about" in bound
     assert "at most about" in bound.rpartition("needs:")[2]
+    left_out = "as if every response had the maximum length, without start-up, verification and checkpoints; `run"
+    assert left_out in " ".join(bound.rpartition("needs:")[2].split())
     other = note_run(
         plan, "tiny", sampled("prune", 12.0), sampled("prune", 18.0), sampled("refine", 30.0), machine="another"
     )

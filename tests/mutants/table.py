@@ -900,4 +900,28 @@ MUTANTS = (
         "a response in JSON steers the terminal",
         ("tests/report/test_samples.py::test_json_has_what_the_text_has_and_cannot_steer_the_terminal",),
     ),
+    Mutant(
+        "doc1",
+        "prerl_spec/engine/batches/documents.py",
+        "                taken += steps * (phase.documents_per_step or 1)\n",
+        "                taken = steps * (phase.documents_per_step or 1)\n",
+        "documents of a phase that goes on in the data of an earlier one are not looked at before they are drawn",
+        ("tests/engine/test_documents.py",),
+    ),
+    Mutant(
+        "met1",
+        "prerl_spec/compiler/rules/metric_rules.py",
+        "        if MEASURING & vars(kind).keys():\n            return None\n",
+        "",
+        "a schedule that waits for a metric of a plugin's subclass is refused",
+        ("tests/compiler/test_metric_names.py",),
+    ),
+    Mutant(
+        "sec1",
+        "prerl_spec/language/secrets.py",
+        "    is_name = _COLUMN.match(name) and not _OF_A_SERVICE.search(name) and _NAME.fullmatch(value)\n",
+        "    is_name = _COLUMN.match(name) and _NAME.fullmatch(value)\n",
+        "an API key of letters alone is shown",
+        ("tests/cli/test_nothing_leaks.py",),
+    ),
 )

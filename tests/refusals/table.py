@@ -120,6 +120,14 @@ def _(case: Case) -> None:
     case.add('\n[[evaluate]]\nuse = "holdout"\ndata = "train"\nmax_new_tokens = 4096\n')
 
 
+@refused(
+    "a protocol's responses as long as the context", 3, "`aime24_boxed` under protocol open-r1 may sample 32,768 new"
+)
+def _(case: Case) -> None:
+    rows = case.file("asked.jsonl", '{"problem": "1+1?", "answer": "2"}\n')
+    case.add(f'{EVALUATE}tasks = ["aime24_boxed"]\ndata = {{ aime24_boxed = "{rows}" }}\nprotocol = "open-r1"\n')
+
+
 @refused("a component that nobody provides", 1, "error[E0301]: unknown objective `acme.fancy_nsr`")
 def _(case: Case) -> None:
     case.replace('"marginal_nsr"', '"acme.fancy_nsr"')
@@ -388,6 +396,17 @@ def _with_documents(case: Case, *texts: str) -> None:
     case.replace("steps = 1 }", f"steps = {len(texts)} }}")
     for role in ("sampler", "verifier"):
         case.text = "".join(line for line in case.text.splitlines(keepends=True) if not line.startswith(f"{role} = "))
+
+
+@refused("a question that does not fit a teacher, whose context is shorter", 3, "rows.jsonl:9: 20 tokens")
+def _(case: Case) -> None:
+    teacher = case.folder / "teacher"
+    link_model(case.model, teacher)
+    config = json.loads((teacher / "config.json").read_text())
+    (teacher / "config.json").write_text(json.dumps({**config, "max_position_embeddings": 32}))
+    case.rows(*ROWS, {"question": "1" * 20, "answer": "1"})
+    use = f'{{ use = "distill", teacher = {{ use = "hf_causal", name = "{teacher}" }} }}'
+    case.replace('objective = "marginal_nsr"', f"objective = {use}")
 
 
 @refused("a template that fails", 1, "error[E0202]")

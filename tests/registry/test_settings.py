@@ -6,7 +6,7 @@ import pytest
 from pydantic import Field
 
 from prerl_spec.registry.component import Component, PassedThrough, Secret, Slot, SpecPath
-from prerl_spec.registry.settings import Refusal, settings_of, validate
+from prerl_spec.registry.settings import SettingFault, settings_of, validate
 
 
 class Example(Component):
@@ -65,19 +65,19 @@ def test_each_refusal_has_its_code_and_place(values: dict[str, Any], wanted: lis
 
 def test_a_refusal_says_the_value_seen_and_what_would_be_right() -> None:
     _, (refusal,) = validate(Example, {"count": 0})
-    assert refusal == Refusal("E0202", ("count",), "`count` must be at least 1, not 0")
+    assert refusal == SettingFault("E0202", ("count",), "`count` must be at least 1, not 0")
     for value, said in [(0, "more than 0.0, not 0"), (1.5, "at most 1.0, not 1.5")]:
         _, (refusal,) = validate(Example, {"share": value})
-        assert refusal == Refusal("E0202", ("share",), f"`share` must be {said}")
+        assert refusal == SettingFault("E0202", ("share",), f"`share` must be {said}")
     _, (refusal,) = validate(Example, {"below": 1})
-    assert refusal == Refusal("E0202", ("below",), "`below` must be less than 1, not 1")
+    assert refusal == SettingFault("E0202", ("below",), "`below` must be less than 1, not 1")
     _, (refusal,) = validate(Example, {"form": "men"})
     assert refusal.choices == ("sum", "mean")
 
 
 def test_a_broken_item_does_not_hide_that_the_list_breaks_a_rule() -> None:
     _, found = validate(Example, {"few": ["x", "y"]})
-    assert found[0] == Refusal("E0202", ("few",), "`few` is too long")
+    assert found[0] == SettingFault("E0202", ("few",), "`few` is too long")
     assert [(r.code, r.steps) for r in found[1:]] == [("E0201", ("few", 0)), ("E0201", ("few", 1))]
     assert refusals(weights={"a": "x"}) == [("E0201", ("weights", "a"))], "no rule of the table: its item says all"
 

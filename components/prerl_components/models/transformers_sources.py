@@ -7,7 +7,7 @@ import ast
 import re
 from collections.abc import Iterator
 from functools import cache
-from importlib.util import find_spec
+from importlib import metadata
 from pathlib import Path
 
 BASE = "PreTrainedConfig"
@@ -131,5 +131,8 @@ def _pairs(file: str, name: str) -> dict[str, str]:
 
 @cache
 def _root() -> Path | None:
-    spec = find_spec("transformers")
-    return None if spec is None or spec.origin is None else Path(spec.origin).parent
+    try:
+        place = Path(str(metadata.distribution("transformers").locate_file("transformers")))
+    except metadata.PackageNotFoundError:
+        return None
+    return place if place.is_dir() else None

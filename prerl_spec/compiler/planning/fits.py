@@ -8,13 +8,14 @@ from prerl_spec.codes import Code
 from prerl_spec.compiler.estimates.estimate import Shape
 from prerl_spec.compiler.estimates.step_counts import views_of
 from prerl_spec.compiler.estimates.unknown import Unknown
-from prerl_spec.compiler.plan import PrerequisitePlan
+from prerl_spec.compiler.plan import EvaluatorPlan, PrerequisitePlan
 from prerl_spec.compiler.resolve.resolved import Resolved
 from prerl_spec.compiler.rules.phase_roles import PhaseRoles
 from prerl_spec.compiler.rules.served import served_adapter, served_evaluator
 from prerl_spec.errors import Diagnostic, EnvironmentUnmet
 from prerl_spec.language.spec import DistributedSpec
 from prerl_spec.registry.component import Prerequisite
+from prerl_spec.registry.kinds.evaluator import Evaluator
 from prerl_spec.text import Codec
 from prerl_spec.views import Marginal
 
@@ -43,7 +44,10 @@ def context_length(config: Mapping[str, Any] | Unknown) -> int | None:
 
 
 def length_needs(
-    resolved: Resolved, phases: Sequence[PhaseRoles], config: Mapping[str, Any] | Unknown
+    resolved: Resolved,
+    phases: Sequence[PhaseRoles],
+    config: Mapping[str, Any] | Unknown,
+    evaluators: Sequence[EvaluatorPlan],
 ) -> Iterator[PrerequisitePlan]:
     """An unmet need where responses alone would fill the model's context: no prompt would fit before them."""
     limit = context_length(config)
@@ -53,11 +57,10 @@ def length_needs(
     for roles in phases:
         if roles.uses_rollouts and roles.sampler is not None and roles.sampler.planned.max_new_tokens >= limit:
             by.setdefault((roles.sampler.path, roles.sampler.planned.max_new_tokens), []).append(roles.title)
-    for number in range(len(resolved.spec.evaluate)):
-        served = served_evaluator(resolved, number)
-        length = served.planned.max_new_tokens
-        if length is not None and length >= limit and _draws(served.planned):
-            by.setdefault((served.path, length), []).append("this evaluator")
+    for number, evaluator in enumerate(evaluators):
+        for length, what in _lengths(served_evaluator(resolved, number).planned, evaluator):
+            if length >= limit:
+                by.setdefault((f"evaluate[{number}]", length), []).append(what)
     written = next((f"model.config.{name}" for name in CONTEXT if resolved.is_written(f"model.config.{name}")), None)
     other = "use a model with a longer context" if written is None else f"raise {written}"
     for (path, length), who in by.items():
@@ -67,16 +70,26 @@ def length_needs(
             None,
             (path,),
             False,
-            f"{' and '.join(who)} may sample {length:,} new tokens; the model's context holds {limit:,}, the prompt's included",
+            f"{' and '.join(dict.fromkeys(who))} may sample {length:,} new tokens; the model's context holds {limit:,}, the "
+            "prompt's included",
             f"lower {path}.max_new_tokens below {limit:,} by the length of the longest prompt, or {other}",
         )
 
 
-def _draws(evaluator: Any) -> bool:
-    """Whether it certainly samples responses: tasks of lm-eval may only score given ones."""
-    says = getattr(evaluator, "metrics_by_task", None)
-    tasks = says() if callable(says) else None
-    return bool(evaluator.data_sets()) or any(metrics is not None for metrics in (tasks or {}).values())
+def _lengths(evaluator: Evaluator, planned: EvaluatorPlan) -> Iterator[tuple[int, str]]:
+    """The most tokens of a response, and of what: of each task whose sampling is known, whoever says it (the setting, a
+    protocol, the task's own YAML). That of a sampler alone is the phase's need already."""
+    written = evaluator.max_new_tokens
+    if not planned.tasks and written is not None and evaluator.data_sets():
+        yield written, "this evaluator"
+    for task in planned.tasks:
+        length = None if task.decoding is None or not task.generates else int(task.decoding["max_new_tokens"])
+        if length is None:
+            continue
+        if written == length:
+            yield length, "this evaluator"
+        elif task.protocol != "off":
+            yield length, f"`{task.task}` under protocol {task.protocol}"
 
 
 def too_few_embeddings(

@@ -118,7 +118,7 @@ def _plan(resolved: Resolved, hardware: Hardware | None) -> Plan:
         prerequisites=(
             *check_prerequisites(_required(resolved, phases), here),
             *refusals(_used(resolved, phases)),
-            *length_needs(resolved, phases, config),
+            *length_needs(resolved, phases, config, evaluators),
             *vocabulary_need(codec, config),
             *prefix_needs(phases, codec),
             *vocabulary_needs(teachers, codec),

@@ -11,7 +11,7 @@ from prerl_spec.codes import Code
 from prerl_spec.compiler.plan import Plan
 from prerl_spec.compiler.planning.digest import meaning
 from prerl_spec.compiler.resolve.resolved import Resolved, in_file_order
-from prerl_spec.compiler.rules.evaluated_scores import Scored, given_scores, gives, scored
+from prerl_spec.compiler.rules.evaluated_scores import Scored, given_scores, gives, scored_by
 from prerl_spec.errors import Diagnostic, Label
 from prerl_spec.language.document import join_path
 from prerl_spec.language.spec import StudySpec
@@ -105,18 +105,18 @@ def _primary(resolved: Resolved, study: StudySpec) -> Iterator[Diagnostic]:
         return
     task, _, metric = study.primary.rpartition("/")
     for name, arm in resolved.arms.items():
-        found = list(scored(arm))
-        at_end = [tasks for is_end, tasks in found if is_end]
+        scored = list(scored_by(arm))
+        at_end = [tasks for is_end, tasks in scored if is_end]
         if gives(at_end, task, metric):
             continue
         message = f"no evaluator gives `{study.primary}` at the end of a run"
         yield Diagnostic(
             Code.CONTRADICTION,
-            message if list(scored(resolved)) == found else f"{message} of the arm `{name}`",
+            message if list(scored_by(resolved)) == scored else f"{message} of the arm `{name}`",
             resolved.value_span("study.primary"),
             path="study.primary",
             help='add "end" to the `at` of the evaluator that gives it'
-            if gives([tasks for _, tasks in found], task, metric)
+            if gives([tasks for _, tasks in scored], task, metric)
             else _given_words(at_end),
         )
         return

@@ -64,14 +64,28 @@ def _whole_time(plan: Plan, seen: Seen) -> str:
         return "time unknown"
     longest = plan.estimated_seconds
     if not any(phase.uses_rollouts for phase in plan.phases) and not plan.evaluators:
-        why = "a rough estimate; `run SPEC --profile` measures"
+        why = f"a rough estimate{_left_out(plan)}; `run SPEC --profile` measures"
         return f"about {duration(longest)} in all ({why}){_price(plan, seen, longest)}"
     bound = f"at most about {duration(longest)} in all"
     if (seconds := _at_measured_lengths(plan, seen.lengths)) is None:
-        why = "a rough bound, as if every response had the maximum length; `run SPEC --profile` measures"
+        why = f"a rough bound, as if every response had the maximum length{_left_out(plan)}; `run SPEC --profile` measures"
         return f"{bound} ({why}){_price(plan, seen, longest, 'at most ')}"
-    why = "a rough estimate at measured lengths of training's responses, evaluations at maximum length"
+    why = (
+        f"a rough estimate at measured lengths of training's responses, evaluations at maximum length{_left_out(plan)}"
+    )
     return f"about {duration(seconds)} in all ({why}; {bound}){_price(plan, seen, seconds)}"
+
+
+def _left_out(plan: Plan) -> str:
+    """What the estimate of the whole time does not count."""
+    parts = ["start-up"]
+    if any(phase.verifier is not None for phase in plan.phases if phase.uses_rollouts) or plan.evaluators:
+        parts.append("verification")
+    if any(not task.generates for evaluator in plan.evaluators for task in evaluator.tasks):
+        parts.append("tasks scored by log-probabilities")
+    if plan.phases:
+        parts.append("checkpoints")
+    return f", without {' and '.join([', '.join(parts[:-1]), parts[-1]] if parts[1:] else parts)}"
 
 
 def _at_measured_lengths(plan: Plan, lengths: Lengths | None) -> float | None:

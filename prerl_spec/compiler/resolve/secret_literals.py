@@ -15,6 +15,8 @@ HINT = 'write `{key} = "${{secret:NAME}}"`, and set NAME in the environment'
 SHORTEST = 4
 """Characters of a literal from which on it is masked wherever it occurs, not only where it is written: shorter ones are parts
 of ordinary words."""
+LONGEST_WORD = 12
+"""Letters up to which a literal of lower-case letters alone is taken for a word."""
 
 _INDEX = re.compile(r"\[\d+\]")
 _QUOTES = re.compile(r"('''|\"\"\"|['\"]|)(.*?)\1", re.DOTALL)
@@ -40,9 +42,12 @@ class SecretLiterals:
             yield Diagnostic(Code.EXPOSED_SECRET, message, span, path, help=HINT.format(key=_INDEX.sub("", key)))
 
     def masked(self, text: str) -> str:
-        """The text with every literal of at least SHORTEST characters replaced by asterisks."""
+        """The text with every literal of at least SHORTEST characters replaced by asterisks; one that is an ordinary word stays
+        readable as a part of another: "adamw" in `adamw_torch`."""
         for value in sorted(self.values, key=len, reverse=True):
-            if len(value) >= SHORTEST:
+            if _is_word(value):
+                text = re.sub(rf"(?<!\w){value}(?!\w)", "*" * len(value), text)
+            elif len(value) >= SHORTEST:
                 text = text.replace(value, "*" * len(value))
         return text
 
@@ -97,6 +102,11 @@ def secret_literals(root: Table, declared: Mapping[str, Declared], documents: Se
                 spans.add(value.span)
                 values.add(str(value.value))
     return SecretLiterals(places, frozenset(spans), frozenset(values))
+
+
+def _is_word(value: str) -> bool:
+    is_plain = value.isascii() and value.isalpha() and value.islower()
+    return is_plain and SHORTEST <= len(value) <= LONGEST_WORD
 
 
 def _is_reference(value: Any) -> bool:

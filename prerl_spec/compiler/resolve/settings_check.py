@@ -40,7 +40,7 @@ from prerl_spec.language.suggest import fold, nearest
 from prerl_spec.registry.component import Component
 from prerl_spec.registry.entry_points import PluginFault, load
 from prerl_spec.registry.plugin_contract import blame_plugin, check_declared_types
-from prerl_spec.registry.settings import Refusal, Setting, seen_as, settings_of, shown, validate
+from prerl_spec.registry.settings import Setting, SettingFault, seen_as, settings_of, shown, validate
 from prerl_spec.text_forms import made_to_match
 from prerl_spec.views import Conditional
 
@@ -266,7 +266,7 @@ class Check(Findings):
         self.components[path] = component
         return component
 
-    def built(self, declared: Declared, values: Mapping[str, Any]) -> tuple[Component | None, list[Refusal]]:
+    def built(self, declared: Declared, values: Mapping[str, Any]) -> tuple[Component | None, list[SettingFault]]:
         """The component, or why its settings are rejected. Raises PluginFault where the plugin's own code fails."""
         entry = declared.entry
         with blame_plugin(entry.name, entry.distribution):
@@ -373,7 +373,7 @@ class Check(Findings):
 
     def refused(
         self,
-        refusal: Refusal,
+        refusal: SettingFault,
         table: Table,
         path: str,
         anchor: Span | None = None,
@@ -418,7 +418,7 @@ class Check(Findings):
             hint = self.what_would_be_right(refusal, node, declared)
         self.fail(code, where, refusal.message, span, caret=caret, help=hint, notes=notes, suggestions=suggestions)
 
-    def what_would_be_right(self, refusal: Refusal, node: Node | None, declared: Declared) -> str | None:
+    def what_would_be_right(self, refusal: SettingFault, node: Node | None, declared: Declared) -> str | None:
         """The author's hint on a value out of bounds; how a component is written where a number may stand instead."""
         key = str(refusal.steps[0])
         setting = settings_of(declared.component).get(key)
@@ -471,7 +471,7 @@ def _as_toml(text: str) -> Any:
     return value if isinstance(value, bool | int | float) else text
 
 
-def _foreign_value(refusal: Refusal, node: Node | None) -> ForeignValue | None:
+def _foreign_value(refusal: SettingFault, node: Node | None) -> ForeignValue | None:
     """What another framework means by a value that is no choice here, or out of bounds."""
     keys = [step for step in refusal.steps if isinstance(step, str)]
     if refusal.code not in (Code.NOT_A_CHOICE, Code.CONSTRAINT_BROKEN) or not keys or not isinstance(node, Scalar):
@@ -481,7 +481,7 @@ def _foreign_value(refusal: Refusal, node: Node | None) -> ForeignValue | None:
     return found if fits else None
 
 
-def _meant(refusal: Refusal, node: Node | None) -> str | None:
+def _meant(refusal: SettingFault, node: Node | None) -> str | None:
     """The corrected form of a value of the wrong type or form, None if there is none.
 
     A number or boolean without quotes, a string in a list, `.5` of the command line as 0.5; of a name that has the wrong

@@ -11,7 +11,7 @@ Scored = Mapping[str, tuple[str, ...] | None]
 """Task -> its metrics, None for those that only scoring tells."""
 
 
-def scored(resolved: Resolved) -> Iterator[tuple[bool, Scored | None]]:
+def scored_by(resolved: Resolved) -> Iterator[tuple[bool, Scored | None]]:
     """Of each evaluator whether it scores the end of a run, and what; None for a stranger's that does not say."""
     for number in range(len(resolved.spec.evaluate)):
         component: Any = resolved.built[f"evaluate[{number}]"].component

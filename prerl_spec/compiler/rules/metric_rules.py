@@ -10,7 +10,7 @@ from typing import Any
 from prerl_spec.codes import Code
 from prerl_spec.compiler.objective_needs import every_need
 from prerl_spec.compiler.resolve.resolved import Resolved
-from prerl_spec.compiler.rules.evaluated_scores import Scored, given_scores, gives, scored
+from prerl_spec.compiler.rules.evaluated_scores import Scored, given_scores, gives, scored_by
 from prerl_spec.compiler.rules.phase_roles import PhaseRoles
 from prerl_spec.errors import Diagnostic
 from prerl_spec.language.suggest import nearest
@@ -38,7 +38,7 @@ def strange_metrics(resolved: Resolved, phases: tuple[PhaseRoles, ...]) -> Itera
         if built is None or not (named := list(_named(built.component))):
             continue
         known = known_metrics(resolved, roles)
-        evaluated = [tasks for _, tasks in scored(resolved)]
+        evaluated = [tasks for _, tasks in scored_by(resolved)]
         for setting, name in named:
             if known is not None and not _is_known(name, known, evaluated):
                 yield _unknown(resolved, roles, setting, name, (*known, *given_scores(evaluated)))

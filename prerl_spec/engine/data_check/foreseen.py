@@ -17,6 +17,8 @@ from prerl_spec.errors import EnvironmentUnmet
 from prerl_spec.language.document import join_path
 from prerl_spec.prompts import render_all
 from prerl_spec.registry.kinds.evaluator import Evaluator
+from prerl_spec.registry.kinds.model import Model
+from prerl_spec.registry.nested_components import teachers_in
 
 UNLIMITED = 1 << 30
 """Tokens of the context of a model whose configuration does not say."""
@@ -84,8 +86,14 @@ def _misfit(graph: Graph, evaluator: Evaluator, held_out: OpenDataSet, most: int
 
 
 def _context(graph: Graph) -> int:
+    """That of the model, or of a teacher where it is shorter: it scores the same tokens."""
+    teachers = (teacher for phase in graph.phases for teacher in teachers_in(phase.objective.component).values())
+    return min(_context_of(model) for model in (graph.model.component, *teachers))
+
+
+def _context_of(model: Model) -> int:
     try:
-        return context_length(model_config(graph.model.component.settings(), None)) or UNLIMITED
+        return context_length(model_config(model.settings(), None)) or UNLIMITED
     except NotKnown:
         return UNLIMITED
 
