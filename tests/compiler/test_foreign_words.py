@@ -200,6 +200,13 @@ def test_a_table_from_elsewhere_is_told_with_its_words(table: ForeignTable) -> N
     assert table.ours in ("", *settings_of(Spec))
 
 
+def test_the_name_of_a_table_from_elsewhere_may_have_a_letter_wrong() -> None:
+    assert the_error(end("[rolout]\nn = 8")).caret == "`rollout` is verl's and OpenRLHF's table; here it is `[sampler]`"
+    assert the_error(end("[tracker]\nn = 8")).caret == "did you mean `trackers`?", (
+        "as near to ours as to `trainer`, or nearer"
+    )
+
+
 def test_the_words_of_verl_are_told_by_their_paths_and_nothing_seems_missing() -> None:
     model = '[model]\nuse = "hf_causal"\nname = "some/model"\n'
     optimizer = '[optimizer]\nuse = "adamw"\nlr = 1e-6\n'
