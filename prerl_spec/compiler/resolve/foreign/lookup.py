@@ -1,6 +1,6 @@
 """Finds a word of another framework, and the words inside a table of one."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from prerl_spec.compiler.resolve.foreign.running import IN_TABLES, KINDS, MODELS, RUNS, TABLES
@@ -15,9 +15,15 @@ ALL = (*SAMPLING, *BATCHES, *DATASETS, *LOSSES, *OPTIMIZERS, *SCHEDULES, *MODELS
 SHORTEST_MISSPELT = 5
 """Letters of the shortest word that is known with one letter wrong: of shorter ones, too many others are a letter away."""
 
-SENSES: Mapping[str, tuple[ForeignWord, ...]] = {
-    key: tuple(word for word in ALL if fold(word.word) == key) for key in dict.fromkeys(fold(word.word) for word in ALL)
-}
+
+def _by_word() -> Mapping[str, Sequence[ForeignWord]]:
+    senses: dict[str, list[ForeignWord]] = {}
+    for word in ALL:
+        senses.setdefault(fold(word.word), []).append(word)
+    return senses
+
+
+SENSES: Mapping[str, Sequence[ForeignWord]] = _by_word()
 """Word -> what it means, one for each table in which it means another key of ours; the first where it stands in none."""
 _TABLES: Mapping[str, ForeignTable] = {table.word: table for table in TABLES}
 _IN_TABLES: Mapping[tuple[str, str], ForeignWord] = dict(IN_TABLES)
