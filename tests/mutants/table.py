@@ -867,8 +867,8 @@ MUTANTS = (
     Mutant(
         "fw06",
         "prerl_spec/compiler/resolve/foreign_keys.py",
-        "if word is None and not self._is_nearly_ours(entry.key, close):",
-        "if word is None:",
+        "if misspelt is not None and not self._is_nearly_ours(entry.key, close):",
+        "if misspelt is not None:",
         "a misspelt key of ours is taken for a misspelt word of another framework",
         ("tests/compiler/test_foreign_words.py::test_a_misspelt_word_is_not_one_that_is_as_near_to_ours",),
     ),

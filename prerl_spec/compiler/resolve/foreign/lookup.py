@@ -1,6 +1,7 @@
 """Finds a word of another framework, and the words inside a table of one."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from typing import NamedTuple
 
 from prerl_spec.compiler.resolve.foreign.running import IN_TABLES, KINDS, MODELS, RUNS, TABLES
@@ -54,7 +55,8 @@ def word_in_table(table: str, key: str) -> ForeignWord | None:
 def misspelt_foreign_word(key: str, is_here: Callable[[Home], bool] | None = None) -> ForeignWord | None:
     """The word of another framework that the key is but for one letter; None for short ones, and where two words that
     mean different things are as near."""
-    near = [word for word in SENSES if _is_misspelt(key, word)]
+    shared = dict.fromkeys(word for rest in _less_a_letter(fold(key)) for word in _by_rest().get(rest, ()))
+    near = [word for word in shared if _is_misspelt(key, word)]
     found = [word for name in near if (word := foreign_word(name, is_here)) is not None]
     return found[0] if len({(word.ours, word.home) for word in found}) == 1 else None
 
@@ -85,6 +87,22 @@ def words_inside(entry: Entry, path: str = "") -> Iterator[Inside]:
         yield from inner if is_known or word is None or not path else [Inside(where, entry.key, word)]
     elif path:
         yield Inside(where, entry.key, word or misspelt_foreign_word(entry.key, is_here))
+
+
+@cache
+def _by_rest() -> Mapping[str, Sequence[str]]:
+    """What is left of a word, whole or less a letter -> the words: two that are a letter apart share one. A spec of many
+    unknown keys would otherwise compare each with every word."""
+    found: dict[str, list[str]] = {}
+    for word in SENSES:
+        for rest in _less_a_letter(word):
+            found.setdefault(rest, []).append(word)
+    return found
+
+
+def _less_a_letter(word: str) -> Iterable[str]:
+    """The word, and the word without each of its letters, in an order that is always the same."""
+    return dict.fromkeys((word, *(word[:at] + word[at + 1 :] for at in range(len(word)))))
 
 
 def _is_misspelt(key: str, word: str) -> bool:
