@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from prerl_spec.compiler.resolve.foreign.lookup import ALL, SENSES
+from prerl_spec.compiler.resolve.foreign.lookup import ALL, SENSES, words_inside
 from prerl_spec.compiler.resolve.foreign.running import IN_TABLES, TABLES
 from prerl_spec.compiler.resolve.foreign.values import BOUNDS, NAMES, VALUES
 from prerl_spec.compiler.resolve.foreign.word import ANY, ForeignTable, ForeignValue, ForeignWord, Home
@@ -12,6 +12,7 @@ from prerl_spec.compiler.resolve.resolve import resolve_text
 from prerl_spec.compiler.rules.wire import diagnose
 from prerl_spec.errors import Diagnostic
 from prerl_spec.language.spec import Spec
+from prerl_spec.language.toml import read_text
 from prerl_spec.registry.entry_points import installed, load
 from prerl_spec.registry.settings import settings_of
 from tests.language.cases import BASE, edit, end
@@ -164,6 +165,11 @@ def test_a_misspelt_word_is_not_one_that_is_as_near_to_ours() -> None:
 def test_an_evaluator_of_rows_takes_their_chat_from_the_data_set() -> None:
     found = the_error(end(f"{EVALUATORS['holdout']}\ndata = 'train'\nsystem_prompt = 'x'"))
     assert found.caret.endswith("; here it is `system` in `[data.train]`")
+    sized = the_error(end(f"{EVALUATORS['lm_eval']}\nbatch_size = 8"))
+    assert (sized.caret, sized.suggestions) == (
+        "`batch_size` is lm-eval's word; an evaluator has no batch size to set",
+        (),
+    )
 
 
 def test_hyphens_and_capitals_do_not_hide_a_word() -> None:
@@ -198,6 +204,13 @@ def test_a_table_from_elsewhere_is_told_with_its_words(table: ForeignTable) -> N
     assert found.caret.startswith(f"`{table.word}` is ")
     assert found.notes == (f"`{table.word}.learning_rate`: here `lr` in `[optimizer]`",)
     assert table.ours in ("", *settings_of(Spec))
+
+
+def test_the_name_of_a_table_from_elsewhere_may_have_a_letter_wrong() -> None:
+    assert the_error(end("[rolout]\nn = 8")).caret == "`rollout` is verl's and OpenRLHF's table; here it is `[sampler]`"
+    assert the_error(end("[tracker]\nn = 8")).caret == "did you mean `trackers`?", (
+        "as near to ours as to `trainer`, or nearer"
+    )
 
 
 def test_the_words_of_verl_are_told_by_their_paths_and_nothing_seems_missing() -> None:
@@ -306,6 +319,12 @@ def test_a_component_that_is_called_otherwise_is_told_with_ours(name: ForeignVal
     assert (found.code, [s.replacement for s in found.suggestions]) == ("E0301", [name.ours])
     assert all(house in found.caret for house in name.houses)
     assert name.note in (found.help or "")
+
+
+def test_a_key_that_means_something_in_one_table_alone_is_found_there() -> None:
+    root = read_text("".join(f"trainer.{table}.{key} = 1\n" for (table, key), _ in IN_TABLES), "theirs.toml").root
+    found = {(i.path.removeprefix("trainer."), i.word) for i in words_inside(root.entries["trainer"])}
+    assert found == {(f"{table}.{key}", word) for (table, key), word in IN_TABLES}
 
 
 TABLE_OF: Mapping[str, str] = {

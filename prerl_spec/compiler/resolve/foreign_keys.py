@@ -53,8 +53,9 @@ class ForeignKeys:
             ) - table.entries.keys()
         is_here = partial(_is_home, where=where, declared=declared)
         word = foreign_word(entry.key, is_here)
-        if word is None and not self._is_nearly_ours(entry.key, close):
-            word = misspelt_foreign_word(entry.key, is_here)
+        misspelt = misspelt_foreign_word(entry.key, is_here) if word is None else None
+        if misspelt is not None and not self._is_nearly_ours(entry.key, close):
+            word = misspelt
         if word is None or (isinstance(entry.value, Table) and names_component(entry.value)):
             return None
         stands_right = word.home is not None and is_here(word.home)

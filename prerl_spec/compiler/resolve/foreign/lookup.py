@@ -1,6 +1,7 @@
 """Finds a word of another framework, and the words inside a table of one."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from typing import NamedTuple
 
 from prerl_spec.compiler.resolve.foreign.running import IN_TABLES, KINDS, MODELS, RUNS, TABLES
@@ -15,9 +16,15 @@ ALL = (*SAMPLING, *BATCHES, *DATASETS, *LOSSES, *OPTIMIZERS, *SCHEDULES, *MODELS
 SHORTEST_MISSPELT = 5
 """Letters of the shortest word that is known with one letter wrong: of shorter ones, too many others are a letter away."""
 
-SENSES: Mapping[str, tuple[ForeignWord, ...]] = {
-    key: tuple(word for word in ALL if fold(word.word) == key) for key in dict.fromkeys(fold(word.word) for word in ALL)
-}
+
+def _by_word() -> Mapping[str, Sequence[ForeignWord]]:
+    senses: dict[str, list[ForeignWord]] = {}
+    for word in ALL:
+        senses.setdefault(fold(word.word), []).append(word)
+    return senses
+
+
+SENSES: Mapping[str, Sequence[ForeignWord]] = _by_word()
 """Word -> what it means, one for each table in which it means another key of ours; the first where it stands in none."""
 _TABLES: Mapping[str, ForeignTable] = {table.word: table for table in TABLES}
 _IN_TABLES: Mapping[tuple[str, str], ForeignWord] = dict(IN_TABLES)
@@ -48,7 +55,8 @@ def word_in_table(table: str, key: str) -> ForeignWord | None:
 def misspelt_foreign_word(key: str, is_here: Callable[[Home], bool] | None = None) -> ForeignWord | None:
     """The word of another framework that the key is but for one letter; None for short ones, and where two words that
     mean different things are as near."""
-    near = [word for word in SENSES if _is_misspelt(key, word)]
+    shared = dict.fromkeys(word for rest in _less_a_letter(fold(key)) for word in _by_rest().get(rest, ()))
+    near = [word for word in shared if _is_misspelt(key, word)]
     found = [word for name in near if (word := foreign_word(name, is_here)) is not None]
     return found[0] if len({(word.ours, word.home) for word in found}) == 1 else None
 
@@ -79,6 +87,22 @@ def words_inside(entry: Entry, path: str = "") -> Iterator[Inside]:
         yield from inner if is_known or word is None or not path else [Inside(where, entry.key, word)]
     elif path:
         yield Inside(where, entry.key, word or misspelt_foreign_word(entry.key, is_here))
+
+
+@cache
+def _by_rest() -> Mapping[str, Sequence[str]]:
+    """What is left of a word, whole or less a letter -> the words: two that are a letter apart share one. A spec of many
+    unknown keys would otherwise compare each with every word."""
+    found: dict[str, list[str]] = {}
+    for word in SENSES:
+        for rest in _less_a_letter(word):
+            found.setdefault(rest, []).append(word)
+    return found
+
+
+def _less_a_letter(word: str) -> Iterable[str]:
+    """The word, and the word without each of its letters, in an order that is always the same."""
+    return dict.fromkeys((word, *(word[:at] + word[at + 1 :] for at in range(len(word)))))
 
 
 def _is_misspelt(key: str, word: str) -> bool:

@@ -76,6 +76,13 @@ RUNS = (
         CHECKPOINT,
         "-1, verl's default, is never; here the end of a phase is always kept",
     ),
+    ForeignWord(
+        "logging_steps",
+        (TRL, OPENRLHF),
+        "",
+        note="every step is shown, and is a line of events.jsonl in the run's folder",
+    ),
+    ForeignWord("log_completions", (TRL,), "", note="every response is kept: `prerl-spec samples RUN` shows them"),
     ForeignWord("save_total_limit", (TRL,), "keep", CHECKPOINT),
     ForeignWord("max_actor_ckpt_to_keep", (VERL,), "keep", CHECKPOINT),
     ForeignWord("keep_last", (PRIME,), "keep", CHECKPOINT),
