@@ -14,7 +14,7 @@ OF_THE_PAIR = ("seed",)
 """Fields that are compared within a pair alone: unwritten, the evaluation's seed is the run's."""
 HASH_DIGITS = 12
 ALLOWED = {"template": "template_hash"}
-"""What may differ where the reader says so, as `--allow` names it: the tokens that a question becomes."""
+"""What may differ where the reader says so, as `--allow` names it: how a question becomes tokens."""
 WORDS = {
     "questions": "number of questions (limit)",
     "samples_per_question": "samples a question",
@@ -112,12 +112,12 @@ def harness_notes(task: str, protocols: Mapping[str, Protocol]) -> list[str]:
 
 
 def template_notes(task: str, protocols: Mapping[str, Protocol]) -> list[str]:
-    """A line where the runs were asked by other templates, or tokenizers: what a difference may come from then."""
+    """A line where questions became other tokens in some of the runs: what a difference may come from then."""
     if len({protocol.template_hash for protocol in protocols.values()}) == 1:
         return []
     return [
-        f"{task}: not the same template or tokenizer: questions are paired by their rows, and a difference is one of model and "
-        "template together"
+        f"{task}: not the same template: the chat template, the system prompt, the few-shot examples or the tokenizer differ. "
+        "Questions are paired by their rows, and a difference is one of model and template together"
     ]
 
 

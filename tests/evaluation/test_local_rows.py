@@ -10,7 +10,10 @@ from prerl_components.evaluators.lm_eval import LmEval
 from prerl_spec.cli.main import main
 from prerl_spec.errors import EnvironmentUnmet
 from prerl_spec.evaluation.harness.local_rows import fewshot_split, override_of
+from prerl_spec.evaluation.like import like_run
 from prerl_spec.registry.component import Wiring
+from tests.compiler.specs import TINY
+from tests.compiler.specs import written as written_spec
 from tests.evaluation.sites import GREEDY, tiny_scene
 
 TASK: dict[str, Any] = {
@@ -118,3 +121,14 @@ def test_rows_that_no_task_could_take_are_refused(
     options = [word for key, file in data.items() for word in ("--data", f"{key}={file}")]
     assert main(["eval", "nowhere", "--tasks", "gsm8k,math500_boxed", *options]) == 2
     assert said in capsys.readouterr().err
+
+
+def test_models_scored_like_a_run_take_the_rows_of_its_examples(tmp_path: Path) -> None:
+    data = '{ gsm8k = "test.jsonl", "gsm8k:fewshot" = "train.jsonl", other = "other.jsonl" }'
+    evaluated = f'[[evaluate]]\nuse = "lm_eval"\ntasks = ["gsm8k", "other"]\ndata = {data}\n'
+    spec = written_spec(tmp_path, f"{TINY}\n{evaluated}")
+    rows = like_run(str(spec), ["gsm8k"]).settings["data"]
+    assert {key: Path(file).name for key, file in rows.items()} == {
+        "gsm8k": "test.jsonl",
+        "gsm8k:fewshot": "train.jsonl",
+    }

@@ -55,8 +55,8 @@ def add(parser: argparse.ArgumentParser) -> None:
         choices=["template"],
         action="append",
         default=[],
-        help="compare scores that differ in this as well, and say so: models that were asked by other chat templates or "
-        "tokenizers",
+        help="compare scores that differ in this as well, and say so: models that were asked by another chat template, system "
+        "prompt or tokenizer, or with other few-shot examples",
     )
     parser.add_argument(
         "--format",

@@ -63,10 +63,11 @@ def override_of(
 def missing_examples(name: str, wanted: int, split: str, rows: Path) -> EnvironmentUnmet:
     """The error for a task whose few-shot examples would have to come from the rows that it asks."""
     key = fewshot_key(name)
+    examples = "1 few-shot example" if wanted == 1 else f"{wanted} few-shot examples"
     return EnvironmentUnmet(
-        f"`{name}` shows {wanted} few-shot examples of its split `{split}`, and only rows to ask are given",
-        hint=f'data = {{ "{key}" = "FILE" }}, or --data {key}=FILE on the command line, has the rows of {split}; with '
-        f"num_fewshot = 0 it shows none; naming {rows.name} itself takes them from its other rows",
+        f"`{name}` shows {examples} of its split `{split}`, and only rows to ask are given",
+        hint=f'name the rows of {split}: data = {{ "{key}" = "FILE" }}, or --data {key}=FILE on the command line; or ask '
+        f"without examples: num_fewshot = 0. With {rows.name} as FILE they are its other rows",
     )
 
 
