@@ -9,7 +9,16 @@ from pathlib import Path
 import pytest
 
 AUDIT = Path(__file__).parent / "audit"
-LONGEST = ("tests/test_smoke.py", "tests/engine/test_launch.py")
+LONGEST = (
+    "tests/testing/test_built_ins.py",
+    "tests/engine/test_launch.py",
+    "tests/testing/test_conformance.py::test_what_plugin_new_writes_of_every_kind",
+    "tests/cli/test_fetch.py",
+    "tests/engine/test_sharding.py",
+    "tests/test_smoke.py",
+    "tests/cli/test_interrupt.py",
+    "tests/study/test_killed.py",
+)
 FOUND = "PRERL_SPEC_TEST_PICKLES"
 WATCHES = pytest.StashKey[Path]()
 """Where what was found is written, in the configuration of the run of pytest that watches."""

@@ -323,7 +323,8 @@ def test_a_verifier_that_is_down_is_not_waited_for_again_and_again() -> None:
 
 
 def test_work_that_takes_longer_than_a_first_try_is_judged_at_the_second(pool: VerifierPool) -> None:
-    verdicts = pool.verify([(t, "4", False) for t in ("pid", "slow", "slow", "5")])
+    work = ("slow", "0.2", False)
+    verdicts = pool.verify([("pid", "4", False), work, work, ("5", "4", False)])
     assert outcomes(verdicts) == [Outcome.RIGHT, Outcome.RIGHT, Outcome.RIGHT, Outcome.WRONG]
     assert len({v.answer for v in verdicts[:3]}) == 3, "each second try is in a fresh process"
 
@@ -374,7 +375,7 @@ def test_the_machines_load_decides_no_timeout() -> None:
     ]
     try:
         with pool_of(Exemplary(seconds_allowed=1.0)) as opened:
-            slow, hanging = opened.verify([("slow", "", False), ("hang", "", False)])
+            slow, hanging = opened.verify([("slow", "0.5", False), ("hang", "", False)])
     finally:
         for process in busy:
             process.kill()

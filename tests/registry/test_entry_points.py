@@ -32,6 +32,13 @@ def test_names_are_known_without_importing_anything(site: Path) -> None:
     assert "acme" not in sys.modules
 
 
+def test_what_is_installed_while_the_process_runs_is_seen(site: Path) -> None:
+    os.utime(site, (0, 0))  # the clock of a file system may stand still between the two looks
+    assert "acme.careful" not in installed().names("filter")
+    install(site, "acme", {"filter:acme.careful": "acme:Careful"})
+    assert "acme.careful" in installed().names("filter")
+
+
 def test_a_broken_plugin_that_no_spec_names_changes_nothing(site: Path) -> None:
     before = resolve_text(BASE).diagnostics
     install(site, "acme", {"filter:acme.careful": "acme:Careful", "objective:grpo": "acme:Grpo"}, "1 / 0")

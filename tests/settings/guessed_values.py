@@ -4,6 +4,8 @@ The kit's guesses (`valid_values`), and for a number its half and its double.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
+from itertools import chain
 from typing import Any
 
 from prerl_spec.registry.component import Component
@@ -18,8 +20,8 @@ def found_by_trying(cls: type[Component], setting: str, observe: Observe) -> tup
     First beside the other settings' defaults, then beside one other setting at each of its values.
     """
     base = example_settings(cls)
-    contexts = [{}, *({other: v} for other in cls.model_fields if other != setting for v in second_values(cls, other))]
-    for context in contexts:
+    beside = ({other: v} for other in cls.model_fields if other != setting for v in second_values(cls, other))
+    for context in chain([{}], beside):
         first = _built(cls, {**base, **context})
         for value in second_values(cls, setting) if first is not None else ():
             second = _built(cls, {**base, **context, setting: value})
@@ -28,6 +30,7 @@ def found_by_trying(cls: type[Component], setting: str, observe: Observe) -> tup
     return None
 
 
+@cache
 def second_values(cls: type[Component], setting: str) -> Sequence[Any]:
     """Valid values of a setting, beside the required ones, other than the one that it has there."""
     base = example_settings(cls)

@@ -11,6 +11,7 @@ from typing import Any
 
 from prerl_spec.report.formatting.paper_text import in_latex, in_markdown, latex_row, markdown_row
 from prerl_spec.report.formatting.printable import printable
+from prerl_spec.report.tables.equal_scores import each_once
 from prerl_spec.types import Score
 
 FORMAT = 1
@@ -31,18 +32,7 @@ class ScoredModel:
 
 def shown_scores(scores: Sequence[Score]) -> list[Score]:
     """The scores that a table for people shows: without pass@1 beside the avg@n that it equals, and without G-Pass@k."""
-    named = {(score.task, score.metric) for score in scores}
-    return [
-        score
-        for score in scores
-        if not score.metric.startswith(_CONSENSUS) and (score.task, _equal_average(score)) not in named
-    ]
-
-
-def _equal_average(score: Score) -> str | None:
-    """The metric that pass@1 is another name of: "avg@8,exact_match,none" of "pass@1,exact_match,none"."""
-    name, comma, rest = score.metric.partition(",")
-    return f"avg@{score.samples_per_question}{comma}{rest}" if name == "pass@1" else None
+    return [score for score in each_once(scores) if not score.metric.startswith(_CONSENSUS)]
 
 
 def as_text(models: Sequence[ScoredModel]) -> str:
