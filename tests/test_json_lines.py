@@ -9,7 +9,7 @@ from prerl_components.data.jsonl import Jsonl
 from prerl_components.evaluators.lm_eval import LmEval
 
 from prerl_spec.errors import EnvironmentUnmet
-from prerl_spec.evaluation.harness.rows import file_rows, require_readable
+from prerl_spec.evaluation.tasks.rows import file_rows, require_readable
 
 GOOD = b'{"problem": "1+1?", "answer": "2"}'
 

@@ -14,10 +14,10 @@ from pydantic import ValidationError
 
 from prerl_spec.engine.data_check.contamination import Compared, texts_of
 from prerl_spec.errors import Damaged, EnvironmentUnmet
-from prerl_spec.evaluation.harness import catalogue
-from prerl_spec.evaluation.harness.questions import cache_alone
 from prerl_spec.evaluation.packs import packs
 from prerl_spec.evaluation.targets import Target
+from prerl_spec.evaluation.tasks import catalogue
+from prerl_spec.evaluation.tasks.questions import cache_alone
 from prerl_spec.questions.overlaps import PASSAGE_WORDS, find_overlaps
 from prerl_spec.registry.kinds.evaluator import ShowsQuestions, TaskQuestions
 from prerl_spec.storage.sealed import read_object, write_object

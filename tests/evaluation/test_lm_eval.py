@@ -15,7 +15,7 @@ from prerl_components.evaluators.lm_eval import GENERATED, LmEval
 from prerl_spec.errors import EnvironmentUnmet, RunFailed, UsageError
 from prerl_spec.evaluation.harness.harness import Battery, open_tasks, same_randomness_after
 from prerl_spec.evaluation.harness.policy_lm import PolicyLM
-from prerl_spec.evaluation.harness.stock_index import stock_names
+from prerl_spec.evaluation.tasks.stock_index import stock_names
 from prerl_spec.statistics.pass_at_k import pass_at_k
 from prerl_spec.types import Draw, Rendering, Score
 from tests.evaluation.own_tasks import COUNTING, MULTIPLE_CHOICE, included, scored

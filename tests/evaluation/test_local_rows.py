@@ -9,8 +9,8 @@ from prerl_components.evaluators.lm_eval import LmEval
 
 from prerl_spec.cli.main import main
 from prerl_spec.errors import EnvironmentUnmet
-from prerl_spec.evaluation.harness.local_rows import fewshot_split, override_of
 from prerl_spec.evaluation.like import like_run
+from prerl_spec.evaluation.tasks.local_rows import fewshot_split, override_of
 from prerl_spec.registry.component import Wiring
 from tests.compiler.specs import TINY
 from tests.compiler.specs import written as written_spec

@@ -7,11 +7,11 @@ import pytest
 from prerl_components.evaluators.lm_eval import LmEval
 
 from prerl_spec.errors import UsageError
-from prerl_spec.evaluation.harness.catalogue import check_names, included_names, load_tasks
-from prerl_spec.evaluation.harness.stock_index import names_below, needed_for, stock_names
-from prerl_spec.evaluation.harness.task_yaml import naming_keys, read_task
 from prerl_spec.evaluation.names import FORMER
 from prerl_spec.evaluation.packs import packs
+from prerl_spec.evaluation.tasks.catalogue import check_names, included_names, load_tasks
+from prerl_spec.evaluation.tasks.stock_index import names_below, needed_for, stock_names
+from prerl_spec.evaluation.tasks.task_yaml import naming_keys, read_task
 from tests.evaluation.sites import tiny_scene, write_rows
 
 SINGLE = """

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from prerl_components.evaluators.lm_eval import GENERATED, LmEval
 
-from prerl_spec.evaluation.harness.rows import file_rows
 from prerl_spec.evaluation.packs import Columns, own_tasks, packs, question_and_answer
 from prerl_spec.evaluation.protocols import PROTOCOLS
+from prerl_spec.evaluation.tasks.rows import file_rows
 
 ROOT = Path(__file__).parents[2]
 SHARED = ROOT.parent / "shared" / "data"

@@ -122,7 +122,7 @@ def folder(tmp_path: Path) -> str:
 
 
 def test_a_stock_tasks_yaml_is_known_before_lm_eval_is_loaded(folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("prerl_spec.evaluation.harness.catalogue.has_lm_eval", lambda: False)
+    monkeypatch.setattr("prerl_spec.evaluation.tasks.catalogue.has_lm_eval", lambda: False)
     given: dict[str, Any] = {"tasks": ["warm", "voting", "options"], "include": [folder]}
     warm, voting, options = evaluator(**given).task_draws(BASE)
     assert (

@@ -10,9 +10,9 @@ from prerl_components.evaluators.lm_eval import LmEval
 from prerl_spec.cli import main as cli
 from prerl_spec.compiler.compile import check_spec, compile_spec
 from prerl_spec.errors import Drift, EnvironmentUnmet, SpecInvalid
-from prerl_spec.evaluation.harness.catalogue import load_tasks
-from prerl_spec.evaluation.harness.strange_code import without_strange_code
-from prerl_spec.evaluation.harness.yaml_code import code_of_folder
+from prerl_spec.evaluation.tasks.catalogue import load_tasks
+from prerl_spec.evaluation.tasks.strange_code import without_strange_code
+from prerl_spec.evaluation.tasks.yaml_code import code_of_folder
 
 EVIL = "from pathlib import Path\nPath(__file__).with_name('ran').touch()\ndef go(*_, **__): return []\n"
 TASK = """task: sums

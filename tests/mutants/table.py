@@ -618,7 +618,7 @@ MUTANTS = (
     ),
     Mutant(
         "nam1",
-        "prerl_spec/evaluation/harness/stock_index.py",
+        "prerl_spec/evaluation/tasks/stock_index.py",
         'found.setdefault(tag, Named("tag")).members.add(name)',
         'found.setdefault(tag, Named("tag"))',
         "a tag stands for no task",
@@ -626,7 +626,7 @@ MUTANTS = (
     ),
     Mutant(
         "nam2",
-        "prerl_spec/evaluation/harness/catalogue.py",
+        "prerl_spec/evaluation/tasks/catalogue.py",
         "    if former := [name for name in names if name in FORMER]:\n",
         "    if former := [name for name in names if name in FORMER and name not in included]:\n",
         "a folder's aime24 takes the place of a former task of ours",
@@ -658,7 +658,7 @@ MUTANTS = (
     ),
     Mutant(
         "tsf1",
-        "prerl_spec/evaluation/harness/task_faults.py",
+        "prerl_spec/evaluation/tasks/task_faults.py",
         'if missing and (printed is None or "None" in str(printed)):',
         "if missing:",
         "a row without an optional column is refused",
@@ -666,7 +666,7 @@ MUTANTS = (
     ),
     Mutant(
         "tsf2",
-        "prerl_spec/evaluation/harness/task_faults.py",
+        "prerl_spec/evaluation/tasks/task_faults.py",
         "any(_asked(task, doc) != first for doc in islice(docs, 1, None))",
         "True",
         "twelve equal prompts are scored",

@@ -10,18 +10,18 @@ from pydantic import AfterValidator, Field, field_validator
 
 from prerl_components.data.chain_tasks import task_rows
 from prerl_components.verifiers.math_verify import MathVerify
-from prerl_spec.evaluation.harness.catalogue import check_names, known_config
-from prerl_spec.evaluation.harness.fetching import fetch_tasks
-from prerl_spec.evaluation.harness.foreseen import refused_rows, refused_tasks
-from prerl_spec.evaluation.harness.foreseen_data import hub_data, lacking_columns
-from prerl_spec.evaluation.harness.local_rows import misplaced_rows
-from prerl_spec.evaluation.harness.questions import task_questions
-from prerl_spec.evaluation.harness.yaml_code import code_of_folder
 from prerl_spec.evaluation.names import current_name, toml_key
 from prerl_spec.evaluation.packs import packs
 from prerl_spec.evaluation.protocols import ProtocolName, Sampling
 from prerl_spec.evaluation.scores.at_k import at_k_metrics
 from prerl_spec.evaluation.task_draws import Wanted, task_draw
+from prerl_spec.evaluation.tasks.catalogue import check_names, known_config
+from prerl_spec.evaluation.tasks.fetching import fetch_tasks
+from prerl_spec.evaluation.tasks.foreseen import refused_rows, refused_tasks
+from prerl_spec.evaluation.tasks.foreseen_data import hub_data, lacking_columns
+from prerl_spec.evaluation.tasks.local_rows import misplaced_rows
+from prerl_spec.evaluation.tasks.questions import task_questions
+from prerl_spec.evaluation.tasks.yaml_code import code_of_folder
 from prerl_spec.sdk import (
     Code,
     Conflict,

@@ -8,12 +8,12 @@ from typing import Any
 
 from prerl_spec.codes import Code
 from prerl_spec.errors import EnvironmentUnmet, UsageError
-from prerl_spec.evaluation.harness.catalogue import check_names
-from prerl_spec.evaluation.harness.local_rows import misplaced_rows
-from prerl_spec.evaluation.harness.rows import require_readable
 from prerl_spec.evaluation.installed import declaration
 from prerl_spec.evaluation.like import LikeRun
 from prerl_spec.evaluation.names import task_of_rows
+from prerl_spec.evaluation.tasks.catalogue import check_names
+from prerl_spec.evaluation.tasks.local_rows import misplaced_rows
+from prerl_spec.evaluation.tasks.rows import require_readable
 from prerl_spec.language.suggest import nearest, one_of
 from prerl_spec.registry.settings import validate
 

@@ -52,7 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
     require_train("`prerl-spec check-data`")
     from prerl_spec.engine.data_check.check import DataCheck
     from prerl_spec.engine.verification.verifier_pools import VerifierPools
-    from prerl_spec.evaluation.harness.questions import cache_alone
+    from prerl_spec.evaluation.tasks.questions import cache_alone
 
     if arguments.spec.suffix == ".json":
         raise UsageError("check-data reads a spec, not a plan", hint="name the spec that was planned")

@@ -1,1 +1,1 @@
-"""lm-eval tasks: finding, fetching, sampling from the policy, scoring. Built on `scores`."""
+"""Sampling lm-eval tasks from the policy, and scoring them. Built on `scores` and `tasks`."""

@@ -19,16 +19,11 @@ import numpy as np
 import torch
 
 from prerl_spec.errors import UsageError
-from prerl_spec.evaluation.harness import catalogue
-from prerl_spec.evaluation.harness.local_rows import fewshot_split, stated_examples
 from prerl_spec.evaluation.harness.metric_intervals import without_overflow
 from prerl_spec.evaluation.harness.policy_lm import PolicyLM
 from prerl_spec.evaluation.harness.question_values import verdict_results
 from prerl_spec.evaluation.harness.response_lines import verdict_lines
-from prerl_spec.evaluation.harness.rows import file_rows, hub_rows
 from prerl_spec.evaluation.harness.stock_scores import repeated_scores, reported_scores
-from prerl_spec.evaluation.harness.strange_code import without_strange_code
-from prerl_spec.evaluation.harness.task_faults import require_sound, told_of_task
 from prerl_spec.evaluation.harness.verified_task import VerifiedTask
 from prerl_spec.evaluation.names import bare
 from prerl_spec.evaluation.packs import Pack, packs, question_and_answer
@@ -39,6 +34,11 @@ from prerl_spec.evaluation.scores.scored import Scored, counted_again, judged, k
 from prerl_spec.evaluation.scores.scores import Identity, digest, harness_version, right_scores, template_hash
 from prerl_spec.evaluation.scores.verdicts import verdicts_on
 from prerl_spec.evaluation.task_draws import SAMPLING_KEYS, Wanted, drawn
+from prerl_spec.evaluation.tasks import catalogue
+from prerl_spec.evaluation.tasks.local_rows import fewshot_split, stated_examples
+from prerl_spec.evaluation.tasks.rows import file_rows, hub_rows
+from prerl_spec.evaluation.tasks.strange_code import without_strange_code
+from prerl_spec.evaluation.tasks.task_faults import require_sound, told_of_task
 from prerl_spec.registry.kinds.evaluator import EvaluationSite
 from prerl_spec.registry.kinds.judging import Verifier
 from prerl_spec.types import Decoding, Draw, Rendering, Score, Verdict

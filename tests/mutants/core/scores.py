@@ -62,7 +62,7 @@ ROWS = (
     ),
     Mutant(
         "tr01",
-        "prerl_spec/evaluation/harness/yaml_code.py",
+        "prerl_spec/evaluation/tasks/yaml_code.py",
         "        if node.tag == FUNCTION:\n",
         "        if node.tag == FUNCTION and not node.value:\n",
         "an include folder's !function runs without leave",
@@ -70,7 +70,7 @@ ROWS = (
     ),
     Mutant(
         "tr02",
-        "prerl_spec/evaluation/harness/yaml_code.py",
+        "prerl_spec/evaluation/tasks/yaml_code.py",
         "        pending += [one for one in _included(tree, file) if one.is_file()]\n",
         "",
         "code in a file that an include folder's YAML includes runs without leave",
@@ -78,7 +78,7 @@ ROWS = (
     ),
     Mutant(
         "tr04",
-        "prerl_spec/evaluation/harness/strange_code.py",
+        "prerl_spec/evaluation/tasks/strange_code.py",
         "utils.env, task.get_metric = _sandboxed(plain), own_metric",
         "utils.env, task.get_metric = plain, own_metric",
         "a task's template reaches the interpreter",
@@ -86,7 +86,7 @@ ROWS = (
     ),
     Mutant(
         "tr05",
-        "prerl_spec/evaluation/harness/strange_code.py",
+        "prerl_spec/evaluation/tasks/strange_code.py",
         "if hf_evaluate_metric or name not in registry.metric_registry:",
         "if hf_evaluate_metric:",
         "a metric's script is downloaded and run",

@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 from jinja2 import TemplateSyntaxError, meta
 from jinja2.sandbox import SandboxedEnvironment
 
-from prerl_spec.evaluation.harness.catalogue import included_names, known_config
-from prerl_spec.evaluation.harness.foreseen import Refused
-from prerl_spec.evaluation.harness.stock_index import has_lm_eval, stock_names, tasks_of
-from prerl_spec.evaluation.harness.task_faults import COLUMNS_HINT
 from prerl_spec.evaluation.names import STOCK, bare, is_stock, task_of_rows
 from prerl_spec.evaluation.packs import packs
+from prerl_spec.evaluation.tasks.catalogue import included_names, known_config
+from prerl_spec.evaluation.tasks.foreseen import Refused
+from prerl_spec.evaluation.tasks.stock_index import has_lm_eval, stock_names, tasks_of
+from prerl_spec.evaluation.tasks.task_faults import COLUMNS_HINT
 from prerl_spec.json_lines import read_json_lines
 
 BUILDERS = frozenset({"json", "csv", "parquet", "text", "arrow", "xml", "webdataset", "imagefolder", "audiofolder"})

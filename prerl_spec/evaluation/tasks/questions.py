@@ -7,11 +7,11 @@ from typing import Any
 
 from prerl_spec.compiler.estimates.local_files import cached_commit
 from prerl_spec.errors import EnvironmentUnmet
-from prerl_spec.evaluation.harness import catalogue
-from prerl_spec.evaluation.harness.rows import hub_rows
 from prerl_spec.evaluation.names import toml_key
 from prerl_spec.evaluation.packs import Pack, packs
 from prerl_spec.evaluation.packs.columns import QUESTION_COLUMNS
+from prerl_spec.evaluation.tasks import catalogue
+from prerl_spec.evaluation.tasks.rows import hub_rows
 from prerl_spec.json_lines import read_json_lines
 from prerl_spec.registry.kinds.evaluator import TaskQuestions
 

@@ -9,12 +9,12 @@ from typing import NamedTuple
 
 from prerl_spec.compiler.estimates.prerequisites import has_train
 from prerl_spec.errors import EnvironmentUnmet, UsageError
-from prerl_spec.evaluation.harness.catalogue import check_names, included_names, known_config
-from prerl_spec.evaluation.harness.local_rows import evaluated_split, override_of
-from prerl_spec.evaluation.harness.rows import file_rows, require_rows
-from prerl_spec.evaluation.harness.stock_index import stock_names
 from prerl_spec.evaluation.names import bare, fewshot_key, is_stock, task_of_rows
 from prerl_spec.evaluation.packs import packs
+from prerl_spec.evaluation.tasks.catalogue import check_names, included_names, known_config
+from prerl_spec.evaluation.tasks.local_rows import evaluated_split, override_of
+from prerl_spec.evaluation.tasks.rows import file_rows, require_rows
+from prerl_spec.evaluation.tasks.stock_index import stock_names
 
 
 class Refused(NamedTuple):

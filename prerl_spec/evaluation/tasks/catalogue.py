@@ -14,14 +14,14 @@ from jinja2.exceptions import TemplateError
 
 from prerl_spec.codes import Code
 from prerl_spec.errors import EnvironmentUnmet, PrerlError, UsageError
-from prerl_spec.evaluation.harness.local_rows import evaluated_split, override_of
-from prerl_spec.evaluation.harness.rows import require_readable, require_rows
-from prerl_spec.evaluation.harness.stock_index import Named, has_lm_eval, names_below, needed_for, stock_names
-from prerl_spec.evaluation.harness.strange_code import without_strange_code
-from prerl_spec.evaluation.harness.task_faults import COLUMNS_HINT, FIRST_ROW_HINT
-from prerl_spec.evaluation.harness.task_yaml import read_task
 from prerl_spec.evaluation.names import FORMER, STOCK, bare, fewshot_key, is_stock, toml_key
 from prerl_spec.evaluation.packs import own_tasks
+from prerl_spec.evaluation.tasks.local_rows import evaluated_split, override_of
+from prerl_spec.evaluation.tasks.rows import require_readable, require_rows
+from prerl_spec.evaluation.tasks.stock_index import Named, has_lm_eval, names_below, needed_for, stock_names
+from prerl_spec.evaluation.tasks.strange_code import without_strange_code
+from prerl_spec.evaluation.tasks.task_faults import COLUMNS_HINT, FIRST_ROW_HINT
+from prerl_spec.evaluation.tasks.task_yaml import read_task
 from prerl_spec.storage.disk import write_whole
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from prerl_spec.compiler.estimates.prerequisites import is_installed
-from prerl_spec.evaluation.harness.task_yaml import naming_keys, read_task
+from prerl_spec.evaluation.tasks.task_yaml import naming_keys, read_task
 
 _SKIPPED = {"__pycache__", ".ipynb_checkpoints"}
 

@@ -4,9 +4,9 @@ import tempfile
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from prerl_spec.evaluation.harness import catalogue
-from prerl_spec.evaluation.harness.rows import hub_rows
 from prerl_spec.evaluation.packs import packs
+from prerl_spec.evaluation.tasks import catalogue
+from prerl_spec.evaluation.tasks.rows import hub_rows
 
 
 def fetch_tasks(
