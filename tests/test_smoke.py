@@ -11,7 +11,7 @@ SPEC = Path(__file__).parent.parent / "specs" / "smoke.toml"
 FIELDS = {
     "phase", "global_step", "task", "metric", "value", "low", "high", "questions", "samples_per_question", "seed",
     "decoding", "harness", "task_version", "task_hash", "template_hash", "generated_tokens", "trained_tokens",
-    "protocol", "truncated", "unparsable", "mean_length", "tokens_scored", "interval",
+    "protocol", "truncated", "unparsable", "mean_length", "tokens_scored", "interval", "fewshot",
 }  # fmt: skip
 
 

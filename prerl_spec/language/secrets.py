@@ -23,16 +23,14 @@ _ASSIGNED = re.compile(
     re.IGNORECASE,
 )
 """The value of a key that is named like a secret; a reference stays readable."""
-_OF_A_SERVICE = re.compile(
-    r"(?:api|access|secret|private|auth|client|user|session|service|account|admin|refresh|bearer|signing|encryption|license|"
-    r"hf|hub|huggingface|github|openai|anthropic|wandb|aws|azure|gcp|google)[_-]?(?:token|key)s?[\"']?\s*=",
+_OF_ROWS_AND_TEXTS = re.compile(
+    r"(?:(?:prompt|question|response|answer|label|input|output|target|text|message|data|image|video|audio|reward|reward_fn|sort|"
+    r"group)s?[_-]keys?|(?:stop|think|image|video|audio|mask|special|start|end)[_-]tokens?)[\"']?\s*=",
     re.IGNORECASE,
 )
-"""Names of keys whose value is a secret whatever it looks like."""
-_COLUMN = re.compile(r"[A-Za-z]+[_-](?:[A-Za-z]+[_-])*(?:key|token)s?[\"']?\s*=", re.IGNORECASE)
-"""Other names of two words or more, as `prompt_key` for a column and `stop_token` for a text are called."""
+"""Names of keys that name a column of the data, or a text that the tokenizer knows."""
 _NAME = re.compile(r"[A-Za-z_.]{1,40}|<[^<>\s]{1,40}>")
-"""What names a column, a path of columns or a special token; no key of a service is without a digit."""
+"""What names a column, a path of columns or a special token."""
 COMMIT_SETTINGS = ("revision", "remote_code")
 """Settings where 40 hex digits are a commit."""
 
@@ -97,7 +95,7 @@ def without_tokens(text: str) -> str:
 def _stars_of_secret(match: re.Match[str]) -> str:
     """The value of a key that is named like a secret, unless its name is that of a column, and so is its value."""
     name, value = match.group(1), match.group(2)
-    is_name = _COLUMN.match(name) and not _OF_A_SERVICE.search(name) and _NAME.fullmatch(value)
+    is_name = _OF_ROWS_AND_TEXTS.fullmatch(name.rstrip("\"'").rstrip()) and _NAME.fullmatch(value)
     return match.group() if is_name else _stars_of_value(match)
 
 

@@ -95,6 +95,12 @@ def test_the_name_of_a_column_or_of_a_token_stays_readable(line: str) -> None:
             'access_key_password = "swordfish"',
             'token = "swordfish"',
         ),
+        *(
+            'server_key = "swordfish"',
+            'vllm_token = "swordfish"',
+            "deploy-key = 'swordfish'",
+            'bot_token = "swordfish"',
+        ),
     ],
 )
 def test_a_key_of_a_service_is_masked_whatever_it_looks_like(line: str) -> None:

@@ -31,6 +31,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     text = SPEC.replace('output_dir = "runs"', f'output_dir = "{folder / "runs"}"').replace(
         'schedule = { use = "fixed_steps", steps = 3 }', 'schedule = { use = "fixed_steps", steps = 40 }'
     )
+    # Among the documents of 40 steps are longer ones than among those of 3.
+    text = text.replace("max_position_embeddings = 64", "max_position_embeddings = 128")
     assert text.count("steps = 40") == 1
     (folder / "spec.toml").write_text(text + EVALUATOR)
     return folder

@@ -131,10 +131,10 @@ def test_a_short_literal_is_masked_where_it_is_written_alone(
 def test_a_literal_that_is_a_word_is_masked_as_a_word_and_not_as_a_part_of_others(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    spec = spec_with(tmp_path, '"tide"', before="# tide, or a tidewater\n")
-    assert compile_spec(spec).plan.spec_text.startswith("# ****, or a tidewater\n")
-    assert cli.main(["validate", str(spec), "--set", "optimizer.use=tide_torch"]) == 1
-    assert "`tide_torch`" in capsys.readouterr().err
+    spec = spec_with(tmp_path, '"tide"', before="# tide, runs/tide_1, or a tidewater\n")
+    assert compile_spec(spec).plan.spec_text.startswith("# ****, runs/****_1, or a tidewater\n")
+    assert cli.main(["validate", str(spec), "--set", "optimizer.use=tidewater"]) == 1
+    assert "`tidewater`" in capsys.readouterr().err
 
 
 def test_no_run_takes_a_literal_from_a_spec_or_a_plan(tmp_path: Path) -> None:

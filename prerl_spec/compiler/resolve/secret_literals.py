@@ -43,10 +43,10 @@ class SecretLiterals:
 
     def masked(self, text: str) -> str:
         """The text with every literal of at least SHORTEST characters replaced by asterisks; one that is an ordinary word stays
-        readable as a part of another: "adamw" in `adamw_torch`."""
+        readable as a part of another: "tide" in `tidewater`, not in `tide_1`."""
         for value in sorted(self.values, key=len, reverse=True):
             if _is_word(value):
-                text = re.sub(rf"(?<!\w){value}(?!\w)", "*" * len(value), text)
+                text = re.sub(rf"(?<![A-Za-z0-9]){value}(?![A-Za-z0-9])", "*" * len(value), text)
             elif len(value) >= SHORTEST:
                 text = text.replace(value, "*" * len(value))
         return text

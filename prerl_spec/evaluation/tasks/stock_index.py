@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
-from importlib.util import find_spec
+from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
 
@@ -32,10 +32,8 @@ def has_lm_eval() -> bool:
 @cache
 def stock_names() -> Mapping[str, Named]:
     """Every name that the installed lm-eval takes."""
-    spec = find_spec("lm_eval.tasks")
-    assert spec is not None, "lm-eval is a dependency"
-    assert spec.origin is not None, "lm-eval's tasks are a package on disk"
-    return names_below(Path(spec.origin).parent)
+    # Its metadata tell where it is: to ask for `lm_eval.tasks` would import the package around it.
+    return names_below(Path(str(metadata.distribution("lm-eval").locate_file("lm_eval/tasks"))))
 
 
 def names_below(folder: Path) -> dict[str, Named]:
