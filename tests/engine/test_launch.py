@@ -24,8 +24,12 @@ from tests.engine.runs import SPEC, steps_of
 
 ROOT = Path(__file__).parent.parent.parent
 LONG = SPEC.replace('"reincarnate_after", steps = 3', '"reincarnate_after", steps = 300')
-UNSAMPLED = SPEC[: SPEC.index('[[phases]]\nid = "prune"')].replace("steps = 3 }", "steps = 300 }")
-"""Its processes start no sampler and no verifier."""
+UNSAMPLED = (
+    SPEC[: SPEC.index('[[phases]]\nid = "prune"')]
+    .replace("steps = 3 }", "steps = 300 }")
+    .replace("max_position_embeddings = 64", "max_position_embeddings = 128")
+)
+"""Its processes start no sampler and no verifier; its documents are up to 87 tokens long."""
 SHARDED = '\n[distributed]\nprocesses = 2\nstrategy = "fsdp2"\nactivation_checkpointing = true\n'
 SBATCH = ROOT / "examples" / "slurm" / "run.sbatch"
 
