@@ -63,6 +63,13 @@ def test_a_gold_answer_that_does_not_parse_is_named_with_its_line(tmp_path: Path
         kept(tmp_path, over_long="drop")
 
 
+def test_a_worked_solution_in_place_of_its_answer_is_told_how_the_answer_is_read(tmp_path: Path) -> None:
+    rows = [{"question": "2+2?", "answer": "two and two make four\n#### 4"}]
+    with pytest.raises(EnvironmentUnmet) as caught:
+        kept(tmp_path, rows)
+    assert (caught.value.hint or "").startswith('extract = "after:####"')
+
+
 def test_such_rows_are_left_out_where_the_data_set_says_so(tmp_path: Path) -> None:
     assert kept(tmp_path, over_long="drop", on_bad_row="drop") == [0, 3]
 

@@ -16,7 +16,7 @@ from prerl_spec.registry.component import Kind
 from prerl_spec.registry.entry_points import PluginFault, Registry, load
 from prerl_spec.registry.settings import settings_of
 
-MOST_INSIDE = 8
+MOST_INSIDE = 40
 """Keys of a foreign table that are translated one by one."""
 
 

@@ -18,6 +18,8 @@ from prerl_spec.text import Codec
 from prerl_spec.types import Prompt
 
 _SHOWN = 10
+WORKED = "####"
+"""What stands before the answer of a worked solution of GSM8K."""
 
 
 @dataclass(frozen=True)
@@ -146,12 +148,14 @@ def check_prompts(
     kept: list[int] = []
     too_long: list[str] = []
     unusable: list[str] = []
+    is_worked = False
     for number, ((where, length), fault, refusal) in enumerate(zip(places, faults, refusals, strict=True)):
         why = fault or refusal
         if length > limit:
             too_long.append(f"{where}: {length} tokens")
         if why is not None:
             unusable.append(f"{where}: {why}")
+            is_worked |= WORKED in golds[number]
         if length <= limit and why is None:
             kept.append(number)
     if too_long and data.over_long == "error":
@@ -162,7 +166,9 @@ def check_prompts(
     if unusable and data.on_bad_row == "error":
         raise EnvironmentUnmet(
             f"data.{name}: {len(unusable)} rows cannot be sampled and verified\n{_listed(unusable)}",
-            hint='fix the rows, drop them with on_bad_row = "drop", or use a verifier that can parse them',
+            hint=f'extract = "after:{WORKED}" takes what stands behind it for the answer'
+            if is_worked
+            else 'fix the rows, drop them with on_bad_row = "drop", or use a verifier that can parse them',
         )
     return kept
 
