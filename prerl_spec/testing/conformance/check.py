@@ -129,9 +129,7 @@ def _broken(who: str, check: str, detail: str, component: Component, error: Base
 
 def _page_of(component: Component) -> str:
     kind = "an" if component.kind[0] in "aeiou" else "a"
-    return (
-        f"docs/components.md says what {kind} {component.kind} must return; `try FILE.py --laws` checks it in seconds"
-    )
+    return f"docs/components.md says what {kind} {component.kind} must return"
 
 
 def _contradicts_itself(component: Component) -> bool:

@@ -11,6 +11,7 @@ from prerl_spec.registry.component import Component
 from prerl_spec.registry.component_state import first_batch
 from prerl_spec.registry.kinds.objective_parts import Advantage
 from prerl_spec.registry.kinds.stateful import Stateful
+from prerl_spec.testing.laws.broken import NOTHING_TO_DIVIDE_BY, LawBroken
 from prerl_spec.testing.laws.objective import random_vectors
 from prerl_spec.testing.laws.schedule import made_record
 from prerl_spec.testing.laws.stateful import METRICS
@@ -120,9 +121,7 @@ def earned(part: Advantage, step: Step, known: dict[Need, Array] | None = None, 
             f"advantage() reads {error}, which reads() does not name (nor consumes(), as `reward_part[NAME]`)"
         ) from error
     except (FloatingPointError, ZeroDivisionError) as error:
-        raise AssertionError(
-            f"advantage() fails on {counts}: {error}; there is nothing to divide by: return 0"
-        ) from error
+        raise LawBroken(f"advantage() fails on {counts}: {error}", help=NOTHING_TO_DIVIDE_BY) from error
     length = len(step.samples) if part.per == "sample" else step.tokens.num_tokens
     assert isinstance(value, np.ndarray), f"advantage() returns a {type(value).__name__}, not an array"
     assert value.shape == (length,), (

@@ -3,6 +3,8 @@
 import re
 from collections.abc import Sequence
 
+NOTHING_TO_DIVIDE_BY = "an update may hold no such tokens, and a group one response: divide by `max(1, n)`, or return 0"
+
 
 class LawBroken(AssertionError):
     """Like an assertion that fails; `help` says what would be right: `LawBroken("keep() returns 1, not a bool", help="…")`.

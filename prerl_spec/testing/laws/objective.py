@@ -12,7 +12,7 @@ from prerl_spec.needs import Credit, Need
 from prerl_spec.registry.component import Component
 from prerl_spec.registry.component_state import first_batch
 from prerl_spec.registry.kinds.objective import Objective
-from prerl_spec.testing.laws.broken import require
+from prerl_spec.testing.laws.broken import NOTHING_TO_DIVIDE_BY, LawBroken, require
 from prerl_spec.testing.laws.stateful import check_states
 from prerl_spec.testing.laws.together import Laws
 from prerl_spec.testing.steps import Result, made_documents, made_step
@@ -168,7 +168,7 @@ def _credit(part: Objective, step: Step, vectors: Vectors | None = None) -> Cred
         raise AssertionError(f"credit() reads {error}, which reads() does not name") from error
     except (FloatingPointError, ZeroDivisionError) as error:
         counts = f"{len(step.samples)} samples of {step.tokens.num_tokens} tokens"
-        raise AssertionError(f"credit() fails on {counts}: {error}") from error
+        raise LawBroken(f"credit() fails on {counts}: {error}", help=NOTHING_TO_DIVIDE_BY) from error
     for name, vector in (("advantage_N", credit.advantage_N), ("weight_N", credit.weight_N)):
         require(
             vector.shape == (step.tokens.num_tokens,),

@@ -10,6 +10,7 @@ from prerl_spec.needs import Need
 from prerl_spec.registry.component import Component
 from prerl_spec.registry.component_state import first_batch
 from prerl_spec.registry.kinds.objective_parts import Selection
+from prerl_spec.testing.laws.broken import NOTHING_TO_DIVIDE_BY, LawBroken
 from prerl_spec.testing.laws.objective import random_vectors, reordered
 from prerl_spec.testing.laws.together import Laws
 from prerl_spec.testing.steps import Result, made_step
@@ -51,7 +52,7 @@ def _keep(selection: Selection, step: Step, vectors: Vectors, advantage_N: Array
     except KeyError as error:
         raise AssertionError(f"keep() reads {error}, which reads() does not name") from error
     except (FloatingPointError, ZeroDivisionError) as error:
-        raise AssertionError(f"keep() fails on {len(advantage_N)} tokens: {error}") from error
+        raise LawBroken(f"keep() fails on {len(advantage_N)} tokens: {error}", help=NOTHING_TO_DIVIDE_BY) from error
     assert kept_N.shape == advantage_N.shape, f"keep() returns shape {kept_N.shape}: one truth per token is wanted"
     assert kept_N.dtype == np.bool_, f"keep() returns {kept_N.dtype}, not bool"
     untouched = (given_N == advantage_N).all() and all((known[n] == v).all() for n, v in vectors.items())
