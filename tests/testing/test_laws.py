@@ -195,7 +195,7 @@ def test_a_broken_objective_is_caught_by_the_law_it_breaks(broken: Component, wo
 
 
 def test_a_division_by_nothing_is_told_with_what_to_divide_by() -> None:
-    with pytest.raises(LawBroken, match="credit.. fails on") as broken:
+    with pytest.raises(LawBroken, match=r"credit\(\) fails on") as broken:
         check_objective(DividesByNothing())
     assert "divide by `max(1, n)`" in broken.value.help
 
