@@ -109,4 +109,6 @@ def test_of_many_metrics_one_of_each_family_is_drawn_and_all_are_in_the_table(fo
     scores = tuple(replace(run.scores[-1], metric=name) for name in names)
     (card,) = score_cards(arms_of([replace(run, scores=scores)]))
     assert re.findall(r'<figcaption class="unit">(\S+), ', card) == ["avg@16", "pass@16", "maj@16"]
+    assert ">pass@4<" in card
+    assert ">pass@1<" not in card, "it is avg@16 in other words"
     assert re.findall(r'<th scope="col">([^<]+)', card)[1:9] == names

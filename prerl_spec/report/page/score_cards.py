@@ -13,6 +13,7 @@ from prerl_spec.report.drawing.plots import NUM_STYLES, Curve, curve_chart
 from prerl_spec.report.formatting.scales import short
 from prerl_spec.report.page.scores import Protocol, final_scores
 from prerl_spec.report.tables.arms import Arm, common_stretches
+from prerl_spec.report.tables.equal_scores import each_once
 from prerl_spec.types import Score
 
 MAX_DRAWN = 3
@@ -79,7 +80,7 @@ def score_curves(arms: Sequence[Arm]) -> list[Html]:
         at: dict[tuple[Conditions, str], list[dict[int, Score]]] = {}
         for run in arm.runs:
             of_run: dict[tuple[Conditions, str], dict[int, Score]] = {}
-            for conditions, score in _with_conditions(run.scores):
+            for conditions, score in _with_conditions(each_once(run.scores)):
                 of_run.setdefault((conditions, score.metric), {})[score.global_step] = score
             for key, places in of_run.items():
                 at.setdefault(key, []).append(places)
@@ -112,7 +113,7 @@ def _cells(arms: Sequence[Arm]) -> Iterator[tuple[Conditions, Cell]]:
     cells: dict[tuple[Conditions, int, str, str], dict[str, Score]] = {}
     for index, arm in enumerate(arms):
         for label, run in zip(arm.labels, arm.runs, strict=True):
-            for conditions, score in _with_conditions(final_scores(run.scores)):
+            for conditions, score in _with_conditions(each_once(final_scores(run.scores))):
                 cells.setdefault((conditions, index, score.phase, score.metric), {})[label] = score
     phases = list(dict.fromkeys(phase for _, _, phase, _ in cells))
     ordered = sorted(cells.items(), key=lambda item: phases.index(item[0][2]))
@@ -151,10 +152,7 @@ def _card(arms: Sequence[Arm], conditions: Conditions, cells: Sequence[Cell]) ->
 
 
 def _drawn_metrics(metrics: Sequence[str]) -> list[str]:
-    """All of a few; of many, the first of each family at its largest k: avg@16, pass@16, maj@16. pass@1 beside avg@n is the
-    same number."""
-    if any(metric.startswith("avg@") for metric in metrics) and len(metrics) > MAX_DRAWN - 1:
-        metrics = [metric for metric in metrics if metric != "pass@1"]
+    """All of a few; of many, the first of each family at its largest k: avg@16, pass@16, maj@16."""
     if len(metrics) <= MAX_DRAWN:
         return list(metrics)
     largest: dict[str, str] = {}
