@@ -112,9 +112,8 @@ BATCHES = (
     ForeignWord(
         "gradient_accumulation_steps",
         (TRL,),
-        "tokens_per_pass",
-        PHASE,
-        "a step is split into passes by tokens, chosen by `plan`; the batch is set by prompts_per_step alone",
+        "",
+        note="leave it out: prompts_per_step alone sets the batch, and `plan` splits a step into passes by tokens",
     ),
     ForeignWord(
         "steps_per_generation",
