@@ -1,18 +1,18 @@
 """What the data of lm-eval's tasks lack, by their YAML alone: the data sets that they read from the hub, and the columns that
 local rows do not have."""
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jinja2 import TemplateSyntaxError, meta
+from jinja2 import TemplateSyntaxError, nodes
 from jinja2.sandbox import SandboxedEnvironment
 
 from prerl_spec.evaluation.names import STOCK, bare, is_stock, task_of_rows
 from prerl_spec.evaluation.packs import packs
 from prerl_spec.evaluation.tasks.catalogue import included_names, known_config
 from prerl_spec.evaluation.tasks.foreseen import Refused
+from prerl_spec.evaluation.tasks.local_rows import num_examples
 from prerl_spec.evaluation.tasks.stock_index import has_lm_eval, stock_names, tasks_of
 from prerl_spec.evaluation.tasks.task_faults import COLUMNS_HINT
 from prerl_spec.json_lines import read_json_lines
@@ -20,7 +20,27 @@ from prerl_spec.json_lines import read_json_lines
 BUILDERS = frozenset({"json", "csv", "parquet", "text", "arrow", "xml", "webdataset", "imagefolder", "audiofolder"})
 """What `dataset_path` may be besides a data set: a format of files."""
 WRITTEN = ("doc_to_text", "doc_to_target", "doc_to_choice")
-_GUARDED = re.compile(r"\bdefined\b|\bdefault\b")
+_EVALUATED = (
+    nodes.Template,
+    nodes.Output,
+    nodes.Filter,
+    nodes.Getattr,
+    nodes.Getitem,
+    nodes.Concat,
+    nodes.Add,
+    nodes.Sub,
+    nodes.Mul,
+    nodes.Div,
+    nodes.FloorDiv,
+    nodes.Mod,
+    nodes.Pow,
+    nodes.Neg,
+    nodes.Pos,
+    nodes.Call,
+)
+"""Parts of a template that are evaluated with every part of theirs, whatever a row holds, and fail on a column that is not
+there. Of no other is that sure: a branch, a loop, `or`, a test, a macro; a list prints the column as undefined."""
+_MENDING_FILTERS = ("default", "d")
 
 
 class HubData(NamedTuple):
@@ -57,15 +77,19 @@ def _leaves(name: str, include: Sequence[Path]) -> list[str]:
     return tasks_of(name, {**stock_names(), **included_names(include)})
 
 
-def lacking_columns(data: Mapping[str, Path], include: Sequence[Path]) -> Iterator[Refused]:
-    """The tasks of which a template prints a column that no local row has."""
+def lacking_columns(
+    data: Mapping[str, Path], include: Sequence[Path], num_fewshot: int | None = None
+) -> Iterator[Refused]:
+    """The tasks of which a template prints a column that no local row has. Few-shot examples count where some are shown."""
     for name, file in data.items():
         task = task_of_rows(name)
         config = None if task in packs() or not file.is_file() else known_config(task, include)
-        if config is None or config.get("process_docs") is not None:
+        if config is None or (name != task and not num_examples(config, num_fewshot)):
             continue
         if name != task:
             config = {**config, **(config.get("fewshot_config") or {})}
+        if config.get("process_docs") is not None:
+            continue
         try:
             columns = {column for _, row in read_json_lines(file) if isinstance(row, Mapping) for column in row}
         except OSError:
@@ -80,10 +104,23 @@ def lacking_columns(data: Mapping[str, Path], include: Sequence[Path]) -> Iterat
 
 
 def _printed(template: Any) -> set[str]:
-    """The columns that a template needs; none of one that asks whether a column is there."""
-    if not isinstance(template, str) or "{" not in template or _GUARDED.search(template):
+    """The columns that a template prints of every row."""
+    if not isinstance(template, str) or "{" not in template:
         return set()
+    environment = SandboxedEnvironment()
     try:
-        return meta.find_undeclared_variables(SandboxedEnvironment().parse(template))
+        parsed = environment.parse(template)
     except TemplateSyntaxError:
         return set()
+    own = {name.name for name in parsed.find_all(nodes.Name) if name.ctx != "load"}
+    own |= {macro.name for macro in parsed.find_all(nodes.Macro)}
+    return set(_evaluated(parsed)) - own - environment.globals.keys()
+
+
+def _evaluated(node: nodes.Node) -> Iterator[str]:
+    """The names that are looked up in any case."""
+    if isinstance(node, nodes.Name):
+        yield node.name
+    elif isinstance(node, _EVALUATED) and not (isinstance(node, nodes.Filter) and node.name in _MENDING_FILTERS):
+        for part in node.iter_child_nodes():
+            yield from _evaluated(part)
