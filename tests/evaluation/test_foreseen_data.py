@@ -69,3 +69,28 @@ def test_examples_are_printed_as_the_task_says_of_them(tmp_path: Path) -> None:
     assert found(tmp_path, row, name, **{**shown, "num_fewshot": 0}) == []
     made = {"doc_to_text": "{{ p }}", "process_docs": "made"}
     assert found(tmp_path, row, name, **{**shown, "fewshot_config": made}) == []
+
+
+@pytest.mark.parametrize("last", [{"q": "2"}, {"q": "2", "a": None}])
+@pytest.mark.parametrize(
+    ("config", "is_refused"),
+    [
+        ({}, True),
+        ({"doc_to_target": "a"}, True),
+        ({"doc_to_target": "{{ a.strip() }}"}, True),
+        ({"doc_to_target": "{{ a | int }}"}, False),
+        ({"doc_to_target": "{{ q.join(a) }}"}, False),
+        ({"doc_to_target": "{{ a or q }}"}, False),
+        ({"process_docs": "made"}, False),
+    ],
+)
+def test_a_row_to_ask_without_what_is_printed_of_it_is_named(
+    last: dict[str, Any], config: dict[str, Any], is_refused: bool, tmp_path: Path
+) -> None:
+    (tmp_path / "sums.yaml").write_text(json.dumps({**TASK, "doc_to_text": "{{ q }}", **config}), encoding="utf-8")
+    file = tmp_path / "rows.jsonl"
+    file.write_text(f'{{"q": "1", "a": "1"}}\n{json.dumps(last)}\n', encoding="utf-8")
+    said = [refused.found for refused in lacking_columns({"sums": file}, (tmp_path,))]
+    assert said == ['rows.jsonl:2: no "a", which doc_to_target prints'] * is_refused
+    assert list(lacking_columns({"sums": file}, (tmp_path,), limit=1)) == []
+    assert list(lacking_columns({"sums:fewshot": file}, (tmp_path,), num_fewshot=1)) == []

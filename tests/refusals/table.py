@@ -456,6 +456,12 @@ def _(case: Case) -> None:
     case.add(f'{EVALUATE}tasks = ["gsm8k"]\ndata = {{ gsm8k = "asked.jsonl" }}\nnum_fewshot = 0\n')
 
 
+@refused("a local row without what its task prints", 3, 'asked.jsonl:2: no "answer", which doc_to_target prints')
+def _(case: Case) -> None:
+    case.file("asked.jsonl", '{"question": "1+1?", "answer": "#### 2"}\n{"question": "1+2?"}\n')
+    case.add(f'{EVALUATE}tasks = ["gsm8k"]\ndata = {{ gsm8k = "asked.jsonl" }}\nnum_fewshot = 0\n')
+
+
 @refused(
     "a task whose rows are on the hub, offline", 3, "dataset openai/gsm8k (for evaluate[0]): not in the local hub cache"
 )

@@ -40,6 +40,8 @@ _EVALUATED = (
 )
 """Parts of a template that are evaluated with every part of theirs, whatever a row holds, and fail on a column that is not
 there. Of no other is that sure: a branch, a loop, `or`, a test, a macro; a list prints the column as undefined."""
+Placed = tuple[str, Mapping[str, Any]]
+"""A row, and where it stands: ("rows.jsonl:3", {"question": "1+1?"})."""
 _MENDING_FILTERS = ("default", "d")
 
 
@@ -78,9 +80,10 @@ def _leaves(name: str, include: Sequence[Path]) -> list[str]:
 
 
 def lacking_columns(
-    data: Mapping[str, Path], include: Sequence[Path], num_fewshot: int | None = None
+    data: Mapping[str, Path], include: Sequence[Path], num_fewshot: int | None = None, limit: int | None = None
 ) -> Iterator[Refused]:
-    """The tasks of which a template prints a column that no local row has. Few-shot examples count where some are shown."""
+    """The tasks of which a template prints a column that no local row has, or that one of the first `limit` rows to ask has no
+    value of. Few-shot examples count where some are shown."""
     for name, file in data.items():
         task = task_of_rows(name)
         config = None if task in packs() or not file.is_file() else known_config(task, include)
@@ -91,22 +94,44 @@ def lacking_columns(
         if config.get("process_docs") is not None:
             continue
         try:
-            columns = {column for _, row in read_json_lines(file) if isinstance(row, Mapping) for column in row}
+            rows = [(where, row) for where, row in read_json_lines(file) if isinstance(row, Mapping)]
         except OSError:
             continue
-        for key in WRITTEN:
-            if columns and (lacking := sorted(_printed(config.get(key)) - columns)):
-                found = (
-                    f'{file.name}: no row has "{lacking[0]}", which {key} prints; there is {", ".join(sorted(columns))}'
-                )
-                yield Refused(task, found, COLUMNS_HINT)
-                break
+        templates = {key: template for key in WRITTEN if isinstance(template := config.get(key), str)}
+        found = _without_column(file, rows, templates)
+        if found is None and name == task:
+            found = _without_value(rows, rows[:limit], templates)
+        if found is not None:
+            yield Refused(task, found, COLUMNS_HINT)
 
 
-def _printed(template: Any) -> set[str]:
-    """The columns that a template prints of every row."""
-    if not isinstance(template, str) or "{" not in template:
-        return set()
+def _without_column(file: Path, rows: Sequence[Placed], templates: Mapping[str, str]) -> str | None:
+    columns = _columns(rows)
+    for key, template in templates.items():
+        if columns and (lacking := sorted(_printed(template) - columns)):
+            there = ", ".join(sorted(columns))
+            return f'{file.name}: no row has "{lacking[0]}", which {key} prints; there is {there}'
+    return None
+
+
+def _without_value(rows: Sequence[Placed], asked: Sequence[Placed], templates: Mapping[str, str]) -> str | None:
+    """The first of the rows to ask that lacks what others have: lm-eval would print it as None."""
+    columns = _columns(rows)
+    bare = {key: {template} & columns or _printed(template, bare=True) for key, template in templates.items()}
+    for where, row in asked:
+        for key, names in bare.items():
+            if lacking := sorted(name for name in names if row.get(name) is None):
+                return f'{where}: no "{lacking[0]}", which {key} prints'
+    return None
+
+
+def _columns(rows: Sequence[Placed]) -> set[str]:
+    return {column for _, row in rows for column in row}
+
+
+def _printed(template: str, *, bare: bool = False) -> set[str]:
+    """The columns that a template prints of every row; with `bare` those alone that no filter or function is given, which may
+    make something of None."""
     environment = SandboxedEnvironment()
     try:
         parsed = environment.parse(template)
@@ -114,13 +139,17 @@ def _printed(template: Any) -> set[str]:
         return set()
     own = {name.name for name in parsed.find_all(nodes.Name) if name.ctx != "load"}
     own |= {macro.name for macro in parsed.find_all(nodes.Macro)}
-    return set(_evaluated(parsed)) - own - environment.globals.keys()
+    return set(_evaluated(parsed, bare)) - own - environment.globals.keys()
 
 
-def _evaluated(node: nodes.Node) -> Iterator[str]:
+def _evaluated(node: nodes.Node, bare: bool) -> Iterator[str]:
     """The names that are looked up in any case."""
     if isinstance(node, nodes.Name):
         yield node.name
-    elif isinstance(node, _EVALUATED) and not (isinstance(node, nodes.Filter) and node.name in _MENDING_FILTERS):
+    elif isinstance(node, nodes.Filter) and (bare or node.name in _MENDING_FILTERS):
+        return
+    elif isinstance(node, nodes.Call) and bare:
+        yield from _evaluated(node.node, bare)
+    elif isinstance(node, _EVALUATED):
         for part in node.iter_child_nodes():
-            yield from _evaluated(part)
+            yield from _evaluated(part, bare)
