@@ -128,6 +128,18 @@ def _(case: Case) -> None:
     case.add(f'{EVALUATE}tasks = ["aime24_boxed"]\ndata = {{ aime24_boxed = "{rows}" }}\nprotocol = "open-r1"\n')
 
 
+@refused(
+    "an evaluator's responses, as long as the sampler says, as long as the context",
+    3,
+    "length max_new_tokens = 600 (for evaluate[0]): `math500_boxed`, of which no length is written, may sample 600 new",
+)
+def _(case: Case) -> None:
+    rows = case.file("asked.jsonl", '{"problem": "1+1?", "answer": "2"}\n')
+    case.replace("max_new_tokens = 16", "max_new_tokens = 600")
+    case.text = "\n".join(line for line in case.text.partition("[[phases]]")[0].splitlines() if "optimizer" not in line)
+    case.add(f'{EVALUATE}tasks = ["math500_boxed"]\ndata = {{ math500_boxed = "{rows}" }}\n')
+
+
 @refused("a component that nobody provides", 1, "error[E0301]: unknown objective `acme.fancy_nsr`")
 def _(case: Case) -> None:
     case.replace('"marginal_nsr"', '"acme.fancy_nsr"')
