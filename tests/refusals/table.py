@@ -193,6 +193,14 @@ def _(case: Case) -> None:
     case.replace('"fixed_steps", steps = 1', '"until_plateau", metric = "train/avg@2", patience = 1, steps = 1')
 
 
+@refused(
+    "a score that is measured when the phase has ended", 1, "`train/avg@1` is not measured before phase `prune` ends"
+)
+def _(case: Case) -> None:
+    case.add('\n[[evaluate]]\nuse = "holdout"\ndata = "train"\nat = ["end"]\n')
+    case.replace('"fixed_steps", steps = 1', '"until_plateau", metric = "train/avg@1", patience = 1, steps = 2')
+
+
 # Models and tokenizers.
 
 
@@ -486,6 +494,14 @@ def _(case: Case) -> None:
 def _(case: Case) -> None:
     case.file("asked.jsonl", '{"question": "1 + 1?", "answer": "#### 2"}\n')
     case.add(f'{EVALUATE}tasks = ["gsm8k"]\ndata = {{ gsm8k = "asked.jsonl" }}\n')
+
+
+@refused("fewer rows than few-shot examples", 3, "shows 5 worked examples, and has 2")
+def _(case: Case) -> None:
+    rows = '{"question": "1 + 1?", "answer": "#### 2"}\n'
+    case.file("asked.jsonl", rows)
+    case.file("shown.jsonl", rows * 2)
+    case.add(f'{EVALUATE}tasks = ["gsm8k"]\ndata = {{ gsm8k = "asked.jsonl", "gsm8k:fewshot" = "shown.jsonl" }}\n')
 
 
 @refused("local rows for a group of tasks", 3, "rows sums (for evaluate[0]): a group of tasks has no rows of its own")
