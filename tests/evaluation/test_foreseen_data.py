@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from prerl_spec.evaluation.tasks.foreseen_data import lacking_columns
+from prerl_spec.evaluation.tasks.foreseen_data import HubData, hub_data, lacking_columns
 
 TASK: dict[str, Any] = {"task": "sums", "dataset_path": "nobody/sums", "test_split": "test", "doc_to_target": "{{ a }}"}
 
@@ -94,3 +94,21 @@ def test_a_row_to_ask_without_what_is_printed_of_it_is_named(
     assert said == ['rows.jsonl:2: no "a", which doc_to_target prints'] * is_refused
     assert list(lacking_columns({"sums": file}, (tmp_path,), limit=1)) == []
     assert list(lacking_columns({"sums:fewshot": file}, (tmp_path,), num_fewshot=1)) == []
+
+
+def test_a_data_set_is_needed_in_every_revision_that_a_task_reads(tmp_path: Path) -> None:
+    revisions = {"first": "a", "second": "b", "again": "a", "newest": None}
+    for name, revision in revisions.items():
+        pinned = {} if revision is None else {"dataset_kwargs": {"revision": revision}}
+        (tmp_path / f"{name}.yaml").write_text(json.dumps({**TASK, "task": name, **pinned}), encoding="utf-8")
+    assert list(hub_data(list(revisions), {}, (tmp_path,))) == [
+        HubData("nobody/sums", "a", "first"),
+        HubData("nobody/sums", "b", "second"),
+        HubData("nobody/sums", None, "newest"),
+    ]
+
+
+@pytest.mark.parametrize(("path", "of_hub"), [("json", 0), ("pandas", 0), ("hdf5", 0), ("pdffolder", 0), ("glue", 1)])
+def test_a_format_of_files_is_no_data_set_of_the_hub(path: str, of_hub: int, tmp_path: Path) -> None:
+    (tmp_path / "sums.yaml").write_text(json.dumps({**TASK, "dataset_path": path}), encoding="utf-8")
+    assert len(list(hub_data(["sums"], {}, (tmp_path,)))) == of_hub

@@ -2,6 +2,8 @@
 local rows do not have."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,8 +19,6 @@ from prerl_spec.evaluation.tasks.stock_index import has_lm_eval, stock_names, ta
 from prerl_spec.evaluation.tasks.task_faults import COLUMNS_HINT
 from prerl_spec.json_lines import read_json_lines
 
-BUILDERS = frozenset({"json", "csv", "parquet", "text", "arrow", "xml", "webdataset", "imagefolder", "audiofolder"})
-"""What `dataset_path` may be besides a data set: a format of files."""
 WRITTEN = ("doc_to_text", "doc_to_target", "doc_to_choice")
 _EVALUATED = (
     nodes.Template,
@@ -54,20 +54,31 @@ class HubData(NamedTuple):
 
 
 def hub_data(names: Sequence[str], data: Mapping[str, Path], include: Sequence[Path]) -> Iterator[HubData]:
-    """The data sets of the tasks that are not ours and have no local rows, each once; of groups and tags those of their tasks.
-    Nothing of tasks that are code."""
-    seen: set[str] = set()
+    """The data sets of the tasks that are not ours and have no local rows, each revision once; of groups and tags those of
+    their tasks. Nothing of tasks that are code."""
+    seen: set[tuple[str, str | None]] = set()
     for name in names:
         for task in () if name in data or name in packs() else _leaves(name, include):
             config = known_config(task, include) or {}
             path = config.get("dataset_path")
             if not isinstance(path, str) or "custom_dataset" in config or "class" in config:
                 continue
-            if path in seen or path in BUILDERS or Path(path).exists():
+            written = (config.get("dataset_kwargs") or {}).get("revision")
+            revision = written if isinstance(written, str) else None
+            if (path, revision) in seen or path in file_formats() or Path(path).exists():
                 continue
-            seen.add(path)
-            revision = (config.get("dataset_kwargs") or {}).get("revision")
-            yield HubData(path, revision if isinstance(revision, str) else None, name)
+            seen.add((path, revision))
+            yield HubData(path, revision, name)
+
+
+@cache
+def file_formats() -> frozenset[str]:
+    """What `dataset_path` may be besides a data set: a format of files that the installed `datasets` reads ("json")."""
+    try:
+        place = Path(str(metadata.distribution("datasets").locate_file("datasets"))) / "packaged_modules"
+        return frozenset(folder.name for folder in place.iterdir())
+    except (metadata.PackageNotFoundError, OSError):
+        return frozenset({"json"})
 
 
 def _leaves(name: str, include: Sequence[Path]) -> list[str]:
