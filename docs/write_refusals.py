@@ -26,13 +26,20 @@ TAIL = """
 Plain `plan` says the same but for what it does not ask: whether a server answers, and rows behind the first 64 of a data set
 (their lengths, questions, documents and gold answers). It then says "a run can start here if …".
 
+Documents are refused only where the steps draw them. A phase that may end sooner counts with all steps that it may take, and
+every document counts where only the run knows where it begins: behind another run's checkpoint, a phase without a maximum of
+steps, or sampling from the same rows.
+
 ## What only a run finds
 
 - **Loading a model**: values of a configuration that its class rejects (keys that it does not have are found), weights that
   are not those of the architecture (comparing names takes the model's class: seconds), weights in 16 bits where float32 is
   trained, a layout that `activation_checkpointing` or `fsdp2` finds no decoder layers in. Of a model on the hub also keys of
   `load`, and a type of model that the installed transformers does not have.
-- **Loading a task of lm-eval**: its own code, what that makes of its rows, a column that some of its local rows lack.
+- **Loading a task of lm-eval**: its own code, what that makes of its rows, and a column that its local rows, or some of them,
+  lack where a template does not print it of every row as it is: in a branch, a loop, a list, an argument, behind a filter.
+- **A benchmark's question that does not fit beside its response**: its prompt is written by lm-eval. (That the response alone
+  fills the context is found.)
 - **A metric of `until_plateau` that a component could give and does not**: one of a plugin that says no `metric_names`, or one
   that is not measured in `patience` steps. It ends the run with exit code 5, and the folder stays.
 - **A machine that changes**: memory that is taken, a disk that fills, a server that ends between `plan` and `run`.

@@ -37,7 +37,8 @@ def task_draw(
         return TaskDraw(task, None, None, wanted.protocol, questions)
     decoding, samples = drawn(task, wanted, base, config)
     note = _note(task, wanted.protocol, decoding, samples, config)
-    return TaskDraw(task, decoding, samples, wanted.protocol, questions, note)
+    is_known = not _is_foreign(task) or (config is not None and "class" not in config)
+    return TaskDraw(task, decoding, samples, wanted.protocol, questions, note, is_known=is_known)
 
 
 def drawn(task: str, wanted: Wanted, base: Decoding, config: Mapping[str, Any] | None) -> tuple[Decoding, int]:

@@ -1,6 +1,7 @@
 """Needs, told from metadata, files and caches alone."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -92,6 +93,33 @@ def test_a_configuration_in_the_cache_is_not_yet_the_model(monkeypatch: pytest.M
     met, words = state("main")
     assert met is False
     assert "its weights are not, and HF_HUB_OFFLINE is set" in words
+
+
+@pytest.mark.parametrize("what", ["model", "dataset"])
+@pytest.mark.parametrize(
+    ("variables", "by"),
+    [
+        ({}, {"model": None, "dataset": None}),
+        ({"HF_HUB_OFFLINE": "true"}, dict.fromkeys(("model", "dataset"), "HF_HUB_OFFLINE")),
+        (
+            {"HF_HUB_OFFLINE": "", "TRANSFORMERS_OFFLINE": "1"},
+            dict.fromkeys(("model", "dataset"), "TRANSFORMERS_OFFLINE"),
+        ),
+        ({"HF_HUB_OFFLINE": "0", "TRANSFORMERS_OFFLINE": "1"}, {"model": None, "dataset": None}),
+        ({"HF_DATASETS_OFFLINE": "1"}, {"model": None, "dataset": "HF_DATASETS_OFFLINE"}),
+    ],
+)
+def test_what_is_not_in_the_cache_cannot_be_had_offline_however_the_environment_says_so(
+    variables: dict[str, str], by: dict[str, str | None], what: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    (found,) = check_prerequisites([("x", Prerequisite(what, "nobody/nothing", "", "main"))], Hardware(1, None))
+    said = by[what]
+    assert found.met is (None if said is None else False)
+    assert found.found.endswith("a run downloads it" if said is None else f"and {said} is set")
 
 
 def test_a_name_that_the_hub_cannot_have_is_a_folder_that_is_not_there() -> None:

@@ -11,7 +11,13 @@ from prerl_components.models import hub_access
 from prerl_components.models.from_scratch import FromScratch
 from prerl_components.models.hf_causal import HfCausal
 from prerl_components.models.initialising import known_keys
-from prerl_components.models.transformers_sources import causal_types, configuration_keys, loading_words
+from prerl_components.models.setting_mistakes import load_mistakes
+from prerl_components.models.transformers_sources import (
+    causal_types,
+    configuration_keys,
+    loading_words,
+    settable_properties,
+)
 from pydantic import ValidationError
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -290,3 +296,14 @@ def test_what_from_pretrained_takes_is_among_the_words_of_its_sources() -> None:
     taken = {"low_cpu_mem_usage", "max_memory", "variant", "subfolder", "token", "ignore_mismatched_sizes", "tp_plan"}
     assert taken - loading_words() == set()
     assert not loading_words() & {"ignore_mismatched_size", "low_cpu_mem", "quantisation_config"}
+
+
+@pytest.mark.parametrize("key", ["num_labels", "name_or_path", "num_hidden_layers", "variant"])
+def test_what_from_pretrained_sets_of_a_configuration_is_no_unknown_key(key: str) -> None:
+    assert list(load_mistakes({key: 2}, {"model_type": "qwen3"})) == []
+    assert len(list(load_mistakes({f"{key}_": 2}, {"model_type": "qwen3"}))) == 1
+
+
+def test_what_a_configuration_computes_and_has_no_setter_for_is_no_key() -> None:
+    assert "num_labels" in settable_properties("qwen3")
+    assert "use_return_dict" not in settable_properties("qwen3")

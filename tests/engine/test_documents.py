@@ -109,9 +109,36 @@ def test_the_documents_that_count_as_drawn_are_those_that_the_steps_draw(tmp_pat
     assert len(drawn) == 64 if streams == "global" else 32 < len(drawn) < 64
 
 
-def test_no_more_of_a_mixture_counts_as_drawn_than_its_steps_may_draw(tmp_path: Path) -> None:
-    graph = graph_of(tmp_path, PHASE)
-    assert len(drawn_documents(graph, "corpus", 80)) == len(drawn_documents(graph, "more", 80)) == 32
+@pytest.mark.parametrize("streams", ["global", "phase"])
+def test_of_a_mixture_those_documents_count_as_drawn_that_its_steps_draw(tmp_path: Path, streams: str) -> None:
+    rare = PHASE.replace("corpus = 0.5, more = 0.5", "corpus = 0.2, more = 0.8")
+    graph, size = graph_of(tmp_path, rare, streams=streams), 80
+    rows = ChainRows("corpus", 0, (1, 1), "")
+    opened = {name: OpenDataSet(name, rows, None, range(size), tiny_loaded().codec) for name in ("corpus", "more")}
+    cursor, drawn = Cursor.start(), set[tuple[str, int]]()
+    for step in range(1, 5):
+        of_step = Streams(graph.run.seed, graph.run.streams).of_step("first", step, step)
+        found, cursor = draw(graph.phases[0], opened, 8, cursor, of_step, 0)
+        drawn |= set(found)
+    assert {(name, place) for name in opened for place in drawn_documents(graph, name, size)} == drawn
+    assert 0 < sum(name == "corpus" for name, _ in drawn) < 16
+
+
+def test_a_mixture_behind_a_phase_that_may_end_sooner_counts_what_it_may_draw(tmp_path: Path) -> None:
+    begun = ALONE.replace('"corpus"', '"more"').replace("steps = 4", "steps = 2")
+    graph = graph_of(tmp_path, begun, PHASE.replace("first", "second"))
+    rows = ChainRows("corpus", 0, (1, 1), "")
+    opened = {name: OpenDataSet(name, rows, None, range(80), tiny_loaded().codec) for name in ("corpus", "more")}
+    most = 0
+    for earlier in range(3):
+        cursor, drawn = Cursor.start(), set[int]()
+        for step in range(1, 5):
+            of_step = Streams(graph.run.seed, graph.run.streams).of_step("second", step, earlier + step)
+            found, cursor = draw(graph.phases[1], opened, 8, cursor, of_step, 0)
+            drawn |= {place for name, place in found if name == "corpus"}
+        assert drawn <= set(drawn_documents(graph, "corpus", 80))
+        most = max(most, len(drawn))
+    assert len(drawn_documents(graph, "corpus", 80)) == most < 32
 
 
 def test_every_document_counts_as_drawn_where_only_the_run_knows_which_is_the_first(tmp_path: Path) -> None:

@@ -128,6 +128,18 @@ def _(case: Case) -> None:
     case.add(f'{EVALUATE}tasks = ["aime24_boxed"]\ndata = {{ aime24_boxed = "{rows}" }}\nprotocol = "open-r1"\n')
 
 
+@refused(
+    "an evaluator's responses, as long as the sampler says, as long as the context",
+    3,
+    "length max_new_tokens = 600 (for evaluate[0]): `math500_boxed`, of which no length is written, may sample 600 new",
+)
+def _(case: Case) -> None:
+    rows = case.file("asked.jsonl", '{"problem": "1+1?", "answer": "2"}\n')
+    case.replace("max_new_tokens = 16", "max_new_tokens = 600")
+    case.text = "\n".join(line for line in case.text.partition("[[phases]]")[0].splitlines() if "optimizer" not in line)
+    case.add(f'{EVALUATE}tasks = ["math500_boxed"]\ndata = {{ math500_boxed = "{rows}" }}\n')
+
+
 @refused("a component that nobody provides", 1, "error[E0301]: unknown objective `acme.fancy_nsr`")
 def _(case: Case) -> None:
     case.replace('"marginal_nsr"', '"acme.fancy_nsr"')
@@ -179,6 +191,14 @@ def _(case: Case) -> None:
 def _(case: Case) -> None:
     case.add('\n[[evaluate]]\nuse = "holdout"\ndata = "train"\nevery = 1\n')
     case.replace('"fixed_steps", steps = 1', '"until_plateau", metric = "train/avg@2", patience = 1, steps = 1')
+
+
+@refused(
+    "a score that is measured when the phase has ended", 1, "`train/avg@1` is not measured before phase `prune` ends"
+)
+def _(case: Case) -> None:
+    case.add('\n[[evaluate]]\nuse = "holdout"\ndata = "train"\nat = ["end"]\n')
+    case.replace('"fixed_steps", steps = 1', '"until_plateau", metric = "train/avg@1", patience = 1, steps = 2')
 
 
 # Models and tokenizers.
@@ -456,6 +476,12 @@ def _(case: Case) -> None:
     case.add(f'{EVALUATE}tasks = ["gsm8k"]\ndata = {{ gsm8k = "asked.jsonl" }}\nnum_fewshot = 0\n')
 
 
+@refused("a local row without what its task prints", 3, 'asked.jsonl:2: no "answer", which doc_to_target prints')
+def _(case: Case) -> None:
+    case.file("asked.jsonl", '{"question": "1+1?", "answer": "#### 2"}\n{"question": "1+2?"}\n')
+    case.add(f'{EVALUATE}tasks = ["gsm8k"]\ndata = {{ gsm8k = "asked.jsonl" }}\nnum_fewshot = 0\n')
+
+
 @refused(
     "a task whose rows are on the hub, offline", 3, "dataset openai/gsm8k (for evaluate[0]): not in the local hub cache"
 )
@@ -468,6 +494,14 @@ def _(case: Case) -> None:
 def _(case: Case) -> None:
     case.file("asked.jsonl", '{"question": "1 + 1?", "answer": "#### 2"}\n')
     case.add(f'{EVALUATE}tasks = ["gsm8k"]\ndata = {{ gsm8k = "asked.jsonl" }}\n')
+
+
+@refused("fewer rows than few-shot examples", 3, "shows 5 worked examples, and has 2")
+def _(case: Case) -> None:
+    rows = '{"question": "1 + 1?", "answer": "#### 2"}\n'
+    case.file("asked.jsonl", rows)
+    case.file("shown.jsonl", rows * 2)
+    case.add(f'{EVALUATE}tasks = ["gsm8k"]\ndata = {{ gsm8k = "asked.jsonl", "gsm8k:fewshot" = "shown.jsonl" }}\n')
 
 
 @refused("local rows for a group of tasks", 3, "rows sums (for evaluate[0]): a group of tasks has no rows of its own")

@@ -64,7 +64,7 @@ def _cache_alone_where_unreachable() -> Iterator[None]:
     """Also sets HF_HUB_OFFLINE in `datasets`, which keeps its own copy of the hub client's setting."""
     before = datasets.config.HF_HUB_OFFLINE
     with cache_alone_where_unreachable():
-        datasets.config.HF_HUB_OFFLINE = constants.HF_HUB_OFFLINE
+        datasets.config.HF_HUB_OFFLINE = before or constants.HF_HUB_OFFLINE
         try:
             yield
         finally:

@@ -211,7 +211,8 @@ class LmEval(EvaluatorSettings):
         num_fewshot = None if self.num_fewshot == "task" else self.num_fewshot
         for refused in refused_tasks(self.tasks, include):
             yield Refusal("task", *refused)
-        for refused in (*lacking_columns(data, include), *refused_rows(data, include, num_fewshot)):
+        limit = None if self.limit == "off" else self.limit
+        for refused in (*lacking_columns(data, include, num_fewshot, limit), *refused_rows(data, include, num_fewshot)):
             yield Refusal("rows", *refused)
 
     def fetch(self) -> Iterator[str]:

@@ -9,6 +9,7 @@ from prerl_components.models.transformers_sources import (
     class_name,
     configuration_keys,
     loading_words,
+    settable_properties,
 )
 from prerl_spec.sdk import Code, Mistake
 
@@ -31,10 +32,11 @@ def config_mistakes(table: Mapping[str, Any]) -> Iterator[Mistake]:
 def load_mistakes(load: Mapping[str, Any], config: Mapping[str, Any]) -> Iterator[Mistake]:
     """Of a table `load`: keys that are neither an argument of from_pretrained nor, as it then would be set, one of the
     configuration."""
-    own = configuration_keys(str(config.get("model_type")))
+    model_type = str(config.get("model_type"))
+    own = configuration_keys(model_type)
     arguments = loading_words()
     for key in load if own and arguments else ():
-        if key not in arguments and key not in own and key not in config:
+        if key not in arguments | own | settable_properties(model_type) and key not in config:
             message = (
                 f"unknown key `{key}`: neither an argument of from_pretrained nor a key of the model's configuration"
             )

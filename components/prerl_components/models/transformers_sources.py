@@ -27,19 +27,39 @@ def causal_types() -> frozenset[str]:
 @cache
 def configuration_keys(model_type: str) -> frozenset[str]:
     """Every key that the configuration of a model type declares, its bases' included; empty where that cannot be read."""
+    classes = _configuration(model_type)
+    own = frozenset(key for found in classes for key in _keys(found))
+    return own | ALSO_TAKEN | WRITTEN if classes else own
+
+
+@cache
+def settable_properties(model_type: str) -> frozenset[str]:
+    """What else from_pretrained sets of a configuration: what its classes compute, where they say how it is set."""
+    return frozenset(
+        decorator.value.id
+        for found in _configuration(model_type)
+        for node in found.body
+        if isinstance(node, ast.FunctionDef)
+        for decorator in node.decorator_list
+        if isinstance(decorator, ast.Attribute) and decorator.attr == "setter" and isinstance(decorator.value, ast.Name)
+    )
+
+
+@cache
+def _configuration(model_type: str) -> tuple[ast.ClassDef, ...]:
+    """The class of a model type's configuration and its bases'; empty where they cannot be read."""
     names = _pairs("auto_mappings.py", "CONFIG_MAPPING_NAMES") | _pairs("configuration_auto.py", "CONFIG_MAPPING_NAMES")
     module = _pairs("auto_mappings.py", "SPECIAL_MODEL_TYPE_TO_MODULE_NAME")
     module |= _pairs("configuration_auto.py", "SPECIAL_MODEL_TYPE_TO_MODULE_NAME")
     folder = module.get(model_type, model_type).replace("-", "_")
     place = _root()
     if place is None or model_type not in names:
-        return frozenset()
+        return ()
     file = place / "models" / folder / f"configuration_{folder}.py"
     try:
-        own = frozenset(_keys(file, names[model_type]))
+        return tuple(_classes(file, names[model_type]))
     except (OSError, SyntaxError, LookupError):
-        return frozenset()
-    return own | ALSO_TAKEN | WRITTEN
+        return ()
 
 
 def class_name(model_type: str) -> str:
@@ -66,12 +86,20 @@ def loading_words() -> frozenset[str]:
     return frozenset(words)
 
 
-def _keys(file: Path, name: str) -> Iterator[str]:
+def _classes(file: Path, name: str) -> Iterator[ast.ClassDef]:
     """Raises LookupError for a class or a base that is not where it is expected."""
     tree = _parsed(file)
     found = next((node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == name), None)
     if found is None:
         raise LookupError(f"{file}: no class {name}")
+    yield found
+    # The bases of the common one declare no keys.
+    for base in () if name == BASE else found.bases:
+        if isinstance(base, ast.Name):
+            yield from _classes_of_base(file, tree, base.id)
+
+
+def _keys(found: ast.ClassDef) -> Iterator[str]:
     for node in found.body:
         if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
             if "ClassVar" not in ast.unparse(node.annotation):
@@ -80,10 +108,6 @@ def _keys(file: Path, name: str) -> Iterator[str]:
             yield from _assigned(node)
         elif isinstance(node, ast.FunctionDef) and node.name == "__init__":
             yield from (argument.arg for argument in (*node.args.args, *node.args.kwonlyargs) if argument.arg != "self")
-    # The bases of the common one declare no keys.
-    for base in () if name == BASE else found.bases:
-        if isinstance(base, ast.Name):
-            yield from _keys_of_base(file, tree, base.id)
 
 
 def _assigned(node: ast.Assign) -> Iterator[str]:
@@ -95,14 +119,14 @@ def _assigned(node: ast.Assign) -> Iterator[str]:
         )
 
 
-def _keys_of_base(file: Path, tree: ast.Module, name: str) -> Iterator[str]:
+def _classes_of_base(file: Path, tree: ast.Module, name: str) -> Iterator[ast.ClassDef]:
     for node in tree.body:
         if isinstance(node, ast.ClassDef) and node.name == name:
-            yield from _keys(file, name)
+            yield from _classes(file, name)
             return
         if isinstance(node, ast.ImportFrom) and node.level and any(alias.name == name for alias in node.names):
             above = file.parents[node.level - 1]
-            yield from _keys(above.joinpath(*(node.module or "").split(".")).with_suffix(".py"), name)
+            yield from _classes(above.joinpath(*(node.module or "").split(".")).with_suffix(".py"), name)
             return
     raise LookupError(f"{file}: {name} is neither defined nor imported")
 

@@ -20,7 +20,8 @@ from prerl_spec.compiler.plan import PrerequisitePlan
 from prerl_spec.errors import EnvironmentUnmet
 from prerl_spec.registry.component import Prerequisite
 
-_FALSE = ("", "0", "false", "no", "off")
+_TRUE = ("1", "on", "yes", "true")
+"""Values that the hub's client takes for a yes."""
 
 NOT_INSTALLED = "not installed"
 
@@ -207,7 +208,7 @@ def _gpu_state(hardware: Hardware) -> tuple[bool | None, str]:
 def _hub_state(prerequisite: Prerequisite) -> tuple[bool | None, str]:
     if not is_hub_name(prerequisite.name):
         return False, "no folder is there, and it cannot be a name on the hub"
-    is_offline = os.environ.get("HF_HUB_OFFLINE", "").lower() not in _FALSE
+    offline = _offline_by(prerequisite.what)
     if prerequisite.what == "dataset":
         commit = cached_commit(prerequisite.name, prerequisite.revision, kind="dataset")
         is_cached = commit is not None or is_prepared(prerequisite.name)
@@ -217,11 +218,19 @@ def _hub_state(prerequisite: Prerequisite) -> tuple[bool | None, str]:
     # Without a revision it serves as a tokenizer only.
     lacks_weights = prerequisite.what == "model" and prerequisite.revision is not None
     if is_cached and lacks_weights and not has_cached_weights(prerequisite.name, prerequisite.revision):
-        if is_offline:
-            return False, "its configuration is in the local hub cache, its weights are not, and HF_HUB_OFFLINE is set"
+        if offline is not None:
+            return False, f"its configuration is in the local hub cache, its weights are not, and {offline} is set"
         return None, "its configuration is in the local hub cache: a run downloads the weights"
     if is_cached:
         return True, "in the local hub cache"
-    if is_offline:
-        return False, "not in the local hub cache, and HF_HUB_OFFLINE is set"
+    if offline is not None:
+        return False, f"not in the local hub cache, and {offline} is set"
     return None, "not in the local hub cache: a run downloads it"
+
+
+def _offline_by(what: str) -> str | None:
+    """The variable of the environment that keeps a model or a data set from being downloaded, by the rules of the hub's client
+    (TRANSFORMERS_OFFLINE counts where HF_HUB_OFFLINE is not set or empty) and of `datasets`."""
+    first = "HF_HUB_OFFLINE" if os.environ.get("HF_HUB_OFFLINE") else "TRANSFORMERS_OFFLINE"
+    asked = (first, "HF_DATASETS_OFFLINE") if what == "dataset" else (first,)
+    return next((name for name in asked if os.environ.get(name, "").lower() in _TRUE), None)

@@ -49,11 +49,11 @@ def evaluator_plan(
         known(questions),
         tokens,
         why_unknown(questions),
-        tuple(task_plan(draw, rows) for draw in _draws(evaluator, default)),
+        tuple(task_plan(draw, rows) for draw in draws_of(evaluator, default)),
     )
 
 
-def _draws(evaluator: Evaluator, base: Decoding) -> Sequence[TaskDraw]:
+def draws_of(evaluator: Evaluator, base: Decoding) -> Sequence[TaskDraw]:
     """How each task is sampled; none of an evaluator that does not say."""
     says: Callable[[Decoding], Sequence[TaskDraw]] | None = getattr(evaluator, "task_draws", None)
     return () if says is None else says(base)
@@ -70,7 +70,7 @@ def _tokens_of_a_round(
     evaluator: Evaluator, base: Decoding, rows: Mapping[str, int | Unknown], questions: int
 ) -> int | None:
     """Maximum tokens of all responses; None where a task's number of them is only known once it is loaded."""
-    draws = _draws(evaluator, base)
+    draws = draws_of(evaluator, base)
     asked = [
         draw.questions if draw.questions is not None else known(rows.get(draw.task, Unknown(""))) for draw in draws
     ]

@@ -9,6 +9,7 @@ from prerl_spec.compiler.estimates.estimate import Shape
 from prerl_spec.compiler.estimates.step_counts import views_of
 from prerl_spec.compiler.estimates.unknown import Unknown
 from prerl_spec.compiler.plan import EvaluatorPlan, PrerequisitePlan
+from prerl_spec.compiler.planning.evaluation_plan import draws_of
 from prerl_spec.compiler.resolve.resolved import Resolved
 from prerl_spec.compiler.rules.phase_roles import PhaseRoles
 from prerl_spec.compiler.rules.served import served_adapter, served_evaluator
@@ -17,6 +18,7 @@ from prerl_spec.language.spec import DistributedSpec
 from prerl_spec.registry.component import Prerequisite
 from prerl_spec.registry.kinds.evaluator import Evaluator
 from prerl_spec.text import Codec
+from prerl_spec.types import Decoding
 from prerl_spec.views import Marginal
 
 CONTEXT = ("max_position_embeddings", "n_positions")
@@ -58,8 +60,13 @@ def length_needs(
         if roles.uses_rollouts and roles.sampler is not None and roles.sampler.planned.max_new_tokens >= limit:
             by.setdefault((roles.sampler.path, roles.sampler.planned.max_new_tokens), []).append(roles.title)
     for number, evaluator in enumerate(evaluators):
-        for length, what in _lengths(served_evaluator(resolved, number).planned, evaluator):
+        served = served_evaluator(resolved, number).planned
+        for length, what in _lengths(served, evaluator):
             if length >= limit:
+                by.setdefault((f"evaluate[{number}]", length), []).append(what)
+        told = {length for _, length in by}
+        for length, what in _inherited(served, evaluator, phases):
+            if length >= limit and length not in told:
                 by.setdefault((f"evaluate[{number}]", length), []).append(what)
     written = next((f"model.config.{name}" for name in CONTEXT if resolved.is_written(f"model.config.{name}")), None)
     other = "use a model with a longer context" if written is None else f"raise {written}"
@@ -78,7 +85,7 @@ def length_needs(
 
 def _lengths(evaluator: Evaluator, planned: EvaluatorPlan) -> Iterator[tuple[int, str]]:
     """The most tokens of a response, and of what: of each task whose sampling is known, whoever says it (the setting, a
-    protocol, the task's own YAML). That of a sampler alone is the phase's need already."""
+    protocol, the task's own YAML). Of a sampler's see `_inherited`."""
     written = evaluator.max_new_tokens
     if not planned.tasks and written is not None and evaluator.data_sets():
         yield written, "this evaluator"
@@ -90,6 +97,24 @@ def _lengths(evaluator: Evaluator, planned: EvaluatorPlan) -> Iterator[tuple[int
             yield length, "this evaluator"
         elif task.protocol != "off":
             yield length, f"`{task.task}` under protocol {task.protocol}"
+
+
+def _inherited(evaluator: Evaluator, planned: EvaluatorPlan, phases: Sequence[PhaseRoles]) -> Iterator[tuple[int, str]]:
+    """The same of each task that takes its length from the spec's sampler, or the default one, where weights are scored that
+    no phase has sampled from: the initial ones, and those behind supervised phases. Else it is the phase's need already."""
+    scored = [
+        phase
+        for phase in phases
+        if "phases" in evaluator.at or evaluator.every != "off" or ("end" in evaluator.at and phase is phases[-1])
+    ]
+    if phases and "base" not in evaluator.at and all(phase.uses_rollouts for phase in scored):
+        return
+    if evaluator.max_new_tokens is not None:
+        return
+    known = {draw.task for draw in draws_of(evaluator, Decoding()) if draw.is_known}
+    for task in planned.tasks:
+        if task.generates and task.decoding is not None and task.protocol == "off" and task.task in known:
+            yield int(task.decoding["max_new_tokens"]), f"`{task.task}`, of which no length is written,"
 
 
 def too_few_embeddings(

@@ -19,6 +19,16 @@ def scored_by(resolved: Resolved) -> Iterator[tuple[bool, Scored | None]]:
         yield bool(AT_THE_END & set(component.at)), None if says is None else says()
 
 
+def scored_within(resolved: Resolved, phase: int) -> Iterator[Scored | None]:
+    """What those evaluators give whose scores a step of the phase can have: they score after steps of it, or the weights that
+    it begins with."""
+    begins = "base" if phase == 0 else "phases"
+    for number, (_, scored) in enumerate(scored_by(resolved)):
+        component: Any = resolved.built[f"evaluate[{number}]"].component
+        if component.every != "off" or begins in component.at:
+            yield scored
+
+
 def gives(scored: Sequence[Scored | None], task: str, metric: str) -> bool:
     """Whether one of these evaluators gives a score, or may: a task that none names may belong to a group that one does."""
     named = [tasks[task] for tasks in scored if tasks is not None and task in tasks]

@@ -10,7 +10,7 @@ from typing import Any
 from prerl_spec.codes import Code
 from prerl_spec.compiler.objective_needs import every_need
 from prerl_spec.compiler.resolve.resolved import Resolved
-from prerl_spec.compiler.rules.evaluated_scores import Scored, given_scores, gives, scored_by
+from prerl_spec.compiler.rules.evaluated_scores import Scored, given_scores, gives, scored_by, scored_within
 from prerl_spec.compiler.rules.phase_roles import PhaseRoles
 from prerl_spec.errors import Diagnostic
 from prerl_spec.language.suggest import nearest
@@ -32,8 +32,9 @@ MEASURING = frozenset({"measure", "after", "measures", "credit", "credits"})
 
 
 def strange_metrics(resolved: Resolved, phases: tuple[PhaseRoles, ...]) -> Iterator[Diagnostic]:
-    """E0207 at each setting that names a metric which neither the engine nor anything in the spec gives."""
-    for roles in phases:
+    """E0207 at each setting that names a metric which neither the engine nor anything in the spec gives, or not before the
+    phase ends."""
+    for number, roles in enumerate(phases):
         built = roles.schedule.built
         if built is None or not (named := list(_named(built.component))):
             continue
@@ -42,6 +43,8 @@ def strange_metrics(resolved: Resolved, phases: tuple[PhaseRoles, ...]) -> Itera
         for setting, name in named:
             if known is not None and not _is_known(name, known, evaluated):
                 yield _unknown(resolved, roles, setting, name, (*known, *given_scores(evaluated)))
+            elif known is not None and not _is_known(name, known, list(scored_within(resolved, number))):
+                yield _too_late(resolved, roles, setting, name)
 
 
 def _unknown(resolved: Resolved, roles: PhaseRoles, setting: str, name: str, known: tuple[str, ...]) -> Diagnostic:
@@ -54,6 +57,17 @@ def _unknown(resolved: Resolved, roles: PhaseRoles, setting: str, name: str, kno
         path=path,
         help=f"did you mean {' or '.join(f'`{one}`' for one in near)}?" if near else None,
         notes=(f"known are {', '.join(known)}",),
+    )
+
+
+def _too_late(resolved: Resolved, roles: PhaseRoles, setting: str, name: str) -> Diagnostic:
+    path = f"{roles.schedule.path}.{setting}"
+    return Diagnostic(
+        Code.NOT_A_CHOICE,
+        f"{setting}: `{name}` is not measured before {roles.title} ends",
+        resolved.value_span(path),
+        path=path,
+        help="set the evaluator's `every` to a number of steps below `patience`",
     )
 
 

@@ -4,10 +4,10 @@ Documents that are not drawn are not read: a corpus may be large, and a run shor
 """
 
 from collections.abc import Callable, Sequence
-from itertools import tee
+from itertools import accumulate, tee
 
-from prerl_spec.compiler.graph import Graph
-from prerl_spec.engine.batches.cursor import epoch_order
+from prerl_spec.compiler.graph import Graph, Phase
+from prerl_spec.engine.batches.cursor import epoch_order, shares
 from prerl_spec.engine.processes.streams import Streams
 from prerl_spec.errors import EnvironmentUnmet
 from prerl_spec.prompts import render_all
@@ -42,7 +42,8 @@ def document_of(name: str, row: Row) -> str:
 
 def drawn_documents(graph: Graph, name: str, size: int) -> Sequence[int]:
     """Indices, ascending, into the `size` rows of a data set that hold every document which the supervised phases may draw:
-    as many of an epoch's order as their steps take at most, from where the data set was last begun anew.
+    as many of an epoch's order as their steps take at most, from where the data set was last begun anew. Of a mixture only
+    the slots count that fall to the data set.
 
     All rows where that is only known in the run: a run that starts from another, a schedule without a maximum of steps,
     rollouts from the same rows before.
@@ -52,20 +53,38 @@ def drawn_documents(graph: Graph, name: str, size: int) -> Sequence[int]:
     drawn: set[int] = set()
     streams = Streams(graph.run.seed, graph.run.streams)
     taken: int | None = 0
+    before: int | None = 0
     for phase in graph.phases:
+        steps = phase.schedule.component.max_steps
         if name in phase.data:
-            steps = phase.schedule.component.max_steps
             if phase.sampler is not None or steps is None or taken is None:
                 taken = None
             else:
-                taken += steps * (phase.documents_per_step or 1)
+                taken += _most_taken(phase, name, steps, before, streams)
             if phase.sampler is None:
                 if taken is None or taken > size:
                     return range(size)
                 # The first epoch's order, which hangs on the phase or on no step at all.
                 drawn.update(epoch_order(streams.of_step(phase.id, 1, 1).order(name, 0), size)[:taken].tolist())
         taken = 0 if phase.restart_data else taken
+        before = None if before is None or steps is None else before + steps
     return sorted(drawn)
+
+
+def _most_taken(phase: Phase, name: str, steps: int, before: int | None, streams: Streams) -> int:
+    """The most documents of a data set that a phase takes in `steps` steps, behind at most `before` steps of earlier phases,
+    which may end sooner; None: nobody knows how many."""
+    count = phase.documents_per_step or 1
+    named_by_run = streams.kind == "global"
+    if len(phase.data) == 1 or (named_by_run and before is None):
+        return steps * count
+    earlier = before if named_by_run and before is not None else 0
+    each = (
+        shares(phase.data, count, streams=streams.of_step(phase.id, number, number), refill=0).count(name)
+        for number in range(1, earlier + steps + 1)
+    )
+    until = list(accumulate(each, initial=0))
+    return max(until[first + steps] - until[first] for first in range(earlier + 1))
 
 
 def check_documents(

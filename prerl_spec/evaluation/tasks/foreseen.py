@@ -8,11 +8,17 @@ from pathlib import Path
 from typing import NamedTuple
 
 from prerl_spec.compiler.estimates.prerequisites import has_train
-from prerl_spec.errors import EnvironmentUnmet, UsageError
+from prerl_spec.errors import EnvironmentUnmet, PrerlError, UsageError
 from prerl_spec.evaluation.names import bare, fewshot_key, is_stock, task_of_rows
 from prerl_spec.evaluation.packs import packs
 from prerl_spec.evaluation.tasks.catalogue import check_names, included_names, known_config
-from prerl_spec.evaluation.tasks.local_rows import evaluated_split, override_of
+from prerl_spec.evaluation.tasks.local_rows import (
+    evaluated_split,
+    num_examples,
+    override_of,
+    rows_for_examples,
+    too_few_examples,
+)
 from prerl_spec.evaluation.tasks.rows import file_rows, require_rows
 from prerl_spec.evaluation.tasks.stock_index import stock_names
 
@@ -40,8 +46,10 @@ def refused_tasks(names: Sequence[str], include: Sequence[Path]) -> Iterator[Ref
 def refused_rows(
     data: Mapping[str, Path], include: Sequence[Path], num_fewshot: int | None = None
 ) -> Iterator[Refused]:
-    """The tasks whose local rows cannot be read, that are groups, or whose few-shot examples have no rows. A file that is not
-    there is a need of its own."""
+    """The tasks whose local rows cannot be read, that are groups, or whose few-shot examples have no rows or too few.
+
+    A file that is not there is a need of its own.
+    """
     for key, file in data.items():
         task = task_of_rows(key)
         if not file.is_file():
@@ -56,7 +64,7 @@ def refused_rows(
             yield Refused(
                 task, f"a {kind} of tasks has no rows of its own", "name one of its tasks, here and in `tasks`"
             )
-        elif key == task and (missing := _missing_examples(task, data, include, num_fewshot)) is not None:
+        elif key == task and (missing := _lacking_examples(task, data, include, num_fewshot)) is not None:
             yield Refused(task, missing.message, missing.hint or "name their rows")
 
 
@@ -68,17 +76,23 @@ def _require_rows(task: str, file: Path) -> None:
         require_rows(task, file)
 
 
-def _missing_examples(
+def _lacking_examples(
     task: str, data: Mapping[str, Path], include: Sequence[Path], num_fewshot: int | None
-) -> EnvironmentUnmet | None:
+) -> PrerlError | None:
+    """The error of a task whose few-shot examples have no rows, or too few."""
     config = None if task in packs() else known_config(task, include)
     if config is None or evaluated_split(config) is None:
         return None
+    rows, examples = data[task], data.get(fewshot_key(task))
     try:
-        override_of(task, config, data[task], data.get(fewshot_key(task)), num_fewshot)
+        override_of(task, config, rows, examples, num_fewshot)
+        there = rows_for_examples(config, rows, examples)
     except EnvironmentUnmet as error:
         return error
-    return None
+    except OSError:  # a file that is not there is a need of its own
+        return None
+    wanted = num_examples(config, num_fewshot)
+    return None if there is None or there >= wanted else too_few_examples(task, wanted, there)
 
 
 def _kind(task: str, include: Sequence[Path]) -> str | None:

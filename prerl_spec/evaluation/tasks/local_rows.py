@@ -8,9 +8,10 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from prerl_spec.errors import EnvironmentUnmet
+from prerl_spec.errors import EnvironmentUnmet, UsageError
 from prerl_spec.evaluation.names import bare, fewshot_key, task_of_rows
 from prerl_spec.evaluation.packs import own_tasks
+from prerl_spec.json_lines import count_json_lines
 
 
 def evaluated_split(config: Mapping[str, Any]) -> str | None:
@@ -58,6 +59,26 @@ def override_of(
     if shown is not None:
         files.setdefault(shown, str(examples or rows))
     return {**found, "dataset_kwargs": {"data_files": files}}
+
+
+def rows_for_examples(config: Mapping[str, Any], rows: Path, examples: Path | None) -> int | None:
+    """The number of rows that a question's few-shot examples are taken from; None where a task's code, or its YAML, says which.
+    Raises OSError."""
+    own, asked, shown = config.get("fewshot_config") or {}, evaluated_split(config), fewshot_split(config)
+    chosen = (own.get("process_docs", config.get("process_docs")), own.get("fewshot_indices"))
+    if shown is None or any(setting is not None for setting in chosen):
+        return None
+    if examples is None or shown == asked or examples.resolve() == rows.resolve():
+        return count_json_lines(rows) - 1
+    return count_json_lines(examples)
+
+
+def too_few_examples(name: str, wanted: int, there: int) -> UsageError:
+    """The error for a task with fewer rows for examples than it shows."""
+    return UsageError(
+        f"task `{name}` shows {wanted} worked examples, and has {there}",
+        hint=f"set num_fewshot to {there}, or provide more rows",
+    )
 
 
 def missing_examples(name: str, wanted: int, split: str, rows: Path) -> EnvironmentUnmet:

@@ -6,6 +6,7 @@ from itertools import islice
 from typing import Any
 
 from prerl_spec.errors import EnvironmentUnmet, PrerlError, UsageError
+from prerl_spec.evaluation.tasks.local_rows import too_few_examples
 
 FIRST_ROW_HINT = "look at row 0: it has no choice, or an empty one"
 COLUMNS_HINT = "compare the columns of the rows with the templates of its YAML"
@@ -118,7 +119,4 @@ def _require_worked_examples(name: str, task: Any) -> None:
     splits = (task.get_config(key) for key in ("fewshot_split", "training_split", "validation_split", "test_split"))
     own = int(next(filter(None, splits), None) == task.get_config("test_split"))
     if len(rows) - own < wanted:
-        raise UsageError(
-            f"task `{name}` shows {wanted} worked examples, and has {max(len(rows) - own, 0)}",
-            hint=f"set num_fewshot to {max(len(rows) - own, 0)}, or provide more rows",
-        )
+        raise too_few_examples(name, wanted, max(len(rows) - own, 0))

@@ -99,8 +99,8 @@ class TaskDraw:
     """How an evaluator samples one task: `TaskDraw("aime24_boxed", Decoding(0.6, 0.95, 0, 32768), 64, "open-r1", 30)`.
 
     `decoding` and `samples` are None where only the task's own YAML says them and it isn't known yet; `questions` where the
-    rows aren't. A task with `generates` False is scored by log-probabilities. `note` says where the task's source samples
-    otherwise.
+    rows aren't. A task with `generates` False is scored by log-probabilities; with `is_known` False the name may be a group's,
+    and none of its tasks generate. `note` says where the task's source samples otherwise.
     """
 
     task: str
@@ -110,6 +110,7 @@ class TaskDraw:
     questions: int | None = None
     note: str | None = None
     generates: bool = True
+    is_known: bool = True
 
 
 @dataclass(frozen=True)
