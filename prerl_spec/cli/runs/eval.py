@@ -143,12 +143,13 @@ def run(arguments: argparse.Namespace) -> int:
     evaluator = evaluator_of(arguments, like)
     require_tasks(evaluator)
     # Torch comes with the models, and takes seconds: what is mistyped is refused before.
-    from prerl_spec.cli.runs.eval_models import models_of
+    from prerl_spec.cli.runs.eval_models import models_of, require_room
     from prerl_spec.evaluation.model_folders import require_own
     from prerl_spec.evaluation.samplers import require_sampler
     from prerl_spec.situations import require_writable
 
     models = models_of(arguments, like)
+    require_room(evaluator, models)
     if reports_findings():
         for model in models:
             for damaged in model.target.passed_over:
