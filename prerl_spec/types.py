@@ -382,10 +382,11 @@ class Score:
 
     `low` and `high` bound a 95 % interval of the construction that `interval` names; both are NaN where that is "none".
     `protocol` names the decoding protocol, "off" where the settings alone say how it was sampled. `fewshot` says where the
-    few-shot examples of a task with local rows come from: "5 of train.jsonl", "task" where the task itself says it. Of the
-    responses of the task: `truncated` and `unparsable` are shares, `mean_length` is tokens a response, `tokens_scored` tokens
-    in all; None where nothing was sampled, or no verifier reads answers. `generated_tokens` and `trained_tokens` are those of
-    the training that came before.
+    few-shot examples of a task with local rows come from: "5 of train.jsonl"; "0" or "2 of the task's" where only their
+    number is not the task's own; "task" where the task itself says it. Of the responses of the task: `truncated` and
+    `unparsable` are shares, `mean_length` is tokens a response, `tokens_scored` tokens in all; None where nothing was
+    sampled, or no verifier reads answers. `generated_tokens` and `trained_tokens` are those of the training that came
+    before.
     """
 
     phase: str

@@ -5,7 +5,7 @@ Runs and specs provide system prompt, decoding and verifier, so that later score
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,12 +20,16 @@ from prerl_spec.engine.record import checkpoint
 from prerl_spec.errors import Damaged, UsageError
 from prerl_spec.evaluation.conditions import BEFORE_THE_FIRST, conditions_of, registry_for
 from prerl_spec.evaluation.installed import component
+from prerl_spec.language.suggest import nearest, one_of
 from prerl_spec.registry import entry_points
 from prerl_spec.registry.kinds.judging import Verifier
-from prerl_spec.storage.checkpoint_files import MANIFEST
+from prerl_spec.storage.checkpoint_files import FOLDER as CHECKPOINTS
+from prerl_spec.storage.checkpoint_files import MANIFEST, STATE, read_listed
 from prerl_spec.storage.sealed import read_object
 from prerl_spec.types import Rendering
 
+UNKNOWN_PHASE = "unknown"
+"""The phase of a copied checkpoint: what its number is called stands in the run's plan."""
 _HUB_ID = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
 
 
@@ -81,9 +85,22 @@ def find_target(text: str, *, local_code: bool = False) -> Target:
         raise UsageError(f"{path} is neither a run folder nor a model folder", hint="name a folder with config.json")
     if path.is_file() or path.suffix == ".toml":
         return _spec(path, local_code)
-    if not _HUB_ID.fullmatch(text):
-        raise UsageError(f"{text} does not exist", hint="name a run folder, a model folder, a spec or a hub model")
+    near = _folders_nearby(path)
+    # A name whose first part is a folder here is a path that was mistyped, not OWNER/NAME of the hub.
+    if not _HUB_ID.fullmatch(text) or (len(path.parts) > 1 and path.parent.is_dir()):
+        hint = "name a run folder, a model folder, a spec or a hub model"
+        raise UsageError(f"{text} does not exist", hint=f"did you mean {one_of(near)}?" if near else hint)
     return Target(text, _hf_causal(text), Path(f"eval-{text.replace('/', '--')}"))
+
+
+def _folders_nearby(path: Path) -> list[str]:
+    """The folders beside a path that is not there whose names are near its own; none for a name without a folder, which may be
+    a hub model's."""
+    if len(path.parts) < 2 or not path.parent.is_dir():
+        return []
+    return [
+        str(path.parent / name) for name in nearest(path.name, (f.name for f in path.parent.iterdir() if f.is_dir()))
+    ]
 
 
 def _refuse_changed_checkpoint(folder: Path) -> None:
@@ -109,17 +126,13 @@ def _run(folder: Path, local_code: bool) -> Target:
         require_same_model_files(folder, read_plan(folder / "plan.json"))
     plan = read_object(folder / "plan.json")
     on = registry_for(folder / "plan.json", plan, local_code)
-    phases, state = plan["phases"], saved.state
-    # Between two phases the saved position is already the next phase, before its first step.
-    index = state["phase"] - 1 if state["phase"] > 0 and state["step"] == 0 else state["phase"]
+    index = _trained_phase(saved.state)
     return Target(
         name=plan["name"],
         model=_hf_causal(str(saved.folder), plan["model"]["settings"].get("dtype", "float32")),
         out=folder / "eval",
-        phase=phases[index]["id"],
-        global_step=saved.global_step,
-        generated_tokens=state["generated_tokens"],
-        trained_tokens=state["trained_tokens"],
+        phase=plan["phases"][index]["id"],
+        **_position(saved.state),
         passed_over=saved.passed_over,
         training=partial(_trained_on, plan, index, on),
         **conditions_of(plan, index, on),
@@ -157,7 +170,33 @@ def _started_model(start: StartPoint, graph: Graph) -> Any:
 
 
 def _folder(folder: Path) -> Target:
-    return Target(folder.resolve().name, _hf_causal(str(folder)), Path(f"eval-{folder.resolve().name}"))
+    """A model folder; of a checkpoint, or a copy of one, with the step and the tokens that it was saved at."""
+    name = folder.resolve().name
+    target = Target(name, _hf_causal(str(folder)), Path(f"eval-{name}"))
+    if not (folder / MANIFEST).is_file():
+        return target
+    if not (folder / STATE).is_file():
+        # A copy without the trainer's state: trained, and no more is known.
+        return replace(target, phase=UNKNOWN_PHASE)
+    state, run = read_listed(folder).state, enclosing_run(folder)
+    plan = None if run is None else read_object(run / "plan.json")
+    phase = UNKNOWN_PHASE if plan is None else plan["phases"][_trained_phase(state)]["id"]
+    return replace(target, phase=phase, **_position(state))
+
+
+def enclosing_run(folder: Path) -> Path | None:
+    """The run that a checkpoint's folder lies in; None for any other folder."""
+    above = folder.resolve().parent
+    return above.parent if above.name == CHECKPOINTS and (above.parent / "plan.json").is_file() else None
+
+
+def _trained_phase(state: Mapping[str, Any]) -> int:
+    """The phase that a checkpoint's weights come from: between two phases its position is the next one's first step."""
+    return state["phase"] - 1 if state["phase"] > 0 and state["step"] == 0 else state["phase"]
+
+
+def _position(state: Mapping[str, Any]) -> dict[str, int]:
+    return {name: int(state[name]) for name in ("global_step", "generated_tokens", "trained_tokens")}
 
 
 def _trained_on(plan: Mapping[str, Any], index: int, on: entry_points.Registry) -> dict[str, Any]:

@@ -1,12 +1,14 @@
 """What `eval` remarks: equal responses before they are drawn, and responses that say little of the model."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from prerl_spec.cli.runs.eval_remarks import advice, equal_responses
+from prerl_spec.cli.runs.eval_remarks import advice, equal_responses, noted
 from prerl_spec.registry.kinds.evaluator import TaskDraw
 from prerl_spec.report.tables.score_tables import ScoredModel
+from prerl_spec.testing.tiny import save_tiny
 from prerl_spec.types import Decoding
 from tests.report.test_score_tables import SCORE
 
@@ -44,3 +46,28 @@ def test_several_greedy_responses_are_warned_of() -> None:
     ]
     (line,) = equal_responses(draws)
     assert line.startswith("W0702: sums: --samples 3 has no effect at temperature 0")
+
+
+def test_the_token_limit_comes_first_where_many_responses_were_cut_off_and_none_had_an_answer() -> None:
+    score = replace(SCORE, truncated=0.87, unparsable=1.0)
+    first, second = advice([ScoredModel("m", "m", "out/m", (score,))])
+    assert (
+        "87% of the responses were cut off at 32 tokens, before an answer perhaps: raise --max-new-tokens first"
+        in first
+    )
+    assert "no answer was found in 100%" in second
+
+
+def test_a_stock_task_comes_with_the_options_that_give_the_numbers_of_lm_eval(tmp_path: Path) -> None:
+    save_tiny(tmp_path, chat=False)
+    (tmp_path / "chat_template.jinja").write_text("{{ messages[0].content }}", encoding="utf-8")
+    draw = TaskDraw("lm_eval/gsm8k", Decoding(), 1, note='its own YAML says T 0 (here 1): protocol = "task"')
+    model = {"name": str(tmp_path)}
+    assert noted(draw, {}, model).note == (
+        "its own YAML says T 0 (here 1): --protocol task; asked through the model's chat template; `lm_eval --model hf` asks "
+        "without it: --chat off"
+    )
+    assert noted(draw, "off", model).note == "its own YAML says T 0 (here 1): --protocol task"
+    assert noted(TaskDraw("gsm8k_boxed", Decoding(), 1), {}, model).note is None, "a task of ours has no other numbers"
+    (tmp_path / "chat_template.jinja").unlink()
+    assert noted(draw, {}, model).note == "its own YAML says T 0 (here 1): --protocol task"

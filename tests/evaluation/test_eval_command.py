@@ -127,6 +127,47 @@ def test_between_two_phases_a_run_stands_at_the_end_of_the_first(tmp_path: Path,
     assert find_target(str(run_folder(tmp_path, spec, model, phase=1, step=0))).phase == "prune"
 
 
+def test_a_checkpoints_folder_is_scored_at_the_position_that_it_was_saved_at(
+    tmp_path: Path, spec: Path, model: Path
+) -> None:
+    saved = run_folder(tmp_path, spec, model, phase=1, step=0) / "checkpoints" / "step-000001"
+
+    def position(folder: Path) -> tuple[str, int, int, int]:
+        target = find_target(str(folder))
+        return target.phase, target.global_step, target.generated_tokens, target.trained_tokens
+
+    assert position(saved) == ("prune", 1, 77, 33)
+    copy = shutil.copytree(saved, tmp_path / "copy")
+    assert position(copy) == ("unknown", 1, 77, 33), "what its phase is called stands in the run's plan"
+    shutil.rmtree(copy / "trainer")
+    assert position(copy)[0] == "unknown", "it was trained"
+    assert position(model) == ("base", 0, 0, 0)
+
+
+def test_responses_that_leave_no_room_for_a_question_are_refused_before_a_model_is_loaded(
+    tmp_path: Path, spec: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = run_folder(tmp_path, spec, model, phase=1, step=0)
+    saved = run / "checkpoints" / "step-000001"
+    (saved / "model.safetensors").unlink()
+    assert main(["eval", str(saved), "--tasks", "arithmetic_chains_easy", "--limit", "1"]) == 3
+    said = capsys.readouterr().err
+    assert "arithmetic_chains_easy may sample 1,024 new tokens; the model's context holds 512" in said
+    assert "--max-new-tokens below 512 by the length of the longest question, or score as the run" in said
+    assert f"--like {run}" in said
+    assert main(["eval", str(model), "--tasks", "arithmetic_chains_easy", "--max-new-tokens", "512"]) == 3
+    assert "--like" not in capsys.readouterr().err
+
+
+def test_a_mistyped_path_is_no_hub_model(tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("runs/quickstart").mkdir(parents=True)
+    assert main(["eval", "runs/quikstart", "--tasks", "math500_boxed"]) == 2
+    said = capsys.readouterr().err
+    assert ("runs/quikstart does not exist" in said, "did you mean `runs/quickstart`?" in said) == (True, True)
+    assert main(["eval", "runs/else", "--tasks", "math500_boxed"]) == 2
+    assert "runs/else does not exist" in capsys.readouterr().err
+
+
 def test_a_spec_gives_the_model_that_it_starts_from(spec: Path) -> None:
     target = find_target(str(spec))
     assert (target.name, target.phase, target.global_step, target.seed) == ("tiny-run", "base", 0, 5)

@@ -67,7 +67,7 @@ def test_rows_to_ask_alone_are_no_few_shot_examples(tmp_path: Path) -> None:
     evaluator = LmEval.model_validate({"tasks": ["sums"], "include": [str(tmp_path / "own")], "data": {"sums": rows}})
     assert [refusal.found for refusal in evaluator.refusals()] == [refused.value.message]
     prompts, score = asked(tmp_path / "none", {"sums": rows}, num_fewshot=0)
-    assert ([prompt.count("Q:") for prompt in prompts], score.fewshot) == ([1] * 4, "task")
+    assert ([prompt.count("Q:") for prompt in prompts], score.fewshot) == ([1] * 4, "0")
 
 
 @pytest.mark.parametrize(
@@ -87,11 +87,57 @@ def test_an_evaluated_row_is_never_among_its_own_examples(tmp_path: Path, change
     assert score.fewshot == "3 of the other evaluated rows"
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"training_split": None},
+        {"fewshot_split": "test"},
+        {"fewshot_config": {"split": "test", "doc_to_text": "Q: {{q}}\nA:", "doc_to_target": "{{a}}"}},
+        {"training_split": None, "test_split": None, "validation_split": "validation"},
+    ],
+    ids=["one split", "fewshot_split is the asked one", "fewshot_config names the asked split", "validation alone"],
+)
+def test_a_file_of_examples_is_shown_where_the_task_has_one_split_for_both(
+    tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    data = {"sums": written(tmp_path / "test.jsonl", 10), "sums:fewshot": written(tmp_path / "train.jsonl", 50)}
+    prompts, score = asked(tmp_path / "own", data, **changes)
+    assert [(prompt.count("Q: 5"), prompt.count("Q: 1")) for prompt in prompts] == [(2, 1)] * 4
+    assert (score.fewshot, score.questions) == ("2 of train.jsonl", 4)
+
+
+def test_rows_that_are_asked_are_refused_as_examples(tmp_path: Path) -> None:
+    asked(tmp_path / "own", {"sums": written(tmp_path / "test.jsonl", 10)}, num_fewshot=0)
+    written(tmp_path / "train.jsonl", 50)
+    with (tmp_path / "train.jsonl").open("a") as file:
+        file.write('\n{"a": "11", "q": "11 + 0"}\n')
+    data = {"sums": str(tmp_path / "test.jsonl"), "sums:fewshot": str(tmp_path / "train.jsonl")}
+    settings = {"tasks": ["sums"], "include": [str(tmp_path / "own")], "data": data}
+    (refusal,) = LmEval.model_validate(settings).refusals()
+    assert "row 5 of train.jsonl is also asked (test.jsonl, row 2)" in refusal.found
+    assert not list(LmEval.model_validate({**settings, "num_fewshot": 0}).refusals()), "nothing is shown"
+    same = {"sums": data["sums"], "sums:fewshot": data["sums"]}
+    assert not list(LmEval.model_validate({**settings, "data": same}).refusals()), "one path: its other rows"
+
+
+def test_a_score_states_a_number_of_examples_that_is_not_the_tasks_own(tmp_path: Path) -> None:
+    rows, train = written(tmp_path / "test.jsonl", 10), written(tmp_path / "train.jsonl", 50)
+    files = {"dataset_path": "json", "dataset_kwargs": {"data_files": {"test": rows, "train": train}}}
+    said = {
+        wanted: asked(tmp_path / f"own{wanted}", {}, num_fewshot=wanted, **files)[1].fewshot
+        for wanted in ("task", 0, 2, 3)
+    }
+    assert said == {"task": "task", 0: "0", 2: "task", 3: "3 of the task's"}
+
+
 def test_examples_that_a_task_writes_itself_stay(tmp_path: Path) -> None:
     written_in = {"sampler": "first_n", "samples": [{"q": "90 + 1", "a": "91"}, {"q": "90 + 2", "a": "92"}]}
     prompts, score = asked(tmp_path / "own", {"sums": written(tmp_path / "test.jsonl", 10)}, fewshot_config=written_in)
     assert [prompt.startswith("Q: 90 + 1\nA: 91\n\nQ: 90 + 2\nA: 92\n\nQ: 1") for prompt in prompts] == [True] * 4
     assert score.fewshot == "task"
+    data = {"sums": str(tmp_path / "test.jsonl"), "sums:fewshot": written(tmp_path / "train.jsonl", 50)}
+    with pytest.raises(EnvironmentUnmet, match=r"writes its few-shot examples itself, .* those of train\.jsonl"):
+        asked(tmp_path / "named", data, fewshot_config=written_in)
 
 
 def test_the_split_of_the_examples_is_the_one_that_lm_eval_takes(tmp_path: Path) -> None:

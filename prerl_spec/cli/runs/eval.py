@@ -143,12 +143,13 @@ def run(arguments: argparse.Namespace) -> int:
     evaluator = evaluator_of(arguments, like)
     require_tasks(evaluator)
     # Torch comes with the models, and takes seconds: what is mistyped is refused before.
-    from prerl_spec.cli.runs.eval_models import models_of
+    from prerl_spec.cli.runs.eval_models import models_of, require_room
     from prerl_spec.evaluation.model_folders import require_own
     from prerl_spec.evaluation.samplers import require_sampler
     from prerl_spec.situations import require_writable
 
     models = models_of(arguments, like)
+    require_room(evaluator, models)
     if reports_findings():
         for model in models:
             for damaged in model.target.passed_over:
@@ -207,7 +208,7 @@ def _score(arguments: argparse.Namespace, models: Any, evaluator: Any) -> int:
 
 def _say_sampling(evaluator: Any, models: Any) -> None:
     """Says on stderr how each task is sampled, and where its source samples otherwise; once for models sampled alike."""
-    from prerl_spec.cli.runs.eval_remarks import equal_responses
+    from prerl_spec.cli.runs.eval_remarks import equal_responses, noted
     from prerl_spec.compiler.planning.evaluation_plan import task_plan
     from prerl_spec.compiler.render.render_evaluation import render_tasks
     from prerl_spec.engine.batches.source import decoding_of
@@ -217,7 +218,9 @@ def _say_sampling(evaluator: Any, models: Any) -> None:
     for model in models:
         draws = evaluator.task_draws(decoding_of(model.sampler.component))
         warnings |= dict.fromkeys(equal_responses(draws))
-        alike.setdefault("\n".join(render_tasks([task_plan(draw) for draw in draws])), []).append(model.name)
+        chat = model.target.rendering.chat if evaluator.chat is None else evaluator.chat
+        told = [noted(draw, chat, model.target.model.settings()) for draw in draws]
+        alike.setdefault("\n".join(render_tasks([task_plan(draw) for draw in told])), []).append(model.name)
     for warning in warnings:
         print(f"warning: {warning}", file=sys.stderr)
     for words, of in alike.items():

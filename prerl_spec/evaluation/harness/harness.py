@@ -35,7 +35,7 @@ from prerl_spec.evaluation.scores.scores import Identity, digest, harness_versio
 from prerl_spec.evaluation.scores.verdicts import verdicts_on
 from prerl_spec.evaluation.task_draws import SAMPLING_KEYS, Wanted, drawn
 from prerl_spec.evaluation.tasks import catalogue
-from prerl_spec.evaluation.tasks.local_rows import fewshot_split, stated_examples
+from prerl_spec.evaluation.tasks.local_rows import stated_examples
 from prerl_spec.evaluation.tasks.rows import file_rows, hub_rows
 from prerl_spec.evaluation.tasks.strange_code import without_strange_code
 from prerl_spec.evaluation.tasks.task_faults import require_sound, told_of_task
@@ -171,6 +171,8 @@ def _own_task(lm: PolicyLM, battery: Battery, pack: Pack) -> VerifiedTask:
 def _set_up(battery: Battery, name: str, task: Any) -> None:
     """Sets few-shot examples, their seed and the repeats. Raises UsageError for settings that the task does not support."""
     samples, own = battery.draw.samples, isinstance(task, VerifiedTask)
+    # lm-eval has no place for the number of the definition beside the one that is asked for.
+    task.own_num_fewshot = task.get_config("num_fewshot") or 0
     if battery.num_fewshot is not None:
         if own and battery.num_fewshot > 0:
             raise UsageError(
@@ -255,11 +257,9 @@ def _identity(lm: PolicyLM, battery: Battery, task: Any) -> Identity:
 
 
 def _examples(battery: Battery, task: Any) -> str:
-    config = {key: task.get_config(key) for key in ("training_split", "validation_split", "test_split")}
-    split = task.fewshot_cfg.split
-    if split is None and task.fewshot_cfg.samples is None:
-        split = fewshot_split(config)
-    return stated_examples(task.task_name, battery.data or {}, task.get_config("num_fewshot") or 0, split)
+    config = {key: task.get_config(key) for key in ("training_split", "validation_split", "test_split", "num_fewshot")}
+    config["fewshot_config"] = {"split": task.fewshot_cfg.split, "samples": task.fewshot_cfg.samples}
+    return stated_examples(task.task_name, config, battery.data or {}, task.own_num_fewshot)
 
 
 def _score_task(lm: PolicyLM, battery: Battery, name: str, task: Any) -> Scored:

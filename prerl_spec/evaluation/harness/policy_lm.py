@@ -145,7 +145,8 @@ class PolicyLM(LM):  # type: ignore[misc]  # lm-eval ships no types
             raise RunFailed(
                 f"{instance.task_name}, question {instance.doc_id}: {len(context)} tokens and max_new_tokens "
                 f"{self.decoding.max_new_tokens} exceed the model's context length {self.site.max_length}",
-                hint="lower max_new_tokens or num_fewshot in the evaluator; questions are never truncated",
+                hint="lower max_new_tokens or num_fewshot in the evaluator (--max-new-tokens, --num-fewshot); questions are "
+                "never truncated",
             )
         name = ("evaluate", self.seed, bare(str(instance.task_name)), int(instance.doc_id or 0), instance.idx)
         return Request(context, tuple(named_seed(*name, repeat) for repeat in range(num_repeats)))

@@ -14,9 +14,9 @@ from prerl_spec.evaluation.packs import packs
 from prerl_spec.evaluation.tasks.catalogue import check_names, included_names, known_config
 from prerl_spec.evaluation.tasks.local_rows import (
     evaluated_split,
-    num_examples,
-    override_of,
+    examples_of,
     rows_for_examples,
+    shared_row,
     too_few_examples,
 )
 from prerl_spec.evaluation.tasks.rows import file_rows, require_rows
@@ -46,10 +46,8 @@ def refused_tasks(names: Sequence[str], include: Sequence[Path]) -> Iterator[Ref
 def refused_rows(
     data: Mapping[str, Path], include: Sequence[Path], num_fewshot: int | None = None
 ) -> Iterator[Refused]:
-    """The tasks whose local rows cannot be read, that are groups, or whose few-shot examples have no rows or too few.
-
-    A file that is not there is a need of its own.
-    """
+    """The tasks whose local rows cannot be read, that are groups, or whose few-shot examples have no rows, too few, or
+    rows that are asked. A file that is not there is a need of its own."""
     for key, file in data.items():
         task = task_of_rows(key)
         if not file.is_file():
@@ -64,8 +62,8 @@ def refused_rows(
             yield Refused(
                 task, f"a {kind} of tasks has no rows of its own", "name one of its tasks, here and in `tasks`"
             )
-        elif key == task and (missing := _lacking_examples(task, data, include, num_fewshot)) is not None:
-            yield Refused(task, missing.message, missing.hint or "name their rows")
+        elif key == task and (unusable := _unusable_examples(task, data, include, num_fewshot)) is not None:
+            yield Refused(task, unusable.message, unusable.hint or "name their rows")
 
 
 def _require_rows(task: str, file: Path) -> None:
@@ -76,23 +74,31 @@ def _require_rows(task: str, file: Path) -> None:
         require_rows(task, file)
 
 
-def _lacking_examples(
+def _unusable_examples(
     task: str, data: Mapping[str, Path], include: Sequence[Path], num_fewshot: int | None
 ) -> PrerlError | None:
-    """The error of a task whose few-shot examples have no rows, or too few."""
+    """What is wrong with the few-shot examples of a task of lm-eval that asks local rows."""
     config = None if task in packs() else known_config(task, include)
     if config is None or evaluated_split(config) is None:
         return None
-    rows, examples = data[task], data.get(fewshot_key(task))
+    rows = data[task]
     try:
-        override_of(task, config, rows, examples, num_fewshot)
-        there = rows_for_examples(config, rows, examples)
+        examples = examples_of(task, config, rows, data.get(fewshot_key(task)), num_fewshot)
     except EnvironmentUnmet as error:
         return error
-    except OSError:  # a file that is not there is a need of its own
+    file = examples.file
+    if file is not None and not file.is_file():
         return None
-    wanted = num_examples(config, num_fewshot)
-    return None if there is None or there >= wanted else too_few_examples(task, wanted, there)
+    there = rows_for_examples(config, rows, examples)
+    if there is not None and there < examples.number:
+        return too_few_examples(task, examples.number, there)
+    if file is None or (shared := shared_row(rows, file)) is None:
+        return None
+    asked, shown = shared
+    return EnvironmentUnmet(
+        f"`{task}`: row {shown} of {file.name} is also asked ({rows.name}, row {asked}): it would be shown with its answer",
+        hint=f"remove it from one of the files; with {rows.name} as {fewshot_key(task)} the examples are its other rows",
+    )
 
 
 def _kind(task: str, include: Sequence[Path]) -> str | None:
