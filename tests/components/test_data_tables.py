@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import datasets
 import pytest
 from prerl_components.data.hf_dataset import HfDataset
 from prerl_components.data.jsonl import Jsonl
@@ -202,6 +203,25 @@ def test_an_unreachable_hub_is_named_with_what_was_wanted(monkeypatch: pytest.Mo
         HfDataset(path="acme/no-such-rows").open("train")
     assert "acme/no-such-rows at main, split train" in caught.value.message
     assert "jsonl" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_rows_of_the_hub_are_not_downloaded_where_datasets_is_offline(
+    asked: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[bool] = []
+
+    def load_dataset(*arguments: object, **settings: object) -> None:
+        seen.append(datasets.config.HF_HUB_OFFLINE)
+        raise ValueError("no rows")
+
+    monkeypatch.setattr(hub_access, "hub_answers", lambda: True)
+    monkeypatch.setattr(datasets, "load_dataset", load_dataset)
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", asked)
+    with pytest.raises(EnvironmentUnmet, match="no rows"):
+        HfDataset(path="acme/no-such-rows").open("train")
+    assert seen == [asked]
+    assert datasets.config.HF_HUB_OFFLINE is asked
 
 
 def test_needs_are_known_before_anything_is_read(tmp_path: Path) -> None:
