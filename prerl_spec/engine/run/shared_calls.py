@@ -4,8 +4,8 @@ Nothing here changes the policy: it is in evaluation mode throughout a run, no g
 has its own random stream. What a rank has finished is kept on disk in rounds until the evaluation is over.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,6 +19,7 @@ from prerl_spec.engine.processes.ranks import Ranks
 from prerl_spec.engine.run.kept_rounds import KeptRounds, Round, rounds_of, samples_per_round
 from prerl_spec.engine.verification.verdict_batch import Item
 from prerl_spec.engine.verification.verifier_pool import GoldCheck, Judge
+from prerl_spec.errors import Interrupted
 from prerl_spec.registry.kinds.judging import Verifier
 from prerl_spec.registry.kinds.sampler import OpenSampler, Sampler
 from prerl_spec.types import Decoding, Generation, Request, Verdict
@@ -91,13 +92,25 @@ class SharedCalls:
         if self.policy.is_sharded:
             drawn = self._generate_in_step(rounds, decoding, total)
         else:
-            with self._alone():
+            with self._alone(), self._told(drawn, len(mine), most):
                 for part in rounds:
                     file = None if self._kept is None else self._kept.generations(part, decoding)
                     counted = self._counted(drawn, total)
                     sampled = _once(file, partial(self._sampled, part, decoding, counted))
                     drawn.extend(sampled)
         return self._ranks.gather_dealt(drawn, len(requests))
+
+    @contextmanager
+    def _told(self, drawn: Sequence[object], num_questions: int, most: int) -> Iterator[None]:
+        """An interrupt says what of the questions is kept: those of the rounds before the one that it came in."""
+        try:
+            yield
+        except Interrupted as stop:
+            if self._kept is None:
+                raise
+            kept = f"the responses to {len(drawn):,} of {num_questions:,} questions are kept"
+            nothing = f"nothing was kept yet: a round has up to {most:,} responses, and whole questions"
+            raise Interrupted(f"{stop.message}: {kept if drawn else nothing}", hint=stop.hint) from stop
 
     def _generate_in_step(
         self, rounds: Sequence[Sequence[Request]], decoding: Decoding, total: int
