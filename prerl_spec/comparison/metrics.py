@@ -7,6 +7,7 @@ from statistics import fmean
 from prerl_spec.comparison.conditions import Scored
 from prerl_spec.comparison.scored_run import ScoredRun
 from prerl_spec.errors import UsageError
+from prerl_spec.evaluation.scores.at_k import CONSENSUS
 from prerl_spec.evaluation.scores.question_results import values_by_question
 from prerl_spec.types import Score
 
@@ -14,8 +15,8 @@ _OF_COUNTS = re.compile(r"(avg|pass|maj|m?G-Pass)@([1-9][0-9]*)(?:_[0-9.]+)?")
 
 
 def metrics_of(series: Sequence[Scored], wanted: str | None, task: str) -> list[str]:
-    """The metrics that every run has, in the order of the first, or the one that was asked for: any pass@k, avg@k, G-Pass@k
-    and, where votes were kept, maj@k with k up to the number of samples.
+    """The metrics that every run has, in the order of the first, but for G-Pass@k, which comes along with every k; or the one
+    that was asked for: any pass@k, avg@k, G-Pass@k and, where votes were kept, maj@k with k up to the number of samples.
 
     pass@1 is the mean over all responses, as avg@n is: one of the two is left out. Raises UsageError for a k above the number
     of samples, and for a metric that no run has.
@@ -25,7 +26,7 @@ def metrics_of(series: Sequence[Scored], wanted: str | None, task: str) -> list[
     if wanted is None:
         is_twice = "pass@1" in shared and any(name.startswith("avg@") for name in shared)
         double = ("avg@1" if "avg@1" in shared else "pass@1") if is_twice else None
-        return [name for name in shared if name != double]
+        return [name for name in shared if name != double and not name.startswith(CONSENSUS)]
     samples = series[0].protocol.samples_per_question
     found = _OF_COUNTS.fullmatch(wanted)
     if found is not None and int(found[2]) > samples:

@@ -54,7 +54,8 @@ def subjects_of(
         if without:
             few = ", ".join(names[str(run.folder)] for run in without[:3])
             more = f" and {len(without) - 3} more" if len(without) > 3 else ""
-            left_out.append(Absent(task, f"no score after training in {few}{more}"))
+            after = " after training" if any(run.trains for run in without) else ""
+            left_out.append(Absent(task, f"no score{after} in {few}{more}"))
             continue
         found += _of_task(task, runs, names, allowed)
     if not found:

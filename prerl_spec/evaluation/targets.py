@@ -192,10 +192,11 @@ def enclosing_run(folder: Path) -> Path | None:
 
 def _trained_phase(state: Mapping[str, Any]) -> int:
     """The phase that a checkpoint's weights come from: between two phases its position is the next one's first step."""
-    return state["phase"] - 1 if state["phase"] > 0 and state["step"] == 0 else state["phase"]
+    phase, step = int(state["phase"]), int(state["step"])
+    return phase - 1 if phase > 0 and step == 0 else phase
 
 
-def _position(state: Mapping[str, Any]) -> dict[str, int]:
+def _position(state: Mapping[str, Any]) -> dict[str, Any]:
     return {name: int(state[name]) for name in ("global_step", "generated_tokens", "trained_tokens")}
 
 

@@ -479,6 +479,24 @@ def test_scores_of_the_base_alone_say_nothing_about_training(tmp_path: Path) -> 
     assert "no task that all runs were scored on: easy: no score after training" in refused(*folders)
 
 
+def test_a_metric_that_comes_along_with_k_is_compared_only_where_it_is_asked_for(tmp_path: Path) -> None:
+    folders = [write_model(tmp_path / str(made.arm), made) for made in (WEAK, STRONG)]
+    before = compare(folders)
+    for folder, made in zip(folders, (WEAK, STRONG), strict=True):
+        scores = scores_at(folder, made, "base", 0)
+        write_scores(folder / "scores.json", scores + [{**scores[0], "metric": f"{m}Pass@4"} for m in ("mG-", "G-")])
+    found = compare(folders)
+    assert [table.metric for table in found.tables] == [table.metric for table in before.tables]
+    assert found.family == before.family
+    assert [table.metric for table in compare(folders, task="easy/mG-Pass@4").tables] == ["mG-Pass@4"]
+
+
+def test_folders_of_eval_without_a_common_task_are_told_nothing_of_training(tmp_path: Path) -> None:
+    folders = [write_model(tmp_path / task, replace(WEAK, task=task)) for task in ("easy", "hard")]
+    words = refused(*folders)
+    assert "easy: no score in hard; hard: no score in easy" in words
+
+
 def test_two_checkpoints_in_one_folder_of_eval_are_refused(tmp_path: Path) -> None:
     one = write_model(tmp_path / "one", Made())
     rows = [*scores_at(one, Made(), "base", 0), *scores_at(one, Made(), "refine", 20)]

@@ -74,6 +74,18 @@ def test_an_interrupted_evaluation_samples_only_what_it_has_not_sampled(tmp_path
         assert not (tmp_path / UNFINISHED).exists()
 
 
+def test_an_interrupt_says_what_is_kept(tmp_path: Path) -> None:
+    with tiny_scene(tmp_path) as scene:
+        with pytest.raises(Interrupted) as first:
+            calls(scene, tmp_path, at=1).generate(REQUESTS, DECODING)
+        assert str(first.value.message) == (
+            "interrupted: nothing was kept yet: a round has up to 6 responses, and whole questions"
+        )
+        with pytest.raises(Interrupted, match="interrupted: the responses to 6 of 10 questions are kept"):
+            calls(scene, tmp_path, at=4).generate(REQUESTS, DECODING)
+        assert len(list((tmp_path / UNFINISHED).iterdir())) == 2, "rounds of three questions"
+
+
 def test_what_another_evaluation_has_kept_stays(tmp_path: Path) -> None:
     with tiny_scene(tmp_path) as scene:
         one, other = calls(scene, tmp_path), calls(scene, tmp_path)

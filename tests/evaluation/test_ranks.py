@@ -18,6 +18,9 @@ def test_two_processes_share_the_questions_and_agree_with_one(tmp_path: Path) ->
     assert first["scores"] == second["scores"]
     written = {rank: list((tmp_path / f"rank-{rank}").rglob("questions/*.jsonl")) for rank in (0, 1)}
     assert [len(files) for files in written.values()] == [1, 0], "the main process writes what each question added"
+    for told in (first["ticks"], second["ticks"]):
+        assert {total for _, _, total in told} == {15}, "five questions with three responses, whoever samples them"
+        assert [done for _, done, _ in told] == sorted(done for _, done, _ in told)
     assert first["logps"] == second["logps"]
     assert first["invariant logps"] == second["invariant logps"]
 

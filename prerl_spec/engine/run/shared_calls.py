@@ -4,11 +4,11 @@ Nothing here changes the policy: it is in evaluation mode throughout a run, no g
 has its own random stream. What a rank has finished is kept on disk in rounds until the evaluation is over.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from prerl_spec.compiler.compare.code_hash import code_hash
 from prerl_spec.compiler.graph import Named
@@ -19,6 +19,7 @@ from prerl_spec.engine.processes.ranks import Ranks
 from prerl_spec.engine.run.kept_rounds import KeptRounds, Round, rounds_of, samples_per_round
 from prerl_spec.engine.verification.verdict_batch import Item
 from prerl_spec.engine.verification.verifier_pool import GoldCheck, Judge
+from prerl_spec.errors import Interrupted
 from prerl_spec.registry.kinds.judging import Verifier
 from prerl_spec.registry.kinds.sampler import OpenSampler, Sampler
 from prerl_spec.types import Decoding, Generation, Request, Verdict
@@ -29,6 +30,17 @@ T = TypeVar("T")
 def sampling_conditions(sampler: Named[Sampler], ranks: Ranks) -> dict[str, Any]:
     """What a sample depends on besides the weights, its request and the decoding."""
     return {"sampler": sampler.use, "settings": sampler.component.settings(), "invariant": ranks.invariant}
+
+
+class Share(NamedTuple):
+    """How much of the work is this rank's: `Share(6, 12)`. Progress is told of the whole, as an evaluator counts it."""
+
+    mine: int
+    whole: int
+
+    def of_all(self, done: int) -> tuple[int, int]:
+        """What is done, and of how much, where the other ranks are as far as this one."""
+        return done * self.whole // max(1, self.mine), self.whole
 
 
 class SharedCalls:
@@ -86,12 +98,12 @@ class SharedCalls:
         own_engine = self._declared is not None and self._declared.component.own_weights
         most = self._samples_per_round(decoding.max_new_tokens, own_engine=own_engine)
         rounds = rounds_of(mine, _num_samples, most)
-        total = sum(map(_num_samples, mine))
+        total = Share(sum(map(_num_samples, mine)), sum(map(_num_samples, requests)))
         drawn: list[list[Generation]] = []
         if self.policy.is_sharded:
             drawn = self._generate_in_step(rounds, decoding, total)
         else:
-            with self._alone():
+            with self._alone(), self._told(drawn, len(mine), most):
                 for part in rounds:
                     file = None if self._kept is None else self._kept.generations(part, decoding)
                     counted = self._counted(drawn, total)
@@ -99,8 +111,20 @@ class SharedCalls:
                     drawn.extend(sampled)
         return self._ranks.gather_dealt(drawn, len(requests))
 
+    @contextmanager
+    def _told(self, drawn: Sequence[object], num_questions: int, most: int) -> Iterator[None]:
+        """An interrupt says what of the questions is kept: those of the rounds before the one that it came in."""
+        try:
+            yield
+        except Interrupted as stop:
+            if self._kept is None:
+                raise
+            kept = f"the responses to {len(drawn):,} of {num_questions:,} questions are kept"
+            nothing = f"nothing was kept yet: a round has up to {most:,} responses, and whole questions"
+            raise Interrupted(f"{stop.message}: {kept if drawn else nothing}", hint=stop.hint) from stop
+
     def _generate_in_step(
-        self, rounds: Sequence[Sequence[Request]], decoding: Decoding, total: int
+        self, rounds: Sequence[Sequence[Request]], decoding: Decoding, total: Share
     ) -> list[list[Generation]]:
         """With sharded weights sampling begins with a collective call: every rank takes part in a round that any rank
         has not kept, if only without requests."""
@@ -139,7 +163,7 @@ class SharedCalls:
             planned = plan_batches([pairs[i] for i in places], one_by_one=one_by_one)
             mine = [[places[i] for i in batch] for batch in planned]
         most = self._samples_per_round(max((len(context) + len(end) for context, end in pairs), default=1))
-        total, found = sum(map(len, mine)), dict[int, tuple[float, bool]]()
+        total, found = Share(sum(map(len, mine)), len(pairs)), dict[int, tuple[float, bool]]()
         with self._alone(), self.policy.whole_weights():
             for part in rounds_of(mine, len, most):
                 batches = [[pairs[i] for i in batch] for batch in part]
@@ -151,11 +175,11 @@ class SharedCalls:
         return [by_pair[i] for i in range(len(pairs))]
 
     def _score_batches(
-        self, batches: Sequence[Sequence[Pair]], done: int, total: int
+        self, batches: Sequence[Sequence[Pair]], done: int, total: Share
     ) -> list[list[tuple[float, bool]]]:
         scored: list[list[tuple[float, bool]]] = []
         for batch in batches:
-            self._tick(self._stage, done + sum(map(len, scored)), total)
+            self._tick(self._stage, *total.of_all(done + sum(map(len, scored))))
             scored.append(continuation_logps(self.policy, batch))
         return scored
 
@@ -183,9 +207,9 @@ class SharedCalls:
         on_cpu = self.policy.device.type == "cpu"
         return samples_per_round(longest, parameters=self._num_parameters, on_cpu=on_cpu, own_engine=own_engine)
 
-    def _counted(self, before: Sequence[Sequence[Generation]], total: int) -> Callable[[int, int], None]:
+    def _counted(self, before: Sequence[Sequence[Generation]], total: Share) -> Callable[[int, int], None]:
         num_before = sum(map(len, before))
-        return lambda done, _: self._tick(self._stage, num_before + done, total)
+        return lambda done, _: self._tick(self._stage, *total.of_all(num_before + done))
 
 
 def _once(file: Round[T] | None, compute: Callable[[], T], unless: Callable[[T], bool] = lambda result: False) -> T:

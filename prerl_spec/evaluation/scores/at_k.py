@@ -10,6 +10,10 @@ from prerl_spec.types import Draw
 _AT_K = re.compile(r"(avg|pass|maj|mG-Pass)@([1-9]\d*)|(G-Pass)@([1-9]\d*)_([01]|0\.\d+|1\.0)")
 
 
+CONSENSUS = ("G-Pass@", "mG-Pass@")
+"""What the names of the metrics begin with that come along with a written k, and that nobody asked for by name."""
+
+
 def at_k_metrics(draw: Draw, *, has_answers: bool) -> list[str]:
     """The metrics of n responses a question, for each wanted k; maj@k where answers can be told apart, those of consensus
     where k is written and above 1 (for k = 1 all are avg@n), mG-Pass@k for an even k only."""

@@ -101,8 +101,8 @@ def _splits(config: Mapping[str, Any], rows: Path, examples: Examples) -> dict[s
         return {**own, "dataset_kwargs": {"data_files": {moved: str(rows), shown: str(examples.file)}}}
     if examples.of_asked:
         # lm-eval leaves an evaluated row out of its examples only where both splits have one name.
-        own = {"test_split": shown, "fewshot_split": shown}
-        return {**own, "dataset_kwargs": {"data_files": {shown: str(rows)}}}
+        same = dict.fromkeys(("test_split", "fewshot_split"), shown)
+        return {**same, "dataset_kwargs": {"data_files": {shown: str(rows)}}}
     files = {asked: str(rows)}
     if shown is not None:
         # lm-eval opens the split even where it shows nothing of it.

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from prerl_spec.evaluation.scores.at_k import CONSENSUS
 from prerl_spec.report.formatting.paper_text import in_latex, in_markdown, latex_row, markdown_row
 from prerl_spec.report.formatting.printable import printable
 from prerl_spec.report.tables.equal_scores import each_once
@@ -17,7 +18,6 @@ from prerl_spec.types import Score
 FORMAT = 1
 """Of the JSON form."""
 _RIGHT = {"value", "truncated", "unparsable", "mean tokens"}
-_CONSENSUS = ("G-Pass@", "mG-Pass@")
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class ScoredModel:
 
 def shown_scores(scores: Sequence[Score]) -> list[Score]:
     """The scores that a table for people shows: without pass@1 beside the avg@n that it equals, and without G-Pass@k."""
-    return [score for score in each_once(scores) if not score.metric.startswith(_CONSENSUS)]
+    return [score for score in each_once(scores) if not score.metric.startswith(CONSENSUS)]
 
 
 def as_text(models: Sequence[ScoredModel]) -> str:
