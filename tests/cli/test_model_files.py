@@ -144,7 +144,7 @@ def test_rows_of_a_benchmark_that_changed_stop_a_resume(spec: Path, capsys: pyte
     rows = spec.parent / "rows.jsonl"
     rows.write_text('{"problem": "1+1?", "answer": "2"}\n')
     scored = f'\n[[evaluate]]\nuse = "lm_eval"\ntasks = ["math500_boxed"]\ndata = {{ math500_boxed = "{rows}" }}\n'
-    sampler = '\n[sampler]\nuse = "transformers"\n[verifier]\nuse = "math_verify"\n'
+    sampler = '\n[sampler]\nuse = "transformers"\nmax_new_tokens = 8\n[verifier]\nuse = "math_verify"\n'
     spec.write_text(spec.read_text() + scored + sampler)
     folder = begun(spec)
     rows.write_text('{"problem": "1+1?", "answer": "3"}\n')

@@ -903,8 +903,8 @@ MUTANTS = (
     Mutant(
         "doc1",
         "prerl_spec/engine/batches/documents.py",
-        "                taken += steps * (phase.documents_per_step or 1)\n",
-        "                taken = steps * (phase.documents_per_step or 1)\n",
+        "                taken += _most_taken(",
+        "                taken = _most_taken(",
         "documents of a phase that goes on in the data of an earlier one are not looked at before they are drawn",
         ("tests/engine/test_documents.py",),
     ),
@@ -919,8 +919,8 @@ MUTANTS = (
     Mutant(
         "sec1",
         "prerl_spec/language/secrets.py",
-        "    is_name = _COLUMN.match(name) and not _OF_A_SERVICE.search(name) and _NAME.fullmatch(value)\n",
-        "    is_name = _COLUMN.match(name) and _NAME.fullmatch(value)\n",
+        'is_name = _OF_ROWS_AND_TEXTS.fullmatch(name.rstrip("\\"\'").rstrip()) and ',
+        "is_name = ",
         "an API key of letters alone is shown",
         ("tests/cli/test_nothing_leaks.py",),
     ),
