@@ -20,6 +20,7 @@ class EvaluatorSettings(Component):
     """Base class of evaluators, independent of what is scored. Subclasses implement `score(site)`."""
 
     kind: ClassVar[Literal["evaluator"]] = "evaluator"
+    hints: ClassVar[Mapping[str, str]] = {"group_size": "an evaluator's number of responses to a question is `samples`"}
 
     at: tuple[Moment, ...] = Field(
         default=("base", "phases"),

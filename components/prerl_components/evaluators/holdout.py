@@ -1,7 +1,7 @@
 """`holdout`: the spec's verifier on a data set of the spec, cheap enough to run during training."""
 
 from collections.abc import Mapping
-from typing import Annotated, ClassVar, cast
+from typing import Annotated, cast
 
 from pydantic import Field, SerializeAsAny
 
@@ -19,8 +19,6 @@ from prerl_spec.sdk import (
 
 class Holdout(EvaluatorSettings):
     """avg@k and pass@k of the policy on a data set of the spec; its task in scores.json is the data set's name."""
-
-    hints: ClassVar[Mapping[str, str]] = {"group_size": "an evaluator's number of responses to a question is `samples`"}
 
     data: Annotated[str, DataName()] = Field(description="Name of a data set of the spec: `[data.NAME]`.")
     verifier: Annotated[SerializeAsAny[Component] | None, Slot("verifier")] = Field(

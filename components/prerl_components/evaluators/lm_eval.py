@@ -54,7 +54,6 @@ class LmEval(EvaluatorSettings):
     """Scores on lm-eval tasks: ours (docs/benchmarks.md), those of the `include` folders, and every task, group and tag of the
     installed lm-eval; `lm_eval/NAME` is always lm-eval's own."""
 
-    hints: ClassVar[Mapping[str, str]] = {"group_size": "an evaluator's number of responses to a question is `samples`"}
     library_bytes: ClassVar[Mapping[str, int]] = {"datasets": 82 << 20, "lm_eval": 19 << 20}
 
     tasks: tuple[Annotated[str, AfterValidator(current_name)], ...] = Field(

@@ -77,14 +77,7 @@ def _plan(resolved: Resolved, hardware: Hardware | None) -> Plan:
     codec = _codec(resolved, opened)
     config = _config(resolved, codec)
     shape = _shape(config)
-    misfits = (
-        *mistakes(_used(resolved, phases)),
-        *too_few_embeddings(resolved, codec, config),
-        *strange_targets(resolved, config, shape),
-        *strange_metrics(resolved, phases),
-    )
-    if misfits:
-        raise SpecInvalid(misfits, resolved.sources)
+    _require_fit(resolved, phases, codec, config, shape)
     rows = {name: known(found.rows) for name, found in opened.items()}
     unread = {name: found.rows for name, found in opened.items() if isinstance(found.rows, Unknown)}
     teachers = planned_teachers(phases, codec, {name: found.tokenizer for name, found in opened.items()})
@@ -142,6 +135,24 @@ def _plan(resolved: Resolved, hardware: Hardware | None) -> Plan:
     if resolved.literals.values:
         plan = Plan.from_json(resolved.literals.masked_json(plan.as_json()))
     return replace(plan, digest=digest_of_plan(plan))
+
+
+def _require_fit(
+    resolved: Resolved,
+    phases: tuple[PhaseRoles, ...],
+    codec: Codec | Unknown,
+    config: Mapping[str, Any] | Unknown,
+    shape: Shape | Unknown,
+) -> None:
+    """Raises SpecInvalid for settings that the model's files, transformers or the other components contradict."""
+    misfits = (
+        *mistakes(_used(resolved, phases)),
+        *too_few_embeddings(resolved, codec, config),
+        *strange_targets(resolved, config, shape),
+        *strange_metrics(resolved, phases),
+    )
+    if misfits:
+        raise SpecInvalid(misfits, resolved.sources)
 
 
 @dataclass(frozen=True)
