@@ -53,7 +53,12 @@ MODELS = [
 
 
 def test_people_read_a_line_a_score_and_what_became_of_the_responses() -> None:
-    heading, first, second, third = FORMS["text"](MODELS).splitlines()
+    heading, first, second, third, empty, taken = FORMS["text"](MODELS).splitlines()
+    assert not empty
+    assert taken == (
+        'max_new_tokens 32, stop ["Q:", "\\n"], temperature 0.6, top_k 0, top_p 0.95; seed 3; lm-eval 0.4.13: '
+        "gsm8k_boxed version 1 (hash 9f, template 03); lm_eval/wmt16 version 1 (hash 9f, template 03) of one_model"
+    )
     assert heading.split("  ")[0] == "model"
     assert first.split() == [
         *("one_model", "gsm8k_boxed", "avg@4", "0.2500", "[0.1250,", "0.5000]", "10", "×", "4"),
@@ -61,12 +66,20 @@ def test_people_read_a_line_a_score_and_what_became_of_the_responses() -> None:
     ]
     assert second.split()[4:] == ["none", "10", "×", "4", "off", "–", "–", "–"]
     assert third.startswith("50% | other")
+    greedy = replace(SCORE, decoding={**SCORE.decoding, "temperature": 0.0})
+    several = FORMS["text"]([ScoredModel("m", "m", "m", (SCORE, replace(greedy, task="math")))]).split("\n\n")[1]
+    assert [sentence.rpartition(": ")[2].split()[0] for sentence in several.splitlines()] == ["gsm8k_boxed", "math"]
     alone = FORMS["text"]([ScoredModel("m", "m", "m", (WITHOUT,))]).splitlines()
     assert alone[0].split() == ["task", "metric", "value", "95", "%", "interval", "questions", "×", "responses"]
 
 
 def test_papers_take_it_as_it_is() -> None:
-    heading, rule, first, _, third = FORMS["markdown"](MODELS).splitlines()
+    heading, rule, first, _, third, empty, taken = FORMS["markdown"](MODELS).splitlines()
+    assert not empty
+    assert (
+        r"temperature 0.6, top\_k 0, top\_p 0.95; seed 3; lm-eval 0.4.13: gsm8k\_boxed version 1 (hash 9f, template 03)"
+        in taken
+    )
     assert heading.startswith("| model | task | metric | value |")
     assert rule.count("|") == heading.count("|") == first.count("|")
     assert r"| one\_model | gsm8k\_boxed | avg@4 | 0.2500 | \[0.1250, 0.5000\] |" in first
@@ -77,6 +90,7 @@ def test_papers_take_it_as_it_is() -> None:
         r"one\_model & gsm8k\_boxed & avg@4 & 0.2500 & [0.1250, 0.5000] & 10 $\times$ 4 & open-r1"
     )
     assert r"50\% \textbar{} other & " in latex[7]
+    assert r"top\_p 0.95; seed 3; lm-eval 0.4.13: gsm8k\_boxed version 1" in latex[-1]
 
 
 def test_programs_read_back_everything_that_a_score_states() -> None:
@@ -111,6 +125,6 @@ def test_people_read_no_score_twice() -> None:
     scores = tuple(replace(SCORE, metric=metric) for metric in [*metrics, *stock])
     alone = (replace(SCORE, task="other", metric="pass@1"),)
     model = ScoredModel("m", "m", "m", scores + alone)
-    shown = [line.split()[1] for line in FORMS["text"]([model]).splitlines()[1:]]
+    shown = [line.split()[1] for line in FORMS["text"]([model]).split("\n\n")[0].splitlines()[1:]]
     assert shown == ["avg@4", "pass@4", "maj@4", "avg@4,exact_match,none", "pass@1"]
     assert len(list(csv.DictReader(io.StringIO(FORMS["csv"]([model]))))) == len(scores) + 1

@@ -68,7 +68,7 @@ def run(arguments: argparse.Namespace) -> int:
         stack.enter_context(cache_alone())
         graph = compile_spec(arguments.spec, **{**options, "sets": tuple(sets)}).graph
         _require_in_use(arguments.data, data_in_use(graph))
-        ticker = stack.enter_context(Ticker())
+        ticker = stack.enter_context(Ticker(lines=True))
         pools = VerifierPools(stack, partial(ticker.tick, "verify"))
         drops = {name for name, written in handling.items() if written == "drop"}
         checks = DataCheck(graph, pools.judge, pools.check_golds, ticker.tick, drops=drops, only=arguments.data)

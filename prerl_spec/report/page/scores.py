@@ -1,11 +1,10 @@
 """The conditions of a score: n, seed, decoding, versions and template. Only scores that share them share a chart."""
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from prerl_spec.report.drawing.markup import Html, join, tag
+from prerl_spec.report.formatting.decoding import sampled_words
 from prerl_spec.types import Score
 
 
@@ -30,7 +29,7 @@ class Protocol:
             score.questions,
             score.samples_per_question,
             score.seed,
-            decoding_words(score.decoding),
+            sampled_words(score.decoding),
             score.harness,
             str(score.task_version),
             score.task_hash,
@@ -61,10 +60,3 @@ def final_scores(scores: Sequence[Score]) -> list[Score]:
         if key not in latest or score.global_step >= latest[key].global_step:
             latest[key] = score
     return list(latest.values())
-
-
-def decoding_words(decoding: Mapping[str, Any]) -> str:
-    """`{"temperature": 1.0, "max_new_tokens": 110}` as "max_new_tokens 110, temperature 1.0"."""
-    return ", ".join(
-        f"{k} {v if isinstance(v, str) else json.dumps(v, sort_keys=True)}" for k, v in sorted(decoding.items())
-    )

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from prerl_spec.evaluation.scores.at_k import CONSENSUS
+from prerl_spec.report.formatting.decoding import sampled_words
 from prerl_spec.report.formatting.paper_text import in_latex, in_markdown, latex_row, markdown_row
 from prerl_spec.report.formatting.printable import printable
 from prerl_spec.report.tables.equal_scores import each_once
@@ -17,6 +18,7 @@ from prerl_spec.types import Score
 
 FORMAT = 1
 """Of the JSON form."""
+HASH_DIGITS = 12
 _RIGHT = {"value", "truncated", "unparsable", "mean tokens"}
 
 
@@ -36,24 +38,31 @@ def shown_scores(scores: Sequence[Score]) -> list[Score]:
 
 
 def as_text(models: Sequence[ScoredModel]) -> str:
-    """Aligned columns, a line a score."""
+    """Aligned columns, a line a score; below them the conditions under which they were taken."""
     heading, rows = _columns(models)
     cells = [heading, *([printable(cell) for cell in row] for row in rows)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(heading))]
     lines = ("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)) for row in cells)
-    return "\n".join(line.rstrip() for line in lines)
+    return "\n".join([*(line.rstrip() for line in lines), "", *(printable(one) for one in conditions(models))])
 
 
 def as_markdown(models: Sequence[ScoredModel]) -> str:
+    """A table, and the conditions below it."""
     heading, rows = _columns(models)
     rule = ["---:" if name in _RIGHT else "---" for name in heading]
     return "\n".join(
-        [markdown_row(heading), markdown_row(rule), *(markdown_row(map(in_markdown, row)) for row in rows)]
+        [
+            markdown_row(heading),
+            markdown_row(rule),
+            *(markdown_row(map(in_markdown, row)) for row in rows),
+            "",
+            "\n\n".join(in_markdown(one) for one in conditions(models)),
+        ]
     )
 
 
 def as_latex(models: Sequence[ScoredModel]) -> str:
-    r"""A `tabular` with booktabs rules; it needs \usepackage{booktabs} and UTF-8."""
+    r"""A `tabular` with booktabs rules, and the conditions below it; it needs \usepackage{booktabs} and UTF-8."""
     heading, rows = _columns(models)
     aligned = "".join("r" if name in _RIGHT else "l" for name in heading)
     return "\n".join(
@@ -66,8 +75,30 @@ def as_latex(models: Sequence[ScoredModel]) -> str:
             *(latex_row(map(in_latex, row)) for row in rows),
             r"\bottomrule",
             r"\end{tabular}",
+            r"\par\smallskip",
+            "\n\n".join(in_latex(one) for one in conditions(models)),
         ]
     )
+
+
+def conditions(models: Sequence[ScoredModel]) -> list[str]:
+    """A sentence for each way in which scores were taken: how sampled, from which seed, by which version of harness and tasks.
+    With several ways each names its models."""
+    taken: dict[str, dict[str, dict[str, None]]] = {}
+    for model in models:
+        for score in model.scores:
+            how = f"{sampled_words(score.decoding)}; seed {score.seed}; {score.harness}"
+            hashes = f"hash {score.task_hash[:HASH_DIGITS]}, template {score.template_hash[:HASH_DIGITS]}"
+            task = f"{score.task} version {score.task_version} ({hashes})"
+            taken.setdefault(how, {}).setdefault(task, {})[model.name] = None
+    everyone = {model.name: None for model in models}
+    return [
+        f"{how}: {'; '.join(_whose(task, of, everyone) for task, of in tasks.items())}" for how, tasks in taken.items()
+    ]
+
+
+def _whose(task: str, names: Mapping[str, None], everyone: Mapping[str, None]) -> str:
+    return task if names == everyone else f"{task} of {', '.join(names)}"
 
 
 def as_csv(models: Sequence[ScoredModel]) -> str:
