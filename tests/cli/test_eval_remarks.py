@@ -2,10 +2,13 @@
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from prerl_spec.cli.runs.eval_remarks import advice, equal_responses, noted
+from prerl_spec.cli.runs.eval_remarks import advice, equal_responses, noted, unlike_seeds
+from prerl_spec.compiler.graph import Named
+from prerl_spec.evaluation.targets import Asked, Target
 from prerl_spec.registry.kinds.evaluator import TaskDraw
 from prerl_spec.report.tables.score_tables import ScoredModel
 from prerl_spec.testing.tiny import save_tiny
@@ -34,6 +37,19 @@ def test_responses_that_were_cut_off_or_had_no_answer_come_with_advice(
     lines = list(advice([model]))
     assert [line.startswith(f"gsm8k_boxed: {said}") for line in lines] == ([] if said is None else [True])
     assert [line.startswith("m: gsm8k_boxed: ") for line in advice([model, model])] == [True] * 2 * len(lines)
+
+
+@pytest.mark.parametrize(("seeds", "written", "lines"), [((0, 1), None, 1), ((0, 1), 7, 0), ((3, 3), None, 0)])
+def test_scores_that_compare_would_not_pair_are_said_beforehand(
+    seeds: tuple[int, ...], written: int | None, lines: int
+) -> None:
+    models = [
+        Asked(f"m{seed}", Target(f"m{seed}", None, Path("out"), seed=seed), Named("transformers", None), Path("out"))
+        for seed in seeds
+    ]
+    found = list(unlike_seeds(SimpleNamespace(seed=written), models))
+    assert len(found) == lines
+    assert [line.startswith("seeds differ (m0 0, m1 1)") for line in found] == [True] * lines
 
 
 def test_several_greedy_responses_are_warned_of() -> None:

@@ -94,6 +94,13 @@ def test_a_folder_without_events_is_no_run(tmp_path: Path) -> None:
         read_run(tmp_path)
 
 
+def test_a_study_is_shown_by_compare(tmp_path: Path) -> None:
+    (tmp_path / "study.json").touch()
+    with pytest.raises(UsageError, match="is a study, and a report is of runs") as caught:
+        write_report([tmp_path])
+    assert str(caught.value.hint).startswith(f"prerl-spec compare {tmp_path}")
+
+
 @pytest.mark.parametrize("name", [f.name for f in fields(Score) if f.default is MISSING])
 @pytest.mark.parametrize("nothing", ["absent", None, "", float("nan")])
 def test_a_score_that_leaves_something_out_is_not_rendered(run_folder: Path, name: str, nothing: object) -> None:

@@ -208,7 +208,7 @@ def _score(arguments: argparse.Namespace, models: Any, evaluator: Any) -> int:
 
 def _say_sampling(evaluator: Any, models: Any) -> None:
     """Says on stderr how each task is sampled, and where its source samples otherwise; once for models sampled alike."""
-    from prerl_spec.cli.runs.eval_remarks import equal_responses, noted
+    from prerl_spec.cli.runs.eval_remarks import equal_responses, noted, unlike_seeds
     from prerl_spec.compiler.planning.evaluation_plan import task_plan
     from prerl_spec.compiler.render.render_evaluation import render_tasks
     from prerl_spec.engine.batches.source import decoding_of
@@ -223,6 +223,8 @@ def _say_sampling(evaluator: Any, models: Any) -> None:
         alike.setdefault("\n".join(render_tasks([task_plan(draw) for draw in told])), []).append(model.name)
     for warning in warnings:
         print(f"warning: {warning}", file=sys.stderr)
+    for remark in unlike_seeds(evaluator, models):
+        print(f"note: {remark}", file=sys.stderr)
     for words, of in alike.items():
         print(words if len(alike) == 1 else f"{', '.join(of)}:\n{words}", file=sys.stderr)
 

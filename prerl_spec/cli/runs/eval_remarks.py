@@ -9,6 +9,7 @@ from prerl_spec.codes import Code
 from prerl_spec.compiler.estimates.local_files import model_codec
 from prerl_spec.compiler.estimates.unknown import NotKnown
 from prerl_spec.evaluation.packs import packs
+from prerl_spec.evaluation.targets import Asked
 from prerl_spec.registry.kinds.evaluator import TaskDraw
 from prerl_spec.report.tables.score_tables import ScoredModel
 from prerl_spec.types import Score
@@ -28,6 +29,14 @@ def equal_responses(draws: Sequence[TaskDraw]) -> Iterator[str]:
                 f"{Code.NO_EFFECT}: {draw.task}: --samples {samples} has no effect at temperature 0: all responses to a "
                 "question are equal"
             )
+
+
+def unlike_seeds(evaluator: Any, models: Sequence[Asked]) -> Iterator[str]:
+    """A line where models are sampled from different seeds: `compare` refuses such scores, and it is late to hear of it then."""
+    seeds = {model.name: model.target.seed if evaluator.seed is None else evaluator.seed for model in models}
+    if len(set(seeds.values())) > 1:
+        named = ", ".join(f"{name} {seed}" for name, seed in seeds.items())
+        yield f"seeds differ ({named}), and `compare` does not pair such scores: --seed N, or --like RUN, gives all one"
 
 
 def noted(draw: TaskDraw, chat: Any, model: Mapping[str, Any]) -> TaskDraw:

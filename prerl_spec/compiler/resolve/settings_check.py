@@ -17,6 +17,7 @@ from prerl_spec.compiler.resolve.findings import Findings
 from prerl_spec.compiler.resolve.foreign.lookup import foreign_value
 from prerl_spec.compiler.resolve.foreign.word import ForeignValue
 from prerl_spec.compiler.resolve.foreign_homes import linked
+from prerl_spec.compiler.resolve.near_phases import near_phases
 from prerl_spec.compiler.resolve.unknown_keys import Keys
 from prerl_spec.errors import Diagnostic, Label, Span, Suggestion
 from prerl_spec.language.compose import names_component
@@ -180,7 +181,8 @@ class Check(Findings):
     def no_table(self, what: str, unknown: Entry, path: str) -> None:
         """Reports a `--set` path below a value that is not a table."""
         message = f"{what}: it has no `{unknown.key}`"
-        self.fail(Code.OVERRIDE_PATH, join_path(path, unknown.key), message, unknown.span, poison=path)
+        hint = f"no `[[{path}]]` is written here: --overlay can add one" if path == "phases" else None
+        self.fail(Code.OVERRIDE_PATH, join_path(path, unknown.key), message, unknown.span, poison=path, help=hint)
 
     def unique_ids(self, phases: Array, path: str) -> None:
         first: dict[str, Scalar] = {}
@@ -361,7 +363,7 @@ class Check(Findings):
                 self.fail(Code.MISSING_KEY, "run.name", "missing key `run.name`", anchor)
                 continue
             message, hint = f"missing {noun} `{setting.key}`", _how_to_write(setting)
-            notes: tuple[str, ...] = ()
+            notes = near_phases(self.root, table, path)
             if declared is not None and table.span is declared.use_span:  # the short form, a string
                 hint = f"write `{written_out(declared.use, absent)}`" if hint is None else hint
             if declared is not None and path.endswith("]"):  # the carets are under the whole list

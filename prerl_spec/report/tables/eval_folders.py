@@ -7,7 +7,7 @@ from prerl_spec.errors import UsageError
 from prerl_spec.report.tables.run_tables import RunRecord, complete_score, read_run
 from prerl_spec.storage.sealed import read_array, read_object
 
-EVENTS, SCORES, INDEX, STAMPS = "events.jsonl", "scores.json", "models.json", "contamination.json"
+EVENTS, SCORES, INDEX, STAMPS, STUDY = "events.jsonl", "scores.json", "models.json", "contamination.json", "study.json"
 
 
 def read_folders(folders: Sequence[Path]) -> list[RunRecord]:
@@ -31,6 +31,11 @@ def _read(folder: Path) -> Iterator[RunRecord]:
         if below := _models_below(folder):
             yield from map(_eval_record, below)
             return
+        if (folder / STUDY).is_file():
+            raise UsageError(
+                f"{folder} is a study, and a report is of runs",
+                hint=f"prerl-spec compare {folder} --out FILE.html; or name runs in {folder}/cells",
+            )
         raise UsageError(
             f"{folder} is not a run folder: it has no {EVENTS}, and no {SCORES} of `prerl-spec eval`",
             hint="name the folder of a run, or one that `eval` has written",
