@@ -58,7 +58,7 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("compare",),
     ),
     "prerl_spec.compiler.resolve": (
-        ("findings", "foreign", "required_versions"),
+        ("findings", "foreign", "near_phases", "required_versions"),
         ("unknown_names",),
         ("foreign_tables",),
         ("component_names",),

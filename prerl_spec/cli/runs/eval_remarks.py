@@ -32,7 +32,7 @@ def equal_responses(draws: Sequence[TaskDraw]) -> Iterator[str]:
 
 
 def unlike_seeds(evaluator: Any, models: Sequence[Asked]) -> Iterator[str]:
-    """A line where models are sampled from different seeds: `compare` refuses such scores, and it is late to hear of it then."""
+    """A line where models are sampled from different seeds: `compare` refuses such scores, and says so only afterwards."""
     seeds = {model.name: model.target.seed if evaluator.seed is None else evaluator.seed for model in models}
     if len(set(seeds.values())) > 1:
         named = ", ".join(f"{name} {seed}" for name, seed in seeds.items())
