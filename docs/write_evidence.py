@@ -21,6 +21,8 @@ from evidence_words import AFTER_WARM_UP, ANSWER, BEFORE_WARM_UP, HEAD, ORIGIN, 
 from prerl_spec.comparison.compare import compare
 from prerl_spec.comparison.findings import Comparison, Difference, Estimate, Table
 from prerl_spec.comparison.scored_run import AXES, AXIS_WORDS, Axis
+from prerl_spec.compiler.compare.seeds import SHARED, source_of
+from prerl_spec.compiler.compile import read_plan
 from prerl_spec.statistics.intervals import Interval
 from prerl_spec.statistics.seeds import ALPHA, holm, seed_interval
 from prerl_spec.storage.sealed import read_object
@@ -30,7 +32,7 @@ FOLDER = ROOT / "docs" / "evidence"
 PAGE = ROOT / "docs" / "evidence.md"
 FIGURE = ROOT / "docs" / "figures" / "evidence.svg"
 KEPT = ("study.json", "state.jsonl", "spec.toml")
-KEPT_OF_A_CELL = ("plan.json", "events.jsonl", "scores.json", "manifest.json", "evaluation/questions/*.jsonl")
+KEPT_OF_A_RUN = ("plan.json", "events.jsonl", "scores.json", "manifest.json", "evaluation/questions/*.jsonl")
 
 MARGIN = 0.02
 PRIMARY = "arithmetic_chains_easy/avg@16"
@@ -68,15 +70,21 @@ STUDIES = (
 
 
 def keep(study: Path, name: str) -> None:
-    """Packs a study's folder: the same bytes for the same files, whenever and by whomever."""
-    files = [study / kept for kept in KEPT]
-    for cell in sorted(study.glob("cells/*/seed-*")):
-        files += [found for pattern in KEPT_OF_A_CELL for found in sorted(cell.glob(pattern))]
+    """Packs a study's folder: the same bytes for the same files, whenever and by whomever. The runs that its cells were started
+    from are among its shared ones then, where they are found again."""
+    files = {kept: study / kept for kept in KEPT}
+    cells = sorted(study.glob("cells/*/seed-*"))
+    sources = {source_of(cell, read_plan(cell / "plan.json")) for cell in cells}
+    places = {cell: str(cell.relative_to(study)) for cell in cells}
+    places |= {run: f"{SHARED}/{run.name}" for run in sorted(filter(None, sources))}
+    for run, place in places.items():
+        found = [file for pattern in KEPT_OF_A_RUN for file in sorted(run.glob(pattern))]
+        files |= {f"{place}/{file.relative_to(run)}": file for file in found}
     packed = BytesIO()
     with tarfile.open(fileobj=packed, mode="w", format=tarfile.USTAR_FORMAT) as archive:
-        for file in files:
+        for place, file in files.items():
             content = file.read_bytes()
-            entry = tarfile.TarInfo(f"{name}/{file.relative_to(study)}")
+            entry = tarfile.TarInfo(f"{name}/{place}")
             entry.size, entry.mode = len(content), 0o644
             archive.addfile(entry, BytesIO(content))
     FOLDER.mkdir(exist_ok=True)
