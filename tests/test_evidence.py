@@ -9,11 +9,13 @@ from typing import Any
 
 import pytest
 
+from prerl_spec.compiler.compare.seeds import source_of
 from prerl_spec.compiler.compile import read_plan
 from prerl_spec.compiler.planning.digest import digest_of_plan
 from prerl_spec.report.tables.run_tables import RunRecord
 from prerl_spec.statistics.intervals import Interval
 from prerl_spec.study.compile_study import compile_study
+from tests.comparison.runs import Made, write_run, write_study
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "docs"))
 import write_evidence
@@ -73,6 +75,25 @@ def test_the_kept_plans_are_what_the_committed_specs_compile_to(
         then = (replace(lm_eval, component=replace(lm_eval.component, settings=settings)), curve)
         compiled = replace(cell.plan, start=kept.start, cut=kept.cut, evaluators=then)
         assert digest_of_plan(compiled) == kept.digest, place
+
+
+def test_a_study_is_kept_with_the_run_that_it_was_started_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same bytes each time; taken elsewhere, where the base is not, the cells find it among the shared runs."""
+    monkeypatch.setattr(write_evidence, "FOLDER", tmp_path)
+    base = write_run(tmp_path / "base", Made(arm=7.0, steps=4))
+    study = write_study(tmp_path / "study", {"grpo": Made(start=base), "dsrl": Made(arm=2.0, start=base)}, [0])
+    (study / "spec.toml").write_text("", encoding="utf-8")
+    write_evidence.keep(study, "kept")
+    packed = (tmp_path / "kept.tar.xz").read_bytes()
+    write_evidence.keep(study, "kept")
+    assert (tmp_path / "kept.tar.xz").read_bytes() == packed
+    base.rename(tmp_path / "gone")
+    with tarfile.open(tmp_path / "kept.tar.xz") as archive:
+        archive.extractall(tmp_path, filter="data")
+    cell = tmp_path / "kept" / "cells" / "dsrl" / "seed-0"
+    found = source_of(cell, read_plan(cell / "plan.json"))
+    assert found == tmp_path / "kept" / "shared" / "base"
+    assert (found / "events.jsonl").read_bytes() == (tmp_path / "gone" / "events.jsonl").read_bytes()
 
 
 def test_a_cell_that_is_not_cut_at_its_budget_is_refused() -> None:
