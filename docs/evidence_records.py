@@ -60,6 +60,10 @@ class Cell:
             if (score.task, score.metric) == (task, metric)
         }
 
+    def last_scored(self, task: str, metric: str) -> int:
+        """The global step of its last score."""
+        return max(score.global_step for score in self.record.scores if (score.task, score.metric) == (task, metric))
+
 
 @dataclass(frozen=True)
 class Records:

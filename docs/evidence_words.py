@@ -74,18 +74,18 @@ AFTER_WARM_UP = """
 From the first base raw NSR-PreRL has the longest gradient and adds least. Single responses do push log P(y) and log P(y|x)
 in like directions (cosine .57: [log.md](log.md), "gradients of log P(y) and of log P(y|x)"). But y is drawn from π(y|x),
 not from π(y), so that the mean of ∇log π(y) over responses is not zero; weights of one sign leave that part in, whichever
-responses were right, and weights that sum to zero in a group take it out: the centred gradient is a quarter as long, and
-adds more there. From the second base, with five seeds, the two cannot be told apart. Neither adds in these steps what GRPO
-adds, at twice the learning rate, and part of that is still missing at the end. This is a reading of the table, not a test
-of it.
+responses were right, and weights that sum to zero in a group take it out: the centred gradient is about a fifth as long,
+and adds more there. From the second base, with five seeds, the two cannot be told apart. Neither adds in these steps what
+GRPO adds, at twice the learning rate, and part of that is still missing at the end. This is a reading of the table, not a
+test of it.
 
 ## What this does not say
 
 - One task, one size of model, two bases. The task has no transition thoughts (0 a response), so that their growth, which
   the paper reports, cannot be seen here. Reflections at the end of dsrl are above those of null from the first base, and
   below from the second.
-- Settings are the quickstart's and were not tuned, for no arm: S is 20 % of the steps (paper: 19 of 348 updates), the
-  warm-up's learning rate half of GRPO's, its coefficient 1 (paper: .01).
+- Settings are the quickstart's but for the numbers of steps, and were tuned for no arm: S is 20 % of the steps (paper: 19
+  of 348 updates), the warm-up's learning rate half of GRPO's, its coefficient 1 (paper: .01).
 - At 60 steps all arms still climb. Where they level off is not known.
 - Seeds are runs from one base. Two bases, one of them with five seeds, say little about other bases.
 - Differences at equal seconds have no interval; they are read on another set of questions, and a machine's load is in them.

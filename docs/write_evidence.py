@@ -193,6 +193,8 @@ def _require_the_words(read: Sequence[Read]) -> None:
             raise ValueError(f"{one.study.name}: null is not grpo after its warm-up")
         if records.same_first_samples((*WARMED, NULL)) != seeds:
             raise ValueError(f"{one.study.name}: the warm-ups of a seed do not begin with the same samples")
+        if any(cell.last_scored(*PRIMARY.split("/")) != cell.steps[-1]["global_step"] for cell in records.all_cells()):
+            raise ValueError(f"{one.study.name}: not every cell was scored at its last step")
         if records.failures:
             raise ValueError(f"{one.study.name}: not every cell was finished at the first try")
 
