@@ -6,7 +6,7 @@ STAGES = {
     "test": "the README's test command: a fresh environment, then the default test suite",
     "lint": "ruff check and ruff format --check",
     "types": "mypy --strict on both packages",
-    "specs": "every shipped spec validates and plans",
+    "specs": "every shipped spec validates and plans; docs/evidence.md follows from the kept studies",
     "light": "the install without extras, on each Python from 3.11 to 3.13 that is there",
     "plugins": "plugins as wheels, and a new one of every kind, in a fresh environment",
     "vllm": "the tests that need vLLM, on its CPU build",

@@ -1,6 +1,6 @@
-"""Writes docs/evidence.md from the studies that docs/evidence keeps: what was asked, and what came out.
+"""Writes docs/evidence.md and its figure from the studies that docs/evidence keeps: what was asked, and what came out.
 
-`PYTHONPATH=.:components python docs/write_evidence.py` brings the page up to date; tests/test_evidence.py fails while it is
+`PYTHONPATH=.:components python docs/write_evidence.py` brings both up to date; tests/test_evidence.py fails while they are
 not. `… docs/write_evidence.py --keep STUDY NAME` packs what `compare` and this page read of a study's folder.
 """
 
@@ -10,22 +10,29 @@ import tarfile
 from collections.abc import Iterator, Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
-from statistics import fmean
+from statistics import fmean, stdev
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
+
+from evidence_figure import Panel, Place, figure
+from evidence_records import Records
+from evidence_words import AFTER_WARM_UP, ANSWER, BEFORE_WARM_UP, HEAD, ORIGIN, TIMES
 
 from prerl_spec.comparison.compare import compare
 from prerl_spec.comparison.findings import Comparison, Difference, Estimate, Table
 from prerl_spec.comparison.scored_run import AXES, AXIS_WORDS, Axis
-from prerl_spec.report.tables.run_tables import RunRecord, read_run
+from prerl_spec.compiler.compare.seeds import SHARED, source_of
+from prerl_spec.compiler.compile import read_plan
 from prerl_spec.statistics.intervals import Interval
 from prerl_spec.statistics.seeds import ALPHA, holm, seed_interval
+from prerl_spec.storage.sealed import read_object
 
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "docs" / "evidence"
 PAGE = ROOT / "docs" / "evidence.md"
+FIGURE = ROOT / "docs" / "figures" / "evidence.svg"
 KEPT = ("study.json", "state.jsonl", "spec.toml")
-KEPT_OF_A_CELL = ("plan.json", "events.jsonl", "scores.json", "manifest.json", "evaluation/questions/*.jsonl")
+KEPT_OF_A_RUN = ("plan.json", "events.jsonl", "scores.json", "manifest.json", "evaluation/questions/*.jsonl")
 
 MARGIN = 0.02
 PRIMARY = "arithmetic_chains_easy/avg@16"
@@ -38,6 +45,7 @@ TASKS = (
 )
 BASELINE, NULL, QUESTION = "grpo", "null", "dsrl"
 WARMED = ("dsrl", "centred")
+WARM_UP = 12
 LAST_STEPS = 10
 IN_TRAINING = {
     "response_length": "tokens a response",
@@ -48,78 +56,79 @@ IN_TRAINING = {
 
 
 class Study(NamedTuple):
-    """A kept study: name of its archive, and what its base is."""
+    """A kept study: name of its archive, and what it is."""
 
     name: str
-    base: str
+    what: str
 
 
 STUDIES = (
-    Study("core-question", "a base of seed 0"),
-    Study("core-question-first", "a base of seed 0, in the first run"),
-    Study("core-question-1", "a base of seed 1"),
+    Study("core-question-first", "first base, the pre-registered run"),
+    Study("core-question", "first base, the repeat"),
+    Study("core-question-1", "second base"),
 )
-
-HEAD = """# Evidence: does optimising log P(y) help before GRPO?
-
-On `arithmetic_chains`, a small transformer from scratch (304,992 parameters), pre-trained on chains with a systematic mistake.
-The arms, seeds, the margin of ± 2 points and the rule below were written down in [log.md](log.md) ("pre-registered") before any
-run; the specs are [base.toml](../specs/paper/base.toml) and [core-question.toml](../specs/paper/core-question.toml). This says
-something about one tiny task and a model of this size. About models of billions of parameters it says nothing.
-
-`docs/write_evidence.py` writes this page from the studies' own events, scores and results of single questions, kept in
-[evidence](evidence); after `tar -xJf docs/evidence/NAME.tar.xz` any other view of them is `prerl-spec compare NAME`. Machines
-differ in the last digits, so that a study of one's own will not repeat the figures, only what they say.
-
-- **grpo**: 60 steps of GRPO, 16 prompts × 8 responses each. **dsrl**: 12 steps of raw NSR-PreRL on log P(y), then GRPO.
-  **null**: 12 steps that sample and take no update, then GRPO: the same steps thrown away. **centred**: 12 steps of NSR-PreRL
-  whose weights sum to zero in each group, then GRPO.
-- All arms of a seed meet the same prompts and sample streams at the same step of a phase, and end at the generated tokens that
-  grpo took with that seed.
-- The unit is the seed. Differences are paired, in points of the score (1 point = .01), with 95 % t intervals over seeds; p
-  after Holm in each family: dsrl, null and centred against grpo; dsrl and centred against null.
-- **helps**, **hurts**: p after Holm is below 5 %, and the sign is the same at equal generated tokens, updates and seconds.
-  **by more than the margin**: the whole interval lies beyond ± 2 points. **no relevant difference**: it lies within ± 2. Else
-  **undecided**.
-- Equal updates and seconds are read on the curve of a held-out set (64 questions × 2, every 6 steps), where the ends differ.
-  Where two runs of a pair differ so much in seconds that no scores of the curve are near enough, the difference at equal
-  seconds is not known, and by the rule nothing is claimed then.
-- The 80 cells from the base of seed 0 were run twice. The first run shared its cores with other work whose load changed by a
-  factor of 3, which left equal seconds unknown. It was therefore repeated whole, one cell at a time, on another machine with
-  (nearly always) a core to itself. The last digits of two machines differ, from pre-training on, so that the second run is
-  also another sample of everything, and both stand here. What they do not agree in is not claimed.
-- The runs of null and grpo are the same at equal updates, to the last bit: the same prompts, streams and weights.
-"""
 
 
 def keep(study: Path, name: str) -> None:
-    """Packs a study's folder: the same bytes for the same files, whenever and by whomever."""
-    files = [study / kept for kept in KEPT]
-    for cell in sorted(study.glob("cells/*/seed-*")):
-        files += [found for pattern in KEPT_OF_A_CELL for found in sorted(cell.glob(pattern))]
+    """Packs a study's folder: the same bytes for the same files, whenever and by whomever. The runs that its cells were started
+    from are among its shared ones then, where they are found again."""
+    files = {kept: study / kept for kept in KEPT}
+    cells = sorted(study.glob("cells/*/seed-*"))
+    sources = {source_of(cell, read_plan(cell / "plan.json")) for cell in cells}
+    places = {cell: str(cell.relative_to(study)) for cell in cells}
+    places |= {run: f"{SHARED}/{run.name}" for run in sorted(filter(None, sources))}
+    for run, place in places.items():
+        found = [file for pattern in KEPT_OF_A_RUN for file in sorted(run.glob(pattern))]
+        files |= {f"{place}/{file.relative_to(run)}": file for file in found}
     packed = BytesIO()
     with tarfile.open(fileobj=packed, mode="w", format=tarfile.USTAR_FORMAT) as archive:
-        for file in files:
+        for place, file in files.items():
             content = file.read_bytes()
-            entry = tarfile.TarInfo(f"{name}/{file.relative_to(study)}")
+            entry = tarfile.TarInfo(f"{name}/{place}")
             entry.size, entry.mode = len(content), 0o644
             archive.addfile(entry, BytesIO(content))
     FOLDER.mkdir(exist_ok=True)
     (FOLDER / f"{name}.tar.xz").write_bytes(lzma.compress(packed.getvalue(), preset=9))
 
 
-def page() -> str:
-    """The page, from the archives alone."""
+def written() -> dict[Path, str]:
+    """The page and its figure, from the archives alone."""
     with TemporaryDirectory() as where:
-        folders = []
-        for study in STUDIES:
-            with tarfile.open(FOLDER / f"{study.name}.tar.xz") as archive:
-                archive.extractall(where, filter="data")
-            folders.append(Path(where) / study.name)
-        parts = [HEAD, *_answers(folders)]
-        for study, folder in zip(STUDIES, folders, strict=True):
-            parts += _study(study, folder)
-    return "\n".join(parts).rstrip("\n") + "\n"
+        read = [Read.of(study, Path(where)) for study in STUDIES]
+        _require_the_words(read)
+        parts = [HEAD.format(parameters=_parameters(read)), *_answers(read), ANSWER]
+        parts += [BEFORE_WARM_UP, *_after_warm_up(read), AFTER_WARM_UP, "## The studies"]
+        for one in read:
+            parts += _study(one)
+        parts += [*_times(read), *_provenance(read), ORIGIN]
+        drawn = figure([_drawn(one) for one in read])
+    return {PAGE: "\n".join(parts).rstrip("\n") + "\n", FIGURE: drawn}
+
+
+class Read(NamedTuple):
+    """A kept study as it is compared and as its records say."""
+
+    study: Study
+    records: Records
+    families: Sequence["Family"]
+    whole: Comparison
+    detectable: float
+
+    @classmethod
+    def of(cls, study: Study, where: Path) -> "Read":
+        with tarfile.open(FOLDER / f"{study.name}.tar.xz") as archive:
+            archive.extractall(where, filter="data")
+        folder = where / study.name
+        families = (_family(folder, BASELINE, (*WARMED, NULL)), _family(folder, NULL, WARMED))
+        whole = compare([folder], baseline=BASELINE, curve=CURVE)
+        if whole.left_out:
+            raise ValueError(f"{study.name}: not compared: {whole.left_out}")
+        detectable = read_object(folder / "study.json")["detectable"]["effect"]
+        return cls(study, Records.read(folder), families, whole, detectable)
+
+    @property
+    def title(self) -> str:
+        return f"{self.study.what}, {len(self.records.seeds)} seeds"
 
 
 class Family(NamedTuple):
@@ -168,34 +177,84 @@ def _family(folder: Path, against: str, arms: Sequence[str]) -> Family:
     return Family(against, differences, dict(zip(differences, holm(p_values), strict=True)))
 
 
-def _families(folder: Path) -> tuple[Family, Family]:
-    return _family(folder, BASELINE, (*WARMED, NULL)), _family(folder, NULL, WARMED)
+def _require_the_words(read: Sequence[Read]) -> None:
+    """Raises ValueError where what the page says in words is not what the studies say."""
+    against_grpo = [one.families[0].differences[QUESTION] for one in read]
+    if any(sign not in (-1, None) for difference in against_grpo for sign in _signs(difference).values()):
+        raise ValueError("dsrl is not below grpo wherever that is known")
+    against_null = [_by_seeds(one.families[1].differences[QUESTION]).interval.value > 0 for one in read]
+    if against_null != [False, False, True]:
+        raise ValueError("the bases agree in the sign of dsrl against null")
+    if all(sign == -1 for one in read for sign in _signs(one.families[0].differences["centred"]).values()):
+        raise ValueError("centred is below grpo throughout")
+    for one in read:
+        records, seeds = one.records, len(one.records.seeds)
+        if records.same_steps(NULL, BASELINE, WARM_UP) != seeds:
+            raise ValueError(f"{one.study.name}: null is not grpo after its warm-up")
+        if records.same_first_samples((*WARMED, NULL)) != seeds:
+            raise ValueError(f"{one.study.name}: the warm-ups of a seed do not begin with the same samples")
+        if any(cell.last_scored(*PRIMARY.split("/")) != cell.steps[-1]["global_step"] for cell in records.all_cells()):
+            raise ValueError(f"{one.study.name}: not every cell was scored at its last step")
+        if records.failures:
+            raise ValueError(f"{one.study.name}: not every cell was finished at the first try")
 
 
-def _answers(folders: Sequence[Path]) -> Iterator[str]:
-    yield "## The answer\n"
-    for study, folder in zip(STUDIES, folders, strict=True):
-        for family in _families(folder):
-            if QUESTION in family.differences:
-                difference = family.differences[QUESTION]
-                yield (
-                    f"- From {study.base}, {QUESTION} against {family.against}: **{family.decision(QUESTION)}**, "
-                    f"{_interval(_by_seeds(difference).interval)} points over {_by_seeds(difference).count} seeds."
-                )
+def _parameters(read: Sequence[Read]) -> int:
+    (number,) = {one.records.one("model", "parameters") for one in read}
+    return int(number)
 
 
-def _study(study: Study, folder: Path) -> Iterator[str]:
-    whole = compare([folder], baseline=BASELINE, curve=CURVE)
-    seeds = len(_table(whole, PRIMARY).baseline_values)
-    yield f"## From {study.base}: {seeds} seeds\n"
-    yield "Primary: easy chains, avg@16 (pass@1), 128 held-out questions.\n"
+def _answers(read: Sequence[Read]) -> Iterator[str]:
+    against = (BASELINE, NULL)
+    yield "| study | " + " | ".join(f"{QUESTION} − {other} | by the rule" for other in against) + " |"
+    yield "|" + " --- |" * (1 + 2 * len(against))
+    for one in read:
+        cells = []
+        for family in one.families:
+            interval = _interval(_by_seeds(family.differences[QUESTION]).interval)
+            cells += [interval, f"**{family.decision(QUESTION)}**"]
+        yield f"| {one.title} | " + " | ".join(cells) + " |"
+
+
+def _after_warm_up(read: Sequence[Read]) -> Iterator[str]:
+    """What the first steps do by themselves, on the curve, and with which gradients."""
+    arms = (NULL, *WARMED, BASELINE)
+    yield "| study | base (null) | " + " | ".join(arms[1:]) + " | gradient norm: dsrl | centred | grpo |"
+    yield "|" + " --- |" * 8
+    for one in read:
+        scores = {
+            arm: [cell.curve(*CURVE.split("/"))[WARM_UP] for cell in one.records.cells[arm].values()] for arm in arms
+        }
+        cells = [f"{fmean(scores[NULL]):.3f}"]
+        for arm in arms[1:]:
+            gained = [own - base for own, base in zip(scores[arm], scores[NULL], strict=True)]
+            cells.append(_interval(seed_interval(gained)))
+        for arm in arms[1:]:
+            norms = [
+                step["metrics"]["grad_norm"]
+                for cell in one.records.cells[arm].values()
+                for step in cell.steps[:WARM_UP]
+            ]
+            cells.append(f"{fmean(norms):.3f}")
+        yield f"| {one.study.what} | " + " | ".join(cells) + " |"
+
+
+def _study(read: Read) -> Iterator[str]:
+    difference = read.families[0].differences[QUESTION]
+    points = [100 * (difference.values[seed] - difference.baseline_values[seed]) for seed in difference.values]
+    yield f"\n### {read.title[0].upper()}{read.title[1:]}\n"
+    yield (
+        f"Primary: easy chains, avg@16 (pass@1), 128 held-out questions. Stated by `study` beforehand as detectable in 80 % of "
+        f"cases: {100 * read.detectable:.1f} points, at a standard deviation of 2 points between seeds; seen in dsrl − grpo: "
+        f"{stdev(points):.1f}.\n"
+    )
     yield (
         "| difference | points, 95 % over seeds | p after Holm | at equal "
         + " | ".join(AXIS_WORDS[a] for a in AXES)
-        + " | decision |"
+        + " | by the rule |"
     )
     yield "|" + " --- |" * (4 + len(AXES))
-    for family in _families(folder):
+    for family in read.families:
         for arm, difference in family.differences.items():
             axes = " | ".join(_at(difference, axis) for axis in AXES)
             interval = _interval(_by_seeds(difference).interval)
@@ -203,42 +262,100 @@ def _study(study: Study, folder: Path) -> Iterator[str]:
                 f"| {arm} − {family.against} | {interval} | {_p(family.adjusted[arm])} | {axes} | {family.decision(arm)} |"
             )
     yield "\nExploratory, never claimed: mean over seeds at the cut, and the difference from grpo in points.\n"
-    names = [BASELINE, *(d.arm for d in _table(whole, PRIMARY).differences)]
+    yield from _exploratory(read)
+    yield f"\nThe last four rows: mean over the last {LAST_STEPS} steps, in training.\n"
+    yield "Spent by a cell behind the base, mean over seeds:\n"
+    amounts = {arm: read.records.mean_spent(arm) for arm in read.records.cells}
+    yield "| arm | " + " | ".join(amounts[BASELINE]) + " |"
+    yield "|" + " --- |" * (1 + len(amounts[BASELINE]))
+    for arm, spent in amounts.items():
+        yield f"| {arm} | " + " | ".join(f"{v:,.0f}" if v > 1000 else f"{v:.1f}" for v in spent.values()) + " |"
+
+
+def _exploratory(read: Read) -> Iterator[str]:
+    names = list(read.records.cells)
     yield "| score | " + " | ".join(names) + " |"
     yield "|" + " --- |" * (1 + len(names))
     for task in TASKS:
-        table = _table(whole, task)
+        table = _table(read.whole, task)
         cells = [f"{fmean(table.baseline_values.values()):.3f}"]
         cells += [f"{fmean(d.values.values()):.3f} ({_interval(_by_seeds(d).interval)})" for d in table.differences]
         yield f"| {task} | " + " | ".join(cells) + " |"
-    runs = {arm: [read_run(cell) for cell in sorted((folder / "cells" / arm).iterdir())] for arm in names}
     for metric, words in IN_TRAINING.items():
-        yield f"| {words} | " + " | ".join(_in_training(runs, arm, metric) for arm in names) + " |"
-    yield f"\nThe last four rows: mean over the last {LAST_STEPS} steps, in training.\n"
-    yield "Spent until the last scores, mean over seeds, the base's 650 steps of pre-training among them:\n"
-    yield "| arm | generated tokens | trained tokens | steps | updates | seconds of steps |"
-    yield "| --- | --- | --- | --- | --- | --- |"
-    for spent in whole.arms:
-        amounts = spent.amounts
-        yield (
-            f"| {spent.arm} | {amounts['generated_tokens']:,.0f} | {amounts['trained_tokens']:,.0f} | {amounts['steps']:.1f} | "
-            f"{amounts['updates']:.1f} | {amounts['seconds']:.1f} |"
-        )
-    for what, why in whole.left_out:
-        yield f"\nNot compared: {what}: {why}."
+        yield f"| {words} | " + " | ".join(_in_training(read.records, arm, metric) for arm in names) + " |"
 
 
-def _in_training(runs: Mapping[str, Sequence[RunRecord]], arm: str, metric: str) -> str:
+def _in_training(records: Records, arm: str, metric: str) -> str:
     """The metric at the end of an arm's runs, and its difference from the baseline over seeds."""
 
-    def last(run: RunRecord) -> float:
-        return fmean(step.metrics[metric] for step in run.steps[-LAST_STEPS:])
+    def last(of: str) -> list[float]:
+        return [
+            fmean(step.metrics[metric] for step in cell.record.steps[-LAST_STEPS:])
+            for cell in records.cells[of].values()
+        ]
 
-    own = [last(run) for run in runs[arm]]
+    own = last(arm)
     if arm == BASELINE:
         return f"{fmean(own):.3g}"
-    interval = seed_interval([mine - other for mine, other in zip(own, map(last, runs[BASELINE]), strict=True)])
+    interval = seed_interval([mine - other for mine, other in zip(own, last(BASELINE), strict=True)])
     return f"{fmean(own):.3g} ({interval.value:+.2g}, {interval.low:+.2g} to {interval.high:+.2g})"
+
+
+def _drawn(read: Read) -> Panel:
+    """At the steps at which all seeds of an arm were scored, over the mean of what they had generated."""
+    curves = {}
+    for arm, cells in read.records.cells.items():
+        scored = [cell.curve(*CURVE.split("/")) for cell in cells.values()]
+        places = []
+        for step in sorted(set(scored[0]).intersection(*scored)):
+            spent = fmean(sum(s["tokens"]["generated"] for s in cell.steps[:step]) for cell in cells.values())
+            places.append(Place(spent, *seed_interval([curve[step] for curve in scored])))
+        curves[arm] = places
+    return Panel(read.title, curves)
+
+
+def _times(read: Sequence[Read]) -> Iterator[str]:
+    yield "\n## Times and sizes\n"
+    yield (
+        "Of a cell: wall time by the queue's clock, then means of seconds by what they were spent on; *rest* is start-up, "
+        "checkpoints and the process's end.\n"
+    )
+    yield (
+        "| study | cells | hours | cell: median (least to most) | "
+        + " | ".join(read[0].records.mean_parts())
+        + (" | rest | slowest step / quickest |")
+    )
+    yield "|" + " --- |" * 10
+    for one in read:
+        records = one.records
+        cells, parts = records.cell_seconds, records.mean_parts()
+        rest = fmean(cells) - sum(parts.values())
+        spread = f"{records.median_cell:.0f} s ({min(cells):.0f} to {max(cells):.0f})"
+        shares = " | ".join(f"{seconds:.1f}" for seconds in (*parts.values(), rest))
+        yield (
+            f"| {one.study.what} | {len(cells)} | {records.hours:.2f} | {spread} | {shares} | "
+            f"{records.spread_of_speed:.1f} |"
+        )
+    questions, events = (fmean(sizes) for sizes in zip(*(one.records.question_bytes() for one in read), strict=True))
+    first = next(iter(read[0].records.cells[BASELINE].values()))
+    files = len(list((first.record.folder / "evaluation" / "questions").iterdir()))
+    yield TIMES.format(files=files, questions=questions / 1000, events=events / 1000)
+
+
+def _provenance(read: Sequence[Read]) -> Iterator[str]:
+    yield "\n## Where it comes from\n"
+    yield "| study | archive | first cell | code | torch | base | furthest beyond the budget |"
+    yield "|" + " --- |" * 7
+    for one in read:
+        git, records = one.records.one("code_git"), one.records
+        code = f"{git['commit'][:8]}{', with uncommitted changes' if git['dirty'] else ''}"
+        (version,) = {
+            cell.record.manifest["lineage"][0]["environment"]["versions"]["torch"] for cell in records.all_cells()
+        }
+        yield (
+            f"| {one.study.what} | [{one.study.name}](evidence/{one.study.name}.tar.xz) | {records.begun} | {code} | "
+            f"{version} | {records.one('start', 'content')[:12]} | {100 * records.most_beyond_budget():.1f} % |"
+        )
 
 
 def _table(comparison: Comparison, name: str) -> Table:
@@ -271,4 +388,5 @@ if __name__ == "__main__":
     if kept := parser.parse_args().keep:
         keep(Path(kept[0]), kept[1])
     else:
-        PAGE.write_text(page(), encoding="utf-8")
+        for file, text in written().items():
+            file.write_text(text, encoding="utf-8")

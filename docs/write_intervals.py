@@ -94,7 +94,8 @@ STUDY = """
 Simulated studies through the code that `compare` runs on what it has read: differences by seed, t over seeds, Holm over arms,
 one sign over the axes, claim. All arms end alike in generated tokens; on updates and seconds their *ends* are alike as well, or
 they are read from *curves*, at a place with responses of its own. Not simulated: how amounts are read from a run's events. The
-power is that at the effect which is stated beforehand as detectable (`detectable_effect`: noncentral t, 80 %).
+power is that at the effect which is stated beforehand as detectable (`detectable_effect`: noncentral t, 80 %). Two standard
+errors of 10,000 studies are .4 points at 5 %, .8 at 80 %.
 
 | seeds | arms | axes | effect | studies | claimed | promised |
 |---|---|---|---|---|---|---|

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from prerl_spec.cli.main import main
+from prerl_spec.compiler.compare.seeds import source_of
 from prerl_spec.compiler.compile import compile_spec
 from prerl_spec.compiler.planning.digest import meaning
 from prerl_spec.engine.record import checkpoint
@@ -304,6 +305,22 @@ def test_the_digest_holds_the_content_of_a_start_not_its_place(source: Path, cop
     plain = compile_spec(Path(written(tmp_path, whole()))).plan
     assert "start" not in plain.as_json()
     assert "start" not in meaning(plain)
+
+
+def test_a_run_of_another_content_is_not_what_was_started_from(source: Path, copied: Path, tmp_path: Path) -> None:
+    """`compare` counts what the run behind a start has spent: not that of another run which lies there by now."""
+    plan = compile_spec(Path(written(tmp_path, started(whole(), f"{copied}@pretrain")))).plan
+    cell = tmp_path / "study" / "cells" / "grpo"
+    assert source_of(cell, plan) == copied
+    held = copied / "checkpoints" / "step-000003"
+    changed(held)
+    assert source_of(cell, plan) is None
+    # As a study's folder that was moved holds it.
+    shared = Path(shutil.copytree(source, tmp_path / "study" / "shared" / copied.name))
+    assert source_of(cell, plan) == shared
+    # Without its checkpoint it is not to be told.
+    shutil.rmtree(held)
+    assert source_of(cell, plan) == copied
 
 
 def test_a_start_that_has_changed_is_drift(copied: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -248,6 +248,14 @@ MUTANTS = (
         ("tests/study/test_plan.py",),
     ),
     Mutant(
+        "bg06",
+        "prerl_spec/compiler/compare/seeds.py",
+        "if may_hold(place, start)",
+        "if True",
+        "compare counts what another run at the path of a start has spent",
+        (f"{START}::test_a_run_of_another_content_is_not_what_was_started_from",),
+    ),
+    Mutant(
         "bg01",
         "prerl_spec/compiler/past_runs/start_point.py",
         "if before != now.content:",

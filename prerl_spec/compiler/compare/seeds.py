@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from prerl_spec.compiler.compile import read_plan
+from prerl_spec.compiler.past_runs.start_point import may_hold
 from prerl_spec.compiler.plan import Plan
 from prerl_spec.compiler.planning.digest import meaning
 
@@ -41,9 +42,14 @@ def model_seed(plan: Plan) -> int | None:
 
 
 def source_of(folder: Path, plan: Plan) -> Path | None:
-    """The run that the one in this folder was started from, if it is here; a study's folder may have been moved as a whole."""
-    if plan.start is None or plan.start.found is None:
+    """The run that the one in this folder was started from, if it is here; a study's folder may have been moved as a whole.
+
+    A run of another content may lie there by now. Raises Damaged.
+    """
+    start = None if plan.start is None else plan.start.found
+    if start is None:
         return None
-    run = Path(plan.start.found.run)
+    run = Path(start.run)
     places = [run, *(above / SHARED / run.name for above in folder.resolve().parents[:3])]
-    return next((place for place in places if (place / "events.jsonl").is_file()), None)
+    begun = (place for place in places if (place / "events.jsonl").is_file())
+    return next((place for place in begun if may_hold(place, start)), None)

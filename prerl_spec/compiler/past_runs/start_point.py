@@ -74,6 +74,15 @@ def require_same_content(before: str, now: StartPoint, when: str) -> None:
         )
 
 
+def may_hold(run: Path, start: StartPoint) -> bool:
+    """Whether the start may be one of this run: the checkpoint there has its content, or is there no more. Raises Damaged."""
+    folder = run / FOLDER / Path(start.checkpoint).name
+    try:
+        return _point(source_plan(run), folder, ended=start.ended).content == start.content
+    except (FileNotFoundError, UsageError):
+        return True
+
+
 def ended_phases(plan: Plan, run: Path) -> dict[str, int]:
     """Phase -> global step of its end, of every phase that has ended and has not been given more steps. Raises Damaged."""
     ends: dict[str, int] = {}
