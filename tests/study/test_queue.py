@@ -15,7 +15,7 @@ from prerl_spec.study import run_plans
 from prerl_spec.study.amounts import amount
 from prerl_spec.study.cell_queue import CellQueue, Outcome
 from prerl_spec.study.compile_study import compile_study
-from prerl_spec.study.results import results_table
+from prerl_spec.study.results import results_table, short_of_budget
 from prerl_spec.study.shared_phases import SharedPhases
 from prerl_spec.study.state import last_notes
 from prerl_spec.study.study_folder import StudyFolder, begin_study, choose_study_folder, finished_studies
@@ -126,6 +126,14 @@ def test_what_some_arms_share_counts_for_each_of_them(tmp_path: Path, monkeypatc
         cuts = {arm: start.plans[f"{arm}/0"].cut for arm in ends.arms}
         assert cuts["warm"] == cuts["even"] == Cut("generated_tokens", budget, before)
         assert cuts["refined"] == Cut("generated_tokens", budget)
+
+
+def test_cells_that_end_before_their_budget_are_named(planned: StudyPlan, folder: StudyFolder) -> None:
+    ends = replace(planned, budget=96.0)
+    queued(ends, folder, Fakes())
+    run = folder.run("pruned/0")
+    write_events(run / "events.jsonl", [{"event": "cut"}, {"event": "end"}])
+    assert short_of_budget(ends, folder) == ["refined/0", "refined/1", "pruned/1"]
 
 
 def test_a_repeated_step_counts_once_in_every_amount(planned: StudyPlan, folder: StudyFolder) -> None:
