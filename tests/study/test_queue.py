@@ -154,6 +154,18 @@ def test_a_failed_cell_stops_only_what_waits_for_it_and_is_tried_again(planned: 
     assert last_notes(folder)["refined/0"]["event"] == "end"
 
 
+def test_a_cell_alone_runs_behind_those_that_other_commands_have_finished(
+    planned: StudyPlan, folder: StudyFolder
+) -> None:
+    """As `--cell` runs it, on a machine of its own."""
+    tasks = {task.name: task for task in tasks_of(planned)}
+    assert tasks["pruned/0"].after == ("refined/0",)
+    for name in ("refined/0", "pruned/0"):
+        start = Fakes()
+        assert CellQueue(planned, folder, [tasks[name]], start, Quiet()).run() == Outcome()
+        assert start.begun == [name]
+
+
 def test_as_many_cells_run_at_once_as_there_are_jobs(planned: StudyPlan, folder: StudyFolder) -> None:
     start = Fakes()
     queued(planned, folder, start, jobs=2)

@@ -122,16 +122,17 @@ def _run_cell(study: StudyPlan, folder: StudyFolder, task: Task, arguments: argp
 def _queued(study: StudyPlan, folder: StudyFolder, tasks: Sequence[Task], arguments: argparse.Namespace) -> Outcome:
     finished = sum(folder.is_finished(task.name) for task in tasks)
     progress = Progress(study, folder, len(tasks), finished)
-    start = Starter(arguments.jobs, bool(arguments.local_code))
+    start = Starter(arguments.jobs, bool(arguments.local_code), several=len(tasks) - finished > 1)
     try:
         return CellQueue(study, folder, tasks, start, progress, arguments.jobs).run()
     finally:
+        start.close()
         progress.close()
 
 
 def _require_all(outcome: Outcome) -> None:
     """Raises RunFailed with each failed run and its cause."""
-    if not outcome.failed:
+    if not outcome.failed and not outcome.blocked:
         return
     lines = [f"{name}: {cause}" for name, cause in outcome.failed.items()]
     if outcome.blocked:
