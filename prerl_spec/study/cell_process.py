@@ -1,7 +1,7 @@
 """One run of a study as a process of its own: `prerl-spec run PLAN --run-dir FOLDER`, its output kept in a log.
 
-Several runs of one process each, on Linux without GPUs, are forks of a process that has imported what they import: to import torch
-takes each 4 s of CPU, which is most of what a run of a tiny study takes.
+Several runs of one process each, on Linux without GPUs, are forks of a process that has imported what they import: to
+import torch takes each 4 s of CPU, which is most of what a run of a tiny study takes.
 """
 
 import os

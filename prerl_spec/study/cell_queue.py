@@ -115,6 +115,7 @@ class CellQueue:
             else:
                 self._listener.begun(task)
         if not self._running and self._next() is None:
+            assert self._outcome.failed or not self._left, "only a failure keeps a run from beginning"
             self._outcome.blocked += [task.name for task in self._left]
             self._left.clear()
 

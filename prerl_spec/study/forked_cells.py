@@ -13,13 +13,15 @@ from typing import Any
 
 from prerl_spec.process.children import die_with_parent
 
+SERVER = ("-P", "-m", "prerl_spec.study.cell_server")
+
 
 class CellServer:
     """The process, started with the first run that is asked of it, and ended by `close`, with all that still run."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "prerl_spec.study.cell_server"],
+            [sys.executable, *SERVER],
             env=environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -132,7 +132,7 @@ def _queued(study: StudyPlan, folder: StudyFolder, tasks: Sequence[Task], argume
 
 def _require_all(outcome: Outcome) -> None:
     """Raises RunFailed with each failed run and its cause."""
-    if not outcome.failed and not outcome.blocked:
+    if not outcome.failed:
         return
     lines = [f"{name}: {cause}" for name, cause in outcome.failed.items()]
     if outcome.blocked:
