@@ -8,8 +8,11 @@ from typing import Any
 from prerl_spec.comparison.arms import Absent, Arm
 from prerl_spec.comparison.opening import is_run, open_run
 from prerl_spec.comparison.scored_run import ScoredRun
+from prerl_spec.compiler.compare.seeds import PLAN
+from prerl_spec.compiler.compile import read_plan
 from prerl_spec.errors import UsageError
 from prerl_spec.storage.chained_lines import read_lines
+from prerl_spec.storage.run_events import read_run_events, was_cut
 from prerl_spec.storage.sealed import read_object
 
 STUDY, STATE = "study.json", "state.jsonl"
@@ -40,6 +43,7 @@ def open_study(folder: Path) -> OpenStudy:
     state = _last_words(folder / STATE)
     finished: dict[str, list[ScoredRun]] = {arm: [] for arm in said["arms"]}
     without: dict[tuple[str, str], list[int]] = {}
+    short: list[str] = []
     for cell in said["cells"]:
         found = _cell(folder / cell["folder"], cell)
         if isinstance(found, str):
@@ -47,9 +51,13 @@ def open_study(folder: Path) -> OpenStudy:
             without.setdefault((cell["arm"], why), []).append(cell["seed"])
         else:
             finished[cell["arm"]].append(found)
+            if read_plan(found.folder / PLAN).cut is not None and not was_cut(read_run_events(found.folder).entries):
+                short.append(f"{cell['arm']}/{cell['seed']}")
     absent = [Absent(f"{arm}, {seeds_in_words(seeds)}", why) for (arm, why), seeds in without.items()]
     arms = tuple(Arm(arm, tuple(runs)) for arm, runs in finished.items() if runs)
     notes = _notes(said, sum(map(len, finished.values())))
+    if short:
+        notes += (f"{', '.join(short)} ended before that, with the most steps that the last phase may take",)
     if len(arms) < 2:
         words = "; ".join(f"{one.what}: {one.why}" for one in absent)
         raise UsageError(
@@ -98,13 +106,14 @@ def seeds_in_words(seeds: Sequence[int]) -> str:
 
 
 def _notes(said: Mapping[str, Any], num_finished: int) -> tuple[str, ...]:
-    notes = []
+    notes: list[str] = []
     if num_finished < len(said["cells"]):
         notes.append(
             f"{num_finished} of {len(said['cells'])} cells are finished: a look before the end, for which p does not allow"
         )
-    if said.get("match"):
+    notes += said.get("unpaired", [])
+    if said.get("match") and said.get("is_cut", True):
         budget = said.get("budget")
-        at = f"{budget:,.0f} " if isinstance(budget, int | float) else "the first arm's "
+        at = f"{budget:,.15g} " if isinstance(budget, int | float) else "the first arm's "
         notes.append(f"arms end at {at}{str(said['match']).replace('_', ' ')}")
     return tuple(notes)

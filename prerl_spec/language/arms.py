@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from prerl_spec.codes import Code
+from prerl_spec.errors import Diagnostic
 from prerl_spec.language.compose import Composition, over, parent_of
 from prerl_spec.language.document import Document, Scalar, Table, copied, join_path
 from prerl_spec.language.toml import read_text
@@ -51,6 +53,18 @@ def _with(composition: Composition, overlay: Document) -> Composition:
     over(arm, overlay)
     own = arm.documents[len(composition.documents) :]
     arm.diagnostics[:0] = [d for document in own for d in document.diagnostics]
+    # Of a parent that the overlay extends it may be there by right: the spec itself, say.
+    arm.root.entries.pop("study", None)
+    if (written := overlay.root.entries.get("study")) is not None:
+        arm.diagnostics.append(
+            Diagnostic(
+                Code.UNKNOWN_KEY,
+                "an arm has no `study` of its own",
+                written.span,
+                "study",
+                help="seeds, match, budget and primary are those of the spec's [study], the same for every arm",
+            )
+        )
     return arm
 
 

@@ -61,6 +61,11 @@ def amount_taken(steps: Iterable[Mapping[str, Any]], match: str) -> float:
     return float(sum(step["tokens"][match.removesuffix("_tokens")] for step in steps))
 
 
+def was_cut(events: Iterable[Mapping[str, Any]]) -> bool:
+    """Whether a run whose plan has a budget has reached it."""
+    return any(event["event"] == "cut" for event in events)
+
+
 def require_known_scores(file: Path, rows: Sequence[Mapping[str, Any]], events: Iterable[Mapping[str, Any]]) -> None:
     """Raises Damaged for a row of scores.json that no event has. Rows may be missing: a kill between an evaluation's event
     and the file leaves them out until the run resumes."""

@@ -1,24 +1,42 @@
-"""One run of a study as a process of its own: `prerl-spec run PLAN --run-dir FOLDER`, its output kept in a log."""
+"""One run of a study as a process of its own: `prerl-spec run PLAN --run-dir FOLDER`, its output kept in a log.
+
+Several runs of one process each, on Linux without GPUs, are forks of a process that has imported what they import: to
+import torch takes each 4 s of CPU, which is most of what a run of a tiny study takes.
+"""
 
 import os
 import signal
 import subprocess
+import sys
 from contextlib import suppress
 from pathlib import Path
+from typing import Protocol
 
 from prerl_spec.compiler.hardware import detect_hardware
 from prerl_spec.compiler.plan import Plan
 from prerl_spec.process.children import command_line, die_with_parent, module_path
 from prerl_spec.storage.disk import make_folder
+from prerl_spec.study.forked_cells import CellServer, ForkedCell
 from prerl_spec.study.run_plans import PLAN
 from prerl_spec.study.study_folder import StudyFolder
 from prerl_spec.study.tasks import Task
 
 
+class Process(Protocol):
+    """What is needed of `subprocess.Popen`."""
+
+    pid: int
+
+    @property
+    def returncode(self) -> int | None: ...
+    def poll(self) -> int | None: ...
+    def send_signal(self, number: int) -> None: ...
+
+
 class CellProcess:
     """A running process of a study; `Running` of the queue."""
 
-    def __init__(self, process: "subprocess.Popen[bytes]", log: Path, begins_at: int) -> None:
+    def __init__(self, process: Process, log: Path, begins_at: int) -> None:
         self._process = process
         self._log = log
         self._begins_at = begins_at
@@ -36,17 +54,19 @@ class CellProcess:
         errors = [line for line in said if line.startswith("error")]
         lines = [line for line in said if line.strip()]
         last = errors[-1] if errors else lines[-1] if lines else "nothing was said"
-        return f"{_how(self._process.returncode)}: {last.strip()} ({self._log})"
+        code = self._process.returncode
+        assert code is not None, "its cause is asked for once it has ended"
+        return f"{_how(code)}: {last.strip()} ({self._log})"
 
 
 class Starter:
     """`Start` of the queue for `jobs` runs at a time on this machine.
 
     OMP_NUM_THREADS, where it is not set, divides the cores among the jobs. Where there are several GPUs, a run of one process
-    sees the one that the fewest others have.
+    sees the one that the fewest others have. `several`: more than one run will be asked for.
     """
 
-    def __init__(self, jobs: int, local_code: bool) -> None:
+    def __init__(self, jobs: int, local_code: bool, *, several: bool = False) -> None:
         self._local_code = local_code
         self._shares = jobs > 1
         self._placed: list[tuple[str, CellProcess]] = []
@@ -54,6 +74,9 @@ class Starter:
         visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")
         self._gpus = visible.split(",") if visible else [str(number) for number in range(len(here.gpus))]
         self._threads = max(1, here.cores // jobs)
+        # CUDA cannot be used in a fork of a process that has looked for GPUs, and libraries look while they are imported.
+        self._may_fork = several and sys.platform == "linux" and not self._gpus
+        self._server: CellServer | None = None
 
     def __call__(self, folder: StudyFolder, task: Task, plan: Plan) -> CellProcess:
         run, log = folder.run(task.name), folder.log(task.name)
@@ -61,6 +84,8 @@ class Starter:
         words = ["run", str(run / PLAN), "--run-dir", str(run), *(["--local-code"] if self._local_code else [])]
         gpu = self._gpu(plan)
         begins_at = log.stat().st_size if log.is_file() else 0
+        if self._may_fork and plan.distributed["processes"] == 1 and (forked := self._forked(words, log)) is not None:
+            return CellProcess(forked, log, begins_at)
         with log.open("ab") as said:
             process = subprocess.Popen(
                 command_line(words),
@@ -76,6 +101,18 @@ class Starter:
         if gpu is not None:
             self._placed.append((gpu, started))
         return started
+
+    def close(self) -> None:
+        """Ends what has been started."""
+        if self._server is not None:
+            self._server.close()
+
+    def _forked(self, words: list[str], log: Path) -> ForkedCell | None:
+        """None where a run cannot be forked: it is then started by itself, and says what is wrong."""
+        if self._server is None:
+            self._server = CellServer(self._environment(None))
+        pid = self._server.start(words, log)
+        return None if pid is None else ForkedCell(self._server, pid)
 
     def _gpu(self, plan: Plan) -> str | None:
         if not self._shares or len(self._gpus) < 2 or plan.distributed["processes"] > 1:

@@ -68,11 +68,15 @@ class CellQueue:
         self._start = start
         self._listener = listener
         self._jobs = jobs
-        self._finished = {task.name for task in tasks if folder.is_finished(task.name)}
+        # What a task waits for need not be among the tasks: a cell alone has it from other commands.
+        known = {name for task in tasks for name in (task.name, *task.after)}
+        self._finished = {name for name in known if folder.is_finished(name)}
         self._left = [task for task in tasks if task.name not in self._finished]
         self._running: list[tuple[Task, Running, float]] = []
         self._outcome = Outcome()
         self._signals: list[float] = []
+        self._number: int | None = None
+        """The first stop signal."""
         self._deadline = float("inf")
 
     def run(self) -> Outcome:
@@ -103,11 +107,15 @@ class CellQueue:
                 note(self._folder, "begin", task.name)
                 running = self._start(self._folder, task, plan)
                 self._running.append((task, running, time.monotonic()))
+                if self._number is not None:
+                    # It came while the run was being started, and has reached the others only.
+                    running.send(self._number)
             except PrerlError as error:
                 self._fail(task, error.message, error.exit_code)
             else:
                 self._listener.begun(task)
         if not self._running and self._next() is None:
+            assert self._outcome.failed or not self._left, "only a failure keeps a run from beginning"
             self._outcome.blocked += [task.name for task in self._left]
             self._left.clear()
 
@@ -145,6 +153,7 @@ class CellQueue:
         leave_closed_terminal()
         now = time.monotonic()
         self._signals.append(now)
+        self._number = self._number or number
         if now - self._signals[0] >= SECONDS_APART:
             self._deadline = min(self._deadline, now + SECONDS_TO_END + 1.0)
         for _, running, _ in self._running:

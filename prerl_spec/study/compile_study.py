@@ -16,11 +16,12 @@ from prerl_spec.compiler.resolve.resolved import Resolved
 from prerl_spec.errors import Diagnostic, Span, SpecInvalid
 from prerl_spec.language.document import Scalar
 from prerl_spec.study.match_rules import held_to_its_match
+from prerl_spec.study.pairing import unpaired
 from prerl_spec.study.shared_phases import shared_by
 from prerl_spec.study.study_plan import SHARED, Cell, StudyPlan
 
 STREAMS = "phase"
-_ARM = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}")
+_ARM = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
 
 
 def compile_study(file: Path, **overrides: Any) -> StudyPlan:
@@ -67,6 +68,7 @@ def compile_study(file: Path, **overrides: Any) -> StudyPlan:
         prior_sd=study.prior_sd,
         cells=tuple(Cell(arm, seed, plan, shared) for (arm, seed, plan), shared in zip(plans, continues, strict=True)),
         notes=(*_streams(resolved), *(() if first.evaluators else ("no [[evaluate]]: nothing is scored",))),
+        unpaired=tuple(unpaired(arms[0], of_first_seed)),
         warnings=_each_once(warnings, (*mistakes, *of_arms)),
         resolved=resolved,
     )
@@ -78,13 +80,13 @@ def _unfit_names(resolved: Resolved) -> Iterator[Diagnostic]:
     for arm in resolved.arms:
         if _ARM.fullmatch(arm) is None or arm == SHARED:
             path = f"study.arms.{arm}" if _ARM.fullmatch(arm) else f'study.arms."{arm}"'
-            what = "stands for what arms share" if arm == SHARED else "is no name of a folder"
+            what = "stands for what arms share" if arm == SHARED else "is no name of a folder and of `--cell`"
             yield Diagnostic(
                 Code.CONSTRAINT_BROKEN,
                 f"the arm `{arm}` {what}",
                 resolved.key_span(path) or resolved.header_span("study.arms"),
                 path,
-                help="at most 64 letters, digits, `-`, `_` and `.`, not beginning with `.`",
+                help="at most 64 letters, digits, `-`, `_` and `.`, not beginning with `.` or `-`",
             )
 
 

@@ -26,7 +26,9 @@ def overview(study: StudyPlan, folder: StudyFolder, effect: Detectable, jobs: in
     out += line("arms", ", ".join(study.arms) + compared)
     out += line("seeds", ", ".join(map(str, study.seeds)))
     out += line(
-        "paired", study.base() + "; the same prompts and random numbers at the same step of a phase in every arm"
+        "paired",
+        f"{study.base()}; the same prompts and random numbers at the same step of a phase in every arm"
+        + (", but for what is noted below" if study.unpaired else ""),
     )
     out += line("ends at", _ends(study))
     out += [words for said in _shared(study) for words in line("shared", said)]
@@ -35,7 +37,7 @@ def overview(study: StudyPlan, folder: StudyFolder, effect: Detectable, jobs: in
     )
     out += line("cost", _cost(study, jobs))
     out += line("detects", effect.in_words(study))
-    for said in study.notes:
+    for said in (*study.unpaired, *study.notes):
         out += line("note", said)
     return "\n".join(out)
 

@@ -5,8 +5,11 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from prerl_spec.compiler.compile import read_plan
 from prerl_spec.report.terminal.summary import aligned
+from prerl_spec.storage.run_events import read_run_events, was_cut
 from prerl_spec.storage.sealed import read_array
+from prerl_spec.study.run_plans import PLAN
 from prerl_spec.study.study_folder import StudyFolder
 from prerl_spec.study.study_plan import StudyPlan
 
@@ -48,6 +51,16 @@ def results_table(study: StudyPlan, folder: StudyFolder) -> str:
     ]
     seeds = ["seeds", *(str(len(cells)) for cells in found.values())]
     return aligned([["mean over seeds", *found], *rows, seeds], left=1)
+
+
+def short_of_budget(study: StudyPlan, folder: StudyFolder) -> list[str]:
+    """The finished cells that ended before their budget: they are not equal to the others. Raises Damaged, UsageError."""
+    runs = ((cell.name, folder.run(cell.name)) for cell in study.cells if folder.is_finished(cell.name))
+    return [
+        name
+        for name, run in runs
+        if read_plan(run / PLAN).cut is not None and not was_cut(read_run_events(run).entries)
+    ]
 
 
 def _mean(values: Sequence[float]) -> str:

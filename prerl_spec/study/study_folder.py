@@ -11,6 +11,7 @@ from prerl_spec.errors import Damaged, UsageError
 from prerl_spec.situations import writing
 from prerl_spec.storage.disk import make_folder, write_whole
 from prerl_spec.storage.sealed import read_object, write_object
+from prerl_spec.study.changed_meaning import changed_meaning
 from prerl_spec.study.study_plan import SHARED, StudyPlan
 
 STUDY = "study.json"
@@ -34,10 +35,6 @@ class StudyFolder:
         arm, _, seed = task.rpartition("/")
         return self.root / SHARED / seed if arm == SHARED else self.root / "cells" / arm / f"seed-{seed}"
 
-    def plan(self, task: str) -> Path:
-        """The plan that the run is started with."""
-        return self.root / "plans" / f"{task}.json"
-
     def log(self, task: str) -> Path:
         """What the processes of the run have said."""
         return self.root / "logs" / f"{task}.log"
@@ -57,8 +54,10 @@ def study_json(plan: StudyPlan, detectable: Mapping[str, Any]) -> dict[str, Any]
         "seeds": list(plan.seeds),
         "match": plan.match,
         "budget": plan.budget,
+        "is_cut": plan.is_cut,
         "primary": plan.primary,
         "base": plan.base(),
+        "unpaired": list(plan.unpaired),
         "streams": "phase",
         "detectable": dict(detectable),
         "cells": [
@@ -92,12 +91,10 @@ def choose_study_folder(plan: StudyPlan, given: Path | None) -> tuple[StudyFolde
             return StudyFolder(given), False
         found = digest_of_study(given)
         if found != plan.digest:
-            what = (
-                "is not empty and holds no study"
-                if found is None
-                else f"holds a study of another spec ({found[:12]}, this one is {plan.digest[:12]})"
-            )
-            raise UsageError(f"{given} {what}", hint=_FREE)
+            if found is None:
+                raise UsageError(f"{given} is not empty and holds no study", hint=_FREE)
+            changed = changed_meaning(given, read_study(given), plan) or f"{found[:12]}, this one is {plan.digest[:12]}"
+            raise UsageError(f"{given} holds a study of another spec: {changed}", hint=_FREE)
         return StudyFolder(given), True
     there = numbered(plan.output_dir, f"{plan.name}-study")
     for _, folder in sorted(there.items(), reverse=True):
@@ -112,6 +109,15 @@ def finished_studies(plan: StudyPlan) -> list[Path]:
     there = numbered(plan.output_dir, f"{plan.name}-study")
     own = [folder for _, folder in sorted(there.items(), reverse=True) if digest_of_study(folder) == plan.digest]
     return [folder for folder in own if is_complete(StudyFolder(folder), plan)]
+
+
+def earlier_others(plan: StudyPlan) -> Iterator[tuple[Path, str]]:
+    """The newest folder of this name that holds another study, and in what that differs. Raises Damaged."""
+    there = numbered(plan.output_dir, f"{plan.name}-study")
+    for _, folder in sorted(there.items(), reverse=True):
+        if digest_of_study(folder) not in (None, plan.digest):
+            yield folder, changed_meaning(folder, read_study(folder), plan)
+            return
 
 
 def is_complete(folder: StudyFolder, plan: StudyPlan) -> bool:

@@ -57,6 +57,8 @@ class StudyPlan:
     warnings: tuple[Diagnostic, ...]
     resolved: Resolved
     """The spec itself, for places in it; its arms are those before the study has set anything."""
+    unpaired: tuple[str, ...] = ()
+    """In what arms are not paired with the first one, in words."""
     is_cut: bool = True
     """Whether arms end at a budget: not where none of them takes anything of what `match` counts."""
 

@@ -96,6 +96,21 @@ def test_a_metric_that_only_lm_eval_knows_is_believed_and_one_of_our_own_task_is
         assert len(study(several, ("easy/avg@4", primary))[1]) == wrong, primary
 
 
+ARM = "[study.arms.grpo]"
+
+
+@pytest.mark.parametrize(
+    ("change", "under"),
+    [
+        (('primary = "easy/avg@4"\n', ""), "0.02"),
+        ((ARM, f'{ARM}\nrun.output_dir = "elsewhere"'), '"elsewhere"'),
+    ],
+)
+def test_what_a_study_does_not_read_has_no_effect(change: tuple[str, str], under: str) -> None:
+    resolved, found = study(change)
+    assert [(str(d.code), under_carets(resolved, d)) for d in found] == [("W0702", under)]
+
+
 def test_a_prior_without_anything_scored_has_no_effect() -> None:
     without = TINY[TINY.index("[[evaluate]]") :]
     resolved, found = study(

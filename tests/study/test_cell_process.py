@@ -3,6 +3,8 @@
 import signal
 import sys
 import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ from prerl_spec.compiler.hardware import Gpu, Hardware
 from prerl_spec.study import cell_process
 from prerl_spec.study.cell_process import CellProcess, Starter
 from prerl_spec.study.compile_study import compile_study
+from prerl_spec.study.forked_cells import ForkedCell
 from prerl_spec.study.study_folder import StudyFolder
 from prerl_spec.study.study_plan import StudyPlan
 from prerl_spec.study.tasks import tasks_of
@@ -29,11 +32,15 @@ def started(
     monkeypatch: pytest.MonkeyPatch, study: StudyPlan, place: Path, code: str, jobs: int = 2, gpus: int = 2
 ) -> list[CellProcess]:
     """A process for each of the first three tasks, with this program in place of prerl-spec."""
+    start, folder = starter(monkeypatch, code, jobs=jobs, gpus=gpus), StudyFolder(place)
+    return [start(folder, task, study.cells[0].plan) for task in tasks_of(study)[:3]]
+
+
+def starter(monkeypatch: pytest.MonkeyPatch, code: str, *, jobs: int = 2, gpus: int, several: bool = False) -> Starter:
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     monkeypatch.setattr(cell_process, "detect_hardware", lambda: Hardware(8, 1 << 30, (Gpu("A", 1 << 30),) * gpus))
     monkeypatch.setattr(cell_process, "command_line", lambda words: [sys.executable, "-S", "-c", code, *words])
-    start, folder = Starter(jobs, local_code=True), StudyFolder(place)
-    return [start(folder, task, study.cells[0].plan) for task in tasks_of(study)[:3]]
+    return Starter(jobs, local_code=True, several=several)
 
 
 def ended(process: CellProcess) -> int:
@@ -50,6 +57,36 @@ def test_a_cell_runs_its_plan_with_its_share_of_the_cores(
     said = StudyFolder(tmp_path).log("refined/0").read_text()
     run = tmp_path / "cells" / "refined" / "seed-0"
     assert said == f"4 None {['run', str(run / 'plan.json'), '--run-dir', str(run), '--local-code']}\n"
+
+
+def test_several_runs_are_forked_where_there_is_no_gpu_and_each_has_one_process(
+    monkeypatch: pytest.MonkeyPatch, study: StudyPlan, tmp_path: Path
+) -> None:
+    class Server:
+        pid: int | None
+
+        def __init__(self, environment: Mapping[str, str]) -> None:
+            assert environment["OMP_NUM_THREADS"] == "4"
+
+        def start(self, words: Sequence[str], log: Path) -> int | None:
+            return self.pid
+
+    monkeypatch.setattr(cell_process, "CellServer", Server)
+    plan = study.cells[0].plan
+    spread = replace(plan, distributed={**plan.distributed, "processes": 2})
+    for several, gpus, its, can, forks in (
+        (True, 0, plan, True, True),
+        (True, 0, plan, False, False),
+        (True, 0, spread, True, False),
+        (True, 1, plan, True, False),
+        (False, 0, plan, True, False),
+    ):
+        Server.pid = 7 if can else None
+        start = starter(monkeypatch, SHOWS, gpus=gpus, several=several)
+        process = start(StudyFolder(tmp_path), tasks_of(study)[0], its)
+        assert isinstance(process._process, ForkedCell) == forks
+        if not forks:
+            assert ended(process) == 0
 
 
 def test_cells_that_run_at_once_see_a_gpu_each_and_a_signal_ends_them(

@@ -9,11 +9,21 @@ from prerl_spec.cli.main import main
 from prerl_spec.cli.shared import locked
 from prerl_spec.cli.shared.locked import pinned
 from prerl_spec.errors import Damaged, SpecInvalid, UsageError
+from prerl_spec.storage.disk import write_whole
 from prerl_spec.study.compile_study import compile_study
 from prerl_spec.study.detectable import detectable
 from prerl_spec.study.overview import overview
+from prerl_spec.study.run_plans import prepared
 from prerl_spec.study.shell_lines import shell_lines
-from prerl_spec.study.study_folder import STUDY, StudyFolder, begin_study, choose_study_folder, hold_study
+from prerl_spec.study.study_folder import (
+    STUDY,
+    StudyFolder,
+    begin_study,
+    choose_study_folder,
+    earlier_others,
+    hold_study,
+    study_json,
+)
 from prerl_spec.study.study_plan import StudyPlan
 from prerl_spec.study.tasks import tasks_of
 from tests.study.specs import DOCUMENTS, FOUR_ARMS, TWO_ARMS, written
@@ -99,7 +109,7 @@ def test_a_spec_without_a_study_is_refused_with_its_place(tmp_path: Path) -> Non
     assert refused.value.exit_code == 1
 
 
-@pytest.mark.parametrize("name", ["..", "a/b", "x" * 65, "shared"])
+@pytest.mark.parametrize("name", ["..", "a/b", "x" * 65, "shared", "-x"])
 def test_an_arm_that_no_folder_can_be_named_after_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(SpecInvalid) as refused:
         compile_study(written(tmp_path, TWO_ARMS.replace("refined = {}", f'"{name}" = {{}}')))
@@ -114,8 +124,25 @@ def test_an_unfinished_study_of_the_same_spec_goes_on_and_another_spec_takes_a_n
     assert begin_study(two, None, {})[1]
     other = replace(two, budget=3.0)
     assert choose_study_folder(other, None)[0].root.name == "tiny-study-2"
-    with pytest.raises(UsageError, match="another spec"):
+    with pytest.raises(UsageError, match=r"another spec: study\.budget is not written there, 3\.0 here"):
         choose_study_folder(other, folder.root)
+    assert list(earlier_others(other)) == [(folder.root, "study.budget is not written there, 3.0 here")]
+
+
+def test_a_folder_of_another_spec_is_refused_with_the_key_that_differs(tmp_path: Path, two: StudyPlan) -> None:
+    folder, _ = begin_study(two, None, {})
+    longer = compile_study(written(tmp_path, TWO_ARMS.replace("steps = 2", "steps = 3")))
+    for begun in (None, tasks_of(two)[0]):
+        if begun is not None:
+            prepared(two, folder, begun)
+        with pytest.raises(UsageError, match=r"another spec: [0-9a-f]{12}, this one is"):
+            choose_study_folder(longer, folder.root)
+    write_whole(folder.run("refined/0") / "plan.json", two.cell("refined", 0).plan.text())
+    with pytest.raises(UsageError, match=r"another spec: phases\.refine\.schedule\.steps is 2 there, 3 here$"):
+        choose_study_folder(longer, folder.root)
+    seeds = compile_study(written(tmp_path, TWO_ARMS.replace("[0, 1]", "[0, 1, 2]")))
+    with pytest.raises(UsageError, match=r"study\.seeds is \[0, 1\] there, \[0, 1, 2\] here$"):
+        choose_study_folder(seeds, folder.root)
 
 
 def test_a_study_that_was_killed_while_its_folder_was_written_goes_on(
@@ -236,6 +263,43 @@ def test_one_arm_alone_is_run_and_compared_with_nothing(tmp_path: Path) -> None:
     said = " ".join(overview(study, StudyFolder(tmp_path), detectable(study), 1).split())
     assert "arms refined seeds" in said
     assert "detects unknown: there is one arm, and nothing to compare it with" in said
+
+
+OTHER_ARMS = """
+[study.arms.elsewhere.model]
+seed = 5
+[study.arms.wide]
+phases = [{ id = "refine", prompts_per_step = 4 }]
+[study.arms.hard]
+phases = [{ id = "refine", data = "hard" }]
+data.hard = { use = "arithmetic_chains", part = "hard" }
+[study.arms.many.sampler]
+group_size = 4
+"""
+
+
+def test_arms_that_meet_other_questions_or_begin_elsewhere_are_not_called_paired(tmp_path: Path) -> None:
+    study = compile_study(written(tmp_path, TWO_ARMS + OTHER_ARMS))
+    assert study.unpaired == (
+        "elsewhere is not paired with refined in where it begins: model or start.from is another",
+        "wide is not paired with refined in refine: 4 prompts a step, against 2, are the same in the same order, and at "
+        "other steps",
+        "hard is not paired with refined in refine: it is asked other questions",
+    )
+    said = overview(study, StudyFolder(tmp_path), detectable(study), 1)
+    assert "but for what is noted below" in " ".join(said.split())
+    assert "wide is not paired" in said
+    assert study_json(study, {})["unpaired"] == list(study.unpaired)
+
+
+def test_arms_that_train_alike_are_refused_before_their_commands_are_printed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    more = '[[study.arms.scored.evaluate]]\nuse = "holdout"\ndata = "train"\nlimit = 3\n'
+    assert main(["study", str(written(tmp_path, TWO_ARMS + more)), "--print-commands"]) == 1
+    said = capsys.readouterr()
+    assert "error[E0701]: the arms `refined` and `scored` differ in nothing" in said.err
+    assert said.out == ""
 
 
 NULL = """

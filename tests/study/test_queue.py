@@ -15,7 +15,7 @@ from prerl_spec.study import run_plans
 from prerl_spec.study.amounts import amount
 from prerl_spec.study.cell_queue import CellQueue, Outcome
 from prerl_spec.study.compile_study import compile_study
-from prerl_spec.study.results import results_table
+from prerl_spec.study.results import results_table, short_of_budget
 from prerl_spec.study.shared_phases import SharedPhases
 from prerl_spec.study.state import last_notes
 from prerl_spec.study.study_folder import StudyFolder, begin_study, choose_study_folder, finished_studies
@@ -128,6 +128,14 @@ def test_what_some_arms_share_counts_for_each_of_them(tmp_path: Path, monkeypatc
         assert cuts["refined"] == Cut("generated_tokens", budget)
 
 
+def test_cells_that_end_before_their_budget_are_named(planned: StudyPlan, folder: StudyFolder) -> None:
+    ends = replace(planned, budget=96.0)
+    queued(ends, folder, Fakes())
+    run = folder.run("pruned/0")
+    write_events(run / "events.jsonl", [{"event": "cut"}, {"event": "end"}])
+    assert short_of_budget(ends, folder) == ["refined/0", "refined/1", "pruned/1"]
+
+
 def test_a_repeated_step_counts_once_in_every_amount(planned: StudyPlan, folder: StudyFolder) -> None:
     queued(planned, folder, Fakes())
     run = folder.run("refined/1")
@@ -144,6 +152,18 @@ def test_a_failed_cell_stops_only_what_waits_for_it_and_is_tried_again(planned: 
     assert queued(planned, folder, again) == Outcome()
     assert again.begun == ["refined/0", "pruned/0"]
     assert last_notes(folder)["refined/0"]["event"] == "end"
+
+
+def test_a_cell_alone_runs_behind_those_that_other_commands_have_finished(
+    planned: StudyPlan, folder: StudyFolder
+) -> None:
+    """As `--cell` runs it, on a machine of its own."""
+    tasks = {task.name: task for task in tasks_of(planned)}
+    assert tasks["pruned/0"].after == ("refined/0",)
+    for name in ("refined/0", "pruned/0"):
+        start = Fakes()
+        assert CellQueue(planned, folder, [tasks[name]], start, Quiet()).run() == Outcome()
+        assert start.begun == [name]
 
 
 def test_as_many_cells_run_at_once_as_there_are_jobs(planned: StudyPlan, folder: StudyFolder) -> None:

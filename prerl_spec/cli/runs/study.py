@@ -4,6 +4,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
+from importlib.util import find_spec
 from pathlib import Path
 
 from prerl_spec.cli.shared.diagnostics import print_text
@@ -18,12 +19,13 @@ from prerl_spec.study.compile_study import compile_study
 from prerl_spec.study.detectable import Detectable, detectable
 from prerl_spec.study.overview import overview
 from prerl_spec.study.progress import Progress
-from prerl_spec.study.results import results_table
+from prerl_spec.study.results import results_table, short_of_budget
 from prerl_spec.study.shell_lines import named_task, names, shell_lines
 from prerl_spec.study.study_folder import (
     StudyFolder,
     begin_study,
     choose_study_folder,
+    earlier_others,
     finished_studies,
     hold_study,
 )
@@ -51,7 +53,10 @@ def run(arguments: argparse.Namespace) -> int:
     study = compile_study(arguments.spec, **pinned(arguments.spec, overrides(arguments)))
     print_text(study.warnings, study.resolved.sources)
     if arguments.print_commands:
-        folder, _ = choose_study_folder(study, arguments.study_dir)
+        folder, there = choose_study_folder(study, arguments.study_dir)
+        # Where torch is not installed, on a login node say, the first command checks it.
+        if not there and find_spec("torch") is not None:
+            _require_arms_that_differ(study)
         print(shell_lines(study, folder, arguments.spec, _options(arguments)))
         return 0
     task = None if arguments.cell is None else _named(study, arguments.cell)
@@ -64,6 +69,9 @@ def run(arguments: argparse.Namespace) -> int:
     print(f"{'resuming' if there else 'study folder'}: {folder.root}", file=sys.stderr)
     for earlier in [] if there else finished_studies(study):
         print(f"note: {earlier} has finished this very study; a new one begins all the same", file=sys.stderr)
+    for other, changed in [] if there or arguments.study_dir else earlier_others(study):
+        said = f"{other} holds another study{f': {changed}' if changed else ''}"
+        print(f"note: {said}; this one begins anew, and takes nothing from there", file=sys.stderr)
     with hold_study(folder, alone=task is None):
         if task is not None:
             return _run_cell(study, folder, task, arguments)
@@ -87,6 +95,12 @@ def _run_all(study: StudyPlan, folder: StudyFolder, effect: Detectable, argument
     outcome = _queued(study, folder, tasks, arguments)
     if table := results_table(study, folder):
         print(f"\n{table}")
+    if short := short_of_budget(study, folder):
+        print(
+            f"warning: {', '.join(short)} ended before the budget, with the most steps that the last phase may take: "
+            "not equal to the others; give the last phase more steps, or lower study.budget",
+            file=sys.stderr,
+        )
     _require_all(outcome)
     print(f"\nall {len(study.cells)} cells are finished; paired differences: prerl-spec compare {folder.root}")
     return 0
@@ -108,10 +122,11 @@ def _run_cell(study: StudyPlan, folder: StudyFolder, task: Task, arguments: argp
 def _queued(study: StudyPlan, folder: StudyFolder, tasks: Sequence[Task], arguments: argparse.Namespace) -> Outcome:
     finished = sum(folder.is_finished(task.name) for task in tasks)
     progress = Progress(study, folder, len(tasks), finished)
-    start = Starter(arguments.jobs, bool(arguments.local_code))
+    start = Starter(arguments.jobs, bool(arguments.local_code), several=len(tasks) - finished > 1)
     try:
         return CellQueue(study, folder, tasks, start, progress, arguments.jobs).run()
     finally:
+        start.close()
         progress.close()
 
 

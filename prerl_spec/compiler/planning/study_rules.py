@@ -25,6 +25,7 @@ def study_findings(resolved: Resolved, plans: Mapping[str, Plan]) -> tuple[Diagn
     found = [
         *_seeds(resolved, study),
         *_arms_with_a_seed(resolved),
+        *_arms_with_a_place(resolved),
         *_same_arms(resolved, plans),
         *_primary(resolved, study),
         *_prior_without_effect(resolved),
@@ -84,6 +85,19 @@ def _arms_with_a_seed(resolved: Resolved) -> Iterator[Diagnostic]:
             )
 
 
+def _arms_with_a_place(resolved: Resolved) -> Iterator[Diagnostic]:
+    common = resolved.value_span("run.output_dir")
+    for name, arm in resolved.arms.items():
+        span = arm.value_span("run.output_dir")
+        if span is not None and span != common:
+            yield Diagnostic(
+                Code.NO_EFFECT,
+                f"`output_dir` has no effect in the arm `{name}`: its runs lie in the study's folder",
+                span,
+                path=f"{arm_path(name)}.run.output_dir",
+            )
+
+
 def _same_arms(resolved: Resolved, plans: Mapping[str, Plan]) -> Iterator[Diagnostic]:
     first_of: dict[str, str] = {}
     for name, plan in plans.items():
@@ -128,10 +142,14 @@ def _given_words(at_end: Sequence[Scored | None]) -> str:
 
 
 def _prior_without_effect(resolved: Resolved) -> Iterator[Diagnostic]:
-    if resolved.is_written("study.prior_sd") and not any(arm.spec.evaluate for arm in resolved.arms.values()):
+    if not resolved.is_written("study.prior_sd"):
+        return
+    is_scored = any(arm.spec.evaluate for arm in resolved.arms.values())
+    if not is_scored or not resolved.is_written("study.primary"):
+        why = "no `primary` is named" if is_scored else "nothing is scored"
         yield Diagnostic(
             Code.NO_EFFECT,
-            "`prior_sd` has no effect: nothing is scored whose spread it could be",
+            f"`prior_sd` has no effect: {why} whose spread it could be",
             resolved.value_span("study.prior_sd"),
             path="study.prior_sd",
         )

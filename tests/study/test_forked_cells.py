@@ -1,0 +1,92 @@
+"""Runs forked from one process: each with its own log, exit code and signals, none of which outlives the process."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from prerl_spec.process.children import module_path
+from prerl_spec.study import forked_cells
+from prerl_spec.study.forked_cells import CellServer, ForkedCell
+
+PROGRAM = """
+import os, sys, time
+from prerl_spec.study import cell_server
+import prerl_spec.cli.main as command
+
+def main(words):
+    print(words, os.getsid(0) == os.getpid(), sys.stdin.read() == "", flush=True)
+    if words[0] == "wait":
+        time.sleep(60)
+    return int(words[1])
+
+command.main, cell_server.PRELOADED = main, ()
+raise SystemExit(cell_server.main())
+"""
+"""The server without what it imports, and with a command that says what it was given."""
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[CellServer]:
+    monkeypatch.setattr(forked_cells, "SERVER", ("-c", PROGRAM))
+    started = CellServer({**os.environ, "PYTHONPATH": module_path()})
+    yield started
+    started.close()
+
+
+def begun(server: CellServer, log: Path, *words: str) -> ForkedCell:
+    pid = server.start(words, log)
+    assert pid is not None
+    return ForkedCell(server, pid)
+
+
+def ended(cell: ForkedCell) -> int:
+    while (code := cell.poll()) is None:
+        time.sleep(0.005)
+    return code
+
+
+def wait_for(log: Path) -> None:
+    while not log.is_file() or not log.read_text():
+        time.sleep(0.005)
+
+
+def lives(pid: int) -> bool:
+    """Not one that nobody has waited for: a container may have no process that does."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def test_each_run_has_its_exit_code_and_its_log(server: CellServer, tmp_path: Path) -> None:
+    (tmp_path / "b").write_text("earlier\n")
+    cells = [begun(server, tmp_path / name, "end", code) for name, code in (("a", "0"), ("b", "5"))]
+    assert [ended(cell) for cell in cells] == [0, 5]
+    assert (tmp_path / "a").read_text() == "['end', '0'] True True\n"
+    assert (tmp_path / "b").read_text() == "earlier\n['end', '5'] True True\n"
+
+
+def test_a_signal_reaches_one_run_and_the_end_of_the_server_all(server: CellServer, tmp_path: Path) -> None:
+    cells = [begun(server, tmp_path / name, "wait", "0") for name in "abc"]
+    for name in "abc":
+        wait_for(tmp_path / name)
+    cells[0].send_signal(signal.SIGTERM)
+    assert ended(cells[0]) == -signal.SIGTERM
+    assert [cell.poll() for cell in cells[1:]] == [None, None]
+    server._process.kill()
+    assert [ended(cell) for cell in cells] == [-signal.SIGTERM, -signal.SIGKILL, -signal.SIGKILL]
+    for cell in cells[1:]:
+        while lives(cell.pid):
+            time.sleep(0.005)
+    assert server.start(["end", "0"], tmp_path / "d") is None
+
+
+def test_a_server_that_cannot_begin_starts_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(forked_cells, "SERVER", ("-S", "-c", "import nothing_like_this"))
+    server = CellServer(dict(os.environ))
+    assert server.start(["end", "0"], tmp_path / "a") is None
+    server.close()
