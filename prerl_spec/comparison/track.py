@@ -59,10 +59,13 @@ class Track:
 
 
 def at_equal(first: Track, second: Track, axis: str) -> AtEqual:
-    """The difference second − first at an equal amount of an axis, counted from where the two runs parted."""
+    """The difference second − first at an equal amount of an axis, counted from where the two runs parted. Not known where one
+    of them was last scored before that."""
     parted = parted_at(first.run, second.run)
     if parted is None:
         return AtEqual("unknown")
     a, b = first.over(axis, parted[0]), second.over(axis, parted[1])
+    if not a or not b:
+        return AtEqual("unknown")
     further = first if a[-1][0] > b[-1][0] else second
     return at_equal_amount(a, b, further.last_step(axis))

@@ -292,6 +292,19 @@ def test_common_first_steps_are_not_counted(tmp_path: Path) -> None:
     assert (at.how, at.amount) == ("curve", 1)
 
 
+def test_scores_from_before_the_runs_parted_have_no_equal_amounts(tmp_path: Path) -> None:
+    # Both were last scored at step 10, with the same weights, and parted at step 15.
+    folders = [write_run(tmp_path / str(made.arm), made) for made in (WEAK, STRONG)]
+    for folder in folders:
+        change_events(folder, shared_until(15))
+        events = [e for e in read(folder) if e["event"] != "evaluate" or e["global_step"] < 20]
+        write_events(folder / "events.jsonl", events)
+        write_scores(folder / "scores.json", [s for e in events if e["event"] == "evaluate" for s in e["scores"]])
+    only = compare(folders).tables[0].differences[0]
+    assert {at.how for at in only.axes.values()} == {"unknown"}
+    assert only.ends_alike == ()
+
+
 def test_runs_are_followed_back_to_where_they_were_started(tmp_path: Path) -> None:
     """grpo goes on from `pretrain` for 10 steps, dsrl from `prune`, which went on from `pretrain` for 4, for 6."""
     arms: dict[str, list[Path]] = {"grpo": [], "dsrl": []}
