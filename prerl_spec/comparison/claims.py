@@ -92,9 +92,11 @@ def finding_of(difference: Difference, adjusted_p: float | None) -> Finding:
         turned = [AXIS_WORDS[axis] for axis, other in others.items() if claim(primary, (other,)) == 0]
         return Finding("not_claimed", f"{direction}, not claimed: not so at equal {' and '.join(turned)}")
     at = f" at equal {AXIS_WORDS[difference.ends_alike[0]]}" if difference.ends_alike else ""
+    is_better = (value > 0) != difference.lower_is_better
     if estimate.unit == "seeds":
-        return Finding("better", f"better{at}") if value > 0 else Finding("worse", f"worse{at}")
-    words = f"this checkpoint scores {direction}{at}"
+        return Finding("better", f"better{at}") if is_better else Finding("worse", f"worse{at}")
+    which = f", which is {'better' if is_better else 'worse'}," if difference.lower_is_better else ""
+    words = f"this checkpoint scores {direction}{which}{at}".rstrip(",")
     return Finding("higher", words) if value > 0 else Finding("lower", words)
 
 

@@ -110,8 +110,10 @@ def _table(arms: _Arms, subject: Subject, metric: str, is_primary: bool, curve: 
     curves = [arm_curve(name, of_arm) for name, of_arm in tracks.items()]
     drawn = tuple(curve for curve in curves if curve is not None)
     threshold = fmean(track.value for track in own)
-    # A baseline that ends no higher than it begins has a level that everyone reached at once.
-    climbs = bool(drawn) and threshold > fmean(track.places[0][1] for track in own)
+    lower = own[0].is_lower_better
+    # A baseline that ends no better than it begins has a level that everyone reached at once.
+    begins = fmean(track.places[0][1] for track in own)
+    improves = bool(drawn) and (threshold < begins if lower else threshold > begins)
     return Table(
         task=subject.label,
         metric=metric,
@@ -122,8 +124,9 @@ def _table(arms: _Arms, subject: Subject, metric: str, is_primary: bool, curve: 
             difference_of(name, arms.baseline.name, pairs, subject, metric, curve) for name, pairs in arms.pairs.items()
         ),
         curves=drawn,
-        threshold=threshold if climbs else None,
-        reached=tuple(reached(tracks, threshold)) if climbs else (),
+        threshold=threshold if improves else None,
+        reached=tuple(reached(tracks, threshold)) if improves else (),
+        lower_is_better=lower,
     )
 
 

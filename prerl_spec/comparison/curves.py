@@ -32,14 +32,17 @@ def arm_curve(arm: str, tracks: Sequence[Track]) -> ArmCurve | None:
 
 
 def reached(arms: Mapping[str, Sequence[Track]], threshold: float) -> list[Reached]:
-    """For each arm, medians of the tokens and steps at the first score that is at least the threshold.
+    """For each arm, medians of the tokens and steps at the first score that is at least as good as the threshold.
 
     Its resolution is the distance between two scores; the seeds that never got there are counted, not averaged in.
     """
     found = []
     for arm, tracks in arms.items():
-        tokens = [reached_at(track.over("generated_tokens"), threshold) for track in tracks]
-        steps = [reached_at(track.over("steps"), threshold) for track in tracks]
+        lower = tracks[0].is_lower_better
+        tokens, steps = (
+            [reached_at(track.over(axis), threshold, lower_is_better=lower) for track in tracks]
+            for axis in ("generated_tokens", "steps")
+        )
         found.append(
             Reached(
                 arm=arm,

@@ -40,6 +40,7 @@ class Difference:
     `adjusted_p` is Holm's over the family of comparisons, None for an exploratory one. `values` and `baseline_values` are by
     seed, of the pairs alone. `why_no_questions` says why `by_questions` is None. `ends_alike` names the amounts in which the
     runs of every pair end alike. `margin` says where the difference lies by the margin asked for, None where none was.
+    `lower_is_better`: the metric is a perplexity, or another of which less is better.
     """
 
     arm: str
@@ -55,6 +56,7 @@ class Difference:
     adjusted_p: float | None
     finding: "Finding"
     margin: "MarginCode | None" = None
+    lower_is_better: bool = False
 
     @property
     def claimed(self) -> Estimate | None:
@@ -121,6 +123,7 @@ class Table:
     curves: tuple[ArmCurve, ...]
     threshold: float | None
     reached: tuple[Reached, ...]
+    lower_is_better: bool = False
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from prerl_spec.comparison.equal_amounts import AtEqual, at_equal_amount
 from prerl_spec.comparison.metrics import places_of, shares_at, value_at
 from prerl_spec.comparison.scored_run import Amounts, ScoredRun, parted_at
 from prerl_spec.errors import UsageError
+from prerl_spec.evaluation.scores.directions import is_lower_better
 from prerl_spec.types import Score
 
 _NOTHING = Amounts()
@@ -33,6 +34,12 @@ class Track:
                 hint="score its checkpoint again with `prerl-spec eval`",
             )
         return found
+
+    @property
+    def is_lower_better(self) -> bool:
+        """Whether less of the metric is better, by its name or as its task has said."""
+        kept = self.run.questions_of(self.last)
+        return is_lower_better(self.metric, () if kept is None else kept[0].get("lower_is_better", ()))
 
     @property
     def last(self) -> Score:

@@ -16,6 +16,7 @@ from prerl_spec.comparison.written.words import (
     margin_words,
     mean,
     p_words,
+    remarks_of,
     signed,
     title_of,
     unit_sentence,
@@ -84,7 +85,7 @@ def _findings(comparison: Comparison) -> Html:
 
 
 def _sentence(comparison: Comparison, table: Table, difference: Difference) -> Html:
-    code, words = difference.finding.code, finding_words(difference)
+    words = finding_words(difference)
     estimate = difference.claimed
     numbers = "" if estimate is None else f", {signed(estimate.interval.value)} {interval_words(estimate)}"
     over = "" if estimate is None else f" over {unit_words(estimate)}"
@@ -92,9 +93,17 @@ def _sentence(comparison: Comparison, table: Table, difference: Difference) -> H
         "li",
         tag("b", difference.arm),
         f" against {comparison.baseline} on {title_of(table)}: ",
-        tag("b", words, class_=code),
+        tag("b", words, class_=_colour(difference)),
         f"{numbers}{over}",
     )
+
+
+def _colour(difference: Difference) -> str:
+    """The class of a finding: better and worse also where it is about checkpoints."""
+    code = difference.finding.code
+    if code not in ("higher", "lower"):
+        return code
+    return "better" if (code == "higher") != difference.lower_is_better else "worse"
 
 
 def _table(comparison: Comparison, table: Table, styles: dict[str, int]) -> Html:
@@ -111,7 +120,8 @@ def _table(comparison: Comparison, table: Table, styles: dict[str, int]) -> Html
         for d in table.differences
         for one in estimates_of(d)
     ]
-    heading = tag("h3", title_of(table), tag("span", " primary", class_="unit") if table.is_primary else None)
+    remarks = remarks_of(table)
+    heading = tag("h3", title_of(table), tag("span", f" {remarks}", class_="unit") if remarks else None)
     plot = interval_rows(f"difference from {comparison.baseline}, 95 % intervals", rows, zero=True) if rows else None
     reasons = dict.fromkeys(
         f"{d.arm} not by questions: {d.why_no_questions}" for d in table.differences if d.why_no_questions

@@ -12,6 +12,7 @@ from prerl_spec.comparison.written.words import (
     margin_words,
     mean,
     p_words,
+    remarks_of,
     signed,
     unit_sentence,
     unit_words,
@@ -64,7 +65,8 @@ def _columns(comparison: Comparison) -> tuple[tuple[str, ...], list[tuple[str, .
 
 def _rows(comparison: Comparison, trained: bool) -> Iterator[tuple[str, ...]]:
     for table in comparison.tables:
-        names = (table.task, f"{table.metric} (primary)" if table.is_primary else table.metric)
+        remarks = remarks_of(table)
+        names = (table.task, f"{table.metric} ({remarks})" if remarks else table.metric)
         yield (*names, comparison.baseline, f"{mean(table.baseline_values):.3f}", *[""] * (5 + trained))
         for difference in table.differences:
             axes = [_axes(difference)] if trained else []

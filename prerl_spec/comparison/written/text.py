@@ -15,6 +15,7 @@ from prerl_spec.comparison.written.words import (
     margin_words,
     mean,
     p_words,
+    remarks_of,
     signed,
     unit_sentence,
     unit_words,
@@ -37,7 +38,8 @@ def _lines(comparison: Comparison) -> Iterator[str]:
     yield unit_sentence(comparison)
     for table in comparison.tables:
         yield ""
-        yield f"{table.task}  {table.metric}{'  (primary)' if table.is_primary else ''}"
+        remarks = remarks_of(table)
+        yield f"{table.task}  {table.metric}{f'  ({remarks})' if remarks else ''}"
         yield f"  {table.conditions}"
         yield from _table(comparison.baseline, table)
     if comparison.arms[0].amounts:

@@ -78,6 +78,13 @@ def title_of(table: Table) -> str:
     return f"{table.task} · {table.metric}"
 
 
+def remarks_of(table: Table) -> str:
+    """`primary, lower is better`: what a table's heading says beside its name; empty for most."""
+    return ", ".join(
+        word for word, holds in (("primary", table.is_primary), ("lower is better", table.lower_is_better)) if holds
+    )
+
+
 def estimates_of(difference: Difference) -> list[Estimate]:
     """Over seeds, then over questions, as far as there are."""
     return [one for one in (difference.by_seeds, difference.by_questions) if one is not None]
