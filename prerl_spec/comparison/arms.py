@@ -112,30 +112,5 @@ def _no_arm(option: str, name: str, arms: Sequence[Arm]) -> UsageError:
     )
 
 
-def that_differ(arms: Sequence[Arm]) -> tuple[list[Arm], list[Absent]]:
-    """The arms without those whose runs of every seed end in the baseline's weights, and these, named.
-
-    Raises UsageError where fewer than two arms are left.
-    """
-    if len(arms) < 2:
-        only = f"all of arm {arms[0].name}: they differ in their seeds only" if arms else "none"
-        raise UsageError(f"a comparison needs two arms, and the runs given are {only}", hint="name runs of another arm")
-    first, *others = arms
-    same = [other for other in others if _train_alike(first, other)]
-    if len(same) == len(others):
-        raise UsageError(
-            f"{first.name} and {same[0].name} differ in nothing: they end in the same weights",
-            hint="`prerl-spec report RUN` shows whether any update was applied",
-        )
-    absent = [Absent(arm.name, f"it ends in the weights of {first.name}: the two differ in nothing") for arm in same]
-    return [arm for arm in arms if arm not in same], absent
-
-
-def _train_alike(first: Arm, other: Arm) -> bool:
-    own = other.by_key()
-    both = [(run.last_weights, own[run.key].last_weights) for run in first.runs if run.key in own]
-    return bool(both) and all(weights is not None and weights == twin for weights, twin in both)
-
-
 def differ_in_nothing(first: Path, second: Path) -> UsageError:
     return UsageError(f"{first} and {second} differ in nothing", hint="name each run once, and runs that differ")

@@ -12,8 +12,6 @@ from prerl_spec.statistics.intervals import Interval
 from prerl_spec.statistics.seeds import holm
 
 EXPLORATORY = "exploratory"
-
-
 CLAIMED = ("better", "worse", "higher", "lower")
 
 
@@ -71,7 +69,7 @@ def finding_of(difference: Difference, adjusted_p: float | None) -> Finding:
     if estimate is None:
         return Finding("unknown", f"one run each, no interval over questions either: {difference.why_no_questions}")
     if estimate.covers_zero:
-        words = f"no detectable difference{_why_not(estimate)}"
+        words = _same_words(difference) if difference.same_results else f"no detectable difference{_why_not(estimate)}"
         return Finding("none", words if adjusted_p is not None else f"{EXPLORATORY}: {words}")
     direction = "higher" if estimate.interval.value > 0 else "lower"
     if adjusted_p is None:
@@ -98,6 +96,16 @@ def finding_of(difference: Difference, adjusted_p: float | None) -> Finding:
     which = f", which is {'better' if is_better else 'worse'}," if difference.lower_is_better else ""
     words = f"this checkpoint scores {direction}{which}{at}".rstrip(",")
     return Finding("higher", words) if value > 0 else Finding("lower", words)
+
+
+def _same_words(difference: Difference) -> str:
+    """Of equal verdicts and lengths on every question: models as they are may be one and the same; runs that are compared end
+    in other weights."""
+    if difference.axes:
+        return "no detectable difference (the same results on every question)"
+    return (
+        "no difference: the same results on every question; the same weights, or questions that do not tell them apart"
+    )
 
 
 def _why_not(estimate: Estimate) -> str:

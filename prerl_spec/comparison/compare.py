@@ -5,11 +5,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 
-from prerl_spec.comparison.arms import Absent, Arm, labelled, named_ones, that_differ, with_baseline_first
+from prerl_spec.comparison.alike import that_differ
+from prerl_spec.comparison.arms import Absent, Arm, labelled, named_ones, with_baseline_first
 from prerl_spec.comparison.claims import with_findings
 from prerl_spec.comparison.curves import arm_curve, reached
 from prerl_spec.comparison.differences import difference_of
 from prerl_spec.comparison.findings import Comparison, Spent, Table
+from prerl_spec.comparison.metrics import is_same_metric
 from prerl_spec.comparison.pairs import Pair, paired_on, pairs_of
 from prerl_spec.comparison.scored_run import AXIS_WORDS, ScoredRun
 from prerl_spec.comparison.sides import open_sides
@@ -63,9 +65,10 @@ def compare(
     wanted = chosen(subjects, task)
     primary = chosen(subjects, sides.primary) if sides.primary else []
     read_on = chosen(subjects, curve)[0] if curve else None
+    first = [one for one in primary if task is None]
+    compared = [*first, *(one for one in wanted if not _is_among(one, first))]
     tables = [
-        _table(paired, subject, metric, (subject, metric) in primary, read_on)
-        for subject, metric in dict.fromkeys([*(p for p in primary if task is None), *wanted])
+        _table(paired, subject, metric, _is_among((subject, metric), primary), read_on) for subject, metric in compared
     ]
     _require_margin_of_scores(margin, tables)
     tables = _with_claims(tables, margin, any_primary=sides.primary is not None)
@@ -82,6 +85,12 @@ def compare(
         arms_named=only is not None,
         margin=margin,
     )
+
+
+def _is_among(one: tuple[Subject, str], others: Sequence[tuple[Subject, str]]) -> bool:
+    """Whether this metric of a subject is there, by this or by its other name."""
+    subject, metric = one
+    return any(subject is other and is_same_metric(metric, known) for other, known in others)
 
 
 def _called(arm: str, run: ScoredRun) -> str:

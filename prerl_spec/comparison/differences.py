@@ -52,6 +52,7 @@ def difference_of(
         adjusted_p=None,
         finding=NO_FINDING,
         lower_is_better=tracks[0][0].is_lower_better,
+        same_results=all(first.has_results_of(second) for first, second in tracks),
     )
 
 

@@ -40,7 +40,8 @@ class Difference:
     `adjusted_p` is Holm's over the family of comparisons, None for an exploratory one. `values` and `baseline_values` are by
     seed, of the pairs alone. `why_no_questions` says why `by_questions` is None. `ends_alike` names the amounts in which the
     runs of every pair end alike. `margin` says where the difference lies by the margin asked for, None where none was.
-    `lower_is_better`: the metric is a perplexity, or another of which less is better.
+    `lower_is_better`: the metric is a perplexity, or another of which less is better. `same_results`: each question has the
+    same verdicts, lengths and values in both runs of every pair.
     """
 
     arm: str
@@ -57,6 +58,7 @@ class Difference:
     finding: "Finding"
     margin: "MarginCode | None" = None
     lower_is_better: bool = False
+    same_results: bool = False
 
     @property
     def claimed(self) -> Estimate | None:

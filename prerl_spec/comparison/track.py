@@ -50,6 +50,12 @@ class Track:
         """The metric at the last place."""
         return self.places[-1][1]
 
+    def has_results_of(self, other: "Track") -> bool:
+        """Whether each question has the same verdicts, lengths and values in both at their last places; False where these were
+        not kept."""
+        own, others = (track.run.questions_of(track.last) for track in (self, other))
+        return own is not None and others is not None and list(own[1]) == list(others[1])
+
     def shares(self, *, by_row: bool = False) -> dict[str, float] | None:
         """Question, or its row, -> value at the last place; None where there are no results of single questions."""
         return shares_at(self.run, self.last, self.metric, by_row=by_row)

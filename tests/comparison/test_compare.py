@@ -17,6 +17,7 @@ from prerl_spec.comparison.written.json_form import as_json
 from prerl_spec.comparison.written.paper_tables import as_latex, as_markdown
 from prerl_spec.comparison.written.text import as_text
 from prerl_spec.errors import Damaged, UsageError
+from prerl_spec.evaluation.scores.question_results import read_questions, write_questions
 from prerl_spec.statistics.paired import paired_interval, paired_p_value
 from prerl_spec.storage.chained_lines import append_lines, read_lines
 from prerl_spec.storage.checks import START
@@ -63,6 +64,13 @@ def test_the_primary_is_claimed_and_the_others_are_exploratory(found: Comparison
     assert difference(found, "null", "pass@1").finding.code == "worse"
     assert {d.finding.code for t in found.tables[1:] for d in t.differences} <= {"exploratory", "none"}
     assert all(d.adjusted_p is None for t in found.tables[1:] for d in t.differences)
+
+
+def test_the_primary_is_not_shown_twice_under_its_other_name(found: Comparison, study: Path) -> None:
+    assert [(table.metric, table.is_primary) for table in found.tables] == [("pass@1", True), ("pass@4", False)]
+    by_name = compare([study], task="easy/avg@4")
+    assert [(table.metric, table.is_primary) for table in by_name.tables] == [("avg@4", True)]
+    assert by_name.family == found.family
 
 
 def test_without_a_primary_everything_is_the_family(tmp_path: Path) -> None:
@@ -402,6 +410,16 @@ def test_what_differs_in_nothing_is_refused(pair: tuple[Path, Path], tmp_path: P
     found = compare([first, other, second])
     assert [arm.arm for arm in found.arms] == ["grpo", "dsrl"]
     assert found.left_out == (("other", "it ends in the weights of grpo: the two differ in nothing"),)
+    twins = compare([second, first, other])
+    assert [arm.arm for arm in twins.arms] == ["dsrl", "grpo"]
+    assert twins.left_out == found.left_out
+    assert twins.family == found.family
+    # One run each is a pair whatever the seeds, and the same weights are found there too.
+    reseeded = write_run(tmp_path / "reseeded", replace(WEAK, arm=6.0, seed=3))
+    change_events(
+        reseeded, lambda e: {**e, "hashes": {"weights": f"1.0 0 {e['global_step']}"}} if e["event"] == "step" else e
+    )
+    assert refused(first, reseeded).endswith("differ in nothing: they end in the same weights")
 
 
 def test_folders_of_another_kind_are_refused(pair: tuple[Path, Path], study: Path, tmp_path: Path) -> None:
@@ -527,6 +545,22 @@ def test_models_are_compared_as_they_are(tmp_path: Path) -> None:
     assert [arm.arm for arm in found.arms] == ["weak", "strong"]
     only = found.tables[0].differences[0]
     assert (only.axes, only.finding.code, found.paired_on) == ({}, "higher", "checkpoints as they are")
+
+
+def test_a_model_that_is_compared_with_itself_is_said_to_have_the_same_weights(tmp_path: Path) -> None:
+    models = [write_model(tmp_path / name, Made()) for name in ("one", "two")]
+    found = compare(models)
+    words = (
+        "no difference: the same results on every question; the same weights, or questions that do not tell them apart"
+    )
+    assert [d.finding.words for table in found.tables for d in table.differences] == [words] * 2
+    assert {d.finding.code for table in found.tables for d in table.differences} == {"none"}
+    # Equal scores of other responses are no sign of equal weights.
+    for file in (models[1] / "questions").glob("*.jsonl"):
+        header, results = read_questions(file)
+        write_questions(models[1], header, [replace(result, tokens=41) for result in results])
+    longer = compare(models).tables[0].differences[0]
+    assert longer.finding.words == "no detectable difference"
 
 
 def test_two_models_with_the_same_results_have_no_spread(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from tests.report.test_page import Elements
 def test_every_drawing_has_words(found: Comparison) -> None:
     elements = Elements(render(found))
     drawings = [a for name, a in elements.found if name == "svg" and a.get("aria-hidden") != "true"]
-    assert len(drawings) == 3 * (4 + 1)
+    assert len(drawings) == 2 * (4 + 1)
     assert all(a["role"] == "img" and a["aria-label"] for a in drawings)
     first = str(drawings[0]["aria-label"])
     assert re.fullmatch(r"dsrl over 3 seeds: \+0\.\d{3} \[\S+, \S+\]", first)

@@ -2,9 +2,12 @@
 
 from collections.abc import Collection
 
-LOWER_IS_BETTER = frozenset(
-    "perplexity word_perplexity byte_perplexity bits_per_byte brier_score ter wer cer loss nll mse rmse mae".split()
-)
+# fmt: off
+LOWER_IS_BETTER = frozenset({
+    "perplexity", "word_perplexity", "byte_perplexity", "bits_per_byte", "brier_score", "ter", "wer", "cer", "loss", "nll",
+    "mse", "rmse", "mae",
+})
+# fmt: on
 """Metrics of which lm-eval, or the name alone, says that less is better."""
 
 
