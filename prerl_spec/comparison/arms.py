@@ -6,6 +6,10 @@ from pathlib import Path
 
 from prerl_spec.comparison.scored_run import ScoredRun, SeedKey
 from prerl_spec.errors import UsageError
+from prerl_spec.language.suggest import nearest, one_of
+
+MOST_NAMED = 12
+"""Names that a message lists, where there may be many."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,7 @@ def with_baseline_first(arms: Sequence[Arm], baseline: str | None) -> list[Arm]:
     """The arms with the named one first: by its name, or by the folder of one of its runs. Raises UsageError for another."""
     if baseline is None:
         return list(arms)
-    arm = _called(arms, baseline)
+    arm = _called("--baseline", arms, baseline)
     if arm is None:
         raise _no_arm("--baseline", baseline, arms)
     return [arm, *(other for other in arms if other is not arm)]
@@ -85,7 +89,7 @@ def named_ones(arms: Sequence[Arm], names: Sequence[str] | None) -> tuple[list[A
         raise _no_arm("--arms", "", arms[1:])
     wanted = []
     for name in names:
-        arm = _called(arms, name)
+        arm = _called("--arms", arms, name)
         if arm is None:
             raise _no_arm("--arms", name, arms[1:])
         if arm is arms[0]:
@@ -98,18 +102,31 @@ def named_ones(arms: Sequence[Arm], names: Sequence[str] | None) -> tuple[list[A
     return [arm for arm in arms if arm is arms[0] or arm in wanted], absent
 
 
-def _called(arms: Sequence[Arm], name: str) -> Arm | None:
+def _called(option: str, arms: Sequence[Arm], name: str) -> Arm | None:
+    """The arm of this name, or with a run in this folder. Raises UsageError where these are two."""
     place = Path(name).resolve()
-    return next(
-        (arm for arm in arms if name == arm.name or any(run.folder.resolve() == place for run in arm.runs)), None
-    )
+    by_name = next((arm for arm in arms if name == arm.name), None)
+    by_folder = next((arm for arm in arms if any(run.folder.resolve() == place for run in arm.runs)), None)
+    if by_name and by_folder and by_name is not by_folder:
+        raise UsageError(
+            f"{option}: {name} is the name of one arm and a run of another, {by_folder.name}",
+            hint=f"name a run's folder by its path, as ./{name}, or {by_name.runs[0].folder.resolve()}",
+        )
+    return by_name or by_folder
 
 
 def _no_arm(option: str, name: str, arms: Sequence[Arm]) -> UsageError:
     return UsageError(
-        f"{option}: {name or 'an empty name'} is none of the arms",
-        hint=f"choose from: {', '.join(arm.name for arm in arms)}",
+        f"{option}: {name or 'an empty name'} is none of the arms", hint=choice(name, [arm.name for arm in arms])
     )
+
+
+def choice(name: str, known: Sequence[str]) -> str:
+    """`did you mean `dsrl`? choose from: grpo, dsrl`: what may have been meant by a name, and what there is."""
+    near = nearest(name, known)
+    more = f" and {len(known) - MOST_NAMED} more" if len(known) > MOST_NAMED else ""
+    words = f"choose from: {', '.join(known[:MOST_NAMED])}{more}"
+    return f"did you mean {one_of(near)}? {words}" if near else words
 
 
 def differ_in_nothing(first: Path, second: Path) -> UsageError:

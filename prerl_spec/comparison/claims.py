@@ -6,6 +6,7 @@ from dataclasses import replace
 from prerl_spec.comparison.equal_amounts import AtEqual
 from prerl_spec.comparison.estimates import detectable_among
 from prerl_spec.comparison.findings import Difference, Estimate, Finding, MarginCode
+from prerl_spec.comparison.p_text import p_text
 from prerl_spec.comparison.scored_run import AXES, AXIS_WORDS, Axis
 from prerl_spec.statistics.claims import ArmDifference, claim
 from prerl_spec.statistics.intervals import Interval
@@ -77,7 +78,7 @@ def finding_of(difference: Difference, adjusted_p: float | None) -> Finding:
     value = estimate.interval.value
     primary = ArmDifference(estimate.interval, estimate.p_value, adjusted_p)
     if claim(primary, ()) == 0:
-        return Finding("not_claimed", f"{direction}, not claimed: p {adjusted_p:.3f} after Holm")
+        return Finding("not_claimed", f"{direction}, not claimed: p {p_text(adjusted_p)} after Holm")
     if difference.axes and not difference.ends_alike:
         return Finding("not_claimed", f"{direction}, not claimed: the arms end alike on no axis")
     if unknown := _named(difference.axes, "unknown"):

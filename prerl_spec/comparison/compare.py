@@ -10,7 +10,7 @@ from prerl_spec.comparison.arms import Absent, Arm, labelled, named_ones, with_b
 from prerl_spec.comparison.claims import with_findings
 from prerl_spec.comparison.curves import arm_curve, reached
 from prerl_spec.comparison.differences import difference_of
-from prerl_spec.comparison.findings import Comparison, Spent, Table
+from prerl_spec.comparison.findings import Comparison, Difference, Spent, Table
 from prerl_spec.comparison.metrics import is_same_metric
 from prerl_spec.comparison.pairs import Pair, paired_on, pairs_of
 from prerl_spec.comparison.scored_run import AXIS_WORDS, ScoredRun
@@ -72,6 +72,7 @@ def compare(
     ]
     _require_margin_of_scores(margin, tables)
     tables = _with_claims(tables, margin, any_primary=sides.primary is not None)
+    by_curve = [] if curve else _curve_that_may_tell(tables)
     return Comparison(
         title=sides.title,
         baseline=paired.baseline.name,
@@ -81,7 +82,9 @@ def compare(
         family=sum(d.adjusted_p is not None for table in tables for d in table.differences),
         tables=tuple(tables),
         left_out=tuple((one.what, one.why) for one in (*absent, *left_out)),
-        notes=tuple(dict.fromkeys([*sides.notes, *(note for subject in subjects for note in subject.notes)])),
+        notes=tuple(
+            dict.fromkeys([*sides.notes, *(note for subject in subjects for note in subject.notes), *by_curve])
+        ),
         arms_named=only is not None,
         margin=margin,
     )
@@ -149,6 +152,20 @@ def _require_margin_of_scores(margin: float | None, tables: Sequence[Table]) -> 
             f"--margin {margin:g} is larger than any difference of scores in [0, 1]",
             hint=f"write it in units of the score: {margin:g} points are {margin / 100:g}",
         )
+
+
+def _curve_that_may_tell(tables: Sequence[Table]) -> list[str]:
+    """A line that names a curve on which every axis is known, where one that is compared has an axis that is not."""
+    adjusted = [d for table in tables for d in table.differences if d.adjusted_p is not None]
+    with_curve = [t for t in tables if t.curves and "(" not in t.task and not _has_unknown(t.differences)]
+    if not with_curve or not _has_unknown(adjusted):
+        return []
+    name = f"{with_curve[0].task}/{with_curve[0].metric}"
+    return [f"where a difference at equal amounts is not known, `--curve {name}` reads it on that task's curve"]
+
+
+def _has_unknown(differences: Sequence[Difference]) -> bool:
+    return any(at.how == "unknown" for difference in differences for at in difference.axes.values())
 
 
 def _with_claims(tables: Sequence[Table], margin: float | None, *, any_primary: bool) -> list[Table]:

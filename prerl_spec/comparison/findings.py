@@ -90,7 +90,7 @@ NO_FINDING = Finding("unknown", "")
 
 @dataclass(frozen=True)
 class ArmCurve:
-    """An arm's mean over its seeds at each place where all were scored, with the least and the most of them."""
+    """An arm's mean over its seeds where all were scored, and at their ends, with the least and the most of them."""
 
     arm: str
     generated_tokens: tuple[float, ...]

@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from statistics import fmean
 
+from prerl_spec.comparison.arms import choice
 from prerl_spec.comparison.conditions import Scored
 from prerl_spec.comparison.scored_run import ScoredRun
 from prerl_spec.errors import UsageError
@@ -36,7 +37,7 @@ def metrics_of(series: Sequence[Scored], wanted: str | None, task: str) -> list[
             hint=f"choose k up to {samples}, or score again with more samples",
         )
     if found is None and wanted not in shared:
-        raise UsageError(f"{task} has no metric {wanted}", hint=f"choose from: {', '.join(shared)}")
+        raise UsageError(f"{task} has no metric {wanted or 'without a name'}", hint=choice(wanted, shared))
     return [wanted]
 
 

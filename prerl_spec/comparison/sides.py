@@ -78,7 +78,8 @@ def _of_models(folders: Sequence[Path]) -> Sides:
 
 
 def _title(names: Sequence[str]) -> str:
-    return " · ".join(names)
+    more = f" and {len(names) - FEW} more" if len(names) > FEW else ""
+    return " · ".join(names[:FEW]) + more
 
 
 def _require_once(folders: Sequence[Path]) -> None:

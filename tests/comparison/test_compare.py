@@ -89,6 +89,28 @@ def test_another_baseline_turns_every_sign(found: Comparison, study: Path) -> No
     assert "choose from" in str(refused_hint(study))
 
 
+def test_a_name_that_means_two_arms_is_refused_and_a_misspelt_one_has_a_suggestion(
+    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_run(Path("weak"), replace(WEAK, name="strong"))
+    write_run(Path("strong"), replace(STRONG, name="other"))
+    assert refused(Path("weak"), Path("strong"), baseline="strong") == (
+        "--baseline: strong is the name of one arm and a run of another, other"
+    )
+    for option, words in (({"baseline": "dsrll"}, "did you mean `dsrl`?"), ({"task": "eesy"}, "did you mean `easy`?")):
+        with pytest.raises(UsageError) as error:
+            compare([study], **option)
+        assert words in str(error.value.hint)
+    assert refused(study, task="") == "--task names no task"
+    assert refused(study, task="easy/") == "easy has no metric without a name"
+
+
+def test_many_arms_have_a_short_title(tmp_path: Path) -> None:
+    models = [write_model(tmp_path / f"m{n}", Made(arm=float(n), questions=4)) for n in range(7)]
+    assert compare(models).title == "m0 · m1 · m2 · m3 and 3 more"
+
+
 def test_named_arms_alone_are_the_family(study: Path) -> None:
     found = compare([study], baseline="null", only=["dsrl"])
     assert (found.family, [arm.arm for arm in found.arms]) == (1, ["null", "dsrl"])
@@ -141,6 +163,19 @@ def test_curves_have_the_spread_of_seeds_and_thresholds_count_who_got_there(foun
     reached = {one.arm: (one.num_reached, one.generated_tokens) for one in table.reached}
     assert reached["dsrl"][0] == 3
     assert reached["null"] == (0, None)
+
+
+def test_a_curve_ends_where_the_runs_end_though_their_last_steps_differ(tmp_path: Path) -> None:
+    folders = [
+        write_run(tmp_path / f"{arm}-{seed}", Made(arm=arm, seed=seed, every=5, steps=20 + seed))
+        for arm in (1.0, 2.0)
+        for seed in (0, 1)
+    ]
+    table = compare(folders).tables[0]
+    curve = table.curves[0]
+    assert curve.steps == (0, 5, 10, 15, 20, 20.5)
+    assert curve.generated_tokens[-1] == 20_500
+    assert curve.mean[-1] == pytest.approx(fmean(table.baseline_values.values()))
 
 
 def test_a_baseline_that_never_rises_gives_no_threshold(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from prerl_spec.comparison.written.words import (
     margin_words,
     mean,
     p_words,
+    pairs_words,
     remarks_of,
     signed,
     title_of,
@@ -123,6 +124,7 @@ def _table(comparison: Comparison, table: Table, styles: dict[str, int]) -> Html
     remarks = remarks_of(table)
     heading = tag("h3", title_of(table), tag("span", f" {remarks}", class_="unit") if remarks else None)
     plot = interval_rows(f"difference from {comparison.baseline}, 95 % intervals", rows, zero=True) if rows else None
+    pairs = [pairs_words(table, d, comparison.baseline) for d in table.differences]
     reasons = dict.fromkeys(
         f"{d.arm} not by questions: {d.why_no_questions}" for d in table.differences if d.why_no_questions
     )
@@ -131,7 +133,7 @@ def _table(comparison: Comparison, table: Table, styles: dict[str, int]) -> Html
         heading,
         tag("div", plot, _curves(table, styles) if table.curves else None, class_="pair"),
         _numbers(comparison, table),
-        *(tag("p", reason, class_="note") for reason in reasons),
+        *(tag("p", reason, class_="note") for reason in [*filter(None, pairs), *reasons]),
         _reached(comparison, table),
         tag("p", table.conditions, class_="note"),
         class_="card",
