@@ -123,7 +123,9 @@ def _table(comparison: Comparison, table: Table, styles: dict[str, int]) -> Html
     ]
     remarks = remarks_of(table)
     heading = tag("h3", title_of(table), tag("span", f" {remarks}", class_="unit") if remarks else None)
-    plot = interval_rows(f"difference from {comparison.baseline}, 95 % intervals", rows, zero=True) if rows else None
+    shaded = "" if comparison.margin is None else f"; shaded: within ± {comparison.margin:g}"
+    title = f"difference from {comparison.baseline}, 95 % intervals{shaded}"
+    plot = interval_rows(title, rows, zero=True, margin=comparison.margin) if rows else None
     pairs = [pairs_words(table, d, comparison.baseline) for d in table.differences]
     reasons = dict.fromkeys(
         f"{d.arm} not by questions: {d.why_no_questions}" for d in table.differences if d.why_no_questions
@@ -147,7 +149,8 @@ def _numbers(comparison: Comparison, table: Table) -> Html:
     for d in table.differences:
         equal = (equal_words(axis, d.axes[axis]) if axis in d.axes else "" for axis in axes)
         rows.append((d.arm, f"{mean(d.values):.3f}", detectable_words(d.claimed), p_words(d), *equal, finding_words(d)))
-    return labelled_table(f"{title_of(table)}: values and findings", head, rows, wrapped=("finding",))
+    at_equal = (f"at equal {AXIS_WORDS[axis]}" for axis in axes)
+    return labelled_table(f"{title_of(table)}: values and findings", head, rows, wrapped=("finding", *at_equal))
 
 
 def _curves(table: Table, styles: dict[str, int]) -> Html:
