@@ -7,14 +7,13 @@ from pathlib import Path
 from prerl_spec.comparison.arms import Absent, Arm, differ_in_nothing, distinct, grouped
 from prerl_spec.comparison.opening import is_run, is_scored_model, open_run, open_scored_model
 from prerl_spec.comparison.study_folder import is_study, open_study
+from prerl_spec.compiler.compare.seeds import DEPTH_IN_STUDY
 from prerl_spec.errors import UsageError
 from prerl_spec.evaluation.model_folders import models_in
 
 KINDS = "name runs, a study's folder, or folders that `eval` has written"
 FEW = 4
 """Folders that a message names, where there may be many."""
-DEPTH_IN_STUDY = 3
-"""A run of a study lies at `cells/ARM/seed-S`."""
 
 
 @dataclass(frozen=True)

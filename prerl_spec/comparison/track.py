@@ -24,13 +24,14 @@ class Track:
 
     @cached_property
     def places(self) -> tuple[tuple[Score, float], ...]:
-        """Each place with the metric there. Raises UsageError where it can be told nowhere."""
+        """Each place with the metric there. Raises UsageError where it cannot be told at the last one."""
         told = [(score, value_at(self.run, score, self.metric)) for score in places_of(self.series, self.metric)]
         found = tuple((score, value) for score, value in told if value is not None)
-        if not found:
+        if told[-1][1] is None:
+            where = f" at its last score, of step {told[-1][0].global_step}," if found else ""
             raise UsageError(
-                f"{self.series.protocol.task}/{self.metric}: {self.run.folder} has kept no results of single questions to "
-                "count it from",
+                f"{self.series.protocol.task}/{self.metric}: {self.run.folder} has kept no results of single questions{where} "
+                "to count it from",
                 hint="score its checkpoint again with `prerl-spec eval`",
             )
         return found

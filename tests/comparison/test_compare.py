@@ -16,11 +16,15 @@ from prerl_spec.comparison.study_folder import seeds_in_words
 from prerl_spec.comparison.written.json_form import as_json
 from prerl_spec.comparison.written.paper_tables import as_latex, as_markdown
 from prerl_spec.comparison.written.text import as_text
+from prerl_spec.compiler.compile import read_plan
+from prerl_spec.compiler.graph import Cut
+from prerl_spec.compiler.planning.digest import digest_of_plan
 from prerl_spec.errors import Damaged, UsageError
 from prerl_spec.evaluation.scores.question_results import read_questions, write_questions
 from prerl_spec.statistics.paired import paired_interval, paired_p_value
 from prerl_spec.storage.chained_lines import append_lines, read_lines
 from prerl_spec.storage.checks import START
+from prerl_spec.storage.sealed import read_object
 from tests.comparison.runs import Made, evaluation, results_at, scores_at, write_model, write_run, write_study
 from tests.run_files import write_events, write_object, write_scores
 
@@ -202,6 +206,26 @@ def test_runs_that_differ_in_their_seeds_only_are_one_arm(tmp_path: Path) -> Non
     assert found.paired_on == "paired on one base: fresh weights of model.seed 0"
 
 
+def test_cells_of_a_study_are_one_arm_though_each_seed_is_cut_where_the_first_arm_ended(tmp_path: Path) -> None:
+    study = write_study(tmp_path / "study", {"grpo": WEAK, "dsrl": STRONG}, (0, 1, 2))
+    cells = {arm: [study / f"cells/{arm}/seed-{seed}" for seed in (0, 1, 2)] for arm in ("grpo", "dsrl")}
+    for seed, folder in enumerate(cells["dsrl"]):
+        cut(folder, 20_000.0 + seed)
+    found = compare([*cells["grpo"], *cells["dsrl"]])
+    assert [len(arm.seeds) for arm in found.arms] == [3, 3]
+    assert difference(found, found.arms[1].arm, "avg@4").by_seeds is not None
+    # A written budget is a part of what an arm is.
+    shutil.copytree(study, tmp_path / "other")
+    said = {**read_object(study / "study.json"), "budget": 20_000.0}
+    write_object(study / "study.json", {key: value for key, value in said.items() if key != "seal"})
+    assert len(compare([*cells["grpo"], *cells["dsrl"]]).arms) == 4
+
+
+def cut(folder: Path, budget: float) -> None:
+    plan = replace(read_plan(folder / "plan.json"), cut=Cut("generated_tokens", budget))
+    (folder / "plan.json").write_text(replace(plan, digest=digest_of_plan(plan)).text(), encoding="utf-8")
+
+
 def test_bases_that_change_with_the_seed_are_said_to_be_crossed(tmp_path: Path) -> None:
     runs = [
         write_run(tmp_path / f"{made.arm}-{seed}", replace(made, seed=seed, model_seed=None))
@@ -301,6 +325,21 @@ def test_a_shorter_run_is_compared_at_its_own_end_on_every_axis(tmp_path: Path) 
     unknown = compare([few, short]).tables[0].differences[0]
     assert unknown.axes["updates"].how == "unknown"
     assert unknown.finding.words == "higher, not claimed: the arms end alike on no axis"
+
+
+def test_a_last_score_whose_questions_are_gone_is_not_taken_for_an_earlier_one(
+    pair: tuple[Path, Path], tmp_path: Path
+) -> None:
+    copy = tmp_path / "dsrl"
+    shutil.copytree(pair[1], copy)
+    (copy / "evaluation/questions/refine-000010-easy.jsonl").unlink()
+    last = difference(compare([pair[0], copy], task="easy/pass@2"), "dsrl", "pass@2")
+    assert last.values == difference(compare(pair, task="easy/pass@2"), "dsrl", "pass@2").values
+    (copy / "evaluation/questions/refine-000020-easy.jsonl").unlink()
+    message = refused(pair[0], copy, task="easy/pass@2")
+    assert message == (
+        f"easy/pass@2: {copy} has kept no results of single questions at its last score, of step 20, to count it from"
+    )
 
 
 def test_where_a_task_has_no_curve_a_named_one_is_read(tmp_path: Path) -> None:
@@ -483,6 +522,24 @@ def test_a_study_with_a_cell_of_another_study_is_refused(study: Path, tmp_path: 
     shutil.rmtree(copy / "cells/dsrl/seed-0")
     shutil.copytree(study / "cells/dsrl/seed-1", copy / "cells/dsrl/seed-0")
     assert "is a run of seed 1, and the study has seed 0 there" in refused(copy)
+    shutil.rmtree(copy / "cells/dsrl/seed-0")
+    shutil.copytree(study / "cells/grpo/seed-0", copy / "cells/dsrl/seed-0")
+    said = {key: value for key, value in read_object(copy / "study.json").items() if key != "seal"}
+    cut(copy / "cells/null/seed-0", 20_000.0)
+    own = {cell["folder"]: read_plan(study / cell["folder"] / "plan.json").digest for cell in said["cells"]}
+    cells = [{**cell, "digest": own[cell["folder"]], "continues": []} for cell in said["cells"]]
+    write_object(copy / "study.json", {**said, "cells": cells})
+    assert refused(copy) == f"{copy / 'cells/dsrl/seed-0'} is a run of another plan than the study has there"
+    shutil.rmtree(copy / "cells/dsrl/seed-0")
+    shutil.copytree(study / "cells/dsrl/seed-0", copy / "cells/dsrl/seed-0")
+    assert compare([copy]).family == 2
+    for cells, what in (
+        ([], "has no cells"),
+        ([{"arm": "grpo"}], "is no study's: a cell lacks folder, seed"),
+        ([{"arm": "x", "seed": 0, "folder": "x"}], "is no study's: a cell is of arm x"),
+    ):
+        write_object(copy / "study.json", {**said, "cells": cells})
+        assert what in refused(copy)
     write_object(tmp_path / "study.json", {"name": "x"})
     assert "is no study's" in refused(tmp_path)
 
