@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from os.path import commonpath
 from pathlib import Path
 
 from prerl_spec.comparison.scored_run import ScoredRun, SeedKey
@@ -32,8 +33,8 @@ class Absent:
 
 
 def grouped(runs: Sequence[tuple[str, ScoredRun]]) -> list[Arm]:
-    """Arms from (meaning without seeds and name, run), in the order given; each is called by its runs' name, or by its first
-    folder where several arms share that name.
+    """Arms from (meaning without seeds and name, run), in the order given; each is called by its runs' name, or by their common
+    folder where several arms share that name, or by the first one's where they share a folder too.
 
     Raises UsageError where two runs of an arm share their seeds: they differ in nothing.
     """
@@ -46,9 +47,10 @@ def grouped(runs: Sequence[tuple[str, ScoredRun]]) -> list[Arm]:
     arms = [Arm(members[0].name, tuple(members)) for members in of_meaning.values()]
     if len({arm.name for arm in arms}) == len(arms):
         return arms
-    return [
-        replace(arm, name=name) for arm, name in zip(arms, distinct([arm.runs[0].folder for arm in arms]), strict=True)
-    ]
+    common = [Path(commonpath([run.folder.resolve() for run in arm.runs])) for arm in arms]
+    apart = len(set(common)) == len(common)
+    names = distinct(common if apart else [arm.runs[0].folder for arm in arms])
+    return [replace(arm, name=name) for arm, name in zip(arms, names, strict=True)]
 
 
 def distinct(folders: Sequence[Path]) -> list[str]:

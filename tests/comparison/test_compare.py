@@ -212,7 +212,7 @@ def test_cells_of_a_study_are_one_arm_though_each_seed_is_cut_where_the_first_ar
     for seed, folder in enumerate(cells["dsrl"]):
         cut(folder, 20_000.0 + seed)
     found = compare([*cells["grpo"], *cells["dsrl"]])
-    assert [len(arm.seeds) for arm in found.arms] == [3, 3]
+    assert [(arm.arm, len(arm.seeds)) for arm in found.arms] == [("grpo", 3), ("dsrl", 3)]
     assert difference(found, found.arms[1].arm, "avg@4").by_seeds is not None
     # A written budget is a part of what an arm is.
     shutil.copytree(study, tmp_path / "other")
