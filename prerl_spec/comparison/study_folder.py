@@ -10,6 +10,7 @@ from prerl_spec.comparison.opening import is_run, open_run
 from prerl_spec.comparison.scored_run import ScoredRun
 from prerl_spec.compiler.compare.seeds import PLAN, STUDY
 from prerl_spec.compiler.compile import read_plan
+from prerl_spec.compiler.plan import Plan
 from prerl_spec.compiler.planning.digest import digest_of_plan
 from prerl_spec.errors import UsageError
 from prerl_spec.storage.chained_lines import read_lines
@@ -74,11 +75,17 @@ def _require_cells(file: Path, said: Mapping[str, Any]) -> None:
             raise UsageError(f"{file} is no study's: a cell is of arm {cell['arm']}, and the arms are {said['arms']}")
 
 
-def _require_own_plan(folder: Path, cell: Mapping[str, Any]) -> None:
-    """Raises UsageError for a run of another plan. That of a cell which continues a shared run is not known beforehand."""
+def _require_own_plan(folder: Path, plan: Plan, cell: Mapping[str, Any]) -> None:
+    """Raises UsageError for a run of another seed, or of another plan; that of a cell which continues a shared run is not known
+    beforehand."""
+    if plan.seed != cell["seed"]:
+        raise UsageError(
+            f"{folder} is a run of seed {plan.seed}, and the study has seed {cell['seed']} there",
+            hint="restore the study's folder: it holds a run of another study",
+        )
     if cell.get("continues") or "digest" not in cell:
         return
-    if digest_of_plan(replace(read_plan(folder / PLAN), cut=None)) != cell["digest"]:
+    if digest_of_plan(replace(plan, cut=None)) != cell["digest"]:
         raise UsageError(
             f"{folder} is a run of another plan than the study has there",
             hint="restore the study's folder: it holds a run of another arm or study",
@@ -88,17 +95,9 @@ def _require_own_plan(folder: Path, cell: Mapping[str, Any]) -> None:
 def _cell(folder: Path, cell: Mapping[str, Any]) -> ScoredRun | str:
     if not is_run(folder):
         return "not begun"
-    opened = open_run(folder)
-    if isinstance(opened, str):
-        return opened
-    _, run = opened
-    if run.key.seed != cell["seed"]:
-        raise UsageError(
-            f"{folder} is a run of seed {run.key.seed}, and the study has seed {cell['seed']} there",
-            hint="restore the study's folder: it holds a run of another study",
-        )
-    _require_own_plan(folder, cell)
-    return run
+    plan = read_plan(folder / PLAN)
+    _require_own_plan(folder, plan, cell)
+    return open_run(folder, plan)
 
 
 def _last_words(file: Path) -> Mapping[str, Mapping[str, Any]]:
