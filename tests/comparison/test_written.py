@@ -18,6 +18,7 @@ from prerl_spec.comparison.written.json_form import as_json
 from prerl_spec.comparison.written.paper_tables import as_latex, as_markdown
 from prerl_spec.comparison.written.text import as_text
 from prerl_spec.comparison.written.words import interval_words, signed
+from prerl_spec.report.formatting.paper_text import latex_row
 from prerl_spec.statistics.intervals import Interval
 from prerl_spec.storage.chained_lines import read_lines
 from tests.comparison.runs import Made, evaluation, write_model, write_run
@@ -109,6 +110,12 @@ def test_latex_escapes_every_sign_and_has_as_many_cells_as_columns(found: Compar
     escaped = r"50\%\_of \$x\textasciicircum{}2\$ \& \{a\}\textasciitilde{}\#1\textbar{}b\textbackslash{}c"
     assert escaped in as_latex(strange)
     assert "−" not in as_latex(found)
+
+
+def test_a_row_of_latex_does_not_begin_with_what_ends_the_one_before() -> None:
+    # After a row's end, [2cm] would be how far below it the next one stands.
+    assert latex_row(["[2cm]", "[a]"]) == r"{}[2cm] & [a] \\"
+    assert latex_row(["*", "b"]) == r"{}* & b \\"
 
 
 @pytest.mark.slow
