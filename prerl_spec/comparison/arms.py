@@ -7,10 +7,7 @@ from pathlib import Path
 
 from prerl_spec.comparison.scored_run import ScoredRun, SeedKey
 from prerl_spec.errors import UsageError
-from prerl_spec.language.suggest import nearest, one_of
-
-MOST_NAMED = 12
-"""Names that a message lists, where there may be many."""
+from prerl_spec.language.suggest import choice
 
 
 @dataclass(frozen=True)
@@ -121,14 +118,6 @@ def _no_arm(option: str, name: str, arms: Sequence[Arm]) -> UsageError:
     return UsageError(
         f"{option}: {name or 'an empty name'} is none of the arms", hint=choice(name, [arm.name for arm in arms])
     )
-
-
-def choice(name: str, known: Sequence[str]) -> str:
-    """`did you mean `dsrl`? choose from: grpo, dsrl`: what may have been meant by a name, and what there is."""
-    near = nearest(name, known)
-    more = f" and {len(known) - MOST_NAMED} more" if len(known) > MOST_NAMED else ""
-    words = f"choose from: {', '.join(known[:MOST_NAMED])}{more}"
-    return f"did you mean {one_of(near)}? {words}" if near else words
 
 
 def differ_in_nothing(first: Path, second: Path) -> UsageError:

@@ -6,8 +6,8 @@ from dataclasses import replace
 from prerl_spec.comparison.equal_amounts import AtEqual
 from prerl_spec.comparison.estimates import detectable_among
 from prerl_spec.comparison.findings import Difference, Estimate, Finding, MarginCode
-from prerl_spec.comparison.p_text import p_text
 from prerl_spec.comparison.scored_run import AXES, AXIS_WORDS, Axis
+from prerl_spec.report.formatting.p_text import p_text
 from prerl_spec.statistics.claims import ArmDifference, claim
 from prerl_spec.statistics.intervals import Interval
 from prerl_spec.statistics.seeds import holm

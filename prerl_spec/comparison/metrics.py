@@ -4,12 +4,12 @@ import re
 from collections.abc import Sequence
 from statistics import fmean
 
-from prerl_spec.comparison.arms import choice
 from prerl_spec.comparison.conditions import Scored
 from prerl_spec.comparison.scored_run import ScoredRun
 from prerl_spec.errors import UsageError
 from prerl_spec.evaluation.scores.at_k import CONSENSUS
 from prerl_spec.evaluation.scores.question_results import values_by_question
+from prerl_spec.language.suggest import choice
 from prerl_spec.types import Score
 
 _OF_COUNTS = re.compile(r"(avg|pass|maj|m?G-Pass)@([1-9][0-9]*)(?:_[0-9.]+)?")

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from prerl_spec.comparison.arms import Absent, choice
+from prerl_spec.comparison.arms import Absent
 from prerl_spec.comparison.conditions import (
     HASH_DIGITS,
     Condition,
@@ -18,6 +18,7 @@ from prerl_spec.comparison.scored_run import ScoredRun
 from prerl_spec.comparison.track import Track
 from prerl_spec.compiler.render.human_units import plural
 from prerl_spec.errors import UsageError
+from prerl_spec.language.suggest import choice
 from prerl_spec.report.page.scores import Protocol
 
 BASE = "base"

@@ -12,12 +12,12 @@ import pytest
 
 from prerl_spec.comparison.compare import compare
 from prerl_spec.comparison.findings import Comparison, Estimate
-from prerl_spec.comparison.p_text import p_text
 from prerl_spec.comparison.page.page import render
 from prerl_spec.comparison.written.json_form import as_json
 from prerl_spec.comparison.written.paper_tables import as_latex, as_markdown
 from prerl_spec.comparison.written.text import as_text
 from prerl_spec.comparison.written.words import interval_words, signed
+from prerl_spec.report.formatting.p_text import p_text
 from prerl_spec.report.formatting.paper_text import latex_row
 from prerl_spec.statistics.intervals import Interval
 from prerl_spec.storage.chained_lines import read_lines

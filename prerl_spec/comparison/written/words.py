@@ -5,8 +5,8 @@ from math import floor, log10
 
 from prerl_spec.comparison.equal_amounts import AtEqual
 from prerl_spec.comparison.findings import Comparison, Difference, Estimate, Table
-from prerl_spec.comparison.p_text import p_text
 from prerl_spec.comparison.scored_run import AXES, AXIS_WORDS
+from prerl_spec.report.formatting.p_text import p_text
 from prerl_spec.report.formatting.paper_text import MINUS
 from prerl_spec.report.formatting.scales import duration, short
 
