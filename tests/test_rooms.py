@@ -41,7 +41,7 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("equal_amounts", "scored_run"),
         ("arms", "conditions", "findings", "lineage"),
         ("metrics", "opening", "pairs"),
-        ("study_folder", "track"),
+        ("alike", "study_folder", "track"),
         ("curves", "estimates", "sides", "subjects"),
         ("claims", "differences"),
         ("compare",),

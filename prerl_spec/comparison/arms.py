@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from os.path import commonpath
 from pathlib import Path
 
 from prerl_spec.comparison.scored_run import ScoredRun, SeedKey
 from prerl_spec.errors import UsageError
+from prerl_spec.language.suggest import choice
 
 
 @dataclass(frozen=True)
@@ -28,8 +30,8 @@ class Absent:
 
 
 def grouped(runs: Sequence[tuple[str, ScoredRun]]) -> list[Arm]:
-    """Arms from (meaning without seeds and name, run), in the order given; each is called by its runs' name, or by its first
-    folder where several arms share that name.
+    """Arms from (meaning without seeds and name, run), in the order given; each is called by its runs' name, or by their common
+    folder where several arms share that name, or by the first one's where they share a folder too.
 
     Raises UsageError where two runs of an arm share their seeds: they differ in nothing.
     """
@@ -42,9 +44,10 @@ def grouped(runs: Sequence[tuple[str, ScoredRun]]) -> list[Arm]:
     arms = [Arm(members[0].name, tuple(members)) for members in of_meaning.values()]
     if len({arm.name for arm in arms}) == len(arms):
         return arms
-    return [
-        replace(arm, name=name) for arm, name in zip(arms, distinct([arm.runs[0].folder for arm in arms]), strict=True)
-    ]
+    common = [Path(commonpath([run.folder.resolve() for run in arm.runs])) for arm in arms]
+    apart = len(set(common)) == len(common)
+    names = distinct(common if apart else [arm.runs[0].folder for arm in arms])
+    return [replace(arm, name=name) for arm, name in zip(arms, names, strict=True)]
 
 
 def distinct(folders: Sequence[Path]) -> list[str]:
@@ -68,7 +71,7 @@ def with_baseline_first(arms: Sequence[Arm], baseline: str | None) -> list[Arm]:
     """The arms with the named one first: by its name, or by the folder of one of its runs. Raises UsageError for another."""
     if baseline is None:
         return list(arms)
-    arm = _called(arms, baseline)
+    arm = _called("--baseline", arms, baseline)
     if arm is None:
         raise _no_arm("--baseline", baseline, arms)
     return [arm, *(other for other in arms if other is not arm)]
@@ -85,7 +88,7 @@ def named_ones(arms: Sequence[Arm], names: Sequence[str] | None) -> tuple[list[A
         raise _no_arm("--arms", "", arms[1:])
     wanted = []
     for name in names:
-        arm = _called(arms, name)
+        arm = _called("--arms", arms, name)
         if arm is None:
             raise _no_arm("--arms", name, arms[1:])
         if arm is arms[0]:
@@ -98,43 +101,23 @@ def named_ones(arms: Sequence[Arm], names: Sequence[str] | None) -> tuple[list[A
     return [arm for arm in arms if arm is arms[0] or arm in wanted], absent
 
 
-def _called(arms: Sequence[Arm], name: str) -> Arm | None:
+def _called(option: str, arms: Sequence[Arm], name: str) -> Arm | None:
+    """The arm of this name, or with a run in this folder. Raises UsageError where these are two."""
     place = Path(name).resolve()
-    return next(
-        (arm for arm in arms if name == arm.name or any(run.folder.resolve() == place for run in arm.runs)), None
-    )
+    by_name = next((arm for arm in arms if name == arm.name), None)
+    by_folder = next((arm for arm in arms if any(run.folder.resolve() == place for run in arm.runs)), None)
+    if by_name and by_folder and by_name is not by_folder:
+        raise UsageError(
+            f"{option}: {name} is the name of one arm and a run of another, {by_folder.name}",
+            hint=f"name a run's folder by its path, as ./{name}, or {by_name.runs[0].folder.resolve()}",
+        )
+    return by_name or by_folder
 
 
 def _no_arm(option: str, name: str, arms: Sequence[Arm]) -> UsageError:
     return UsageError(
-        f"{option}: {name or 'an empty name'} is none of the arms",
-        hint=f"choose from: {', '.join(arm.name for arm in arms)}",
+        f"{option}: {name or 'an empty name'} is none of the arms", hint=choice(name, [arm.name for arm in arms])
     )
-
-
-def that_differ(arms: Sequence[Arm]) -> tuple[list[Arm], list[Absent]]:
-    """The arms without those whose runs of every seed end in the baseline's weights, and these, named.
-
-    Raises UsageError where fewer than two arms are left.
-    """
-    if len(arms) < 2:
-        only = f"all of arm {arms[0].name}: they differ in their seeds only" if arms else "none"
-        raise UsageError(f"a comparison needs two arms, and the runs given are {only}", hint="name runs of another arm")
-    first, *others = arms
-    same = [other for other in others if _train_alike(first, other)]
-    if len(same) == len(others):
-        raise UsageError(
-            f"{first.name} and {same[0].name} differ in nothing: they end in the same weights",
-            hint="`prerl-spec report RUN` shows whether any update was applied",
-        )
-    absent = [Absent(arm.name, f"it ends in the weights of {first.name}: the two differ in nothing") for arm in same]
-    return [arm for arm in arms if arm not in same], absent
-
-
-def _train_alike(first: Arm, other: Arm) -> bool:
-    own = other.by_key()
-    both = [(run.last_weights, own[run.key].last_weights) for run in first.runs if run.key in own]
-    return bool(both) and all(weights is not None and weights == twin for weights, twin in both)
 
 
 def differ_in_nothing(first: Path, second: Path) -> UsageError:

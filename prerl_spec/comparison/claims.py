@@ -7,13 +7,12 @@ from prerl_spec.comparison.equal_amounts import AtEqual
 from prerl_spec.comparison.estimates import detectable_among
 from prerl_spec.comparison.findings import Difference, Estimate, Finding, MarginCode
 from prerl_spec.comparison.scored_run import AXES, AXIS_WORDS, Axis
+from prerl_spec.report.formatting.p_text import p_text
 from prerl_spec.statistics.claims import ArmDifference, claim
 from prerl_spec.statistics.intervals import Interval
 from prerl_spec.statistics.seeds import holm
 
 EXPLORATORY = "exploratory"
-
-
 CLAIMED = ("better", "worse", "higher", "lower")
 
 
@@ -71,7 +70,7 @@ def finding_of(difference: Difference, adjusted_p: float | None) -> Finding:
     if estimate is None:
         return Finding("unknown", f"one run each, no interval over questions either: {difference.why_no_questions}")
     if estimate.covers_zero:
-        words = f"no detectable difference{_why_not(estimate)}"
+        words = _same_words(difference) if difference.same_results else f"no detectable difference{_why_not(estimate)}"
         return Finding("none", words if adjusted_p is not None else f"{EXPLORATORY}: {words}")
     direction = "higher" if estimate.interval.value > 0 else "lower"
     if adjusted_p is None:
@@ -79,7 +78,7 @@ def finding_of(difference: Difference, adjusted_p: float | None) -> Finding:
     value = estimate.interval.value
     primary = ArmDifference(estimate.interval, estimate.p_value, adjusted_p)
     if claim(primary, ()) == 0:
-        return Finding("not_claimed", f"{direction}, not claimed: p {adjusted_p:.3f} after Holm")
+        return Finding("not_claimed", f"{direction}, not claimed: p {p_text(adjusted_p)} after Holm")
     if difference.axes and not difference.ends_alike:
         return Finding("not_claimed", f"{direction}, not claimed: the arms end alike on no axis")
     if unknown := _named(difference.axes, "unknown"):
@@ -92,10 +91,22 @@ def finding_of(difference: Difference, adjusted_p: float | None) -> Finding:
         turned = [AXIS_WORDS[axis] for axis, other in others.items() if claim(primary, (other,)) == 0]
         return Finding("not_claimed", f"{direction}, not claimed: not so at equal {' and '.join(turned)}")
     at = f" at equal {AXIS_WORDS[difference.ends_alike[0]]}" if difference.ends_alike else ""
+    is_better = (value > 0) != difference.lower_is_better
     if estimate.unit == "seeds":
-        return Finding("better", f"better{at}") if value > 0 else Finding("worse", f"worse{at}")
-    words = f"this checkpoint scores {direction}{at}"
+        return Finding("better", f"better{at}") if is_better else Finding("worse", f"worse{at}")
+    which = f", which is {'better' if is_better else 'worse'}," if difference.lower_is_better else ""
+    words = f"this checkpoint scores {direction}{which}{at}".rstrip(",")
     return Finding("higher", words) if value > 0 else Finding("lower", words)
+
+
+def _same_words(difference: Difference) -> str:
+    """Of equal verdicts and lengths on every question: models as they are may be one and the same; runs that are compared end
+    in other weights."""
+    if difference.axes:
+        return "no detectable difference (the same results on every question)"
+    return (
+        "no difference: the same results on every question; the same weights, or questions that do not tell them apart"
+    )
 
 
 def _why_not(estimate: Estimate) -> str:

@@ -5,11 +5,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 
-from prerl_spec.comparison.arms import Absent, Arm, labelled, named_ones, that_differ, with_baseline_first
+from prerl_spec.comparison.alike import that_differ
+from prerl_spec.comparison.arms import Absent, Arm, labelled, named_ones, with_baseline_first
 from prerl_spec.comparison.claims import with_findings
 from prerl_spec.comparison.curves import arm_curve, reached
 from prerl_spec.comparison.differences import difference_of
-from prerl_spec.comparison.findings import Comparison, Spent, Table
+from prerl_spec.comparison.findings import Comparison, Difference, Spent, Table
+from prerl_spec.comparison.metrics import is_same_metric
 from prerl_spec.comparison.pairs import Pair, paired_on, pairs_of
 from prerl_spec.comparison.scored_run import AXIS_WORDS, ScoredRun
 from prerl_spec.comparison.sides import open_sides
@@ -63,12 +65,14 @@ def compare(
     wanted = chosen(subjects, task)
     primary = chosen(subjects, sides.primary) if sides.primary else []
     read_on = chosen(subjects, curve)[0] if curve else None
+    first = [one for one in primary if task is None]
+    compared = [*first, *(one for one in wanted if not _is_among(one, first))]
     tables = [
-        _table(paired, subject, metric, (subject, metric) in primary, read_on)
-        for subject, metric in dict.fromkeys([*(p for p in primary if task is None), *wanted])
+        _table(paired, subject, metric, _is_among((subject, metric), primary), read_on) for subject, metric in compared
     ]
     _require_margin_of_scores(margin, tables)
     tables = _with_claims(tables, margin, any_primary=sides.primary is not None)
+    by_curve = [] if curve else _curve_that_may_tell(tables)
     return Comparison(
         title=sides.title,
         baseline=paired.baseline.name,
@@ -78,10 +82,18 @@ def compare(
         family=sum(d.adjusted_p is not None for table in tables for d in table.differences),
         tables=tuple(tables),
         left_out=tuple((one.what, one.why) for one in (*absent, *left_out)),
-        notes=tuple(dict.fromkeys([*sides.notes, *(note for subject in subjects for note in subject.notes)])),
+        notes=tuple(
+            dict.fromkeys([*sides.notes, *(note for subject in subjects for note in subject.notes), *by_curve])
+        ),
         arms_named=only is not None,
         margin=margin,
     )
+
+
+def _is_among(one: tuple[Subject, str], others: Sequence[tuple[Subject, str]]) -> bool:
+    """Whether this metric of a subject is there, by this or by its other name."""
+    subject, metric = one
+    return any(subject is other and is_same_metric(metric, known) for other, known in others)
 
 
 def _called(arm: str, run: ScoredRun) -> str:
@@ -110,8 +122,10 @@ def _table(arms: _Arms, subject: Subject, metric: str, is_primary: bool, curve: 
     curves = [arm_curve(name, of_arm) for name, of_arm in tracks.items()]
     drawn = tuple(curve for curve in curves if curve is not None)
     threshold = fmean(track.value for track in own)
-    # A baseline that ends no higher than it begins has a level that everyone reached at once.
-    climbs = bool(drawn) and threshold > fmean(track.places[0][1] for track in own)
+    lower = own[0].is_lower_better
+    # A baseline that ends no better than it begins has a level that everyone reached at once.
+    begins = fmean(track.places[0][1] for track in own)
+    improves = bool(drawn) and (threshold < begins if lower else threshold > begins)
     return Table(
         task=subject.label,
         metric=metric,
@@ -122,8 +136,9 @@ def _table(arms: _Arms, subject: Subject, metric: str, is_primary: bool, curve: 
             difference_of(name, arms.baseline.name, pairs, subject, metric, curve) for name, pairs in arms.pairs.items()
         ),
         curves=drawn,
-        threshold=threshold if climbs else None,
-        reached=tuple(reached(tracks, threshold)) if climbs else (),
+        threshold=threshold if improves else None,
+        reached=tuple(reached(tracks, threshold)) if improves else (),
+        lower_is_better=lower,
     )
 
 
@@ -137,6 +152,20 @@ def _require_margin_of_scores(margin: float | None, tables: Sequence[Table]) -> 
             f"--margin {margin:g} is larger than any difference of scores in [0, 1]",
             hint=f"write it in units of the score: {margin:g} points are {margin / 100:g}",
         )
+
+
+def _curve_that_may_tell(tables: Sequence[Table]) -> list[str]:
+    """A line that names a curve on which every axis is known, where one that is compared has an axis that is not."""
+    adjusted = [d for table in tables for d in table.differences if d.adjusted_p is not None]
+    with_curve = [t for t in tables if t.curves and "(" not in t.task and not _has_unknown(t.differences)]
+    if not with_curve or not _has_unknown(adjusted):
+        return []
+    name = f"{with_curve[0].task}/{with_curve[0].metric}"
+    return [f"where a difference at equal amounts is not known, `--curve {name}` reads it on that task's curve"]
+
+
+def _has_unknown(differences: Sequence[Difference]) -> bool:
+    return any(at.how == "unknown" for difference in differences for at in difference.axes.values())
 
 
 def _with_claims(tables: Sequence[Table], margin: float | None, *, any_primary: bool) -> list[Table]:

@@ -12,18 +12,24 @@ FEWEST = 3
 
 
 def arm_curve(arm: str, tracks: Sequence[Track]) -> ArmCurve | None:
-    """Mean, least and most over an arm's runs at the steps at which all of them were scored; None for fewer than three, or
-    where no tokens were generated between them."""
+    """Mean, least and most over an arm's runs at the steps at which all of them were scored, and at their ends, wherever each
+    of them ended; None for fewer than three such places, or where no tokens were generated between them."""
     of_run = [{score.global_step: value for score, value in track.places} for track in tracks]
-    steps = [step for step in of_run[0] if all(step in other for other in of_run)]
-    tokens = [fmean(track.run.spent_at(step).generated_tokens for track in tracks) for step in steps]
-    if len(steps) < FEWEST or tokens[-1] <= tokens[0]:
+    places = [[step] * len(of_run) for step in of_run[0] if all(step in other for other in of_run)]
+    ends = [max(run) for run in of_run]
+    if ends not in places:
+        places.append(ends)
+    tokens = [
+        fmean(track.run.spent_at(step).generated_tokens for track, step in zip(tracks, place, strict=True))
+        for place in places
+    ]
+    if len(places) < FEWEST or tokens[-1] <= tokens[0]:
         return None
-    values = [[run[step] for run in of_run] for step in steps]
+    values = [[run[step] for run, step in zip(of_run, place, strict=True)] for place in places]
     return ArmCurve(
         arm=arm,
         generated_tokens=tuple(tokens),
-        steps=tuple(float(step) for step in steps),
+        steps=tuple(map(fmean, places)),
         mean=tuple(map(fmean, values)),
         low=tuple(map(min, values)),
         high=tuple(map(max, values)),
@@ -32,14 +38,17 @@ def arm_curve(arm: str, tracks: Sequence[Track]) -> ArmCurve | None:
 
 
 def reached(arms: Mapping[str, Sequence[Track]], threshold: float) -> list[Reached]:
-    """For each arm, medians of the tokens and steps at the first score that is at least the threshold.
+    """For each arm, medians of the tokens and steps at the first score that is at least as good as the threshold.
 
     Its resolution is the distance between two scores; the seeds that never got there are counted, not averaged in.
     """
     found = []
     for arm, tracks in arms.items():
-        tokens = [reached_at(track.over("generated_tokens"), threshold) for track in tracks]
-        steps = [reached_at(track.over("steps"), threshold) for track in tracks]
+        lower = tracks[0].is_lower_better
+        tokens, steps = (
+            [reached_at(track.over(axis), threshold, lower_is_better=lower) for track in tracks]
+            for axis in ("generated_tokens", "steps")
+        )
         found.append(
             Reached(
                 arm=arm,

@@ -51,6 +51,8 @@ def difference_of(
         ends_alike=tuple(axis for axis in AXIS_WORDS if trained and found[axis].how == "ends"),
         adjusted_p=None,
         finding=NO_FINDING,
+        lower_is_better=tracks[0][0].is_lower_better,
+        same_results=all(first.has_results_of(second) for first, second in tracks),
     )
 
 

@@ -59,6 +59,8 @@ def value_at(curve: Curve, amount: float) -> float | None:
     return None
 
 
-def reached_at(curve: Curve, threshold: float) -> float | None:
-    """The amount at the first score that is at least the threshold; None if none is."""
-    return next((amount for amount, value in curve if value >= threshold), None)
+def reached_at(curve: Curve, threshold: float, *, lower_is_better: bool = False) -> float | None:
+    """The amount at the first score that is at least the threshold, or at most where lower is better; None if none is."""
+    return next(
+        (amount for amount, value in curve if (value <= threshold if lower_is_better else value >= threshold)), None
+    )

@@ -40,6 +40,8 @@ class Difference:
     `adjusted_p` is Holm's over the family of comparisons, None for an exploratory one. `values` and `baseline_values` are by
     seed, of the pairs alone. `why_no_questions` says why `by_questions` is None. `ends_alike` names the amounts in which the
     runs of every pair end alike. `margin` says where the difference lies by the margin asked for, None where none was.
+    `lower_is_better`: the metric is a perplexity, or another of which less is better. `same_results`: each question has the
+    same verdicts, lengths and values in both runs of every pair.
     """
 
     arm: str
@@ -55,6 +57,8 @@ class Difference:
     adjusted_p: float | None
     finding: "Finding"
     margin: "MarginCode | None" = None
+    lower_is_better: bool = False
+    same_results: bool = False
 
     @property
     def claimed(self) -> Estimate | None:
@@ -86,7 +90,7 @@ NO_FINDING = Finding("unknown", "")
 
 @dataclass(frozen=True)
 class ArmCurve:
-    """An arm's mean over its seeds at each place where all were scored, with the least and the most of them."""
+    """An arm's mean over its seeds where all were scored, and at their ends, with the least and the most of them."""
 
     arm: str
     generated_tokens: tuple[float, ...]
@@ -121,6 +125,7 @@ class Table:
     curves: tuple[ArmCurve, ...]
     threshold: float | None
     reached: tuple[Reached, ...]
+    lower_is_better: bool = False
 
 
 @dataclass(frozen=True)

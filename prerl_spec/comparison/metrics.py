@@ -9,9 +9,13 @@ from prerl_spec.comparison.scored_run import ScoredRun
 from prerl_spec.errors import UsageError
 from prerl_spec.evaluation.scores.at_k import CONSENSUS
 from prerl_spec.evaluation.scores.question_results import values_by_question
+from prerl_spec.language.suggest import choice
 from prerl_spec.types import Score
 
 _OF_COUNTS = re.compile(r"(avg|pass|maj|m?G-Pass)@([1-9][0-9]*)(?:_[0-9.]+)?")
+
+
+_MEAN_OF_RESPONSES = re.compile(r"(?:pass@1|avg@[1-9][0-9]*)(,.*)?")
 
 
 def metrics_of(series: Sequence[Scored], wanted: str | None, task: str) -> list[str]:
@@ -24,9 +28,7 @@ def metrics_of(series: Sequence[Scored], wanted: str | None, task: str) -> list[
     names = [list(dict.fromkeys(score.metric for score in one.scores)) for one in series]
     shared = [name for name in names[0] if all(name in other for other in names)]
     if wanted is None:
-        is_twice = "pass@1" in shared and any(name.startswith("avg@") for name in shared)
-        double = ("avg@1" if "avg@1" in shared else "pass@1") if is_twice else None
-        return [name for name in shared if name != double and not name.startswith(CONSENSUS)]
+        return [name for name in shared if not _is_double(name, shared) and not name.startswith(CONSENSUS)]
     samples = series[0].protocol.samples_per_question
     found = _OF_COUNTS.fullmatch(wanted)
     if found is not None and int(found[2]) > samples:
@@ -35,8 +37,26 @@ def metrics_of(series: Sequence[Scored], wanted: str | None, task: str) -> list[
             hint=f"choose k up to {samples}, or score again with more samples",
         )
     if found is None and wanted not in shared:
-        raise UsageError(f"{task} has no metric {wanted}", hint=f"choose from: {', '.join(shared)}")
+        raise UsageError(f"{task} has no metric {wanted or 'without a name'}", hint=choice(wanted, shared))
     return [wanted]
+
+
+def is_same_metric(first: str, second: str) -> bool:
+    """Whether two metrics of the same responses are one: pass@1 is avg@n, and "pass@1,acc,none" is "avg@n,acc,none"."""
+    return first == second or (_mean_of(first) is not None and _mean_of(first) == _mean_of(second))
+
+
+def _mean_of(metric: str) -> str | None:
+    """What of a response the metric is the mean of, over all of them: "" right or wrong; None for other metrics."""
+    found = _MEAN_OF_RESPONSES.fullmatch(metric)
+    return None if found is None else found[1] or ""
+
+
+def _is_double(name: str, names: Sequence[str]) -> bool:
+    """Whether another of the names means the same, and is kept: pass@1 beside avg@1, else avg@n."""
+    same = [other.partition(",")[0] for other in names if is_same_metric(name, other)]
+    kept = "pass@1" if "avg@1" in same else next((base for base in same if base != "pass@1"), same[0])
+    return len(same) > 1 and name.partition(",")[0] != kept
 
 
 def places_of(series: Scored, metric: str) -> list[Score]:

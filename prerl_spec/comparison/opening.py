@@ -6,8 +6,7 @@ from pathlib import Path
 
 from prerl_spec.comparison.lineage import steps_behind
 from prerl_spec.comparison.scored_run import Questions, ScoredRun, SeedKey
-from prerl_spec.compiler.compare.seeds import PLAN, model_seed, without_seeds
-from prerl_spec.compiler.compile import read_plan
+from prerl_spec.compiler.compare.seeds import PLAN, model_seed
 from prerl_spec.compiler.past_runs.run_folder import has_begun
 from prerl_spec.compiler.plan import Plan
 from prerl_spec.errors import UsageError
@@ -29,12 +28,8 @@ def is_scored_model(folder: Path) -> bool:
     return (folder / SCORES).is_file() and not is_run(folder)
 
 
-def open_run(folder: Path) -> tuple[str, ScoredRun] | str:
-    """The run with what it means but for its seeds and name, or why it cannot be compared yet.
-
-    Raises Damaged, RunFailed for a score with missing fields, UsageError for a plan of another version.
-    """
-    plan = read_plan(folder / PLAN)
+def open_run(folder: Path, plan: Plan) -> ScoredRun | str:
+    """The run of a plan, or why it cannot be compared yet. Raises Damaged, RunFailed for a score with missing fields."""
     if not (folder / EVENTS).is_file():
         return "not begun"
     record = read_run(folder)
@@ -42,7 +37,7 @@ def open_run(folder: Path) -> tuple[str, ScoredRun] | str:
         return "unfinished"
     if not record.scores:
         return "it has no scores"
-    return without_seeds(folder, plan), scored_run(folder, plan, record)
+    return scored_run(folder, plan, record)
 
 
 def scored_run(folder: Path, plan: Plan, record: RunRecord) -> ScoredRun:

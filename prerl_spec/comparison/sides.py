@@ -6,15 +6,16 @@ from pathlib import Path
 
 from prerl_spec.comparison.arms import Absent, Arm, differ_in_nothing, distinct, grouped
 from prerl_spec.comparison.opening import is_run, is_scored_model, open_run, open_scored_model
+from prerl_spec.comparison.scored_run import ScoredRun
 from prerl_spec.comparison.study_folder import is_study, open_study
+from prerl_spec.compiler.compare.seeds import DEPTH_IN_STUDY, PLAN, without_seeds
+from prerl_spec.compiler.compile import read_plan
 from prerl_spec.errors import UsageError
 from prerl_spec.evaluation.model_folders import models_in
 
 KINDS = "name runs, a study's folder, or folders that `eval` has written"
 FEW = 4
 """Folders that a message names, where there may be many."""
-DEPTH_IN_STUDY = 3
-"""A run of a study lies at `cells/ARM/seed-S`."""
 
 
 @dataclass(frozen=True)
@@ -57,9 +58,15 @@ def open_sides(folders: Sequence[Path]) -> Sides:
 
 
 def _of_runs(folders: Sequence[Path]) -> Sides:
-    opened = [(folder, open_run(folder)) for folder in folders]
-    found = [run for _, run in opened if not isinstance(run, str)]
-    absent = [Absent(str(folder), why) for folder, why in opened if isinstance(why, str)]
+    found: list[tuple[str, ScoredRun]] = []
+    absent = []
+    for folder in folders:
+        plan = read_plan(folder / PLAN)
+        opened = open_run(folder, plan)
+        if isinstance(opened, str):
+            absent.append(Absent(str(folder), opened))
+        else:
+            found.append((without_seeds(folder, plan), opened))
     arms = grouped(found)
     if len(arms) < 2 and absent:
         words = "; ".join(f"{one.what}: {one.why}" for one in absent)
@@ -78,7 +85,8 @@ def _of_models(folders: Sequence[Path]) -> Sides:
 
 
 def _title(names: Sequence[str]) -> str:
-    return " · ".join(names)
+    more = f" and {len(names) - FEW} more" if len(names) > FEW else ""
+    return " · ".join(names[:FEW]) + more
 
 
 def _require_once(folders: Sequence[Path]) -> None:

@@ -1,21 +1,23 @@
 """A study's folder as arms: its cells by what study.json says, and what has become of those that are not finished."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from prerl_spec.comparison.arms import Absent, Arm
 from prerl_spec.comparison.opening import is_run, open_run
 from prerl_spec.comparison.scored_run import ScoredRun
-from prerl_spec.compiler.compare.seeds import PLAN
+from prerl_spec.compiler.compare.seeds import PLAN, STUDY
 from prerl_spec.compiler.compile import read_plan
+from prerl_spec.compiler.plan import Plan
+from prerl_spec.compiler.planning.digest import digest_of_plan
 from prerl_spec.errors import UsageError
 from prerl_spec.storage.chained_lines import read_lines
 from prerl_spec.storage.run_events import read_run_events, was_cut
 from prerl_spec.storage.sealed import read_object
 
-STUDY, STATE = "study.json", "state.jsonl"
+STATE = "state.jsonl"
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,7 @@ def open_study(folder: Path) -> OpenStudy:
     said = read_object(folder / STUDY)
     if missing := {"name", "arms", "cells"} - said.keys():
         raise UsageError(f"{folder / STUDY} is no study's: it lacks {', '.join(sorted(missing))}")
+    _require_cells(folder / STUDY, said)
     state = _last_words(folder / STATE)
     finished: dict[str, list[ScoredRun]] = {arm: [] for arm in said["arms"]}
     without: dict[tuple[str, str], list[int]] = {}
@@ -67,19 +70,40 @@ def open_study(folder: Path) -> OpenStudy:
     return OpenStudy(said["name"], arms, tuple(absent), said.get("primary"), notes, str(said.get("base") or ""))
 
 
+def _require_cells(file: Path, said: Mapping[str, Any]) -> None:
+    """Raises UsageError where study.json was not written by a study."""
+    if not said["cells"]:
+        raise UsageError(f"{file} has no cells", hint="name the folder of a study")
+    for cell in said["cells"]:
+        if missing := {"arm", "seed", "folder"} - cell.keys():
+            raise UsageError(f"{file} is no study's: a cell lacks {', '.join(sorted(missing))}")
+        if cell["arm"] not in said["arms"]:
+            raise UsageError(f"{file} is no study's: a cell is of arm {cell['arm']}, and the arms are {said['arms']}")
+
+
+def _require_own_plan(folder: Path, plan: Plan, cell: Mapping[str, Any]) -> None:
+    """Raises UsageError for a run of another seed, or of another plan; that of a cell which continues a shared run is not known
+    beforehand."""
+    if plan.seed != cell["seed"]:
+        raise UsageError(
+            f"{folder} is a run of seed {plan.seed}, and the study has seed {cell['seed']} there",
+            hint="restore the study's folder: it holds a run of another study",
+        )
+    if cell.get("continues") or "digest" not in cell:
+        return
+    if digest_of_plan(replace(plan, cut=None)) != cell["digest"]:
+        raise UsageError(
+            f"{folder} is a run of another plan than the study has there",
+            hint="restore the study's folder: it holds a run of another arm or study",
+        )
+
+
 def _cell(folder: Path, cell: Mapping[str, Any]) -> ScoredRun | str:
     if not is_run(folder):
         return "not begun"
-    opened = open_run(folder)
-    if isinstance(opened, str):
-        return opened
-    _, run = opened
-    if run.key.seed != cell["seed"]:
-        raise UsageError(
-            f"{folder} is a run of seed {run.key.seed}, and the study has seed {cell['seed']} there",
-            hint="restore the study's folder: it holds a run of another study",
-        )
-    return run
+    plan = read_plan(folder / PLAN)
+    _require_own_plan(folder, plan, cell)
+    return open_run(folder, plan)
 
 
 def _last_words(file: Path) -> Mapping[str, Mapping[str, Any]]:

@@ -18,6 +18,7 @@ from prerl_spec.comparison.scored_run import ScoredRun
 from prerl_spec.comparison.track import Track
 from prerl_spec.compiler.render.human_units import plural
 from prerl_spec.errors import UsageError
+from prerl_spec.language.suggest import choice
 from prerl_spec.report.page.scores import Protocol
 
 BASE = "base"
@@ -68,16 +69,21 @@ def chosen(subjects: Sequence[Subject], task: str | None) -> list[tuple[Subject,
     """Subjects and metrics: all of them, those of a task, or one "task/metric". Raises UsageError for another name, and for a k
     above the number of samples."""
     metric = None
+    if task == "":
+        raise UsageError("--task names no task", hint=choice("", _tasks(subjects)))
     if task is not None:
         own = [subject for subject in subjects if subject.task == task]
         if not own and "/" in task:
             name, _, metric = task.rpartition("/")
             own = [subject for subject in subjects if subject.task == name]
         if not own:
-            known = ", ".join(dict.fromkeys(subject.task for subject in subjects))
-            raise UsageError(f"the runs have no scores of {task} in common", hint=f"choose from: {known}")
+            raise UsageError(f"the runs have no scores of {task} in common", hint=choice(task, _tasks(subjects)))
         subjects = own
     return [(s, m) for s in subjects for m in metrics_of(list(s.series.values()), metric, s.task)]
+
+
+def _tasks(subjects: Sequence[Subject]) -> list[str]:
+    return list(dict.fromkeys(subject.task for subject in subjects))
 
 
 def _series(run: ScoredRun, task: str, allowed: Collection[str]) -> dict[Condition, Scored]:

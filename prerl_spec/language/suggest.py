@@ -1,6 +1,9 @@
 """Suggests known names for a misspelt word."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+
+MOST_NAMED = 12
+"""Names that a hint lists, where there may be many."""
 
 
 def fold(word: str) -> str:
@@ -50,3 +53,11 @@ def one_of(names: Iterable[str]) -> str:
     """`a`, `b` or `c`, each in backticks."""
     words = [f"`{n}`" for n in names]
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}" if words else "nothing"
+
+
+def choice(name: str, known: Sequence[str]) -> str:
+    """`did you mean `dsrl`? choose from: grpo, dsrl`: what may have been meant by a name, and what there is."""
+    near = nearest(name, known)
+    more = f" and {len(known) - MOST_NAMED} more" if len(known) > MOST_NAMED else ""
+    words = f"choose from: {', '.join(known[:MOST_NAMED])}{more}"
+    return f"did you mean {one_of(near)}? {words}" if near else words

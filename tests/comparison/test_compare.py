@@ -16,10 +16,15 @@ from prerl_spec.comparison.study_folder import seeds_in_words
 from prerl_spec.comparison.written.json_form import as_json
 from prerl_spec.comparison.written.paper_tables import as_latex, as_markdown
 from prerl_spec.comparison.written.text import as_text
+from prerl_spec.compiler.compile import read_plan
+from prerl_spec.compiler.graph import Cut
+from prerl_spec.compiler.planning.digest import digest_of_plan
 from prerl_spec.errors import Damaged, UsageError
+from prerl_spec.evaluation.scores.question_results import read_questions, write_questions
 from prerl_spec.statistics.paired import paired_interval, paired_p_value
 from prerl_spec.storage.chained_lines import append_lines, read_lines
 from prerl_spec.storage.checks import START
+from prerl_spec.storage.sealed import read_object
 from tests.comparison.runs import Made, evaluation, results_at, scores_at, write_model, write_run, write_study
 from tests.run_files import write_events, write_object, write_scores
 
@@ -65,6 +70,13 @@ def test_the_primary_is_claimed_and_the_others_are_exploratory(found: Comparison
     assert all(d.adjusted_p is None for t in found.tables[1:] for d in t.differences)
 
 
+def test_the_primary_is_not_shown_twice_under_its_other_name(found: Comparison, study: Path) -> None:
+    assert [(table.metric, table.is_primary) for table in found.tables] == [("pass@1", True), ("pass@4", False)]
+    by_name = compare([study], task="easy/avg@4")
+    assert [(table.metric, table.is_primary) for table in by_name.tables] == [("avg@4", True)]
+    assert by_name.family == found.family
+
+
 def test_without_a_primary_everything_is_the_family(tmp_path: Path) -> None:
     arms = {"grpo": WEAK, "dsrl": STRONG}
     found = compare([write_study(tmp_path / "study", arms, (0, 1), primary=None)])
@@ -79,6 +91,28 @@ def test_another_baseline_turns_every_sign(found: Comparison, study: Path) -> No
     assert other.by_seeds is not None
     assert other.by_seeds.interval.value == pytest.approx(-own.by_seeds.interval.value)
     assert "choose from" in str(refused_hint(study))
+
+
+def test_a_name_that_means_two_arms_is_refused_and_a_misspelt_one_has_a_suggestion(
+    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_run(Path("weak"), replace(WEAK, name="strong"))
+    write_run(Path("strong"), replace(STRONG, name="other"))
+    assert refused(Path("weak"), Path("strong"), baseline="strong") == (
+        "--baseline: strong is the name of one arm and a run of another, other"
+    )
+    for option, words in (({"baseline": "dsrll"}, "did you mean `dsrl`?"), ({"task": "eesy"}, "did you mean `easy`?")):
+        with pytest.raises(UsageError) as error:
+            compare([study], **option)
+        assert words in str(error.value.hint)
+    assert refused(study, task="") == "--task names no task"
+    assert refused(study, task="easy/") == "easy has no metric without a name"
+
+
+def test_many_arms_have_a_short_title(tmp_path: Path) -> None:
+    models = [write_model(tmp_path / f"m{n}", Made(arm=float(n), questions=4)) for n in range(7)]
+    assert compare(models).title == "m0 · m1 · m2 · m3 and 3 more"
 
 
 def test_named_arms_alone_are_the_family(study: Path) -> None:
@@ -135,6 +169,19 @@ def test_curves_have_the_spread_of_seeds_and_thresholds_count_who_got_there(foun
     assert reached["null"] == (0, None)
 
 
+def test_a_curve_ends_where_the_runs_end_though_their_last_steps_differ(tmp_path: Path) -> None:
+    folders = [
+        write_run(tmp_path / f"{arm}-{seed}", Made(arm=arm, seed=seed, every=5, steps=20 + seed))
+        for arm in (1.0, 2.0)
+        for seed in (0, 1)
+    ]
+    table = compare(folders).tables[0]
+    curve = table.curves[0]
+    assert curve.steps == (0, 5, 10, 15, 20, 20.5)
+    assert curve.generated_tokens[-1] == 20_500
+    assert curve.mean[-1] == pytest.approx(fmean(table.baseline_values.values()))
+
+
 def test_a_baseline_that_never_rises_gives_no_threshold(tmp_path: Path) -> None:
     flat = [
         write_run(tmp_path / f"flat-{seed}", Made(seed=seed, level=lambda step: 0.6 - 0.02 * step)) for seed in (0, 1)
@@ -157,6 +204,26 @@ def test_runs_that_differ_in_their_seeds_only_are_one_arm(tmp_path: Path) -> Non
         ("strong-0", ("seed 0", "seed 1")),
     ]
     assert found.paired_on == "paired on one base: fresh weights of model.seed 0"
+
+
+def test_cells_of_a_study_are_one_arm_though_each_seed_is_cut_where_the_first_arm_ended(tmp_path: Path) -> None:
+    study = write_study(tmp_path / "study", {"grpo": WEAK, "dsrl": STRONG}, (0, 1, 2))
+    cells = {arm: [study / f"cells/{arm}/seed-{seed}" for seed in (0, 1, 2)] for arm in ("grpo", "dsrl")}
+    for seed, folder in enumerate(cells["dsrl"]):
+        cut(folder, 20_000.0 + seed)
+    found = compare([*cells["grpo"], *cells["dsrl"]])
+    assert [(arm.arm, len(arm.seeds)) for arm in found.arms] == [("grpo", 3), ("dsrl", 3)]
+    assert difference(found, found.arms[1].arm, "avg@4").by_seeds is not None
+    # A written budget is a part of what an arm is.
+    shutil.copytree(study, tmp_path / "other")
+    said = {**read_object(study / "study.json"), "budget": 20_000.0}
+    write_object(study / "study.json", {key: value for key, value in said.items() if key != "seal"})
+    assert len(compare([*cells["grpo"], *cells["dsrl"]]).arms) == 4
+
+
+def cut(folder: Path, budget: float) -> None:
+    plan = replace(read_plan(folder / "plan.json"), cut=Cut("generated_tokens", budget))
+    (folder / "plan.json").write_text(replace(plan, digest=digest_of_plan(plan)).text(), encoding="utf-8")
 
 
 def test_bases_that_change_with_the_seed_are_said_to_be_crossed(tmp_path: Path) -> None:
@@ -260,6 +327,21 @@ def test_a_shorter_run_is_compared_at_its_own_end_on_every_axis(tmp_path: Path) 
     assert unknown.finding.words == "higher, not claimed: the arms end alike on no axis"
 
 
+def test_a_last_score_whose_questions_are_gone_is_not_taken_for_an_earlier_one(
+    pair: tuple[Path, Path], tmp_path: Path
+) -> None:
+    copy = tmp_path / "dsrl"
+    shutil.copytree(pair[1], copy)
+    (copy / "evaluation/questions/refine-000010-easy.jsonl").unlink()
+    last = difference(compare([pair[0], copy], task="easy/pass@2"), "dsrl", "pass@2")
+    assert last.values == difference(compare(pair, task="easy/pass@2"), "dsrl", "pass@2").values
+    (copy / "evaluation/questions/refine-000020-easy.jsonl").unlink()
+    message = refused(pair[0], copy, task="easy/pass@2")
+    assert message == (
+        f"easy/pass@2: {copy} has kept no results of single questions at its last score, of step 20, to count it from"
+    )
+
+
 def test_where_a_task_has_no_curve_a_named_one_is_read(tmp_path: Path) -> None:
     folders = []
     for made in (replace(WEAK, every=20), replace(STRONG, every=20, seconds=3.0)):
@@ -290,6 +372,19 @@ def test_common_first_steps_are_not_counted(tmp_path: Path) -> None:
         change_events(folder, shared_until(10))
     at = compare(folders).tables[0].differences[0].axes["updates"]
     assert (at.how, at.amount) == ("curve", 1)
+
+
+def test_scores_from_before_the_runs_parted_have_no_equal_amounts(tmp_path: Path) -> None:
+    # Both were last scored at step 10, with the same weights, and parted at step 15.
+    folders = [write_run(tmp_path / str(made.arm), made) for made in (WEAK, STRONG)]
+    for folder in folders:
+        change_events(folder, shared_until(15))
+        events = [e for e in read(folder) if e["event"] != "evaluate" or e["global_step"] < 20]
+        write_events(folder / "events.jsonl", events)
+        write_scores(folder / "scores.json", [s for e in events if e["event"] == "evaluate" for s in e["scores"]])
+    only = compare(folders).tables[0].differences[0]
+    assert {at.how for at in only.axes.values()} == {"unknown"}
+    assert only.ends_alike == ()
 
 
 def test_runs_are_followed_back_to_where_they_were_started(tmp_path: Path) -> None:
@@ -389,6 +484,16 @@ def test_what_differs_in_nothing_is_refused(pair: tuple[Path, Path], tmp_path: P
     found = compare([first, other, second])
     assert [arm.arm for arm in found.arms] == ["grpo", "dsrl"]
     assert found.left_out == (("other", "it ends in the weights of grpo: the two differ in nothing"),)
+    twins = compare([second, first, other])
+    assert [arm.arm for arm in twins.arms] == ["dsrl", "grpo"]
+    assert twins.left_out == found.left_out
+    assert twins.family == found.family
+    # One run each is a pair whatever the seeds, and the same weights are found there too.
+    reseeded = write_run(tmp_path / "reseeded", replace(WEAK, arm=6.0, seed=3))
+    change_events(
+        reseeded, lambda e: {**e, "hashes": {"weights": f"1.0 0 {e['global_step']}"}} if e["event"] == "step" else e
+    )
+    assert refused(first, reseeded).endswith("differ in nothing: they end in the same weights")
 
 
 def test_folders_of_another_kind_are_refused(pair: tuple[Path, Path], study: Path, tmp_path: Path) -> None:
@@ -417,6 +522,24 @@ def test_a_study_with_a_cell_of_another_study_is_refused(study: Path, tmp_path: 
     shutil.rmtree(copy / "cells/dsrl/seed-0")
     shutil.copytree(study / "cells/dsrl/seed-1", copy / "cells/dsrl/seed-0")
     assert "is a run of seed 1, and the study has seed 0 there" in refused(copy)
+    shutil.rmtree(copy / "cells/dsrl/seed-0")
+    shutil.copytree(study / "cells/grpo/seed-0", copy / "cells/dsrl/seed-0")
+    said = {key: value for key, value in read_object(copy / "study.json").items() if key != "seal"}
+    cut(copy / "cells/null/seed-0", 20_000.0)
+    own = {cell["folder"]: read_plan(study / cell["folder"] / "plan.json").digest for cell in said["cells"]}
+    cells = [{**cell, "digest": own[cell["folder"]], "continues": []} for cell in said["cells"]]
+    write_object(copy / "study.json", {**said, "cells": cells})
+    assert refused(copy) == f"{copy / 'cells/dsrl/seed-0'} is a run of another plan than the study has there"
+    shutil.rmtree(copy / "cells/dsrl/seed-0")
+    shutil.copytree(study / "cells/dsrl/seed-0", copy / "cells/dsrl/seed-0")
+    assert compare([copy]).family == 2
+    for cells, what in (
+        ([], "has no cells"),
+        ([{"arm": "grpo"}], "is no study's: a cell lacks folder, seed"),
+        ([{"arm": "x", "seed": 0, "folder": "x"}], "is no study's: a cell is of arm x"),
+    ):
+        write_object(copy / "study.json", {**said, "cells": cells})
+        assert what in refused(copy)
     write_object(tmp_path / "study.json", {"name": "x"})
     assert "is no study's" in refused(tmp_path)
 
@@ -514,6 +637,22 @@ def test_models_are_compared_as_they_are(tmp_path: Path) -> None:
     assert [arm.arm for arm in found.arms] == ["weak", "strong"]
     only = found.tables[0].differences[0]
     assert (only.axes, only.finding.code, found.paired_on) == ({}, "higher", "checkpoints as they are")
+
+
+def test_a_model_that_is_compared_with_itself_is_said_to_have_the_same_weights(tmp_path: Path) -> None:
+    models = [write_model(tmp_path / name, Made()) for name in ("one", "two")]
+    found = compare(models)
+    words = (
+        "no difference: the same results on every question; the same weights, or questions that do not tell them apart"
+    )
+    assert [d.finding.words for table in found.tables for d in table.differences] == [words] * 2
+    assert {d.finding.code for table in found.tables for d in table.differences} == {"none"}
+    # Equal scores of other responses are no sign of equal weights.
+    for file in (models[1] / "questions").glob("*.jsonl"):
+        header, results = read_questions(file)
+        write_questions(models[1], header, [replace(result, tokens=41) for result in results])
+    longer = compare(models).tables[0].differences[0]
+    assert longer.finding.words == "no detectable difference"
 
 
 def test_two_models_with_the_same_results_have_no_spread(tmp_path: Path) -> None:

@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from prerl_spec.comparison.compare import compare
+from prerl_spec.comparison.equal_amounts import AtEqual
 from prerl_spec.comparison.findings import Comparison
 from prerl_spec.comparison.page.page import render, write_page
+from prerl_spec.comparison.scored_run import AXES
 from prerl_spec.report.drawing.interval_rows import Row, interval_rows
 from tests.report.runs import HOSTILE
 from tests.report.test_browser import BROWSER, sizes
@@ -17,7 +20,7 @@ from tests.report.test_page import Elements
 def test_every_drawing_has_words(found: Comparison) -> None:
     elements = Elements(render(found))
     drawings = [a for name, a in elements.found if name == "svg" and a.get("aria-hidden") != "true"]
-    assert len(drawings) == 3 * (4 + 1)
+    assert len(drawings) == 2 * (4 + 1)
     assert all(a["role"] == "img" and a["aria-label"] for a in drawings)
     first = str(drawings[0]["aria-label"])
     assert re.fullmatch(r"dsrl over 3 seeds: \+0\.\d{3} \[\S+, \S+\]", first)
@@ -58,6 +61,22 @@ def test_a_difference_lies_between_its_bounds_and_zero_is_drawn() -> None:
     assert plot.count('class="zero"') == 2
 
 
+def test_the_margin_is_drawn_around_zero_and_stays_on_the_page(study: Path) -> None:
+    rows = [Row("a", "over 3 seeds", 0.1, 0.05, 0.2, "+0.100")]
+    plot = interval_rows("d", rows, zero=True, margin=0.05)
+    left, width = map(float, re.findall(r'<rect x="([\d.]+)%" width="([\d.]+)%"[^>]*class="margin"', plot)[0])
+    zero = float(re.findall(r'x1="([\d.]+)%"[^>]*class="zero"', plot)[0])
+    low = float(re.findall(r'x1="([\d.]+)%" x2="[\d.]+%" y1="50%"', plot)[0])
+    assert left + width / 2 == pytest.approx(zero, abs=0.02)
+    assert left + width == pytest.approx(low, abs=0.02)
+    wide = interval_rows("d", rows, zero=True, margin=50.0)
+    assert re.findall(r'<rect x="([\d.]+)%" width="([\d.]+)%"', wide)[0] == ("0.00", "100.00")
+    page = render(compare([study], margin=0.02))
+    assert "shaded: within ± 0.02" in page
+    assert 'class="margin"' in page
+    assert 'class="margin"' not in render(compare([study]))
+
+
 def test_a_name_is_written_whole() -> None:
     name = "an-arm-with-a-name-that-is-much-longer-than-any-column-of-the-page"
     assert f"{name}</p>" in interval_rows("d", [Row(name, "", 0.1, 0.0, 0.2, "")])
@@ -70,9 +89,13 @@ def test_nothing_sticks_out_and_every_text_of_a_drawing_is_readable(
     found: Comparison, tmp_path: Path, width: int
 ) -> None:
     long = "an-arm-with-a-name-that-is-much-longer-than-any-column-of-the-page"
-    tables = tuple(replace(t, task=long, curves=tuple(replace(c, arm=c.arm) for c in t.curves)) for t in found.tables)
+    axes = {axis: AtEqual("curve", -0.0581, 36.6, on=f"{long}/avg@2") for axis in AXES}
+    tables = tuple(
+        replace(t, task=long, differences=tuple(replace(d, axes=axes) for d in t.differences)) for t in found.tables
+    )
     page = tmp_path / "page.html"
     write_page(replace(found, title=long, tables=tables), page)
     measured = sizes(page, tmp_path, width)
     assert measured.scroll_width <= measured.client_width
+    assert measured.hidden == 0
     assert measured.least_text >= 11

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 from dataclasses import replace
 from pathlib import Path
+from statistics import fmean
 
 import pytest
 
@@ -16,8 +17,12 @@ from prerl_spec.comparison.written.json_form import as_json
 from prerl_spec.comparison.written.paper_tables import as_latex, as_markdown
 from prerl_spec.comparison.written.text import as_text
 from prerl_spec.comparison.written.words import interval_words, signed
+from prerl_spec.report.formatting.p_text import p_text
+from prerl_spec.report.formatting.paper_text import latex_row
 from prerl_spec.statistics.intervals import Interval
-from tests.comparison.runs import Made, write_model
+from prerl_spec.storage.chained_lines import read_lines
+from tests.comparison.runs import Made, evaluation, write_model, write_run
+from tests.run_files import write_events
 
 STRANGE = r"50%_of $x^2$ & {a}~#1|b\c<d>"
 DOCS = Path(__file__).parent.parent.parent / "docs" / "compare.md"
@@ -107,6 +112,12 @@ def test_latex_escapes_every_sign_and_has_as_many_cells_as_columns(found: Compar
     assert "−" not in as_latex(found)
 
 
+def test_a_row_of_latex_does_not_begin_with_what_ends_the_one_before() -> None:
+    # After a row's end, [2cm] would be how far below it the next one stands.
+    assert latex_row(["[2cm]", "[a]"]) == r"{}[2cm] & [a] \\"
+    assert latex_row(["*", "b"]) == r"{}* & b \\"
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no pdflatex here")
 def test_latex_compiles(found: Comparison, strange: Comparison, tmp_path: Path) -> None:
@@ -118,6 +129,60 @@ def test_latex_compiles(found: Comparison, strange: Comparison, tmp_path: Path) 
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout[-2000:]
         assert comparison is strange or "Overfull" not in done.stdout
+
+
+def test_the_table_fits_a_terminal_and_the_findings_stand_above_it(found: Comparison) -> None:
+    lines = as_text(found).splitlines()
+    start = lines.index("easy  pass@1  (primary)")
+    assert lines[start + 1 : start + 3] == [
+        "  dsrl: better at equal generated tokens",
+        "  null: worse at equal generated tokens",
+    ]
+    table = [line for line in lines[start:] if line.startswith("  ")][2:8]
+    assert table[0].split() == ["arm", "value", "difference", "95", "%", "interval", "over", "detectable", "p"]
+    assert max(map(len, table)) <= 80
+
+
+def test_a_part_of_the_baselines_seeds_is_told_with_their_mean(tmp_path: Path) -> None:
+    runs = [
+        write_run(tmp_path / f"{arm}-{seed}", Made(arm=arm, seed=seed, every=10))
+        for arm, seeds in ((1.0, (0, 1, 2)), (2.0, (0, 1, 2)), (3.0, (0, 1)))
+        for seed in seeds
+    ]
+    found = compare(runs)
+    of_pairs = fmean(list(found.tables[0].baseline_values.values())[:2])
+    words = f"3.0-0 has 2 of 3 pairs: 1.0-0 is {of_pairs:.3f} in them"
+    for form in (as_text, as_markdown, as_latex, render):
+        assert words in form(found)
+        assert "2.0-0 has" not in form(found)
+
+
+def test_where_an_axis_is_not_known_a_curve_is_named_that_may_tell(tmp_path: Path) -> None:
+    runs = []
+    for arm, seconds in ((1.0, 2.0), (2.0, 3.0)):
+        made = Made(arm=arm, every=20, seconds=seconds)
+        folder = write_run(tmp_path / str(arm), made)
+        events = list(read_lines(folder / "events.jsonl").entries)
+        held_out = [
+            evaluation(folder, replace(made, task="curve"), "refine" if k else "base", k) for k in range(0, 21, 2)
+        ]
+        write_events(folder / "events.jsonl", [held_out[0], *events[:-1], *held_out[1:], events[-1]])
+        (folder / "scores.json").unlink()
+        runs.append(folder)
+    assert "`--curve curve/avg@4` reads it" in as_text(compare(runs))
+    assert "--curve" not in as_text(compare(runs, curve="curve/avg@4"))
+
+
+def test_what_is_not_adjusted_has_no_number_of_comparisons(study: Path, tmp_path: Path) -> None:
+    other = as_text(compare([study], task="easy/pass@4"))
+    assert "nothing here is adjusted or claimed: easy/pass@1 is the primary" in other
+    models = [write_model(tmp_path / name, Made(arm=arm, questions=1)) for arm, name in ((1.0, "one"), (2.0, "two"))]
+    assert "no p: nothing here has an interval" in as_text(compare(models))
+
+
+@pytest.mark.parametrize(("p", "words"), [(0.0499, "0.0499"), (0.05, "0.050"), (0.05004, "0.05004"), (0.0123, "0.012")])
+def test_p_shows_on_which_side_of_five_per_cent_it_lies(p: float, words: str) -> None:
+    assert p_text(p) == words
 
 
 def test_text_names_units_axes_and_what_was_left_out(found: Comparison) -> None:

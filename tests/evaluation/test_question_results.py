@@ -131,14 +131,16 @@ def test_multiple_choice_has_the_values_of_lm_eval(tmp_path: Path, rows: Path) -
 @pytest.mark.parametrize("samples", [1, 3])
 def test_a_stock_task_keeps_every_metric_and_filter(tmp_path: Path, rows: Path, samples: int) -> None:
     write_rows(rows, num_rows=8, answer="[invalid]")
-    folder = included(tmp_path / "mine", COUNTING, name="counting", rows=rows)
+    errors = COUNTING.replace("higher_is_better: true", "higher_is_better: false")
+    folder = included(tmp_path / "mine", errors, name="counting", rows=rows)
     with tiny_scene(tmp_path, decoding=Decoding(max_new_tokens=20)) as scene:
         scores = LmEval(tasks=("counting",), include=(folder,), samples=samples).score(scene.site)
         lines = samples_of(scene.site, "counting")
     assert len(scores) == (2 if samples == 1 else 6)
     assert recomputed(tmp_path, scores) == values_of(scores)
     assert any(0 < score.value < 1 for score in scores)
-    results = read_questions(question_files(tmp_path)["base", 0, "counting"])[1]
+    header, results = read_questions(question_files(tmp_path)["base", 0, "counting"])
+    assert header["lower_is_better"] == [score.metric for score in scores]
     assert [r.row for r in results] == list(range(8))
     assert results[0].tokens == sum(line["tokens"] for line in lines if line["question"] == 0)
     assert results[0].samples == samples
@@ -147,10 +149,16 @@ def test_a_stock_task_keeps_every_metric_and_filter(tmp_path: Path, rows: Path, 
 def test_a_metric_that_is_no_mean_is_named_and_not_averaged(tmp_path: Path, rows: Path) -> None:
     folder = included(tmp_path / "mine", PERPLEXITY, rows=rows)
     with tiny_scene(tmp_path) as scene:
-        scores = LmEval(tasks=("guesses",), include=(folder,)).score(scene.site)
+        evaluator = LmEval(tasks=("guesses",), include=(folder,))
+        scores = evaluator.score(scene.site)
+        cached = evaluator.score(dataclasses.replace(scene.site, phase="prune", global_step=20))
+    later = results_of(tmp_path, dataclasses.asdict(cached[0]))
+    assert later is not None
+    assert later[0]["lower_is_better"] == ["perplexity,none"]
     found = results_of(tmp_path, dataclasses.asdict(scores[0]))
     assert found is not None
     assert found[0]["metrics"] == {"perplexity,none": "perplexity", "acc,none": "mean"}
+    assert found[0]["lower_is_better"] == ["perplexity,none"]
     assert set(found[1][0].values) == {"perplexity,none", "acc,none"}
     with pytest.raises(UsageError, match="`perplexity,none` of guesses is a perplexity, not a mean over questions"):
         values_by_question(*found, "perplexity,none")

@@ -55,6 +55,8 @@ class Sizes(NamedTuple):
     scroll_width: int
     client_width: int
     least_text: float
+    hidden: int
+    """Pixels of the widest table that are seen by scrolling it sideways only."""
 
 
 def sizes(page: Path, folder: Path, width: int) -> Sizes:
@@ -67,10 +69,12 @@ def sizes(page: Path, folder: Path, width: int) -> Sizes:
         "const wide = (s) => s.viewBox.baseVal.width ? s.getBoundingClientRect().width / s.viewBox.baseVal.width : 1;"
         "const size = (t) => parseFloat(f.contentWindow.getComputedStyle(t).fontSize) * wide(t.ownerSVGElement);"
         "const sizes = [...d.querySelectorAll('svg text')].map(size);"
-        "document.title = e.scrollWidth + ' in ' + e.clientWidth + ' least ' + Math.min(...sizes).toFixed(2); }</script>",
+        "const hidden = [...d.querySelectorAll('.scroll')].map((s) => s.scrollWidth - s.clientWidth);"
+        "document.title = e.scrollWidth + ' in ' + e.clientWidth + ' least ' + Math.min(...sizes).toFixed(2)"
+        " + ' hidden ' + Math.max(0, ...hidden); }</script>",
         encoding="utf-8",
     )
     shown = browse(framed, folder / "profile", "--dump-dom", "--allow-file-access-from-files")
-    found = re.search(r"<title>(\d+) in (\d+) least ([\d.]+)</title>", shown)
+    found = re.search(r"<title>(\d+) in (\d+) least ([\d.]+) hidden (\d+)</title>", shown)
     assert found is not None
-    return Sizes(int(found[1]), int(found[2]), float(found[3]))
+    return Sizes(int(found[1]), int(found[2]), float(found[3]), int(found[4]))

@@ -16,6 +16,8 @@ from prerl_spec.comparison.written.words import (
     margin_words,
     mean,
     p_words,
+    pairs_words,
+    remarks_of,
     signed,
     title_of,
     unit_sentence,
@@ -84,7 +86,7 @@ def _findings(comparison: Comparison) -> Html:
 
 
 def _sentence(comparison: Comparison, table: Table, difference: Difference) -> Html:
-    code, words = difference.finding.code, finding_words(difference)
+    words = finding_words(difference)
     estimate = difference.claimed
     numbers = "" if estimate is None else f", {signed(estimate.interval.value)} {interval_words(estimate)}"
     over = "" if estimate is None else f" over {unit_words(estimate)}"
@@ -92,9 +94,17 @@ def _sentence(comparison: Comparison, table: Table, difference: Difference) -> H
         "li",
         tag("b", difference.arm),
         f" against {comparison.baseline} on {title_of(table)}: ",
-        tag("b", words, class_=code),
+        tag("b", words, class_=_colour(difference)),
         f"{numbers}{over}",
     )
+
+
+def _colour(difference: Difference) -> str:
+    """The class of a finding: better and worse also where it is about checkpoints."""
+    code = difference.finding.code
+    if code not in ("higher", "lower"):
+        return code
+    return "better" if (code == "higher") != difference.lower_is_better else "worse"
 
 
 def _table(comparison: Comparison, table: Table, styles: dict[str, int]) -> Html:
@@ -111,8 +121,12 @@ def _table(comparison: Comparison, table: Table, styles: dict[str, int]) -> Html
         for d in table.differences
         for one in estimates_of(d)
     ]
-    heading = tag("h3", title_of(table), tag("span", " primary", class_="unit") if table.is_primary else None)
-    plot = interval_rows(f"difference from {comparison.baseline}, 95 % intervals", rows, zero=True) if rows else None
+    remarks = remarks_of(table)
+    heading = tag("h3", title_of(table), tag("span", f" {remarks}", class_="unit") if remarks else None)
+    shaded = "" if comparison.margin is None else f"; shaded: within ± {comparison.margin:g}"
+    title = f"difference from {comparison.baseline}, 95 % intervals{shaded}"
+    plot = interval_rows(title, rows, zero=True, margin=comparison.margin) if rows else None
+    pairs = [pairs_words(table, d, comparison.baseline) for d in table.differences]
     reasons = dict.fromkeys(
         f"{d.arm} not by questions: {d.why_no_questions}" for d in table.differences if d.why_no_questions
     )
@@ -121,7 +135,7 @@ def _table(comparison: Comparison, table: Table, styles: dict[str, int]) -> Html
         heading,
         tag("div", plot, _curves(table, styles) if table.curves else None, class_="pair"),
         _numbers(comparison, table),
-        *(tag("p", reason, class_="note") for reason in reasons),
+        *(tag("p", reason, class_="note") for reason in [*filter(None, pairs), *reasons]),
         _reached(comparison, table),
         tag("p", table.conditions, class_="note"),
         class_="card",
@@ -135,7 +149,8 @@ def _numbers(comparison: Comparison, table: Table) -> Html:
     for d in table.differences:
         equal = (equal_words(axis, d.axes[axis]) if axis in d.axes else "" for axis in axes)
         rows.append((d.arm, f"{mean(d.values):.3f}", detectable_words(d.claimed), p_words(d), *equal, finding_words(d)))
-    return labelled_table(f"{title_of(table)}: values and findings", head, rows, wrapped=("finding",))
+    at_equal = (f"at equal {AXIS_WORDS[axis]}" for axis in axes)
+    return labelled_table(f"{title_of(table)}: values and findings", head, rows, wrapped=("finding", *at_equal))
 
 
 def _curves(table: Table, styles: dict[str, int]) -> Html:

@@ -37,6 +37,7 @@ def _table(table: Table) -> dict[str, Any]:
         "task": table.task,
         "metric": table.metric,
         "primary": table.is_primary,
+        "lower_is_better": table.lower_is_better,
         "conditions": table.conditions,
         "baseline": {"value": mean(table.baseline_values), "by_seed": dict(table.baseline_values)},
         "arms": [_difference(difference) for difference in table.differences],

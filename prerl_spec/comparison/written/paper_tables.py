@@ -12,7 +12,10 @@ from prerl_spec.comparison.written.words import (
     margin_words,
     mean,
     p_words,
+    pairs_words,
+    remarks_of,
     signed,
+    title_of,
     unit_sentence,
     unit_words,
 )
@@ -64,7 +67,8 @@ def _columns(comparison: Comparison) -> tuple[tuple[str, ...], list[tuple[str, .
 
 def _rows(comparison: Comparison, trained: bool) -> Iterator[tuple[str, ...]]:
     for table in comparison.tables:
-        names = (table.task, f"{table.metric} (primary)" if table.is_primary else table.metric)
+        remarks = remarks_of(table)
+        names = (table.task, f"{table.metric} ({remarks})" if remarks else table.metric)
         yield (*names, comparison.baseline, f"{mean(table.baseline_values):.3f}", *[""] * (5 + trained))
         for difference in table.differences:
             axes = [_axes(difference)] if trained else []
@@ -91,7 +95,18 @@ def _sentences(comparison: Comparison) -> list[str]:
         f"Differences from {comparison.baseline}; {comparison.paired_on}; {family_words(comparison)}.",
         *([] if margin is None else [f"{margin[0].upper()}{margin[1:]}."]),
         unit_sentence(comparison),
+        *(f"{words}." for words in _pairs(comparison)),
     ]
+
+
+def _pairs(comparison: Comparison) -> list[str]:
+    """Which arms lack pairs, told once for a task and metric where several are compared."""
+    found = []
+    for table in comparison.tables:
+        name = f"{title_of(table)}: " if len(comparison.tables) > 1 else ""
+        words = (pairs_words(table, difference, comparison.baseline) for difference in table.differences)
+        found += [f"{name}{one}" for one in words if one]
+    return found
 
 
 FORMS: dict[str, Callable[[Comparison], str]] = {"markdown": as_markdown, "latex": as_latex}

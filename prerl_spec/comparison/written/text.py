@@ -15,6 +15,8 @@ from prerl_spec.comparison.written.words import (
     margin_words,
     mean,
     p_words,
+    pairs_words,
+    remarks_of,
     signed,
     unit_sentence,
     unit_words,
@@ -37,9 +39,10 @@ def _lines(comparison: Comparison) -> Iterator[str]:
     yield unit_sentence(comparison)
     for table in comparison.tables:
         yield ""
-        yield f"{table.task}  {table.metric}{'  (primary)' if table.is_primary else ''}"
-        yield f"  {table.conditions}"
+        remarks = remarks_of(table)
+        yield f"{table.task}  {table.metric}{f'  ({remarks})' if remarks else ''}"
         yield from _table(comparison.baseline, table)
+        yield f"  {table.conditions}"
     if comparison.arms[0].amounts:
         yield ""
         yield "spent until the last scores, mean over runs"
@@ -56,16 +59,17 @@ def _lines(comparison: Comparison) -> Iterator[str]:
 
 
 def _table(baseline: str, table: Table) -> Iterator[str]:
-    rows: list[tuple[str, ...]] = [
-        ("arm", "value", "difference", "95 % interval", "over", "detectable", "p", "finding")
-    ]
-    rows.append((baseline, f"{mean(table.baseline_values):.3f}", "", "", "", "", "", ""))
+    yield from (f"  {difference.arm}: {finding_words(difference)}" for difference in table.differences)
+    rows: list[tuple[str, ...]] = [("arm", "value", "difference", "95 % interval", "over", "detectable", "p")]
+    rows.append((baseline, f"{mean(table.baseline_values):.3f}", "", "", "", "", ""))
     for difference in table.differences:
         rows += _rows(difference)
     yield from columns(rows)
     for difference in table.differences:
         if words := axes_words(difference):
             yield f"  {difference.arm} at equal {words}"
+        if words := pairs_words(table, difference, baseline):
+            yield f"  {words}"
         if difference.why_no_questions:
             yield f"  {difference.arm} not by questions: {difference.why_no_questions}"
     if table.reached:
@@ -85,7 +89,7 @@ def _rows(difference: Difference) -> Iterator[tuple[str, ...]]:
     shown = estimates_of(difference)
     if not shown:
         change = signed(mean(difference.values) - mean(difference.baseline_values))
-        yield (*names, change, "", "", "", "", finding_words(difference))
+        yield (*names, change, "", "", "", "")
     for place, estimate in enumerate(shown):
         first = place == 0
         yield (
@@ -95,5 +99,4 @@ def _rows(difference: Difference) -> Iterator[tuple[str, ...]]:
             unit_words(estimate),
             detectable_words(estimate),
             p_words(difference) if first else "",
-            finding_words(difference) if first else "",
         )

@@ -6,6 +6,7 @@ from math import floor, log10
 from prerl_spec.comparison.equal_amounts import AtEqual
 from prerl_spec.comparison.findings import Comparison, Difference, Estimate, Table
 from prerl_spec.comparison.scored_run import AXES, AXIS_WORDS
+from prerl_spec.report.formatting.p_text import p_text
 from prerl_spec.report.formatting.paper_text import MINUS
 from prerl_spec.report.formatting.scales import duration, short
 
@@ -43,9 +44,8 @@ def detectable_words(estimate: Estimate | None) -> str:
 
 
 def p_words(difference: Difference) -> str:
-    """Holm's p, `<0.001` below that; a dash for an exploratory one."""
-    p = difference.adjusted_p
-    return "–" if p is None else "<0.001" if p < 0.001 else f"{p:.3f}"
+    """Holm's p; a dash for an exploratory one."""
+    return "–" if difference.adjusted_p is None else p_text(difference.adjusted_p)
 
 
 def amount_words(axis: str, amount: float) -> str:
@@ -78,9 +78,24 @@ def title_of(table: Table) -> str:
     return f"{table.task} · {table.metric}"
 
 
+def remarks_of(table: Table) -> str:
+    """`primary, lower is better`: what a table's heading says beside its name; empty for most."""
+    return ", ".join(
+        word for word, holds in (("primary", table.is_primary), ("lower is better", table.lower_is_better)) if holds
+    )
+
+
 def estimates_of(difference: Difference) -> list[Estimate]:
     """Over seeds, then over questions, as far as there are."""
     return [one for one in (difference.by_seeds, difference.by_questions) if one is not None]
+
+
+def pairs_words(table: Table, difference: Difference, baseline: str) -> str:
+    """`dsrl has 2 of 3 pairs: grpo is 0.512 in them`, where the baseline's value is that of more runs; else empty."""
+    own, whole = difference.baseline_values, table.baseline_values
+    if len(own) == len(whole):
+        return ""
+    return f"{difference.arm} has {len(own)} of {len(whole)} pairs: {baseline} is {mean(own):.3f} in them"
 
 
 def finding_words(difference: Difference) -> str:
@@ -100,6 +115,11 @@ def margin_words(comparison: Comparison) -> str | None:
 
 def family_words(comparison: Comparison) -> str:
     """What p values are adjusted over."""
+    if not comparison.family:
+        primary = comparison.primary
+        if primary is None or any(table.is_primary for table in comparison.tables):
+            return "no p: nothing here has an interval"
+        return f"nothing here is adjusted or claimed: {primary} is the primary"
     arms = "the arms named" if comparison.arms_named else "the arms"
     of = f"{comparison.primary}, over {arms}" if comparison.primary else "everything compared here: no primary is named"
     number = "1 comparison" if comparison.family == 1 else f"{comparison.family} comparisons"

@@ -7,28 +7,42 @@ from prerl_spec.compiler.compile import read_plan
 from prerl_spec.compiler.past_runs.start_point import may_hold
 from prerl_spec.compiler.plan import Plan
 from prerl_spec.compiler.planning.digest import meaning
+from prerl_spec.storage.sealed import read_object
 
 FRESH = "from_scratch"
 """The model whose weights are drawn, from `run.seed` where it has no seed of its own."""
 PLAN = "plan.json"
 SHARED = "shared"
 """Folder of a study's runs that several of its cells continue."""
+STUDY = "study.json"
+DEPTH_IN_STUDY = 3
+"""A run of a study lies at `cells/ARM/seed-S`."""
 
 
 def without_seeds(folder: Path, plan: Plan) -> str:
     """What a plan means, but for its name, `run.seed` and `model.seed`: equal for the seeds of one arm.
 
-    A start is what it means in the same way, where its run is here; else its content.
+    A start is what it means in the same way, where its run is here; else its content. A cut at what the first arm of a study
+    has taken with each seed is that, and not the amount. Raises Damaged for the study's file.
     """
     whole = meaning(plan)
     whole["run"] = {key: value for key, value in whole["run"].items() if key not in ("name", "seed")}
     settings = {key: value for key, value in whole["model"]["settings"].items() if key != "seed"}
     whole["model"] = {**whole["model"], "settings": settings}
+    if plan.cut is not None and (study := _cut_by(folder)) is not None:
+        whole["cut"] = [plan.cut.match, study]
     source = source_of(folder, plan)
     if source is not None and plan.start is not None and plan.start.found is not None:
         behind = without_seeds(source, read_plan(source / PLAN))
         whole["start"] = [behind, plan.start.found.phase, plan.start.found.step]
     return json.dumps(whole, sort_keys=True)
+
+
+def _cut_by(folder: Path) -> str | None:
+    """The study that ends this run where its first arm has ended; None for a written budget, and outside of studies."""
+    above = folder.resolve().parents[:DEPTH_IN_STUDY]
+    root = next((place for place in above if (place / STUDY).is_file()), None)
+    return None if root is None or read_object(root / STUDY).get("budget") is not None else str(root)
 
 
 def model_seed(plan: Plan) -> int | None:
@@ -50,6 +64,6 @@ def source_of(folder: Path, plan: Plan) -> Path | None:
     if start is None:
         return None
     run = Path(start.run)
-    places = [run, *(above / SHARED / run.name for above in folder.resolve().parents[:3])]
+    places = [run, *(above / SHARED / run.name for above in folder.resolve().parents[:DEPTH_IN_STUDY])]
     begun = (place for place in places if (place / "events.jsonl").is_file())
     return next((place for place in begun if may_hold(place, start)), None)

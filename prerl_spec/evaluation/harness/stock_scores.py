@@ -32,6 +32,7 @@ def reported_scores(
     that is not a finite number, which `unstated` names. Raises RunFailed where that is so of all."""
     scores, made_by, value_Q = [], dict[str, str](), dict[str, dict[int, Any]]()
     unstated: list[str] = []
+    lower: list[str] = []
     responses = Responses.of(value_results(samples, {}))
     for metric, filter_name in _metrics(reported):
         name, aggregate = f"{metric},{filter_name}", _aggregate(task, metric)
@@ -44,12 +45,14 @@ def reported_scores(
         interval = interval._replace(value=float(reported[name]))
         scores.append(score(site, what, draw, name, interval, construction, len(item_Q), responses))
         made_by[name] = MEAN if is_mean(aggregate, item_Q) else name_of(aggregate)
+        lower += [name] if _is_lower_better(task, metric) else []
         value_Q[name] = {s["doc_id"]: s[metric] for s in of_filter}
     if not scores:
         raise RunFailed(
             "\n".join(unstated), hint="score it by another metric in its YAML (bits_per_byte for a perplexity)"
         )
-    return Scored(scores, made_by, value_results(samples, value_Q), value_lines(samples), tuple(unstated))
+    results = value_results(samples, value_Q)
+    return Scored(scores, made_by, results, value_lines(samples), tuple(unstated), tuple(lower))
 
 
 def repeated_scores(site: EvaluationSite, what: Identity, draw: Draw, task: Any, samples: Logged) -> Scored:
@@ -60,6 +63,7 @@ def repeated_scores(site: EvaluationSite, what: Identity, draw: Draw, task: Any,
     Raises UsageError if no metric of the task is a plain mean over questions.
     """
     scores, n, value_Q = [], draw.samples, dict[str, dict[int, Any]]()
+    lower: list[str] = []
     repeats, responses = scored_one_by_one(task, n), Responses.of(value_results(samples, {}))
     for (metric, filter_name), by_row in repeats.values.items():
         of_question = list(by_row.values())
@@ -71,12 +75,18 @@ def repeated_scores(site: EvaluationSite, what: Identity, draw: Draw, task: Any,
             value_Q[name] = {row: _at_k(at_k, values) for row, values in by_row.items()}
             interval, construction = mean_of(metric, list(value_Q[name].values()))
             scores.append(score(site, what, draw, name, interval, construction, len(of_question), responses))
+            lower += [name] if _is_lower_better(task, metric) else []
     if not scores:
         raise UsageError(
             f"samples = {n}: no metric of `{what.task}` is a mean over questions, so avg@{n} is undefined",
             hint="move it to a separate evaluator with samples = 1",
         )
-    return judged(scores, value_results(samples, value_Q), value_lines(samples, repeats))
+    return judged(scores, value_results(samples, value_Q), value_lines(samples, repeats), tuple(lower))
+
+
+def _is_lower_better(task: Any, metric: str) -> bool:
+    """What the task says; lm-eval has None where neither the task nor the metric says anything."""
+    return task.higher_is_better().get(metric) is False
 
 
 def _beyond(value: float) -> str:

@@ -43,7 +43,8 @@ class ScoreCache:
             )
             for row in kept["scores"]
         ]
-        return Scored(scores, metrics, questions)
+        lower = tuple(kept["header"].get("lower_is_better", ()))
+        return Scored(scores, metrics, questions, lower_is_better=lower)
 
     def keep(self, site: EvaluationSite, what: Any, scored: Scored) -> None:
         """Stores the scores for later evaluations of this run or a resumed one."""

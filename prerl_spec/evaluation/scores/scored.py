@@ -22,6 +22,8 @@ class Scored:
     responses: Sequence[Mapping[str, Any]] = ()
     unstated: tuple[str, ...] = ()
     """The metrics that have no score, each with the reason in words."""
+    lower_is_better: tuple[str, ...] = ()
+    """The metrics of which the task says so."""
 
     def header(self) -> dict[str, Any]:
         """The conditions that all its scores share, as the file's first line has them."""
@@ -32,6 +34,7 @@ class Scored:
             "global_step": of_all.global_step,
             "task": of_all.task,
             "metrics": dict(self.metrics),
+            **({"lower_is_better": list(self.lower_is_better)} if self.lower_is_better else {}),
             "samples": of_all.samples_per_question,
             "seed": of_all.seed,
             "decoding": dict(of_all.decoding),
@@ -43,10 +46,14 @@ class Scored:
 
 
 def judged(
-    scores: list[Score], questions: Sequence[QuestionResult], responses: Sequence[Mapping[str, Any]] = ()
+    scores: list[Score],
+    questions: Sequence[QuestionResult],
+    responses: Sequence[Mapping[str, Any]] = (),
+    lower_is_better: tuple[str, ...] = (),
 ) -> Scored:
     """Scores whose metrics are all means over questions."""
-    return Scored(scores, {score.metric: MEAN for score in scores}, questions, responses)
+    made_by = {score.metric: MEAN for score in scores}
+    return Scored(scores, made_by, questions, responses, lower_is_better=lower_is_better)
 
 
 def counted_again(

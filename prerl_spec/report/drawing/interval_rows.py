@@ -13,6 +13,8 @@ from prerl_spec.report.formatting.scales import tick_labels, ticks
 
 MARGIN = 0.06
 """Of the axis on both sides, so that a label below its end is whole."""
+WIDEST_MARGIN = 3.0
+"""In largest bounds: a margin beyond it is not drawn whole."""
 
 
 @dataclass(frozen=True)
@@ -32,19 +34,29 @@ class Row:
     points: tuple[float, ...] = ()
 
 
-def interval_rows(title: str, rows: Sequence[Row], *, zero: bool = False) -> Html:
-    """The rows on an axis that includes every bound, with `zero` also 0, where a line stands then."""
+def interval_rows(title: str, rows: Sequence[Row], *, zero: bool = False, margin: float | None = None) -> Html:
+    """The rows on an axis that includes every bound, with `zero` also 0, where a line stands then.
+
+    What lies within ± `margin` is shaded. The axis includes it, unless the intervals would be small beside it: all is shaded
+    then.
+    """
     ends = [end for row in rows for end in (row.low, row.high, *row.points)] + ([0.0] if zero else [])
+    if margin is not None and margin <= WIDEST_MARGIN * max(map(abs, ends)):
+        ends += [-margin, margin]
     low, high = min(ends), max(ends)
     if low == high:
         reach = 1.0 if zero else 0.05
         low, high = low - reach, high + reach
     marks = ticks(low, high, about=4)
 
-    def place(value: float) -> str:
-        return f"{100 * (MARGIN + (value - low) / (high - low) * (1 - 2 * MARGIN)):.2f}%"
+    def share(value: float) -> float:
+        return 100 * (MARGIN + (value - low) / (high - low) * (1 - 2 * MARGIN))
 
-    behind = [tag("line", x1=place(mark), x2=place(mark), y1="0", y2="100%", class_="grid") for mark in marks]
+    def place(value: float) -> str:
+        return f"{share(value):.2f}%"
+
+    behind = [] if margin is None else [_shade(share(-margin), share(margin))]
+    behind += [tag("line", x1=place(mark), x2=place(mark), y1="0", y2="100%", class_="grid") for mark in marks]
     if zero:
         behind.append(tag("line", x1=place(0), x2=place(0), y1="0", y2="100%", class_="zero"))
     drawn = []
@@ -60,6 +72,12 @@ def interval_rows(title: str, rows: Sequence[Row], *, zero: bool = False) -> Htm
         "div", tag("span"), tag("svg", *labels, class_="strip", aria_hidden="true"), tag("span"), class_="gap scale"
     )
     return tag("figure", tag("figcaption", title, class_="unit"), *drawn, scale, class_="gaps")
+
+
+def _shade(left: float, right: float) -> Html:
+    """From one place to another, as far as they are on the axis."""
+    left, right = max(0.0, left), min(100.0, right)
+    return tag("rect", x=f"{left:.2f}%", width=f"{right - left:.2f}%", y="0", height="100%", class_="margin")
 
 
 def _row(row: Row, behind: Sequence[Html], place: Callable[[float], str]) -> Html:

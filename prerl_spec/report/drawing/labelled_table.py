@@ -24,6 +24,8 @@ def labelled_table(
         )
         is_total = total and number == len(rows)
         body.append(tag("tr", tag("th", first, scope="row"), *own, class_="total" if is_total else None))
-    heading = tag("tr", *(tag("th", label, scope="col") for label in head))
+    heading = tag(
+        "tr", *(tag("th", label, scope="col", class_="words" if label in wrapped else None) for label in head)
+    )
     way = "labelled flowing" if flowing else "labelled"
     return tag("div", tag("table", heading, *body, class_=way, aria_label=name), class_="scroll")

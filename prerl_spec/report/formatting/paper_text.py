@@ -45,7 +45,9 @@ def in_latex(text: str) -> str:
 
 
 def latex_row(cells: Iterable[str]) -> str:
-    return f"{' & '.join(cells)} \\\\"
+    """A row of a table; one that begins with a bracket or a star would be read as an option of the row's end before it."""
+    row = " & ".join(cells)
+    return f"{'{}' if row.startswith(('[', '*')) else ''}{row} \\\\"
 
 
 def _one_line(text: str) -> str:
