@@ -10,7 +10,8 @@ from prerl_spec.cli.main import main
 from prerl_spec.compiler.compare.forked_spec import forked_spec
 from prerl_spec.compiler.compile import compile_spec, read_plan
 from prerl_spec.compiler.past_runs.run_folder import hold_run_folder
-from tests.engine.continued import SECOND, result, whole
+from prerl_spec.storage.sealed import read_array
+from tests.engine.continued import HEAD, SECOND, result, whole
 
 PARENT = """
 spec = 1
@@ -99,3 +100,18 @@ def test_a_run_that_means_something_else_by_now_is_not_forked(
     monkeypatch.setattr("prerl_spec.compiler.compare.forked_spec._LISTS", ())
     assert main(["fork", f"{source}@pretrain"]) == 4
     assert "phases.refine.rewards" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_fork_is_scored_as_its_run_was(tmp_path: Path) -> None:
+    """Its first phase has another system prompt than that of the run, which evaluators take by default."""
+    (tmp_path / "rows.jsonl").write_text('{"question": "1 + 1", "answer": "2"}\n' * 4)
+    brief = '\n[data.brief]\nuse = "jsonl"\npath = "rows.jsonl"\nsystem = "Be brief."\nchat = "off"\n'
+    scored = '[[evaluate]]\nuse = "lm_eval"\ntasks = ["arithmetic_chains_easy"]\nlimit = 2\nat = ["end"]\n'
+    first = SECOND.replace('"refine"\n', '"first"\ndata = "brief"\n')
+    text = HEAD.replace('output_dir = "runs"', f'output_dir = "{tmp_path / "runs"}"') + brief + scored + first + SECOND
+    (tmp_path / "spec.toml").write_text(text)
+    assert main(["run", str(tmp_path / "spec.toml")]) == 0
+    run, fork = tmp_path / "runs" / "small", tmp_path / "fork"
+    assert main(["fork", f"{run}@first", "--run-dir", str(fork)]) == 0
+    assert read_array(run / "scores.json") == read_array(fork / "scores.json")

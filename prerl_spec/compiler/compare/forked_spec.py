@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from prerl_spec.compiler.compile import require_valid
+from prerl_spec.compiler.evaluator_rendering import declared_rendering, default_rendering, left_open
 from prerl_spec.compiler.past_runs.start_point import find, named, source_plan
 from prerl_spec.compiler.plan import PhasePlan, Plan, StartPlan, Value
 from prerl_spec.compiler.planning.flat_meaning import OF_A_PHASE, differing, leaves, shown_value
@@ -18,6 +19,7 @@ from prerl_spec.compiler.render.write_resolved import resolved_toml, toml_value
 from prerl_spec.compiler.resolve.resolve import resolve_text
 from prerl_spec.compiler.resolve.resolved import Resolved
 from prerl_spec.compiler.rules.phase_roles import phase_roles
+from prerl_spec.compiler.rules.served import served_data
 from prerl_spec.compiler.rules.unused_rules import unused_components, unused_data
 from prerl_spec.errors import Drift, UsageError
 from prerl_spec.language.compose import remove
@@ -65,6 +67,7 @@ def forked_spec(
             hint="add one with --overlay FILE, or fork from an earlier phase",
         )
     composed, _ = require_valid(composed)
+    rendering_as_before(composed, plan)
     _without_unused(composed)
     return resolve_text(resolved_toml(composed), FILE, local_code=local_code)
 
@@ -140,6 +143,20 @@ def _left(plan: Plan, left: Sequence[str]) -> Iterator[tuple[str, Any]]:
                 yield path, value
         elif path != "phases" and split_path(path)[0] not in (*_OTHERS, "cut"):
             yield path, value
+
+
+def rendering_as_before(resolved: Resolved, before: Plan) -> None:
+    """Tells evaluators how to render questions where that hangs on the first phase, which is another one in the fork."""
+    evaluators = [resolved.built[f"evaluate[{number}]"].component for number in range(len(resolved.spec.evaluate))]
+    if not evaluators:
+        return
+    first = next(iter(phase_roles(resolved)[0].data))
+    said, now = default_rendering(before), declared_rendering(served_data(resolved, first).planned)
+    for number, evaluator in enumerate(evaluators):
+        for key, value in left_open(evaluator.settings(), said, now).items():
+            table = resolved.node(f"evaluate[{number}]")
+            assert isinstance(table, Table), "it has settings"
+            table.entries[key] = Entry(key, None, from_plain(value))
 
 
 def _without_unused(resolved: Resolved) -> None:
