@@ -63,6 +63,30 @@ def test_an_overlay_changes_what_comes(source: Path, tmp_path: Path, capsys: pyt
     assert "comes after `refine`" in capsys.readouterr().err
 
 
+def test_what_an_overlay_may_not_change_is_shown_where_it_is_written(
+    source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    overlay = tmp_path / "other.toml"
+    overlay.write_text("[model.config]\nhidden_size = 64\n")
+    assert main(["fork", f"{source}@pretrain", "--overlay", str(overlay)]) == 1
+    err = capsys.readouterr().err
+    assert "`config.hidden_size` of this run's model is 64" in err
+    assert f"{overlay}:2:15" in err
+    overlay.write_text('start.from = "elsewhere@pretrain"\n')
+    assert main(["fork", f"{source}@pretrain", "--overlay", str(overlay)]) == 2
+    assert "`start.from` was changed" in capsys.readouterr().err
+
+
+def test_the_fork_of_a_run_that_was_moved_lies_beside_it(source: Path, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(source, tmp_path / "moved" / "small"))
+    source.parent.rename(tmp_path / "away")
+    try:
+        fork = forked_spec(run, "pretrain", (), (), (), False)
+    finally:
+        (tmp_path / "away").rename(source.parent)
+    assert tomllib.loads(fork.source_text)["run"]["output_dir"] == str(tmp_path / "moved")
+
+
 @pytest.mark.parametrize(
     ("origin", "said", "hint"),
     [

@@ -72,8 +72,8 @@ def open_start(session: Session, point: StartPoint) -> checkpoint.Saved:
     folder = Path(point.checkpoint)
     saved = _whole(folder)
     loaded = session.policy.loaded
-    for message, help in misfits(point, Plan.from_json(session.graph.plan), session.policy.codec):
-        raise EnvironmentUnmet(message, hint=help)  # the plan was made where the other run was not
+    for misfit in misfits(point, Plan.from_json(session.graph.plan), session.policy.codec):
+        raise EnvironmentUnmet(misfit.message, hint=misfit.help)  # the plan was made where the other run was not
     _refuse_another_architecture(loaded, point, folder)
     if loaded.adapter is not None:
         _refuse_another_base(loaded, point)
