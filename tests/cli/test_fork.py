@@ -72,6 +72,10 @@ def test_what_an_overlay_may_not_change_is_shown_where_it_is_written(
     err = capsys.readouterr().err
     assert "`config.hidden_size` of this run's model is 64" in err
     assert f"{overlay}:2:15" in err
+    for text in ('id = "pretrain"\nschedule.steps = 9\n', 'id = "more"\nafter = "pretrain"\n'):
+        overlay.write_text(f"[[phases]]\n{text}")
+        assert main(["fork", f"{source}@pretrain", "--overlay", str(overlay)]) == 1
+        assert "phase `pretrain` lies behind this fork" in capsys.readouterr().err
     overlay.write_text('start.from = "elsewhere@pretrain"\n')
     assert main(["fork", f"{source}@pretrain", "--overlay", str(overlay)]) == 2
     assert "`start.from` was changed" in capsys.readouterr().err

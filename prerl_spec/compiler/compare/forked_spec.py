@@ -23,7 +23,7 @@ from prerl_spec.compiler.resolve.resolved import Resolved
 from prerl_spec.compiler.rules.phase_roles import phase_roles
 from prerl_spec.compiler.rules.served import served_data
 from prerl_spec.compiler.rules.unused_rules import unused_components, unused_data
-from prerl_spec.errors import Drift, SpecInvalid, UsageError
+from prerl_spec.errors import Diagnostic, Drift, SpecInvalid, UsageError
 from prerl_spec.language.compose import remove
 from prerl_spec.language.document import Entry, Table, from_plain, join_path, split_path
 
@@ -93,7 +93,23 @@ def _composed(
             f"a fork of {run}@{phase} begins there, and `start.from` was changed",
             hint="remove it, or name another RUN@PHASE on the command line",
         )
-    return require_valid(composed)[0]
+    try:
+        return require_valid(composed)[0]
+    except SpecInvalid as error:
+        behind = ids[: ids.index(phase) + 1]
+        raise SpecInvalid([_with_note(composed, d, behind) for d in error.diagnostics], error.sources) from error
+
+
+def _with_note(resolved: Resolved, found: Diagnostic, behind: Sequence[str]) -> Diagnostic:
+    """Says of an error at a phase that was named in vain that it lies behind the fork, and is no part of it."""
+    steps = split_path(found.path) if found.path else []
+    if steps[:1] != ["phases"] or len(steps) < 2 or not isinstance(steps[1], int):
+        return found
+    phase = resolved.spec.phases[steps[1]]
+    name = phase.after if steps[2:] == ["after"] else phase.id
+    if name not in behind:
+        return found
+    return replace(found, notes=(*found.notes, f"phase `{name}` lies behind this fork, which does not run it again"))
 
 
 def _standing_alone(composed: Resolved, run: Path, local_code: bool) -> Resolved:
