@@ -7,6 +7,7 @@ from typing import Any
 
 from prerl_spec.compiler.build_graph import registry_of, require_local_code_allowed
 from prerl_spec.compiler.compile import read_plan
+from prerl_spec.compiler.evaluator_rendering import declared_rendering
 from prerl_spec.errors import Drift
 from prerl_spec.evaluation.installed import component
 from prerl_spec.registry import entry_points
@@ -57,17 +58,19 @@ def conditions_of(plan: Mapping[str, Any], phase: int, on: entry_points.Registry
     verifier = serving["verifier"]
     return {
         "seed": plan["seed"],
-        "rendering": _rendering(plan),
+        "rendering": _rendering(plan, on),
         "sampling": {name: sampling[name] for name in common if name in sampling},
         "verifier": None if verifier is None else component("verifier", verifier["use"], verifier["settings"], on),
         "invariant": plan["distributed"]["determinism"] == "invariant",
     }
 
 
-def _rendering(plan: Mapping[str, Any]) -> Rendering:
+def _rendering(plan: Mapping[str, Any], on: entry_points.Registry) -> Rendering:
     """The rendering of the first phase's data set."""
     if not plan["phases"]:
         return Rendering()
-    name = next(iter(plan["phases"][0]["data"]))
-    settings = plan["data"][name]["component"]["settings"]
-    return Rendering(chat=settings.get("chat", {}), system=settings.get("system"))
+    planned = plan["data"][next(iter(plan["phases"][0]["data"]))]["component"]
+    settings = planned["settings"]
+    if "chat" not in settings:
+        return declared_rendering(component("data", planned["use"], settings, on))
+    return Rendering(chat=settings["chat"], system=settings.get("system"))

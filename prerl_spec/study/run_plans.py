@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from prerl_spec.compiler.compile import read_plan
+from prerl_spec.compiler.evaluator_rendering import rendered_as_in
 from prerl_spec.compiler.graph import Cut
 from prerl_spec.compiler.past_runs.start_point import planned_start
 from prerl_spec.compiler.plan import Plan
@@ -90,12 +91,14 @@ def _before(study: StudyPlan, folder: StudyFolder, cell: Cell, chain: tuple[Shar
 
 
 def continued(plan: Plan, folder: StudyFolder, shared: SharedPhases) -> Plan:
-    """The plan of the phases behind a shared run, starting from its end. Raises UsageError, Damaged."""
+    """The plan of the phases behind a shared run, starting from its end and scored as the whole plan is. Raises UsageError,
+    Damaged, EnvironmentUnmet, Drift."""
     run = folder.run(f"{SHARED}/{shared.key}")
     sought = planned_start(f"{run.absolute()}@{shared.last_phase}", (Path(),))
     if sought.found is None:
         raise UsageError(sought.unknown or "", hint=sought.hint)
     left = replace(plan, phases=plan.phases[shared.num_phases :], start=sought, estimated_seconds=None)
+    left = replace(left, evaluators=rendered_as_in(plan, left))
     return replace(left, digest=digest_of_plan(left))
 
 

@@ -10,7 +10,8 @@ from prerl_spec.cli.main import main
 from prerl_spec.compiler.compare.forked_spec import forked_spec
 from prerl_spec.compiler.compile import compile_spec, read_plan
 from prerl_spec.compiler.past_runs.run_folder import hold_run_folder
-from tests.engine.continued import SECOND, result, whole
+from prerl_spec.storage.sealed import read_array
+from tests.engine.continued import HEAD, SECOND, result, whole
 
 PARENT = """
 spec = 1
@@ -62,6 +63,34 @@ def test_an_overlay_changes_what_comes(source: Path, tmp_path: Path, capsys: pyt
     assert "comes after `refine`" in capsys.readouterr().err
 
 
+def test_what_an_overlay_may_not_change_is_shown_where_it_is_written(
+    source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    overlay = tmp_path / "other.toml"
+    overlay.write_text("[model.config]\nhidden_size = 64\n")
+    assert main(["fork", f"{source}@pretrain", "--overlay", str(overlay)]) == 1
+    err = capsys.readouterr().err
+    assert "`config.hidden_size` of this run's model is 64" in err
+    assert f"{overlay}:2:15" in err
+    for text in ('id = "pretrain"\nschedule.steps = 9\n', 'id = "more"\nafter = "pretrain"\n'):
+        overlay.write_text(f"[[phases]]\n{text}")
+        assert main(["fork", f"{source}@pretrain", "--overlay", str(overlay)]) == 1
+        assert "phase `pretrain` lies behind this fork" in capsys.readouterr().err
+    overlay.write_text('start.from = "elsewhere@pretrain"\n')
+    assert main(["fork", f"{source}@pretrain", "--overlay", str(overlay)]) == 2
+    assert "`start.from` was changed" in capsys.readouterr().err
+
+
+def test_the_fork_of_a_run_that_was_moved_lies_beside_it(source: Path, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(source, tmp_path / "moved" / "small"))
+    source.parent.rename(tmp_path / "away")
+    try:
+        fork = forked_spec(run, "pretrain", (), (), (), False)
+    finally:
+        (tmp_path / "away").rename(source.parent)
+    assert tomllib.loads(fork.source_text)["run"]["output_dir"] == str(tmp_path / "moved")
+
+
 @pytest.mark.parametrize(
     ("origin", "said", "hint"),
     [
@@ -99,3 +128,18 @@ def test_a_run_that_means_something_else_by_now_is_not_forked(
     monkeypatch.setattr("prerl_spec.compiler.compare.forked_spec._LISTS", ())
     assert main(["fork", f"{source}@pretrain"]) == 4
     assert "phases.refine.rewards" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_fork_is_scored_as_its_run_was(tmp_path: Path) -> None:
+    """Its first phase has another system prompt than that of the run, which evaluators take by default."""
+    (tmp_path / "rows.jsonl").write_text('{"question": "1 + 1", "answer": "2"}\n' * 4)
+    brief = '\n[data.brief]\nuse = "jsonl"\npath = "rows.jsonl"\nsystem = "Be brief."\nchat = "off"\n'
+    scored = '[[evaluate]]\nuse = "lm_eval"\ntasks = ["arithmetic_chains_easy"]\nlimit = 2\nat = ["end"]\n'
+    first = SECOND.replace('"refine"\n', '"first"\ndata = "brief"\n')
+    text = HEAD.replace('output_dir = "runs"', f'output_dir = "{tmp_path / "runs"}"') + brief + scored + first + SECOND
+    (tmp_path / "spec.toml").write_text(text)
+    assert main(["run", str(tmp_path / "spec.toml")]) == 0
+    run, fork = tmp_path / "runs" / "small", tmp_path / "fork"
+    assert main(["fork", f"{run}@first", "--run-dir", str(fork)]) == 0
+    assert read_array(run / "scores.json") == read_array(fork / "scores.json")

@@ -71,6 +71,17 @@ def test_a_start_goes_on_to_the_bits_of_the_whole_run(source: Path, tmp_path: Pa
     )
 
 
+def test_the_first_schedule_sees_what_had_been_scored_at_the_start(tmp_path: Path) -> None:
+    """A plateau of scores is counted from that of the phase's end on, so that both runs end with the same step."""
+    scored = HEAD + '[[evaluate]]\nuse = "holdout"\ndata = "train"\nlimit = 2\nat = []\nevery = 1\n'
+    plateau = '{ use = "until_plateau", metric = "train/avg@1", patience = 2, steps = 6 }'
+    text = whole("", steps=1, head=scored, second=SECOND.replace('{ use = "fixed_steps", steps = 2 }', plateau))
+    undisturbed = start(tmp_path / "whole", text)
+    run = start(tmp_path / "started", started(text, f"{undisturbed}@pretrain"))
+    assert len(result(undisturbed, since=1)["steps"]) < 6
+    assert result(run, since=1) == result(undisturbed, since=1)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "text",

@@ -17,6 +17,7 @@ from prerl_spec.errors import Drift, EnvironmentUnmet, SpecInvalid
 from prerl_spec.evaluation.scores.question_results import results_of, values_by_question
 from prerl_spec.evaluation.targets import find_target
 from prerl_spec.testing.tiny import save_tiny
+from prerl_spec.types import Rendering
 from tests.engine.forked_ranks import forked_ranks
 from tests.evaluation.sites import write_rows
 
@@ -175,6 +176,16 @@ def test_a_spec_gives_the_model_that_it_starts_from(spec: Path) -> None:
     assert target.rendering.chat == "off"
     assert target.verifier is not None
     assert target.verifier.settings()["extract"] == "whole"
+
+
+def test_a_data_set_without_a_chat_setting_is_asked_how_it_renders(spec: Path) -> None:
+    """`arithmetic_chains` applies no chat template, whatever the model's tokenizer has; nor does its evaluation."""
+    text = spec.read_text(encoding="utf-8")
+    lines = [
+        'data.train = { use = "arithmetic_chains" }' if "data.train =" in line else line for line in text.splitlines()
+    ]
+    spec.write_text("\n".join(lines), encoding="utf-8")
+    assert find_target(str(spec)).rendering == Rendering(chat="off")
 
 
 def test_a_verifier_of_the_specs_own_file_judges_once_local_code_is_allowed(

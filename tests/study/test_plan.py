@@ -2,14 +2,17 @@
 
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
 from prerl_spec.cli.main import main
 from prerl_spec.cli.shared import locked
 from prerl_spec.cli.shared.locked import pinned
+from prerl_spec.compiler.plan import StartPlan
 from prerl_spec.errors import Damaged, SpecInvalid, UsageError
 from prerl_spec.storage.disk import write_whole
+from prerl_spec.study import run_plans
 from prerl_spec.study.compile_study import compile_study
 from prerl_spec.study.detectable import detectable
 from prerl_spec.study.overview import overview
@@ -336,3 +339,23 @@ def test_arms_that_sample_nothing_end_by_their_own_schedules_and_reach_no_budget
     with pytest.raises(SpecInvalid) as refused:
         compile_study(written(tmp_path, DOCUMENTS.replace("seeds = [0, 1]", "seeds = [0, 1]\nbudget = 9")))
     assert [(d.code, d.path) for d in refused.value.diagnostics] == [("E0701", "study.budget")]
+
+
+def test_cells_behind_shared_phases_are_scored_as_if_these_were_theirs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Evaluators render questions as the first phase's data set says, and one arm's own first phase has another."""
+    (tmp_path / "rows.jsonl").write_text('{"question": "1 + 1", "answer": "2"}\n' * 4)
+    brief = '[data.brief]\nuse = "jsonl"\npath = "rows.jsonl"\nsystem = "Be brief."\n'
+    scored = '[[evaluate]]\nuse = "lm_eval"\ntasks = ["arithmetic_chains_easy"]\n'
+    text = TWO_ARMS.replace("train/avg@1", "arithmetic_chains_easy/avg@1").replace(
+        "[sampler]", f"{brief}{scored}[sampler]"
+    )
+    study = compile_study(written(tmp_path, text.replace('id = "refine"\n', 'id = "refine"\ndata = "brief"\n', 1)))
+    monkeypatch.setattr(
+        run_plans, "planned_start", lambda *_: StartPlan("x@pretrain", (), "pretrain", Mock(content="x"))
+    )
+    cell = study.cells[0]
+    left = run_plans.continued(cell.plan, StudyFolder(tmp_path), cell.continues[-1])
+    settings = next(e.component.settings for e in left.evaluators if e.component.use == "lm_eval")
+    assert (settings["system"], settings["chat"]) == ("", "off")

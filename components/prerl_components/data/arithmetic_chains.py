@@ -8,7 +8,7 @@ from pydantic import Field, PositiveInt, field_validator, model_validator
 from prerl_components.data import chain_tokenizer
 from prerl_components.data.chain_rows import ChainRows
 from prerl_components.data.chains import MAX_STEPS
-from prerl_spec.sdk import Component, DataSet
+from prerl_spec.sdk import Component, DataSet, Rendering
 
 
 class ArithmeticChains(Component):
@@ -21,6 +21,7 @@ class ArithmeticChains(Component):
 
     kind: ClassVar[Literal["data"]] = "data"
     verifier: ClassVar[None] = None
+    rendering: ClassVar[Rendering] = ChainRows.rendering
 
     part: Literal["prompts", "corpus", "easy", "hard"] = Field(default="prompts", description="Which rows to generate.")
     seed: int = Field(default=0, ge=0, description="Seed of the row generator; the parts stay disjoint.")

@@ -67,7 +67,9 @@ class LmEval(EvaluatorSettings):
         description="Local rows instead of a task's hub data set: task name = JSONL file; `TASK:fewshot` names that of its "
         "few-shot examples.",
     )
-    system: str | None = Field(default=None, description="System prompt. Default: that of the first phase's data set.")
+    system: str | None = Field(
+        default=None, description='System prompt, "" for none. Default: that of the first phase\'s data set.'
+    )
     chat: Annotated[Literal["off"] | dict[str, Any] | None, PassedThrough()] = Field(
         default=None,
         description='Arguments of the chat template, or "off". Default: those of the first phase\'s data set.',
@@ -233,7 +235,7 @@ class LmEval(EvaluatorSettings):
 
         rendering = Rendering(
             chat=site.rendering.chat if self.chat is None else self.chat,
-            system=site.rendering.system if self.system is None else self.system,
+            system=(site.rendering.system if self.system is None else self.system) or None,
         )
         battery = Battery(
             tasks=self.tasks,

@@ -7,8 +7,7 @@ from prerl_spec.cli.shared.diagnostics import print_text
 from prerl_spec.cli.shared.launcher import add_processes
 from prerl_spec.cli.shared.option_values import file_path
 from prerl_spec.cli.shared.overrides import add_overrides, overrides
-from prerl_spec.compiler.compare.forked_spec import fork_source, forked_spec
-from prerl_spec.compiler.compile import compile_resolved
+from prerl_spec.compiler.compare.forked_spec import compiled_fork, fork_source
 from prerl_spec.compiler.past_runs.run_folder import is_live
 from prerl_spec.errors import UsageError
 from prerl_spec.process.rank_environment import is_main, locked_folder, reports_findings
@@ -34,7 +33,7 @@ def run(arguments: argparse.Namespace) -> int:
     source, phase = fork_source(arguments.source)
     if is_main() and locked_folder() is None and is_live(source):
         raise UsageError(f"the run in {source} is live", hint="wait for it, or interrupt it first")
-    compiled = compile_resolved(forked_spec(source, phase, **overrides(arguments)))
+    compiled = compiled_fork(source, phase, **overrides(arguments))
     if reports_findings():
         print_text(compiled.warnings, compiled.sources)
     compiled.require_prerequisites(arguments.run_dir)

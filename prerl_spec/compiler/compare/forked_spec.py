@@ -5,10 +5,13 @@ absolute, and the text stands for itself in any folder.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from prerl_spec.compiler.compile import require_valid
+from prerl_spec.compiler.compile import Compiled, compile_resolved, require_valid
+from prerl_spec.compiler.evaluator_rendering import declared_rendering, default_rendering, left_open
 from prerl_spec.compiler.past_runs.start_point import find, named, source_plan
 from prerl_spec.compiler.plan import PhasePlan, Plan, StartPlan, Value
 from prerl_spec.compiler.planning.flat_meaning import OF_A_PHASE, differing, leaves, shown_value
@@ -18,8 +21,9 @@ from prerl_spec.compiler.render.write_resolved import resolved_toml, toml_value
 from prerl_spec.compiler.resolve.resolve import resolve_text
 from prerl_spec.compiler.resolve.resolved import Resolved
 from prerl_spec.compiler.rules.phase_roles import phase_roles
+from prerl_spec.compiler.rules.served import served_data
 from prerl_spec.compiler.rules.unused_rules import unused_components, unused_data
-from prerl_spec.errors import Drift, UsageError
+from prerl_spec.errors import Diagnostic, Drift, SpecInvalid, UsageError
 from prerl_spec.language.compose import remove
 from prerl_spec.language.document import Entry, Table, from_plain, join_path, split_path
 
@@ -44,6 +48,19 @@ def fork_source(origin: str) -> tuple[Path, str]:
     return place, phase
 
 
+def compiled_fork(
+    run: Path, phase: str, sets: Sequence[str], unsets: Sequence[str], overlays: Sequence[Path], local_code: bool
+) -> Compiled:
+    """The fork as `run` would compile its spec. Raises what `forked_spec` raises, and what `compile_resolved` does."""
+    composed = _composed(run, phase, sets, unsets, overlays, local_code)
+    try:
+        return compile_resolved(_standing_alone(composed, run, local_code))
+    except SpecInvalid:
+        # Of the same meaning, and with the places in the files and options that the user has written.
+        make_plan(composed)
+        raise
+
+
 def forked_spec(
     run: Path, phase: str, sets: Sequence[str], unsets: Sequence[str], overlays: Sequence[Path], local_code: bool
 ) -> Resolved:
@@ -51,10 +68,16 @@ def forked_spec(
 
     Raises SpecInvalid, UsageError if no phase is left, Drift if the run's own spec means something else by now.
     """
+    return _standing_alone(_composed(run, phase, sets, unsets, overlays, local_code), run, local_code)
+
+
+def _composed(
+    run: Path, phase: str, sets: Sequence[str], unsets: Sequence[str], overlays: Sequence[Path], local_code: bool
+) -> Resolved:
     plan = source_plan(run)
     ids = [planned.id for planned in plan.phases]
     left = plan.phases[ids.index(phase) + 1 :]
-    text, file = _text(plan, left, f"{run}@{phase}"), f"<{run}@{phase}>"
+    text, file = _text(plan, left, run, phase), f"<{run}@{phase}>"
     if left:
         alone, _ = require_valid(resolve_text(text, file, local_code=local_code))
         _require_same_meaning(plan, make_plan(alone), [planned.id for planned in left], run)
@@ -64,12 +87,39 @@ def forked_spec(
             f"no phase of {run} comes after `{phase}`",
             hint="add one with --overlay FILE, or fork from an earlier phase",
         )
-    composed, _ = require_valid(composed)
-    _without_unused(composed)
-    return resolve_text(resolved_toml(composed), FILE, local_code=local_code)
+    begins = composed.value_span("start.from")
+    if begins is None or begins.file != file:
+        raise UsageError(
+            f"a fork of {run}@{phase} begins there, and `start.from` was changed",
+            hint="remove it, or name another RUN@PHASE on the command line",
+        )
+    try:
+        return require_valid(composed)[0]
+    except SpecInvalid as error:
+        behind = ids[: ids.index(phase) + 1]
+        raise SpecInvalid([_with_note(composed, d, behind) for d in error.diagnostics], error.sources) from error
 
 
-def _text(plan: Plan, left: Sequence[PhasePlan], origin: str) -> str:
+def _with_note(resolved: Resolved, found: Diagnostic, behind: Sequence[str]) -> Diagnostic:
+    """Says of an error at a phase that was named in vain that it lies behind the fork, and is no part of it."""
+    steps = split_path(found.path) if found.path else []
+    if steps[:1] != ["phases"] or len(steps) < 2 or not isinstance(steps[1], int):
+        return found
+    phase = resolved.spec.phases[steps[1]]
+    name = phase.after if steps[2:] == ["after"] else phase.id
+    if name not in behind:
+        return found
+    return replace(found, notes=(*found.notes, f"phase `{name}` lies behind this fork, which does not run it again"))
+
+
+def _standing_alone(composed: Resolved, run: Path, local_code: bool) -> Resolved:
+    own = replace(composed, root=deepcopy(composed.root))
+    rendering_as_before(own, source_plan(run))
+    _without_unused(own)
+    return resolve_text(resolved_toml(own), FILE, local_code=local_code)
+
+
+def _text(plan: Plan, left: Sequence[PhasePlan], run: Path, phase: str) -> str:
     tree: Tree = {}
     for value in plan.values:
         if value.origin != DEFAULT:
@@ -81,7 +131,10 @@ def _text(plan: Plan, left: Sequence[PhasePlan], origin: str) -> str:
     by_id = {str(value.resolved): split_path(value.path)[1] for value in plan.values if _is_id(value)}
     written = tree.pop("phases", {})
     phases = [_phase(written[by_id[planned.id]], planned, tree) for planned in left]
-    tree["start"] = {"from": toml_value(origin)}
+    tree["start"] = {"from": toml_value(f"{run}@{phase}")}
+    if not Path(plan.output_dir).is_dir():
+        # The run was moved, perhaps from another machine: the fork lies beside it.
+        tree["run"]["output_dir"] = toml_value(str(run.parent))
     if phases:
         tree["phases"] = dict(enumerate(phases))
     return "".join(f"{join_path('', key)} = {_inline(inner)}\n" for key, inner in tree.items())
@@ -140,6 +193,20 @@ def _left(plan: Plan, left: Sequence[str]) -> Iterator[tuple[str, Any]]:
                 yield path, value
         elif path != "phases" and split_path(path)[0] not in (*_OTHERS, "cut"):
             yield path, value
+
+
+def rendering_as_before(resolved: Resolved, before: Plan) -> None:
+    """Tells evaluators how to render questions where that hangs on the first phase, which is another one in the fork."""
+    evaluators = [resolved.built[f"evaluate[{number}]"].component for number in range(len(resolved.spec.evaluate))]
+    if not evaluators:
+        return
+    first = next(iter(phase_roles(resolved)[0].data))
+    said, now = default_rendering(before), declared_rendering(served_data(resolved, first).planned)
+    for number, evaluator in enumerate(evaluators):
+        for key, value in left_open(evaluator.settings(), said, now).items():
+            table = resolved.node(f"evaluate[{number}]")
+            assert isinstance(table, Table), "it has settings"
+            table.entries[key] = Entry(key, None, from_plain(value))
 
 
 def _without_unused(resolved: Resolved) -> None:

@@ -3,14 +3,16 @@
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from prerl_spec.codes import Code
 from prerl_spec.compiler.estimates.unknown import Unknown
 from prerl_spec.compiler.past_runs.run_folder import has_own_checkpoint
 from prerl_spec.compiler.past_runs.start_point import planned_start, source_plan, start_here
 from prerl_spec.compiler.plan import ComponentPlan, Plan, PrerequisitePlan, StartPlan, StartPoint
+from prerl_spec.compiler.planning.flat_meaning import by_index
 from prerl_spec.compiler.resolve.resolved import Resolved
-from prerl_spec.errors import Diagnostic, EnvironmentUnmet, SpecInvalid
+from prerl_spec.errors import Diagnostic, EnvironmentUnmet, Label, SpecInvalid
 from prerl_spec.text import Codec
 from prerl_spec.vocabularies import vocabulary_difference
 
@@ -27,13 +29,30 @@ def fitting_start(resolved: Resolved, plan: Plan, codec: Codec | Unknown) -> Sta
     span = resolved.value_span(PATH)
     beside = Path() if span is None or span.file.startswith("<") else Path(span.file).parent
     start = planned_start(resolved.spec.start.origin, (beside, Path(os.path.expanduser(resolved.spec.run.output_dir))))
-    if start.found is not None and (misfit := next(misfits(start.found, plan, codec), None)) is not None:
-        message, help = misfit
-        raise SpecInvalid([Diagnostic(Code.CONTRADICTION, message, span, PATH, help=help)], resolved.sources)
+    if start.found is not None and (found := [*misfits(start.found, plan, codec)]):
+        raise SpecInvalid([_diagnostic(resolved, misfit) for misfit in found], resolved.sources)
     return start
 
 
-def misfits(start: StartPoint, plan: Plan, codec: Codec | Unknown) -> Iterator[tuple[str, str]]:
+class Misfit(NamedTuple):
+    """Why a run cannot go on from a checkpoint, what would be right, and where this run's spec says otherwise."""
+
+    message: str
+    help: str
+    path: str
+
+
+def _diagnostic(resolved: Resolved, misfit: Misfit) -> Diagnostic:
+    written = by_index(misfit.path, [phase.id or "" for phase in resolved.spec.phases])
+    # A phase without an optimizer of its own has that of the top level.
+    found = resolved.value_span(written) or resolved.value_span(written.rpartition(".")[2])
+    labels = () if found is None else (Label(found, "of this run"),)
+    return Diagnostic(
+        Code.CONTRADICTION, misfit.message, resolved.value_span(PATH), PATH, labels=labels, help=misfit.help
+    )
+
+
+def misfits(start: StartPoint, plan: Plan, codec: Codec | Unknown) -> Iterator[Misfit]:
     """Why a run of this plan cannot go on from a checkpoint, and what would be right."""
     source = source_plan(Path(start.run))
     ours, theirs = _architecture(plan), _architecture(source)
@@ -41,17 +60,19 @@ def misfits(start: StartPoint, plan: Plan, codec: Codec | Unknown) -> Iterator[t
         mine, other = ours.get(name), theirs.get(name)
         if mine != other and (name == "adapter" or _of_both(name, ours, theirs)):
             words = f"`{name}` of this run's model is {_shown(mine)}, of the run in {start.run} {_shown(other)}"
-            yield f"the weights do not fit: {words}", _help(plan, source)
+            yield Misfit(f"the weights do not fit: {words}", _help(plan, source), f"model.{name}")
     if isinstance(codec, Codec) and (difference := _vocabulary(start, codec)) is not None:
-        yield (
+        yield Misfit(
             f"the run in {start.run} has another tokenizer than this run: {difference}",
             "use the tokenizer of that run: its model has learnt the ids of its tokens",
+            "model.tokenizer",
         )
     if plan.phases and start.optimizer == "carry" and start.optimizer_use[0] != plan.phases[0].optimizer.use:
-        yield (
+        yield Misfit(
             f"phase `{start.phase}` of {start.run} carries the moments of `{start.optimizer_use[0]}` over, and the optimizer "
             f"of phase `{plan.phases[0].id}` is `{plan.phases[0].optimizer.use}`",
             "use the same optimizer, or start from a phase whose schedule resets it",
+            f"phases.{plan.phases[0].id}.optimizer",
         )
 
 

@@ -37,8 +37,10 @@ class Evaluations:
     def measured(self, position: Position) -> Mapping[str, float]:
         """Values by "task/metric" that were scored at exactly this position. Not the latest ones: a schedule would
         mistake an old value for a new one without improvement, and after a kill the log holds scores of steps still to
-        be repeated."""
-        return self._measured.get(position.global_step, {})
+        be repeated. Where a run begins, those of the run that it continues count as well."""
+        start, own = self._events.start, self._measured.get(position.global_step, {})
+        begins = start is not None and position.global_step == start["global_step"]
+        return {**start.get("scores", {}), **own} if start is not None and begins else own
 
     def score_at(self, moment: Moment, position: Position) -> None:
         """Scores with every evaluator whose `at` lists this moment; a run without phases has the moment `base` only."""

@@ -14,7 +14,7 @@ from prerl_spec.engine.record import checkpoint
 from prerl_spec.engine.record.events import EventLog, EventsHead
 from prerl_spec.engine.run.position import Position, after_phase
 from prerl_spec.engine.run.session import Session
-from prerl_spec.engine.run.starting import is_base, load_reference, load_start, open_start, started_from
+from prerl_spec.engine.run.starting import is_base, load_reference, load_start, open_start, scored_there, started_from
 from prerl_spec.errors import Damaged, EnvironmentUnmet
 from prerl_spec.storage.checkpoint_files import folder_name
 
@@ -109,7 +109,7 @@ def begun_from_start(session: Session, reference: Reference | None, began: str |
     own_data = session.graph.run.streams == "phase"
     position = replace(after_phase(Position.from_json(saved.state), point, restart_data=own_data), phase=0)
     moments = saved.tensors("optimizer") if carries else {}
-    return Restored(position, moments, str(saved.folder), started_from(plan.start, point))
+    return Restored(position, moments, str(saved.folder), started_from(plan.start, point, scored_there(plan, point)))
 
 
 def _restore_unsaved_reference(

@@ -8,8 +8,8 @@ from typing import Any
 from safetensors.torch import load_file
 from transformers import AutoConfig
 
-from prerl_spec.compiler.past_runs.start_point import initial_model
-from prerl_spec.compiler.plan import Plan, StartPlan, StartPoint
+from prerl_spec.compiler.past_runs.start_point import initial_model, source_plan
+from prerl_spec.compiler.plan import ComponentPlan, Plan, StartPlan, StartPoint
 from prerl_spec.compiler.planning.start_plan import misfits
 from prerl_spec.engine.policy.reference import Reference
 from prerl_spec.engine.policy.weights import load_transformers
@@ -19,6 +19,7 @@ from prerl_spec.engine.run.session import Session
 from prerl_spec.errors import Damaged, Drift, EnvironmentUnmet, RunFailed
 from prerl_spec.registry.kinds.model import LoadedModel
 from prerl_spec.storage.checkpoint_files import read_listed
+from prerl_spec.storage.run_events import read_run_events
 
 TOLD = ("run", "phase", "ended", "checkpoint", "content", "step", "global_step", "generated_tokens", "trained_tokens")
 """What the manifest and the `start` event keep of a start."""
@@ -27,10 +28,43 @@ _NOT_COMPUTED_WITH = frozenset({"_name_or_path", "architectures", "dtype", "torc
 _OWN_MODEL = "start from a run with this run's model and tokenizer"
 
 
-def started_from(start: StartPlan, point: StartPoint) -> dict[str, Any]:
-    """`from` as written, and what it was, for the manifest and the `start` event."""
+def started_from(start: StartPlan, point: StartPoint, scores: Mapping[str, float]) -> dict[str, Any]:
+    """`from` as written, and what it was, for the manifest and the `start` event; with what had been scored there, if anything
+    had."""
     found = asdict(point)
-    return {"from": start.origin, **{name: found[name] for name in TOLD}}
+    return {
+        "from": start.origin,
+        **{name: found[name] for name in TOLD},
+        **({"scores": dict(scores)} if scores else {}),
+    }
+
+
+def scored_there(plan: Plan, point: StartPoint) -> dict[str, float]:
+    """What the other run has scored at its end, "task/metric" -> value, with evaluators that this run has as well: the schedule
+    of the first phase sees it in its first step, as that of a next phase of the other run would have. Raises Damaged."""
+    run = Path(point.run)
+    source = source_plan(run)
+    found: dict[str, float] = {}
+    for event in read_run_events(run).entries:
+        if event["event"] != "evaluate" or event["global_step"] != point.global_step:
+            continue
+        one = next(iter(source.evaluators[event["evaluator"] :]), None)
+        if one is not None and any(
+            _scores_alike(one.component, own.component, source, plan) for own in plan.evaluators
+        ):
+            found |= {f"{score['task']}/{score['metric']}": float(score["value"]) for score in event["scores"]}
+    return found
+
+
+def _scores_alike(theirs: ComponentPlan, ours: ComponentPlan, source: Plan, plan: Plan) -> bool:
+    """Whether two evaluators differ in nothing but what one of them has written out of its defaults."""
+    if (theirs.use, theirs.distribution, theirs.version) != (ours.use, ours.distribution, ours.version):
+        return False
+    before, now = ({**one.settings, "seed": one.settings.get("seed")} for one in (theirs, ours))
+    seeds = [run.seed if found["seed"] is None else found["seed"] for run, found in ((source, before), (plan, now))]
+    return seeds[0] == seeds[1] and all(
+        found is None or found == now.get(key) for key, found in before.items() if key != "seed"
+    )
 
 
 def open_start(session: Session, point: StartPoint) -> checkpoint.Saved:
@@ -38,8 +72,8 @@ def open_start(session: Session, point: StartPoint) -> checkpoint.Saved:
     folder = Path(point.checkpoint)
     saved = _whole(folder)
     loaded = session.policy.loaded
-    for message, help in misfits(point, Plan.from_json(session.graph.plan), session.policy.codec):
-        raise EnvironmentUnmet(message, hint=help)  # the plan was made where the other run was not
+    for misfit in misfits(point, Plan.from_json(session.graph.plan), session.policy.codec):
+        raise EnvironmentUnmet(misfit.message, hint=misfit.help)  # the plan was made where the other run was not
     _refuse_another_architecture(loaded, point, folder)
     if loaded.adapter is not None:
         _refuse_another_base(loaded, point)
