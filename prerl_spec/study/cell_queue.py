@@ -4,6 +4,7 @@ import signal
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
 from prerl_spec.compiler.plan import Plan
@@ -32,12 +33,19 @@ class Running(Protocol):
 
 
 Start = Callable[[StudyFolder, Task, Plan], Running]
+Take = Callable[[StudyFolder, Task, Plan], Path | None]
+"""Copies a finished run of a task's plan into its folder, where there is one; says from where."""
+
+
+def nothing_to_take(folder: StudyFolder, task: Task, plan: Plan) -> None:
+    """Every run is computed."""
 
 
 class Listener(Protocol):
     """Who is told what happens: each call is one line for people."""
 
     def begun(self, task: Task) -> None: ...
+    def taken(self, task: Task) -> None: ...
     def ended(self, task: Task, seconds: float) -> None: ...
     def failed(self, task: Task, cause: str) -> None: ...
     def looked(self, running: Sequence[Task]) -> None: ...
@@ -62,12 +70,14 @@ class CellQueue:
         start: Start,
         listener: Listener,
         jobs: int = 1,
+        take: Take = nothing_to_take,
     ) -> None:
         self._study = study
         self._folder = folder
         self._start = start
         self._listener = listener
         self._jobs = jobs
+        self._take = take
         # What a task waits for need not be among the tasks: a cell alone has it from other commands.
         known = {name for task in tasks for name in (task.name, *task.after)}
         self._finished = {name for name in known if folder.is_finished(name)}
@@ -104,6 +114,11 @@ class CellQueue:
             self._left.remove(task)
             try:
                 plan = prepared(self._study, self._folder, task)
+                if (source := self._take(self._folder, task, plan)) is not None:
+                    self._finished.add(task.name)
+                    note(self._folder, "take", task.name, source=str(source))
+                    self._listener.taken(task)
+                    continue
                 note(self._folder, "begin", task.name)
                 running = self._start(self._folder, task, plan)
                 self._running.append((task, running, time.monotonic()))

@@ -31,6 +31,10 @@ class Progress:
     def begun(self, task: Task) -> None:
         self._line(f"{task.label}: begins")
 
+    def taken(self, task: Task) -> None:
+        self._num_over += 1
+        self._line(f"[{self._num_over}/{self._num_tasks}] {task.label}: taken over{self._primary(task)}")
+
     def ended(self, task: Task, seconds: float) -> None:
         self._num_over += 1
         self._line(f"[{self._num_over}/{self._num_tasks}] {task.label}: done, {duration(seconds)}{self._primary(task)}")

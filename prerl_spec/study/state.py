@@ -10,7 +10,7 @@ from prerl_spec.study.study_folder import StudyFolder
 
 
 def note(folder: StudyFolder, event: str, task: str, **more: Any) -> None:
-    """Appends one line: `{"event": "begin" | "end" | "fail" | "stop", "cell": "dsrl/3", "time": …}`. Raises Damaged.
+    """Appends one line: `{"event": "begin" | "take" | "end" | "fail" | "stop", "cell": "dsrl/3", "time": …}`. Raises Damaged.
 
     A record for people and for `compare`; whether a run is finished is read from the run itself.
     """

@@ -77,11 +77,12 @@ def study_json(plan: StudyPlan, detectable: Mapping[str, Any]) -> dict[str, Any]
     }
 
 
-def choose_study_folder(plan: StudyPlan, given: Path | None) -> tuple[StudyFolder, bool]:
+def choose_study_folder(plan: StudyPlan, given: Path | None, *, new: bool = False) -> tuple[StudyFolder, bool]:
     """The folder of this study, and whether it is there; nothing is written.
 
-    Without `given`: of `output_dir/NAME-study`, `NAME-study-2` … the highest-numbered unfinished one of this digest, else
-    the lowest free name. Raises UsageError if `given` holds anything else, Damaged.
+    Without `given`: of `output_dir/NAME-study`, `NAME-study-2` … the highest-numbered unfinished one of this digest, else the
+    highest-numbered finished one; where there is none, or with `new`, the lowest free name. Raises UsageError if `given` holds
+    anything else, or anything at all with `new`; Damaged.
     """
     if given is not None:
         if given.exists() and not given.is_dir():
@@ -89,6 +90,8 @@ def choose_study_folder(plan: StudyPlan, given: Path | None) -> tuple[StudyFolde
         begun = f".{STUDY}."  # of a study.json that a kill left half written
         if not given.exists() or all(p.name == LOCK or p.name.startswith(begun) for p in given.iterdir()):
             return StudyFolder(given), False
+        if new:
+            raise UsageError(f"--new: {given} is not empty", hint=_FREE)
         found = digest_of_study(given)
         if found != plan.digest:
             if found is None:
@@ -97,18 +100,13 @@ def choose_study_folder(plan: StudyPlan, given: Path | None) -> tuple[StudyFolde
             raise UsageError(f"{given} holds a study of another spec: {changed}", hint=_FREE)
         return StudyFolder(given), True
     there = numbered(plan.output_dir, f"{plan.name}-study")
-    for _, folder in sorted(there.items(), reverse=True):
-        if digest_of_study(folder) == plan.digest and not is_complete(StudyFolder(folder), plan):
-            return StudyFolder(folder), True
+    newest = [folder for _, folder in sorted(there.items(), reverse=True)]
+    own = [] if new else [StudyFolder(folder) for folder in newest if digest_of_study(folder) == plan.digest]
+    own.sort(key=lambda folder: is_complete(folder, plan))  # stable: unfinished ones first, the newest of them foremost
+    if own:
+        return own[0], True
     number = next(n for n in range(1, len(there) + 2) if n not in there)
     return StudyFolder(plan.output_dir / f"{plan.name}-study{'' if number == 1 else f'-{number}'}"), False
-
-
-def finished_studies(plan: StudyPlan) -> list[Path]:
-    """Folders below the output folder in which every cell of this study is finished, the newest first. Raises Damaged."""
-    there = numbered(plan.output_dir, f"{plan.name}-study")
-    own = [folder for _, folder in sorted(there.items(), reverse=True) if digest_of_study(folder) == plan.digest]
-    return [folder for folder in own if is_complete(StudyFolder(folder), plan)]
 
 
 def earlier_others(plan: StudyPlan) -> Iterator[tuple[Path, str]]:
@@ -141,14 +139,16 @@ def read_study(folder: Path) -> dict[str, Any]:
     return read_object(folder / STUDY)
 
 
-def begin_study(plan: StudyPlan, given: Path | None, detectable: Mapping[str, Any]) -> tuple[StudyFolder, bool]:
+def begin_study(
+    plan: StudyPlan, given: Path | None, detectable: Mapping[str, Any], *, new: bool = False
+) -> tuple[StudyFolder, bool]:
     """The folder of `choose_study_folder`, with study.json and spec.toml written, and whether it was there before.
 
     A folder without study.json is none of ours, so that study.json comes first; what a kill left out is written now.
     """
     place = plan.output_dir if given is None else given.parent
     with one_at_a_time(place):
-        folder, there = choose_study_folder(plan, given)
+        folder, there = choose_study_folder(plan, given, new=new)
         given_spec = folder.root / "spec.toml"
         with writing(folder.root, "set run.output_dir, or --study-dir, to a folder that can be written"):
             if not there:

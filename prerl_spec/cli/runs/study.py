@@ -14,7 +14,7 @@ from prerl_spec.cli.shared.overrides import add_overrides, overrides
 from prerl_spec.compiler.compile import require_met
 from prerl_spec.errors import RunFailed, SpecInvalid, UsageError
 from prerl_spec.study.cell_process import Starter
-from prerl_spec.study.cell_queue import CellQueue, Outcome
+from prerl_spec.study.cell_queue import CellQueue, Outcome, Take, nothing_to_take
 from prerl_spec.study.compile_study import compile_study
 from prerl_spec.study.detectable import Detectable, detectable
 from prerl_spec.study.overview import overview
@@ -26,10 +26,11 @@ from prerl_spec.study.study_folder import (
     begin_study,
     choose_study_folder,
     earlier_others,
-    finished_studies,
     hold_study,
+    is_complete,
 )
 from prerl_spec.study.study_plan import StudyPlan
+from prerl_spec.study.taking_over import Earlier
 from prerl_spec.study.tasks import Task, tasks_of
 
 
@@ -39,6 +40,13 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--jobs", type=positive, default=1, metavar="N", help="run N cells at a time; default: 1")
     parser.add_argument(
         "--study-dir", type=file_path, metavar="DIR", help="the study's folder: a new, empty one, or one of this study"
+    )
+    parser.add_argument("--new", action="store_true", help="begin the study anew, beside one that is there")
+    parser.add_argument(
+        "--take-from",
+        type=file_path,
+        metavar="STUDY",
+        help="an earlier study, with other arms or seeds: its finished runs of the same plans are copied, not run again",
     )
     one = parser.add_mutually_exclusive_group()
     one.add_argument("--cell", metavar="ARM/SEED", help="run this cell alone; what it starts from must be finished")
@@ -53,7 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
     study = compile_study(arguments.spec, **pinned(arguments.spec, overrides(arguments)))
     print_text(study.warnings, study.resolved.sources)
     if arguments.print_commands:
-        folder, there = choose_study_folder(study, arguments.study_dir)
+        folder, there = choose_study_folder(study, arguments.study_dir, new=arguments.new)
         # Where torch is not installed, on a login node say, the first command checks it.
         if not there and find_spec("torch") is not None:
             _require_arms_that_differ(study)
@@ -62,20 +70,22 @@ def run(arguments: argparse.Namespace) -> int:
     task = None if arguments.cell is None else _named(study, arguments.cell)
     for cell in study.cells[: len(study.arms)]:
         require_met(cell.plan)
-    if not choose_study_folder(study, arguments.study_dir)[1]:
+    folder, there = choose_study_folder(study, arguments.study_dir, new=arguments.new)
+    if there and task is None and is_complete(folder, study):
+        return _say_finished(study, folder)
+    take = nothing_to_take if arguments.take_from is None else Earlier(arguments.take_from, folder.root)
+    if not there:
         _require_arms_that_differ(study)
     effect = detectable(study)
-    folder, there = begin_study(study, arguments.study_dir, effect.as_json())
+    folder, there = begin_study(study, arguments.study_dir, effect.as_json(), new=arguments.new)
     print(f"{'resuming' if there else 'study folder'}: {folder.root}", file=sys.stderr)
-    for earlier in [] if there else finished_studies(study):
-        print(f"note: {earlier} has finished this very study; a new one begins all the same", file=sys.stderr)
-    for other, changed in [] if there or arguments.study_dir else earlier_others(study):
+    for other, changed in [] if there or arguments.study_dir or arguments.take_from else earlier_others(study):
         said = f"{other} holds another study{f': {changed}' if changed else ''}"
-        print(f"note: {said}; this one begins anew, and takes nothing from there", file=sys.stderr)
+        print(f"note: {said}; --take-from {other} copies the runs that are the same", file=sys.stderr)
     with hold_study(folder, alone=task is None):
         if task is not None:
-            return _run_cell(study, folder, task, arguments)
-        return _run_all(study, folder, effect, arguments)
+            return _run_cell(study, folder, task, arguments, take)
+        return _run_all(study, folder, effect, arguments, take)
 
 
 def _require_arms_that_differ(study: StudyPlan) -> None:
@@ -89,10 +99,20 @@ def _require_arms_that_differ(study: StudyPlan) -> None:
     print_text(found, study.resolved.sources)
 
 
-def _run_all(study: StudyPlan, folder: StudyFolder, effect: Detectable, arguments: argparse.Namespace) -> int:
+def _say_finished(study: StudyPlan, folder: StudyFolder) -> int:
+    print(f"{folder.root} has finished this very study; --new begins another", file=sys.stderr)
+    if table := results_table(study, folder):
+        print(f"{table}\n")
+    print(f"paired differences: prerl-spec compare {folder.root}")
+    return 0
+
+
+def _run_all(
+    study: StudyPlan, folder: StudyFolder, effect: Detectable, arguments: argparse.Namespace, take: Take
+) -> int:
     tasks = tasks_of(study)
     print(overview(study, folder, effect, arguments.jobs), flush=True)
-    outcome = _queued(study, folder, tasks, arguments)
+    outcome = _queued(study, folder, tasks, arguments, take)
     if table := results_table(study, folder):
         print(f"\n{table}")
     if short := short_of_budget(study, folder):
@@ -106,7 +126,7 @@ def _run_all(study: StudyPlan, folder: StudyFolder, effect: Detectable, argument
     return 0
 
 
-def _run_cell(study: StudyPlan, folder: StudyFolder, task: Task, arguments: argparse.Namespace) -> int:
+def _run_cell(study: StudyPlan, folder: StudyFolder, task: Task, arguments: argparse.Namespace, take: Take) -> int:
     if waits := [name for name in task.after if not folder.is_finished(name)]:
         raise UsageError(
             f"{task.name} starts when {', '.join(waits)} {'is' if len(waits) == 1 else 'are'} finished",
@@ -115,16 +135,18 @@ def _run_cell(study: StudyPlan, folder: StudyFolder, task: Task, arguments: argp
     if folder.is_finished(task.name):
         print(f"{task.name} is finished: {folder.run(task.name)}", file=sys.stderr)
         return 0
-    _require_all(_queued(study, folder, [task], arguments))
+    _require_all(_queued(study, folder, [task], arguments, take))
     return 0
 
 
-def _queued(study: StudyPlan, folder: StudyFolder, tasks: Sequence[Task], arguments: argparse.Namespace) -> Outcome:
+def _queued(
+    study: StudyPlan, folder: StudyFolder, tasks: Sequence[Task], arguments: argparse.Namespace, take: Take
+) -> Outcome:
     finished = sum(folder.is_finished(task.name) for task in tasks)
     progress = Progress(study, folder, len(tasks), finished)
     start = Starter(arguments.jobs, bool(arguments.local_code), several=len(tasks) - finished > 1)
     try:
-        return CellQueue(study, folder, tasks, start, progress, arguments.jobs).run()
+        return CellQueue(study, folder, tasks, start, progress, arguments.jobs, take).run()
     finally:
         start.close()
         progress.close()
@@ -159,4 +181,5 @@ def _options(arguments: argparse.Namespace) -> list[str]:
     given = [f"--set={value}" for value in arguments.set]
     given += [f"--unset={value}" for value in arguments.unset]
     given += [f"--overlay={Path(value)}" for value in arguments.overlay]
+    given += [] if arguments.take_from is None else [f"--take-from={arguments.take_from}"]
     return [*given, *(["--local-code"] if arguments.local_code else [])]
