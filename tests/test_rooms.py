@@ -53,7 +53,7 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("resolve",),
         ("plan", "rules"),
         ("build_graph", "estimates", "past_runs"),
-        ("planning",),
+        ("evaluator_rendering", "planning"),
         ("compile", "render"),
         ("compare",),
     ),

@@ -224,6 +224,22 @@ MUTANTS = (
         ("tests/study/test_plan.py", "tests/study/test_queue.py"),
     ),
     Mutant(
+        "er01",
+        "prerl_spec/study/run_plans.py",
+        "evaluators=rendered_as_in(plan, left)",
+        "evaluators=left.evaluators",
+        "cells behind shared phases are scored under the system prompt of their own first phase",
+        ("tests/study/test_plan.py",),
+    ),
+    Mutant(
+        "er02",
+        "prerl_spec/engine/run/evaluations.py",
+        '{**start.get("scores", {}), **own}',
+        "own",
+        "a plateau that begins at a start does not see what had been scored there",
+        ("tests/engine/test_start.py",),
+    ),
+    Mutant(
         "sq02",
         "prerl_spec/study/run_plans.py",
         "return with_cut(plan, Cut(study.match, budget, _before(study, folder, cell, chain)))",
