@@ -11,10 +11,17 @@ from pathlib import Path
 
 import pytest
 
+from prerl_spec.compiler.plan import Plan
+from prerl_spec.engine.inspect.fsck import check_run
+from prerl_spec.errors import UsageError
 from prerl_spec.storage.sealed import read_array
+from prerl_spec.study.cell_queue import CellQueue, Running
 from prerl_spec.study.compile_study import compile_study
-from prerl_spec.study.study_folder import StudyFolder
+from prerl_spec.study.study_folder import StudyFolder, begin_study
+from prerl_spec.study.taking_over import Earlier
+from prerl_spec.study.tasks import Task, tasks_of
 from tests.study.forked import outcomes, queue_forked, run_plan
+from tests.study.quiet import Quiet
 from tests.study.specs import FOUR_ARMS, TWO_ARMS, written
 
 SEED = 1
@@ -40,6 +47,53 @@ def test_a_killed_study_comes_to_the_same_as_one_left_alone(tmp_path: Path) -> N
             ("base", 1),
             ("refine", 3),
         ]
+    _another_study_takes_over_what_is_the_same(tmp_path)
+
+
+def _another_study_takes_over_what_is_the_same(tmp_path: Path) -> None:
+    """With an arm more, of the finished one: only the new arm is computed, and a flipped byte keeps a run from being taken."""
+    later = '[[study.arms.later.phases]]\nid = "refine"\nobjective = { use = "marginal_pg", advantage = "minus_one", coefficient = 0.5 }\n'
+    spec = written(tmp_path, TWO_ARMS + later)
+    study, whole = compile_study(spec), StudyFolder(tmp_path / "whole")
+    folder, _ = begin_study(study, tmp_path / "more", {})
+    computed: list[str] = []
+
+    def start(of: StudyFolder, task: Task, plan: Plan) -> Running:
+        computed.append(task.name)
+        return Failing()
+
+    def queued() -> list[str]:
+        computed.clear()
+        take = Earlier(whole.root, folder.root)
+        found = CellQueue(study, folder, tasks_of(study), start, Quiet(), take=take).run()
+        return [*computed, *(name for name in found.failed if name not in computed)]
+
+    weights = max(whole.run("refined/1").glob("checkpoints/step-*/*.safetensors"))
+    sound = weights.read_bytes()
+    weights.write_bytes(bytes([sound[0] ^ 1]) + sound[1:])
+    assert queued() == ["later/0", "refined/1"]
+    assert not list(folder.root.glob("cells/*/.*")), "no copy is left behind"
+    weights.write_bytes(sound)
+    assert queued() == ["later/0", "later/1"]
+    found = outcomes(study, folder.root)
+    kept = outcomes(study, whole.root)
+    assert {name for name, outcome in found.items() if outcome is None} == {"later/0", "later/1"}
+    assert all(outcome == kept[name] for name, outcome in found.items() if outcome is not None)
+    assert all(finding.state == "ok" for finding in check_run(folder.run("pruned/1")))
+    with pytest.raises(UsageError, match="is the folder of this study"):
+        Earlier(folder.root, folder.root)
+
+
+class Failing:
+    """`Running` of a run that has failed."""
+
+    def exit_code(self) -> int:
+        return 5
+
+    def send(self, number: int) -> None: ...
+
+    def cause(self) -> str:
+        return "it was not to be computed"
 
 
 def trained(run: Path) -> dict[str, str]:

@@ -9,7 +9,7 @@ import pytest
 from prerl_spec.cli.main import main
 from prerl_spec.compiler.graph import Cut
 from prerl_spec.compiler.plan import Plan
-from prerl_spec.errors import Damaged, Interrupted
+from prerl_spec.errors import Damaged, Interrupted, UsageError
 from prerl_spec.storage.chained_lines import read_lines
 from prerl_spec.study import run_plans
 from prerl_spec.study.amounts import amount
@@ -18,7 +18,7 @@ from prerl_spec.study.compile_study import compile_study
 from prerl_spec.study.results import results_table, short_of_budget
 from prerl_spec.study.shared_phases import SharedPhases
 from prerl_spec.study.state import last_notes
-from prerl_spec.study.study_folder import StudyFolder, begin_study, choose_study_folder, finished_studies
+from prerl_spec.study.study_folder import StudyFolder, begin_study, choose_study_folder, is_complete
 from prerl_spec.study.study_plan import StudyPlan
 from prerl_spec.study.tasks import Task, tasks_of
 from tests.run_files import write_events, write_object, write_scores
@@ -214,14 +214,21 @@ def test_a_finished_study_leaves_its_folder_to_itself(planned: StudyPlan, folder
     assert start.begun == []
 
 
-def test_a_study_that_was_finished_is_found_again(planned: StudyPlan, tmp_path: Path) -> None:
-    """So that whoever runs it once more is told where its results are."""
+def test_a_finished_study_is_found_again_and_an_unfinished_one_before_it(planned: StudyPlan, tmp_path: Path) -> None:
+    """A job that is queued once more must not begin the study anew."""
     plan = replace(planned, output_dir=tmp_path / "runs")
     folder, there = begin_study(plan, None, {})
     assert not there
-    assert finished_studies(plan) == []
     queued(plan, folder, Fakes())
-    assert finished_studies(plan) == [folder.root]
+    found, there = choose_study_folder(plan, None)
+    assert (found.root, there, is_complete(found, plan)) == (folder.root, True, True)
+    with pytest.raises(UsageError, match=r"--new: .* is not empty"):
+        choose_study_folder(plan, folder.root, new=True)
+    second, there = begin_study(plan, None, {}, new=True)
+    assert (second.root.name, there) == (f"{folder.root.name}-2", False)
+    assert choose_study_folder(plan, None)[0].root == second.root, "the unfinished one goes on"
+    queued(plan, second, Fakes())
+    assert choose_study_folder(plan, None)[0].root == second.root, "of finished ones the newest"
 
 
 def test_a_shared_run_says_what_it_computes() -> None:
