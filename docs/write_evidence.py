@@ -20,6 +20,7 @@ from prerl_spec.comparison.scored_run import AXES, AXIS_WORDS, Axis
 from prerl_spec.report.tables.run_tables import RunRecord, read_run
 from prerl_spec.statistics.intervals import Interval
 from prerl_spec.statistics.seeds import ALPHA, holm, seed_interval
+from prerl_spec.types import StepRecord
 
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "docs" / "evidence"
@@ -187,7 +188,7 @@ def _answers(folders: Sequence[Path]) -> Iterator[str]:
 def _study(study: Study, folder: Path) -> Iterator[str]:
     whole = compare([folder], baseline=BASELINE, curve=CURVE)
     seeds = len(_table(whole, PRIMARY).baseline_values)
-    yield f"## From {study.base}: {seeds} seeds\n"
+    yield f"\n## From {study.base}: {seeds} seeds\n"
     yield "Primary: easy chains, avg@16 (pass@1), 128 held-out questions.\n"
     yield (
         "| difference | points, 95 % over seeds | p after Holm | at equal "
@@ -215,17 +216,21 @@ def _study(study: Study, folder: Path) -> Iterator[str]:
     for metric, words in IN_TRAINING.items():
         yield f"| {words} | " + " | ".join(_in_training(runs, arm, metric) for arm in names) + " |"
     yield f"\nThe last four rows: mean over the last {LAST_STEPS} steps, in training.\n"
-    yield "Spent until the last scores, mean over seeds, the base's 650 steps of pre-training among them:\n"
+    shared = "its 650 steps of pre-training, the same for every run, are not among them"
+    yield f"Spent from the base on, mean over seeds; {shared}:\n"
     yield "| arm | generated tokens | trained tokens | steps | updates | seconds of steps |"
     yield "| --- | --- | --- | --- | --- | --- |"
-    for spent in whole.arms:
-        amounts = spent.amounts
-        yield (
-            f"| {spent.arm} | {amounts['generated_tokens']:,.0f} | {amounts['trained_tokens']:,.0f} | {amounts['steps']:.1f} | "
-            f"{amounts['updates']:.1f} | {amounts['seconds']:.1f} |"
-        )
+    for arm in names:
+        spent = [[sum(part) for part in zip(*map(_taken, run.steps), strict=True)] for run in runs[arm]]
+        generated, trained, steps, updates, seconds = map(fmean, zip(*spent, strict=True))
+        yield f"| {arm} | {generated:,.0f} | {trained:,.0f} | {steps:.1f} | {updates:.1f} | {seconds:.1f} |"
     for what, why in whole.left_out:
         yield f"\nNot compared: {what}: {why}."
+
+
+def _taken(step: StepRecord) -> tuple[float, ...]:
+    """What a step took, in the order of the table."""
+    return step.generated_tokens, step.trained_tokens, 1, step.applied, step.seconds["total"]
 
 
 def _in_training(runs: Mapping[str, Sequence[RunRecord]], arm: str, metric: str) -> str:
