@@ -72,7 +72,6 @@ def compare(
     ]
     _require_margin_of_scores(margin, tables)
     tables = _with_claims(tables, margin, any_primary=sides.primary is not None)
-    by_curve = [] if curve else _curve_that_may_tell(tables)
     return Comparison(
         title=sides.title,
         baseline=paired.baseline.name,
@@ -82,11 +81,10 @@ def compare(
         family=sum(d.adjusted_p is not None for table in tables for d in table.differences),
         tables=tuple(tables),
         left_out=tuple((one.what, one.why) for one in (*absent, *left_out)),
-        notes=tuple(
-            dict.fromkeys([*sides.notes, *(note for subject in subjects for note in subject.notes), *by_curve])
-        ),
+        notes=tuple(dict.fromkeys([*sides.notes, *(note for subject in subjects for note in subject.notes)])),
         arms_named=only is not None,
         margin=margin,
+        advice="" if curve else _curve_that_may_tell(tables),
     )
 
 
@@ -154,14 +152,14 @@ def _require_margin_of_scores(margin: float | None, tables: Sequence[Table]) -> 
         )
 
 
-def _curve_that_may_tell(tables: Sequence[Table]) -> list[str]:
+def _curve_that_may_tell(tables: Sequence[Table]) -> str:
     """A line that names a curve on which every axis is known, where one that is compared has an axis that is not."""
     adjusted = [d for table in tables for d in table.differences if d.adjusted_p is not None]
     with_curve = [t for t in tables if t.curves and "(" not in t.task and not _has_unknown(t.differences)]
     if not with_curve or not _has_unknown(adjusted):
-        return []
+        return ""
     name = f"{with_curve[0].task}/{with_curve[0].metric}"
-    return [f"where a difference at equal amounts is not known, `--curve {name}` reads it on that task's curve"]
+    return f"where a difference at equal amounts is not known, `--curve {name}` reads it on that task's curve"
 
 
 def _has_unknown(differences: Sequence[Difference]) -> bool:

@@ -143,7 +143,7 @@ class Comparison:
 
     `family` is over how many comparisons Holm has adjusted; `paired_on` says on what the runs are paired; `left_out` what
     was not compared, and why. `arms_named`: the arms are those that were asked for, not all. `margin` is in the scores' own
-    units (0.02 is two points).
+    units (0.02 is two points). `advice` says what option may tell more: for the reader at a terminal, no part of the result.
     """
 
     title: str
@@ -157,3 +157,4 @@ class Comparison:
     notes: tuple[str, ...]
     arms_named: bool = False
     margin: float | None = None
+    advice: str = ""

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from prerl_spec.comparison.lineage import steps_behind
 from prerl_spec.comparison.scored_run import Questions, ScoredRun, SeedKey
@@ -10,7 +11,7 @@ from prerl_spec.compiler.compare.seeds import PLAN, model_seed
 from prerl_spec.compiler.past_runs.run_folder import has_begun
 from prerl_spec.compiler.plan import Plan
 from prerl_spec.errors import UsageError
-from prerl_spec.evaluation.scores.question_results import results_of
+from prerl_spec.evaluation.scores.question_results import question_headers, results_among
 from prerl_spec.report.tables.run_tables import RunRecord, complete_score, read_run
 from prerl_spec.storage.sealed import read_array
 from prerl_spec.types import Score
@@ -94,12 +95,14 @@ def _base(plan: Plan) -> str:
 
 def _kept_questions(folder: Path) -> Callable[[Score], Questions | None]:
     known: dict[str, Questions] = {}
+    headers: list[tuple[Path, dict[str, Any]]] = []
 
     def of(score: Score) -> Questions | None:
         # Every metric of an evaluation, and every pair that a run is part of, is told from the same file.
         row = score.as_row()
         evaluation = json.dumps({key: value for key, value in row.items() if key not in _OF_ONE_METRIC}, sort_keys=True)
-        if evaluation not in known and (found := results_of(folder, row)) is not None:
+        headers.extend(() if headers else question_headers(folder))
+        if evaluation not in known and (found := results_among(headers, row)) is not None:
             known[evaluation] = found
         return known.get(evaluation)
 

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +25,7 @@ from prerl_spec.evaluation.scores.question_results import read_questions, write_
 from prerl_spec.statistics.paired import paired_interval, paired_p_value
 from prerl_spec.storage.chained_lines import append_lines, read_lines
 from prerl_spec.storage.checks import START
+from prerl_spec.storage.counted_lines import read_header
 from prerl_spec.storage.sealed import read_object
 from tests.comparison.runs import Made, evaluation, results_at, scores_at, write_model, write_run, write_study
 from tests.run_files import write_events, write_object, write_scores
@@ -308,6 +310,22 @@ def test_any_k_up_to_the_samples_can_be_asked_for(pair: tuple[Path, Path]) -> No
     assert refused(*pair, task="easy/pass@5") == "easy/pass@5: k is 5, and 4 responses a question were sampled"
     assert refused(*pair, task="easy/f1") == "easy has no metric f1"
     assert refused(*pair, task="hard") == "the runs have no scores of hard in common"
+
+
+def test_each_file_of_questions_is_looked_at_once_however_many_scores_there_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folders = [write_run(tmp_path / str(arm), Made(arm=arm, every=2, questions=5)) for arm in (1.0, 2.0)]
+    looked_at: Counter[Path] = Counter()
+
+    def counted(file: Path) -> dict[str, Any]:
+        looked_at[file] += 1
+        return read_header(file)
+
+    monkeypatch.setattr("prerl_spec.evaluation.scores.question_results.read_header", counted)
+    compare(folders, task="easy/pass@2")
+    assert len(looked_at) == 2 * 11
+    assert set(looked_at.values()) == {1}
 
 
 def test_a_shorter_run_is_compared_at_its_own_end_on_every_axis(tmp_path: Path) -> None:

@@ -157,6 +157,14 @@ def test_a_part_of_the_baselines_seeds_is_told_with_their_mean(tmp_path: Path) -
         assert "2.0-0 has" not in form(found)
 
 
+def test_a_table_for_a_paper_has_the_notes_and_says_what_its_signs_mean(found: Comparison) -> None:
+    look = "3 of 9 cells are finished: a look before the end, for which p does not allow"
+    for form in (as_markdown, as_latex):
+        assert look in form(replace(found, notes=(look,)))
+        assert "one arm spends none of it" in form(found)
+        assert "not known at an equal amount" not in form(found)
+
+
 def test_where_an_axis_is_not_known_a_curve_is_named_that_may_tell(tmp_path: Path) -> None:
     runs = []
     for arm, seconds in ((1.0, 2.0), (2.0, 3.0)):
@@ -169,7 +177,9 @@ def test_where_an_axis_is_not_known_a_curve_is_named_that_may_tell(tmp_path: Pat
         write_events(folder / "events.jsonl", [held_out[0], *events[:-1], *held_out[1:], events[-1]])
         (folder / "scores.json").unlink()
         runs.append(folder)
-    assert "`--curve curve/avg@4` reads it" in as_text(compare(runs))
+    found = compare(runs)
+    assert "`--curve curve/avg@4` reads it" in as_text(found)
+    assert "--curve" not in as_latex(found)
     assert "--curve" not in as_text(compare(runs, curve="curve/avg@4"))
 
 

@@ -76,6 +76,7 @@ def _findings(comparison: Comparison) -> Html:
         *([] if margin is None else [f"{margin}."]),
         unit_sentence(comparison),
         *comparison.notes,
+        *filter(None, [comparison.advice]),
     ]
     return tag(
         "article",

@@ -25,6 +25,10 @@ HEADING = ("task", "metric", "arm", "value", "difference", "95 % interval", "ove
 AT_EQUAL = f"at equal {' / '.join(AXIS_WORDS[axis] for axis in AXES)}"
 
 
+SIGNS = {"unmoved": ("–", "one arm spends none of it"), "unknown": ("?", "not known at an equal amount")}
+"""What stands for a difference at an equal amount where there is none."""
+
+
 def as_markdown(comparison: Comparison) -> str:
     """A table, and a sentence on units and adjustment below it."""
     heading, rows = _columns(comparison)
@@ -84,9 +88,8 @@ def _rows(comparison: Comparison, trained: bool) -> Iterator[tuple[str, ...]]:
 
 def _axes(difference: Difference) -> str:
     """`+0.127 / – / ?`: a dash where one arm spends none, a question mark where the difference is not known."""
-    signs = {"unmoved": "–", "unknown": "?"}
     found = [difference.axes[axis] for axis in AXES if axis in difference.axes]
-    return " / ".join(signs[at.how] if at.difference is None else signed(at.difference) for at in found)
+    return " / ".join(SIGNS[at.how][0] if at.difference is None else signed(at.difference) for at in found)
 
 
 def _sentences(comparison: Comparison) -> list[str]:
@@ -96,7 +99,13 @@ def _sentences(comparison: Comparison) -> list[str]:
         *([] if margin is None else [f"{margin[0].upper()}{margin[1:]}."]),
         unit_sentence(comparison),
         *(f"{words}." for words in _pairs(comparison)),
+        *(f"{note[0].upper()}{note[1:]}." for note in comparison.notes),
+        *(f"{sign}: {words}." for how, (sign, words) in SIGNS.items() if how in _hows(comparison)),
     ]
+
+
+def _hows(comparison: Comparison) -> set[str]:
+    return {at.how for table in comparison.tables for d in table.differences for at in d.axes.values()}
 
 
 def _pairs(comparison: Comparison) -> list[str]:

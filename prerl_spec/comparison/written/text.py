@@ -36,6 +36,8 @@ def _lines(comparison: Comparison) -> Iterator[str]:
     if (margin := margin_words(comparison)) is not None:
         yield margin
     yield from comparison.notes
+    if comparison.advice:
+        yield comparison.advice
     yield unit_sentence(comparison)
     for table in comparison.tables:
         yield ""

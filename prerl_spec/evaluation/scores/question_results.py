@@ -6,7 +6,7 @@ The mean over its lines of `QuestionResult.value(metric)` is the score, for ever
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from itertools import chain, count
@@ -145,16 +145,23 @@ def question_files(folder: Path) -> dict[Key, Path]:
     """The files of a run, or of a folder of `prerl-spec eval`; where several evaluators score one task at one step, that of
     the first (`results_of` finds that of a score). Raises Damaged for a header that was changed."""
     found: dict[Key, Path] = {}
-    for file, header in _headers(folder):
+    for file, header in question_headers(folder):
         found.setdefault((header["phase"], header["global_step"], header["task"]), file)
     return found
 
 
 def results_of(folder: Path, score: Mapping[str, Any]) -> tuple[dict[str, Any], list[QuestionResult]] | None:
     """Header and results behind one score of scores.json; None if the run has kept none. Raises OSError, Damaged."""
+    return results_among(question_headers(folder), score)
+
+
+def results_among(
+    headers: Iterable[tuple[Path, Mapping[str, Any]]], score: Mapping[str, Any]
+) -> tuple[dict[str, Any], list[QuestionResult]] | None:
+    """As `results_of`, of a folder whose headers have been read: for many scores of one folder."""
     files = [
         (header[COUNT], file)
-        for file, header in _headers(folder)
+        for file, header in headers
         if all(header[name] == score[name] for name in _OF_A_SCORE)
         and header["samples"] == score["samples_per_question"]
         and score["metric"] in header["metrics"]
@@ -163,7 +170,8 @@ def results_of(folder: Path, score: Mapping[str, Any]) -> tuple[dict[str, Any], 
     return read_questions(min(files)[1]) if files else None
 
 
-def _headers(folder: Path) -> Iterable[tuple[Path, dict[str, Any]]]:
+def question_headers(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """Every file of questions in a run, or in a folder of `prerl-spec eval`, with its first line. Raises OSError, Damaged."""
     for root in (folder / "evaluation" / FOLDER, folder / FOLDER):
         for file in sorted(root.glob("*.jsonl")):
             header = read_header(file)
