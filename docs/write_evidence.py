@@ -215,17 +215,26 @@ def _study(study: Study, folder: Path) -> Iterator[str]:
     for metric, words in IN_TRAINING.items():
         yield f"| {words} | " + " | ".join(_in_training(runs, arm, metric) for arm in names) + " |"
     yield f"\nThe last four rows: mean over the last {LAST_STEPS} steps, in training.\n"
-    yield "Spent until the last scores, mean over seeds, the base's 650 steps of pre-training among them:\n"
+    yield "Spent behind the base's 650 steps of pre-training, mean over seeds:\n"
     yield "| arm | generated tokens | trained tokens | steps | updates | seconds of steps |"
     yield "| --- | --- | --- | --- | --- | --- |"
-    for spent in whole.arms:
-        amounts = spent.amounts
-        yield (
-            f"| {spent.arm} | {amounts['generated_tokens']:,.0f} | {amounts['trained_tokens']:,.0f} | {amounts['steps']:.1f} | "
-            f"{amounts['updates']:.1f} | {amounts['seconds']:.1f} |"
-        )
+    for arm in names:
+        generated, trained, steps, updates, seconds = _spent(runs[arm])
+        yield f"| {arm} | {generated:,.0f} | {trained:,.0f} | {steps:.1f} | {updates:.1f} | {seconds:.1f} |"
     for what, why in whole.left_out:
         yield f"\nNot compared: {what}: {why}."
+
+
+def _spent(runs: Sequence[RunRecord]) -> tuple[float, ...]:
+    """Generated tokens, trained tokens, steps, updates and seconds of a run's own steps, mean over runs: the base's run is
+    not kept, and on a machine that has it `compare` would count it as well."""
+    of_steps = [
+        [(s.generated_tokens, s.trained_tokens, 1, s.applied, s.seconds.get("total", 0.0)) for s in run.steps]
+        for run in runs
+    ]
+    return tuple(
+        map(fmean, zip(*([sum(column) for column in zip(*steps, strict=True)] for steps in of_steps), strict=True))
+    )
 
 
 def _in_training(runs: Mapping[str, Sequence[RunRecord]], arm: str, metric: str) -> str:
