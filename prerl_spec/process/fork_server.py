@@ -26,6 +26,8 @@ def main() -> int:
     # What is never freed need not be looked through, nor be copied for that, in every child.
     gc.collect()
     gc.freeze()
+    # A script's background jobs ignore it: a run would miss one that came before it has handlers of its own.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     words = _serve()
     return 0 if words is None else import_module("prerl_spec.cli.main").main(words)
 

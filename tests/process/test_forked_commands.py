@@ -85,6 +85,23 @@ def test_a_signal_reaches_one_run_and_the_end_of_the_server_all(server: ForkServ
     assert server.start(["end", "0"], tmp_path / "d") is None
 
 
+def test_an_interrupt_ends_a_run_that_has_only_just_begun(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Also where a script has started all of it in the background, with SIGINT ignored: it would be lost."""
+    monkeypatch.setattr(forked_commands, "SERVER", ("-c", PROGRAM))
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        server = ForkServer({**os.environ, "PYTHONPATH": module_path()})
+    finally:
+        signal.signal(signal.SIGINT, before)
+    run = begun(server, tmp_path / "a", "wait", "0")
+    run.send_signal(signal.SIGINT)
+    deadline = time.monotonic() + 20
+    while run.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.005)
+    server.close()
+    assert run.poll() == -signal.SIGINT
+
+
 def test_a_server_that_cannot_begin_starts_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(forked_commands, "SERVER", ("-S", "-c", "import nothing_like_this"))
     server = ForkServer(dict(os.environ))
