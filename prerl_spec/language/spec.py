@@ -11,7 +11,8 @@ from prerl_spec.text_forms import PHASE_ID, RUN_NAME, TASK_AND_METRIC
 LANGUAGE_VERSION = 1
 
 PositiveInt = Annotated[int, Field(ge=1)]
-Seed = Annotated[int, Field(ge=0)]
+Seed = Annotated[int, Field(ge=0, le=2**63 - 1)]
+"""An integer of TOML; that of initial weights has to fit into 64 bits."""
 Reference = str | dict[str, Any]
 """A component as written: a table with `use`, or the name alone."""
 

@@ -15,8 +15,8 @@ from typing import Protocol
 from prerl_spec.compiler.hardware import detect_hardware
 from prerl_spec.compiler.plan import Plan
 from prerl_spec.process.children import command_line, die_with_parent, module_path
+from prerl_spec.process.forked_commands import ForkedCommand, ForkServer
 from prerl_spec.storage.disk import make_folder
-from prerl_spec.study.forked_cells import CellServer, ForkedCell
 from prerl_spec.study.run_plans import PLAN
 from prerl_spec.study.study_folder import StudyFolder
 from prerl_spec.study.tasks import Task
@@ -76,7 +76,7 @@ class Starter:
         self._threads = max(1, here.cores // jobs)
         # CUDA cannot be used in a fork of a process that has looked for GPUs, and libraries look while they are imported.
         self._may_fork = several and sys.platform == "linux" and not self._gpus
-        self._server: CellServer | None = None
+        self._server: ForkServer | None = None
 
     def __call__(self, folder: StudyFolder, task: Task, plan: Plan) -> CellProcess:
         run, log = folder.run(task.name), folder.log(task.name)
@@ -107,12 +107,12 @@ class Starter:
         if self._server is not None:
             self._server.close()
 
-    def _forked(self, words: list[str], log: Path) -> ForkedCell | None:
+    def _forked(self, words: list[str], log: Path) -> ForkedCommand | None:
         """None where a run cannot be forked: it is then started by itself, and says what is wrong."""
         if self._server is None:
-            self._server = CellServer(self._environment(None))
+            self._server = ForkServer(self._environment(None))
         pid = self._server.start(words, log)
-        return None if pid is None else ForkedCell(self._server, pid)
+        return None if pid is None else ForkedCommand(self._server, pid)
 
     def _gpu(self, plan: Plan) -> str | None:
         if not self._shares or len(self._gpus) < 2 or plan.distributed["processes"] > 1:

@@ -297,6 +297,7 @@ COMPOSE = [
     Case("study: budget is a number", ("E0201",), end('[study]\nseeds = [0]\narms.a = {}\nbudget = «"1e6"»')),
     Case("study: match is one of four", ("E0207",), end('[study]\nseeds = [0]\narms.a = {}\nmatch = «"updates"»')),
     Case("study: primary is a task and a metric", ("E0202",), end('[study]\nseeds = [0]\narms.a = {}\nprimary = «"avg@4"»')),
+    Case("study: seeds are integers of 64 bits", ("E0202",), end('[study]\nseeds = [0, «9223372036854775808»]\narms.a = {}')),
     Case("study: an arm has no study of its own", ("E0203",), end('[study]\nseeds = [0, 1]\narms.a = {}\narms.b.«study».budget = 3')),
     Case("a value that came through a reference -> where it is used", ("E0202",), top("vars.lr = -1.0").replace(LR, 'lr = «"${vars.lr}"»')),
     Case("Declared but unused vars: W0701", ("W0701",), top("vars.«lr» = 1.0")),

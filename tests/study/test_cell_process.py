@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from prerl_spec.compiler.hardware import Gpu, Hardware
+from prerl_spec.process.forked_commands import ForkedCommand
 from prerl_spec.study import cell_process
 from prerl_spec.study.cell_process import CellProcess, Starter
 from prerl_spec.study.compile_study import compile_study
-from prerl_spec.study.forked_cells import ForkedCell
 from prerl_spec.study.study_folder import StudyFolder
 from prerl_spec.study.study_plan import StudyPlan
 from prerl_spec.study.tasks import tasks_of
@@ -71,7 +71,7 @@ def test_several_runs_are_forked_where_there_is_no_gpu_and_each_has_one_process(
         def start(self, words: Sequence[str], log: Path) -> int | None:
             return self.pid
 
-    monkeypatch.setattr(cell_process, "CellServer", Server)
+    monkeypatch.setattr(cell_process, "ForkServer", Server)
     plan = study.cells[0].plan
     spread = replace(plan, distributed={**plan.distributed, "processes": 2})
     for several, gpus, its, can, forks in (
@@ -84,7 +84,7 @@ def test_several_runs_are_forked_where_there_is_no_gpu_and_each_has_one_process(
         Server.pid = 7 if can else None
         start = starter(monkeypatch, SHOWS, gpus=gpus, several=several)
         process = start(StudyFolder(tmp_path), tasks_of(study)[0], its)
-        assert isinstance(process._process, ForkedCell) == forks
+        assert isinstance(process._process, ForkedCommand) == forks
         if not forks:
             assert ended(process) == 0
 

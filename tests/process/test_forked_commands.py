@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from prerl_spec.process import forked_commands
 from prerl_spec.process.children import module_path
-from prerl_spec.study import forked_cells
-from prerl_spec.study.forked_cells import CellServer, ForkedCell
+from prerl_spec.process.forked_commands import ForkedCommand, ForkServer
 
 PROGRAM = """
 import os, sys, time
-from prerl_spec.study import cell_server
+from prerl_spec.process import fork_server
 import prerl_spec.cli.main as command
 
 def main(words):
@@ -23,27 +23,27 @@ def main(words):
         time.sleep(60)
     return int(words[1])
 
-command.main, cell_server.PRELOADED = main, ()
-raise SystemExit(cell_server.main())
+command.main, fork_server.PRELOADED = main, ()
+raise SystemExit(fork_server.main())
 """
 """The server without what it imports, and with a command that says what it was given."""
 
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[CellServer]:
-    monkeypatch.setattr(forked_cells, "SERVER", ("-c", PROGRAM))
-    started = CellServer({**os.environ, "PYTHONPATH": module_path()})
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ForkServer]:
+    monkeypatch.setattr(forked_commands, "SERVER", ("-c", PROGRAM))
+    started = ForkServer({**os.environ, "PYTHONPATH": module_path()})
     yield started
     started.close()
 
 
-def begun(server: CellServer, log: Path, *words: str) -> ForkedCell:
+def begun(server: ForkServer, log: Path, *words: str) -> ForkedCommand:
     pid = server.start(words, log)
     assert pid is not None
-    return ForkedCell(server, pid)
+    return ForkedCommand(server, pid)
 
 
-def ended(cell: ForkedCell) -> int:
+def ended(cell: ForkedCommand) -> int:
     while (code := cell.poll()) is None:
         time.sleep(0.005)
     return code
@@ -62,7 +62,7 @@ def lives(pid: int) -> bool:
         return False
 
 
-def test_each_run_has_its_exit_code_and_its_log(server: CellServer, tmp_path: Path) -> None:
+def test_each_run_has_its_exit_code_and_its_log(server: ForkServer, tmp_path: Path) -> None:
     (tmp_path / "b").write_text("earlier\n")
     cells = [begun(server, tmp_path / name, "end", code) for name, code in (("a", "0"), ("b", "5"))]
     assert [ended(cell) for cell in cells] == [0, 5]
@@ -70,7 +70,7 @@ def test_each_run_has_its_exit_code_and_its_log(server: CellServer, tmp_path: Pa
     assert (tmp_path / "b").read_text() == "earlier\n['end', '5'] True True\n"
 
 
-def test_a_signal_reaches_one_run_and_the_end_of_the_server_all(server: CellServer, tmp_path: Path) -> None:
+def test_a_signal_reaches_one_run_and_the_end_of_the_server_all(server: ForkServer, tmp_path: Path) -> None:
     cells = [begun(server, tmp_path / name, "wait", "0") for name in "abc"]
     for name in "abc":
         wait_for(tmp_path / name)
@@ -85,8 +85,25 @@ def test_a_signal_reaches_one_run_and_the_end_of_the_server_all(server: CellServ
     assert server.start(["end", "0"], tmp_path / "d") is None
 
 
+def test_an_interrupt_ends_a_run_that_has_only_just_begun(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Also where a script has started all of it in the background, with SIGINT ignored: it would be lost."""
+    monkeypatch.setattr(forked_commands, "SERVER", ("-c", PROGRAM))
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        server = ForkServer({**os.environ, "PYTHONPATH": module_path()})
+    finally:
+        signal.signal(signal.SIGINT, before)
+    run = begun(server, tmp_path / "a", "wait", "0")
+    run.send_signal(signal.SIGINT)
+    deadline = time.monotonic() + 20
+    while run.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.005)
+    server.close()
+    assert run.poll() == -signal.SIGINT
+
+
 def test_a_server_that_cannot_begin_starts_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(forked_cells, "SERVER", ("-S", "-c", "import nothing_like_this"))
-    server = CellServer(dict(os.environ))
+    monkeypatch.setattr(forked_commands, "SERVER", ("-S", "-c", "import nothing_like_this"))
+    server = ForkServer(dict(os.environ))
     assert server.start(["end", "0"], tmp_path / "a") is None
     server.close()

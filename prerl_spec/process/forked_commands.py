@@ -1,4 +1,4 @@
-"""Runs of a study as forks of one process that has imported what each of them imports (`cell_server`)."""
+"""Commands of this program as forks of one process that has imported what each of them imports (`fork_server`)."""
 
 import json
 import os
@@ -13,10 +13,10 @@ from typing import Any
 
 from prerl_spec.process.children import die_with_parent
 
-SERVER = ("-P", "-m", "prerl_spec.study.cell_server")
+SERVER = ("-P", "-m", "prerl_spec.process.fork_server")
 
 
-class CellServer:
+class ForkServer:
     """The process, started with the first run that is asked of it, and ended by `close`, with all that still run."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
@@ -78,10 +78,10 @@ class CellServer:
             self._codes[message["ended"]] = message["code"]
 
 
-class ForkedCell:
+class ForkedCommand:
     """One of its runs, with the part of `subprocess.Popen` that a study uses."""
 
-    def __init__(self, server: CellServer, pid: int) -> None:
+    def __init__(self, server: ForkServer, pid: int) -> None:
         self._server = server
         self.pid = pid
         self.returncode: int | None = None

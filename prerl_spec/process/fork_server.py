@@ -1,4 +1,4 @@
-"""The process that a study forks its runs from: `python -P -m prerl_spec.study.cell_server`.
+"""The process that runs of a study are forked from: `python -P -m prerl_spec.process.fork_server`.
 
 It has imported what every run imports, some 4 s of CPU, and has done nothing else: no thread, no random number, no device. A
 request on stdin, `{"words": […], "log": PATH}`, is answered by `{"begun": PID}` on stdout, and the end of that process by
@@ -16,6 +16,7 @@ from typing import Any
 from prerl_spec.process.children import die_with_parent
 
 PRELOADED = ("prerl_spec.cli.runs.run", "prerl_spec.engine.run.run", "prerl_spec.report.page.page")
+"""By name, as `python -m prerl_spec` would be started: nothing of it is this room's to know."""
 
 
 def main() -> int:
@@ -25,6 +26,8 @@ def main() -> int:
     # What is never freed need not be looked through, nor be copied for that, in every child.
     gc.collect()
     gc.freeze()
+    # A script's background jobs ignore it: a run would miss one that came before it has handlers of its own.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     words = _serve()
     return 0 if words is None else import_module("prerl_spec.cli.main").main(words)
 
