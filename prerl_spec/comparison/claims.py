@@ -13,6 +13,8 @@ from prerl_spec.statistics.intervals import Interval
 from prerl_spec.statistics.seeds import holm
 
 EXPLORATORY = "exploratory"
+LEAST_SEEDS = 3
+"""Of fewer seeds nothing is claimed about a method, whatever their t says."""
 CLAIMED = ("better", "worse", "higher", "lower")
 
 
@@ -37,12 +39,12 @@ def margin_of(difference: Difference, finding: Finding, margin: float) -> Margin
 
     Within is a statement of its own, beside a claim or without one: as a claim it needs ends that are alike in some amount,
     where runs have been trained. Beyond says how large a difference is that is claimed. The interval is that of one arm alone;
-    seeds whose differences are all equal have none: coarse scores repeat by chance.
+    seeds whose differences are all equal have none: coarse scores repeat by chance. Two seeds decide nothing.
     """
     estimate = difference.claimed
     if estimate is None:
         return None
-    if estimate.unit == "seeds" and not estimate.spread:
+    if estimate.unit == "seeds" and (not estimate.spread or estimate.count < LEAST_SEEDS):
         return "undecided"
     low, high = estimate.interval.low, estimate.interval.high
     if -margin <= low and high <= margin and (difference.ends_alike or not difference.axes):
@@ -62,9 +64,9 @@ def _detectable_among(difference: Difference, num_comparisons: int) -> Differenc
 def finding_of(difference: Difference, adjusted_p: float | None) -> Finding:
     """What may be said of a difference.
 
-    Over questions the finding is one about these checkpoints as they are; over seeds one about the method. Where the runs have
-    been trained, either also needs ends that are alike in some amount, which it names, and the same sign at equal amounts of
-    every axis; an axis on which an arm spends nothing has none.
+    Over questions the finding is one about these checkpoints as they are; over seeds, three at least, one about the method.
+    Where the runs have been trained, either also needs ends that are alike in some amount, which it names, and the same sign
+    at equal amounts of every axis; an axis on which an arm spends nothing has none.
     """
     estimate = difference.claimed
     if estimate is None:
@@ -75,6 +77,10 @@ def finding_of(difference: Difference, adjusted_p: float | None) -> Finding:
     direction = "higher" if estimate.interval.value > 0 else "lower"
     if adjusted_p is None:
         return Finding("exploratory", f"{EXPLORATORY}: {direction}, not adjusted")
+    if estimate.unit == "seeds" and estimate.count < LEAST_SEEDS:
+        return Finding(
+            "not_claimed", f"{direction}, not claimed: {estimate.count} seeds, and a claim needs {LEAST_SEEDS}"
+        )
     value = estimate.interval.value
     primary = ArmDifference(estimate.interval, estimate.p_value, adjusted_p)
     if claim(primary, ()) == 0:

@@ -68,8 +68,10 @@ def over_pairs(found: Sequence[AtEqual]) -> AtEqual:
     """The mean over pairs of the differences at equal amounts, known where every pair's is."""
     hows = [pair.how for pair in found]
     how: Literal["ends", "curve"] = "curve" if "curve" in hows else "ends"
-    if "unknown" in hows:
-        return AtEqual("unknown")
+    if unknown := [pair.gap for pair in found if pair.how == "unknown"]:
+        known = [gap for gap in unknown if gap is not None]
+        gap = max(known) if len(known) == len(unknown) else None
+        return AtEqual("unknown", gap=gap, unknown_pairs=len(unknown))
     if "unmoved" in hows:
         return AtEqual("unmoved")
     differences = [pair.difference for pair in found if pair.difference is not None]

@@ -27,6 +27,11 @@ class AtEqual:
     amount: float | None = None
     on: str = ""
     """The task and metric that it was read on, where that is another than the one compared."""
+    gap: float | None = None
+    """Of "unknown": how far apart the scores around the amount are, as a share of it; the widest of several pairs. None where
+    there are none on both sides."""
+    unknown_pairs: int = 0
+    """Of how many pairs of runs the difference is not known."""
 
     @property
     def is_known(self) -> bool:
@@ -41,9 +46,10 @@ def at_equal_amount(first: Curve, second: Curve, one_step: float) -> AtEqual:
         return AtEqual("unmoved")
     if further - nearer <= max(TOLERANCE * further, one_step):
         return AtEqual("ends", value_b - value_a, nearer)
-    read = value_at(first if end_a > end_b else second, nearer)
+    curve = first if end_a > end_b else second
+    read = value_at(curve, nearer)
     if read is None:
-        return AtEqual("unknown", amount=nearer)
+        return AtEqual("unknown", amount=nearer, gap=_gap_at(curve, nearer))
     return AtEqual("curve", value_b - read if end_a > end_b else read - value_a, nearer)
 
 
@@ -57,6 +63,11 @@ def value_at(curve: Curve, amount: float) -> float | None:
                 return None
             return y0 + (y1 - y0) * (amount - x0) / (x1 - x0)
     return None
+
+
+def _gap_at(curve: Curve, amount: float) -> float | None:
+    around = ((x0, x1) for (x0, _), (x1, _) in zip(curve, curve[1:], strict=False) if x0 <= amount <= x1)
+    return next(((x1 - x0) / amount for x0, x1 in around), None)
 
 
 def reached_at(curve: Curve, threshold: float, *, lower_is_better: bool = False) -> float | None:

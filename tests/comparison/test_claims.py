@@ -18,9 +18,9 @@ BETTER = Difference(
     arm="dsrl",
     task="easy",
     metric="pass@1",
-    values={"seed 0": 0.6, "seed 1": 0.6},
-    baseline_values={"seed 0": 0.5, "seed 1": 0.5},
-    by_seeds=Estimate("seeds", 2, Interval(0.1, 0.05, 0.15), 0.01, 0.06, 0.08),
+    values={"seed 0": 0.6, "seed 1": 0.6, "seed 2": 0.6},
+    baseline_values={"seed 0": 0.5, "seed 1": 0.5, "seed 2": 0.5},
+    by_seeds=Estimate("seeds", 3, Interval(0.1, 0.05, 0.15), 0.01, 0.06, 0.08),
     by_questions=Estimate("questions", 40, Interval(0.1, 0.08, 0.12), 0.001, 0.06, 0.03),
     why_no_questions="",
     axes={"generated_tokens": ENDS, "updates": ENDS, "seconds": ENDS},
@@ -91,7 +91,7 @@ def test_what_is_detectable_within_a_family_is_so_at_holms_first_threshold() -> 
     three = with_findings([replace(BETTER, arm=name) for name in ("a", "b", "c")], [True] * 3)[0].by_seeds
     alone, outside = (with_findings([BETTER], [inside])[0].by_seeds for inside in (True, False))
     assert three is not None
-    assert three.detectable == detectable_effect(0.06, 2, num_comparisons=3)
+    assert three.detectable == detectable_effect(0.06, 3, num_comparisons=3)
     assert alone == outside == BETTER.by_seeds
 
 
@@ -124,8 +124,19 @@ def test_equal_scores_at_unequal_amounts_are_no_equivalence() -> None:
     )
 
 
-def test_two_seeds_that_repeat_by_chance_are_no_equivalence() -> None:
-    repeated = replace(BETTER, by_seeds=over_seeds([0.0, 0.0]))
+def test_two_seeds_claim_nothing() -> None:
+    assert BETTER.by_seeds is not None
+    two = replace(BETTER, by_seeds=replace(BETTER.by_seeds, count=2))
+    (found,) = with_findings([two], [True], 0.2)
+    assert (found.finding.code, found.finding.words) == (
+        "not_claimed",
+        "higher, not claimed: 2 seeds, and a claim needs 3",
+    )
+    assert found.margin == "undecided"
+
+
+def test_seeds_that_repeat_by_chance_are_no_equivalence() -> None:
+    repeated = replace(BETTER, by_seeds=over_seeds([0.0, 0.0, 0.0]))
     assert repeated.by_seeds is not None
     assert (repeated.by_seeds.interval.low, repeated.by_seeds.interval.high) == (0.0, 0.0)
     assert with_findings([repeated], [True], 0.02)[0].margin == "undecided"

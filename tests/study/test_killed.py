@@ -52,7 +52,10 @@ def test_a_killed_study_comes_to_the_same_as_one_left_alone(tmp_path: Path) -> N
 
 def _another_study_takes_over_what_is_the_same(tmp_path: Path) -> None:
     """With an arm more, of the finished one: only the new arm is computed, and a flipped byte keeps a run from being taken."""
-    later = '[[study.arms.later.phases]]\nid = "refine"\nobjective = { use = "marginal_pg", advantage = "minus_one", coefficient = 0.5 }\n'
+    later = """[[study.arms.later.phases]]
+id = "refine"
+objective = { use = "marginal_pg", advantage = "minus_one", coefficient = 0.5 }
+"""
     spec = written(tmp_path, TWO_ARMS + later)
     study, whole = compile_study(spec), StudyFolder(tmp_path / "whole")
     folder, _ = begin_study(study, tmp_path / "more", {})

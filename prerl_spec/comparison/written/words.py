@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from math import floor, log10
 
-from prerl_spec.comparison.equal_amounts import AtEqual
+from prerl_spec.comparison.equal_amounts import WIDEST_GAP, AtEqual
 from prerl_spec.comparison.findings import Comparison, Difference, Estimate, Table
 from prerl_spec.comparison.scored_run import AXES, AXIS_WORDS
 from prerl_spec.report.formatting.p_text import p_text
@@ -56,10 +56,19 @@ def amount_words(axis: str, amount: float) -> str:
 def equal_words(axis: str, at: AtEqual) -> str:
     """`+0.031 (at 1.2M)`; why there is no difference where there is none."""
     if at.difference is None:
-        return "one arm spends none" if at.how == "unmoved" else "not known (no score near an equal amount)"
+        return "one arm spends none" if at.how == "unmoved" else f"not known ({_why_unknown(at)})"
     read = f", on {at.on}" if at.on else ", curve" if at.how == "curve" else ""
     where = "" if at.amount is None else f" (at {amount_words(axis, at.amount)}{read})"
     return f"{signed(at.difference)}{where}"
+
+
+def _why_unknown(at: AtEqual) -> str:
+    where = f"in {at.unknown_pairs} pairs " if at.unknown_pairs > 1 else ""
+    if at.gap is None:
+        return f"{where}no scores around an equal amount".strip()
+    return (
+        f"{where}scores lie {'up to ' if at.unknown_pairs > 1 else ''}{at.gap:.0%} of it apart, {WIDEST_GAP:.0%} may be"
+    )
 
 
 def axes_words(difference: Difference) -> str:
