@@ -3,8 +3,8 @@
     python docs/write_intervals.py
 
 `python -m benchmarks.coverage --replications 2000` writes intervals.json, with `--held-out` held_out.json, with `--losses`
-losses.json; `python -m benchmarks.study_simulation --studies 10000 --json` studies.json. tests/statistics/test_intervals_page.py
-fails while the page is not up to date.
+losses.json; `python -m benchmarks.study_simulation --studies 10000 --json` studies.json.
+tests/statistics/test_intervals_page.py fails while the page is not up to date.
 """
 
 import json
@@ -71,8 +71,8 @@ two or three of the same sign are no proof. Those intervals err on the safe side
 In {forced} of these {cautious} cells **no interval comes to 99 %** that holds 0 in 93 % of equal checkpoints' benchmarks,
 however likely a question is to differ, and takes more differences of the same sign for more evidence: pass@k of equal
 checkpoints, where four questions of the same sign are rare, and to believe three would exclude 0 in {three:.1f} % of benchmarks
-of other mixes ([coverage_limit.py](../benchmarks/coverage_limit.py)). In others one does, Student's t in {student}; what that is
-bought with stands [below](#gains-paid-for-by-losses).
+of other mixes ([coverage_limit.py](../benchmarks/coverage_limit.py)). In others one does, Student's t in {student}; what that
+is bought with stands [below](#gains-paid-for-by-losses).
 
 Differences were given the number of responses (`num_samples`); without it the lowest cells of `shifted`, `learnt` and `fifth`
 lie at 92.6 %.
