@@ -1,14 +1,16 @@
 """How often the intervals of scores hold the truth, simulated where truth is known: mixes of questions × sizes × metrics.
 
-    python -m benchmarks.coverage [--replications 4000] [--held-out] [--out docs/evidence/intervals.json]
+    python -m benchmarks.coverage [--replications 4000] [--held-out | --losses] [--out docs/evidence/intervals.json]
 
 A replication draws Q questions from a mix (each is its probability of a right response), k responses to each, and asks whether
 the 95 % interval holds the mean over the *mix*: questions are the clusters, other questions could have been asked. Differences
 are those of two checkpoints on the same questions, each with k responses of its own; the second one's probabilities are
 `same`, `shifted` (logit + 0.5), `redrawn` (three of ten questions anew from the mix), `learnt` or `fifth` (a tenth or a fifth
 of the questions lose half of what they lacked, p → (1 + p)/2). `--held-out` takes other mixes and sizes, on which no constant
-of the construction was chosen. Compared: the shipped one, Student's t (clipped; exact where all values are equal) and Wilson's
-with the effective n of the clusters. `docs/write_intervals.py` writes the page.
+of the construction was chosen; `--losses` asks about second checkpoints that gain a little on every question (logit + 0.5) and
+lose a few altogether: one of twenty (`forgotten`), or as many as take the mean gain away (`traded`). Compared: the shipped one,
+Student's t (clipped; exact where all values are equal) and Wilson's with the effective n of the clusters.
+`docs/write_intervals.py` writes the page.
 """
 
 import argparse
@@ -21,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import betaincinv, betaln, expit, logit, stdtrit
 
+from benchmarks.coverage_limit import least_coverage
 from prerl_spec.statistics.unseen import TAIL, difference_bounds, share_bounds
 
 Array = npt.NDArray[np.float64]
@@ -28,8 +31,14 @@ SIZES = ((30, 16), (30, 64), (500, 1), (500, 4))
 SHIFT, REDRAWN = 0.5, 0.3
 LEARNT = {"learnt": 0.1, "fifth": 0.2}
 """Of the questions, that lose half of what they lacked."""
+FORGOTTEN, TRADED = "forgotten", "traded"
+LOST = 0.05
+"""Of the questions, that are never right any more in a `forgotten` pair."""
 AT_ONCE = 1000
+FEW = 60
+"""Up to this number of questions the least coverage that any interval could have is worked out."""
 OUT, HELD_OUT = Path("docs/evidence/intervals.json"), Path("docs/evidence/held_out.json")
+LOSSES = Path("docs/evidence/losses.json")
 
 
 @dataclass(frozen=True)
@@ -113,9 +122,29 @@ class Case:
                 if self.passes
                 else mix.mean(lambda p: shifted(p) - p)
             )
+        if self.pairing in (FORGOTTEN, TRADED):
+            return (1.0 - self.lost()) * mix.mean(lambda p: self._value(shifted(p))) - mix.mean(self._value)
         if self.pairing in LEARNT:
             return LEARNT[self.pairing] * (mix.failing(k) * (1 - 0.5**k) if self.passes else (1 - mix.rate()) / 2)
         return 0.0
+
+    def differing(self) -> float | None:
+        """How likely a question's pass@k differs, where it does so up as often as down; None for other cases."""
+        if not self.passes or self.pairing not in ("same", "redrawn"):
+            return None
+        once, twice = self.mix.failing(self.samples), self.mix.failing(2 * self.samples)
+        anew = REDRAWN if self.pairing == "redrawn" else 0.0
+        return 2.0 * ((1.0 - anew) * (once - twice) + anew * once * (1.0 - once))
+
+    def lost(self) -> float:
+        """The share of questions that the second checkpoint never gets right, of those pairings that lose any."""
+        if self.pairing == TRADED:
+            return 1.0 - self.mix.mean(lambda p: p) / self.mix.mean(shifted)
+        return LOST
+
+    def _value(self, p: Array) -> Array:
+        """What a question is expected to add to the metric."""
+        return 1.0 - (1.0 - p) ** self.samples if self.passes else p
 
     def draw(self, generator: np.random.Generator, replications: int) -> list[Array]:
         """One array of shares [R, Q] for each arm."""
@@ -128,6 +157,8 @@ class Case:
     def _second(self, generator: np.random.Generator, p: Array) -> Array:
         if self.pairing == "shifted":
             return shifted(p)
+        if self.pairing in (FORGOTTEN, TRADED):
+            return np.where(generator.random(p.shape) < self.lost(), 0.0, shifted(p))
         if self.pairing == "redrawn":
             return np.where(generator.random(p.shape) < REDRAWN, self.mix.draw(generator, p.shape), p)
         if self.pairing in LEARNT:
@@ -142,6 +173,13 @@ def cases(mixes: Sequence[Mix] = MIXES, sizes: Sequence[tuple[int, int]] = SIZES
                 for questions, samples in sizes:
                     if not passes or samples > 1:
                         yield Case(mix, questions, samples, passes, pairing)
+
+
+def cases_of_losses() -> Iterator[Case]:
+    for pairing in (FORGOTTEN, TRADED):
+        for mix in MIXES:
+            for questions, samples in SIZES:
+                yield Case(mix, questions, samples, passes=False, pairing=pairing)
 
 
 def shipped(case: Case, arms: list[Array]) -> tuple[Array, Array]:
@@ -189,6 +227,9 @@ def measure(case: Case, replications: int, seed: int = 13) -> dict[str, float]:
             if bounds is not None:
                 found[name].append(bounds)
     row: dict[str, float] = {"constant": round(100 * constant / replications, 2)}
+    differing = case.differing()
+    if differing is not None and case.questions <= FEW:
+        row["limit"] = round(100 * least_coverage(case.questions, differing), 2)
     for name, parts in found.items():
         if parts:
             low, high = (np.concatenate(bounds) for bounds in zip(*parts, strict=True))
@@ -204,12 +245,20 @@ def measure(case: Case, replications: int, seed: int = 13) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--replications", type=int, default=4000)
-    parser.add_argument("--held-out", action="store_true", help="other mixes and sizes; written to held_out.json")
+    others = parser.add_mutually_exclusive_group()
+    others.add_argument("--held-out", action="store_true", help="other mixes and sizes; written to held_out.json")
+    others.add_argument("--losses", action="store_true", help="gains paid for by losses; written to losses.json")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
-    out = options.out or (HELD_OUT if options.held_out else OUT)
+    if options.losses:
+        out, chosen = LOSSES, cases_of_losses()
+    elif options.held_out:
+        out, chosen = HELD_OUT, cases(HELD_OUT_MIXES, HELD_OUT_SIZES)
+    else:
+        out, chosen = OUT, cases()
+    out = options.out or out
     rows = []
-    for case in cases(HELD_OUT_MIXES, HELD_OUT_SIZES) if options.held_out else cases():
+    for case in chosen:
         named = {"metric": case.metric, "mix": case.mix.name, "questions": case.questions, "samples": case.samples}
         rows.append({**named, **measure(case, options.replications)})
     lines = ",\n".join(json.dumps(row, ensure_ascii=False) for row in rows)

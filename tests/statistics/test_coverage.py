@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from benchmarks.coverage import MIXES, Case, cases, measure
+from benchmarks.coverage import MIXES, Case, cases, cases_of_losses, measure
 from prerl_spec.statistics.unseen import difference_bounds
 
 BY_NAME = {mix.name: mix for mix in MIXES}
@@ -50,6 +50,15 @@ def test_gains_of_the_hardest_questions_hold_the_truth_where_luck_points_down() 
     found = measure(Case(BY_NAME["Beta(1, 0.1)"], 30, 64, passes=False, pairing="fifth"), 2000)
     assert found["shipped"] >= 93.0
     assert found["student"] < 89.0
+
+
+@pytest.mark.parametrize("pairing", ["forgotten", "traded"])
+def test_gains_paid_for_by_losses_have_the_mean_that_is_named(pairing: str) -> None:
+    case = next(case for case in cases_of_losses() if case.pairing == pairing and case.mix.name == "Beta(1, 1)")
+    first, second = case.draw(np.random.default_rng(2), 4000)
+    # 120,000 questions, standard deviation .33: a standard error of .001.
+    assert (second - first).mean() == pytest.approx(case.truth(), abs=0.004)
+    assert (case.truth() == pytest.approx(0.0, abs=1e-9)) == (pairing == "traded")
 
 
 @pytest.mark.slow

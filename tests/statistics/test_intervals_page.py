@@ -4,7 +4,7 @@ import json
 import runpy
 from pathlib import Path
 
-from benchmarks.coverage import HELD_OUT_MIXES, HELD_OUT_SIZES, cases
+from benchmarks.coverage import HELD_OUT_MIXES, HELD_OUT_SIZES, cases, cases_of_losses
 
 ROOT = Path(__file__).parent.parent.parent
 SCRIPT = runpy.run_path(str(ROOT / "docs" / "write_intervals.py"))
@@ -31,3 +31,9 @@ def test_mixes_on_which_no_constant_was_chosen_are_covered_as_well() -> None:
     assert [(row["metric"], row["mix"]) for row in rows] == [(case.metric, case.mix.name) for case in held_out]
     assert all(93.0 <= row["shipped"] <= 99.0 for row in rows if not row["metric"].startswith("difference"))
     assert all(row["shipped"] >= 92.0 for row in rows)
+
+
+def test_the_evidence_holds_every_case_of_gains_paid_for_by_losses() -> None:
+    rows = json.loads(SCRIPT["LOSSES"].read_text(encoding="utf-8"))["rows"]
+    named = [(row["metric"], row["mix"], row["questions"], row["samples"]) for row in rows]
+    assert named == [(case.metric, case.mix.name, case.questions, case.samples) for case in cases_of_losses()]
