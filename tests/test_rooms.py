@@ -140,6 +140,16 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("author_code", "component_state"),
         ("local", "plugin_contract"),
     ),
+    "prerl_spec.study": (
+        ("amounts", "pairing", "shared_phases"),
+        ("study_plan",),
+        ("changed_meaning", "match_rules", "readable_axes", "tasks"),
+        ("compile_study", "study_folder"),
+        ("check", "run_plans", "shell_lines", "state"),
+        ("results",),
+        ("detectable", "running"),
+        ("overview",),
+    ),
     "prerl_spec.report": (("formatting",), ("tables",), ("drawing",), ("page",), ("terminal",)),
     "prerl_spec.testing": (("steps", "tiny"), ("laws", "same_gradients"), ("conformance", "same_arms")),
 }

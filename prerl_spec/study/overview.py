@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from prerl_spec.compiler.plan import PhasePlan
 from prerl_spec.compiler.render.human_units import count, duration, line, plural
 from prerl_spec.study.detectable import Detectable
+from prerl_spec.study.readable_axes import readable_axes
 from prerl_spec.study.study_folder import StudyFolder
 from prerl_spec.study.study_plan import Cell, StudyPlan
 from prerl_spec.study.tasks import tasks_of
@@ -37,7 +38,7 @@ def overview(study: StudyPlan, folder: StudyFolder, effect: Detectable, jobs: in
     )
     out += line("cost", _cost(study, jobs))
     out += line("detects", effect.in_words(study))
-    for said in (*study.unpaired, *study.notes):
+    for said in (*study.unpaired, *readable_axes(study), *study.notes):
         out += line("note", said)
     return "\n".join(out)
 

@@ -14,7 +14,7 @@ from prerl_spec.compiler.plan import Plan
 from prerl_spec.engine.record.events import Silence
 from prerl_spec.engine.run.run import run
 from prerl_spec.engine.torture.outcome import outcome_of
-from prerl_spec.study.cell_queue import CellQueue
+from prerl_spec.study.running.cell_queue import CellQueue
 from prerl_spec.study.study_folder import StudyFolder, begin_study, hold_study
 from prerl_spec.study.study_plan import StudyPlan
 from prerl_spec.study.tasks import Task, tasks_of

@@ -11,9 +11,9 @@ import pytest
 
 from prerl_spec.compiler.hardware import Gpu, Hardware
 from prerl_spec.process.forked_commands import ForkedCommand
-from prerl_spec.study import cell_process
-from prerl_spec.study.cell_process import CellProcess, Starter
 from prerl_spec.study.compile_study import compile_study
+from prerl_spec.study.running import cell_process
+from prerl_spec.study.running.cell_process import CellProcess, Starter
 from prerl_spec.study.study_folder import StudyFolder
 from prerl_spec.study.study_plan import StudyPlan
 from prerl_spec.study.tasks import tasks_of

@@ -15,10 +15,10 @@ from prerl_spec.compiler.plan import Plan
 from prerl_spec.engine.inspect.fsck import check_run
 from prerl_spec.errors import UsageError
 from prerl_spec.storage.sealed import read_array
-from prerl_spec.study.cell_queue import CellQueue, Running
 from prerl_spec.study.compile_study import compile_study
+from prerl_spec.study.running.cell_queue import CellQueue, Running
+from prerl_spec.study.running.taking_over import Earlier
 from prerl_spec.study.study_folder import StudyFolder, begin_study
-from prerl_spec.study.taking_over import Earlier
 from prerl_spec.study.tasks import Task, tasks_of
 from tests.study.forked import outcomes, queue_forked, run_plan
 from tests.study.quiet import Quiet

@@ -16,6 +16,7 @@ from prerl_spec.study import run_plans
 from prerl_spec.study.compile_study import compile_study
 from prerl_spec.study.detectable import detectable
 from prerl_spec.study.overview import overview
+from prerl_spec.study.readable_axes import readable_axes
 from prerl_spec.study.run_plans import prepared
 from prerl_spec.study.shell_lines import shell_lines
 from prerl_spec.study.study_folder import (
@@ -293,6 +294,26 @@ def test_arms_that_meet_other_questions_or_begin_elsewhere_are_not_called_paired
     assert "but for what is noted below" in " ".join(said.split())
     assert "wide is not paired" in said
     assert study_json(study, {})["unpaired"] == list(study.unpaired)
+
+
+@pytest.mark.parametrize(
+    ("every", "steps", "said"),
+    [
+        (None, 40, "no evaluator has `every`"),
+        (10, 40, "scores lie 10 steps apart, and an arm has 40: where one ends at less than 100% of another's"),
+        (6, 40, "less than 60% of another's"),
+        (5, 40, None),
+    ],
+)
+def test_what_no_curve_will_tell_is_said_beforehand(
+    tmp_path: Path, every: int | None, steps: int, said: str | None
+) -> None:
+    text = TWO_ARMS.replace('use = "fixed_steps", steps = 2', f'use = "fixed_steps", steps = {steps}')
+    if every is not None:
+        text = text.replace("[[evaluate]]\n", f"[[evaluate]]\nevery = {every}\n")
+    notes = list(readable_axes(compile_study(written(tmp_path, text))))
+    assert [said in note for note in notes] == ([] if said is None else [True]), notes
+    assert not notes or every is None or notes[0].endswith("every = 5 would do")
 
 
 def test_arms_that_train_alike_are_refused_before_their_commands_are_printed(

@@ -13,9 +13,9 @@ from prerl_spec.errors import Damaged, Interrupted, UsageError
 from prerl_spec.storage.chained_lines import read_lines
 from prerl_spec.study import run_plans
 from prerl_spec.study.amounts import amount
-from prerl_spec.study.cell_queue import CellQueue, Outcome
 from prerl_spec.study.compile_study import compile_study
 from prerl_spec.study.results import results_table, short_of_budget
+from prerl_spec.study.running.cell_queue import CellQueue, Outcome
 from prerl_spec.study.shared_phases import SharedPhases
 from prerl_spec.study.state import last_notes
 from prerl_spec.study.study_folder import StudyFolder, begin_study, choose_study_folder, is_complete

@@ -13,13 +13,14 @@ from prerl_spec.cli.shared.option_values import file_path, positive
 from prerl_spec.cli.shared.overrides import add_overrides, overrides
 from prerl_spec.compiler.compile import require_met
 from prerl_spec.errors import RunFailed, SpecInvalid, UsageError
-from prerl_spec.study.cell_process import Starter
-from prerl_spec.study.cell_queue import CellQueue, Outcome, Take, nothing_to_take
 from prerl_spec.study.compile_study import compile_study
 from prerl_spec.study.detectable import Detectable, detectable
 from prerl_spec.study.overview import overview
-from prerl_spec.study.progress import Progress
 from prerl_spec.study.results import results_table, short_of_budget
+from prerl_spec.study.running.cell_process import Starter
+from prerl_spec.study.running.cell_queue import CellQueue, Outcome, Take, nothing_to_take
+from prerl_spec.study.running.progress import Progress
+from prerl_spec.study.running.taking_over import Earlier
 from prerl_spec.study.shell_lines import named_task, names, shell_lines
 from prerl_spec.study.study_folder import (
     StudyFolder,
@@ -30,7 +31,6 @@ from prerl_spec.study.study_folder import (
     is_complete,
 )
 from prerl_spec.study.study_plan import StudyPlan
-from prerl_spec.study.taking_over import Earlier
 from prerl_spec.study.tasks import Task, tasks_of
 
 
