@@ -16,7 +16,7 @@ with 95 % t intervals over seeds:
 ANSWER = """
 - **dsrl against grpo.** Below it in all three studies, at every amount (generated tokens, updates, seconds) that is known.
   By its letter the pre-registered run is *undecided*: its two cores were shared with other work, so that equal seconds are
-  not known.
+  not known in one pair of twenty (its scores lie a little more than a quarter of the amount apart), and the rule asks for all.
 - **The repeat** was decided on for that reason, but after the scores of the first run were known, and no rule for reading
   two runs together had been written down. Its *hurts by more than the margin* is the verdict of the same rule on a second
   sample (another machine: the last digits differ from pre-training on), not the pre-registered verdict.

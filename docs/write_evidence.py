@@ -182,6 +182,8 @@ def _require_the_words(read: Sequence[Read]) -> None:
     against_grpo = [one.families[0].differences[QUESTION] for one in read]
     if any(sign not in (-1, None) for difference in against_grpo for sign in _signs(difference).values()):
         raise ValueError("dsrl is not below grpo wherever that is known")
+    if [one.families[0].differences[QUESTION].axes["seconds"].unknown_pairs for one in read] != [1, 0, 0]:
+        raise ValueError("equal seconds are not unknown in one pair of the first study alone")
     against_null = [_by_seeds(one.families[1].differences[QUESTION]).interval.value > 0 for one in read]
     if against_null != [False, False, True]:
         raise ValueError("the bases agree in the sign of dsrl against null")
@@ -370,7 +372,8 @@ def _by_seeds(difference: Difference) -> Estimate:
 def _at(difference: Difference, axis: Axis) -> str:
     at = difference.axes[axis]
     if at.difference is None:
-        return "not known" if at.how == "unknown" else at.how
+        of = f"not known in {at.unknown_pairs} of {len(difference.values)} pairs"
+        return of if at.how == "unknown" else at.how
     return f"{100 * at.difference:+.1f}"
 
 
