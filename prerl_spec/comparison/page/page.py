@@ -6,6 +6,7 @@ from pathlib import Path
 from prerl_spec.comparison.findings import ArmCurve, Comparison, Difference, Table
 from prerl_spec.comparison.scored_run import AXES, AXIS_WORDS
 from prerl_spec.comparison.written.words import (
+    DETECTABLE,
     amount_words,
     detectable_words,
     equal_words,
@@ -75,6 +76,7 @@ def _findings(comparison: Comparison) -> Html:
         f"{family_words(comparison)}.",
         *([] if margin is None else [f"{margin}."]),
         unit_sentence(comparison),
+        f"{DETECTABLE[0].upper()}{DETECTABLE[1:]}.",
         *comparison.notes,
         *filter(None, [comparison.advice]),
     ]

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from prerl_spec.comparison.findings import Comparison, Difference, Table
 from prerl_spec.comparison.scored_run import AXIS_WORDS
 from prerl_spec.comparison.written.words import (
+    DETECTABLE,
     amount_words,
     axes_words,
     detectable_words,
@@ -39,6 +40,7 @@ def _lines(comparison: Comparison) -> Iterator[str]:
     if comparison.advice:
         yield comparison.advice
     yield unit_sentence(comparison)
+    yield DETECTABLE
     for table in comparison.tables:
         yield ""
         remarks = remarks_of(table)

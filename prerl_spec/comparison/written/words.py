@@ -136,11 +136,18 @@ def family_words(comparison: Comparison) -> str:
 
 
 def unit_sentence(comparison: Comparison) -> str:
-    """For what a claim would hold."""
+    """For what a claim would hold, and why an interval over questions may be longer on one side."""
     units = {one.unit for table in comparison.tables for d in table.differences for one in estimates_of(d)}
     if "seeds" in units:
         return (
             "Over seeds an interval is about the method: other seeds, these questions. "
-            "Over questions it is about these checkpoints: other questions of this kind."
+            "Over questions it is about these checkpoints: other questions of this kind. It allows for questions that were not "
+            "drawn, and need not be centred."
         )
-    return "Over questions: an interval is about these checkpoints, on other questions of this kind, not about the methods."
+    return (
+        "Over questions: an interval is about these checkpoints, on other questions of this kind, not about the methods; "
+        "it allows for questions that were not drawn, and need not be centred."
+    )
+
+
+DETECTABLE = "detectable: the difference that such a comparison finds in 80 % of cases, at the spread seen here"
