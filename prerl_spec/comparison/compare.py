@@ -67,9 +67,14 @@ def compare(
     read_on = chosen(subjects, curve)[0] if curve else None
     first = [one for one in primary if task is None]
     compared = [*first, *(one for one in wanted if not _is_among(one, first))]
-    tables = [
-        _table(paired, subject, metric, _is_among((subject, metric), primary), read_on) for subject, metric in compared
-    ]
+    tables = []
+    for subject, metric in compared:
+        is_primary = _is_among((subject, metric), primary)
+        # A curve of another task is for what is claimed, or was asked for by name.
+        bears = is_primary or task is not None or sides.primary is None
+        if bears and read_on is not None:
+            _require_readable(paired, read_on, (subject, metric))
+        tables.append(_table(paired, subject, metric, is_primary, read_on if bears else None))
     _require_margin_of_scores(margin, tables)
     tables = _with_claims(tables, margin, any_primary=sides.primary is not None)
     return Comparison(
@@ -140,6 +145,20 @@ def _table(arms: _Arms, subject: Subject, metric: str, is_primary: bool, curve: 
     )
 
 
+def _require_readable(arms: _Arms, curve: tuple[Subject, str], compared: tuple[Subject, str]) -> None:
+    """Raises UsageError for a curve that is none, and for one whose better side is the other one."""
+    tracks, own = ([one[0].track(run, one[1]) for run in arms.runs(arms.baseline.name)] for one in (curve, compared))
+    name, of = (f"{subject.label}/{metric}" for subject, metric in (curve, compared))
+    if arm_curve(arms.baseline.name, tracks) is None:
+        raise UsageError(f"--curve {name}: too few scores for a curve", hint="`every` of an evaluator makes one")
+    if tracks[0].is_lower_better != own[0].is_lower_better:
+        less, more = (name, of) if tracks[0].is_lower_better else (of, name)
+        raise UsageError(
+            f"--curve {name}: lower is better in {less}, and higher in {more}",
+            hint="name a curve of a score of the same direction, or one --task",
+        )
+
+
 def _require_margin_of_scores(margin: float | None, tables: Sequence[Table]) -> None:
     """Raises UsageError for a margin that no difference of shares reaches: 2 where two points, 0.02, are meant."""
     values = [
@@ -155,8 +174,13 @@ def _require_margin_of_scores(margin: float | None, tables: Sequence[Table]) -> 
 def _curve_that_may_tell(tables: Sequence[Table]) -> str:
     """A line that names a curve on which every axis is known, where one that is compared has an axis that is not."""
     adjusted = [d for table in tables for d in table.differences if d.adjusted_p is not None]
-    with_curve = [t for t in tables if t.curves and "(" not in t.task and not _has_unknown(t.differences)]
-    if not with_curve or not _has_unknown(adjusted):
+    lower = {d.lower_is_better for d in adjusted if _has_unknown([d])}
+    with_curve = [
+        t
+        for t in tables
+        if t.curves and {t.lower_is_better} == lower and "(" not in t.task and not _has_unknown(t.differences)
+    ]
+    if not with_curve:
         return ""
     name = f"{with_curve[0].task}/{with_curve[0].metric}"
     return f"where a difference at equal amounts is not known, `--curve {name}` reads it on that task's curve"

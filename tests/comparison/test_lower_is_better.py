@@ -14,11 +14,12 @@ from prerl_spec.comparison.page.page import render
 from prerl_spec.comparison.written.json_form import as_json
 from prerl_spec.comparison.written.paper_tables import as_markdown
 from prerl_spec.comparison.written.text import as_text
+from prerl_spec.errors import UsageError
 from prerl_spec.evaluation.scores.directions import is_lower_better
 from prerl_spec.evaluation.scores.question_results import QuestionResult, write_questions
 from prerl_spec.storage.chained_lines import read_lines
 from prerl_spec.storage.sealed import read_array
-from tests.comparison.runs import Made, write_model, write_run
+from tests.comparison.runs import Made, evaluation, write_model, write_run
 from tests.comparison.test_claims import BETTER
 from tests.run_files import write_events, write_scores
 
@@ -122,3 +123,30 @@ def test_a_task_may_say_of_any_metric_that_less_is_better(tmp_path: Path) -> Non
 def test_a_name_says_whether_less_is_better(metric: str, is_lower: bool) -> None:
     assert is_lower_better(metric) is is_lower
     assert is_lower_better(metric, [metric])
+
+
+def test_a_curve_of_the_other_direction_is_refused_and_not_advised(tmp_path: Path) -> None:
+    """A fallen perplexity has the sign of a fallen share of right answers, and means the opposite."""
+    folders = []
+    for made in (Made(every=20), Made(arm=2.0, every=20, seconds=3.0, level=learning(0.03))):
+        folder = write_run(tmp_path / str(made.arm), made)
+        events = [e for e in read_lines(folder / "events.jsonl").entries if e["event"] != "end"]
+        curve = [
+            evaluation(folder, replace(made, task="curve"), "refine" if step else "base", step)
+            for step in range(0, 21, 2)
+        ]
+        for event in curve:
+            event["scores"] = [
+                {**s, "metric": PERPLEXITY, "value": 20 - 10 * s["value"]}
+                for s in event["scores"]
+                if s["metric"].startswith("avg")
+            ]
+        write_events(folder / "events.jsonl", [curve[0], *events, *curve[1:], {"event": "end"}])
+        (folder / "scores.json").unlink()
+        folders.append(folder)
+    assert compare(folders, task="easy/pass@1").tables[0].differences[0].axes["seconds"].how == "unknown"
+    assert compare(folders).advice == ""
+    with pytest.raises(UsageError, match=r"lower is better in curve/word_perplexity,none, and higher in easy/pass@1"):
+        compare(folders, task="easy/pass@1", curve=f"curve/{PERPLEXITY}")
+    with pytest.raises(UsageError, match=r"--curve easy/pass@1: too few scores for a curve"):
+        compare(folders, task="easy/pass@1", curve="easy/pass@1")

@@ -11,6 +11,7 @@ from statistics import fmean
 import pytest
 
 from prerl_spec.comparison.compare import compare
+from prerl_spec.comparison.equal_amounts import AtEqual
 from prerl_spec.comparison.findings import Comparison, Estimate
 from prerl_spec.comparison.page.page import render
 from prerl_spec.comparison.written.json_form import as_json
@@ -86,6 +87,21 @@ def test_every_form_says_the_margin_and_what_lies_where(study: Path) -> None:
     told = json.loads(as_json(found))
     assert told["margin"] == 0.02
     assert [arm["margin"] for arm in told["tables"][0]["arms"]] == ["beyond", "beyond"]
+
+
+def test_papers_are_told_how_scores_were_taken_and_where_a_difference_was_read(found: Comparison) -> None:
+    table, *others = found.tables
+    first, *further = table.differences
+    elsewhere = AtEqual("curve", -0.058, 100.0, on="curve/avg@2")
+    read = replace(table, differences=(replace(first, axes={**first.axes, "seconds": elsewhere}), *further))
+    told = replace(found, tables=(read, *others), left_out=(("null, seed 2", "failed: out of memory"),))
+    for written, read_on in ((as_markdown(told), r"−0.058\*"), (as_latex(told), "$-$0.058*")):
+        assert read_on in written
+        assert "read on curve/avg@2." in written
+        assert "questions" in written.split("Spent until")[0].rsplit("\n", 2)[-2]
+        assert "temperature 1" in written
+        assert "Not compared: null, seed 2: failed: out of memory." in written
+    assert "read on" not in as_markdown(found)
 
 
 def test_markdown_has_one_width_whatever_the_names(found: Comparison, strange: Comparison) -> None:

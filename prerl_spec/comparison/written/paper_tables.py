@@ -2,9 +2,11 @@
 
 from collections.abc import Callable, Iterator
 
+from prerl_spec.comparison.equal_amounts import AtEqual
 from prerl_spec.comparison.findings import Comparison, Difference
 from prerl_spec.comparison.scored_run import AXES, AXIS_WORDS
 from prerl_spec.comparison.written.words import (
+    amount_words,
     estimates_of,
     family_words,
     finding_words,
@@ -27,18 +29,20 @@ AT_EQUAL = f"at equal {' / '.join(AXIS_WORDS[axis] for axis in AXES)}"
 
 SIGNS = {"unmoved": ("–", "one arm spends none of it"), "unknown": ("?", "not known at an equal amount")}
 """What stands for a difference at an equal amount where there is none."""
+ELSEWHERE = "*"
 
 
 def as_markdown(comparison: Comparison) -> str:
-    """A table, and a sentence on units and adjustment below it."""
+    """A table; below it sentences on units and adjustment, then on how the scores were taken and what is not compared."""
     heading, rows = _columns(comparison)
     lines = [markdown_row(map(in_markdown, heading)), markdown_row("---" for _ in heading)]
     lines += [markdown_row(map(in_markdown, row)) for row in rows]
-    return "\n".join([*lines, "", *(in_markdown(sentence) for sentence in _sentences(comparison))])
+    sentences = [*_sentences(comparison), "", *_conditions(comparison)]
+    return "\n".join([*lines, "", *(in_markdown(sentence) for sentence in sentences)])
 
 
 def as_latex(comparison: Comparison) -> str:
-    r"""A `table*` with booktabs rules; it needs \usepackage{booktabs} and UTF-8."""
+    r"""A `table*` with booktabs rules, the sentences in its caption and below it; it needs \usepackage{booktabs} and UTF-8."""
     heading, rows = _columns(comparison)
     wide = {"finding", AT_EQUAL}
     aligned = "".join(
@@ -58,6 +62,8 @@ def as_latex(comparison: Comparison) -> str:
             *body,
             r"\bottomrule",
             r"\end{tabular}",
+            r"\par\smallskip\raggedright",
+            *(in_latex(sentence) for sentence in _conditions(comparison)),
             r"\end{table*}",
         ]
     )
@@ -87,9 +93,13 @@ def _rows(comparison: Comparison, trained: bool) -> Iterator[tuple[str, ...]]:
 
 
 def _axes(difference: Difference) -> str:
-    """`+0.127 / – / ?`: a dash where one arm spends none, a question mark where the difference is not known."""
+    """`+0.127 / – / ?`: a dash where one arm spends none, a question mark where the difference is not known, a star where it is
+    that of another task's curve."""
     found = [difference.axes[axis] for axis in AXES if axis in difference.axes]
-    return " / ".join(SIGNS[at.how][0] if at.difference is None else signed(at.difference) for at in found)
+    return " / ".join(
+        SIGNS[at.how][0] if at.difference is None else f"{signed(at.difference)}{ELSEWHERE if at.on else ''}"
+        for at in found
+    )
 
 
 def _sentences(comparison: Comparison) -> list[str]:
@@ -100,12 +110,32 @@ def _sentences(comparison: Comparison) -> list[str]:
         unit_sentence(comparison),
         *(f"{words}." for words in _pairs(comparison)),
         *(f"{note[0].upper()}{note[1:]}." for note in comparison.notes),
-        *(f"{sign}: {words}." for how, (sign, words) in SIGNS.items() if how in _hows(comparison)),
+        *(
+            f"{sign}: {words}."
+            for how, (sign, words) in SIGNS.items()
+            if how in {at.how for at in _at_equal(comparison)}
+        ),
+        *(f"{ELSEWHERE}: read on {on}." for on in dict.fromkeys(at.on for at in _at_equal(comparison) if at.on)),
     ]
 
 
-def _hows(comparison: Comparison) -> set[str]:
-    return {at.how for table in comparison.tables for d in table.differences for at in d.axes.values()}
+def _conditions(comparison: Comparison) -> list[str]:
+    """How the scores of each task were taken, what the arms have spent, what is not compared and why."""
+    of_tasks = dict.fromkeys((table.task, table.conditions) for table in comparison.tables)
+    spent = [
+        f"{arm.arm} {', '.join(f'{amount_words(axis, arm.amounts[axis])} {words}' for axis, words in AXIS_WORDS.items())}"
+        for arm in comparison.arms
+        if arm.amounts
+    ]
+    return [
+        *(f"{task}: {conditions}." for task, conditions in of_tasks),
+        *([f"Spent until the last scores, mean over runs: {'; '.join(spent)}."] if spent else []),
+        *(f"Not compared: {what}: {why}." for what, why in comparison.left_out),
+    ]
+
+
+def _at_equal(comparison: Comparison) -> list[AtEqual]:
+    return [at for table in comparison.tables for d in table.differences for at in d.axes.values()]
 
 
 def _pairs(comparison: Comparison) -> list[str]:
