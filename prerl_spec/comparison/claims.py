@@ -1,6 +1,6 @@
 """Which differences are claimed: after Holm over the family, and with one sign over all axes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from prerl_spec.comparison.equal_amounts import AtEqual
@@ -8,8 +8,7 @@ from prerl_spec.comparison.estimates import detectable_among
 from prerl_spec.comparison.findings import Difference, Estimate, Finding, MarginCode
 from prerl_spec.comparison.scored_run import AXES, AXIS_WORDS, Axis
 from prerl_spec.report.formatting.p_text import p_text
-from prerl_spec.statistics.claims import ArmDifference, claim
-from prerl_spec.statistics.intervals import Interval
+from prerl_spec.statistics.claims import ArmDifference, claim, same_sign
 from prerl_spec.statistics.seeds import holm
 
 EXPLORATORY = "exploratory"
@@ -77,25 +76,9 @@ def finding_of(difference: Difference, adjusted_p: float | None) -> Finding:
     direction = "higher" if estimate.interval.value > 0 else "lower"
     if adjusted_p is None:
         return Finding("exploratory", f"{EXPLORATORY}: {direction}, not adjusted")
-    if estimate.unit == "seeds" and estimate.count < LEAST_SEEDS:
-        return Finding(
-            "not_claimed", f"{direction}, not claimed: {estimate.count} seeds, and a claim needs {LEAST_SEEDS}"
-        )
     value = estimate.interval.value
-    primary = ArmDifference(estimate.interval, estimate.p_value, adjusted_p)
-    if claim(primary, ()) == 0:
-        return Finding("not_claimed", f"{direction}, not claimed: p {p_text(adjusted_p)} after Holm")
-    if difference.axes and not difference.ends_alike:
-        return Finding("not_claimed", f"{direction}, not claimed: the arms end alike on no axis")
-    if unknown := _named(difference.axes, "unknown"):
-        return Finding("not_claimed", f"{direction}, not claimed: not known at equal {unknown}")
-    known = {axis: at for axis, at in difference.axes.items() if at.difference is not None}
-    if difference.axes and not known:
-        return Finding("not_claimed", f"{direction}, not claimed: the arms have no axis in common")
-    others = {axis: ArmDifference(Interval(*(at.difference or 0.0,) * 3), 1.0, 1.0) for axis, at in known.items()}
-    if claim(primary, tuple(others.values())) == 0:
-        turned = [AXIS_WORDS[axis] for axis, other in others.items() if claim(primary, (other,)) == 0]
-        return Finding("not_claimed", f"{direction}, not claimed: not so at equal {' and '.join(turned)}")
+    if why := list(_why_not_claimed(difference, estimate, adjusted_p)):
+        return Finding("not_claimed", f"{direction}, not claimed: {', '.join(why)}")
     at = f" at equal {AXIS_WORDS[difference.ends_alike[0]]}" if difference.ends_alike else ""
     is_better = (value > 0) != difference.lower_is_better
     if estimate.unit == "seeds":
@@ -103,6 +86,28 @@ def finding_of(difference: Difference, adjusted_p: float | None) -> Finding:
     which = f", which is {'better' if is_better else 'worse'}," if difference.lower_is_better else ""
     words = f"this checkpoint scores {direction}{which}{at}".rstrip(",")
     return Finding("higher", words) if value > 0 else Finding("lower", words)
+
+
+def _why_not_claimed(difference: Difference, estimate: Estimate, adjusted_p: float) -> Iterator[str]:
+    """Everything that stands against a claim: to mend one of it alone would not bring it."""
+    primary = ArmDifference(estimate.interval, estimate.p_value, adjusted_p)
+    if estimate.unit == "seeds" and estimate.count < LEAST_SEEDS:
+        yield f"{estimate.count} seeds, and a claim needs {LEAST_SEEDS}"
+    if not claim(primary, ()):
+        yield f"p {p_text(adjusted_p)} after Holm"
+    if not difference.axes:
+        return
+    if not difference.ends_alike:
+        yield "the arms end alike on no axis"
+    if unknown := _named(difference.axes, "unknown"):
+        yield f"not known at equal {unknown}"
+    known = {axis: at.difference for axis, at in difference.axes.items() if at.difference is not None}
+    if not known and not unknown:
+        yield "the arms have no axis in common"
+    value = estimate.interval.value
+    turned = [AXIS_WORDS[axis] for axis, other in known.items() if not same_sign(value, other)]
+    if turned:
+        yield f"not so at equal {' and '.join(turned)}"
 
 
 def _same_words(difference: Difference) -> str:

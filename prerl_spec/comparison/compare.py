@@ -1,6 +1,6 @@
 """The front door: folders in, a `Comparison` out."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
@@ -12,10 +12,11 @@ from prerl_spec.comparison.curves import arm_curve, reached
 from prerl_spec.comparison.differences import difference_of
 from prerl_spec.comparison.findings import Comparison, Difference, Spent, Table
 from prerl_spec.comparison.metrics import is_same_metric
-from prerl_spec.comparison.pairs import Pair, paired_on, pairs_of
+from prerl_spec.comparison.pairs import Pair, other_prompts, paired_on, pairs_of
 from prerl_spec.comparison.scored_run import AXIS_WORDS, ScoredRun
 from prerl_spec.comparison.sides import open_sides
 from prerl_spec.comparison.subjects import Subject, chosen, subjects_of
+from prerl_spec.comparison.track import Track
 from prerl_spec.errors import UsageError
 
 
@@ -77,16 +78,18 @@ def compare(
         tables.append(_table(paired, subject, metric, is_primary, read_on if bears else None))
     _require_margin_of_scores(margin, tables)
     tables = _with_claims(tables, margin, any_primary=sides.primary is not None)
+    pairs = [pair for own in paired.pairs.values() for pair in own]
+    of_subjects = [note for subject in subjects for note in subject.notes]
     return Comparison(
         title=sides.title,
         baseline=paired.baseline.name,
         arms=tuple(_spent(name, paired.runs(name)) for name in paired.names),
-        paired_on=sides.base or paired_on([pair for pairs in paired.pairs.values() for pair in pairs]),
+        paired_on=sides.base or paired_on(pairs),
         primary=sides.primary,
         family=sum(d.adjusted_p is not None for table in tables for d in table.differences),
         tables=tuple(tables),
         left_out=tuple((one.what, one.why) for one in (*absent, *left_out)),
-        notes=tuple(dict.fromkeys([*sides.notes, *(note for subject in subjects for note in subject.notes)])),
+        notes=tuple(dict.fromkeys([*sides.notes, *other_prompts(pairs), *_ended_worse(tables), *of_subjects])),
         arms_named=only is not None,
         margin=margin,
         advice="" if curve else _curve_that_may_tell(tables),
@@ -142,7 +145,26 @@ def _table(arms: _Arms, subject: Subject, metric: str, is_primary: bool, curve: 
         threshold=threshold if improves else None,
         reached=tuple(reached(tracks, threshold)) if improves else (),
         lower_is_better=lower,
+        ended_worse=tuple(_ended_worse_than_begun(tracks)),
     )
+
+
+def _ended_worse_than_begun(tracks: Mapping[str, Sequence[Track]]) -> Iterator[str]:
+    """`grpo: 0.122 at first, 0.009 at its end`, of an arm each of whose runs ends worse than its first score."""
+    for arm, own in tracks.items():
+        first, last = ([track.places[place][1] for track in own] for place in (0, -1))
+        lower = own[0].is_lower_better
+        if all((end > start) if lower else (end < start) for start, end in zip(first, last, strict=True)):
+            yield f"{arm}: {fmean(first):.3f} at first, {fmean(last):.3f} at its end"
+
+
+def _ended_worse(tables: Sequence[Table]) -> list[str]:
+    """Notes on what is claimed, or looked at where nothing can be: an arm may be better than one that has collapsed."""
+    return [
+        f"every run ends worse than it was first scored, {table.task} {table.metric}: {'; '.join(table.ended_worse)}"
+        for table in tables
+        if table.ended_worse and any(d.adjusted_p is not None for d in table.differences)
+    ]
 
 
 def _require_readable(arms: _Arms, curve: tuple[Subject, str], compared: tuple[Subject, str]) -> None:

@@ -126,6 +126,8 @@ class Table:
     threshold: float | None
     reached: tuple[Reached, ...]
     lower_is_better: bool = False
+    ended_worse: tuple[str, ...] = ()
+    """Arms each of whose runs ends worse than it was first scored, in words."""
 
 
 @dataclass(frozen=True)

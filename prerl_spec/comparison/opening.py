@@ -49,6 +49,8 @@ def scored_run(folder: Path, plan: Plan, record: RunRecord) -> ScoredRun:
         name=record.name,
         key=SeedKey(plan.seed, model_seed(plan)),
         base=_base(plan),
+        base_content="" if plan.start is None or plan.start.found is None else plan.start.found.content,
+        asked=_asked(plan),
         scores=record.scores,
         steps=steps,
         begins=begins,
@@ -91,6 +93,11 @@ def _base(plan: Plan) -> str:
     seed = model_seed(plan)
     name = plan.model.settings.get("name")
     return f"{plan.model.use} {name or ''}".strip() if seed is None else f"fresh weights of model.seed {seed}"
+
+
+def _asked(plan: Plan) -> tuple[str, ...]:
+    phases = () if plan.streams == "phase" else tuple(f"{phase.id} {phase.steps}" for phase in plan.phases)
+    return (plan.streams, *phases)
 
 
 def _kept_questions(folder: Path) -> Callable[[Score], Questions | None]:

@@ -35,10 +35,30 @@ def paired_on(pairs: Sequence[Pair]) -> str:
     """On what runs are paired, in words: one base, or bases and seeds crossed, or arms of different bases."""
     if not all(pair.first.base and pair.second.base for pair in pairs):
         return "checkpoints as they are"
-    bases = list(dict.fromkeys(run.base for pair in pairs for run in (pair.first, pair.second)))
+    bases = {_base_of(run): run.base for pair in reversed(pairs) for run in (pair.second, pair.first)}
     if len(bases) == 1:
-        return f"paired on one base: {bases[0]}"
-    if any(pair.first.base != pair.second.base for pair in pairs):
-        apart = next(pair for pair in pairs if pair.first.base != pair.second.base)
+        return f"paired on one base: {next(iter(bases.values()))}"
+    apart = next((pair for pair in pairs if _base_of(pair.first) != _base_of(pair.second)), None)
+    if apart is not None:
         return f"arms on different bases: {apart.first.base}; {apart.second.base}"
     return f"crosses bases and seeds: {len(bases)} bases, one for each seed"
+
+
+def _base_of(run: ScoredRun) -> str:
+    return run.base_content or run.base
+
+
+def other_prompts(pairs: Sequence[Pair]) -> list[str]:
+    """A note where the runs of a pair have met other prompts and sample streams, by what these hang on."""
+    for pair in pairs:
+        (own, *phases), (other, *others) = pair.first.asked or ("",), pair.second.asked or ("",)
+        if own != other:
+            return [
+                f'not the same prompts: run.streams is "{own}" in {pair.first.name}, "{other}" in {pair.second.name}'
+            ]
+        if phases != others:
+            return [
+                'not the same prompts: with run.streams = "global" they hang on the step of the run, and the phases of '
+                f"{pair.first.name} and {pair.second.name} differ"
+            ]
+    return []

@@ -67,6 +67,10 @@ class ScoredRun:
     key: SeedKey
     base: str
     scores: tuple[Score, ...]
+    base_content: str = ""
+    """The hash of the start, where `base` is one: two spellings of a place may hold the same."""
+    asked: tuple[str, ...] = ()
+    """What its prompts and sample streams hang on: `run.streams`, and with "global" the phases with their steps."""
     steps: tuple[Taken, ...] = ()
     begins: str = ""
     trains: bool = True

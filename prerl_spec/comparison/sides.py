@@ -73,7 +73,18 @@ def _of_runs(folders: Sequence[Path]) -> Sides:
         raise UsageError(
             f"fewer than two arms can be compared: {words}", hint="finish the runs with `prerl-spec resume`"
         )
-    return Sides(_title([arm.name for arm in arms]), arms, absent)
+    return Sides(_title([arm.name for arm in arms]), arms, absent, notes=_of_studies(folders))
+
+
+def _of_studies(folders: Sequence[Path]) -> list[str]:
+    """A note where runs are cells of a study: what it says of them all is not looked at."""
+    above = dict.fromkeys(
+        place for folder in folders for place in folder.resolve().parents[:DEPTH_IN_STUDY] if is_study(place)
+    )
+    return [
+        f"cells of the study {place}, named one by one: its primary, its other cells, and what it says of them are left out"
+        for place in above
+    ]
 
 
 def _of_models(folders: Sequence[Path]) -> Sides:

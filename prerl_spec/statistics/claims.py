@@ -25,8 +25,13 @@ class ArmDifference:
 def claim(primary: ArmDifference, others: Sequence[ArmDifference]) -> int:
     """1 or −1 where a claim holds, else 0: detected on the primary axis, and the mean differences on all others (say updates
     and seconds, beside generated tokens) have the same sign, detected there or not."""
-    agree = all(_sign(other.interval.value) == primary.sign for other in others)
+    agree = all(same_sign(primary.interval.value, other.interval.value) for other in others)
     return primary.sign if agree else 0
+
+
+def same_sign(first: float, second: float) -> bool:
+    """Whether both are above 0, or both below: of an exact 0 no sign is known."""
+    return _sign(first) == _sign(second) != 0
 
 
 def _sign(value: float) -> int:

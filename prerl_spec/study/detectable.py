@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from importlib.util import find_spec
 from math import sqrt
 from statistics import variance
 from typing import Any
@@ -58,7 +59,9 @@ def detectable(study: StudyPlan) -> Detectable:
     else:
         why = "no earlier run of this study tells the spread between seeds: write study.prior_sd, the standard deviation of "
         return Detectable(None, None, "", why + "a paired difference in the primary score (0.02 is two points)")
-    # scipy takes half a second to import, and is not there in a light install.
+    if find_spec("scipy") is None:
+        return Detectable(None, None, "", f"install prerl-spec[train]; the standard deviation is {sd:g} ({source})")
+    # It takes half a second to import.
     from prerl_spec.statistics.seeds import detectable_effect
 
     return Detectable(detectable_effect(sd, len(study.seeds), POWER, len(study.arms) - 1), sd, source)

@@ -97,7 +97,8 @@ def choose_study_folder(plan: StudyPlan, given: Path | None, *, new: bool = Fals
             if found is None:
                 raise UsageError(f"{given} is not empty and holds no study", hint=_FREE)
             changed = changed_meaning(given, read_study(given), plan) or f"{found[:12]}, this one is {plan.digest[:12]}"
-            raise UsageError(f"{given} holds a study of another spec: {changed}", hint=_FREE)
+            take = f"; `--take-from {given}` then copies the runs that are the same"
+            raise UsageError(f"{given} holds a study of another spec: {changed}", hint=f"{_FREE}{take}")
         return StudyFolder(given), True
     there = numbered(plan.output_dir, f"{plan.name}-study")
     newest = [folder for _, folder in sorted(there.items(), reverse=True)]

@@ -40,6 +40,8 @@ def test_a_claim_needs_the_interval_holm_and_one_sign_over_all_axes() -> None:
     assert finding_of(replace(BETTER, by_seeds=covering_zero(BETTER.by_seeds)), 0.02).code == "none"
     after_holm = finding_of(BETTER, 0.06)
     assert (after_holm.code, after_holm.words) == ("not_claimed", "higher, not claimed: p 0.060 after Holm")
+    unknown = replace(BETTER, axes={**BETTER.axes, "seconds": AtEqual("unknown")})
+    assert finding_of(unknown, 0.06).words == "higher, not claimed: p 0.060 after Holm, not known at equal seconds"
     for axis in ("generated_tokens", "updates", "seconds"):
         turned = replace(BETTER, axes={**BETTER.axes, axis: AtEqual("curve", -0.01, 90.0)})
         found = finding_of(turned, 0.02)

@@ -1,6 +1,7 @@
 """Folders in, a comparison out: pairs, intervals with their units, what is refused and what is named."""
 
 import json
+import re
 import shutil
 from collections import Counter
 from collections.abc import Callable
@@ -342,7 +343,9 @@ def test_a_shorter_run_is_compared_at_its_own_end_on_every_axis(tmp_path: Path) 
     few = write_run(tmp_path / "few", replace(WEAK, arm=9.0, every=20, level=lambda step: 0.1))
     unknown = compare([few, short]).tables[0].differences[0]
     assert unknown.axes["updates"].how == "unknown"
-    assert unknown.finding.words == "higher, not claimed: the arms end alike on no axis"
+    assert unknown.finding.words == (
+        "higher, not claimed: the arms end alike on no axis, not known at equal generated tokens and updates"
+    )
 
 
 def test_a_last_score_whose_questions_are_gone_is_not_taken_for_an_earlier_one(
@@ -378,6 +381,16 @@ def test_where_a_task_has_no_curve_a_named_one_is_read(tmp_path: Path) -> None:
     assert found.axes["updates"] == without.axes["updates"]
     assert found.finding.words == "this checkpoint scores higher at equal generated tokens"
     assert refused(*folders, curve="other/pass@1") == "the runs have no scores of other/pass@1 in common"
+
+
+def test_an_arm_that_collapses_is_told_beside_what_is_better_than_it(tmp_path: Path) -> None:
+    falling = replace(WEAK, level=lambda step: 0.5 - 0.02 * step)
+    folders = [write_run(tmp_path / "weak", falling), write_run(tmp_path / "strong", STRONG)]
+    (note,) = compare(folders, task="easy/avg@4").notes
+    assert re.fullmatch(
+        r"every run ends worse than it was first scored, easy avg@4: weak: 0\.5\d\d at first, 0\.1\d\d at its end", note
+    )
+    assert compare([write_run(tmp_path / "level", WEAK), folders[1]]).notes == ()
 
 
 def test_common_first_steps_are_not_counted(tmp_path: Path) -> None:

@@ -179,7 +179,10 @@ def test_a_phase_that_came_before_a_run_began_is_sought_in_the_run_that_it_start
     run = start(tmp_path, started(whole(), f"{source}@pretrain"))
     again = compile_spec(Path(written(tmp_path, started(whole(), f"{run}@pretrain")))).plan
     need = next(need for need in again.unmet if need.what == "start")
-    assert need.hint == f"these phases have ended: {run}@refine; the run itself started from {source}@pretrain"
+    assert need.hint == (
+        f"these phases have ended: {run}@refine; the run itself started from {source}@pretrain: its own spec, run with --set, "
+        "goes on from there in another way"
+    )
 
 
 @pytest.mark.slow

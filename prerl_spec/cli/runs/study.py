@@ -65,6 +65,8 @@ def run(arguments: argparse.Namespace) -> int:
         # Where torch is not installed, on a login node say, the first command checks it.
         if not there and find_spec("torch") is not None:
             _require_arms_that_differ(study)
+        for line in overview(study, folder, detectable(study), arguments.jobs).splitlines():
+            print(f"# {line}")
         print(shell_lines(study, folder, arguments.spec, _options(arguments)))
         return 0
     task = None if arguments.cell is None else _named(study, arguments.cell)

@@ -6,6 +6,7 @@ from prerl_spec.comparison.equal_amounts import AtEqual
 from prerl_spec.comparison.findings import Comparison, Difference
 from prerl_spec.comparison.scored_run import AXES, AXIS_WORDS
 from prerl_spec.comparison.written.words import (
+    SPENT,
     amount_words,
     estimates_of,
     family_words,
@@ -129,7 +130,7 @@ def _conditions(comparison: Comparison) -> list[str]:
     ]
     return [
         *(f"{task}: {conditions}." for task, conditions in of_tasks),
-        *([f"Spent until the last scores, mean over runs: {'; '.join(spent)}."] if spent else []),
+        *([f"{SPENT[0].upper()}{SPENT[1:]}: {'; '.join(spent)}."] if spent else []),
         *(f"Not compared: {what}: {why}." for what, why in comparison.left_out),
     ]
 

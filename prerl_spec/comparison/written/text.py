@@ -6,6 +6,7 @@ from prerl_spec.comparison.findings import Comparison, Difference, Table
 from prerl_spec.comparison.scored_run import AXIS_WORDS
 from prerl_spec.comparison.written.words import (
     DETECTABLE,
+    SPENT,
     amount_words,
     axes_words,
     detectable_words,
@@ -49,7 +50,7 @@ def _lines(comparison: Comparison) -> Iterator[str]:
         yield f"  {table.conditions}"
     if comparison.arms[0].amounts:
         yield ""
-        yield "spent until the last scores, mean over runs"
+        yield SPENT
         rows = [("", *AXIS_WORDS.values(), "runs")]
         rows += [
             (arm.arm, *(amount_words(axis, arm.amounts[axis]) for axis in AXIS_WORDS), str(len(arm.seeds)))

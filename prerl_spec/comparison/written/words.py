@@ -151,3 +151,4 @@ def unit_sentence(comparison: Comparison) -> str:
 
 
 DETECTABLE = "detectable: the difference that such a comparison finds in 80 % of cases, at the spread seen here"
+SPENT = "spent until the last scores, by the runs that they were started from too; mean over runs"

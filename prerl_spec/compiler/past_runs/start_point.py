@@ -123,7 +123,8 @@ def _end_of(run: Path, phase: str) -> StartPoint:
     hint = f"these phases have ended: {ready}" if ready else "none of its phases has ended yet"
     if phase not in {planned.id for planned in plan.phases}:
         if plan.start is not None:
-            hint = f"{hint}; the run itself started from {plan.start.origin}"
+            again = "its own spec, run with --set, goes on from there in another way"
+            hint = f"{hint}; the run itself started from {plan.start.origin}: {again}"
         raise UsageError(f"the run in {run} has no phase `{phase}`", hint=hint)
     if phase not in ends:
         state = "the run is live" if is_live(run) else f"finish it with `prerl-spec resume {run}`"
