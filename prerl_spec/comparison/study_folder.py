@@ -67,10 +67,11 @@ def open_study(folder: Path) -> OpenStudy:
             f"{folder}: fewer than two arms have a finished cell: {words}",
             hint="`prerl-spec study SPEC` goes on with it",
         )
-    if taken := [name for name, line in state.items() if line["event"] == "take"]:
+    cells = {f"{cell['arm']}/{cell['seed']}" for cell in said["cells"]}
+    if taken := [name for name in cells if state.get(name, {}).get("event") == "take"]:
         notes += (
-            f"{len(taken)} runs were taken over from an earlier study: arms or seeds that were added after a look at it are no "
-            "test that was stated beforehand",
+            f"{len(taken)} cells were taken over from an earlier study, with the seconds of that time: arms or seeds that were "
+            "added after a look at it are no test that was stated beforehand",
         )
     return OpenStudy(said["name"], arms, tuple(absent), said.get("primary"), notes, str(said.get("base") or ""))
 

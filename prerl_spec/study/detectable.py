@@ -4,12 +4,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from math import sqrt
+from pathlib import Path
 from statistics import variance
 from typing import Any
 
 from prerl_spec.compiler.past_runs.run_folder import numbered
 from prerl_spec.compiler.render.human_units import plural
+from prerl_spec.errors import Damaged
 from prerl_spec.study.results import Key, end_scores, primary_key
+from prerl_spec.study.state import last_notes
 from prerl_spec.study.study_folder import StudyFolder, digest_of_study, read_study
 from prerl_spec.study.study_plan import StudyPlan, cell_name
 
@@ -69,23 +72,40 @@ def detectable(study: StudyPlan) -> Detectable:
 
 def _spread(study: StudyPlan, primary: Key) -> tuple[float, str] | None:
     """The standard deviation of paired differences from the first arm, pooled over arms and studies, and where it is from."""
-    groups = [d for folder, seeds in _earlier(study) for d in _differences(study, folder, seeds, primary) if len(d) > 1]
+    groups: list[list[float]] = []
+    damaged: list[str] = []
+    for root in [root for _, root in sorted(numbered(study.output_dir, f"{study.name}-study").items())]:
+        try:
+            groups += [d for d in _of_study(study, root, primary) if len(d) > 1]
+        except Damaged as error:
+            # Another study's files: this one can run without them.
+            damaged.append(str(error.file))
     if not groups:
         return None
     degrees = sum(len(group) - 1 for group in groups)
     pooled = sum(variance(group) * (len(group) - 1) for group in groups) / degrees
     if not pooled:  # coarse scores of few seeds repeat by chance: no spread is no knowledge
         return None
-    return sqrt(pooled), f"{plural(len(groups), 'comparison')} of earlier runs, {plural(degrees, 'degree')} of freedom"
+    source = f"{plural(len(groups), 'comparison')} of earlier runs, {plural(degrees, 'degree')} of freedom"
+    return sqrt(pooled), f"{source}; damaged, and left out: {', '.join(damaged)}" if damaged else source
 
 
-def _earlier(study: StudyPlan) -> Iterator[tuple[StudyFolder, Sequence[int]]]:
-    for _, root in sorted(numbered(study.output_dir, f"{study.name}-study").items()):
-        if digest_of_study(root) is None:
-            continue
-        said = read_study(root)
-        if said["arms"] == list(study.arms) and said["primary"] == study.primary and said["match"] == study.match:
-            yield StudyFolder(root), said["seeds"]
+def _of_study(study: StudyPlan, root: Path, primary: Key) -> list[list[float]]:
+    """The differences in a folder of a study with the same arms, primary and match; none in any other. Raises Damaged."""
+    if digest_of_study(root) is None:
+        return []
+    said, folder = read_study(root), StudyFolder(root)
+    if (said["arms"], said["primary"], said["match"]) != (list(study.arms), study.primary, study.match):
+        return []
+    # What was taken over from an earlier study stands there as well.
+    own = [cell for cell in said["seeds"] if not _is_taken(folder, study, cell)]
+    return list(_differences(study, folder, own, primary))
+
+
+def _is_taken(folder: StudyFolder, study: StudyPlan, seed: int) -> bool:
+    """Whether every cell of a seed was copied from an earlier study."""
+    known = last_notes(folder) if folder.state.is_file() else {}
+    return all(known.get(cell_name(arm, seed), {}).get("event") == "take" for arm in study.arms)
 
 
 def _differences(study: StudyPlan, folder: StudyFolder, seeds: Sequence[int], primary: Key) -> Iterator[list[float]]:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from prerl_spec.compiler.past_runs.run_folder import hold_run_folder
 from prerl_spec.compiler.plan import Plan
 from prerl_spec.engine.inspect.fsck import check_run
 from prerl_spec.errors import UsageError
@@ -67,8 +68,8 @@ objective = { use = "marginal_pg", advantage = "minus_one", coefficient = 0.5 }
 
     def queued() -> list[str]:
         computed.clear()
-        take = Earlier(whole.root, folder.root)
-        found = CellQueue(study, folder, tasks_of(study), start, Quiet(), take=take).run()
+        source = Earlier(whole.root, folder.root)
+        found = CellQueue(study, folder, tasks_of(study), start, Quiet(), source=source).run()
         return [*computed, *(name for name in found.failed if name not in computed)]
 
     weights = max(whole.run("refined/1").glob("checkpoints/step-*/*.safetensors"))
@@ -77,6 +78,14 @@ objective = { use = "marginal_pg", advantage = "minus_one", coefficient = 0.5 }
     assert queued() == ["later/0", "refined/1"]
     assert not list(folder.root.glob("cells/*/.*")), "no copy is left behind"
     weights.write_bytes(sound)
+    live = folder.run("pruned/1")
+    live.mkdir(parents=True)
+    with hold_run_folder(live), pytest.raises(UsageError, match="is live"):
+        Earlier(whole.root, folder.root).take(whole.run("pruned/1"), live)
+    (folder.run("later/1") / "journal").mkdir(parents=True)
+    begun = study.cell("pruned", 1).plan
+    assert Earlier(whole.root, whole.root.parent).offered(folder, Task("later/1", (), 2, 1), begun) is None
+    (folder.run("later/1") / "journal").rmdir()
     assert queued() == ["later/0", "later/1"]
     found = outcomes(study, folder.root)
     kept = outcomes(study, whole.root)

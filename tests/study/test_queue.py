@@ -14,10 +14,11 @@ from prerl_spec.storage.chained_lines import read_lines
 from prerl_spec.study import run_plans
 from prerl_spec.study.amounts import amount
 from prerl_spec.study.compile_study import compile_study
+from prerl_spec.study.detectable import detectable
 from prerl_spec.study.results import results_table, short_of_budget
 from prerl_spec.study.running.cell_queue import CellQueue, Outcome
 from prerl_spec.study.shared_phases import SharedPhases
-from prerl_spec.study.state import last_notes
+from prerl_spec.study.state import last_notes, note
 from prerl_spec.study.study_folder import StudyFolder, begin_study, choose_study_folder, is_complete
 from prerl_spec.study.study_plan import StudyPlan
 from prerl_spec.study.tasks import Task, tasks_of
@@ -249,6 +250,29 @@ def test_the_table_has_means_over_seeds_with_the_primary_first(planned: StudyPla
     assert lines[2:] == [["train/avg@1", "0.100", "0.200"], ["other/avg@1", "0.500", "0.500"], ["seeds", "2", "2"]]
 
 
+def test_the_spread_is_that_of_earlier_runs_once_and_of_those_that_are_whole(
+    planned: StudyPlan, tmp_path: Path
+) -> None:
+    plan = replace(planned, output_dir=tmp_path / "runs")
+    folders = []
+    for _ in range(3):
+        folder, _ = begin_study(plan, None, {}, new=True)
+        queued(plan, folder, Fakes())
+        for number, cell in enumerate(plan.cells):
+            row = {"phase": "refine", "global_step": 2, "task": "train", "metric": "avg@1", "value": number**2 / 10}
+            write_scores(folder.run(cell.name) / "scores.json", [row])
+        folders.append(folder)
+    assert "3 comparisons of earlier runs, 3 degrees" in detectable(plan).source
+    for cell in plan.cells:
+        note(folders[1], "take", cell.name)
+    assert "2 comparisons of earlier runs, 2 degrees" in detectable(plan).source, "a copy tells nothing new"
+    file = folders[2].run("pruned/1") / "scores.json"
+    file.write_bytes(file.read_bytes().replace(b"train", b"trajn"))
+    source = detectable(plan).source
+    assert source.startswith("1 comparison of earlier runs, 1 degree of freedom; damaged, and left out: ")
+    assert source.endswith(str(file))
+
+
 def test_fsck_checks_what_a_study_has_written(
     planned: StudyPlan, folder: StudyFolder, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -268,7 +292,10 @@ def test_a_first_arm_that_took_nothing_leaves_no_budget_and_arms_without_one_are
 ) -> None:
     monkeypatch.setattr(run_plans, "amount", lambda run, match: 0.0)
     outcome = queued(planned, folder, Fakes())
-    assert outcome.failed["pruned/0"] == "refined/0 has taken no generated tokens, where this cell would end"
+    assert (
+        outcome.failed["pruned/0"]
+        == "refined/0 has taken no generated tokens, where this cell would end; write study.budget, or match"
+    )
     documents = compile_study(written(tmp_path, DOCUMENTS))
     start = Fakes()
     assert queued(documents, begin_study(documents, None, {})[0], start) == Outcome()

@@ -18,9 +18,9 @@ from prerl_spec.study.detectable import Detectable, detectable
 from prerl_spec.study.overview import overview
 from prerl_spec.study.results import results_table, short_of_budget
 from prerl_spec.study.running.cell_process import Starter
-from prerl_spec.study.running.cell_queue import CellQueue, Outcome, Take, nothing_to_take
+from prerl_spec.study.running.cell_queue import CellQueue, Outcome
 from prerl_spec.study.running.progress import Progress
-from prerl_spec.study.running.taking_over import Earlier
+from prerl_spec.study.running.taking_over import Earlier, Nowhere, Source
 from prerl_spec.study.shell_lines import named_task, names, shell_lines
 from prerl_spec.study.study_folder import (
     StudyFolder,
@@ -70,12 +70,14 @@ def run(arguments: argparse.Namespace) -> int:
         print(shell_lines(study, folder, arguments.spec, _options(arguments)))
         return 0
     task = None if arguments.cell is None else _named(study, arguments.cell)
+    if task is not None and arguments.new:
+        raise UsageError("--new begins a study, and --cell is one run of it", hint="leave --new out, or --cell")
     for cell in study.cells[: len(study.arms)]:
         require_met(cell.plan)
     folder, there = choose_study_folder(study, arguments.study_dir, new=arguments.new)
+    source = Nowhere() if arguments.take_from is None else Earlier(arguments.take_from, folder.root)
     if there and task is None and is_complete(folder, study):
         return _say_finished(study, folder)
-    take = nothing_to_take if arguments.take_from is None else Earlier(arguments.take_from, folder.root)
     if not there:
         _require_arms_that_differ(study)
     effect = detectable(study)
@@ -86,8 +88,8 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"note: {said}; --take-from {other} copies the runs that are the same", file=sys.stderr)
     with hold_study(folder, alone=task is None):
         if task is not None:
-            return _run_cell(study, folder, task, arguments, take)
-        return _run_all(study, folder, effect, arguments, take)
+            return _run_cell(study, folder, task, arguments, source)
+        return _run_all(study, folder, effect, arguments, source)
 
 
 def _require_arms_that_differ(study: StudyPlan) -> None:
@@ -105,30 +107,35 @@ def _say_finished(study: StudyPlan, folder: StudyFolder) -> int:
     print(f"{folder.root} has finished this very study; --new begins another", file=sys.stderr)
     if table := results_table(study, folder):
         print(f"{table}\n")
+    _say_what_fell_short(study, folder)
     print(f"paired differences: prerl-spec compare {folder.root}")
     return 0
 
 
-def _run_all(
-    study: StudyPlan, folder: StudyFolder, effect: Detectable, arguments: argparse.Namespace, take: Take
-) -> int:
-    tasks = tasks_of(study)
-    print(overview(study, folder, effect, arguments.jobs), flush=True)
-    outcome = _queued(study, folder, tasks, arguments, take)
-    if table := results_table(study, folder):
-        print(f"\n{table}")
+def _say_what_fell_short(study: StudyPlan, folder: StudyFolder) -> None:
     if short := short_of_budget(study, folder):
         print(
             f"warning: {', '.join(short)} ended before the budget, with the most steps that the last phase may take: "
             "not equal to the others; give the last phase more steps, or lower study.budget",
             file=sys.stderr,
         )
+
+
+def _run_all(
+    study: StudyPlan, folder: StudyFolder, effect: Detectable, arguments: argparse.Namespace, source: Source
+) -> int:
+    tasks = tasks_of(study)
+    print(overview(study, folder, effect, arguments.jobs), flush=True)
+    outcome = _queued(study, folder, tasks, arguments, source)
+    if table := results_table(study, folder):
+        print(f"\n{table}")
+    _say_what_fell_short(study, folder)
     _require_all(outcome)
     print(f"\nall {len(study.cells)} cells are finished; paired differences: prerl-spec compare {folder.root}")
     return 0
 
 
-def _run_cell(study: StudyPlan, folder: StudyFolder, task: Task, arguments: argparse.Namespace, take: Take) -> int:
+def _run_cell(study: StudyPlan, folder: StudyFolder, task: Task, arguments: argparse.Namespace, source: Source) -> int:
     if waits := [name for name in task.after if not folder.is_finished(name)]:
         raise UsageError(
             f"{task.name} starts when {', '.join(waits)} {'is' if len(waits) == 1 else 'are'} finished",
@@ -137,18 +144,18 @@ def _run_cell(study: StudyPlan, folder: StudyFolder, task: Task, arguments: argp
     if folder.is_finished(task.name):
         print(f"{task.name} is finished: {folder.run(task.name)}", file=sys.stderr)
         return 0
-    _require_all(_queued(study, folder, [task], arguments, take))
+    _require_all(_queued(study, folder, [task], arguments, source))
     return 0
 
 
 def _queued(
-    study: StudyPlan, folder: StudyFolder, tasks: Sequence[Task], arguments: argparse.Namespace, take: Take
+    study: StudyPlan, folder: StudyFolder, tasks: Sequence[Task], arguments: argparse.Namespace, source: Source
 ) -> Outcome:
     finished = sum(folder.is_finished(task.name) for task in tasks)
     progress = Progress(study, folder, len(tasks), finished)
     start = Starter(arguments.jobs, bool(arguments.local_code), several=len(tasks) - finished > 1)
     try:
-        return CellQueue(study, folder, tasks, start, progress, arguments.jobs, take).run()
+        return CellQueue(study, folder, tasks, start, progress, arguments.jobs, source).run()
     finally:
         start.close()
         progress.close()

@@ -4,13 +4,13 @@ import signal
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Protocol
 
 from prerl_spec.compiler.plan import Plan
 from prerl_spec.errors import Interrupted, PrerlError
 from prerl_spec.process.stop_signals import SECONDS_APART, SECONDS_TO_END, arrived, leave_closed_terminal, on_stop
 from prerl_spec.study.run_plans import prepared
+from prerl_spec.study.running.taking_over import Nowhere, Source
 from prerl_spec.study.state import note
 from prerl_spec.study.study_folder import StudyFolder
 from prerl_spec.study.study_plan import StudyPlan
@@ -33,12 +33,6 @@ class Running(Protocol):
 
 
 Start = Callable[[StudyFolder, Task, Plan], Running]
-Take = Callable[[StudyFolder, Task, Plan], Path | None]
-"""Copies a finished run of a task's plan into its folder, where there is one; says from where."""
-
-
-def nothing_to_take(folder: StudyFolder, task: Task, plan: Plan) -> None:
-    """Every run is computed."""
 
 
 class Listener(Protocol):
@@ -70,14 +64,14 @@ class CellQueue:
         start: Start,
         listener: Listener,
         jobs: int = 1,
-        take: Take = nothing_to_take,
+        source: Source | None = None,
     ) -> None:
         self._study = study
         self._folder = folder
         self._start = start
         self._listener = listener
         self._jobs = jobs
-        self._take = take
+        self._source = source or Nowhere()
         # What a task waits for need not be among the tasks: a cell alone has it from other commands.
         known = {name for task in tasks for name in (task.name, *task.after)}
         self._finished = {name for name in known if folder.is_finished(name)}
@@ -114,9 +108,11 @@ class CellQueue:
             self._left.remove(task)
             try:
                 plan = prepared(self._study, self._folder, task)
-                if (source := self._take(self._folder, task, plan)) is not None:
+                if (finished := self._source.offered(self._folder, task, plan)) is not None:
+                    # Said first: what a kill leaves may be a run that was taken, and never one of which nothing tells.
+                    note(self._folder, "take", task.name, source=str(finished))
+                    self._source.take(finished, self._folder.run(task.name))
                     self._finished.add(task.name)
-                    note(self._folder, "take", task.name, source=str(source))
                     self._listener.taken(task)
                     continue
                 note(self._folder, "begin", task.name)
@@ -126,7 +122,7 @@ class CellQueue:
                     # It came while the run was being started, and has reached the others only.
                     running.send(self._number)
             except PrerlError as error:
-                self._fail(task, error.message, error.exit_code)
+                self._fail(task, f"{error.message}; {error.hint}" if error.hint else error.message, error.exit_code)
             else:
                 self._listener.begun(task)
         if not self._running and self._next() is None:
