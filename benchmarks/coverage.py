@@ -35,6 +35,8 @@ FORGOTTEN, TRADED = "forgotten", "traded"
 LOST = 0.05
 """Of the questions, that are never right any more in a `forgotten` pair."""
 AT_ONCE = 1000
+LARGEST = 3
+"""Differences whose share of all squared ones says how few questions carry a difference."""
 FEW = 60
 """Up to this number of questions the least coverage that any interval could have is worked out."""
 OUT, HELD_OUT = Path("docs/evidence/intervals.json"), Path("docs/evidence/held_out.json")
@@ -210,18 +212,32 @@ def wilson(case: Case, arms: list[Array]) -> tuple[Array, Array] | None:
     return (centre - reach) / scale, (centre + reach) / scale
 
 
+def of_largest(difference_RQ: Array) -> Array:
+    """For each benchmark the share of Σ d² that its `LARGEST` largest differences hold; 1 where no question differs."""
+    square_RQ = np.sort(difference_RQ**2, axis=-1)
+    total_R = square_RQ.sum(axis=-1)
+    return np.asarray(
+        np.where(total_R > 0.0, square_RQ[:, -LARGEST:].sum(axis=-1) / np.where(total_R > 0.0, total_R, 1.0), 1.0)
+    )
+
+
 def measure(case: Case, replications: int, seed: int = 13) -> dict[str, float]:
-    """Coverage of each interval in per cent, from which side it misses, and its median width."""
+    """Coverage of each interval in per cent, from which side it misses, and its median width; of differences also in how many
+    benchmarks each excludes 0, how far it reaches to either side of the mean, how many questions differ, and what share of
+    Σ d² three of them hold (medians)."""
     place = [mix.name for mix in (*MIXES, *HELD_OUT_MIXES)].index(case.mix.name)
     truth, ways = case.truth(), {"shipped": shipped, "student": student, "wilson": wilson}
     found: dict[str, list[tuple[Array, Array]]] = {name: [] for name in ways}
-    constant = 0
+    constant, mean_parts, differing_parts, largest_parts = 0, list[Array](), list[Array](), list[Array]()
     for part in range(0, replications, AT_ONCE):
         metric = sum(map(ord, case.metric))
         generator = np.random.default_rng([seed, place, case.questions, case.samples, metric, part])
         arms = case.draw(generator, min(AT_ONCE, replications - part))
         value_Q = arms[0] if case.pairing is None else arms[1] - arms[0]
         constant += int((value_Q.min(axis=-1) == value_Q.max(axis=-1)).sum())
+        mean_parts.append(value_Q.mean(axis=-1))
+        differing_parts.append((value_Q != 0.0).sum(axis=-1))
+        largest_parts.append(of_largest(value_Q))
         for name, way in ways.items():
             bounds = way(case, arms)
             if bounds is not None:
@@ -230,6 +246,9 @@ def measure(case: Case, replications: int, seed: int = 13) -> dict[str, float]:
     differing = case.differing()
     if differing is not None and case.questions <= FEW:
         row["limit"] = round(100 * least_coverage(case.questions, differing), 2)
+    if case.pairing is not None:
+        row["differing"] = float(np.median(np.concatenate(differing_parts)))
+        row["largest"] = round(100 * float(np.median(np.concatenate(largest_parts))), 1)
     for name, parts in found.items():
         if parts:
             low, high = (np.concatenate(bounds) for bounds in zip(*parts, strict=True))
@@ -237,8 +256,15 @@ def measure(case: Case, replications: int, seed: int = 13) -> dict[str, float]:
             below, above = high < truth - 1e-9, low > truth + 1e-9
             row[name] = round(100 * float(1 - below.mean() - above.mean()), 2)
             row[f"{name}_width"] = float(f"{np.median(high - low):.3g}")
+            if case.pairing is not None:
+                row[f"{name}_excludes"] = round(100 * float(((low > 1e-9) | (high < -1e-9)).mean()), 2)
+                mean_R = np.concatenate(mean_parts)
+                row[f"{name}_down"] = float(f"{np.median(mean_R - low):.3g}")
+                row[f"{name}_up"] = float(f"{np.median(high - mean_R):.3g}")
             if name == "shipped":
                 row["below"], row["above"] = round(100 * float(below.mean()), 2), round(100 * float(above.mean()), 2)
+            elif name == "student":
+                row["student_below"] = round(100 * float(below.mean()), 2)
     return row
 
 

@@ -1,10 +1,10 @@
 """How little two equal checkpoints' differences of pass@k can be covered, by whatever interval covers 93 % of all such pairs.
 
-Each question differs with the same probability, up as often as down, so the numbers u and v of differences up and down say all.
-Of an interval it is asked that it hold 0 in 93 % of equal checkpoints' benchmarks, however likely a question is to differ;
-that it treat both arms alike; and that what excludes 0 for (u, v) do so for more differences up and for fewer down: more of the
-same evidence. Then (3, 0) can't exclude 0, nor (4, 1), since with them all of (u ≥ 3, 0) or (u ≥ 4, v ≤ 1) would, and where
-these are likeliest, that is more than 7 %.
+So for `same` and for `redrawn` pairs: each question differs with the same probability, up as often as down, so the numbers u
+and v of differences up and down say all. Of an interval it is asked that it hold 0 in 93 % of equal checkpoints' benchmarks,
+however likely a question is to differ; that it treat both arms alike; and that what excludes 0 for (u, v) do so for more
+differences up and for fewer down: more of the same evidence. Then (3, 0) can't exclude 0, nor (4, 1), since with them all of
+(u ≥ 3, 0) or (u ≥ 4, v ≤ 1) would, and where these are likeliest, that is more than 7 %.
 """
 
 from functools import cache

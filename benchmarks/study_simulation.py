@@ -8,14 +8,17 @@ gets k responses. Then the code that `compare` runs on what it has read (`compar
 the baseline by seed, t over seeds, Holm over arms, one sign over the axes. The arms end alike in generated tokens, as a study's
 `match` sees to. Updates and seconds are `ends`, alike as well, or `curves`: an arm is read at another place there, from k
 other responses a question. Under the null every arm is the baseline's equal; a false positive is a study with any claim. For
-power one arm is better by `detectable_effect` of the differences' true standard deviation.
+power one arm is better by `detectable_effect` of the differences' true standard deviation for as many comparisons as arms, the
+others are the baseline's equals (for Holm the least favourable case), and what counts is that the better one is claimed.
 
 Not simulated: how amounts are read from a run's events, and arms whose curves cross.
 """
 
 import argparse
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 from math import sqrt
 from typing import Literal
 
@@ -92,12 +95,13 @@ def difference_of(arm: str, difference_PS: Array) -> Difference:
     )
 
 
-def sd_of_differences() -> float:
-    """Standard deviation of a paired difference between seeds: √(2 (own variance of an arm + E p(1−p) / Qk))."""
-    mean = (EASIEST + HARDEST) / 2
+def sd_of_differences(effect: float = 0.0) -> float:
+    """Standard deviation of a paired difference between seeds: √(2 · own variance of an arm + E p(1−p) / Qk of either arm);
+    an arm better by `effect` has less of the latter."""
     spread = (EASIEST - HARDEST) ** 2 / 12 + SEED_SD**2
-    by_chance = (mean * (1 - mean) - spread) / (NUM_QUESTIONS * NUM_SAMPLES)
-    return sqrt(2 * (SEED_SD**2 * (1 - SHARED) + by_chance))
+    means = [(EASIEST + HARDEST) / 2 + gain for gain in (0.0, effect)]
+    by_chance = [(mean * (1 - mean) - spread) / (NUM_QUESTIONS * NUM_SAMPLES) for mean in means]
+    return sqrt(2 * SEED_SD**2 * (1 - SHARED) + sum(by_chance))
 
 
 def claimed(
@@ -118,20 +122,19 @@ def claimed(
     return Outcome(num_seeds, num_arms, axes, size, num_studies, hits / num_studies)
 
 
+def settings() -> Iterator[tuple[bool, int, int, Axes]]:
+    """Effect or none, arms, seeds and axes of each row of the evidence, in its order."""
+    both: tuple[Axes, ...] = ("ends", "curves")
+    yield from product((False, True), NUM_ARMS, NUM_SEEDS, both)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--studies", type=int, default=4000)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    both: tuple[Axes, ...] = ("ends", "curves")
     found = [
-        *(
-            claimed(options.studies, arms, seeds, effect=False, axes=axes)
-            for arms in NUM_ARMS
-            for seeds in NUM_SEEDS
-            for axes in both
-        ),
-        *(claimed(options.studies, 1, seeds, effect=True, axes=axes) for seeds in NUM_SEEDS for axes in both),
+        claimed(options.studies, arms, seeds, effect=effect, axes=axes) for effect, arms, seeds, axes in settings()
     ]
     if options.json:
         print(json.dumps([vars(outcome) for outcome in found], indent=1))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from benchmarks.coverage import MIXES, Case, cases, cases_of_losses, measure
+from benchmarks.coverage import MIXES, Case, cases, cases_of_losses, measure, of_largest
 from prerl_spec.statistics.unseen import difference_bounds
 
 BY_NAME = {mix.name: mix for mix in MIXES}
@@ -59,6 +59,26 @@ def test_gains_paid_for_by_losses_have_the_mean_that_is_named(pairing: str) -> N
     # 120,000 questions, standard deviation .33: a standard error of .001.
     assert (second - first).mean() == pytest.approx(case.truth(), abs=0.004)
     assert (case.truth() == pytest.approx(0.0, abs=1e-9)) == (pairing == "traded")
+
+
+def test_equal_checkpoints_are_told_apart_where_zero_is_not_covered() -> None:
+    found = measure(Case(BY_NAME["Beta(0.5, 0.5)"], 30, 4, passes=False, pairing="same"), 400)
+    assert found["student_excludes"] == pytest.approx(100.0 - found["student"], abs=0.01)
+    assert 0.0 < found["shipped_excludes"] < found["student_excludes"]
+
+
+def test_an_effect_is_found_less_often_by_the_wider_interval() -> None:
+    found = measure(Case(BY_NAME["all .02"], 30, 16, passes=False, pairing="fifth"), 400)
+    assert 50.0 < found["shipped_excludes"] < found["student_excludes"] < 90.0
+
+
+def test_how_few_questions_carry_a_difference() -> None:
+    """A tenth of the questions learnt of those never solved, all else certain: one or two of thirty differ."""
+    found = measure(Case(BY_NAME["half 0, half 1"], 30, 16, passes=True, pairing="learnt"), 400)
+    assert found["differing"] == 1.0
+    assert of_largest(np.array([[3.0, -1.0, 0.0, 0.0], [1.0, 1.0, 1.0, 1.0], [0.0, 0.0, 0.0, 0.0]])) == pytest.approx(
+        [1.0, 0.75, 1.0]
+    )
 
 
 @pytest.mark.slow

@@ -82,3 +82,11 @@ def test_what_is_no_pair_of_shares_is_refused(first: list[float], second: list[f
     for of_pair in (paired_interval, paired_p_value):
         with pytest.raises(ValueError, match=r"shares in|longer"):
             of_pair(first, second)
+
+
+def test_zero_is_excluded_from_five_questions_of_one_sign_on() -> None:
+    """pass@k of 30 questions, as docs/intervals.md says; Student's interval excludes 0 from four on."""
+    for differing, (ours, students) in {3: (False, False), 4: (False, True), 5: (True, True)}.items():
+        first, second = [0.0] * 30, [1.0] * differing + [0.0] * (30 - differing)
+        assert (paired_interval(first, second, num_samples=1).low > 0.0) == ours
+        assert (mean_interval(second).low > 0.0) == students
