@@ -32,6 +32,8 @@ class AtEqual:
     there are none on both sides."""
     unknown_pairs: int = 0
     """Of how many pairs of runs the difference is not known."""
+    mean_of_known: float | None = None
+    """Of "unknown": the mean difference over the other pairs. It bears no claim: which pairs are left out is not by chance."""
 
     @property
     def is_known(self) -> bool:
