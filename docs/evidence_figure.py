@@ -1,5 +1,5 @@
-"""The figure of docs/evidence.md: the held-out curve of each arm over generated tokens, a panel a study, one below the other, so
-that a phone shows its text unshrunk, as SVG without a style sheet."""
+"""The figure of docs/evidence.md: the held-out curve of each arm over generated tokens, a panel a study, as SVG without a style
+sheet. Panels stand one below the other: beside each other a phone would shrink their text to a third."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple

@@ -19,8 +19,9 @@ ANSWER = """
   The pre-registered run is *undecided* for one pair of twenty, at equal seconds (its two cores were shared with other work):
   the scores between which the difference would be read lie {gap:.2f} % of the amount apart, where 25 % may be, and it counts as
   known only where it is in every pair. Neither the 25 % nor "every pair" stands in the pre-registered text: both are how
-  `compare` reads it ([below](#the-rule)). Exploratory: over the other {known_pairs} pairs the difference at equal seconds is
-  {dsrl_known:+.1f} points, and read over these alone the rule would say *{read_over_known}*.
+  `compare` reads it ([below](#the-rule)). Exploratory: the difference at equal seconds is {dsrl_known:+.1f} points over the
+  other {known_pairs} pairs, {dsrl_all:+.1f} over all when that one is read too; with either the rule would say *{said}*. With
+  that pair the difference is smaller: a pair is left out for its seconds, not by chance.
 - **The repeat** was decided on for that reason, but after the scores of the first run were known, and no rule for reading
   two runs together had been written down. Its *hurts by more than the margin* is the verdict of the same rule on a second
   sample (another machine: the last digits differ from pre-training on), not the pre-registered verdict.
@@ -29,8 +30,9 @@ ANSWER = """
 - **dsrl against null**, the same steps thrown away: the two runs do not agree in their verdict, nor the bases in sign.
   Nothing is claimed. From the first base most of what dsrl lacks is what null lacks: the steps that the warm-up takes from
   GRPO.
-- **centred against grpo** is not claimed either: the first run does not know equal seconds in one pair (over the others,
-  exploratory, the sign turns: {centred_known:+.1f}), and from the second base it turns at equal seconds too.
+- **centred against grpo** is not claimed either: the first run does not know equal seconds in one pair (exploratory:
+  {centred_known:+.1f} over the others, {centred_all:+.1f} over all, so that the sign turns), and from the second base it turns
+  at equal seconds too.
 
 ![The held-out score of each arm over generated tokens, a panel a study](figures/evidence.svg)
 
@@ -66,7 +68,8 @@ BEFORE_WARM_UP = """## What was run
   calls the held-out curve exploratory. Here they are read as [`compare`](compare.md) reads them. Ends within 2 % or one step
   of each other are compared as they are. Else the run that went further is read from its held-out curve at the other's end,
   between two scores at most a quarter of that amount apart. A difference is known where it is in every pair, and where it is
-  not known nothing is claimed. A wider bound, or the mean over the pairs that are known, can give another verdict.
+  not known nothing is claimed. A wider bound, or the mean over the pairs that are known, can give another verdict;
+  the tables give both means.
 - When that was fixed (2026-11-30, UTC; text at 23:12, first cell at 23:42): the quarter, "every pair" and "not known, not
   claimed" were in code at 22:36 (86ae189d, on a branch that the text's commit does not contain), the quarter in compare.md at
   22:59 (150ad493); `--curve`, by which another task's curve serves the primary, came at 23:32 (e63dd4bb), after the text and
@@ -104,8 +107,8 @@ test of it.
 
 ORIGIN = """
 - The rule's text was written down in commit 2f29bcd8 (2026-11-30, 23:12 UTC), the specs in 7c0e9564 (23:22); the first cell
-  began at 23:42. Between them, in a3c2951c (23:39), the exploratory curve was set from every 12 to every 6 steps, in spec and text. The
-  specs are unchanged since: the archives hold the same bytes, and every plan in them is what they compile to
+  began at 23:42. Between them, in a3c2951c (23:39), the exploratory curve was set from every 12 to every 6 steps, in spec and
+  text. The specs are unchanged since: the archives hold the same bytes, and every plan in them is what they compile to
   (`tests/test_evidence.py`).
 - While the first run ran, at 22 of 80 cells, a trial of `compare` on a copy printed partial differences from null. Nothing
   was changed for it.

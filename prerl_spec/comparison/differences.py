@@ -68,13 +68,12 @@ def over_pairs(found: Sequence[AtEqual]) -> AtEqual:
     """The mean over pairs of the differences at equal amounts, known where every pair's is."""
     hows = [pair.how for pair in found]
     how: Literal["ends", "curve"] = "curve" if "curve" in hows else "ends"
-    differences = [pair.difference for pair in found if pair.difference is not None]
     if unknown := [pair.gap for pair in found if pair.how == "unknown"]:
         known = [gap for gap in unknown if gap is not None]
         gap = max(known) if len(known) == len(unknown) else None
-        mean = fmean(differences) if differences else None
-        return AtEqual("unknown", gap=gap, unknown_pairs=len(unknown), mean_of_known=mean)
+        return AtEqual("unknown", gap=gap, unknown_pairs=len(unknown))
     if "unmoved" in hows:
         return AtEqual("unmoved")
+    differences = [pair.difference for pair in found if pair.difference is not None]
     amounts = [pair.amount for pair in found if pair.amount is not None]
     return AtEqual(how, fmean(differences), fmean(amounts))

@@ -4,7 +4,6 @@ from typing import Any
 
 import pytest
 
-from prerl_spec.comparison.differences import over_pairs
 from prerl_spec.comparison.equal_amounts import AtEqual, at_equal_amount, reached_at, value_at
 
 SLOW = [(0.0, 0.1), (50.0, 0.2), (100.0, 0.3)]
@@ -35,6 +34,7 @@ def test_the_further_run_is_read_at_the_end_of_the_nearer_one_whichever_it_is() 
 def test_a_line_across_a_wide_gap_is_a_guess_and_not_read() -> None:
     assert value_at(FAST, 110.0) == pytest.approx(0.425)
     assert value_at(FAST, 160.0) is None
+    assert value_at(FAST, 160.0, widest_gap=0.5) == pytest.approx(0.55)
     assert value_at(FAST, 200.0) == 0.6
     assert value_at(FAST, 201.0) is None
 
@@ -43,15 +43,6 @@ def test_an_arm_that_spends_nothing_has_no_equal_amounts() -> None:
     idle = [(0.0, 0.1), (0.0, 0.1)]
     assert at_equal_amount(SLOW, idle, 1.0) == AtEqual("unmoved")
     assert at_equal_amount(idle, idle, 1.0) == AtEqual("unmoved")
-
-
-def test_a_difference_is_known_where_every_pairs_is_and_the_others_mean_is_told_apart_from_it() -> None:
-    first, second = AtEqual("ends", 0.1, 100.0), AtEqual("curve", 0.3, 80.0)
-    unknown = AtEqual("unknown", amount=90.0, gap=0.26)
-    assert over_pairs([first, second]) == alike("curve", 0.2, 90.0)
-    mean: Any = pytest.approx(0.2)
-    assert over_pairs([first, unknown, second]) == AtEqual("unknown", gap=0.26, unknown_pairs=1, mean_of_known=mean)
-    assert over_pairs([unknown]) == AtEqual("unknown", gap=0.26, unknown_pairs=1)
 
 
 def test_a_threshold_is_reached_at_the_first_score_that_is_at_least_as_high() -> None:
