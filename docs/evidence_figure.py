@@ -1,5 +1,5 @@
 """The figure of docs/evidence.md: the held-out curve of each arm over generated tokens, a panel a study, as SVG without a style
-sheet."""
+sheet. Panels stand one below the other: beside each other a phone would shrink their text to a third."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -7,7 +7,8 @@ from typing import NamedTuple
 from prerl_spec.report.drawing.markup import Html, tag
 from prerl_spec.report.formatting.scales import short, ticks
 
-WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 310, 270, 36, 12, 44, 40
+WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 400, 230, 40, 12, 30, 42
+LEGEND, BETWEEN_ARMS = 22, 88
 STYLES = (("#0060a8", None), ("#b34a00", "7 3"), ("#007a5a", "2 2.5"), ("#8a2f9e", "9 3 2 3"))
 """Colours and dashes of the report's first four curves: no two arms differ by colour alone."""
 
@@ -34,8 +35,8 @@ def figure(panels: Sequence[Panel]) -> str:
     scale = _Scale(
         max(place.tokens for place in places), min(place.low for place in places), max(place.high for place in places)
     )
-    size = {"width": WIDTH * len(panels), "height": HEIGHT}
-    children = [_panel(panel, scale, WIDTH * index) for index, panel in enumerate(panels)]
+    size = {"width": WIDTH, "height": LEGEND + HEIGHT * len(panels)}
+    children = [_panel(panel, scale, LEGEND + HEIGHT * index) for index, panel in enumerate(panels)]
     words = "; ".join(
         f"{panel.title}: {', '.join(f'{arm} ends at {curve[-1].value:.3f}' for arm, curve in panel.curves.items())}"
         for panel in panels
@@ -52,7 +53,7 @@ def figure(panels: Sequence[Panel]) -> str:
                 viewBox=f"0 0 {size['width']} {size['height']}",
                 role="img",
                 font_family="sans-serif",
-                font_size=11,
+                font_size=13,
                 **size,
             )
         )
@@ -75,13 +76,13 @@ class _Scale(NamedTuple):
 def _legend(arms: Sequence[str]) -> list[Html]:
     found = []
     for index, (arm, (colour, dashes)) in enumerate(zip(arms, STYLES, strict=True)):
-        left = LEFT + 96 * index
+        left = LEFT + BETWEEN_ARMS * index
         line = tag("path", d=f"M{left} 12H{left + 24}", stroke=colour, stroke_width=2, stroke_dasharray=dashes)
         found += [line, _text(arm, left + 30, 16, "start", colour)]
     return found
 
 
-def _panel(panel: Panel, scale: _Scale, left: float) -> Html:
+def _panel(panel: Panel, scale: _Scale, top: float) -> Html:
     right, floor = WIDTH - RIGHT, HEIGHT - BOTTOM
     inside = [_text(panel.title, LEFT, TOP - 10, "start")]
     for value in ticks(scale.low, scale.high):
@@ -89,10 +90,10 @@ def _panel(panel: Panel, scale: _Scale, left: float) -> Html:
         inside.append(tag("path", d=f"M{LEFT} {at:.1f}H{right}", stroke="#ddd"))
         inside.append(_text(short(value), LEFT - 5, at + 4, "end"))
     inside += [
-        _text(f"{tokens / 1000:.0f}k" if tokens else "0", scale.x(tokens), floor + 15)
+        _text(f"{tokens / 1000:.0f}k" if tokens else "0", scale.x(tokens), floor + 17)
         for tokens in ticks(0, scale.tokens)
     ]
-    inside.append(_text("generated tokens", (LEFT + right) / 2, floor + 31))
+    inside.append(_text("generated tokens", (LEFT + right) / 2, floor + 35))
     bands, lines = [], []
     for curve, (colour, dashes) in zip(panel.curves.values(), STYLES, strict=True):
         upper = [(place.tokens, place.high) for place in curve]
@@ -100,7 +101,7 @@ def _panel(panel: Panel, scale: _Scale, left: float) -> Html:
         middle = _path(scale, [(place.tokens, place.value) for place in curve])
         bands.append(tag("path", d=_path(scale, upper + lower) + "Z", fill=colour, opacity=0.15))
         lines.append(tag("path", d=middle, stroke=colour, fill="none", stroke_width=2, stroke_dasharray=dashes))
-    return tag("g", *inside, *bands, *lines, transform=f"translate({left} 0)")
+    return tag("g", *inside, *bands, *lines, transform=f"translate(0 {top})")
 
 
 def _path(scale: _Scale, places: Sequence[tuple[float, float]]) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
+from itertools import accumulate
 from pathlib import Path
 from statistics import fmean, median
 from typing import Any
@@ -59,6 +60,11 @@ class Cell:
             for score in self.record.scores
             if (score.task, score.metric) == (task, metric)
         }
+
+    def over_seconds(self, task: str, metric: str) -> list[tuple[float, float]]:
+        """(seconds of its own steps, the score there), in the order of steps."""
+        seconds = list(accumulate(step["seconds"]["total"] for step in self.steps))
+        return [(seconds[steps - 1], value) for steps, value in sorted(self.curve(task, metric).items())]
 
     def last_scored(self, task: str, metric: str) -> int:
         """The global step of its last score."""

@@ -8,23 +8,27 @@ import argparse
 import lzma
 import tarfile
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from io import BytesIO
+from math import isclose
 from pathlib import Path
 from statistics import fmean, stdev
 from tempfile import TemporaryDirectory
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from evidence_figure import Panel, Place, figure
 from evidence_records import Records
+from evidence_seconds import EqualSeconds
 from evidence_words import AFTER_WARM_UP, ANSWER, BEFORE_WARM_UP, HEAD, ORIGIN, TIMES
 
 from prerl_spec.comparison.compare import compare
+from prerl_spec.comparison.equal_amounts import AtEqual
 from prerl_spec.comparison.findings import Comparison, Difference, Estimate, Table
 from prerl_spec.comparison.scored_run import AXES, AXIS_WORDS, Axis
 from prerl_spec.compiler.compare.seeds import SHARED, source_of
 from prerl_spec.compiler.compile import read_plan
 from prerl_spec.statistics.intervals import Interval
-from prerl_spec.statistics.seeds import ALPHA, holm, seed_interval
+from prerl_spec.statistics.seeds import ALPHA, detectable_effect, holm, seed_interval
 from prerl_spec.storage.sealed import read_object
 
 ROOT = Path(__file__).parent.parent
@@ -35,6 +39,7 @@ KEPT = ("study.json", "state.jsonl", "spec.toml")
 KEPT_OF_A_RUN = ("plan.json", "events.jsonl", "scores.json", "manifest.json", "evaluation/questions/*.jsonl")
 
 MARGIN = 0.02
+ASSUMED_SD = 0.02
 PRIMARY = "arithmetic_chains_easy/avg@16"
 CURVE = "curve/avg@2"
 TASKS = (
@@ -96,7 +101,7 @@ def written() -> dict[Path, str]:
     with TemporaryDirectory() as where:
         read = [Read.of(study, Path(where)) for study in STUDIES]
         _require_the_words(read)
-        parts = [HEAD.format(parameters=_parameters(read)), *_answers(read), ANSWER]
+        parts = [HEAD.format(parameters=_parameters(read)), *_answers(read), ANSWER.format(**_of_known_pairs(read[0]))]
         parts += [BEFORE_WARM_UP, *_after_warm_up(read), AFTER_WARM_UP, "## The studies"]
         for one in read:
             parts += _study(one)
@@ -119,12 +124,13 @@ class Read(NamedTuple):
         with tarfile.open(FOLDER / f"{study.name}.tar.xz") as archive:
             archive.extractall(where, filter="data")
         folder = where / study.name
-        families = (_family(folder, BASELINE, (*WARMED, NULL)), _family(folder, NULL, WARMED))
+        records = Records.read(folder)
+        families = (_family(folder, records, BASELINE, (*WARMED, NULL)), _family(folder, records, NULL, WARMED))
         whole = compare([folder], baseline=BASELINE, curve=CURVE)
         if whole.left_out:
             raise ValueError(f"{study.name}: not compared: {whole.left_out}")
         detectable = read_object(folder / "study.json")["detectable"]["effect"]
-        return cls(study, Records.read(folder), families, whole, detectable)
+        return cls(study, records, families, whole, detectable)
 
     @property
     def title(self) -> str:
@@ -137,6 +143,7 @@ class Family(NamedTuple):
     against: str
     differences: Mapping[str, Difference]
     adjusted: Mapping[str, float]
+    seconds: Mapping[str, EqualSeconds]
 
     def decision(self, arm: str) -> str:
         difference = self.differences[arm]
@@ -145,8 +152,8 @@ class Family(NamedTuple):
 
 
 def decision(interval: Interval, adjusted_p: float, signs: Mapping[str, int | None]) -> str:
-    """The pre-registered rule; `signs` are those of the difference at equal amounts, None where it is not known. Where Holm
-    rejects and an amount forbids the claim, it is named."""
+    """The pre-registered rule; `signs` are those of the difference at equal amounts, None where it is not known, which forbids
+    a claim: the rule's text does not say what does. Where Holm rejects and an amount forbids the claim, it is named."""
     sign = 1 if interval.value > 0 else -1
     words = []
     others = [f"{'not known' if it is None else 'not so'} at equal {axis}" for axis, it in signs.items() if it != sign]
@@ -170,11 +177,23 @@ def _signs(difference: Difference) -> dict[str, int | None]:
     }
 
 
-def _family(folder: Path, against: str, arms: Sequence[str]) -> Family:
+def _family(folder: Path, records: Records, against: str, arms: Sequence[str]) -> Family:
     found = compare([folder], baseline=against, task=PRIMARY, curve=CURVE)
     differences = {d.arm: d for d in _table(found, PRIMARY).differences if d.arm in arms}
     p_values = [_by_seeds(d).p_value for d in differences.values()]
-    return Family(against, differences, dict(zip(differences, holm(p_values), strict=True)))
+    seconds = {arm: EqualSeconds.of(records.cells[arm], records.cells[against], CURVE) for arm in differences}
+    for arm, difference in differences.items():
+        _require_the_same(difference.axes["seconds"], seconds[arm])
+    return Family(against, differences, dict(zip(differences, holm(p_values), strict=True)), seconds)
+
+
+def _require_the_same(compared: AtEqual, read: EqualSeconds) -> None:
+    """Raises ValueError where `compare` knows other pairs, or another difference, than the records themselves say."""
+    unknown = len(read.all) - len(read.known)
+    if unknown != compared.unknown_pairs:
+        raise ValueError(f"equal seconds are not known in {unknown} pairs, to compare in {compared.unknown_pairs}")
+    if compared.difference is not None and not isclose(compared.difference, read.mean_of_known, abs_tol=1e-12):
+        raise ValueError(f"{read.mean_of_known} at equal seconds, to compare {compared.difference}")
 
 
 def _require_the_words(read: Sequence[Read]) -> None:
@@ -199,6 +218,35 @@ def _require_the_words(read: Sequence[Read]) -> None:
             raise ValueError(f"{one.study.name}: not every cell was scored at its last step")
         if records.failures:
             raise ValueError(f"{one.study.name}: not every cell was finished at the first try")
+
+
+def _of_known_pairs(read: Read) -> dict[str, Any]:
+    """Of a study whose equal seconds are not known in every pair: what the other pairs say, and all of them read whatever the
+    gap. It bears no claim."""
+    family = read.families[0]
+    difference = family.differences[QUESTION]
+    seconds = difference.axes["seconds"]
+    dsrl, null, centred = (family.seconds[arm] for arm in (QUESTION, NULL, "centred"))
+    if seconds.gap is None or {len(arm.all) - len(arm.known) for arm in (dsrl, null, centred)} != {1}:
+        raise ValueError(f"{read.study.name}: equal seconds are not unknown in one pair alone, for want of near scores")
+    if min(centred.mean_of_known, centred.mean_of_all, null.mean_of_all) <= 0 or null.mean_of_known >= 0:
+        raise ValueError(f"{read.study.name}: the signs at equal seconds are others than the page says")
+    as_if = (
+        replace(difference, axes={**difference.axes, "seconds": replace(seconds, difference=mean)})
+        for mean in (dsrl.mean_of_known, dsrl.mean_of_all)
+    )
+    said = {decision(_by_seeds(d).interval, family.adjusted[QUESTION], _signs(d)) for d in as_if}
+    if len(said) != 1:
+        raise ValueError(f"{read.study.name}: with and without the pair that is not known the rule says {sorted(said)}")
+    return {
+        "gap": 100 * seconds.gap,
+        "known_pairs": len(dsrl.known),
+        "dsrl_known": 100 * dsrl.mean_of_known,
+        "dsrl_all": 100 * dsrl.mean_of_all,
+        "centred_known": 100 * centred.mean_of_known,
+        "centred_all": 100 * centred.mean_of_all,
+        "said": said.pop(),
+    }
 
 
 def _parameters(read: Sequence[Read]) -> int:
@@ -244,10 +292,12 @@ def _after_warm_up(read: Sequence[Read]) -> Iterator[str]:
 def _study(read: Read) -> Iterator[str]:
     difference = read.families[0].differences[QUESTION]
     points = [100 * (difference.values[seed] - difference.baseline_values[seed]) for seed in difference.values]
+    alone = detectable_effect(ASSUMED_SD, len(points))
     yield f"\n### {read.title[0].upper()}{read.title[1:]}\n"
     yield (
         f"Primary: easy chains, avg@16 (pass@1), 128 held-out questions. Stated by `study` beforehand as detectable in 80 % of "
-        f"cases: {100 * read.detectable:.1f} points, at a standard deviation of 2 points between seeds; seen in dsrl − grpo: "
+        f"cases: {100 * read.detectable:.1f} points after Holm over three comparisons (of one alone, as the pre-registered "
+        f"text counts: {100 * alone:.1f}), at a standard deviation of 2 points between seeds; seen in dsrl − grpo: "
         f"{stdev(points):.1f}.\n"
     )
     yield (
@@ -258,7 +308,7 @@ def _study(read: Read) -> Iterator[str]:
     yield "|" + " --- |" * (4 + len(AXES))
     for family in read.families:
         for arm, difference in family.differences.items():
-            axes = " | ".join(_at(difference, axis) for axis in AXES)
+            axes = " | ".join(_at(difference, axis, family.seconds[arm]) for axis in AXES)
             interval = _interval(_by_seeds(difference).interval)
             yield (
                 f"| {arm} − {family.against} | {interval} | {_p(family.adjusted[arm])} | {axes} | {family.decision(arm)} |"
@@ -369,11 +419,18 @@ def _by_seeds(difference: Difference) -> Estimate:
     return difference.by_seeds
 
 
-def _at(difference: Difference, axis: Axis) -> str:
+def _at(difference: Difference, axis: Axis, seconds: EqualSeconds) -> str:
     at = difference.axes[axis]
     if at.difference is None:
-        of = f"not known in {at.unknown_pairs} of {len(difference.values)} pairs"
-        return of if at.how == "unknown" else at.how
+        if at.how != "unknown":
+            return at.how
+        words = f"not known in {at.unknown_pairs} of {len(difference.values)} pairs"
+        if axis != "seconds":
+            return words
+        return (
+            f"{words} (the other {len(seconds.known)}: {100 * seconds.mean_of_known:+.1f}; "
+            f"all, whatever the gap: {100 * seconds.mean_of_all:+.1f})"
+        )
     return f"{100 * at.difference:+.1f}"
 
 

@@ -5,6 +5,7 @@ import tarfile
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "docs"))
 import write_evidence
 from evidence_figure import Panel, Place, figure
 from evidence_records import Cell, Records
+from evidence_seconds import EqualSeconds
 
 ROOT = Path(__file__).parent.parent
 SPEC = Path("specs/paper/core-question.toml")
@@ -113,6 +115,17 @@ def test_a_null_arm_is_the_baseline_after_its_warm_up() -> None:
     assert records.same_steps("null", "grpo", 0) == 0
 
 
+def test_equal_seconds_are_told_of_the_pairs_that_are_known_and_of_all() -> None:
+    """Arms end after 10 s at .5; the others are read there between scores 2 s apart, .4, and 4 s apart, .6."""
+    arm = timed([(5.0, 0.1), (10.0, 0.5)])
+    near, far = timed([(9.0, 0.3), (11.0, 0.5), (20.0, 0.9)]), timed([(8.0, 0.5), (12.0, 0.7), (20.0, 0.9)])
+    read = EqualSeconds.of({0: arm, 1: arm}, {0: near, 1: far}, "curve/avg@2")
+    assert read.known == pytest.approx([0.1])
+    assert read.all == pytest.approx([0.1, -0.1])
+    with pytest.raises(ValueError, match="no score on both sides of an end in 1 pairs"):
+        EqualSeconds.of({0: arm}, {0: timed([(15.0, 0.3), (20.0, 0.9)])}, "curve/avg@2")
+
+
 def test_the_figure_has_a_line_and_a_band_for_each_arm_of_each_panel() -> None:
     curve = [Place(100.0, 0.2, 0.1, 0.3), Place(200.0, 0.5, 0.4, 0.6)]
     drawn = figure([Panel(title, {"grpo": curve, "b": curve, "c": curve, "d": curve}) for title in ("one", "<two>")])
@@ -134,6 +147,11 @@ def test_the_page_and_its_figure_are_small_and_belong_together() -> None:
 def test_the_page_follows_from_the_kept_studies_byte_for_byte() -> None:
     for file, text in write_evidence.written().items():
         assert file.read_text(encoding="utf-8") == text, file
+
+
+def timed(curve: list[tuple[float, float]]) -> Any:
+    """What is read of a cell at equal seconds."""
+    return SimpleNamespace(over_seconds=lambda task, metric: curve, steps=[{"seconds": {"total": 1.0}}])
 
 
 def cell(tokens: list[int], reached: int = 0, budget: int = 0, weights: str = "") -> Cell:

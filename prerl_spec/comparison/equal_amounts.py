@@ -38,7 +38,7 @@ class AtEqual:
         return self.difference is not None
 
 
-def at_equal_amount(first: Curve, second: Curve, one_step: float) -> AtEqual:
+def at_equal_amount(first: Curve, second: Curve, one_step: float, widest_gap: float = WIDEST_GAP) -> AtEqual:
     """The difference of two curves at the smaller of their last amounts; `one_step` is what a step of the further one takes."""
     (end_a, value_a), (end_b, value_b) = first[-1], second[-1]
     nearer, further = min(end_a, end_b), max(end_a, end_b)
@@ -47,19 +47,19 @@ def at_equal_amount(first: Curve, second: Curve, one_step: float) -> AtEqual:
     if further - nearer <= max(TOLERANCE * further, one_step):
         return AtEqual("ends", value_b - value_a, nearer)
     curve = first if end_a > end_b else second
-    read = value_at(curve, nearer)
+    read = value_at(curve, nearer, widest_gap)
     if read is None:
         return AtEqual("unknown", amount=nearer, gap=_gap_at(curve, nearer))
     return AtEqual("curve", value_b - read if end_a > end_b else read - value_a, nearer)
 
 
-def value_at(curve: Curve, amount: float) -> float | None:
+def value_at(curve: Curve, amount: float, widest_gap: float = WIDEST_GAP) -> float | None:
     """The curve at an amount, linear between two scores; None outside of it, and between scores that are too far apart."""
     for (x0, y0), (x1, y1) in zip(curve, curve[1:], strict=False):
         if x0 <= amount <= x1:
             if amount in (x0, x1):
                 return y0 if amount == x0 else y1
-            if x1 - x0 > WIDEST_GAP * amount:
+            if x1 - x0 > widest_gap * amount:
                 return None
             return y0 + (y1 - y0) * (amount - x0) / (x1 - x0)
     return None

@@ -34,6 +34,7 @@ def test_the_further_run_is_read_at_the_end_of_the_nearer_one_whichever_it_is() 
 def test_a_line_across_a_wide_gap_is_a_guess_and_not_read() -> None:
     assert value_at(FAST, 110.0) == pytest.approx(0.425)
     assert value_at(FAST, 160.0) is None
+    assert value_at(FAST, 160.0, widest_gap=0.5) == pytest.approx(0.55)
     assert value_at(FAST, 200.0) == 0.6
     assert value_at(FAST, 201.0) is None
 
