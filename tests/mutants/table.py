@@ -419,7 +419,7 @@ MUTANTS = (
     Mutant(
         "cm03",
         "prerl_spec/comparison/equal_amounts.py",
-        "if x1 - x0 > WIDEST_GAP * amount:",
+        "if x1 - x0 > widest_gap * amount:",
         "if x1 - x0 > float('inf'):",
         "a curve is guessed between two scores that are far apart",
         ("tests/comparison/test_equal_amounts.py",),
