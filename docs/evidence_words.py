@@ -20,8 +20,8 @@ ANSWER = """
   the scores between which the difference would be read lie {gap:.2f} % of the amount apart, where 25 % may be, and it counts as
   known only where it is in every pair. Neither the 25 % nor "every pair" stands in the pre-registered text: both are how
   `compare` reads it ([below](#the-rule)). Exploratory: the difference at equal seconds is {dsrl_known:+.1f} points over the
-  other {known_pairs} pairs, {dsrl_all:+.1f} over all when that one is read too; with either the rule would say *{said}*. With
-  that pair the difference is smaller: a pair is left out for its seconds, not by chance.
+  other {known_pairs} pairs, {dsrl_all:+.1f} over all when that one is read too; with either the rule would say *{said}*.
+  With that pair the difference is smaller: a pair is left out for its seconds, not by chance.
 - **The repeat** was decided on for that reason, but after the scores of the first run were known, and no rule for reading
   two runs together had been written down. Its *hurts by more than the margin* is the verdict of the same rule on a second
   sample (another machine: the last digits differ from pre-training on), not the pre-registered verdict.
@@ -31,8 +31,8 @@ ANSWER = """
   Nothing is claimed. From the first base most of what dsrl lacks is what null lacks: the steps that the warm-up takes from
   GRPO.
 - **centred against grpo** is not claimed either: the first run does not know equal seconds in one pair (exploratory:
-  {centred_known:+.1f} over the others, {centred_all:+.1f} over all, so that the sign turns), and from the second base it turns
-  at equal seconds too.
+  {centred_known:+.1f} over the others, {centred_all:+.1f} over all, so that the sign turns), and from the second base it
+  turns at equal seconds too.
 
 ![The held-out score of each arm over generated tokens, a panel a study](figures/evidence.svg)
 
