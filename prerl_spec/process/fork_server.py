@@ -1,8 +1,8 @@
 """The process that runs of a study are forked from: `python -P -m prerl_spec.process.fork_server`.
 
 It has imported what every run imports, some 4 s of CPU, and has done nothing else: no thread, no random number, no device. It
-says `{"imported": true}` on stdout then. A request on stdin, `{"words": […], "log": PATH}`, is answered by `{"begun": PID}`, and
-the end of that process by `{"ended": PID, "code": CODE}`. It ends with its input, and its children with it.
+says `{"imported": true}` on stdout then. A request on stdin, `{"words": […], "log": PATH}`, is answered by `{"begun": PID}`,
+and the end of that process by `{"ended": PID, "code": CODE}`. It ends with its input, and its children with it.
 """
 
 import gc
