@@ -1,8 +1,8 @@
 """The process that runs of a study are forked from: `python -P -m prerl_spec.process.fork_server`.
 
-It has imported what every run imports, some 4 s of CPU, and has done nothing else: no thread, no random number, no device. A
-request on stdin, `{"words": […], "log": PATH}`, is answered by `{"begun": PID}` on stdout, and the end of that process by
-`{"ended": PID, "code": CODE}`. It ends with its input, and its children with it.
+It has imported what every run imports, some 4 s of CPU, and has done nothing else: no thread, no random number, no device. It
+says `{"imported": true}` on stdout then. A request on stdin, `{"words": […], "log": PATH}`, is answered by `{"begun": PID}`,
+and the end of that process by `{"ended": PID, "code": CODE}`. It ends with its input, and its children with it.
 """
 
 import gc
@@ -42,6 +42,7 @@ def _serve() -> list[str] | None:
         os.set_blocking(end, False)
     signal.signal(signal.SIGCHLD, lambda number, frame: None)
     signal.set_wakeup_fd(wakes, warn_on_full_buffer=False)
+    _tell(replies, {"imported": True})
     server, left = os.getpid(), b""
     while True:
         ready, _, _ = select.select([0, woken], [], [])

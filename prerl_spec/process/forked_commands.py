@@ -34,7 +34,13 @@ class ForkServer:
         self._left = b""
         self._codes: dict[int, int] = {}
         self._begun: list[int] = []
+        self._has_imported = False
         self._is_gone = False
+
+    def wait_for_imports(self) -> None:
+        """Until what the server has imported can no longer change, or it has ended."""
+        while not self._has_imported and not self._is_gone:
+            self._hear(wait=True)
 
     def start(self, words: Sequence[str], log: Path) -> int | None:
         """The process id of a new run; None if the server has ended, and there is none."""
@@ -74,6 +80,8 @@ class ForkServer:
         if "begun" in message:
             self._begun.append(message["begun"])
             self._codes.pop(message["begun"], None)  # of an earlier run, whose number it got
+        elif "imported" in message:
+            self._has_imported = True
         else:
             self._codes[message["ended"]] = message["code"]
 

@@ -240,6 +240,22 @@ MUTANTS = (
         ("tests/engine/test_start.py",),
     ),
     Mutant(
+        "cp01",
+        "prerl_spec/study/running/cell_process.py",
+        "if code_on_disk(OURS) != self._code:",
+        "if False:",
+        "a run of the code that the fork server has imported names a later commit in its manifest",
+        ("tests/study/test_cell_process.py",),
+    ),
+    Mutant(
+        "cp02",
+        "prerl_spec/study/running/cell_process.py",
+        "self._server.wait_for_imports()",
+        "pass",
+        "code that changes while the fork server imports it is taken for what it has imported",
+        ("tests/study/test_cell_process.py",),
+    ),
+    Mutant(
         "sq02",
         "prerl_spec/study/run_plans.py",
         "return with_cut(plan, Cut(study.match, budget, _before(study, folder, cell, chain)))",

@@ -23,7 +23,13 @@ def main(words):
         time.sleep(60)
     return int(words[1])
 
+def preload(module):
+    time.sleep(0.05)
+    open(module, "x").close()
+
 command.main, fork_server.PRELOADED = main, ()
+if "PRELOADED" in os.environ:
+    fork_server.PRELOADED, fork_server.import_module = (os.environ["PRELOADED"],), preload
 raise SystemExit(fork_server.main())
 """
 """The server without what it imports, and with a command that says what it was given."""
@@ -105,5 +111,16 @@ def test_an_interrupt_ends_a_run_that_has_only_just_begun(monkeypatch: pytest.Mo
 def test_a_server_that_cannot_begin_starts_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(forked_commands, "SERVER", ("-S", "-c", "import nothing_like_this"))
     server = ForkServer(dict(os.environ))
+    server.wait_for_imports()
     assert server.start(["end", "0"], tmp_path / "a") is None
+    server.close()
+
+
+def test_its_imports_can_be_waited_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Whether the code has changed while it was imported can be told then, before a run begins with it."""
+    monkeypatch.setattr(forked_commands, "SERVER", ("-c", PROGRAM))
+    server = ForkServer({**os.environ, "PYTHONPATH": module_path(), "PRELOADED": str(tmp_path / "imported")})
+    server.wait_for_imports()
+    assert (tmp_path / "imported").exists()
+    server.wait_for_imports()
     server.close()

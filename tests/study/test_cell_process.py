@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from prerl_spec.compiler.hardware import Gpu, Hardware
+from prerl_spec.errors import UsageError
 from prerl_spec.process.forked_commands import ForkedCommand
 from prerl_spec.study.compile_study import compile_study
 from prerl_spec.study.running import cell_process
@@ -68,6 +69,8 @@ def test_several_runs_are_forked_where_there_is_no_gpu_and_each_has_one_process(
         def __init__(self, environment: Mapping[str, str]) -> None:
             assert environment["OMP_NUM_THREADS"] == "4"
 
+        def wait_for_imports(self) -> None: ...
+
         def start(self, words: Sequence[str], log: Path) -> int | None:
             return self.pid
 
@@ -87,6 +90,118 @@ def test_several_runs_are_forked_where_there_is_no_gpu_and_each_has_one_process(
         assert isinstance(process._process, ForkedCommand) == forks
         if not forks:
             assert ended(process) == 0
+
+
+def test_nothing_is_forked_any_more_once_the_code_has_changed(
+    monkeypatch: pytest.MonkeyPatch, study: StudyPlan, tmp_path: Path
+) -> None:
+    """The server holds what it has imported, and a run's manifest names the code that is there when it begins."""
+    code, closed, imports = ["one"], [], ["while it imports"]
+
+    class Server:
+        def __init__(self, environment: Mapping[str, str]) -> None: ...
+
+        def wait_for_imports(self) -> None:
+            code.extend(imports)
+
+        def start(self, words: Sequence[str], log: Path) -> int | None:
+            return 7
+
+        def close(self) -> None:
+            closed.append(self)
+
+    monkeypatch.setattr(cell_process, "ForkServer", Server)
+    monkeypatch.setattr(cell_process, "code_on_disk", lambda packages: frozenset({(code[-1], 1, 1)}))
+    task, plan, forks = tasks_of(study)[0], study.cells[0].plan, []
+    start = starter(monkeypatch, SHOWS, gpus=0, several=True)
+
+    def begin() -> None:
+        process = start(StudyFolder(tmp_path), task, plan)
+        forks.append(isinstance(process._process, ForkedCommand))
+        assert forks[-1] or ended(process) == 0
+
+    begin()  # what the server imports while the code changes may be of either
+    assert forks == [False]
+    start = starter(monkeypatch, SHOWS, gpus=0, several=True)
+    imports.clear()
+    begin()
+    begin()
+    for code[-1] in ("two", "while it imports"):
+        begin()
+    assert forks == [False, True, True, False, False]
+    assert not closed, "the runs that have been forked go on"
+
+
+def test_a_log_that_cannot_be_written_fails_its_cell_alone(
+    monkeypatch: pytest.MonkeyPatch, study: StudyPlan, tmp_path: Path
+) -> None:
+    """As an error that the queue reports for this run, also where it would be forked."""
+    folder, (task, other, *_) = StudyFolder(tmp_path), tasks_of(study)
+    folder.log(task.name).mkdir(parents=True)
+    for several in (False, True):
+        start = starter(monkeypatch, SHOWS, gpus=0, several=several)
+        with pytest.raises(UsageError, match=rf"{folder.log(task.name)} cannot be written: is a directory"):
+            start(folder, task, study.cells[0].plan)
+        start.close()
+    assert ended(starter(monkeypatch, SHOWS, gpus=0)(folder, other, study.cells[0].plan)) == 0
+
+
+NEEDS = """\
+warning: a line of before
+error: an error of before
+
+error: 2 needs are not met on this machine
+  package math-verify (for math_verify): not installed
+    = help: pip install math-verify
+  gpu any (for vllm): none
+    = help: run it elsewhere
+
+wandb: something else
+"""
+INVALID = """\
+error[E0201]: unknown objective `marginal_nrs`
+ --> spec.toml:3:7
+  |
+3 | use = "marginal_nrs"
+  |       ^^^^^^^^^^^^^^ did you mean `marginal_nsr`?
+  = help: `prerl-spec explain E0201` says more
+"""
+LONG = "error: 9 needs\n" + "".join(f"  need {number}\n" for number in range(9))
+
+
+@pytest.mark.parametrize(
+    ("said", "cause"),
+    [
+        (
+            NEEDS,
+            "error: 2 needs are not met on this machine; package math-verify (for math_verify): not installed; "
+            "help: pip install math-verify; gpu any (for vllm): none; help: run it elsewhere",
+        ),
+        (
+            INVALID,
+            "error[E0201]: unknown objective `marginal_nrs`; at spec.toml:3:7; did you mean `marginal_nsr`?; "
+            "help: `prerl-spec explain E0201` says more",
+        ),
+        (LONG, "error: 9 needs; need 0; need 1; need 2; need 3; …"),
+        ("no error\nat all\n\n", "at all"),
+        ("", "nothing was said"),
+        (None, "its log cannot be read"),
+    ],
+    ids=["needs", "invalid", "long", "no error", "nothing", "no log"],
+)
+def test_the_cause_is_the_last_error_with_what_belongs_to_it(said: str | None, cause: str, tmp_path: Path) -> None:
+    class Ended:
+        pid, returncode = 1, 3
+
+        def poll(self) -> int | None:
+            return 3
+
+        def send_signal(self, number: int) -> None: ...
+
+    log = tmp_path / "log"
+    if said is not None:
+        log.write_text(f"error: an earlier try\n{said}")
+    assert CellProcess(Ended(), log, len("error: an earlier try\n")).cause() == f"exit 3: {cause} ({log})"
 
 
 def test_cells_that_run_at_once_see_a_gpu_each_and_a_signal_ends_them(
