@@ -77,6 +77,15 @@ def test_a_benchmark_is_judged_as_its_arm_is() -> None:
     assert "give all arms the same verifier" in (found.help or "")
 
 
+def test_another_verifier_is_no_matter_to_tasks_that_it_does_not_judge(rows: Path) -> None:
+    stock = with_evaluator(HARNESS.replace("arithmetic_chains_easy", "gsm8k"))
+    table = f'[data.easy]\nuse = "jsonl"\npath = "{rows}"\nverifier = "exact_match"'
+    own = TINY.replace('[data.easy]\nuse = "arithmetic_chains"\npart = "easy"', table)
+    assert own != TINY
+    for spec in (stock, own):
+        assert findings('verifier = "math_verify"', spec)[1] == []
+
+
 @pytest.fixture
 def rows(tmp_path: Path) -> Path:
     file = tmp_path / "rows.jsonl"
@@ -141,6 +150,7 @@ def _rendered_by(template: str, plan: Plan) -> Plan:
         holdout("temperature = 0.1, at = ['base']"),
         # Further conditions beside those that the arms share, and further evaluators.
         holdout()[:-1] + ', { use = "holdout", data = "easy", samples = 2, limit = 10 }]',
+        holdout(samples=2)[:-1] + ', { use = "holdout", data = "easy", samples = 4, limit = 10 }]',
         holdout()[:-1] + ', { use = "holdout", data = "train", limit = 3 }]',
         "sampler.temperature = 0.7\n" + holdout("temperature = 1.0"),
     ],
