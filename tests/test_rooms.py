@@ -141,7 +141,7 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("local", "plugin_contract"),
     ),
     "prerl_spec.study": (
-        ("amounts", "pairing", "shared_phases"),
+        ("amounts", "pairing", "scored_alike", "shared_phases"),
         ("study_plan",),
         ("changed_meaning", "match_rules", "readable_axes", "tasks"),
         ("compile_study", "study_folder"),

@@ -12,11 +12,12 @@ from prerl_spec.compiler.plan import Plan
 from prerl_spec.compiler.planning.planner import make_plan
 from prerl_spec.compiler.planning.study_rules import study_findings
 from prerl_spec.compiler.resolve.resolve import resolve
-from prerl_spec.compiler.resolve.resolved import Resolved
+from prerl_spec.compiler.resolve.resolved import Resolved, in_file_order
 from prerl_spec.errors import Diagnostic, Span, SpecInvalid
 from prerl_spec.language.document import Scalar
 from prerl_spec.study.match_rules import held_to_its_match
 from prerl_spec.study.pairing import unpaired
+from prerl_spec.study.scored_alike import scored_otherwise
 from prerl_spec.study.shared_phases import shared_by
 from prerl_spec.study.study_plan import SHARED, Cell, StudyPlan
 
@@ -50,7 +51,9 @@ def compile_study(file: Path, **overrides: Any) -> StudyPlan:
             plans.append((arm, seed, make_plan(valid)))
     arms = tuple(dict.fromkeys(arm for arm, _, _ in plans))
     of_first_seed = {arm: plan for arm, _, plan in plans[: len(arms)]}
-    mistakes = study_findings(resolved, of_first_seed)
+    mistakes = in_file_order(
+        [*study_findings(resolved, of_first_seed), *scored_otherwise(resolved, of_first_seed)], list(resolved.sources)
+    )
     if any(found.severity == "error" for found in mistakes):
         raise SpecInvalid(mistakes, resolved.sources)
     continues = shared_by([plan for _, _, plan in plans])

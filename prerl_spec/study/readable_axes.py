@@ -1,8 +1,10 @@
 """Whether arms can be compared at equal tokens, updates and seconds: said beforehand, since a claim needs all of them."""
 
 from collections.abc import Iterator
+from math import ceil
 
 from prerl_spec.comparison.equal_amounts import WIDEST_GAP
+from prerl_spec.compiler.render.human_units import plural
 from prerl_spec.study.study_plan import StudyPlan
 
 LARGEST_SHARE = 0.5
@@ -26,24 +28,31 @@ def readable_axes(study: StudyPlan) -> Iterator[str]:
             "compare them on at equal ones, and nothing is claimed without all three"
         )
         return
-    fewest = _fewest_steps(study)
-    if fewest is None:
+    fewest, closest = _fewest_steps(study), min(apart)
+    if fewest is None or closest == 1:
         return
-    share = min(apart) / fewest / WIDEST_GAP
+    share = closest / fewest / WIDEST_GAP
     if share > LARGEST_SHARE:
+        enough = int(fewest * LARGEST_SHARE * WIDEST_GAP)
         yield (
-            f"scores lie {min(apart)} steps apart, and an arm has {fewest}: where one ends at less than {min(share, 1):.0%} of "
-            "another's generated tokens, updates or seconds, the difference at equal ones is not known, and nothing is claimed "
-            f"without all three; every = {max(1, int(fewest * LARGEST_SHARE * WIDEST_GAP))} would do"
+            f"scores lie {plural(closest, 'step')} apart, and an arm has {fewest}: where one ends at less than "
+            f"{min(share, 1):.0%} of another's generated tokens, updates or seconds, the difference at equal ones is not "
+            "known, and nothing is claimed without all three; "
+            + (f"every = {enough} would do" if enough else "of so few steps every = 1 would not do either")
         )
 
 
 def _fewest_steps(study: StudyPlan) -> int | None:
-    """The steps of the shortest arm behind what all arms share; None where a schedule does not say."""
+    """The steps of the shortest arm behind what all arms share; None where a schedule does not say.
+
+    Arms matched in steps take the budget, which is written or what the first of them takes; others go by their schedules.
+    """
+    if study.match == "steps" and study.budget is not None:
+        return ceil(study.budget)
     common = study.common(study.seeds[0])
     shared = 0 if common is None else common.num_phases
-    of_arms = [
-        [phase.steps for phase in cell.plan.phases[shared:]] for cell in study.cells if cell.seed == study.seeds[0]
-    ]
+    cells = [cell for cell in study.cells if cell.seed == study.seeds[0]]
+    counted = cells[:1] if study.match == "steps" else cells
+    of_arms = [[phase.steps for phase in cell.plan.phases[shared:]] for cell in counted]
     known = [sum(step or 0 for step in steps) for steps in of_arms if None not in steps]
     return min((steps for steps in known if steps), default=None)

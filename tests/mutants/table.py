@@ -1020,4 +1020,28 @@ MUTANTS = (
         "pass@1 is not shown where nothing else says it",
         ("tests/report/test_summary.py::test_the_average_over_all_responses_has_one_column",),
     ),
+    Mutant(
+        "sa01",
+        "prerl_spec/study/scored_alike.py",
+        "return next((one for one in (*of_phases[-1:], top, *of_phases) if one is not None), None)",
+        "return next((one for one in (top, *of_phases) if one is not None), None)",
+        "an arm whose last phase samples otherwise is scored so, runs whole, and cannot be compared",
+        ("tests/study/test_scored_alike.py::test_a_task_that_is_scored_otherwise_is_refused_at_the_later_arm",),
+    ),
+    Mutant(
+        "sa02",
+        "prerl_spec/study/scored_alike.py",
+        "return None if None in found else found[0]",
+        "return found[0]",
+        "arms that share a condition are refused for another one that only one of them has",
+        ("tests/study/test_scored_alike.py::test_arms_that_are_scored_alike_or_on_tasks_of_their_own_are_not",),
+    ),
+    Mutant(
+        "ra01",
+        "prerl_spec/study/readable_axes.py",
+        'if study.match == "steps" and study.budget is not None:',
+        "if False:",
+        "the note on curves goes by schedules that the budget overrules",
+        ("tests/study/test_plan.py::test_what_no_curve_will_tell_is_said_beforehand",),
+    ),
 )

@@ -297,29 +297,56 @@ def test_arms_that_meet_other_questions_or_begin_elsewhere_are_not_called_paired
 
 
 @pytest.mark.parametrize(
-    ("every", "steps", "said"),
+    ("every", "steps", "more", "said", "ends"),
     [
-        (None, 40, "no evaluator has `every`"),
-        (10, 40, "scores lie 10 steps apart, and an arm has 40: where one ends at less than 100% of another's"),
-        (6, 40, "less than 60% of another's"),
-        (5, 40, None),
+        (None, 40, "", "no evaluator has `every`", "without all three"),
+        (
+            10,
+            40,
+            "",
+            "scores lie 10 steps apart, and an arm has 40: where one ends at less than 100% of",
+            "every = 5 would do",
+        ),
+        (6, 40, "", "less than 60% of another's", "every = 5 would do"),
+        (5, 40, "", None, ""),
+        (2, 1, "", "scores lie 2 steps apart, and an arm has 1: ", "every = 1 would not do either"),
+        (1, 2, "", None, ""),
+        # Arms matched in steps take the budget behind what all share, whatever their schedules say; others do not.
+        (
+            10,
+            200,
+            'match = "steps"\nbudget = 2',
+            "scores lie 10 steps apart, and an arm has 2: ",
+            "every = 1 would not do either",
+        ),
+        (4, 8, 'match = "steps"\nbudget = 32', None, ""),
+        (5, 8, 'match = "steps"\nbudget = 32', "an arm has 32", "every = 4 would do"),
+        (4, 8, 'match = "steps"', "an arm has 8", "every = 1 would do"),
+        (4, 8, "budget = 32", "an arm has 8", "every = 1 would do"),
     ],
 )
 def test_what_no_curve_will_tell_is_said_beforehand(
-    tmp_path: Path, every: int | None, steps: int, said: str | None
+    tmp_path: Path, every: int | None, steps: int, more: str, said: str | None, ends: str
 ) -> None:
     text = TWO_ARMS.replace('use = "fixed_steps", steps = 2', f'use = "fixed_steps", steps = {steps}')
+    text = text.replace("seeds = [0, 1]", f"seeds = [0, 1]\n{more}")
     if every is not None:
         text = text.replace("[[evaluate]]\n", f"[[evaluate]]\nevery = {every}\n")
     notes = list(readable_axes(compile_study(written(tmp_path, text))))
     assert [said in note for note in notes] == ([] if said is None else [True]), notes
-    assert not notes or every is None or notes[0].endswith("every = 5 would do")
+    assert all(note.endswith(ends) for note in notes), notes
+
+
+def test_arms_matched_in_steps_without_a_budget_take_the_steps_of_the_first(tmp_path: Path) -> None:
+    text = TWO_ARMS.replace("[[evaluate]]\n", "[[evaluate]]\nevery = 4\n").replace("[0, 1]", '[0, 1]\nmatch = "steps"')
+    first = '[[study.arms.refined.phases]]\nid = "refine"\nschedule = { use = "fixed_steps", steps = 40 }\n'
+    assert list(readable_axes(compile_study(written(tmp_path, text.replace("refined = {}\n", first))))) == []
 
 
 def test_arms_that_train_alike_are_refused_before_their_commands_are_printed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    more = '[[study.arms.scored.evaluate]]\nuse = "holdout"\ndata = "train"\nlimit = 3\n'
+    more = '[[study.arms.scored.evaluate]]\nuse = "holdout"\ndata = "train"\nlimit = 2\nevery = 1\n'
     assert main(["study", str(written(tmp_path, TWO_ARMS + more)), "--print-commands"]) == 1
     said = capsys.readouterr()
     assert "error[E0701]: the arms `refined` and `scored` differ in nothing" in said.err

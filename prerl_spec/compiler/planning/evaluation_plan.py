@@ -34,12 +34,12 @@ def evaluator_plan(
     rows = {name: _questions_of(evaluator, data[name]) for name in evaluator.data_sets()}
     questions = _questions(evaluator, list(rows.values()))
     serving = top_or_first(resolved, phases, "sampler")
-    default = DEFAULT if serving is None else _decoding(serving.planned.settings())
+    default = DEFAULT if serving is None else decoding_of(serving.planned.settings())
     tokens = None
     if rounds is not None and not isinstance(questions, Unknown):
         tokens = 0
         for phase, times in rounds:
-            base = default if phase is None or phase.sampler is None else _decoding(phase.sampler.settings)
+            base = default if phase is None or phase.sampler is None else decoding_of(phase.sampler.settings)
             of_round = _tokens_of_a_round(evaluator, base, rows, questions)
             tokens = None if of_round is None or tokens is None else tokens + times * of_round
     total = None if rounds is None else sum(times for _, times in rounds)
@@ -87,7 +87,7 @@ def _tokens_of_a_round(
     return total
 
 
-def _decoding(settings: Mapping[str, Any]) -> Decoding:
+def decoding_of(settings: Mapping[str, Any]) -> Decoding:
     """That of a sampler, from its settings; a stranger's may lack some of them."""
     known = {field.name: settings[field.name] for field in fields(Decoding) if field.name in settings}
     return Decoding(**{**known, "stop": tuple(known.get("stop", ()))})
