@@ -53,7 +53,8 @@ def evaluator(*words: str, like: Any = None) -> Any:
 def test_several_models_have_one_table_and_a_folder_each(models: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     asked = [*SUMS, "--samples", "3", "--limit", "2", "--out", "scored"]
     assert main(["eval", *models, *asked, "--out-table", "table.csv"]) == 0
-    table, _, places = capsys.readouterr().out.partition("\n\n")
+    table, taken, places = capsys.readouterr().out.split("\n\n")
+    assert taken.startswith("max_new_tokens 6, ")
     heading, *lines = table.splitlines()
     assert heading.split()[:3] == ["model", "task", "metric"]
     assert places == "scores, responses and questions: a folder a model in scored\n"

@@ -55,7 +55,7 @@ class Unseeded(HfCausal):
 
     def build(self, site: ModelSite) -> LoadedModel:
         loaded = super().build(site)
-        torch.nn.init.normal_(next(loaded.module.parameters()))
+        next(loaded.module.parameters()).data.normal_()  # torch.nn.init's own may be replaced by transformers'
         return loaded
 
 
