@@ -63,12 +63,12 @@ def equal_words(axis: str, at: AtEqual) -> str:
 
 
 def _why_unknown(at: AtEqual) -> str:
-    """`in 1 pair scores lie 25.31% of it apart, 25% may be`."""
+    """`in 1 pair scores lie 25.31% of the amount apart, more than 25%`."""
     pairs = f"in {at.unknown_pairs} pair{'s' if at.unknown_pairs > 1 else ''} " if at.unknown_pairs else ""
     if at.gap is None:
         return f"{pairs}no scores around an equal amount"
     up_to = "up to " if at.unknown_pairs > 1 else ""
-    return f"{pairs}scores lie {up_to}{at.gap:.2%} of it apart, {WIDEST_GAP:.0%} may be"
+    return f"{pairs}scores lie {up_to}{at.gap:.2%} of the amount apart, more than {WIDEST_GAP:.0%}"
 
 
 def axes_words(difference: Difference) -> str:
