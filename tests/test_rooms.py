@@ -42,7 +42,7 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("arms", "conditions", "findings", "lineage"),
         ("metrics", "opening", "pairs"),
         ("alike", "study_folder", "track"),
-        ("curves", "estimates", "sides", "subjects"),
+        ("curves", "estimates", "remarks", "sides", "subjects"),
         ("claims", "differences"),
         ("compare",),
         ("written",),

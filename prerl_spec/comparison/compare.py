@@ -1,6 +1,6 @@
 """The front door: folders in, a `Comparison` out."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
@@ -10,13 +10,13 @@ from prerl_spec.comparison.arms import Absent, Arm, labelled, named_ones, with_b
 from prerl_spec.comparison.claims import with_findings
 from prerl_spec.comparison.curves import arm_curve, reached
 from prerl_spec.comparison.differences import difference_of
-from prerl_spec.comparison.findings import Comparison, Difference, Spent, Table
+from prerl_spec.comparison.findings import Comparison, Spent, Table
 from prerl_spec.comparison.metrics import is_same_metric
 from prerl_spec.comparison.pairs import Pair, other_prompts, paired_on, pairs_of
+from prerl_spec.comparison.remarks import curve_that_may_tell, ended_worse, ended_worse_than_begun
 from prerl_spec.comparison.scored_run import AXIS_WORDS, ScoredRun
 from prerl_spec.comparison.sides import open_sides
 from prerl_spec.comparison.subjects import Subject, chosen, subjects_of
-from prerl_spec.comparison.track import Track
 from prerl_spec.errors import UsageError
 
 
@@ -89,10 +89,10 @@ def compare(
         family=sum(d.adjusted_p is not None for table in tables for d in table.differences),
         tables=tuple(tables),
         left_out=tuple((one.what, one.why) for one in (*absent, *left_out)),
-        notes=tuple(dict.fromkeys([*sides.notes, *other_prompts(pairs), *_ended_worse(tables), *of_subjects])),
+        notes=tuple(dict.fromkeys([*sides.notes, *other_prompts(pairs), *ended_worse(tables), *of_subjects])),
         arms_named=only is not None,
         margin=margin,
-        advice="" if curve else _curve_that_may_tell(tables),
+        advice="" if curve else curve_that_may_tell(tables),
     )
 
 
@@ -145,26 +145,8 @@ def _table(arms: _Arms, subject: Subject, metric: str, is_primary: bool, curve: 
         threshold=threshold if improves else None,
         reached=tuple(reached(tracks, threshold)) if improves else (),
         lower_is_better=lower,
-        ended_worse=tuple(_ended_worse_than_begun(tracks)),
+        ended_worse=tuple(ended_worse_than_begun(tracks)),
     )
-
-
-def _ended_worse_than_begun(tracks: Mapping[str, Sequence[Track]]) -> Iterator[str]:
-    """`grpo: 0.122 at first, 0.009 at its end`, of an arm each of whose runs ends worse than its first score."""
-    for arm, own in tracks.items():
-        first, last = ([track.places[place][1] for track in own] for place in (0, -1))
-        lower = own[0].is_lower_better
-        if all((end > start) if lower else (end < start) for start, end in zip(first, last, strict=True)):
-            yield f"{arm}: {fmean(first):.3f} at first, {fmean(last):.3f} at its end"
-
-
-def _ended_worse(tables: Sequence[Table]) -> list[str]:
-    """Notes on what is claimed, or looked at where nothing can be: an arm may be better than one that has collapsed."""
-    return [
-        f"every run ends worse than it was first scored, {table.task} {table.metric}: {'; '.join(table.ended_worse)}"
-        for table in tables
-        if table.ended_worse and any(d.adjusted_p is not None for d in table.differences)
-    ]
 
 
 def _require_readable(arms: _Arms, curve: tuple[Subject, str], compared: tuple[Subject, str]) -> None:
@@ -191,25 +173,6 @@ def _require_margin_of_scores(margin: float | None, tables: Sequence[Table]) -> 
             f"--margin {margin:g} is larger than any difference of scores in [0, 1]",
             hint=f"write it in units of the score: {margin:g} points are {margin / 100:g}",
         )
-
-
-def _curve_that_may_tell(tables: Sequence[Table]) -> str:
-    """A line that names a curve on which every axis is known, where one that is compared has an axis that is not."""
-    adjusted = [d for table in tables for d in table.differences if d.adjusted_p is not None]
-    lower = {d.lower_is_better for d in adjusted if _has_unknown([d])}
-    with_curve = [
-        t
-        for t in tables
-        if t.curves and {t.lower_is_better} == lower and "(" not in t.task and not _has_unknown(t.differences)
-    ]
-    if not with_curve:
-        return ""
-    name = f"{with_curve[0].task}/{with_curve[0].metric}"
-    return f"where a difference at equal amounts is not known, `--curve {name}` reads it on that task's curve"
-
-
-def _has_unknown(differences: Sequence[Difference]) -> bool:
-    return any(at.how == "unknown" for difference in differences for at in difference.axes.values())
 
 
 def _with_claims(tables: Sequence[Table], margin: float | None, *, any_primary: bool) -> list[Table]:
