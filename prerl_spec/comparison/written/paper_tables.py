@@ -124,7 +124,7 @@ def _conditions(comparison: Comparison) -> list[str]:
     """How the scores of each task were taken, what the arms have spent, what is not compared and why."""
     of_tasks = dict.fromkeys((table.task, table.conditions) for table in comparison.tables)
     spent = [
-        f"{arm.arm} {', '.join(f'{amount_words(axis, arm.amounts[axis])} {words}' for axis, words in AXIS_WORDS.items())}"
+        f"{arm.arm} {', '.join(_amount(axis, arm.amounts[axis]) for axis in AXIS_WORDS)}"
         for arm in comparison.arms
         if arm.amounts
     ]
@@ -133,6 +133,11 @@ def _conditions(comparison: Comparison) -> list[str]:
         *([f"{SPENT[0].upper()}{SPENT[1:]}: {'; '.join(spent)}."] if spent else []),
         *(f"Not compared: {what}: {why}." for what, why in comparison.left_out),
     ]
+
+
+def _amount(axis: str, amount: float) -> str:
+    """`384k generated tokens`; `1 m 28 s`."""
+    return amount_words(axis, amount) if axis == "seconds" else f"{amount_words(axis, amount)} {AXIS_WORDS[axis]}"
 
 
 def _at_equal(comparison: Comparison) -> list[AtEqual]:
