@@ -8,10 +8,11 @@ from prerl_spec.comparison.arms import Absent, Arm, differ_in_nothing, distinct,
 from prerl_spec.comparison.opening import is_run, is_scored_model, open_run, open_scored_model
 from prerl_spec.comparison.scored_run import ScoredRun
 from prerl_spec.comparison.study_folder import is_study, open_study
-from prerl_spec.compiler.compare.seeds import DEPTH_IN_STUDY, PLAN, without_seeds
+from prerl_spec.compiler.compare.seeds import PLAN, without_seeds
 from prerl_spec.compiler.compile import read_plan
 from prerl_spec.errors import UsageError
 from prerl_spec.evaluation.model_folders import models_in
+from prerl_spec.storage.study_files import DEPTH_IN_STUDY
 
 KINDS = "name runs, a study's folder, or folders that `eval` has written"
 FEW = 4

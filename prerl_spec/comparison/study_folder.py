@@ -8,7 +8,7 @@ from typing import Any
 from prerl_spec.comparison.arms import Absent, Arm
 from prerl_spec.comparison.opening import is_run, open_run
 from prerl_spec.comparison.scored_run import ScoredRun
-from prerl_spec.compiler.compare.seeds import PLAN, STUDY
+from prerl_spec.compiler.compare.seeds import PLAN
 from prerl_spec.compiler.compile import read_plan
 from prerl_spec.compiler.plan import Plan
 from prerl_spec.compiler.planning.digest import digest_of_plan
@@ -16,6 +16,7 @@ from prerl_spec.errors import UsageError
 from prerl_spec.storage.chained_lines import read_lines
 from prerl_spec.storage.run_events import read_run_events, was_cut
 from prerl_spec.storage.sealed import read_object
+from prerl_spec.storage.study_files import STUDY
 
 STATE = "state.jsonl"
 

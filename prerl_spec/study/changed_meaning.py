@@ -10,7 +10,8 @@ from prerl_spec.compiler.compile import read_plan
 from prerl_spec.compiler.plan import Plan
 from prerl_spec.compiler.planning.flat_meaning import ABSENT, differing, leaves, shown_value
 from prerl_spec.errors import PrerlError
-from prerl_spec.study.study_plan import SHARED, StudyPlan
+from prerl_spec.storage.study_files import SHARED
+from prerl_spec.study.study_plan import StudyPlan
 
 MOST = 3
 _OF_THE_CELL = ("run.", "start.", "cut.")

@@ -9,7 +9,8 @@ from prerl_spec.engine.inspect.findings import Finding
 from prerl_spec.engine.inspect.fsck import check_run
 from prerl_spec.errors import Damaged
 from prerl_spec.storage.chained_lines import cut_torn_line, read_lines
-from prerl_spec.study.study_folder import STUDY, StudyFolder, read_study
+from prerl_spec.storage.study_files import STUDY
+from prerl_spec.study.study_folder import StudyFolder, read_study
 
 
 def check_study(root: Path) -> list[Finding]:

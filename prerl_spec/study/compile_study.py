@@ -15,11 +15,12 @@ from prerl_spec.compiler.resolve.resolve import resolve
 from prerl_spec.compiler.resolve.resolved import Resolved, in_file_order
 from prerl_spec.errors import Diagnostic, Span, SpecInvalid
 from prerl_spec.language.document import Scalar
+from prerl_spec.storage.study_files import SHARED
 from prerl_spec.study.match_rules import held_to_its_match
 from prerl_spec.study.pairing import unpaired
 from prerl_spec.study.scored_alike import scored_otherwise
 from prerl_spec.study.shared_phases import shared_by
-from prerl_spec.study.study_plan import SHARED, Cell, StudyPlan
+from prerl_spec.study.study_plan import Cell, StudyPlan
 
 STREAMS = "phase"
 _ARM = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")

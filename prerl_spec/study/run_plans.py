@@ -14,10 +14,11 @@ from prerl_spec.compiler.planning.digest import digest_of_plan
 from prerl_spec.errors import Damaged, RunFailed, UsageError
 from prerl_spec.storage.disk import make_folder, write_whole
 from prerl_spec.storage.sealed import read_object
+from prerl_spec.storage.study_files import SHARED
 from prerl_spec.study.amounts import amount
 from prerl_spec.study.shared_phases import SharedPhases
 from prerl_spec.study.study_folder import StudyFolder
-from prerl_spec.study.study_plan import SHARED, Cell, StudyPlan, cell_name
+from prerl_spec.study.study_plan import Cell, StudyPlan, cell_name
 from prerl_spec.study.tasks import Task
 
 PLAN = "plan.json"

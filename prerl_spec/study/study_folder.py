@@ -11,10 +11,10 @@ from prerl_spec.errors import Damaged, UsageError
 from prerl_spec.situations import writing
 from prerl_spec.storage.disk import make_folder, write_whole
 from prerl_spec.storage.sealed import read_object, write_object
+from prerl_spec.storage.study_files import SHARED, STUDY
 from prerl_spec.study.changed_meaning import changed_meaning
-from prerl_spec.study.study_plan import SHARED, StudyPlan
+from prerl_spec.study.study_plan import StudyPlan
 
-STUDY = "study.json"
 LOCK = "study.lock"
 FORMAT = 1
 _FREE = "name a folder that is absent or empty, or leave --study-dir out"

@@ -12,9 +12,6 @@ from prerl_spec.compiler.resolve.resolved import Resolved
 from prerl_spec.errors import Diagnostic
 from prerl_spec.study.shared_phases import SharedPhases
 
-SHARED = "shared"
-"""Folder of the runs that several cells continue, and the arm of their names: no arm may have it."""
-
 
 @dataclass(frozen=True)
 class Cell:

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from prerl_spec.study.study_plan import SHARED, Cell, StudyPlan, cell_name
+from prerl_spec.storage.study_files import SHARED
+from prerl_spec.study.study_plan import Cell, StudyPlan, cell_name
 
 
 @dataclass(frozen=True)

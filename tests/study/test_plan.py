@@ -12,6 +12,7 @@ from prerl_spec.cli.shared.locked import pinned
 from prerl_spec.compiler.plan import StartPlan
 from prerl_spec.errors import Damaged, SpecInvalid, UsageError
 from prerl_spec.storage.disk import write_whole
+from prerl_spec.storage.study_files import STUDY
 from prerl_spec.study import run_plans
 from prerl_spec.study.compile_study import compile_study
 from prerl_spec.study.detectable import detectable
@@ -20,7 +21,6 @@ from prerl_spec.study.readable_axes import readable_axes
 from prerl_spec.study.run_plans import prepared
 from prerl_spec.study.shell_lines import shell_lines
 from prerl_spec.study.study_folder import (
-    STUDY,
     StudyFolder,
     begin_study,
     choose_study_folder,

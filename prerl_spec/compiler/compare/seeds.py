@@ -8,15 +8,11 @@ from prerl_spec.compiler.past_runs.start_point import may_hold
 from prerl_spec.compiler.plan import Plan
 from prerl_spec.compiler.planning.digest import meaning
 from prerl_spec.storage.sealed import read_object
+from prerl_spec.storage.study_files import DEPTH_IN_STUDY, SHARED, STUDY
 
 FRESH = "from_scratch"
 """The model whose weights are drawn, from `run.seed` where it has no seed of its own."""
 PLAN = "plan.json"
-SHARED = "shared"
-"""Folder of a study's runs that several of its cells continue."""
-STUDY = "study.json"
-DEPTH_IN_STUDY = 3
-"""A run of a study lies at `cells/ARM/seed-S`."""
 
 
 def without_seeds(folder: Path, plan: Plan) -> str:

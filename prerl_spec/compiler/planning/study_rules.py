@@ -12,7 +12,7 @@ from prerl_spec.compiler.plan import Plan
 from prerl_spec.compiler.planning.digest import meaning
 from prerl_spec.compiler.resolve.resolved import Resolved, in_file_order
 from prerl_spec.compiler.rules.evaluated_scores import Scored, given_scores, gives, scored_by
-from prerl_spec.errors import Diagnostic, Label
+from prerl_spec.errors import Diagnostic, Label, Span
 from prerl_spec.language.document import join_path
 from prerl_spec.language.spec import StudySpec
 
@@ -72,30 +72,33 @@ def _seeds(resolved: Resolved, study: StudySpec) -> Iterator[Diagnostic]:
 
 
 def _arms_with_a_seed(resolved: Resolved) -> Iterator[Diagnostic]:
-    common = resolved.value_span("run.seed")
-    for name, arm in resolved.arms.items():
-        span = arm.value_span("run.seed")
-        if span is not None and span != common:
-            yield Diagnostic(
-                Code.CONTRADICTION,
-                f"the arm `{name}` sets run.seed, and a study runs every arm with each of its seeds",
-                span,
-                path=f"{arm_path(name)}.run.seed",
-                help="remove it; to start all seeds from one base, write start.from or model.seed",
-            )
+    for name, span in _arms_that_write(resolved, "run.seed"):
+        yield Diagnostic(
+            Code.CONTRADICTION,
+            f"the arm `{name}` sets run.seed, and a study runs every arm with each of its seeds",
+            span,
+            path=f"{arm_path(name)}.run.seed",
+            help="remove it; to start all seeds from one base, write start.from or model.seed",
+        )
 
 
 def _arms_with_a_place(resolved: Resolved) -> Iterator[Diagnostic]:
-    common = resolved.value_span("run.output_dir")
+    for name, span in _arms_that_write(resolved, "run.output_dir"):
+        yield Diagnostic(
+            Code.NO_EFFECT,
+            f"`output_dir` has no effect in the arm `{name}`: its runs lie in the study's folder",
+            span,
+            path=f"{arm_path(name)}.run.output_dir",
+        )
+
+
+def _arms_that_write(resolved: Resolved, path: str) -> Iterator[tuple[str, Span]]:
+    """The arms in which a value is written, and not only inherited from the spec."""
+    common = resolved.value_span(path)
     for name, arm in resolved.arms.items():
-        span = arm.value_span("run.output_dir")
+        span = arm.value_span(path)
         if span is not None and span != common:
-            yield Diagnostic(
-                Code.NO_EFFECT,
-                f"`output_dir` has no effect in the arm `{name}`: its runs lie in the study's folder",
-                span,
-                path=f"{arm_path(name)}.run.output_dir",
-            )
+            yield name, span
 
 
 def _same_arms(resolved: Resolved, plans: Mapping[str, Plan]) -> Iterator[Diagnostic]:

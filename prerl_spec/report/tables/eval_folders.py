@@ -6,8 +6,9 @@ from pathlib import Path
 from prerl_spec.errors import UsageError
 from prerl_spec.report.tables.run_tables import RunRecord, complete_score, read_run
 from prerl_spec.storage.sealed import read_array, read_object
+from prerl_spec.storage.study_files import STUDY
 
-EVENTS, SCORES, INDEX, STAMPS, STUDY = "events.jsonl", "scores.json", "models.json", "contamination.json", "study.json"
+EVENTS, SCORES, INDEX, STAMPS = "events.jsonl", "scores.json", "models.json", "contamination.json"
 
 
 def read_folders(folders: Sequence[Path]) -> list[RunRecord]:
